@@ -1,0 +1,94 @@
+import type { Payload } from "./payload.ts";
+
+/** The types of journal entries, which are also the names of the checkpoint events. */
+export const ENTRY_TYPES = [
+  "run.started",
+  "run.recovered",
+  "run.paused",
+  "run.resumed",
+  "run.retried",
+  "run.cancelling",
+  "run.completed",
+  "run.failed",
+  "run.cancelled",
+  "run.tags.changed",
+  "workflow.step.started",
+  "workflow.step.completed",
+  "workflow.step.retrying",
+  "workflow.step.failed",
+  "workflow.wait.created",
+  "workflow.wait.resolved",
+  "workflow.waiting",
+  "workflow.signal.received",
+] as const;
+
+export type EntryType = (typeof ENTRY_TYPES)[number];
+
+export const STEP_KINDS = ["step", "sleep", "signal", "child", "value"] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+
+/** Why a step or run failed, as recorded and replayed. */
+export interface Failure {
+  readonly type: string;
+  readonly message: string;
+  readonly stack?: string;
+  readonly cause?: Failure;
+  readonly nonRetryable?: boolean;
+  readonly retryAfterMs?: number;
+  /** Encoding and base64 data. */
+  readonly details?: { readonly encoding: string; readonly data: string };
+}
+
+export type WaitOutcome = "fired" | "signalled" | "timed_out" | "completed" | "failed" | "cancelled";
+
+/**
+ * The small part of an entry, stored as JSON text. Absent means the default:
+ * no name = the key itself, no kind = `step`.
+ */
+export interface EntryMeta {
+  name?: string;
+  kind?: StepKind;
+  worker?: string;
+  fence?: number;
+  /** Latency by the worker's clock. */
+  ms?: number;
+  inputDigest?: string;
+  definitionDigest?: string;
+  /** The step's input for people: JSON text as it is, anything else in base64. */
+  input?: { encoding: string; text?: string; base64?: string };
+  failure?: Failure;
+  /** When the next attempt or the timer is due, in ms since the epoch. */
+  until?: number;
+  outcome?: WaitOutcome;
+  atMostOnce?: boolean;
+  /** The step's retry policy, where its start carried one. */
+  retryPolicy?: unknown;
+  /** Of one attempt. */
+  timeoutMs?: number;
+  signalName?: string;
+  signalId?: string;
+  childRunId?: string;
+  /** The entry of this run whose payload is this one's too. */
+  payloadSeq?: number;
+  /** Keys whose recorded failure no longer counts. */
+  superseded?: string[];
+  reason?: string;
+  actor?: string;
+  details?: Record<string, string>;
+}
+
+/** One journal entry. `key` is empty for entries that concern the whole run. */
+export interface Entry {
+  readonly seq: number;
+  /** In ms since the epoch. */
+  readonly at: number;
+  readonly type: EntryType;
+  readonly key: string;
+  /** Of the step, from 1; 0 where there is none. */
+  readonly attempt: number;
+  readonly meta: EntryMeta;
+  readonly payload: Payload | undefined;
+}
+
+/** An entry as the memo index needs it: without its payload. */
+export type EntryHead = Omit<Entry, "payload">;

@@ -1,0 +1,78 @@
+/**
+ * Every bound of the server, in one place. Those that a client must know are
+ * reported in `Welcome` and in docs/limits.md.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = Object.freeze({
+  /** A payload up to this size lives in its journal row; a larger one in the payload table. */
+  inlinePayloadBytes: 64 * KIB,
+  /** One gRPC or HTTP message, both ways. */
+  messageBytes: 4 * MIB,
+  /** One payload, whichever way it came. */
+  payloadBytes: 32 * MIB,
+  /** A piece of an upload or download. */
+  payloadPieceBytes: 1 * MIB,
+  /** What is kept of a step's input, for people to look at. */
+  keptInputBytes: 4 * KIB,
+  stepKeyBytes: 512,
+  nameBytes: 200,
+  idBytes: 200,
+  tags: 64,
+  tagKeyBytes: 64,
+  tagValueBytes: 256,
+  openWaitsPerRun: 10_000,
+  /** Schemas, details of a failure and the like. */
+  documentBytes: 256 * KIB,
+  failureMessageBytes: 8 * KIB,
+  failureStackBytes: 16 * KIB,
+  failureCauses: 8,
+
+  /** Journal sent along with a dispatch; the rest is fetched by page. */
+  dispatchJournalBytes: 1 * MIB,
+  journalPageEntries: 1_000,
+  journalPageBytes: 1 * MIB,
+  listPageDefault: 50,
+  listPageMax: 500,
+
+  leaseMs: 15_000,
+  heartbeatMs: 5_000,
+  /** A closed session's leases wait this long for it to come back. */
+  reconnectGraceMs: 500,
+  /** After a server start, leases of its predecessor wait this long for their workers. */
+  restartGraceMs: 1_500,
+  dispatchAckMs: 3_000,
+  pollWaitMs: 30_000,
+  waitRunMs: 60_000,
+  cancelGraceMs: 10_000,
+  cancelGraceMaxMs: 3_600_000,
+  /** How much later than the worker the server enforces a step's timeout. */
+  stepTimeoutSlackMs: 2_000,
+  /** A step that runs longer than this has its start written. */
+  startWrittenAfterMs: 100,
+  /** Lost leases in a row, without a new journal entry by a worker, that pause a run. */
+  crashLoopAttempts: 20,
+
+  /** Commands and bytes in one commit. */
+  batchCommands: 1_024,
+  batchBytes: 8 * MIB,
+  /** Commands that wait for a commit before callers are told to back off. */
+  queuedCommands: 50_000,
+  /** How often a command is decided anew because the run had changed meanwhile. */
+  decideAttempts: 20,
+  /** Step records that the engine keeps in memory, over all runs. */
+  cachedSteps: 400_000,
+  cachedRuns: 20_000,
+  claimRuns: 256,
+  sessionCredits: 10_000,
+  dueItems: 500,
+  expiredLeases: 500,
+  sessions: 10_000,
+  sessionBufferedBytes: 64 * MIB,
+  watchersPerReplica: 10_000,
+  watcherBufferedEvents: 5_000,
+  deltasKeptPerStep: 10_000,
+  deltaBytesKeptPerRun: 4 * MIB,
+  workflows: 10_000,
+});

@@ -1,0 +1,137 @@
+/**
+ * The states of a run and how one leads to another.
+ *
+ * - QUEUED: ready for a worker, or not due yet. Left by a claim, a pause, a cancel, a timeout.
+ * - RUNNING: one worker holds the lease. Left by an outcome, a lost lease (back to QUEUED), a pause.
+ * - WAITING: suspended on timers, signals, children or retries; nobody holds it.
+ * - PAUSED: stopped until a person resumes or retries it.
+ * - CANCELLING: the holder cleans up; ends as CANCELLED whatever it reports.
+ * - COMPLETED, FAILED, CANCELLED: ended. Only FAILED can be left, by a retry.
+ */
+export type RunState =
+  | "QUEUED"
+  | "RUNNING"
+  | "WAITING"
+  | "PAUSED"
+  | "CANCELLING"
+  | "COMPLETED"
+  | "FAILED"
+  | "CANCELLED";
+
+export const RUN_STATES: readonly RunState[] = [
+  "QUEUED",
+  "RUNNING",
+  "WAITING",
+  "PAUSED",
+  "CANCELLING",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+];
+
+const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
+  QUEUED: ["RUNNING", "WAITING", "PAUSED", "FAILED", "CANCELLED"],
+  RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
+  WAITING: ["QUEUED", "PAUSED", "FAILED", "CANCELLED"],
+  PAUSED: ["QUEUED", "WAITING", "FAILED", "CANCELLED"],
+  CANCELLING: ["CANCELLED"],
+  COMPLETED: [],
+  FAILED: ["QUEUED"],
+  CANCELLED: [],
+};
+
+export function canBecome(from: RunState, to: RunState): boolean {
+  return NEXT[from].includes(to);
+}
+
+export function isTerminal(state: RunState): boolean {
+  return state === "COMPLETED" || state === "FAILED" || state === "CANCELLED";
+}
+
+/** Why a run is in its state; empty where that is plain. */
+export type RunReason =
+  | ""
+  | "PAUSED_BY_OPERATOR"
+  | "NON_DETERMINISM"
+  | "RETRIES_EXHAUSTED"
+  | "UNKNOWN_OUTCOME"
+  | "CRASH_LOOP";
+
+/** What was asked of the worker that holds the run. */
+export type Intent = "none" | "pause" | "cancel";
+
+/** Who holds a run. At most one at a time; the fence decides, not the clock. */
+export interface Lease {
+  readonly sessionId: string;
+  readonly workerId: string;
+  /** When it may be taken away, in ms since the epoch. */
+  readonly until: number;
+}
+
+/** What never changes after StartRun. Times in ms. */
+export interface RunOptions {
+  readonly sessionId?: string;
+  readonly userId?: string;
+  readonly traceparent?: string;
+  readonly runTimeoutMs?: number;
+  readonly queueTimeoutMs?: number;
+  readonly idempotencyKey?: string;
+}
+
+/** What a run waits for, while it is WAITING; shown to people, woken by `tree`. */
+export interface Waiting {
+  readonly tree: WaitTree;
+  readonly waits: readonly OpenWait[];
+}
+
+export interface OpenWait {
+  readonly key: string;
+  readonly kind: "sleep" | "signal" | "child" | "retry";
+  readonly name: string;
+  readonly since: number;
+  readonly due?: number;
+  readonly childRunId?: string;
+}
+
+/** `needed` members must be satisfied: all of them, one (any), or some. */
+export type WaitTree =
+  | { readonly key: string }
+  | { readonly needed: number; readonly members: readonly WaitTree[] };
+
+/** The run row. Everything else about a run is in its journal. Times in ms since the epoch. */
+export interface RunHeader {
+  readonly org: string;
+  readonly runId: string;
+  readonly workflow: string;
+  /** Pins the run to a version of its workflow; empty: any. */
+  readonly version: string;
+  readonly queue: string;
+  /** 0 to 9, higher first. */
+  readonly priority: number;
+  readonly state: RunState;
+  readonly reason: RunReason;
+  readonly intent: Intent;
+  /** Grows at every lease, steal, cancel, pause and retry; compared by every durable write. */
+  readonly fence: number;
+  /** Entries in the journal; with the fence, the version that every commit compares. */
+  readonly seq: number;
+  /** How often it was leased out. */
+  readonly attempt: number;
+  /** Leases lost in a row without a journal entry by a worker in between. */
+  readonly crashes: number;
+  /** Hex SHA-256 over encoding and data of the input. */
+  readonly inputDigest: string;
+  readonly parentRunId: string;
+  readonly parentKey: string;
+  readonly createdAt: number;
+  readonly startAt: number;
+  /** 0: never held by a worker yet. */
+  readonly startedAt: number;
+  readonly updatedAt: number;
+  /** 0: not ended. */
+  readonly endedAt: number;
+  readonly options: RunOptions;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly waiting: Waiting | null;
+  readonly lease: Lease | null;
+}

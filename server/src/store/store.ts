@@ -1,0 +1,256 @@
+import type { Caller } from "../model/caller.ts";
+import type { Entry, EntryHead } from "../model/entry.ts";
+import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
+import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
+
+/**
+ * What the engine needs of a database, and all that it knows of one.
+ *
+ * Invariants, upheld by every implementation and tested by one suite:
+ *
+ * 1. `commit` is one transaction, durable before it returns (fsync, synchronous commit).
+ * 2. A write is applied only if the run's fence and seq are the expected ones (or, for a new
+ *    run, if there is none); otherwise nothing of that write is applied, the others are.
+ * 3. A run is claimed by at most one slot; a claim raises its fence and attempt by one.
+ * 4. Journal entries of a run are numbered without a gap.
+ * 5. Every key begins with the organization.
+ *
+ * All times are in ms since the epoch and come from the caller. A method rejects with
+ * `StoreError`; after a rejected `commit` it is unknown whether it was applied, and the engine
+ * finds out by reading again.
+ */
+export interface Store {
+  readonly kind: "sqlite" | "postgres";
+  /** Whether several servers may share it. */
+  readonly replicas: boolean;
+
+  /** Applies the writes, then the claims, in one transaction. */
+  commit(batch: Batch): Promise<BatchResult>;
+
+  /** Headers with their leases, and the journal heads after `afterSeq`; `undefined` where there is no run. */
+  loadRuns(refs: readonly LoadRef[]): Promise<(LoadedRun | undefined)[]>;
+  /** Whole entries in order. At least one if there is any, then up to the limits. */
+  readJournal(caller: Caller, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
+  /** Whole entries by seq, in the order asked, `undefined` where missing. */
+  readEntries(caller: Caller, runId: string, seqs: readonly number[]): Promise<(Entry | undefined)[]>;
+  /** Headers by creation, newest first. */
+  listRuns(caller: Caller, filter: RunFilter): Promise<RunPage>;
+
+  /** Due work, oldest first, with the time of the next one that is not due yet. */
+  due(now: number, limit: number): Promise<{ items: DueItem[]; nextAt: number | undefined }>;
+  /** Runs whose lease ran out before `now`. */
+  expiredLeases(now: number, limit: number): Promise<LeasedRun[]>;
+  /** Every lease there is, page by page in key order; for a restarted server. */
+  listLeases(after: { org: string; runId: string } | undefined, limit: number): Promise<LeasedRun[]>;
+  /** Prolongs all leases of a session, and answers which those are. */
+  renewSession(sessionId: string, until: number): Promise<LeasedRun[]>;
+  /** Prolongs single leases if the fence is right; answers in the order asked, `undefined` for lost ones. */
+  renewLeases(caller: Caller, leases: readonly { runId: string; fence: number }[], until: number): Promise<(LeasedRun | undefined)[]>;
+
+  /** Workflows as registered by workers; a later registration replaces the schemas of its name. */
+  registerWorkflows(caller: Caller, specs: readonly WorkflowRow[]): Promise<void>;
+  listWorkflows(caller: Caller): Promise<WorkflowRow[]>;
+  /** Inserts or replaces a worker by its id. */
+  putWorker(caller: Caller, worker: WorkerRow): Promise<void>;
+  /** Seen since then, latest first. */
+  listWorkers(caller: Caller, since: number, limit: number): Promise<WorkerRow[]>;
+  /** Runs that each worker holds now. */
+  countLeases(caller: Caller): Promise<Map<string, number>>;
+
+  putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void>;
+  /** `undefined` when there is none. */
+  getPayload(caller: Caller, sha256: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number } | undefined>;
+  /** Deletes payloads that no run refers to and that are older than `before`; answers how many. */
+  sweepPayloads(before: number, limit: number): Promise<number>;
+
+  /** Takes the runs that other replicas changed while a session of this one holds them. */
+  takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]>;
+  /** Tells the other replicas that something was committed; loses nothing but latency when it fails. */
+  wake(): Promise<void>;
+  /** Calls back when another replica woke this one, and after the connection was lost and found. */
+  onWake(listener: () => void): void;
+
+  /** Resolves when a trivial read works. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The database did not do what was asked; the engine retries or answers STORE_UNAVAILABLE. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
+
+export interface Batch {
+  readonly now: number;
+  readonly writes: readonly RunWrite[];
+  readonly claims: readonly ClaimRequest[];
+}
+
+export interface BatchResult {
+  /** For each write, whether the run was as expected and the write was applied. */
+  readonly confirmed: boolean[];
+  /** For each claim, the runs that it got. */
+  readonly claimed: ClaimedRun[][];
+}
+
+/** All that one commit changes about one run. */
+export interface RunWrite {
+  readonly org: string;
+  readonly runId: string;
+  /** The version that must be there; `null`: the run must not exist. */
+  readonly expect: { readonly fence: number; readonly seq: number } | null;
+  /** The seq after this write; always `expect.seq + entries.length`. */
+  readonly seq: number;
+  readonly updatedAt: number;
+  /** The new run, when `expect` is null. */
+  readonly insert?: RunHeader;
+  /** What changes besides seq and updatedAt; absent for the hot path, a step of a running run. */
+  readonly patch?: HeaderPatch;
+  readonly entries: readonly Entry[];
+  /** Payloads that the entries refer to, to be stored if they are new. */
+  readonly payloads: readonly PayloadBlob[];
+  /** References held by the entries, also to payloads uploaded before. */
+  readonly payloadRefs: readonly PayloadRef[];
+  /** Puts the run into its ready queue, or takes it out. */
+  readonly ready?: ReadyRow | "remove";
+  readonly duePut: readonly DueRow[];
+  readonly dueRemove: readonly { readonly kind: DueKind; readonly key: string }[];
+  /** Removes all due work of the run before `duePut`. */
+  readonly dueClear: boolean;
+  /** Gives the run a lease, or takes it away. */
+  readonly lease?: Lease | "remove";
+  /** Due work for other runs: the parent of a child that ended. */
+  readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
+  /** The replica whose session holds the run, when that is not this one. */
+  readonly nudge?: string;
+  /** Deletes the run and all that belongs to it. */
+  readonly deleteRun?: true;
+}
+
+/** The mutable columns, whole: writing all of them keeps the statement one and the same. */
+export interface HeaderPatch {
+  readonly state: RunState;
+  readonly reason: RunReason;
+  readonly intent: Intent;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly waiting: Waiting | null;
+}
+
+export interface ReadyRow {
+  readonly queue: string;
+  /** The workflow, or `workflow@version` for a pinned run. */
+  readonly lane: string;
+  /** Priority turned round, so that ascending order is right: 9 - priority. */
+  readonly rank: number;
+  readonly readyAt: number;
+}
+
+/**
+ * What happens later to a run: `start` (delayed start), `wait` (a wait's timer or timeout),
+ * `retry` (a suspended step's next attempt), `attempt` (a step's timeout), `run` and `queue`
+ * (timeouts), `grace` (end of a clean-up), `child` (a child run has ended).
+ */
+export type DueKind = "start" | "wait" | "retry" | "attempt" | "run" | "queue" | "grace" | "child";
+
+export interface DueRow {
+  readonly kind: DueKind;
+  /** Step key, where the kind has one; else empty. */
+  readonly key: string;
+  readonly at: number;
+  /** For `attempt` the attempt, for `child` the child run id; else empty. */
+  readonly data: string;
+}
+
+export interface DueItem extends DueRow {
+  readonly org: string;
+  readonly runId: string;
+}
+
+export interface ClaimRequest {
+  readonly org: string;
+  readonly queues: readonly string[];
+  /** Workflows and `workflow@version`s that are served. */
+  readonly lanes: readonly string[];
+  /** One per run wanted: who gets it. The i-th run claimed goes to the i-th slot. */
+  readonly slots: readonly { readonly sessionId: string; readonly workerId: string }[];
+  readonly until: number;
+  readonly journalBytes: number;
+}
+
+/** Best first by rank, then readyAt. State is now RUNNING, the ready row and any `queue` timeout are gone. */
+export interface ClaimedRun {
+  readonly header: RunHeader;
+  /** The journal from its start, up to `journalBytes` (at least one entry). */
+  readonly entries: Entry[];
+}
+
+export interface LoadRef {
+  readonly org: string;
+  readonly runId: string;
+  readonly afterSeq: number;
+}
+
+export interface LoadedRun {
+  readonly header: RunHeader;
+  readonly entries: EntryHead[];
+}
+
+export interface PageLimit {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface JournalPage {
+  readonly entries: Entry[];
+  readonly more: boolean;
+}
+
+export interface RunFilter {
+  /** Empty: all. */
+  readonly states: readonly RunState[];
+  readonly workflow?: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly parentRunId?: string;
+  readonly limit: number;
+  readonly after?: { readonly createdAt: number; readonly runId: string };
+}
+
+export interface RunPage {
+  readonly runs: RunHeader[];
+  readonly more: boolean;
+}
+
+export interface LeasedRun {
+  readonly org: string;
+  readonly runId: string;
+  readonly fence: number;
+  readonly lease: Lease;
+}
+
+export interface WorkflowRow {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  /** JSON Schema as JSON text; empty: none. */
+  readonly inputSchema: string;
+  readonly outputSchema: string;
+  /** JSON text of an object. */
+  readonly metadata: string;
+  /** Ever registered, newest last. */
+  readonly versions: readonly string[];
+  readonly registeredAt: number;
+}
+
+export interface WorkerRow {
+  readonly workerId: string;
+  readonly instanceId: string;
+  readonly connected: boolean;
+  readonly seenAt: number;
+  /** JSON text: language, versions, workflows, queues, labels, slots. */
+  readonly info: string;
+}
