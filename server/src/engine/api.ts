@@ -1,0 +1,366 @@
+/**
+ * The use cases of the engine in the model's words. `rpc/` and `http/` convert the wire to
+ * these and back; nothing here knows protobuf.
+ */
+import type { Caller } from "../model/caller.ts";
+import type { Entry, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { Payload, PayloadRef } from "../model/payload.ts";
+import type { RetryPolicy } from "../model/retry.ts";
+import type { RunHeader, RunState, WaitTree } from "../model/run.ts";
+
+/** A run as people and programs see it. */
+export interface RunView {
+  readonly header: RunHeader;
+  /** What is going on and what to do next, where that is not plain from the state. */
+  readonly reason: string;
+  readonly detail: string;
+  readonly input?: Payload;
+  readonly output?: Payload;
+  readonly failure?: Failure;
+}
+
+export interface StartRun {
+  readonly workflow: string;
+  readonly input: Payload;
+  /** Empty: chosen by the server. */
+  readonly runId: string;
+  readonly idempotencyKey: string;
+  readonly queue: string;
+  readonly priority: number;
+  readonly version: string;
+  readonly sessionId: string;
+  readonly userId: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly runTimeoutMs?: number;
+  readonly queueTimeoutMs?: number;
+  readonly delayMs?: number;
+  /** In ms since the epoch. */
+  readonly startAt?: number;
+  readonly parent?: { readonly runId: string; readonly key: string; readonly fence: number };
+  readonly traceparent: string;
+  readonly claim: boolean;
+  /** Who executes it, with `claim`. */
+  readonly workerId: string;
+}
+
+export interface StartedRun {
+  readonly run: RunView;
+  readonly existing: boolean;
+  readonly claimed?: WorkItem;
+}
+
+/** A run handed to a worker. */
+export interface WorkItem {
+  readonly header: RunHeader;
+  readonly leaseUntil: number;
+  readonly input: Payload;
+  /** From the first entry, `payloadSeq` already resolved. */
+  readonly journal: readonly Entry[];
+  readonly more: boolean;
+}
+
+export interface WaitSpec {
+  /** In ms from the server's now. */
+  readonly durationMs?: number;
+  /** In ms since the epoch. */
+  readonly until?: number;
+  readonly signalName?: string;
+  readonly childRunId?: string;
+}
+
+/** What names a step, in every message about one. */
+export interface StepIdentity {
+  readonly runId: string;
+  readonly fence: number;
+  readonly key: string;
+  /** Empty: the key. */
+  readonly name: string;
+  readonly kind: StepKind;
+  readonly inputDigest: string;
+  readonly definitionDigest: string;
+  readonly input?: Payload | undefined;
+}
+
+export interface StepStarted extends StepIdentity {
+  readonly retryPolicy?: RetryPolicy | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly atMostOnce: boolean;
+  readonly wait?: WaitSpec | undefined;
+}
+
+export interface StepCompleted extends StepIdentity {
+  readonly attempt: number;
+  readonly output: Payload;
+  readonly latencyMs: number;
+}
+
+export interface StepFailed extends StepIdentity {
+  readonly attempt: number;
+  readonly failure: Failure;
+  readonly latencyMs: number;
+  readonly retryPolicy?: RetryPolicy | undefined;
+}
+
+export type Directive = "continue" | "cancel" | "pause" | "yield";
+
+export interface StepSide {
+  readonly name: string;
+  readonly kind: StepKind;
+  readonly inputDigest: string;
+  readonly definitionDigest: string;
+  readonly input?: Payload | undefined;
+}
+
+export type StepOutcome =
+  | { readonly kind: "execute"; readonly attempt: number; readonly idempotencyKey: string }
+  | { readonly kind: "replay"; readonly output?: Payload; readonly failure?: Failure; readonly outcome?: WaitOutcome }
+  | { readonly kind: "wait"; readonly until?: number; readonly why: "in_progress" | "backoff" | "wait"; readonly attempt: number }
+  | { readonly kind: "conflict"; readonly recorded: StepSide; readonly attempted: StepSide }
+  | { readonly kind: "unknown_outcome"; readonly attempt: number; readonly startedAt: number }
+  | { readonly kind: "stop"; readonly reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL"; readonly fence: number };
+
+export interface StepStartedReply {
+  readonly outcome: StepOutcome;
+  readonly directive: Directive;
+}
+
+export interface StepCompletedReply {
+  readonly directive: Directive;
+  readonly seq: number;
+}
+
+export interface StepFailedReply {
+  readonly next:
+    | { readonly kind: "retry"; readonly at: number; readonly attempt: number; readonly delayMs: number }
+    | { readonly kind: "final"; readonly action: "throw" | "pause" };
+  readonly directive: Directive;
+  readonly seq: number;
+}
+
+export interface NewWait {
+  readonly key: string;
+  readonly name: string;
+  readonly kind: StepKind;
+  readonly wait: WaitSpec;
+}
+
+export interface SuspendRun {
+  readonly runId: string;
+  readonly fence: number;
+  readonly waits: readonly NewWait[];
+  readonly tree?: WaitTree | undefined;
+}
+
+export interface SuspendReply {
+  readonly resumed: boolean;
+  readonly directive: Directive;
+  readonly resolved: readonly Entry[];
+}
+
+export interface CompleteRun {
+  readonly runId: string;
+  readonly fence: number;
+  readonly output: Payload;
+  readonly unconsumed: readonly string[];
+}
+
+export interface NonDeterminism {
+  readonly stepKey: string;
+  readonly recorded: string;
+  readonly attempted: string;
+  readonly likelyCause: string;
+}
+
+export interface FailRun {
+  readonly runId: string;
+  readonly fence: number;
+  readonly failure: Failure;
+  readonly failedStepKeys: readonly string[];
+  readonly nonDeterminism?: NonDeterminism | undefined;
+}
+
+export interface OutcomeReply {
+  readonly directive: Directive;
+}
+
+export interface WorkflowSpec {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  /** JSON Schema as JSON text; empty: none. */
+  readonly inputSchema: string;
+  readonly outputSchema: string;
+  /** JSON text of an object. */
+  readonly metadata: string;
+}
+
+export interface WorkerInfo {
+  readonly workerId: string;
+  readonly instanceId: string;
+  readonly language: string;
+  readonly sdkVersion: string;
+  readonly buildVersion: string;
+  readonly workflows: readonly WorkflowSpec[];
+  /** Never empty. */
+  readonly queues: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly slots: number;
+}
+
+export interface HeldLease {
+  readonly runId: string;
+  readonly fence: number;
+}
+
+export interface LeaseAnswer {
+  readonly runId: string;
+  readonly status: "renewed" | "lost" | "cancel" | "pause";
+  readonly fence: number;
+  readonly until: number;
+}
+
+/** What the engine sends down a session. Implemented by the transport; never throws, never blocks. */
+export interface SessionSink {
+  dispatch(item: WorkItem): void;
+  cancel(runId: string, fence: number, reason: string, graceMs: number): void;
+  pause(runId: string, fence: number): void;
+  waitResolved(runId: string, fence: number, entry: Entry): void;
+  leaseResults(results: readonly LeaseAnswer[], renewed: number): void;
+  /** The server is going away. */
+  drain(): void;
+  /** The stream is of no more use: the worker is replaced by a newer connection of the same instance. */
+  close(reason: string): void;
+}
+
+/** One worker connection. */
+export interface WorkerSession {
+  readonly sessionId: string;
+  /** Of the leases named in Hello, those that are still the worker's. */
+  readonly survived: readonly { readonly runId: string; readonly fence: number; readonly attempt: number; readonly until: number }[];
+  credits(count: number): void;
+  ack(runId: string, fence: number): void;
+  nack(runId: string, fence: number, reason: string): void;
+  /** Renews the leases; the answers go down the sink. */
+  heartbeat(): Promise<void>;
+  draining(): void;
+  /**
+   * A start that rides ahead of its completion: shown live, written once it has run for a while.
+   * Used for STEP and VALUE kinds that are not at-most-once and whose reply nobody awaits.
+   */
+  stepStartedLive(started: StepStarted): void;
+  /** The stream has ended; leases are released after a grace unless the instance comes back. */
+  closed(): void;
+}
+
+export interface NewEvent {
+  readonly type: string;
+  readonly key: string;
+  readonly attempt: number;
+  readonly contentIndex: number;
+  readonly sequence: number;
+  /** In ms since the epoch, by the source's clock; 0: unknown. */
+  readonly sourceAt: number;
+  readonly parentEventId: string;
+  readonly payload?: Payload | undefined;
+}
+
+/** An event of a run's one stream: a journal entry, or what a step sends live. */
+export interface RunEvent {
+  readonly cursor: string;
+  readonly runId: string;
+  readonly eventId: string;
+  readonly type: string;
+  readonly class: "checkpoint" | "delta";
+  readonly serverAt: number;
+  readonly entry?: Entry;
+  readonly delta?: NewEvent;
+}
+
+export interface WatchRun {
+  readonly runId: string;
+  readonly checkpoints: boolean;
+  readonly deltas: boolean;
+  /** Empty: from the start. */
+  readonly afterCursor: string;
+  readonly fromNow: boolean;
+  readonly waitForStart: boolean;
+}
+
+export interface ListRuns {
+  readonly states: readonly RunState[];
+  readonly workflow: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly parentRunId: string;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+export interface WorkflowView {
+  readonly spec: WorkflowSpec;
+  readonly versions: readonly string[];
+  readonly servedBy: readonly string[];
+  readonly registeredAt: number;
+}
+
+export interface WorkerView {
+  readonly info: WorkerInfo;
+  readonly connected: boolean;
+  readonly seenAt: number;
+  readonly inFlight: number;
+}
+
+export interface SignalView {
+  readonly name: string;
+  readonly signalId: string;
+  readonly payload: Payload;
+  readonly actor: string;
+  readonly receivedAt: number;
+  readonly consumedBy: string;
+}
+
+/** Everything that the outside can ask of the engine. Rejects with PawlError. */
+export interface EngineApi {
+  startRun(caller: Caller, start: StartRun): Promise<StartedRun>;
+  getRun(caller: Caller, runId: string): Promise<RunView>;
+  waitRun(caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView>;
+  listRuns(caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }>;
+  getJournal(caller: Caller, runId: string, afterSeq: number, entriesMax: number): Promise<{ entries: Entry[]; more: boolean }>;
+  cancelRun(caller: Caller, runId: string, reason: string, graceMs: number): Promise<RunView>;
+  pauseRun(caller: Caller, runId: string, reason: string): Promise<RunView>;
+  resumeRun(caller: Caller, runId: string): Promise<RunView>;
+  retryRun(caller: Caller, runId: string): Promise<RunView>;
+  deleteRun(caller: Caller, runId: string): Promise<void>;
+  updateTags(caller: Caller, runId: string, set: Readonly<Record<string, string>>, remove: readonly string[]): Promise<RunView>;
+
+  stepStarted(caller: Caller, started: StepStarted): Promise<StepStartedReply>;
+  stepCompleted(caller: Caller, completed: StepCompleted): Promise<StepCompletedReply>;
+  stepFailed(caller: Caller, failed: StepFailed): Promise<StepFailedReply>;
+  getStep(caller: Caller, runId: string, key: string): Promise<Entry | undefined>;
+
+  suspendRun(caller: Caller, suspend: SuspendRun): Promise<SuspendReply>;
+  completeRun(caller: Caller, complete: CompleteRun): Promise<OutcomeReply>;
+  failRun(caller: Caller, fail: FailRun): Promise<OutcomeReply>;
+
+  /** Rejects with VERSION_UNSUPPORTED or INVALID_ARGUMENT for a Hello that cannot be served. */
+  openSession(caller: Caller, worker: WorkerInfo, held: readonly HeldLease[], sink: SessionSink): Promise<WorkerSession>;
+  pollWork(caller: Caller, worker: WorkerInfo, max: number, waitMs: number, signal: AbortSignal): Promise<WorkItem[]>;
+  heartbeatLeases(caller: Caller, leases: readonly HeldLease[]): Promise<LeaseAnswer[]>;
+  listWorkers(caller: Caller): Promise<WorkerView[]>;
+  listWorkflows(caller: Caller): Promise<WorkflowView[]>;
+  getWorkflow(caller: Caller, name: string): Promise<WorkflowView>;
+
+  sendSignal(caller: Caller, runId: string, name: string, signalId: string, payload: Payload, actor: string): Promise<{ signalId: string; duplicate: boolean }>;
+  listSignals(caller: Caller, runId: string): Promise<SignalView[]>;
+
+  /** Answers how many were taken; those of a stale fence are dropped. Never waits for a commit. */
+  publishEvents(caller: Caller, runId: string, fence: number, events: readonly NewEvent[]): Promise<number>;
+  /** Batches of events in order; ends after the terminal event, or when `signal` fires. */
+  watchRun(caller: Caller, watch: WatchRun, signal: AbortSignal): AsyncIterable<readonly RunEvent[]>;
+  listEvents(caller: Caller, runId: string, afterCursor: string, pageSize: number): Promise<{ events: RunEvent[]; nextCursor: string }>;
+
+  putPayload(caller: Caller, data: Uint8Array): Promise<PayloadRef>;
+  getPayload(caller: Caller, sha256: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number }>;
+
+  /** Whether the store answers. */
+  ready(): boolean;
+}
