@@ -1,0 +1,40 @@
+/**
+ * Runs the tests, and ends with one plain line, `N passed, N failed`. Arguments go to vitest:
+ * `pnpm test test/store -t fence`. `--summary` only repeats the line of the last whole run.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { root, run } from "./run.ts";
+
+const report = join(root, "test-results", "vitest.json");
+
+/** The counts of vitest's JSON report that are shown here. */
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+}
+
+/** The closing line, or why there is none. */
+async function summarize(): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(report, "utf8");
+  } catch (cause) {
+    throw new Error(`No report of a test run at ${report}; run \`pnpm test\`.`, { cause });
+  }
+  const counts = JSON.parse(text) as Report;
+  const skipped = counts.numPendingTests + counts.numTodoTests;
+  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+  return `${counts.numPassedTests} passed, ${counts.numFailedTests} failed${tail}`;
+}
+
+const args = process.argv.slice(2).filter((arg) => arg !== "--");
+if (!args.includes("--summary")) {
+  await mkdir(join(root, "test-results"), { recursive: true });
+  await rm(report, { force: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  process.exitCode = await run("vitest", ["run", ...reporters, ...args]);
+}
+console.log(await summarize());

@@ -1,0 +1,36 @@
+import { defineConfig } from "vitest/config";
+
+/** What all projects share: real processes and a real database take their time. */
+const common = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  teardownTimeout: 20_000,
+  pool: "forks",
+} as const;
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: { ...common, name: "tidy", include: ["test/tidy/**/*.test.ts"] },
+      },
+      {
+        test: {
+          ...common,
+          name: "unit",
+          include: ["server/src/**/*.test.ts", "worker-sdk/typescript/src/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "system",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: ["test/tidy/**", "**/node_modules/**"],
+          globalSetup: ["test/harness/global-setup.ts"],
+        },
+      },
+    ],
+  },
+});
