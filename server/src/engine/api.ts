@@ -86,6 +86,8 @@ export interface StepStarted extends StepIdentity {
   readonly timeoutMs?: number | undefined;
   readonly atMostOnce: boolean;
   readonly wait?: WaitSpec | undefined;
+  /** The same id again gets the same answer, such as `execute` after a lost reply; may be empty. */
+  readonly requestId: string;
 }
 
 export interface StepCompleted extends StepIdentity {

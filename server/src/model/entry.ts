@@ -1,4 +1,5 @@
 import type { Payload } from "./payload.ts";
+import type { RetryPolicy } from "./retry.ts";
 
 /** The types of journal entries, which are also the names of the checkpoint events. */
 export const ENTRY_TYPES = [
@@ -62,9 +63,11 @@ export interface EntryMeta {
   outcome?: WaitOutcome;
   atMostOnce?: boolean;
   /** The step's retry policy, where its start carried one. */
-  retryPolicy?: unknown;
+  retryPolicy?: RetryPolicy;
   /** Of one attempt. */
   timeoutMs?: number;
+  /** Chosen by the worker: the same request again gets the same answer. */
+  requestId?: string;
   signalName?: string;
   signalId?: string;
   childRunId?: string;

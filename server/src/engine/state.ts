@@ -1,0 +1,231 @@
+import type { EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { RetryPolicy } from "../model/retry.ts";
+import type { RunHeader, WaitTree } from "../model/run.ts";
+
+/**
+ * What the journal says about one step key. A step goes
+ * started → completed | failed | backoff → started …; a wait goes waiting → resolved.
+ * `superseded`: failed, but a retry of the run makes it start anew; attempts go on counting.
+ */
+export interface StepRecord {
+  status: "started" | "backoff" | "completed" | "failed" | "waiting" | "resolved" | "superseded";
+  kind: StepKind;
+  name: string;
+  /** Of the latest entry. */
+  attempt: number;
+  /** Attempts that failed, since the last supersession. */
+  failures: number;
+  /** The latest entry. */
+  seq: number;
+  at: number;
+  /** When the first attempt is known to have begun. */
+  firstAt: number;
+  fence: number;
+  inputDigest: string;
+  definitionDigest: string;
+  /** Backoff: the next attempt. Waiting: the timer or timeout; 0: none. */
+  until: number;
+  atMostOnce: boolean;
+  timeoutMs: number;
+  retryPolicy: RetryPolicy | undefined;
+  requestId: string;
+  failure: Failure | undefined;
+  signalName: string;
+  childRunId: string;
+  outcome: WaitOutcome | undefined;
+}
+
+/** A signal in the inbox that no wait has taken. */
+export interface InboxSignal {
+  readonly seq: number;
+  readonly name: string;
+  readonly signalId: string;
+}
+
+export type MutableHeader = { -readonly [K in keyof RunHeader]: RunHeader[K] };
+
+/** A run in memory: its row, and the fold of its journal. */
+export interface RunState {
+  readonly header: MutableHeader;
+  readonly steps: Map<string, StepRecord>;
+  inbox: InboxSignal[];
+  /** Seq of each signal ever received, by its id. */
+  readonly signalSeqs: Map<string, number>;
+  openWaits: number;
+  /** Steps through which the latest failure of the run came. */
+  failedKeys: readonly string[];
+  /** The fence under which the latest outcome call (suspend, complete, fail) was made, and its entry. */
+  outcomeFence: number;
+  outcomeSeq: number;
+}
+
+export function emptyState(header: RunHeader): RunState {
+  return {
+    header: { ...header },
+    steps: new Map(),
+    inbox: [],
+    signalSeqs: new Map(),
+    openWaits: 0,
+    failedKeys: [],
+    outcomeFence: 0,
+    outcomeSeq: 0,
+  };
+}
+
+export function stateOf(header: RunHeader, entries: readonly EntryHead[]): RunState {
+  const state = emptyState(header);
+  for (const entry of entries) fold(state, entry);
+  return state;
+}
+
+/** Adds one entry to the fold. The header is not its business: that is a row of its own. */
+export function fold(state: RunState, entry: EntryHead): void {
+  switch (entry.type) {
+    case "workflow.step.started":
+      startStep(record(state, entry), entry);
+      return;
+    case "workflow.step.completed":
+      record(state, entry).status = "completed";
+      return;
+    case "workflow.step.retrying":
+      failStep(record(state, entry), "backoff", entry);
+      return;
+    case "workflow.step.failed":
+      failStep(record(state, entry), "failed", entry);
+      return;
+    case "workflow.wait.created":
+      openWait(state, record(state, entry), entry);
+      return;
+    case "workflow.wait.resolved":
+      resolveWait(state, record(state, entry), entry);
+      return;
+    case "workflow.signal.received":
+      receiveSignal(state, entry);
+      return;
+    case "run.retried":
+      for (const key of entry.meta.superseded ?? []) supersede(state, key);
+      return;
+    case "run.failed":
+      state.failedKeys = entry.meta.superseded ?? [];
+      noteOutcome(state, entry);
+      return;
+    case "run.completed":
+    case "run.cancelled":
+    case "run.paused":
+    case "workflow.waiting":
+      noteOutcome(state, entry);
+      return;
+    case "run.started":
+    case "run.recovered":
+    case "run.resumed":
+    case "run.cancelling":
+    case "run.tags.changed":
+      return;
+  }
+}
+
+/** The record of the entry's key, made if need be, with what every entry says about its step. */
+function record(state: RunState, entry: EntryHead): StepRecord {
+  const meta = entry.meta;
+  const existing = state.steps.get(entry.key);
+  if (existing === undefined) {
+    const made: StepRecord = {
+      status: "started",
+      kind: meta.kind ?? "step",
+      name: meta.name ?? entry.key,
+      attempt: entry.attempt,
+      failures: 0,
+      seq: entry.seq,
+      at: entry.at,
+      firstAt: entry.at - (meta.ms ?? 0),
+      fence: meta.fence ?? 0,
+      inputDigest: meta.inputDigest ?? "",
+      definitionDigest: meta.definitionDigest ?? "",
+      until: 0,
+      atMostOnce: false,
+      timeoutMs: 0,
+      retryPolicy: undefined,
+      requestId: "",
+      failure: undefined,
+      signalName: "",
+      childRunId: "",
+      outcome: undefined,
+    };
+    state.steps.set(entry.key, made);
+    return made;
+  }
+  existing.attempt = entry.attempt;
+  existing.seq = entry.seq;
+  existing.at = entry.at;
+  existing.fence = meta.fence ?? existing.fence;
+  existing.inputDigest = meta.inputDigest ?? existing.inputDigest;
+  existing.definitionDigest = meta.definitionDigest ?? existing.definitionDigest;
+  return existing;
+}
+
+function startStep(step: StepRecord, entry: EntryHead): void {
+  step.status = "started";
+  step.atMostOnce = entry.meta.atMostOnce ?? false;
+  step.timeoutMs = entry.meta.timeoutMs ?? 0;
+  step.retryPolicy = entry.meta.retryPolicy ?? step.retryPolicy;
+  step.requestId = entry.meta.requestId ?? "";
+}
+
+function failStep(step: StepRecord, status: "backoff" | "failed", entry: EntryHead): void {
+  step.status = status;
+  step.failures += 1;
+  step.until = entry.meta.until ?? 0;
+  step.failure = entry.meta.failure;
+}
+
+function openWait(state: RunState, step: StepRecord, entry: EntryHead): void {
+  step.status = "waiting";
+  step.until = entry.meta.until ?? 0;
+  step.signalName = entry.meta.signalName ?? "";
+  step.childRunId = entry.meta.childRunId ?? "";
+  state.openWaits += 1;
+}
+
+function resolveWait(state: RunState, step: StepRecord, entry: EntryHead): void {
+  step.status = "resolved";
+  step.outcome = entry.meta.outcome;
+  step.failure = entry.meta.failure;
+  state.openWaits -= 1;
+  const taken = entry.meta.signalId;
+  if (taken !== undefined) state.inbox = state.inbox.filter((signal) => signal.signalId !== taken);
+}
+
+function receiveSignal(state: RunState, entry: EntryHead): void {
+  const signalId = entry.meta.signalId ?? "";
+  state.signalSeqs.set(signalId, entry.seq);
+  state.inbox.push({ seq: entry.seq, name: entry.meta.signalName ?? "", signalId });
+}
+
+function supersede(state: RunState, key: string): void {
+  const step = state.steps.get(key);
+  if (step === undefined) return;
+  step.status = "superseded";
+  step.failures = 0;
+  step.failure = undefined;
+}
+
+function noteOutcome(state: RunState, entry: EntryHead): void {
+  state.outcomeFence = entry.meta.fence ?? 0;
+  state.outcomeSeq = entry.seq;
+}
+
+/** Whether the run has something to do now: a resolved wait, an ended step, a backoff that is over. */
+export function satisfied(state: RunState, tree: WaitTree, now: number): boolean {
+  if ("key" in tree) {
+    const step = state.steps.get(tree.key);
+    if (step === undefined) return true;
+    if (step.status === "backoff") return step.until <= now;
+    return step.status !== "waiting";
+  }
+  let met = 0;
+  for (const member of tree.members) {
+    if (satisfied(state, member, now)) met += 1;
+    if (met >= tree.needed) return true;
+  }
+  return met >= tree.needed;
+}

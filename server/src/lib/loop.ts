@@ -1,0 +1,81 @@
+/**
+ * A background loop: one idempotent function, run every `periodMs` and whenever it is nudged,
+ * one activation at a time. It carries no data: an activation reads the store for what to do,
+ * so that a restart and a lost nudge take the same path as everyday work.
+ *
+ * States: idle (a timer is set) → running → idle; `stop()` from either, and it waits for a run
+ * in progress. A nudge while running makes it run once more.
+ */
+export interface Loop {
+  /** Run now, or once more if running. */
+  nudge(): void;
+  /** Run no later than this, in ms since the epoch. */
+  nudgeAt(at: number): void;
+  stop(): Promise<void>;
+}
+
+export interface LoopOptions {
+  readonly name: string;
+  readonly periodMs: number;
+  /** One activation. May answer when to run next, in ms since the epoch, if sooner than the period. */
+  readonly run: () => Promise<number | undefined>;
+  readonly now: () => number;
+  readonly onError: (name: string, error: unknown) => void;
+}
+
+export function startLoop(options: LoopOptions): Loop {
+  let timer: NodeJS.Timeout | undefined;
+  let wakeAt = Number.POSITIVE_INFINITY;
+  let running: Promise<void> | undefined;
+  let again = false;
+  let stopped = false;
+
+  function schedule(at: number): void {
+    if (stopped || (timer !== undefined && at >= wakeAt)) return;
+    clearTimeout(timer);
+    wakeAt = at;
+    timer = setTimeout(activate, Math.max(0, at - options.now()));
+    timer.unref();
+  }
+
+  function activate(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    wakeAt = Number.POSITIVE_INFINITY;
+    if (stopped) return;
+    if (running !== undefined) {
+      again = true;
+      return;
+    }
+    running = options
+      .run()
+      .catch((error: unknown) => {
+        options.onError(options.name, error);
+        return undefined;
+      })
+      .then((next) => {
+        running = undefined;
+        const rerun = again;
+        again = false;
+        const latest = options.now() + options.periodMs;
+        schedule(rerun ? options.now() : Math.min(next ?? latest, latest));
+      });
+  }
+
+  schedule(options.now());
+  return {
+    nudge() {
+      if (running !== undefined) again = true;
+      else schedule(options.now());
+    },
+    nudgeAt(at) {
+      schedule(at);
+    },
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      timer = undefined;
+      await running;
+    },
+  };
+}
