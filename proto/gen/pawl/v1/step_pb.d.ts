@@ -135,6 +135,15 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
    * @generated from field: pawl.v1.Payload input = 12;
    */
   input?: Payload | undefined;
+
+  /**
+   * Chosen by the worker: the same id again gets the same answer, so that a lost
+   * `execute` can be asked for again. Without it, a second start of a step that is
+   * in flight answers `wait`.
+   *
+   * @generated from field: string request_id = 13;
+   */
+  requestId: string;
 };
 
 /**
