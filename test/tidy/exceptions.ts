@@ -1,0 +1,30 @@
+/**
+ * Files and functions that may be longer than the limits, each with the lines it may have at most
+ * and why. The table is a ratchet: an entry that is no longer needed fails the test, too.
+ */
+export interface Exception {
+  linesMax: number;
+  reason: string;
+}
+
+/** Lines of a file; above this it needs an exception. The aim is 300. */
+export const fileLinesMax = 350;
+/** Lines of a function; above this it needs an exception. The aim is 70. */
+export const functionLinesMax = 80;
+
+/** By path. */
+export const longFiles: Readonly<Record<string, Exception>> = {
+  "server/src/engine/api.ts": {
+    linesMax: 400,
+    reason: "declares every use case with its documentation, and holds no logic",
+  },
+};
+
+/** By `path#function`. */
+export const longFunctions: Readonly<Record<string, Exception>> = {};
+
+/**
+ * Where the type system has no other way: `path` → rule name and how often, as in rules.ts.
+ * Each such place has a comment in the source that says why.
+ */
+export const allowedUses: Readonly<Record<string, Readonly<Record<string, number>>>> = {};
