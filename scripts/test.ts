@@ -8,12 +8,23 @@ import { root, run } from "./run.ts";
 
 const report = join(root, "test-results", "vitest.json");
 
-/** The counts of vitest's JSON report that are shown here. */
+/** What is shown here of vitest's JSON report. */
 interface Report {
+  success: boolean;
   numPassedTests: number;
   numFailedTests: number;
   numPendingTests: number;
   numTodoTests: number;
+  testResults: { status: string; assertionResults: { status: string }[] }[];
+}
+
+/** Failed tests; a file that failed outside of its tests, or the run as a whole, counts as one. */
+function countFailed({ success, numFailedTests, testResults }: Report): number {
+  const files = testResults.filter(
+    ({ status, assertionResults }) =>
+      status === "failed" && !assertionResults.some((result) => result.status === "failed"),
+  );
+  return Math.max(numFailedTests + files.length, success ? 0 : 1);
 }
 
 /** The closing line, or why there is none. */
@@ -27,7 +38,7 @@ async function summarize(): Promise<string> {
   const counts = JSON.parse(text) as Report;
   const skipped = counts.numPendingTests + counts.numTodoTests;
   const tail = skipped > 0 ? `, ${skipped} skipped` : "";
-  return `${counts.numPassedTests} passed, ${counts.numFailedTests} failed${tail}`;
+  return `${counts.numPassedTests} passed, ${countFailed(counts)} failed${tail}`;
 }
 
 const args = process.argv.slice(2).filter((arg) => arg !== "--");
