@@ -10,7 +10,6 @@ const report = join(root, "test-results", "vitest.json");
 
 /** What is shown here of vitest's JSON report. */
 interface Report {
-  success: boolean;
   numPassedTests: number;
   numFailedTests: number;
   numPendingTests: number;
@@ -19,16 +18,16 @@ interface Report {
 }
 
 /** Failed tests; a file that failed outside of its tests, or the run as a whole, counts as one. */
-function countFailed({ success, numFailedTests, testResults }: Report): number {
+function countFailed({ numFailedTests, testResults }: Report, exitCode: number): number {
   const files = testResults.filter(
     ({ status, assertionResults }) =>
       status === "failed" && !assertionResults.some((result) => result.status === "failed"),
   );
-  return Math.max(numFailedTests + files.length, success ? 0 : 1);
+  return Math.max(numFailedTests + files.length, exitCode === 0 ? 0 : 1);
 }
 
 /** The closing line, or why there is none. */
-async function summarize(): Promise<string> {
+async function summarize(exitCode: number): Promise<string> {
   let text: string;
   try {
     text = await readFile(report, "utf8");
@@ -38,14 +37,16 @@ async function summarize(): Promise<string> {
   const counts = JSON.parse(text) as Report;
   const skipped = counts.numPendingTests + counts.numTodoTests;
   const tail = skipped > 0 ? `, ${skipped} skipped` : "";
-  return `${counts.numPassedTests} passed, ${countFailed(counts)} failed${tail}`;
+  return `${counts.numPassedTests} passed, ${countFailed(counts, exitCode)} failed${tail}`;
 }
 
+let exitCode = 0;
 const args = process.argv.slice(2).filter((arg) => arg !== "--");
 if (!args.includes("--summary")) {
   await mkdir(join(root, "test-results"), { recursive: true });
   await rm(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  process.exitCode = await run("vitest", ["run", ...reporters, ...args]);
+  exitCode = await run("vitest", ["run", ...reporters, ...args]);
 }
-console.log(await summarize());
+console.log(await summarize(exitCode));
+process.exitCode = exitCode;
