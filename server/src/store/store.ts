@@ -32,7 +32,11 @@ export interface Store {
   /** Whole entries in order. At least one if there is any, then up to the limits. */
   readJournal(caller: Caller, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
   /** Whole entries by seq, in the order asked, `undefined` where missing. */
-  readEntries(caller: Caller, runId: string, seqs: readonly number[]): Promise<(Entry | undefined)[]>;
+  readEntries(
+    caller: Caller,
+    runId: string,
+    seqs: readonly number[],
+  ): Promise<(Entry | undefined)[]>;
   /** Headers by creation, newest first. */
   listRuns(caller: Caller, filter: RunFilter): Promise<RunPage>;
 
@@ -41,11 +45,18 @@ export interface Store {
   /** Runs whose lease ran out before `now`. */
   expiredLeases(now: number, limit: number): Promise<LeasedRun[]>;
   /** Every lease there is, page by page in key order; for a restarted server. */
-  listLeases(after: { org: string; runId: string } | undefined, limit: number): Promise<LeasedRun[]>;
+  listLeases(
+    after: { org: string; runId: string } | undefined,
+    limit: number,
+  ): Promise<LeasedRun[]>;
   /** Prolongs all leases of a session, and answers which those are. */
   renewSession(sessionId: string, until: number): Promise<LeasedRun[]>;
   /** Prolongs single leases if the fence is right; answers in the order asked, `undefined` for lost ones. */
-  renewLeases(caller: Caller, leases: readonly { runId: string; fence: number }[], until: number): Promise<(LeasedRun | undefined)[]>;
+  renewLeases(
+    caller: Caller,
+    leases: readonly { runId: string; fence: number }[],
+    until: number,
+  ): Promise<(LeasedRun | undefined)[]>;
 
   /** Workflows as registered by workers; a later registration replaces the schemas of its name. */
   registerWorkflows(caller: Caller, specs: readonly WorkflowRow[]): Promise<void>;
@@ -59,7 +70,12 @@ export interface Store {
 
   putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void>;
   /** `undefined` when there is none. */
-  getPayload(caller: Caller, sha256: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number } | undefined>;
+  getPayload(
+    caller: Caller,
+    sha256: string,
+    offset: number,
+    limit: number,
+  ): Promise<{ data: Uint8Array; size: number } | undefined>;
   /** Deletes payloads that no run refers to and that are older than `before`; answers how many. */
   sweepPayloads(before: number, limit: number): Promise<number>;
 
@@ -75,9 +91,22 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** The database did not do what was asked; the engine retries or answers STORE_UNAVAILABLE. */
+/**
+ * The database did not do what was asked; the engine retries or answers STORE_UNAVAILABLE, or
+ * DATA_CORRUPTED where `corrupted` says which entry failed its checksum.
+ */
 export class StoreError extends Error {
   override readonly name = "StoreError";
+  readonly corrupted: { readonly runId: string; readonly seq: number } | undefined;
+
+  constructor(
+    message: string,
+    options?: { cause?: unknown },
+    corrupted?: { readonly runId: string; readonly seq: number },
+  ) {
+    super(message, options);
+    this.corrupted = corrupted;
+  }
 }
 
 export interface Batch {

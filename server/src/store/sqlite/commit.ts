@@ -1,0 +1,126 @@
+import { toColumns } from "../entry.ts";
+import type { Batch, BatchResult, DueRow, RunWrite } from "../store.ts";
+import { claim } from "./claim.ts";
+import type { Database } from "./database.ts";
+import { storePayload } from "./payloads.ts";
+import { writeRun } from "./write-run.ts";
+
+export const INSERT_ENTRY = `INSERT INTO journal (org_id, run_id, seq, at, attempt, crc, type,
+  step_key, meta, encoding, payload_sha256, payload_size, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+
+const PUT_READY = `INSERT INTO ready (org_id, run_id, queue, lane, rank, ready_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET queue = excluded.queue, lane = excluded.lane, rank = excluded.rank,
+  ready_at = excluded.ready_at`;
+const REMOVE_READY = "DELETE FROM ready WHERE org_id = ? AND run_id = ?";
+
+const PUT_DUE = `INSERT INTO due (org_id, run_id, kind, step_key, at, data)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET at = excluded.at, data = excluded.data`;
+const REMOVE_DUE = `DELETE FROM due
+WHERE org_id = ? AND run_id = ? AND kind = ? AND step_key = ?`;
+const CLEAR_DUE = "DELETE FROM due WHERE org_id = ? AND run_id = ?";
+
+const PUT_LEASE = `INSERT INTO lease (org_id, run_id, session_id, worker_id, until)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET session_id = excluded.session_id, worker_id = excluded.worker_id,
+  until = excluded.until`;
+const REMOVE_LEASE = "DELETE FROM lease WHERE org_id = ? AND run_id = ?";
+
+const PUT_REF = `INSERT INTO payload_ref (org_id, sha256, run_id)
+VALUES (?, ?, ?)
+ON CONFLICT DO NOTHING`;
+const HAS_PAYLOAD = "SELECT 1 FROM payload WHERE org_id = ? AND sha256 = ?";
+const PUT_NUDGE = `INSERT INTO nudge (org_id, run_id, replica_id)
+VALUES (?, ?, ?)
+ON CONFLICT DO NOTHING`;
+const HAS_RUN = "SELECT 1 FROM run WHERE org_id = ? AND run_id = ?";
+
+/** Applies the writes, then the claims, in one transaction. */
+export function commit(db: Database, batch: Batch): BatchResult {
+  return db.transaction(() => ({
+    confirmed: batch.writes.map((write) => apply(db, write, batch.now)),
+    claimed: batch.claims.map((request) => claim(db, request, batch.now)),
+  }));
+}
+
+/** Invariant 2: the run's row is compared first, and nothing else is written if it differs. */
+function apply(db: Database, write: RunWrite, now: number): boolean {
+  if (write.payloadRefs.length > 0 && !payloadsExist(db, write)) return false;
+  if (!writeRun(db, write)) return false;
+  const { org, runId } = write;
+  for (const entry of write.entries) {
+    const e = toColumns(entry);
+    db.prepare(INSERT_ENTRY).run(
+      org,
+      runId,
+      e.seq,
+      e.at,
+      e.attempt,
+      e.crc,
+      e.type,
+      e.key,
+      e.meta,
+      e.encoding,
+      e.sha256,
+      e.size,
+      e.data,
+    );
+  }
+  if (!isPlain(write)) applyRest(db, write, now);
+  return true;
+}
+
+/** Whether the write concerns the run's row and its journal only. */
+function isPlain(write: RunWrite): boolean {
+  return (
+    write.ready === undefined &&
+    write.lease === undefined &&
+    !write.dueClear &&
+    write.nudge === undefined &&
+    write.duePut.length === 0 &&
+    write.dueRemove.length === 0 &&
+    write.dueElsewhere.length === 0 &&
+    write.payloads.length === 0 &&
+    write.payloadRefs.length === 0
+  );
+}
+
+function applyRest(db: Database, write: RunWrite, now: number): void {
+  const { org, runId } = write;
+  for (const blob of write.payloads) storePayload(db, org, blob, now);
+  for (const ref of write.payloadRefs) db.prepare(PUT_REF).run(org, ref.sha256, runId);
+  if (write.ready === "remove") db.prepare(REMOVE_READY).run(org, runId);
+  else if (write.ready !== undefined) {
+    const { queue, lane, rank, readyAt } = write.ready;
+    db.prepare(PUT_READY).run(org, runId, queue, lane, rank, readyAt);
+  }
+  if (write.lease === "remove") db.prepare(REMOVE_LEASE).run(org, runId);
+  else if (write.lease !== undefined) {
+    const { sessionId, workerId, until } = write.lease;
+    db.prepare(PUT_LEASE).run(org, runId, sessionId, workerId, until);
+  }
+  if (write.dueClear) db.prepare(CLEAR_DUE).run(org, runId);
+  for (const { kind, key } of write.dueRemove) db.prepare(REMOVE_DUE).run(org, runId, kind, key);
+  for (const row of write.duePut) putDue(db, org, runId, row);
+  for (const other of write.dueElsewhere) {
+    // The parent may have been deleted; due work without a run would never go away.
+    const there = db.prepare(HAS_RUN).get(org, other.runId) !== undefined;
+    if (there) putDue(db, org, other.runId, other.row);
+  }
+  if (write.nudge !== undefined) db.prepare(PUT_NUDGE).run(org, runId, write.nudge);
+}
+
+function putDue(db: Database, org: string, runId: string, row: DueRow): void {
+  db.prepare(PUT_DUE).run(org, runId, row.kind, row.key, row.at, row.data);
+}
+
+/** A reference to a payload that was swept away meanwhile must not be recorded. */
+function payloadsExist(db: Database, write: RunWrite): boolean {
+  return write.payloadRefs.every(
+    ({ sha256 }) =>
+      write.payloads.some((blob) => blob.sha256 === sha256) ||
+      db.prepare(HAS_PAYLOAD).get(write.org, sha256) !== undefined,
+  );
+}

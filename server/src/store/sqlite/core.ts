@@ -1,0 +1,52 @@
+import type { Store } from "../store.ts";
+import { commit } from "./commit.ts";
+import type { Database } from "./database.ts";
+import { readDue } from "./due.ts";
+import { loadRuns, readEntries, readJournal } from "./journal.ts";
+import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
+import { takeNudges } from "./nudges.ts";
+import { getPayload, storePayload, sweepPayloads } from "./payloads.ts";
+import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
+import { listRuns } from "./runs.ts";
+
+/** The store's methods that need the database. */
+export type Method = Exclude<keyof Store, "kind" | "replicas" | "wake" | "onWake" | "close">;
+
+/** What each method takes and, once it is there, answers. */
+export type Args = { readonly [M in Method]: Parameters<Store[M]> };
+export type Results = { readonly [M in Method]: Awaited<ReturnType<Store[M]>> };
+
+/** The same methods, synchronous: what runs in the store's thread, or on the main one. */
+export type Core = { readonly [M in Method]: (...args: Args[M]) => Results[M] };
+
+/** Calls one method by its name. */
+export function invoke<M extends Method>(core: Core, method: M, args: Args[M]): Results[M] {
+  return core[method](...args);
+}
+
+export function createCore(db: Database): Core {
+  return {
+    commit: (batch) => commit(db, batch),
+    loadRuns: (refs) => loadRuns(db, refs),
+    readJournal: ({ org }, runId, after, limit) => readJournal(db, org, runId, after, limit),
+    readEntries: ({ org }, runId, seqs) => readEntries(db, org, runId, seqs),
+    listRuns: ({ org }, filter) => listRuns(db, org, filter),
+    due: (now, limit) => readDue(db, now, limit),
+    expiredLeases: (now, limit) => expiredLeases(db, now, limit),
+    listLeases: (after, limit) => listLeases(db, after, limit),
+    renewSession: (sessionId, until) => renewSession(db, sessionId, until),
+    renewLeases: ({ org }, leases, until) => renewLeases(db, org, leases, until),
+    registerWorkflows: ({ org }, specs) => registerWorkflows(db, org, specs),
+    listWorkflows: ({ org }) => listWorkflows(db, org),
+    putWorker: ({ org }, worker) => putWorker(db, org, worker),
+    listWorkers: ({ org }, since, limit) => listWorkers(db, org, since, limit),
+    countLeases: ({ org }) => countLeases(db, org),
+    putPayload: ({ org }, blob, now) => storePayload(db, org, blob, now),
+    getPayload: ({ org }, sha256, offset, limit) => getPayload(db, org, sha256, offset, limit),
+    sweepPayloads: (before, limit) => sweepPayloads(db, before, limit),
+    takeNudges: (replicaId) => takeNudges(db, replicaId),
+    ping: () => {
+      db.prepare("SELECT 1").get();
+    },
+  };
+}

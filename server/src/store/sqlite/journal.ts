@@ -1,0 +1,69 @@
+import type { Entry, EntryHead } from "../../model/entry.ts";
+import { toEntry, toHead } from "../entry.ts";
+import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
+import type { Database } from "./database.ts";
+import { getHeader } from "./runs.ts";
+
+const HEAD_COLUMNS = "seq, at, attempt, type, step_key, meta";
+const ENTRY_COLUMNS = `${HEAD_COLUMNS}, crc, encoding, payload_sha256, payload_size, payload`;
+
+export const READ_HEADS = `SELECT ${HEAD_COLUMNS} FROM journal
+WHERE org_id = ? AND run_id = ? AND seq > ? ORDER BY seq`;
+export const READ_JOURNAL = `SELECT ${ENTRY_COLUMNS} FROM journal
+WHERE org_id = ? AND run_id = ? AND seq > ? ORDER BY seq LIMIT ?`;
+export const READ_ENTRY = `SELECT ${ENTRY_COLUMNS} FROM journal
+WHERE org_id = ? AND run_id = ? AND seq = ?`;
+
+/** What a row costs besides its texts and bytes, roughly. */
+const ENTRY_OVERHEAD_BYTES = 64;
+
+export function loadRuns(db: Database, refs: readonly LoadRef[]): (LoadedRun | undefined)[] {
+  return refs.map(({ org, runId, afterSeq }) => {
+    const header = getHeader(db, org, runId);
+    if (header === undefined) return undefined;
+    const entries: EntryHead[] = [];
+    if (header.seq > afterSeq) {
+      for (const row of db.prepare(READ_HEADS).iterate(org, runId, afterSeq)) {
+        entries.push(toHead(runId, row));
+      }
+    }
+    return { header, entries };
+  });
+}
+
+export function readJournal(
+  db: Database,
+  org: string,
+  runId: string,
+  after: number,
+  limit: PageLimit,
+): JournalPage {
+  const entries: Entry[] = [];
+  let bytes = 0;
+  for (const row of db.prepare(READ_JOURNAL).iterate(org, runId, after, limit.entries + 1)) {
+    const entry = toEntry(runId, row);
+    bytes += entryBytes(entry, row.meta);
+    if (entries.length > 0 && (entries.length >= limit.entries || bytes > limit.bytes)) {
+      return { entries, more: true };
+    }
+    entries.push(entry);
+  }
+  return { entries, more: false };
+}
+
+function entryBytes(entry: Entry, meta: unknown): number {
+  const texts = entry.key.length + (typeof meta === "string" ? meta.length : 0);
+  return ENTRY_OVERHEAD_BYTES + texts + (entry.payload?.data?.byteLength ?? 0);
+}
+
+export function readEntries(
+  db: Database,
+  org: string,
+  runId: string,
+  seqs: readonly number[],
+): (Entry | undefined)[] {
+  return seqs.map((seq) => {
+    const row = db.prepare(READ_ENTRY).get(org, runId, seq);
+    return row === undefined ? undefined : toEntry(runId, row);
+  });
+}

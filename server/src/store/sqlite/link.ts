@@ -1,0 +1,75 @@
+import { StoreError } from "../store.ts";
+import type { Args, Core, Method, Results } from "./core.ts";
+import { createCore, invoke } from "./core.ts";
+import type { Database } from "./database.ts";
+import { openDatabase, toStoreError } from "./database.ts";
+import { migrateAtStart } from "./migrate.ts";
+
+/** The way to the synchronous core, wherever it runs. */
+export interface Link {
+  call<M extends Method>(method: M, ...args: Args[M]): Promise<Results[M]>;
+  close(): Promise<void>;
+}
+
+export interface SqliteSettings {
+  /** A file, or `:memory:`. */
+  readonly path: string;
+  /** Whether an older schema is migrated; if not, it is refused. */
+  readonly migrate: boolean;
+  /** For tests and benches: how much longer a commit takes, in ms, as on a slow disk. */
+  readonly commitDelayMs: number;
+}
+
+/** Opens the file, migrates it, and answers the core on top of it. @throws StartupError */
+export function openCore(settings: SqliteSettings): { db: Database; core: Core } {
+  const db = openDatabase(settings.path);
+  try {
+    migrateAtStart(db, settings.migrate);
+  } catch (cause) {
+    db.close();
+    throw cause;
+  }
+  const core = createCore(db);
+  const { commitDelayMs } = settings;
+  return { db, core: commitDelayMs > 0 ? delayCommits(core, commitDelayMs) : core };
+}
+
+function delayCommits(core: Core, delayMs: number): Core {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  return {
+    ...core,
+    commit: (batch) => {
+      const result = core.commit(batch);
+      Atomics.wait(never, 0, 0, delayMs);
+      return result;
+    },
+  };
+}
+
+/** Runs the core on the calling thread: every commit blocks it until the disk has it. */
+export class MainLink implements Link {
+  readonly #db: Database;
+  readonly #core: Core;
+  #open = true;
+
+  constructor(settings: SqliteSettings) {
+    const { db, core } = openCore(settings);
+    this.#db = db;
+    this.#core = core;
+  }
+
+  async call<M extends Method>(method: M, ...args: Args[M]): Promise<Results[M]> {
+    if (!this.#open) throw new StoreError("The store is closed.");
+    try {
+      return invoke(this.#core, method, args);
+    } catch (cause) {
+      throw toStoreError(cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#db.close();
+  }
+}

@@ -1,0 +1,45 @@
+import type { StartupCode } from "../../lib/startup-error.ts";
+import { StartupError } from "../../lib/startup-error.ts";
+import { StoreError } from "../store.ts";
+import type { Args, Method } from "./core.ts";
+
+/** What crosses between the server's thread and the store's, both ways by structured clone. */
+export type Request =
+  | {
+      readonly [M in Method]: { readonly id: number; readonly method: M; readonly args: Args[M] };
+    }[Method]
+  | { readonly id: number; readonly method: "close" };
+
+export type Reply =
+  | { readonly kind: "ready" }
+  | {
+      readonly kind: "refused";
+      readonly code: StartupCode;
+      readonly message: string;
+      readonly cause: unknown;
+    }
+  | { readonly kind: "done"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "failed"; readonly id: number; readonly error: FailedCall };
+
+/** A StoreError without its class, which a structured clone would lose. */
+export interface FailedCall {
+  readonly message: string;
+  readonly corrupted: StoreError["corrupted"];
+  readonly cause: unknown;
+}
+
+export function packError(error: StoreError): FailedCall {
+  return { message: error.message, corrupted: error.corrupted, cause: error.cause };
+}
+
+export function unpackError({ message, corrupted, cause }: FailedCall): StoreError {
+  return new StoreError(message, { cause }, corrupted);
+}
+
+export function packRefusal(error: unknown): Reply {
+  if (error instanceof StartupError) {
+    return { kind: "refused", code: error.code, message: error.message, cause: error.cause };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: "refused", code: "NOT_WRITABLE", message, cause: error };
+}

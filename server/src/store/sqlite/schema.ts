@@ -1,0 +1,212 @@
+import { sql } from "drizzle-orm";
+import { blob, index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+/**
+ * The tables of the embedded store. Only the migration generator and the tests import this file:
+ * the server itself runs the committed migrations and hand-written statements. Times are in ms
+ * since the epoch; JSON is text, so that what is read is byte for byte what was written.
+ */
+
+/** Run headers. The hot columns are seq and updated_at; no index contains them. */
+export const run = sqliteTable(
+  "run",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    seq: integer("seq").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    fence: integer("fence").notNull(),
+    state: text("state").notNull(),
+    reason: text("reason").notNull(),
+    intent: text("intent").notNull(),
+    attempt: integer("attempt").notNull(),
+    crashes: integer("crashes").notNull(),
+    priority: integer("priority").notNull(),
+    createdAt: integer("created_at").notNull(),
+    startAt: integer("start_at").notNull(),
+    startedAt: integer("started_at").notNull(),
+    endedAt: integer("ended_at").notNull(),
+    workflow: text("workflow").notNull(),
+    version: text("version").notNull(),
+    queue: text("queue").notNull(),
+    inputDigest: text("input_digest").notNull(),
+    parentRunId: text("parent_run_id").notNull(),
+    parentKey: text("parent_key").notNull(),
+    options: text("options").notNull(),
+    tags: text("tags").notNull(),
+    waiting: text("waiting"),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("run_created").on(t.orgId, t.createdAt, t.runId),
+    index("run_state").on(t.orgId, t.state, t.createdAt, t.runId),
+    index("run_workflow").on(t.orgId, t.workflow, t.createdAt, t.runId),
+    index("run_parent")
+      .on(t.orgId, t.parentRunId, t.createdAt, t.runId)
+      .where(sql`parent_run_id <> ''`),
+  ],
+);
+
+/** The tags of the runs, for lists by tag. */
+export const runTag = sqliteTable(
+  "run_tag",
+  {
+    orgId: text("org_id").notNull(),
+    key: text("key").notNull(),
+    value: text("value").notNull(),
+    createdAt: integer("created_at").notNull(),
+    runId: text("run_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.key, t.value, t.createdAt, t.runId] }),
+    index("run_tag_run").on(t.orgId, t.runId),
+  ],
+);
+
+/** What happened to each run, gapless from 1. `crc` covers all that a reader acts on. */
+export const journal = sqliteTable(
+  "journal",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    seq: integer("seq").notNull(),
+    at: integer("at").notNull(),
+    attempt: integer("attempt").notNull(),
+    crc: integer("crc").notNull(),
+    type: text("type").notNull(),
+    stepKey: text("step_key").notNull(),
+    meta: text("meta").notNull(),
+    encoding: text("encoding"),
+    payloadSha256: text("payload_sha256"),
+    payloadSize: integer("payload_size"),
+    payload: blob("payload", { mode: "buffer" }),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.runId, t.seq] })],
+);
+
+/** Runs that wait for a worker. */
+export const ready = sqliteTable(
+  "ready",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    queue: text("queue").notNull(),
+    lane: text("lane").notNull(),
+    rank: integer("rank").notNull(),
+    readyAt: integer("ready_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("ready_order").on(t.orgId, t.queue, t.lane, t.rank, t.readyAt, t.runId),
+  ],
+);
+
+/** What happens later. */
+export const due = sqliteTable(
+  "due",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    kind: text("kind").notNull(),
+    stepKey: text("step_key").notNull(),
+    at: integer("at").notNull(),
+    data: text("data").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.kind, t.stepKey] }),
+    index("due_at").on(t.at, t.orgId, t.runId),
+  ],
+);
+
+/** Who holds which run. */
+export const lease = sqliteTable(
+  "lease",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    sessionId: text("session_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    until: integer("until").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("lease_session").on(t.sessionId),
+    index("lease_until").on(t.until),
+  ],
+);
+
+/** Payloads that are too large for the journal, by their content. */
+export const payload = sqliteTable(
+  "payload",
+  {
+    orgId: text("org_id").notNull(),
+    sha256: text("sha256").notNull(),
+    /** When it was last put. */
+    putAt: integer("put_at").notNull(),
+    size: integer("size").notNull(),
+    data: blob("data", { mode: "buffer" }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.sha256] }), index("payload_put").on(t.putAt)],
+);
+
+/** Which runs need a payload. */
+export const payloadRef = sqliteTable(
+  "payload_ref",
+  {
+    orgId: text("org_id").notNull(),
+    sha256: text("sha256").notNull(),
+    runId: text("run_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.sha256, t.runId] }),
+    index("payload_ref_run").on(t.orgId, t.runId),
+  ],
+);
+
+/** Workflows as workers registered them. */
+export const workflow = sqliteTable(
+  "workflow",
+  {
+    orgId: text("org_id").notNull(),
+    name: text("name").notNull(),
+    version: text("version").notNull(),
+    description: text("description").notNull(),
+    inputSchema: text("input_schema").notNull(),
+    outputSchema: text("output_schema").notNull(),
+    metadata: text("metadata").notNull(),
+    versions: text("versions").notNull(),
+    registeredAt: integer("registered_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.name] })],
+);
+
+/** Worker processes, connected or seen before. */
+export const worker = sqliteTable(
+  "worker",
+  {
+    orgId: text("org_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    instanceId: text("instance_id").notNull(),
+    connected: integer("connected").notNull(),
+    seenAt: integer("seen_at").notNull(),
+    info: text("info").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.workerId] }),
+    index("worker_seen").on(t.orgId, t.seenAt),
+  ],
+);
+
+/** Messages from one replica to another: look at this run. */
+export const nudge = sqliteTable(
+  "nudge",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    replicaId: text("replica_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.replicaId] }),
+    index("nudge_replica").on(t.replicaId),
+  ],
+);

@@ -1,0 +1,147 @@
+import type { Caller } from "../../model/caller.ts";
+import type { Entry } from "../../model/entry.ts";
+import type { PayloadBlob } from "../../model/payload.ts";
+import type * as s from "../store.ts";
+import type { Link, SqliteSettings } from "./link.ts";
+
+/**
+ * The embedded store: one SQLite file for one server.
+ *
+ * @param settings.thread whether the database has a thread of its own; on the main thread each
+ *   commit blocks the event loop until the disk has it
+ * @throws StartupError
+ */
+export async function openSqliteStore(
+  settings: SqliteSettings & { readonly thread: boolean },
+): Promise<s.Store> {
+  if (settings.thread) {
+    const { ThreadLink } = await import("./thread-link.ts");
+    return new SqliteStore(await ThreadLink.open(settings));
+  }
+  const { MainLink } = await import("./link.ts");
+  return new SqliteStore(new MainLink(settings));
+}
+
+class SqliteStore implements s.Store {
+  readonly kind = "sqlite";
+  readonly replicas = false;
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  commit(batch: s.Batch): Promise<s.BatchResult> {
+    return this.#link.call("commit", batch);
+  }
+
+  loadRuns(refs: readonly s.LoadRef[]): Promise<(s.LoadedRun | undefined)[]> {
+    return this.#link.call("loadRuns", refs);
+  }
+
+  readJournal(
+    caller: Caller,
+    runId: string,
+    after: number,
+    limit: s.PageLimit,
+  ): Promise<s.JournalPage> {
+    return this.#link.call("readJournal", caller, runId, after, limit);
+  }
+
+  readEntries(
+    caller: Caller,
+    runId: string,
+    seqs: readonly number[],
+  ): Promise<(Entry | undefined)[]> {
+    return this.#link.call("readEntries", caller, runId, seqs);
+  }
+
+  listRuns(caller: Caller, filter: s.RunFilter): Promise<s.RunPage> {
+    return this.#link.call("listRuns", caller, filter);
+  }
+
+  due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {
+    return this.#link.call("due", now, limit);
+  }
+
+  expiredLeases(now: number, limit: number): Promise<s.LeasedRun[]> {
+    return this.#link.call("expiredLeases", now, limit);
+  }
+
+  listLeases(
+    after: { org: string; runId: string } | undefined,
+    limit: number,
+  ): Promise<s.LeasedRun[]> {
+    return this.#link.call("listLeases", after, limit);
+  }
+
+  renewSession(sessionId: string, until: number): Promise<s.LeasedRun[]> {
+    return this.#link.call("renewSession", sessionId, until);
+  }
+
+  renewLeases(
+    caller: Caller,
+    leases: readonly { runId: string; fence: number }[],
+    until: number,
+  ): Promise<(s.LeasedRun | undefined)[]> {
+    return this.#link.call("renewLeases", caller, leases, until);
+  }
+
+  registerWorkflows(caller: Caller, specs: readonly s.WorkflowRow[]): Promise<void> {
+    return this.#link.call("registerWorkflows", caller, specs);
+  }
+
+  listWorkflows(caller: Caller): Promise<s.WorkflowRow[]> {
+    return this.#link.call("listWorkflows", caller);
+  }
+
+  putWorker(caller: Caller, worker: s.WorkerRow): Promise<void> {
+    return this.#link.call("putWorker", caller, worker);
+  }
+
+  listWorkers(caller: Caller, since: number, limit: number): Promise<s.WorkerRow[]> {
+    return this.#link.call("listWorkers", caller, since, limit);
+  }
+
+  countLeases(caller: Caller): Promise<Map<string, number>> {
+    return this.#link.call("countLeases", caller);
+  }
+
+  putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void> {
+    return this.#link.call("putPayload", caller, blob, now);
+  }
+
+  getPayload(
+    caller: Caller,
+    sha256: string,
+    offset: number,
+    limit: number,
+  ): Promise<{ data: Uint8Array; size: number } | undefined> {
+    return this.#link.call("getPayload", caller, sha256, offset, limit);
+  }
+
+  sweepPayloads(before: number, limit: number): Promise<number> {
+    return this.#link.call("sweepPayloads", before, limit);
+  }
+
+  takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]> {
+    return this.#link.call("takeNudges", replicaId);
+  }
+
+  /** There are no other replicas. */
+  async wake(): Promise<void> {
+    await undefined;
+  }
+
+  onWake(listener: () => void): void {
+    void listener;
+  }
+
+  ping(): Promise<void> {
+    return this.#link.call("ping");
+  }
+
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+}

@@ -1,0 +1,107 @@
+import { HEADER_COLUMNS, headerValues, waitingText } from "../row.ts";
+import type { HeaderPatch, RunWrite } from "../store.ts";
+import type { Database } from "./database.ts";
+
+/** The hot path: a step of a running run. */
+export const ADVANCE_RUN = `UPDATE run SET seq = ?, updated_at = ?
+WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
+
+export const PATCH_RUN = `UPDATE run SET seq = ?, updated_at = ?, state = ?, reason = ?, intent = ?,
+  fence = ?, attempt = ?, crashes = ?, started_at = ?, ended_at = ?, tags = ?, waiting = ?
+WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
+
+export const INSERT_RUN = `INSERT INTO run (${HEADER_COLUMNS.join(", ")})
+VALUES (${HEADER_COLUMNS.map(() => "?").join(", ")})
+ON CONFLICT DO NOTHING`;
+
+export const DELETE_RUN = `DELETE FROM run
+WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
+
+const TAGS_OF_RUN = "SELECT tags, created_at FROM run WHERE org_id = ? AND run_id = ?";
+const INSERT_TAG = `INSERT INTO run_tag (org_id, key, value, created_at, run_id)
+VALUES (?, ?, ?, ?, ?)`;
+const DELETE_TAGS = "DELETE FROM run_tag WHERE org_id = ? AND run_id = ?";
+
+/** What belongs to a run, apart from its row. Due work of its children's ends is among it. */
+const PARTS = ["journal", "ready", "due", "lease", "payload_ref", "run_tag", "nudge"];
+
+/**
+ * Compares the run's version and writes its row, both in one statement.
+ *
+ * @returns whether the run was as expected; if not, nothing was written.
+ */
+export function writeRun(db: Database, write: RunWrite): boolean {
+  const { org, runId, expect, seq, updatedAt } = write;
+  if (expect === null) return insertRun(db, write);
+  const key = [org, runId, expect.fence, expect.seq] as const;
+  if (write.deleteRun === true) return deleteRun(db, write, key);
+  if (write.patch !== undefined) return patchRun(db, write, write.patch, key);
+  return db.prepare(ADVANCE_RUN).run(seq, updatedAt, ...key).changes === 1;
+}
+
+function insertRun(db: Database, write: RunWrite): boolean {
+  const header = write.insert;
+  if (header === undefined) throw new TypeError("A write that expects no run must insert one.");
+  const values = headerValues(header, write.seq, write.updatedAt);
+  if (db.prepare(INSERT_RUN).run(...values).changes !== 1) return false;
+  insertTags(db, header.org, header.runId, header.createdAt, header.tags);
+  return true;
+}
+
+function patchRun(
+  db: Database,
+  write: RunWrite,
+  patch: HeaderPatch,
+  key: readonly [string, string, number, number],
+): boolean {
+  const before = db.prepare(TAGS_OF_RUN).get(write.org, write.runId);
+  const tags = JSON.stringify(patch.tags);
+  const { changes } = db
+    .prepare(PATCH_RUN)
+    .run(
+      write.seq,
+      write.updatedAt,
+      patch.state,
+      patch.reason,
+      patch.intent,
+      patch.fence,
+      patch.attempt,
+      patch.crashes,
+      patch.startedAt,
+      patch.endedAt,
+      tags,
+      waitingText(patch.waiting),
+      ...key,
+    );
+  if (changes !== 1) return false;
+  if (before !== undefined && before.tags !== tags) {
+    db.prepare(DELETE_TAGS).run(write.org, write.runId);
+    insertTags(db, write.org, write.runId, Number(before.created_at), patch.tags);
+  }
+  return true;
+}
+
+function deleteRun(
+  db: Database,
+  write: RunWrite,
+  key: readonly [string, string, number, number],
+): boolean {
+  if (db.prepare(DELETE_RUN).run(...key).changes !== 1) return false;
+  for (const table of PARTS) {
+    db.prepare(`DELETE FROM ${table} WHERE org_id = ? AND run_id = ?`).run(write.org, write.runId);
+  }
+  return true;
+}
+
+function insertTags(
+  db: Database,
+  org: string,
+  runId: string,
+  createdAt: number,
+  tags: Readonly<Record<string, string>>,
+): void {
+  for (const key in tags) {
+    const value = tags[key];
+    if (value !== undefined) db.prepare(INSERT_TAG).run(org, key, value, createdAt, runId);
+  }
+}
