@@ -4,14 +4,14 @@ import { ENTRY_TYPES } from "../model/entry.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Row } from "./row.ts";
 import { int, text } from "./row.ts";
+import type { RunWrite } from "./store.ts";
 import { StoreError } from "./store.ts";
 
-/** The columns of an entry as both stores write them, after org_id and run_id. */
+/** The columns of an entry as both stores write them, without org_id, run_id and the checksum. */
 export interface EntryColumns {
   readonly seq: number;
   readonly at: number;
   readonly attempt: number;
-  readonly crc: number;
   readonly type: string;
   readonly key: string;
   readonly meta: string;
@@ -21,9 +21,12 @@ export interface EntryColumns {
   readonly data: Uint8Array | null;
 }
 
+/** A write whose entries are in the form in which they are stored. */
+export type ColumnWrite = Omit<RunWrite, "entries"> & { readonly entries: readonly EntryColumns[] };
+
 export function toColumns(entry: Entry): EntryColumns {
   const { payload } = entry;
-  const partial = {
+  return {
     seq: entry.seq,
     at: entry.at,
     attempt: entry.attempt,
@@ -35,11 +38,10 @@ export function toColumns(entry: Entry): EntryColumns {
     size: payload?.ref === undefined ? null : payload.ref.size,
     data: payload?.data === undefined ? null : payload.data,
   };
-  return { ...partial, crc: checksum(partial) };
 }
 
 /** CRC-32 over all that replay acts on, the payload or its reference last. */
-export function checksum(entry: Omit<EntryColumns, "crc" | "at" | "seq">): number {
+export function checksum(entry: Omit<EntryColumns, "at" | "seq">): number {
   const head = crc32(
     `${entry.type}\0${entry.key}\0${entry.attempt}\0${entry.meta}\0${entry.encoding ?? ""}\0${entry.sha256 ?? ""}`,
   );

@@ -1,5 +1,7 @@
-import { toColumns } from "../entry.ts";
-import type { Batch, BatchResult, DueRow, RunWrite } from "../store.ts";
+import type { ColumnWrite } from "../entry.ts";
+import { checksum } from "../entry.ts";
+import type { Batch, BatchResult, DueRow } from "../store.ts";
+import { isPlain } from "../write.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";
 import { storePayload } from "./payloads.ts";
@@ -37,8 +39,11 @@ VALUES (?, ?, ?)
 ON CONFLICT DO NOTHING`;
 const HAS_RUN = "SELECT 1 FROM run WHERE org_id = ? AND run_id = ?";
 
+/** A batch whose entries are in the form in which they are stored. */
+export type ColumnBatch = Omit<Batch, "writes"> & { readonly writes: readonly ColumnWrite[] };
+
 /** Applies the writes, then the claims, in one transaction. */
-export function commit(db: Database, batch: Batch): BatchResult {
+export function commit(db: Database, batch: ColumnBatch): BatchResult {
   return db.transaction(() => ({
     confirmed: batch.writes.map((write) => apply(db, write, batch.now)),
     claimed: batch.claims.map((request) => claim(db, request, batch.now)),
@@ -46,19 +51,18 @@ export function commit(db: Database, batch: Batch): BatchResult {
 }
 
 /** Invariant 2: the run's row is compared first, and nothing else is written if it differs. */
-function apply(db: Database, write: RunWrite, now: number): boolean {
+function apply(db: Database, write: ColumnWrite, now: number): boolean {
   if (write.payloadRefs.length > 0 && !payloadsExist(db, write)) return false;
   if (!writeRun(db, write)) return false;
   const { org, runId } = write;
-  for (const entry of write.entries) {
-    const e = toColumns(entry);
+  for (const e of write.entries) {
     db.prepare(INSERT_ENTRY).run(
       org,
       runId,
       e.seq,
       e.at,
       e.attempt,
-      e.crc,
+      checksum(e),
       e.type,
       e.key,
       e.meta,
@@ -72,22 +76,7 @@ function apply(db: Database, write: RunWrite, now: number): boolean {
   return true;
 }
 
-/** Whether the write concerns the run's row and its journal only. */
-function isPlain(write: RunWrite): boolean {
-  return (
-    write.ready === undefined &&
-    write.lease === undefined &&
-    !write.dueClear &&
-    write.nudge === undefined &&
-    write.duePut.length === 0 &&
-    write.dueRemove.length === 0 &&
-    write.dueElsewhere.length === 0 &&
-    write.payloads.length === 0 &&
-    write.payloadRefs.length === 0
-  );
-}
-
-function applyRest(db: Database, write: RunWrite, now: number): void {
+function applyRest(db: Database, write: ColumnWrite, now: number): void {
   const { org, runId } = write;
   for (const blob of write.payloads) storePayload(db, org, blob, now);
   for (const ref of write.payloadRefs) db.prepare(PUT_REF).run(org, ref.sha256, runId);
@@ -117,7 +106,7 @@ function putDue(db: Database, org: string, runId: string, row: DueRow): void {
 }
 
 /** A reference to a payload that was swept away meanwhile must not be recorded. */
-function payloadsExist(db: Database, write: RunWrite): boolean {
+function payloadsExist(db: Database, write: ColumnWrite): boolean {
   return write.payloadRefs.every(
     ({ sha256 }) =>
       write.payloads.some((blob) => blob.sha256 === sha256) ||

@@ -1,4 +1,5 @@
-import type { Store } from "../store.ts";
+import type { BatchResult, Store } from "../store.ts";
+import type { ColumnBatch } from "./commit.ts";
 import { commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import { readDue } from "./due.ts";
@@ -17,10 +18,15 @@ export type Args = { readonly [M in Method]: Parameters<Store[M]> };
 export type Results = { readonly [M in Method]: Awaited<ReturnType<Store[M]>> };
 
 /** The same methods, synchronous: what runs in the store's thread, or on the main one. */
-export type Core = { readonly [M in Method]: (...args: Args[M]) => Results[M] };
+export type Core = Queries & { readonly commit: (batch: ColumnBatch) => BatchResult };
+
+type Queries = { readonly [M in Query]: (...args: Args[M]) => Results[M] };
+
+/** All but `commit`, whose batch goes its own way. */
+export type Query = Exclude<Method, "commit">;
 
 /** Calls one method by its name. */
-export function invoke<M extends Method>(core: Core, method: M, args: Args[M]): Results[M] {
+export function invoke<M extends Query>(core: Queries, method: M, args: Args[M]): Results[M] {
   return core[method](...args);
 }
 

@@ -1,5 +1,7 @@
+import { toColumns } from "../entry.ts";
+import type { Batch, BatchResult } from "../store.ts";
 import { StoreError } from "../store.ts";
-import type { Args, Core, Method, Results } from "./core.ts";
+import type { Args, Core, Query, Results } from "./core.ts";
 import { createCore, invoke } from "./core.ts";
 import type { Database } from "./database.ts";
 import { openDatabase, toStoreError } from "./database.ts";
@@ -7,7 +9,8 @@ import { migrateAtStart } from "./migrate.ts";
 
 /** The way to the synchronous core, wherever it runs. */
 export interface Link {
-  call<M extends Method>(method: M, ...args: Args[M]): Promise<Results[M]>;
+  commit(batch: Batch): Promise<BatchResult>;
+  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]>;
   close(): Promise<void>;
 }
 
@@ -58,10 +61,22 @@ export class MainLink implements Link {
     this.#core = core;
   }
 
-  async call<M extends Method>(method: M, ...args: Args[M]): Promise<Results[M]> {
+  commit(batch: Batch): Promise<BatchResult> {
+    const writes = batch.writes.map((write) => ({
+      ...write,
+      entries: write.entries.map(toColumns),
+    }));
+    return this.#run(() => this.#core.commit({ ...batch, writes }));
+  }
+
+  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]> {
+    return this.#run(() => invoke(this.#core, method, args));
+  }
+
+  async #run<T>(work: () => T): Promise<T> {
     if (!this.#open) throw new StoreError("The store is closed.");
     try {
-      return invoke(this.#core, method, args);
+      return work();
     } catch (cause) {
       throw toStoreError(cause);
     }

@@ -1,13 +1,13 @@
 import type { StartupCode } from "../../lib/startup-error.ts";
 import { StartupError } from "../../lib/startup-error.ts";
 import { StoreError } from "../store.ts";
-import type { Args, Method } from "./core.ts";
+import type { Args, Query } from "./core.ts";
+import type { PackedBatch } from "./packed.ts";
 
 /** What crosses between the server's thread and the store's, both ways by structured clone. */
 export type Request =
-  | {
-      readonly [M in Method]: { readonly id: number; readonly method: M; readonly args: Args[M] };
-    }[Method]
+  | { readonly id: number; readonly method: Query; readonly args: Args[Query] }
+  | { readonly id: number; readonly method: "commit"; readonly batch: PackedBatch }
   | { readonly id: number; readonly method: "close" };
 
 export type Reply =

@@ -32,7 +32,7 @@ class SqliteStore implements s.Store {
   }
 
   commit(batch: s.Batch): Promise<s.BatchResult> {
-    return this.#link.call("commit", batch);
+    return this.#link.commit(batch);
   }
 
   loadRuns(refs: readonly s.LoadRef[]): Promise<(s.LoadedRun | undefined)[]> {

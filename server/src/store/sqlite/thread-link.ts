@@ -1,10 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { StartupError } from "../../lib/startup-error.ts";
+import type { Batch, BatchResult } from "../store.ts";
 import { StoreError } from "../store.ts";
-import type { Args, Method, Results } from "./core.ts";
+import type { Args, Query, Results } from "./core.ts";
 import type { Link, SqliteSettings } from "./link.ts";
 import type { Reply, Request } from "./messages.ts";
 import { unpackError } from "./messages.ts";
+import { packBatch } from "./packed.ts";
 
 /** Generous: a batch and its results at their largest are some 10 MB. */
 const HEAP_MB = 128;
@@ -75,8 +77,12 @@ export class ThreadLink implements Link {
     for (const { reject } of waiting) reject(error);
   }
 
-  call<M extends Method>(method: M, ...args: Args[M]): Promise<Results[M]> {
-    return this.#send<Results[M]>((id) => ({ id, method, args }) as Request);
+  commit(batch: Batch): Promise<BatchResult> {
+    return this.#send((id) => ({ id, method: "commit", batch: packBatch(batch) }));
+  }
+
+  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]> {
+    return this.#send((id) => ({ id, method, args }));
   }
 
   #send<T>(request: (id: number) => Request): Promise<T> {

@@ -11,6 +11,7 @@ import type { SqliteSettings } from "./link.ts";
 import { openCore } from "./link.ts";
 import type { Reply, Request } from "./messages.ts";
 import { packError, packRefusal } from "./messages.ts";
+import { unpackBatch } from "./packed.ts";
 
 function serve(settings: SqliteSettings): void {
   const port = parentPort;
@@ -27,12 +28,17 @@ function serve(settings: SqliteSettings): void {
   port.on("message", (request: Request) => {
     const { id } = request;
     try {
-      if (request.method === "close") {
-        db.close();
-        send({ kind: "done", id, value: undefined });
-        port.close();
-      } else {
-        send({ kind: "done", id, value: invoke(core, request.method, request.args) });
+      switch (request.method) {
+        case "commit":
+          send({ kind: "done", id, value: core.commit(unpackBatch(request.batch)) });
+          break;
+        case "close":
+          db.close();
+          send({ kind: "done", id, value: undefined });
+          port.close();
+          break;
+        default:
+          send({ kind: "done", id, value: invoke(core, request.method, request.args) });
       }
     } catch (cause) {
       send({ kind: "failed", id, error: packError(toStoreError(cause)) });

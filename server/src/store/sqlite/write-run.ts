@@ -1,5 +1,6 @@
+import type { ColumnWrite } from "../entry.ts";
 import { HEADER_COLUMNS, headerValues, waitingText } from "../row.ts";
-import type { HeaderPatch, RunWrite } from "../store.ts";
+import type { HeaderPatch } from "../store.ts";
 import type { Database } from "./database.ts";
 
 /** The hot path: a step of a running run. */
@@ -30,7 +31,7 @@ const PARTS = ["journal", "ready", "due", "lease", "payload_ref", "run_tag", "nu
  *
  * @returns whether the run was as expected; if not, nothing was written.
  */
-export function writeRun(db: Database, write: RunWrite): boolean {
+export function writeRun(db: Database, write: ColumnWrite): boolean {
   const { org, runId, expect, seq, updatedAt } = write;
   if (expect === null) return insertRun(db, write);
   const key = [org, runId, expect.fence, expect.seq] as const;
@@ -39,7 +40,7 @@ export function writeRun(db: Database, write: RunWrite): boolean {
   return db.prepare(ADVANCE_RUN).run(seq, updatedAt, ...key).changes === 1;
 }
 
-function insertRun(db: Database, write: RunWrite): boolean {
+function insertRun(db: Database, write: ColumnWrite): boolean {
   const header = write.insert;
   if (header === undefined) throw new TypeError("A write that expects no run must insert one.");
   const values = headerValues(header, write.seq, write.updatedAt);
@@ -50,7 +51,7 @@ function insertRun(db: Database, write: RunWrite): boolean {
 
 function patchRun(
   db: Database,
-  write: RunWrite,
+  write: ColumnWrite,
   patch: HeaderPatch,
   key: readonly [string, string, number, number],
 ): boolean {
@@ -83,7 +84,7 @@ function patchRun(
 
 function deleteRun(
   db: Database,
-  write: RunWrite,
+  write: ColumnWrite,
   key: readonly [string, string, number, number],
 ): boolean {
   if (db.prepare(DELETE_RUN).run(...key).changes !== 1) return false;

@@ -1,0 +1,23 @@
+import type { RunWrite } from "./store.ts";
+
+/** Whether the write concerns the run's row and its journal only. */
+export function isPlain(write: Omit<RunWrite, "entries">): boolean {
+  return (
+    write.ready === undefined &&
+    write.lease === undefined &&
+    !write.dueClear &&
+    write.nudge === undefined &&
+    write.duePut.length === 0 &&
+    write.dueRemove.length === 0 &&
+    write.dueElsewhere.length === 0 &&
+    write.payloads.length === 0 &&
+    write.payloadRefs.length === 0
+  );
+}
+
+/** Whether the write only advances a run that is there: a step of a running run. */
+export function isHot(write: RunWrite): boolean {
+  return (
+    write.expect !== null && write.patch === undefined && write.deleteRun !== true && isPlain(write)
+  );
+}
