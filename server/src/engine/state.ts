@@ -106,12 +106,15 @@ export function fold(state: RunState, entry: EntryHead): void {
       for (const key of entry.meta.superseded ?? []) supersede(state, key);
       return;
     case "run.failed":
-      state.failedKeys = entry.meta.superseded ?? [];
+      state.failedKeys = entry.meta.failedKeys ?? [];
+      noteOutcome(state, entry);
+      return;
+    case "run.paused":
+      state.failedKeys = entry.meta.failedKeys ?? [];
       noteOutcome(state, entry);
       return;
     case "run.completed":
     case "run.cancelled":
-    case "run.paused":
     case "workflow.waiting":
       noteOutcome(state, entry);
       return;

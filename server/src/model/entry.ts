@@ -74,7 +74,9 @@ export interface EntryMeta {
   /** The entry of this run whose payload is this one's too. */
   payloadSeq?: number;
   /** Keys whose recorded failure no longer counts. */
-  superseded?: string[];
+  superseded?: readonly string[];
+  /** The steps through which the failure of the run came, innermost first. */
+  failedKeys?: readonly string[];
   reason?: string;
   actor?: string;
   details?: Record<string, string>;

@@ -57,7 +57,7 @@ export interface ErrorOptions {
 
 /** The server's one error class. The message says what was seen and what to do next. */
 export class PawlError extends Error {
-  override readonly name = "PawlError";
+  override readonly name: string = "PawlError";
   readonly reason: Reason;
   readonly metadata: Readonly<Record<string, string>>;
   readonly retryAfterMs: number | undefined;

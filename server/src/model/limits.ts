@@ -28,6 +28,11 @@ export const LIMITS = Object.freeze({
   failureMessageBytes: 8 * KIB,
   failureStackBytes: 16 * KIB,
   failureCauses: 8,
+  /** What leaves in an error; some clients take 8 KiB of trailers in all. */
+  errorMessageBytes: 1 * KIB,
+  errorMetadataBytes: 2 * KIB,
+  /** Durations and delays: about ten years. */
+  durationMs: 3_650 * 86_400_000,
 
   /** Journal sent along with a dispatch; the rest is fetched by page. */
   dispatchJournalBytes: 1 * MIB,
@@ -70,6 +75,8 @@ export const LIMITS = Object.freeze({
   expiredLeases: 500,
   sessions: 10_000,
   sessionBufferedBytes: 64 * MIB,
+  /** Frames of one session that are being worked on before its stream is no longer read. */
+  sessionPendingFrames: 8_192,
   watchersPerReplica: 10_000,
   watcherBufferedEvents: 5_000,
   deltasKeptPerStep: 10_000,

@@ -1,5 +1,6 @@
 import type { Caller } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
+import { PawlError } from "../model/errors.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
 

@@ -1,0 +1,30 @@
+import type { Hub } from "../hub/hub.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Store } from "../store/store.ts";
+import type { NewEvent } from "./api.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Registry } from "./registry.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Writer } from "./writer.ts";
+
+/** Where the engine reports what it does; one line each, never a payload. */
+export interface EngineLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** The engine's collaborators, as its use cases share them. */
+export interface Core {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: EngineLog;
+  readonly replicaId: string;
+  readonly writer: Writer;
+  readonly sessions: Sessions;
+  readonly dispatcher: Dispatcher;
+  readonly registry: Registry;
+  readonly hub: Hub<NewEvent>;
+  /** Calls back when runs may have become ready, for pollers; answers how to stop. */
+  readonly onReady: (listener: () => void) => () => void;
+}

@@ -1,0 +1,94 @@
+import type { EntryMeta, Failure } from "../../model/entry.ts";
+import { leaseLost, PawlError } from "../../model/errors.ts";
+import type { Payload } from "../../model/payload.ts";
+import { isTerminal, type RunHeader, type RunState as State } from "../../model/run.ts";
+import { LIMITS } from "../../model/limits.ts";
+import type { Directive, StepIdentity } from "../api.ts";
+import type { Draft } from "../draft.ts";
+import { satisfied, type RunState } from "../state.ts";
+
+/** Refuses a write whose lease is not the run's current one. */
+export function checkFence(header: RunHeader, fence: number): void {
+  if (header.fence !== fence) throw leaseLost(header.runId, fence, header.fence);
+  if (isTerminal(header.state)) {
+    throw new PawlError("RUN_TERMINAL", `Run "${header.runId}" has ended: it is ${header.state}. Nothing was written.`, {
+      metadata: { run_id: header.runId, state: header.state },
+    });
+  }
+  if (header.state === "PAUSED") {
+    throw new PawlError("RUN_PAUSED", `Run "${header.runId}" is paused; nothing was written. Continue it with ResumeRun.`, {
+      metadata: { run_id: header.runId, reason: header.reason },
+    });
+  }
+  if (header.lease === null) throw leaseLost(header.runId, fence, header.fence);
+}
+
+/** What the holder should do next. */
+export function directive(header: RunHeader): Directive {
+  if (header.lease === null) return "yield";
+  if (header.state === "CANCELLING") return "cancel";
+  return header.intent === "pause" ? "pause" : "continue";
+}
+
+/** The part of an entry's meta that every step entry has; defaults are left out. */
+export function stepMeta(step: StepIdentity, workerId: string): EntryMeta {
+  const meta: EntryMeta = { worker: workerId, fence: step.fence };
+  if (step.name !== "" && step.name !== step.key) meta.name = step.name;
+  if (step.kind !== "step") meta.kind = step.kind;
+  if (step.inputDigest !== "") meta.inputDigest = step.inputDigest;
+  if (step.definitionDigest !== "") meta.definitionDigest = step.definitionDigest;
+  const input = keptInput(step.input);
+  if (input !== undefined) meta.input = input;
+  return meta;
+}
+
+/** A small input, kept for people; a large one is known by its digest only. */
+export function keptInput(input: Payload | undefined): EntryMeta["input"] {
+  if (input?.data === undefined || input.data.byteLength > LIMITS.keptInputBytes) return undefined;
+  const bytes = Buffer.from(input.data.buffer, input.data.byteOffset, input.data.byteLength);
+  return input.encoding === "bytes"
+    ? { encoding: input.encoding, base64: bytes.toString("base64") }
+    : { encoding: input.encoding, text: bytes.toString("utf8") };
+}
+
+/** Whoever shows that a worker can make progress ends a series of crashes. */
+export function noteProgress(draft: Draft): void {
+  if (draft.header.crashes > 0) draft.patch({ crashes: 0 });
+}
+
+/** Ends a run: no lease, no queue, nothing due, the parent told. The caller appends the entry. */
+export function endRun(draft: Draft, state: State): void {
+  const header = draft.header;
+  if (header.state === "QUEUED") draft.removeReady();
+  draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null });
+  draft.dropLease();
+  draft.clearDue();
+  if (header.parentRunId !== "") {
+    const row = { kind: "child" as const, key: header.parentKey, at: draft.now, data: header.runId };
+    draft.putDueElsewhere(header.parentRunId, row);
+  }
+}
+
+export function failRun(draft: Draft, failure: Failure, meta: EntryMeta): void {
+  endRun(draft, "FAILED");
+  draft.append("run.failed", "", 0, { ...meta, failure });
+}
+
+/** A WAITING run whose tree is satisfied goes back to the queue; otherwise its list of waits is kept true. */
+export function wake(draft: Draft): void {
+  const { state } = draft;
+  const waiting = state.header.waiting;
+  if (waiting === null) return;
+  if (state.header.state === "WAITING" && satisfied(state, waiting.tree, draft.now)) {
+    draft.patch({ state: "QUEUED", waiting: null });
+    draft.makeReady(draft.now);
+    return;
+  }
+  const waits = waiting.waits.filter((wait) => stillOpen(state, wait.key));
+  if (waits.length !== waiting.waits.length) draft.patch({ waiting: { ...waiting, waits } });
+}
+
+function stillOpen(state: RunState, key: string): boolean {
+  const status = state.steps.get(key)?.status;
+  return status === "waiting" || status === "backoff";
+}

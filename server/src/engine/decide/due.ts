@@ -1,0 +1,61 @@
+import { isTerminal } from "../../model/run.ts";
+import type { DueRow } from "../../store/store.ts";
+import type { Draft } from "../draft.ts";
+import { endRun, failRun, wake } from "./common.ts";
+import { attemptTimedOut } from "./steps.ts";
+import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
+
+/** `child`: what became of the child run, for a row of that kind; undefined while it is running. */
+export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefined): void {
+  draft.removeDue(row.kind, row.key);
+  if (isTerminal(draft.header.state)) return;
+  switch (row.kind) {
+    case "start":
+      if (draft.header.state === "QUEUED") draft.makeReady(draft.header.startAt);
+      return;
+    case "wait":
+      return waitDue(draft, row.key);
+    case "retry":
+      return wake(draft);
+    case "attempt":
+      attemptTimedOut(draft, row.key, Number(row.data));
+      return;
+    case "run":
+      return runTimedOut(draft);
+    case "queue":
+      return queueTimedOut(draft);
+    case "grace":
+      return graceOver(draft);
+    case "child":
+      if (child !== undefined) childEnded(draft, row.data, child);
+      return;
+  }
+}
+
+function waitDue(draft: Draft, key: string): void {
+  const step = draft.state.steps.get(key);
+  if (step?.status !== "waiting" || step.until === 0 || step.until > draft.now) return;
+  resolve(draft, key, step.kind === "sleep" ? "fired" : "timed_out", {});
+  wake(draft);
+}
+
+function runTimedOut(draft: Draft): void {
+  const limit = draft.header.options.runTimeoutMs ?? 0;
+  const fence = draft.header.fence;
+  failRun(draft, { type: "RunTimeout", message: `The run did not end within ${limit} ms of its start.` }, { fence });
+  draft.raiseFence();
+}
+
+function queueTimedOut(draft: Draft): void {
+  if (draft.header.state !== "QUEUED" || draft.header.startedAt !== 0) return;
+  const limit = draft.header.options.queueTimeoutMs ?? 0;
+  failRun(draft, { type: "QueueTimeout", message: `No worker took the run within ${limit} ms.` }, {});
+  draft.raiseFence();
+}
+
+function graceOver(draft: Draft): void {
+  if (draft.header.state !== "CANCELLING") return;
+  endRun(draft, "CANCELLED");
+  draft.raiseFence();
+  draft.append("run.cancelled", "", 0, { reason: "The clean-up did not end in time." });
+}

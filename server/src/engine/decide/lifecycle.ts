@@ -1,0 +1,100 @@
+import { illegalTransition, invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { isTerminal } from "../../model/run.ts";
+import type { Draft } from "../draft.ts";
+import { satisfied } from "../state.ts";
+import { endRun } from "./common.ts";
+import { pauseNow } from "./outcome.ts";
+
+/** At once where nobody holds the run; else its holder gets `graceMs` to clean up under a new fence. */
+export function cancelRun(draft: Draft, reason: string, graceMs: number): void {
+  const { header } = draft;
+  if (header.state === "CANCELLED" || header.state === "CANCELLING") return;
+  if (isTerminal(header.state)) throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
+  const meta = reason === "" ? {} : { reason };
+  if (header.lease === null) {
+    endRun(draft, "CANCELLED");
+    draft.raiseFence();
+    draft.append("run.cancelled", "", 0, meta);
+    return;
+  }
+  draft.patch({ state: "CANCELLING", intent: "cancel" });
+  draft.raiseFence();
+  draft.append("run.cancelling", "", 0, meta);
+  draft.putDue("grace", "", draft.now + graceMs);
+}
+
+/** At once where nobody holds the run; else at its next step boundary. */
+export function pauseRun(draft: Draft, reason: string): void {
+  const { header } = draft;
+  if (header.state === "PAUSED" || header.intent === "pause") return;
+  if (isTerminal(header.state) || header.state === "CANCELLING") {
+    throw illegalTransition(header.runId, header.state, "paused", "PAUSED");
+  }
+  if (header.lease !== null) {
+    draft.patch({ intent: "pause" });
+    return;
+  }
+  pauseNow(draft, "PAUSED_BY_OPERATOR", { reason: reason === "" ? "PAUSED_BY_OPERATOR" : reason });
+}
+
+/** Continues where it stopped: waiting if what it waits for is still to come, else queued. */
+export function resumeRun(draft: Draft): void {
+  const { header } = draft;
+  if (isTerminal(header.state) || header.state === "CANCELLING") {
+    throw illegalTransition(header.runId, header.state, "resumed", "QUEUED");
+  }
+  if (header.intent === "pause") {
+    draft.patch({ intent: "none" });
+    return;
+  }
+  if (header.state !== "PAUSED") return;
+  requeue(draft);
+  draft.append("run.resumed", "", 0, {});
+}
+
+function requeue(draft: Draft): void {
+  const { header, state } = draft;
+  if (header.waiting !== null && !satisfied(state, header.waiting.tree, draft.now)) {
+    draft.patch({ state: "WAITING", reason: "", crashes: 0 });
+    return;
+  }
+  draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null });
+  if (header.startedAt === 0 && header.startAt > draft.now) draft.putDue("start", "", header.startAt);
+  else draft.makeReady(draft.now);
+}
+
+/** From its failed step: what ended it is superseded, all other results stay. */
+export function retryRun(draft: Draft): void {
+  const { header, state } = draft;
+  const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
+  if (header.state !== "FAILED" && !paused) throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
+  const superseded = state.failedKeys.filter((key) => {
+    const step = state.steps.get(key);
+    const failedWait = step?.status === "resolved" && step.failure !== undefined;
+    return step?.status === "failed" || step?.status === "started" || step?.status === "backoff" || failedWait;
+  });
+  draft.append("run.retried", "", 0, { superseded });
+  draft.raiseFence();
+  requeue(draft);
+  const timeout = header.options.runTimeoutMs;
+  if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);
+}
+
+export function deleteRun(draft: Draft): void {
+  const { header } = draft;
+  if (!isTerminal(header.state)) throw illegalTransition(header.runId, header.state, "deleted", "deleted");
+  draft.deleteRun();
+}
+
+export function updateTags(draft: Draft, set: Readonly<Record<string, string>>, remove: readonly string[]): void {
+  const tags: Record<string, string> = { ...draft.header.tags, ...set };
+  for (const key of remove) delete tags[key];
+  if (Object.keys(tags).length > LIMITS.tags) {
+    throw invalid("set", `the run would have ${Object.keys(tags).length} tags; at most ${LIMITS.tags} are kept`);
+  }
+  const before = JSON.stringify(Object.entries(draft.header.tags).sort());
+  if (before === JSON.stringify(Object.entries(tags).sort())) return;
+  draft.patch({ tags });
+  draft.append("run.tags.changed", "", 0, { details: tags });
+}

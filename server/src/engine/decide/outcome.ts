@@ -1,0 +1,182 @@
+import type { EntryMeta } from "../../model/entry.ts";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
+import type { CompleteRun, Directive, FailRun, SuspendRun } from "../api.ts";
+import type { Draft } from "../draft.ts";
+import { satisfied, type StepRecord } from "../state.ts";
+import { checkFence, directive, endRun } from "./common.ts";
+import { checkWait, createWait } from "./waits.ts";
+
+/** `duplicateOf` names the entry of the same outcome made before, for its payload to be compared. */
+export interface OutcomeDecision {
+  readonly directive: Directive;
+  readonly duplicateOf: number | undefined;
+}
+
+export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision {
+  const { header, state } = draft;
+  if (header.state === "COMPLETED" && state.outcomeFence === command.fence) {
+    return { directive: "yield", duplicateOf: state.outcomeSeq };
+  }
+  checkFence(header, command.fence);
+  const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
+  if (header.state === "CANCELLING") {
+    endRun(draft, "CANCELLED");
+    draft.append("run.cancelled", "", 0, meta);
+    return { directive: "yield", duplicateOf: undefined };
+  }
+  if (command.unconsumed.length > 0) meta.details = { unconsumed_step_keys: JSON.stringify(command.unconsumed.slice(0, 100)) };
+  endRun(draft, "COMPLETED");
+  draft.append("run.completed", "", 0, meta, command.output);
+  return { directive: "yield", duplicateOf: undefined };
+}
+
+export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision {
+  const { header, state } = draft;
+  const done = header.state === "FAILED" || header.state === "CANCELLED" || header.state === "PAUSED";
+  if (done && state.outcomeFence === command.fence) return { directive: "yield", duplicateOf: undefined };
+  checkFence(header, command.fence);
+  const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "", failure: command.failure };
+  if (command.failedStepKeys.length > 0) meta.failedKeys = command.failedStepKeys;
+  if (header.state === "CANCELLING") {
+    endRun(draft, "CANCELLED");
+    draft.append("run.cancelled", "", 0, meta);
+    return { directive: "yield", duplicateOf: undefined };
+  }
+  if (command.nonDeterminism !== undefined) {
+    const { stepKey, recorded, attempted, likelyCause } = command.nonDeterminism;
+    meta.reason = "NON_DETERMINISM";
+    meta.details = { step_key: stepKey, recorded, attempted, likely_cause: likelyCause };
+    pauseNow(draft, "NON_DETERMINISM", meta);
+    return { directive: "yield", duplicateOf: undefined };
+  }
+  endRun(draft, "FAILED");
+  draft.append("run.failed", "", 0, meta);
+  return { directive: "yield", duplicateOf: undefined };
+}
+
+/** Takes the lease away and stops the run until somebody resumes it. */
+export function pauseNow(draft: Draft, reason: RunHeader["reason"], meta: EntryMeta): void {
+  if (draft.header.state === "QUEUED") draft.removeReady();
+  draft.patch({ state: "PAUSED", reason, intent: "none" });
+  draft.raiseFence();
+  draft.dropLease();
+  draft.append("run.paused", "", 0, meta);
+}
+
+export interface SuspendDecision {
+  readonly resumed: boolean;
+  readonly directive: Directive;
+  /** Entries of the waits that are resolved already. */
+  readonly resolvedSeqs: readonly number[];
+}
+
+/** Gives the run back until its tree is satisfied; or not, when it is already. */
+export function suspendRun(draft: Draft, command: SuspendRun): SuspendDecision {
+  const { header, state } = draft;
+  const again = header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
+  if (again && state.outcomeFence === command.fence) return { resumed: false, directive: "yield", resolvedSeqs: [] };
+  checkFence(header, command.fence);
+  for (const wait of command.waits) checkWait(draft, wait.kind, wait.wait);
+  if (command.tree !== undefined) checkTree(command.tree, 0);
+
+  const worker = header.lease?.workerId ?? "";
+  for (const wait of command.waits) {
+    const step = state.steps.get(wait.key);
+    if (step !== undefined && step.status !== "superseded") continue;
+    createWait(draft, (step?.attempt ?? 0) + 1, command.fence, worker, wait);
+  }
+  const tree = command.tree ?? anyOpen(draft);
+  const meta: EntryMeta = { fence: command.fence, worker };
+  if (header.intent === "pause") {
+    draft.patch({ waiting: tree === undefined ? null : { tree, waits: openWaits(draft) } });
+    if (tree !== undefined) setRetryTimers(draft, tree);
+    pauseNow(draft, "PAUSED_BY_OPERATOR", { ...meta, reason: "PAUSED_BY_OPERATOR" });
+    return { resumed: false, directive: "yield", resolvedSeqs: [] };
+  }
+  if (header.state === "CANCELLING") return { resumed: true, directive: "cancel", resolvedSeqs: [] };
+  if (tree === undefined) return giveBack(draft, meta);
+  if (satisfied(state, tree, draft.now)) {
+    return { resumed: true, directive: directive(header), resolvedSeqs: resolvedIn(draft, tree) };
+  }
+  suspend(draft, tree, meta);
+  return { resumed: false, directive: "yield", resolvedSeqs: [] };
+}
+
+function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
+  const waits = openWaits(draft);
+  draft.patch({ state: "WAITING", waiting: { tree, waits } });
+  draft.raiseFence();
+  draft.dropLease();
+  setRetryTimers(draft, tree);
+  draft.append("workflow.waiting", "", 0, { ...meta, details: { waits: JSON.stringify(waits.slice(0, 100).map((wait) => wait.key)) } });
+}
+
+/** Nothing to wait for: another worker goes on at once (a worker that drains). */
+function giveBack(draft: Draft, meta: EntryMeta): SuspendDecision {
+  draft.patch({ state: "QUEUED" });
+  draft.raiseFence();
+  draft.dropLease();
+  draft.append("workflow.waiting", "", 0, { ...meta, reason: "GIVEN_BACK" });
+  draft.makeReady(draft.header.createdAt);
+  return { resumed: false, directive: "yield", resolvedSeqs: [] };
+}
+
+function anyOpen(draft: Draft): WaitTree | undefined {
+  const members: WaitTree[] = [];
+  for (const [key, step] of draft.state.steps) {
+    if (step.status === "waiting" || step.status === "backoff") members.push({ key });
+  }
+  return members.length === 0 ? undefined : { needed: 1, members };
+}
+
+export function openWaits(draft: Draft): OpenWait[] {
+  const waits: OpenWait[] = [];
+  for (const [key, step] of draft.state.steps) {
+    if (waits.length >= LIMITS.openWaitsPerRun) break;
+    if (step.status === "waiting" || step.status === "backoff") waits.push(openWait(key, step));
+  }
+  return waits;
+}
+
+function openWait(key: string, step: StepRecord): OpenWait {
+  const kind = step.status === "backoff" || step.kind === "step" || step.kind === "value" ? "retry" : step.kind;
+  return {
+    key,
+    kind,
+    name: step.name,
+    since: step.at,
+    ...(step.until === 0 ? {} : { due: step.until }),
+    ...(step.childRunId === "" ? {} : { childRunId: step.childRunId }),
+  };
+}
+
+/** A step's next attempt wakes a suspended run; while a worker holds the run, it needs no timer. */
+function setRetryTimers(draft: Draft, tree: WaitTree): void {
+  if ("key" in tree) {
+    const step = draft.state.steps.get(tree.key);
+    if (step?.status === "backoff") draft.putDue("retry", tree.key, step.until);
+    return;
+  }
+  for (const member of tree.members) setRetryTimers(draft, member);
+}
+
+function resolvedIn(draft: Draft, tree: WaitTree): number[] {
+  if (!("key" in tree)) return tree.members.flatMap((member) => resolvedIn(draft, member));
+  const step = draft.state.steps.get(tree.key);
+  return step?.status === "resolved" ? [step.seq] : [];
+}
+
+const TREE_DEPTH_MAX = 32;
+
+function checkTree(tree: WaitTree, depth: number): void {
+  if (depth > TREE_DEPTH_MAX) throw invalid("tree", `is nested deeper than ${TREE_DEPTH_MAX} groups`);
+  if ("key" in tree) return;
+  if (tree.members.length === 0) throw invalid("tree", "a group has no members, so nothing could ever wake the run");
+  if (tree.needed > tree.members.length) {
+    throw invalid("tree", `a group needs ${tree.needed} of ${tree.members.length} members`);
+  }
+  for (const member of tree.members) checkTree(member, depth + 1);
+}
+

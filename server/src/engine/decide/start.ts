@@ -1,0 +1,145 @@
+import type { EntryMeta } from "../../model/entry.ts";
+import { PawlError } from "../../model/errors.ts";
+import type { Lease, RunHeader, RunOptions } from "../../model/run.ts";
+import { isTerminal } from "../../model/run.ts";
+import type { StartRun } from "../api.ts";
+import { Draft, type Moment } from "../draft.ts";
+import { emptyState } from "../state.ts";
+
+/** A start whose ids and digests are settled. */
+export interface StartCommand {
+  readonly org: string;
+  readonly start: StartRun;
+  readonly runId: string;
+  readonly inputDigest: string;
+  /** The lease to give, with `claim`. */
+  readonly claim: Lease | undefined;
+}
+
+export interface StartReply {
+  readonly existing: boolean;
+  readonly claimed: boolean;
+}
+
+/** The draft of a run that does not exist yet. */
+export function newRun(command: StartCommand, moment: Moment): Draft {
+  const { start } = command;
+  const startAt = start.startAt ?? (start.delayMs === undefined ? 0 : moment.now + start.delayMs);
+  const header: RunHeader = {
+    org: command.org,
+    runId: command.runId,
+    workflow: start.workflow,
+    version: start.version,
+    queue: start.queue,
+    priority: start.priority,
+    state: "QUEUED",
+    reason: "",
+    intent: "none",
+    fence: 1,
+    seq: 0,
+    attempt: 0,
+    crashes: 0,
+    inputDigest: command.inputDigest,
+    parentRunId: start.parent?.runId ?? "",
+    parentKey: start.parent?.key ?? "",
+    createdAt: moment.now,
+    startAt,
+    startedAt: 0,
+    updatedAt: moment.now,
+    endedAt: 0,
+    options: optionsOf(start),
+    tags: start.tags,
+    waiting: null,
+    lease: null,
+  };
+  const draft = new Draft(emptyState(header), moment, true);
+  const meta: EntryMeta = { name: start.workflow };
+  if (start.parent !== undefined) meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
+  draft.append("run.started", "", 0, meta, start.input);
+  if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
+  if (command.claim !== undefined) {
+    claim(draft, command.claim);
+    return draft;
+  }
+  const readyAt = Math.max(startAt, moment.now);
+  if (start.queueTimeoutMs !== undefined) draft.putDue("queue", "", readyAt + start.queueTimeoutMs);
+  if (startAt > moment.now) draft.putDue("start", "", startAt);
+  else draft.makeReady(moment.now);
+  return draft;
+}
+
+function optionsOf(start: StartRun): RunOptions {
+  return {
+    ...(start.sessionId === "" ? {} : { sessionId: start.sessionId }),
+    ...(start.userId === "" ? {} : { userId: start.userId }),
+    ...(start.traceparent === "" ? {} : { traceparent: start.traceparent }),
+    ...(start.runTimeoutMs === undefined ? {} : { runTimeoutMs: start.runTimeoutMs }),
+    ...(start.queueTimeoutMs === undefined ? {} : { queueTimeoutMs: start.queueTimeoutMs }),
+    ...(start.idempotencyKey === "" ? {} : { idempotencyKey: start.idempotencyKey }),
+  };
+}
+
+/** A start of a run that is there already: the same again, or a conflict. */
+export function startAgain(draft: Draft, command: StartCommand): StartReply {
+  const { header } = draft;
+  const { start } = command;
+  const same =
+    header.workflow === start.workflow &&
+    header.version === start.version &&
+    header.inputDigest === command.inputDigest &&
+    header.parentRunId === (start.parent?.runId ?? "") &&
+    header.parentKey === (start.parent?.key ?? "");
+  if (!same) throw taken(header, command);
+  if (command.claim === undefined || isTerminal(header.state)) return { existing: true, claimed: false };
+  if (header.lease !== null) throw leased(header);
+  if (header.state !== "QUEUED" || header.startAt > draft.now) return { existing: true, claimed: false };
+  draft.removeReady();
+  claim(draft, command.claim);
+  return { existing: true, claimed: true };
+}
+
+function claim(draft: Draft, lease: Lease): void {
+  const { header } = draft;
+  draft.patch({
+    state: "RUNNING",
+    attempt: header.attempt + 1,
+    fence: header.fence + 1,
+    startedAt: header.startedAt === 0 ? draft.now : header.startedAt,
+  });
+  if (header.options.queueTimeoutMs !== undefined) draft.removeDue("queue", "");
+  draft.giveLease(lease);
+}
+
+function taken(header: RunHeader, command: StartCommand): PawlError {
+  const byKey = command.start.idempotencyKey !== "";
+  const differences = [
+    ...(header.workflow === command.start.workflow ? [] : [`workflow "${header.workflow}"`]),
+    ...(header.version === command.start.version ? [] : [`version "${header.version}"`]),
+    ...(header.inputDigest === command.inputDigest ? [] : ["other input"]),
+    ...(header.parentRunId === (command.start.parent?.runId ?? "") ? [] : ["another parent"]),
+  ];
+  const what = byKey ? `The idempotency key "${command.start.idempotencyKey}"` : `The run id "${header.runId}"`;
+  return new PawlError(
+    byKey ? "IDEMPOTENCY_CONFLICT" : "RUN_EXISTS",
+    `${what} names a run with ${differences.join(" and ") || "another parent step"}. Nothing was started; choose another id, or read that run.`,
+    {
+      metadata: {
+        run_id: header.runId,
+        recorded_workflow: header.workflow,
+        attempted_workflow: command.start.workflow,
+        recorded_input_digest: header.inputDigest,
+        attempted_input_digest: command.inputDigest,
+      },
+    },
+  );
+}
+
+function leased(header: RunHeader): PawlError {
+  const expires = new Date(header.lease?.until ?? 0).toISOString();
+  const holder = header.lease?.workerId ?? "";
+  return new PawlError(
+    "RUN_LEASED",
+    `Run "${header.runId}" is being executed by "${holder}" until ${expires} at least. Wait for it, or try again then.`,
+    { metadata: { run_id: header.runId, holder, expires_at: expires }, retryAfterMs: 1_000 },
+  );
+}

@@ -1,0 +1,305 @@
+import { invalid, PawlError } from "../../model/errors.ts";
+import type { Failure } from "../../model/entry.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { afterFailure, NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
+import { isTerminal } from "../../model/run.ts";
+import type {
+  StepCompleted,
+  StepFailed,
+  StepFailedReply,
+  StepIdentity,
+  StepOutcome,
+  StepSide,
+  StepStarted,
+} from "../api.ts";
+import type { Draft } from "../draft.ts";
+import type { StepRecord } from "../state.ts";
+import { checkFence, directive, noteProgress, stepMeta } from "./common.ts";
+import { checkWait, createWait } from "./waits.ts";
+
+/** As StepOutcome, but what is recorded is named by its entry, for the caller to read. */
+export type StartDecision =
+  | Exclude<StepOutcome, { kind: "replay" }>
+  | { readonly kind: "replay"; readonly seq: number };
+
+/** May this step run? Commits the start when it may. */
+export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
+  const { header, state } = draft;
+  const stop = stopped(draft, command.fence);
+  if (stop !== undefined) return stop;
+
+  const step = state.steps.get(command.key);
+  if (step !== undefined && step.status !== "superseded") {
+    if (differs(step, command)) return conflict(step, command);
+    const known = recorded(draft, step, command);
+    if (known !== undefined) return known;
+  }
+  if (header.intent === "pause") return { kind: "stop", reason: "RUN_PAUSED", fence: header.fence };
+
+  const attempt = (step?.attempt ?? 0) + 1;
+  const worker = header.lease?.workerId ?? "";
+  if (command.kind !== "step" && command.kind !== "value") {
+    checkWait(draft, command.kind, command.wait);
+    const { key, name, kind } = command;
+    createWait(draft, attempt, command.fence, worker, { key, name, kind, wait: command.wait ?? {} });
+    noteProgress(draft);
+    const made = state.steps.get(key);
+    if (made?.status === "resolved") return { kind: "replay", seq: made.seq };
+    return { kind: "wait", why: "wait", attempt, ...(made?.until ? { until: made.until } : {}) };
+  }
+  recordStart(draft, command, attempt, worker);
+  return { kind: "execute", attempt, idempotencyKey: `${command.runId}/${command.key}` };
+}
+
+/** A start that was live for a while is written down, if the step is still the running one. */
+export function recordLiveStart(draft: Draft, command: StepStarted): void {
+  const { header, state } = draft;
+  if (header.fence !== command.fence || header.lease === null) return;
+  const step = state.steps.get(command.key);
+  const startable = step === undefined || step.status === "superseded" || step.status === "backoff" || (step.status === "started" && step.fence !== command.fence);
+  if (!startable) return;
+  recordStart(draft, command, (step?.attempt ?? 0) + 1, header.lease.workerId);
+}
+
+function recordStart(draft: Draft, command: StepStarted, attempt: number, worker: string): void {
+  const meta = stepMeta(command, worker);
+  if (command.atMostOnce) meta.atMostOnce = true;
+  if (command.retryPolicy !== undefined) meta.retryPolicy = command.retryPolicy;
+  if (command.requestId !== "") meta.requestId = command.requestId;
+  if (command.timeoutMs !== undefined) {
+    meta.timeoutMs = command.timeoutMs;
+    const at = draft.now + command.timeoutMs + LIMITS.stepTimeoutSlackMs;
+    draft.putDue("attempt", command.key, at, String(attempt));
+  }
+  draft.append("workflow.step.started", command.key, attempt, meta);
+}
+
+/** Why no step of this lease may run any more. */
+function stopped(draft: Draft, fence: number): StartDecision | undefined {
+  const { header } = draft;
+  const stop = (reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL"): StartDecision => ({
+    kind: "stop",
+    reason,
+    fence: header.fence,
+  });
+  if (header.fence === fence && header.lease !== null) return undefined;
+  if (header.state === "CANCELLED" || header.state === "CANCELLING") return stop("RUN_CANCELLED");
+  if (isTerminal(header.state)) return stop("RUN_TERMINAL");
+  return stop(header.state === "PAUSED" ? "RUN_PAUSED" : "LEASE_LOST");
+}
+
+/** The answer for a step that the journal knows, unless it is to be executed (again). */
+function recorded(draft: Draft, step: StepRecord, command: StepStarted): StartDecision | undefined {
+  const { header } = draft;
+  switch (step.status) {
+    case "completed":
+    case "failed":
+    case "resolved":
+      return { kind: "replay", seq: step.seq };
+    case "waiting":
+      return { kind: "wait", why: "wait", attempt: step.attempt, ...(step.until === 0 ? {} : { until: step.until }) };
+    case "backoff":
+      if (step.until <= draft.now) return undefined;
+      return { kind: "wait", why: "backoff", attempt: step.attempt + 1, until: step.until };
+    case "started":
+      if (step.fence === header.fence) return inFlight(draft, step, command);
+      if (!step.atMostOnce) return undefined;
+      askPerson(draft, command.key, step);
+      return { kind: "unknown_outcome", attempt: step.attempt, startedAt: step.at };
+    case "superseded":
+      return undefined;
+  }
+}
+
+/** Somebody with this lease runs it: the asker itself, whose answer was lost, or another. */
+function inFlight(draft: Draft, step: StepRecord, command: StepStarted): StartDecision {
+  if (step.requestId !== "" && step.requestId === command.requestId) {
+    return { kind: "execute", attempt: step.attempt, idempotencyKey: `${command.runId}/${command.key}` };
+  }
+  const until = draft.header.lease?.until;
+  return { kind: "wait", why: "in_progress", attempt: step.attempt, ...(until === undefined ? {} : { until }) };
+}
+
+/** Whether an at-most-once step had its effect is for a person to find out. */
+function askPerson(draft: Draft, key: string, step: StepRecord): void {
+  const fence = draft.header.fence;
+  draft.patch({ state: "PAUSED", reason: "UNKNOWN_OUTCOME", intent: "none" });
+  draft.raiseFence();
+  draft.dropLease();
+  draft.append("run.paused", "", 0, {
+    fence,
+    reason: "UNKNOWN_OUTCOME",
+    failedKeys: [key],
+    details: { step_key: key, attempt: String(step.attempt) },
+  });
+}
+
+/** As StepCompletedReply; `duplicateOf` names the entry to compare the result with. */
+export interface CompletionDecision {
+  readonly seq: number;
+  readonly duplicateOf: number | undefined;
+}
+
+export function stepCompleted(draft: Draft, command: StepCompleted): CompletionDecision {
+  const { header, state } = draft;
+  const step = state.steps.get(command.key);
+  checkResult(draft, step, command, command.attempt);
+  if (step?.status === "completed") {
+    if (step.attempt === command.attempt) return { seq: step.seq, duplicateOf: step.seq };
+    throw commitConflict(command, step);
+  }
+  if (step?.status === "failed" || attemptFailed(step, command.attempt)) throw commitConflict(command, step);
+  checkAttempt(header.fence, step, command.attempt);
+
+  const meta = stepMeta(command, header.lease?.workerId ?? "");
+  if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  const entry = draft.append("workflow.step.completed", command.key, command.attempt, meta, command.output);
+  noteProgress(draft);
+  return { seq: entry.seq, duplicateOf: undefined };
+}
+
+export function stepFailed(draft: Draft, command: StepFailed): StepFailedReply {
+  const { header, state } = draft;
+  const step = state.steps.get(command.key);
+  checkResult(draft, step, command, command.attempt);
+  if (step?.status === "completed") throw commitConflict(command, step);
+  if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
+    return failedBefore(draft, step, command);
+  }
+  checkAttempt(header.fence, step, command.attempt);
+  const meta = stepMeta(command, header.lease?.workerId ?? "");
+  if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  noteProgress(draft);
+  return recordFailure(draft, command.key, command.attempt, meta, command.failure, command.retryPolicy);
+}
+
+/** The server's own verdict on an attempt that its worker never ended. */
+export function attemptTimedOut(draft: Draft, key: string, attempt: number): void {
+  const step = draft.state.steps.get(key);
+  if (step === undefined || step.status !== "started" || step.attempt !== attempt) return;
+  const failure: Failure = {
+    type: "StepTimeout",
+    message: `The step "${step.name}" did not end within ${step.timeoutMs} ms, nor did its worker report so.`,
+  };
+  recordFailure(draft, key, attempt, { fence: step.fence }, failure, undefined);
+}
+
+function recordFailure(
+  draft: Draft,
+  key: string,
+  attempt: number,
+  meta: ReturnType<typeof stepMeta>,
+  failure: Failure,
+  given: RetryPolicy | undefined,
+): StepFailedReply {
+  const step = draft.state.steps.get(key);
+  const policy = given ?? step?.retryPolicy ?? NO_RETRY;
+  const failures = (step?.failures ?? 0) + 1;
+  const firstAt = step?.firstAt ?? draft.now - (meta.ms ?? 0);
+  const verdict = afterFailure(policy, failure, failures, firstAt, draft.now, draft.random);
+  meta.failure = failure;
+  if (verdict.kind === "retry") {
+    meta.until = verdict.at;
+    const entry = draft.append("workflow.step.retrying", key, attempt, meta);
+    return retryReply(draft, verdict.at, attempt + 1, entry.seq);
+  }
+  if (verdict.exhausted && policy.onExhausted === "pause") {
+    meta.until = draft.now;
+    const entry = draft.append("workflow.step.retrying", key, attempt, meta);
+    const fence = draft.header.fence;
+    draft.patch({ state: "PAUSED", reason: "RETRIES_EXHAUSTED", intent: "none" });
+    draft.raiseFence();
+    draft.dropLease();
+    draft.append("run.paused", "", 0, { fence, reason: "RETRIES_EXHAUSTED", failure, failedKeys: [key] });
+    return { next: { kind: "final", action: "pause" }, directive: "yield", seq: entry.seq };
+  }
+  const entry = draft.append("workflow.step.failed", key, attempt, meta);
+  return { next: { kind: "final", action: "throw" }, directive: directive(draft.header), seq: entry.seq };
+}
+
+/** The same failure again, or another one for an attempt that has failed. */
+function failedBefore(draft: Draft, step: StepRecord | undefined, command: StepFailed): StepFailedReply {
+  if (step === undefined || step.attempt !== command.attempt || !sameFailure(step.failure, command.failure)) {
+    throw commitConflict(command, step);
+  }
+  if (step.status === "backoff") return retryReply(draft, step.until, step.attempt + 1, step.seq);
+  return { next: { kind: "final", action: "throw" }, directive: directive(draft.header), seq: step.seq };
+}
+
+function retryReply(draft: Draft, at: number, attempt: number, seq: number): StepFailedReply {
+  const delayMs = Math.max(0, at - draft.now);
+  return { next: { kind: "retry", at, attempt, delayMs }, directive: directive(draft.header), seq };
+}
+
+function sameFailure(a: Failure | undefined, b: Failure): boolean {
+  return a !== undefined && a.type === b.type && a.message === b.message;
+}
+
+function attemptFailed(step: StepRecord | undefined, attempt: number): boolean {
+  return step?.status === "backoff" && attempt <= step.attempt;
+}
+
+/** Lease, identity and attempt of a result, before it is compared with what is recorded. */
+function checkResult(draft: Draft, step: StepRecord | undefined, command: StepIdentity, attempt: number): void {
+  const { header } = draft;
+  // The same result again is fine even after the run has ended, as long as the lease is the same.
+  const again = step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
+  if (!again) checkFence(header, command.fence);
+  if (attempt < 1) throw invalid("attempt", "must be 1 or more: as answered by StepStarted, or counted from the journal");
+  if (step !== undefined && step.status !== "superseded" && differs(step, command)) {
+    throw new PawlError(
+      "STEP_INPUT_MISMATCH",
+      `Step "${command.key}" is recorded as ${describe(step)}; this result is for ${describe(command)}. ` +
+        "Give the step a key of its own, or keep its input as it was.",
+      { metadata: { step_key: command.key, recorded: describe(step), attempted: describe(command) } },
+    );
+  }
+}
+
+function checkAttempt(fence: number, step: StepRecord | undefined, attempt: number): void {
+  const running = step?.status === "started" && step.fence === fence ? step.attempt : undefined;
+  const expected = running ?? (step?.attempt ?? 0) + 1;
+  if (attempt !== expected) {
+    throw invalid("attempt", `is ${attempt}, but the attempt that may end now is ${expected}`);
+  }
+}
+
+function commitConflict(command: StepIdentity, step: StepRecord | undefined): PawlError {
+  const recorded = step === undefined ? "nothing" : `${step.status}, attempt ${step.attempt}`;
+  return new PawlError(
+    "COMMIT_CONFLICT",
+    `Step "${command.key}" of run "${command.runId}" has another outcome already: ${recorded}. Read it with GetStep.`,
+    { metadata: { run_id: command.runId, step_key: command.key, recorded, recorded_seq: String(step?.seq ?? 0) } },
+  );
+}
+
+/** Same key, but other code or other input. An absent digest compares with nothing. */
+function differs(step: StepRecord, other: StepSide): boolean {
+  if (step.kind !== other.kind) return true;
+  if (step.inputDigest !== "" && other.inputDigest !== "" && step.inputDigest !== other.inputDigest) return true;
+  return step.definitionDigest !== "" && other.definitionDigest !== "" && step.definitionDigest !== other.definitionDigest;
+}
+
+function conflict(step: StepRecord, command: StepStarted): StartDecision {
+  const { name, kind, inputDigest, definitionDigest } = step;
+  return {
+    kind: "conflict",
+    recorded: { name, kind, inputDigest, definitionDigest },
+    attempted: {
+      name: command.name === "" ? command.key : command.name,
+      kind: command.kind,
+      inputDigest: command.inputDigest,
+      definitionDigest: command.definitionDigest,
+      input: command.input,
+    },
+  };
+}
+
+function describe(side: StepSide): string {
+  const parts = [`${side.kind} "${side.name}"`];
+  if (side.inputDigest !== "") parts.push(`input ${side.inputDigest.slice(0, 12)}`);
+  if (side.definitionDigest !== "") parts.push(`definition ${side.definitionDigest.slice(0, 12)}`);
+  return parts.join(", ");
+}

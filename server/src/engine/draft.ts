@@ -1,0 +1,234 @@
+import { sha256 } from "../lib/ids.ts";
+import type { Entry, EntryMeta, EntryType } from "../model/entry.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
+import type { Lease, RunHeader } from "../model/run.ts";
+import { isTerminal } from "../model/run.ts";
+import type { DueKind, DueRow, HeaderPatch, ReadyRow, RunWrite } from "../store/store.ts";
+import { fold, type RunState } from "./state.ts";
+
+/** When and by what chance a decision is made; fixed for a whole batch. */
+export interface Moment {
+  readonly now: number;
+  /** In [0, 1). */
+  readonly random: number;
+}
+
+/**
+ * What one batch changes about one run. Decisions read `state` and append here; each change is
+ * folded into the state at once, so that the next command of the batch sees it. Nothing is
+ * durable until the writer commits `toWrite()`; when that is refused, state and draft are dropped.
+ *
+ * A decision checks everything before its first change, so that a refusal leaves no trace.
+ */
+export class Draft {
+  readonly state: RunState;
+  readonly now: number;
+  readonly random: number;
+  readonly entries: Entry[] = [];
+  /** The session that held the run before this draft. */
+  readonly heldBy: string | undefined;
+  readonly #expect: { fence: number; seq: number } | null;
+  #patched = false;
+  #touched = false;
+  #deleted = false;
+  #ready: ReadyRow | "remove" | undefined;
+  #lease: Lease | "remove" | undefined;
+  #dueClear = false;
+  #duePut: Map<string, DueRow> | undefined;
+  #dueRemove: Map<string, { kind: DueKind; key: string }> | undefined;
+  #dueElsewhere: { runId: string; row: DueRow }[] | undefined;
+  #payloads: PayloadBlob[] | undefined;
+  #payloadRefs: PayloadRef[] | undefined;
+
+  /** `isNew`: the run does not exist yet, and this draft creates it. */
+  constructor(state: RunState, moment: Moment, isNew: boolean) {
+    this.state = state;
+    this.now = moment.now;
+    this.random = moment.random;
+    this.heldBy = state.header.lease?.sessionId;
+    this.#expect = isNew ? null : { fence: state.header.fence, seq: state.header.seq };
+  }
+
+  get header(): RunHeader {
+    return this.state.header;
+  }
+
+  get changed(): boolean {
+    return this.#expect === null || this.#touched;
+  }
+
+  get isNew(): boolean {
+    return this.#expect === null;
+  }
+
+  get isDeleted(): boolean {
+    return this.#deleted;
+  }
+
+  get readied(): ReadyRow | undefined {
+    return this.#ready === "remove" ? undefined : this.#ready;
+  }
+
+  get leaseChanged(): boolean {
+    return this.#lease !== undefined;
+  }
+
+  /** The earliest due time that this draft adds. */
+  get earliestDue(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const row of this.#duePut?.values() ?? []) earliest = Math.min(earliest, row.at);
+    for (const { row } of this.#dueElsewhere ?? []) earliest = Math.min(earliest, row.at);
+    return earliest;
+  }
+
+  /** Adds the next journal entry. */
+  append(type: EntryType, key: string, attempt: number, meta: EntryMeta, payload?: Payload): Entry {
+    this.#touched = true;
+    const header = this.state.header;
+    header.seq += 1;
+    header.updatedAt = this.now;
+    const stored = payload === undefined ? undefined : this.#keep(payload);
+    const entry: Entry = { seq: header.seq, at: this.now, type, key, attempt, meta, payload: stored };
+    fold(this.state, entry);
+    this.entries.push(entry);
+    return entry;
+  }
+
+  patch(patch: Partial<HeaderPatch>): void {
+    this.#touched = true;
+    this.#patched = true;
+    Object.assign(this.state.header, patch);
+    this.state.header.updatedAt = this.now;
+  }
+
+  /** Makes every lease given out so far invalid. */
+  raiseFence(): void {
+    this.patch({ fence: this.state.header.fence + 1 });
+  }
+
+  /** Into the ready queue, to be claimed from `readyAt` order on. */
+  makeReady(readyAt: number): void {
+    const header = this.state.header;
+    this.#touched = true;
+    this.#ready = {
+      queue: header.queue,
+      lane: header.version === "" ? header.workflow : `${header.workflow}@${header.version}`,
+      rank: 9 - header.priority,
+      readyAt,
+    };
+  }
+
+  removeReady(): void {
+    this.#touched = true;
+    this.#ready = "remove";
+  }
+
+  giveLease(lease: Lease): void {
+    this.#touched = true;
+    this.#lease = lease;
+    this.state.header.lease = lease;
+  }
+
+  dropLease(): void {
+    if (this.state.header.lease === null) return;
+    this.#touched = true;
+    this.#lease = "remove";
+    this.state.header.lease = null;
+  }
+
+  putDue(kind: DueKind, key: string, at: number, data = ""): void {
+    this.#touched = true;
+    this.#duePut ??= new Map();
+    this.#duePut.set(`${kind}:${key}`, { kind, key, at, data });
+    this.#dueRemove?.delete(`${kind}:${key}`);
+  }
+
+  removeDue(kind: DueKind, key: string): void {
+    this.#touched = true;
+    this.#duePut?.delete(`${kind}:${key}`);
+    this.#dueRemove ??= new Map();
+    this.#dueRemove.set(`${kind}:${key}`, { kind, key });
+  }
+
+  clearDue(): void {
+    this.#touched = true;
+    this.#dueClear = true;
+    this.#duePut?.clear();
+    this.#dueRemove?.clear();
+  }
+
+  /** Due work for another run of the organization. */
+  putDueElsewhere(runId: string, row: DueRow): void {
+    this.#touched = true;
+    this.#dueElsewhere ??= [];
+    this.#dueElsewhere.push({ runId, row });
+  }
+
+  deleteRun(): void {
+    this.#touched = true;
+    this.#deleted = true;
+  }
+
+  /** `nudge`: the replica whose session holds the run, when it is another one. */
+  toWrite(nudge: string | undefined): RunWrite {
+    const header = this.state.header;
+    return {
+      org: header.org,
+      runId: header.runId,
+      expect: this.#expect,
+      seq: header.seq,
+      updatedAt: header.updatedAt,
+      ...(this.#expect === null ? { insert: { ...header } } : {}),
+      ...(this.#expect !== null && this.#patched ? { patch: patchOf(header) } : {}),
+      entries: this.entries,
+      payloads: this.#payloads ?? NONE,
+      payloadRefs: this.#payloadRefs ?? NONE,
+      ...(this.#ready === undefined ? {} : { ready: this.#ready }),
+      duePut: this.#duePut === undefined ? NONE : [...this.#duePut.values()],
+      dueRemove: this.#dueRemove === undefined ? NONE : [...this.#dueRemove.values()],
+      dueClear: this.#dueClear,
+      ...(this.#lease === undefined ? {} : { lease: this.#lease }),
+      dueElsewhere: this.#dueElsewhere ?? NONE,
+      ...(nudge === undefined ? {} : { nudge }),
+      ...(this.#deleted ? { deleteRun: true as const } : {}),
+    };
+  }
+
+  get ended(): boolean {
+    return isTerminal(this.state.header.state);
+  }
+
+  /** Moves what is too large for the row into the payload table. */
+  #keep(payload: Payload): Payload {
+    if (payload.ref !== undefined) {
+      this.#payloadRefs ??= [];
+      this.#payloadRefs.push(payload.ref);
+      return payload;
+    }
+    if (payload.data.byteLength <= LIMITS.inlinePayloadBytes) return payload;
+    const ref = { sha256: sha256(payload.data), size: payload.data.byteLength };
+    this.#payloads ??= [];
+    this.#payloads.push({ sha256: ref.sha256, data: payload.data });
+    this.#payloadRefs ??= [];
+    this.#payloadRefs.push(ref);
+    return { encoding: payload.encoding, ref };
+  }
+}
+
+const NONE: readonly never[] = Object.freeze([]);
+
+function patchOf(header: RunHeader): HeaderPatch {
+  return {
+    state: header.state,
+    reason: header.reason,
+    intent: header.intent,
+    fence: header.fence,
+    attempt: header.attempt,
+    crashes: header.crashes,
+    startedAt: header.startedAt,
+    endedAt: header.endedAt,
+    tags: header.tags,
+    waiting: header.waiting,
+  };
+}

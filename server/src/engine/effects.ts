@@ -1,0 +1,88 @@
+/**
+ * What follows a commit, in memory only: watchers, pollers and timers are woken, and the worker
+ * that holds a changed run is told. All of it may be lost; loops and heartbeats catch up.
+ */
+import { LIMITS } from "../model/limits.ts";
+import type { Entry } from "../model/entry.ts";
+import { isTerminal } from "../model/run.ts";
+import type { Core } from "./core.ts";
+import { withPayloads } from "./journal.ts";
+import type { HeldRun, LocalSession } from "./sessions.ts";
+import type { RunState } from "./state.ts";
+import type { CommittedRun } from "./writer.ts";
+
+export interface Wakers {
+  readonly dueAt: (at: number) => void;
+  readonly ready: () => void;
+}
+
+export function afterCommit(core: Core, wakers: Wakers, runs: readonly CommittedRun[]): void {
+  let ready = false;
+  let due = Number.POSITIVE_INFINITY;
+  for (const run of runs) {
+    const { draft, state, key } = run;
+    const { header } = state;
+    core.hub.notify(key, header.seq, header.lease !== null, isTerminal(header.state));
+    ready ||= draft.readied !== undefined;
+    due = Math.min(due, draft.earliestDue);
+    const session = core.sessions.holder(key);
+    const held = session?.held.get(key);
+    if (session !== undefined && held !== undefined) tellHolder(core, session, held, key, state, draft.entries);
+  }
+  if (ready) {
+    core.dispatcher.nudge();
+    wakers.ready();
+  }
+  if (due !== Number.POSITIVE_INFINITY) wakers.dueAt(due);
+  if (core.store.replicas && runs.length > 0) {
+    core.store.wake().catch((error: unknown) => core.log.warn("the other servers could not be woken", { error: String(error) }));
+  }
+}
+
+/** Tells the session that holds a run what others did to it. */
+export function tellHolder(core: Core, session: LocalSession, held: HeldRun, key: string, state: RunState, entries: readonly Entry[]): void {
+  const { header } = state;
+  if (header.lease?.sessionId !== session.sessionId) {
+    core.sessions.drop(key);
+    core.hub.release(key);
+    if (!endedByHolder(entries)) {
+      session.sink.leaseResults([{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }], 0);
+    }
+    return;
+  }
+  if (header.state === "CANCELLING" && held.fence !== header.fence) {
+    held.fence = header.fence;
+    const reason = entries.find((entry) => entry.type === "run.cancelling")?.meta.reason ?? "";
+    session.sink.cancel(header.runId, header.fence, reason, LIMITS.cancelGraceMs);
+    return;
+  }
+  if ((header.intent === "pause") !== held.pausing) {
+    held.pausing = header.intent === "pause";
+    if (held.pausing) session.sink.pause(header.runId, header.fence);
+  }
+  const resolved = entries.filter((entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key));
+  if (resolved.length > 0) void pushResolved(core, session, held, resolved);
+}
+
+/** A wait that was opened and resolved at once is in the reply to whoever opened it. */
+function createdIn(entries: readonly Entry[], key: string): boolean {
+  return entries.some((entry) => entry.type === "workflow.wait.created" && entry.key === key);
+}
+
+async function pushResolved(core: Core, session: LocalSession, held: HeldRun, resolved: Entry[]): Promise<void> {
+  try {
+    const entries = await withPayloads(core.store, { org: held.org }, held.runId, resolved);
+    for (const entry of entries) session.sink.waitResolved(held.runId, held.fence, entry);
+  } catch (error) {
+    core.log.warn("a resolved wait could not be pushed", { run_id: held.runId, error: String(error) });
+    // The worker drops the run and whoever gets it next reads the wait from the journal.
+    session.sink.leaseResults([{ runId: held.runId, status: "lost", fence: held.fence, until: 0 }], 0);
+  }
+}
+
+const OUTCOMES: ReadonlySet<string> = new Set(["run.completed", "run.failed", "run.cancelled", "run.paused", "workflow.waiting"]);
+
+/** The holder itself reported this outcome, and knows. */
+function endedByHolder(entries: readonly Entry[]): boolean {
+  return entries.some((entry) => OUTCOMES.has(entry.type) && entry.meta.worker !== undefined);
+}

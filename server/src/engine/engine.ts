@@ -1,0 +1,184 @@
+import { Hub } from "../hub/hub.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import { sha256 } from "../lib/ids.ts";
+import type { Caller } from "../model/caller.ts";
+import { notFound, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Store } from "../store/store.ts";
+import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
+import type { Core, EngineLog } from "./core.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { afterCommit, type Wakers } from "./effects.ts";
+import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
+import { Registry } from "./registry.ts";
+import * as runs from "./runs.ts";
+import { Sessions } from "./sessions.ts";
+import * as signals from "./signals.ts";
+import * as steps from "./steps.ts";
+import * as watch from "./watch.ts";
+import * as work from "./work.ts";
+import { Writer } from "./writer.ts";
+
+export interface EngineOptions {
+  readonly store: Store;
+  /** Names this server among those on one store. The same name after a restart finds its old sessions. */
+  readonly replicaId: string;
+  readonly log: EngineLog;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+}
+
+/** The engine: all use cases over one store. */
+export interface Engine extends EngineApi {
+  /** Tells the workers to go elsewhere; no run is handed out any more. */
+  drain(): void;
+  /** Finishes what is queued and stops the loops. The store stays open. */
+  close(): Promise<void>;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { store, replicaId, log } = options;
+  const clock = options.clock ?? systemClock;
+  const health = { ok: true };
+  const pollers = new Set<() => void>();
+  const wakers: { dueAt: Wakers["dueAt"]; ready: Wakers["ready"] } = {
+    dueAt: (at) => loops.due.nudgeAt(at),
+    ready: () => {
+      for (const wake of [...pollers]) wake();
+    },
+  };
+  const sessions = new Sessions(clock);
+  const writer = new Writer({
+    store,
+    clock,
+    replicaId,
+    onCommitted: (committed) => afterCommit(core, wakers, committed),
+    onStoreError: (error) => {
+      if (health.ok) log.error("the store failed; writes are retried", { error: String(error) });
+      health.ok = false;
+    },
+  });
+  const dispatcher = new Dispatcher({
+    writer,
+    sessions,
+    clock,
+    deliver: (run) => {
+      work.deliver(core, run).catch((error: unknown) => log.warn("a run could not be delivered", { run_id: run.header.runId, error: String(error) }));
+    },
+    onError: (name, error) => log.warn(`${name} failed and will be tried again`, { error: String(error) }),
+  });
+  const core: Core = {
+    store,
+    clock,
+    log,
+    replicaId,
+    writer,
+    sessions,
+    dispatcher,
+    registry: new Registry(store, clock, sessions),
+    hub: new Hub<NewEvent>(),
+    onReady: (listener) => {
+      pollers.add(listener);
+      return () => pollers.delete(listener);
+    },
+  };
+  const loops: Loops = startLoops(core);
+  store.onWake(() => {
+    dispatcher.nudge();
+    wakers.ready();
+    loops.wake?.nudge();
+  });
+  const restart = setTimeout(() => {
+    releaseForgotten(core).catch((error: unknown) => log.warn("old leases were left to expire", { error: String(error) }));
+  }, LIMITS.restartGraceMs);
+  const probe = setInterval(() => {
+    store.ping().then(
+      () => {
+        if (!health.ok) log.info("the store works again");
+        health.ok = true;
+      },
+      (error: unknown) => {
+        if (health.ok) log.error("the store does not answer", { error: String(error) });
+        health.ok = false;
+      },
+    );
+  }, PROBE_MS);
+  probe.unref();
+  return engineOf(core, () => health.ok, async () => {
+    clearTimeout(restart);
+    clearInterval(probe);
+    dispatcher.stop();
+    await loops.stop();
+    await writer.drain();
+    for (const session of [...sessions.all()]) sessions.remove(session);
+  });
+}
+
+const PROBE_MS = 2_000;
+
+/** The use cases, each a function of its file, bound to one core. */
+function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>): Engine {
+  return {
+    startRun: (caller, start) => runs.startRun(core, caller, start),
+    getRun: (caller, runId) => runs.getRun(core, caller, runId),
+    waitRun: (caller, runId, timeoutMs, signal) => runs.waitRun(core, caller, runId, timeoutMs, signal),
+    listRuns: (caller, list) => runs.listRuns(core, caller, list),
+    getJournal: (caller, runId, after, max) => runs.getJournal(core, caller, runId, after, max),
+    cancelRun: (caller, runId, reason, graceMs) => runs.cancelRun(core, caller, runId, reason, graceMs),
+    pauseRun: (caller, runId, reason) => runs.pauseRun(core, caller, runId, reason),
+    resumeRun: (caller, runId) => runs.resumeRun(core, caller, runId),
+    retryRun: (caller, runId) => runs.retryRun(core, caller, runId),
+    deleteRun: (caller, runId) => runs.deleteRun(core, caller, runId),
+    updateTags: (caller, runId, set, remove) => runs.updateTags(core, caller, runId, set, remove),
+    stepStarted: (caller, started) => steps.stepStarted(core, caller, started),
+    stepCompleted: (caller, completed) => steps.stepCompleted(core, caller, completed),
+    stepFailed: (caller, failed) => steps.stepFailed(core, caller, failed),
+    getStep: (caller, runId, key) => steps.getStep(core, caller, runId, key),
+    suspendRun: (caller, suspend) => steps.suspendRun(core, caller, suspend),
+    completeRun: (caller, complete) => steps.completeRun(core, caller, complete),
+    failRun: (caller, fail) => steps.failRun(core, caller, fail),
+    openSession: (caller, worker, held, sink) => work.openSession(core, caller, worker, held, sink),
+    pollWork: (caller, worker, max, waitMs, signal) => work.pollWork(core, caller, worker, max, waitMs, signal),
+    heartbeatLeases: (caller, leases) => work.heartbeatLeases(core, caller, leases),
+    listWorkers: (caller) => core.registry.workers(caller),
+    listWorkflows: (caller) => core.registry.list(caller),
+    getWorkflow: (caller, name) => getWorkflow(core, caller, name),
+    sendSignal: (caller, runId, name, signalId, payload, actor) => signals.sendSignal(core, caller, runId, name, signalId, payload, actor),
+    listSignals: (caller, runId) => signals.listSignals(core, caller, runId),
+    publishEvents: async (caller, runId, fence, events) => watch.publishEvents(core, caller, runId, fence, events),
+    watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),
+    listEvents: (caller, runId, cursor, pageSize) => watch.listEvents(core, caller, runId, cursor, pageSize),
+    putPayload: (caller, data) => putPayload(core, caller, data),
+    getPayload: (caller, address, offset, limit) => getPayload(core, caller, address, offset, limit),
+    ready,
+    drain() {
+      core.dispatcher.stop();
+      for (const session of core.sessions.all()) if (session.open) session.sink.drain();
+    },
+    close,
+  };
+}
+
+async function getWorkflow(core: Core, caller: Caller, name: string): Promise<WorkflowView> {
+  await core.registry.get(caller, name);
+  const found = (await core.registry.list(caller)).find((workflow) => workflow.spec.name === name);
+  if (found === undefined) throw notFound("workflow", name);
+  return found;
+}
+
+async function putPayload(core: Core, caller: Caller, data: Uint8Array): Promise<{ sha256: string; size: number }> {
+  if (data.byteLength > LIMITS.payloadBytes) {
+    throw new PawlError("PAYLOAD_TOO_LARGE", `The payload has ${data.byteLength} bytes; at most ${LIMITS.payloadBytes} are kept.`, {
+      metadata: { size: String(data.byteLength), limit: String(LIMITS.payloadBytes) },
+    });
+  }
+  const address = sha256(data);
+  await core.store.putPayload(caller, { sha256: address, data }, core.clock.now());
+  return { sha256: address, size: data.byteLength };
+}
+
+async function getPayload(core: Core, caller: Caller, address: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number }> {
+  const found = await core.store.getPayload(caller, address, offset, limit);
+  if (found === undefined) throw notFound("payload", address);
+  return found;
+}

@@ -1,0 +1,185 @@
+/** The engine's background work. Each loop reads the store for what to do, so a restart changes nothing. */
+import { type Loop, startLoop } from "../lib/loop.ts";
+import { LIMITS } from "../model/limits.ts";
+import { isTerminal } from "../model/run.ts";
+import type { DueItem } from "../store/store.ts";
+import type { Core } from "./core.ts";
+import { dueFired } from "./decide/due.ts";
+import type { ChildOutcome } from "./decide/waits.ts";
+import { recordLiveStart } from "./decide/steps.ts";
+import { tellHolder } from "./effects.ts";
+import { readHeader } from "./runs.ts";
+import { runKey } from "./run-cache.ts";
+import { stateOf } from "./state.ts";
+import { viewOf } from "./view.ts";
+import { release } from "./work.ts";
+
+export interface Loops {
+  readonly due: Loop;
+  readonly wake: Loop | undefined;
+  stop(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+
+export function startLoops(core: Core): Loops {
+  const onError = (name: string, error: unknown): void => {
+    core.log.warn(`the ${name} loop failed and will run again`, { error: String(error) });
+  };
+  const now = (): number => core.clock.now();
+  const start = (name: string, periodMs: number, run: () => Promise<number | undefined>): Loop =>
+    startLoop({ name, periodMs, run, now, onError });
+
+  const due = start("due", 1_000, () => fireDue(core));
+  const others = [
+    start("lease", 1_000, () => expireLeases(core)),
+    start("step-start", 50, () => writeStarts(core)),
+    start("delivery", 500, () => redeliver(core)),
+    start("payload", 3_600_000, () => sweep(core)),
+    // Nudges make dispatch fast; this makes it sure.
+    start("dispatch", core.store.replicas ? 500 : 5_000, async () => {
+      core.dispatcher.nudge();
+      return undefined;
+    }),
+  ];
+  // The periodic run is the truth, wake-ups only make it fast.
+  const wake = core.store.replicas ? start("wake", 500, () => catchUp(core)) : undefined;
+  return {
+    due,
+    wake,
+    async stop() {
+      await Promise.all([due, ...others, ...(wake === undefined ? [] : [wake])].map((loop) => loop.stop()));
+    },
+  };
+}
+
+async function fireDue(core: Core): Promise<number | undefined> {
+  for (;;) {
+    const { items, nextAt } = await core.store.due(core.clock.now(), LIMITS.dueItems);
+    if (items.length === 0) return nextAt;
+    const results = await Promise.allSettled(items.map((item) => fire(core, item)));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+}
+
+async function fire(core: Core, item: DueItem): Promise<void> {
+  const child = item.kind === "child" ? await childOutcome(core, item) : undefined;
+  await core.writer.submit({
+    org: item.org,
+    runId: item.runId,
+    bytes: 400,
+    decide: (draft) => dueFired(draft, item, child),
+  });
+}
+
+/** What became of a child run; undefined while it goes on, for its end will make it due again. */
+async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | undefined> {
+  const caller = { org: item.org };
+  const [loaded] = await core.store.loadRuns([{ org: item.org, runId: item.data, afterSeq: 0xffff_fffe }]);
+  if (loaded === undefined) {
+    return { outcome: "failed", failure: { type: "ChildNotFound", message: `There is no run "${item.data}"; it may have been deleted.` } };
+  }
+  const { header } = loaded;
+  if (!isTerminal(header.state)) return undefined;
+  const view = await viewOf(core.store, caller, header, core.clock.now(), true, false);
+  const outcome = header.state === "COMPLETED" ? "completed" : header.state === "FAILED" ? "failed" : "cancelled";
+  const failure = view.failure ?? { type: "Cancelled", message: `The child run "${header.runId}" was cancelled.` };
+  return {
+    outcome,
+    ...(outcome === "completed" ? {} : { failure }),
+    ...(view.output === undefined ? {} : { payload: view.output }),
+  };
+}
+
+async function expireLeases(core: Core): Promise<number | undefined> {
+  const expired = await core.store.expiredLeases(core.clock.now(), LIMITS.expiredLeases);
+  await Promise.all(
+    expired.map(({ org, runId, fence, lease }) => release(core, { org, runId, fence, sessionId: lease.sessionId }, "expired")),
+  );
+  return expired.length === LIMITS.expiredLeases ? core.clock.now() : undefined;
+}
+
+/** Steps that have run for a while get their start written, so that a crash is seen and counted. */
+async function writeStarts(core: Core): Promise<number | undefined> {
+  const before = core.clock.now() - LIMITS.startWrittenAfterMs;
+  const writes: Promise<void>[] = [];
+  for (const session of core.sessions.all()) {
+    for (const [key, start] of session.live) {
+      // In order of their start: the first young one ends it.
+      if (start.at > before) break;
+      session.live.delete(key);
+      const { command } = start;
+      writes.push(
+        core.writer.submit({
+          org: session.org,
+          runId: command.runId,
+          bytes: 300,
+          decide: (draft) => recordLiveStart(draft, command),
+        }),
+      );
+    }
+  }
+  await Promise.all(writes);
+  return undefined;
+}
+
+/** A dispatch that no slot took up in time is fenced off and given to another. */
+async function redeliver(core: Core): Promise<number | undefined> {
+  for (const { session, key, run } of core.sessions.unacknowledged()) {
+    core.sessions.drop(key);
+    await release(core, { ...run, sessionId: session.sessionId }, "unacknowledged");
+  }
+  return undefined;
+}
+
+async function sweep(core: Core): Promise<number | undefined> {
+  const swept = await core.store.sweepPayloads(core.clock.now() - DAY_MS, 1_000);
+  return swept === 1_000 ? core.clock.now() : undefined;
+}
+
+/** What other replicas did to runs that are held or watched here. */
+async function catchUp(core: Core): Promise<number | undefined> {
+  for (const { org, runId } of await core.store.takeNudges(core.replicaId)) await syncHeld(core, org, runId);
+  const keys = core.hub.watched();
+  if (keys.length === 0) return undefined;
+  const refs = keys.map((key) => {
+    const [org = "", runId = ""] = key.split("\n");
+    return { org, runId, afterSeq: 0xffff_fffe };
+  });
+  for (const [index, loaded] of (await core.store.loadRuns(refs)).entries()) {
+    const key = keys[index];
+    if (loaded === undefined || key === undefined) continue;
+    core.hub.notify(key, loaded.header.seq, loaded.header.lease !== null, isTerminal(loaded.header.state));
+  }
+  return undefined;
+}
+
+async function syncHeld(core: Core, org: string, runId: string): Promise<void> {
+  const key = runKey(org, runId);
+  const known = core.writer.cached(key)?.header.seq;
+  core.writer.evict(key);
+  const session = core.sessions.holder(key);
+  const held = session?.held.get(key);
+  if (session === undefined || held === undefined) return;
+  const caller = { org };
+  const header = await readHeader(core, caller, runId);
+  const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.journalPageBytes };
+  const page = await core.store.readJournal(caller, runId, known ?? Math.max(0, header.seq - 100), limit);
+  tellHolder(core, session, held, key, stateOf(header, []), page.entries);
+}
+
+/** After a start: the leases of this server's former life, whose workers did not come back in time. */
+export async function releaseForgotten(core: Core): Promise<void> {
+  let after: { org: string; runId: string } | undefined;
+  for (;;) {
+    const page = await core.store.listLeases(after, LIMITS.expiredLeases);
+    for (const { org, runId, fence, lease } of page) {
+      after = { org, runId };
+      const ours = lease.sessionId.startsWith(`${core.replicaId}/`);
+      if (!ours || core.sessions.holder(runKey(org, runId)) !== undefined) continue;
+      await release(core, { org, runId, fence, sessionId: lease.sessionId }, "restarted");
+    }
+    if (page.length < LIMITS.expiredLeases) return;
+  }
+}

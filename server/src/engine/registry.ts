@@ -1,0 +1,168 @@
+/**
+ * Which workflows there are, and which workers serve them. The store has the truth; what is kept
+ * here is a copy for as long as it is fresh.
+ */
+import type { Clock } from "../lib/clock.ts";
+import type { Caller } from "../model/caller.ts";
+import { PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { RunHeader } from "../model/run.ts";
+import type { Store, WorkerRow, WorkflowRow } from "../store/store.ts";
+import type { WorkerInfo, WorkerView, WorkflowView } from "./api.ts";
+import { lanesOf, type Sessions } from "./sessions.ts";
+
+/** A worker that said nothing for this long is not counted as live. */
+const WORKER_LIVE_MS = 20_000;
+const WORKER_SHOWN_MS = 24 * 3_600_000;
+const WORKERS_SHOWN = 1_000;
+const FRESH_MS = 1_000;
+const LIVE_KEPT_MS = 250;
+
+interface Known {
+  readonly workflows: Map<string, WorkflowRow>;
+  readAt: number;
+}
+
+export class Registry {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #sessions: Sessions;
+  readonly #known = new Map<string, Known>();
+  readonly #liveRead = new Map<string, { at: number; workers: WorkerInfo[] }>();
+  /** Workers that poll at this server, by org and id. */
+  readonly #pollers = new Map<string, { org: string; worker: WorkerInfo; seenAt: number }>();
+
+  constructor(store: Store, clock: Clock, sessions: Sessions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#sessions = sessions;
+  }
+
+  /** Records the worker's workflows, if there is anything new about them. */
+  async register(caller: Caller, worker: WorkerInfo): Promise<void> {
+    const known = await this.#read(caller, false);
+    const fresh = worker.workflows.filter((spec) => {
+      const row = known.workflows.get(spec.name);
+      return (
+        row === undefined ||
+        row.version !== spec.version ||
+        row.description !== spec.description ||
+        row.inputSchema !== spec.inputSchema ||
+        row.outputSchema !== spec.outputSchema ||
+        row.metadata !== spec.metadata
+      );
+    });
+    if (fresh.length === 0) return;
+    if (known.workflows.size + fresh.length > LIMITS.workflows) {
+      throw new PawlError("RATE_LIMITED", `${LIMITS.workflows} workflows are registered, which is the limit.`);
+    }
+    const registeredAt = this.#clock.now();
+    const rows = fresh.map((spec) => ({ ...spec, versions: [], registeredAt }));
+    await this.#store.registerWorkflows(caller, rows);
+    known.readAt = 0;
+  }
+
+  /** Undefined when no worker ever registered it. */
+  async find(caller: Caller, name: string): Promise<WorkflowRow | undefined> {
+    const row = (await this.#read(caller, false)).workflows.get(name);
+    return row ?? (await this.#read(caller, true)).workflows.get(name);
+  }
+
+  /** As `find`, or NOT_FOUND with the names there are. */
+  async get(caller: Caller, name: string): Promise<WorkflowRow> {
+    const row = await this.find(caller, name);
+    if (row !== undefined) return row;
+    const known = [...(await this.#read(caller, false)).workflows.keys()].sort().slice(0, 100);
+    const list = known.length === 0 ? "No worker has registered any yet; start one." : `Known: ${known.join(", ")}.`;
+    throw new PawlError("NOT_FOUND", `There is no workflow "${name}". ${list}`, {
+      metadata: { workflow: name, known: known.join(",") },
+    });
+  }
+
+  async list(caller: Caller): Promise<WorkflowView[]> {
+    const { workflows } = await this.#read(caller, true);
+    const live = await this.#live(caller);
+    return [...workflows.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((row) => ({
+        spec: row,
+        versions: row.versions,
+        servedBy: live.filter((worker) => worker.workflows.some((spec) => spec.name === row.name)).map((worker) => worker.workerId),
+        registeredAt: row.registeredAt,
+      }));
+  }
+
+  async workers(caller: Caller): Promise<WorkerView[]> {
+    const now = this.#clock.now();
+    const rows = await this.#store.listWorkers(caller, now - WORKER_SHOWN_MS, WORKERS_SHOWN);
+    const inFlight = await this.#store.countLeases(caller);
+    return rows
+      .map((row) => ({
+        info: infoOf(row),
+        connected: isLive(row, now),
+        seenAt: row.seenAt,
+        inFlight: inFlight.get(row.workerId) ?? 0,
+      }))
+      .sort((a, b) => Number(b.connected) - Number(a.connected) || b.seenAt - a.seenAt);
+  }
+
+  /** Whether a live worker, here or at another replica, would take the run. */
+  async isServed(header: RunHeader): Promise<boolean> {
+    const lane = header.version === "" ? header.workflow : `${header.workflow}@${header.version}`;
+    const serves = (worker: WorkerInfo): boolean => worker.queues.includes(header.queue) && lanesOf(worker).includes(lane);
+    for (const session of this.#sessions.all()) {
+      if (session.open && session.org === header.org && serves(session.worker)) return true;
+    }
+    return (await this.#live({ org: header.org })).some(serves);
+  }
+
+  async seen(caller: Caller, worker: WorkerInfo, connected: boolean): Promise<void> {
+    const { workerId, instanceId, ...info } = worker;
+    const row = { workerId, instanceId, connected, seenAt: this.#clock.now(), info: JSON.stringify(info) };
+    this.#liveRead.delete(caller.org);
+    await this.#store.putWorker(caller, row);
+  }
+
+  /** A worker that polls; written down now and then. */
+  async polled(caller: Caller, worker: WorkerInfo): Promise<void> {
+    const key = `${caller.org}\n${worker.workerId}`;
+    const now = this.#clock.now();
+    const before = this.#pollers.get(key);
+    if (before !== undefined && before.worker.instanceId === worker.instanceId && now - before.seenAt < LIMITS.heartbeatMs) return;
+    this.#pollers.set(key, { org: caller.org, worker, seenAt: now });
+    for (const [other, poller] of this.#pollers) if (now - poller.seenAt > WORKER_SHOWN_MS) this.#pollers.delete(other);
+    await this.register(caller, worker);
+    await this.seen(caller, worker, true);
+  }
+
+  async #live(caller: Caller): Promise<WorkerInfo[]> {
+    const now = this.#clock.now();
+    const kept = this.#liveRead.get(caller.org);
+    if (kept !== undefined && now - kept.at < LIVE_KEPT_MS) return kept.workers;
+    const rows = await this.#store.listWorkers(caller, now - WORKER_LIVE_MS, WORKERS_SHOWN);
+    const workers = rows.filter((row) => isLive(row, now)).map(infoOf);
+    this.#liveRead.set(caller.org, { at: now, workers });
+    return workers;
+  }
+
+  async #read(caller: Caller, again: boolean): Promise<Known> {
+    const now = this.#clock.now();
+    const known = this.#known.get(caller.org);
+    if (known !== undefined && known.readAt > 0 && (!again || now - known.readAt < (this.#store.replicas ? 0 : FRESH_MS))) {
+      return known;
+    }
+    const rows = await this.#store.listWorkflows(caller);
+    const read = { workflows: new Map(rows.map((row) => [row.name, row])), readAt: now };
+    this.#known.set(caller.org, read);
+    return read;
+  }
+}
+
+function isLive(row: WorkerRow, now: number): boolean {
+  return row.connected && now - row.seenAt < WORKER_LIVE_MS;
+}
+
+function infoOf(row: WorkerRow): WorkerInfo {
+  const info: Omit<WorkerInfo, "workerId" | "instanceId"> = JSON.parse(row.info);
+  return { workerId: row.workerId, instanceId: row.instanceId, ...info };
+}

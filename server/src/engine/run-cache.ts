@@ -1,0 +1,48 @@
+import { LIMITS } from "../model/limits.ts";
+import type { RunState } from "./state.ts";
+
+/** One string for a run, for maps. Ids hold no control characters, so no two runs share it. */
+export function runKey(org: string, runId: string): string {
+  return `${org}\n${runId}`;
+}
+
+/**
+ * The runs that workers hold, least recently used first. Bounded by runs and by the step records
+ * in them; what falls out is read again when it is needed.
+ */
+export class RunCache {
+  readonly #runs = new Map<string, { state: RunState; steps: number }>();
+  #steps = 0;
+
+  get(key: string): RunState | undefined {
+    return this.#runs.get(key)?.state;
+  }
+
+  set(key: string, state: RunState): void {
+    const known = this.#runs.get(key);
+    const steps = state.steps.size + 1;
+    if (known !== undefined && known.state === state) {
+      this.#steps += steps - known.steps;
+      known.steps = steps;
+    } else {
+      this.delete(key);
+      this.#runs.set(key, { state, steps });
+      this.#steps += steps;
+    }
+    if (this.#steps > LIMITS.cachedSteps || this.#runs.size > LIMITS.cachedRuns) this.#shrink(key);
+  }
+
+  delete(key: string): void {
+    const known = this.#runs.get(key);
+    if (known === undefined) return;
+    this.#steps -= known.steps;
+    this.#runs.delete(key);
+  }
+
+  #shrink(keep: string): void {
+    for (const key of this.#runs.keys()) {
+      if (this.#steps <= LIMITS.cachedSteps && this.#runs.size <= LIMITS.cachedRuns) return;
+      if (key !== keep) this.delete(key);
+    }
+  }
+}

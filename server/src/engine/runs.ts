@@ -1,0 +1,211 @@
+/** Use cases on runs: start, read, steer. */
+import { digest, uuidv7 } from "../lib/ids.ts";
+import type { Caller } from "../model/caller.ts";
+import type { Entry } from "../model/entry.ts";
+import { invalid, notFound, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Payload } from "../model/payload.ts";
+import { isTerminal, type RunHeader } from "../model/run.ts";
+import type { ListRuns, RunView, StartedRun, StartRun } from "./api.ts";
+import type { Core } from "./core.ts";
+import * as lifecycle from "./decide/lifecycle.ts";
+import { newRun, type StartCommand, type StartReply, startAgain } from "./decide/start.ts";
+import type { Draft } from "./draft.ts";
+import { checkInput } from "./input-schema.ts";
+import { withPayloads, workItem } from "./journal.ts";
+import { runKey } from "./run-cache.ts";
+import { explain, viewOf } from "./view.ts";
+
+/** A seq that no journal reaches: loads a header without entries. */
+const NO_ENTRIES = 0xffff_fffe;
+
+export async function startRun(core: Core, caller: Caller, start: StartRun): Promise<StartedRun> {
+  if (start.runId !== "" && start.idempotencyKey !== "") {
+    throw invalid("idempotency_key", "names the run, and so does run_id; give one of them");
+  }
+  // A claimer executes the run itself, so nobody else has to know the workflow.
+  const workflow = start.claim
+    ? await core.registry.find(caller, start.workflow)
+    : await core.registry.get(caller, start.workflow);
+  checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
+  await checkPayload(core, caller, start.input);
+
+  const now = core.clock.now();
+  const claimSession = `claim/${start.workerId}/${uuidv7(now)}`;
+  const command: StartCommand = {
+    org: caller.org,
+    start,
+    runId: start.runId !== "" ? start.runId : idFor(caller, start, now),
+    inputDigest: inputDigest(start.input),
+    claim: start.claim
+      ? { sessionId: claimSession, workerId: start.workerId || "claim", until: now + LIMITS.leaseMs }
+      : undefined,
+  };
+  const result = await core.writer.submit<StartReply & { draft: Draft }>({
+    org: caller.org,
+    runId: command.runId,
+    bytes: (start.input.data?.byteLength ?? 0) + 500,
+    create: (moment) => {
+      const draft = newRun(command, moment);
+      return { draft, reply: { existing: false, claimed: start.claim, draft } };
+    },
+    decide: (draft) => ({ ...startAgain(draft, command), draft }),
+  });
+  const header = { ...result.draft.header };
+  const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
+  const run = isTerminal(header.state)
+    ? await viewOf(core.store, caller, header, now, served, false)
+    : { header, ...explain(header, now, served) };
+  if (!result.claimed) return { run, existing: result.existing };
+  const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.dispatchJournalBytes };
+  const page = await core.store.readJournal(caller, header.runId, 0, limit);
+  return { run, existing: result.existing, claimed: await workItem(core.store, header, page.entries) };
+}
+
+/** The same key names the same run, for ever and at every replica. */
+function idFor(caller: Caller, start: StartRun, now: number): string {
+  if (start.idempotencyKey === "") return uuidv7(now);
+  return `key-${digest(caller.org, start.idempotencyKey).slice(0, 40)}`;
+}
+
+function inputDigest(input: Payload): string {
+  return input.ref === undefined
+    ? digest(input.encoding, digest(input.data))
+    : digest(input.encoding, input.ref.sha256, String(input.ref.size));
+}
+
+/** A payload sent by reference must have been uploaded. */
+export async function checkPayload(core: Core, caller: Caller, payload: Payload | undefined): Promise<void> {
+  if (payload?.ref === undefined) return;
+  const found = await core.store.getPayload(caller, payload.ref.sha256, 0, 0);
+  if (found === undefined) throw notFound("payload", payload.ref.sha256);
+  if (found.size !== payload.ref.size) throw invalid("ref.size", `is ${payload.ref.size}, but the payload has ${found.size} bytes`);
+}
+
+export async function readHeader(core: Core, caller: Caller, runId: string): Promise<RunHeader> {
+  const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: NO_ENTRIES }]);
+  if (loaded === undefined) throw notFound("run", runId);
+  return loaded.header;
+}
+
+async function view(core: Core, caller: Caller, header: RunHeader, withInput: boolean): Promise<RunView> {
+  const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
+  return viewOf(core.store, caller, header, core.clock.now(), served, withInput);
+}
+
+export async function getRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
+  return view(core, caller, await readHeader(core, caller, runId), true);
+}
+
+export async function waitRun(core: Core, caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView> {
+  const deadline = core.clock.now() + Math.min(timeoutMs, LIMITS.waitRunMs);
+  const channel = core.hub.watch(runKey(caller.org, runId));
+  try {
+    let header = await readHeader(core, caller, runId);
+    while (!isTerminal(header.state)) {
+      const left = deadline - core.clock.now();
+      if (left <= 0 || signal.aborted) break;
+      const until = AbortSignal.any([signal, AbortSignal.timeout(left)]);
+      while (!channel.ended && !until.aborted) await channel.changed(until);
+      header = await readHeader(core, caller, runId);
+    }
+    return await view(core, caller, header, false);
+  } finally {
+    channel.close();
+  }
+}
+
+export async function listRuns(core: Core, caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }> {
+  const page = await core.store.listRuns(caller, {
+    states: list.states,
+    ...(list.workflow === "" ? {} : { workflow: list.workflow }),
+    tags: list.tags,
+    ...(list.parentRunId === "" ? {} : { parentRunId: list.parentRunId }),
+    limit: list.pageSize,
+    ...(list.pageToken === "" ? {} : { after: parseToken(list.pageToken) }),
+  });
+  const now = core.clock.now();
+  const runs: RunView[] = [];
+  for (const header of page.runs) {
+    const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
+    runs.push({ header, ...explain(header, now, served) });
+  }
+  const last = page.runs.at(-1);
+  return { runs, nextPageToken: page.more && last !== undefined ? makeToken(last) : "" };
+}
+
+function makeToken(header: RunHeader): string {
+  return Buffer.from(JSON.stringify([header.createdAt, header.runId])).toString("base64url");
+}
+
+function parseToken(token: string): { createdAt: number; runId: string } {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
+    if (Array.isArray(parsed) && typeof parsed[0] === "number" && typeof parsed[1] === "string") {
+      return { createdAt: parsed[0], runId: parsed[1] };
+    }
+  } catch (error) {
+    throw new PawlError("INVALID_ARGUMENT", "page_token: is not one that this server gave out", {
+      metadata: { field: "page_token" },
+      cause: error,
+    });
+  }
+  throw invalid("page_token", "is not one that this server gave out");
+}
+
+export async function getJournal(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  after: number,
+  entriesMax: number,
+): Promise<{ entries: Entry[]; more: boolean }> {
+  const limit = { entries: Math.min(entriesMax, LIMITS.journalPageEntries), bytes: LIMITS.journalPageBytes };
+  const page = await core.store.readJournal(caller, runId, after, limit);
+  if (page.entries.length === 0) await readHeader(core, caller, runId);
+  return { entries: await withPayloads(core.store, caller, runId, page.entries), more: page.more };
+}
+
+/** Runs one decision on a run and answers with the run as it is then. */
+async function steer(core: Core, caller: Caller, runId: string, decide: (draft: Draft) => void): Promise<RunView> {
+  const header = await core.writer.submit({
+    org: caller.org,
+    runId,
+    bytes: 500,
+    decide: (draft) => {
+      decide(draft);
+      return draft.header;
+    },
+  });
+  return view(core, caller, { ...header }, false);
+}
+
+export function cancelRun(core: Core, caller: Caller, runId: string, reason: string, graceMs: number): Promise<RunView> {
+  return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs));
+}
+
+export function pauseRun(core: Core, caller: Caller, runId: string, reason: string): Promise<RunView> {
+  return steer(core, caller, runId, (draft) => lifecycle.pauseRun(draft, reason));
+}
+
+export function resumeRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
+  return steer(core, caller, runId, lifecycle.resumeRun);
+}
+
+export function retryRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
+  return steer(core, caller, runId, lifecycle.retryRun);
+}
+
+export function updateTags(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  set: Readonly<Record<string, string>>,
+  remove: readonly string[],
+): Promise<RunView> {
+  return steer(core, caller, runId, (draft) => lifecycle.updateTags(draft, set, remove));
+}
+
+export async function deleteRun(core: Core, caller: Caller, runId: string): Promise<void> {
+  await core.writer.submit({ org: caller.org, runId, bytes: 100, decide: lifecycle.deleteRun });
+}

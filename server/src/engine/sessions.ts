@@ -1,0 +1,149 @@
+/**
+ * The worker connections of this server, and which runs each of them holds.
+ *
+ * A session is open → closed (its stream ended; its leases wait out the grace) → gone, or open
+ * again when the same instance reconnects. Its id is the replica's and the instance's, so that a
+ * reconnection finds its leases untouched.
+ */
+import type { Clock } from "../lib/clock.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { HeldLease, SessionSink, StepStarted, WorkerInfo } from "./api.ts";
+
+/** A run that a session holds. */
+export interface HeldRun {
+  readonly org: string;
+  readonly runId: string;
+  fence: number;
+  acked: boolean;
+  /** The worker was told to pause. */
+  pausing: boolean;
+  readonly since: number;
+}
+
+/** A step start that was only shown so far. */
+export interface LiveStart {
+  readonly command: StepStarted;
+  readonly at: number;
+}
+
+export class LocalSession {
+  readonly sessionId: string;
+  readonly org: string;
+  worker: WorkerInfo;
+  sink: SessionSink;
+  /** Dispatches that the worker has room for, less those under way. */
+  credits = 0;
+  draining = false;
+  open = true;
+  /** By run key. */
+  readonly held = new Map<string, HeldRun>();
+  /** By run key and step key. */
+  readonly live = new Map<string, LiveStart>();
+  /** Leases in the store that this session does not know, seen at the last heartbeat. */
+  strangers = new Set<string>();
+  graceTimer: NodeJS.Timeout | undefined;
+  /** Sessions that want the same work share it. */
+  lanes: readonly string[] = [];
+  signature = "";
+
+  constructor(sessionId: string, org: string, worker: WorkerInfo, sink: SessionSink) {
+    this.sessionId = sessionId;
+    this.org = org;
+    this.worker = worker;
+    this.sink = sink;
+    this.#setLanes();
+  }
+
+  /** The same instance came back on a new stream. */
+  reopen(worker: WorkerInfo, sink: SessionSink): void {
+    clearTimeout(this.graceTimer);
+    this.worker = worker;
+    this.sink = sink;
+    this.open = true;
+    this.draining = false;
+    this.credits = 0;
+    this.#setLanes();
+  }
+
+  get wanting(): number {
+    return this.open && !this.draining ? this.credits : 0;
+  }
+
+  #setLanes(): void {
+    this.lanes = lanesOf(this.worker);
+    this.signature = JSON.stringify([this.org, this.worker.queues, this.lanes]);
+  }
+}
+
+/** The ready lanes of a worker: each workflow, and each at the worker's version. */
+export function lanesOf(worker: WorkerInfo): string[] {
+  return worker.workflows.flatMap(({ name, version }) => (version === "" ? [name] : [name, `${name}@${version}`]));
+}
+
+export class Sessions {
+  readonly #sessions = new Map<string, LocalSession>();
+  /** Which session of this server holds a run. */
+  readonly #holders = new Map<string, LocalSession>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(sessionId: string): LocalSession | undefined {
+    return this.#sessions.get(sessionId);
+  }
+
+  add(session: LocalSession): void {
+    this.#sessions.set(session.sessionId, session);
+  }
+
+  remove(session: LocalSession): void {
+    clearTimeout(session.graceTimer);
+    this.#sessions.delete(session.sessionId);
+    for (const key of session.held.keys()) this.#holders.delete(key);
+  }
+
+  all(): IterableIterator<LocalSession> {
+    return this.#sessions.values();
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  holder(key: string): LocalSession | undefined {
+    return this.#holders.get(key);
+  }
+
+  hold(session: LocalSession, key: string, org: string, lease: HeldLease, acked: boolean): void {
+    session.held.set(key, { org, runId: lease.runId, fence: lease.fence, acked, pausing: false, since: this.#clock.now() });
+    this.#holders.set(key, session);
+  }
+
+  drop(key: string): void {
+    const session = this.#holders.get(key);
+    if (session === undefined) return;
+    this.#holders.delete(key);
+    session.held.delete(key);
+    if (session.live.size === 0) return;
+    for (const liveKey of session.live.keys()) if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);
+  }
+
+  /** The step's end makes writing down its start needless. */
+  stepEnded(key: string, stepKey: string): void {
+    const session = this.#holders.get(key);
+    if (session !== undefined && session.live.size > 0) session.live.delete(`${key}\n${stepKey}`);
+  }
+
+  /** Dispatches that no slot has taken up in time. */
+  unacknowledged(): { session: LocalSession; key: string; run: HeldRun }[] {
+    const late: { session: LocalSession; key: string; run: HeldRun }[] = [];
+    const before = this.#clock.now() - LIMITS.dispatchAckMs;
+    for (const session of this.#sessions.values()) {
+      if (!session.open) continue;
+      for (const [key, run] of session.held) if (!run.acked && run.since < before) late.push({ session, key, run });
+    }
+    return late;
+  }
+}

@@ -1,0 +1,171 @@
+/** Use cases on steps and on the outcome of a run: what a worker reports. */
+import { sha256 } from "../lib/ids.ts";
+import type { Caller } from "../model/caller.ts";
+import type { Entry } from "../model/entry.ts";
+import { PawlError } from "../model/errors.ts";
+import { type Payload, payloadSize } from "../model/payload.ts";
+import type {
+  CompleteRun,
+  FailRun,
+  OutcomeReply,
+  StepCompleted,
+  StepCompletedReply,
+  StepFailed,
+  StepFailedReply,
+  StepOutcome,
+  StepStarted,
+  StepStartedReply,
+  SuspendReply,
+  SuspendRun,
+} from "./api.ts";
+import type { Core } from "./core.ts";
+import { directive } from "./decide/common.ts";
+import * as outcome from "./decide/outcome.ts";
+import * as steps from "./decide/steps.ts";
+import { readEntry, samePayload, withPayloads } from "./journal.ts";
+import { checkPayload, readHeader } from "./runs.ts";
+import { runKey } from "./run-cache.ts";
+import { stateOf } from "./state.ts";
+
+/** About what a row takes besides its payload. */
+const ROW_BYTES = 300;
+
+export async function stepStarted(core: Core, caller: Caller, started: StepStarted): Promise<StepStartedReply> {
+  const decided = await core.writer.submit({
+    org: caller.org,
+    runId: started.runId,
+    bytes: ROW_BYTES,
+    decide: (draft) => ({ decision: steps.stepStarted(draft, started), directive: directive(draft.header) }),
+  });
+  const { decision } = decided;
+  if (decision.kind === "replay") {
+    const entry = await readEntry(core.store, caller, started.runId, decision.seq);
+    return { outcome: replayOf(entry), directive: decided.directive };
+  }
+  if (decision.kind === "conflict") {
+    return { outcome: await withRecordedInput(core, caller, started, decision), directive: decided.directive };
+  }
+  return { outcome: decision, directive: decided.directive };
+}
+
+function replayOf(entry: Entry): StepOutcome {
+  return {
+    kind: "replay",
+    ...(entry.meta.failure === undefined ? {} : { failure: entry.meta.failure }),
+    ...(entry.payload === undefined ? {} : { output: entry.payload }),
+    ...(entry.meta.outcome === undefined ? {} : { outcome: entry.meta.outcome }),
+  };
+}
+
+/** Shows the recorded input beside the attempted one, where it was small enough to be kept. */
+async function withRecordedInput(
+  core: Core,
+  caller: Caller,
+  started: StepStarted,
+  conflict: Extract<StepOutcome, { kind: "conflict" }>,
+): Promise<StepOutcome> {
+  const entry = await getStep(core, caller, started.runId, started.key);
+  const kept = entry?.meta.input;
+  if (kept === undefined) return conflict;
+  const data = kept.base64 === undefined ? Buffer.from(kept.text ?? "", "utf8") : Buffer.from(kept.base64, "base64");
+  return { ...conflict, recorded: { ...conflict.recorded, input: { encoding: kept.encoding, data } } };
+}
+
+export async function stepCompleted(core: Core, caller: Caller, completed: StepCompleted): Promise<StepCompletedReply> {
+  if (completed.output.ref !== undefined) await checkPayload(core, caller, completed.output);
+  core.sessions.stepEnded(runKey(caller.org, completed.runId), completed.key);
+  const decided = await core.writer.submit({
+    org: caller.org,
+    runId: completed.runId,
+    bytes: ROW_BYTES + payloadSize(completed.output),
+    decide: (draft) => {
+      const decision = steps.stepCompleted(draft, completed);
+      return { seq: decision.seq, duplicateOf: decision.duplicateOf, directive: directive(draft.header) };
+    },
+  });
+  if (decided.duplicateOf !== undefined) {
+    await mustEqual(core, caller, completed.runId, completed.key, decided.duplicateOf, completed.output);
+  }
+  return decided;
+}
+
+/** The same message again is fine; another result for the same thing is a conflict. */
+async function mustEqual(core: Core, caller: Caller, runId: string, key: string, seq: number, payload: Payload): Promise<void> {
+  const recorded = await readEntry(core.store, caller, runId, seq);
+  if (samePayload(recorded.payload, payload, sha256)) return;
+  const address = (value: Payload): string => (value.ref === undefined ? sha256(value.data) : value.ref.sha256);
+  const what = key === "" ? `Run "${runId}"` : `Step "${key}" of run "${runId}"`;
+  throw new PawlError("COMMIT_CONFLICT", `${what} has another result already; this one was not recorded. Read the recorded one.`, {
+    metadata: {
+      run_id: runId,
+      step_key: key,
+      recorded_seq: String(seq),
+      recorded_digest: recorded.payload === undefined ? "" : address(recorded.payload),
+      attempted_digest: address(payload),
+    },
+  });
+}
+
+export async function stepFailed(core: Core, caller: Caller, failed: StepFailed): Promise<StepFailedReply> {
+  core.sessions.stepEnded(runKey(caller.org, failed.runId), failed.key);
+  return core.writer.submit({
+    org: caller.org,
+    runId: failed.runId,
+    bytes: ROW_BYTES + failed.failure.message.length + (failed.failure.stack?.length ?? 0),
+    decide: (draft) => steps.stepFailed(draft, failed),
+  });
+}
+
+export async function getStep(core: Core, caller: Caller, runId: string, key: string): Promise<Entry | undefined> {
+  const held = core.writer.cached(runKey(caller.org, runId));
+  let state = held;
+  if (state === undefined || core.store.replicas) {
+    const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+    if (loaded === undefined) {
+      await readHeader(core, caller, runId);
+      return undefined;
+    }
+    state = stateOf(loaded.header, loaded.entries);
+  }
+  const step = state.steps.get(key);
+  return step === undefined ? undefined : readEntry(core.store, caller, runId, step.seq);
+}
+
+export async function suspendRun(core: Core, caller: Caller, suspend: SuspendRun): Promise<SuspendReply> {
+  const decided = await core.writer.submit({
+    org: caller.org,
+    runId: suspend.runId,
+    bytes: ROW_BYTES * (1 + suspend.waits.length),
+    decide: (draft) => outcome.suspendRun(draft, suspend),
+  });
+  const { resolvedSeqs } = decided;
+  if (resolvedSeqs.length === 0) return { resumed: decided.resumed, directive: decided.directive, resolved: [] };
+  const read = await core.store.readEntries(caller, suspend.runId, resolvedSeqs);
+  const entries = read.filter((entry): entry is Entry => entry !== undefined);
+  const resolved = await withPayloads(core.store, caller, suspend.runId, entries);
+  return { resumed: decided.resumed, directive: decided.directive, resolved };
+}
+
+export async function completeRun(core: Core, caller: Caller, complete: CompleteRun): Promise<OutcomeReply> {
+  if (complete.output.ref !== undefined) await checkPayload(core, caller, complete.output);
+  const decided = await core.writer.submit({
+    org: caller.org,
+    runId: complete.runId,
+    bytes: ROW_BYTES + payloadSize(complete.output),
+    decide: (draft) => outcome.completeRun(draft, complete),
+  });
+  if (decided.duplicateOf !== undefined) {
+    await mustEqual(core, caller, complete.runId, "", decided.duplicateOf, complete.output);
+  }
+  return { directive: decided.directive };
+}
+
+export async function failRun(core: Core, caller: Caller, fail: FailRun): Promise<OutcomeReply> {
+  const decided = await core.writer.submit({
+    org: caller.org,
+    runId: fail.runId,
+    bytes: ROW_BYTES + fail.failure.message.length + (fail.failure.stack?.length ?? 0),
+    decide: (draft) => outcome.failRunByWorker(draft, fail),
+  });
+  return { directive: decided.directive };
+}

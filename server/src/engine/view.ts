@@ -1,0 +1,97 @@
+import type { Caller } from "../model/caller.ts";
+import type { Entry } from "../model/entry.ts";
+import type { RunHeader } from "../model/run.ts";
+import type { Store } from "../store/store.ts";
+import type { RunView } from "./api.ts";
+import { withPayloads } from "./journal.ts";
+
+/** What a run's state means and what to do next, where the state alone does not say. */
+export function explain(header: RunHeader, now: number, served: boolean): { reason: string; detail: string } {
+  switch (header.state) {
+    case "QUEUED":
+      if (header.startAt > now && header.startedAt === 0) {
+        return { reason: "DELAYED", detail: `Starts at ${new Date(header.startAt).toISOString()}.` };
+      }
+      if (!served) {
+        return {
+          reason: "NO_WORKER",
+          detail: `No live worker serves the workflow "${header.workflow}"${header.version === "" ? "" : ` at version "${header.version}"`} on queue "${header.queue}". Start one; the run goes on by itself.`,
+        };
+      }
+      return { reason: "", detail: "" };
+    case "RUNNING":
+      if (header.intent !== "pause") return { reason: "", detail: "" };
+      return { reason: "PAUSING", detail: "Pauses once the steps in flight have ended." };
+    case "CANCELLING":
+      return { reason: "", detail: "Its worker is cleaning up." };
+    case "WAITING":
+      return { reason: "", detail: waitingFor(header) };
+    case "PAUSED":
+      return { reason: header.reason, detail: PAUSED[header.reason] ?? "" };
+    case "COMPLETED":
+    case "FAILED":
+    case "CANCELLED":
+      return { reason: "", detail: "" };
+  }
+}
+
+function waitingFor(header: RunHeader): string {
+  const waits = header.waiting?.waits ?? [];
+  const first = waits[0];
+  if (first === undefined) return "";
+  const due = first.due === undefined ? "" : ` until ${new Date(first.due).toISOString()}`;
+  const more = waits.length === 1 ? "" : ` and ${waits.length - 1} more`;
+  return `Waits for ${first.kind} "${first.name}"${due}${more}.`;
+}
+
+const PAUSED: Partial<Record<string, string>> = {
+  PAUSED_BY_OPERATOR: "Paused by an operator. Continue it with ResumeRun.",
+  NON_DETERMINISM:
+    "The code does not fit the journal; see the failure. Deploy code that does and use ResumeRun, or cancel the run.",
+  RETRIES_EXHAUSTED: "A step used up its attempts. Fix the cause, then give it new ones with RetryRun, or cancel the run.",
+  UNKNOWN_OUTCOME:
+    "An at-most-once step was started and never ended. Find out whether it had its effect; RetryRun runs it again, CancelRun gives up.",
+  CRASH_LOOP: "Its workers kept dying without a single step recorded. Fix the cause, then ResumeRun.",
+};
+
+/** The run with its result or failure, read from its last journal entry, and its input if asked for. */
+export async function viewOf(
+  store: Store,
+  caller: Caller,
+  header: RunHeader,
+  now: number,
+  served: boolean,
+  withInput: boolean,
+): Promise<RunView> {
+  const ended = header.endedAt !== 0 || header.state === "PAUSED";
+  const seqs = [...(withInput ? [1] : []), ...(ended ? outcomeSeqs(header) : [])];
+  const read = seqs.length === 0 ? [] : await store.readEntries(caller, header.runId, seqs);
+  const entries = await withPayloads(store, caller, header.runId, read.filter((entry): entry is Entry => entry !== undefined));
+  const input = entries.find((entry) => entry.seq === 1);
+  const outcome = ended ? entries.findLast((entry) => isOutcome(entry, header)) : undefined;
+  return {
+    header,
+    ...explain(header, now, served),
+    ...(withInput && input?.payload !== undefined ? { input: input.payload } : {}),
+    ...(outcome?.type === "run.completed" && outcome.payload !== undefined ? { output: outcome.payload } : {}),
+    ...(outcome?.meta.failure === undefined ? {} : { failure: outcome.meta.failure }),
+  };
+}
+
+/** The outcome is the last entry, unless tags were changed after the end. */
+const AFTER_THE_END = 8;
+
+function outcomeSeqs(header: RunHeader): number[] {
+  const from = Math.max(1, header.seq - AFTER_THE_END);
+  return Array.from({ length: header.seq - from + 1 }, (_, index) => from + index).filter((seq) => seq !== 1);
+}
+
+function isOutcome(entry: Entry, header: RunHeader): boolean {
+  const types: Partial<Record<RunHeader["state"], Entry["type"]>> = {
+    COMPLETED: "run.completed",
+    FAILED: "run.failed",
+    CANCELLED: "run.cancelled",
+    PAUSED: "run.paused",
+  };
+  return entry.type === types[header.state];
+}

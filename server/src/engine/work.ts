@@ -1,0 +1,298 @@
+/** Use cases of workers: sessions, polling, leases. */
+import type { Caller } from "../model/caller.ts";
+import { invalid, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { ClaimedRun, LeasedRun } from "../store/store.ts";
+import type { HeldLease, LeaseAnswer, SessionSink, StepStarted, WorkerInfo, WorkerSession, WorkItem } from "./api.ts";
+import type { Core } from "./core.ts";
+import { type LossReason, rebindLease, releaseLease } from "./decide/leases.ts";
+import { checkSchema } from "./input-schema.ts";
+import { workItem } from "./journal.ts";
+import { readHeader } from "./runs.ts";
+import { runKey } from "./run-cache.ts";
+import { type HeldRun, LocalSession, lanesOf } from "./sessions.ts";
+
+/** Takes a run from its holder, if it still is the holder, and puts it back into the queue. */
+export async function release(core: Core, lease: { org: string; runId: string; fence: number; sessionId: string }, reason: LossReason): Promise<void> {
+  try {
+    await core.writer.submit({
+      org: lease.org,
+      runId: lease.runId,
+      bytes: 300,
+      decide: (draft) => releaseLease(draft, lease.fence, lease.sessionId, reason),
+    });
+  } catch (error) {
+    // The lease expires by itself; the lease loop takes it then.
+    if (error instanceof PawlError && error.reason === "NOT_FOUND") return;
+    core.log.warn("a lease could not be released", { run_id: lease.runId, reason, error: String(error) });
+  }
+}
+
+function checkWorker(worker: WorkerInfo): void {
+  const names = new Set<string>();
+  for (const spec of worker.workflows) {
+    if (names.has(spec.name)) throw invalid("workflows", `names "${spec.name}" twice`);
+    names.add(spec.name);
+    checkSchema(`workflows["${spec.name}"].input_schema`, spec.inputSchema);
+  }
+}
+
+export async function openSession(
+  core: Core,
+  caller: Caller,
+  worker: WorkerInfo,
+  held: readonly HeldLease[],
+  sink: SessionSink,
+): Promise<WorkerSession> {
+  checkWorker(worker);
+  const sessionId = `${core.replicaId}/${worker.instanceId}`;
+  if (core.sessions.size >= LIMITS.sessions && core.sessions.get(sessionId) === undefined) {
+    throw new PawlError("RATE_LIMITED", `This server has ${LIMITS.sessions} sessions, which is its limit.`, { retryAfterMs: 1_000 });
+  }
+  await core.registry.register(caller, worker);
+  let session = core.sessions.get(sessionId);
+  if (session === undefined) {
+    session = new LocalSession(sessionId, caller.org, worker, sink);
+    core.sessions.add(session);
+  } else {
+    if (session.open) session.sink.close("The same worker instance opened a newer session.");
+    session.reopen(worker, sink);
+  }
+  const survived = await takeOver(core, caller, session, held);
+  await core.registry.seen(caller, worker, true);
+  core.log.info("worker connected", { worker_id: worker.workerId, session_id: sessionId, leases: survived.length });
+  return sessionHandle(core, caller, session, sink, survived);
+}
+
+/** What the worker still holds by its own word and by the store's; the rest is given to others. */
+async function takeOver(core: Core, caller: Caller, session: LocalSession, held: readonly HeldLease[]): Promise<WorkerSession["survived"]> {
+  const claimed = new Map(held.map((lease) => [runKey(caller.org, lease.runId), lease]));
+  for (const [key, run] of [...session.held]) {
+    if (claimed.get(key)?.fence === run.fence) continue;
+    core.sessions.drop(key);
+    void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
+  }
+  const until = core.clock.now() + LIMITS.leaseMs;
+  const lease = { sessionId: session.sessionId, workerId: session.worker.workerId, until };
+  const survived: { runId: string; fence: number; attempt: number; until: number }[] = [];
+  await Promise.all(
+    held.map(async ({ runId, fence }) => {
+      try {
+        const attempt = await core.writer.submit({
+          org: caller.org,
+          runId,
+          bytes: 300,
+          decide: (draft) => (rebindLease(draft, fence, lease) ? draft.header.attempt : 0),
+        });
+        if (attempt === 0) return;
+        core.sessions.hold(session, runKey(caller.org, runId), caller.org, { runId, fence }, true);
+        survived.push({ runId, fence, attempt, until });
+      } catch (error) {
+        if (!(error instanceof PawlError && error.reason === "NOT_FOUND")) throw error;
+      }
+    }),
+  );
+  return survived;
+}
+
+function sessionHandle(core: Core, caller: Caller, session: LocalSession, sink: SessionSink, survived: WorkerSession["survived"]): WorkerSession {
+  const current = (): boolean => session.sink === sink && session.open;
+  const lose = (runId: string, fence: number, reason: LossReason): void => {
+    const key = runKey(caller.org, runId);
+    if (session.held.get(key)?.fence !== fence) return;
+    core.sessions.drop(key);
+    void release(core, { org: caller.org, runId, fence, sessionId: session.sessionId }, reason);
+  };
+  return {
+    sessionId: session.sessionId,
+    survived,
+    credits(count) {
+      if (!current()) return;
+      session.credits = Math.min(session.credits + count, LIMITS.sessionCredits);
+      core.dispatcher.nudge();
+    },
+    ack(runId, fence) {
+      const run = session.held.get(runKey(caller.org, runId));
+      if (run?.fence === fence) run.acked = true;
+    },
+    nack: (runId, fence) => lose(runId, fence, "refused"),
+    heartbeat: () => heartbeat(core, caller, session),
+    draining() {
+      session.draining = true;
+    },
+    stepStartedLive: (started) => showStart(core, session, started),
+    closed() {
+      if (session.sink !== sink || !session.open) return;
+      closeSession(core, caller, session);
+    },
+  };
+}
+
+function closeSession(core: Core, caller: Caller, session: LocalSession): void {
+  session.open = false;
+  session.credits = 0;
+  core.log.info("worker disconnected", { worker_id: session.worker.workerId, leases: session.held.size });
+  session.graceTimer = setTimeout(() => {
+    const held = [...session.held.values()];
+    core.sessions.remove(session);
+    for (const run of held) void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
+    core.registry.seen(caller, session.worker, false).catch((error: unknown) => {
+      core.log.warn("a worker's end could not be recorded", { worker_id: session.worker.workerId, error: String(error) });
+    });
+  }, LIMITS.reconnectGraceMs);
+}
+
+/** Shown at once; written by the loop if the step is still running in a while. */
+function showStart(core: Core, session: LocalSession, started: StepStarted): void {
+  const key = runKey(session.org, started.runId);
+  const run = session.held.get(key);
+  if (run === undefined || run.fence !== started.fence) return;
+  const now = core.clock.now();
+  session.live.set(`${key}\n${started.key}`, { command: started, at: now });
+  const state = core.writer.cached(key);
+  const event = {
+    type: "workflow.step.started",
+    key: started.key,
+    attempt: (state?.steps.get(started.key)?.attempt ?? 0) + 1,
+    contentIndex: 0,
+    sequence: 0,
+    sourceAt: now,
+    parentEventId: "",
+  };
+  core.hub.publish(key, state?.header.seq ?? 0, now, [{ event, bytes: 200 }]);
+}
+
+/** Renews the session's leases in one statement and tells the worker about those that are not simply renewed. */
+async function heartbeat(core: Core, caller: Caller, session: LocalSession): Promise<void> {
+  const until = core.clock.now() + LIMITS.leaseMs;
+  const before = new Map(session.held);
+  const renewed = await core.store.renewSession(session.sessionId, until);
+  const inStore = new Map(renewed.map((lease) => [runKey(lease.org, lease.runId), lease]));
+  const results: LeaseAnswer[] = [];
+  for (const [key, run] of before) {
+    // Given or given back while the answer was under way: the next heartbeat will tell.
+    if (session.held.get(key) !== run) continue;
+    const lease = inStore.get(key);
+    if (lease?.fence === run.fence) continue;
+    results.push(await explainLoss(core, caller, key, run, until));
+  }
+  const strangers = new Set<string>();
+  for (const [key, lease] of inStore) {
+    if (session.held.has(key)) continue;
+    // Leased to this session, but it never heard of it: the reply to a claim was lost.
+    if (session.strangers.has(key)) void release(core, { ...lease, sessionId: session.sessionId }, "unacknowledged");
+    else strangers.add(key);
+  }
+  session.strangers = strangers;
+  session.sink.leaseResults(results, renewed.length);
+  await core.registry.seen(caller, session.worker, true);
+}
+
+async function explainLoss(core: Core, caller: Caller, key: string, run: HeldRun, until: number): Promise<LeaseAnswer> {
+  core.writer.evict(key);
+  const header = await readHeader(core, caller, run.runId).catch(() => undefined);
+  if (header?.state === "CANCELLING" && header.lease !== null) {
+    run.fence = header.fence;
+    return { runId: run.runId, status: "cancel", fence: header.fence, until };
+  }
+  core.sessions.drop(key);
+  return { runId: run.runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
+}
+
+/** Gives a claimed run to the session it was claimed for. */
+export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
+  const { header } = run;
+  const sessionId = header.lease?.sessionId ?? "";
+  const lease = { org: header.org, runId: header.runId, fence: header.fence, sessionId };
+  const session = core.sessions.get(sessionId);
+  if (session === undefined || !session.open) {
+    await release(core, lease, "unacknowledged");
+    return;
+  }
+  const key = runKey(header.org, header.runId);
+  core.sessions.hold(session, key, header.org, lease, false);
+  const needsReading = run.entries.some((entry) => entry.meta.payloadSeq !== undefined);
+  const item: WorkItem = needsReading
+    ? await workItem(core.store, header, run.entries)
+    : {
+        header,
+        leaseUntil: header.lease?.until ?? 0,
+        input: run.entries[0]?.payload ?? { encoding: "void", data: new Uint8Array(0) },
+        journal: run.entries,
+        more: (run.entries.at(-1)?.seq ?? 0) < header.seq,
+      };
+  if (session.held.get(key)?.fence === header.fence) session.sink.dispatch(item);
+}
+
+export async function pollWork(
+  core: Core,
+  caller: Caller,
+  worker: WorkerInfo,
+  max: number,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<WorkItem[]> {
+  checkWorker(worker);
+  await core.registry.polled(caller, worker);
+  const deadline = core.clock.now() + waitMs;
+  const sessionId = `poll/${worker.instanceId}`;
+  const slots = Array.from({ length: max }, () => ({ sessionId, workerId: worker.workerId }));
+  for (;;) {
+    let wake = (): void => {};
+    const ready = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const stop = core.onReady(wake);
+    try {
+      const claimed = await core.writer.claim({
+        org: caller.org,
+        queues: worker.queues,
+        lanes: lanesOf(worker),
+        slots,
+        until: core.clock.now() + LIMITS.leaseMs,
+        journalBytes: LIMITS.dispatchJournalBytes,
+      });
+      if (claimed.length > 0) return await Promise.all(claimed.map((run) => workItem(core.store, run.header, run.entries)));
+      const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
+      if (left <= 0 || signal.aborted) return [];
+      await Promise.race([ready, aborted(AbortSignal.any([signal, AbortSignal.timeout(left)]))]);
+    } finally {
+      stop();
+    }
+    if (signal.aborted) return [];
+  }
+}
+
+/** Nudges make polling fast; this makes it sure. */
+const POLL_AGAIN_MS = 1_000;
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+export async function heartbeatLeases(core: Core, caller: Caller, leases: readonly HeldLease[]): Promise<LeaseAnswer[]> {
+  const until = core.clock.now() + LIMITS.leaseMs;
+  const renewed = await core.store.renewLeases(caller, leases, until);
+  return Promise.all(leases.map((lease, index) => leaseAnswer(core, caller, lease, renewed[index])));
+}
+
+async function leaseAnswer(core: Core, caller: Caller, lease: HeldLease, renewed: LeasedRun | undefined): Promise<LeaseAnswer> {
+  const { runId, fence } = lease;
+  const header = await readHeader(core, caller, runId).catch((error: unknown) => {
+    if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
+    throw error;
+  });
+  if (renewed !== undefined) {
+    const status = header?.intent === "pause" ? "pause" : "renewed";
+    return { runId, status, fence, until: renewed.lease.until };
+  }
+  const cancelling = header?.state === "CANCELLING" && header.lease !== null;
+  // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.
+  if (cancelling && header.fence === fence + 1) {
+    return { runId, status: "cancel", fence: header.fence, until: header.lease?.until ?? 0 };
+  }
+  return { runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
+}

@@ -1,0 +1,358 @@
+/**
+ * The write path: commands on runs and claims of ready runs go load → decide → commit as one
+ * batch, then their answers go out.
+ *
+ * 1. A command is answered only after the commit that holds its changes.
+ * 2. A run's changes are committed only if its fence and seq are those that were decided upon;
+ *    otherwise the run is read again and its commands are decided anew.
+ * 3. After a commit that failed, nothing is known: every run of the batch is read again. Commands
+ *    are idempotent, so one that had been applied finds itself recorded.
+ * 4. What is cached are the runs that workers hold; everything else is read when needed.
+ */
+import { type Batcher, createBatcher } from "../lib/batcher.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
+import { PawlError, notFound, storeUnavailable } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite, Store } from "../store/store.ts";
+import { Draft, type Moment } from "./draft.ts";
+import { RunCache, runKey } from "./run-cache.ts";
+import { type RunState, stateOf } from "./state.ts";
+
+/** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
+export interface RunCommand<R> {
+  readonly org: string;
+  readonly runId: string;
+  /** About what it will write. */
+  readonly bytes: number;
+  readonly decide: (draft: Draft) => R;
+  /** For a command that may find no run: the draft of a new one, and the answer. */
+  readonly create?: (moment: Moment) => { draft: Draft; reply: R };
+}
+
+/** A run that a commit changed. */
+export interface CommittedRun {
+  readonly key: string;
+  readonly state: RunState;
+  readonly draft: Draft;
+}
+
+export interface WriterOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Names this server; leads the ids of its sessions. */
+  readonly replicaId: string;
+  /** Called after each commit, before its commands are answered. Must not throw. */
+  readonly onCommitted: (runs: readonly CommittedRun[]) => void;
+  readonly onStoreError: (error: unknown) => void;
+}
+
+/** One queued command or claim, with its types closed over. */
+interface Item {
+  readonly key: string;
+  readonly org: string;
+  readonly runId: string;
+  readonly bytes: number;
+  readonly since: number;
+  tries: number;
+  /** Whether the latest decision was made on a state read in the same batch. */
+  mustBeFresh: boolean;
+  readonly claim: ClaimRequest | undefined;
+  readonly create: ((moment: Moment) => Draft) | undefined;
+  /** Decides; keeps the answer or the refusal until `done`. */
+  apply(draft: Draft): void;
+  /** Whether `apply` refused. */
+  refused(): boolean;
+  /** Settles with the kept answer. */
+  done(claimed: ClaimedRun[] | undefined): void;
+  fail(error: unknown): void;
+}
+
+/** The commands of one batch that concern one run. */
+interface Group {
+  readonly key: string;
+  readonly items: Item[];
+  draft: Draft | undefined;
+  /** Read from the store in this batch. */
+  fresh: boolean;
+}
+
+/** A command that a sick store cannot take is refused after this long. */
+const STORE_PATIENCE_MS = 3_000;
+const STORE_RETRY_MS = [0, 20, 50, 100, 250, 500];
+
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #batcher: Batcher<Item>;
+  readonly #cache = new RunCache();
+  #failures = 0;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#batcher = createBatcher<Item>({
+      run: (items) => this.#run(items),
+      itemsMax: LIMITS.batchCommands,
+      weightMax: LIMITS.batchBytes,
+      weight: (item) => item.bytes,
+      queuedMax: LIMITS.queuedCommands,
+    });
+  }
+
+  /** The state of a run that a worker holds, if this server has it in memory. */
+  cached(key: string): RunState | undefined {
+    return this.#cache.get(key);
+  }
+
+  /** Forgets a run that another replica changed. */
+  evict(key: string): void {
+    this.#cache.delete(key);
+  }
+
+  /** Rejects with the refusal, with NOT_FOUND, RATE_LIMITED or STORE_UNAVAILABLE. */
+  submit<R>(command: RunCommand<R>): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      let answer: { value: R } | undefined;
+      let refusal: unknown;
+      const { create } = command;
+      this.#push({
+        key: runKey(command.org, command.runId),
+        org: command.org,
+        runId: command.runId,
+        bytes: command.bytes,
+        since: this.#options.clock.now(),
+        tries: 0,
+        mustBeFresh: false,
+        claim: undefined,
+        create:
+          create === undefined
+            ? undefined
+            : (moment) => {
+                const made = create(moment);
+                answer = { value: made.reply };
+                return made.draft;
+              },
+        apply(draft) {
+          answer = undefined;
+          refusal = undefined;
+          try {
+            answer = { value: command.decide(draft) };
+          } catch (error) {
+            refusal = error;
+          }
+        },
+        refused: () => refusal !== undefined,
+        done() {
+          if (answer !== undefined) resolve(answer.value);
+          else reject(refusal);
+        },
+        fail: reject,
+      });
+    });
+  }
+
+  /** Claims ready runs in the same commit as whatever else is written. */
+  claim(request: ClaimRequest): Promise<ClaimedRun[]> {
+    return new Promise<ClaimedRun[]>((resolve, reject) => {
+      this.#push({
+        key: "",
+        org: request.org,
+        runId: "",
+        bytes: 0,
+        since: this.#options.clock.now(),
+        tries: 0,
+        mustBeFresh: false,
+        claim: request,
+        create: undefined,
+        apply() {},
+        refused: () => false,
+        done: (claimed) => resolve(claimed ?? []),
+        fail: reject,
+      });
+    });
+  }
+
+  drain(): Promise<void> {
+    return this.#batcher.drain();
+  }
+
+  get queued(): number {
+    return this.#batcher.queued;
+  }
+
+  #push(item: Item): void {
+    if (this.#batcher.push(item)) return;
+    item.fail(
+      new PawlError("RATE_LIMITED", `${LIMITS.queuedCommands} writes are waiting already. Send the same again in a moment.`, {
+        retryAfterMs: 200,
+      }),
+    );
+  }
+
+  async #run(items: Item[]): Promise<void> {
+    const moment: Moment = { now: this.#options.clock.now(), random: this.#options.clock.random() };
+    const claims: Item[] = [];
+    const groups = groupByRun(items, claims);
+    let result: BatchResult;
+    const changed: Group[] = [];
+    try {
+      await this.#load(groups, moment);
+      const writes: RunWrite[] = [];
+      for (const group of groups.values()) {
+        this.#decide(group);
+        const { draft } = group;
+        if (draft === undefined || !draft.changed) continue;
+        changed.push(group);
+        writes.push(draft.toWrite(this.#remoteHolder(draft)));
+      }
+      result = await this.#commit(moment.now, writes, claims);
+    } catch (error) {
+      await this.#storeFailed(items, error);
+      return;
+    }
+    this.#failures = 0;
+    this.#settle(groups, changed, claims, result);
+  }
+
+  /** Reads the runs that are not in memory. A run that a command may create is tried without. */
+  async #load(groups: Map<string, Group>, moment: Moment): Promise<void> {
+    const missing: Group[] = [];
+    for (const group of groups.values()) {
+      const first = group.items[0];
+      if (first === undefined) continue;
+      const state = first.mustBeFresh ? undefined : this.#cache.get(group.key);
+      if (state !== undefined) group.draft = new Draft(state, moment, false);
+      else if (first.create !== undefined && first.tries === 0) group.draft = first.create(moment);
+      else missing.push(group);
+    }
+    if (missing.length === 0) return;
+    const refs = missing.map((group) => ({ org: group.items[0]?.org ?? "", runId: group.items[0]?.runId ?? "", afterSeq: 0 }));
+    const loaded = await this.#options.store.loadRuns(refs);
+    for (const [index, group] of missing.entries()) {
+      group.fresh = true;
+      group.draft = this.#draftOf(loaded[index], group, moment);
+    }
+  }
+
+  #draftOf(loaded: LoadedRun | undefined, group: Group, moment: Moment): Draft | undefined {
+    if (loaded !== undefined) return new Draft(stateOf(loaded.header, loaded.entries), moment, false);
+    return group.items[0]?.create?.(moment);
+  }
+
+  #decide(group: Group): void {
+    const { draft, items } = group;
+    if (draft === undefined) return;
+    for (const [index, item] of items.entries()) {
+      // The first command of a new run made the draft; its answer is there.
+      if (index > 0 || !draft.isNew) item.apply(draft);
+    }
+  }
+
+  async #commit(now: number, writes: RunWrite[], claims: Item[]): Promise<BatchResult> {
+    if (writes.length === 0 && claims.length === 0) return { confirmed: [], claimed: [] };
+    const requests = claims.flatMap((item) => (item.claim === undefined ? [] : [item.claim]));
+    return this.#options.store.commit({ now, writes, claims: requests });
+  }
+
+  #settle(groups: Map<string, Group>, changed: Group[], claims: Item[], result: BatchResult): void {
+    const committed: CommittedRun[] = [];
+    for (const [index, group] of changed.entries()) {
+      const { draft } = group;
+      if (draft === undefined) continue;
+      if (result.confirmed[index] === true) {
+        committed.push({ key: group.key, state: draft.state, draft });
+        this.#remember(group.key, draft);
+      } else {
+        groups.delete(group.key);
+        this.#again(group);
+      }
+    }
+    for (const [index, item] of claims.entries()) {
+      for (const run of result.claimed[index] ?? []) this.#rememberClaimed(run);
+      item.done(result.claimed[index] ?? []);
+    }
+    this.#options.onCommitted(committed);
+    for (const group of groups.values()) this.#answer(group);
+  }
+
+  #answer(group: Group): void {
+    const { draft } = group;
+    if (draft === undefined) {
+      for (const item of group.items) item.fail(notFound("run", item.runId));
+      return;
+    }
+    // Where others write too, what was decided without writing may rest on an old state.
+    const doubtful = this.#options.store.replicas && !group.fresh && !draft.changed;
+    if (doubtful) {
+      this.#again(group);
+      return;
+    }
+    if (!draft.changed) this.#remember(group.key, draft);
+    for (const item of group.items) item.done(undefined);
+  }
+
+  /** The run is not what it was taken for: read it and decide anew. */
+  #again(group: Group): void {
+    this.#cache.delete(group.key);
+    for (const item of group.items) {
+      item.tries += 1;
+      item.mustBeFresh = true;
+      if (item.tries > LIMITS.decideAttempts) {
+        item.fail(storeUnavailable(new Error(`run ${item.runId} kept changing under ${item.tries} decisions`)));
+      } else {
+        this.#push(item);
+      }
+    }
+  }
+
+  async #storeFailed(items: Item[], error: unknown): Promise<void> {
+    this.#options.onStoreError(error);
+    const delay = STORE_RETRY_MS[Math.min(this.#failures, STORE_RETRY_MS.length - 1)] ?? 0;
+    this.#failures += 1;
+    await sleep(delay);
+    const now = this.#options.clock.now();
+    for (const item of items) {
+      this.#cache.delete(item.key);
+      item.tries += 1;
+      item.mustBeFresh = true;
+      if (now - item.since > STORE_PATIENCE_MS) item.fail(storeUnavailable(error));
+      else this.#push(item);
+    }
+  }
+
+  #remember(key: string, draft: Draft): void {
+    if (draft.header.lease === null || draft.isDeleted) this.#cache.delete(key);
+    else this.#cache.set(key, draft.state);
+  }
+
+  #rememberClaimed(run: ClaimedRun): void {
+    const key = runKey(run.header.org, run.header.runId);
+    const whole = run.entries.length === run.header.seq;
+    if (whole) this.#cache.set(key, stateOf(run.header, run.entries));
+    else this.#cache.delete(key);
+  }
+
+  /** The replica to tell, when a session of another one holds the run. */
+  #remoteHolder(draft: Draft): string | undefined {
+    if (!this.#options.store.replicas) return undefined;
+    const sessionId = draft.heldBy;
+    if (sessionId === undefined || sessionId.startsWith(`${this.#options.replicaId}/`)) return undefined;
+    const slash = sessionId.indexOf("/");
+    return slash < 0 ? undefined : sessionId.slice(0, slash);
+  }
+}
+
+function groupByRun(items: readonly Item[], claims: Item[]): Map<string, Group> {
+  const groups = new Map<string, Group>();
+  for (const item of items) {
+    if (item.claim !== undefined) {
+      claims.push(item);
+      continue;
+    }
+    const group = groups.get(item.key);
+    if (group === undefined) {
+      groups.set(item.key, { key: item.key, items: [item], draft: undefined, fresh: false });
+    } else {
+      group.items.push(item);
+    }
+  }
+  return groups;
+}
