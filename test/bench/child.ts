@@ -1,0 +1,125 @@
+/** Processes that the bench starts, and commands to them over Node's IPC channel. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+interface Request<T> {
+  bench: number;
+  command: T;
+}
+
+interface Response {
+  bench: number;
+  result?: unknown;
+  error?: string;
+}
+
+function isFromBench(message: unknown): message is { bench: number } {
+  return typeof message === "object" && message !== null && "bench" in message;
+}
+
+/** In a child: answers the bench's commands, one after the other or at the same time. */
+export function serveCommands<Command, Result>(
+  handle: (command: Command) => Promise<Result>,
+): void {
+  process.on("message", (message: unknown) => {
+    if (!isFromBench(message)) return;
+    const { bench, command } = message as Request<Command>;
+    handle(command).then(
+      (result) => process.send?.({ bench, result } satisfies Response),
+      (error: unknown) => {
+        const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        process.send?.({ bench, error: text } satisfies Response);
+      },
+    );
+  });
+  // A child must not outlive its bench.
+  process.on("disconnect", () => process.exit());
+}
+
+export interface ChildOptions {
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  /** Flags for Node itself. */
+  nodeFlags?: readonly string[];
+}
+
+/** A Node process, started from a script and ended by `end` or `kill`. */
+export class Child {
+  readonly #process: ChildProcess;
+  readonly #calls = new Map<
+    number,
+    { resolve(value: unknown): void; reject(error: Error): void }
+  >();
+  #lastCall = 0;
+  #output = "";
+
+  constructor(script: string, options: ChildOptions = {}) {
+    this.#process = spawn(
+      process.execPath,
+      [...(options.nodeFlags ?? []), script, ...(options.args ?? [])],
+      {
+        stdio: ["ignore", "pipe", "pipe", "ipc"],
+        serialization: "advanced",
+        env: { ...process.env, ...options.env },
+      },
+    );
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#output = (this.#output + text).slice(-16_384);
+      });
+    }
+    this.#process.on("message", (message: unknown) => this.#answer(message));
+    this.#process.on("exit", (code, signal) => {
+      for (const { reject } of this.#calls.values()) {
+        reject(new Error(`${script} ended (${signal ?? code}). Its output:\n${this.#output}`));
+      }
+      this.#calls.clear();
+    });
+  }
+
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw new Error("The process was not started.");
+    return pid;
+  }
+
+  /** The last 16 KiB of what it printed. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Sends a command to `serveCommands`; `Result` is what its handler answers. */
+  call<Command, Result>(command: Command): Promise<Result> {
+    this.#lastCall += 1;
+    const bench = this.#lastCall;
+    return new Promise<Result>((resolve, reject) => {
+      // The channel is between two halves of this bench, so the type is the handler's.
+      this.#calls.set(bench, { resolve: (value) => resolve(value as Result), reject });
+      this.#process.send({ bench, command });
+    });
+  }
+
+  /** Sends SIGTERM, or SIGKILL after 10 s, and waits for the end. */
+  async end(): Promise<void> {
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 10_000);
+    await this.kill("SIGTERM");
+    clearTimeout(timer);
+  }
+
+  /** Sends the signal, SIGKILL by default, and waits for the end. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const exited = once(this.#process, "exit");
+    this.#process.kill(signal);
+    await exited;
+  }
+
+  #answer(message: unknown): void {
+    if (!isFromBench(message)) return;
+    const { bench, result, error } = message as Response;
+    const call = this.#calls.get(bench);
+    this.#calls.delete(bench);
+    if (error === undefined) call?.resolve(result);
+    else call?.reject(new Error(error));
+  }
+}

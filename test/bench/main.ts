@@ -1,0 +1,55 @@
+/**
+ * `pnpm bench [--json] [--quick] [--long] [--only PREFIX]`: measures Pawl on this machine, and
+ * beside it the bare pipe: the same wire and the same durable write, with no engine and no SDK.
+ *
+ * Results are held against their targets, but a slow machine is no error: the exit code is 0
+ * unless something breaks.
+ */
+import { parseArgs } from "node:util";
+import { Bench } from "./bench.ts";
+import { describeMachine, formatResults, round } from "./report.ts";
+import { benchSpeed } from "./speed.ts";
+import { formatSpent } from "./spent.ts";
+
+const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
+
+  --json         print {machine, results: [{name, value, unit}]} instead of tables
+  --quick        shorter and fewer rounds: about 90 s instead of 8 min
+  --long         also a million steps, which takes some minutes more
+  --only PREFIX  only results whose names begin with this: steps.sqlite, recovery …`;
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    long: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) console.log(usage);
+else await run();
+
+async function run(): Promise<void> {
+  const begin = performance.now();
+  const bench = await Bench.create(values);
+  try {
+    const machine = describeMachine(await bench.measureFsync());
+    await benchSpeed(bench);
+    const results = bench.results.map((result) => ({ ...result, value: round(result.value) }));
+    if (values.json) {
+      console.log(JSON.stringify({ machine, results }, undefined, 2));
+      return;
+    }
+    const seconds = Math.round((performance.now() - begin) / 1000);
+    const { cpu, cores, memoryMb, platform, node, fsyncMs } = machine;
+    console.log(
+      `\n${cores} × ${cpu}, ${memoryMb} MB, ${platform}, Node ${node}, fsync ${fsyncMs} ms; took ${seconds} s\n`,
+    );
+    console.log(formatResults(results));
+    if (bench.spent.length > 0) console.log(`\n${formatSpent(bench.spent, cores)}`);
+    for (const note of bench.notes) console.log(`\n${note}`);
+  } finally {
+    await bench.close();
+  }
+}

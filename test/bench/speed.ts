@@ -1,0 +1,56 @@
+/** Steps per second and time per step, of the product and of the bare pipe in turns. */
+import type { Bench, StoreKind } from "./bench.ts";
+import { storeKinds } from "./bench.ts";
+import type { Measured } from "./measure.ts";
+import { measurePipe } from "./pipe/measure.ts";
+import { median } from "./stats.ts";
+
+type Round = (kind: StoreKind, runs: number) => Promise<Measured>;
+
+/** `steps.*` and `pipe.*`. */
+export async function benchSpeed(bench: Bench): Promise<void> {
+  const { quick } = bench.options;
+  const times = quick ? { warmUpMs: 700, measureMs: 1_500 } : { warmUpMs: 1_000, measureMs: 3_000 };
+  const sides: Record<string, Round> = {
+    pipe: (kind, runs) => measurePipe(bench, kind, runs, times),
+  };
+  for (const runs of [64, 256, 1]) {
+    const rounds = quick || runs === 1 ? 1 : 3;
+    for (const kind of storeKinds) {
+      const suffix = runs === 1 ? `${kind}.c1.p50` : `${kind}.c${runs}`;
+      if (!bench.wants(...Object.keys(sides).map((side) => `${side}.${suffix}`))) continue;
+      await compare(bench, sides, kind, runs, rounds, suffix);
+    }
+  }
+}
+
+/** A B A B, so that a slow moment of the machine falls on both. */
+async function compare(
+  bench: Bench,
+  sides: Readonly<Record<string, Round>>,
+  kind: StoreKind,
+  runs: number,
+  rounds: number,
+  suffix: string,
+): Promise<void> {
+  const measured = new Map<string, Measured[]>();
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const [side, measure] of Object.entries(sides)) {
+      const result = await measure(kind, runs);
+      measured.set(side, [...(measured.get(side) ?? []), result]);
+      bench.progress(
+        `${side}.${suffix} round ${round}/${rounds}: ${Math.round(result.stepsPerSecond)} steps/s, ` +
+          `p50 ${result.p50.toFixed(2)} ms, p99 ${result.p99.toFixed(2)} ms`,
+      );
+    }
+  }
+  for (const [side, all] of measured) {
+    const stepsPerSecond = median(all.map((result) => result.stepsPerSecond));
+    if (runs === 1) {
+      bench.add(`${side}.${suffix}`, median(all.map((result) => result.p50)), "ms");
+    } else bench.add(`${side}.${suffix}`, stepsPerSecond, "steps/s");
+    const names = Object.keys(all[0]?.cpu ?? {});
+    const cpu = names.map((name) => [name, median(all.map((result) => result.cpu[name] ?? 0))]);
+    bench.spent.push({ name: `${side}.${suffix}`, stepsPerSecond, cpu: Object.fromEntries(cpu) });
+  }
+}

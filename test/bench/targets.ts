@@ -1,0 +1,49 @@
+/** What the results are held against. */
+
+export interface Target {
+  /** The result must be at least this; or */
+  atLeast?: number;
+  /** at most this; or */
+  atMost?: number;
+  /** this part of that other result of the same run. */
+  ratio?: { of: string; atLeast?: number; atMost?: number };
+  note?: string;
+}
+
+/** Figures for a machine whose pipe made 17,000 (SQLite) and 10,000 (PostgreSQL) at 64 runs. */
+const note = "figure for a machine with a pipe of 17,000 (SQLite), 10,000 (PostgreSQL)";
+
+/** By result name. */
+export const targets: Readonly<Record<string, Target>> = {
+  "steps.sqlite.c64": {
+    atLeast: 12_000,
+    ratio: { of: "pipe.sqlite.c64", atLeast: 0.6 },
+    note,
+  },
+  "steps.sqlite.c256": {
+    atLeast: 15_000,
+    ratio: { of: "pipe.sqlite.c256", atLeast: 0.6 },
+    note,
+  },
+  "steps.postgres.c64": {
+    atLeast: 6_000,
+    ratio: { of: "pipe.postgres.c64", atLeast: 0.6 },
+    note,
+  },
+  "steps.postgres.c256": {
+    atLeast: 9_000,
+    ratio: { of: "pipe.postgres.c256", atLeast: 0.6 },
+    note,
+  },
+  "steps.sqlite.c1.p50": { ratio: { of: "pipe.sqlite.c1.p50", atMost: 1.4 } },
+  "steps.postgres.c1.p50": { ratio: { of: "pipe.postgres.c1.p50", atMost: 1.4 } },
+  "unary.stepCompleted": { atLeast: 1_500 },
+  "start.firstStep.p50": { atMost: 5 },
+  "recovery.workerKill.p99": { atMost: 1_000 },
+  "recovery.serverRestart.p99": { atMost: 2_000 },
+  "flat.step10k.ratio": { atMost: 1.2 },
+  "claim.100k.ratio": { atMost: 1.5 },
+  "loop.delay.p99": { atMost: 20 },
+  "rss.idle": { atMost: 120 },
+  "serve.ready": { atMost: 1_500 },
+};
