@@ -118,7 +118,10 @@ export const due = sqliteTable(
   ],
 );
 
-/** Who holds which run. */
+/**
+ * Who holds which run. Renewals rewrite `until` all the time, so that no index contains it: what
+ * has expired is found by reading the leases, which are few.
+ */
 export const lease = sqliteTable(
   "lease",
   {
@@ -131,7 +134,6 @@ export const lease = sqliteTable(
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId] }),
     index("lease_session").on(t.sessionId),
-    index("lease_until").on(t.until),
   ],
 );
 

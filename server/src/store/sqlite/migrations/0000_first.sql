@@ -1,3 +1,4 @@
+-- By drizzle-kit from schema.ts; STRICT and WITHOUT ROWID, which it cannot express, by hand.
 CREATE TABLE `due` (
 	`org_id` text NOT NULL,
 	`run_id` text NOT NULL,
@@ -36,7 +37,6 @@ CREATE TABLE `lease` (
 ) STRICT, WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `lease_session` ON `lease` (`session_id`);--> statement-breakpoint
-CREATE INDEX `lease_until` ON `lease` (`until`);--> statement-breakpoint
 CREATE TABLE `nudge` (
 	`org_id` text NOT NULL,
 	`run_id` text NOT NULL,

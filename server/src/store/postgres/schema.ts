@@ -1,0 +1,222 @@
+import { sql } from "drizzle-orm";
+import { bigint, customType, index, integer, pgSchema, primaryKey } from "drizzle-orm/pg-core";
+
+/**
+ * The tables of the PostgreSQL store, in a schema of their own. Only the migration generator and
+ * the tests import this file: the server itself runs the committed migrations and hand-written
+ * statements. Times are in ms since the epoch; JSON is text, so that what is read is byte for byte
+ * what was written. What drizzle cannot declare (fillfactor, autovacuum) is in the migration.
+ */
+const pawl = pgSchema("pawl");
+
+/** Compared byte by byte: cheap, and the same order whatever the database's locale is. */
+const text = customType<{ data: string }>({ dataType: () => 'text COLLATE "C"' });
+const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
+/** Milliseconds, sizes, checksums: always below 2^53. */
+const int8 = (name: string) => bigint(name, { mode: "number" });
+
+/** Run headers. The hot columns are seq and updated_at; no index contains them (HOT updates). */
+export const run = pawl.table(
+  "run",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    seq: integer("seq").notNull(),
+    updatedAt: int8("updated_at").notNull(),
+    fence: integer("fence").notNull(),
+    state: text("state").notNull(),
+    reason: text("reason").notNull(),
+    intent: text("intent").notNull(),
+    attempt: integer("attempt").notNull(),
+    crashes: integer("crashes").notNull(),
+    priority: integer("priority").notNull(),
+    createdAt: int8("created_at").notNull(),
+    startAt: int8("start_at").notNull(),
+    startedAt: int8("started_at").notNull(),
+    endedAt: int8("ended_at").notNull(),
+    workflow: text("workflow").notNull(),
+    version: text("version").notNull(),
+    queue: text("queue").notNull(),
+    inputDigest: text("input_digest").notNull(),
+    parentRunId: text("parent_run_id").notNull(),
+    parentKey: text("parent_key").notNull(),
+    options: text("options").notNull(),
+    tags: text("tags").notNull(),
+    waiting: text("waiting"),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("run_created").on(t.orgId, t.createdAt, t.runId),
+    index("run_state").on(t.orgId, t.state, t.createdAt, t.runId),
+    index("run_workflow").on(t.orgId, t.workflow, t.createdAt, t.runId),
+    index("run_parent")
+      .on(t.orgId, t.parentRunId, t.createdAt, t.runId)
+      .where(sql`parent_run_id <> ''`),
+  ],
+);
+
+/** The tags of the runs, for lists by tag. */
+export const runTag = pawl.table(
+  "run_tag",
+  {
+    orgId: text("org_id").notNull(),
+    key: text("key").notNull(),
+    value: text("value").notNull(),
+    createdAt: int8("created_at").notNull(),
+    runId: text("run_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.key, t.value, t.createdAt, t.runId] }),
+    index("run_tag_run").on(t.orgId, t.runId),
+  ],
+);
+
+/** What happened to each run, gapless from 1. `crc` covers all that a reader acts on. */
+export const journal = pawl.table(
+  "journal",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    seq: integer("seq").notNull(),
+    at: int8("at").notNull(),
+    attempt: integer("attempt").notNull(),
+    crc: int8("crc").notNull(),
+    type: text("type").notNull(),
+    stepKey: text("step_key").notNull(),
+    meta: text("meta").notNull(),
+    encoding: text("encoding"),
+    payloadSha256: text("payload_sha256"),
+    payloadSize: int8("payload_size"),
+    payload: bytea("payload"),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.runId, t.seq] })],
+);
+
+/** Runs that wait for a worker. */
+export const ready = pawl.table(
+  "ready",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    queue: text("queue").notNull(),
+    lane: text("lane").notNull(),
+    rank: integer("rank").notNull(),
+    readyAt: int8("ready_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("ready_order").on(t.orgId, t.queue, t.lane, t.rank, t.readyAt, t.runId),
+  ],
+);
+
+/** What happens later. */
+export const due = pawl.table(
+  "due",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    kind: text("kind").notNull(),
+    stepKey: text("step_key").notNull(),
+    at: int8("at").notNull(),
+    data: text("data").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.kind, t.stepKey] }),
+    index("due_at").on(t.at, t.orgId, t.runId),
+  ],
+);
+
+/**
+ * Who holds which run. Renewals rewrite `until` all the time, so that no index contains it: what
+ * has expired is found by reading the leases, which are few.
+ */
+export const lease = pawl.table(
+  "lease",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    sessionId: text("session_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    until: int8("until").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("lease_session").on(t.sessionId),
+  ],
+);
+
+/** Payloads that are too large for the journal, by their content. */
+export const payload = pawl.table(
+  "payload",
+  {
+    orgId: text("org_id").notNull(),
+    sha256: text("sha256").notNull(),
+    /** When it was last put. */
+    putAt: int8("put_at").notNull(),
+    size: int8("size").notNull(),
+    data: bytea("data").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.sha256] }), index("payload_put").on(t.putAt)],
+);
+
+/** Which runs need a payload. */
+export const payloadRef = pawl.table(
+  "payload_ref",
+  {
+    orgId: text("org_id").notNull(),
+    sha256: text("sha256").notNull(),
+    runId: text("run_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.sha256, t.runId] }),
+    index("payload_ref_run").on(t.orgId, t.runId),
+  ],
+);
+
+/** Workflows as workers registered them. */
+export const workflow = pawl.table(
+  "workflow",
+  {
+    orgId: text("org_id").notNull(),
+    name: text("name").notNull(),
+    version: text("version").notNull(),
+    description: text("description").notNull(),
+    inputSchema: text("input_schema").notNull(),
+    outputSchema: text("output_schema").notNull(),
+    metadata: text("metadata").notNull(),
+    versions: text("versions").notNull(),
+    registeredAt: int8("registered_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.name] })],
+);
+
+/** Worker processes, connected or seen before. */
+export const worker = pawl.table(
+  "worker",
+  {
+    orgId: text("org_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    instanceId: text("instance_id").notNull(),
+    connected: integer("connected").notNull(),
+    seenAt: int8("seen_at").notNull(),
+    info: text("info").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.workerId] }),
+    index("worker_seen").on(t.orgId, t.seenAt),
+  ],
+);
+
+/** Messages from one replica to another: look at this run. */
+export const nudge = pawl.table(
+  "nudge",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    replicaId: text("replica_id").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.replicaId] }),
+    index("nudge_replica").on(t.replicaId),
+  ],
+);
