@@ -1,5 +1,8 @@
 export type StartupCode =
+  | "BAD_CONFIG"
   | "BAD_URL"
+  | "NOT_LOOPBACK"
+  | "PORT_TAKEN"
   | "IN_USE"
   | "NOT_A_DATABASE"
   | "NOT_WRITABLE"

@@ -1,0 +1,118 @@
+import { startApp } from "../../app.ts";
+import { formatAddress, readConfig, type ServerConfig, unknownVariables } from "../../config.ts";
+import { createLog, type Log } from "../../lib/log.ts";
+import { uptimeMs } from "../../lib/uptime.ts";
+import { VERSION } from "../../lib/version.ts";
+import { type Args, type Command, JSON_OPTION, type Option } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** After this long a stop is cut short. */
+const STOP_MS = 10_000;
+
+export const SERVER_OPTIONS = {
+  store: {
+    type: "string",
+    value: "URL",
+    help: "SQLite file, :memory: or postgres://… PAWL_DATABASE_URL; else pawl.db in the data directory.",
+  },
+  grpc: {
+    type: "string",
+    value: "ADDR",
+    help: "Where workers connect. PAWL_GRPC; else 127.0.0.1:50051. Port 0: any free one.",
+  },
+  http: {
+    type: "string",
+    value: "ADDR",
+    help: "Where HTTP is served. PAWL_HTTP; else 127.0.0.1:8000. Port 0: any free one.",
+  },
+  data: { type: "string", value: "DIR", help: "Data directory. PAWL_DATA_DIR; else .pawl." },
+  replica: {
+    type: "string",
+    value: "NAME",
+    help: "Name among the servers on one Postgres. PAWL_REPLICA; else host and gRPC address.",
+  },
+  log: { type: "string", value: "LEVEL", help: "debug, info, warn, error or off. PAWL_LOG; else info." },
+} as const satisfies Record<string, Option>;
+
+export const command: Command = {
+  usage: "serve [--store URL] [--grpc ADDR] [--http ADDR] [--data DIR] [--migrate]",
+  about:
+    "Runs the server until it is told to stop (Ctrl-C or SIGTERM; a second time: at once). It\n" +
+    "listens on this machine only. The log goes to standard error, one JSON object per line; with\n" +
+    "--json one line on standard output tells the addresses once it is ready.",
+  options: {
+    ...SERVER_OPTIONS,
+    migrate: { type: "boolean", help: "Migrate an older schema first; otherwise it is refused." },
+    ...JSON_OPTION,
+  },
+  examples: [
+    "pawl serve",
+    "pawl serve --store postgres://pawl@127.0.0.1/pawl --migrate",
+    "pawl serve --store :memory: --grpc 127.0.0.1:0 --http 127.0.0.1:0 --json",
+  ],
+  run: (args, terminal) => serve(args, terminal, args.flag("migrate")),
+};
+
+async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<number> {
+  const config = configOf(args, terminal, migrate);
+  const log = createLog({ level: config.logLevel });
+  for (const name of unknownVariables(terminal.env)) log.warn("config.unknown_variable", { name });
+  const app = await startApp(config, log);
+  const grpc = formatAddress(app.grpc);
+  const http = formatAddress(app.http);
+  const readyMs = Math.round(uptimeMs());
+  const facts = { grpc, http, store: app.store, version: VERSION, pid: process.pid };
+  log.info("server.ready", { ...facts, ready_ms: readyMs });
+  if (args.flag("json")) {
+    const urls = { grpcUrl: `http://${grpc}`, httpUrl: `http://${http}` };
+    terminal.out(JSON.stringify({ event: "ready", ...facts, ...urls, readyMs }));
+  } else {
+    terminal.out(`Pawl ${VERSION} is ready after ${(readyMs / 1_000).toFixed(1)} s.`);
+    terminal.out(`  workers  ${grpc} (gRPC)`);
+    terminal.out(`  clients  http://${http}`);
+    terminal.out(`  store    ${describeStore(config)}`);
+  }
+  await stopSignal(log);
+  await app.stop();
+  log.info("server.stopped");
+  return EXIT.OK;
+}
+
+export function configOf(args: Args, terminal: Terminal, migrate: boolean): ServerConfig {
+  const options = {
+    store: args.text("store"),
+    grpc: args.text("grpc"),
+    http: args.text("http"),
+    data: args.text("data"),
+    replica: args.text("replica"),
+    logLevel: args.text("log"),
+    migrate,
+  };
+  return readConfig(options, terminal.env);
+}
+
+/** Without the password that a URL may hold. */
+export function describeStore({ store }: ServerConfig): string {
+  return store.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
+}
+
+/** Resolves at the first signal. A second one, or a stop that takes too long, ends the process. */
+function stopSignal(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    let told = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (told) process.exit(EXIT.INTERRUPTED);
+      told = true;
+      log.info("server.stopping", { signal });
+      const late = setTimeout(() => {
+        log.error("server.stop_cut_short", { after_ms: STOP_MS });
+        process.exit(EXIT.INTERNAL);
+      }, STOP_MS);
+      late.unref();
+      resolve();
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}

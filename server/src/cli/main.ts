@@ -1,0 +1,107 @@
+/** Finds the command, runs it, and turns whatever goes wrong into words and an exit code. */
+import { StartupError } from "../lib/startup-error.ts";
+import { VERSION } from "../lib/version.ts";
+import { type Command, commandHelp, readArgs } from "./command.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
+import { nearest } from "./nearest.ts";
+import { systemTerminal, type Terminal } from "./terminal.ts";
+
+interface Listed {
+  readonly summary: string;
+  /** How many arguments it takes besides options. */
+  readonly positionals: number;
+  /** Loaded on demand: each brings its own weight. */
+  readonly load: () => Promise<{ readonly command: Command }>;
+}
+
+const COMMANDS: Readonly<Record<string, Listed>> = {
+  serve: {
+    summary: "Run the server",
+    positionals: 0,
+    load: () => import("./commands/serve.ts"),
+  },
+};
+
+const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[] = [
+  ["Develop and operate", ["init", "dev", "serve", "migrate"]],
+  ["Runs", ["run", "status", "list", "inspect", "logs"]],
+  ["Steer runs", ["signal", "pause", "resume", "retry", "cancel", "delete"]],
+  ["See what is there", ["workers", "workflows"]],
+];
+
+/** @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  const terminal = systemTerminal();
+  const json = argv.includes("--json");
+  try {
+    return await dispatch(argv, terminal);
+  } catch (error) {
+    return report(error, terminal, json);
+  }
+}
+
+async function dispatch(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h") {
+    terminal.out(help());
+    return name === undefined ? EXIT.USAGE : EXIT.OK;
+  }
+  if (name === "help") return await dispatch([...rest.slice(0, 1), "--help"], terminal);
+  if (name === "--version" || name === "-v" || name === "version") {
+    terminal.out(VERSION);
+    return EXIT.OK;
+  }
+  const listed = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (listed === undefined) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    throw usageError(
+      `There is no command "${name}".`,
+      near === undefined ? "`pawl --help` lists them." : `Did you mean \`pawl ${near}\`?`,
+    );
+  }
+  const { command } = await listed.load();
+  if (rest.includes("--help") || rest.includes("-h")) {
+    terminal.out(commandHelp(command));
+    return EXIT.OK;
+  }
+  return await command.run(readArgs(command, rest, listed.positionals), terminal);
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = [
+    "Usage: pawl COMMAND [options]",
+    "",
+    "Pawl runs workflows durably: every step that ends is recorded once.",
+  ];
+  for (const [title, names] of GROUPS) {
+    lines.push("", `${title}:`);
+    for (const name of names) {
+      const listed = COMMANDS[name];
+      if (listed !== undefined) lines.push(`  ${name.padEnd(width)}  ${listed.summary}`);
+    }
+  }
+  lines.push("", "`pawl COMMAND --help` tells more. `--json` makes any of them print JSON.");
+  return lines.join("\n");
+}
+
+function report(error: unknown, terminal: Terminal, json: boolean): number {
+  terminal.progress("");
+  const known = error instanceof CliError ? error : wrap(error);
+  const { message, reason, metadata, hint } = known;
+  if (json) {
+    terminal.out(JSON.stringify({ error: { reason, message, metadata } }, undefined, 2));
+  } else {
+    terminal.note(`${terminal.style("red", "error:")} ${message}`);
+    if (hint !== "") terminal.note(hint);
+  }
+  return known.exitCode;
+}
+
+function wrap(error: unknown): CliError {
+  if (error instanceof StartupError) {
+    return new CliError(EXIT.CANNOT_START, error.message, { reason: error.code, cause: error });
+  }
+  const said = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new CliError(EXIT.INTERNAL, said, { reason: "INTERNAL", cause: error });
+}

@@ -1,0 +1,53 @@
+/** Where a command writes, and what the place can show. */
+import { styleText } from "node:util";
+
+export interface Terminal {
+  /** Results, to standard output; a line break is added. */
+  out(text: string): void;
+  /** Notes for people, to standard error; a line break is added. */
+  note(text: string): void;
+  /** A line that replaces itself; shown on a terminal only. Empty: removes it. */
+  progress(text: string): void;
+  /** Standard output is a terminal. */
+  readonly interactive: boolean;
+  /** Characters per line: the terminal's, else 100. */
+  readonly columns: number;
+  style(style: Style, text: string): string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "cyan" | "magenta";
+
+export function systemTerminal(): Terminal {
+  const { env, stdout, stderr } = process;
+  const interactive = stdout.isTTY === true;
+  const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== "";
+  const colors = interactive && !noColor && env.TERM !== "dumb";
+  let shown = false;
+  const clear = (): void => {
+    if (!shown) return;
+    shown = false;
+    stderr.write("\r\x1b[2K");
+  };
+  return {
+    out(text) {
+      clear();
+      stdout.write(`${text}\n`);
+    },
+    note(text) {
+      clear();
+      stderr.write(`${text}\n`);
+    },
+    progress(text) {
+      if (stderr.isTTY !== true) return;
+      clear();
+      if (text === "") return;
+      shown = true;
+      stderr.write(text.slice(0, (stderr.columns || 80) - 1));
+    },
+    interactive,
+    columns: interactive ? Math.max(40, stdout.columns || 80) : Number(env.COLUMNS) || 100,
+    style: (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text),
+    env,
+  };
+}

@@ -1,0 +1,117 @@
+/** The server's configuration: read once, from options and environment, into a complete value. */
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { LOG_LEVELS, type LogLevel } from "./lib/log.ts";
+import { isLoopbackHost } from "./lib/loopback.ts";
+import { StartupError } from "./lib/startup-error.ts";
+
+/** What the command line or an embedding program says; anything unset comes from the environment. */
+export interface ServerOptions {
+  /** SQLite path, `:memory:` or `postgres://…`. PAWL_DATABASE_URL; else `pawl.db` in the data directory. */
+  readonly store?: string | undefined;
+  /** Where gRPC listens. PAWL_GRPC; else 127.0.0.1:50051. Port 0: any free one. */
+  readonly grpc?: string | undefined;
+  /** Where HTTP listens. PAWL_HTTP; else 127.0.0.1:8000. Port 0: any free one. */
+  readonly http?: string | undefined;
+  /** PAWL_DATA_DIR; else `.pawl` in the working directory. */
+  readonly data?: string | undefined;
+  /** Whether an older schema is migrated at the start; otherwise it is refused. Default: no. */
+  readonly migrate?: boolean | undefined;
+  /**
+   * Names this server among those on one Postgres, stable over restarts. PAWL_REPLICA; else the
+   * host's name and the gRPC address.
+   */
+  readonly replica?: string | undefined;
+  /** Events below it are not logged. PAWL_LOG; else `info`. */
+  readonly logLevel?: string | undefined;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ServerConfig {
+  readonly store: string;
+  /** The directory to be made for the store; empty where the store is elsewhere. */
+  readonly dataDir: string;
+  readonly grpc: Address;
+  readonly http: Address;
+  readonly migrate: boolean;
+  readonly replicaId: string;
+  readonly logLevel: LogLevel;
+  /** Whether SQLite has a thread of its own. PAWL_STORE_THREAD=0: no. For measurements. */
+  readonly storeThread: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Those of the server; PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
+const KNOWN = [
+  "PAWL_DATABASE_URL",
+  "PAWL_DATA_DIR",
+  "PAWL_GRPC",
+  "PAWL_HTTP",
+  "PAWL_HTTP_URL",
+  "PAWL_LOG",
+  "PAWL_REPLICA",
+  "PAWL_STORE_THREAD",
+  "PAWL_URL",
+];
+
+/** @throws StartupError BAD_CONFIG or NOT_LOOPBACK */
+export function readConfig(options: ServerOptions, env: Environment): ServerConfig {
+  const dataDir = resolve(options.data ?? env.PAWL_DATA_DIR ?? ".pawl");
+  const store = options.store ?? env.PAWL_DATABASE_URL ?? "";
+  const grpc = parseAddress("--grpc", options.grpc ?? env.PAWL_GRPC ?? "127.0.0.1:50051");
+  const http = parseAddress("--http", options.http ?? env.PAWL_HTTP ?? "127.0.0.1:8000");
+  return Object.freeze({
+    store: store === "" ? join(dataDir, "pawl.db") : store,
+    dataDir: store === "" ? dataDir : "",
+    grpc,
+    http,
+    migrate: options.migrate ?? false,
+    replicaId: options.replica ?? env.PAWL_REPLICA ?? `${hostname()}:${formatAddress(grpc)}`,
+    logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
+    storeThread: env.PAWL_STORE_THREAD !== "0",
+  });
+}
+
+/** Variables that look like Pawl's and are not: misspelt, most likely. */
+export function unknownVariables(env: Environment): string[] {
+  return Object.keys(env).filter((name) => name.startsWith("PAWL_") && !KNOWN.includes(name));
+}
+
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function parseAddress(option: string, value: string): Address {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new StartupError(
+      "BAD_CONFIG",
+      `${option} is "${value}"; it must be HOST:PORT, such as 127.0.0.1:8000.`,
+    );
+  }
+  const host = match[1] ?? match[2] ?? "";
+  if (!isLoopbackHost(host)) {
+    throw new StartupError(
+      "NOT_LOOPBACK",
+      `${option} ${value} is refused: whoever reaches a Pawl server can run and delete everything, ` +
+        "since there are no keys yet. It listens on this machine only: 127.0.0.1, [::1] or " +
+        "localhost. From elsewhere, use a tunnel such as `ssh -L`.",
+    );
+  }
+  return Object.freeze({ host, port });
+}
+
+function parseLogLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === value);
+  if (level !== undefined) return level;
+  throw new StartupError(
+    "BAD_CONFIG",
+    `The log level is "${value}"; it must be one of ${LOG_LEVELS.join(", ")}.`,
+  );
+}

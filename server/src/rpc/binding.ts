@@ -1,0 +1,249 @@
+/**
+ * What an RPC is to the transports: its descriptor and one function. The services are lists of
+ * bindings; each transport mounts all of them. A binding hides the message types behind bytes
+ * (gRPC) or behind Connect's router, so that a transport needs to know no single message.
+ */
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodClientStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { Caller } from "../model/caller.ts";
+import { invalid } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import { connectDuplex } from "./connect-duplex.ts";
+import { messageTooLarge } from "./convert/field.ts";
+
+export interface CallContext {
+  readonly caller: Caller;
+  /** Fires when the caller hangs up, its deadline passes, or the server shuts down. */
+  readonly signal: AbortSignal;
+}
+
+/** What a transport does around each call that comes through Connect. */
+export interface ConnectHooks {
+  /** Called when the handler is about to run; the context of the call. */
+  begin(context: HandlerContext): CallContext;
+  /** The error to be thrown instead. */
+  fail(error: unknown, context: CallContext, method: DescMethod): unknown;
+}
+
+/** One bidirectional stream as a handler sees it: messages come by callback, in order. */
+export interface Duplex<I, O> {
+  /** Begins the delivery; to be called once, before anything else. */
+  start(receiver: DuplexReceiver<I>): void;
+  /**
+   * Sends one message. `done` is called once it has left this process, or the stream is gone.
+   */
+  write(message: O, done: () => void): void;
+  /** Closes the stream: in order after what was written, or with an error. */
+  end(error?: unknown): void;
+  /** Stops the delivery of messages until `resume`; a few may still come. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface DuplexReceiver<I> {
+  message(message: I): void;
+  /** A message came that cannot be decoded; the stream goes on. */
+  undecodable(error: Error): void;
+  /** The other side closed the stream or is gone. Called once. */
+  ended(): void;
+}
+
+/** The same stream before decoding and after encoding. */
+export type RawDuplex = Duplex<Uint8Array, Uint8Array>;
+
+interface Mountable {
+  readonly method: DescMethod;
+  connect(router: ConnectRouter, hooks: ConnectHooks): void;
+}
+
+export interface UnaryBinding extends Mountable {
+  readonly kind: "unary";
+  invoke(request: Uint8Array, context: CallContext): Promise<Uint8Array>;
+}
+
+export interface ServerStreamBinding extends Mountable {
+  readonly kind: "server_streaming";
+  invoke(request: Uint8Array, context: CallContext): AsyncIterable<Uint8Array>;
+}
+
+export interface ClientStreamBinding extends Mountable {
+  readonly kind: "client_streaming";
+  invoke(requests: AsyncIterable<Uint8Array>, context: CallContext): Promise<Uint8Array>;
+}
+
+export interface DuplexBinding extends Mountable {
+  readonly kind: "bidi_streaming";
+  open(stream: RawDuplex, context: CallContext): void;
+}
+
+export type Binding = UnaryBinding | ServerStreamBinding | ClientStreamBinding | DuplexBinding;
+
+export function decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {
+  if (bytes.byteLength > LIMITS.messageBytes) throw messageTooLarge(bytes.byteLength);
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw invalid("message", `is no ${schema.typeName}: ${said}`);
+  }
+}
+
+function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>): Uint8Array {
+  const whole = isMessage(message, schema) ? message : create(schema, message);
+  const bytes = toBinary(schema, whole);
+  if (bytes.byteLength > LIMITS.messageBytes) throw messageTooLarge(bytes.byteLength);
+  return bytes;
+}
+
+export function unary<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  handler: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
+): UnaryBinding {
+  return {
+    kind: "unary",
+    method,
+    async invoke(request, context) {
+      return encode(method.output, await handler(decode(method.input, request), context));
+    },
+    connect(router, hooks) {
+      router.rpc(method, async (request: MessageShape<I>, handlerContext: HandlerContext) => {
+        const context = hooks.begin(handlerContext);
+        try {
+          context.signal.throwIfAborted();
+          return await handler(request, context);
+        } catch (error) {
+          throw hooks.fail(error, context, method);
+        }
+      });
+    },
+  };
+}
+
+export function serverStream<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodServerStreaming<I, O>,
+  handler: (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>,
+): ServerStreamBinding {
+  return {
+    kind: "server_streaming",
+    method,
+    async *invoke(request, context) {
+      for await (const message of handler(decode(method.input, request), context)) {
+        yield encode(method.output, message);
+      }
+    },
+    connect(router, hooks) {
+      router.rpc(method, async function* (request: MessageShape<I>, handlerContext: HandlerContext) {
+        const context = hooks.begin(handlerContext);
+        try {
+          context.signal.throwIfAborted();
+          yield* handler(request, context);
+        } catch (error) {
+          throw hooks.fail(error, context, method);
+        }
+      });
+    },
+  };
+}
+
+export function clientStream<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodClientStreaming<I, O>,
+  handler: (
+    requests: AsyncIterable<MessageShape<I>>,
+    context: CallContext,
+  ) => Promise<MessageInitShape<O>>,
+): ClientStreamBinding {
+  async function* decoded(requests: AsyncIterable<Uint8Array>): AsyncIterable<MessageShape<I>> {
+    for await (const request of requests) yield decode(method.input, request);
+  }
+  return {
+    kind: "client_streaming",
+    method,
+    async invoke(requests, context) {
+      return encode(method.output, await handler(decoded(requests), context));
+    },
+    connect(router, hooks) {
+      router.rpc(
+        method,
+        async (requests: AsyncIterable<MessageShape<I>>, handlerContext: HandlerContext) => {
+          const context = hooks.begin(handlerContext);
+          try {
+            context.signal.throwIfAborted();
+            return await handler(requests, context);
+          } catch (error) {
+            throw hooks.fail(error, context, method);
+          }
+        },
+      );
+    },
+  };
+}
+
+export function duplex<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodBiDiStreaming<I, O>,
+  handler: (stream: Duplex<MessageShape<I>, MessageInitShape<O>>, context: CallContext) => void,
+): DuplexBinding {
+  return {
+    kind: "bidi_streaming",
+    method,
+    open(stream, context) {
+      handler(decodingDuplex(method, stream), context);
+    },
+    connect(router, hooks) {
+      router.rpc(
+        method,
+        async function* (requests: AsyncIterable<MessageShape<I>>, handlerContext: HandlerContext) {
+          const context = hooks.begin(handlerContext);
+          const stream = connectDuplex<MessageShape<I>, MessageInitShape<O>>(
+            requests,
+            context.signal,
+          );
+          try {
+            context.signal.throwIfAborted();
+            handler(stream.duplex, context);
+            yield* stream.responses;
+          } catch (error) {
+            throw hooks.fail(error, context, method);
+          }
+        },
+      );
+    },
+  };
+}
+
+function decodingDuplex<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodBiDiStreaming<I, O>,
+  raw: RawDuplex,
+): Duplex<MessageShape<I>, MessageInitShape<O>> {
+  return {
+    start(receiver) {
+      raw.start({
+        message(bytes) {
+          let message: MessageShape<I>;
+          try {
+            message = decode(method.input, bytes);
+          } catch (error) {
+            receiver.undecodable(error instanceof Error ? error : new Error(String(error)));
+            return;
+          }
+          receiver.message(message);
+        },
+        undecodable: (error) => receiver.undecodable(error),
+        ended: () => receiver.ended(),
+      });
+    },
+    write: (message, done) => raw.write(encode(method.output, message), done),
+    end: (error) => raw.end(error),
+    pause: () => raw.pause(),
+    resume: () => raw.resume(),
+  };
+}

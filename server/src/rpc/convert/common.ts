@@ -1,0 +1,237 @@
+/** Payloads, failures, retry policies, times and kinds, both ways. */
+import { create } from "@bufbuild/protobuf";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import {
+  Backoff,
+  Directive as DirectiveProto,
+  type Failure as FailureProto,
+  FailureSchema,
+  OnExhausted,
+  type Payload as PayloadProto,
+  PayloadSchema,
+  type RetryPolicy as RetryPolicyProto,
+  StepKind as StepKindProto,
+} from "@pawl/proto";
+import type { Directive } from "../../engine/api.ts";
+import { sha256 as digestOf } from "../../lib/ids.ts";
+import type { Failure, StepKind } from "../../model/entry.ts";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import type { Payload } from "../../model/payload.ts";
+import type { RetryPolicy } from "../../model/retry.ts";
+import { durationMs, number, payloadTooLarge, sha256, text } from "./field.ts";
+
+const NO_BYTES = new Uint8Array(0);
+/** A run without an input, a signal without a payload. */
+export const VOID: Payload = Object.freeze({ encoding: "void", data: NO_BYTES });
+const LIST_MAX = 100;
+/** What an exponential or linear policy begins with when it does not say. */
+const INITIAL_INTERVAL_MS = 1_000;
+
+export function timestamp(ms: number): Timestamp {
+  const seconds = Math.floor(ms / 1_000);
+  return {
+    $typeName: "google.protobuf.Timestamp",
+    seconds: BigInt(seconds),
+    nanos: Math.round((ms - seconds * 1_000) * 1e6),
+  };
+}
+
+/** 0 stands for "not yet" in the model. */
+export function timestampOrUnset(ms: number | undefined): Timestamp | undefined {
+  return ms === undefined || ms === 0 ? undefined : timestamp(ms);
+}
+
+export function duration(ms: number): Duration {
+  const seconds = Math.floor(ms / 1_000);
+  return {
+    $typeName: "google.protobuf.Duration",
+    seconds: BigInt(seconds),
+    nanos: Math.round((ms - seconds * 1_000) * 1e6),
+  };
+}
+
+export function payloadIn(field: string, value: PayloadProto): Payload {
+  const encoding = value.encoding === "" ? "json" : text(`${field}.encoding`, value.encoding, 64);
+  if (value.ref === undefined) {
+    const size = value.data.byteLength;
+    if (size > LIMITS.payloadBytes) throw payloadTooLarge(field, size, LIMITS.payloadBytes);
+    if (size > 0 && encoding === "void") throw invalid(field, "is `void` and yet has data");
+    return { encoding, data: value.data };
+  }
+  if (value.data.byteLength > 0) throw invalid(field, "has both `data` and `ref`");
+  if (value.ref.size > LIMITS.payloadBytes) {
+    throw payloadTooLarge(field, value.ref.size, LIMITS.payloadBytes);
+  }
+  const ref = { sha256: sha256(`${field}.ref.sha256`, value.ref.sha256), size: value.ref.size };
+  return { encoding, ref };
+}
+
+export function requiredPayload(field: string, value: PayloadProto | undefined): Payload {
+  if (value === undefined) {
+    throw invalid(field, "must be set; a step without a result sends the encoding `void`");
+  }
+  return payloadIn(field, value);
+}
+
+/** For values that the server may have to read: JSON that is none is refused here. */
+export function readablePayload(field: string, value: PayloadProto | undefined): Payload {
+  if (value === undefined) return VOID;
+  const payload = payloadIn(field, value);
+  if (payload.data !== undefined && payload.encoding === "json") {
+    try {
+      JSON.parse(Buffer.from(payload.data).toString("utf8"));
+    } catch {
+      const problem = payload.data.byteLength === 0 ? "is empty" : "is not JSON";
+      throw invalid(`${field}.data`, `${problem}, which the encoding \`json\` calls for`);
+    }
+  }
+  return payload;
+}
+
+/**
+ * Data of more than 1 MiB leaves as a reference, for it to fit a message with its neighbours:
+ * the payload table has it under its digest, as all data of more than 64 KiB.
+ */
+export function payloadOut(value: Payload): PayloadProto {
+  if (value.data !== undefined && value.data.byteLength <= LIMITS.payloadPieceBytes) {
+    return { $typeName: "pawl.v1.Payload", data: value.data, encoding: value.encoding };
+  }
+  const ref = value.ref ?? { sha256: digestOf(value.data), size: value.data.byteLength };
+  return create(PayloadSchema, { encoding: value.encoding, ref });
+}
+
+/** Fails with the longest prefix that fits: a report of a failure must not fail itself. */
+function shorten(value: string, maxBytes: number): string {
+  const clean = value.toWellFormed().replaceAll("\0", "\ufffd");
+  if (clean.length * 3 <= maxBytes || Buffer.byteLength(clean) <= maxBytes) return clean;
+  const bytes = Buffer.from(clean).subarray(0, maxBytes - 3);
+  return `${bytes.toString("utf8").replace(/\ufffd+$/, "")}…`;
+}
+
+export function failureIn(field: string, value: FailureProto | undefined, depth = 0): Failure {
+  if (value === undefined) throw invalid(field, "must be set");
+  const details = value.details;
+  const tooLarge = details !== undefined && details.data.byteLength > LIMITS.documentBytes;
+  const note = tooLarge ? ` (its details of ${details.data.byteLength} bytes were dropped)` : "";
+  const retryAfter = value.retryAfter;
+  const cause = depth + 1 < LIMITS.failureCauses ? value.cause : undefined;
+  return {
+    type: shorten(value.type === "" ? "Error" : value.type, LIMITS.nameBytes),
+    message: shorten(value.message, LIMITS.failureMessageBytes) + note,
+    ...(value.stack !== "" && { stack: shorten(value.stack, LIMITS.failureStackBytes) }),
+    ...(cause !== undefined && { cause: failureIn(`${field}.cause`, cause, depth + 1) }),
+    ...(value.nonRetryable && { nonRetryable: true }),
+    ...(retryAfter && { retryAfterMs: durationMs(`${field}.retry_after`, retryAfter) }),
+    ...(details !== undefined &&
+      !tooLarge &&
+      details.ref === undefined && {
+        details: {
+          encoding: text(`${field}.details.encoding`, details.encoding, 64) || "json",
+          data: Buffer.from(details.data).toString("base64"),
+        },
+      }),
+  };
+}
+
+export function failureOut(value: Failure): FailureProto {
+  return create(FailureSchema, {
+    type: value.type,
+    message: value.message,
+    stack: value.stack ?? "",
+    nonRetryable: value.nonRetryable ?? false,
+    ...(value.cause !== undefined && { cause: failureOut(value.cause) }),
+    ...(value.retryAfterMs !== undefined && { retryAfter: duration(value.retryAfterMs) }),
+    ...(value.details !== undefined && {
+      details: {
+        encoding: value.details.encoding,
+        data: Buffer.from(value.details.data, "base64"),
+      },
+    }),
+  });
+}
+
+function backoffIn(value: Backoff): RetryPolicy["backoff"] {
+  switch (value) {
+    case Backoff.UNSPECIFIED:
+    case Backoff.EXPONENTIAL:
+      return "exponential";
+    case Backoff.LINEAR:
+      return "linear";
+    case Backoff.CONSTANT:
+      return "constant";
+    default:
+      throw invalid("retry_policy.backoff", `${value} is not one that this server knows`);
+  }
+}
+
+export function retryPolicyIn(value: RetryPolicyProto | undefined): RetryPolicy | undefined {
+  if (value === undefined) return undefined;
+  const field = (name: string): string => `retry_policy.${name}`;
+  const ms = (name: string, at: Duration): number => durationMs(field(name), at);
+  if (value.delays.length > LIST_MAX) throw invalid(field("delays"), `has over ${LIST_MAX} items`);
+  if (value.nonRetryableTypes.length > LIST_MAX) {
+    throw invalid(field("non_retryable_types"), `has over ${LIST_MAX} items`);
+  }
+  if (value.onExhausted > OnExhausted.PAUSE) {
+    throw invalid(field("on_exhausted"), `${value.onExhausted} is not one that this server knows`);
+  }
+  return {
+    maxAttempts: Math.max(1, value.maxAttempts),
+    backoff: backoffIn(value.backoff),
+    initialMs: value.initialInterval
+      ? ms("initial_interval", value.initialInterval)
+      : INITIAL_INTERVAL_MS,
+    coefficient: number(field("coefficient"), value.coefficient, 0, 1_000) || 2,
+    incrementMs: value.increment ? ms("increment", value.increment) : 0,
+    ...(value.maxInterval && { maxMs: ms("max_interval", value.maxInterval) }),
+    ...(value.maxElapsed && { maxElapsedMs: ms("max_elapsed", value.maxElapsed) }),
+    jitter: number(field("jitter"), value.jitter, 0, 1),
+    nonRetryableTypes: value.nonRetryableTypes.map((type) =>
+      text(field("non_retryable_types"), type, LIMITS.nameBytes),
+    ),
+    onExhausted: value.onExhausted === OnExhausted.PAUSE ? "pause" : "fail",
+    delaysMs: value.delays.map((delay) => ms("delays", delay)),
+  };
+}
+
+export function stepKindIn(value: StepKindProto): StepKind {
+  switch (value) {
+    case StepKindProto.UNSPECIFIED:
+    case StepKindProto.STEP:
+      return "step";
+    case StepKindProto.SLEEP:
+      return "sleep";
+    case StepKindProto.SIGNAL:
+      return "signal";
+    case StepKindProto.CHILD:
+      return "child";
+    case StepKindProto.VALUE:
+      return "value";
+    default:
+      throw invalid("kind", `${value} is not one that this server knows`);
+  }
+}
+
+const STEP_KINDS: Readonly<Record<StepKind, StepKindProto>> = {
+  step: StepKindProto.STEP,
+  sleep: StepKindProto.SLEEP,
+  signal: StepKindProto.SIGNAL,
+  child: StepKindProto.CHILD,
+  value: StepKindProto.VALUE,
+};
+
+export function stepKindOut(value: StepKind): StepKindProto {
+  return STEP_KINDS[value];
+}
+
+const DIRECTIVES: Readonly<Record<Directive, DirectiveProto>> = {
+  continue: DirectiveProto.CONTINUE,
+  cancel: DirectiveProto.CANCEL,
+  pause: DirectiveProto.PAUSE,
+  yield: DirectiveProto.YIELD,
+};
+
+export function directiveOut(value: Directive): DirectiveProto {
+  return DIRECTIVES[value];
+}

@@ -1,0 +1,224 @@
+/** Runs and their journal: requests into the model's words, views into the contract's. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type JournalEntry,
+  JournalEntrySchema,
+  type ListRunsRequest,
+  type Run,
+  RunSchema,
+  RunState as RunStateProto,
+  type StartRunRequest,
+} from "@pawl/proto";
+import type { ListRuns, RunView, StartRun } from "../../engine/api.ts";
+import type { Entry, EntryMeta } from "../../model/entry.ts";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { RUN_STATES, type RunHeader, type RunState } from "../../model/run.ts";
+import {
+  duration,
+  failureOut,
+  payloadOut,
+  readablePayload,
+  stepKindOut,
+  timestamp,
+  timestampOrUnset,
+} from "./common.ts";
+import {
+  checkTags,
+  durationMs,
+  fence,
+  name,
+  newRunId,
+  number,
+  pageSize,
+  requiredText,
+  runId,
+  stepKey,
+  text,
+  timestampMs,
+} from "./field.ts";
+
+const PRIORITY_DEFAULT = 5;
+const PRIORITY_MAX = 9;
+const DEFAULT_QUEUE = "default";
+const TRACEPARENT_BYTES = 256;
+const PAGE_TOKEN_BYTES = 1_024;
+
+function parentIn(request: StartRunRequest): StartRun["parent"] {
+  const parent = request.parent;
+  if (parent === undefined) return undefined;
+  return {
+    runId: runId(parent.runId, "parent.run_id"),
+    key: stepKey(parent.stepKey, "parent.step_key"),
+    fence: fence(request.parentFence, "parent_fence"),
+  };
+}
+
+export function startRunIn(request: StartRunRequest): StartRun {
+  if (request.runId !== "" && request.idempotencyKey !== "") {
+    throw invalid("idempotency_key", "cannot be combined with run_id: each names the run");
+  }
+  if (request.delay !== undefined && request.startAt !== undefined) {
+    throw invalid("start_at", "cannot be combined with delay");
+  }
+  checkTags(request.tags);
+  const { timeouts, delay, startAt } = request;
+  const parent = parentIn(request);
+  return {
+    workflow: requiredText("workflow", request.workflow, LIMITS.nameBytes),
+    input: readablePayload("input", request.input),
+    runId: newRunId(request.runId),
+    idempotencyKey: text("idempotency_key", request.idempotencyKey, LIMITS.idBytes),
+    queue: name("queue", request.queue) || DEFAULT_QUEUE,
+    priority: number("priority", request.priority ?? PRIORITY_DEFAULT, 0, PRIORITY_MAX),
+    version: name("version", request.version),
+    sessionId: text("session_id", request.sessionId, LIMITS.idBytes),
+    userId: text("user_id", request.userId, LIMITS.idBytes),
+    tags: request.tags,
+    ...(timeouts?.run && { runTimeoutMs: durationMs("timeouts.run", timeouts.run) }),
+    ...(timeouts?.queue && { queueTimeoutMs: durationMs("timeouts.queue", timeouts.queue) }),
+    ...(delay && { delayMs: durationMs("delay", delay) }),
+    ...(startAt && { startAt: timestampMs("start_at", startAt) }),
+    ...(parent && { parent }),
+    traceparent: text("traceparent", request.traceparent, TRACEPARENT_BYTES),
+    claim: request.claim,
+    workerId: text("worker_id", request.workerId, LIMITS.idBytes) || "claim",
+  };
+}
+
+/** In the order of the enumeration: QUEUED is 1. */
+function stateIn(value: RunStateProto): RunState {
+  const state = RUN_STATES[value - 1];
+  if (state === undefined) throw invalid("states", `${value} is not a state of runs`);
+  return state;
+}
+
+const STATES: Readonly<Record<RunState, RunStateProto>> = {
+  QUEUED: RunStateProto.QUEUED,
+  RUNNING: RunStateProto.RUNNING,
+  WAITING: RunStateProto.WAITING,
+  PAUSED: RunStateProto.PAUSED,
+  CANCELLING: RunStateProto.CANCELLING,
+  COMPLETED: RunStateProto.COMPLETED,
+  FAILED: RunStateProto.FAILED,
+  CANCELLED: RunStateProto.CANCELLED,
+};
+
+export function listRunsIn(request: ListRunsRequest): ListRuns {
+  checkTags(request.tags);
+  return {
+    states: request.states.map(stateIn),
+    workflow: name("workflow", request.workflow),
+    tags: request.tags,
+    parentRunId: text("parent_run_id", request.parentRunId, LIMITS.idBytes),
+    pageSize: pageSize(request.pageSize, LIMITS.listPageDefault, LIMITS.listPageMax),
+    pageToken: text("page_token", request.pageToken, PAGE_TOKEN_BYTES),
+  };
+}
+
+export function runOut(view: RunView): Run {
+  const header = view.header;
+  return create(RunSchema, {
+    runId: header.runId,
+    workflow: header.workflow,
+    version: header.version,
+    state: STATES[header.state],
+    stateReason: view.reason,
+    stateDetail: view.detail,
+    queue: header.queue,
+    priority: header.priority,
+    tags: { ...header.tags },
+    fence: header.fence,
+    attempt: header.attempt,
+    journalLength: header.seq,
+    sessionId: header.options.sessionId ?? "",
+    userId: header.options.userId ?? "",
+    waits: header.waiting?.waits.map(openWaitOut) ?? [],
+    ...times(header),
+    ...(header.lease !== null && {
+      workerId: header.lease.workerId,
+      leaseExpiresAt: timestamp(header.lease.until),
+    }),
+    ...(header.parentRunId !== "" && {
+      parent: { runId: header.parentRunId, stepKey: header.parentKey },
+    }),
+    ...(view.input !== undefined && { input: payloadOut(view.input) }),
+    ...(view.output !== undefined && { output: payloadOut(view.output) }),
+    ...(view.failure !== undefined && { failure: failureOut(view.failure) }),
+  });
+}
+
+function times(header: RunHeader) {
+  const { runTimeoutMs, queueTimeoutMs } = header.options;
+  const startedAt = timestampOrUnset(header.startedAt);
+  const endedAt = timestampOrUnset(header.endedAt);
+  const timeouts = {
+    ...(runTimeoutMs !== undefined && { run: duration(runTimeoutMs) }),
+    ...(queueTimeoutMs !== undefined && { queue: duration(queueTimeoutMs) }),
+  };
+  return {
+    createdAt: timestamp(header.createdAt),
+    updatedAt: timestamp(header.updatedAt),
+    startAt: timestamp(header.startAt),
+    ...(startedAt && { startedAt }),
+    ...(endedAt && { endedAt }),
+    ...((runTimeoutMs ?? queueTimeoutMs) !== undefined && { timeouts }),
+  };
+}
+
+type OpenWait = NonNullable<RunHeader["waiting"]>["waits"][number];
+
+function openWaitOut(wait: OpenWait) {
+  return {
+    stepKey: wait.key,
+    kind: wait.kind,
+    name: wait.name,
+    since: timestamp(wait.since),
+    ...(wait.due !== undefined && { due: timestamp(wait.due) }),
+    childRunId: wait.childRunId ?? "",
+  };
+}
+
+function detailsOut(meta: EntryMeta): Record<string, string> {
+  const details: Record<string, string> = { ...meta.details };
+  if (meta.signalName !== undefined) details.signal_name = meta.signalName;
+  if (meta.signalId !== undefined) details.signal_id = meta.signalId;
+  if (meta.childRunId !== undefined) details.child_run_id = meta.childRunId;
+  if (meta.superseded !== undefined) details.superseded = JSON.stringify(meta.superseded);
+  if (meta.reason !== undefined) details.reason = meta.reason;
+  if (meta.actor !== undefined) details.actor = meta.actor;
+  if (meta.atMostOnce === true) details.recovery = "at_most_once";
+  return details;
+}
+
+function inputOut(input: NonNullable<EntryMeta["input"]>) {
+  const data =
+    input.text === undefined
+      ? Buffer.from(input.base64 ?? "", "base64")
+      : Buffer.from(input.text, "utf8");
+  return { encoding: input.encoding, data };
+}
+
+export function entryOut(entry: Entry): JournalEntry {
+  const meta = entry.meta;
+  return create(JournalEntrySchema, {
+    seq: entry.seq,
+    recordedAt: timestamp(entry.at),
+    type: entry.type,
+    stepKey: entry.key,
+    attempt: entry.attempt,
+    name: meta.name ?? entry.key,
+    kind: entry.key === "" ? 0 : stepKindOut(meta.kind ?? "step"),
+    workerId: meta.worker ?? "",
+    fence: meta.fence ?? 0,
+    latencyMs: meta.ms ?? 0,
+    inputDigest: meta.inputDigest ?? "",
+    definitionDigest: meta.definitionDigest ?? "",
+    outcome: meta.outcome ?? "",
+    details: detailsOut(meta),
+    ...(entry.payload !== undefined && { payload: payloadOut(entry.payload) }),
+    ...(meta.failure !== undefined && { failure: failureOut(meta.failure) }),
+    ...(meta.until !== undefined && { until: timestamp(meta.until) }),
+    ...(meta.input !== undefined && { input: inputOut(meta.input) }),
+  });
+}

@@ -1,0 +1,226 @@
+/** gRPC over HTTP/2 by grpc-js: mounts the bindings, and keeps bytes as bytes until a handler. */
+import { once } from "node:events";
+import {
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Log } from "../lib/log.ts";
+import { LIMITS } from "../model/limits.ts";
+import type {
+  Binding,
+  CallContext,
+  ClientStreamBinding,
+  DuplexBinding,
+  RawDuplex,
+  ServerStreamBinding,
+  UnaryBinding,
+} from "./binding.ts";
+import type { Call, Calls } from "./calls.ts";
+import { grpcStatus, wireError } from "./errors.ts";
+
+/**
+ * What grpc-js itself refuses, with an error of its own that has no reason. Well above our limit,
+ * so that whoever sends a whole payload inline is told what to do about it.
+ */
+const HARD_MESSAGE_BYTES = 2 * LIMITS.payloadBytes;
+/** A connection that does not answer pings within this is gone, however open it looks. */
+const KEEPALIVE_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 5_000;
+
+export interface GrpcServerOptions {
+  readonly bindings: readonly Binding[];
+  readonly calls: Calls;
+  readonly log: Log;
+}
+
+export interface GrpcServer {
+  /**
+   * @param address `host:port`; port 0 takes a free one
+   * @returns the port
+   */
+  listen(address: string): Promise<number>;
+  /** Takes no more calls; resolves once those in progress are over. */
+  stop(): Promise<void>;
+  /** Ends everything now. */
+  kill(): void;
+}
+
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const server = new Server({
+    "grpc.max_receive_message_length": HARD_MESSAGE_BYTES,
+    "grpc.max_send_message_length": HARD_MESSAGE_BYTES,
+    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.enable_channelz": 0,
+  });
+  const services = Map.groupBy(options.bindings, ({ method }) => method.parent.typeName);
+  for (const [name, bindings] of services) {
+    const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const implementation: UntypedServiceImplementation = {};
+    for (const binding of bindings) {
+      const { method } = binding;
+      definition[method.localName] = {
+        path: `/${name}/${method.name}`,
+        requestStream: binding.kind === "client_streaming" || binding.kind === "bidi_streaming",
+        responseStream: binding.kind === "server_streaming" || binding.kind === "bidi_streaming",
+        requestSerialize: asIs,
+        requestDeserialize: asIs,
+        responseSerialize: asIs,
+        responseDeserialize: asIs,
+      };
+      implementation[method.localName] = handlerOf(binding, options);
+    }
+    server.addService(definition, implementation);
+  }
+  return {
+    listen: (address) =>
+      new Promise((resolve, reject) => {
+        server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+          if (error === null) resolve(port);
+          else reject(error);
+        });
+      }),
+    stop: () =>
+      new Promise((resolve, reject) => {
+        server.tryShutdown((error) => (error === undefined ? resolve() : reject(error)));
+      }),
+    kill: () => server.forceShutdown(),
+  };
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+/** The same memory as a Buffer, which grpc-js insists on. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function handlerOf(binding: Binding, options: GrpcServerOptions) {
+  switch (binding.kind) {
+    case "unary":
+      return unaryHandler(binding, options);
+    case "server_streaming":
+      return serverStreamHandler(binding, options);
+    case "client_streaming":
+      return clientStreamHandler(binding, options);
+    case "bidi_streaming":
+      return duplexHandler(binding, options);
+  }
+}
+
+function statusOf(error: unknown, binding: Binding, call: Call, log: Log) {
+  const method = `${binding.method.parent.typeName}/${binding.method.name}`;
+  return grpcStatus(wireError(error, log, method, call.context.signal));
+}
+
+/** The call's context, unless the server is stopping. */
+function admitted(call: Call): CallContext {
+  call.context.signal.throwIfAborted();
+  return call.context;
+}
+
+function unaryHandler(
+  binding: UnaryBinding,
+  { calls, log }: GrpcServerOptions,
+): handleUnaryCall<Buffer, Buffer> {
+  return (stream, callback) => {
+    const call = calls.begin();
+    stream.on("cancelled", call.abort);
+    Promise.resolve()
+      .then(() => binding.invoke(stream.request, admitted(call)))
+      .then(
+        (bytes) => callback(null, bufferOf(bytes)),
+        (error: unknown) => callback(statusOf(error, binding, call, log)),
+      )
+      .finally(call.done);
+  };
+}
+
+function clientStreamHandler(
+  binding: ClientStreamBinding,
+  { calls, log }: GrpcServerOptions,
+): handleClientStreamingCall<Buffer, Buffer> {
+  return (stream, callback) => {
+    const call = calls.begin();
+    stream.on("cancelled", call.abort);
+    Promise.resolve()
+      .then(() => binding.invoke(stream, admitted(call)))
+      .then(
+        (bytes) => callback(null, bufferOf(bytes)),
+        (error: unknown) => callback(statusOf(error, binding, call, log)),
+      )
+      .finally(call.done);
+  };
+}
+
+function serverStreamHandler(
+  binding: ServerStreamBinding,
+  { calls, log }: GrpcServerOptions,
+): handleServerStreamingCall<Buffer, Buffer> {
+  return (stream) => {
+    const call = calls.begin();
+    const { signal } = call.context;
+    stream.on("cancelled", call.abort);
+    async function pump(): Promise<void> {
+      for await (const bytes of binding.invoke(stream.request, admitted(call))) {
+        if (!stream.write(bufferOf(bytes))) await once(stream, "drain", { signal });
+      }
+      signal.throwIfAborted();
+    }
+    pump()
+      .then(
+        () => void stream.end(),
+        (error: unknown) => void stream.emit("error", statusOf(error, binding, call, log)),
+      )
+      .finally(call.done);
+  };
+}
+
+function duplexHandler(
+  binding: DuplexBinding,
+  { calls, log }: GrpcServerOptions,
+): handleBidiStreamingCall<Buffer, Buffer> {
+  return (stream) => {
+    const call = calls.begin();
+    const raw: RawDuplex = {
+      start(receiver) {
+        let told = false;
+        const ended = (): void => {
+          if (told) return;
+          told = true;
+          call.done();
+          receiver.ended();
+        };
+        stream.on("data", (bytes: Buffer) => receiver.message(bytes));
+        stream.on("end", ended);
+        stream.on("cancelled", () => {
+          call.abort();
+          ended();
+        });
+      },
+      write(bytes, done) {
+        stream.write(bufferOf(bytes), done);
+      },
+      end(error) {
+        call.done();
+        if (error === undefined) stream.end();
+        else stream.emit("error", statusOf(error, binding, call, log));
+      },
+      pause: () => void stream.pause(),
+      resume: () => void stream.resume(),
+    };
+    try {
+      binding.open(raw, admitted(call));
+    } catch (error) {
+      raw.end(error);
+    }
+  };
+}

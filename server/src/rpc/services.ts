@@ -1,0 +1,66 @@
+/** All services, as every transport mounts them. */
+import type { DescService } from "@bufbuild/protobuf";
+import {
+  EventService,
+  PayloadService,
+  RunService,
+  SignalService,
+  StepService,
+  WorkerService,
+  WorkflowService,
+} from "@pawl/proto";
+import { Health } from "@pawl/proto/grpc/health/v1/health_pb.js";
+import type { EngineApi } from "../engine/api.ts";
+import type { Log } from "../lib/log.ts";
+import type { Binding } from "./binding.ts";
+import { eventService } from "./services/event.ts";
+import { healthService } from "./services/health.ts";
+import { payloadService } from "./services/payload.ts";
+import { reflectionService } from "./services/reflection.ts";
+import { runService } from "./services/run.ts";
+import { signalService } from "./services/signal.ts";
+import { stepService } from "./services/step.ts";
+import { workerService } from "./services/worker.ts";
+import { workflowService } from "./services/workflow.ts";
+import type { Sessions } from "./session.ts";
+
+/** The services of pawl.v1. */
+export const API_SERVICES: readonly DescService[] = [
+  RunService,
+  StepService,
+  WorkerService,
+  WorkflowService,
+  SignalService,
+  EventService,
+  PayloadService,
+];
+
+export interface ServiceOptions {
+  readonly engine: EngineApi;
+  readonly sessions: Sessions;
+  readonly log: Log;
+}
+
+export function apiBindings(options: ServiceOptions): Binding[] {
+  const { engine, sessions, log } = options;
+  const bindings = [
+    ...runService(engine),
+    ...stepService(engine),
+    ...workerService(engine, sessions, log),
+    ...workflowService(engine),
+    ...signalService(engine),
+    ...eventService(engine),
+    ...payloadService(engine),
+  ];
+  const bound = new Set(bindings.map(({ method }) => method));
+  for (const method of API_SERVICES.flatMap((service) => service.methods)) {
+    if (!bound.has(method)) throw new Error(`${method} is declared and not implemented.`);
+  }
+  return bindings;
+}
+
+/** What gRPC tools expect besides. */
+export function toolBindings(ready: () => boolean): Binding[] {
+  const names = API_SERVICES.map((service) => service.typeName);
+  return [...healthService(names, ready), ...reflectionService([...API_SERVICES, Health])];
+}

@@ -1,0 +1,33 @@
+import { StepService } from "@pawl/proto";
+import type { EngineApi } from "../../engine/api.ts";
+import { type Binding, unary } from "../binding.ts";
+import { runId, stepKey } from "../convert/field.ts";
+import { entryOut } from "../convert/run.ts";
+import {
+  stepCompletedIn,
+  stepCompletedOut,
+  stepFailedIn,
+  stepFailedOut,
+  stepStartedIn,
+  stepStartedOut,
+} from "../convert/step.ts";
+
+export function stepService(engine: EngineApi): Binding[] {
+  const rpc = StepService.method;
+  return [
+    unary(rpc.stepStarted, async (request, { caller }) =>
+      stepStartedOut(await engine.stepStarted(caller, stepStartedIn(request))),
+    ),
+    unary(rpc.stepCompleted, async (request, { caller }) =>
+      stepCompletedOut(await engine.stepCompleted(caller, stepCompletedIn(request))),
+    ),
+    unary(rpc.stepFailed, async (request, { caller }) =>
+      stepFailedOut(await engine.stepFailed(caller, stepFailedIn(request))),
+    ),
+    unary(rpc.getStep, async (request, { caller }) => {
+      const key = stepKey(request.stepKey);
+      const entry = await engine.getStep(caller, runId(request.runId), key);
+      return entry === undefined ? {} : { entry: entryOut(entry) };
+    }),
+  ];
+}

@@ -1,0 +1,122 @@
+/** The frames that the server sends, with about how large each is when encoded. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Payload as PayloadProto,
+  type Reply,
+  type ServerFrame,
+  ServerFrameSchema,
+} from "@pawl/proto";
+import type { LeaseAnswer, SessionSink, WorkerSession, WorkItem } from "../engine/api.ts";
+import type { Entry } from "../model/entry.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Payload } from "../model/payload.ts";
+import { duration } from "./convert/common.ts";
+import { entryOut } from "./convert/run.ts";
+import { leaseOut, leaseResultOut, workItemOut } from "./convert/worker.ts";
+import type { Outbox } from "./session-outbox.ts";
+import { VERSION } from "../lib/version.ts";
+
+/** A frame without payloads. */
+export const SMALL_FRAME = 128;
+const ENTRY_BYTES = 320;
+
+function payloadBytes(payload: Payload | undefined): number {
+  return payload?.data?.byteLength ?? 0;
+}
+
+function itemBytes(item: WorkItem): number {
+  let bytes = 1_024 + payloadBytes(item.input);
+  for (const entry of item.journal) bytes += ENTRY_BYTES + payloadBytes(entry.payload);
+  return bytes;
+}
+
+function protoBytes(payload: PayloadProto | undefined): number {
+  return payload?.data.byteLength ?? 0;
+}
+
+export function replyBytes(result: Reply["result"]): number {
+  switch (result.case) {
+    case "stepStarted": {
+      const { outcome } = result.value;
+      if (outcome.case !== "replay") return 4 * SMALL_FRAME;
+      const { result: replayed } = outcome.value;
+      return SMALL_FRAME + (replayed.case === "output" ? protoBytes(replayed.value) : ENTRY_BYTES);
+    }
+    case "suspendRun": {
+      let bytes = SMALL_FRAME;
+      for (const entry of result.value.resolved) bytes += ENTRY_BYTES + protoBytes(entry.payload);
+      return bytes;
+    }
+    case "error":
+      return 4 * SMALL_FRAME;
+    default:
+      return SMALL_FRAME;
+  }
+}
+
+export function welcome(session: WorkerSession): ServerFrame {
+  return create(ServerFrameSchema, {
+    body: {
+      case: "welcome",
+      value: {
+        sessionId: session.sessionId,
+        leaseTime: duration(LIMITS.leaseMs),
+        heartbeatInterval: duration(LIMITS.heartbeatMs),
+        limits: {
+          inlinePayload: LIMITS.inlinePayloadBytes,
+          message: LIMITS.messageBytes,
+          payload: LIMITS.payloadBytes,
+          stepKey: LIMITS.stepKeyBytes,
+          name: LIMITS.nameBytes,
+          tags: LIMITS.tags,
+          openWaits: LIMITS.openWaitsPerRun,
+        },
+        leases: session.survived.map((lease) =>
+          leaseOut(lease.runId, lease.fence, lease.attempt, lease.until),
+        ),
+        serverVersion: VERSION,
+      },
+    },
+  });
+}
+
+/** Puts what the engine sends into the outbox. */
+export function outboxSink(outbox: Outbox, close: (reason: string) => void): SessionSink {
+  const push = (body: ServerFrame["body"], bytes: number): void =>
+    outbox.push({ $typeName: "pawl.v1.ServerFrame", body }, bytes);
+  return {
+    dispatch(item: WorkItem) {
+      const value = { $typeName: "pawl.v1.Dispatch" as const, item: workItemOut(item) };
+      push({ case: "dispatch", value }, itemBytes(item));
+    },
+    cancel(runId, fence, reason, graceMs) {
+      const grace = duration(graceMs);
+      const value = { $typeName: "pawl.v1.Cancel" as const, runId, fence, reason, grace };
+      push({ case: "cancel", value }, SMALL_FRAME + reason.length);
+    },
+    pause(runId, fence) {
+      push({ case: "pause", value: { $typeName: "pawl.v1.Pause", runId, fence } }, SMALL_FRAME);
+    },
+    waitResolved(runId: string, fence: number, entry: Entry) {
+      const value = {
+        $typeName: "pawl.v1.WaitResolved" as const,
+        runId,
+        fence,
+        entry: entryOut(entry),
+      };
+      push({ case: "waitResolved", value }, ENTRY_BYTES + payloadBytes(entry.payload));
+    },
+    leaseResults(results: readonly LeaseAnswer[], renewed: number) {
+      const value = {
+        $typeName: "pawl.v1.LeaseResults" as const,
+        results: results.map(leaseResultOut),
+        renewed,
+      };
+      push({ case: "leaseResults", value }, SMALL_FRAME * (1 + results.length));
+    },
+    drain() {
+      push({ case: "drain", value: { $typeName: "pawl.v1.Drain" } }, SMALL_FRAME);
+    },
+    close,
+  };
+}

@@ -1,0 +1,327 @@
+/**
+ * WorkerService.Session, whatever carries it.
+ *
+ * States: *greeting* (no Hello yet) → *opening* (the engine is asked; frames wait) → *open* →
+ * *ended* (from any state: the other side closed, Hello was refused, the worker does not read, or
+ * the server stops).
+ *
+ * Invariants:
+ * 1. Frames reach the engine in the order of arrival; none waits for the answer to another.
+ * 2. A frame that cannot be read or is refused is answered with an error under its id (0: none)
+ *    and changes nothing else. Only a refused Hello ends the stream.
+ * 3. A frame with id 0 is answered only when it fails.
+ * 4. `WorkerSession.closed` is called exactly once for every session that the engine opened.
+ */
+import type {
+  Hello,
+  Reply,
+  ServerFrame,
+  SessionRequest,
+  SessionResponse,
+  StepCompletedRequest,
+  WorkerFrame,
+} from "@pawl/proto";
+import type { EngineApi, WorkerSession } from "../engine/api.ts";
+import type { Log } from "../lib/log.ts";
+import { invalid, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { CallContext, Duplex } from "./binding.ts";
+import { ridesAhead, stepCompletedIn, stepCompletedOut, stepStartedIn } from "./convert/step.ts";
+import { leasesIn, workerInfoIn } from "./convert/worker.ts";
+import { frameError, wireError } from "./errors.ts";
+import { ask, steer } from "./session-requests.ts";
+import { outboxSink, replyBytes, SMALL_FRAME, welcome } from "./session-frames.ts";
+import { Outbox } from "./session-outbox.ts";
+
+const PROTOCOL_VERSION = 1;
+const METHOD = "pawl.v1.WorkerService/Session";
+
+type SessionStream = Duplex<SessionRequest, SessionResponse>;
+
+/** The open sessions of a server. */
+export class Sessions {
+  readonly #open = new Set<Session>();
+
+  add(session: Session): void {
+    this.#open.add(session);
+  }
+
+  delete(session: Session): void {
+    this.#open.delete(session);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Reads no more of them: what is not read will be sent again to the next server. */
+  pauseAll(): void {
+    for (const session of this.#open) session.pause();
+  }
+
+  /** Sends what waits and closes the streams. Takes as long as the workers take to read. */
+  async endAll(): Promise<void> {
+    await Promise.all([...this.#open].map((session) => session.finish()));
+  }
+}
+
+export function runSession(
+  engine: EngineApi,
+  stream: SessionStream,
+  context: CallContext,
+  sessions: Sessions,
+  log: Log,
+): void {
+  const session = new Session(engine, stream, context, log, () => sessions.delete(session));
+  sessions.add(session);
+  stream.start(session);
+}
+
+type State =
+  | { readonly name: "greeting" }
+  | { readonly name: "opening"; readonly waiting: WorkerFrame[] }
+  | { readonly name: "open"; readonly worker: WorkerSession }
+  | { readonly name: "ended" };
+
+class Session {
+  readonly #engine: EngineApi;
+  readonly #stream: SessionStream;
+  readonly #context: CallContext;
+  readonly #log: Log;
+  readonly #onEnd: () => void;
+  readonly #outbox: Outbox;
+  #state: State = { name: "greeting" };
+  /** Frames that the engine has not answered yet. */
+  #pending = 0;
+  #paused = false;
+  /** The server stops: frames that still come are left for the next one. */
+  #stopping = false;
+
+  constructor(
+    engine: EngineApi,
+    stream: SessionStream,
+    context: CallContext,
+    log: Log,
+    onEnd: () => void,
+  ) {
+    this.#engine = engine;
+    this.#stream = stream;
+    this.#context = context;
+    this.#log = log;
+    this.#onEnd = onEnd;
+    this.#outbox = new Outbox({
+      write: (message, done) => stream.write(message, done),
+      overflow: () => this.#end(slowReader()),
+      dropped: (frame, error) => this.#dropped(frame, error),
+    });
+  }
+
+  message(message: SessionRequest): void {
+    if (this.#stopping) return;
+    for (const frame of message.frames) this.#receive(frame);
+  }
+
+  undecodable(error: Error): void {
+    this.#refuse(0, error);
+  }
+
+  /** The worker closed the stream or is gone. */
+  ended(): void {
+    this.#end();
+  }
+
+  pause(): void {
+    this.#stopping = true;
+    this.#stream.pause();
+  }
+
+  /** Sends what waits, then closes the stream. */
+  async finish(): Promise<void> {
+    await this.#outbox.drained();
+    this.#end();
+  }
+
+  #receive(frame: WorkerFrame): void {
+    const state = this.#state;
+    switch (state.name) {
+      case "open":
+        try {
+          this.#handle(state.worker, frame);
+        } catch (error) {
+          this.#refuse(frame.id, error);
+        }
+        return;
+      case "opening":
+        state.waiting.push(frame);
+        return;
+      case "greeting":
+        if (frame.body.case === "hello") this.#open(frame.body.value);
+        else this.#refuse(frame.id, invalid("hello", "must be the first frame of a session"));
+        return;
+      case "ended":
+        return;
+    }
+  }
+
+  #open(hello: Hello): void {
+    const waiting: WorkerFrame[] = [];
+    this.#state = { name: "opening", waiting };
+    this.#outbox.hold();
+    this.#stream.pause();
+    this.#greet(hello).then(
+      (worker) => {
+        if (this.#state.name !== "opening") {
+          worker.closed();
+          return;
+        }
+        this.#state = { name: "open", worker };
+        const frame = welcome(worker);
+        this.#outbox.release(frame, SMALL_FRAME * (2 + worker.survived.length));
+        for (const waited of waiting) this.#receive(waited);
+        if (!this.#stopping) this.#stream.resume();
+      },
+      (error: unknown) => this.#end(error),
+    );
+  }
+
+  async #greet(hello: Hello): Promise<WorkerSession> {
+    if (hello.protocolVersion !== PROTOCOL_VERSION) throw versionUnsupported(hello.protocolVersion);
+    const worker = workerInfoIn(hello.worker);
+    const sink = outboxSink(this.#outbox, (reason) => this.#replaced(reason));
+    return await this.#engine.openSession(
+      this.#context.caller,
+      worker,
+      leasesIn(hello.leases),
+      sink,
+    );
+  }
+
+  #handle(worker: WorkerSession, frame: WorkerFrame): void {
+    const { id, body } = frame;
+    switch (body.case) {
+      case "stepCompleted":
+        this.#stepCompleted(id, body.value);
+        return;
+      case "stepStarted":
+        if (id === 0 && ridesAhead(body.value.kind, body.value.recovery)) {
+          worker.stepStartedLive(stepStartedIn(body.value));
+          return;
+        }
+        this.#answer(id, ask(this.#engine, this.#context.caller, body));
+        return;
+      case "stepFailed":
+      case "suspendRun":
+      case "completeRun":
+      case "failRun":
+      case "publishEvents":
+        this.#answer(id, ask(this.#engine, this.#context.caller, body));
+        return;
+      case "heartbeat":
+        worker.heartbeat().catch((error: unknown) => this.#refuse(id, error));
+        return;
+      default:
+        steer(worker, body);
+    }
+  }
+
+  /** The hot path: as `#answer`, with fewer promises. */
+  #stepCompleted(id: number, request: StepCompletedRequest): void {
+    const answer = this.#engine.stepCompleted(this.#context.caller, stepCompletedIn(request));
+    this.#begun();
+    answer.then(
+      (reply) => {
+        this.#settled();
+        if (id === 0) return;
+        const value = stepCompletedOut(reply);
+        this.#reply(id, { case: "stepCompleted", value }, SMALL_FRAME);
+      },
+      (error: unknown) => {
+        this.#settled();
+        this.#refuse(id, error);
+      },
+    );
+  }
+
+  #answer(id: number, answer: Promise<Reply["result"]>): void {
+    this.#begun();
+    answer
+      .then((result) => {
+        if (id !== 0) this.#reply(id, result, replyBytes(result));
+      })
+      .catch((error: unknown) => this.#refuse(id, error))
+      .finally(() => this.#settled());
+  }
+
+  #begun(): void {
+    this.#pending += 1;
+    if (this.#pending > LIMITS.sessionPendingFrames && !this.#paused) {
+      this.#paused = true;
+      this.#stream.pause();
+    }
+  }
+
+  #settled(): void {
+    this.#pending -= 1;
+    if (this.#paused && this.#pending < LIMITS.sessionPendingFrames / 2) {
+      this.#paused = false;
+      if (!this.#stopping) this.#stream.resume();
+    }
+  }
+
+  #reply(id: number, result: Reply["result"], bytes: number): void {
+    this.#outbox.push(
+      {
+        $typeName: "pawl.v1.ServerFrame",
+        body: { case: "reply", value: { $typeName: "pawl.v1.Reply", id, result } },
+      },
+      bytes,
+    );
+  }
+
+  #refuse(id: number, error: unknown): void {
+    const result = { case: "error" as const, value: frameError(wireError(error, this.#log, METHOD)) };
+    this.#reply(id, result, replyBytes(result));
+  }
+
+  /** A frame that fits no message: its request gets an error, anything else ends the session. */
+  #dropped(frame: ServerFrame, error: unknown): void {
+    this.#log.error("session.frame_too_large", { frame: frame.body.case, error });
+    if (frame.body.case === "reply" && frame.body.value.result.case !== "error") {
+      this.#refuse(frame.body.value.id, error);
+    } else {
+      this.#end(error);
+    }
+  }
+
+  #replaced(reason: string): void {
+    this.#log.info("session.replaced", { reason });
+    this.#end();
+  }
+
+  #end(error?: unknown): void {
+    const state = this.#state;
+    if (state.name === "ended") return;
+    this.#state = { name: "ended" };
+    this.#outbox.close();
+    this.#onEnd();
+    this.#stream.end(error);
+    if (state.name === "open") state.worker.closed();
+  }
+}
+
+function versionUnsupported(asked: number): PawlError {
+  return new PawlError(
+    "VERSION_UNSUPPORTED",
+    `The worker speaks protocol version ${asked}; this server speaks ${PROTOCOL_VERSION}. ` +
+      "Install an SDK of the server's release.",
+    { metadata: { asked: String(asked), supported: String(PROTOCOL_VERSION) } },
+  );
+}
+
+function slowReader(): PawlError {
+  return new PawlError(
+    "SLOW_CONSUMER",
+    `The worker does not read its session: over ${LIMITS.sessionBufferedBytes} bytes wait. Reconnect.`,
+    { retryAfterMs: 1_000 },
+  );
+}
