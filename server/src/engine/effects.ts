@@ -52,8 +52,9 @@ export function tellHolder(core: Core, session: LocalSession, held: HeldRun, key
   }
   if (header.state === "CANCELLING" && held.fence !== header.fence) {
     held.fence = header.fence;
-    const reason = entries.find((entry) => entry.type === "run.cancelling")?.meta.reason ?? "";
-    session.sink.cancel(header.runId, header.fence, reason, LIMITS.cancelGraceMs);
+    const meta = entries.find((entry) => entry.type === "run.cancelling")?.meta;
+    const graceMs = Number(meta?.details?.["grace_ms"] ?? LIMITS.cancelGraceMs);
+    session.sink.cancel(header.runId, header.fence, meta?.reason ?? "", graceMs);
     return;
   }
   if ((header.intent === "pause") !== held.pausing) {

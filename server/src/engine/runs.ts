@@ -2,7 +2,7 @@
 import { digest, uuidv7 } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import { invalid, notFound, PawlError } from "../model/errors.ts";
+import { invalid, leaseLost, notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
@@ -29,6 +29,7 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
     : await core.registry.get(caller, start.workflow);
   checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
   await checkPayload(core, caller, start.input);
+  await checkParent(core, caller, start);
 
   const now = core.clock.now();
   const claimSession = `claim/${start.workerId}/${uuidv7(now)}`;
@@ -60,6 +61,14 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
   const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.dispatchJournalBytes };
   const page = await core.store.readJournal(caller, header.runId, 0, limit);
   return { run, existing: result.existing, claimed: await workItem(core.store, header, page.entries) };
+}
+
+/** Only who executes a run starts children of it. */
+async function checkParent(core: Core, caller: Caller, start: StartRun): Promise<void> {
+  const { parent } = start;
+  if (parent === undefined) return;
+  const header = await readHeader(core, caller, parent.runId);
+  if (header.fence !== parent.fence || header.lease === null) throw leaseLost(parent.runId, parent.fence, header.fence);
 }
 
 /** The same key names the same run, for ever and at every replica. */

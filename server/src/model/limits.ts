@@ -23,6 +23,8 @@ export const LIMITS = Object.freeze({
   tagKeyBytes: 64,
   tagValueBytes: 256,
   openWaitsPerRun: 10_000,
+  /** Listed with a waiting run. */
+  shownWaits: 100,
   /** Schemas, details of a failure and the like. */
   documentBytes: 256 * KIB,
   failureMessageBytes: 8 * KIB,

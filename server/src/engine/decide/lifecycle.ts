@@ -20,7 +20,7 @@ export function cancelRun(draft: Draft, reason: string, graceMs: number): void {
   }
   draft.patch({ state: "CANCELLING", intent: "cancel" });
   draft.raiseFence();
-  draft.append("run.cancelling", "", 0, meta);
+  draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
   draft.putDue("grace", "", draft.now + graceMs);
 }
 

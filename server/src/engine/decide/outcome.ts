@@ -131,10 +131,11 @@ function anyOpen(draft: Draft): WaitTree | undefined {
   return members.length === 0 ? undefined : { needed: 1, members };
 }
 
+/** The first of them, for people: a list of all would be rewritten with every one that is resolved. */
 export function openWaits(draft: Draft): OpenWait[] {
   const waits: OpenWait[] = [];
   for (const [key, step] of draft.state.steps) {
-    if (waits.length >= LIMITS.openWaitsPerRun) break;
+    if (waits.length >= LIMITS.shownWaits) break;
     if (step.status === "waiting" || step.status === "backoff") waits.push(openWait(key, step));
   }
   return waits;
