@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           ...common,
           name: "unit",
-          include: ["server/src/**/*.test.ts", "worker-sdk/typescript/src/**/*.test.ts"],
+          include: ["server/src/**/*.test.ts", "worker-sdk/typescript/test/**/*.test.ts"],
         },
       },
       {

@@ -1,0 +1,73 @@
+import { StepKind } from "@pawl/proto";
+import { digestText, encode } from "../codec/payload.ts";
+import { escapeChars, exceedsBytes } from "../lib/text.ts";
+import { limits } from "../limits.ts";
+import { upload } from "../run/payloads.ts";
+import type { StartRunInit } from "../run/link.ts";
+import type { Run } from "../run/run.ts";
+import type { WaitCall } from "../run/wait-operation.ts";
+import { validate } from "../schema.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import type { ChildOptions } from "./types.ts";
+
+/**
+ * The run id of a child: the parent's id and the step's key, so that it is the
+ * same whenever it is asked for. Ids that become too long are hashed.
+ */
+export function childRunId(parentRunId: string, stepKey: string, attempt: number): string {
+  const escaped = escapeChars(stepKey, /[^A-Za-z0-9\-_:/]/gu).replaceAll("/", ".");
+  const suffix = attempt > 1 ? `~${attempt}` : "";
+  const id = `${parentRunId}~${escaped}${suffix}`;
+  if (!exceedsBytes(id, limits.runIdBytesMax)) return id;
+  return `child~${digestText(`${parentRunId}\n${stepKey}`)}${suffix}`;
+}
+
+interface ChildRequest {
+  readonly run: Run;
+  readonly stepKey: string;
+  readonly workflow: string | AnyWorkflow;
+  readonly name: string;
+  readonly input: unknown;
+  readonly options: ChildOptions;
+}
+
+/** What the child's output schema makes of its result. */
+export async function childResult(
+  workflow: string | AnyWorkflow,
+  name: string,
+  result: unknown,
+): Promise<unknown> {
+  if (typeof workflow === "string") return result;
+  return validate(workflow.outputSchema, result, `the result of child "${name}"`);
+}
+
+/** Says how a child run is started and awaited. */
+export function childCall(child: ChildRequest): WaitCall {
+  const { run, stepKey, workflow, name, input, options } = child;
+  const definition = typeof workflow === "string" ? undefined : workflow;
+  return {
+    name,
+    kind: StepKind.CHILD,
+    wait: {},
+    finish: ({ value }) => value,
+    child: { workflow: definition, request },
+  };
+
+  async function request(attempt: number): Promise<StartRunInit> {
+      const what = `the input of child "${name}"`;
+      await validate(definition?.inputSchema, input, what);
+      const encoded = encode(input, what);
+      return {
+        workflow: name,
+        input: await run.persist(() => upload(run.link, encoded, what)),
+        runId: options.runId ?? childRunId(run.runId, stepKey, attempt),
+        queue: options.queue ?? definition?.queue ?? "",
+        ...(options.priority === undefined ? {} : { priority: options.priority }),
+        tags: { ...options.tags },
+        sessionId: run.facts.sessionId,
+        userId: run.facts.userId,
+        traceparent: run.facts.traceparent,
+        ...(definition?.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
+      };
+  }
+}

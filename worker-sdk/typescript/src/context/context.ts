@@ -1,0 +1,287 @@
+import { StepKind } from "@pawl/proto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { AmbiguousStepKeyError, UsageError, WaitTimeoutError } from "../errors.ts";
+import { checkName, type Namespace } from "../run/keys.ts";
+import type { Run } from "../run/run.ts";
+import type { Scope } from "../run/scope.ts";
+import type { StepBody, StepCall } from "../run/step-body.ts";
+import { StepOperation } from "../run/step-operation.ts";
+import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
+import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
+import type { AnyStep } from "../step.ts";
+import { isWorkflow } from "../workflow-brand.ts";
+import { mapItems, runBranches } from "./branches.ts";
+import { childCall, childResult } from "./child.ts";
+import { contexts } from "./current.ts";
+import { parseStepCall } from "./step-call.ts";
+import type { ChildOptions, Context, MapOptions, SignalOptions, StepContext } from "./types.ts";
+
+function ignore(): void {
+  // Whether user code listens to a promise or not is its own affair, and no reason to end the process.
+}
+
+/** Wrong use rejects, as everything else that can go wrong. */
+function guarded(start: () => Promise<unknown>): Promise<never> {
+  let promise: Promise<unknown>;
+  try {
+    promise = start();
+  } catch (error) {
+    promise = Promise.reject(error);
+  }
+  promise.catch(ignore);
+  // Each public signature says what it resolves to.
+  return promise as Promise<never>;
+}
+
+/** What all contexts of a run share. */
+export interface RunBase {
+  readonly run: Run;
+  /** Defaults for the steps of this workflow. */
+  readonly stepDefaults: StepOptions | undefined;
+}
+
+export class RunContext implements Context {
+  readonly #base: RunBase;
+  readonly #ownScope: Scope | undefined;
+  readonly #body: StepBody | undefined;
+
+  /** For a scope, or for the body of a step, whose scope is made when it is needed. */
+  constructor(base: RunBase, place: Scope | undefined, body?: StepBody) {
+    this.#base = base;
+    this.#ownScope = place;
+    this.#body = body;
+  }
+
+  // ── who and where ──
+
+  get #run(): Run {
+    return this.#base.run;
+  }
+
+  get scopeHere(): Scope {
+    return this.#ownScope ?? this.#body?.scope ?? this.#run.root;
+  }
+
+  /** The innermost context that the caller is in, if it is this one or within it. */
+  get #here(): RunContext {
+    const active = contexts.getStore();
+    if (active === undefined || active === this || active.#run !== this.#run) return this;
+    return active.scopeHere.isWithin(this.scopeHere) ? active : this;
+  }
+
+  get base(): RunBase {
+    return this.#base;
+  }
+
+  get stepBody(): StepBody | undefined {
+    return this.#body;
+  }
+
+  get runId(): string {
+    return this.#run.runId;
+  }
+  get workflow(): string {
+    return this.#run.facts.workflow;
+  }
+  get runAttempt(): number {
+    return this.#run.facts.attempt;
+  }
+  get tags(): Readonly<Record<string, string>> {
+    return this.#run.facts.tags;
+  }
+  get sessionId(): string {
+    return this.#run.facts.sessionId;
+  }
+  get userId(): string {
+    return this.#run.facts.userId;
+  }
+  get traceparent(): string {
+    return this.#run.facts.traceparent;
+  }
+  get abortSignal(): AbortSignal {
+    return this.#run.abortSignal(this.#here.scopeHere);
+  }
+
+  // ── steps ──
+
+  step(...call: unknown[]): Promise<never> {
+    return guarded(() => this.#step(parseStepCall(call, this.#base.stepDefaults)));
+  }
+
+  /** A step made by `step()` that was called directly. */
+  stepOf(definition: AnyStep, args: readonly unknown[]): Promise<unknown> {
+    return guarded(() => this.#step(parseStepCall([definition, ...args], this.#base.stepDefaults)));
+  }
+
+  #claim(namespace: Namespace, name: string, key: string | undefined): { scope: Scope; key: string } {
+    const scope = this.#here.scopeHere;
+    try {
+      return { scope, key: scope.claim(namespace, name, key) };
+    } catch (error) {
+      // Nothing that user code catches may hide it: on another day it would pass.
+      if (error instanceof AmbiguousStepKeyError) void this.#run.end(error);
+      throw error;
+    }
+  }
+
+  #step(call: StepCall): Promise<unknown> {
+    const { scope, key } = this.#claim(call.kind === StepKind.VALUE ? "value:" : "", call.name, call.settings.key);
+    return new StepOperation(this.#run, scope, key, call).open();
+  }
+
+  #value(name: string, body: () => unknown): Promise<unknown> {
+    return this.#step({
+      name,
+      kind: StepKind.VALUE,
+      body,
+      args: [],
+      settings: defaultSettings,
+      inputDigest: "",
+      input: undefined,
+    });
+  }
+
+  now(): Promise<number> {
+    return guarded(() => this.#value("now", () => Date.now()));
+  }
+  random(): Promise<number> {
+    return guarded(() => this.#value("random", () => Math.random()));
+  }
+  uuid(): Promise<string> {
+    return guarded(() => this.#value("uuid", () => globalThis.crypto.randomUUID()));
+  }
+
+  // ── branches ──
+
+  all(branches: unknown): Promise<never> {
+    return guarded(() => runBranches(this.#here, "all", branches));
+  }
+  allSettled(branches: unknown): Promise<never> {
+    return guarded(() => runBranches(this.#here, "allSettled", branches));
+  }
+  race(branches: unknown): Promise<never> {
+    return guarded(() => runBranches(this.#here, "race", branches));
+  }
+
+  map<T, R>(
+    name: string,
+    items: Iterable<T>,
+    ...rest:
+      | [options: MapOptions<T>, fn: (item: T, ctx: Context, index: number) => R]
+      | [fn: (item: T, ctx: Context, index: number) => R]
+  ): Promise<Awaited<R>[]> {
+    const [options, fn] = rest.length === 2 ? rest : [{}, rest[0]];
+    return guarded(() => {
+      checkName("ctx.map", name);
+      if (typeof fn !== "function") {
+        throw new UsageError(`ctx.map("${name}") needs a function to run for each item`);
+      }
+      return mapItems(this.#here, name, [...items], options, fn);
+    });
+  }
+
+  scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
+    return guarded(() => this.#runScope(name, fn));
+  }
+
+  async #runScope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
+    checkName("a scope", name);
+    const here = this.#here.scopeHere;
+    const inner = new RunContext(this.#base, here.child(here.claimSegment("scope:", name, undefined)));
+    const turn = here.enter();
+    try {
+      return await contexts.run(inner, fn, inner);
+    } finally {
+      here.leave(turn);
+    }
+  }
+
+  // ── waits ──
+
+  #wait(namespace: Namespace, key: string | undefined, call: WaitCall): Promise<unknown> {
+    checkName("a wait", call.name);
+    const place = this.#claim(namespace, call.name, key);
+    return new WaitOperation(this.#run, place.scope, place.key, call).open();
+  }
+
+  #sleep(name: string, wait: WaitCall["wait"]): Promise<unknown> {
+    return this.#wait("sleep:", undefined, { name, kind: StepKind.SLEEP, wait, finish: () => undefined });
+  }
+
+  sleep(duration: Duration, { name = "sleep" }: { readonly name?: string } = {}): Promise<void> {
+    return guarded(() => this.#sleep(name, { duration: durationFromMs(durationMs(duration)) }));
+  }
+
+  sleepUntil(moment: Date | number, { name = "sleep" }: { readonly name?: string } = {}): Promise<void> {
+    return guarded(() => {
+      const ms = Number(moment);
+      if (!Number.isFinite(ms)) throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
+      return this.#sleep(name, { until: timestampFromMs(ms) });
+    });
+  }
+
+  signal(name: string, options: SignalOptions<unknown> = {}): Promise<never> {
+    const finish = ({ outcome, value }: Resolution): unknown => {
+      if (outcome !== "timed_out") return value;
+      if ("default" in options) return options.default;
+      throw new WaitTimeoutError(`the signal "${name}"`, `signal:${name}`);
+    };
+    return guarded(() => {
+      const { timeout } = options;
+      const wait = {
+        signalName: name,
+        ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
+      };
+      return this.#wait("signal:", undefined, { name, kind: StepKind.SIGNAL, wait, finish });
+    });
+  }
+
+  child(workflow: unknown, input: unknown, options: ChildOptions = {}): Promise<never> {
+    return guarded(() => {
+      if (typeof workflow !== "string" && !isWorkflow(workflow)) {
+        throw new UsageError("ctx.child needs a workflow, or the name of one");
+      }
+      const name = typeof workflow === "string" ? workflow : workflow.workflowName;
+      const key = options.key === undefined ? undefined : String(options.key);
+      const place = this.#claim("child:", name, key);
+      const call = childCall({ run: this.#run, stepKey: place.key, workflow, name, input, options });
+      const operation = new WaitOperation(this.#run, place.scope, place.key, call);
+      return operation.open().then((result) => childResult(workflow, name, result));
+    });
+  }
+
+  // ── live output ──
+
+  emit(type: string, data?: unknown): void {
+    checkName("an event type", type);
+    this.#run.publish(type, data, this.#here.#body);
+  }
+  progress(done: number, total?: number, note?: string): void {
+    const data = { done, ...(total === undefined ? {} : { total }), ...(note === undefined ? {} : { note }) };
+    this.#run.publish("progress", data, this.#here.#body);
+  }
+  log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void {
+    this.#run.publish("log", { level, message, ...(data === undefined ? {} : { data }) }, this.#here.#body);
+  }
+}
+
+/** The context that the body of a step gets. */
+export class StepBodyContext extends RunContext implements StepContext {
+  readonly #stepBody: StepBody;
+
+  constructor(base: RunBase, body: StepBody) {
+    super(base, undefined, body);
+    this.#stepBody = body;
+  }
+
+  get stepKey(): string {
+    return this.#stepBody.operation.key;
+  }
+  get attempt(): number {
+    return this.#stepBody.attempt;
+  }
+  get idempotencyKey(): string {
+    return `${this.runId}/${this.stepKey}`;
+  }
+}

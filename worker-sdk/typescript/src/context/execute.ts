@@ -1,0 +1,67 @@
+import { encode, type ReceivedPayload, decode } from "../codec/payload.ts";
+import { UsageError } from "../errors.ts";
+import type { Logger } from "../lib/logger.ts";
+import type { RunLink } from "../run/link.ts";
+import type { Memo } from "../run/memo.ts";
+import { upload } from "../run/payloads.ts";
+import { Run, type RunFacts } from "../run/run.ts";
+import type { StepBody } from "../run/step-body.ts";
+import { validate } from "../schema.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import { RunContext, StepBodyContext } from "./context.ts";
+import { contexts } from "./current.ts";
+import type { Context } from "./types.ts";
+
+/** A run that is to be executed here. */
+export interface Execution {
+  readonly facts: RunFacts;
+  readonly workflow: AnyWorkflow;
+  readonly link: RunLink;
+  readonly memo: Memo;
+  readonly input: ReceivedPayload | undefined;
+  readonly logger: Logger;
+}
+
+/**
+ * Begins to execute a run. The code starts in a later microtask, so that the
+ * caller can keep the run first.
+ */
+export function execute(execution: Execution): Run {
+  const { facts, workflow, link, memo, logger } = execution;
+  const invoke = (body: StepBody): unknown => {
+    const { call } = body.operation;
+    const context = new StepBodyContext(base, body);
+    // The types of body and arguments were matched where the step was called.
+    const fn = call.body as (...args: unknown[]) => unknown;
+    return call.args === undefined ? contexts.run(context, fn, context) : contexts.run(context, fn, ...call.args);
+  };
+  const run = new Run({ facts, link, memo, logger, invoke });
+  const base = { run, stepDefaults: workflow.stepDefaults };
+  void perform(run, new RunContext(base, run.root), execution);
+  return run;
+}
+
+async function perform(run: Run, context: RunContext, { workflow, link, input }: Execution): Promise<void> {
+  const name = workflow.workflowName;
+  try {
+    const payload = input?.ref === undefined ? input : await run.persist(() => link.download(input));
+    const argument = await validate(workflow.inputSchema, decode(payload), `the input of workflow "${name}"`);
+    const handler = workflow.handler as (ctx: Context, input: unknown) => unknown;
+    const output = await contexts.run(context, handler, context, argument);
+    await run.complete(async () => {
+      const what = `the result of workflow "${name}"`;
+      await validate(workflow.outputSchema, output, what);
+      const encoded = encode(output, what);
+      return run.persist(() => upload(link, encoded, what));
+    });
+  } catch (error) {
+    await run.end(error);
+  }
+}
+
+/** Refuses what only makes sense outside of a run. */
+export function refuseInsideRun(what: string, instead: string): void {
+  if (contexts.getStore() !== undefined) {
+    throw new UsageError(`${what} inside of a run would not be recorded as a part of it; use ${instead}`);
+  }
+}

@@ -1,0 +1,94 @@
+import { StepKind } from "@pawl/proto";
+import { digest, encode, payloadOf, type PayloadInit } from "../codec/payload.ts";
+import { UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { checkName } from "../run/keys.ts";
+import type { StepCall } from "../run/step-body.ts";
+import { defaultSettings, resolveStepOptions, type StepOptions, type StepSettings } from "../run/step-settings.ts";
+import { isStepFunction } from "../step.ts";
+
+function refuseBody(name: string, body: unknown): never {
+  const isPromise = typeof body === "object" && body !== null && "then" in body;
+  throw new UsageError(
+    isPromise
+      ? `step "${name}" got a promise, whose work has begun already, so that a replay would do it again; pass a function: ctx.step("${name}", () => …)`
+      : `step "${name}" needs a function to run; it got ${body === null ? "null" : typeof body}`,
+  );
+}
+
+function shownInput(args: readonly unknown[], name: string): PayloadInit | undefined {
+  const encoded = encode(args.length === 1 ? args[0] : args, `the arguments of step "${name}"`);
+  return encoded.data.length <= limits.shownInputBytesMax ? payloadOf(encoded) : undefined;
+}
+
+function withArguments(
+  name: string,
+  body: StepCall["body"],
+  args: readonly unknown[],
+  settings: StepSettings,
+): StepCall {
+  const known = args.length > 0;
+  return {
+    name,
+    kind: StepKind.STEP,
+    body,
+    args,
+    settings,
+    inputDigest: known ? digest(args, `the arguments of step "${name}"`) : "",
+    input: known ? shownInput(args, name) : undefined,
+  };
+}
+
+function isFunction(value: unknown): value is StepCall["body"] {
+  return typeof value === "function";
+}
+
+function isOptions(value: unknown): value is StepOptions {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function settingsOf(name: string, options: unknown, base: StepOptions | undefined): StepSettings {
+  if (options === undefined && base === undefined) return defaultSettings;
+  if (options !== undefined && !isOptions(options)) {
+    throw new UsageError(
+      `step "${name}" got ${typeof options} where its options belong; arguments go in a list: ctx.step("${name}", fn, [a, b], options)`,
+    );
+  }
+  return resolveStepOptions({ ...base, ...options });
+}
+
+/** Sorts out the ways in which `ctx.step` can be called. `base`: the workflow's defaults. */
+export function parseStepCall(call: readonly unknown[], base: StepOptions | undefined): StepCall {
+  const [first, second, third, fourth] = call;
+  if (typeof first === "string") {
+    checkName("a step", first);
+    if (!isFunction(second)) return refuseBody(first, second);
+    const definition = isStepFunction(second) ? second : undefined;
+    const defaults = definition === undefined ? base : { ...base, ...definition.options };
+    const body = definition?.body ?? second;
+    if (Array.isArray(third)) {
+      return withArguments(first, body, third, settingsOf(first, fourth, defaults));
+    }
+    return {
+      name: first,
+      kind: StepKind.STEP,
+      body,
+      args: definition === undefined ? undefined : [],
+      settings: settingsOf(first, third, defaults),
+      inputDigest: "",
+      input: undefined,
+    };
+  }
+  if (isStepFunction(first)) {
+    const { stepName, body, options } = first;
+    return withArguments(stepName, body, call.slice(1), settingsOf(stepName, undefined, { ...base, ...options }));
+  }
+  if (!isFunction(first)) return refuseBody("?", first);
+  if (first.name === "") {
+    throw new UsageError(
+      `this step's function has no name to record it under; give one: ctx.step("name", () => …)`,
+    );
+  }
+  checkName("a step", first.name);
+  return withArguments(first.name, first, call.slice(1), settingsOf(first.name, undefined, base));
+}

@@ -1,0 +1,159 @@
+import type { Duration } from "../duration.ts";
+import type { Reduce, StepOptions } from "../run/step-settings.ts";
+import type { StepFunction } from "../step.ts";
+import type { AnyWorkflow, Workflow } from "../workflow.ts";
+
+/** What a step's body makes: the value it returns, or what its items are reduced to. */
+export type StepResult<R, O> = Awaited<R> extends AsyncIterable<infer Item>
+  ? O extends { readonly reduce: "collect" }
+    ? Item[]
+    : O extends { readonly reduce: "last" }
+      ? Item | undefined
+      : O extends { readonly reduce: (items: Item[]) => infer Result }
+        ? Result
+        : Item extends string
+          ? string
+          : never
+  : Awaited<R>;
+
+type Thunk = (ctx: Context) => unknown;
+
+/** The results of branches, under the branches' names or in their order. */
+export type BranchResults<B> = { -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? Awaited<R> : never };
+type BranchOutcomes<B> = {
+  -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? PromiseSettledResult<Awaited<R>> : never;
+};
+
+type Branches = Readonly<Record<string, Thunk>> | readonly Thunk[];
+
+export interface MapOptions<T> {
+  /**
+   * Names each item's scope, so that its steps stay its own when the list
+   * changes. Default: the item's index. Unique within the list.
+   */
+  readonly key?: (item: T, index: number) => string | number;
+  /** Items under way at the same time. Default: all. */
+  readonly concurrency?: number;
+}
+
+export interface SignalOptions<D> {
+  /** How long to wait. Default: for ever. */
+  readonly timeout?: Duration;
+  /** What to return at the timeout; without it WaitTimeoutError is thrown. */
+  readonly default?: D;
+}
+
+export interface ChildOptions {
+  /** Default: derived from this run's id and the step's key. */
+  readonly runId?: string;
+  /** Tells several children of one workflow apart by what they are about. */
+  readonly key?: string | number;
+  readonly queue?: string;
+  /** 0 to 9, higher first. Default: 5. */
+  readonly priority?: number;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+/** How `ctx.step` can be called. */
+export interface StepCaller {
+  /**
+   * Runs `body` once and records its result under `name`; from then on the result
+   * is replayed. The body gets the step's own context.
+   *
+   * Throws StepFailedError when the step has failed finally, Cancelled when its
+   * branch or run ends.
+   */
+  <R, const O extends StepOptions & { readonly reduce?: unknown } = StepOptions>(
+    name: string,
+    body: (ctx: StepContext) => R,
+    options?: O & { readonly reduce?: Reduce },
+  ): Promise<StepResult<R, O>>;
+  /** The same for a function with arguments: they are digested, and may not change in a replay. */
+  <A extends readonly unknown[], R, const O extends StepOptions = StepOptions>(
+    name: string,
+    body: (...args: A) => R,
+    args: readonly [...A],
+    options?: O,
+  ): Promise<StepResult<R, O>>;
+  /** A step made by `step()`, with its own name and options, and its arguments. */
+  <A extends unknown[], R>(step: StepFunction<A, R>, ...args: A): Promise<R>;
+  /** A function; the step has its name. */
+  <A extends unknown[], R>(body: (...args: A) => R, ...args: A): Promise<StepResult<R, StepOptions>>;
+}
+
+/**
+ * What a workflow does through Pawl. Every method finds the scope it is called
+ * in by itself (by async context), so a `ctx` of an outer scope can be used in
+ * branches, steps and helper functions alike.
+ */
+export interface Context {
+  readonly runId: string;
+  readonly workflow: string;
+  /** How often the run has been leased out, from 1. */
+  readonly runAttempt: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly sessionId: string;
+  readonly userId: string;
+  /** W3C trace context that the run was started with; may be empty. */
+  readonly traceparent: string;
+  /** Aborts when the run is cancelled or taken away, or the branch or step around it ends early. */
+  readonly abortSignal: AbortSignal;
+
+  readonly step: StepCaller;
+
+  /**
+   * Runs branches side by side, each in a scope of its own. When one fails the
+   * others are aborted, and its error is thrown once they have ended.
+   */
+  all<const B extends Branches>(branches: B): Promise<BranchResults<B>>;
+  /** Runs branches side by side and tells of each how it ended. */
+  allSettled<const B extends Branches>(branches: B): Promise<BranchOutcomes<B>>;
+  /** The first branch to end decides; the others are aborted. */
+  race<const B extends Branches>(branches: B): Promise<BranchResults<B>[keyof B & (B extends readonly unknown[] ? number : string)]>;
+  /** Runs `fn` for each item, in a scope named by the item; results are in the items' order. */
+  map<T, R>(
+    name: string,
+    items: Iterable<T>,
+    options: MapOptions<T>,
+    fn: (item: T, ctx: Context, index: number) => R,
+  ): Promise<Awaited<R>[]>;
+  map<T, R>(name: string, items: Iterable<T>, fn: (item: T, ctx: Context, index: number) => R): Promise<Awaited<R>[]>;
+  /** Runs `fn` in a scope of its own: its steps are named apart from those around it. */
+  scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>>;
+
+  /** The time, recorded: the same in every replay. In ms since the epoch. */
+  now(): Promise<number>;
+  /** A random number from 0 on and below 1, recorded. */
+  random(): Promise<number>;
+  /** A random UUID, recorded. */
+  uuid(): Promise<string>;
+
+  /** Waits by the server's clock, without holding a worker. */
+  sleep(duration: Duration, options?: { readonly name?: string }): Promise<void>;
+  sleepUntil(moment: Date | number, options?: { readonly name?: string }): Promise<void>;
+  /**
+   * Waits for the next signal of that name that was sent to this run, also before
+   * the wait. Returns its payload. Throws WaitTimeoutError at a `timeout` without
+   * `default`. (The AbortSignal is `ctx.abortSignal`.)
+   */
+  signal<T = unknown, D = never>(name: string, options?: SignalOptions<D>): Promise<T | D>;
+  /** Starts a child run, waits for its end and returns its result. Throws StepFailedError. */
+  child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;
+  child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
+
+  /** Sends live output; not recorded, and never waited for. */
+  emit(type: string, data?: unknown): void;
+  progress(done: number, total?: number, note?: string): void;
+  log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void;
+}
+
+/** What the body of a step gets. Steps that it asks for are named below its own key. */
+export interface StepContext extends Context {
+  readonly stepKey: string;
+  /** From 1. */
+  readonly attempt: number;
+  /** The same for every attempt of this step: hand it to payment or model APIs. */
+  readonly idempotencyKey: string;
+}
+
+export type { AnyWorkflow };

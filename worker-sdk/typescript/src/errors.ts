@@ -1,0 +1,201 @@
+import type { Duration } from "./duration.ts";
+
+/** What a schema found wrong with a value. */
+export interface SchemaIssue {
+  readonly message: string;
+  /** Dotted path to the place; empty for the value itself. */
+  readonly path: string;
+}
+
+interface ErrorData {
+  readonly cause?: unknown;
+  /** Data that travels with the failure; anything that the codec takes. */
+  readonly details?: unknown;
+}
+
+/** Trying again cannot help: the step fails finally, whatever its retry policy says. */
+export class TerminalError extends Error {
+  readonly details: unknown;
+  constructor(message: string, data: ErrorData = {}) {
+    super(message, "cause" in data ? { cause: data.cause } : undefined);
+    this.name = "TerminalError";
+    this.details = data.details;
+  }
+}
+
+/**
+ * The attempt failed and may be tried again; `retryAfter` overrides the policy's
+ * delay. Any other error is retried by the policy too.
+ */
+export class RetryableError extends Error {
+  readonly retryAfter: Duration | undefined;
+  readonly details: unknown;
+  constructor(message: string, data: ErrorData & { readonly retryAfter?: Duration } = {}) {
+    super(message, "cause" in data ? { cause: data.cause } : undefined);
+    this.name = "RetryableError";
+    this.retryAfter = data.retryAfter;
+    this.details = data.details;
+  }
+}
+
+/**
+ * Thrown out of `ctx` calls when the run is being cancelled, or when another
+ * branch of the same `ctx.all`, `ctx.map` or `ctx.race` ended it.
+ */
+export class Cancelled extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = "Cancelled";
+  }
+}
+
+/**
+ * A step, child run or wait failed finally. The same class with the same fields
+ * on the first run and in every replay; `type` is the original error's class.
+ */
+export class StepFailedError extends Error {
+  /** The class of the error that the step threw. */
+  readonly type: string;
+  readonly stepKey: string;
+  /** Attempts made, the last one included. */
+  readonly attempts: number;
+  /** What the original error carried as `details`. */
+  readonly details: unknown;
+  constructor(data: {
+    type: string;
+    message: string;
+    stepKey: string;
+    attempts: number;
+    details: unknown;
+    cause: Error | undefined;
+  }) {
+    super(data.message, data.cause === undefined ? undefined : { cause: data.cause });
+    this.name = "StepFailedError";
+    this.type = data.type;
+    this.stepKey = data.stepKey;
+    this.attempts = data.attempts;
+    this.details = data.details;
+  }
+}
+
+/** An attempt took longer than the step's `timeout`. */
+export class StepTimeoutError extends Error {
+  constructor(name: string, timeoutMs: number) {
+    super(`step "${name}" did not finish within its timeout of ${timeoutMs} ms`);
+    this.name = "StepTimeoutError";
+  }
+}
+
+/** A wait for a signal timed out and had no `default`. */
+export class WaitTimeoutError extends Error {
+  readonly stepKey: string;
+  constructor(what: string, stepKey: string) {
+    super(`${what} did not come in time; give the wait a \`default\` to go on without it`);
+    this.name = "WaitTimeoutError";
+    this.stepKey = stepKey;
+  }
+}
+
+/** A value cannot be recorded; `path` leads to the part that is at fault. */
+export class SerializationError extends TerminalError {
+  readonly path: string;
+  constructor(what: string, path: string, problem: string) {
+    super(`${what} cannot be recorded: ${path === "" ? "it" : path} ${problem}`);
+    this.name = "SerializationError";
+    this.path = path;
+  }
+}
+
+/** A value fails its schema. */
+export class InvalidValueError extends TerminalError {
+  readonly issues: readonly SchemaIssue[];
+  constructor(what: string, issues: readonly SchemaIssue[]) {
+    const list = issues.map((issue) => (issue.path ? `${issue.path}: ${issue.message}` : issue.message));
+    super(`${what} fails its schema: ${list.join("; ")}`);
+    this.name = "InvalidValueError";
+    this.issues = issues;
+  }
+}
+
+/** The order in which two uses of one step name get their keys depends on timing. */
+export class AmbiguousStepKeyError extends TerminalError {
+  constructor(message: string) {
+    super(message);
+    this.name = "AmbiguousStepKeyError";
+  }
+}
+
+/** The code does not fit the run's journal; the run is paused until somebody decides. */
+export class NonDeterminismError extends TerminalError {
+  readonly stepKey: string;
+  readonly recorded: string;
+  readonly attempted: string;
+  readonly likelyCause: string;
+  constructor(data: { stepKey: string; recorded: string; attempted: string; likelyCause: string }) {
+    super(
+      `step ${data.stepKey} is recorded as ${data.recorded}, but the code now asks for ${data.attempted}. Likely cause: ${data.likelyCause}`,
+    );
+    this.name = "NonDeterminismError";
+    this.stepKey = data.stepKey;
+    this.recorded = data.recorded;
+    this.attempted = data.attempted;
+    this.likelyCause = data.likelyCause;
+  }
+}
+
+/** The program uses the SDK wrongly; the message says what to write instead. */
+export class UsageError extends TerminalError {
+  constructor(message: string) {
+    super(message);
+    this.name = "UsageError";
+  }
+}
+
+/** What the server answered instead of a result. Branch on `reason`. */
+export class PawlError extends Error {
+  /** Such as NOT_FOUND, RUN_EXISTS, LEASE_LOST; UNAVAILABLE where no server answered. */
+  readonly reason: string;
+  /** A google.rpc.Code. */
+  readonly code: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number | undefined;
+  constructor(data: {
+    reason: string;
+    message: string;
+    code: number;
+    metadata?: Record<string, string>;
+    retryAfterMs?: number | undefined;
+    cause?: unknown;
+  }) {
+    super(`${data.reason}: ${data.message}`, data.cause === undefined ? undefined : { cause: data.cause });
+    this.name = "PawlError";
+    this.reason = data.reason;
+    this.code = data.code;
+    this.metadata = Object.freeze({ ...data.metadata });
+    this.retryAfterMs = data.retryAfterMs;
+  }
+}
+
+/** Awaiting the result of a run that failed or was cancelled. */
+export class RunFailedError extends Error {
+  readonly runId: string;
+  readonly state: "FAILED" | "CANCELLED";
+  /** The class of the error that ended the run. */
+  readonly type: string;
+  readonly details: unknown;
+  constructor(data: {
+    runId: string;
+    state: "FAILED" | "CANCELLED";
+    type: string;
+    message: string;
+    details: unknown;
+    cause: Error | undefined;
+  }) {
+    super(data.message, data.cause === undefined ? undefined : { cause: data.cause });
+    this.name = "RunFailedError";
+    this.runId = data.runId;
+    this.state = data.state;
+    this.type = data.type;
+    this.details = data.details;
+  }
+}

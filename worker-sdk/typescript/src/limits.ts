@@ -1,0 +1,40 @@
+/**
+ * The SDK's bounds, with their units in their names. Those that the server also
+ * has are the server's defaults; `Welcome.limits` may lower them for a session.
+ */
+export const limits = Object.freeze({
+  /** A step key, scope path included. */
+  stepKeyBytesMax: 512,
+  /** A step's, workflow's, signal's or event type's name. */
+  nameBytesMax: 200,
+  runIdBytesMax: 200,
+  /** A payload, in pieces. */
+  payloadBytesMax: 32 * 1024 * 1024,
+  /** A payload above this is uploaded first and sent by reference. */
+  inlinePayloadBytesMax: 3 * 1024 * 1024,
+  chunkBytes: 1024 * 1024,
+  /** Frames of one session message together; the server takes 4 MiB. */
+  sessionMessageBytesMax: 3.5 * 1024 * 1024,
+  framesPerMessageMax: 1_000,
+  /** A step's input is shown to people up to this size. */
+  shownInputBytesMax: 4_096,
+  messageCharsMax: 8_192,
+  stackCharsMax: 8_192,
+  causeDepthMax: 8,
+  valueDepthMax: 500,
+  /** A wait due sooner than this keeps the run in the worker. */
+  hotWaitMs: 1_000,
+  /** A retry due sooner than this is waited for in the worker. */
+  hotRetryMs: 2_000,
+  /** How long a run must be quiet before it is suspended. */
+  suspendLingerMs: 20,
+  /** Live output is sent this often … */
+  deltaFlushMs: 25,
+  /** … or when this much has gathered; */
+  deltaFlushBytes: 4_096,
+  /** what does not fit into this while the server is slow or away is dropped. */
+  deltaBufferBytesMax: 1024 * 1024,
+  /** Delays computed from a backoff function. */
+  delaysMax: 100,
+  journalPageEntries: 1_000,
+});

@@ -1,0 +1,85 @@
+import { randomUUID } from "node:crypto";
+import { decode, encode } from "../codec/payload.ts";
+import { execute, refuseInsideRun } from "../context/execute.ts";
+import { silentLogger } from "../lib/logger.ts";
+import { Memo } from "../run/memo.ts";
+import { validate } from "../schema.ts";
+import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import { LocalLink } from "./local-link.ts";
+
+/** How a workflow runs without a platform. */
+export interface LocalOptions {
+  /** Default: `local-` and a random id. */
+  readonly runId?: string;
+  /** Signals that have been sent to the run already: payloads by name, in order. */
+  readonly signals?: Readonly<Record<string, readonly unknown[]>>;
+  /** Sleeps, timeouts of signals and delays between attempts are over at once. Default: false. */
+  readonly skipTime?: boolean;
+  /** Cancels the run. */
+  readonly abortSignal?: AbortSignal;
+  /** Gets the live output. */
+  readonly onEvent?: (type: string, data: unknown, stepKey: string) => void;
+}
+
+async function runHere(workflow: AnyWorkflow, input: unknown, options: LocalOptions): Promise<unknown> {
+  const name = workflow.workflowName;
+  const runId = options.runId ?? `local-${randomUUID()}`;
+  const encoded = encode(input, `the input of workflow "${name}"`);
+  const link = new LocalLink({
+    signals: new Map(Object.entries(options.signals ?? {}).map(([signal, payloads]) => [signal, [...payloads]])),
+    skipTime: options.skipTime ?? false,
+    onEvent: options.onEvent,
+    runChild: (child, childInput, childRunId) => runHere(child, childInput, { ...options, runId: childRunId }),
+  });
+  const run = execute({
+    facts: {
+      runId,
+      fence: 1,
+      attempt: 1,
+      workflow: name,
+      version: workflow.version,
+      tags: {},
+      sessionId: "",
+      userId: "",
+      traceparent: "",
+      parent: undefined,
+      cancelling: false,
+    },
+    workflow,
+    link,
+    memo: new Memo(),
+    input: { data: encoded.data, encoding: encoded.encoding },
+    logger: silentLogger,
+  });
+  link.attach(run);
+  const cancel = () => run.cancel(0, String(options.abortSignal?.reason ?? "aborted"));
+  options.abortSignal?.addEventListener("abort", cancel);
+  try {
+    const output = await link.result;
+    return await validate(workflow.outputSchema, decode(output), `the result of workflow "${name}"`);
+  } finally {
+    options.abortSignal?.removeEventListener("abort", cancel);
+    run.leave("the local run is over");
+  }
+}
+
+/**
+ * Runs a workflow in this process, with no platform: the same keys, results and
+ * errors, and nothing kept. For unit tests and scripts.
+ */
+export async function runLocally<I, O>(
+  workflow: Workflow<I, O>,
+  input: I,
+  options: LocalOptions = {},
+): Promise<O> {
+  return (await runHere(workflow, input, options)) as O;
+}
+
+/** What calling a workflow as a function does. */
+export async function runDirectly(workflow: AnyWorkflow, input: unknown): Promise<unknown> {
+  refuseInsideRun(
+    `calling the workflow "${workflow.workflowName}" as a function`,
+    `ctx.child(${workflow.workflowName}, input)`,
+  );
+  return runHere(workflow, input, {});
+}

@@ -1,0 +1,240 @@
+/**
+ * A platform within this process and for one run: it remembers nothing beyond
+ * that run, but answers as the server does, so that a workflow has the same step
+ * keys and results without one.
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  CompleteRunResponseSchema,
+  type CompleteRunResponse,
+  Directive,
+  type FailRunResponse,
+  FailRunResponseSchema,
+  JournalEntrySchema,
+  type StartRunResponse,
+  StartRunResponseSchema,
+  type StepCompletedResponse,
+  StepCompletedResponseSchema,
+  type StepFailedResponse,
+  StepFailedResponseSchema,
+  StepFailedResponse_Final_Action as FinalAction,
+  StepKind,
+  type StepStartedResponse,
+  StepStartedResponseSchema,
+  type SuspendRunResponse,
+  SuspendRunResponseSchema,
+} from "@pawl/proto";
+import { decode, encode, type ReceivedPayload, payloadOf } from "../codec/payload.ts";
+import { durationFromMs, msFrom } from "../duration.ts";
+import { UsageError } from "../errors.ts";
+import { errorOf, toFailure } from "../failure.ts";
+import { startTimer } from "../lib/delay.ts";
+import { policyDelayMs } from "../policy/retry.ts";
+import type {
+  CompleteRunInit,
+  FailRunInit,
+  NewEventInit,
+  RunLink,
+  StartRunInit,
+  StepCompletedInit,
+  StepFailedInit,
+  StepStartedInit,
+} from "../run/link.ts";
+import type { Run } from "../run/run.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+
+type EntryInit = MessageInitShape<typeof JournalEntrySchema>;
+
+export interface LocalPlatform {
+  /** Payloads of signals, by name, in the order in which they are taken. */
+  readonly signals: Map<string, unknown[]>;
+  /** Sleeps and delays are over at once. */
+  readonly skipTime: boolean;
+  /** Runs a child; resolves with its result. */
+  readonly runChild: (workflow: AnyWorkflow, input: unknown, runId: string) => Promise<unknown>;
+  readonly onEvent: ((type: string, data: unknown, stepKey: string) => void) | undefined;
+}
+
+export class LocalLink implements RunLink {
+  readonly confirmStarts = false;
+  readonly pushesWaits = true;
+  readonly suspends = false;
+  /** The run's outcome: its encoded result. */
+  readonly result: Promise<ReceivedPayload>;
+  readonly #platform: LocalPlatform;
+  #run: Run | undefined;
+  #seq = 0;
+  readonly #failures = new Map<string, number>();
+  readonly #children = new Map<string, Promise<unknown>>();
+  #resolve: (payload: ReceivedPayload) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
+
+  constructor(platform: LocalPlatform) {
+    this.#platform = platform;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  attach(run: Run): void {
+    this.#run = run;
+  }
+
+  canStart(): boolean {
+    return true;
+  }
+
+  noteStart(): void {
+    // There is nobody to tell.
+  }
+
+  async start(request: StepStartedInit): Promise<StepStartedResponse> {
+    const directive = Directive.CONTINUE;
+    const stepKey = request.stepKey ?? "";
+    if (request.wait === undefined) {
+      const value = { attempt: (this.#failures.get(stepKey) ?? 0) + 1, idempotencyKey: "" };
+      return create(StepStartedResponseSchema, { outcome: { case: "execute", value }, directive });
+    }
+    const dueMs = this.#await(stepKey, request);
+    const until = dueMs === undefined ? {} : { until: timestampFromMs(dueMs) };
+    return create(StepStartedResponseSchema, { outcome: { case: "wait", value: { why: "wait", ...until } }, directive });
+  }
+
+  /** Begins a wait; returns when it is due. */
+  #await(stepKey: string, { kind, wait }: StepStartedInit): number | undefined {
+    const dueMs =
+      wait?.until !== undefined
+        ? initMs(wait.until)
+        : wait?.duration !== undefined
+          ? Date.now() + initMs(wait.duration)
+          : undefined;
+    if (kind === StepKind.CHILD) {
+      this.#awaitChild(stepKey, wait?.childRunId ?? "");
+      return undefined;
+    }
+    if (kind === StepKind.SIGNAL) {
+      const name = wait?.signalName ?? "";
+      const queue = this.#platform.signals.get(name);
+      if (queue !== undefined && queue.length > 0) {
+        const payload = payloadOf(encode(queue.shift(), `the signal "${name}"`));
+        this.#resolveSoon({ stepKey, kind, outcome: "signalled", payload });
+        return dueMs;
+      }
+      if (dueMs === undefined) {
+        this.#reject(
+          new UsageError(
+            `the run waits for the signal "${name}", which cannot come without a platform; use runLocally(workflow, input, { signals: { "${name}": [ … ] } })`,
+          ),
+        );
+        return undefined;
+      }
+    }
+    const outcome = kind === StepKind.SIGNAL ? "timed_out" : "fired";
+    const ms = this.#platform.skipTime ? 0 : (dueMs ?? 0) - Date.now();
+    startTimer(Math.max(0, ms), () => this.#push({ stepKey, kind: kind ?? StepKind.SLEEP, outcome }));
+    return dueMs;
+  }
+
+  #awaitChild(stepKey: string, childRunId: string): void {
+    const kind = StepKind.CHILD;
+    this.#children.get(childRunId)?.then(
+      (value) => this.#push({ stepKey, kind, outcome: "completed", payload: payloadOf(encode(value, "a child's result")) }),
+      (error: unknown) => this.#push({ stepKey, kind, outcome: "failed", failure: toFailure(error) }),
+    );
+  }
+
+  #resolveSoon(entry: EntryInit): void {
+    setImmediate(() => this.#push(entry));
+  }
+
+  #push(entry: EntryInit): void {
+    this.#seq += 1;
+    this.#run?.waitResolved(create(JournalEntrySchema, { ...entry, type: "workflow.wait.resolved", seq: this.#seq }));
+  }
+
+  async completed(_request: StepCompletedInit): Promise<StepCompletedResponse> {
+    this.#seq += 1;
+    return create(StepCompletedResponseSchema, { directive: Directive.CONTINUE, seq: this.#seq });
+  }
+
+  async failed(request: StepFailedInit): Promise<StepFailedResponse> {
+    this.#seq += 1;
+    const key = request.stepKey ?? "";
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    const { retryPolicy: policy, failure } = request;
+    const final =
+      policy === undefined ||
+      failures >= (policy.maxAttempts ?? 1) ||
+      failure?.nonRetryable === true ||
+      (policy.nonRetryableTypes ?? []).includes(failure?.type ?? "");
+    const seq = this.#seq;
+    const directive = Directive.CONTINUE;
+    if (final) {
+      const value = { action: FinalAction.THROW };
+      return create(StepFailedResponseSchema, { next: { case: "final", value }, directive, seq });
+    }
+    const retryAfter = failure?.retryAfter;
+    const wantedMs = retryAfter === undefined ? policyDelayMs(policy, failures) : initMs(retryAfter);
+    const value = { attempt: failures + 1, delay: durationFromMs(this.#platform.skipTime ? 0 : wantedMs) };
+    return create(StepFailedResponseSchema, { next: { case: "retry", value }, directive, seq });
+  }
+
+  async suspend(): Promise<SuspendRunResponse> {
+    return create(SuspendRunResponseSchema, { resumed: true, directive: Directive.CONTINUE });
+  }
+
+  async complete(request: CompleteRunInit): Promise<CompleteRunResponse> {
+    const { data = new Uint8Array(0), encoding = "" } = request.output ?? {};
+    this.#resolve({ data, encoding });
+    return create(CompleteRunResponseSchema, { directive: Directive.CONTINUE });
+  }
+
+  async fail(request: FailRunInit, error: unknown): Promise<FailRunResponse> {
+    this.#reject(error instanceof Error ? error : errorOf(request.failure ?? {}));
+    return create(FailRunResponseSchema, { directive: Directive.CONTINUE });
+  }
+
+  publish(_runId: string, _fence: number, event: NewEventInit): void {
+    const { onEvent } = this.#platform;
+    if (onEvent === undefined) return;
+    const { data = new Uint8Array(0), encoding = "" } = event.payload ?? {};
+    onEvent(event.type ?? "", decode({ data, encoding }), event.stepKey ?? "");
+  }
+
+  async startRun(request: StartRunInit, workflow: AnyWorkflow | undefined): Promise<StartRunResponse> {
+    const { runId = "", workflow: name = "" } = request;
+    if (workflow === undefined) {
+      throw new UsageError(
+        `the child "${name}" is known by its name only, which takes a platform to find; pass the workflow itself to ctx.child`,
+      );
+    }
+    const { data = new Uint8Array(0), encoding = "" } = request.input ?? {};
+    const running = this.#platform.runChild(workflow, decode({ data, encoding }), runId);
+    running.catch(() => undefined);
+    this.#children.set(runId, running);
+    return create(StartRunResponseSchema, { run: { runId } });
+  }
+
+  async download(payload: ReceivedPayload): Promise<ReceivedPayload> {
+    return payload;
+  }
+
+  async upload(): Promise<never> {
+    throw new UsageError("a run without a platform has nowhere to put a payload of that size");
+  }
+
+  attention(): void {
+    // Nothing is going on beside the run.
+  }
+
+  released(): void {
+    this.#run = undefined;
+  }
+}
+
+function initMs(time: { readonly seconds?: bigint; readonly nanos?: number }): number {
+  return msFrom({ seconds: time.seconds ?? 0n, nanos: time.nanos ?? 0 });
+}

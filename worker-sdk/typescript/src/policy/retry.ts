@@ -1,0 +1,141 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DurationSchema } from "@bufbuild/protobuf/wkt";
+import { Backoff as BackoffKind, OnExhausted, type RetryPolicySchema } from "@pawl/proto";
+import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
+import { UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { type Backoff, delays, exponential } from "./backoff.ts";
+
+/** When a failed step is tried again. Without one a step is tried once. */
+export interface RetryOptions {
+  /** Attempts in all, the first one included. Default: 3. */
+  readonly maxAttempts?: number;
+  /**
+   * Default: `exponential()`. A list gives the delays one by one; a function gets
+   * the number of failed attempts (from 1) and returns seconds.
+   */
+  readonly backoff?: Backoff | readonly Duration[] | ((failedAttempts: number) => number);
+  /** No attempt starts later than this after the first one. Default: no limit. */
+  readonly maxElapsed?: Duration;
+  /** 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1. Default: 0. */
+  readonly jitter?: number;
+  /** Classes of errors, by name, that are final at once. */
+  readonly nonRetryable?: readonly string[];
+  /** When no attempt is left: fail the step, or pause the run for an operator. Default: fail. */
+  readonly onExhausted?: "fail" | "pause";
+}
+
+/** The number of attempts, or more precise wishes. */
+export type Retry = number | RetryOptions;
+
+/** A retry policy, complete and checked. */
+export interface RetryPolicy {
+  readonly maxAttempts: number;
+  readonly backoff: Backoff;
+  readonly maxElapsedMs: number | undefined;
+  readonly jitter: number;
+  readonly nonRetryable: readonly string[];
+  readonly onExhausted: "fail" | "pause";
+}
+
+const known = new Set(["maxAttempts", "backoff", "maxElapsed", "jitter", "nonRetryable", "onExhausted"]);
+
+function isList(backoff: RetryOptions["backoff"]): backoff is readonly Duration[] {
+  return Array.isArray(backoff);
+}
+
+function resolveBackoff(backoff: RetryOptions["backoff"], maxAttempts: number): Backoff {
+  if (backoff === undefined) return exponential();
+  if (isList(backoff)) return delays(backoff);
+  if (typeof backoff !== "function") return backoff;
+  const count = Math.max(1, Math.min(maxAttempts - 1, limits.delaysMax));
+  return delays(Array.from({ length: count }, (_, i) => ({ seconds: backoff(i + 1) })));
+}
+
+/** Completes retry options; throws UsageError for what makes no sense. */
+export function resolveRetry(retry: Retry): RetryPolicy {
+  const options: RetryOptions = typeof retry === "number" ? { maxAttempts: retry } : retry;
+  for (const key of Object.keys(options)) {
+    if (!known.has(key)) {
+      throw new UsageError(`"${key}" is not a retry option; those are ${[...known].join(", ")}`);
+    }
+  }
+  const { maxAttempts = 3, jitter = 0, nonRetryable = [], onExhausted = "fail" } = options;
+  if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1_000_000) {
+    throw new UsageError(
+      `maxAttempts counts the first attempt too, so it is a whole number from 1 on; it is ${maxAttempts}`,
+    );
+  }
+  if (!(jitter >= 0 && jitter <= 1)) throw new UsageError(`jitter is between 0 and 1; it is ${jitter}`);
+  return {
+    maxAttempts,
+    backoff: resolveBackoff(options.backoff, maxAttempts),
+    maxElapsedMs: options.maxElapsed === undefined ? undefined : durationMs(options.maxElapsed),
+    jitter,
+    nonRetryable,
+    onExhausted,
+  };
+}
+
+function backoffMessage(backoff: Backoff) {
+  switch (backoff.kind) {
+    case "exponential":
+      return {
+        backoff: BackoffKind.EXPONENTIAL,
+        initialInterval: durationFromMs(backoff.initialMs),
+        coefficient: backoff.coefficient,
+        ...(backoff.maxMs === undefined ? {} : { maxInterval: durationFromMs(backoff.maxMs) }),
+      };
+    case "linear":
+      return {
+        backoff: BackoffKind.LINEAR,
+        initialInterval: durationFromMs(backoff.initialMs),
+        increment: durationFromMs(backoff.incrementMs),
+        ...(backoff.maxMs === undefined ? {} : { maxInterval: durationFromMs(backoff.maxMs) }),
+      };
+    case "constant":
+      return { backoff: BackoffKind.CONSTANT, initialInterval: durationFromMs(backoff.initialMs) };
+    case "delays":
+      return { delays: backoff.delaysMs.map(durationFromMs) };
+  }
+}
+
+/** The policy as the server wants it. */
+export function retryMessage(policy: RetryPolicy): MessageInitShape<typeof RetryPolicySchema> {
+  return {
+    maxAttempts: policy.maxAttempts,
+    ...backoffMessage(policy.backoff),
+    ...(policy.maxElapsedMs === undefined ? {} : { maxElapsed: durationFromMs(policy.maxElapsedMs) }),
+    jitter: policy.jitter,
+    nonRetryableTypes: [...policy.nonRetryable],
+    onExhausted: policy.onExhausted === "pause" ? OnExhausted.PAUSE : OnExhausted.FAIL,
+  };
+}
+
+type PolicyMessage = MessageInitShape<typeof RetryPolicySchema>;
+
+function cap(ms: number, policy: PolicyMessage): number {
+  return policy.maxInterval === undefined ? ms : Math.min(ms, initMs(policy.maxInterval));
+}
+
+function initMs(duration: MessageInitShape<typeof DurationSchema> | undefined): number {
+  return msFrom({ seconds: duration?.seconds ?? 0n, nanos: duration?.nanos ?? 0 });
+}
+
+/**
+ * The delay after the n-th failed attempt (from 1), in ms, before jitter. The
+ * server does this sum; a run without a server does it here.
+ */
+export function policyDelayMs(policy: PolicyMessage, failedAttempts: number): number {
+  const { delays: list = [] } = policy;
+  if (list.length > 0) return initMs(list[Math.min(failedAttempts, list.length) - 1]);
+  const initialMs = initMs(policy.initialInterval);
+  switch (policy.backoff) {
+    case BackoffKind.EXPONENTIAL:
+      return cap(initialMs * (policy.coefficient || 2) ** (failedAttempts - 1), policy);
+    case BackoffKind.LINEAR:
+      return cap(initialMs + initMs(policy.increment) * (failedAttempts - 1), policy);
+    default:
+      return cap(initialMs, policy);
+  }
+}

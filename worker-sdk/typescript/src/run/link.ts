@@ -1,0 +1,72 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  CompleteRunRequestSchema,
+  CompleteRunResponse,
+  FailRunRequestSchema,
+  FailRunResponse,
+  NewEventSchema,
+  StartRunRequestSchema,
+  StartRunResponse,
+  StepCompletedRequestSchema,
+  StepCompletedResponse,
+  StepFailedRequestSchema,
+  StepFailedResponse,
+  StepStartedRequestSchema,
+  StepStartedResponse,
+  SuspendRunRequestSchema,
+  SuspendRunResponse,
+} from "@pawl/proto";
+import type { ReceivedPayload } from "../codec/payload.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+
+export type StepStartedInit = MessageInitShape<typeof StepStartedRequestSchema>;
+export type StepCompletedInit = MessageInitShape<typeof StepCompletedRequestSchema>;
+export type StepFailedInit = MessageInitShape<typeof StepFailedRequestSchema>;
+export type SuspendRunInit = MessageInitShape<typeof SuspendRunRequestSchema>;
+export type CompleteRunInit = MessageInitShape<typeof CompleteRunRequestSchema>;
+export type FailRunInit = MessageInitShape<typeof FailRunRequestSchema>;
+export type StartRunInit = MessageInitShape<typeof StartRunRequestSchema>;
+export type NewEventInit = MessageInitShape<typeof NewEventSchema>;
+
+/** A step whose start may be announced, unless it ends before there is a chance to. */
+export interface StartNote {
+  readonly ended: boolean;
+  startMessage(): StepStartedInit;
+}
+
+/**
+ * What a run needs from the platform, whichever way it is reached: a session
+ * stream, unary calls, or nothing at all (a local run). The calls reject with
+ * PawlError; what is worth sending again, because no server answered, is sent
+ * again inside.
+ */
+export interface RunLink {
+  /** Each start is to be confirmed before its step runs; false in a session. */
+  readonly confirmStarts: boolean;
+  /** Resolutions of waits are pushed; otherwise the run has to ask again. */
+  readonly pushesWaits: boolean;
+  /** The run may be given back while it waits. */
+  readonly suspends: boolean;
+  /** False while the platform is out of reach: no step may start then. */
+  canStart(): boolean;
+  noteStart(note: StartNote): void;
+  start(request: StepStartedInit): Promise<StepStartedResponse>;
+  completed(request: StepCompletedInit): Promise<StepCompletedResponse>;
+  failed(request: StepFailedInit): Promise<StepFailedResponse>;
+  suspend(request: SuspendRunInit): Promise<SuspendRunResponse>;
+  complete(request: CompleteRunInit): Promise<CompleteRunResponse>;
+  /** `error` is what the request was made of, for a platform in this process. */
+  fail(request: FailRunInit, error: unknown): Promise<FailRunResponse>;
+  /** Live output; never waits, never fails, and may drop. */
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void;
+  /** `workflow`: its definition, where the caller has one. */
+  startRun(request: StartRunInit, workflow: AnyWorkflow | undefined): Promise<StartRunResponse>;
+  /** Fetches a payload that was too large to travel inline. */
+  download(payload: ReceivedPayload): Promise<ReceivedPayload>;
+  /** Stores a payload that is too large to travel inline. */
+  upload(data: Uint8Array): Promise<{ sha256: string; size: number }>;
+  /** The platform has something to say about the run: ask soon. */
+  attention(runId: string): void;
+  /** The run has left this worker. */
+  released(runId: string, fence: number): void;
+}

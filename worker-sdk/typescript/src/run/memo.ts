@@ -1,0 +1,152 @@
+/** What a run's journal says about each step key: the memo that a replay reads. */
+import type { Failure, JournalEntry, StepKind } from "@pawl/proto";
+import type { ReceivedPayload } from "../codec/payload.ts";
+import { msFrom } from "../duration.ts";
+
+/** The record of a step or wait that has ended. */
+export interface MemoRecord {
+  /** Its place in the journal: replay hands results out in this order. */
+  readonly seq: number;
+  readonly kind: StepKind;
+  readonly attempt: number;
+  readonly payload: ReceivedPayload | undefined;
+  readonly failure: Failure | undefined;
+  /** How a wait ended; empty for steps. */
+  readonly outcome: string;
+  readonly inputDigest: string;
+  readonly definitionDigest: string;
+  readonly childRunId: string;
+}
+
+/** A step whose last attempt failed, with another one to come. */
+export interface Backing {
+  readonly attempt: number;
+  /** When the next attempt is due, in ms since the epoch, by the server's clock. */
+  readonly untilMs: number;
+}
+
+export class Memo {
+  readonly #records = new Map<string, MemoRecord>();
+  readonly #attempts = new Map<string, number>();
+  readonly #backing = new Map<string, Backing>();
+  readonly #asked = new Set<string>();
+  #lastSeq = 0;
+
+  /** Adds the next entries of the journal. */
+  add(entries: readonly JournalEntry[]): void {
+    for (const entry of entries) {
+      this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
+      if (entry.type === "run.retried") this.#supersede(entry);
+      else if (entry.stepKey !== "") this.#addStep(entry);
+    }
+  }
+
+  #supersede(entry: JournalEntry): void {
+    const keys: unknown = JSON.parse(entry.details["superseded"] || "[]");
+    if (!Array.isArray(keys)) return;
+    for (const key of keys) {
+      this.#records.delete(String(key));
+      this.#backing.delete(String(key));
+    }
+  }
+
+  #addStep(entry: JournalEntry): void {
+    const key = entry.stepKey;
+    switch (entry.type) {
+      case "workflow.step.completed":
+      case "workflow.step.failed":
+      case "workflow.wait.resolved":
+        this.record(key, recordOf(entry));
+        break;
+      case "workflow.step.retrying":
+        this.#backing.set(key, {
+          attempt: entry.attempt,
+          untilMs: entry.until === undefined ? 0 : msFrom(entry.until),
+        });
+        break;
+      default:
+        break;
+    }
+    const attempts = this.#attempts.get(key) ?? 0;
+    if (entry.attempt > attempts) this.#attempts.set(key, entry.attempt);
+  }
+
+  /** Notes what this worker has just recorded, where it may be asked for again. */
+  record(key: string, record: MemoRecord): void {
+    this.#records.set(key, record);
+    this.#backing.delete(key);
+  }
+
+  /** The record of a key; it counts as asked for from now on. */
+  take(key: string): MemoRecord | undefined {
+    const record = this.#records.get(key);
+    if (record !== undefined) this.#asked.add(key);
+    return record;
+  }
+
+  /** Frees the record of a key that nobody will ask for again. */
+  forget(key: string): void {
+    this.#records.delete(key);
+  }
+
+  /** The highest attempt known of a step; 0 when it never ran. */
+  attempts(key: string): number {
+    return this.#attempts.get(key) ?? 0;
+  }
+
+  noteAttempt(key: string, attempt: number): void {
+    this.#attempts.set(key, attempt);
+  }
+
+  backing(key: string): Backing | undefined {
+    return this.#backing.get(key);
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** The finally failed steps inside of a step, innermost last recorded first. */
+  failedWithin(key: string): string[] {
+    const found: [string, number][] = [];
+    for (const [inner, record] of this.#records) {
+      if (record.failure !== undefined && inner.startsWith(`${key}/`)) found.push([inner, record.seq]);
+    }
+    return found.sort((a, b) => a[1] - b[1]).map(([inner]) => inner);
+  }
+
+  /** Records that the code never asked for, apart from those inside of a step that it did ask for. */
+  unconsumed(): string[] {
+    const keys: string[] = [];
+    for (const key of this.#records.keys()) {
+      if (!this.#asked.has(key) && !this.#ancestorAsked(key)) keys.push(key);
+    }
+    return keys;
+  }
+
+  #ancestorAsked(key: string): boolean {
+    for (let at = key.lastIndexOf("/"); at > 0; at = key.lastIndexOf("/", at - 1)) {
+      if (this.#asked.has(key.slice(0, at))) return true;
+    }
+    return false;
+  }
+}
+
+/** A journal entry that ends a step or wait, as a record. */
+export function recordOf(entry: JournalEntry): MemoRecord {
+  return {
+    seq: entry.seq,
+    kind: entry.kind,
+    attempt: entry.attempt,
+    payload: entry.payload,
+    failure: entry.failure,
+    outcome: entry.outcome,
+    inputDigest: entry.inputDigest,
+    definitionDigest: entry.definitionDigest,
+    childRunId: entry.details["child_run_id"] ?? "",
+  };
+}

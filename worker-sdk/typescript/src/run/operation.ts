@@ -1,0 +1,169 @@
+import { StepKind } from "@pawl/proto";
+import { Cancelled, NonDeterminismError } from "../errors.ts";
+import type { MemoRecord } from "./memo.ts";
+import type { Run } from "./run.ts";
+import type { Scope } from "./scope.ts";
+
+function ignore(): void {
+  // The promise belongs to user code; that nobody listens to it must not end the process.
+}
+
+/**
+ * Something durable that user code asked for and awaits: a step, a sleep, a
+ * signal, a child run. Its promise settles only through the run's deliveries;
+ * once the run has left this worker it never settles.
+ */
+export abstract class Operation {
+  readonly run: Run;
+  readonly scope: Scope;
+  readonly key: string;
+  readonly name: string;
+  readonly kind: StepKind;
+  readonly promise: Promise<unknown>;
+  /** Why it is to stop, once it is. */
+  protected aborted: string | undefined;
+  #resolve: (value: unknown) => void = ignore;
+  #reject: (error: unknown) => void = ignore;
+  readonly #turn: number;
+  #recorded = false;
+  #detached = false;
+  #over = false;
+
+  constructor(run: Run, scope: Scope, key: string, name: string, kind: StepKind) {
+    this.run = run;
+    this.scope = scope;
+    this.key = key;
+    this.name = name;
+    this.kind = kind;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.promise.catch(ignore);
+    this.#turn = scope.enter();
+  }
+
+  /** Digests to compare with the recorded ones; empty where there are none. */
+  get inputDigest(): string {
+    return "";
+  }
+  get definitionDigest(): string {
+    return "";
+  }
+
+  /** Looks into the memo; replays, or lets the run begin it. */
+  open(): Promise<unknown> {
+    const { run } = this;
+    run.operations.add(this);
+    const record = run.memo.take(this.key);
+    if (record === undefined) {
+      run.arrive(this);
+    } else if (this.#conflicts(record)) {
+      void run.end(this.#nonDeterminism(record));
+    } else {
+      this.#recorded = true;
+      run.deliveries.pushRecorded(record.seq, () => this.replay(record));
+    }
+    return this.promise;
+  }
+
+  #conflicts(record: MemoRecord): boolean {
+    const differ = (a: string, b: string) => a !== "" && b !== "" && a !== b;
+    return (
+      record.kind !== this.kind ||
+      differ(record.inputDigest, this.inputDigest) ||
+      differ(record.definitionDigest, this.definitionDigest)
+    );
+  }
+
+  #nonDeterminism(record: MemoRecord): NonDeterminismError {
+    const side = (kind: StepKind, input: string, definition: string) =>
+      [
+        StepKind[kind]?.toLowerCase() ?? "step",
+        input === "" ? "" : `input ${input.slice(0, 12)}`,
+        definition === "" ? "" : `definition ${definition.slice(0, 12)}`,
+      ]
+        .filter((part) => part !== "")
+        .join(", ");
+    return new NonDeterminismError({
+      stepKey: this.key,
+      recorded: side(record.kind, record.inputDigest, record.definitionDigest),
+      attempted: side(this.kind, this.inputDigest, this.definitionDigest),
+      likelyCause:
+        record.inputDigest === this.inputDigest
+          ? "the code was changed while this run was under way"
+          : "the step's arguments are computed from something that is not recorded (time, random numbers, outside state), or the code was changed",
+    });
+  }
+
+  /** Starts the work; the run calls it once it may start. */
+  abstract begin(): void;
+
+  /** Hands out what is recorded. */
+  protected abstract replay(record: MemoRecord): void | Promise<void>;
+
+  /** Its branch or run ends: stop what can be stopped. */
+  abort(reason: string): void {
+    this.aborted ??= reason;
+  }
+
+  /** Ends its timers: nobody will hear of it any more. */
+  abstract clear(): void;
+
+  /** A wait of the server's that it registered has been resolved. */
+  resolved(_record: MemoRecord): void {
+    // Only waits listen.
+  }
+
+  /** The platform may know more about a wait by now. */
+  askAgain(): void {
+    // Only waits ask.
+  }
+
+  /** The scope around it is gone: whatever becomes of it, nobody is told. */
+  detach(): void {
+    if (this.#detached || this.#over) return;
+    this.#detached = true;
+    this.clear();
+    this.#leave();
+  }
+
+  get detached(): boolean {
+    return this.#detached;
+  }
+
+  /** Its result is in the journal: it is handed out whatever happens around it. */
+  get isRecorded(): boolean {
+    return this.#recorded;
+  }
+
+  get isAborted(): boolean {
+    return this.aborted !== undefined;
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.scope.leave(this.#turn);
+    this.run.operations.delete(this);
+  }
+
+  protected resolve(value: unknown): void {
+    if (this.#over || this.run.left) return;
+    this.#leave();
+    this.#resolve(value);
+  }
+
+  protected reject(error: unknown): void {
+    if (this.#over || this.run.left) return;
+    this.#leave();
+    this.#reject(error);
+  }
+
+  /** Tells user code that the branch or run has ended. */
+  rejectCancelled(reason: string): void {
+    this.run.deliveries.pushNext(() => {
+      this.run.cancelWasDelivered();
+      this.reject(new Cancelled(reason));
+    });
+  }
+}

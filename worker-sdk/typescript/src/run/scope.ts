@@ -1,0 +1,146 @@
+/**
+ * A scope names steps: the workflow itself, a branch of `ctx.all` and its like,
+ * an item of `ctx.map`, or the body of a step that has steps of its own. Names
+ * are counted per scope, so a key never depends on what other scopes do.
+ *
+ * The keys of two uses of one name follow the order of the calls. That order is
+ * the program's as long as the calls are made one after the other, or in one
+ * turn. A call made in a later turn, while something that this scope started in
+ * an earlier one is still in flight, may have come before or after it by timing:
+ * that is refused (`ambiguous`), before any run depends on it.
+ */
+import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
+import { callSite } from "../lib/text.ts";
+import { checkKey, escapeName, type Namespace } from "./keys.ts";
+
+/** Counts the deliveries of a run: code between two of them is one turn. */
+export interface Turns {
+  readonly turn: number;
+}
+
+const sdkFolder = new URL("..", import.meta.url).pathname;
+
+/** Where user code called the SDK. */
+export function userCallSite(): string {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 30;
+  const { stack } = new Error();
+  Error.stackTraceLimit = limit;
+  return callSite(stack, (line) => line.includes(sdkFolder) || line.includes("node:"));
+}
+
+export class Scope {
+  readonly parent: Scope | undefined;
+  /** Empty, or the scope's path with a `/` behind it. */
+  readonly prefix: string;
+  /** The body of a step is somewhere around it. */
+  readonly insideStep: boolean;
+  readonly #turns: Turns;
+  #counts: Map<string, number> | undefined;
+  #explicit: Set<string> | undefined;
+  #inFlight = 0;
+  #startedThisTurn = 0;
+  #thisTurn = -1;
+  #ended: string | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(turns: Turns, parent: Scope | undefined, prefix: string, insideStep: boolean) {
+    this.#turns = turns;
+    this.parent = parent;
+    this.prefix = prefix;
+    this.insideStep = insideStep;
+  }
+
+  child(segment: string): Scope {
+    return new Scope(this.#turns, this, `${this.prefix}${segment}/`, this.insideStep);
+  }
+
+  /** The scope inside of the step with that key. */
+  childAt(key: string, insideStep: boolean): Scope {
+    return new Scope(this.#turns, this, `${key}/`, insideStep);
+  }
+
+  /** The key of the next step of that name; counts the use. */
+  claim(namespace: Namespace, name: string, key: string | undefined): string {
+    return checkKey(this.prefix + this.claimSegment(namespace, name, key));
+  }
+
+  /** The last segment alone, for a scope that is to be pushed. */
+  claimSegment(namespace: Namespace, name: string, key: string | undefined): string {
+    const base = namespace + escapeName(name);
+    if (key !== undefined) {
+      const segment = `${base}[${escapeName(key)}]`;
+      this.#explicit ??= new Set();
+      if (this.#explicit.has(segment)) {
+        throw new UsageError(
+          `the step "${name}" with the key "${key}" is used twice in one scope, at ${userCallSite()}; give each use a key of its own`,
+        );
+      }
+      this.#explicit.add(segment);
+      return segment;
+    }
+    this.#counts ??= new Map();
+    const uses = (this.#counts.get(base) ?? 0) + 1;
+    if (uses > 1 && this.#hasEarlierInFlight()) this.#ambiguous(namespace + name, uses);
+    this.#counts.set(base, uses);
+    return uses === 1 ? base : `${base}#${uses}`;
+  }
+
+  #ambiguous(name: string, uses: number): never {
+    throw new AmbiguousStepKeyError(
+      `AMBIGUOUS_STEP_KEY: "${name}" is used for the ${uses}${uses === 2 ? "nd" : uses === 3 ? "rd" : "th"} time in one scope, at ${userCallSite()}, after an await and while another step of this scope is still in flight, so which use comes first depends on timing. Give this step a key of its own ({ key: … }), or run the parallel parts as branches of ctx.all or ctx.map`,
+    );
+  }
+
+  #hasEarlierInFlight(): boolean {
+    const fresh = this.#thisTurn === this.#turns.turn ? this.#startedThisTurn : 0;
+    return this.#inFlight > fresh;
+  }
+
+  /** Something of this scope is in flight now; returns its turn, for `leave`. */
+  enter(): number {
+    const { turn } = this.#turns;
+    if (this.#thisTurn !== turn) {
+      this.#thisTurn = turn;
+      this.#startedThisTurn = 0;
+    }
+    this.#inFlight += 1;
+    this.#startedThisTurn += 1;
+    return turn;
+  }
+
+  leave(turn: number): void {
+    this.#inFlight -= 1;
+    if (turn === this.#thisTurn) this.#startedThisTurn -= 1;
+  }
+
+  isWithin(other: Scope): boolean {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope === other) return true;
+    }
+    return false;
+  }
+
+  /** Why no step may start here any more, if that is so. */
+  get ended(): string | undefined {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope.#ended !== undefined) return scope.#ended;
+    }
+    return undefined;
+  }
+
+  /** From now on no step starts in this scope and those below. */
+  end(reason: string): void {
+    this.#ended ??= reason;
+  }
+
+  get hasAbortSignal(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  /** Made when first asked for: most scopes are never asked. */
+  get abortController(): AbortController {
+    this.#controller ??= new AbortController();
+    return this.#controller;
+  }
+}

@@ -1,0 +1,153 @@
+import type { StepKind } from "@pawl/proto";
+import type { PayloadInit } from "../codec/payload.ts";
+import { StepTimeoutError } from "../errors.ts";
+import { startTimer } from "../lib/delay.ts";
+import { validate } from "../schema.ts";
+import type { StartNote, StepStartedInit } from "./link.ts";
+import type { Scope } from "./scope.ts";
+import type { StepOperation } from "./step-operation.ts";
+import type { StepSettings } from "./step-settings.ts";
+import { consume, isAsyncIterable } from "./stream.ts";
+
+/** What is to be executed. */
+export interface StepCall {
+  readonly name: string;
+  readonly kind: StepKind;
+  /** Called with `args`, or where there are none with the step's context. */
+  readonly body: (...args: never[]) => unknown;
+  readonly args: readonly unknown[] | undefined;
+  readonly settings: StepSettings;
+  readonly inputDigest: string;
+  /** The input, for people, where it is small. */
+  readonly input: PayloadInit | undefined;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/**
+ * One attempt of a step's body. It tells the operation once how it went; a body
+ * that outlives its timeout, its branch or its run finds nobody who listens.
+ */
+export class StepBody implements StartNote {
+  readonly operation: StepOperation;
+  readonly attempt: number;
+  /** The scope of the steps inside of this one, once there are any. */
+  innerScope: Scope | undefined;
+  /** How many deltas this attempt has sent. */
+  sequence = 0;
+  readonly #startedAt = performance.now();
+  #ended = false;
+  #endTimer: (() => void) | undefined;
+
+  constructor(operation: StepOperation, attempt: number) {
+    this.operation = operation;
+    this.attempt = attempt;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get latencyMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  startMessage(): StepStartedInit {
+    return this.operation.startMessage();
+  }
+
+  get scope(): Scope {
+    this.innerScope ??= this.operation.innerScope();
+    return this.innerScope;
+  }
+
+  run(): void {
+    const { run, call } = this.operation;
+    let result: unknown;
+    try {
+      result = run.invoke(this);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    const pending = isThenable(result) ? result : isAsyncIterable(result) ? this.#consume(result) : undefined;
+    if (pending === undefined) {
+      this.#return(result);
+      return;
+    }
+    run.link.noteStart(this);
+    const { timeoutMs } = call.settings;
+    if (timeoutMs !== undefined) {
+      this.#endTimer = startTimer(timeoutMs, () => this.#fail(new StepTimeoutError(call.name, timeoutMs)));
+    }
+    this.#follow(pending);
+  }
+
+  #follow(pending: PromiseLike<unknown>): void {
+    pending.then(
+      (value) => this.#return(value),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #consume(items: AsyncIterable<unknown>): Promise<unknown> {
+    const { run, call } = this.operation;
+    return consume(
+      items,
+      call.settings.reduce,
+      call.name,
+      (item) => this.#ended || run.publish("output.delta", item, this),
+      () => this.#ended,
+    );
+  }
+
+  #return(value: unknown): void {
+    if (this.#ended) return;
+    // A promise of a stream.
+    if (isAsyncIterable(value)) {
+      this.#follow(this.#consume(value));
+      return;
+    }
+    const { output } = this.operation.call.settings;
+    if (output === undefined) {
+      this.#succeed(value);
+      return;
+    }
+    try {
+      const checked = validate(output, value, `the result of step "${this.operation.name}"`);
+      if (checked instanceof Promise) this.#follow(checked.then(() => this.#succeed(value)));
+      else this.#succeed(value);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #succeed(value: unknown): void {
+    if (!this.#leave(`step "${this.operation.name}" is over`)) return;
+    this.operation.bodyReturned(value, this.latencyMs);
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#leave(`an attempt of step "${this.operation.name}" failed`)) return;
+    this.operation.bodyFailed(error, this.latencyMs);
+  }
+
+  /** Ends the attempt; false if it had ended before. */
+  #leave(reason: string): boolean {
+    if (this.#ended) return false;
+    this.end();
+    const { run } = this.operation;
+    if (run.left || this.operation.detached) return false;
+    if (this.innerScope !== undefined) run.closeStepScope(this.innerScope, reason);
+    return true;
+  }
+
+  /** Whatever the body still does, it is not heard. */
+  end(): void {
+    this.#ended = true;
+    this.#endTimer?.();
+    this.#endTimer = undefined;
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * One step, from being asked for until its result has been handed to user code.
+ *
+ *   waiting ─▶ confirming ─▶ running ─▶ reporting ─▶ (delivered)
+ *      ▲                                    │
+ *      └──────────── backing off ◀──────────┘
+ *
+ * `confirming` only where the start must be committed before the body runs.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Failure,
+  FailureSchema,
+  StepFailedResponse_Final_Action as FinalAction,
+  Recovery,
+  type StepCompletedResponse,
+  type StepFailedResponse,
+  type StepStartedResponse,
+  type StepStartedResponse_Replay,
+} from "@pawl/proto";
+import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
+import { durationFromMs, msFrom } from "../duration.ts";
+import { Cancelled, NonDeterminismError, PawlError, StepFailedError, TerminalError } from "../errors.ts";
+import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
+import { startTimer } from "../lib/delay.ts";
+import { limits } from "../limits.ts";
+import { retryMessage } from "../policy/retry.ts";
+import type { StepStartedInit } from "./link.ts";
+import type { MemoRecord } from "./memo.ts";
+import { Operation } from "./operation.ts";
+import { isLarge, upload } from "./payloads.ts";
+import type { Run } from "./run.ts";
+import type { Scope } from "./scope.ts";
+import { StepBody, type StepCall } from "./step-body.ts";
+
+type State =
+  | { readonly is: "waiting" | "confirming" | "reporting" }
+  | { readonly is: "running"; readonly body: StepBody }
+  | { readonly is: "backing off"; readonly hot: boolean; readonly endTimer: () => void };
+
+const waiting: State = { is: "waiting" };
+const confirming: State = { is: "confirming" };
+const reporting: State = { is: "reporting" };
+
+export class StepOperation extends Operation {
+  readonly call: StepCall;
+  #attempt = 0;
+  #state: State = waiting;
+
+  constructor(run: Run, scope: Scope, key: string, call: StepCall) {
+    super(run, scope, key, call.name, call.kind);
+    this.call = call;
+  }
+
+  override get inputDigest(): string {
+    return this.call.inputDigest;
+  }
+
+  override get definitionDigest(): string {
+    return this.call.settings.definitionDigest;
+  }
+
+  /** A scope for the steps that the body asks for; a fresh one for each attempt. */
+  innerScope(): Scope {
+    return this.scope.childAt(this.key, true);
+  }
+
+  protected override replay(record: MemoRecord): void | Promise<void> {
+    if (record.failure !== undefined) {
+      this.reject(stepFailed(record.failure, this.key, record.attempt));
+      return undefined;
+    }
+    const { payload } = record;
+    if (!this.scope.insideStep) this.run.memo.forget(this.key);
+    if (payload?.ref === undefined) {
+      this.resolve(decode(payload));
+      return undefined;
+    }
+    return this.run
+      .persist(() => this.run.link.download(payload))
+      .then((whole) => this.resolve(decode(whole)))
+      .catch((error: unknown) => this.run.end(error));
+  }
+
+  override begin(): void {
+    this.#attempt = this.run.memo.attempts(this.key) + 1;
+    const backing = this.run.memo.backing(this.key);
+    const backMs = backing === undefined ? 0 : backing.untilMs - Date.now();
+    if (backMs > 0) this.#backOff(backMs);
+    else this.#attemptNow();
+  }
+
+  #attemptNow(): void {
+    this.run.setBusy(true);
+    if (this.run.link.confirmStarts || this.call.settings.atMostOnce) void this.#confirm();
+    else this.#execute();
+  }
+
+  // ── before the body ──
+
+  startMessage(): StepStartedInit {
+    const { settings, input } = this.call;
+    return {
+      ...this.#identity(),
+      recovery: settings.atMostOnce ? Recovery.AT_MOST_ONCE : Recovery.RETRY,
+      ...(settings.retry === undefined ? {} : { retryPolicy: retryMessage(settings.retry) }),
+      ...(settings.timeoutMs === undefined ? {} : { timeout: durationFromMs(settings.timeoutMs) }),
+      ...(input === undefined ? {} : { input }),
+    };
+  }
+
+  #identity() {
+    return {
+      runId: this.run.runId,
+      fence: this.run.fence,
+      stepKey: this.key,
+      name: this.name,
+      kind: this.kind,
+      inputDigest: this.inputDigest,
+      definitionDigest: this.definitionDigest,
+    };
+  }
+
+  async #confirm(): Promise<void> {
+    this.#state = confirming;
+    const requestId = this.run.nextRequestId();
+    try {
+      const response = await this.run.persist(() =>
+        this.run.link.start({ ...this.startMessage(), requestId }),
+      );
+      if (this.detached) this.run.setBusy(false);
+      if (this.detached || this.run.left) return;
+      this.#onStart(response);
+      this.run.obey(response.directive);
+    } catch (error) {
+      void this.run.end(error);
+    }
+  }
+
+  #onStart({ outcome }: StepStartedResponse): void {
+    if (outcome.case === "execute") {
+      this.#attempt = outcome.value.attempt;
+      if (this.aborted === undefined) this.#execute();
+      else this.#giveUp(this.aborted);
+      return;
+    }
+    this.#state = waiting;
+    this.run.setBusy(false);
+    switch (outcome.case) {
+      case "replay":
+        this.#onReplay(outcome.value);
+        break;
+      case "wait": {
+        const { until } = outcome.value;
+        this.#backOff(Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now()));
+        break;
+      }
+      case "conflict":
+        void this.run.end(
+          new NonDeterminismError({
+            stepKey: this.key,
+            recorded: `${outcome.value.recorded?.name} with input ${outcome.value.recorded?.inputDigest.slice(0, 12)}`,
+            attempted: `${this.name} with input ${this.inputDigest.slice(0, 12)}`,
+            likelyCause: "the step's arguments or definition are not those of the recorded one",
+          }),
+        );
+        break;
+      case "unknownOutcome":
+        // The platform pauses the run: a person has to say whether the step took effect.
+        this.run.hold(this);
+        this.run.pause();
+        break;
+      case "stop":
+        this.run.stop(outcome.value.reason, outcome.value.fence, this);
+        break;
+      default:
+        void this.run.end(
+          new TerminalError("the platform answered the start of a step with nothing that this SDK knows"),
+        );
+        break;
+    }
+  }
+
+  #onReplay({ result }: StepStartedResponse_Replay): void {
+    this.#state = reporting;
+    const record = this.#recordOf(
+      this.run.deliveries.lastSeq,
+      result.case === "output" ? result.value : undefined,
+      result.case === "failure" ? result.value : undefined,
+    );
+    this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
+  }
+
+  #recordOf(seq: number, payload: MemoRecord["payload"], failure: Failure | undefined): MemoRecord {
+    const { kind, inputDigest, definitionDigest } = this;
+    return {
+      seq,
+      kind,
+      attempt: this.#attempt,
+      payload,
+      failure,
+      outcome: "",
+      inputDigest,
+      definitionDigest,
+      childRunId: "",
+    };
+  }
+
+  #execute(): void {
+    const body = new StepBody(this, this.#attempt);
+    this.#state = { is: "running", body };
+    body.run();
+  }
+
+  // ── the body is over ──
+
+  /** Called by the body, once. */
+  bodyReturned(value: unknown, latencyMs: number): void {
+    this.#state = reporting;
+    let encoded: Encoded;
+    try {
+      encoded = encode(value, `the result of step "${this.name}"`);
+    } catch (error) {
+      this.#report(toFailure(error), latencyMs);
+      return;
+    }
+    if (!isLarge(encoded)) {
+      this.#complete(payloadOf(encoded), encoded, latencyMs);
+      return;
+    }
+    this.run
+      .persist(() => upload(this.run.link, encoded, `the result of step "${this.name}"`))
+      .then(
+        (payload) => this.#complete(payload, encoded, latencyMs),
+        (error: unknown) => this.#report(toFailure(error), latencyMs),
+      );
+  }
+
+  #complete(output: PayloadInit, encoded: Encoded, latencyMs: number): void {
+    const { run } = this;
+    const { input } = this.call;
+    run
+      .persist(() =>
+        run.link.completed({
+          ...this.#identity(),
+          attempt: this.#attempt,
+          output,
+          latencyMs,
+          ...(input === undefined ? {} : { input }),
+        }),
+      )
+      .then(
+        (response) => this.#onCompleted(response, output, encoded),
+        (error: unknown) => this.#onRefused(error, latencyMs),
+      );
+  }
+
+  #onCompleted(response: StepCompletedResponse, output: PayloadInit, encoded: Encoded): void {
+    const { run } = this;
+    if (this.scope.insideStep) {
+      // A new attempt of the step around it asks again.
+      const { data = new Uint8Array(0), encoding = "", ref } = output;
+      const payload = {
+        data,
+        encoding,
+        ref: ref === undefined ? undefined : { sha256: ref.sha256 ?? "", size: ref.size ?? 0 },
+      };
+      run.memo.record(this.key, this.#recordOf(response.seq, payload, undefined));
+    }
+    if (!this.detached) run.deliver(response.seq, () => this.resolve(encoded.decoded()));
+    run.setBusy(false);
+    run.obey(response.directive);
+  }
+
+  #onRefused(error: unknown, latencyMs: number): void {
+    if (error instanceof PawlError && error.reason === "PAYLOAD_TOO_LARGE") {
+      this.#report(toFailure(new TerminalError(error.message, { cause: error })), latencyMs);
+    } else {
+      void this.run.end(error);
+    }
+  }
+
+  /** Called by the body, once. */
+  bodyFailed(error: unknown, latencyMs: number): void {
+    if (this.aborted !== undefined) {
+      this.#giveUp(this.aborted);
+      return;
+    }
+    const failure = toFailure(error);
+    // A step inside has failed for good: trying this one again would only replay that.
+    const isInner = error instanceof StepFailedError && error.stepKey.startsWith(`${this.key}/`);
+    if (isInner || error instanceof Cancelled) failure.nonRetryable = true;
+    this.#report(failure, latencyMs);
+  }
+
+  /** Stopped before there was anything to record. */
+  #giveUp(reason: string): void {
+    this.#state = reporting;
+    this.run.setBusy(false);
+    this.rejectCancelled(reason);
+  }
+
+  #report(failure: FailureInit, latencyMs: number): void {
+    const { run } = this;
+    this.#state = reporting;
+    const { settings, input } = this.call;
+    run
+      .persist(() =>
+        run.link.failed({
+          ...this.#identity(),
+          attempt: this.#attempt,
+          failure,
+          latencyMs,
+          ...(settings.retry === undefined ? {} : { retryPolicy: retryMessage(settings.retry) }),
+          ...(input === undefined ? {} : { input }),
+        }),
+      )
+      .then(
+        (response) => this.#onFailed(response, create(FailureSchema, failure)),
+        (error: unknown) => run.end(error),
+      );
+  }
+
+  #onFailed({ next, seq, directive }: StepFailedResponse, failure: Failure): void {
+    const { run } = this;
+    const attempt = this.#attempt;
+    run.memo.noteAttempt(this.key, attempt);
+    if (next.case === "retry") {
+      const { delay, at } = next.value;
+      this.#attempt = next.value.attempt || attempt + 1;
+      const atMs = at === undefined ? 0 : msFrom(at) - Date.now();
+      run.setBusy(false);
+      if (this.aborted !== undefined) this.rejectCancelled(this.aborted);
+      else this.#backOff(Math.max(0, delay === undefined ? atMs : msFrom(delay)));
+    } else if (next.value?.action === FinalAction.PAUSE) {
+      run.leave(`step "${this.name}" has no attempt left, and the run is paused`);
+    } else {
+      if (this.scope.insideStep) run.memo.record(this.key, this.#recordOf(seq, undefined, failure));
+      if (!this.detached) run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)));
+      run.setBusy(false);
+    }
+    run.obey(directive);
+  }
+
+  /** Waits for the next attempt: here if it is soon, else the run may be suspended meanwhile. */
+  #backOff(ms: number): void {
+    const hot = ms <= limits.hotRetryMs;
+    if (hot) this.run.setBusy(true);
+    else this.run.addWait(this.key, Date.now() + ms);
+    const endTimer = startTimer(ms, () => {
+      this.#leaveBackOff(hot);
+      this.run.admit(this, () => this.#attemptNow());
+    });
+    this.#state = { is: "backing off", hot, endTimer };
+  }
+
+  #leaveBackOff(hot: boolean): void {
+    this.#state = waiting;
+    if (hot) this.run.setBusy(false);
+    else this.run.removeWait(this.key);
+  }
+
+  // ── being ended ──
+
+  override abort(reason: string): void {
+    if (this.isAborted) return;
+    super.abort(reason);
+    const state = this.#state;
+    if (this.isRecorded || state.is === "confirming" || state.is === "running" || state.is === "reporting") return;
+    if (state.is === "backing off") {
+      state.endTimer();
+      this.#leaveBackOff(state.hot);
+    }
+    this.rejectCancelled(reason);
+  }
+
+  override clear(): void {
+    const state = this.#state;
+    if (state.is === "backing off") {
+      state.endTimer();
+      this.#leaveBackOff(state.hot);
+    } else if (state.is === "running") {
+      state.body.end();
+      this.run.setBusy(false);
+    }
+    this.#state = reporting;
+  }
+}

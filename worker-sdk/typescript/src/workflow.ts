@@ -1,0 +1,227 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { RunTimeoutsSchema } from "@pawl/proto";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Context } from "./context/types.ts";
+import { type Duration, durationFromMs, durationMs } from "./duration.ts";
+import { UsageError } from "./errors.ts";
+import { checkName } from "./run/keys.ts";
+import { userCallSite } from "./run/scope.ts";
+import { resolveStepOptions, type StepOptions } from "./run/step-settings.ts";
+import { runDirectly } from "./local/direct.ts";
+import { declaredProperties, type JsonSchema, jsonSchemaOf } from "./schema.ts";
+import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./template.ts";
+import type { Retry } from "./policy/retry.ts";
+import { workflowMark } from "./workflow-brand.ts";
+
+/** How a workflow is offered and executed. */
+export interface WorkflowOptions {
+  readonly name?: string;
+  /** Checked before a run is created; the workflow gets what the schema turns out. */
+  readonly input?: StandardSchemaV1 | undefined;
+  /** Checked when the workflow returns; callers get what the schema turns out. */
+  readonly output?: StandardSchemaV1 | undefined;
+  /** Where the schema's library cannot make JSON Schema by itself. */
+  readonly inputSchema?: JsonSchema;
+  readonly outputSchema?: JsonSchema;
+  /** The default for the workflow's steps. Default: no retries. */
+  readonly retry?: Retry;
+  /** From the start of a run to its end, waits included. Default: no limit. */
+  readonly timeout?: Duration;
+  /** How long a run may wait for a worker. Default: no limit. */
+  readonly queueTimeout?: Duration;
+  /** The default for one attempt of each step. Default: no limit. */
+  readonly stepTimeout?: Duration;
+  /** Shown, and matched by runs that are pinned to a version. */
+  readonly version?: string;
+  readonly description?: string;
+  /** The run id, from the input: `order-{orderId}`. Default: a random one. */
+  readonly id?: string;
+  /** Where its runs are queued. Default: `default`. */
+  readonly queue?: string;
+}
+
+const known = new Set([
+  "name",
+  "input",
+  "output",
+  "inputSchema",
+  "outputSchema",
+  "retry",
+  "timeout",
+  "queueTimeout",
+  "stepTimeout",
+  "version",
+  "description",
+  "id",
+  "queue",
+]);
+
+/** A workflow, whatever its types. */
+export interface AnyWorkflow {
+  readonly [workflowMark]: true;
+  readonly workflowName: string;
+  readonly version: string;
+  readonly description: string;
+  readonly queue: string;
+  readonly inputSchema: StandardSchemaV1 | undefined;
+  readonly outputSchema: StandardSchemaV1 | undefined;
+  readonly inputJsonSchema: JsonSchema | undefined;
+  readonly outputJsonSchema: JsonSchema | undefined;
+  readonly stepDefaults: StepOptions | undefined;
+  readonly timeouts: MessageInitShape<typeof RunTimeoutsSchema> | undefined;
+  readonly idTemplate: RunIdTemplate | undefined;
+  /** Where it was defined: file, line and column. */
+  readonly definedAt: string;
+  /** The code. */
+  readonly handler: (ctx: Context, input: never) => unknown;
+}
+
+/** The input as an argument, which may be left out where nothing is wanted. */
+export type InputArguments<I> = undefined extends I ? [input?: I] : [input: I];
+
+/**
+ * A workflow that takes `I` and results in `O`. Called directly, it runs here and
+ * now, with no platform and nothing recorded beyond this process.
+ */
+export interface Workflow<I, O> extends AnyWorkflow {
+  (...input: InputArguments<I>): Promise<O>;
+  /** For type inference; not there at run time. */
+  readonly accepts?: (input: I) => void;
+}
+
+type Returned<OS> = OS extends StandardSchemaV1
+  ? StandardSchemaV1.InferInput<OS> | Promise<StandardSchemaV1.InferInput<OS>>
+  : unknown;
+type Output<OS, R> = OS extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<OS> : Awaited<R>;
+type Options<OS, Id> = Omit<WorkflowOptions, "input" | "output" | "id"> & {
+  readonly output?: OS;
+  readonly id?: Id;
+};
+/** Refuses templates that name something that the input does not have. */
+type CheckedId<Id extends string, I> = [TemplateVariables<Id>] extends [keyof I & string]
+  ? unknown
+  : { readonly id: `the input has no "${Exclude<TemplateVariables<Id>, keyof I & string>}"` };
+
+/**
+ * Defines a workflow: `workflow(fn)`, `workflow(name, fn)`, `workflow(options, fn)`
+ * or `workflow(name, options, fn)`. Without a name it has the function's. The
+ * function gets the run's context first and the input second.
+ */
+export function workflow<
+  IS extends StandardSchemaV1,
+  OS extends StandardSchemaV1 | undefined = undefined,
+  R extends Returned<OS> = Returned<OS>,
+  const Id extends string = string,
+>(
+  name: string,
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, StandardSchemaV1.InferInput<IS>>,
+  fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
+): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
+export function workflow<
+  I,
+  OS extends StandardSchemaV1 | undefined = undefined,
+  R extends Returned<OS> = Returned<OS>,
+  const Id extends string = string,
+>(
+  name: string,
+  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, I>,
+  fn: (ctx: Context, input: I) => R,
+): Workflow<I, Output<OS, R>>;
+export function workflow<
+  IS extends StandardSchemaV1,
+  OS extends StandardSchemaV1 | undefined = undefined,
+  R extends Returned<OS> = Returned<OS>,
+  const Id extends string = string,
+>(
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, StandardSchemaV1.InferInput<IS>>,
+  fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
+): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
+export function workflow<
+  I,
+  OS extends StandardSchemaV1 | undefined = undefined,
+  R extends Returned<OS> = Returned<OS>,
+  const Id extends string = string,
+>(
+  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, I>,
+  fn: (ctx: Context, input: I) => R,
+): Workflow<I, Output<OS, R>>;
+export function workflow<I, R>(name: string, fn: (ctx: Context, input: I) => R): Workflow<I, Awaited<R>>;
+export function workflow<I, R>(fn: (ctx: Context, input: I) => R): Workflow<I, Awaited<R>>;
+export function workflow(...parts: unknown[]): Workflow<unknown, never> {
+  const handler = parts.at(-1);
+  const options = (parts.slice(0, -1).find((part) => typeof part === "object" && part !== null) ?? {}) as WorkflowOptions;
+  const given = typeof parts[0] === "string" ? parts[0] : options.name;
+  if (typeof handler !== "function") {
+    throw new UsageError(
+      `workflow(${given === undefined ? "" : `"${given}"`}) needs a function as its last argument; it got ${typeof handler}`,
+    );
+  }
+  const name = given ?? handler.name;
+  if (name === "") throw new UsageError(`workflow() got a function without a name; give one: workflow("name", async (ctx, input) => …)`);
+  return defineWorkflow(name, options, handler as (ctx: Context, input: never) => unknown);
+}
+
+function checkHandler(name: string, handler: AnyWorkflow["handler"]): void {
+  const head = /^(?:async\s*)?(?:function\b[^(]*)?\(\s*\{/;
+  if (head.test(Function.prototype.toString.call(handler))) {
+    throw new UsageError(
+      `the function of workflow "${name}" takes its first parameter apart; the first one is ctx, the input is the second: async (ctx, { … }) => …`,
+    );
+  }
+}
+
+function stepDefaultsOf(options: WorkflowOptions): StepOptions | undefined {
+  const { retry, stepTimeout } = options;
+  if (retry === undefined && stepTimeout === undefined) return undefined;
+  const defaults: StepOptions = {
+    ...(retry === undefined ? {} : { retry }),
+    ...(stepTimeout === undefined ? {} : { timeout: stepTimeout }),
+  };
+  resolveStepOptions(defaults);
+  return Object.freeze(defaults);
+}
+
+function timeoutsOf(options: WorkflowOptions): AnyWorkflow["timeouts"] {
+  const { timeout, queueTimeout } = options;
+  if (timeout === undefined && queueTimeout === undefined) return undefined;
+  return {
+    ...(timeout === undefined ? {} : { run: durationFromMs(durationMs(timeout)) }),
+    ...(queueTimeout === undefined ? {} : { queue: durationFromMs(durationMs(queueTimeout)) }),
+  };
+}
+
+/** Makes a workflow from parts that may come from elsewhere, such as a pipeline. */
+export function defineWorkflow(
+  name: string,
+  options: WorkflowOptions,
+  handler: AnyWorkflow["handler"],
+): Workflow<unknown, never> {
+  checkName("a workflow", name);
+  for (const option of Object.keys(options)) {
+    if (!known.has(option)) {
+      throw new UsageError(`"${option}" is not an option of workflow "${name}"; those are ${[...known].join(", ")}`);
+    }
+  }
+  checkHandler(name, handler);
+  const inputJsonSchema = options.inputSchema ?? jsonSchemaOf(options.input);
+  const definition: AnyWorkflow = {
+    [workflowMark]: true,
+    workflowName: name,
+    version: options.version ?? "",
+    description: options.description ?? "",
+    queue: options.queue ?? "",
+    inputSchema: options.input,
+    outputSchema: options.output,
+    inputJsonSchema,
+    outputJsonSchema: options.outputSchema ?? jsonSchemaOf(options.output),
+    stepDefaults: stepDefaultsOf(options),
+    timeouts: timeoutsOf(options),
+    idTemplate: options.id === undefined ? undefined : parseTemplate(options.id, declaredProperties(inputJsonSchema)),
+    definedAt: userCallSite(),
+    handler,
+  };
+  // The overloads of `workflow` say what it resolves to.
+  const call = (input?: unknown): Promise<never> => runDirectly(definition, input) as Promise<never>;
+  Object.defineProperty(call, "name", { value: name });
+  return Object.assign(call, definition);
+}
