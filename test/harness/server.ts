@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-export const serverMain = join(import.meta.dirname, "..", "..", "server", "src", "main.ts");
+/** The program `pawl`. */
+export const serverMain = join(import.meta.dirname, "..", "..", "server", "bin", "pawl.js");
 
 export interface ServerOptions {
   /** Store URL; default: a new SQLite file that goes with the server object. */

@@ -90,7 +90,7 @@ function report(error: unknown, terminal: Terminal, json: boolean): number {
   const known = error instanceof CliError ? error : wrap(error);
   const { message, reason, metadata, hint } = known;
   if (json) {
-    terminal.out(JSON.stringify({ error: { reason, message, metadata } }, undefined, 2));
+    terminal.out(JSON.stringify({ error: { reason, message, metadata } }));
   } else {
     terminal.note(`${terminal.style("red", "error:")} ${message}`);
     if (hint !== "") terminal.note(hint);

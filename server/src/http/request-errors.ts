@@ -10,9 +10,10 @@ import {
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
 import { LIMITS } from "../model/limits.ts";
+import { connectError, requestError } from "../rpc/connect-errors.ts";
 import { REACHED } from "../rpc/connect-routes.ts";
 import { messageTooLarge } from "../rpc/convert/field.ts";
-import { connectError, pawlWireError, requestError } from "../rpc/errors.ts";
+import { pawlWireError } from "../rpc/errors.ts";
 
 const ENVELOPE_BYTES = 5;
 

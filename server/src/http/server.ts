@@ -4,20 +4,12 @@
  * this machine's is refused, so that none can by pointing its own name at 127.0.0.1.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createConnectRouter } from "@connectrpc/connect";
-import {
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
 import type { Log } from "../lib/log.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
 import { VERSION } from "../lib/version.ts";
-import { LIMITS } from "../model/limits.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
-import { connectRoutes } from "../rpc/connect-routes.ts";
-import { explaining } from "./request-errors.ts";
+import type { RpcHandler } from "./rpc-handler.ts";
 
 export interface HttpServerOptions {
   readonly bindings: readonly Binding[];
@@ -37,33 +29,28 @@ export interface HttpServer {
 }
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const router = createConnectRouter({
-    grpc: false,
-    acceptCompression: [compressionGzip],
-    readMaxBytes: LIMITS.messageBytes,
-    writeMaxBytes: LIMITS.messageBytes,
-  });
-  connectRoutes(options)(router);
-  const rpcs = new Map(
-    router.handlers.map((handler) => [handler.requestPath, explaining(handler)] as const),
+  const paths = new Set(
+    options.bindings.map(({ method }) => `/${method.parent.typeName}/${method.name}`),
   );
+  let handler: Promise<RpcHandler> | undefined;
+  const answer = async (path: string, request: IncomingMessage, response: ServerResponse) => {
+    handler ??= import("./rpc-handler.ts").then((module) => module.createRpcHandler(options));
+    await (await handler)(path, request, response);
+  };
   const server = createServer((request, response) => {
     if (!isOwnHost(request)) {
       sendText(response, 403, "Only this machine's own pages and programs may call this server.");
       return;
     }
     const path = request.url?.split("?", 1)[0] ?? "/";
-    const rpc = rpcs.get(path);
-    if (rpc === undefined) {
+    if (!paths.has(path)) {
       sendPage(path, request, response, options.ready);
       return;
     }
-    rpc(universalRequestFromNodeRequest(request, response, undefined, undefined))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
-      .catch((error: unknown) => {
-        if (!response.destroyed) options.log.error("http.failed", { path, error });
-        response.destroy();
-      });
+    answer(path, request, response).catch((error: unknown) => {
+      if (!response.destroyed) options.log.error("http.failed", { path, error });
+      response.destroy();
+    });
   });
   return lifecycle(server);
 }

@@ -3,7 +3,8 @@ import { ConnectError, type ConnectRouter, createContextKey } from "@connectrpc/
 import type { Log } from "../lib/log.ts";
 import type { Binding, ConnectHooks } from "./binding.ts";
 import type { Calls } from "./calls.ts";
-import { connectError, requestError, wireError } from "./errors.ts";
+import { connectError, requestError } from "./connect-errors.ts";
+import { wireError } from "./errors.ts";
 
 /** Set once a handler has the request: an error before that is about the request's form. */
 export const REACHED = createContextKey(false, { description: "the handler was reached" });

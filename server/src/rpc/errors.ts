@@ -4,14 +4,13 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import type { Error as FrameError } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { uniqueId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
-import { CODES, invalid, PawlError } from "../model/errors.ts";
+import { CODES, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import { duration } from "./convert/common.ts";
 
@@ -86,7 +85,8 @@ function shortenAll(metadata: Readonly<Record<string, string>>): Readonly<Record
   return Object.fromEntries(entries.map(([key, value]) => [key, shorten(value, share)]));
 }
 
-function errorInfo(error: WireError) {
+/** The content of google.rpc.ErrorInfo. */
+export function errorInfo(error: WireError) {
   return { reason: error.reason, domain: ERROR_DOMAIN, metadata: { ...error.metadata } };
 }
 
@@ -103,47 +103,6 @@ export function grpcStatus(error: WireError): Partial<StatusObject> {
     metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
   }
   return { code: error.code, details: error.message, metadata };
-}
-
-/** For Connect: the same details, which its JSON also shows in clear text under `debug`. */
-export function connectError(error: WireError): ConnectError {
-  const failed = new ConnectError(error.message, connectCode(error.code));
-  if (error.reason !== "") failed.details.push({ desc: ErrorInfoSchema, value: errorInfo(error) });
-  if (error.retryAfterMs !== undefined) {
-    const value = { retryDelay: duration(error.retryAfterMs) };
-    failed.details.push({ desc: RetryInfoSchema, value });
-  }
-  return failed;
-}
-
-/**
- * What Connect itself finds wrong with a request (too large, no JSON, no such message) as our own
- * checks would have told it: with a reason.
- */
-export function requestError(code: Code, said: string): ConnectError | undefined {
-  switch (code) {
-    case Code.ResourceExhausted:
-      return connectError(
-        pawlWireError(
-          new PawlError(
-            "PAYLOAD_TOO_LARGE",
-            `The message is larger than the ${LIMITS.messageBytes} bytes that are allowed. ` +
-              "Upload larger values with PayloadService.PutPayload and send their `ref`.",
-            { metadata: { field: "message", limit: String(LIMITS.messageBytes) } },
-          ),
-        ),
-      );
-    case Code.InvalidArgument:
-    case Code.Internal:
-      return connectError(pawlWireError(invalid("message", `cannot be decoded: ${said}`)));
-    default:
-      return undefined;
-  }
-}
-
-/** Connect's codes are gRPC's numbers. */
-function connectCode(code: number): Code {
-  return code in Code ? code : Code.Unknown;
 }
 
 /** For one frame of a session. */

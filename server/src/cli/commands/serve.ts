@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { startApp } from "../../app.ts";
 import { formatAddress, readConfig, type ServerConfig, unknownVariables } from "../../config.ts";
 import { createLog, type Log } from "../../lib/log.ts";
@@ -73,6 +74,8 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
     terminal.out(`  clients  http://${http}`);
     terminal.out(`  store    ${describeStore(config)}`);
   }
+  // Now, since a killed server could not at its end.
+  flushCompileCache();
   await stopSignal(log);
   await app.stop();
   log.info("server.stopped");
