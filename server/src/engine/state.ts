@@ -157,6 +157,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
     state.steps.set(entry.key, made);
     return made;
   }
+  if (existing.status === "superseded") startAnew(existing, entry);
   existing.attempt = entry.attempt;
   existing.seq = entry.seq;
   existing.at = entry.at;
@@ -164,6 +165,14 @@ function record(state: RunState, entry: EntryHead): StepRecord {
   existing.inputDigest = meta.inputDigest ?? existing.inputDigest;
   existing.definitionDigest = meta.definitionDigest ?? existing.definitionDigest;
   return existing;
+}
+
+/** After a supersession only the count of attempts goes on; time limits and identity are new. */
+function startAnew(step: StepRecord, entry: EntryHead): void {
+  step.firstAt = entry.at - (entry.meta.ms ?? 0);
+  step.inputDigest = "";
+  step.definitionDigest = "";
+  step.retryPolicy = undefined;
 }
 
 function startStep(step: StepRecord, entry: EntryHead): void {

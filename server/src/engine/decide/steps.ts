@@ -83,7 +83,9 @@ function stopped(draft: Draft, fence: number): StartDecision | undefined {
     fence: header.fence,
   });
   if (header.fence === fence && header.lease !== null) return undefined;
-  if (header.state === "CANCELLED" || header.state === "CANCELLING") return stop("RUN_CANCELLED");
+  if (header.state === "CANCELLED") return stop("RUN_CANCELLED");
+  // The clean-up is its last holder's, whose lease the cancel renewed; who lost it before stays out.
+  if (header.state === "CANCELLING" && header.fence === fence + 1) return stop("RUN_CANCELLED");
   if (isTerminal(header.state)) return stop("RUN_TERMINAL");
   return stop(header.state === "PAUSED" ? "RUN_PAUSED" : "LEASE_LOST");
 }
@@ -179,6 +181,8 @@ export function stepFailed(draft: Draft, command: StepFailed): StepFailedReply {
 export function attemptTimedOut(draft: Draft, key: string, attempt: number): void {
   const step = draft.state.steps.get(key);
   if (step === undefined || step.status !== "started" || step.attempt !== attempt) return;
+  // Its lease is gone: the attempt ended in a crash, which costs none of the step's attempts.
+  if (step.fence !== draft.header.fence || draft.header.lease === null) return;
   const failure: Failure = {
     type: "StepTimeout",
     message: `The step "${step.name}" did not end within ${step.timeoutMs} ms, nor did its worker report so.`,
@@ -247,6 +251,9 @@ function checkResult(draft: Draft, step: StepRecord | undefined, command: StepId
   // The same result again is fine even after the run has ended, as long as the lease is the same.
   const again = step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
   if (!again) checkFence(header, command.fence);
+  if (command.kind !== "step" && command.kind !== "value") {
+    throw invalid("kind", `a ${command.kind} is ended by the server, not by a result of its worker`);
+  }
   if (attempt < 1) throw invalid("attempt", "must be 1 or more: as answered by StepStarted, or counted from the journal");
   if (step !== undefined && step.status !== "superseded" && differs(step, command)) {
     throw new PawlError(

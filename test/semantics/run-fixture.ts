@@ -1,0 +1,283 @@
+/**
+ * One run and the rows that a store would hold of it, for tests of decisions without a database:
+ * `do` decides as the writer does, applies the write, and checks what must hold after every write.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type {
+  CompleteRun,
+  FailRun,
+  StartRun,
+  StepCompleted,
+  StepFailed,
+  StepIdentity,
+  StepStarted,
+  SuspendRun,
+} from "../../server/src/engine/api.ts";
+import { newRun, type StartCommand } from "../../server/src/engine/decide/start.ts";
+import { Draft } from "../../server/src/engine/draft.ts";
+import { type RunState, satisfied, stateOf } from "../../server/src/engine/state.ts";
+import type { Entry, Failure } from "../../server/src/model/entry.ts";
+import type { Payload } from "../../server/src/model/payload.ts";
+import {
+  canBecome,
+  isTerminal,
+  type RunHeader,
+  type WaitTree,
+} from "../../server/src/model/run.ts";
+import type { DueKind, DueRow, ReadyRow, RunWrite } from "../../server/src/store/store.ts";
+
+export const RUN_ID = "run-1";
+const START_AT = 1_000_000;
+
+export function json(value: unknown): Payload {
+  return { encoding: "json", data: Buffer.from(JSON.stringify(value)) };
+}
+
+export function startOf(more: Partial<StartRun> = {}): StartRun {
+  return {
+    workflow: "flow",
+    input: json({ n: 1 }),
+    runId: RUN_ID,
+    idempotencyKey: "",
+    queue: "default",
+    priority: 5,
+    version: "",
+    sessionId: "",
+    userId: "",
+    tags: {},
+    traceparent: "",
+    claim: false,
+    workerId: "",
+    ...more,
+  };
+}
+
+export function startCommand(more: Partial<StartRun> = {}, digest = "input-digest"): StartCommand {
+  const start = startOf(more);
+  const claim = start.claim
+    ? { sessionId: "claim/1", workerId: start.workerId, until: 0 }
+    : undefined;
+  return { org: "default", start, runId: start.runId, inputDigest: digest, claim };
+}
+
+/** A run with the rows that belong to it. */
+export class TestRun {
+  now = START_AT;
+  random = 0;
+  state: RunState;
+  readonly journal: Entry[] = [];
+  readonly due = new Map<string, DueRow>();
+  readonly elsewhere: { runId: string; row: DueRow }[] = [];
+  ready: ReadyRow | undefined;
+  deleted = false;
+
+  constructor(start: Partial<StartRun> = {}) {
+    const draft = newRun(startCommand(start), { now: this.now, random: this.random });
+    this.state = draft.state;
+    this.#apply(draft.toWrite(undefined));
+    this.check();
+  }
+
+  get header(): RunHeader {
+    return this.state.header;
+  }
+
+  get fence(): number {
+    return this.header.fence;
+  }
+
+  /** The types of the journal's entries, without `run.started`. */
+  get types(): string[] {
+    return this.journal.slice(1).map((entry) => entry.type);
+  }
+
+  get last(): Entry {
+    const entry = this.journal.at(-1);
+    if (entry === undefined) throw new Error("The journal is empty.");
+    return entry;
+  }
+
+  /** Decides on a copy; applies the write where it was not refused. A refusal must leave no trace. */
+  do<R>(decide: (draft: Draft) => R): R {
+    const before = this.header;
+    const draft = new Draft(
+      structuredClone(this.state),
+      { now: this.now, random: this.random },
+      false,
+    );
+    let answer: R;
+    try {
+      answer = decide(draft);
+    } catch (error) {
+      if (draft.changed) throw new Error("A refused decision changed the run.", { cause: error });
+      throw error;
+    }
+    if (!draft.changed) return answer;
+    if (draft.header.fence < before.fence) throw new Error("The fence went back.");
+    const { state } = draft.header;
+    if (state !== before.state && !canBecome(before.state, state)) {
+      throw new Error(`${before.state} became ${state}, which the model does not allow.`);
+    }
+    this.state = draft.state;
+    this.#apply(draft.toWrite(undefined));
+    if (!this.deleted) this.check();
+    return answer;
+  }
+
+  /** What a claim does in the store. */
+  claim(session = "replica/worker-1", workerId = "w1"): number {
+    if (this.ready === undefined)
+      throw new Error(`A run that is ${this.header.state} is not ready.`);
+    const { header } = this.state;
+    this.ready = undefined;
+    this.due.delete("queue:");
+    header.state = "RUNNING";
+    header.fence += 1;
+    header.attempt += 1;
+    header.updatedAt = this.now;
+    if (header.startedAt === 0) header.startedAt = this.now;
+    header.lease = { sessionId: session, workerId, until: this.now + 15_000 };
+    this.check();
+    return header.fence;
+  }
+
+  dueRow(kind: DueKind, key = ""): DueRow | undefined {
+    return this.due.get(`${kind}:${key}`);
+  }
+
+  #apply(write: RunWrite): void {
+    this.journal.push(...write.entries);
+    this.deleted = write.deleteRun === true;
+    if (write.ready === "remove") this.ready = undefined;
+    else if (write.ready !== undefined) this.ready = write.ready;
+    if (write.dueClear) this.due.clear();
+    for (const { kind, key } of write.dueRemove) this.due.delete(`${kind}:${key}`);
+    for (const row of write.duePut) this.due.set(`${row.kind}:${row.key}`, row);
+    this.elsewhere.push(...write.dueElsewhere);
+    const lease = write.lease === "remove" ? null : write.lease;
+    if (lease !== undefined && !isDeepStrictEqual(lease, this.header.lease)) {
+      throw new Error("The write's lease is not the header's.");
+    }
+  }
+
+  /** @throws naming the first invariant that does not hold. */
+  check(): void {
+    const problem = this.#problem();
+    if (problem !== undefined) throw new Error(`${problem} (${JSON.stringify(this.header)})`);
+  }
+
+  #problem(): string | undefined {
+    const { header } = this;
+    if (this.journal.some((entry, index) => entry.seq !== index + 1))
+      return "The journal has a gap.";
+    if (header.seq !== this.journal.length) return "The header's seq is not the journal's.";
+    if (!isDeepStrictEqual(stateOf(header, this.journal), this.state)) {
+      return "The state is not the fold of the journal.";
+    }
+    const leased = header.state === "RUNNING" || header.state === "CANCELLING";
+    if (leased !== (header.lease !== null)) return "Lease and state do not agree.";
+    if (!leased && header.intent !== "none") return "An intent outlived its lease.";
+    if (isTerminal(header.state)) return this.#endedProblem();
+    if (header.endedAt !== 0) return "A run that goes on has an end.";
+    if ((header.state === "CANCELLING") !== this.due.has("grace:"))
+      return "Clean-up without an end.";
+    if (header.state === "QUEUED" ? !this.#queued() : this.ready !== undefined) {
+      return "The ready row does not fit the state.";
+    }
+    return this.#stuck();
+  }
+
+  #queued(): boolean {
+    return this.ready !== undefined || this.due.has("start:");
+  }
+
+  #endedProblem(): string | undefined {
+    const { header } = this;
+    if (this.due.size > 0) return `An ended run has due work: ${[...this.due.keys()].join(", ")}.`;
+    if (this.ready !== undefined) return "An ended run is ready.";
+    if (header.waiting !== null) return "An ended run waits.";
+    return header.endedAt === 0 ? "An ended run has no end." : undefined;
+  }
+
+  /** Whether something is waited for that nothing will ever resolve. */
+  #stuck(): string | undefined {
+    const { waiting, state } = this.header;
+    for (const [key, step] of this.state.steps) {
+      if (step.status === "waiting" && step.until !== 0 && !this.due.has(`wait:${key}`)) {
+        return `The timer of "${key}" is gone.`;
+      }
+    }
+    if (state !== "WAITING") return undefined;
+    if (waiting === null) return "It waits for nothing.";
+    if (satisfied(this.state, waiting.tree, this.now)) return "It waits for what is there.";
+    for (const key of keysOf(waiting.tree)) {
+      const backsOff = this.state.steps.get(key)?.status === "backoff";
+      if (backsOff && !this.due.has(`retry:${key}`)) return `The retry of "${key}" has no timer.`;
+    }
+    return undefined;
+  }
+}
+
+function keysOf(tree: WaitTree): string[] {
+  return "key" in tree ? [tree.key] : tree.members.flatMap(keysOf);
+}
+
+/** The commands of a worker that holds the run, with defaults. */
+export function identity(
+  run: TestRun,
+  key: string,
+  more: Partial<StepIdentity> = {},
+): StepIdentity {
+  return {
+    runId: run.header.runId,
+    fence: run.fence,
+    key,
+    name: key,
+    kind: "step",
+    inputDigest: "",
+    definitionDigest: "",
+    ...more,
+  };
+}
+
+export function started(run: TestRun, key: string, more: Partial<StepStarted> = {}): StepStarted {
+  return { ...identity(run, key, more), atMostOnce: false, requestId: "", ...more };
+}
+
+export function completed(
+  run: TestRun,
+  key: string,
+  more: Partial<StepCompleted> = {},
+): StepCompleted {
+  return {
+    ...identity(run, key, more),
+    attempt: 1,
+    output: json(`result of ${key}`),
+    latencyMs: 5,
+    ...more,
+  };
+}
+
+export const BOOM: Failure = { type: "Boom", message: "it broke" };
+
+export function failed(run: TestRun, key: string, more: Partial<StepFailed> = {}): StepFailed {
+  return { ...identity(run, key, more), attempt: 1, failure: BOOM, latencyMs: 5, ...more };
+}
+
+export function suspend(run: TestRun, more: Partial<SuspendRun> = {}): SuspendRun {
+  return { runId: run.header.runId, fence: run.fence, waits: [], ...more };
+}
+
+export function complete(run: TestRun, more: Partial<CompleteRun> = {}): CompleteRun {
+  return {
+    runId: run.header.runId,
+    fence: run.fence,
+    output: json("done"),
+    unconsumed: [],
+    ...more,
+  };
+}
+
+export function fail(run: TestRun, more: Partial<FailRun> = {}): FailRun {
+  return { runId: run.header.runId, fence: run.fence, failure: BOOM, failedStepKeys: [], ...more };
+}
