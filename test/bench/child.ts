@@ -1,6 +1,7 @@
 /** Processes that the bench starts, and commands to them over Node's IPC channel. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { withoutPawl } from "../harness/server.ts";
 
 interface Request<T> {
   bench: number;
@@ -60,7 +61,7 @@ export class Child {
       {
         stdio: ["ignore", "pipe", "pipe", "ipc"],
         serialization: "advanced",
-        env: { ...process.env, ...options.env },
+        env: { ...withoutPawl(process.env), ...options.env },
       },
     );
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -86,6 +87,26 @@ export class Child {
   /** The last 16 KiB of what it printed. */
   get output(): string {
     return this.#output;
+  }
+
+  /** Resolves with the first whole line of its standard output that matches. */
+  line(pattern: RegExp): Promise<string> {
+    const { stdout } = this.#process;
+    return new Promise((resolve, reject) => {
+      let text = "";
+      const onData = (piece: string) => {
+        text += piece;
+        const found = text
+          .split("\n")
+          .slice(0, -1)
+          .find((line) => pattern.test(line));
+        if (found === undefined) return;
+        stdout?.off("data", onData);
+        resolve(found);
+      };
+      stdout?.on("data", onData);
+      this.#process.on("exit", () => reject(new Error(`It ended early:\n${this.#output}`)));
+    });
   }
 
   /** Sends a command to `serveCommands`; `Result` is what its handler answers. */

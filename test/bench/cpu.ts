@@ -37,6 +37,13 @@ export function readChildTimes(pid: number, name: string): CpuTimes {
   return { [name]: ms };
 }
 
+/** How long the cores have done nothing so far, all added up, in ms. */
+export function readIdleTimes(): CpuTimes {
+  if (!hasCpuTimes) return {};
+  const fields = readFileSync("/proc/stat", "utf8").split("\n")[0]?.split(/\s+/) ?? [];
+  return { idle: (Number(fields[4]) + Number(fields[5])) * tickMs };
+}
+
 /** What was used between two readings. */
 export function subtractTimes(after: CpuTimes, before: CpuTimes): CpuTimes {
   return Object.fromEntries(

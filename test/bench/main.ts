@@ -7,7 +7,9 @@
  */
 import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
+import { benchClaims } from "./claims.ts";
 import { describeMachine, formatResults, round } from "./report.ts";
+import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
 import { formatSpent } from "./spent.ts";
 
@@ -17,6 +19,9 @@ const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
   --quick        shorter and fewer rounds: about 90 s instead of 8 min
   --long         also a million steps, which takes some minutes more
   --only PREFIX  only results whose names begin with this: steps.sqlite, recovery …`;
+
+/** In this order: idle figures first, while the machine is quiet. */
+const measurements = [benchIdle, benchSpeed, benchUnary, benchClaims];
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +40,7 @@ async function run(): Promise<void> {
   const bench = await Bench.create(values);
   try {
     const machine = describeMachine(await bench.measureFsync());
-    await benchSpeed(bench);
+    for (const measure of measurements) await measure(bench);
     const results = bench.results.map((result) => ({ ...result, value: round(result.value) }));
     if (values.json) {
       console.log(JSON.stringify({ machine, results }, undefined, 2));

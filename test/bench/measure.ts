@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bench, StoreKind } from "./bench.ts";
-import { type CpuTimes, readNodeTimes, subtractTimes } from "./cpu.ts";
+import { type CpuTimes, readIdleTimes, readNodeTimes, subtractTimes } from "./cpu.ts";
 import type { StepRate } from "./step-meter.ts";
 
 /** A round: how many steps, and which CPU time each cost. */
@@ -25,6 +25,7 @@ export async function measureSteps(
       ...readNodeTimes(serverPid, "server"),
       ...(await bench.databaseTimes(kind)),
       ...readNodeTimes(workerPid, "worker"),
+      ...readIdleTimes(),
     },
   });
   const rating = work();

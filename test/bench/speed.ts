@@ -3,16 +3,31 @@ import type { Bench, StoreKind } from "./bench.ts";
 import { storeKinds } from "./bench.ts";
 import type { Measured } from "./measure.ts";
 import { measurePipe } from "./pipe/measure.ts";
+import { measureProduct, type WorkerScript } from "./product/measure.ts";
 import { median } from "./stats.ts";
 
-type Round = (kind: StoreKind, runs: number) => Promise<Measured>;
+interface Times {
+  warmUpMs: number;
+  measureMs: number;
+}
 
-/** `steps.*` and `pipe.*`. */
+type Round = (
+  kind: StoreKind,
+  runs: number,
+  previous: ReadonlyMap<string, Measured[]>,
+) => Promise<Measured>;
+
+/**
+ * `pipe.*`: no engine and no SDK. `bare.*`: the real server, a worker without SDK. `steps.*`: the
+ * product. And how late the server's event loop was: `loop.delay.*`.
+ */
 export async function benchSpeed(bench: Bench): Promise<void> {
   const { quick } = bench.options;
   const times = quick ? { warmUpMs: 700, measureMs: 1_500 } : { warmUpMs: 1_000, measureMs: 3_000 };
+  const delays: number[] = [];
   const sides: Record<string, Round> = {
     pipe: (kind, runs) => measurePipe(bench, kind, runs, times),
+    bare: product(bench, "bare-worker.ts", times, delays),
   };
   for (const runs of [64, 256, 1]) {
     const rounds = quick || runs === 1 ? 1 : 3;
@@ -22,6 +37,26 @@ export async function benchSpeed(bench: Bench): Promise<void> {
       await compare(bench, sides, kind, runs, rounds, suffix);
     }
   }
+}
+
+/** Rounds of the real server with one of our workers. */
+function product(bench: Bench, worker: WorkerScript, times: Times, delays: number[]): Round {
+  return async (kind, runs, previous) => {
+    // Twice as many as the pipe would need, so that the queue never runs dry.
+    const pipe = median((previous.get("pipe") ?? []).map((round) => round.stepsPerSecond));
+    const seconds = (times.warmUpMs + times.measureMs) / 1000;
+    const steps = runs === 1 ? 1_000_000 : 10;
+    const queued = runs === 1 ? 1 : Math.ceil((1.2 * pipe * seconds) / steps);
+    const measured = await measureProduct(bench, kind, {
+      ...times,
+      worker,
+      slots: runs,
+      queued,
+      steps,
+    });
+    delays.push(measured.loopDelayP99);
+    return measured;
+  };
 }
 
 /** A B A B, so that a slow moment of the machine falls on both. */
@@ -36,7 +71,7 @@ async function compare(
   const measured = new Map<string, Measured[]>();
   for (let round = 1; round <= rounds; round += 1) {
     for (const [side, measure] of Object.entries(sides)) {
-      const result = await measure(kind, runs);
+      const result = await measure(kind, runs, measured);
       measured.set(side, [...(measured.get(side) ?? []), result]);
       bench.progress(
         `${side}.${suffix} round ${round}/${rounds}: ${Math.round(result.stepsPerSecond)} steps/s, ` +

@@ -1,26 +1,32 @@
 import type { TimeSpent } from "./bench.ts";
 import { formatNumber, formatTable } from "./report.ts";
 
+const idle = "idle";
+
 /**
  * Where the time goes: the CPU time of each step by process and thread, and how much of the
  * machine was idle (waiting for the disk, or for one another).
  */
 export function formatSpent(spent: readonly TimeSpent[], cores: number): string {
-  const names = [...new Set(spent.flatMap(({ cpu }) => Object.keys(cpu)))].sort();
+  const names = [...new Set(spent.flatMap(({ cpu }) => Object.keys(cpu)))]
+    .filter((name) => name !== idle)
+    .sort();
   if (names.length === 0) return "Where the time goes is known on Linux only.";
   const rows = spent.map(({ name, stepsPerSecond, cpu }) => {
-    const used = Object.values(cpu).reduce((sum, us) => sum + us, 0);
-    const there = (cores * 1e6) / stepsPerSecond;
+    const used = names.reduce((sum, thread) => sum + (cpu[thread] ?? 0), 0);
+    const others = (cores * 1e6) / stepsPerSecond - used - (cpu[idle] ?? 0);
     return [
       name,
       ...names.map((thread) => formatNumber(cpu[thread] ?? 0)),
       formatNumber(used),
-      formatNumber(Math.max(0, there - used)),
+      formatNumber(cpu[idle] ?? 0),
+      formatNumber(Math.max(0, others)),
     ];
   });
   return [
-    `Where the time goes: µs of CPU per step, of ${cores} cores; the rest is idle or others'`,
-    formatTable(["", ...names, "sum", "rest"], rows),
+    `Where the time goes: µs per step on ${cores} cores. Idle: everybody waited, for the disk or for`,
+    "one another. Others: all other programs and the kernel; where that is much, mind the figures.",
+    formatTable(["", ...names, "sum", "idle", "others"], rows),
     ...explainRatios(spent),
   ].join("\n");
 }
@@ -32,6 +38,7 @@ function explainRatios(spent: readonly TimeSpent[]): string[] {
     const pipe = spent.find(({ name }) => name === product.name.replace("steps.", "pipe."));
     if (pipe === undefined) return [];
     const threads = new Set([...Object.keys(product.cpu), ...Object.keys(pipe.cpu)]);
+    threads.delete(idle);
     const parts = [...threads].map((thread) => {
       const more = (product.cpu[thread] ?? 0) - (pipe.cpu[thread] ?? 0);
       return `${thread} ${more < 0 ? "−" : "+"}${formatNumber(Math.abs(more))}`;

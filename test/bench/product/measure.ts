@@ -1,0 +1,70 @@
+import { join } from "node:path";
+import type { Bench, StoreKind } from "../bench.ts";
+import { Child } from "../child.ts";
+import { type Measured, measureSteps } from "../measure.ts";
+import type { StepRate } from "../step-meter.ts";
+import { Wire } from "../wire.ts";
+import { registerWorkflow, startRuns } from "./runs.ts";
+import { BenchServer } from "./server.ts";
+
+/** What the bench asks of a worker process. */
+export interface WorkerCommand {
+  /** `host:port`. */
+  address: string;
+  slots: number;
+  warmUpMs: number;
+  measureMs: number;
+}
+
+/** A worker of ours: with the SDK, with nothing but the wire, or of unary calls. */
+export type WorkerScript = "sdk-worker.ts" | "bare-worker.ts" | "unary-worker.ts";
+
+export interface ProductOptions {
+  worker: WorkerScript;
+  slots: number;
+  /** How many runs wait when the worker comes; enough for all the time. */
+  queued: number;
+  /** Of each run; 10 for throughput. */
+  steps: number;
+  warmUpMs: number;
+  measureMs: number;
+  fsyncMs?: number;
+}
+
+export interface MeasuredProduct extends Measured {
+  /** The server's event loop: p99 of how late it ran timers, in ms. */
+  loopDelayP99: number;
+}
+
+/**
+ * One round: a server on an empty database, runs started, then a worker that drains them.
+ */
+export async function measureProduct(
+  bench: Bench,
+  kind: StoreKind,
+  options: ProductOptions,
+): Promise<MeasuredProduct> {
+  const store = await bench.createDatabase(kind);
+  const { fsyncMs = 0, queued, slots, steps, warmUpMs, measureMs } = options;
+  const server = await BenchServer.start({ store, fsyncMs });
+  const wire = new Wire(server.address);
+  const worker = new Child(join(import.meta.dirname, options.worker), {
+    env: { BENCH_STEPS: String(steps) },
+  });
+  try {
+    await registerWorkflow(wire);
+    await startRuns(wire, queued);
+    await server.takeLoopDelay();
+    const times = { warmUpMs, measureMs };
+    const measured = await measureSteps(bench, kind, server.pid, worker.pid, times, () =>
+      worker.call<WorkerCommand, StepRate>({ address: server.address, slots, ...times }),
+    );
+    const { p99 } = await server.takeLoopDelay();
+    return { ...measured, loopDelayP99: p99 };
+  } finally {
+    await worker.kill();
+    wire.close();
+    await server.child.kill();
+    await bench.dropDatabase(store);
+  }
+}
