@@ -161,7 +161,7 @@ async function withSqlite(
 
 async function withPostgres(use: (store: Store) => Promise<Figures>): Promise<Figures> {
   await using cluster = await startPostgres({ fsync: true });
-  const store = await openStore(await cluster.createDatabase());
+  const store = await openStore(await cluster.createDatabase("bench"));
   try {
     return await use(store);
   } finally {

@@ -29,13 +29,20 @@ export interface StoreOptions {
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
   const target = parseStoreUrl(url);
   const migrate = options.migrate ?? true;
+  if (target.kind === "postgres") {
+    // Imported only where it is used: the driver costs memory and start-up time.
+    const { openPostgresStore } = await import("./postgres/store.ts");
+    const onMessage = options.onMessage ?? (() => undefined);
+    return openPostgresStore({ url, migrate, onMessage });
+  }
   const { openSqliteStore } = await import("./sqlite/store.ts");
-  const { path } = target;
-  return openSqliteStore({ path, migrate, thread: options.thread ?? true, commitDelayMs: 0 });
+  const thread = options.thread ?? true;
+  return openSqliteStore({ path: target.path, migrate, thread, commitDelayMs: 0 });
 }
 
 /** @throws StartupError BAD_URL */
-function parseStoreUrl(url: string): { kind: "sqlite"; path: string } {
+function parseStoreUrl(url: string): { kind: "sqlite"; path: string } | { kind: "postgres" } {
+  if (/^postgres(ql)?:\/\//.test(url)) return { kind: "postgres" };
   if (url.startsWith("file:")) return { kind: "sqlite", path: fileURLToPath(url) };
   const path = url.startsWith("sqlite:") ? url.slice("sqlite:".length) : url;
   if (path === "" || /^[a-z]+:\/\//.test(path)) {

@@ -139,10 +139,7 @@ export const lease = pawl.table(
     workerId: text("worker_id").notNull(),
     until: int8("until").notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.orgId, t.runId] }),
-    index("lease_session").on(t.sessionId),
-  ],
+  (t) => [primaryKey({ columns: [t.orgId, t.runId] }), index("lease_session").on(t.sessionId)],
 );
 
 /** Payloads that are too large for the journal, by their content. */

@@ -38,6 +38,11 @@ export class Database {
     return statement;
   }
 
+  /** For texts that vary too much to keep them all prepared. */
+  prepareOnce(sql: string): StatementSync {
+    return this.#db.prepare(sql);
+  }
+
   exec(sql: string): void {
     this.#db.exec(sql);
   }

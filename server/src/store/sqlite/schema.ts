@@ -131,10 +131,7 @@ export const lease = sqliteTable(
     workerId: text("worker_id").notNull(),
     until: integer("until").notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.orgId, t.runId] }),
-    index("lease_session").on(t.sessionId),
-  ],
+  (t) => [primaryKey({ columns: [t.orgId, t.runId] }), index("lease_session").on(t.sessionId)],
 );
 
 /** Payloads that are too large for the journal, by their content. */

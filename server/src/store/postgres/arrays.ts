@@ -1,0 +1,70 @@
+/**
+ * Arrays as parameters in PostgreSQL's binary format. The driver would write them as text, payloads
+ * as hex, at twice the size and several times the time.
+ */
+export type ColumnType = "int4" | "int8" | "text" | "bytea";
+export type Value = string | number | Uint8Array | null;
+
+const OIDS: Readonly<Record<ColumnType, number>> = { int4: 23, int8: 20, text: 25, bytea: 17 };
+
+const HEADER_BYTES = 20;
+const LENGTH_BYTES = 4;
+const NULL_LENGTH = -1;
+
+export function encodeArray(type: ColumnType, values: readonly Value[]): Buffer {
+  if (values.length === 0) return encodeHeader(Buffer.alloc(12), type, 0);
+  let size = HEADER_BYTES + LENGTH_BYTES * values.length;
+  for (const value of values) size += byteLength(type, value);
+  const buffer = encodeHeader(Buffer.allocUnsafe(size), type, values.length);
+  let offset = HEADER_BYTES;
+  for (const value of values) offset = writeElement(buffer, offset, type, value);
+  return buffer;
+}
+
+function encodeHeader(buffer: Buffer, type: ColumnType, length: number): Buffer {
+  buffer.writeInt32BE(length === 0 ? 0 : 1, 0); // dimensions
+  buffer.writeInt32BE(1, 4); // may hold nulls
+  buffer.writeInt32BE(OIDS[type], 8);
+  if (length === 0) return buffer;
+  buffer.writeInt32BE(length, 12);
+  buffer.writeInt32BE(1, 16); // lower bound
+  return buffer;
+}
+
+function byteLength(type: ColumnType, value: Value): number {
+  if (value === null) return 0;
+  if (typeof value === "number") return type === "int4" ? 4 : 8;
+  return typeof value === "string" ? Buffer.byteLength(value) : value.byteLength;
+}
+
+/** Answers the offset after the element. */
+function writeElement(buffer: Buffer, start: number, type: ColumnType, value: Value): number {
+  const offset = start + LENGTH_BYTES;
+  if (value === null) {
+    buffer.writeInt32BE(NULL_LENGTH, start);
+    return offset;
+  }
+  let length: number;
+  if (typeof value === "string") length = buffer.write(value, offset);
+  else if (typeof value !== "number") {
+    buffer.set(value, offset);
+    length = value.byteLength;
+  } else if (type === "int4") {
+    buffer.writeInt32BE(value, offset);
+    length = 4;
+  } else {
+    writeInt64(buffer, value, offset);
+    length = 8;
+  }
+  buffer.writeInt32BE(length, start);
+  return offset + length;
+}
+
+const TWO_32 = 2 ** 32;
+
+/** Without a bigint in between; exact for every safe integer. */
+function writeInt64(buffer: Buffer, value: number, offset: number): void {
+  const high = Math.floor(value / TWO_32);
+  buffer.writeInt32BE(high, offset);
+  buffer.writeUInt32BE(value - high * TWO_32, offset + 4);
+}

@@ -1,0 +1,104 @@
+import type { Entry } from "../../model/entry.ts";
+import { toEntry } from "../entry.ts";
+import type { Row } from "../row.ts";
+import { HEADER_COLUMNS, text, toHeader } from "../row.ts";
+import type { ClaimedRun, ClaimRequest } from "../store.ts";
+import { encodeArray } from "./arrays.ts";
+import type { Statement } from "./connection.ts";
+import { journalPage } from "./journal.ts";
+
+/** Entries sent along with a claim at most, whatever their size. */
+const ENTRIES = 4_000;
+
+const PAGE = journalPage("claimed.org_id", "claimed.run_id", "0", "$9::int4", "$10::int8");
+
+/**
+ * Claims the best runs over all (queue, lane) pairs. The lanes are merged without locks first, to
+ * see how many each may give; then so many of each lane are locked, in order, passing over runs
+ * that another transaction holds (invariant 3). The lock is the run's, under which alone its ready
+ * row changes; a run whose ready row went away meanwhile is left out.
+ */
+export const CLAIM = `WITH lane AS (
+  SELECT q.queue, l.lane FROM unnest($2::text[]) AS q(queue) CROSS JOIN unnest($3::text[]) AS l(lane)),
+share AS MATERIALIZED (
+  SELECT queue, lane, count(*) AS n FROM (
+    SELECT lane.queue, lane.lane FROM lane CROSS JOIN LATERAL (
+      SELECT r.rank, r.ready_at, r.run_id FROM pawl.ready AS r
+      WHERE r.org_id = $1 AND r.queue = lane.queue AND r.lane = lane.lane
+      ORDER BY r.rank, r.ready_at, r.run_id LIMIT $4::int4) AS head
+    ORDER BY head.rank, head.ready_at, head.run_id LIMIT $4::int4) AS best
+  GROUP BY queue, lane),
+locked AS MATERIALIZED (
+  SELECT share.queue, share.lane, free.run_id FROM share CROSS JOIN LATERAL (
+    SELECT q.run_id FROM pawl.ready AS q CROSS JOIN LATERAL (
+      SELECT true FROM pawl.run AS r WHERE r.org_id = q.org_id AND r.run_id = q.run_id
+      FOR NO KEY UPDATE SKIP LOCKED) AS mine
+    WHERE q.org_id = $1 AND q.queue = share.queue AND q.lane = share.lane
+    ORDER BY q.rank, q.ready_at, q.run_id LIMIT share.n) AS free),
+taken AS (
+  DELETE FROM pawl.ready AS q USING locked
+  WHERE q.org_id = $1 AND q.run_id = locked.run_id AND q.queue = locked.queue
+    AND q.lane = locked.lane
+  RETURNING q.run_id, q.rank, q.ready_at),
+slotted AS MATERIALIZED (
+  SELECT taken.run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),
+claimed AS (
+  UPDATE pawl.run AS r SET state = 'RUNNING', fence = fence + 1, attempt = attempt + 1,
+    updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
+  FROM slotted WHERE r.org_id = $1 AND r.run_id = slotted.run_id
+  RETURNING slotted.place, ${HEADER_COLUMNS.map((column) => `r.${column}`).join(", ")}),
+leased AS (
+  INSERT INTO pawl.lease (org_id, run_id, session_id, worker_id, until)
+  SELECT $1, slotted.run_id, slot.session_id, slot.worker_id, $7::int8
+  FROM slotted JOIN unnest($5::text[], $6::text[]) WITH ORDINALITY AS slot(session_id, worker_id, place)
+    ON slot.place = slotted.place
+  ON CONFLICT (org_id, run_id) DO UPDATE SET session_id = excluded.session_id,
+    worker_id = excluded.worker_id, until = excluded.until
+  RETURNING run_id, session_id, worker_id, until),
+undue AS (
+  DELETE FROM pawl.due AS d USING slotted
+  WHERE d.org_id = $1 AND d.run_id = slotted.run_id AND d.kind = 'queue')
+SELECT CASE WHEN coalesce(page.nth, 1) = 1 THEN row_to_json(header)::text END AS header, claimed.run_id AS owner,
+  page.*
+FROM claimed JOIN leased ON leased.run_id = claimed.run_id
+CROSS JOIN LATERAL (SELECT claimed.*, leased.session_id, leased.worker_id, leased.until) AS header
+LEFT JOIN LATERAL (${PAGE}) AS page ON true
+ORDER BY claimed.place, page.seq`;
+
+export function claimStatement(request: ClaimRequest, now: number): Statement {
+  const { org, queues, lanes, slots, until, journalBytes } = request;
+  return {
+    name: "claim",
+    text: CLAIM,
+    values: [
+      org,
+      encodeArray("text", queues),
+      encodeArray("text", lanes),
+      slots.length,
+      encodeArray(
+        "text",
+        slots.map(({ sessionId }) => sessionId),
+      ),
+      encodeArray(
+        "text",
+        slots.map(({ workerId }) => workerId),
+      ),
+      until,
+      now,
+      ENTRIES,
+      journalBytes,
+    ],
+  };
+}
+
+/** One row per entry, ordered; the first of each run carries the header as JSON. */
+export function toClaimedRuns(rows: readonly Row[]): ClaimedRun[] {
+  const claimed: { header: ClaimedRun["header"]; entries: Entry[] }[] = [];
+  for (const row of rows) {
+    if (typeof row.header === "string") {
+      claimed.push({ header: toHeader(JSON.parse(row.header) as Row), entries: [] });
+    }
+    if (typeof row.seq === "number") claimed.at(-1)?.entries.push(toEntry(text(row, "owner"), row));
+  }
+  return claimed;
+}

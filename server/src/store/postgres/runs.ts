@@ -1,0 +1,20 @@
+import type { Dialect } from "../list-runs.ts";
+import { listStatement } from "../list-runs.ts";
+import { toHeader } from "../row.ts";
+import type { RunFilter, RunPage } from "../store.ts";
+import type { Connection } from "./connection.ts";
+
+/** PostgreSQL has statistics to choose the index by. */
+export const DIALECT: Dialect = { schema: "pawl.", hint: () => "" };
+
+export async function listRuns(db: Connection, org: string, filter: RunFilter): Promise<RunPage> {
+  const { sql, values } = listStatement(DIALECT, org, filter);
+  let place = 0;
+  const text = sql.replaceAll("?", () => {
+    place += 1;
+    return `$${place}`;
+  });
+  const rows = await db.one({ text, values });
+  const runs = rows.slice(0, filter.limit).map(toHeader);
+  return { runs, more: rows.length > filter.limit };
+}
