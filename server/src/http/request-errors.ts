@@ -47,7 +47,7 @@ async function explain(
   const pieces: Uint8Array[] = [];
   for await (const piece of response.body) pieces.push(piece);
   const bytes = Buffer.concat(pieces);
-  const refined = refine(bytes);
+  const refined = refine(bytes, contentLength(request.header));
   if (refined === undefined) return { ...response, body: iterable(bytes) };
   const body = errorToJsonBytes(refined, undefined);
   const header = new Headers(response.header);
@@ -56,7 +56,7 @@ async function explain(
 }
 
 /** Connect's JSON error with a reason, if it is one and has none. */
-function refine(bytes: Buffer): ConnectError | undefined {
+function refine(bytes: Buffer, size: number | undefined): ConnectError | undefined {
   let error: unknown;
   try {
     error = JSON.parse(bytes.toString("utf8"));
@@ -68,7 +68,7 @@ function refine(bytes: Buffer): ConnectError | undefined {
   if (!("code" in error) || typeof error.code !== "string") return undefined;
   const code = codeFromString(error.code);
   const said = "message" in error ? String(error.message) : "";
-  return code === undefined ? undefined : requestError(code, said);
+  return code === undefined ? undefined : requestError(code, said, size);
 }
 
 async function* iterable(bytes: Uint8Array): AsyncIterable<Uint8Array> {
@@ -87,22 +87,24 @@ function limited(request: UniversalServerRequest): UniversalServerRequest["body"
   if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return body;
   const type = request.header.get("content-type") ?? "";
   const streams = /^application\/(connect|grpc)/.test(type);
-  return streams ? limitedEnvelopes(body) : limitedBody(body, request.header);
+  return streams ? limitedEnvelopes(body) : limitedBody(body);
 }
 
-function check(size: number): void {
-  if (size > LIMITS.messageBytes) throw connectError(pawlWireError(messageTooLarge(size)));
+function contentLength(header: Headers): number | undefined {
+  const said = header.get("content-length");
+  return said === null ? undefined : Number(said);
 }
 
-async function* limitedBody(
-  body: AsyncIterable<Uint8Array>,
-  header: Headers,
-): AsyncIterable<Uint8Array> {
-  check(Number(header.get("content-length") ?? 0));
-  let size = 0;
+function check(seen: number, size?: number): void {
+  if (seen > LIMITS.messageBytes) throw connectError(pawlWireError(messageTooLarge(size)));
+}
+
+/** One message; where its length is known, Connect compares it before it reads. */
+async function* limitedBody(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  let seen = 0;
   for await (const piece of body) {
-    size += piece.byteLength;
-    check(size);
+    seen += piece.byteLength;
+    check(seen);
     yield piece;
   }
 }
@@ -125,7 +127,7 @@ async function* limitedEnvelopes(body: AsyncIterable<Uint8Array>): AsyncIterable
       at += taken;
       if (prefix.byteLength === ENVELOPE_BYTES) {
         left = prefix.readUInt32BE(1);
-        check(left);
+        check(left, left);
         prefix = Buffer.alloc(0);
       }
     }

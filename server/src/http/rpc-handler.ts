@@ -34,6 +34,8 @@ export function createRpcHandler(options: ConnectRouteOptions): RpcHandler {
     const answer = await rpc(
       universalRequestFromNodeRequest(request, response, undefined, undefined),
     );
+    // A body that was refused half-way is not read on: the connection ends with the answer.
+    if (!request.complete) response.shouldKeepAlive = false;
     await universalResponseToNodeResponse(answer, response);
   };
 }

@@ -1,9 +1,9 @@
 /** Wire errors as Connect throws them. Apart from errors.ts, so that Connect is loaded on demand. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
-import { invalid, PawlError } from "../model/errors.ts";
-import { LIMITS } from "../model/limits.ts";
+import { invalid } from "../model/errors.ts";
 import { duration } from "./convert/common.ts";
+import { messageTooLarge } from "./convert/field.ts";
 import { errorInfo, pawlWireError, type WireError } from "./errors.ts";
 
 /** For Connect: the same details, which its JSON also shows in clear text under `debug`. */
@@ -20,20 +20,13 @@ export function connectError(error: WireError): ConnectError {
 /**
  * What Connect itself finds wrong with a request (too large, no JSON, no such message) as our own
  * checks would have told it: with a reason.
+ *
+ * @param size of the message in bytes, where it is known
  */
-export function requestError(code: Code, said: string): ConnectError | undefined {
+export function requestError(code: Code, said: string, size?: number): ConnectError | undefined {
   switch (code) {
     case Code.ResourceExhausted:
-      return connectError(
-        pawlWireError(
-          new PawlError(
-            "PAYLOAD_TOO_LARGE",
-            `The message is larger than the ${LIMITS.messageBytes} bytes that are allowed. ` +
-              "Upload larger values with PayloadService.PutPayload and send their `ref`.",
-            { metadata: { field: "message", limit: String(LIMITS.messageBytes) } },
-          ),
-        ),
-      );
+      return connectError(pawlWireError(messageTooLarge(size)));
     case Code.InvalidArgument:
     case Code.Internal:
       return connectError(pawlWireError(invalid("message", `cannot be decoded: ${said}`)));

@@ -103,13 +103,25 @@ export function payloadTooLarge(field: string, size: number, limit: number): Paw
   );
 }
 
-/** One whole message, as it came or as it would leave. */
-export function messageTooLarge(size: number): PawlError {
+/**
+ * One whole message, as it came or as it would leave.
+ *
+ * @param size in bytes, where all of it was seen
+ */
+export function messageTooLarge(size?: number): PawlError {
+  const limit = LIMITS.messageBytes;
+  const seen = size === undefined ? `larger than ${limit} bytes` : `${size} bytes`;
   return new PawlError(
     "PAYLOAD_TOO_LARGE",
-    `The message is ${size} bytes; at most ${LIMITS.messageBytes} are allowed. ` +
+    `The message is ${seen}; at most ${limit} are allowed. ` +
       "Upload larger values with PayloadService.PutPayload and send their `ref`.",
-    { metadata: { field: "message", size: String(size), limit: String(LIMITS.messageBytes) } },
+    {
+      metadata: {
+        field: "message",
+        ...(size !== undefined && { size: String(size) }),
+        limit: String(limit),
+      },
+    },
   );
 }
 

@@ -12,6 +12,8 @@ import {
   type ServerReflectionRequest as RequestV1Alpha,
   ServerReflection as ServerReflectionV1Alpha,
 } from "@pawl/proto/grpc/reflection/v1alpha/reflection_pb.js";
+import { file_google_rpc_error_details } from "@pawl/proto/google/rpc/error_details_pb.js";
+import { file_google_rpc_status } from "@pawl/proto/google/rpc/status_pb.js";
 import { CODES } from "../../model/errors.ts";
 import { type Binding, duplex } from "../binding.ts";
 
@@ -59,7 +61,9 @@ interface FileIndex {
 function indexFiles(services: readonly DescService[]): FileIndex {
   const byName = new Map<string, DescFile>();
   const bySymbol = new Map<string, DescFile>();
-  const open = services.map((service) => service.file);
+  // Errors carry messages that no RPC mentions.
+  const open: DescFile[] = [file_google_rpc_status, file_google_rpc_error_details];
+  open.push(...services.map((service) => service.file));
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (byName.has(file.proto.name)) continue;
     byName.set(file.proto.name, file);

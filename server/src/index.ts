@@ -1,0 +1,71 @@
+/** A Pawl server inside a program: the same services without a socket, for scripts and tests. */
+import { createRouterTransport, type Transport } from "@connectrpc/connect";
+import { createEngine } from "./engine/engine.ts";
+import { uniqueId } from "./lib/ids.ts";
+import { createLog, type LogLevel } from "./lib/log.ts";
+import { LIMITS } from "./model/limits.ts";
+import { Calls } from "./rpc/calls.ts";
+import { connectRoutes } from "./rpc/connect-routes.ts";
+import { apiBindings } from "./rpc/services.ts";
+import { Sessions } from "./rpc/session.ts";
+import { openStore } from "./store/open.ts";
+
+export interface EmbeddedOptions {
+  /**
+   * A SQLite file, which makes runs survive the program, or a `postgres://…` URL. Default
+   * `:memory:`: all is gone with the program.
+   */
+  readonly store?: string;
+  /** Whether an older schema is migrated. Default true. */
+  readonly migrate?: boolean;
+  /** Events below it are not logged to standard error. Default `warn`. */
+  readonly logLevel?: LogLevel;
+  /**
+   * Names the server over restarts, for its leases to be found again. Default: a fresh name, with
+   * which leases of a program that was killed run out by themselves (15 s).
+   */
+  readonly replica?: string;
+}
+
+export interface Embedded {
+  /** For `createClient` of @connectrpc/connect, and for the SDK's `Worker` and `Client`. */
+  readonly transport: Transport;
+  /** Finishes what was begun and closes the store. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a server in this process.
+ *
+ * @throws StartupError where the store cannot be opened, in words for people.
+ */
+export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
+  const log = createLog({ level: options.logLevel ?? "warn" });
+  const store = await openStore(options.store ?? ":memory:", {
+    migrate: options.migrate ?? true,
+    onMessage: (message) => log.warn("store.message", { message }),
+  });
+  const engine = createEngine({ store, replicaId: options.replica ?? uniqueId(), log });
+  const calls = new Calls();
+  const sessions = new Sessions();
+  const bindings = apiBindings({ engine, sessions, log });
+  const transport = createRouterTransport(connectRoutes({ bindings, calls, log }), {
+    router: { readMaxBytes: LIMITS.messageBytes, writeMaxBytes: LIMITS.messageBytes },
+  });
+  let closing: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    engine.drain();
+    sessions.pauseAll();
+    calls.stop();
+    await engine.close();
+    await sessions.endAll();
+    await store.close();
+  }
+  return {
+    transport,
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
