@@ -1,5 +1,3 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { UsageError } from "./errors.ts";
 
 /** Parts of a duration; they add up. */
@@ -62,7 +60,8 @@ function parseText(text: string): number {
     total += Number(match[1]) * factor;
     position = pattern.lastIndex;
   }
-  if (text.trim() === "") throw new UsageError(`an empty text is not a duration; write for example "30 s"`);
+  if (text.trim() === "")
+    throw new UsageError(`an empty text is not a duration; write for example "30 s"`);
   return total;
 }
 
@@ -89,15 +88,20 @@ export function durationMs(duration: Duration): number {
         ? parseText(duration)
         : sumParts(duration);
   if (!Number.isFinite(ms) || ms < 0) {
-    throw new UsageError(`a duration of ${ms} ms is not possible; it must be finite and not negative`);
+    throw new UsageError(
+      `a duration of ${ms} ms is not possible; it must be finite and not negative`,
+    );
   }
   return ms;
 }
 
 /** Milliseconds as google.protobuf.Duration. */
-export function durationFromMs(ms: number): MessageInitShape<typeof DurationSchema> {
+export function durationFromMs(ms: number): { seconds: bigint; nanos: number } {
   const seconds = Math.floor(ms / 1_000);
-  return { seconds: BigInt(seconds), nanos: Math.min(999_999_999, Math.round((ms - seconds * 1_000) * 1e6)) };
+  return {
+    seconds: BigInt(seconds),
+    nanos: Math.min(999_999_999, Math.round((ms - seconds * 1_000) * 1e6)),
+  };
 }
 
 /** google.protobuf.Duration or Timestamp as milliseconds. */

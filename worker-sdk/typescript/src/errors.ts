@@ -110,7 +110,9 @@ export class SerializationError extends TerminalError {
 export class InvalidValueError extends TerminalError {
   readonly issues: readonly SchemaIssue[];
   constructor(what: string, issues: readonly SchemaIssue[]) {
-    const list = issues.map((issue) => (issue.path ? `${issue.path}: ${issue.message}` : issue.message));
+    const list = issues.map((issue) =>
+      issue.path ? `${issue.path}: ${issue.message}` : issue.message,
+    );
     super(`${what} fails its schema: ${list.join("; ")}`);
     this.name = "InvalidValueError";
     this.issues = issues;
@@ -167,7 +169,10 @@ export class PawlError extends Error {
     retryAfterMs?: number | undefined;
     cause?: unknown;
   }) {
-    super(`${data.reason}: ${data.message}`, data.cause === undefined ? undefined : { cause: data.cause });
+    super(
+      `${data.reason}: ${data.message}`,
+      data.cause === undefined ? undefined : { cause: data.cause },
+    );
     this.name = "PawlError";
     this.reason = data.reason;
     this.code = data.code;

@@ -29,7 +29,9 @@ function detailsOf(error: Error): FailureInit {
     return { details: payloadOf(encode(details, "the error's details")) };
   } catch (problem) {
     // The error itself matters more than what it carries.
-    return { message: `${clip(error.message, limits.messageCharsMax)} (its details are lost: ${problem})` };
+    return {
+      message: `${clip(error.message, limits.messageCharsMax)} (its details are lost: ${problem})`,
+    };
   }
 }
 
@@ -55,7 +57,10 @@ export function toFailure(thrown: unknown, depth = 0): FailureInit {
   if (thrown.cause !== undefined && depth < limits.causeDepthMax) {
     failure.cause = toFailure(thrown.cause, depth + 1);
   }
-  if (thrown instanceof TerminalError || ("nonRetryable" in thrown && thrown.nonRetryable === true)) {
+  if (
+    thrown instanceof TerminalError ||
+    ("nonRetryable" in thrown && thrown.nonRetryable === true)
+  ) {
     failure.nonRetryable = true;
   }
   if (thrown instanceof RetryableError && thrown.retryAfter !== undefined) {
@@ -96,7 +101,11 @@ export function errorOf(failure: FailureParts): Error {
 }
 
 /** The error that user code sees for a step that failed finally, live and in replay. */
-export function stepFailed(failure: FailureParts | undefined, stepKey: string, attempts: number): StepFailedError {
+export function stepFailed(
+  failure: FailureParts | undefined,
+  stepKey: string,
+  attempts: number,
+): StepFailedError {
   const known = failure ?? { type: "Error", message: "no reason was recorded" };
   return new StepFailedError({
     type: known.type || "Error",

@@ -30,7 +30,9 @@ export function validate(
 ): unknown | Promise<unknown> {
   if (schema === undefined) return value;
   const result = schema["~standard"].validate(value);
-  return result instanceof Promise ? result.then((late) => settle(what, late)) : settle(what, result);
+  return result instanceof Promise
+    ? result.then((late) => settle(what, late))
+    : settle(what, result);
 }
 
 function converter(schema: StandardSchemaV1): StandardJSONSchemaV1.Converter | undefined {
@@ -68,6 +70,7 @@ export function jsonSchemaOf(
 export function declaredProperties(schema: JsonSchema | undefined): readonly string[] | undefined {
   const properties = schema?.["properties"];
   if (typeof properties !== "object" || properties === null) return undefined;
-  if (schema?.["additionalProperties"] !== undefined && schema["additionalProperties"] !== false) return undefined;
+  if (schema?.["additionalProperties"] !== undefined && schema["additionalProperties"] !== false)
+    return undefined;
   return Object.keys(properties);
 }

@@ -60,7 +60,9 @@ function makeStep<A extends unknown[], R>(
  * Defines a step: `step(fn)`, `step(name, fn)`, `step(options, fn)` or
  * `step(name, options, fn)`. Without a name it has the function's.
  */
-export function step<A extends unknown[], R>(body: (...args: A) => R): StepFunction<A, StepResult<R, StepOptions>>;
+export function step<A extends unknown[], R>(
+  body: (...args: A) => R,
+): StepFunction<A, StepResult<R, StepOptions>>;
 export function step<A extends unknown[], R>(
   name: string,
   body: (...args: A) => R,

@@ -69,9 +69,15 @@ function check(template: string, { literals, variables }: Parsed): void {
 function textOf(template: string, name: string, input: unknown): string {
   const values: Values = typeof input === "object" && input !== null ? { ...input } : {};
   const value = Object.hasOwn(values, name) ? values[name] : undefined;
-  const isText = typeof value === "string" || typeof value === "bigint" || typeof value === "boolean";
+  const isText =
+    typeof value === "string" || typeof value === "bigint" || typeof value === "boolean";
   if (!(isText || (typeof value === "number" && Number.isFinite(value))) || value === "") {
-    const seen = value === undefined ? "is missing" : value === "" ? "is empty" : `is ${value === null ? "null" : `a ${typeof value}`}`;
+    const seen =
+      value === undefined
+        ? "is missing"
+        : value === ""
+          ? "is empty"
+          : `is ${value === null ? "null" : `a ${typeof value}`}`;
     throw new UsageError(
       `the run id "${template}" needs the input's "${name}" to be a text, number or boolean, but it ${seen}; or give a runId yourself`,
     );
@@ -80,7 +86,10 @@ function textOf(template: string, name: string, input: unknown): string {
 }
 
 /** Parses a template. `declared`: the input's properties, where they are known. */
-export function parseTemplate(template: string, declared: readonly string[] | undefined): RunIdTemplate {
+export function parseTemplate(
+  template: string,
+  declared: readonly string[] | undefined,
+): RunIdTemplate {
   const parsed = parse(template);
   check(template, parsed);
   const { literals, variables } = parsed;
@@ -92,7 +101,10 @@ export function parseTemplate(template: string, declared: readonly string[] | un
   }
   const between = new Set(literals.slice(1, -1).join(""));
   const separators = [...between].map((char) => char.replace(/[\\\]^-]/g, "\\$&")).join("");
-  const reserved = new RegExp(`[^A-Za-z0-9\\-_.~]${separators === "" ? "" : `|[${separators}]`}`, "gu");
+  const reserved = new RegExp(
+    `[^A-Za-z0-9\\-_.~]${separators === "" ? "" : `|[${separators}]`}`,
+    "gu",
+  );
   return {
     variables,
     render(input) {

@@ -1,16 +1,14 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { RunTimeoutsSchema } from "@pawl/proto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context/types.ts";
 import { type Duration, durationFromMs, durationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { runDirectly } from "./local/direct.ts";
+import type { Retry } from "./policy/retry.ts";
 import { checkName } from "./run/keys.ts";
 import { userCallSite } from "./run/scope.ts";
 import { resolveStepOptions, type StepOptions } from "./run/step-settings.ts";
-import { runDirectly } from "./local/direct.ts";
 import { declaredProperties, type JsonSchema, jsonSchemaOf } from "./schema.ts";
 import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./template.ts";
-import type { Retry } from "./policy/retry.ts";
 import { workflowMark } from "./workflow-brand.ts";
 
 /** How a workflow is offered and executed. */
@@ -56,6 +54,12 @@ const known = new Set([
   "queue",
 ]);
 
+/** How long runs may take and wait, as the server wants it. */
+export interface Timeouts {
+  readonly run?: { readonly seconds: bigint; readonly nanos: number };
+  readonly queue?: { readonly seconds: bigint; readonly nanos: number };
+}
+
 /** A workflow, whatever its types. */
 export interface AnyWorkflow {
   readonly [workflowMark]: true;
@@ -68,7 +72,7 @@ export interface AnyWorkflow {
   readonly inputJsonSchema: JsonSchema | undefined;
   readonly outputJsonSchema: JsonSchema | undefined;
   readonly stepDefaults: StepOptions | undefined;
-  readonly timeouts: MessageInitShape<typeof RunTimeoutsSchema> | undefined;
+  readonly timeouts: Timeouts | undefined;
   readonly idTemplate: RunIdTemplate | undefined;
   /** Where it was defined: file, line and column. */
   readonly definedAt: string;
@@ -114,7 +118,10 @@ export function workflow<
   const Id extends string = string,
 >(
   name: string,
-  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, StandardSchemaV1.InferInput<IS>>,
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<
+      Id,
+      StandardSchemaV1.InferInput<IS>
+    >,
   fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
 ): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
 export function workflow<
@@ -133,7 +140,10 @@ export function workflow<
   R extends Returned<OS> = Returned<OS>,
   const Id extends string = string,
 >(
-  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, StandardSchemaV1.InferInput<IS>>,
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<
+      Id,
+      StandardSchemaV1.InferInput<IS>
+    >,
   fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
 ): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
 export function workflow<
@@ -145,11 +155,15 @@ export function workflow<
   options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, I>,
   fn: (ctx: Context, input: I) => R,
 ): Workflow<I, Output<OS, R>>;
-export function workflow<I, R>(name: string, fn: (ctx: Context, input: I) => R): Workflow<I, Awaited<R>>;
+export function workflow<I, R>(
+  name: string,
+  fn: (ctx: Context, input: I) => R,
+): Workflow<I, Awaited<R>>;
 export function workflow<I, R>(fn: (ctx: Context, input: I) => R): Workflow<I, Awaited<R>>;
 export function workflow(...parts: unknown[]): Workflow<unknown, never> {
   const handler = parts.at(-1);
-  const options = (parts.slice(0, -1).find((part) => typeof part === "object" && part !== null) ?? {}) as WorkflowOptions;
+  const options = (parts.slice(0, -1).find((part) => typeof part === "object" && part !== null) ??
+    {}) as WorkflowOptions;
   const given = typeof parts[0] === "string" ? parts[0] : options.name;
   if (typeof handler !== "function") {
     throw new UsageError(
@@ -157,7 +171,10 @@ export function workflow(...parts: unknown[]): Workflow<unknown, never> {
     );
   }
   const name = given ?? handler.name;
-  if (name === "") throw new UsageError(`workflow() got a function without a name; give one: workflow("name", async (ctx, input) => …)`);
+  if (name === "")
+    throw new UsageError(
+      `workflow() got a function without a name; give one: workflow("name", async (ctx, input) => …)`,
+    );
   return defineWorkflow(name, options, handler as (ctx: Context, input: never) => unknown);
 }
 
@@ -199,7 +216,9 @@ export function defineWorkflow(
   checkName("a workflow", name);
   for (const option of Object.keys(options)) {
     if (!known.has(option)) {
-      throw new UsageError(`"${option}" is not an option of workflow "${name}"; those are ${[...known].join(", ")}`);
+      throw new UsageError(
+        `"${option}" is not an option of workflow "${name}"; those are ${[...known].join(", ")}`,
+      );
     }
   }
   checkHandler(name, handler);
@@ -216,12 +235,16 @@ export function defineWorkflow(
     outputJsonSchema: options.outputSchema ?? jsonSchemaOf(options.output),
     stepDefaults: stepDefaultsOf(options),
     timeouts: timeoutsOf(options),
-    idTemplate: options.id === undefined ? undefined : parseTemplate(options.id, declaredProperties(inputJsonSchema)),
+    idTemplate:
+      options.id === undefined
+        ? undefined
+        : parseTemplate(options.id, declaredProperties(inputJsonSchema)),
     definedAt: userCallSite(),
     handler,
   };
   // The overloads of `workflow` say what it resolves to.
-  const call = (input?: unknown): Promise<never> => runDirectly(definition, input) as Promise<never>;
+  const call = (input?: unknown): Promise<never> =>
+    runDirectly(definition, input) as Promise<never>;
   Object.defineProperty(call, "name", { value: name });
   return Object.assign(call, definition);
 }

@@ -3,7 +3,12 @@ import { type Tag, tagKey } from "./encode.ts";
 
 function setProperty(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === "__proto__") {
-    Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
+    Object.defineProperty(target, key, {
+      value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
   } else {
     target[key] = value;
   }
@@ -55,7 +60,8 @@ function reviveTag(tag: unknown, value: unknown): unknown {
       return reviveError(value);
     case "object": {
       const object: Record<string, unknown> = {};
-      for (const [key, item] of pairs(value, "object")) setProperty(object, String(key), revive(item));
+      for (const [key, item] of pairs(value, "object"))
+        setProperty(object, String(key), revive(item));
       return object;
     }
     default:

@@ -14,7 +14,16 @@ import { limits } from "../limits.ts";
 
 export const tagKey = "$pawl";
 
-export type Tag = "undefined" | "number" | "bigint" | "date" | "bytes" | "map" | "set" | "error" | "object";
+export type Tag =
+  | "undefined"
+  | "number"
+  | "bigint"
+  | "date"
+  | "bytes"
+  | "map"
+  | "set"
+  | "error"
+  | "object";
 
 /** Where a value is, as a list from the inside out; rendered only for errors. */
 interface Place {
@@ -100,10 +109,16 @@ function convertPlain(
   return copy === undefined ? object : Object.fromEntries(copy);
 }
 
-function convertError(conversion: Conversion, error: Error, place: Place | undefined, depth: number) {
+function convertError(
+  conversion: Conversion,
+  error: Error,
+  place: Place | undefined,
+  depth: number,
+) {
   const { name, message, stack, cause } = error;
   const parts: Record<string, unknown> = { name, message, stack };
-  if (cause !== undefined) parts["cause"] = convert(conversion, cause, property(place, "cause"), depth);
+  if (cause !== undefined)
+    parts["cause"] = convert(conversion, cause, property(place, "cause"), depth);
   return tag(conversion, "error", parts);
 }
 
@@ -118,7 +133,11 @@ function convertBuiltIn(
     return tag(conversion, "date", Number.isNaN(ms) ? null : value.toISOString());
   }
   if (value instanceof Uint8Array) {
-    return tag(conversion, "bytes", Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"));
+    return tag(
+      conversion,
+      "bytes",
+      Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"),
+    );
   }
   if (value instanceof Map) {
     return tag(
@@ -134,7 +153,9 @@ function convertBuiltIn(
     return tag(
       conversion,
       "set",
-      [...value].map((item, i) => convert(conversion, item, { parent: place, key: `<item ${i}>` }, depth)),
+      [...value].map((item, i) =>
+        convert(conversion, item, { parent: place, key: `<item ${i}>` }, depth),
+      ),
     );
   }
   if (value instanceof Error) return convertError(conversion, value, place, depth);

@@ -90,7 +90,9 @@ export function decode(payload: ReceivedPayload | undefined): unknown {
     case "json":
     case "json+pawl": {
       const { buffer, byteOffset, byteLength } = payload.data;
-      const parsed: unknown = JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString("utf8"));
+      const parsed: unknown = JSON.parse(
+        Buffer.from(buffer, byteOffset, byteLength).toString("utf8"),
+      );
       return payload.encoding === "json+pawl" ? revive(parsed) : parsed;
     }
     default:

@@ -28,7 +28,9 @@ function refuseBranch(mode: BranchMode, name: string, branch: unknown): never {
 
 function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] {
   if (typeof branches !== "object" || branches === null) {
-    throw new UsageError(`ctx.${mode} needs a list of functions, or an object of them; it got ${typeof branches}`);
+    throw new UsageError(
+      `ctx.${mode} needs a list of functions, or an object of them; it got ${typeof branches}`,
+    );
   }
   return Object.entries(branches).map(([name, branch]: [string, unknown]) =>
     typeof branch === "function" ? [name, branch as Branch] : refuseBranch(mode, name, branch),
@@ -36,7 +38,11 @@ function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] 
 }
 
 /** Enters a scope and runs code in it. */
-async function within<R>(parent: RunContext, scope: Scope, fn: (ctx: Context) => R): Promise<Awaited<R>> {
+async function within<R>(
+  parent: RunContext,
+  scope: Scope,
+  fn: (ctx: Context) => R,
+): Promise<Awaited<R>> {
   const context = new RunContext(parent.base, scope);
   return await contexts.run(context, fn, context);
 }
@@ -115,22 +121,35 @@ async function settle(
 }
 
 /** Results under the names of their branches, or as the list that the branches were. */
-function named(names: string[] | undefined, values: unknown[]): unknown[] | Record<string, unknown> {
+function named(
+  names: string[] | undefined,
+  values: unknown[],
+): unknown[] | Record<string, unknown> {
   if (names === undefined) return values;
   return Object.fromEntries(names.map((name, i) => [name, values[i]]));
 }
 
 /** `ctx.all`, `ctx.allSettled` and `ctx.race`. */
-export async function runBranches(parent: RunContext, mode: BranchMode, branches: unknown): Promise<unknown> {
+export async function runBranches(
+  parent: RunContext,
+  mode: BranchMode,
+  branches: unknown,
+): Promise<unknown> {
   const list = namedBranches(mode, branches);
-  if (mode === "race" && list.length === 0) throw new UsageError("ctx.race needs at least one branch");
+  if (mode === "race" && list.length === 0)
+    throw new UsageError("ctx.race needs at least one branch");
   const here = parent.scopeHere;
   const namespace: Namespace = "all:";
   const scopes = list.map(([name]) => here.child(here.claimSegment(namespace, name, undefined)));
   const group = new Group(parent);
   try {
     const running = list.map(([, fn], i) => group.branch(scopes[i] as Scope, fn));
-    return await settle(group, mode, Array.isArray(branches) ? undefined : list.map(([name]) => name), running);
+    return await settle(
+      group,
+      mode,
+      Array.isArray(branches) ? undefined : list.map(([name]) => name),
+      running,
+    );
   } finally {
     group.leave();
   }
@@ -142,7 +161,9 @@ function itemSegments<T>(name: string, items: readonly T[], options: MapOptions<
     const key = String(options.key === undefined ? i : options.key(item, i));
     if (key === "") throw new UsageError(`the key of item ${i} of ctx.map("${name}") is empty`);
     if (seen.has(key)) {
-      throw new UsageError(`two items of ctx.map("${name}") have the key "${key}"; keys tell items apart`);
+      throw new UsageError(
+        `two items of ctx.map("${name}") have the key "${key}"; keys tell items apart`,
+      );
     }
     seen.add(key);
     return escapeName(key);
@@ -158,7 +179,10 @@ export async function mapItems<T, R>(
   fn: (item: T, ctx: Context, index: number) => R,
 ): Promise<Awaited<R>[]> {
   const { concurrency = Number.POSITIVE_INFINITY } = options;
-  if (!(concurrency >= 1)) throw new UsageError(`the concurrency of ctx.map("${name}") is at least 1; it is ${concurrency}`);
+  if (!(concurrency >= 1))
+    throw new UsageError(
+      `the concurrency of ctx.map("${name}") is at least 1; it is ${concurrency}`,
+    );
   const segments = itemSegments(name, items, options);
   const here = parent.scopeHere;
   const scope = here.child(here.claimSegment("map:", name, undefined));
@@ -171,7 +195,9 @@ export async function mapItems<T, R>(
       const i = next;
       next += 1;
       try {
-        results[i] = await group.branch(scope.child(segments[i] as string), (ctx) => fn(items[i] as T, ctx, i));
+        results[i] = await group.branch(scope.child(segments[i] as string), (ctx) =>
+          fn(items[i] as T, ctx, i),
+        );
       } catch (error) {
         stopped = true;
         throw error;

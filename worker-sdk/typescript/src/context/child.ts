@@ -2,8 +2,8 @@ import { StepKind } from "@pawl/proto";
 import { digestText, encode } from "../codec/payload.ts";
 import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
-import { upload } from "../run/payloads.ts";
 import type { StartRunInit } from "../run/link.ts";
+import { upload } from "../run/payloads.ts";
 import type { Run } from "../run/run.ts";
 import type { WaitCall } from "../run/wait-operation.ts";
 import { validate } from "../schema.ts";
@@ -54,20 +54,20 @@ export function childCall(child: ChildRequest): WaitCall {
   };
 
   async function request(attempt: number): Promise<StartRunInit> {
-      const what = `the input of child "${name}"`;
-      await validate(definition?.inputSchema, input, what);
-      const encoded = encode(input, what);
-      return {
-        workflow: name,
-        input: await run.persist(() => upload(run.link, encoded, what)),
-        runId: options.runId ?? childRunId(run.runId, stepKey, attempt),
-        queue: options.queue ?? definition?.queue ?? "",
-        ...(options.priority === undefined ? {} : { priority: options.priority }),
-        tags: { ...options.tags },
-        sessionId: run.facts.sessionId,
-        userId: run.facts.userId,
-        traceparent: run.facts.traceparent,
-        ...(definition?.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
-      };
+    const what = `the input of child "${name}"`;
+    await validate(definition?.inputSchema, input, what);
+    const encoded = encode(input, what);
+    return {
+      workflow: name,
+      input: await run.persist(() => upload(run.link, encoded, what)),
+      runId: options.runId ?? childRunId(run.runId, stepKey, attempt),
+      queue: options.queue ?? definition?.queue ?? "",
+      ...(options.priority === undefined ? {} : { priority: options.priority }),
+      tags: { ...options.tags },
+      sessionId: run.facts.sessionId,
+      userId: run.facts.userId,
+      traceparent: run.facts.traceparent,
+      ...(definition?.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
+    };
   }
 }

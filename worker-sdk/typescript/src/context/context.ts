@@ -1,5 +1,5 @@
-import { StepKind } from "@pawl/proto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { StepKind } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
 import { AmbiguousStepKeyError, UsageError, WaitTimeoutError } from "../errors.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
@@ -114,7 +114,11 @@ export class RunContext implements Context {
     return guarded(() => this.#step(parseStepCall([definition, ...args], this.#base.stepDefaults)));
   }
 
-  #claim(namespace: Namespace, name: string, key: string | undefined): { scope: Scope; key: string } {
+  #claim(
+    namespace: Namespace,
+    name: string,
+    key: string | undefined,
+  ): { scope: Scope; key: string } {
     const scope = this.#here.scopeHere;
     try {
       return { scope, key: scope.claim(namespace, name, key) };
@@ -126,7 +130,11 @@ export class RunContext implements Context {
   }
 
   #step(call: StepCall): Promise<unknown> {
-    const { scope, key } = this.#claim(call.kind === StepKind.VALUE ? "value:" : "", call.name, call.settings.key);
+    const { scope, key } = this.#claim(
+      call.kind === StepKind.VALUE ? "value:" : "",
+      call.name,
+      call.settings.key,
+    );
     return new StepOperation(this.#run, scope, key, call).open();
   }
 
@@ -188,7 +196,10 @@ export class RunContext implements Context {
   async #runScope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
     checkName("a scope", name);
     const here = this.#here.scopeHere;
-    const inner = new RunContext(this.#base, here.child(here.claimSegment("scope:", name, undefined)));
+    const inner = new RunContext(
+      this.#base,
+      here.child(here.claimSegment("scope:", name, undefined)),
+    );
     const turn = here.enter();
     try {
       return await contexts.run(inner, fn, inner);
@@ -206,17 +217,26 @@ export class RunContext implements Context {
   }
 
   #sleep(name: string, wait: WaitCall["wait"]): Promise<unknown> {
-    return this.#wait("sleep:", undefined, { name, kind: StepKind.SLEEP, wait, finish: () => undefined });
+    return this.#wait("sleep:", undefined, {
+      name,
+      kind: StepKind.SLEEP,
+      wait,
+      finish: () => undefined,
+    });
   }
 
   sleep(duration: Duration, { name = "sleep" }: { readonly name?: string } = {}): Promise<void> {
     return guarded(() => this.#sleep(name, { duration: durationFromMs(durationMs(duration)) }));
   }
 
-  sleepUntil(moment: Date | number, { name = "sleep" }: { readonly name?: string } = {}): Promise<void> {
+  sleepUntil(
+    moment: Date | number,
+    { name = "sleep" }: { readonly name?: string } = {},
+  ): Promise<void> {
     return guarded(() => {
       const ms = Number(moment);
-      if (!Number.isFinite(ms)) throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
+      if (!Number.isFinite(ms))
+        throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
       return this.#sleep(name, { until: timestampFromMs(ms) });
     });
   }
@@ -245,7 +265,14 @@ export class RunContext implements Context {
       const name = typeof workflow === "string" ? workflow : workflow.workflowName;
       const key = options.key === undefined ? undefined : String(options.key);
       const place = this.#claim("child:", name, key);
-      const call = childCall({ run: this.#run, stepKey: place.key, workflow, name, input, options });
+      const call = childCall({
+        run: this.#run,
+        stepKey: place.key,
+        workflow,
+        name,
+        input,
+        options,
+      });
       const operation = new WaitOperation(this.#run, place.scope, place.key, call);
       return operation.open().then((result) => childResult(workflow, name, result));
     });
@@ -258,11 +285,19 @@ export class RunContext implements Context {
     this.#run.publish(type, data, this.#here.#body);
   }
   progress(done: number, total?: number, note?: string): void {
-    const data = { done, ...(total === undefined ? {} : { total }), ...(note === undefined ? {} : { note }) };
+    const data = {
+      done,
+      ...(total === undefined ? {} : { total }),
+      ...(note === undefined ? {} : { note }),
+    };
     this.#run.publish("progress", data, this.#here.#body);
   }
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void {
-    this.#run.publish("log", { level, message, ...(data === undefined ? {} : { data }) }, this.#here.#body);
+    this.#run.publish(
+      "log",
+      { level, message, ...(data === undefined ? {} : { data }) },
+      this.#here.#body,
+    );
   }
 }
 

@@ -15,7 +15,9 @@ export function currentOrUndefined(): Context | undefined {
 export function current(): Context {
   const context = contexts.getStore();
   if (context === undefined) {
-    throw new UsageError("there is no run here: current() works inside of a workflow, its branches and its steps");
+    throw new UsageError(
+      "there is no run here: current() works inside of a workflow, its branches and its steps",
+    );
   }
   return context;
 }

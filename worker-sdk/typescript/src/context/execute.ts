@@ -1,4 +1,4 @@
-import { encode, type ReceivedPayload, decode } from "../codec/payload.ts";
+import { decode, encode, type ReceivedPayload } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { RunLink } from "../run/link.ts";
@@ -33,7 +33,9 @@ export function execute(execution: Execution): Run {
     const context = new StepBodyContext(base, body);
     // The types of body and arguments were matched where the step was called.
     const fn = call.body as (...args: unknown[]) => unknown;
-    return call.args === undefined ? contexts.run(context, fn, context) : contexts.run(context, fn, ...call.args);
+    return call.args === undefined
+      ? contexts.run(context, fn, context)
+      : contexts.run(context, fn, ...call.args);
   };
   const run = new Run({ facts, link, memo, logger, invoke });
   const base = { run, stepDefaults: workflow.stepDefaults };
@@ -41,11 +43,20 @@ export function execute(execution: Execution): Run {
   return run;
 }
 
-async function perform(run: Run, context: RunContext, { workflow, link, input }: Execution): Promise<void> {
+async function perform(
+  run: Run,
+  context: RunContext,
+  { workflow, link, input }: Execution,
+): Promise<void> {
   const name = workflow.workflowName;
   try {
-    const payload = input?.ref === undefined ? input : await run.persist(() => link.download(input));
-    const argument = await validate(workflow.inputSchema, decode(payload), `the input of workflow "${name}"`);
+    const payload =
+      input?.ref === undefined ? input : await run.persist(() => link.download(input));
+    const argument = await validate(
+      workflow.inputSchema,
+      decode(payload),
+      `the input of workflow "${name}"`,
+    );
     const handler = workflow.handler as (ctx: Context, input: unknown) => unknown;
     const output = await contexts.run(context, handler, context, argument);
     await run.complete(async () => {
@@ -62,6 +73,8 @@ async function perform(run: Run, context: RunContext, { workflow, link, input }:
 /** Refuses what only makes sense outside of a run. */
 export function refuseInsideRun(what: string, instead: string): void {
   if (contexts.getStore() !== undefined) {
-    throw new UsageError(`${what} inside of a run would not be recorded as a part of it; use ${instead}`);
+    throw new UsageError(
+      `${what} inside of a run would not be recorded as a part of it; use ${instead}`,
+    );
   }
 }

@@ -1,10 +1,15 @@
 import { StepKind } from "@pawl/proto";
-import { digest, encode, payloadOf, type PayloadInit } from "../codec/payload.ts";
+import { digest, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { checkName } from "../run/keys.ts";
 import type { StepCall } from "../run/step-body.ts";
-import { defaultSettings, resolveStepOptions, type StepOptions, type StepSettings } from "../run/step-settings.ts";
+import {
+  defaultSettings,
+  resolveStepOptions,
+  type StepOptions,
+  type StepSettings,
+} from "../run/step-settings.ts";
 import { isStepFunction } from "../step.ts";
 
 function refuseBody(name: string, body: unknown): never {
@@ -81,7 +86,12 @@ export function parseStepCall(call: readonly unknown[], base: StepOptions | unde
   }
   if (isStepFunction(first)) {
     const { stepName, body, options } = first;
-    return withArguments(stepName, body, call.slice(1), settingsOf(stepName, undefined, { ...base, ...options }));
+    return withArguments(
+      stepName,
+      body,
+      call.slice(1),
+      settingsOf(stepName, undefined, { ...base, ...options }),
+    );
   }
   if (!isFunction(first)) return refuseBody("?", first);
   if (first.name === "") {

@@ -4,24 +4,29 @@ import type { StepFunction } from "../step.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
 
 /** What a step's body makes: the value it returns, or what its items are reduced to. */
-export type StepResult<R, O> = Awaited<R> extends AsyncIterable<infer Item>
-  ? O extends { readonly reduce: "collect" }
-    ? Item[]
-    : O extends { readonly reduce: "last" }
-      ? Item | undefined
-      : O extends { readonly reduce: (items: Item[]) => infer Result }
-        ? Result
-        : Item extends string
-          ? string
-          : never
-  : Awaited<R>;
+export type StepResult<R, O> =
+  Awaited<R> extends AsyncIterable<infer Item>
+    ? O extends { readonly reduce: "collect" }
+      ? Item[]
+      : O extends { readonly reduce: "last" }
+        ? Item | undefined
+        : O extends { readonly reduce: (items: Item[]) => infer Result }
+          ? Result
+          : Item extends string
+            ? string
+            : never
+    : Awaited<R>;
 
 type Thunk = (ctx: Context) => unknown;
 
 /** The results of branches, under the branches' names or in their order. */
-export type BranchResults<B> = { -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? Awaited<R> : never };
+export type BranchResults<B> = {
+  -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? Awaited<R> : never;
+};
 type BranchOutcomes<B> = {
-  -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? PromiseSettledResult<Awaited<R>> : never;
+  -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R
+    ? PromiseSettledResult<Awaited<R>>
+    : never;
 };
 
 type Branches = Readonly<Record<string, Thunk>> | readonly Thunk[];
@@ -78,7 +83,10 @@ export interface StepCaller {
   /** A step made by `step()`, with its own name and options, and its arguments. */
   <A extends unknown[], R>(step: StepFunction<A, R>, ...args: A): Promise<R>;
   /** A function; the step has its name. */
-  <A extends unknown[], R>(body: (...args: A) => R, ...args: A): Promise<StepResult<R, StepOptions>>;
+  <A extends unknown[], R>(
+    body: (...args: A) => R,
+    ...args: A
+  ): Promise<StepResult<R, StepOptions>>;
 }
 
 /**
@@ -109,7 +117,9 @@ export interface Context {
   /** Runs branches side by side and tells of each how it ended. */
   allSettled<const B extends Branches>(branches: B): Promise<BranchOutcomes<B>>;
   /** The first branch to end decides; the others are aborted. */
-  race<const B extends Branches>(branches: B): Promise<BranchResults<B>[keyof B & (B extends readonly unknown[] ? number : string)]>;
+  race<const B extends Branches>(
+    branches: B,
+  ): Promise<BranchResults<B>[keyof B & (B extends readonly unknown[] ? number : string)]>;
   /** Runs `fn` for each item, in a scope named by the item; results are in the items' order. */
   map<T, R>(
     name: string,
@@ -117,7 +127,11 @@ export interface Context {
     options: MapOptions<T>,
     fn: (item: T, ctx: Context, index: number) => R,
   ): Promise<Awaited<R>[]>;
-  map<T, R>(name: string, items: Iterable<T>, fn: (item: T, ctx: Context, index: number) => R): Promise<Awaited<R>[]>;
+  map<T, R>(
+    name: string,
+    items: Iterable<T>,
+    fn: (item: T, ctx: Context, index: number) => R,
+  ): Promise<Awaited<R>[]>;
   /** Runs `fn` in a scope of its own: its steps are named apart from those around it. */
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>>;
 

@@ -20,6 +20,7 @@ export function escapeChars(text: string, reserved: RegExp): string {
 export function callSite(stack: string | undefined, isOurs: (line: string) => boolean): string {
   const lines = (stack ?? "").split("\n").slice(1);
   const line = lines.find((candidate) => !isOurs(candidate));
-  const match = line === undefined ? undefined : /\(?((?:file:\/\/)?[^()\s]+:\d+:\d+)\)?$/.exec(line.trim());
+  const match =
+    line === undefined ? undefined : /\(?((?:file:\/\/)?[^()\s]+:\d+:\d+)\)?$/.exec(line.trim());
   return match?.[1]?.replace(/^file:\/\//, "") ?? "an unknown place";
 }

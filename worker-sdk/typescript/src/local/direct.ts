@@ -21,15 +21,22 @@ export interface LocalOptions {
   readonly onEvent?: (type: string, data: unknown, stepKey: string) => void;
 }
 
-async function runHere(workflow: AnyWorkflow, input: unknown, options: LocalOptions): Promise<unknown> {
+async function runHere(
+  workflow: AnyWorkflow,
+  input: unknown,
+  options: LocalOptions,
+): Promise<unknown> {
   const name = workflow.workflowName;
   const runId = options.runId ?? `local-${randomUUID()}`;
   const encoded = encode(input, `the input of workflow "${name}"`);
   const link = new LocalLink({
-    signals: new Map(Object.entries(options.signals ?? {}).map(([signal, payloads]) => [signal, [...payloads]])),
+    signals: new Map(
+      Object.entries(options.signals ?? {}).map(([signal, payloads]) => [signal, [...payloads]]),
+    ),
     skipTime: options.skipTime ?? false,
     onEvent: options.onEvent,
-    runChild: (child, childInput, childRunId) => runHere(child, childInput, { ...options, runId: childRunId }),
+    runChild: (child, childInput, childRunId) =>
+      runHere(child, childInput, { ...options, runId: childRunId }),
   });
   const run = execute({
     facts: {
@@ -56,7 +63,11 @@ async function runHere(workflow: AnyWorkflow, input: unknown, options: LocalOpti
   options.abortSignal?.addEventListener("abort", cancel);
   try {
     const output = await link.result;
-    return await validate(workflow.outputSchema, decode(output), `the result of workflow "${name}"`);
+    return await validate(
+      workflow.outputSchema,
+      decode(output),
+      `the result of workflow "${name}"`,
+    );
   } finally {
     options.abortSignal?.removeEventListener("abort", cancel);
     run.leave("the local run is over");

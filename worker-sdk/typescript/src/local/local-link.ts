@@ -6,11 +6,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
-  CompleteRunResponseSchema,
   type CompleteRunResponse,
+  CompleteRunResponseSchema,
   Directive,
   type FailRunResponse,
   FailRunResponseSchema,
+  StepFailedResponse_Final_Action as FinalAction,
   JournalEntrySchema,
   type StartRunResponse,
   StartRunResponseSchema,
@@ -18,14 +19,13 @@ import {
   StepCompletedResponseSchema,
   type StepFailedResponse,
   StepFailedResponseSchema,
-  StepFailedResponse_Final_Action as FinalAction,
   StepKind,
   type StepStartedResponse,
   StepStartedResponseSchema,
   type SuspendRunResponse,
   SuspendRunResponseSchema,
 } from "@pawl/proto";
-import { decode, encode, type ReceivedPayload, payloadOf } from "../codec/payload.ts";
+import { decode, encode, payloadOf, type ReceivedPayload } from "../codec/payload.ts";
 import { durationFromMs, msFrom } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { errorOf, toFailure } from "../failure.ts";
@@ -99,7 +99,10 @@ export class LocalLink implements RunLink {
     }
     const dueMs = this.#await(stepKey, request);
     const until = dueMs === undefined ? {} : { until: timestampFromMs(dueMs) };
-    return create(StepStartedResponseSchema, { outcome: { case: "wait", value: { why: "wait", ...until } }, directive });
+    return create(StepStartedResponseSchema, {
+      outcome: { case: "wait", value: { why: "wait", ...until } },
+      directive,
+    });
   }
 
   /** Begins a wait; returns when it is due. */
@@ -133,15 +136,24 @@ export class LocalLink implements RunLink {
     }
     const outcome = kind === StepKind.SIGNAL ? "timed_out" : "fired";
     const ms = this.#platform.skipTime ? 0 : (dueMs ?? 0) - Date.now();
-    startTimer(Math.max(0, ms), () => this.#push({ stepKey, kind: kind ?? StepKind.SLEEP, outcome }));
+    startTimer(Math.max(0, ms), () =>
+      this.#push({ stepKey, kind: kind ?? StepKind.SLEEP, outcome }),
+    );
     return dueMs;
   }
 
   #awaitChild(stepKey: string, childRunId: string): void {
     const kind = StepKind.CHILD;
     this.#children.get(childRunId)?.then(
-      (value) => this.#push({ stepKey, kind, outcome: "completed", payload: payloadOf(encode(value, "a child's result")) }),
-      (error: unknown) => this.#push({ stepKey, kind, outcome: "failed", failure: toFailure(error) }),
+      (value) =>
+        this.#push({
+          stepKey,
+          kind,
+          outcome: "completed",
+          payload: payloadOf(encode(value, "a child's result")),
+        }),
+      (error: unknown) =>
+        this.#push({ stepKey, kind, outcome: "failed", failure: toFailure(error) }),
     );
   }
 
@@ -151,7 +163,9 @@ export class LocalLink implements RunLink {
 
   #push(entry: EntryInit): void {
     this.#seq += 1;
-    this.#run?.waitResolved(create(JournalEntrySchema, { ...entry, type: "workflow.wait.resolved", seq: this.#seq }));
+    this.#run?.waitResolved(
+      create(JournalEntrySchema, { ...entry, type: "workflow.wait.resolved", seq: this.#seq }),
+    );
   }
 
   async completed(_request: StepCompletedInit): Promise<StepCompletedResponse> {
@@ -177,8 +191,12 @@ export class LocalLink implements RunLink {
       return create(StepFailedResponseSchema, { next: { case: "final", value }, directive, seq });
     }
     const retryAfter = failure?.retryAfter;
-    const wantedMs = retryAfter === undefined ? policyDelayMs(policy, failures) : initMs(retryAfter);
-    const value = { attempt: failures + 1, delay: durationFromMs(this.#platform.skipTime ? 0 : wantedMs) };
+    const wantedMs =
+      retryAfter === undefined ? policyDelayMs(policy, failures) : initMs(retryAfter);
+    const value = {
+      attempt: failures + 1,
+      delay: durationFromMs(this.#platform.skipTime ? 0 : wantedMs),
+    };
     return create(StepFailedResponseSchema, { next: { case: "retry", value }, directive, seq });
   }
 
@@ -204,7 +222,10 @@ export class LocalLink implements RunLink {
     onEvent(event.type ?? "", decode({ data, encoding }), event.stepKey ?? "");
   }
 
-  async startRun(request: StartRunInit, workflow: AnyWorkflow | undefined): Promise<StartRunResponse> {
+  async startRun(
+    request: StartRunInit,
+    workflow: AnyWorkflow | undefined,
+  ): Promise<StartRunResponse> {
     const { runId = "", workflow: name = "" } = request;
     if (workflow === undefined) {
       throw new UsageError(

@@ -21,7 +21,9 @@ export type Backoff =
 
 function seconds(name: string, value: number, least: number): number {
   if (!Number.isFinite(value) || value < least) {
-    throw new UsageError(`${name} must be a number of seconds of at least ${least}; it is ${value}`);
+    throw new UsageError(
+      `${name} must be a number of seconds of at least ${least}; it is ${value}`,
+    );
   }
   return value * 1_000;
 }
@@ -64,7 +66,9 @@ export function constant(delay: number): Backoff {
 /** These delays one after the other; the last one repeats. */
 export function delays(list: readonly Duration[]): Backoff {
   if (list.length === 0 || list.length > limits.delaysMax) {
-    throw new UsageError(`a list of delays has 1 to ${limits.delaysMax} of them; this one has ${list.length}`);
+    throw new UsageError(
+      `a list of delays has 1 to ${limits.delaysMax} of them; this one has ${list.length}`,
+    );
   }
   return { kind: "delays", delaysMs: list.map(durationMs) };
 }

@@ -38,7 +38,14 @@ export interface RetryPolicy {
   readonly onExhausted: "fail" | "pause";
 }
 
-const known = new Set(["maxAttempts", "backoff", "maxElapsed", "jitter", "nonRetryable", "onExhausted"]);
+const known = new Set([
+  "maxAttempts",
+  "backoff",
+  "maxElapsed",
+  "jitter",
+  "nonRetryable",
+  "onExhausted",
+]);
 
 function isList(backoff: RetryOptions["backoff"]): backoff is readonly Duration[] {
   return Array.isArray(backoff);
@@ -66,7 +73,8 @@ export function resolveRetry(retry: Retry): RetryPolicy {
       `maxAttempts counts the first attempt too, so it is a whole number from 1 on; it is ${maxAttempts}`,
     );
   }
-  if (!(jitter >= 0 && jitter <= 1)) throw new UsageError(`jitter is between 0 and 1; it is ${jitter}`);
+  if (!(jitter >= 0 && jitter <= 1))
+    throw new UsageError(`jitter is between 0 and 1; it is ${jitter}`);
   return {
     maxAttempts,
     backoff: resolveBackoff(options.backoff, maxAttempts),
@@ -105,7 +113,9 @@ export function retryMessage(policy: RetryPolicy): MessageInitShape<typeof Retry
   return {
     maxAttempts: policy.maxAttempts,
     ...backoffMessage(policy.backoff),
-    ...(policy.maxElapsedMs === undefined ? {} : { maxElapsed: durationFromMs(policy.maxElapsedMs) }),
+    ...(policy.maxElapsedMs === undefined
+      ? {}
+      : { maxElapsed: durationFromMs(policy.maxElapsedMs) }),
     jitter: policy.jitter,
     nonRetryableTypes: [...policy.nonRetryable],
     onExhausted: policy.onExhausted === "pause" ? OnExhausted.PAUSE : OnExhausted.FAIL,

@@ -14,7 +14,15 @@ import { UsageError } from "../errors.ts";
 import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 
-export type Namespace = "" | "sleep:" | "signal:" | "child:" | "value:" | "all:" | "map:" | "scope:";
+export type Namespace =
+  | ""
+  | "sleep:"
+  | "signal:"
+  | "child:"
+  | "value:"
+  | "all:"
+  | "map:"
+  | "scope:";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be found
 const reserved = /[%/#[\]:\u0000-\u001f\u007f]/;

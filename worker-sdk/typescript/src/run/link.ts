@@ -18,6 +18,7 @@ import type {
 } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import type { AnyWorkflow } from "../workflow.ts";
+import type { Run } from "./run.ts";
 
 export type StepStartedInit = MessageInitShape<typeof StepStartedRequestSchema>;
 export type StepCompletedInit = MessageInitShape<typeof StepCompletedRequestSchema>;
@@ -68,5 +69,5 @@ export interface RunLink {
   /** The platform has something to say about the run: ask soon. */
   attention(runId: string): void;
   /** The run has left this worker. */
-  released(runId: string, fence: number): void;
+  released(run: Run): void;
 }

@@ -114,7 +114,8 @@ export class Memo {
   failedWithin(key: string): string[] {
     const found: [string, number][] = [];
     for (const [inner, record] of this.#records) {
-      if (record.failure !== undefined && inner.startsWith(`${key}/`)) found.push([inner, record.seq]);
+      if (record.failure !== undefined && inner.startsWith(`${key}/`))
+        found.push([inner, record.seq]);
     }
     return found.sort((a, b) => a[1] - b[1]).map(([inner]) => inner);
   }

@@ -137,6 +137,11 @@ export abstract class Operation {
     return this.#recorded;
   }
 
+  /** User code has been given its result. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   get isAborted(): boolean {
     return this.aborted !== undefined;
   }

@@ -11,8 +11,9 @@
  * Once left, no promise of user code settles any more, so nothing that user code
  * catches or cleans up can act for a run that is not its own.
  */
-import { Directive, type JournalEntry, type WaitTree } from "@pawl/proto";
+
 import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { Directive, type JournalEntry, type WaitTree } from "@pawl/proto";
 import { encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { Cancelled, NonDeterminismError, PawlError, StepFailedError } from "../errors.ts";
 import { toFailure } from "../failure.ts";
@@ -55,7 +56,14 @@ interface OpenWait {
 type RunState = "running" | "suspending" | "ending" | "left";
 
 /** Reasons that the code which sent the request deals with itself. */
-const forCaller = new Set(["PAYLOAD_TOO_LARGE", "INVALID_ARGUMENT", "COMMIT_CONFLICT", "RUN_EXISTS", "INVALID_INPUT", "NOT_FOUND"]);
+const forCaller = new Set([
+  "PAYLOAD_TOO_LARGE",
+  "INVALID_ARGUMENT",
+  "COMMIT_CONFLICT",
+  "RUN_EXISTS",
+  "INVALID_INPUT",
+  "NOT_FOUND",
+]);
 const gone = new Set(["LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"]);
 
 export class Run {
@@ -131,7 +139,8 @@ export class Run {
     if (this.left) return;
     const ended = operation.scope.ended;
     if (ended !== undefined) operation.abort(ended);
-    else if (this.deliveries.replaying) this.deliveries.park(() => this.admit(operation, () => operation.begin()));
+    else if (this.deliveries.replaying)
+      this.deliveries.park(() => this.admit(operation, () => operation.begin()));
     else this.admit(operation, () => operation.begin());
   }
 
@@ -218,7 +227,9 @@ export class Run {
       void this.#suspend([]);
       return;
     }
-    const soonest = Math.min(...[...this.#waits.values()].map((wait) => wait.dueMs ?? Number.POSITIVE_INFINITY));
+    const soonest = Math.min(
+      ...[...this.#waits.values()].map((wait) => wait.dueMs ?? Number.POSITIVE_INFINITY),
+    );
     if (soonest - Date.now() >= limits.hotWaitMs) void this.#suspend([...this.#waits.keys()]);
   }
 
@@ -232,7 +243,9 @@ export class Run {
       this.link.suspend({
         runId: this.runId,
         fence: this.#fence,
-        ...(members.length === 0 ? {} : { tree: { node: { case: "group", value: { members, needed: 1 } } } }),
+        ...(members.length === 0
+          ? {}
+          : { tree: { node: { case: "group", value: { members, needed: 1 } } } }),
       }),
     );
     if (this.#state !== "suspending") return;
@@ -408,7 +421,11 @@ export class Run {
   #failedKeys(error: unknown): string[] {
     const keys: string[] = [];
     let at: unknown = error;
-    for (let depth = 0; at instanceof Error && depth < limits.causeDepthMax; depth += 1, at = at.cause) {
+    for (
+      let depth = 0;
+      at instanceof Error && depth < limits.causeDepthMax;
+      depth += 1, at = at.cause
+    ) {
       if (!(at instanceof StepFailedError)) continue;
       for (const key of [...this.memo.failedWithin(at.stepKey), at.stepKey]) {
         if (!keys.includes(key)) keys.push(key);
@@ -428,7 +445,7 @@ export class Run {
     for (const operation of this.operations) operation.clear();
     this.operations.clear();
     this.#held = [];
-    this.link.released(this.runId, this.#fence);
+    this.link.released(this);
   }
 
   /**

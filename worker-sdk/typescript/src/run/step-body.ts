@@ -23,7 +23,12 @@ export interface StepCall {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
 }
 
 /**
@@ -72,7 +77,11 @@ export class StepBody implements StartNote {
       this.#fail(error);
       return;
     }
-    const pending = isThenable(result) ? result : isAsyncIterable(result) ? this.#consume(result) : undefined;
+    const pending = isThenable(result)
+      ? result
+      : isAsyncIterable(result)
+        ? this.#consume(result)
+        : undefined;
     if (pending === undefined) {
       this.#return(result);
       return;
@@ -80,7 +89,9 @@ export class StepBody implements StartNote {
     run.link.noteStart(this);
     const { timeoutMs } = call.settings;
     if (timeoutMs !== undefined) {
-      this.#endTimer = startTimer(timeoutMs, () => this.#fail(new StepTimeoutError(call.name, timeoutMs)));
+      this.#endTimer = startTimer(timeoutMs, () =>
+        this.#fail(new StepTimeoutError(call.name, timeoutMs)),
+      );
     }
     this.#follow(pending);
   }

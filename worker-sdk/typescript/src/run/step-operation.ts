@@ -20,7 +20,13 @@ import {
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { durationFromMs, msFrom } from "../duration.ts";
-import { Cancelled, NonDeterminismError, PawlError, StepFailedError, TerminalError } from "../errors.ts";
+import {
+  Cancelled,
+  NonDeterminismError,
+  PawlError,
+  StepFailedError,
+  TerminalError,
+} from "../errors.ts";
 import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
@@ -152,7 +158,9 @@ export class StepOperation extends Operation {
         break;
       case "wait": {
         const { until } = outcome.value;
-        this.#backOff(Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now()));
+        this.#backOff(
+          Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now()),
+        );
         break;
       }
       case "conflict":
@@ -175,7 +183,9 @@ export class StepOperation extends Operation {
         break;
       default:
         void this.run.end(
-          new TerminalError("the platform answered the start of a step with nothing that this SDK knows"),
+          new TerminalError(
+            "the platform answered the start of a step with nothing that this SDK knows",
+          ),
         );
         break;
     }
@@ -336,7 +346,8 @@ export class StepOperation extends Operation {
       run.leave(`step "${this.name}" has no attempt left, and the run is paused`);
     } else {
       if (this.scope.insideStep) run.memo.record(this.key, this.#recordOf(seq, undefined, failure));
-      if (!this.detached) run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)));
+      if (!this.detached)
+        run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)));
       run.setBusy(false);
     }
     run.obey(directive);
@@ -366,7 +377,13 @@ export class StepOperation extends Operation {
     if (this.isAborted) return;
     super.abort(reason);
     const state = this.#state;
-    if (this.isRecorded || state.is === "confirming" || state.is === "running" || state.is === "reporting") return;
+    if (
+      this.isRecorded ||
+      state.is === "confirming" ||
+      state.is === "running" ||
+      state.is === "reporting"
+    )
+      return;
     if (state.is === "backing off") {
       state.endTimer();
       this.#leaveBackOff(state.hot);

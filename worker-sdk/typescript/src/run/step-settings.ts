@@ -50,7 +50,16 @@ export interface StepSettings {
   readonly output: StandardSchemaV1 | undefined;
 }
 
-const known = new Set(["key", "retry", "timeout", "recovery", "reduce", "version", "input", "output"]);
+const known = new Set([
+  "key",
+  "retry",
+  "timeout",
+  "recovery",
+  "reduce",
+  "version",
+  "input",
+  "output",
+]);
 
 function check(options: StepOptions): void {
   for (const name of Object.keys(options)) {
@@ -59,8 +68,14 @@ function check(options: StepOptions): void {
     }
   }
   const { reduce, recovery } = options;
-  if (reduce !== undefined && typeof reduce !== "function" && !["join", "collect", "last"].includes(reduce)) {
-    throw new UsageError(`reduce is "join", "collect", "last" or a function; it is ${String(reduce)}`);
+  if (
+    reduce !== undefined &&
+    typeof reduce !== "function" &&
+    !["join", "collect", "last"].includes(reduce)
+  ) {
+    throw new UsageError(
+      `reduce is "join", "collect", "last" or a function; it is ${String(reduce)}`,
+    );
   }
   if (recovery !== undefined && recovery !== "retry" && recovery !== "at_most_once") {
     throw new UsageError(`recovery is "retry" or "at_most_once"; it is ${String(recovery)}`);

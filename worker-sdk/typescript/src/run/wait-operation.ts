@@ -50,6 +50,7 @@ export interface WaitCall {
 export class WaitOperation extends Operation {
   readonly #call: WaitCall;
   #registered = false;
+  #delivering = false;
   #childRunId = "";
   #endTimer: (() => void) | undefined;
 
@@ -97,7 +98,10 @@ export class WaitOperation extends Operation {
     const { child } = this.#call;
     if (child === undefined || this.#childRunId !== "") return this.#childRunId;
     const { run } = this;
-    const request = create(StartRunRequestSchema, await child.request(run.memo.attempts(this.key) + 1));
+    const request = create(
+      StartRunRequestSchema,
+      await child.request(run.memo.attempts(this.key) + 1),
+    );
     request.parent = create(ParentRefSchema, { runId: run.runId, stepKey: this.key });
     try {
       const response = await run.persist(() => {
@@ -111,13 +115,16 @@ export class WaitOperation extends Operation {
         stepKey: this.key,
         recorded: `the child run ${request.runId}`,
         attempted: "a child run with another input or workflow",
-        likelyCause: "the child's input is computed from something that is not recorded, or its run id is taken",
+        likelyCause:
+          "the child's input is computed from something that is not recorded, or its run id is taken",
       });
     }
     return this.#childRunId;
   }
 
   #onStart({ outcome }: StepStartedResponse): void {
+    // Its resolution was pushed before this answer came.
+    if (this.isOver || this.#delivering) return;
     if (this.aborted !== undefined) {
       this.rejectCancelled(this.aborted);
       return;
@@ -161,7 +168,9 @@ export class WaitOperation extends Operation {
     this.run.addWait(this.key, dueMs);
     if (this.run.link.pushesWaits) return;
     const untilDueMs = dueMs === undefined ? limits.hotWaitMs : dueMs - Date.now() + 5;
-    this.#endTimer = startTimer(Math.min(Math.max(untilDueMs, 10), limits.hotWaitMs), () => this.askAgain());
+    this.#endTimer = startTimer(Math.min(Math.max(untilDueMs, 10), limits.hotWaitMs), () =>
+      this.askAgain(),
+    );
   }
 
   #unregister(): void {
@@ -178,12 +187,17 @@ export class WaitOperation extends Operation {
   }
 
   override resolved(record: MemoRecord): void {
+    if (this.#delivering) return;
     this.#unregister();
     this.run.memo.take(this.key);
     this.#deliver(record);
   }
 
-  #settleNow(outcome: string, payload: ReceivedPayload | undefined, failure: Failure | undefined): void {
+  #settleNow(
+    outcome: string,
+    payload: ReceivedPayload | undefined,
+    failure: Failure | undefined,
+  ): void {
     this.#deliver({
       seq: this.run.deliveries.lastSeq,
       kind: this.kind,
@@ -198,6 +212,7 @@ export class WaitOperation extends Operation {
   }
 
   #deliver(record: MemoRecord): void {
+    this.#delivering = true;
     if (record.payload?.ref === undefined) this.run.deliver(record.seq, () => this.replay(record));
     else this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
   }

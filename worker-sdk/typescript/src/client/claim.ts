@@ -1,0 +1,80 @@
+import { RunService, type StartRunRequest, type WorkItem } from "@pawl/proto";
+import { PawlError } from "../errors.ts";
+import type { Logger } from "../lib/logger.ts";
+import type { Platform } from "../transport/platform.ts";
+import { LeaseKeeper } from "../worker/leases.ts";
+import { RunTable } from "../worker/run-table.ts";
+import { UnaryLink } from "../worker/unary-link.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import { hasEnded, outcomeOf, RunHandle } from "./handle.ts";
+
+const heartbeatMs = 5_000;
+
+/** Executes what was claimed until it has left this process. */
+async function perform(
+  platform: Platform,
+  item: WorkItem,
+  workflow: AnyWorkflow,
+  logger: Logger,
+  abortSignal: AbortSignal | undefined,
+): Promise<void> {
+  const left = Promise.withResolvers<void>();
+  const runs = new RunTable(logger, left.resolve);
+  const leases = new LeaseKeeper(platform, runs, logger);
+  const link = new UnaryLink({
+    platform,
+    logger,
+    // While this process lives, it is the one that goes on with the run.
+    suspends: false,
+    onReleased: (run) => runs.released(run),
+    onAttention: () => void leases.beat(),
+  });
+  const abort = () => runs.dropAll("the caller gave the run up");
+  abortSignal?.addEventListener("abort", abort);
+  leases.start(heartbeatMs);
+  try {
+    await runs.take(item, workflow, { platform, link, logger });
+    if (abortSignal?.aborted === true) abort();
+    if (runs.size > 0) await left.promise;
+  } finally {
+    abortSignal?.removeEventListener("abort", abort);
+    leases.stop();
+    link.close();
+  }
+}
+
+/** Claims a run, executes it here and returns its result. */
+export async function executeClaimed(
+  platform: Platform,
+  request: StartRunRequest,
+  workflow: AnyWorkflow,
+  logger: Logger,
+  abortSignal: AbortSignal | undefined,
+): Promise<unknown> {
+  request.claim = true;
+  const response = await platform.call(RunService.method.startRun, request);
+  const { run, claimed } = response;
+  if (run !== undefined && hasEnded(run)) return outcomeOf(platform, run, workflow);
+  if (claimed === undefined) {
+    throw new PawlError({
+      reason: "INTERNAL",
+      message: "the server gave neither a lease nor an outcome",
+      code: 13,
+    });
+  }
+  await perform(platform, claimed, workflow, logger, abortSignal);
+  abortSignal?.throwIfAborted();
+  const runId = claimed.lease?.runId ?? request.runId;
+  const handle = new RunHandle(platform, runId, workflow, true);
+  const info = await handle.get();
+  if (info.state === "PAUSED") {
+    throw new PawlError({
+      reason: "RUN_PAUSED",
+      message: `the run ${runId} is paused: ${info.stateDetail || info.stateReason}`,
+      code: 9,
+      metadata: { run_id: runId, state_reason: info.stateReason },
+    });
+  }
+  // Ended here, or taken over by somebody else.
+  return handle.result();
+}

@@ -1,0 +1,186 @@
+import {
+  RunService,
+  type Worker as WorkerMessage,
+  WorkerService,
+  WorkflowService,
+} from "@pawl/proto";
+import { refuseInsideRun } from "../context/execute.ts";
+import { type Duration, durationMs } from "../duration.ts";
+import { defaultLogger, type Logger } from "../lib/logger.ts";
+import { Platform } from "../transport/platform.ts";
+import type { Transport } from "../transport/transport.ts";
+import { type ConnectionOptions, resolveTransport } from "../worker/worker-options.ts";
+import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import { executeClaimed } from "./claim.ts";
+import { RunHandle } from "./handle.ts";
+import { type StartOptions, startRequest } from "./start.ts";
+import { type RunInfo, type RunState, runView, stateCode } from "./views.ts";
+
+export interface ClientOptions extends ConnectionOptions {
+  /** How long a call is sent again while no server answers. Default: 15 s. */
+  readonly retryFor?: Duration;
+  readonly logger?: Logger;
+}
+
+export interface ListOptions {
+  /** Any of these. Default: all. */
+  readonly states?: readonly RunState[];
+  readonly workflow?: string;
+  /** All of these. */
+  readonly tags?: Readonly<Record<string, string>>;
+  /** 1 to 500. Default: 50. */
+  readonly pageSize?: number;
+  /** From the page before. */
+  readonly pageToken?: string;
+  readonly parentRunId?: string;
+}
+
+/** A worker that the server has seen of late. */
+export interface WorkerView {
+  readonly workerId: string;
+  readonly connected: boolean;
+  readonly inFlight: number;
+  readonly slots: number;
+  readonly workflows: readonly string[];
+  readonly language: string;
+}
+
+function workerView(worker: WorkerMessage): WorkerView {
+  return {
+    workerId: worker.info?.workerId ?? "",
+    connected: worker.connected,
+    inFlight: worker.inFlight,
+    slots: worker.info?.slots ?? 0,
+    workflows: (worker.info?.workflows ?? []).map((spec) => spec.name),
+    language: worker.info?.language ?? "",
+  };
+}
+
+/**
+ * Starts runs and looks after them. Everything that it sends can be sent again,
+ * and is, while no server answers. Errors of the server are PawlError; branch on
+ * their `reason`.
+ */
+export class Client {
+  readonly #platform: Platform;
+  readonly #transport: Transport;
+  readonly #ownsTransport: boolean;
+  readonly #logger: Logger;
+
+  constructor(options: ClientOptions = {}) {
+    const { transport, owned } = resolveTransport(options);
+    this.#transport = transport;
+    this.#ownsTransport = owned;
+    this.#platform = new Platform(transport, durationMs(options.retryFor ?? "15 s"));
+    this.#logger = options.logger ?? defaultLogger;
+  }
+
+  /**
+   * Starts a run, or finds the one that was started with the same id and input.
+   * Throws InvalidValueError when the input fails the workflow's schema (no run is
+   * created), PawlError RUN_EXISTS when the id is taken by other content.
+   */
+  start<I, O>(workflow: Workflow<I, O>, input: I, options?: StartOptions): Promise<RunHandle<O>>;
+  start(workflow: string, input?: unknown, options?: StartOptions): Promise<RunHandle>;
+  start(
+    workflow: AnyWorkflow | string,
+    input?: unknown,
+    options: StartOptions = {},
+  ): Promise<RunHandle<never>> {
+    return this.#start(workflow, input, options);
+  }
+
+  async #start(
+    workflow: AnyWorkflow | string,
+    input: unknown,
+    options: StartOptions,
+  ): Promise<RunHandle<never>> {
+    refuseInsideRun("client.start()", "ctx.child(), or call it in a step with a runId of its own");
+    const request = await startRequest(this.#platform, workflow, input, options);
+    const response = await this.#platform.call(RunService.method.startRun, request);
+    const definition = typeof workflow === "string" ? undefined : workflow;
+    return new RunHandle(
+      this.#platform,
+      response.run?.runId ?? request.runId,
+      definition,
+      response.existing,
+    );
+  }
+
+  /** Starts a run and waits for its result. */
+  run<I, O>(workflow: Workflow<I, O>, input: I, options?: StartOptions): Promise<O>;
+  run(workflow: string, input?: unknown, options?: StartOptions): Promise<unknown>;
+  async run(
+    workflow: AnyWorkflow | string,
+    input?: unknown,
+    options: StartOptions = {},
+  ): Promise<never> {
+    const handle = await this.#start(workflow, input, options);
+    return handle.result();
+  }
+
+  /**
+   * Executes a run in this process, with no worker. Called again after a crash,
+   * with the same run id, it continues; called again after its end, it returns the
+   * recorded result. Throws PawlError RUN_LEASED while somebody else executes it.
+   */
+  async execute<I, O>(
+    workflow: Workflow<I, O>,
+    input: I,
+    options: StartOptions & { readonly abortSignal?: AbortSignal } = {},
+  ): Promise<O> {
+    refuseInsideRun("client.execute()", "ctx.child()");
+    const { abortSignal, ...startOptions } = options;
+    const request = await startRequest(this.#platform, workflow, input, startOptions);
+    return (await executeClaimed(
+      this.#platform,
+      request,
+      workflow,
+      this.#logger,
+      abortSignal,
+    )) as O;
+  }
+
+  /** A handle for a run that was started before; `workflow` types and checks its result. */
+  handle<I, O>(runId: string, workflow: Workflow<I, O>): RunHandle<O>;
+  handle(runId: string): RunHandle;
+  handle(runId: string, workflow?: AnyWorkflow): RunHandle<never> {
+    return new RunHandle(this.#platform, runId, workflow, true);
+  }
+
+  /** A page of runs, newest first. */
+  async list(options: ListOptions = {}): Promise<{ runs: RunInfo[]; nextPageToken: string }> {
+    const { runs, nextPageToken } = await this.#platform.call(RunService.method.listRuns, {
+      states: (options.states ?? []).map(stateCode),
+      workflow: options.workflow ?? "",
+      tags: { ...options.tags },
+      pageSize: options.pageSize ?? 0,
+      pageToken: options.pageToken ?? "",
+      parentRunId: options.parentRunId ?? "",
+    });
+    return { runs: runs.map(runView), nextPageToken };
+  }
+
+  /** The workflows that workers have registered, by name. */
+  async workflows(): Promise<
+    { name: string; version: string; description: string; servedBy: string[] }[]
+  > {
+    const { workflows } = await this.#platform.call(WorkflowService.method.listWorkflows, {});
+    return workflows.map(({ spec, servedBy }) => ({
+      name: spec?.name ?? "",
+      version: spec?.version ?? "",
+      description: spec?.description ?? "",
+      servedBy,
+    }));
+  }
+
+  async workers(): Promise<WorkerView[]> {
+    const { workers } = await this.#platform.call(WorkerService.method.listWorkers, {});
+    return workers.map(workerView);
+  }
+
+  /** Ends the connection, unless it was given to this client. */
+  close(): void {
+    if (this.#ownsTransport) this.#transport.close();
+  }
+}

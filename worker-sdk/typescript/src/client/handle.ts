@@ -1,0 +1,253 @@
+import {
+  EventClass,
+  EventService,
+  type Run,
+  RunService,
+  RunState,
+  SignalService,
+  type WatchRunResponse,
+} from "@pawl/proto";
+import { decode, encode, payloadOf } from "../codec/payload.ts";
+import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { PawlError, RunFailedError } from "../errors.ts";
+import { errorOf, failureDetails } from "../failure.ts";
+import { Backoff, delay } from "../lib/delay.ts";
+import { uuidv7 } from "../lib/ids.ts";
+import { validate } from "../schema.ts";
+import type { Platform } from "../transport/platform.ts";
+import { isTransient } from "../transport/status.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import {
+  eventView,
+  type JournalView,
+  journalView,
+  type RunEvent,
+  type RunInfo,
+  runView,
+} from "./views.ts";
+
+export interface WatchOptions {
+  /** Default: both. */
+  readonly classes?: readonly ("checkpoint" | "delta")[];
+  /** Go on after this event. */
+  readonly afterCursor?: string;
+  /** Only what is new from now on. */
+  readonly fromNow?: boolean;
+  /** Wait for a run that does not exist yet. */
+  readonly waitForStart?: boolean;
+  readonly abortSignal?: AbortSignal;
+}
+
+export interface SignalSendOptions {
+  /** For deduplication. Default: a random one. */
+  readonly signalId?: string;
+  /** Who sends it, for the record. */
+  readonly actor?: string;
+}
+
+const waitMs = 30_000;
+const terminal = new Set([RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED]);
+
+export function hasEnded(run: Run): boolean {
+  return terminal.has(run.state);
+}
+
+/** The result of a run that has ended; throws RunFailedError where it has none. */
+export async function outcomeOf(
+  platform: Platform,
+  run: Run,
+  workflow: AnyWorkflow | undefined,
+): Promise<unknown> {
+  if (run.state === RunState.COMPLETED) {
+    const payload = run.output === undefined ? undefined : await platform.download(run.output);
+    return validate(workflow?.outputSchema, decode(payload), `the result of run ${run.runId}`);
+  }
+  const { failure } = run;
+  throw new RunFailedError({
+    runId: run.runId,
+    state: run.state === RunState.CANCELLED ? "CANCELLED" : "FAILED",
+    type: failure?.type || (run.state === RunState.CANCELLED ? "Cancelled" : "Error"),
+    message:
+      failure?.message ||
+      `the run was ${run.state === RunState.CANCELLED ? "cancelled" : "failed"}`,
+    details: failureDetails(failure),
+    cause: failure === undefined ? undefined : errorOf(failure),
+  });
+}
+
+/** A run, to await, watch and steer. */
+export class RunHandle<O = unknown> {
+  readonly runId: string;
+  /** The run was there before `start` was called. */
+  readonly existing: boolean;
+  readonly #platform: Platform;
+  readonly #workflow: AnyWorkflow | undefined;
+
+  constructor(
+    platform: Platform,
+    runId: string,
+    workflow: AnyWorkflow | undefined,
+    existing: boolean,
+  ) {
+    this.#platform = platform;
+    this.runId = runId;
+    this.#workflow = workflow;
+    this.existing = existing;
+  }
+
+  /**
+   * Waits for the run's end and returns its result. Throws RunFailedError when it
+   * failed or was cancelled; PawlError DEADLINE_EXCEEDED after `timeout`.
+   */
+  async result(
+    options: { readonly timeout?: Duration; readonly abortSignal?: AbortSignal } = {},
+  ): Promise<O> {
+    const { timeout, abortSignal } = options;
+    const endMs =
+      performance.now() + (timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout));
+    for (;;) {
+      abortSignal?.throwIfAborted();
+      const leftMs = Math.max(0, Math.min(waitMs, endMs - performance.now()));
+      const { run } = await this.#platform.call(
+        RunService.method.waitRun,
+        { runId: this.runId, timeout: durationFromMs(leftMs) },
+        abortSignal === undefined ? {} : { signal: abortSignal },
+      );
+      if (run !== undefined && hasEnded(run))
+        return (await outcomeOf(this.#platform, run, this.#workflow)) as O;
+      if (performance.now() >= endMs) {
+        throw new PawlError({
+          reason: "DEADLINE_EXCEEDED",
+          message: `the run ${this.runId} has not ended in time; it is ${run === undefined ? "unknown" : runView(run).state}`,
+          code: 4,
+        });
+      }
+    }
+  }
+
+  /** The run as it is now. */
+  async get(): Promise<RunInfo> {
+    const { run } = await this.#platform.call(RunService.method.getRun, { runId: this.runId });
+    return known(run, this.runId);
+  }
+
+  /** What happens in the run, to its end. Reconnects by itself. */
+  async *watch(options: WatchOptions = {}): AsyncIterable<RunEvent> {
+    const { abortSignal } = options;
+    const classes = (options.classes ?? []).map((name) =>
+      name === "checkpoint" ? EventClass.CHECKPOINT : EventClass.DELTA,
+    );
+    let afterCursor = options.afterCursor ?? "";
+    const backoff = new Backoff(50, 1_000);
+    for (;;) {
+      try {
+        const request = {
+          runId: this.runId,
+          classes,
+          afterCursor,
+          fromNow: afterCursor === "" && options.fromNow === true,
+          waitForStart: options.waitForStart ?? false,
+        };
+        const stream: AsyncIterable<WatchRunResponse> = this.#platform.transport.serverStream(
+          EventService.method.watchRun,
+          request,
+          abortSignal === undefined ? {} : { signal: abortSignal },
+        );
+        for await (const { events } of stream) {
+          backoff.reset();
+          for (const event of events) {
+            afterCursor = event.cursor;
+            yield eventView(event);
+          }
+        }
+        return;
+      } catch (error) {
+        if (abortSignal?.aborted === true) return;
+        const slow = error instanceof PawlError && error.reason === "SLOW_CONSUMER";
+        if (!slow && !isTransient(error)) throw error;
+        await delay(backoff.next(), abortSignal);
+      }
+    }
+  }
+
+  /** Ends the run; its worker gets `grace` (default 10 s) to clean up. */
+  async cancel(
+    options: { readonly reason?: string; readonly grace?: Duration } = {},
+  ): Promise<RunInfo> {
+    const { reason = "", grace } = options;
+    const { run } = await this.#platform.call(RunService.method.cancelRun, {
+      runId: this.runId,
+      reason,
+      ...(grace === undefined ? {} : { grace: durationFromMs(durationMs(grace)) }),
+    });
+    return known(run, this.runId);
+  }
+
+  /** Stops the run at its next step, until `resume`. */
+  async pause(reason = ""): Promise<RunInfo> {
+    const { run } = await this.#platform.call(RunService.method.pauseRun, {
+      runId: this.runId,
+      reason,
+    });
+    return known(run, this.runId);
+  }
+
+  async resume(): Promise<RunInfo> {
+    const { run } = await this.#platform.call(RunService.method.resumeRun, { runId: this.runId });
+    return known(run, this.runId);
+  }
+
+  /** Continues a failed run from its failed step. */
+  async retry(): Promise<RunInfo> {
+    const { run } = await this.#platform.call(RunService.method.retryRun, { runId: this.runId });
+    return known(run, this.runId);
+  }
+
+  /** Deletes the run, which must have ended, with all that belongs to it. */
+  async delete(): Promise<void> {
+    await this.#platform.call(RunService.method.deleteRun, { runId: this.runId });
+  }
+
+  /** Puts a signal into the run's inbox; `duplicate`: it had come before. */
+  async signal(
+    name: string,
+    payload?: unknown,
+    options: SignalSendOptions = {},
+  ): Promise<{ signalId: string; duplicate: boolean }> {
+    const { signalId, duplicate } = await this.#platform.call(SignalService.method.sendSignal, {
+      runId: this.runId,
+      name,
+      signalId: options.signalId ?? uuidv7(),
+      payload: payloadOf(encode(payload, `the payload of signal "${name}"`)),
+      actor: options.actor ?? "",
+    });
+    return { signalId, duplicate };
+  }
+
+  /** The journal from its first entry, or after one. */
+  async *journal(afterSeq = 0): AsyncIterable<JournalView> {
+    for await (const page of this.#platform.journal(this.runId, afterSeq))
+      yield* page.map(journalView);
+  }
+
+  async updateTags(tags: {
+    readonly set?: Readonly<Record<string, string>>;
+    readonly remove?: readonly string[];
+  }): Promise<RunInfo> {
+    const { run } = await this.#platform.call(RunService.method.updateTags, {
+      runId: this.runId,
+      set: { ...tags.set },
+      remove: [...(tags.remove ?? [])],
+    });
+    return known(run, this.runId);
+  }
+}
+
+export function known(run: Run | undefined, runId: string): RunInfo {
+  if (run !== undefined) return runView(run);
+  throw new PawlError({
+    reason: "INTERNAL",
+    message: `the server answered without the run ${runId}`,
+    code: 13,
+  });
+}

@@ -1,0 +1,51 @@
+/** @pawl/worker: write durable workflows in TypeScript, run them on Pawl. */
+
+export { Client, type ClientOptions, type ListOptions, type WorkerView } from "./client/client.ts";
+export { RunHandle, type SignalSendOptions, type WatchOptions } from "./client/handle.ts";
+export type { StartOptions } from "./client/start.ts";
+export type {
+  FailureView,
+  JournalView,
+  RunEvent,
+  RunInfo,
+  RunState,
+  WaitView,
+} from "./client/views.ts";
+export { current, currentOrUndefined } from "./context/current.ts";
+export type {
+  ChildOptions,
+  Context,
+  MapOptions,
+  SignalOptions,
+  StepContext,
+} from "./context/types.ts";
+export type { Duration, DurationParts } from "./duration.ts";
+export {
+  AmbiguousStepKeyError,
+  Cancelled,
+  InvalidValueError,
+  NonDeterminismError,
+  PawlError,
+  RetryableError,
+  RunFailedError,
+  type SchemaIssue,
+  SerializationError,
+  StepFailedError,
+  StepTimeoutError,
+  TerminalError,
+  UsageError,
+  WaitTimeoutError,
+} from "./errors.ts";
+export { defaultLogger, type Logger, silentLogger } from "./lib/logger.ts";
+export { type LocalOptions, runLocally } from "./local/direct.ts";
+export { pipeline } from "./pipeline.ts";
+export { type Backoff, constant, delays, exponential, linear } from "./policy/backoff.ts";
+export type { Retry, RetryOptions } from "./policy/retry.ts";
+export type { Reduce, StepOptions } from "./run/step-settings.ts";
+export { type AnyStep, type StepFunction, step } from "./step.ts";
+export { fromConnectTransport } from "./transport/connect.ts";
+export { createGrpcTransport } from "./transport/grpc.ts";
+export type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport/transport.ts";
+export { Worker } from "./worker/worker.ts";
+export type { ConnectionOptions, WorkerOptions } from "./worker/worker-options.ts";
+export { type AnyWorkflow, type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";

@@ -1,0 +1,20 @@
+/** For tests and siblings in this repository; promises nothing. */
+export { revive } from "./codec/decode.ts";
+export { toJsonValue } from "./codec/encode.ts";
+export { decode, digest, type Encoded, encode, payloadOf } from "./codec/payload.ts";
+export { childRunId } from "./context/child.ts";
+export { execute } from "./context/execute.ts";
+export { durationFromMs, durationMs, msFrom } from "./duration.ts";
+export { errorOf, stepFailed, toFailure } from "./failure.ts";
+export { limits } from "./limits.ts";
+export { policyDelayMs, resolveRetry, retryMessage } from "./policy/retry.ts";
+export { Deliveries } from "./run/deliveries.ts";
+export type { RunLink } from "./run/link.ts";
+export { Memo } from "./run/memo.ts";
+export type { RunFacts } from "./run/run.ts";
+export { Scope } from "./run/scope.ts";
+export { declaredProperties, jsonSchemaOf, validate } from "./schema.ts";
+export { parseTemplate } from "./template.ts";
+export { grpcTarget } from "./transport/grpc.ts";
+export { errorFromFrame, errorFromStatus } from "./transport/status.ts";
+export { Outbox } from "./worker/outbox.ts";

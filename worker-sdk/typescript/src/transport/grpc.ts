@@ -1,0 +1,215 @@
+/** gRPC by grpc-js, over the protobuf-es descriptors. */
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
+import { PawlError, UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { errorFromStatus } from "./status.ts";
+import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
+
+function pathOf(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+function serializer<D extends DescMessage>(schema: D) {
+  return (message: MessageShape<D>): Buffer => {
+    const bytes = toBinary(schema, message);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function deserializer<D extends DescMessage>(schema: D) {
+  return (bytes: Buffer): MessageShape<D> => fromBinary(schema, bytes);
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
+}
+
+function translate(error: unknown): PawlError {
+  if (!isServiceError(error)) {
+    return new PawlError({ reason: "INTERNAL", message: String(error), code: 13, cause: error });
+  }
+  const [packed] = error.metadata.get("grpc-status-details-bin");
+  const details = packed instanceof Buffer ? fromBinary(StatusSchema, packed).details : [];
+  return errorFromStatus(
+    error.code,
+    error.details,
+    details.map((detail) => ({ type: detail.typeUrl, value: detail.value })),
+    error,
+  );
+}
+
+function deadline(options: CallOptions | undefined): { deadline?: number } {
+  return options?.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
+}
+
+/** Cancels a call when the signal aborts; returns the end of listening. */
+function linkSignal(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
+  if (signal === undefined) return () => undefined;
+  const cancel = () => call.cancel();
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel);
+  return () => signal.removeEventListener("abort", cancel);
+}
+
+/** The address that grpc-js wants, from `http://host:port` or `host:port`. */
+export function grpcTarget(url: string): { address: string; secure: boolean } {
+  if (!url.includes("://")) return { address: url, secure: false };
+  const parsed = new URL(url);
+  if (!["http:", "https:", "grpc:", "grpcs:"].includes(parsed.protocol)) {
+    throw new UsageError(
+      `"${url}" is not the address of a server; write http://host:port or https://host:port`,
+    );
+  }
+  const secure = parsed.protocol === "https:" || parsed.protocol === "grpcs:";
+  const port = parsed.port || (secure ? "443" : "50051");
+  return { address: `${parsed.hostname}:${port}`, secure };
+}
+
+/** A transport for a Pawl server's gRPC port, such as `http://127.0.0.1:50051`. */
+export function createGrpcTransport(url: string): Transport {
+  const { address, secure } = grpcTarget(url);
+  return new GrpcTransport(
+    new Client(address, secure ? credentials.createSsl() : credentials.createInsecure(), {
+      "grpc.max_receive_message_length": 2 * limits.sessionMessageBytesMax,
+      "grpc.max_send_message_length": 2 * limits.sessionMessageBytesMax,
+      "grpc.keepalive_time_ms": 20_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+      // Reconnecting is paced by the callers; a long pause of the channel would add to theirs.
+      "grpc.initial_reconnect_backoff_ms": 50,
+      "grpc.min_reconnect_backoff_ms": 50,
+      "grpc.max_reconnect_backoff_ms": 500,
+    }),
+  );
+}
+
+class GrpcTransport implements Transport {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        pathOf(method),
+        serializer(method.input),
+        deserializer(method.output),
+        create(method.input, request),
+        new Metadata(),
+        deadline(options),
+        (error, response) => {
+          unlink();
+          if (error !== null) reject(translate(error));
+          else if (response === undefined)
+            reject(translate(new Error("an answer without content")));
+          else resolve(response);
+        },
+      );
+      const unlink = linkSignal(options?.signal, call);
+    });
+  }
+
+  async *serverStream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): AsyncIterable<MessageShape<O>> {
+    const call = this.#client.makeServerStreamRequest(
+      pathOf(method),
+      serializer(method.input),
+      deserializer(method.output),
+      create(method.input, request),
+      new Metadata(),
+      deadline(options),
+    );
+    const unlink = linkSignal(options?.signal, call);
+    try {
+      for await (const message of call) yield message as MessageShape<O>;
+    } catch (error) {
+      throw translate(error);
+    } finally {
+      unlink();
+      // A reader who leaves early makes the call fail, and nobody is left to hear of it.
+      call.on("error", () => undefined);
+      call.cancel();
+    }
+  }
+
+  clientStream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodClientStreaming<I, O>,
+    requests: Iterable<MessageInitShape<I>>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeClientStreamRequest(
+        pathOf(method),
+        serializer(method.input),
+        deserializer(method.output),
+        new Metadata(),
+        deadline(options),
+        (error, response) => {
+          unlink();
+          if (error !== null) reject(translate(error));
+          else if (response === undefined)
+            reject(translate(new Error("an answer without content")));
+          else resolve(response);
+        },
+      );
+      const unlink = linkSignal(options?.signal, call);
+      for (const request of requests) call.write(create(method.input, request));
+      call.end();
+    });
+  }
+
+  duplex<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodBiDiStreaming<I, O>,
+    handlers: DuplexHandlers<MessageShape<O>>,
+  ): Duplex<MessageShape<I>> {
+    const call = this.#client.makeBidiStreamRequest(
+      pathOf(method),
+      serializer(method.input),
+      deserializer(method.output),
+      new Metadata(),
+    );
+    let ended = false;
+    const finish = (error: Error | undefined) => {
+      if (ended) return;
+      ended = true;
+      handlers.onEnd(error);
+    };
+    call.on("data", (message: MessageShape<O>) => handlers.onMessage(message));
+    call.on("error", (error: unknown) => finish(translate(error)));
+    call.on("end", () => finish(undefined));
+    return {
+      send: (message) => void (ended || call.write(message)),
+      get congested() {
+        return call.writableNeedDrain;
+      },
+      end: () => void (ended || call.end()),
+      cancel: () => call.cancel(),
+    };
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}

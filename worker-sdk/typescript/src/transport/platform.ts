@@ -1,0 +1,107 @@
+/** The calls that both workers and clients make, sent again while no server answers. */
+
+import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageShape } from "@bufbuild/protobuf";
+import { type JournalEntry, PayloadRefSchema, PayloadService, RunService } from "@pawl/proto";
+import type { ReceivedPayload } from "../codec/payload.ts";
+import { PawlError, TerminalError } from "../errors.ts";
+import { Backoff, delay } from "../lib/delay.ts";
+import { limits } from "../limits.ts";
+import { isTransient } from "./status.ts";
+import type { CallOptions, Transport } from "./transport.ts";
+
+export interface RetryWishes extends CallOptions {
+  /** For how long, in ms. */
+  readonly retryForMs?: number;
+}
+
+function* chunks(data: Uint8Array): Iterable<{ data: Uint8Array }> {
+  for (let offset = 0; offset < data.length; offset += limits.chunkBytes) {
+    yield { data: data.subarray(offset, offset + limits.chunkBytes) };
+  }
+}
+
+export class Platform {
+  readonly transport: Transport;
+  readonly #retryForMs: number;
+
+  /** `retryForMs`: how long a call is sent again while no server answers. */
+  constructor(transport: Transport, retryForMs: number) {
+    this.transport = transport;
+    this.#retryForMs = retryForMs;
+  }
+
+  /** Sends until answered, or until the time for that is up. The requests are idempotent. */
+  async retrying<T>(send: () => Promise<T>, { signal, retryForMs }: RetryWishes = {}): Promise<T> {
+    const backoff = new Backoff(50, 1_000);
+    const endMs = performance.now() + (retryForMs ?? this.#retryForMs);
+    for (;;) {
+      try {
+        return await send();
+      } catch (error) {
+        if (!isTransient(error) || signal?.aborted === true || performance.now() >= endMs)
+          throw error;
+        const wantedMs = error instanceof PawlError ? (error.retryAfterMs ?? 0) : 0;
+        await delay(Math.max(wantedMs, backoff.next()), signal);
+      }
+    }
+  }
+
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options: RetryWishes = {},
+  ): Promise<MessageShape<O>> {
+    return this.retrying(() => this.transport.unary(method, request, options), options);
+  }
+
+  /** Stores a payload that is too large to travel inline. */
+  async upload(data: Uint8Array): Promise<{ sha256: string; size: number }> {
+    const response = await this.retrying(() =>
+      this.transport.clientStream(PayloadService.method.putPayload, chunks(data)),
+    );
+    const { sha256, size } = response.ref ?? create(PayloadRefSchema);
+    return { sha256, size };
+  }
+
+  /** Fetches a payload that was too large to travel inline. */
+  async download(payload: ReceivedPayload): Promise<ReceivedPayload> {
+    const { ref } = payload;
+    if (ref === undefined) return payload;
+    const data = new Uint8Array(ref.size);
+    for (let offset = 0; offset < ref.size; ) {
+      const piece = await this.call(PayloadService.method.getPayload, {
+        sha256: ref.sha256,
+        offset,
+        limit: limits.chunkBytes,
+      });
+      if (piece.data.length === 0) {
+        throw new TerminalError(
+          `the payload ${ref.sha256} ended after ${offset} of ${ref.size} bytes`,
+        );
+      }
+      data.set(piece.data, offset);
+      offset += piece.data.length;
+    }
+    return { data, encoding: payload.encoding };
+  }
+
+  /** The journal after an entry, page by page. */
+  async *journal(
+    runId: string,
+    afterSeq: number,
+    options: CallOptions = {},
+  ): AsyncIterable<JournalEntry[]> {
+    let after = afterSeq;
+    for (;;) {
+      const page = await this.call(
+        RunService.method.getJournal,
+        { runId, afterSeq: after, pageSize: limits.journalPageEntries },
+        options,
+      );
+      if (page.entries.length > 0) yield page.entries;
+      after = page.entries.at(-1)?.seq ?? after;
+      if (!page.more || page.entries.length === 0) return;
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Error as FrameError } from "@pawl/proto";
+import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
+import { msFrom } from "../duration.ts";
+import { PawlError } from "../errors.ts";
+
+/** A detail of a google.rpc.Status. */
+interface Detail {
+  /** The message's full name, with or without a host before it. */
+  readonly type: string;
+  readonly value: Uint8Array;
+}
+
+const deadlineExceeded = 4;
+const unavailable = 14;
+
+/** What an error without ErrorInfo is called: it does not come from a Pawl server's own code. */
+function plainReason(code: number): string {
+  if (code === unavailable) return "UNAVAILABLE";
+  if (code === deadlineExceeded) return "DEADLINE_EXCEEDED";
+  if (code === 1) return "CANCELLED";
+  if (code === 5) return "NOT_FOUND";
+  if (code === 7) return "PERMISSION_DENIED";
+  if (code === 16) return "UNAUTHENTICATED";
+  if (code === 12) return "UNIMPLEMENTED";
+  return "INTERNAL";
+}
+
+/** Makes the SDK's error from a status and its details. */
+export function errorFromStatus(
+  code: number,
+  message: string,
+  details: readonly Detail[],
+  cause: unknown,
+): PawlError {
+  let reason = plainReason(code);
+  let metadata: Record<string, string> = {};
+  let retryAfterMs: number | undefined;
+  for (const detail of details) {
+    if (detail.type.endsWith(ErrorInfoSchema.typeName)) {
+      const info = fromBinary(ErrorInfoSchema, detail.value);
+      reason = info.reason;
+      metadata = info.metadata;
+    } else if (detail.type.endsWith(RetryInfoSchema.typeName)) {
+      const { retryDelay } = fromBinary(RetryInfoSchema, detail.value);
+      if (retryDelay !== undefined) retryAfterMs = msFrom(retryDelay);
+    }
+  }
+  return new PawlError({ reason, message, code, metadata, retryAfterMs, cause });
+}
+
+/** The same from the error of a session's frame. */
+export function errorFromFrame(error: FrameError): PawlError {
+  return new PawlError({
+    reason: error.reason || plainReason(error.code),
+    message: error.message,
+    code: error.code,
+    metadata: error.metadata,
+    retryAfterMs: error.retryAfter === undefined ? undefined : msFrom(error.retryAfter),
+  });
+}
+
+/** Whether the same request may be answered when it is sent again. */
+export function isTransient(error: unknown): boolean {
+  return (
+    error instanceof PawlError && (error.code === unavailable || error.reason === "RATE_LIMITED")
+  );
+}
+
+export function unavailableError(message: string, cause?: unknown): PawlError {
+  return new PawlError({ reason: "UNAVAILABLE", message, code: unavailable, cause });
+}

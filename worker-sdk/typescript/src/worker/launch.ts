@@ -1,0 +1,47 @@
+import type { WorkItem } from "@pawl/proto";
+import { execute } from "../context/execute.ts";
+import type { Logger } from "../lib/logger.ts";
+import type { RunLink } from "../run/link.ts";
+import { Memo } from "../run/memo.ts";
+import type { Run, RunFacts } from "../run/run.ts";
+import type { Platform } from "../transport/platform.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+
+export interface LaunchContext {
+  readonly platform: Platform;
+  readonly link: RunLink;
+  readonly logger: Logger;
+}
+
+function factsOf(item: WorkItem): RunFacts {
+  const { lease, parent } = item;
+  return {
+    runId: lease?.runId ?? "",
+    fence: lease?.fence ?? 0,
+    attempt: lease?.attempt ?? 0,
+    workflow: item.workflow,
+    version: item.version,
+    tags: item.tags,
+    sessionId: item.sessionId,
+    userId: item.userId,
+    traceparent: item.traceparent,
+    parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
+    cancelling: item.cancelling,
+  };
+}
+
+/** Reads what is left of the journal, then begins to execute the run. */
+export async function launch(
+  item: WorkItem,
+  workflow: AnyWorkflow,
+  context: LaunchContext,
+): Promise<Run> {
+  const { platform, link, logger } = context;
+  const memo = new Memo();
+  memo.add(item.journal);
+  if (item.journalMore) {
+    for await (const page of platform.journal(item.lease?.runId ?? "", memo.lastSeq))
+      memo.add(page);
+  }
+  return execute({ facts: factsOf(item), workflow, link, memo, input: item.input, logger });
+}

@@ -1,0 +1,90 @@
+/**
+ * Frames on their way out. What comes up in one turn of the event loop leaves
+ * together in one message, since a message costs far more than a frame.
+ *
+ * A start note is looked at when the message leaves: if its step has ended by
+ * then, its completion follows and the start is no news.
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { type SessionRequest, SessionRequestSchema, type WorkerFrameSchema } from "@pawl/proto";
+import { limits } from "../limits.ts";
+import type { StartNote } from "../run/link.ts";
+
+export type FrameInit = MessageInitShape<typeof WorkerFrameSchema>;
+
+interface Item {
+  readonly frame: FrameInit | StartNote;
+  readonly bytes: number;
+}
+
+function isNote(frame: FrameInit | StartNote): frame is StartNote {
+  return "startMessage" in frame;
+}
+
+/** What a frame without payloads has at most, about. */
+export const frameBytes = 512;
+
+export class Outbox {
+  readonly #send: (message: SessionRequest) => void;
+  #items: Item[] = [];
+  #scheduled = false;
+  #open = false;
+
+  constructor(send: (message: SessionRequest) => void) {
+    this.#send = send;
+  }
+
+  /** Starts from nothing, with this frame alone in the first message. */
+  restart(first: FrameInit): void {
+    this.#items = [];
+    this.#open = true;
+    this.#send(create(SessionRequestSchema, { frames: [first] }));
+  }
+
+  /** Nothing leaves any more; what waits is forgotten. */
+  close(): void {
+    this.#open = false;
+    this.#items = [];
+  }
+
+  /** @param bytes about how large the frame is when encoded */
+  push(frame: FrameInit | StartNote, bytes: number): void {
+    if (!this.#open) return;
+    this.#items.push({ frame, bytes });
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    if (!this.#open || this.#items.length === 0) return;
+    const items = this.#items;
+    this.#items = [];
+    let frames: FrameInit[] = [];
+    let bytes = 0;
+    for (const { frame, bytes: size } of items) {
+      let init: FrameInit;
+      if (isNote(frame)) {
+        if (frame.ended) continue;
+        init = { id: 0, body: { case: "stepStarted", value: frame.startMessage() } };
+      } else {
+        init = frame;
+      }
+      if (
+        frames.length >= limits.framesPerMessageMax ||
+        (frames.length > 0 && bytes + size > limits.sessionMessageBytesMax)
+      ) {
+        this.#send(create(SessionRequestSchema, { frames }));
+        frames = [];
+        bytes = 0;
+      }
+      frames.push(init);
+      bytes += size;
+    }
+    if (frames.length > 0) this.#send(create(SessionRequestSchema, { frames }));
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The runs that a worker holds: from the moment a slot takes one on until it has
+ * left. What the platform says about a run while its journal is still being read
+ * waits until its execution has begun.
+ */
+import { type JournalEntry, type LeaseResult, LeaseStatus, type WorkItem } from "@pawl/proto";
+import type { Logger } from "../lib/logger.ts";
+import type { Run } from "../run/run.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import { type LaunchContext, launch } from "./launch.ts";
+
+interface Held {
+  readonly fence: number;
+  readonly attempt: number;
+  run: Run | undefined;
+  readonly news: ((run: Run) => void)[];
+}
+
+export class RunTable {
+  readonly #held = new Map<string, Held>();
+  readonly #logger: Logger;
+  /** Called when a run has left. */
+  readonly #onFree: () => void;
+
+  constructor(logger: Logger, onFree: () => void) {
+    this.#logger = logger;
+    this.#onFree = onFree;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** Run id, current fence and attempt of each. */
+  leases(): { runId: string; fence: number; attempt: number }[] {
+    return [...this.#held].map(([runId, held]) => ({
+      runId,
+      fence: held.run?.fence ?? held.fence,
+      attempt: held.attempt,
+    }));
+  }
+
+  has(runId: string): boolean {
+    return this.#held.has(runId);
+  }
+
+  get(runId: string): Run | undefined {
+    return this.#held.get(runId)?.run;
+  }
+
+  /** Takes a run on and begins to execute it. */
+  async take(item: WorkItem, workflow: AnyWorkflow, context: LaunchContext): Promise<void> {
+    const runId = item.lease?.runId ?? "";
+    // It comes back to where it was lost: what is left of it here is no longer valid.
+    this.drop(runId, "the run was dispatched again");
+    const held: Held = {
+      fence: item.lease?.fence ?? 0,
+      attempt: item.lease?.attempt ?? 0,
+      run: undefined,
+      news: [],
+    };
+    this.#held.set(runId, held);
+    try {
+      const run = await launch(item, workflow, context);
+      held.run = run;
+      if (this.#held.get(runId) !== held)
+        run.leave("the run was taken back while its journal was read");
+      for (const tell of held.news) tell(run);
+    } catch (error) {
+      this.#logger.error("a run's journal could not be read; the run is given up", {
+        runId,
+        error: String(error),
+      });
+      this.#remove(runId, held);
+    }
+  }
+
+  /** Tells a run something, now or once its execution has begun. */
+  tell(runId: string, tell: (run: Run) => void): void {
+    const held = this.#held.get(runId);
+    if (held === undefined) return;
+    if (held.run === undefined) held.news.push(tell);
+    else tell(held.run);
+  }
+
+  cancel(runId: string, fence: number, reason: string): void {
+    this.tell(runId, (run) => run.cancel(fence, reason));
+  }
+
+  pause(runId: string): void {
+    this.tell(runId, (run) => run.pause());
+  }
+
+  waitResolved(runId: string, entry: JournalEntry): void {
+    this.tell(runId, (run) => run.waitResolved(entry));
+  }
+
+  /** What a heartbeat was answered. */
+  leaseResult(result: LeaseResult): void {
+    if (result.status === LeaseStatus.LOST) this.drop(result.runId, "the lease was lost");
+    else if (result.status === LeaseStatus.CANCEL) this.cancel(result.runId, result.fence, "");
+    else if (result.status === LeaseStatus.PAUSE) this.pause(result.runId);
+  }
+
+  /** The run is no longer this worker's. */
+  drop(runId: string, why: string): void {
+    const held = this.#held.get(runId);
+    if (held === undefined) return;
+    if (held.run === undefined) this.#remove(runId, held);
+    else held.run.leave(why);
+  }
+
+  dropAll(why: string): void {
+    for (const runId of [...this.#held.keys()]) this.drop(runId, why);
+  }
+
+  /** The run has left by itself. */
+  released(run: Run): void {
+    const held = this.#held.get(run.runId);
+    if (held?.run === run) this.#remove(run.runId, held);
+  }
+
+  #remove(runId: string, held: Held): void {
+    if (this.#held.get(runId) !== held) return;
+    this.#held.delete(runId);
+    this.#onFree();
+  }
+
+  /** The platform is in reach: what had to wait for that goes on. */
+  wakeAll(): void {
+    for (const held of this.#held.values()) held.run?.wake();
+  }
+}

@@ -1,0 +1,133 @@
+/** A session as the runs in it see it. */
+import type {
+  CompleteRunResponse,
+  FailRunResponse,
+  StartRunResponse,
+  StepCompletedResponse,
+  StepFailedResponse,
+  StepStartedResponse,
+  SuspendRunResponse,
+} from "@pawl/proto";
+import { RunService } from "@pawl/proto";
+import type { ReceivedPayload } from "../codec/payload.ts";
+import type {
+  CompleteRunInit,
+  FailRunInit,
+  NewEventInit,
+  RunLink,
+  StartNote,
+  StartRunInit,
+  StepCompletedInit,
+  StepFailedInit,
+  StepStartedInit,
+  SuspendRunInit,
+} from "../run/link.ts";
+import type { Run } from "../run/run.ts";
+import type { Platform } from "../transport/platform.ts";
+import { frameBytes } from "./outbox.ts";
+import type { Session } from "./session.ts";
+
+function payloadBytes(payload: { readonly data?: Uint8Array } | undefined): number {
+  return payload?.data?.length ?? 0;
+}
+
+export class SessionLink implements RunLink {
+  readonly confirmStarts = false;
+  readonly pushesWaits = true;
+  readonly suspends = true;
+  readonly #session: Session;
+  readonly #platform: Platform;
+
+  constructor(session: Session, platform: Platform) {
+    this.#session = session;
+    this.#platform = platform;
+  }
+
+  canStart(): boolean {
+    return this.#session.mayStart();
+  }
+
+  noteStart(note: StartNote): void {
+    this.#session.push(note, frameBytes);
+  }
+
+  start(value: StepStartedInit): Promise<StepStartedResponse> {
+    const bytes = frameBytes + payloadBytes(value.input);
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "stepStarted", value },
+      bytes,
+      "stepStarted",
+    );
+  }
+
+  completed(value: StepCompletedInit): Promise<StepCompletedResponse> {
+    const bytes = frameBytes + payloadBytes(value.output) + payloadBytes(value.input);
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "stepCompleted", value },
+      bytes,
+      "stepCompleted",
+    );
+  }
+
+  failed(value: StepFailedInit): Promise<StepFailedResponse> {
+    const bytes = 64 * frameBytes + payloadBytes(value.input);
+    return this.#session.ask(value.runId ?? "", { case: "stepFailed", value }, bytes, "stepFailed");
+  }
+
+  suspend(value: SuspendRunInit): Promise<SuspendRunResponse> {
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "suspendRun", value },
+      4 * frameBytes,
+      "suspendRun",
+    );
+  }
+
+  complete(value: CompleteRunInit): Promise<CompleteRunResponse> {
+    this.#session.flushDeltas(value.runId ?? "");
+    const bytes = frameBytes + payloadBytes(value.output);
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "completeRun", value },
+      bytes,
+      "completeRun",
+    );
+  }
+
+  fail(value: FailRunInit): Promise<FailRunResponse> {
+    this.#session.flushDeltas(value.runId ?? "");
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "failRun", value },
+      64 * frameBytes,
+      "failRun",
+    );
+  }
+
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
+    this.#session.publish(runId, fence, event, bytes);
+  }
+
+  startRun(request: StartRunInit): Promise<StartRunResponse> {
+    return this.#platform.call(RunService.method.startRun, request);
+  }
+
+  download(payload: ReceivedPayload): Promise<ReceivedPayload> {
+    return this.#platform.download(payload);
+  }
+
+  upload(data: Uint8Array): Promise<{ sha256: string; size: number }> {
+    return this.#platform.upload(data);
+  }
+
+  attention(): void {
+    // The session is told of cancellations without asking; a heartbeat asks all the same.
+    this.#session.heartbeat();
+  }
+
+  released(run: Run): void {
+    this.#session.released(run);
+  }
+}

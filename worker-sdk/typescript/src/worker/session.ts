@@ -1,0 +1,374 @@
+/**
+ * A worker's side of WorkerService.Session.
+ *
+ *   connecting ─▶ greeting ─▶ open ─▶ connecting …      until `close`
+ *                    │          │
+ *                    └──────────┴─▶ closed
+ *
+ * S1  Hello is the first message of every stream, and nothing else leaves before
+ *     Welcome has come.
+ * S2  A request is kept until it is answered, and sent again, with the same
+ *     content and id, on the next stream if its run's lease has survived.
+ * S3  No step starts unless the stream is open and the server was heard of
+ *     within the lease time.
+ * S4  Credits granted never exceed the free slots.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Hello,
+  HelloSchema,
+  type ServerFrame,
+  type SessionRequest,
+  type SessionResponse,
+  type Welcome,
+  type WorkerInfo,
+  WorkerService,
+  type WorkItem,
+} from "@pawl/proto";
+import { msFrom } from "../duration.ts";
+import { PawlError } from "../errors.ts";
+import { Backoff, delay } from "../lib/delay.ts";
+import type { Logger } from "../lib/logger.ts";
+import type { NewEventInit, StartNote } from "../run/link.ts";
+import type { Run } from "../run/run.ts";
+import type { Platform } from "../transport/platform.ts";
+import type { Duplex } from "../transport/transport.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+import { Calls, type ResultOf } from "./calls.ts";
+import { Deltas } from "./deltas.ts";
+import { type FrameInit, frameBytes, Outbox } from "./outbox.ts";
+import { RunTable } from "./run-table.ts";
+import { SessionLink } from "./session-link.ts";
+
+export interface SessionOptions {
+  readonly platform: Platform;
+  readonly info: WorkerInfo;
+  readonly workflows: ReadonlyMap<string, AnyWorkflow>;
+  readonly slots: number;
+  readonly logger: Logger;
+  /** The server refuses this worker for good. */
+  readonly onRefused: (error: PawlError) => void;
+}
+
+type State = "idle" | "connecting" | "greeting" | "open" | "closed";
+
+/** Connecting again does not help. */
+const refusals = new Set([
+  "VERSION_UNSUPPORTED",
+  "INVALID_ARGUMENT",
+  "UNAUTHENTICATED",
+  "PERMISSION_DENIED",
+  "UNIMPLEMENTED",
+]);
+const greetingMs = 5_000;
+
+export class Session {
+  readonly runs: RunTable;
+  readonly #options: SessionOptions;
+  readonly #link: SessionLink;
+  readonly #calls = new Calls();
+  readonly #outbox: Outbox;
+  readonly #deltas: Deltas;
+  readonly #backoff = new Backoff(50, 1_000);
+  readonly #closing = new AbortController();
+  #state: State = "idle";
+  #stream: Duplex<SessionRequest> | undefined;
+  #credits = 0;
+  #draining = false;
+  #leaseMs = 15_000;
+  #heardAtMs = 0;
+  #stale = false;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
+  readonly #opened = Promise.withResolvers<void>();
+  #complained = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.runs = new RunTable(options.logger, () => this.#grant());
+    this.#link = new SessionLink(this, options.platform);
+    this.#outbox = new Outbox((message) => this.#stream?.send(message));
+    this.#deltas = new Deltas(
+      ({ runId, fence, events }, bytes) => {
+        if (this.#state !== "open" || this.#stream?.congested === true) return false;
+        this.#outbox.push(
+          { id: 0, body: { case: "publishEvents", value: { runId, fence, events } } },
+          bytes,
+        );
+        return true;
+      },
+      (count) =>
+        options.logger.warn("live output was dropped: the server does not keep up", {
+          events: count,
+        }),
+    );
+  }
+
+  /** Connects, and goes on doing so; resolves once the session is open for the first time. */
+  start(): Promise<void> {
+    if (this.#state === "idle") void this.#keepConnected();
+    return this.#opened.promise;
+  }
+
+  async #keepConnected(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const error = await this.#connectOnce();
+      if (this.#closing.signal.aborted) break;
+      if (error instanceof PawlError && refusals.has(error.reason)) {
+        this.#opened.reject(error);
+        this.#opened.promise.catch(() => undefined);
+        this.#options.onRefused(error);
+        break;
+      }
+      this.#complain(error);
+      await delay(this.#backoff.next(), this.#closing.signal);
+    }
+    this.#state = "closed";
+    this.#opened.resolve();
+  }
+
+  #complain(error: Error | undefined): void {
+    if (this.#complained) return;
+    this.#complained = true;
+    this.#options.logger.warn("there is no connection to the server; trying again until there is", {
+      error: error?.message ?? "the server closed the stream",
+    });
+  }
+
+  /** One stream, from Hello to its end. */
+  #connectOnce(): Promise<Error | undefined> {
+    this.#state = "connecting";
+    return new Promise((resolve) => {
+      const greeting = setTimeout(() => this.#stream?.cancel(), greetingMs);
+      const onEnd = (error: Error | undefined): void => {
+        clearTimeout(greeting);
+        this.#disconnected();
+        resolve(error);
+      };
+      this.#stream = this.#options.platform.transport.duplex(WorkerService.method.session, {
+        onMessage: (message) => {
+          clearTimeout(greeting);
+          this.#receive(message);
+        },
+        onEnd,
+      });
+      this.#state = "greeting";
+      this.#outbox.restart({ id: 0, body: { case: "hello", value: this.#hello() } });
+    });
+  }
+
+  #hello(): Hello {
+    return create(HelloSchema, {
+      protocolVersion: 1,
+      capabilities: [],
+      worker: this.#options.info,
+      leases: this.runs.leases(),
+    });
+  }
+
+  #disconnected(): void {
+    this.#stream = undefined;
+    this.#outbox.close();
+    clearInterval(this.#heartbeatTimer);
+    this.#credits = 0;
+    if (this.#state !== "closed") this.#state = "connecting";
+  }
+
+  // ── what runs and their link ask for ──
+
+  /** S3. */
+  mayStart(): boolean {
+    if (this.#state === "open" && performance.now() - this.#heardAtMs < this.#leaseMs) return true;
+    this.#stale = true;
+    return false;
+  }
+
+  push(frame: FrameInit | StartNote, bytes: number): void {
+    if (this.#state === "open") this.#outbox.push(frame, bytes);
+  }
+
+  ask<
+    C extends
+      | "stepStarted"
+      | "stepCompleted"
+      | "stepFailed"
+      | "suspendRun"
+      | "completeRun"
+      | "failRun",
+  >(
+    runId: string,
+    body: FrameInit["body"] & object,
+    bytes: number,
+    expected: C,
+  ): Promise<ResultOf<C>> {
+    return this.#calls.open(runId, body, bytes, expected, (frame, size) => this.push(frame, size));
+  }
+
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
+    this.#deltas.add(runId, fence, event, bytes);
+  }
+
+  flushDeltas(runId: string): void {
+    this.#deltas.flush(runId);
+  }
+
+  heartbeat(): void {
+    this.push(
+      { id: 0, body: { case: "heartbeat", value: { inFlight: this.runs.size } } },
+      frameBytes,
+    );
+  }
+
+  released(run: Run): void {
+    this.#calls.forget(run.runId);
+    this.runs.released(run);
+  }
+
+  // ── what the server says ──
+
+  #receive(message: SessionResponse): void {
+    this.#heardAtMs = performance.now();
+    for (const frame of message.frames) this.#handle(frame.body);
+    if (this.#stale && this.#state === "open") {
+      this.#stale = false;
+      this.runs.wakeAll();
+    }
+  }
+
+  #handle(body: ServerFrame["body"]): void {
+    switch (body.case) {
+      case "reply":
+        if (!this.#calls.settle(body.value) && body.value.result.case === "error") {
+          const { reason, message } = body.value.result.value;
+          this.#options.logger.debug("the server refused a frame", { reason, message });
+        }
+        break;
+      case "dispatch":
+        if (body.value.item !== undefined) this.#dispatch(body.value.item);
+        break;
+      case "waitResolved": {
+        const { runId, entry } = body.value;
+        if (entry !== undefined) this.runs.waitResolved(runId, entry);
+        break;
+      }
+      case "cancel":
+        this.runs.cancel(body.value.runId, body.value.fence, body.value.reason);
+        break;
+      case "pause":
+        this.runs.pause(body.value.runId);
+        break;
+      case "leaseResults":
+        for (const result of body.value.results) this.runs.leaseResult(result);
+        break;
+      case "welcome":
+        this.#welcome(body.value);
+        break;
+      case "drain":
+        void this.#moveOn();
+        break;
+      case "ping":
+        this.push(
+          { id: 0, body: { case: "pong", value: { nonce: body.value.nonce } } },
+          frameBytes,
+        );
+        break;
+      default:
+        break;
+    }
+  }
+
+  #welcome(welcome: Welcome): void {
+    this.#state = "open";
+    this.#complained = false;
+    this.#backoff.reset();
+    if (welcome.leaseTime !== undefined) this.#leaseMs = msFrom(welcome.leaseTime);
+    const intervalMs =
+      welcome.heartbeatInterval === undefined ? 5_000 : msFrom(welcome.heartbeatInterval);
+    clearInterval(this.#heartbeatTimer);
+    this.#heartbeatTimer = setInterval(() => this.#beat(intervalMs), intervalMs);
+    const survived = new Set(welcome.leases.map((lease) => lease.runId));
+    for (const { runId } of this.runs.leases()) {
+      if (!survived.has(runId)) this.runs.drop(runId, "the lease did not survive the reconnection");
+    }
+    // S2, before anything new.
+    this.#calls.resend((frame, bytes) => this.#outbox.push(frame, bytes));
+    if (this.#draining) this.push({ id: 0, body: { case: "draining", value: {} } }, frameBytes);
+    this.#grant();
+    this.#stale = false;
+    this.runs.wakeAll();
+    this.#options.logger.info("the session is open", { sessionId: welcome.sessionId });
+    this.#opened.resolve();
+  }
+
+  #beat(intervalMs: number): void {
+    // Half-open: the server would have answered the last two.
+    if (performance.now() - this.#heardAtMs > 2.5 * intervalMs) this.#stream?.cancel();
+    else this.heartbeat();
+  }
+
+  /** The server is going away: another one, or its successor, takes over. */
+  async #moveOn(): Promise<void> {
+    const stream = this.#stream;
+    this.#outbox.flush();
+    await delay(Math.random() * 250, this.#closing.signal);
+    if (stream === this.#stream) stream?.end();
+    await delay(1_000, this.#closing.signal);
+    if (stream === this.#stream) stream?.cancel();
+  }
+
+  // ── dispatches ──
+
+  /** S4. */
+  #grant(): void {
+    if (this.#state !== "open" || this.#draining) return;
+    const count = this.#options.slots - this.runs.size - this.#credits;
+    if (count <= 0) return;
+    this.#credits += count;
+    this.push({ id: 0, body: { case: "credits", value: { count } } }, frameBytes);
+  }
+
+  #dispatch(item: WorkItem): void {
+    const runId = item.lease?.runId ?? "";
+    const fence = item.lease?.fence ?? 0;
+    this.#credits = Math.max(0, this.#credits - 1);
+    const workflow = this.#options.workflows.get(item.workflow);
+    if (workflow === undefined || this.#draining) {
+      const reason =
+        workflow === undefined
+          ? `this worker does not serve "${item.workflow}"`
+          : "this worker is draining";
+      this.push({ id: 0, body: { case: "nack", value: { runId, fence, reason } } }, frameBytes);
+      this.#grant();
+      return;
+    }
+    this.push({ id: 0, body: { case: "dispatchAck", value: { runId, fence } } }, frameBytes);
+    const { platform, logger } = this.#options;
+    void this.runs.take(item, workflow, { platform, link: this.#link, logger });
+  }
+
+  // ── the end ──
+
+  /** No more dispatches. */
+  drain(): void {
+    this.#draining = true;
+    this.push({ id: 0, body: { case: "draining", value: {} } }, frameBytes);
+  }
+
+  /** Ends the stream; the server releases what is still leased. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#deltas.flush();
+    this.#outbox.flush();
+    this.#deltas.close();
+    this.runs.dropAll("the worker stops");
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    stream.end();
+    for (let waited = 0; waited < 20 && this.#stream === stream; waited += 1) await delay(50);
+    if (this.#stream === stream) stream.cancel();
+  }
+
+  /** For requests that need an open session to make sense. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+}

@@ -1,0 +1,150 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { create } from "@bufbuild/protobuf";
+import { type WorkerInfo, WorkerInfoSchema } from "@pawl/proto";
+import { type Duration, durationMs } from "../duration.ts";
+import { UsageError } from "../errors.ts";
+import { defaultLogger, type Logger } from "../lib/logger.ts";
+import { createGrpcTransport } from "../transport/grpc.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { AnyWorkflow } from "../workflow.ts";
+
+/** Where the server is. */
+export interface ConnectionOptions {
+  /** Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051. */
+  readonly url?: string;
+  /** Instead of a url. Its owner closes it. */
+  readonly transport?: Transport;
+}
+
+export interface WorkerOptions extends ConnectionOptions {
+  readonly workflows: readonly AnyWorkflow[];
+  /** Runs under way at the same time. Default: 100. */
+  readonly slots?: number;
+  /** The queues that it serves. Default: `default`. */
+  readonly queues?: readonly string[];
+  /** Stable over restarts; shown to people. Default: the host's name. */
+  readonly workerId?: string;
+  /** The version of the program; shown to people. */
+  readonly buildVersion?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** `session`: one stream. `poll`: plain calls, where streams do not get through. Default: `session`. */
+  readonly mode?: "session" | "poll";
+  /**
+   * How long `stop` lets runs go on. What is not done or suspended by then goes on
+   * in another worker. Default: 10 s.
+   */
+  readonly drainTimeout?: Duration;
+  readonly logger?: Logger;
+}
+
+const known = new Set([
+  "url",
+  "transport",
+  "workflows",
+  "slots",
+  "queues",
+  "workerId",
+  "buildVersion",
+  "labels",
+  "mode",
+  "drainTimeout",
+  "logger",
+]);
+
+export const sdkVersion = "0.1.0";
+
+/** Worker options, complete and checked. */
+export interface WorkerSettings {
+  readonly transport: Transport;
+  readonly ownsTransport: boolean;
+  readonly info: WorkerInfo;
+  readonly workflows: ReadonlyMap<string, AnyWorkflow>;
+  readonly slots: number;
+  readonly mode: "session" | "poll";
+  readonly drainMs: number;
+  readonly logger: Logger;
+}
+
+export function defaultUrl(): string {
+  return process.env["PAWL_URL"] || "http://127.0.0.1:50051";
+}
+
+/** The transport that the options name, and whether it was made for them. */
+export function resolveTransport(options: ConnectionOptions): {
+  transport: Transport;
+  owned: boolean;
+} {
+  if (options.transport === undefined) {
+    return { transport: createGrpcTransport(options.url ?? defaultUrl()), owned: true };
+  }
+  if (options.url !== undefined) throw new UsageError("give either a url or a transport, not both");
+  return { transport: options.transport, owned: false };
+}
+
+function byName(workflows: readonly AnyWorkflow[]): Map<string, AnyWorkflow> {
+  const named = new Map<string, AnyWorkflow>();
+  for (const definition of workflows) {
+    const other = named.get(definition.workflowName);
+    if (other !== undefined && other !== definition) {
+      throw new UsageError(
+        `two workflows have the name "${definition.workflowName}": one is defined at ${other.definedAt}, the other at ${definition.definedAt}; rename one`,
+      );
+    }
+    named.set(definition.workflowName, definition);
+  }
+  if (named.size === 0) throw new UsageError("a worker needs at least one workflow");
+  return named;
+}
+
+function infoOf(
+  options: WorkerOptions,
+  workflows: Iterable<AnyWorkflow>,
+  slots: number,
+): WorkerInfo {
+  const json = (schema: object | undefined) => (schema === undefined ? "" : JSON.stringify(schema));
+  return create(WorkerInfoSchema, {
+    workerId: options.workerId ?? hostname(),
+    instanceId: randomUUID(),
+    language: "typescript",
+    sdkVersion,
+    buildVersion: options.buildVersion ?? "",
+    workflows: [...workflows].map((definition) => ({
+      name: definition.workflowName,
+      version: definition.version,
+      description: definition.description,
+      inputSchema: json(definition.inputJsonSchema),
+      outputSchema: json(definition.outputJsonSchema),
+    })),
+    queues: [...(options.queues ?? ["default"])],
+    labels: { ...options.labels },
+    slots,
+  });
+}
+
+/** Completes worker options; throws UsageError for what makes no sense. */
+export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) {
+      throw new UsageError(`"${name}" is not a worker option; those are ${[...known].join(", ")}`);
+    }
+  }
+  const { slots = 100, mode = "session" } = options;
+  if (!Number.isInteger(slots) || slots < 1 || slots > 10_000) {
+    throw new UsageError(`slots is a whole number from 1 to 10000; it is ${slots}`);
+  }
+  if (mode !== "session" && mode !== "poll")
+    throw new UsageError(`mode is "session" or "poll"; it is ${String(mode)}`);
+  const workflows = byName(options.workflows);
+  const { transport, owned } = resolveTransport(options);
+  return {
+    transport,
+    ownsTransport: owned,
+    info: infoOf(options, workflows.values(), slots),
+    workflows,
+    slots,
+    mode,
+    drainMs: durationMs(options.drainTimeout ?? "10 s"),
+    logger: options.logger ?? defaultLogger,
+  };
+}

@@ -1,0 +1,84 @@
+import type { PawlError } from "../errors.ts";
+import { delay } from "../lib/delay.ts";
+import { Platform } from "../transport/platform.ts";
+import { Poller } from "./poller.ts";
+import { Session } from "./session.ts";
+import { resolveWorkerOptions, type WorkerOptions, type WorkerSettings } from "./worker-options.ts";
+
+const drainPollMs = 20;
+
+/**
+ * Executes the runs of some workflows.
+ *
+ * `run()` does so until SIGTERM or SIGINT, or until `stop()`; `start()` returns
+ * once the server knows of the worker. While no server is in reach it goes on
+ * trying; runs under way go on from where they were.
+ */
+export class Worker {
+  readonly #settings: WorkerSettings;
+  readonly #connection: Session | Poller;
+  readonly #ended = Promise.withResolvers<void>();
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#settings = resolveWorkerOptions(options);
+    const { transport, info, workflows, slots, logger, mode } = this.#settings;
+    const parts = {
+      platform: new Platform(transport, Number.POSITIVE_INFINITY),
+      info,
+      workflows,
+      slots,
+      logger,
+      onRefused: (error: PawlError) => this.#ended.reject(error),
+    };
+    this.#connection = mode === "poll" ? new Poller(parts) : new Session(parts);
+    this.#ended.promise.catch(() => undefined);
+  }
+
+  get workerId(): string {
+    return this.#settings.info.workerId;
+  }
+
+  /** Runs that it holds at this moment. */
+  get inFlight(): number {
+    return this.#connection.runs.size;
+  }
+
+  /** Resolves once the server knows of this worker. Rejects with PawlError if it is refused. */
+  async start(): Promise<void> {
+    await this.#connection.start();
+  }
+
+  /** Works until the process is told to end (SIGTERM, SIGINT), or until `stop()`. */
+  async run(): Promise<void> {
+    const stop = () => void this.stop();
+    process.once("SIGTERM", stop);
+    process.once("SIGINT", stop);
+    try {
+      await this.#connection.start();
+      await this.#ended.promise;
+    } finally {
+      process.off("SIGTERM", stop);
+      process.off("SIGINT", stop);
+      await this.stop();
+    }
+  }
+
+  /**
+   * Takes no more runs, lets those under way end or suspend, for at most the
+   * drain timeout, then gives the rest back and closes.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drainAndClose();
+    return this.#stopping;
+  }
+
+  async #drainAndClose(): Promise<void> {
+    this.#connection.drain();
+    const endMs = performance.now() + this.#settings.drainMs;
+    while (this.#connection.runs.size > 0 && performance.now() < endMs) await delay(drainPollMs);
+    await this.#connection.close();
+    if (this.#settings.ownsTransport) this.#settings.transport.close();
+    this.#ended.resolve();
+  }
+}
