@@ -1,6 +1,5 @@
 import type { Caller } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
-import { PawlError } from "../model/errors.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
 
@@ -112,12 +111,16 @@ export class StoreError extends Error {
 
 export interface Batch {
   readonly now: number;
+  /** At most one per run. */
   readonly writes: readonly RunWrite[];
   readonly claims: readonly ClaimRequest[];
 }
 
 export interface BatchResult {
-  /** For each write, whether the run was as expected and the write was applied. */
+  /**
+   * For each write, whether it was applied: the run was as expected, and each of `payloadRefs` is
+   * stored or in `payloads`.
+   */
   readonly confirmed: boolean[];
   /** For each claim, the runs that it got. */
   readonly claimed: ClaimedRun[][];
@@ -149,7 +152,7 @@ export interface RunWrite {
   readonly dueClear: boolean;
   /** Gives the run a lease, or takes it away. */
   readonly lease?: Lease | "remove";
-  /** Due work for other runs: the parent of a child that ended. */
+  /** Due work for other runs, if they exist: the parent of a child that ended. */
   readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
   /** The replica whose session holds the run, when that is not this one. */
   readonly nudge?: string;
@@ -189,7 +192,7 @@ export type DueKind = "start" | "wait" | "retry" | "attempt" | "run" | "queue" |
 
 export interface DueRow {
   readonly kind: DueKind;
-  /** Step key, where the kind has one; else empty. */
+  /** Step key, where the kind has one; for the end of a child a name of that end; else empty. */
   readonly key: string;
   readonly at: number;
   /** For `attempt` the attempt, for `child` the child run id; else empty. */
@@ -212,7 +215,11 @@ export interface ClaimRequest {
   readonly journalBytes: number;
 }
 
-/** Best first by rank, then readyAt. State is now RUNNING, the ready row and any `queue` timeout are gone. */
+/**
+ * Best first by rank, readyAt and run id. The state is now RUNNING, fence and attempt are one
+ * higher, `startedAt` is set if it was not, `updatedAt` is the batch's `now`; the lease is there, the
+ * ready row and any `queue` timeout are gone. `seq` is the same: a claim has no journal entry.
+ */
 export interface ClaimedRun {
   readonly header: RunHeader;
   /** The journal from its start, up to `journalBytes` (at least one entry). */
