@@ -48,7 +48,7 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
     bytes: (start.input.data?.byteLength ?? 0) + 500,
     create: (moment) => {
       const draft = newRun(command, moment);
-      return { draft, reply: { existing: false, claimed: start.claim, draft } };
+      return { draft, reply: { existing: false, claimed: draft.header.lease !== null, draft } };
     },
     decide: (draft) => ({ ...startAgain(draft, command), draft }),
   });

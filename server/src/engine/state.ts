@@ -57,6 +57,8 @@ export interface RunState {
   /** The fence under which the latest outcome call (suspend, complete, fail) was made, and its entry. */
   outcomeFence: number;
   outcomeSeq: number;
+  /** The run was retried, and has neither ended nor been paused since. */
+  retried: boolean;
 }
 
 export function emptyState(header: RunHeader): RunState {
@@ -69,6 +71,7 @@ export function emptyState(header: RunHeader): RunState {
     failedKeys: [],
     outcomeFence: 0,
     outcomeSeq: 0,
+    retried: false,
   };
 }
 
@@ -103,13 +106,12 @@ export function fold(state: RunState, entry: EntryHead): void {
       receiveSignal(state, entry);
       return;
     case "run.retried":
+      state.retried = true;
       for (const key of entry.meta.superseded ?? []) supersede(state, key);
       return;
     case "run.failed":
-      state.failedKeys = entry.meta.failedKeys ?? [];
-      noteOutcome(state, entry);
-      return;
     case "run.paused":
+      state.retried = false;
       state.failedKeys = entry.meta.failedKeys ?? [];
       noteOutcome(state, entry);
       return;

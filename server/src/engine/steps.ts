@@ -132,11 +132,12 @@ export async function getStep(core: Core, caller: Caller, runId: string, key: st
 }
 
 export async function suspendRun(core: Core, caller: Caller, suspend: SuspendRun): Promise<SuspendReply> {
+  const stopping = core.sessions.holder(runKey(caller.org, suspend.runId))?.draining === true;
   const decided = await core.writer.submit({
     org: caller.org,
     runId: suspend.runId,
     bytes: ROW_BYTES * (1 + suspend.waits.length),
-    decide: (draft) => outcome.suspendRun(draft, suspend),
+    decide: (draft) => outcome.suspendRun(draft, suspend, stopping),
   });
   const { resolvedSeqs } = decided;
   if (resolvedSeqs.length === 0) return { resumed: decided.resumed, directive: decided.directive, resolved: [] };

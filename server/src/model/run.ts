@@ -57,8 +57,11 @@ export type RunReason =
   | "UNKNOWN_OUTCOME"
   | "CRASH_LOOP";
 
-/** What was asked of the worker that holds the run. */
-export type Intent = "none" | "pause" | "cancel";
+/**
+ * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker
+ * may have stopped for it already.
+ */
+export type Intent = "none" | "pause" | "resume" | "cancel";
 
 /** Who holds a run. At most one at a time; the fence decides, not the clock. */
 export interface Lease {

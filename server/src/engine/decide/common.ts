@@ -64,7 +64,9 @@ export function endRun(draft: Draft, state: State): void {
   draft.dropLease();
   draft.clearDue();
   if (header.parentRunId !== "") {
-    const row = { kind: "child" as const, key: header.parentKey, at: draft.now, data: header.runId };
+    // A key of its own for each end: a row put now must not go with one that is being fired.
+    const key = `${header.runId}\n${header.seq}`;
+    const row = { kind: "child" as const, key, at: draft.now, data: header.runId };
     draft.putDueElsewhere(header.parentRunId, row);
   }
 }

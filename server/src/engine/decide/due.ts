@@ -40,6 +40,8 @@ function waitDue(draft: Draft, key: string): void {
 }
 
 function runTimedOut(draft: Draft): void {
+  // It is being ended already, and its clean-up has a limit of its own.
+  if (draft.header.state === "CANCELLING") return;
   const limit = draft.header.options.runTimeoutMs ?? 0;
   const fence = draft.header.fence;
   failRun(draft, { type: "RunTimeout", message: `The run did not end within ${limit} ms of its start.` }, { fence });

@@ -24,7 +24,7 @@ export function releaseLease(draft: Draft, fence: number, sessionId: string, rea
     return true;
   }
   draft.dropLease();
-  draft.patch({ state: "QUEUED" });
+  draft.patch({ state: "QUEUED", intent: "none" });
   draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
   if (reason === "restarted") draft.append("run.recovered", "", 0, meta);

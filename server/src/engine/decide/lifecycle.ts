@@ -45,7 +45,7 @@ export function resumeRun(draft: Draft): void {
     throw illegalTransition(header.runId, header.state, "resumed", "QUEUED");
   }
   if (header.intent === "pause") {
-    draft.patch({ intent: "none" });
+    draft.patch({ intent: "resume" });
     return;
   }
   if (header.state !== "PAUSED") return;
@@ -60,13 +60,26 @@ function requeue(draft: Draft): void {
     return;
   }
   draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null });
-  if (header.startedAt === 0 && header.startAt > draft.now) draft.putDue("start", "", header.startAt);
+  const startAt = header.startedAt === 0 ? Math.max(header.startAt, draft.now) : draft.now;
+  const limit = header.options.queueTimeoutMs;
+  if (limit !== undefined && header.startedAt === 0) draft.putDue("queue", "", startAt + limit);
+  if (startAt > draft.now) draft.putDue("start", "", startAt);
   else draft.makeReady(draft.now);
 }
 
-/** From its failed step: what ended it is superseded, all other results stay. */
+/** The end of a run takes away all that was due; what it still waits for is due again. */
+function rearmWaits(draft: Draft): void {
+  for (const [key, step] of draft.state.steps) {
+    if (step.status !== "waiting") continue;
+    if (step.until !== 0) draft.putDue("wait", key, step.until);
+    if (step.childRunId !== "") draft.putDue("child", key, draft.now, step.childRunId);
+  }
+}
+
+/** From its failed step: what ended it is superseded, all other results stay. Idempotent until it stops again. */
 export function retryRun(draft: Draft): void {
   const { header, state } = draft;
+  if (state.retried && !isTerminal(header.state) && header.state !== "PAUSED") return;
   const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
   if (header.state !== "FAILED" && !paused) throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
   const superseded = state.failedKeys.filter((key) => {
@@ -76,6 +89,7 @@ export function retryRun(draft: Draft): void {
   });
   draft.append("run.retried", "", 0, { superseded });
   draft.raiseFence();
+  if (header.state === "FAILED") rearmWaits(draft);
   requeue(draft);
   const timeout = header.options.runTimeoutMs;
   if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);

@@ -5,7 +5,7 @@ import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
 import type { CompleteRun, Directive, FailRun, SuspendRun } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import { satisfied, type StepRecord } from "../state.ts";
-import { checkFence, directive, endRun } from "./common.ts";
+import { checkFence, directive, endRun, noteProgress } from "./common.ts";
 import { checkWait, createWait } from "./waits.ts";
 
 /** `duplicateOf` names the entry of the same outcome made before, for its payload to be compared. */
@@ -18,6 +18,10 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
   const { header, state } = draft;
   if (header.state === "COMPLETED" && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: state.outcomeSeq };
+  }
+  // Reported during the clean-up of a cancelled run, and now again.
+  if (header.state === "CANCELLED" && state.outcomeFence === command.fence) {
+    return { directive: "yield", duplicateOf: undefined };
   }
   checkFence(header, command.fence);
   const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
@@ -72,13 +76,18 @@ export interface SuspendDecision {
   readonly resolvedSeqs: readonly number[];
 }
 
-/** Gives the run back until its tree is satisfied; or not, when it is already. */
-export function suspendRun(draft: Draft, command: SuspendRun): SuspendDecision {
+/**
+ * Gives the run back until its tree is satisfied; or not, when it is already.
+ *
+ * @param stopping the worker stops its runs wherever they are: without a tree, it does not wait
+ */
+export function suspendRun(draft: Draft, command: SuspendRun, stopping = false): SuspendDecision {
   const { header, state } = draft;
   const again = header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
   if (again && state.outcomeFence === command.fence) return { resumed: false, directive: "yield", resolvedSeqs: [] };
   checkFence(header, command.fence);
-  for (const wait of command.waits) checkWait(draft, wait.kind, wait.wait);
+  if (header.state === "CANCELLING") return { resumed: true, directive: "cancel", resolvedSeqs: [] };
+  for (const [before, wait] of command.waits.entries()) checkWait(draft, wait.kind, wait.wait, before);
   if (command.tree !== undefined) checkTree(command.tree, 0);
 
   const worker = header.lease?.workerId ?? "";
@@ -87,15 +96,18 @@ export function suspendRun(draft: Draft, command: SuspendRun): SuspendDecision {
     if (step !== undefined && step.status !== "superseded") continue;
     createWait(draft, (step?.attempt ?? 0) + 1, command.fence, worker, wait);
   }
-  const tree = command.tree ?? anyOpen(draft);
   const meta: EntryMeta = { fence: command.fence, worker };
+  noteProgress(draft);
   if (header.intent === "pause") {
+    // Without a tree it stopped wherever it was: other branches than the waiting ones may go on.
+    const { tree } = command;
     draft.patch({ waiting: tree === undefined ? null : { tree, waits: openWaits(draft) } });
     if (tree !== undefined) setRetryTimers(draft, tree);
     pauseNow(draft, "PAUSED_BY_OPERATOR", { ...meta, reason: "PAUSED_BY_OPERATOR" });
     return { resumed: false, directive: "yield", resolvedSeqs: [] };
   }
-  if (header.state === "CANCELLING") return { resumed: true, directive: "cancel", resolvedSeqs: [] };
+  const stopped = (stopping || header.intent === "resume") && command.waits.length === 0;
+  const tree = command.tree ?? (stopped ? undefined : anyOpen(draft));
   if (tree === undefined) return giveBack(draft, meta);
   if (satisfied(state, tree, draft.now)) {
     return { resumed: true, directive: directive(header), resolvedSeqs: resolvedIn(draft, tree) };
@@ -106,7 +118,7 @@ export function suspendRun(draft: Draft, command: SuspendRun): SuspendDecision {
 
 function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
   const waits = openWaits(draft);
-  draft.patch({ state: "WAITING", waiting: { tree, waits } });
+  draft.patch({ state: "WAITING", intent: "none", waiting: { tree, waits } });
   draft.raiseFence();
   draft.dropLease();
   setRetryTimers(draft, tree);
@@ -115,7 +127,7 @@ function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
 
 /** Nothing to wait for: another worker goes on at once (a worker that drains). */
 function giveBack(draft: Draft, meta: EntryMeta): SuspendDecision {
-  draft.patch({ state: "QUEUED" });
+  draft.patch({ state: "QUEUED", intent: "none" });
   draft.raiseFence();
   draft.dropLease();
   draft.append("workflow.waiting", "", 0, { ...meta, reason: "GIVEN_BACK" });

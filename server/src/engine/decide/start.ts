@@ -57,7 +57,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   if (start.parent !== undefined) meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
   draft.append("run.started", "", 0, meta, start.input);
   if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
-  if (command.claim !== undefined) {
+  if (command.claim !== undefined && startAt <= moment.now) {
     claim(draft, command.claim);
     return draft;
   }
@@ -91,6 +91,8 @@ export function startAgain(draft: Draft, command: StartCommand): StartReply {
     header.parentKey === (start.parent?.key ?? "");
   if (!same) throw taken(header, command);
   if (command.claim === undefined || isTerminal(header.state)) return { existing: true, claimed: false };
+  // This very call was committed, and the answer of the store was lost.
+  if (header.lease?.sessionId === command.claim.sessionId) return { existing: true, claimed: true };
   if (header.lease !== null) throw leased(header);
   if (header.state !== "QUEUED" || header.startAt > draft.now) return { existing: true, claimed: false };
   draft.removeReady();

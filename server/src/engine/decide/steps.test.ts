@@ -257,30 +257,30 @@ describe("a completion", () => {
   test.each([
     [
       "for a step that failed",
-      () => run.do((draft) => stepFailed(draft, failed(run, "a"))),
+      (): unknown => run.do((draft) => stepFailed(draft, failed(run, "a"))),
       1,
       "COMMIT_CONFLICT",
     ],
     [
       "for an attempt that failed",
-      () => run.do((draft) => stepFailed(draft, failed(run, "a", { retryPolicy: TWICE }))),
+      (): unknown => run.do((draft) => stepFailed(draft, failed(run, "a", { retryPolicy: TWICE }))),
       1,
       "COMMIT_CONFLICT",
     ],
     [
       "of another attempt than the recorded one",
-      () => run.do((draft) => stepCompleted(draft, completed(run, "a"))),
+      (): unknown => run.do((draft) => stepCompleted(draft, completed(run, "a"))),
       2,
       "COMMIT_CONFLICT",
     ],
-    ["of an attempt that is not due", () => undefined, 2, "INVALID_ARGUMENT"],
-    ["of attempt 0", () => undefined, 0, "INVALID_ARGUMENT"],
+    ["of an attempt that is not due", (): unknown => undefined, 2, "INVALID_ARGUMENT"],
+    ["of attempt 0", (): unknown => undefined, 0, "INVALID_ARGUMENT"],
     [
       "of an earlier attempt than the running one",
-      () => {
+      (): unknown => {
         run.do((draft) => stepFailed(draft, failed(run, "a", { retryPolicy: TWICE })));
         run.now += 5_000;
-        run.do((draft) => stepStarted(draft, started(run, "a")));
+        return run.do((draft) => stepStarted(draft, started(run, "a")));
       },
       1,
       "INVALID_ARGUMENT",

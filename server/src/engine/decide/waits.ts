@@ -7,15 +7,15 @@ import type { NewWait, WaitSpec } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import { wake } from "./common.ts";
 
-/** Refuses a wait that could never be registered, before anything is changed. */
-export function checkWait(draft: Draft, kind: StepKind, wait: WaitSpec | undefined): void {
+/** Refuses a wait that could never be registered, before anything is changed; `before` it in the same command come others. */
+export function checkWait(draft: Draft, kind: StepKind, wait: WaitSpec | undefined, before = 0): void {
   if (kind === "step" || kind === "value") throw invalid("wait", `a ${kind} does not wait`);
   if (kind === "sleep" && wait?.durationMs === undefined && wait?.until === undefined) {
     throw invalid("wait", "a sleep needs a duration or a moment to wake at");
   }
   if (kind === "signal" && (wait?.signalName ?? "") === "") throw invalid("wait.signal_name", "must be set for a signal");
   if (kind === "child" && (wait?.childRunId ?? "") === "") throw invalid("wait.child_run_id", "must be set for a child");
-  if (draft.state.openWaits >= LIMITS.openWaitsPerRun) {
+  if (draft.state.openWaits + before >= LIMITS.openWaitsPerRun) {
     throw invalid("wait", `the run has ${LIMITS.openWaitsPerRun} open waits already, which is the limit`);
   }
 }

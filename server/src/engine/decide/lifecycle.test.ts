@@ -1,0 +1,578 @@
+/**
+ * Goal: every command on a run leads from each state to the right one, or is refused by name.
+ * Method: a table over states and commands, compared with the model's transitions by `TestRun`;
+ * then the cases where the path to the state matters.
+ */
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  complete,
+  completed,
+  fail,
+  failed,
+  json,
+  startCommand,
+  started,
+  suspend,
+  TestRun,
+} from "../../../../test/semantics/run-fixture.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { NO_RETRY } from "../../model/retry.ts";
+import type { RunState } from "../../model/run.ts";
+import { dueFired } from "./due.ts";
+import { rebindLease, releaseLease } from "./leases.ts";
+import { cancelRun, deleteRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
+import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
+import { startAgain } from "./start.ts";
+import { stepCompleted, stepFailed, stepStarted } from "./steps.ts";
+import { sendSignal } from "./waits.ts";
+
+const SESSION = "replica/worker-1";
+const SLEEP = { kind: "sleep", wait: { durationMs: 60_000 } } as const;
+
+let run: TestRun;
+
+beforeEach(() => {
+  run = new TestRun();
+});
+
+/** A run in each state, got there as runs do. */
+const MAKE: Record<RunState, () => TestRun> = {
+  QUEUED: () => new TestRun(),
+  RUNNING() {
+    const made = new TestRun();
+    made.claim();
+    return made;
+  },
+  WAITING() {
+    const made = MAKE.RUNNING();
+    made.do((draft) => stepStarted(draft, started(made, "sleep:s", SLEEP)));
+    made.do((draft) => suspendRun(draft, suspend(made)));
+    return made;
+  },
+  PAUSED() {
+    const made = new TestRun();
+    made.do((draft) => pauseRun(draft, "why"));
+    return made;
+  },
+  CANCELLING() {
+    const made = MAKE.RUNNING();
+    made.do((draft) => cancelRun(draft, "enough", 10_000));
+    return made;
+  },
+  COMPLETED() {
+    const made = MAKE.RUNNING();
+    made.do((draft) => completeRun(draft, complete(made)));
+    return made;
+  },
+  FAILED() {
+    const made = MAKE.RUNNING();
+    made.do((draft) => failRunByWorker(draft, fail(made)));
+    return made;
+  },
+  CANCELLED() {
+    const made = new TestRun();
+    made.do((draft) => cancelRun(draft, "", 0));
+    return made;
+  },
+};
+
+const COMMANDS = {
+  cancel: (it: TestRun) => it.do((draft) => cancelRun(draft, "", 10_000)),
+  pause: (it: TestRun) => it.do((draft) => pauseRun(draft, "")),
+  resume: (it: TestRun) => it.do(resumeRun),
+  retry: (it: TestRun) => it.do(retryRun),
+  remove: (it: TestRun) => it.do(deleteRun),
+  complete: (it: TestRun) => it.do((draft) => completeRun(draft, complete(it))),
+  fail: (it: TestRun) => it.do((draft) => failRunByWorker(draft, fail(it))),
+  suspend: (it: TestRun) => it.do((draft) => suspendRun(draft, suspend(it))),
+  "lose the lease": (it: TestRun) =>
+    it.do((draft) => releaseLease(draft, it.fence, SESSION, "expired")),
+  "run timeout": (it: TestRun) =>
+    it.do((draft) => dueFired(draft, { kind: "run", key: "", at: it.now, data: "" }, undefined)),
+  "queue timeout": (it: TestRun) =>
+    it.do((draft) => dueFired(draft, { kind: "queue", key: "", at: it.now, data: "" }, undefined)),
+  "grace over": (it: TestRun) =>
+    it.do((draft) => dueFired(draft, { kind: "grace", key: "", at: it.now, data: "" }, undefined)),
+};
+
+const ILL = "ILLEGAL_TRANSITION";
+const LOST = "LEASE_LOST";
+const END = "RUN_TERMINAL";
+
+/** The state afterwards, or the refusal. Outcomes name the run's current fence. */
+const TABLE: Record<keyof typeof COMMANDS, Record<RunState, string>> = {
+  cancel: row("CANCELLED CANCELLING CANCELLED CANCELLED CANCELLING ILL ILL CANCELLED"),
+  pause: row("PAUSED RUNNING PAUSED PAUSED ILL ILL ILL ILL"),
+  resume: row("QUEUED RUNNING WAITING QUEUED ILL ILL ILL ILL"),
+  retry: row("ILL ILL ILL ILL ILL ILL QUEUED ILL"),
+  remove: row("ILL ILL ILL ILL ILL gone gone gone"),
+  complete: row("LOST COMPLETED LOST PAUSED CANCELLED COMPLETED END END"),
+  fail: row("LOST FAILED LOST PAUSED CANCELLED END FAILED END"),
+  suspend: row("LOST QUEUED LOST PAUSED CANCELLING END END END"),
+  "lose the lease": row("QUEUED QUEUED WAITING PAUSED CANCELLED COMPLETED FAILED CANCELLED"),
+  "run timeout": row("FAILED FAILED FAILED FAILED CANCELLING COMPLETED FAILED CANCELLED"),
+  "queue timeout": row("FAILED RUNNING WAITING PAUSED CANCELLING COMPLETED FAILED CANCELLED"),
+  "grace over": row("QUEUED RUNNING WAITING PAUSED CANCELLED COMPLETED FAILED CANCELLED"),
+};
+
+function row(cells: string): Record<RunState, string> {
+  const names: Record<string, string> = { ILL, LOST, END };
+  const [QUEUED, RUNNING, WAITING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED] = cells
+    .split(" ")
+    .map((cell) => names[cell] ?? cell);
+  const all = { QUEUED, RUNNING, WAITING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED };
+  return all as Record<RunState, string>;
+}
+
+const CASES = Object.entries(TABLE).flatMap(([command, cells]) =>
+  Object.entries(cells).map(([state, expected]) => ({ command, state, expected })),
+);
+
+test.each(CASES)("$command on $state: $expected", ({ command, state, expected }) => {
+  const it = MAKE[state as RunState]();
+  const act = COMMANDS[command as keyof typeof COMMANDS];
+  const entries = it.journal.length;
+  if (state === "PAUSED" && ["complete", "fail", "suspend"].includes(command))
+    expected = "RUN_PAUSED";
+  if (/^[A-Z]+_/.test(expected)) {
+    expect(() => act(it)).toThrow(expect.objectContaining({ reason: expected }));
+    expect(it.journal.length).toBe(entries);
+    expect(it.header.state).toBe(state);
+    return;
+  }
+  act(it);
+  expect(it.deleted ? "gone" : it.header.state).toBe(expected);
+  // Whatever ends a lease makes its fence useless.
+  if (it.header.state === state && it.journal.length === entries) return;
+});
+
+describe("idempotence: the same command again answers alike and writes nothing", () => {
+  const again = (command: () => unknown): void => {
+    const first = command();
+    const entries = run.journal.length;
+    const header = structuredClone(run.header);
+    expect(command()).toEqual(first);
+    expect(run.journal.length).toBe(entries);
+    expect(run.header).toEqual(header);
+  };
+
+  test("cancel, pause, resume, retry", () => {
+    again(() => COMMANDS.pause(run));
+    again(() => COMMANDS.resume(run));
+    run.claim();
+    again(() => COMMANDS.pause(run));
+    again(() => COMMANDS.resume(run));
+    COMMANDS.fail(run);
+    again(() => COMMANDS.retry(run));
+    run.claim();
+    again(() => COMMANDS.retry(run));
+    again(() => COMMANDS.cancel(run));
+  });
+
+  test("retry of a run that was not retried, or has failed again since, is not taken for a repetition", () => {
+    expect(() => COMMANDS.retry(run)).toThrow();
+    run.claim();
+    COMMANDS.fail(run);
+    COMMANDS.retry(run);
+    run.claim();
+    COMMANDS.complete(run);
+    expect(() => COMMANDS.retry(run)).toThrow();
+  });
+
+  test.each(["complete", "fail"] as const)("%s, also while the run is being cancelled", (name) => {
+    const fenced = (): unknown => {
+      const fence = run.fence;
+      return run.do((draft) =>
+        name === "complete"
+          ? completeRun(draft, { ...complete(run), fence })
+          : failRunByWorker(draft, { ...fail(run), fence }),
+      );
+    };
+    run.claim();
+    run.do((draft) => cancelRun(draft, "", 1_000));
+    const first = fenced();
+    expect(run.header.state).toBe("CANCELLED");
+    expect(fenced()).toMatchObject({ directive: "yield" });
+    expect(first).toMatchObject({ directive: "yield" });
+  });
+
+  test("suspend, before and after the run was woken", () => {
+    run.claim();
+    const command = suspend(run, {
+      waits: [{ key: "signal:go", name: "go", kind: "signal", wait: { signalName: "go" } }],
+    });
+    again(() => run.do((draft) => suspendRun(draft, command)));
+    const signal = { runId: "run-1", name: "go", signalId: "s1", payload: json(1), actor: "" };
+    run.do((draft) => sendSignal(draft, signal));
+    expect(run.header.state).toBe("QUEUED");
+    again(() => run.do((draft) => suspendRun(draft, command)));
+  });
+
+  test("a start with the same content, whatever has become of the run; a claim by the same call", () => {
+    for (const state of Object.keys(MAKE)) {
+      const it = MAKE[state as RunState]();
+      expect(it.do((draft) => startAgain(draft, startCommand()))).toEqual({
+        existing: true,
+        claimed: false,
+      });
+    }
+    const command = startCommand({ claim: true, workerId: "me" });
+    const first = run.do((draft) => startAgain(draft, command));
+    expect(first.claimed).toBe(true);
+    // The commit was made and its answer lost: the same call finds its own lease.
+    expect(run.do((draft) => startAgain(draft, command)).claimed).toBe(true);
+    const another = { ...command, claim: { sessionId: "claim/2", workerId: "me", until: 1 } };
+    expect(() => run.do((draft) => startAgain(draft, another))).toThrow(
+      expect.objectContaining({ reason: "RUN_LEASED" }),
+    );
+  });
+
+  test.each([
+    [startCommand({ workflow: "other" }), "RUN_EXISTS"],
+    [startCommand({ version: "2" }), "RUN_EXISTS"],
+    [startCommand({}, "other-digest"), "RUN_EXISTS"],
+    [startCommand({ parent: { runId: "p", key: "k", fence: 1 } }), "RUN_EXISTS"],
+    [startCommand({ idempotencyKey: "k" }, "other-digest"), "IDEMPOTENCY_CONFLICT"],
+  ])("a start with other content is refused (%#)", (command, reason) => {
+    expect(() => run.do((draft) => startAgain(draft, command))).toThrow(
+      expect.objectContaining({ reason }),
+    );
+  });
+});
+
+describe("fences", () => {
+  test("rise at every lease, loss, pause, cancel, retry and suspension, and never repeat", () => {
+    const seen: number[] = [];
+    const lease = (): void => {
+      seen.push(run.claim());
+    };
+    lease();
+    run.do((draft) => releaseLease(draft, run.fence, SESSION, "refused"));
+    lease();
+    run.do((draft) =>
+      stepStarted(draft, started(run, "sleep:s", { kind: "sleep", wait: { durationMs: 10 } })),
+    );
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    run.now += 10;
+    const row = run.dueRow("wait", "sleep:s");
+    run.do((draft) =>
+      dueFired(draft, row ?? { kind: "wait", key: "", at: 0, data: "" }, undefined),
+    );
+    lease();
+    COMMANDS.pause(run);
+    COMMANDS["lose the lease"](run);
+    expect(run.header.state).toBe("PAUSED");
+    COMMANDS.resume(run);
+    lease();
+    COMMANDS.fail(run);
+    COMMANDS.retry(run);
+    lease();
+    COMMANDS.cancel(run);
+    seen.push(run.fence);
+    expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
+  });
+
+  test("a lease is released only under its own fence and session", () => {
+    run.claim();
+    expect(run.do((draft) => releaseLease(draft, run.fence - 1, SESSION, "expired"))).toBe(false);
+    expect(run.do((draft) => releaseLease(draft, run.fence, "replica/other", "expired"))).toBe(
+      false,
+    );
+    expect(run.header.state).toBe("RUNNING");
+  });
+
+  test("a worker that comes back keeps its fence, another worker does not get the run", () => {
+    run.claim();
+    const { fence } = run;
+    const lease = { sessionId: "replica-2/worker-1", workerId: "w1", until: 99 };
+    expect(run.do((draft) => rebindLease(draft, fence, { ...lease, workerId: "w2" }))).toBe(false);
+    expect(run.do((draft) => rebindLease(draft, fence - 1, lease))).toBe(false);
+    expect(run.do((draft) => rebindLease(draft, fence, lease))).toBe(true);
+    expect(run.header).toMatchObject({ fence, lease });
+  });
+});
+
+describe("crashes", () => {
+  test("in a row without progress pause the run; a refused or undelivered dispatch is none", () => {
+    for (let i = 0; i < LIMITS.crashLoopAttempts; i += 1) {
+      run.claim();
+      run.do((draft) => releaseLease(draft, run.fence, SESSION, "refused"));
+      run.claim();
+      run.do((draft) => releaseLease(draft, run.fence, SESSION, "unacknowledged"));
+    }
+    expect(run.header).toMatchObject({ state: "QUEUED", crashes: 0 });
+    for (let i = 0; i < LIMITS.crashLoopAttempts; i += 1) {
+      expect(run.header.state).toBe("QUEUED");
+      run.claim();
+      COMMANDS["lose the lease"](run);
+    }
+    expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+    COMMANDS.resume(run);
+    expect(run.header).toMatchObject({ state: "QUEUED", crashes: 0 });
+  });
+
+  test("before the last one that got a step, a failure or a wait recorded do not count", () => {
+    const progress = [
+      () => run.do((draft) => stepCompleted(draft, completed(run, "a"))),
+      () => run.do((draft) => stepFailed(draft, failed(run, "b"))),
+      () => run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP))),
+      () => run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "sleep:s" } }))),
+    ];
+    for (const act of progress) {
+      run.claim();
+      COMMANDS["lose the lease"](run);
+      run.claim();
+      act();
+      expect(run.header.crashes).toBe(0);
+      if (run.header.lease !== null) COMMANDS["lose the lease"](run);
+    }
+  });
+
+  test("put the run back by its age, before what came later", () => {
+    run.claim();
+    run.now += 5_000;
+    COMMANDS["lose the lease"](run);
+    expect(run.ready?.readyAt).toBe(run.header.createdAt);
+  });
+});
+
+describe("pause", () => {
+  test("of a held run: no new step, those in flight are recorded, then it is paused", () => {
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "a")));
+    COMMANDS.pause(run);
+    expect(run.header).toMatchObject({ state: "RUNNING", intent: "pause" });
+    expect(run.do((draft) => stepStarted(draft, started(run, "b")))).toMatchObject({
+      reason: "RUN_PAUSED",
+    });
+    run.do((draft) => stepCompleted(draft, completed(run, "a")));
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    expect(run.header).toMatchObject({
+      state: "PAUSED",
+      reason: "PAUSED_BY_OPERATOR",
+      intent: "none",
+    });
+    COMMANDS.resume(run);
+    run.claim();
+    expect(run.do((draft) => stepStarted(draft, started(run, "b")))).toMatchObject({
+      kind: "execute",
+    });
+  });
+
+  test("and resume do not leave a run waiting for one branch while another could go on", () => {
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
+    COMMANDS.pause(run);
+    // Its worker stopped before the next step of another branch; it names no tree.
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    expect(run.header.state).toBe("PAUSED");
+    COMMANDS.resume(run);
+    expect(run.header.state).toBe("QUEUED");
+
+    run.claim();
+    COMMANDS.pause(run);
+    COMMANDS.resume(run);
+    // The worker was told to pause and stops; that the pause was taken back comes too late for it.
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    expect(run.header.state).toBe("QUEUED");
+    run.claim();
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    expect(run.header.state).toBe("WAITING");
+  });
+
+  test("a suspension with a tree after a pause was taken back waits for that tree", () => {
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
+    COMMANDS.pause(run);
+    COMMANDS.resume(run);
+    run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "sleep:s" } })));
+    expect(run.header.state).toBe("WAITING");
+  });
+
+  test("of a waiting run goes on waiting after the resume, unless what it waits for has come", () => {
+    run = MAKE.WAITING();
+    COMMANDS.pause(run);
+    COMMANDS.resume(run);
+    expect(run.header.state).toBe("WAITING");
+    COMMANDS.pause(run);
+    run.now += 60_000;
+    const timer = run.dueRow("wait", "sleep:s");
+    expect(timer).toBeDefined();
+    if (timer !== undefined) run.do((draft) => dueFired(draft, timer, undefined));
+    expect(run.header.state).toBe("PAUSED");
+    COMMANDS.resume(run);
+    expect(run.header.state).toBe("QUEUED");
+  });
+
+  test("of a delayed or queue-limited run keeps both limits after the resume", () => {
+    run = new TestRun({ delayMs: 5_000, queueTimeoutMs: 1_000 });
+    COMMANDS.pause(run);
+    COMMANDS.resume(run);
+    expect(run.dueRow("start")?.at).toBe(run.now + 5_000);
+    COMMANDS.pause(run);
+    run.now += 6_000;
+    for (const row of [...run.due.values()]) run.do((draft) => dueFired(draft, row, undefined));
+    expect(run.header.state).toBe("PAUSED");
+    COMMANDS.resume(run);
+    expect(run.ready).toBeDefined();
+    expect(run.dueRow("queue")?.at).toBe(run.now + 1_000);
+  });
+});
+
+describe("retry", () => {
+  test("keeps the timers and waits that were open when the run failed", () => {
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
+    run.do((draft) =>
+      stepStarted(draft, started(run, "child:c", { kind: "child", wait: { childRunId: "c1" } })),
+    );
+    run.do((draft) =>
+      dueFired(draft, { kind: "child", key: "child:c", at: 0, data: "c1" }, undefined),
+    );
+    COMMANDS.fail(run);
+    expect(run.due.size).toBe(0);
+    // Both come due while the run is not there to see it.
+    run.now += 120_000;
+    COMMANDS.retry(run);
+    run.claim();
+    run.do((draft) =>
+      suspendRun(
+        draft,
+        suspend(run, { tree: { needed: 2, members: [{ key: "sleep:s" }, { key: "child:c" }] } }),
+      ),
+    );
+    const outcome = { outcome: "completed", payload: json("c") } as const;
+    for (const row of [...run.due.values()]) run.do((draft) => dueFired(draft, row, outcome));
+    expect(run.header.state).toBe("QUEUED");
+  });
+
+  test("renews the time limit of the run", () => {
+    run = new TestRun({ runTimeoutMs: 1_000 });
+    run.now += 1_000;
+    COMMANDS["run timeout"](run);
+    expect(run.header.state).toBe("FAILED");
+    COMMANDS.retry(run);
+    expect(run.dueRow("run")?.at).toBe(run.now + 1_000);
+  });
+
+  test("of a run paused by its operator is refused: resume it", () => {
+    run = MAKE.PAUSED();
+    expect(() => COMMANDS.retry(run)).toThrow(expect.objectContaining({ reason: ILL }));
+  });
+
+  test.each(["NON_DETERMINISM", "RETRIES_EXHAUSTED", "UNKNOWN_OUTCOME"] as const)(
+    "of a run paused by %s goes on",
+    (reason) => {
+      run.claim();
+      if (reason === "NON_DETERMINISM") {
+        const nonDeterminism = {
+          stepKey: "a",
+          recorded: "x",
+          attempted: "y",
+          likelyCause: "a deploy",
+        };
+        run.do((draft) => failRunByWorker(draft, { ...fail(run), nonDeterminism }));
+      } else if (reason === "RETRIES_EXHAUSTED") {
+        const retryPolicy = { ...NO_RETRY, maxAttempts: 2, onExhausted: "pause" } as const;
+        run.do((draft) => stepFailed(draft, failed(run, "a", { retryPolicy })));
+        run.do((draft) => stepFailed(draft, failed(run, "a", { attempt: 2, retryPolicy })));
+      } else {
+        run.do((draft) => stepStarted(draft, started(run, "a", { atMostOnce: true })));
+        COMMANDS["lose the lease"](run);
+        run.claim();
+        run.do((draft) => stepStarted(draft, started(run, "a", { atMostOnce: true })));
+      }
+      expect(run.header).toMatchObject({ state: "PAUSED", reason });
+      COMMANDS.retry(run);
+      expect(run.header).toMatchObject({ state: "QUEUED", reason: "" });
+    },
+  );
+});
+
+describe("cancel", () => {
+  test("gives the holder a new fence and a limited time to clean up", () => {
+    run.claim();
+    const old = run.fence;
+    run.do((draft) => cancelRun(draft, "enough", 7_000));
+    expect(run.last).toMatchObject({
+      type: "run.cancelling",
+      meta: { reason: "enough", details: { grace_ms: "7000" } },
+    });
+    expect(run.dueRow("grace")?.at).toBe(run.now + 7_000);
+    expect(() =>
+      run.do((draft) => stepCompleted(draft, completed(run, "a", { fence: old }))),
+    ).toThrow(expect.objectContaining({ reason: LOST }));
+    run.do((draft) => stepCompleted(draft, completed(run, "cleanup")));
+    COMMANDS.complete(run);
+    expect(run.header.state).toBe("CANCELLED");
+    expect(run.last.type).toBe("run.cancelled");
+  });
+
+  test("of a pausing run, and of one whose holder suspends instead", () => {
+    run.claim();
+    COMMANDS.pause(run);
+    COMMANDS.cancel(run);
+    const reply = run.do((draft) => suspendRun(draft, suspend(run)));
+    expect(reply).toMatchObject({ resumed: true, directive: "cancel" });
+  });
+
+  test("of a child tells its parent", () => {
+    run = new TestRun({ parent: { runId: "parent", key: "child:c", fence: 3 } });
+    COMMANDS.cancel(run);
+    expect(run.elsewhere).toMatchObject([
+      { runId: "parent", row: { kind: "child", data: "run-1" } },
+    ]);
+  });
+});
+
+describe("start", () => {
+  test("delayed: in no queue until it is due", () => {
+    run = new TestRun({ delayMs: 1_000, queueTimeoutMs: 500 });
+    expect(run.ready).toBeUndefined();
+    expect(run.dueRow("queue")?.at).toBe(run.now + 1_500);
+    run.now += 1_000;
+    const row = run.dueRow("start");
+    if (row !== undefined) run.do((draft) => dueFired(draft, row, undefined));
+    expect(run.ready).toBeDefined();
+  });
+
+  test("claimed and delayed: nobody gets it before it is due", () => {
+    run = new TestRun({ delayMs: 1_000, claim: true, workerId: "me" });
+    expect(run.header).toMatchObject({ state: "QUEUED", lease: null });
+    const command = startCommand({ claim: true, workerId: "me" });
+    expect(run.do((draft) => startAgain(draft, command)).claimed).toBe(false);
+    run.now += 1_000;
+    expect(run.do((draft) => startAgain(draft, command)).claimed).toBe(true);
+  });
+
+  test("priority and version decide where it queues", () => {
+    run = new TestRun({ priority: 9, version: "v2", queue: "gpu" });
+    expect(run.ready).toMatchObject({ rank: 0, lane: "flow@v2", queue: "gpu" });
+  });
+
+  test("queue timeout counts until the first lease only", () => {
+    run = new TestRun({ queueTimeoutMs: 1_000 });
+    run.claim();
+    COMMANDS["lose the lease"](run);
+    run.now += 2_000;
+    COMMANDS["queue timeout"](run);
+    expect(run.header.state).toBe("QUEUED");
+  });
+});
+
+test("tags: set, removed, bounded, and written only where they change", () => {
+  run.do((draft) => updateTags(draft, { a: "1", b: "2" }, []));
+  expect(run.last).toMatchObject({
+    type: "run.tags.changed",
+    meta: { details: { a: "1", b: "2" } },
+  });
+  const entries = run.journal.length;
+  run.do((draft) => updateTags(draft, { b: "2" }, ["c"]));
+  expect(run.journal.length).toBe(entries);
+  run.do((draft) => updateTags(draft, {}, ["a"]));
+  expect(run.header.tags).toEqual({ b: "2" });
+  const many = Object.fromEntries(Array.from({ length: LIMITS.tags }, (_, i) => [`k${i}`, "v"]));
+  expect(() => run.do((draft) => updateTags(draft, many, []))).toThrow(
+    expect.objectContaining({ reason: "INVALID_ARGUMENT" }),
+  );
+});
