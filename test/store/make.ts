@@ -1,0 +1,182 @@
+/** Values for the tests of the stores. */
+import type { Caller } from "../../server/src/model/caller.ts";
+import type { Entry, EntryType } from "../../server/src/model/entry.ts";
+import type { Payload } from "../../server/src/model/payload.ts";
+import type { RunHeader } from "../../server/src/model/run.ts";
+import type {
+  Batch,
+  BatchResult,
+  ClaimRequest,
+  HeaderPatch,
+  RunFilter,
+  RunWrite,
+  Store,
+} from "../../server/src/store/store.ts";
+
+export const ORG = "default";
+export const CALLER: Caller = { org: ORG };
+/** 2026-11-21; larger than 32 bits, as real times are. */
+export const T0 = 1_795_200_000_000;
+
+export function makeHeader(runId: string, with_: Partial<RunHeader> = {}): RunHeader {
+  return {
+    org: ORG,
+    runId,
+    workflow: "digest",
+    version: "",
+    queue: "default",
+    priority: 5,
+    state: "QUEUED",
+    reason: "",
+    intent: "none",
+    fence: 0,
+    seq: 1,
+    attempt: 0,
+    crashes: 0,
+    inputDigest: "0".repeat(64),
+    parentRunId: "",
+    parentKey: "",
+    createdAt: T0,
+    startAt: T0,
+    startedAt: 0,
+    updatedAt: T0,
+    endedAt: 0,
+    options: {},
+    tags: {},
+    waiting: null,
+    lease: null,
+    ...with_,
+  };
+}
+
+export function makeEntry(seq: number, with_: Partial<Entry> = {}): Entry {
+  return {
+    seq,
+    at: T0 + seq,
+    type: seq === 1 ? "run.started" : "workflow.step.completed",
+    key: seq === 1 ? "" : `step#${seq}`,
+    attempt: seq === 1 ? 0 : 1,
+    meta: { worker: "worker-1" },
+    payload: bytes(`{"seq":${seq}}`),
+    ...with_,
+  };
+}
+
+export function bytes(text: string, encoding = "json"): Payload {
+  return { encoding, data: Buffer.from(text) };
+}
+
+const NOTHING = {
+  entries: [],
+  payloads: [],
+  payloadRefs: [],
+  duePut: [],
+  dueRemove: [],
+  dueClear: false,
+  dueElsewhere: [],
+} as const;
+
+/** A write that makes a run; its header's seq is the number of its entries. */
+export function insertion(header: RunHeader, with_: Partial<RunWrite> = {}): RunWrite {
+  const entries = with_.entries ?? [makeEntry(1)];
+  return {
+    ...NOTHING,
+    org: header.org,
+    runId: header.runId,
+    expect: null,
+    seq: entries.length,
+    updatedAt: header.updatedAt,
+    insert: { ...header, seq: entries.length },
+    ...with_,
+    entries,
+  };
+}
+
+/** A write to a run that is expected at `fence` and `seq`; by default with one entry. */
+export function change(
+  runId: string,
+  fence: number,
+  seq: number,
+  with_: Partial<RunWrite> = {},
+): RunWrite {
+  const entries = with_.entries ?? [makeEntry(seq + 1)];
+  return {
+    ...NOTHING,
+    org: ORG,
+    runId,
+    expect: { fence, seq },
+    seq: seq + entries.length,
+    updatedAt: T0 + seq + entries.length,
+    ...with_,
+    entries,
+  };
+}
+
+export function makePatch(with_: Partial<HeaderPatch> = {}): HeaderPatch {
+  return {
+    state: "RUNNING",
+    reason: "",
+    intent: "none",
+    fence: 1,
+    attempt: 1,
+    crashes: 0,
+    startedAt: T0,
+    endedAt: 0,
+    tags: {},
+    waiting: null,
+    ...with_,
+  };
+}
+
+export function makeClaim(slots: number, with_: Partial<ClaimRequest> = {}): ClaimRequest {
+  return {
+    org: ORG,
+    queues: ["default"],
+    lanes: ["digest"],
+    slots: Array.from({ length: slots }, (_, i) => ({ sessionId: "session-1", workerId: `w${i}` })),
+    until: T0 + 15_000,
+    journalBytes: 1_000_000,
+    ...with_,
+  };
+}
+
+export function readyRow(
+  readyAt: number,
+  with_: { rank?: number; lane?: string; queue?: string } = {},
+) {
+  return { queue: "default", lane: "digest", rank: 4, readyAt, ...with_ };
+}
+
+export function makeFilter(with_: Partial<RunFilter> = {}): RunFilter {
+  return { states: [], tags: {}, limit: 100, ...with_ };
+}
+
+export function commit(store: Store, ...writes: RunWrite[]): Promise<BatchResult> {
+  return store.commit({ now: T0, writes, claims: [] });
+}
+
+export async function claim(store: Store, request: ClaimRequest, now = T0) {
+  const batch: Batch = { now, writes: [], claims: [request] };
+  const [claimed] = (await store.commit(batch)).claimed;
+  if (claimed === undefined) throw new Error("A batch with one claim got no answer to it.");
+  return claimed;
+}
+
+export async function getRun(store: Store, runId: string): Promise<RunHeader | undefined> {
+  const [run] = await store.loadRuns([{ org: ORG, runId, afterSeq: 0 }]);
+  return run?.header;
+}
+
+export async function getJournal(store: Store, runId: string): Promise<Entry[]> {
+  const page = await store.readJournal(CALLER, runId, 0, { entries: 10_000, bytes: 10_000_000 });
+  return page.entries.map(plain);
+}
+
+/** With payload bytes as text, so that a Buffer equals a Uint8Array. */
+export function plain(entry: Entry): Entry {
+  const { payload } = entry;
+  if (payload?.data === undefined) return entry;
+  return { ...entry, payload: { ...payload, data: new Uint8Array(payload.data) } };
+}
+
+export const STEP: EntryType = "workflow.step.completed";
