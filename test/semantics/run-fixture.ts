@@ -209,9 +209,13 @@ export class TestRun {
     }
     if (state !== "WAITING") return undefined;
     if (waiting === null) return "It waits for nothing.";
-    if (satisfied(this.state, waiting.tree, this.now)) return "It waits for what is there.";
+    // A retry may be due whose timer has not fired yet.
+    const firing = [...this.due.values()].some((row) => row.kind === "retry" && row.at <= this.now);
+    if (!firing && satisfied(this.state, waiting.tree, this.now))
+      return "It waits for what is there.";
     for (const key of keysOf(waiting.tree)) {
-      const backsOff = this.state.steps.get(key)?.status === "backoff";
+      const step = this.state.steps.get(key);
+      const backsOff = step?.status === "backoff" && step.until > this.now;
       if (backsOff && !this.due.has(`retry:${key}`)) return `The retry of "${key}" has no timer.`;
     }
     return undefined;
