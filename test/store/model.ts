@@ -26,10 +26,10 @@ export class Model {
   readonly payloads = new Set<string>();
 
   commit(batch: Batch): BatchResult {
-    return {
-      confirmed: batch.writes.map((write) => this.#apply(write)),
-      claimed: batch.claims.map((request) => this.#claim(request, batch.now)),
-    };
+    const confirmed = batch.writes.map((write) => this.#apply(write));
+    const elsewhere = batch.writes.flatMap((write, i) => (confirmed[i] ? write.dueElsewhere : []));
+    for (const { runId, row } of elsewhere) putDue(this.runs.get(runId), row);
+    return { confirmed, claimed: batch.claims.map((request) => this.#claim(request, batch.now)) };
   }
 
   header(runId: string): RunHeader | undefined {
@@ -61,7 +61,6 @@ export class Model {
     if (write.dueClear) run.due.clear();
     for (const { kind, key } of write.dueRemove) run.due.delete(`${kind} ${key}`);
     for (const row of write.duePut) putDue(run, row);
-    for (const { runId: other, row } of write.dueElsewhere) putDue(this.runs.get(other), row);
     return true;
   }
 

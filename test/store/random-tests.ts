@@ -19,7 +19,7 @@ import {
 import { Model } from "./model.ts";
 import type { Opened } from "./suite.ts";
 
-const ROUNDS = 3;
+const ROUNDS = Number(process.env.PAWL_ROUNDS ?? 3);
 const BATCHES = 60;
 const RUNS = 12;
 const STATES = ["QUEUED", "RUNNING", "WAITING", "PAUSED", "COMPLETED", "FAILED"] as const;
@@ -85,7 +85,11 @@ function randomBatch(random: Random, model: Model, now: number): Batch {
     .sort((a, b) => a.order - b.order)
     .slice(0, random.below(RUNS))
     .map(({ id }) => id);
-  const writes = ids.map((id) => randomWrite(random, model, id));
+  // Only one write of a batch has to do with payloads: the others' are not said to be seen by it.
+  const writes = ids.map((id, i) => {
+    const write = randomWrite(random, model, id);
+    return i === 0 ? write : { ...write, payloads: [], payloadRefs: [] };
+  });
   const claims = Array.from({ length: random.chance(0.4) ? 1 + random.below(2) : 0 }, () =>
     makeClaim(random.below(4), { lanes: LANES, queues: QUEUES.slice(random.below(2)) }),
   );
@@ -157,10 +161,8 @@ function randomExtras(random: Random): Partial<RunWrite> {
     workerId: "w",
     until: T0 + random.below(9),
   };
-  const elsewhere = {
-    runId: `run-${random.below(RUNS)}`,
-    row: { ...randomDue(random), kind: "child" },
-  };
+  const row: DueRow = { ...randomDue(random), kind: "child" };
+  const elsewhere = { runId: `run-${random.below(RUNS)}`, row };
   return {
     payloads,
     payloadRefs: random.chance(0.2) ? [{ sha256, size: 2 }] : [],
@@ -170,9 +172,7 @@ function randomExtras(random: Random): Partial<RunWrite> {
     duePut: randomDues(random),
     dueRemove: random.chance(0.3) ? [randomDue(random)] : [],
     dueClear: random.chance(0.1),
-    dueElsewhere: random.chance(0.2)
-      ? [{ ...elsewhere, row: { ...elsewhere.row, kind: "child" } }]
-      : [],
+    dueElsewhere: random.chance(0.2) ? [elsewhere] : [],
   };
 }
 

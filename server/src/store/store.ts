@@ -118,8 +118,8 @@ export interface Batch {
 
 export interface BatchResult {
   /**
-   * For each write, whether it was applied: the run was as expected, and each of `payloadRefs` is
-   * stored or in `payloads`.
+   * For each write, whether it was applied: the run was as expected, and each of `payloadRefs` was
+   * stored before the batch or is in the write's own `payloads`.
    */
   readonly confirmed: boolean[];
   /** For each claim, the runs that it got. */
@@ -152,7 +152,10 @@ export interface RunWrite {
   readonly dueClear: boolean;
   /** Gives the run a lease, or takes it away. */
   readonly lease?: Lease | "remove";
-  /** Due work for other runs, if they exist: the parent of a child that ended. */
+  /**
+   * Due work for other runs: the parent of a child that ended. Put after all writes of the batch,
+   * where the other run exists then.
+   */
   readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
   /** The replica whose session holds the run, when that is not this one. */
   readonly nudge?: string;

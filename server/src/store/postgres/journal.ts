@@ -1,7 +1,7 @@
 import type { Entry, EntryHead } from "../../model/entry.ts";
 import { toEntry, toHead } from "../entry.ts";
 import { headerSelect } from "../list-runs.ts";
-import { int, text, toHeader } from "../row.ts";
+import { int, toHeader } from "../row.ts";
 import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
 import { encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";

@@ -183,14 +183,22 @@ export function payloadPut(context: Context): string {
   ON CONFLICT (org_id, sha256) DO UPDATE SET put_at = greatest(p.put_at, excluded.put_at))`;
 }
 
-/** Due work of another run is put only if that run exists: else it would never go away. */
+/**
+ * Due work of another run is put after all else, and only if that run exists then: else it would
+ * never go away.
+ */
 export function duePut(context: Context): string {
+  const key = "org_id = due_put.org_id AND r.run_id = due_put.run_id";
+  const isNew = context.has("born") ? ` OR EXISTS (SELECT FROM created AS r WHERE r.${key})` : "";
+  const isGone = context.has("gone")
+    ? ` AND NOT EXISTS (SELECT FROM removed AS r WHERE r.${key})`
+    : "";
   return `due_put AS MATERIALIZED (
   SELECT DISTINCT ON (org_id, run_id, kind, step_key) *
   FROM ${context.from("due_put")}
-  WHERE due_put.ord ${IS_CONFIRMED} AND (due_put.elsewhere = 0 OR EXISTS (
-    SELECT FROM pawl.run AS r WHERE r.org_id = due_put.org_id AND r.run_id = due_put.run_id))
-  ORDER BY org_id, run_id, kind, step_key, ord DESC),
+  WHERE due_put.ord ${IS_CONFIRMED} AND (due_put.elsewhere = 0
+    OR (EXISTS (SELECT FROM pawl.run AS r WHERE r.${key})${isNew})${isGone})
+  ORDER BY org_id, run_id, kind, step_key, elsewhere DESC, ord DESC),
 due_put_done AS (
   INSERT INTO pawl.due (org_id, run_id, kind, step_key, at, data)
   SELECT org_id, run_id, kind, step_key, at, data FROM due_put

@@ -44,10 +44,14 @@ export type ColumnBatch = Omit<Batch, "writes"> & { readonly writes: readonly Co
 
 /** Applies the writes, then the claims, in one transaction. */
 export function commit(db: Database, batch: ColumnBatch): BatchResult {
-  return db.transaction(() => ({
-    confirmed: batch.writes.map((write) => apply(db, write, batch.now)),
-    claimed: batch.claims.map((request) => claim(db, request, batch.now)),
-  }));
+  return db.transaction(() => {
+    const confirmed = batch.writes.map((write) => apply(db, write, batch.now));
+    for (const [i, write] of batch.writes.entries()) {
+      if (confirmed[i] === true && write.dueElsewhere.length > 0) putDueElsewhere(db, write);
+    }
+    const claimed = batch.claims.map((request) => claim(db, request, batch.now));
+    return { confirmed, claimed };
+  });
 }
 
 /** Invariant 2: the run's row is compared first, and nothing else is written if it differs. */
@@ -93,12 +97,17 @@ function applyRest(db: Database, write: ColumnWrite, now: number): void {
   if (write.dueClear) db.prepare(CLEAR_DUE).run(org, runId);
   for (const { kind, key } of write.dueRemove) db.prepare(REMOVE_DUE).run(org, runId, kind, key);
   for (const row of write.duePut) putDue(db, org, runId, row);
-  for (const other of write.dueElsewhere) {
-    // The parent may have been deleted; due work without a run would never go away.
-    const there = db.prepare(HAS_RUN).get(org, other.runId) !== undefined;
-    if (there) putDue(db, org, other.runId, other.row);
-  }
   if (write.nudge !== undefined) db.prepare(PUT_NUDGE).run(org, runId, write.nudge);
+}
+
+/**
+ * After all writes of the batch, so that none of them clears it away. The other run may have been
+ * deleted: due work without a run would never go away.
+ */
+function putDueElsewhere(db: Database, { org, dueElsewhere }: ColumnWrite): void {
+  for (const { runId, row } of dueElsewhere) {
+    if (db.prepare(HAS_RUN).get(org, runId) !== undefined) putDue(db, org, runId, row);
+  }
 }
 
 function putDue(db: Database, org: string, runId: string, row: DueRow): void {
