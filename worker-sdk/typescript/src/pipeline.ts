@@ -68,9 +68,9 @@ function incompatibility(from: JsonSchema, to: JsonSchema): string | undefined {
   if (given.length > 0 && wanted.length > 0 && !given.some(fits)) {
     return `it makes ${given.join(" or ")}, where ${wanted.join(" or ")} is wanted`;
   }
-  const properties = from["properties"];
+  const properties = from.properties;
   if (typeof properties !== "object" || properties === null) return undefined;
-  const missing = names(to["required"]).filter((name) => !(name in properties));
+  const missing = names(to.required).filter((name) => !(name in properties));
   return missing.length === 0
     ? undefined
     : `it makes no "${missing.join('", "')}", which is required`;

@@ -68,9 +68,9 @@ export function jsonSchemaOf(
 
 /** The names of the properties that a schema declares; undefined where it allows others too, or is not known. */
 export function declaredProperties(schema: JsonSchema | undefined): readonly string[] | undefined {
-  const properties = schema?.["properties"];
+  const properties = schema?.properties;
   if (typeof properties !== "object" || properties === null) return undefined;
-  if (schema?.["additionalProperties"] !== undefined && schema["additionalProperties"] !== false)
+  if (schema?.additionalProperties !== undefined && schema.additionalProperties !== false)
     return undefined;
   return Object.keys(properties);
 }

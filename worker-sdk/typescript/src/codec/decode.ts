@@ -32,11 +32,11 @@ function pairs(value: unknown, tag: Tag): [unknown, unknown][] {
 function reviveError(value: unknown): Error {
   const parts = isRecord(value) ? value : {};
   const error = new Error(
-    String(parts["message"]),
-    "cause" in parts ? { cause: revive(parts["cause"]) } : undefined,
+    String(parts.message),
+    "cause" in parts ? { cause: revive(parts.cause) } : undefined,
   );
-  error.name = String(parts["name"]);
-  if (typeof parts["stack"] === "string") error.stack = parts["stack"];
+  error.name = String(parts.name);
+  if (typeof parts.stack === "string") error.stack = parts.stack;
   return error;
 }
 
@@ -76,7 +76,7 @@ export function revive(value: unknown): unknown {
     return value;
   }
   if (!isRecord(value)) return value;
-  if (Object.hasOwn(value, tagKey)) return reviveTag(value[tagKey], value["value"]);
+  if (Object.hasOwn(value, tagKey)) return reviveTag(value[tagKey], value.value);
   for (const key of Object.keys(value)) {
     const item = value[key];
     if (typeof item === "object" && item !== null) setProperty(value, key, revive(item));

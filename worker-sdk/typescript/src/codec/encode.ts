@@ -118,7 +118,7 @@ function convertError(
   const { name, message, stack, cause } = error;
   const parts: Record<string, unknown> = { name, message, stack };
   if (cause !== undefined)
-    parts["cause"] = convert(conversion, cause, property(place, "cause"), depth);
+    parts.cause = convert(conversion, cause, property(place, "cause"), depth);
   return tag(conversion, "error", parts);
 }
 

@@ -42,7 +42,7 @@ export class Memo {
   }
 
   #supersede(entry: JournalEntry): void {
-    const keys: unknown = JSON.parse(entry.details["superseded"] || "[]");
+    const keys: unknown = JSON.parse(entry.details.superseded || "[]");
     if (!Array.isArray(keys)) return;
     for (const key of keys) {
       this.#records.delete(String(key));
@@ -148,6 +148,6 @@ export function recordOf(entry: JournalEntry): MemoRecord {
     outcome: entry.outcome,
     inputDigest: entry.inputDigest,
     definitionDigest: entry.definitionDigest,
-    childRunId: entry.details["child_run_id"] ?? "",
+    childRunId: entry.details.child_run_id ?? "",
   };
 }

@@ -57,6 +57,7 @@ export class Poller {
   async #pollForEver(): Promise<void> {
     const backoff = new Backoff(50, 1_000);
     const { signal } = this.#polling;
+    let complained = false;
     while (!signal.aborted) {
       const room = this.#options.slots - this.runs.size;
       if (room <= 0) {
@@ -66,6 +67,7 @@ export class Poller {
       try {
         await this.#pollOnce(Math.min(room, itemsMax));
         backoff.reset();
+        complained = false;
       } catch (error) {
         if (signal.aborted) break;
         if (
@@ -78,9 +80,12 @@ export class Poller {
           this.#options.onRefused(error);
           break;
         }
-        this.#options.logger.warn("work could not be asked for; trying again", {
-          error: String(error),
-        });
+        if (!complained) {
+          this.#options.logger.warn("work could not be asked for; trying again until it can", {
+            error: String(error),
+          });
+        }
+        complained = true;
         await delay(backoff.next(), signal);
       }
     }

@@ -67,7 +67,7 @@ export interface WorkerSettings {
 }
 
 export function defaultUrl(): string {
-  return process.env["PAWL_URL"] || "http://127.0.0.1:50051";
+  return process.env.PAWL_URL || "http://127.0.0.1:50051";
 }
 
 /** The transport that the options name, and whether it was made for them. */
