@@ -20,6 +20,71 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     positionals: 0,
     load: () => import("./commands/serve.ts"),
   },
+  run: {
+    summary: "Start a run of a workflow, and wait for it",
+    positionals: 1,
+    load: () => import("./commands/run.ts"),
+  },
+  status: {
+    summary: "Show a run as it is now",
+    positionals: 1,
+    load: () => import("./commands/status.ts"),
+  },
+  list: {
+    summary: "List runs",
+    positionals: 0,
+    load: () => import("./commands/list.ts"),
+  },
+  inspect: {
+    summary: "Draw a run over time",
+    positionals: 1,
+    load: () => import("./commands/inspect.ts"),
+  },
+  logs: {
+    summary: "Print what happened in a run",
+    positionals: 1,
+    load: () => import("./commands/logs.ts"),
+  },
+  resume: {
+    summary: "Let a paused run go on",
+    positionals: 1,
+    load: () => import("./commands/resume.ts"),
+  },
+  retry: {
+    summary: "Let a failed run go on from its failed step",
+    positionals: 1,
+    load: () => import("./commands/retry.ts"),
+  },
+  pause: {
+    summary: "Stop a run at its next step boundary",
+    positionals: 1,
+    load: () => import("./commands/pause.ts"),
+  },
+  cancel: {
+    summary: "End a run",
+    positionals: 1,
+    load: () => import("./commands/cancel.ts"),
+  },
+  delete: {
+    summary: "Delete a run that has ended",
+    positionals: 1,
+    load: () => import("./commands/delete.ts"),
+  },
+  signal: {
+    summary: "Send a signal to a run",
+    positionals: 2,
+    load: () => import("./commands/signal.ts"),
+  },
+  workers: {
+    summary: "List the workers",
+    positionals: 0,
+    load: () => import("./commands/workers.ts"),
+  },
+  workflows: {
+    summary: "List the workflows and who serves them",
+    positionals: 0,
+    load: () => import("./commands/workflows.ts"),
+  },
 };
 
 const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[] = [

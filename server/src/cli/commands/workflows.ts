@@ -1,0 +1,32 @@
+import { ListWorkflowsResponseSchema } from "@pawl/proto";
+import { connect, printJson } from "../client.ts";
+import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import { shorten, table } from "../render/text.ts";
+
+export const command: Command = {
+  usage: "workflows",
+  about: "Lists the workflows that workers have registered, and who serves them now.",
+  options: CLIENT_OPTIONS,
+  async run(args, terminal) {
+    const server = connect(args, terminal);
+    const response = await server.workflows.listWorkflows({});
+    if (args.flag("json")) {
+      printJson(terminal, ListWorkflowsResponseSchema, response);
+      return EXIT.OK;
+    }
+    if (response.workflows.length === 0) {
+      terminal.note("No worker has registered a workflow yet.");
+      return EXIT.OK;
+    }
+    const rows = response.workflows.map(({ spec, versions, servedBy }) => [
+      spec?.name ?? "",
+      shorten(versions.filter((version) => version !== "").join(", "), 24),
+      servedBy.length === 0 ? terminal.style("yellow", "nobody") : shorten(servedBy.join(", "), 30),
+      shorten(spec?.description ?? "", 60),
+    ]);
+    const head = ["WORKFLOW", "VERSIONS", "SERVED BY", "DESCRIPTION"];
+    for (const line of table(terminal, head, rows)) terminal.out(line);
+    return EXIT.OK;
+  },
+};

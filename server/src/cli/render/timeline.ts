@@ -1,0 +1,220 @@
+/** The journal of a run as rows of spans over time: what `pawl inspect` draws. */
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { type JournalEntry, StepKind } from "@pawl/proto";
+
+export type SpanKind = "done" | "failed" | "lost" | "running" | "waiting" | "backoff";
+
+/** Times in ms since the epoch. */
+export interface Span {
+  readonly kind: SpanKind;
+  readonly from: number;
+  readonly to: number;
+  readonly attempt: number;
+  readonly worker: string;
+}
+
+export interface Row {
+  readonly key: string;
+  readonly kind: StepKind;
+  /** How many scopes it is in. */
+  readonly depth: number;
+  readonly spans: Span[];
+  /** How it ended: an outcome, or empty while it has not. */
+  outcome: string;
+  /** Why its last attempt failed. */
+  error: string;
+  /** Set where a retry of the run made it run again. */
+  superseded: boolean;
+  entry: JournalEntry;
+}
+
+/** Something that concerns the whole run. */
+export interface Mark {
+  readonly at: number;
+  readonly text: string;
+}
+
+export interface Timeline {
+  readonly from: number;
+  readonly to: number;
+  readonly rows: readonly Row[];
+  readonly marks: readonly Mark[];
+  readonly workers: readonly string[];
+}
+
+/**
+ * Folds a journal.
+ *
+ * @param now the end of what is still going on, in ms since the epoch
+ * @param ended whether the run has ended
+ */
+export function foldJournal(journal: readonly JournalEntry[], now: number, ended: boolean): Timeline {
+  const fold = new Fold();
+  for (const entry of journal) fold.add(entry);
+  const last = atOf(journal.at(-1)) ?? now;
+  return fold.finish(atOf(journal[0]) ?? now, ended ? last : now, ended);
+}
+
+function atOf(entry: JournalEntry | undefined): number | undefined {
+  return entry?.recordedAt === undefined ? undefined : timestampMs(entry.recordedAt);
+}
+
+interface Open {
+  readonly kind: "running" | "waiting" | "backoff";
+  readonly from: number;
+  readonly until: number;
+  readonly attempt: number;
+  readonly worker: string;
+}
+
+class Fold {
+  readonly #rows = new Map<string, Row>();
+  /** What has begun and not ended, by step key. */
+  readonly #open = new Map<string, Open>();
+  readonly #marks: Mark[] = [];
+  readonly #workers = new Set<string>();
+
+  add(entry: JournalEntry): void {
+    const at = atOf(entry) ?? 0;
+    if (entry.workerId !== "") this.#workers.add(entry.workerId);
+    if (entry.stepKey === "") this.#mark(entry, at);
+    else this.#step(entry, at);
+  }
+
+  finish(from: number, end: number, ended: boolean): Timeline {
+    for (const [key, open] of this.#open) {
+      if (open.kind === "backoff" && ended) continue;
+      const kind = ended && open.kind === "running" ? "lost" : open.kind;
+      this.#close(key, kind, open.from, end, open.attempt, open.worker);
+    }
+    const rows = [...this.#rows.values()];
+    const first = Math.min(from, ...rows.flatMap((row) => row.spans.map((span) => span.from)));
+    return { from: first, to: Math.max(end, first + 1), rows, marks: this.#marks, workers: [...this.#workers] };
+  }
+
+  #row(entry: JournalEntry): Row {
+    let row = this.#rows.get(entry.stepKey);
+    if (row === undefined) {
+      row = {
+        key: entry.stepKey,
+        kind: entry.kind,
+        depth: entry.stepKey.split("/").length - 1,
+        spans: [],
+        outcome: "",
+        error: "",
+        superseded: false,
+        entry,
+      };
+      this.#rows.set(entry.stepKey, row);
+    }
+    row.entry = entry;
+    return row;
+  }
+
+  #close(key: string, kind: SpanKind, from: number, to: number, attempt: number, worker: string) {
+    this.#rows.get(key)?.spans.push({ kind, from, to: Math.max(from, to), attempt, worker });
+  }
+
+  #step(entry: JournalEntry, at: number): void {
+    const row = this.#row(entry);
+    const { stepKey: key, attempt, workerId: worker } = entry;
+    const open = this.#open.get(key);
+    if (open?.kind === "backoff") {
+      this.#close(key, "backoff", open.from, Math.min(open.until, at), open.attempt, "");
+      this.#open.delete(key);
+    }
+    switch (entry.type) {
+      case "workflow.step.started":
+        if (open?.kind === "running") this.#close(key, "lost", open.from, at, open.attempt, open.worker);
+        this.#open.set(key, { kind: "running", from: at, until: at, attempt, worker });
+        return;
+      case "workflow.step.completed":
+        this.#end(row, "done", entry, at);
+        row.outcome = "completed";
+        row.error = "";
+        return;
+      case "workflow.step.failed":
+      case "workflow.step.retrying": {
+        this.#end(row, "failed", entry, at);
+        row.error = entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`;
+        if (entry.type === "workflow.step.failed") row.outcome = "failed";
+        else {
+          const until = entry.until === undefined ? at : timestampMs(entry.until);
+          this.#open.set(key, { kind: "backoff", from: at, until, attempt, worker: "" });
+        }
+        return;
+      }
+      case "workflow.wait.created": {
+        const until = entry.until === undefined ? Number.POSITIVE_INFINITY : timestampMs(entry.until);
+        this.#open.set(key, { kind: "waiting", from: at, until, attempt, worker: "" });
+        return;
+      }
+      case "workflow.wait.resolved":
+        this.#close(key, "waiting", open?.from ?? at, at, attempt, "");
+        this.#open.delete(key);
+        row.outcome = entry.outcome;
+        return;
+      default:
+    }
+  }
+
+  #end(row: Row, kind: "done" | "failed", entry: JournalEntry, at: number): void {
+    const open = this.#open.get(row.key);
+    const began = open?.kind === "running" && open.attempt === entry.attempt ? open.from : at;
+    const from = Math.min(began, at - entry.latencyMs);
+    this.#close(row.key, kind, from, at, entry.attempt, entry.workerId);
+    this.#open.delete(row.key);
+    row.superseded = false;
+  }
+
+  #mark(entry: JournalEntry, at: number): void {
+    if (entry.type === "run.recovered") {
+      for (const [key, open] of this.#open) {
+        if (open.kind !== "running") continue;
+        this.#close(key, "lost", open.from, at, open.attempt, open.worker);
+        this.#open.delete(key);
+      }
+    }
+    if (entry.type === "run.retried") {
+      for (const key of supersededKeys(entry)) {
+        const row = this.#rows.get(key);
+        if (row === undefined) continue;
+        row.outcome = "";
+        row.superseded = true;
+      }
+    }
+    const text = describeMark(entry);
+    if (text !== "") this.#marks.push({ at, text });
+  }
+}
+
+function supersededKeys(entry: JournalEntry): string[] {
+  const keys: unknown = JSON.parse(entry.details.superseded ?? "[]");
+  return Array.isArray(keys) ? keys.map(String) : [];
+}
+
+function describeMark(entry: JournalEntry): string {
+  const why = entry.details.reason ?? "";
+  switch (entry.type) {
+    case "run.recovered":
+      return why === "restarted"
+        ? "the server restarted; the run went back to the queue"
+        : `worker ${entry.workerId} was lost (${why}); the run went back to the queue`;
+    case "run.paused":
+      return `paused: ${why || "by an operator"}`;
+    case "run.resumed":
+      return "resumed";
+    case "run.retried":
+      return "retried from its failed step";
+    case "run.cancelling":
+      return `is being cancelled${why === "" ? "" : `: ${why}`}`;
+    case "run.cancelled":
+      return `cancelled${why === "" ? "" : `: ${why}`}`;
+    case "run.failed":
+      return `failed: ${entry.failure?.type ?? ""} ${entry.failure?.message ?? ""}`.trimEnd();
+    case "workflow.signal.received":
+      return `signal ${entry.details.signal_name ?? ""} received`;
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,39 @@
+/** The commands that do one thing to one run: each asks, prints, and is done. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Run } from "@pawl/proto";
+import { connect, printJson, type Server } from "./client.ts";
+import { type Args, CLIENT_OPTIONS, type Command, type Option } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { styledState } from "./runs.ts";
+
+export interface Steering<O extends DescMessage> {
+  readonly usage: string;
+  readonly about: string;
+  readonly options?: Readonly<Record<string, Option>>;
+  readonly schema: O;
+  readonly ask: (server: Server, runId: string, args: Args) => Promise<MessageShape<O>>;
+  /** What to say when it worked. */
+  readonly said: (response: MessageShape<O>) => { readonly run?: Run | undefined; readonly text: string };
+}
+
+export function steering<O extends DescMessage>(options: Steering<O>): Command {
+  return {
+    usage: options.usage,
+    about: options.about,
+    options: { ...options.options, ...CLIENT_OPTIONS },
+    async run(args, terminal) {
+      const server = connect(args, terminal);
+      const runId = args.positional(0, "The run's id");
+      const response = await options.ask(server, runId, args);
+      if (args.flag("json")) {
+        printJson(terminal, options.schema, response);
+        return EXIT.OK;
+      }
+      const { run, text } = options.said(response);
+      const state = run === undefined ? "" : `  ${styledState(terminal, run.state)}`;
+      terminal.out(`${runId}${state}`);
+      if (text !== "") terminal.note(text);
+      return EXIT.OK;
+    },
+  };
+}
