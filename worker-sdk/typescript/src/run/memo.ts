@@ -29,6 +29,8 @@ export class Memo {
   readonly #records = new Map<string, MemoRecord>();
   readonly #attempts = new Map<string, number>();
   readonly #backing = new Map<string, Backing>();
+  /** The attempt of each wait that was registered and has not been resolved. */
+  readonly #openWaits = new Map<string, number>();
   readonly #asked = new Set<string>();
   #lastSeq = 0;
 
@@ -47,6 +49,7 @@ export class Memo {
     for (const key of keys) {
       this.#records.delete(String(key));
       this.#backing.delete(String(key));
+      this.#openWaits.delete(String(key));
     }
   }
 
@@ -56,13 +59,16 @@ export class Memo {
       case "workflow.step.completed":
       case "workflow.step.failed":
       case "workflow.wait.resolved":
-        this.record(key, recordOf(entry));
+        this.#set(key, recordOf(entry));
         break;
       case "workflow.step.retrying":
         this.#backing.set(key, {
           attempt: entry.attempt,
           untilMs: entry.until === undefined ? 0 : msFrom(entry.until),
         });
+        break;
+      case "workflow.wait.created":
+        this.#openWaits.set(key, entry.attempt);
         break;
       default:
         break;
@@ -75,6 +81,7 @@ export class Memo {
   record(key: string, record: MemoRecord): void {
     this.#records.set(key, record);
     this.#backing.delete(key);
+    this.#openWaits.delete(key);
   }
 
   /** The record of a key; it counts as asked for from now on. */
@@ -92,6 +99,11 @@ export class Memo {
   /** The highest attempt known of a step; 0 when it never ran. */
   attempts(key: string): number {
     return this.#attempts.get(key) ?? 0;
+  }
+
+  /** The attempt that a wait is on: the one that is registered, else the next. */
+  waitAttempt(key: string): number {
+    return this.#openWaits.get(key) ?? this.attempts(key) + 1;
   }
 
   noteAttempt(key: string, attempt: number): void {

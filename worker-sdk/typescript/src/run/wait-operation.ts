@@ -100,7 +100,7 @@ export class WaitOperation extends Operation {
     const { run } = this;
     const request = create(
       StartRunRequestSchema,
-      await child.request(run.memo.attempts(this.key) + 1),
+      await child.request(run.memo.waitAttempt(this.key)),
     );
     request.parent = create(ParentRefSchema, { runId: run.runId, stepKey: this.key });
     try {
