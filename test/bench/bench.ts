@@ -31,6 +31,8 @@ export class Bench {
   readonly options: BenchOptions;
   readonly results: Result[] = [];
   readonly spent: TimeSpent[] = [];
+  /** The p99s of the server's event-loop delay in all rounds under load, in ms. */
+  readonly loopDelays: number[] = [];
   /** Remarks that belong to the output. */
   readonly notes: string[] = [];
   readonly #folder: string;

@@ -8,6 +8,9 @@
 import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
 import { benchClaims } from "./claims.ts";
+import { benchFlat } from "./flat.ts";
+import { benchLoop } from "./loop.ts";
+import { benchFirstStep, benchServerRestart, benchWorkerKill } from "./recovery.ts";
 import { describeMachine, formatResults, round } from "./report.ts";
 import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
@@ -21,7 +24,17 @@ const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
   --only PREFIX  only results whose names begin with this: steps.sqlite, recovery …`;
 
 /** In this order: idle figures first, while the machine is quiet. */
-const measurements = [benchIdle, benchSpeed, benchUnary, benchClaims];
+const measurements = [
+  benchIdle,
+  benchSpeed,
+  benchLoop,
+  benchUnary,
+  benchFirstStep,
+  benchWorkerKill,
+  benchServerRestart,
+  benchFlat,
+  benchClaims,
+];
 
 const { values } = parseArgs({
   options: {

@@ -29,6 +29,8 @@ export interface ProductOptions {
   warmUpMs: number;
   measureMs: number;
   fsyncMs?: number;
+  /** Whether the embedded store runs on the server's main thread; by default on its own. */
+  mainThread?: boolean;
 }
 
 export interface MeasuredProduct extends Measured {
@@ -46,7 +48,8 @@ export async function measureProduct(
 ): Promise<MeasuredProduct> {
   const store = await bench.createDatabase(kind);
   const { fsyncMs = 0, queued, slots, steps, warmUpMs, measureMs } = options;
-  const server = await BenchServer.start({ store, fsyncMs });
+  const env = options.mainThread === true ? { PAWL_STORE_THREAD: "0" } : {};
+  const server = await BenchServer.start({ store, fsyncMs, env });
   const wire = new Wire(server.address);
   const worker = new Child(join(import.meta.dirname, options.worker), {
     env: { BENCH_STEPS: String(steps) },
