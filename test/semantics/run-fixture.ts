@@ -30,7 +30,7 @@ export const RUN_ID = "run-1";
 const START_AT = 1_000_000;
 
 export function json(value: unknown): Payload {
-  return { encoding: "json", data: Buffer.from(JSON.stringify(value)) };
+  return { encoding: "json", data: new TextEncoder().encode(JSON.stringify(value)) };
 }
 
 export function startOf(more: Partial<StartRun> = {}): StartRun {

@@ -173,6 +173,7 @@ export class Draft {
   /** `nudge`: the replica whose session holds the run, when it is another one. */
   toWrite(nudge: string | undefined): RunWrite {
     const header = this.state.header;
+    if (this.#deleted && this.#expect !== null) return deletionOf(header, this.#expect);
     return {
       org: header.org,
       runId: header.runId,
@@ -191,7 +192,6 @@ export class Draft {
       ...(this.#lease === undefined ? {} : { lease: this.#lease }),
       dueElsewhere: this.#dueElsewhere ?? NONE,
       ...(nudge === undefined ? {} : { nudge }),
-      ...(this.#deleted ? { deleteRun: true as const } : {}),
     };
   }
 
@@ -217,6 +217,25 @@ export class Draft {
 }
 
 const NONE: readonly never[] = Object.freeze([]);
+
+/** Whatever else was decided about the run goes with it. */
+function deletionOf(header: RunHeader, expect: { fence: number; seq: number }): RunWrite {
+  return {
+    org: header.org,
+    runId: header.runId,
+    expect,
+    seq: expect.seq,
+    updatedAt: header.updatedAt,
+    entries: NONE,
+    payloads: NONE,
+    payloadRefs: NONE,
+    duePut: NONE,
+    dueRemove: NONE,
+    dueClear: false,
+    dueElsewhere: NONE,
+    deleteRun: true,
+  };
+}
 
 function patchOf(header: RunHeader): HeaderPatch {
   return {

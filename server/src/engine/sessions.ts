@@ -116,8 +116,8 @@ export class Sessions {
     return this.#holders.get(key);
   }
 
-  hold(session: LocalSession, key: string, org: string, lease: HeldLease, acked: boolean): void {
-    session.held.set(key, { org, runId: lease.runId, fence: lease.fence, acked, pausing: false, since: this.#clock.now() });
+  hold(session: LocalSession, key: string, org: string, lease: HeldLease, acked: boolean, pausing = false): void {
+    session.held.set(key, { org, runId: lease.runId, fence: lease.fence, acked, pausing, since: this.#clock.now() });
     this.#holders.set(key, session);
   }
 
@@ -130,10 +130,14 @@ export class Sessions {
     for (const liveKey of session.live.keys()) if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);
   }
 
-  /** The step's end makes writing down its start needless. */
-  stepEnded(key: string, stepKey: string): void {
+  /** The step's end makes writing down its start needless; answers that start, if there was one. */
+  stepEnded(key: string, stepKey: string): StepStarted | undefined {
     const session = this.#holders.get(key);
-    if (session !== undefined && session.live.size > 0) session.live.delete(`${key}\n${stepKey}`);
+    if (session === undefined || session.live.size === 0) return undefined;
+    const liveKey = `${key}\n${stepKey}`;
+    const start = session.live.get(liveKey);
+    if (start !== undefined) session.live.delete(liveKey);
+    return start?.command;
   }
 
   /** Dispatches that no slot has taken up in time. */

@@ -7,7 +7,7 @@ import type { Payload } from "../model/payload.ts";
 import type { SignalView } from "./api.ts";
 import type { Core } from "./core.ts";
 import { sendSignal as decideSignal } from "./decide/waits.ts";
-import { getJournal } from "./runs.ts";
+import { checkPayload, getJournal } from "./runs.ts";
 import { readEntry, samePayload } from "./journal.ts";
 
 export async function sendSignal(
@@ -19,6 +19,7 @@ export async function sendSignal(
   payload: Payload,
   actor: string,
 ): Promise<{ signalId: string; duplicate: boolean }> {
+  await checkPayload(core, caller, payload);
   const id = signalId === "" ? uuidv7(core.clock.now()) : signalId;
   const reply = await core.writer.submit({
     org: caller.org,

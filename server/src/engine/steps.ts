@@ -2,7 +2,7 @@
 import { sha256 } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import { PawlError } from "../model/errors.ts";
+import { notFound, PawlError } from "../model/errors.ts";
 import { type Payload, payloadSize } from "../model/payload.ts";
 import type {
   CompleteRun,
@@ -12,6 +12,7 @@ import type {
   StepCompletedReply,
   StepFailed,
   StepFailedReply,
+  StepIdentity,
   StepOutcome,
   StepStarted,
   StepStartedReply,
@@ -23,7 +24,7 @@ import { directive } from "./decide/common.ts";
 import * as outcome from "./decide/outcome.ts";
 import * as steps from "./decide/steps.ts";
 import { readEntry, samePayload, withPayloads } from "./journal.ts";
-import { checkPayload, readHeader } from "./runs.ts";
+import { checkPayload } from "./runs.ts";
 import { runKey } from "./run-cache.ts";
 import { stateOf } from "./state.ts";
 
@@ -71,9 +72,10 @@ async function withRecordedInput(
   return { ...conflict, recorded: { ...conflict.recorded, input: { encoding: kept.encoding, data } } };
 }
 
-export async function stepCompleted(core: Core, caller: Caller, completed: StepCompleted): Promise<StepCompletedReply> {
-  if (completed.output.ref !== undefined) await checkPayload(core, caller, completed.output);
-  core.sessions.stepEnded(runKey(caller.org, completed.runId), completed.key);
+export async function stepCompleted(core: Core, caller: Caller, result: StepCompleted): Promise<StepCompletedReply> {
+  if (result.output.ref !== undefined) await checkPayload(core, caller, result.output);
+  const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
+  const completed = start === undefined ? result : { ...result, ...identityFrom(start, result) };
   const decided = await core.writer.submit({
     org: caller.org,
     runId: completed.runId,
@@ -87,6 +89,19 @@ export async function stepCompleted(core: Core, caller: Caller, completed: StepC
     await mustEqual(core, caller, completed.runId, completed.key, decided.duplicateOf, completed.output);
   }
   return decided;
+}
+
+/** What a start that only rode ahead said about its step, where the result does not repeat it. */
+function identityFrom(start: StepStarted, result: StepIdentity): StepIdentity {
+  if (start.fence !== result.fence) return result;
+  return {
+    ...result,
+    name: result.name === "" ? start.name : result.name,
+    kind: result.kind === "step" ? start.kind : result.kind,
+    inputDigest: result.inputDigest === "" ? start.inputDigest : result.inputDigest,
+    definitionDigest: result.definitionDigest === "" ? start.definitionDigest : result.definitionDigest,
+    input: result.input ?? start.input,
+  };
 }
 
 /** The same message again is fine; another result for the same thing is a conflict. */
@@ -106,8 +121,12 @@ async function mustEqual(core: Core, caller: Caller, runId: string, key: string,
   });
 }
 
-export async function stepFailed(core: Core, caller: Caller, failed: StepFailed): Promise<StepFailedReply> {
-  core.sessions.stepEnded(runKey(caller.org, failed.runId), failed.key);
+export async function stepFailed(core: Core, caller: Caller, result: StepFailed): Promise<StepFailedReply> {
+  const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
+  const failed =
+    start === undefined
+      ? result
+      : { ...result, ...identityFrom(start, result), retryPolicy: result.retryPolicy ?? start.retryPolicy };
   return core.writer.submit({
     org: caller.org,
     runId: failed.runId,
@@ -117,17 +136,16 @@ export async function stepFailed(core: Core, caller: Caller, failed: StepFailed)
 }
 
 export async function getStep(core: Core, caller: Caller, runId: string, key: string): Promise<Entry | undefined> {
-  const held = core.writer.cached(runKey(caller.org, runId));
-  let state = held;
-  if (state === undefined || core.store.replicas) {
-    const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
-    if (loaded === undefined) {
-      await readHeader(core, caller, runId);
-      return undefined;
-    }
-    state = stateOf(loaded.header, loaded.entries);
+  const held = core.store.replicas ? undefined : core.writer.cached(runKey(caller.org, runId));
+  const seq = held?.steps.get(key)?.seq;
+  if (seq !== undefined) {
+    const [entry] = await core.store.readEntries(caller, runId, [seq]);
+    if (entry !== undefined) return readEntry(core.store, caller, runId, seq);
+    // What is in memory may be on its way to the store: say what is there.
   }
-  const step = state.steps.get(key);
+  const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  if (loaded === undefined) throw notFound("run", runId);
+  const step = stateOf(loaded.header, loaded.entries).steps.get(key);
   return step === undefined ? undefined : readEntry(core.store, caller, runId, step.seq);
 }
 

@@ -3,7 +3,6 @@ import type { Entry } from "../model/entry.ts";
 import type { RunHeader } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
 import type { RunView } from "./api.ts";
-import { withPayloads } from "./journal.ts";
 
 /** What a run's state means and what to do next, where the state alone does not say. */
 export function explain(header: RunHeader, now: number, served: boolean): { reason: string; detail: string } {
@@ -64,26 +63,33 @@ export async function viewOf(
   withInput: boolean,
 ): Promise<RunView> {
   const ended = header.endedAt !== 0 || header.state === "PAUSED";
-  const seqs = [...(withInput ? [1] : []), ...(ended ? outcomeSeqs(header) : [])];
-  const read = seqs.length === 0 ? [] : await store.readEntries(caller, header.runId, seqs);
-  const entries = await withPayloads(store, caller, header.runId, read.filter((entry): entry is Entry => entry !== undefined));
-  const input = entries.find((entry) => entry.seq === 1);
-  const outcome = ended ? entries.findLast((entry) => isOutcome(entry, header)) : undefined;
+  const [[input], outcome] = await Promise.all([
+    withInput ? store.readEntries(caller, header.runId, [1]) : [undefined],
+    ended ? readOutcome(store, caller, header) : undefined,
+  ]);
   return {
     header,
     ...explain(header, now, served),
-    ...(withInput && input?.payload !== undefined ? { input: input.payload } : {}),
+    ...(input?.payload === undefined ? {} : { input: input.payload }),
     ...(outcome?.type === "run.completed" && outcome.payload !== undefined ? { output: outcome.payload } : {}),
     ...(outcome?.meta.failure === undefined ? {} : { failure: outcome.meta.failure }),
   };
 }
 
-/** The outcome is the last entry, unless tags were changed after the end. */
-const AFTER_THE_END = 8;
+/** The outcome is the last entry, or one of the last: tags and signals may come after it. */
+const WINDOW_MAX = 512;
 
-function outcomeSeqs(header: RunHeader): number[] {
-  const from = Math.max(1, header.seq - AFTER_THE_END);
-  return Array.from({ length: header.seq - from + 1 }, (_, index) => from + index).filter((seq) => seq !== 1);
+async function readOutcome(store: Store, caller: Caller, header: RunHeader): Promise<Entry | undefined> {
+  let window = 2;
+  for (let last = header.seq; last > 1; last -= window) {
+    window = Math.min(window * 4, WINDOW_MAX);
+    const from = Math.max(2, last - window + 1);
+    const seqs = Array.from({ length: last - from + 1 }, (_, index) => from + index);
+    const entries = await store.readEntries(caller, header.runId, seqs);
+    const outcome = entries.findLast((entry) => entry !== undefined && isOutcome(entry, header));
+    if (outcome !== undefined) return outcome;
+  }
+  return undefined;
 }
 
 function isOutcome(entry: Entry, header: RunHeader): boolean {

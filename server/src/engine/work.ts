@@ -78,15 +78,20 @@ async function takeOver(core: Core, caller: Caller, session: LocalSession, held:
   await Promise.all(
     held.map(async ({ runId, fence }) => {
       try {
-        const attempt = await core.writer.submit({
+        const { attempt, pausing } = await core.writer.submit({
           org: caller.org,
           runId,
           bytes: 300,
-          decide: (draft) => (rebindLease(draft, fence, lease) ? draft.header.attempt : 0),
+          decide: (draft) => ({
+            attempt: rebindLease(draft, fence, lease) ? draft.header.attempt : 0,
+            pausing: draft.header.intent === "pause",
+          }),
         });
         if (attempt === 0) return;
-        core.sessions.hold(session, runKey(caller.org, runId), caller.org, { runId, fence }, true);
+        core.sessions.hold(session, runKey(caller.org, runId), caller.org, { runId, fence }, true, pausing);
         survived.push({ runId, fence, attempt, until });
+        // What it was told while it was away, it did not hear.
+        if (pausing) session.sink.pause(runId, fence);
       } catch (error) {
         if (!(error instanceof PawlError && error.reason === "NOT_FOUND")) throw error;
       }
@@ -169,6 +174,7 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
   const renewed = await core.store.renewSession(session.sessionId, until);
   const inStore = new Map(renewed.map((lease) => [runKey(lease.org, lease.runId), lease]));
   const results: LeaseAnswer[] = [];
+  for (const [key, { fence, lease }] of inStore) core.writer.renewed(key, fence, lease);
   for (const [key, run] of before) {
     // Given or given back while the answer was under way: the next heartbeat will tell.
     if (session.held.get(key) !== run) continue;
@@ -205,7 +211,8 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
   const sessionId = header.lease?.sessionId ?? "";
   const lease = { org: header.org, runId: header.runId, fence: header.fence, sessionId };
   const session = core.sessions.get(sessionId);
-  if (session === undefined || !session.open) {
+  // It may have gone, or asked for no more, while the claim was under way.
+  if (session === undefined || !session.open || session.draining) {
     await release(core, lease, "unacknowledged");
     return;
   }
@@ -252,6 +259,11 @@ export async function pollWork(
         until: core.clock.now() + LIMITS.leaseMs,
         journalBytes: LIMITS.dispatchJournalBytes,
       });
+      if (claimed.length > 0 && signal.aborted) {
+        const leases = claimed.map(({ header }) => ({ org: caller.org, runId: header.runId, fence: header.fence, sessionId }));
+        await Promise.all(leases.map((lease) => release(core, lease, "unacknowledged")));
+        return [];
+      }
       if (claimed.length > 0) return await Promise.all(claimed.map((run) => workItem(core.store, run.header, run.entries)));
       const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
       if (left <= 0 || signal.aborted) return [];
@@ -286,6 +298,7 @@ async function leaseAnswer(core: Core, caller: Caller, lease: HeldLease, renewed
     throw error;
   });
   if (renewed !== undefined) {
+    core.writer.renewed(runKey(caller.org, runId), fence, renewed.lease);
     const status = header?.intent === "pause" ? "pause" : "renewed";
     return { runId, status, fence, until: renewed.lease.until };
   }

@@ -13,6 +13,7 @@ import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { PawlError, notFound, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
+import type { Lease } from "../model/run.ts";
 import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite, Store } from "../store/store.ts";
 import { Draft, type Moment } from "./draft.ts";
 import { RunCache, runKey } from "./run-cache.ts";
@@ -100,6 +101,12 @@ export class Writer {
   /** The state of a run that a worker holds, if this server has it in memory. */
   cached(key: string): RunState | undefined {
     return this.#cache.get(key);
+  }
+
+  /** A lease that was renewed in the store, for those in memory. */
+  renewed(key: string, fence: number, lease: Lease): void {
+    const header = this.#cache.get(key)?.header;
+    if (header?.fence === fence && header.lease?.sessionId === lease.sessionId) header.lease = lease;
   }
 
   /** Forgets a run that another replica changed. */
@@ -234,6 +241,10 @@ export class Writer {
 
   #draftOf(loaded: LoadedRun | undefined, group: Group, moment: Moment): Draft | undefined {
     if (loaded !== undefined) return new Draft(stateOf(loaded.header, loaded.entries), moment, false);
+    const creator = group.items.findIndex((item) => item.create !== undefined);
+    if (creator < 0) return undefined;
+    // Commands that ran ahead of the one that makes the run.
+    for (const item of group.items.splice(0, creator)) item.fail(notFound("run", item.runId));
     return group.items[0]?.create?.(moment);
   }
 
@@ -241,6 +252,11 @@ export class Writer {
     const { draft, items } = group;
     if (draft === undefined) return;
     for (const [index, item] of items.entries()) {
+      if (draft.isDeleted) {
+        // Nothing goes on from here: the rest finds no run, or makes a new one.
+        for (const late of items.splice(index)) this.#push(late);
+        return;
+      }
       // The first command of a new run made the draft; its answer is there.
       if (index > 0 || !draft.isNew) item.apply(draft);
     }
@@ -335,8 +351,9 @@ export class Writer {
     if (!this.#options.store.replicas) return undefined;
     const sessionId = draft.heldBy;
     if (sessionId === undefined || sessionId.startsWith(`${this.#options.replicaId}/`)) return undefined;
-    const slash = sessionId.indexOf("/");
-    return slash < 0 ? undefined : sessionId.slice(0, slash);
+    // Pollers and claimers hold their runs at no replica; they ask by themselves.
+    const replica = sessionId.slice(0, Math.max(0, sessionId.indexOf("/")));
+    return replica === "" || replica === "poll" || replica === "claim" ? undefined : replica;
   }
 }
 

@@ -34,7 +34,8 @@ export function startLoop(options: LoopOptions): Loop {
     if (stopped || (timer !== undefined && at >= wakeAt)) return;
     clearTimeout(timer);
     wakeAt = at;
-    timer = setTimeout(activate, Math.max(0, at - options.now()));
+    // No longer than the period, which is the truth, and which any timer can hold.
+    timer = setTimeout(activate, Math.min(options.periodMs, Math.max(0, at - options.now())));
     timer.unref();
   }
 

@@ -516,6 +516,21 @@ describe("cancel", () => {
     expect(reply).toMatchObject({ resumed: true, directive: "cancel" });
   });
 
+  test("is not undone by a step that would pause the run", () => {
+    const retryPolicy = { ...NO_RETRY, maxAttempts: 2, onExhausted: "pause" } as const;
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "pay", { atMostOnce: true })));
+    run.do((draft) => stepFailed(draft, failed(run, "a", { retryPolicy })));
+    COMMANDS.cancel(run);
+    const pay = run.do((draft) => stepStarted(draft, started(run, "pay", { atMostOnce: true })));
+    expect(pay.kind).toBe("unknown_outcome");
+    const last = run.do((draft) =>
+      stepFailed(draft, failed(run, "a", { attempt: 2, retryPolicy })),
+    );
+    expect(last.next).toEqual({ kind: "final", action: "throw" });
+    expect(run.header.state).toBe("CANCELLING");
+  });
+
   test("of a child tells its parent", () => {
     run = new TestRun({ parent: { runId: "parent", key: "child:c", fence: 3 } });
     COMMANDS.cancel(run);

@@ -122,8 +122,9 @@ function inFlight(draft: Draft, step: StepRecord, command: StepStarted): StartDe
   return { kind: "wait", why: "in_progress", attempt: step.attempt, ...(until === undefined ? {} : { until }) };
 }
 
-/** Whether an at-most-once step had its effect is for a person to find out. */
+/** Whether an at-most-once step had its effect is for a person to find out; a run being cancelled ends all the same. */
 function askPerson(draft: Draft, key: string, step: StepRecord): void {
+  if (draft.header.state === "CANCELLING") return;
   const fence = draft.header.fence;
   draft.patch({ state: "PAUSED", reason: "UNKNOWN_OUTCOME", intent: "none" });
   draft.raiseFence();
@@ -142,9 +143,10 @@ export interface CompletionDecision {
   readonly duplicateOf: number | undefined;
 }
 
-export function stepCompleted(draft: Draft, command: StepCompleted): CompletionDecision {
+export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDecision {
   const { header, state } = draft;
-  const step = state.steps.get(command.key);
+  const step = state.steps.get(result.key);
+  const command = withKind(step, result);
   checkResult(draft, step, command, command.attempt);
   if (step?.status === "completed") {
     if (step.attempt === command.attempt) return { seq: step.seq, duplicateOf: step.seq };
@@ -161,9 +163,10 @@ export function stepCompleted(draft: Draft, command: StepCompleted): CompletionD
   return { seq: entry.seq, duplicateOf: undefined };
 }
 
-export function stepFailed(draft: Draft, command: StepFailed): StepFailedReply {
+export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   const { header, state } = draft;
-  const step = state.steps.get(command.key);
+  const step = state.steps.get(result.key);
+  const command = withKind(step, result);
   checkResult(draft, step, command, command.attempt);
   if (step?.status === "completed") throw commitConflict(command, step);
   if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
@@ -209,7 +212,7 @@ function recordFailure(
     const entry = draft.append("workflow.step.retrying", key, attempt, meta);
     return retryReply(draft, verdict.at, attempt + 1, entry.seq);
   }
-  if (verdict.exhausted && policy.onExhausted === "pause") {
+  if (verdict.exhausted && policy.onExhausted === "pause" && draft.header.state !== "CANCELLING") {
     meta.until = draft.now;
     const entry = draft.append("workflow.step.retrying", key, attempt, meta);
     const fence = draft.header.fence;
@@ -243,6 +246,12 @@ function sameFailure(a: Failure | undefined, b: Failure): boolean {
 
 function attemptFailed(step: StepRecord | undefined, attempt: number): boolean {
   return step?.status === "backoff" && attempt <= step.attempt;
+}
+
+/** A result need not repeat the kind that its start named; the default says nothing. */
+function withKind<T extends StepIdentity>(step: StepRecord | undefined, result: T): T {
+  const said = step === undefined || result.kind !== "step" || step.kind === "step";
+  return said ? result : { ...result, kind: step.kind };
 }
 
 /** Lease, identity and attempt of a result, before it is compared with what is recorded. */

@@ -1,0 +1,366 @@
+/**
+ * Goal: the engine's use cases keep their word when they meet: in one batch, with stale memory,
+ * across sessions, and with much after the end.
+ * Method: a real engine over SQLite in memory; commands that are sent in one turn share a batch.
+ */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  caller,
+  completedOf,
+  eventually,
+  journalOf,
+  openEngine,
+  start,
+  startedOf,
+  type TestEngine,
+  TestWorker,
+} from "../../../test/semantics/engine-fixture.ts";
+import { json } from "../../../test/semantics/run-fixture.ts";
+import { LIMITS } from "../model/limits.ts";
+import { NO_RETRY } from "../model/retry.ts";
+import type { Engine } from "./engine.ts";
+
+let made: TestEngine;
+let engine: Engine;
+let worker: TestWorker;
+
+beforeEach(async () => {
+  made = await openEngine();
+  engine = made.engine;
+  worker = new TestWorker("w1");
+  await worker.connect(engine);
+});
+
+afterEach(async () => {
+  expect(made.warnings).toEqual([]);
+  await made[Symbol.asyncDispose]();
+});
+
+/** A run that its worker holds; its fence. */
+async function held(runId: string): Promise<number> {
+  await start(engine, runId);
+  return (await worker.next(runId)).header.fence;
+}
+
+async function ended(runId: string): Promise<void> {
+  const fence = await held(runId);
+  await engine.completeRun(caller, { runId, fence, output: json("done"), unconsumed: [] });
+}
+
+const signal = (runId: string, id: string) =>
+  engine.sendSignal(caller, runId, "go", id, json(1), "");
+
+describe("commands in one batch", () => {
+  test("a signal that runs ahead of the start is NOT_FOUND, the start is not", async () => {
+    const seen = new Set<string>();
+    for (let ticks = 0; ticks < 24; ticks += 1) {
+      const started = start(engine, `r${ticks}`);
+      // Somewhere among these the two are in one batch, in either order.
+      for (let tick = 0; tick < ticks; tick += 1) await undefined;
+      const [signalled] = await Promise.allSettled([signal(`r${ticks}`, "s1")]);
+      if (signalled.status === "rejected")
+        expect(signalled.reason).toMatchObject({ reason: "NOT_FOUND" });
+      seen.add(signalled.status);
+      expect(await started).toMatchObject({ existing: false });
+    }
+    expect([...seen].sort()).toEqual(["fulfilled", "rejected"]);
+  });
+
+  test("two starts of one run: one makes it", async () => {
+    const both = await Promise.all([start(engine, "r"), start(engine, "r")]);
+    expect(both.map(({ existing }) => existing)).toEqual([false, true]);
+    const other = await Promise.allSettled([
+      start(engine, "q"),
+      start(engine, "q", { input: json("other") }),
+    ]);
+    expect(other).toMatchObject([
+      { status: "fulfilled" },
+      { status: "rejected", reason: { reason: "RUN_EXISTS" } },
+    ]);
+  });
+
+  test("a deletion takes with it what was written beside it; the id can be used again", async () => {
+    await ended("r");
+    const results = await Promise.allSettled([
+      engine.updateTags(caller, "r", { a: "1" }, []),
+      engine.deleteRun(caller, "r"),
+      engine.updateTags(caller, "r", { b: "1" }, []),
+    ]);
+    expect(results).toMatchObject([
+      { status: "fulfilled" },
+      { status: "fulfilled" },
+      { status: "rejected", reason: { reason: "NOT_FOUND" } },
+    ]);
+    await start(engine, "r");
+    expect((await journalOf(engine, "r")).map(({ type }) => type)).toEqual(["run.started"]);
+  });
+
+  test("a refused one leaves its neighbours alone", async () => {
+    const fence = await held("r");
+    const results = await Promise.allSettled([
+      engine.stepCompleted(caller, completedOf("r", fence, "a")),
+      engine.stepCompleted(caller, completedOf("r", fence - 1, "b")),
+      engine.stepCompleted(caller, completedOf("unknown", 1, "c")),
+      engine.stepCompleted(caller, completedOf("r", fence, "d")),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "fulfilled",
+    ]);
+  });
+
+  test("the end of a run and its next lease in one commit: the new holder is the one that counts", async () => {
+    const fence = await held("r");
+    const other = new TestWorker("w2");
+    await other.connect(engine);
+    worker.session?.draining();
+    worker.session?.nack("r", fence, "no room");
+    const next = await other.next("r");
+    expect(next.header.fence).toBeGreaterThan(fence);
+    await engine.stepCompleted(caller, completedOf("r", next.header.fence, "a"));
+    await expect(engine.stepCompleted(caller, completedOf("r", fence, "b"))).rejects.toMatchObject({
+      reason: "LEASE_LOST",
+    });
+  });
+});
+
+describe("reading", () => {
+  test("a step that is being written right now is not data loss", async () => {
+    const fence = await held("r");
+    for (let i = 0; i < 20; i += 1) {
+      const written = engine.stepCompleted(caller, completedOf("r", fence, `s${i}`));
+      const reads = [];
+      for (let turn = 0; turn < 6; turn += 1) {
+        reads.push(engine.getStep(caller, "r", `s${i}`));
+        await undefined;
+      }
+      for (const read of reads) expect((await read)?.key ?? `s${i}`).toBe(`s${i}`);
+      await written;
+    }
+  });
+
+  test("the result stays readable however much is written after the end", async () => {
+    await ended("r");
+    for (let i = 0; i < 30; i += 1) await engine.updateTags(caller, "r", { n: String(i) }, []);
+    expect(await engine.getRun(caller, "r")).toMatchObject({
+      output: json("done"),
+      input: json({ n: 1 }),
+    });
+    expect((await start(engine, "r")).run).toMatchObject({ output: json("done") });
+  });
+
+  test("why it was paused stays readable however many signals came since", async () => {
+    const fence = await held("r");
+    const retryPolicy = { ...NO_RETRY, maxAttempts: 2, onExhausted: "pause" } as const;
+    const failure = { type: "Boom", message: "no" };
+    const failed = { ...completedOf("r", fence, "a"), failure, retryPolicy };
+    await engine.stepFailed(caller, failed);
+    await engine.stepFailed(caller, { ...failed, attempt: 2 });
+    for (let i = 0; i < 30; i += 1) await signal("r", `s${i}`);
+    expect(await engine.getRun(caller, "r")).toMatchObject({
+      reason: "RETRIES_EXHAUSTED",
+      failure,
+    });
+  });
+
+  test("RUN_LEASED says until when, as renewed", async () => {
+    await held("r");
+    made.clock.forward(LIMITS.leaseMs - 1_000);
+    await worker.session?.heartbeat();
+    made.clock.forward(LIMITS.leaseMs - 1_000);
+    const refused = await start(engine, "r", { claim: true, workerId: "me" }).catch(
+      (error: unknown) => error,
+    );
+    expect(refused).toMatchObject({ reason: "RUN_LEASED", metadata: { holder: "w1" } });
+    const expires = (refused as { metadata: { expires_at: string } }).metadata.expires_at;
+    expect(Date.parse(expires)).toBeGreaterThan(made.clock.now());
+  });
+});
+
+describe("what a start said is not forgotten", () => {
+  test("by a result that does not repeat it: kind, name, digests, retry policy", async () => {
+    const fence = await held("r");
+    const { session } = worker;
+    const more = {
+      kind: "value",
+      name: "the name",
+      inputDigest: "in",
+      definitionDigest: "def",
+    } as const;
+    session?.stepStartedLive(startedOf("r", fence, "v", more));
+    await engine.stepCompleted(caller, completedOf("r", fence, "v", { name: "" }));
+    expect(await engine.getStep(caller, "r", "v")).toMatchObject({ meta: more });
+
+    const retryPolicy = { ...NO_RETRY, maxAttempts: 3, initialMs: 100 };
+    session?.stepStartedLive(startedOf("r", fence, "f", { retryPolicy }));
+    const failure = { type: "Boom", message: "no" };
+    const reply = await engine.stepFailed(caller, { ...completedOf("r", fence, "f"), failure });
+    expect(reply.next).toMatchObject({ kind: "retry", attempt: 2 });
+  });
+
+  test("by one that came after its start was written", async () => {
+    const fence = await held("r");
+    await engine.stepStarted(
+      caller,
+      startedOf("r", fence, "v", { kind: "value", name: "the name" }),
+    );
+    await engine.stepCompleted(caller, completedOf("r", fence, "v", { name: "" }));
+    expect(await engine.getStep(caller, "r", "v")).toMatchObject({
+      type: "workflow.step.completed",
+      meta: { kind: "value" },
+    });
+  });
+});
+
+describe("leases", () => {
+  test("a worker that reconnects hears of a pause that came while it was away", async () => {
+    const fence = await held("r");
+    worker.session?.closed();
+    await engine.pauseRun(caller, "r", "");
+    const back = new TestWorker("w1");
+    const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
+    expect(session.survived).toMatchObject([{ runId: "r", fence }]);
+    expect(back.told).toContain(`pause r ${fence}`);
+  });
+
+  test("a cancel that came while it was away ends the run at its return", async () => {
+    const fence = await held("r");
+    worker.session?.closed();
+    await engine.cancelRun(caller, "r", "", 60_000);
+    const back = new TestWorker("w1");
+    const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
+    expect(session.survived).toEqual([]);
+    await eventually(async () =>
+      (await engine.getRun(caller, "r")).header.state === "CANCELLED" ? true : undefined,
+    );
+  });
+
+  test("the grace of a cancel is the one that was asked for", async () => {
+    const fence = await held("r");
+    await engine.cancelRun(caller, "r", "enough", 1_234);
+    await worker.until(() =>
+      worker.told.find((what) => what === `cancel r ${fence + 1} enough 1234`),
+    );
+  });
+
+  test("a poller that hangs up gets no lease", async () => {
+    worker.session?.draining();
+    const gone = new AbortController();
+    const poll = engine.pollWork(caller, worker.info, 1, 10_000, gone.signal);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const started = start(engine, "r");
+    gone.abort();
+    expect(await poll).toEqual([]);
+    await started;
+    const items = await engine.pollWork(
+      caller,
+      worker.info,
+      1,
+      5_000,
+      new AbortController().signal,
+    );
+    expect(items.map(({ header }) => header.runId)).toEqual(["r"]);
+  });
+
+  test("that run out are taken away, and the worker is told", async () => {
+    await held("r");
+    const other = new TestWorker("w2");
+    made.clock.forward(LIMITS.leaseMs + 1);
+    await worker.until(() => worker.told.find((what) => what.includes("r lost")));
+    worker.session?.draining();
+    await other.connect(engine);
+    await eventually(async () =>
+      (await engine.getRun(caller, "r")).header.state === "RUNNING" ? true : undefined,
+    );
+  });
+
+  test("a dispatch that nobody acknowledges goes to another worker under a new fence", async () => {
+    worker.onDispatch = () => undefined;
+    const fence = await held("r");
+    const other = new TestWorker("w2");
+    worker.session?.draining();
+    await other.connect(engine);
+    made.clock.forward(LIMITS.dispatchAckMs + 1);
+    const again = await other.next("r", fence);
+    expect(again.header).toMatchObject({ attempt: 2, crashes: 0 });
+  });
+
+  test("credits bound what a worker is given", async () => {
+    worker.session?.draining();
+    const other = new TestWorker("w2");
+    const session = await other.connect(engine, 2);
+    await Promise.all(["a", "b", "c"].map((id) => start(engine, id)));
+    await other.until(() => (other.dispatched.length === 2 ? true : undefined));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(other.dispatched).toHaveLength(2);
+    session.credits(1);
+    await other.next("c");
+  });
+});
+
+describe("payloads by reference", () => {
+  const unknown = { encoding: "json", ref: { sha256: "0".repeat(64), size: 5 } } as const;
+
+  test("that were never uploaded are NOT_FOUND wherever they come", async () => {
+    const fence = await held("r");
+    const calls = [
+      () => start(engine, "q", { input: unknown }),
+      () => engine.stepCompleted(caller, completedOf("r", fence, "a", { output: unknown })),
+      () => engine.completeRun(caller, { runId: "r", fence, output: unknown, unconsumed: [] }),
+      () => engine.sendSignal(caller, "r", "go", "s1", unknown, ""),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "NOT_FOUND" });
+  });
+
+  test("are the same value as the bytes that they stand for", async () => {
+    const fence = await held("r");
+    const data = Buffer.alloc(LIMITS.inlinePayloadBytes + 1, 1);
+    const ref = await engine.putPayload(caller, data);
+    const first = await engine.stepCompleted(
+      caller,
+      completedOf("r", fence, "a", { output: { encoding: "bytes", data } }),
+    );
+    const again = await engine.stepCompleted(
+      caller,
+      completedOf("r", fence, "a", { output: { encoding: "bytes", ref } }),
+    );
+    expect(again.seq).toBe(first.seq);
+    await expect(
+      engine.stepCompleted(
+        caller,
+        completedOf("r", fence, "a", { output: { encoding: "json", ref } }),
+      ),
+    ).rejects.toMatchObject({ reason: "COMMIT_CONFLICT" });
+  });
+});
+
+describe("timers", () => {
+  test("further away than a timer of the platform reaches do not spin", async () => {
+    const warned: Error[] = [];
+    const onWarning = (warning: Error): void => void warned.push(warning);
+    process.on("warning", onWarning);
+    const month = 31 * 86_400_000;
+    const fence = await held("r");
+    const wait = { kind: "sleep", wait: { durationMs: month } } as const;
+    for (let i = 0; i < 40; i += 1)
+      await engine.stepStarted(caller, startedOf("r", fence, `sleep:${i}`, wait));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off("warning", onWarning);
+    expect(warned.map(({ name }) => name)).not.toContain("TimeoutOverflowWarning");
+  });
+
+  test("fire on time, and the worker that holds the run is told", async () => {
+    const fence = await held("r");
+    const reply = await engine.stepStarted(
+      caller,
+      startedOf("r", fence, "sleep:s", { kind: "sleep", wait: { durationMs: 30 } }),
+    );
+    expect(reply.outcome).toMatchObject({ kind: "wait", why: "wait" });
+    await worker.until(
+      () => worker.told.find((what) => what === `resolved r ${fence} sleep:s fired`),
+      900,
+    );
+  });
+});
