@@ -19,15 +19,34 @@ const cases: [string, unknown, string][] = [
   ["date", new Date("2026-01-31T12:00:00.123Z"), "json+pawl"],
   ["dates inside", { at: [new Date(0)] }, "json+pawl"],
   ["bigint", 12345678901234567890n, "json+pawl"],
-  ["NaN and infinities", [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY], "json+pawl"],
-  ["map", new Map<unknown, unknown>([["a", 1], [{ k: 1 }, new Date(1)]]), "json+pawl"],
+  [
+    "NaN and infinities",
+    [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    "json+pawl",
+  ],
+  [
+    "map",
+    new Map<unknown, unknown>([
+      ["a", 1],
+      [{ k: 1 }, new Date(1)],
+    ]),
+    "json+pawl",
+  ],
   ["set", new Set([1, "a", new Set([2])]), "json+pawl"],
   ["undefined in an object", { a: undefined, b: 1 }, "json+pawl"],
   ["undefined in a list", [undefined, 1], "json+pawl"],
   ["bytes inside", { data: new Uint8Array([0, 255, 7]) }, "json+pawl"],
   ["something that looks like a tag", { $pawl: "date", value: "x" }, "json"],
-  ["the same next to a real one", { fake: { $pawl: "date", value: "x" }, real: new Date(5) }, "json+pawl"],
-  ["__proto__ beside a tag", { $pawl: 1, at: new Date(5), inner: JSON.parse('{"__proto__": 1}') }, "json+pawl"],
+  [
+    "the same next to a real one",
+    { fake: { $pawl: "date", value: "x" }, real: new Date(5) },
+    "json+pawl",
+  ],
+  [
+    "__proto__ beside a tag",
+    { $pawl: 1, at: new Date(5), inner: JSON.parse('{"__proto__": 1}') },
+    "json+pawl",
+  ],
 ];
 
 describe("codec", () => {
@@ -141,7 +160,10 @@ describe("codec", () => {
         case 10:
           return new Set([make(depth + 1)]);
         default:
-          return { [["a", "$pawl", "value", "__x"][next(4)] ?? ""]: make(depth + 1), b: make(depth + 1) };
+          return {
+            [["a", "$pawl", "value", "__x"][next(4)] ?? ""]: make(depth + 1),
+            b: make(depth + 1),
+          };
       }
     };
     for (let i = 0; i < 500; i += 1) {

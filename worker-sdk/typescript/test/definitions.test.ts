@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { constant, delays, exponential, linear, step, UsageError, Worker, workflow } from "../src/index.ts";
+import {
+  constant,
+  delays,
+  exponential,
+  linear,
+  step,
+  UsageError,
+  Worker,
+  workflow,
+} from "../src/index.ts";
 import {
   childRunId,
   declaredProperties,
@@ -29,9 +38,12 @@ describe("durations", () => {
     expect(msFrom(durationFromMs(ms))).toBe(ms);
   });
 
-  test.each(["", "soon", "5", "5 parsecs", "1 day later", -1, Number.NaN])("%j is refused", (duration) => {
-    expect(() => durationMs(duration)).toThrow(UsageError);
-  });
+  test.each(["", "soon", "5", "5 parsecs", "1 day later", -1, Number.NaN])(
+    "%j is refused",
+    (duration) => {
+      expect(() => durationMs(duration)).toThrow(UsageError);
+    },
+  );
 });
 
 describe("backoff", () => {
@@ -41,7 +53,9 @@ describe("backoff", () => {
   }
 
   test("the documented delays, in seconds", () => {
-    expect(series({ backoff: exponential({ base: 2, max: 60 }) }, 7)).toEqual([2, 4, 8, 16, 32, 60, 60]);
+    expect(series({ backoff: exponential({ base: 2, max: 60 }) }, 7)).toEqual([
+      2, 4, 8, 16, 32, 60, 60,
+    ]);
     expect(series({ backoff: linear({ start: 2, step: 3 }) }, 3)).toEqual([2, 5, 8]);
     expect(series({ backoff: constant(5) }, 2)).toEqual([5, 5]);
     expect(series({ backoff: delays(["1 s", 250]) }, 3)).toEqual([1, 0.25, 0.25]);
@@ -79,7 +93,14 @@ describe("run id templates", () => {
 
   test("only the input's own plain values count", () => {
     const template = parseTemplate("x-{a}", undefined);
-    for (const input of [{}, { a: { b: 1 } }, { a: "" }, { a: null }, null, Object.create({ a: 1 })]) {
+    for (const input of [
+      {},
+      { a: { b: 1 } },
+      { a: "" },
+      { a: null },
+      null,
+      Object.create({ a: 1 }),
+    ]) {
       expect(() => template.render(input)).toThrow(/"a"/);
     }
   });
@@ -91,7 +112,11 @@ describe("run id templates", () => {
     expect(() => parseTemplate("order-{oderId}", ["orderId"])).toThrow(/oderId/);
     expect(() =>
       // @ts-expect-error the input has no oderId
-      workflow("o", { input: z.object({ orderId: z.string() }), id: "order-{oderId}" }, async () => 1),
+      workflow(
+        "o",
+        { input: z.object({ orderId: z.string() }), id: "order-{oderId}" },
+        async () => 1,
+      ),
     ).toThrow(/oderId/);
   });
 });
@@ -116,7 +141,9 @@ describe("workflows and steps", () => {
   test("unknown options are refused", () => {
     expect(() => workflow("w", { retires: 3 } as never, async () => 1)).toThrow(/retires/);
     expect(() => step("s", { timout: 3 } as never, () => 1)).toThrow(/timout/);
-    expect(() => new Worker({ workflows: [workflow("w", async () => 1)], slot: 3 } as never)).toThrow(/slot/);
+    expect(
+      () => new Worker({ workflows: [workflow("w", async () => 1)], slot: 3 } as never),
+    ).toThrow(/slot/);
   });
 
   test("two workflows of one name are refused, naming both places", () => {
@@ -135,13 +162,23 @@ describe("workflows and steps", () => {
   });
 
   test("JSON Schemas come from the schema's library", () => {
-    const definition = workflow("w", { input: z.object({ n: z.number() }), output: z.string() }, async () => "x");
+    const definition = workflow(
+      "w",
+      { input: z.object({ n: z.number() }), output: z.string() },
+      async () => "x",
+    );
     expect(definition.inputJsonSchema).toMatchObject({ type: "object", required: ["n"] });
     expect(definition.outputJsonSchema).toMatchObject({ type: "string" });
     expect(declaredProperties(definition.inputJsonSchema)).toEqual(["n"]);
-    const odd = workflow("w", { input: z.object({ d: z.date() }), inputSchema: { type: "object" } }, async () => 1);
+    const odd = workflow(
+      "w",
+      { input: z.object({ d: z.date() }), inputSchema: { type: "object" } },
+      async () => 1,
+    );
     expect(odd.inputJsonSchema).toEqual({ type: "object" });
-    expect(workflow("w", { input: z.map(z.string(), z.date()) }, async () => 1).inputJsonSchema).toBeUndefined();
+    expect(
+      workflow("w", { input: z.map(z.string(), z.date()) }, async () => 1).inputJsonSchema,
+    ).toBeUndefined();
   });
 });
 
@@ -157,7 +194,10 @@ test("child run ids are derived, allowed, and never collide", () => {
 });
 
 test("addresses", () => {
-  expect(grpcTarget("http://127.0.0.1:50051")).toEqual({ address: "127.0.0.1:50051", secure: false });
+  expect(grpcTarget("http://127.0.0.1:50051")).toEqual({
+    address: "127.0.0.1:50051",
+    secure: false,
+  });
   expect(grpcTarget("localhost:1")).toEqual({ address: "localhost:1", secure: false });
   expect(grpcTarget("https://pawl.example")).toEqual({ address: "pawl.example:443", secure: true });
   expect(() => grpcTarget("ftp://x")).toThrow(UsageError);

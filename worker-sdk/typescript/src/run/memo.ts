@@ -77,11 +77,23 @@ export class Memo {
     if (entry.attempt > attempts) this.#attempts.set(key, entry.attempt);
   }
 
-  /** Notes what this worker has just recorded, where it may be asked for again. */
-  record(key: string, record: MemoRecord): void {
+  #set(key: string, record: MemoRecord): void {
     this.#records.set(key, record);
     this.#backing.delete(key);
     this.#openWaits.delete(key);
+  }
+
+  /** Notes what this worker has just recorded, where it may be asked for again. */
+  remember(key: string, record: MemoRecord): void {
+    this.#set(key, record);
+    this.#asked.add(key);
+  }
+
+  /** Frees what was recorded inside of a step that is done: nobody will ask for it again. */
+  forgetWithin(key: string): void {
+    for (const inner of this.#records.keys()) {
+      if (inner.startsWith(`${key}/`)) this.#records.delete(inner);
+    }
   }
 
   /** The record of a key; it counts as asked for from now on. */

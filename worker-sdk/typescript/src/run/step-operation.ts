@@ -52,6 +52,7 @@ export class StepOperation extends Operation {
   readonly call: StepCall;
   #attempt = 0;
   #state: State = waiting;
+  #hasInner = false;
 
   constructor(run: Run, scope: Scope, key: string, call: StepCall) {
     super(run, scope, key, call.name, call.kind);
@@ -68,6 +69,7 @@ export class StepOperation extends Operation {
 
   /** A scope for the steps that the body asks for; a fresh one for each attempt. */
   innerScope(): Scope {
+    this.#hasInner = true;
     return this.scope.childAt(this.key, true);
   }
 
@@ -275,8 +277,9 @@ export class StepOperation extends Operation {
         encoding,
         ref: ref === undefined ? undefined : { sha256: ref.sha256 ?? "", size: ref.size ?? 0 },
       };
-      run.memo.record(this.key, this.#recordOf(response.seq, payload, undefined));
+      run.memo.remember(this.key, this.#recordOf(response.seq, payload, undefined));
     }
+    if (this.#hasInner) run.memo.forgetWithin(this.key);
     if (!this.detached) run.deliver(response.seq, () => this.resolve(encoded.decoded()));
     run.setBusy(false);
     run.obey(response.directive);
@@ -345,7 +348,8 @@ export class StepOperation extends Operation {
     } else if (next.value?.action === FinalAction.PAUSE) {
       run.leave(`step "${this.name}" has no attempt left, and the run is paused`);
     } else {
-      if (this.scope.insideStep) run.memo.record(this.key, this.#recordOf(seq, undefined, failure));
+      if (this.scope.insideStep)
+        run.memo.remember(this.key, this.#recordOf(seq, undefined, failure));
       if (!this.detached)
         run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)));
       run.setBusy(false);

@@ -9,22 +9,32 @@ import {
   CompleteRunResponseSchema,
   Directive,
   FailRunResponseSchema,
+  StepFailedResponse_Final_Action as FinalAction,
   type JournalEntry,
   JournalEntrySchema,
   StartRunResponseSchema,
   StepCompletedResponseSchema,
-  StepFailedResponse_Final_Action as FinalAction,
   StepFailedResponseSchema,
   StepKind,
   StepStartedResponseSchema,
   SuspendRunResponseSchema,
 } from "@pawl/proto";
 import { type AnyWorkflow, PawlError, silentLogger } from "../../src/index.ts";
-import { encode, execute, Memo, payloadOf, type RunFacts, type RunLink } from "../../src/internal.ts";
+import {
+  encode,
+  execute,
+  Memo,
+  payloadOf,
+  type RunFacts,
+  type RunLink,
+} from "../../src/internal.ts";
 
 type Run = ReturnType<typeof execute>;
 type EntryInit = MessageInitShape<typeof JournalEntrySchema>;
-type Request<M extends keyof RunLink> = RunLink[M] extends (request: infer R, ...rest: never[]) => unknown
+type Request<M extends keyof RunLink> = RunLink[M] extends (
+  request: infer R,
+  ...rest: never[]
+) => unknown
   ? R
   : never;
 
@@ -115,18 +125,29 @@ export class RecordingLink implements RunLink {
     }
     const queue = this.#options.signals?.[wait.signalName ?? ""];
     if (kind === StepKind.SLEEP || (queue?.length ?? 0) > 0) {
-      const payload = queue === undefined ? {} : { payload: payloadOf(encode(queue.shift(), "a signal")) };
+      const payload =
+        queue === undefined ? {} : { payload: payloadOf(encode(queue.shift(), "a signal")) };
       const outcome = kind === StepKind.SLEEP ? "fired" : "signalled";
-      void this.#record({ type: "workflow.wait.resolved", stepKey, kind, outcome, ...payload }).then((entry) =>
-        this.run?.waitResolved(entry),
-      );
+      void this.#record({
+        type: "workflow.wait.resolved",
+        stepKey,
+        kind,
+        outcome,
+        ...payload,
+      }).then((entry) => this.run?.waitResolved(entry));
     }
     const value = { why: "wait", until: timestampFromMs(Date.now() + 3_600_000) };
     return create(StepStartedResponseSchema, { outcome: { case: "wait", value }, directive });
   }
 
   async completed(request: Request<"completed">) {
-    const { stepKey = "", attempt = 1, kind = StepKind.STEP, inputDigest = "", definitionDigest = "" } = request;
+    const {
+      stepKey = "",
+      attempt = 1,
+      kind = StepKind.STEP,
+      inputDigest = "",
+      definitionDigest = "",
+    } = request;
     const entry = await this.#record({
       type: "workflow.step.completed",
       stepKey,
@@ -185,11 +206,19 @@ export class RecordingLink implements RunLink {
   }
 
   async download(): Promise<never> {
-    throw new PawlError({ reason: "NOT_FOUND", message: "there are no large payloads here", code: 5 });
+    throw new PawlError({
+      reason: "NOT_FOUND",
+      message: "there are no large payloads here",
+      code: 5,
+    });
   }
 
   async upload(): Promise<never> {
-    throw new PawlError({ reason: "PAYLOAD_TOO_LARGE", message: "there is no room for it", code: 3 });
+    throw new PawlError({
+      reason: "PAYLOAD_TOO_LARGE",
+      message: "there is no room for it",
+      code: 3,
+    });
   }
 
   attention(): void {
@@ -228,7 +257,14 @@ export function begin(
   const memo = new Memo();
   memo.add(link.journal);
   const { data, encoding } = encode(input, "the input");
-  const run = execute({ facts: facts(over), workflow, link, memo, input: { data, encoding }, logger: silentLogger });
+  const run = execute({
+    facts: facts(over),
+    workflow,
+    link,
+    memo,
+    input: { data, encoding },
+    logger: silentLogger,
+  });
   link.run = run;
   return run;
 }

@@ -1,0 +1,120 @@
+import { expectTypeOf, test } from "vitest";
+import { z } from "zod";
+import {
+  type Client,
+  type Context,
+  pipeline,
+  type RunHandle,
+  step,
+  type Workflow,
+  workflow,
+} from "../src/index.ts";
+
+// These functions are compiled, not called: the compiler checks what is in them.
+const schema = z.object({ n: z.coerce.number<string>() });
+
+test("workflow types follow schemas and functions", () => {
+  const plain = workflow("plain", async (_ctx, input: { a: string }) => input.a.length);
+  expectTypeOf(plain).toExtend<Workflow<{ a: string }, number>>();
+  const shaped = workflow("shaped", { input: schema, output: z.date() }, async (_ctx, input) => {
+    expectTypeOf(input).toEqualTypeOf<{ n: number }>();
+    return new Date(input.n);
+  });
+  expectTypeOf(shaped).toExtend<Workflow<{ n: string }, Date>>();
+  // @ts-expect-error the output schema wants a date
+  workflow("wrong", { output: z.date() }, async () => "text");
+  const optional = workflow(async function bare() {
+    return "x";
+  });
+  expectTypeOf(optional).toBeCallableWith();
+  // @ts-expect-error the input is required
+  const forgotten = () => plain();
+  expectTypeOf(forgotten).toBeFunction();
+});
+
+test("ids name properties of the input", () => {
+  workflow("a", { input: schema, id: "a-{n}" }, async () => 1);
+  // @ts-expect-error there is no m
+  const bad = () => workflow("a", { input: schema, id: "a-{m}" }, async () => 1);
+  expectTypeOf(bad).toBeFunction();
+});
+
+test("results of steps", () => {
+  const body = async (ctx: Context) => {
+    expectTypeOf(await ctx.step("a", () => 1)).toEqualTypeOf<number>();
+    expectTypeOf(await ctx.step("a", async (s) => s.attempt)).toEqualTypeOf<number>();
+    expectTypeOf(
+      await ctx.step("a", (x: string, y: number) => `${x}${y}`, ["a", 1]),
+    ).toEqualTypeOf<string>();
+    // @ts-expect-error the second argument is missing
+    await ctx.step("a", (x: string, y: number) => `${x}${y}`, ["a"]);
+    const charge = step("charge", async (amount: number) => ({ amount }));
+    expectTypeOf(await ctx.step(charge, 5)).toEqualTypeOf<{ amount: number }>();
+    expectTypeOf(await charge(5)).toEqualTypeOf<{ amount: number }>();
+    // @ts-expect-error an amount is a number
+    await ctx.step(charge, "5");
+    async function* texts() {
+      yield "a";
+    }
+    async function* numbers() {
+      yield 1;
+    }
+    expectTypeOf(await ctx.step("g", texts)).toEqualTypeOf<string>();
+    expectTypeOf(await ctx.step("g", numbers, { reduce: "collect" })).toEqualTypeOf<number[]>();
+    expectTypeOf(await ctx.step("g", numbers, { reduce: "last" })).toEqualTypeOf<
+      number | undefined
+    >();
+    expectTypeOf(
+      await ctx.step("g", numbers, { reduce: (items: number[]) => items.length > 1 }),
+    ).toEqualTypeOf<boolean>();
+    // Without a reducer there is no result that could be used.
+    expectTypeOf(await ctx.step("g", numbers)).toEqualTypeOf<never>();
+  };
+  expectTypeOf(body).toBeFunction();
+});
+
+test("results of branches, waits and children", () => {
+  const kid = workflow("kid", { input: schema }, async () => "kid");
+  const body = async (ctx: Context) => {
+    const named = await ctx.all({ a: () => 1, b: async () => "x" });
+    expectTypeOf(named).toEqualTypeOf<{ a: number; b: string }>();
+    const listed = await ctx.all([() => 1, async () => "x"]);
+    expectTypeOf(listed).toEqualTypeOf<[number, string]>();
+    expectTypeOf(await ctx.race({ a: () => 1, b: async () => "x" })).toEqualTypeOf<
+      number | string
+    >();
+    expectTypeOf(await ctx.race([() => 1, async () => "x"])).toEqualTypeOf<number | string>();
+    const settled = await ctx.allSettled({ a: () => 1 });
+    expectTypeOf(settled.a).toEqualTypeOf<PromiseSettledResult<number>>();
+    expectTypeOf(
+      await ctx.map("m", [1, 2], (n, c, i) => c.step("s", () => `${n}${i}`)),
+    ).toEqualTypeOf<string[]>();
+    expectTypeOf(await ctx.map("m", [1], { key: (n) => n }, (n) => n)).toEqualTypeOf<number[]>();
+    expectTypeOf(await ctx.signal<{ ok: boolean }>("go")).toEqualTypeOf<{ ok: boolean }>();
+    expectTypeOf(await ctx.child(kid, { n: "1" })).toEqualTypeOf<string>();
+    // @ts-expect-error the child takes a text
+    await ctx.child(kid, { n: 1 });
+    expectTypeOf(await ctx.now()).toEqualTypeOf<number>();
+    // @ts-expect-error branches are functions
+    await ctx.all({ a: ctx.step("s", () => 1) });
+  };
+  expectTypeOf(body).toBeFunction();
+});
+
+test("clients know what they start", () => {
+  const plain = workflow("plain", async (_ctx, input: { a: string }) => input.a.length);
+  const use = async (client: Client) => {
+    expectTypeOf(await client.start(plain, { a: "x" })).toEqualTypeOf<RunHandle<number>>();
+    expectTypeOf(await client.run(plain, { a: "x" })).toEqualTypeOf<number>();
+    expectTypeOf(await client.start("by-name", 1)).toEqualTypeOf<RunHandle<unknown>>();
+    // @ts-expect-error a is a text
+    await client.start(plain, { a: 1 });
+    expectTypeOf(await client.execute(plain, { a: "x" })).toEqualTypeOf<number>();
+    expectTypeOf(client.handle("id", plain)).toEqualTypeOf<RunHandle<number>>();
+  };
+  expectTypeOf(use).toBeFunction();
+  const pair = async (n: number) => [n, "x"] as const;
+  const text = async (n: number, s: string) => `${n}${s}`;
+  const line = pipeline("p", [pair, text]);
+  expectTypeOf(line).toExtend<Workflow<number, string>>();
+});
