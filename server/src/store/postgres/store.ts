@@ -5,6 +5,7 @@ import type { PayloadBlob } from "../../model/payload.ts";
 import { int } from "../row.ts";
 import type * as s from "../store.ts";
 import { StoreError } from "../store.ts";
+import { isHot } from "../write.ts";
 import { claimStatement, toClaimedRuns } from "./claim.ts";
 import { writeStatement } from "./commit.ts";
 import type { Statement } from "./connection.ts";
@@ -57,6 +58,7 @@ const LIST_SESSION = {
   idle_in_transaction_session_timeout: LIST_ANSWER_MS,
 } as const;
 
+const DISCARD_PLANS: Statement = { text: "DISCARD PLANS" };
 const CHANNEL = "pawl_wake";
 
 /**
@@ -162,9 +164,12 @@ class PostgresStore implements s.Store {
     for (const request of claims) statements.push(claimStatement(request, now));
     if (statements.length === 0) return { confirmed: [], claimed: [] };
     const isTransaction = statements.length > 1;
-    const before: Statement[] = this.#replan.count(writes.length)
-      ? [{ text: "DISCARD PLANS" }]
-      : [];
+    const before: Statement[] = [];
+    if (this.#replan.isDue(writes.filter((write) => !isHot(write)).length)) {
+      before.push(DISCARD_PLANS);
+      // A connection that is down has no plans; one that comes up makes new ones.
+      this.#reads.one(DISCARD_PLANS).catch(() => undefined);
+    }
     if (isTransaction) before.push({ text: "BEGIN" });
     const results = await this.#commits.run([
       ...before,
@@ -287,6 +292,7 @@ class PostgresStore implements s.Store {
 
   async close(): Promise<void> {
     this.#wakes.close();
+    this.#replan.close();
     const all = [this.#commits, this.#reads, this.#lists, this.#listen];
     await Promise.all(all.map((connection) => connection.close()));
   }
