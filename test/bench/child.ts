@@ -51,10 +51,12 @@ export class Child {
     number,
     { resolve(value: unknown): void; reject(error: Error): void }
   >();
+  readonly #script: string;
   #lastCall = 0;
   #output = "";
 
   constructor(script: string, options: ChildOptions = {}) {
+    this.#script = script;
     this.#process = spawn(
       process.execPath,
       [...(options.nodeFlags ?? []), script, ...(options.args ?? [])],
@@ -70,12 +72,12 @@ export class Child {
       });
     }
     this.#process.on("message", (message: unknown) => this.#answer(message));
-    this.#process.on("exit", (code, signal) => {
-      for (const { reject } of this.#calls.values()) {
-        reject(new Error(`${script} ended (${signal ?? code}). Its output:\n${this.#output}`));
-      }
+    this.#process.on("exit", () => {
+      for (const { reject } of this.#calls.values()) reject(this.#ended());
       this.#calls.clear();
     });
+    // A message to a process that has just ended; its call is rejected above.
+    this.#process.on("error", () => undefined);
   }
 
   get pid(): number {
@@ -105,7 +107,7 @@ export class Child {
         resolve(found);
       };
       stdout?.on("data", onData);
-      this.#process.on("exit", () => reject(new Error(`It ended early:\n${this.#output}`)));
+      this.#process.on("exit", () => reject(this.#ended()));
     });
   }
 
@@ -113,6 +115,7 @@ export class Child {
   call<Command, Result>(command: Command): Promise<Result> {
     this.#lastCall += 1;
     const bench = this.#lastCall;
+    if (this.#hasEnded) return Promise.reject(this.#ended());
     return new Promise<Result>((resolve, reject) => {
       // The channel is between two halves of this bench, so the type is the handler's.
       this.#calls.set(bench, { resolve: (value) => resolve(value as Result), reject });
@@ -129,10 +132,20 @@ export class Child {
 
   /** Sends the signal, SIGKILL by default, and waits for the end. */
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    if (this.#hasEnded) return;
     const exited = once(this.#process, "exit");
     this.#process.kill(signal);
     await exited;
+  }
+
+  get #hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  #ended(): Error {
+    const { exitCode, signalCode } = this.#process;
+    const how = signalCode ?? `code ${exitCode}`;
+    return new Error(`${this.#script} ended (${how}). Its output:\n${this.#output}`);
   }
 
   #answer(message: unknown): void {

@@ -39,7 +39,7 @@ export interface MeasuredProduct extends Measured {
 }
 
 /**
- * One round: a server on an empty database, runs started, then a worker that drains them.
+ * One round: an empty database, runs started, then a worker that drains them.
  */
 export async function measureProduct(
   bench: Bench,
@@ -49,14 +49,12 @@ export async function measureProduct(
   const store = await bench.createDatabase(kind);
   const { fsyncMs = 0, queued, slots, steps, warmUpMs, measureMs } = options;
   const env = options.mainThread === true ? { PAWL_STORE_THREAD: "0" } : {};
+  await queueRuns(store, queued);
   const server = await BenchServer.start({ store, fsyncMs, env });
-  const wire = new Wire(server.address);
   const worker = new Child(join(import.meta.dirname, options.worker), {
     env: { BENCH_STEPS: String(steps) },
   });
   try {
-    await registerWorkflow(wire);
-    await startRuns(wire, queued);
     await server.takeLoopDelay();
     const times = { warmUpMs, measureMs };
     const measured = await measureSteps(bench, kind, server.pid, worker.pid, times, () =>
@@ -66,8 +64,20 @@ export async function measureProduct(
     return { ...measured, loopDelayP99: p99 };
   } finally {
     await worker.kill();
-    wire.close();
     await server.child.kill();
     await bench.dropDatabase(store);
+  }
+}
+
+/** Starts the runs with a server of its own, so that the measured one has nothing else to do. */
+async function queueRuns(store: string, count: number): Promise<void> {
+  const server = await BenchServer.start({ store });
+  const wire = new Wire(server.address);
+  try {
+    await registerWorkflow(wire);
+    await startRuns(wire, count);
+  } finally {
+    wire.close();
+    await server.end();
   }
 }
