@@ -5,6 +5,16 @@
 export type ColumnType = "int4" | "int8" | "text" | "bytea";
 export type Value = string | number | Uint8Array | null;
 
+const INT4_MAX = 0x7fff_ffff;
+
+/**
+ * A number as a column of type int4 can be compared with it. Clients name fences and places in
+ * journals as uint32; no row has one beyond int4, so the largest one stands for all of those.
+ */
+export function comparableInt4(value: number): number {
+  return Math.min(value, INT4_MAX);
+}
+
 const OIDS: Readonly<Record<ColumnType, number>> = { int4: 23, int8: 20, text: 25, bytea: 17 };
 
 const HEADER_BYTES = 20;

@@ -3,7 +3,7 @@ import { toEntry, toHead } from "../entry.ts";
 import { headerSelect } from "../list-runs.ts";
 import { int, toHeader } from "../row.ts";
 import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
-import { encodeArray } from "./arrays.ts";
+import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 import { DIALECT } from "./runs.ts";
 
@@ -74,7 +74,7 @@ export async function loadRuns(
   ];
   const after = encodeArray(
     "int4",
-    refs.map(({ afterSeq }) => afterSeq),
+    refs.map(({ afterSeq }) => comparableInt4(afterSeq)),
   );
   // The heads are read later than the headers, and may be ahead of them: hence the cut by seq.
   const [headers = [], heads = []] = await db.run([
@@ -103,7 +103,7 @@ export async function readJournal(
   const rows = await db.one({
     name: "read journal",
     text: READ_JOURNAL,
-    values: [org, runId, after, limit.entries + 1, limit.bytes],
+    values: [org, runId, comparableInt4(after), limit.entries + 1, limit.bytes],
   });
   const entries = rows.slice(0, limit.entries).map((row) => toEntry(runId, row));
   const [first] = rows;

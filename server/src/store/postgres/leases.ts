@@ -1,6 +1,6 @@
 import { int, text, toLeasedRun } from "../row.ts";
 import type { LeasedRun } from "../store.ts";
-import { encodeArray } from "./arrays.ts";
+import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 
 const LEASED = `SELECT lease.org_id, lease.run_id, session_id, worker_id, until, fence
@@ -79,7 +79,7 @@ export async function renewLeases(
       ),
       encodeArray(
         "int4",
-        leases.map(({ fence }) => fence),
+        leases.map(({ fence }) => comparableInt4(fence)),
       ),
       until,
     ],
