@@ -1,6 +1,11 @@
 /**
- * What one commit costs in each store, without engine or wire: batches of 64 writes, each one
- * journal entry of 200 bytes for a run of its own, every tenth batch being new runs.
+ * What one commit costs in each store, without engine or wire.
+ *
+ * - `steps`: batches of 64 writes, each one journal entry of 200 bytes for a run of its own, every
+ *   tenth batch being new runs.
+ * - `lives`: the same for whole lives: 64 runs at different points between start and end, so that
+ *   each batch has new runs, steps and ends in it, and a claim.
+ * - `claim`: one claim of 8 runs with 1,000 and with 100,000 runs queued in three lanes.
  *
  * `node test/bench/store.ts [--seconds 3] [--batch 64] [--json] [sqlite] [sqlite-main] [postgres]`
  */
@@ -13,7 +18,7 @@ import { uuidv7 } from "../../server/src/lib/ids.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunHeader } from "../../server/src/model/run.ts";
 import { openStore } from "../../server/src/store/open.ts";
-import type { RunWrite, Store } from "../../server/src/store/store.ts";
+import type { ClaimRequest, RunWrite, Store } from "../../server/src/store/store.ts";
 import { startPostgres } from "../harness/postgres.ts";
 
 const STEPS = 10;
@@ -29,6 +34,7 @@ const NOTHING = {
 
 interface Figures {
   readonly store: string;
+  readonly load: "steps" | "lives";
   readonly writesPerSecond: number;
   readonly msPerCommit: number;
   /** CPU time of this process's main thread, in µs per write. */
@@ -37,12 +43,21 @@ interface Figures {
   readonly otherUs: number;
 }
 
+interface Done {
+  readonly writes: number;
+  readonly commits: number;
+}
+
+type Work = (store: Store, seconds: number, size: number) => Promise<Done>;
+
 async function measure(
   name: string,
+  load: Figures["load"],
   store: Store,
   seconds: number,
   size: number,
 ): Promise<Figures> {
+  const work: Work = load === "steps" ? steps : lives;
   await work(store, 1, size);
   const cpu = process.cpuUsage();
   const main = process.threadCpuUsage();
@@ -54,6 +69,7 @@ async function measure(
   const mainUs = mainAfter.user + mainAfter.system - main.user - main.system;
   return {
     store: name,
+    load,
     writesPerSecond: Math.round((writes / ms) * 1000),
     msPerCommit: ms / commits,
     mainUs: mainUs / writes,
@@ -61,11 +77,7 @@ async function measure(
   };
 }
 
-async function work(
-  store: Store,
-  seconds: number,
-  size: number,
-): Promise<{ writes: number; commits: number }> {
+async function steps(store: Store, seconds: number, size: number): Promise<Done> {
   const end = performance.now() + seconds * 1000;
   let commits = 0;
   while (performance.now() < end) {
@@ -80,9 +92,90 @@ async function work(
   return { writes: commits * size, commits };
 }
 
-function create(runId: string): RunWrite {
+/** Each run: started and queued, claimed, ten steps, ended. One claim per commit. */
+async function lives(store: Store, seconds: number, size: number): Promise<Done> {
+  const end = performance.now() + seconds * 1000;
+  const held = new Map<string, number>();
+  let [commits, done, started] = [0, 0, 0];
+  while (performance.now() < end) {
+    const writes: RunWrite[] = [];
+    for (const [runId, seq] of held) {
+      if (seq <= STEPS) {
+        writes.push(advance(runId, seq + 1));
+        held.set(runId, seq + 1);
+      } else {
+        writes.push(finish(runId, seq + 1));
+        held.delete(runId);
+      }
+    }
+    const fresh = Math.min(Math.ceil(size / STEPS), size - held.size);
+    for (let i = 0; i < fresh; i += 1) writes.push(queued(uuidv7(Date.now()), "bench", started++));
+    const { confirmed, claimed } = await store.commit({
+      now: commits,
+      writes,
+      claims: [claimOf(size - held.size)],
+    });
+    if (confirmed.includes(false)) throw new Error("A write was not confirmed.");
+    for (const { header } of claimed.flat()) held.set(header.runId, 1);
+    commits += 1;
+    done += writes.length;
+  }
+  await store.commit({
+    now: 0,
+    writes: [...held].map(([runId, seq]) => finish(runId, seq + 1)),
+    claims: [],
+  });
+  return { writes: done, commits };
+}
+
+/** Median time of a claim of eight runs, in ms. */
+async function claimMs(store: Store, count: number): Promise<number> {
+  for (let n = 0; n < count; n += 1_000) {
+    const writes = Array.from({ length: 1_000 }, (_, i) =>
+      queued(uuidv7(Date.now()), `lane-${i % 3}`, n + i),
+    );
+    await store.commit({ now: n, writes, claims: [] });
+  }
+  const times: number[] = [];
+  for (let i = 0; i < 40; i += 1) {
+    const begin = performance.now();
+    const { claimed } = await store.commit({
+      now: i,
+      writes: [],
+      claims: [{ ...claimOf(8), lanes: ["lane-0", "lane-1", "lane-2"] }],
+    });
+    times.push(performance.now() - begin);
+    if (claimed[0]?.length !== 8) throw new Error("A claim got too few runs.");
+  }
+  return times.sort((a, b) => a - b)[20] ?? 0;
+}
+
+function claimOf(slots: number): ClaimRequest {
+  return {
+    org: "default",
+    queues: ["default"],
+    lanes: ["bench"],
+    slots: Array.from({ length: slots }, () => ({ sessionId: "s", workerId: "w" })),
+    until: 1_795_000_000_000,
+    journalBytes: 1_000_000,
+  };
+}
+
+function queued(runId: string, lane: string, readyAt: number): RunWrite {
+  const write = create(runId);
+  const insert = { ...header(runId), state: "QUEUED", fence: 0 } as const;
+  return { ...write, insert, ready: { queue: "default", lane, rank: 4, readyAt } };
+}
+
+function finish(runId: string, seq: number): RunWrite {
+  const { state: _, ...rest } = header(runId);
+  const patch = { ...rest, state: "COMPLETED", endedAt: seq } as const;
+  return { ...advance(runId, seq), patch, lease: "remove", dueClear: true };
+}
+
+function header(runId: string): RunHeader {
   const at = 1_795_000_000_000;
-  const insert: RunHeader = {
+  return {
     org: "default",
     runId,
     workflow: "bench",
@@ -109,12 +202,16 @@ function create(runId: string): RunWrite {
     waiting: null,
     lease: null,
   };
+}
+
+function create(runId: string): RunWrite {
+  const insert = header(runId);
   return {
     org: "default",
     runId,
     expect: null,
     seq: 1,
-    updatedAt: at,
+    updatedAt: insert.updatedAt,
     insert,
     entries: [entry(1)],
     ...NOTHING,
@@ -145,27 +242,24 @@ function entry(seq: number): Entry {
   };
 }
 
-async function withSqlite(
-  thread: boolean,
-  use: (store: Store) => Promise<Figures>,
-): Promise<Figures> {
+/** Gives `use` a new store of the kind. */
+async function withStore<T>(kind: string, use: (store: Store) => Promise<T>): Promise<T> {
+  if (kind === "postgres") {
+    await using cluster = await startPostgres({ fsync: true });
+    const store = await openStore(await cluster.createDatabase("bench"));
+    try {
+      return await use(store);
+    } finally {
+      await store.close();
+    }
+  }
   const folder = await mkdtemp(join(tmpdir(), "pawl-store-bench-"));
-  const store = await openStore(join(folder, "pawl.db"), { thread });
+  const store = await openStore(join(folder, "pawl.db"), { thread: kind === "sqlite" });
   try {
     return await use(store);
   } finally {
     await store.close();
     await rm(folder, { recursive: true });
-  }
-}
-
-async function withPostgres(use: (store: Store) => Promise<Figures>): Promise<Figures> {
-  await using cluster = await startPostgres({ fsync: true });
-  const store = await openStore(await cluster.createDatabase("bench"));
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
   }
 }
 
@@ -177,21 +271,29 @@ const { values, positionals } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const wanted = positionals.length > 0 ? positionals : ["sqlite", "sqlite-main", "postgres"];
-const results: Figures[] = [];
-for (const name of wanted) {
-  const use = (store: Store): Promise<Figures> =>
-    measure(name, store, Number(values.seconds), Number(values.batch));
-  const figures =
-    name === "postgres" ? await withPostgres(use) : await withSqlite(name === "sqlite", use);
-  results.push(figures);
-  if (!values.json) {
-    const { writesPerSecond, msPerCommit, mainUs, otherUs } = figures;
-    console.log(
-      `${name}: ${writesPerSecond} writes/s, ${msPerCommit.toFixed(2)} ms a commit of ` +
-        `${values.batch}, CPU µs per write: main thread ${mainUs.toFixed(1)}, ` +
-        `other threads ${otherUs.toFixed(1)}`,
-    );
-  }
+const [seconds, size] = [Number(values.seconds), Number(values.batch)];
+const kinds = positionals.length > 0 ? positionals : ["sqlite", "sqlite-main", "postgres"];
+const results: object[] = [];
+const say = (text: string): void => {
+  if (!values.json) console.log(text);
+};
+for (const kind of kinds) {
+  await withStore(kind, async (store) => {
+    for (const load of ["steps", "lives"] as const) {
+      const figures = await measure(kind, load, store, seconds, size);
+      results.push(figures);
+      say(
+        `${kind} ${load}: ${figures.writesPerSecond} writes/s, ` +
+          `${figures.msPerCommit.toFixed(2)} ms a commit of ${size}, CPU µs per write: main ` +
+          `thread ${figures.mainUs.toFixed(1)}, other threads ${figures.otherUs.toFixed(1)}`,
+      );
+    }
+  });
+  await withStore(kind, async (store) => {
+    const few = await claimMs(store, 1_000);
+    const many = await claimMs(store, 100_000);
+    results.push({ store: kind, claim1kMs: few, claim100kMs: many });
+    say(`${kind} claim: ${few.toFixed(2)} ms of 1,000 queued, ${many.toFixed(2)} ms of 100,000`);
+  });
 }
 if (values.json) console.log(JSON.stringify({ results }));
