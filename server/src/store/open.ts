@@ -37,11 +37,13 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
   }
   const { openSqliteStore } = await import("./sqlite/store.ts");
   const thread = options.thread ?? true;
-  return openSqliteStore({ path: target.path, migrate, thread, commitDelayMs: 0 });
+  return openSqliteStore({ path: target.path, migrate, thread });
 }
 
 /** @throws StartupError BAD_URL */
-function parseStoreUrl(url: string): { kind: "sqlite"; path: string } | { kind: "postgres" } {
+export function parseStoreUrl(
+  url: string,
+): { kind: "sqlite"; path: string } | { kind: "postgres" } {
   if (/^postgres(ql)?:\/\//.test(url)) return { kind: "postgres" };
   if (url.startsWith("file:")) return { kind: "sqlite", path: fileURLToPath(url) };
   const path = url.startsWith("sqlite:") ? url.slice("sqlite:".length) : url;

@@ -19,21 +19,32 @@ export interface SqliteSettings {
   readonly path: string;
   /** Whether an older schema is migrated; if not, it is refused. */
   readonly migrate: boolean;
-  /** For tests and benches: how much longer a commit takes, in ms, as on a slow disk. */
-  readonly commitDelayMs: number;
+  /** What only tests and benches set. */
+  readonly faults?: SqliteFaults;
+}
+
+/** Bad conditions, made on purpose. */
+export interface SqliteFaults {
+  /** How much longer a commit takes, in ms, as on a slow disk. */
+  readonly commitDelayMs?: number;
+  /** How large the file may get, in pages of 4 KiB, as on a full disk. */
+  readonly pagesMax?: number;
+  /** What the store's thread may allocate, in MB. */
+  readonly heapMb?: number;
 }
 
 /** Opens the file, migrates it, and answers the core on top of it. @throws StartupError */
 export function openCore(settings: SqliteSettings): { db: Database; core: Core } {
   const db = openDatabase(settings.path);
+  const { commitDelayMs = 0, pagesMax } = settings.faults ?? {};
   try {
     migrateAtStart(db, settings.migrate);
+    if (pagesMax !== undefined) db.exec(`PRAGMA max_page_count = ${pagesMax}`);
   } catch (cause) {
     db.close();
     throw cause;
   }
   const core = createCore(db);
-  const { commitDelayMs } = settings;
   return { db, core: commitDelayMs > 0 ? delayCommits(core, commitDelayMs) : core };
 }
 

@@ -20,61 +20,24 @@ interface Pending {
 /**
  * The core in a thread of its own.
  *
- * States: `opening` until the thread says ready; `open`; `closed` by `close()` or because the
- * thread ended, which is final: whoever holds the store must open it anew.
+ * States: `open`; `broken`, entered when the thread ended by itself (out of memory, say), left by
+ * the next call, which starts another one; `closed`, entered by `close()`, never left.
  */
 export class ThreadLink implements Link {
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
-  #nextId = 1;
-  #closed: StoreError | undefined;
+  readonly #settings: SqliteSettings;
+  /** Undefined while broken. */
+  #session: Promise<Session> | undefined;
+  #isClosed = false;
 
-  private constructor(worker: Worker) {
-    this.#worker = worker;
+  private constructor(settings: SqliteSettings) {
+    this.#settings = settings;
   }
 
   /** @throws StartupError */
   static async open(settings: SqliteSettings): Promise<ThreadLink> {
-    const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
-    const worker = new Worker(new URL(file, import.meta.url), {
-      name: "pawl-store",
-      workerData: settings,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: YOUNG_MB },
-    });
-    const link = new ThreadLink(worker);
-    await link.#start();
+    const link = new ThreadLink(settings);
+    await link.#getSession();
     return link;
-  }
-
-  #start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#worker.on("message", (reply: Reply) => {
-        if (reply.kind === "ready") resolve();
-        else if (reply.kind === "refused") {
-          reject(new StartupError(reply.code, reply.message, { cause: reply.cause }));
-        } else this.#settle(reply);
-      });
-      const end = (cause: unknown): void => {
-        this.#fail(new StoreError("SQLite: the store's thread has ended.", { cause }));
-        reject(cause);
-      };
-      this.#worker.on("error", end);
-      this.#worker.on("exit", (code) => end(new Error(`exit code ${code}`)));
-    });
-  }
-
-  #settle(reply: Extract<Reply, { kind: "done" | "failed" }>): void {
-    const pending = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
-    if (reply.kind === "done") pending?.resolve(reply.value);
-    else pending?.reject(unpackError(reply.error));
-  }
-
-  #fail(error: StoreError): void {
-    this.#closed ??= error;
-    const waiting = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { reject } of waiting) reject(error);
   }
 
   commit(batch: Batch): Promise<BatchResult> {
@@ -85,10 +48,98 @@ export class ThreadLink implements Link {
     return this.#send((id) => ({ id, method, args }));
   }
 
-  #send<T>(request: (id: number) => Request): Promise<T> {
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const session = await this.#session?.catch(() => undefined);
+    await session?.close();
+  }
+
+  async #send<T>(request: (id: number) => Request): Promise<T> {
+    if (this.#isClosed) throw new StoreError("The store is closed.");
+    let session: Session;
+    try {
+      session = await this.#getSession();
+    } catch (cause) {
+      throw new StoreError("SQLite: the store's thread cannot be started again.", { cause });
+    }
+    return session.send(request);
+  }
+
+  #getSession(): Promise<Session> {
+    this.#session ??= Session.start(this.#settings, () => {
+      this.#session = undefined;
+    });
+    return this.#session;
+  }
+}
+
+/** One thread, from its start to its end. */
+class Session {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #ended: StoreError | undefined;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /** @throws StartupError */
+  static async start(settings: SqliteSettings, onEnd: () => void): Promise<Session> {
+    const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
+    const worker = new Worker(new URL(file, import.meta.url), {
+      name: "pawl-store",
+      workerData: settings,
+      resourceLimits: {
+        maxOldGenerationSizeMb: settings.faults?.heapMb ?? HEAP_MB,
+        maxYoungGenerationSizeMb: YOUNG_MB,
+      },
+    });
+    const session = new Session(worker);
+    await session.#listen(onEnd);
+    return session;
+  }
+
+  #listen(onEnd: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed !== undefined) {
-        reject(this.#closed);
+      this.#worker.on("message", (reply: Reply) => {
+        if (reply.kind === "ready") resolve();
+        else if (reply.kind === "refused") {
+          reject(new StartupError(reply.code, reply.message, { cause: reply.cause }));
+        } else this.#settle(reply);
+      });
+      let reason: unknown;
+      this.#worker.on("error", (error) => {
+        reason = error;
+      });
+      this.#worker.on("exit", (code) => {
+        const cause = reason ?? new Error(`exit code ${code}`);
+        this.#end(new StoreError("SQLite: the store's thread has ended.", { cause }));
+        onEnd();
+        reject(cause);
+      });
+    });
+  }
+
+  #settle(reply: Extract<Reply, { kind: "done" | "failed" }>): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (reply.kind === "done") pending?.resolve(reply.value);
+    else pending?.reject(unpackError(reply.error));
+  }
+
+  #end(error: StoreError): void {
+    this.#ended = error;
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of waiting) reject(error);
+  }
+
+  send<T>(request: (id: number) => Request): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) {
+        reject(this.#ended);
         return;
       }
       const id = this.#nextId;
@@ -99,10 +150,7 @@ export class ThreadLink implements Link {
   }
 
   async close(): Promise<void> {
-    if (this.#closed !== undefined) return;
-    const done = this.#send<void>((id) => ({ id, method: "close" }));
-    this.#closed = new StoreError("The store is closed.");
-    await done;
+    await this.send<void>((id) => ({ id, method: "close" }));
     await this.#worker.terminate();
   }
 }
