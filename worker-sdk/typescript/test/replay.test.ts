@@ -110,8 +110,8 @@ function busyWorkflow(executions: Executions): AnyWorkflow {
     // The winner is the one that was recorded first, in every replay.
     out.push(
       await ctx.race({
-        a: () => ctx.step("r", async () => (await sleep(Math.random() < 0.5 ? 0 : 2), "a")),
-        b: () => ctx.step("r", async () => (await sleep(Math.random() < 0.5 ? 0 : 2), "b")),
+        a: () => ctx.step("r", () => sleep(Math.random() < 0.5 ? 0 : 2, "a")),
+        b: () => ctx.step("r", () => sleep(Math.random() < 0.5 ? 0 : 2, "b")),
       }),
     );
     out.push(await ctx.uuid(), await ctx.now(), await ctx.signal("go"));
