@@ -8,8 +8,8 @@ import type { Reply, Request } from "./messages.ts";
 import { unpackError } from "./messages.ts";
 import { packBatch } from "./packed.ts";
 
-/** Generous: a batch and its results at their largest are some 10 MB. */
-const HEAP_MB = 128;
+/** Only a limit: the heads of a run with very many entries are the most that is in memory at once. */
+const HEAP_MB = 512;
 const YOUNG_MB = 8;
 
 interface Pending {
