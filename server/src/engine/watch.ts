@@ -53,6 +53,7 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
       position.index = channel.deltas.at(-1)?.index ?? channel.dropped;
     }
     while (!signal.aborted) {
+      const known = channel.lastSeq;
       const page = await core.store.readJournal(caller, watch.runId, position.seq, {
         entries: LIMITS.journalPageEntries,
         bytes: LIMITS.journalPageBytes,
@@ -60,7 +61,9 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
       const entries = await withPayloads(core.store, caller, watch.runId, page.entries);
       const events = merge(watch, position, channel, entries, page.more);
       if (events.length > 0) yield events;
-      if (page.more || channel.lastSeq > position.seq) continue;
+      // What was committed while the page was read. What was known before is in the page, or gone
+      // with a run that was deleted.
+      if (page.more || channel.lastSeq > Math.max(known, position.seq)) continue;
       if (endsWith(entries) && (await ended(core, caller, watch.runId, position.seq))) return;
       if (entries.length === 0 && position.seq > 0 && (await ended(core, caller, watch.runId, position.seq))) return;
       if (!hasNewDeltas(position, channel)) await channel.changed(signal);

@@ -41,6 +41,8 @@ class RunChannel<T> {
   bytes = 0;
   dropped = 0;
   nextIndex = 1;
+  /** A worker holds the run, as far as this server heard: late comers get its deltas. */
+  live = true;
   watchers = 0;
   waiters: (() => void)[] = [];
 
@@ -67,6 +69,11 @@ export class Hub<T> {
 
   get watchers(): number {
     return this.#watchers;
+  }
+
+  /** Channels that are kept. */
+  get size(): number {
+    return this.#channels.size;
   }
 
   /** Keys of the runs that somebody watches here. */
@@ -112,13 +119,15 @@ export class Hub<T> {
     if (channel === undefined) return;
     channel.lastSeq = Math.max(channel.lastSeq, seq);
     channel.ended = ended;
+    channel.live = live;
     channel.wake();
-    if (!live && channel.watchers === 0) this.#channels.delete(key);
+    this.#dropIfIdle(key, channel);
   }
 
   /** Shows deltas to whoever watches, and keeps them for whoever comes while the run is live. */
   publish(key: string, afterSeq: number, at: number, events: readonly { event: T; bytes: number }[]): void {
     const channel = this.#channel(key);
+    channel.live = true;
     channel.lastSeq = Math.max(channel.lastSeq, afterSeq);
     for (const { event, bytes } of events) {
       channel.deltas.push({ index: channel.nextIndex, afterSeq: channel.lastSeq, at, bytes, event });
@@ -132,7 +141,9 @@ export class Hub<T> {
   /** The run is no longer held here: its deltas are of no more use to late comers. */
   release(key: string): void {
     const channel = this.#channels.get(key);
-    if (channel !== undefined && channel.watchers === 0) this.#channels.delete(key);
+    if (channel === undefined) return;
+    channel.live = false;
+    this.#dropIfIdle(key, channel);
   }
 
   #channel(key: string): RunChannel<T> {
@@ -145,7 +156,8 @@ export class Hub<T> {
   }
 
   #dropIfIdle(key: string, channel: RunChannel<T>): void {
-    if (channel.watchers === 0 && channel.deltas.length === 0) this.#channels.delete(key);
+    if (channel.watchers > 0 || (channel.live && channel.deltas.length > 0)) return;
+    if (this.#channels.get(key) === channel) this.#channels.delete(key);
   }
 }
 

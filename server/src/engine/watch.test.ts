@@ -1,0 +1,277 @@
+/**
+ * Goal: a watcher sees every entry once, in order, and the end last; nothing is kept for nobody.
+ * Method: watchers that start at every moment of a run's life, on a real engine in memory.
+ */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  caller,
+  completedOf,
+  openEngine,
+  start,
+  type TestEngine,
+  TestWorker,
+} from "../../../test/semantics/engine-fixture.ts";
+import { json } from "../../../test/semantics/run-fixture.ts";
+import { Hub } from "../hub/hub.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { NewEvent, RunEvent, WatchRun } from "./api.ts";
+import type { Engine } from "./engine.ts";
+
+let made: TestEngine;
+let engine: Engine;
+let worker: TestWorker;
+
+beforeEach(async () => {
+  made = await openEngine();
+  engine = made.engine;
+  worker = new TestWorker("w1");
+  await worker.connect(engine);
+});
+
+afterEach(() => made[Symbol.asyncDispose]());
+
+function watch(runId: string, more: Partial<WatchRun> = {}): Promise<RunEvent[]> {
+  return collect(watching(runId, more));
+}
+
+function watching(
+  runId: string,
+  more: Partial<WatchRun> = {},
+  signal = AbortSignal.timeout(20_000),
+) {
+  const request = {
+    runId,
+    checkpoints: true,
+    deltas: true,
+    afterCursor: "",
+    fromNow: false,
+    waitForStart: false,
+  };
+  return engine.watchRun(caller, { ...request, ...more }, signal);
+}
+
+async function collect(events: AsyncIterable<readonly RunEvent[]>): Promise<RunEvent[]> {
+  const all: RunEvent[] = [];
+  for await (const batch of events) all.push(...batch);
+  return all;
+}
+
+const types = (events: readonly RunEvent[]): string[] => events.map(({ type }) => type);
+
+async function begin(runId: string): Promise<number> {
+  await start(engine, runId);
+  return (await worker.next(runId)).header.fence;
+}
+
+const finish = (runId: string, fence: number) =>
+  engine.completeRun(caller, { runId, fence, output: json("done"), unconsumed: [] });
+
+function delta(type: string, sequence: number, size = 0): NewEvent {
+  const payload = { encoding: "bytes", data: Buffer.alloc(size) } as const;
+  return {
+    type,
+    key: "a",
+    attempt: 1,
+    contentIndex: 0,
+    sequence,
+    sourceAt: 0,
+    parentEventId: "",
+    payload,
+  };
+}
+
+describe("checkpoints", () => {
+  test("are seen once and in order, whenever the watcher comes; the end is last and once", async () => {
+    const early = watch("r", { waitForStart: true });
+    const fence = await begin("r");
+    const watchers = [early];
+    const cursors: string[] = [];
+    const cursorWatch = (async () => {
+      for await (const batch of watching("r")) cursors.push(...batch.map(({ cursor }) => cursor));
+    })();
+    for (let i = 0; i < 50; i += 1) {
+      watchers.push(watch("r"));
+      await engine.stepCompleted(caller, completedOf("r", fence, `s${i}`));
+    }
+    await finish("r", fence);
+    watchers.push(watch("r"));
+    const expected = [
+      "run.started",
+      ...Array.from({ length: 50 }, () => "workflow.step.completed"),
+      "run.completed",
+    ];
+    for (const seen of await Promise.all(watchers)) {
+      expect(types(seen)).toEqual(expected);
+      expect(seen.map(({ entry }) => entry?.seq)).toEqual(expected.map((_, index) => index + 1));
+    }
+    await cursorWatch;
+    // Going on after any event gives exactly the rest.
+    for (const [index, afterCursor] of cursors.entries()) {
+      expect((await watch("r", { afterCursor })).length).toBe(expected.length - index - 1);
+    }
+  });
+
+  test("from now on only", async () => {
+    const fence = await begin("r");
+    await engine.stepCompleted(caller, completedOf("r", fence, "before"));
+    const seen = watch("r", { fromNow: true });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await engine.stepCompleted(caller, completedOf("r", fence, "after"));
+    await finish("r", fence);
+    expect((await seen).map(({ entry }) => entry?.key)).toEqual(["after", ""]);
+  });
+
+  test("of an unknown run are NOT_FOUND; a cursor that nobody gave out is refused", async () => {
+    await expect(watch("r")).rejects.toMatchObject({ reason: "NOT_FOUND" });
+    await begin("r");
+    await expect(watch("r", { afterCursor: "nonsense" })).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+    });
+  });
+
+  test("of a run that was retried go on after its first end", async () => {
+    const fence = await begin("r");
+    await engine.failRun(caller, {
+      runId: "r",
+      fence,
+      failure: { type: "Boom", message: "no" },
+      failedStepKeys: [],
+    });
+    expect(types(await watch("r")).at(-1)).toBe("run.failed");
+    await engine.retryRun(caller, "r");
+    const next = (await worker.next("r", fence)).header.fence;
+    const seen = watch("r");
+    await finish("r", next);
+    expect(types(await seen)).toEqual([
+      "run.started",
+      "run.failed",
+      "run.retried",
+      "run.completed",
+    ]);
+  });
+
+  test("come in pages where there are many", async () => {
+    const fence = await begin("r");
+    const many = LIMITS.journalPageEntries + 50;
+    await Promise.all(
+      Array.from({ length: many }, (_, i) =>
+        engine.stepCompleted(caller, completedOf("r", fence, `s${i}`)),
+      ),
+    );
+    await finish("r", fence);
+    expect((await watch("r")).length).toBe(many + 2);
+    let afterCursor = "";
+    let listed = 0;
+    do {
+      const page = await engine.listEvents(caller, "r", afterCursor, 200);
+      listed += page.events.length;
+      afterCursor = page.nextCursor;
+    } while (afterCursor !== "");
+    expect(listed).toBe(many + 2);
+  });
+});
+
+describe("a run that is deleted", () => {
+  test("and started anew does not keep a watcher of the old one busy", async () => {
+    const fence = await begin("r");
+    const gone = new AbortController();
+    const open = watching("r", {}, gone.signal)[Symbol.asyncIterator]();
+    await open.next();
+    for (let i = 0; i < 5; i += 1)
+      await engine.stepCompleted(caller, completedOf("r", fence, `s${i}`));
+    await finish("r", fence);
+    await engine.deleteRun(caller, "r");
+    const again = await begin("r");
+    let reads = 0;
+    const { readJournal } = made.store;
+    made.store.readJournal = (...args) => {
+      reads += 1;
+      return readJournal.apply(made.store, args);
+    };
+    const seen = watch("r");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(reads).toBeLessThan(20);
+    await finish("r", again);
+    expect(types(await seen)).toEqual(["run.started", "run.completed"]);
+    gone.abort();
+  });
+});
+
+describe("deltas", () => {
+  test("come between the entries that they were sent between; a stale fence's are dropped", async () => {
+    const fence = await begin("r");
+    const seen = watch("r");
+    expect(await engine.publishEvents(caller, "r", fence, [delta("one", 1), delta("two", 2)])).toBe(
+      2,
+    );
+    await engine.stepCompleted(caller, completedOf("r", fence, "a"));
+    expect(await engine.publishEvents(caller, "r", fence, [delta("three", 3)])).toBe(1);
+    expect(await engine.publishEvents(caller, "r", fence - 1, [delta("stale", 1)])).toBe(0);
+    await finish("r", fence);
+    expect(types(await seen)).toEqual([
+      "run.started",
+      "one",
+      "two",
+      "workflow.step.completed",
+      "three",
+      "run.completed",
+    ]);
+    expect(await engine.publishEvents(caller, "r", fence, [delta("late", 4)])).toBe(0);
+  });
+
+  test("that a slow reader missed are told to it as a gap", async () => {
+    const fence = await begin("r");
+    const open = watching("r")[Symbol.asyncIterator]();
+    await engine.publishEvents(caller, "r", fence, [delta("first", 1)]);
+    const first = await open.next();
+    expect(types(first.value ?? [])).toEqual(["run.started", "first"]);
+    const size = 64 * 1024;
+    for (let i = 0; i < LIMITS.deltaBytesKeptPerRun / size + 10; i += 1) {
+      await engine.publishEvents(caller, "r", fence, [delta("more", i + 2, size)]);
+    }
+    const second = await open.next();
+    expect(types(second.value ?? [])[0]).toBe("gap");
+    await finish("r", fence);
+    await open.return?.();
+  });
+});
+
+describe("the hub", () => {
+  const signal = new AbortController().signal;
+  const publish = (hub: Hub<string>): void => hub.publish("k", 1, 0, [{ event: "e", bytes: 1 }]);
+
+  test("keeps the deltas of a live run for late comers, and nothing of a run that has ended", () => {
+    const hub = new Hub<string>();
+    publish(hub);
+    expect(hub.size).toBe(1);
+    const watcher = hub.watch("k");
+    expect(watcher.deltas).toHaveLength(1);
+    hub.notify("k", 2, false, true);
+    expect(watcher.ended).toBe(true);
+    watcher.close();
+    expect(hub.size).toBe(0);
+  });
+
+  test("keeps nothing of a run that is held elsewhere by now", () => {
+    const hub = new Hub<string>();
+    publish(hub);
+    const watcher = hub.watch("k");
+    hub.release("k");
+    watcher.close();
+    expect(hub.size).toBe(0);
+  });
+
+  test("wakes each waiter once, also one that gave up", async () => {
+    const hub = new Hub<string>();
+    const watcher = hub.watch("k");
+    const gaveUp = new AbortController();
+    const waits = [watcher.changed(signal), watcher.changed(gaveUp.signal)];
+    gaveUp.abort();
+    await waits[1];
+    hub.notify("k", 1, true, false);
+    await waits[0];
+    watcher.close();
+    watcher.close();
+    expect(hub.watchers).toBe(0);
+  });
+});
