@@ -107,7 +107,9 @@ async function listen(option: string, address: Address, bind: () => Promise<numb
       );
     }
     const problem = code === "" ? String(cause) : code;
-    throw new StartupError("BAD_CONFIG", `${option} ${where} cannot be used: ${problem}.`, { cause });
+    throw new StartupError("BAD_CONFIG", `${option} ${where} cannot be used: ${problem}.`, {
+      cause,
+    });
   }
 }
 

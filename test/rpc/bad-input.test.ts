@@ -3,12 +3,26 @@
  * Method: one table of bad requests, each sent to the real server over gRPC and as Connect JSON.
  */
 import { randomBytes } from "node:crypto";
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import type { Client } from "@grpc/grpc-js";
 import { RunService, SignalService, StepService, WorkerService } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startServer, type TestServer } from "../harness/server.ts";
-import { attempt, callGrpc, callRaw, connectRefusal, grpcClient, postJson, RawSession } from "./clients.ts";
+import {
+  attempt,
+  callGrpc,
+  callRaw,
+  connectRefusal,
+  grpcClient,
+  postJson,
+  RawSession,
+} from "./clients.ts";
 
 const schema = JSON.stringify({
   type: "object",
@@ -26,10 +40,18 @@ let heartbeat: NodeJS.Timeout;
 beforeAll(async () => {
   server = await startServer();
   client = grpcClient(server.grpcAddress);
-  const worker = { workerId: "w", instanceId: "i", workflows: [{ name: "plain" }, { name: "strict", inputSchema: schema }] };
+  const worker = {
+    workerId: "w",
+    instanceId: "i",
+    workflows: [{ name: "plain" }, { name: "strict", inputSchema: schema }],
+  };
   // The first poll registers the workflows.
   await callGrpc(client, WorkerService.method.pollWork, { worker, wait: {} });
-  await callGrpc(client, RunService.method.startRun, { workflow: "plain", runId: "held", input: json(1) });
+  await callGrpc(client, RunService.method.startRun, {
+    workflow: "plain",
+    runId: "held",
+    input: json(1),
+  });
   const { items } = await callGrpc(client, WorkerService.method.pollWork, { worker });
   const lease = items[0]?.lease;
   held = { runId: lease?.runId ?? "", fence: lease?.fence ?? 0 };
@@ -98,7 +120,8 @@ const cases: Case[] = [
   },
   {
     name: "an input that fails its schema",
-    send: () => request(run.startRun, { workflow: "strict", runId: "bad-schema", input: json({ n: 0 }) }),
+    send: () =>
+      request(run.startRun, { workflow: "strict", runId: "bad-schema", input: json({ n: 0 }) }),
     code: 3,
     reason: "INVALID_INPUT",
   },
@@ -134,7 +157,8 @@ const cases: Case[] = [
   },
   {
     name: "a claim on a run that is leased, with holder and expiry",
-    send: () => request(run.startRun, { workflow: "plain", runId: "held", input: json(1), claim: true }),
+    send: () =>
+      request(run.startRun, { workflow: "plain", runId: "held", input: json(1), claim: true }),
     code: 9,
     reason: "RUN_LEASED",
     metadata: { holder: "w", expires_at: expect.stringMatching(/^\d{4}-.*Z$/) },
@@ -203,7 +227,8 @@ const cases: Case[] = [
   },
   {
     name: "a missing fence",
-    send: () => request(step.stepCompleted, { runId: "held", stepKey: "a", attempt: 1, output: json(1) }),
+    send: () =>
+      request(step.stepCompleted, { runId: "held", stepKey: "a", attempt: 1, output: json(1) }),
     ...INVALID,
     metadata: { field: "fence" },
   },
@@ -294,7 +319,11 @@ describe("as Connect JSON", () => {
   test.each(cases)("$name", async ({ send, code, reason, metadata = {} }) => {
     const { rpc, json: body } = send();
     const answer = await postJson(server.httpUrl, rpc, body());
-    expect(connectRefusal(answer.body)).toMatchObject({ code: connectCode[code], reason, metadata });
+    expect(connectRefusal(answer.body)).toMatchObject({
+      code: connectCode[code],
+      reason,
+      metadata,
+    });
     expect(answer.status).toBe(httpStatus[code]);
   });
 });
@@ -317,17 +346,26 @@ test.each([
 ])("%s as a body", async (_name, body) => {
   const answer = await postJson(server.httpUrl, "RunService/StartRun", body);
   expect(answer.status).toBe(400);
-  expect(connectRefusal(answer.body)).toMatchObject({ code: "invalid_argument", reason: "INVALID_ARGUMENT" });
+  expect(connectRefusal(answer.body)).toMatchObject({
+    code: "invalid_argument",
+    reason: "INVALID_ARGUMENT",
+  });
 });
 
 test("a body without JSON's content type, a GET and an unknown path are explained", async () => {
   const url = `${server.httpUrl}/pawl.v1.RunService/StartRun`;
   const form = await fetch(url, { method: "POST", body: "a=1" });
-  expect([form.status, await form.text()]).toEqual([415, expect.stringContaining("application/json")]);
+  expect([form.status, await form.text()]).toEqual([
+    415,
+    expect.stringContaining("application/json"),
+  ]);
   const get = await fetch(url);
   expect([get.status, await get.text()]).toEqual([405, expect.stringContaining("POST")]);
   const unknown = await fetch(`${server.httpUrl}/pawl.v1.RunService/Nope`, { method: "POST" });
-  expect([unknown.status, await unknown.text()]).toEqual([404, expect.stringContaining("/pawl.v1.")]);
+  expect([unknown.status, await unknown.text()]).toEqual([
+    404,
+    expect.stringContaining("/pawl.v1."),
+  ]);
 });
 
 test("a page of another origin, and a host name of somebody else, are refused", async () => {
@@ -356,7 +394,10 @@ describe("in a session", () => {
     const replies = new Map<number, unknown>();
     while (replies.size < 7) {
       const { id, result } = await session.next("reply");
-      replies.set(id, result.case === "error" ? [result.value.reason, result.value.metadata.field] : result.case);
+      replies.set(
+        id,
+        result.case === "error" ? [result.value.reason, result.value.metadata.field] : result.case,
+      );
     }
     expect(Object.fromEntries(replies)).toEqual({
       1: ["INVALID_ARGUMENT", "fence"],
@@ -396,7 +437,11 @@ describe("in a session", () => {
     ["a worker without workflows", 1, [], { ...INVALID, metadata: { field: "worker.workflows" } }],
   ])("%s ends it with its reason", async (_name, protocolVersion, workflows, refusal) => {
     using session = new RawSession(client);
-    const worker = { workerId: "w3", instanceId: "i3", workflows: workflows.map((name) => ({ name })) };
+    const worker = {
+      workerId: "w3",
+      instanceId: "i3",
+      workflows: workflows.map((name) => ({ name })),
+    };
     session.send({ body: { case: "hello", value: { protocolVersion, worker } } });
     expect(await session.ended).toMatchObject(refusal);
   });

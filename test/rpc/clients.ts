@@ -180,20 +180,19 @@ export class RawSession implements Disposable {
   }
 
   /** The next frame of that kind; others that came before it are dropped. */
-  async next<K extends NonNullable<ServerFrame["body"]["case"]>>(
-    kind: K,
-  ): Promise<Extract<ServerFrame["body"], { case: K }>["value"]> {
+  async next<K extends keyof FrameValues>(kind: K): Promise<FrameValues[K]> {
     while (true) {
       const frame = this.#frames.shift();
-      if (frame === undefined) {
-        const over = Promise.withResolvers<void>();
-        this.#wake = over.resolve;
-        const end = await Promise.race([over.promise, this.ended.then((refusal) => ({ refusal }))]);
-        if (end !== undefined && this.#frames.length === 0) {
-          throw new Error(`The session ended: ${JSON.stringify(end.refusal)}`);
-        }
-      } else if (isFrame(frame.body, kind)) {
-        return frame.body.value;
+      if (frame !== undefined) {
+        const value = valueIn(frame.body, kind);
+        if (value !== undefined) return value;
+        continue;
+      }
+      const over = Promise.withResolvers<void>();
+      this.#wake = over.resolve;
+      const end = await Promise.race([over.promise, this.ended.then((refusal) => ({ refusal }))]);
+      if (end !== undefined && this.#frames.length === 0) {
+        throw new Error(`The session ended: ${JSON.stringify(end.refusal)}`);
       }
     }
   }
@@ -216,11 +215,15 @@ export class RawSession implements Disposable {
   }
 }
 
-function isFrame<K extends NonNullable<ServerFrame["body"]["case"]>>(
-  body: ServerFrame["body"],
-  kind: K,
-): body is Extract<ServerFrame["body"], { case: K }> {
-  return body.case === kind;
+type Body = ServerFrame["body"];
+/** The content of each kind of frame. */
+type FrameValues = {
+  [B in Body as B extends { value: unknown } ? B["case"] & string : never]: NonNullable<B["value"]>;
+};
+
+function valueIn<K extends keyof FrameValues>(body: Body, kind: K): FrameValues[K] | undefined {
+  // The compiler does not tie `case` to `value` through a type parameter.
+  return body.case === kind ? (body.value as FrameValues[K]) : undefined;
 }
 
 export function hello(

@@ -2,9 +2,15 @@
  * Goal: a server inside a program serves the same contract, sessions included.
  * Method: run a step through a Session and plain calls over the in-process transport.
  */
-import { create } from "@bufbuild/protobuf";
+import type { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { RunService, RunState, type ServerFrame, SessionRequestSchema, WorkerService } from "@pawl/proto";
+import {
+  RunService,
+  RunState,
+  type ServerFrame,
+  type SessionRequestSchema,
+  WorkerService,
+} from "@pawl/proto";
 import { createEmbedded } from "@pawl/server";
 import { expect, test } from "vitest";
 
@@ -58,7 +64,11 @@ test("a run is executed through a session in process", async () => {
   const done = (async () => {
     for await (const { frames } of worker.session(out.iterable)) {
       for (const frame of frames) {
-        seen.push(frame.body.case === "reply" ? String(frame.body.value.result.case) : String(frame.body.case));
+        seen.push(
+          frame.body.case === "reply"
+            ? String(frame.body.value.result.case)
+            : String(frame.body.case),
+        );
         await react(frame);
       }
     }
@@ -76,7 +86,10 @@ test("a run is executed through a session in process", async () => {
         { body: { case: "dispatchAck", value: { runId, fence } } },
         {
           id: 1,
-          body: { case: "stepCompleted", value: { runId, fence, stepKey: "a", attempt: 1, output } },
+          body: {
+            case: "stepCompleted",
+            value: { runId, fence, stepKey: "a", attempt: 1, output },
+          },
         },
         { id: 2, body: { case: "completeRun", value: { runId, fence, output } } },
       );

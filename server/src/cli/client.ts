@@ -11,12 +11,37 @@ import {
   WorkflowService,
 } from "@pawl/proto";
 import { ErrorInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
-import type { Args } from "./command.ts";
+import { type Args, CLIENT_OPTIONS, type Command, type Option } from "./command.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { withValues } from "./payload.ts";
 import type { Terminal } from "./terminal.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
+
+/** A command that talks to a server: failed calls are told in the user's words. */
+export interface ClientCommand {
+  readonly usage: string;
+  readonly about: string;
+  readonly options?: Readonly<Record<string, Option>>;
+  readonly examples?: readonly string[];
+  /** @returns the exit code */
+  run(server: Server, args: Args, terminal: Terminal): Promise<number>;
+}
+
+export function clientCommand(command: ClientCommand): Command {
+  return {
+    ...command,
+    options: { ...command.options, ...CLIENT_OPTIONS },
+    async run(args, terminal) {
+      const server = connect(args, terminal);
+      try {
+        return await command.run(server, args, terminal);
+      } catch (error) {
+        throw explain(error, server.url);
+      }
+    },
+  };
+}
 
 export interface Server {
   readonly url: string;
@@ -29,24 +54,12 @@ export interface Server {
 }
 
 /** The server that the arguments or the environment name. */
-export function connect(args: Args, terminal: Terminal): Server {
+function connect(args: Args, terminal: Terminal): Server {
   const url = (args.text("server") ?? terminal.env.PAWL_HTTP_URL ?? DEFAULT_URL).replace(/\/$/, "");
   if (!/^https?:\/\/[^/]+$/.test(url)) {
     throw usageError(`--server is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
   }
-  const transport = createConnectTransport({
-    baseUrl: url,
-    httpVersion: "1.1",
-    interceptors: [
-      (next) => async (request) => {
-        try {
-          return await next(request);
-        } catch (error) {
-          throw explain(error, url);
-        }
-      },
-    ],
-  });
+  const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1" });
   return {
     url,
     runs: createClient(RunService, transport),
@@ -59,7 +72,7 @@ export function connect(args: Args, terminal: Terminal): Server {
 }
 
 /** A failed call in the user's words. */
-export function explain(error: unknown, url: string): unknown {
+function explain(error: unknown, url: string): unknown {
   if (!(error instanceof ConnectError)) return error;
   const [info] = error.findDetails(ErrorInfoSchema);
   if (info === undefined) return unexplained(error, url);
@@ -104,8 +117,8 @@ function exitCodeFor(code: Code): number {
 }
 
 function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string {
-  if (reason === "NOT_FOUND" && metadata.known) return `Known: ${metadata.known}`;
-  if (reason === "NOT_FOUND" && metadata.id) return "`pawl list` shows what there is.";
+  if (reason === "NOT_FOUND" && metadata.id !== undefined)
+    return "`pawl list` shows what there is.";
   return "";
 }
 

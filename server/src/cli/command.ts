@@ -27,7 +27,10 @@ export interface Command {
 
 /** Taken by every command. */
 export const JSON_OPTION = {
-  json: { type: "boolean", help: "Print JSON: the answer, or {error: {reason, message, metadata}}." },
+  json: {
+    type: "boolean",
+    help: "Print JSON: the answer, or {error: {reason, message, metadata}}.",
+  },
 } as const satisfies Record<string, Option>;
 
 const HELP_OPTION = {

@@ -15,6 +15,21 @@ interface Listed {
 }
 
 const COMMANDS: Readonly<Record<string, Listed>> = {
+  init: {
+    summary: "Write an example worker",
+    positionals: 1,
+    load: () => import("./commands/init.ts"),
+  },
+  dev: {
+    summary: "Run a server and a worker that reloads",
+    positionals: 1,
+    load: () => import("./commands/dev.ts"),
+  },
+  migrate: {
+    summary: "Bring the database to this version's schema",
+    positionals: 0,
+    load: () => import("./commands/migrate.ts"),
+  },
   serve: {
     summary: "Run the server",
     positionals: 0,

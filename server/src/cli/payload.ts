@@ -20,7 +20,10 @@ export async function payloadFrom(
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
     const place = file === undefined ? option : `The file ${file}`;
-    throw usageError(`${place} is not JSON: ${said}.`, `In a shell, quote it: ${option} '{"n": 1}'`);
+    throw usageError(
+      `${place} is not JSON: ${said}.`,
+      `In a shell, quote it: ${option} '{"n": 1}'`,
+    );
   }
   return create(PayloadSchema, { data: Buffer.from(json, "utf8"), encoding: "json" });
 }

@@ -1,8 +1,8 @@
 /** The commands that do one thing to one run: each asks, prints, and is done. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Run } from "@pawl/proto";
-import { connect, printJson, type Server } from "./client.ts";
-import { type Args, CLIENT_OPTIONS, type Command, type Option } from "./command.ts";
+import { clientCommand, printJson, type Server } from "./client.ts";
+import type { Args, Command, Option } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { styledState } from "./runs.ts";
 
@@ -13,16 +13,18 @@ export interface Steering<O extends DescMessage> {
   readonly schema: O;
   readonly ask: (server: Server, runId: string, args: Args) => Promise<MessageShape<O>>;
   /** What to say when it worked. */
-  readonly said: (response: MessageShape<O>) => { readonly run?: Run | undefined; readonly text: string };
+  readonly said: (response: MessageShape<O>) => {
+    readonly run?: Run | undefined;
+    readonly text: string;
+  };
 }
 
 export function steering<O extends DescMessage>(options: Steering<O>): Command {
-  return {
+  return clientCommand({
     usage: options.usage,
     about: options.about,
-    options: { ...options.options, ...CLIENT_OPTIONS },
-    async run(args, terminal) {
-      const server = connect(args, terminal);
+    options: options.options ?? {},
+    async run(server, args, terminal) {
       const runId = args.positional(0, "The run's id");
       const response = await options.ask(server, runId, args);
       if (args.flag("json")) {
@@ -35,5 +37,5 @@ export function steering<O extends DescMessage>(options: Steering<O>): Command {
       if (text !== "") terminal.note(text);
       return EXIT.OK;
     },
-  };
+  });
 }

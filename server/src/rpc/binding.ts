@@ -142,15 +142,18 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
       }
     },
     connect(router, hooks) {
-      router.rpc(method, async function* (request: MessageShape<I>, handlerContext: HandlerContext) {
-        const context = hooks.begin(handlerContext);
-        try {
-          context.signal.throwIfAborted();
-          yield* handler(request, context);
-        } catch (error) {
-          throw hooks.fail(error, context, method);
-        }
-      });
+      router.rpc(
+        method,
+        async function* (request: MessageShape<I>, handlerContext: HandlerContext) {
+          const context = hooks.begin(handlerContext);
+          try {
+            context.signal.throwIfAborted();
+            yield* handler(request, context);
+          } catch (error) {
+            throw hooks.fail(error, context, method);
+          }
+        },
+      );
     },
   };
 }

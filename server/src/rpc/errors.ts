@@ -72,7 +72,9 @@ export function pawlWireError(error: PawlError): WireError {
 function shorten(value: string, maxBytes: number): string {
   const clean = value.toWellFormed();
   if (Buffer.byteLength(clean) <= maxBytes) return clean;
-  const head = Buffer.from(clean).subarray(0, maxBytes - 3).toString("utf8");
+  const head = Buffer.from(clean)
+    .subarray(0, maxBytes - 3)
+    .toString("utf8");
   return `${head.replace(/\ufffd+$/, "")}…`;
 }
 

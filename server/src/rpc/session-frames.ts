@@ -7,6 +7,7 @@ import {
   ServerFrameSchema,
 } from "@pawl/proto";
 import type { LeaseAnswer, SessionSink, WorkerSession, WorkItem } from "../engine/api.ts";
+import { VERSION } from "../lib/version.ts";
 import type { Entry } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
@@ -14,7 +15,6 @@ import { duration } from "./convert/common.ts";
 import { entryOut } from "./convert/run.ts";
 import { leaseOut, leaseResultOut, workItemOut } from "./convert/worker.ts";
 import type { Outbox } from "./session-outbox.ts";
-import { VERSION } from "../lib/version.ts";
 
 /** A frame without payloads. */
 export const SMALL_FRAME = 128;

@@ -14,13 +14,7 @@ type Body = WorkerFrame["body"];
 type Request = Extract<
   Body,
   {
-    case:
-      | "stepStarted"
-      | "stepFailed"
-      | "suspendRun"
-      | "completeRun"
-      | "failRun"
-      | "publishEvents";
+    case: "stepStarted" | "stepFailed" | "suspendRun" | "completeRun" | "failRun" | "publishEvents";
   }
 >;
 
@@ -49,7 +43,10 @@ export async function ask(
     case "completeRun": {
       const reply = await engine.completeRun(caller, completeRunIn(body.value));
       const directive = directiveOut(reply.directive);
-      return { case: "completeRun", value: { $typeName: "pawl.v1.CompleteRunResponse", directive } };
+      return {
+        case: "completeRun",
+        value: { $typeName: "pawl.v1.CompleteRunResponse", directive },
+      };
     }
     case "failRun": {
       const reply = await engine.failRun(caller, failRunIn(body.value));

@@ -29,9 +29,9 @@ import type { CallContext, Duplex } from "./binding.ts";
 import { ridesAhead, stepCompletedIn, stepCompletedOut, stepStartedIn } from "./convert/step.ts";
 import { leasesIn, workerInfoIn } from "./convert/worker.ts";
 import { frameError, wireError } from "./errors.ts";
-import { ask, steer } from "./session-requests.ts";
 import { outboxSink, replyBytes, SMALL_FRAME, welcome } from "./session-frames.ts";
 import { Outbox } from "./session-outbox.ts";
+import { ask, steer } from "./session-requests.ts";
 
 const PROTOCOL_VERSION = 1;
 const METHOD = "pawl.v1.WorkerService/Session";
@@ -279,7 +279,10 @@ class Session {
   }
 
   #refuse(id: number, error: unknown): void {
-    const result = { case: "error" as const, value: frameError(wireError(error, this.#log, METHOD)) };
+    const result = {
+      case: "error" as const,
+      value: frameError(wireError(error, this.#log, METHOD)),
+    };
     this.#reply(id, result, replyBytes(result));
   }
 

@@ -9,7 +9,11 @@ export const command = steering({
   about: "Ends a run. A worker that has it gets the grace to clean up.",
   options: {
     reason: { type: "string", value: "TEXT", help: "For the record and for people." },
-    grace: { type: "string", value: "SECONDS", help: "How long the worker may clean up; 10 otherwise." },
+    grace: {
+      type: "string",
+      value: "SECONDS",
+      help: "How long the worker may clean up; 10 otherwise.",
+    },
   },
   schema: CancelRunResponseSchema,
   ask: (server, runId, args) => {

@@ -1,31 +1,37 @@
 import { create, toJson } from "@bufbuild/protobuf";
-import { GetJournalResponseSchema, GetRunResponseSchema, type JournalEntry, type Run } from "@pawl/proto";
+import {
+  GetJournalResponseSchema,
+  GetRunResponseSchema,
+  type JournalEntry,
+  type Run,
+} from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
-import { connect } from "../client.ts";
-import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { clientCommand } from "../client.ts";
 import { EXIT } from "../exit.ts";
 import { showPayload, withValues } from "../payload.ts";
 import { drawTimeline } from "../render/bars.ts";
+import { describeEntry } from "../render/entries.ts";
 import { formatClock, formatDuration, formatTime } from "../render/text.ts";
 import { foldJournal } from "../render/timeline.ts";
 import { ENDED, ms, readJournal, styledState, whatHappened } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
 import { describeRun } from "./status.ts";
-import { describeEntry } from "../render/entries.ts";
 
 const ROWS_MAX = 60;
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "inspect ID [--verbose]",
   about:
     "Draws a run over time: one line per step with a bar for each attempt, who ran it and how long\n" +
     "it took, and what happened to the run as a whole.",
   options: {
-    verbose: { type: "boolean", short: "v", help: "All steps, all facts, and every entry of the journal." },
-    ...CLIENT_OPTIONS,
+    verbose: {
+      type: "boolean",
+      short: "v",
+      help: "All steps, all facts, and every entry of the journal.",
+    },
   },
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const runId = args.positional(0, "The run's id");
     const response = await server.runs.getRun({ runId });
     const journal = await readJournal(server, runId);
@@ -40,12 +46,18 @@ export const command: Command = {
     show(response.run, journal, args.flag("verbose"), terminal);
     return EXIT.OK;
   },
-};
+});
 
-function show(run: Run, journal: readonly JournalEntry[], verbose: boolean, terminal: Terminal): void {
+function show(
+  run: Run,
+  journal: readonly JournalEntry[],
+  verbose: boolean,
+  terminal: Terminal,
+): void {
   const ended = ENDED.has(run.state);
   const line = foldJournal(journal, systemClock.now(), ended);
-  for (const text of verbose ? describeRun(run, terminal) : summary(run, terminal)) terminal.out(text);
+  for (const text of verbose ? describeRun(run, terminal) : summary(run, terminal))
+    terminal.out(text);
   terminal.out("");
   const rowsMax = verbose ? Number.POSITIVE_INFINITY : ROWS_MAX;
   for (const text of drawTimeline(terminal, line, { rowsMax })) terminal.out(text);
@@ -57,7 +69,8 @@ function show(run: Run, journal: readonly JournalEntry[], verbose: boolean, term
     }
   }
   if (!verbose) {
-    if (run.output !== undefined) terminal.out(`\noutput  ${showPayload(run.output, terminal.columns - 8)}`);
+    if (run.output !== undefined)
+      terminal.out(`\noutput  ${showPayload(run.output, terminal.columns - 8)}`);
     return;
   }
   terminal.out("");
@@ -67,7 +80,8 @@ function show(run: Run, journal: readonly JournalEntry[], verbose: boolean, term
 function summary(run: Run, terminal: Terminal): string[] {
   const started = ms(run.startedAt);
   const end = ms(run.endedAt);
-  const took = started !== undefined && end !== undefined ? ` in ${formatDuration(end - started)}` : "";
+  const took =
+    started !== undefined && end !== undefined ? ` in ${formatDuration(end - started)}` : "";
   const reason = run.stateReason === "" ? "" : ` (${run.stateReason})`;
   const lines = [
     `${terminal.style("bold", run.runId)}  ${run.workflow}  ${styledState(terminal, run.state)}${reason}${took}`,

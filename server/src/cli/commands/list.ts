@@ -1,7 +1,6 @@
-import { ListRunsResponseSchema, type Run } from "@pawl/proto";
 import { create } from "@bufbuild/protobuf";
-import { connect, printJson } from "../client.ts";
-import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { ListRunsResponseSchema, type Run } from "@pawl/proto";
+import { clientCommand, printJson } from "../client.ts";
 import { EXIT } from "../exit.ts";
 import { formatTime, shorten, table } from "../render/text.ts";
 import { ms, parseState, styledState, whatHappened } from "../runs.ts";
@@ -10,20 +9,33 @@ const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 100_000;
 const PAGE = 500;
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "list [--status STATE] [--workflow NAME] [--tag K=V] [--limit N]",
   about: "Lists runs, newest first.",
   options: {
-    status: { type: "string", multiple: true, value: "STATE", help: "Only runs in this state; may be repeated." },
+    status: {
+      type: "string",
+      multiple: true,
+      value: "STATE",
+      help: "Only runs in this state; may be repeated.",
+    },
     workflow: { type: "string", value: "NAME", help: "Only runs of this workflow." },
-    tag: { type: "string", multiple: true, value: "K=V", help: "Only runs with this tag; may be repeated." },
+    tag: {
+      type: "string",
+      multiple: true,
+      value: "K=V",
+      help: "Only runs with this tag; may be repeated.",
+    },
     parent: { type: "string", value: "ID", help: "Only the children of this run." },
-    limit: { type: "string", short: "n", value: "N", help: `At most this many; ${LIMIT_DEFAULT} otherwise.` },
-    ...CLIENT_OPTIONS,
+    limit: {
+      type: "string",
+      short: "n",
+      value: "N",
+      help: `At most this many; ${LIMIT_DEFAULT} otherwise.`,
+    },
   },
   examples: ["pawl list --status failed --workflow digest", "pawl list --tag team=docs --json"],
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const limit = args.integer("limit", 1, LIMIT_MAX) ?? LIMIT_DEFAULT;
     const filter = {
       states: args.list("status").map(parseState),
@@ -40,7 +52,11 @@ export const command: Command = {
       pageToken = page.nextPageToken;
     } while (pageToken !== "" && runs.length < limit);
     if (args.flag("json")) {
-      printJson(terminal, ListRunsResponseSchema, create(ListRunsResponseSchema, { runs, nextPageToken: pageToken }));
+      printJson(
+        terminal,
+        ListRunsResponseSchema,
+        create(ListRunsResponseSchema, { runs, nextPageToken: pageToken }),
+      );
       return EXIT.OK;
     }
     if (runs.length === 0) {
@@ -54,8 +70,9 @@ export const command: Command = {
       formatTime(ms(run.createdAt) ?? 0),
       shorten(run.stateReason || run.workerId || whatHappened(run), 40),
     ]);
-    for (const line of table(terminal, ["RUN", "WORKFLOW", "STATE", "CREATED", ""], rows)) terminal.out(line);
+    for (const line of table(terminal, ["RUN", "WORKFLOW", "STATE", "CREATED", ""], rows))
+      terminal.out(line);
     if (pageToken !== "") terminal.note(`There are more; --limit N shows up to N of them.`);
     return EXIT.OK;
   },
-};
+});

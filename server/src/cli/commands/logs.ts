@@ -1,7 +1,6 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import { type Event, EventSchema, ListEventsResponseSchema } from "@pawl/proto";
-import { connect, printJson, type Server } from "../client.ts";
-import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { clientCommand, printJson, type Server } from "../client.ts";
 import { EXIT, usageError } from "../exit.ts";
 import { withValues } from "../payload.ts";
 import { describeEvent, LEVELS, levelOf } from "../render/entries.ts";
@@ -11,7 +10,7 @@ import type { Terminal } from "../terminal.ts";
 
 const LINES_MAX = 1_000_000;
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "logs ID [-n N] [-l LEVEL] [--follow]",
   about:
     "Prints what happened in a run, one line per entry of its journal. With --follow it goes on\n" +
@@ -19,31 +18,48 @@ export const command: Command = {
     "With --json it prints one object per line when following.",
   options: {
     lines: { type: "string", short: "n", value: "N", help: "Only the last N lines." },
-    level: { type: "string", short: "l", value: "LEVEL", help: "debug, info, warn or error; info otherwise." },
+    level: {
+      type: "string",
+      short: "l",
+      value: "LEVEL",
+      help: "debug, info, warn or error; info otherwise.",
+    },
     follow: { type: "boolean", short: "f", help: "Go on until the run has ended." },
-    ...CLIENT_OPTIONS,
   },
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const runId = args.positional(0, "The run's id");
     const least = LEVELS.findIndex((level) => level === (args.text("level") ?? "info"));
-    if (least < 0) throw usageError(`--level is "${args.text("level")}"; it must be one of ${LEVELS.join(", ")}.`);
+    if (least < 0)
+      throw usageError(
+        `--level is "${args.text("level")}"; it must be one of ${LEVELS.join(", ")}.`,
+      );
     const matters = (event: Event): boolean => LEVELS.indexOf(levelOf(event.type)) >= least;
     const json = args.flag("json");
     const follow = args.flag("follow");
     const { events, cursor } = await readEvents(server, runId);
     const lines = args.integer("lines", 0, LINES_MAX);
     const chosen = events.filter(matters);
-    const shown = lines === undefined ? chosen : chosen.slice(chosen.length - Math.min(lines, chosen.length));
+    const shown =
+      lines === undefined ? chosen : chosen.slice(chosen.length - Math.min(lines, chosen.length));
     if (json && !follow) {
-      printJson(terminal, ListEventsResponseSchema, create(ListEventsResponseSchema, { events: shown }));
+      printJson(
+        terminal,
+        ListEventsResponseSchema,
+        create(ListEventsResponseSchema, { events: shown }),
+      );
       return EXIT.OK;
     }
     for (const event of shown) print(event, json, terminal);
-    if (follow) await followRun(server, runId, cursor, (event) => matters(event) && print(event, json, terminal));
+    if (follow)
+      await followRun(
+        server,
+        runId,
+        cursor,
+        (event) => matters(event) && print(event, json, terminal),
+      );
     return EXIT.OK;
   },
-};
+});
 
 function print(event: Event, json: boolean, terminal: Terminal): void {
   terminal.out(

@@ -6,8 +6,7 @@ export const command = steering({
   about: "Stops a run at its next step boundary, until `pawl resume`.",
   options: { reason: { type: "string", value: "TEXT", help: "For the record and for people." } },
   schema: PauseRunResponseSchema,
-  ask: (server, runId, args) =>
-    server.runs.pauseRun({ runId, reason: args.text("reason") ?? "" }),
+  ask: (server, runId, args) => server.runs.pauseRun({ runId, reason: args.text("reason") ?? "" }),
   said: ({ run }) => ({
     run,
     text: run?.state === RunState.PAUSED ? "" : "It pauses once the steps in flight have ended.",

@@ -8,5 +8,8 @@ export const command = steering({
     "new attempts to a run that paused because a step had used up its own.",
   schema: RetryRunResponseSchema,
   ask: (server, runId) => server.runs.retryRun({ runId }),
-  said: ({ run }) => ({ run, text: "It goes on from its failed step as soon as a worker is free." }),
+  said: ({ run }) => ({
+    run,
+    text: "It goes on from its failed step as soon as a worker is free.",
+  }),
 });

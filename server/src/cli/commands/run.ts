@@ -8,8 +8,8 @@ import {
   StartRunResponseSchema,
   WaitRunResponseSchema,
 } from "@pawl/proto";
-import { connect, printJson, type Server } from "../client.ts";
-import { type Args, CLIENT_OPTIONS, type Command } from "../command.ts";
+import { clientCommand, printJson, type Server } from "../client.ts";
+import type { Args } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { formatPayload, payloadFrom } from "../payload.ts";
 import { formatDuration } from "../render/text.ts";
@@ -19,7 +19,7 @@ import type { Terminal } from "../terminal.ts";
 /** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
 const WAIT_SECONDS = 5n;
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "run NAME [--input JSON | -f FILE] [--id ID] [--wait] [options]",
   about:
     "Starts a run of a workflow. With --wait it stays until the run has ended and prints its\n" +
@@ -27,21 +27,24 @@ export const command: Command = {
     "again gives the run that is there.",
   options: {
     input: { type: "string", value: "JSON", help: "The workflow's input." },
-    file: { type: "string", short: "f", value: "FILE", help: "The input from a file; -: standard input." },
+    file: {
+      type: "string",
+      short: "f",
+      value: "FILE",
+      help: "The input from a file; -: standard input.",
+    },
     id: { type: "string", value: "ID", help: "The run's id; the server's choice otherwise." },
     wait: { type: "boolean", help: "Wait for the end and print the result." },
     tag: { type: "string", multiple: true, value: "K=V", help: "A tag; may be repeated." },
     queue: { type: "string", value: "NAME", help: "The queue; `default` otherwise." },
     priority: { type: "string", value: "0-9", help: "Higher goes first; 5 otherwise." },
     version: { type: "string", value: "V", help: "Only workers of this version of the workflow." },
-    ...CLIENT_OPTIONS,
   },
   examples: [
     `pawl run digest --input '{"folder": "docs"}' --wait`,
     "pawl run digest -f input.json --id digest-1 --tag team=docs",
   ],
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const request = await requestOf(args);
     const started = await server.runs.startRun(request);
     const run = started.run;
@@ -50,12 +53,14 @@ export const command: Command = {
     if (args.flag("json")) printJson(terminal, StartRunResponseSchema, started);
     else {
       terminal.out(run.runId);
-      const already = started.existing ? `It was there already: ${RunState[run.state]}.` : "Started.";
+      const already = started.existing
+        ? `It was there already: ${RunState[run.state]}.`
+        : "Started.";
       terminal.note(`${already} \`pawl inspect ${run.runId}\` shows it.`);
     }
     return EXIT.OK;
   },
-};
+});
 
 async function requestOf(args: Args) {
   const input = await payloadFrom("--input", args.text("input"), args.text("file"));
@@ -100,10 +105,13 @@ async function showOutcome(server: Server, run: Run, terminal: Terminal): Promis
   }
   const { startedAt, endedAt } = run;
   const took =
-    startedAt && endedAt ? ` in ${formatDuration(timestampMs(endedAt) - timestampMs(startedAt))}` : "";
+    startedAt && endedAt
+      ? ` in ${formatDuration(timestampMs(endedAt) - timestampMs(startedAt))}`
+      : "";
   const why = whatHappened(run);
   terminal.note(`${styledState(terminal, run.state)}${took}${why === "" ? "" : `. ${why}`}`);
-  if (run.state === RunState.FAILED) terminal.note(`Go on from its failed step: pawl retry ${run.runId}`);
+  if (run.state === RunState.FAILED)
+    terminal.note(`Go on from its failed step: pawl retry ${run.runId}`);
 }
 
 /** The live line on a terminal: state, steps, what it is at. */
@@ -118,7 +126,10 @@ async function countSteps(
   let state = RunState[run.state] ?? "";
   try {
     const classes = [EventClass.CHECKPOINT, EventClass.DELTA];
-    for await (const { events } of server.events.watchRun({ runId: run.runId, classes }, { signal })) {
+    for await (const { events } of server.events.watchRun(
+      { runId: run.runId, classes },
+      { signal },
+    )) {
       for (const event of events) {
         if (event.type === "workflow.step.completed") steps += 1;
         if (event.stepKey !== "") at = event.stepKey;

@@ -33,7 +33,11 @@ export const SERVER_OPTIONS = {
     value: "NAME",
     help: "Name among the servers on one Postgres. PAWL_REPLICA; else host and gRPC address.",
   },
-  log: { type: "string", value: "LEVEL", help: "debug, info, warn, error or off. PAWL_LOG; else info." },
+  log: {
+    type: "string",
+    value: "LEVEL",
+    help: "debug, info, warn, error or off. PAWL_LOG; else info.",
+  },
 } as const satisfies Record<string, Option>;
 
 export const command: Command = {
@@ -101,7 +105,7 @@ export function describeStore({ store }: ServerConfig): string {
 }
 
 /** Resolves at the first signal. A second one, or a stop that takes too long, ends the process. */
-function stopSignal(log: Log): Promise<void> {
+export function stopSignal(log: Log): Promise<void> {
   return new Promise((resolve) => {
     let told = false;
     const onSignal = (signal: NodeJS.Signals): void => {

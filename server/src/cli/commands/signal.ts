@@ -7,7 +7,12 @@ export const command = steering({
   about: "Sends a signal to a run. The same signal id twice is one signal.",
   options: {
     data: { type: "string", value: "JSON", help: "What the signal carries." },
-    file: { type: "string", short: "f", value: "FILE", help: "The same from a file; -: standard input." },
+    file: {
+      type: "string",
+      short: "f",
+      value: "FILE",
+      help: "The same from a file; -: standard input.",
+    },
     "signal-id": { type: "string", value: "ID", help: "For deduplication; a fresh one otherwise." },
     actor: { type: "string", value: "NAME", help: "Who sends it, for the record." },
   },
@@ -23,6 +28,8 @@ export const command = steering({
     });
   },
   said: ({ signalId, duplicate }) => ({
-    text: duplicate ? `Signal ${signalId} had been received before.` : `Sent as signal ${signalId}.`,
+    text: duplicate
+      ? `Signal ${signalId} had been received before.`
+      : `Sent as signal ${signalId}.`,
   }),
 });

@@ -1,23 +1,22 @@
 import { ListWorkersResponseSchema } from "@pawl/proto";
-import { connect, printJson } from "../client.ts";
-import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { clientCommand, printJson } from "../client.ts";
 import { EXIT } from "../exit.ts";
 import { formatTime, shorten, table } from "../render/text.ts";
 import { ms } from "../runs.ts";
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "workers",
   about: "Lists the workers seen of late, connected ones first.",
-  options: CLIENT_OPTIONS,
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const response = await server.workers.listWorkers({});
     if (args.flag("json")) {
       printJson(terminal, ListWorkersResponseSchema, response);
       return EXIT.OK;
     }
     if (response.workers.length === 0) {
-      terminal.note("No worker has connected of late. `pawl dev worker.ts` starts one with a server.");
+      terminal.note(
+        "No worker has connected of late. `pawl dev worker.ts` starts one with a server.",
+      );
       return EXIT.OK;
     }
     const rows = response.workers.map(({ info, connected, lastSeen, inFlight }) => [
@@ -32,4 +31,4 @@ export const command: Command = {
     for (const line of table(terminal, head, rows)) terminal.out(line);
     return EXIT.OK;
   },
-};
+});

@@ -1,15 +1,12 @@
 import { ListWorkflowsResponseSchema } from "@pawl/proto";
-import { connect, printJson } from "../client.ts";
-import { CLIENT_OPTIONS, type Command } from "../command.ts";
+import { clientCommand, printJson } from "../client.ts";
 import { EXIT } from "../exit.ts";
 import { shorten, table } from "../render/text.ts";
 
-export const command: Command = {
+export const command = clientCommand({
   usage: "workflows",
   about: "Lists the workflows that workers have registered, and who serves them now.",
-  options: CLIENT_OPTIONS,
-  async run(args, terminal) {
-    const server = connect(args, terminal);
+  async run(server, args, terminal) {
     const response = await server.workflows.listWorkflows({});
     if (args.flag("json")) {
       printJson(terminal, ListWorkflowsResponseSchema, response);
@@ -29,4 +26,4 @@ export const command: Command = {
     for (const line of table(terminal, head, rows)) terminal.out(line);
     return EXIT.OK;
   },
-};
+});

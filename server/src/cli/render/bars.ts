@@ -34,7 +34,7 @@ export interface BarOptions {
 export function drawTimeline(terminal: Terminal, line: Timeline, options: BarOptions): string[] {
   const rows = line.rows.slice(0, options.rowsMax);
   if (rows.length === 0) return [terminal.style("dim", "No step has been recorded yet.")];
-  const right = rows.map(facts);
+  const right = columns(rows.map(facts));
   const nameWidth = Math.min(NAME_MAX, Math.max(...rows.map((row) => label(row).length)));
   const factWidth = Math.max(...right.map((text) => text.length));
   const width = Math.max(BAR_MIN, terminal.columns - nameWidth - factWidth - 4);
@@ -62,21 +62,33 @@ const KIND_SIGNS: Readonly<Record<number, string>> = {
 function label(row: Row): string {
   const last = row.key.split("/").at(-1) ?? row.key;
   const name = last.replace(/^(sleep|signal|child|value):/, "");
-  return `${"  ".repeat(Math.min(row.depth, 6))}${KIND_SIGNS[row.kind] ?? ""}${name}`;
+  const scope = row.kind === StepKind.UNSPECIFIED ? "/" : "";
+  return `${"  ".repeat(Math.min(row.depth, 6))}${KIND_SIGNS[row.kind] ?? ""}${name}${scope}`;
 }
 
-/** Who ran it, how long it took, how often it was tried. */
-function facts(row: Row): string {
+/** How long it took, who ran it, and what else there is to say. */
+function facts(row: Row): [string, string, string] {
+  if (row.spans.length === 0) return ["", "", ""];
   const worked = row.spans.filter(({ kind }) => kind !== "backoff");
   const total = worked.reduce((sum, span) => sum + span.to - span.from, 0);
-  const parts = [formatDuration(total)];
-  const workers = [...new Set(worked.map(({ worker }) => worker).filter((worker) => worker !== ""))];
-  if (workers.length > 0) parts.push(workers.map((id) => shorten(id, WORKER_MAX)).join(" → "));
+  const workers = [...new Set(worked.map(({ worker }) => worker).filter((id) => id !== ""))];
   const attempts = worked.filter(({ kind }) => kind !== "waiting").length;
-  if (attempts > 1) parts.push(`${attempts} attempts`);
-  if (row.outcome === "timed_out" || row.outcome === "cancelled") parts.push(row.outcome);
-  if (row.superseded) parts.push("to be run again");
-  return parts.join("  ");
+  const notes: string[] = [];
+  if (attempts > 1) notes.push(`${attempts} attempts`);
+  if (row.outcome === "timed_out" || row.outcome === "cancelled") notes.push(row.outcome);
+  if (row.superseded) notes.push("to be run again");
+  return [
+    formatDuration(total),
+    workers.map((id) => shorten(id, WORKER_MAX)).join(" → "),
+    notes.join(", "),
+  ];
+}
+
+/** The three facts of every row, under one another. */
+function columns(rows: readonly (readonly [string, string, string])[]): string[] {
+  const wide = (column: 0 | 1): number => Math.max(...rows.map((row) => row[column].length));
+  const [took, worker] = [wide(0), wide(1)];
+  return rows.map(([a, b, c]) => `${a.padStart(took)}  ${b.padEnd(worker)}  ${c}`.trimEnd());
 }
 
 /** A cell shows what took most of its time; every span has at least one. */

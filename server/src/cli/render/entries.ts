@@ -80,5 +80,11 @@ export function describeEvent(
   const at = ms(event.sourceTimestamp) ?? ms(event.serverTimestamp);
   const parts = [event.stepKey, showPayload(event.payload, 80)];
   const live = event.class === EventClass.DELTA ? "~" : "";
-  return line(terminal, at === undefined ? "" : formatTime(at), levelOf(event.type), event.type + live, parts);
+  return line(
+    terminal,
+    at === undefined ? "" : formatTime(at),
+    levelOf(event.type),
+    event.type + live,
+    parts,
+  );
 }

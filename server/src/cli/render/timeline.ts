@@ -15,6 +15,7 @@ export interface Span {
 
 export interface Row {
   readonly key: string;
+  /** UNSPECIFIED for a scope that is no step itself. */
   readonly kind: StepKind;
   /** How many scopes it is in. */
   readonly depth: number;
@@ -25,7 +26,6 @@ export interface Row {
   error: string;
   /** Set where a retry of the run made it run again. */
   superseded: boolean;
-  entry: JournalEntry;
 }
 
 /** Something that concerns the whole run. */
@@ -48,7 +48,11 @@ export interface Timeline {
  * @param now the end of what is still going on, in ms since the epoch
  * @param ended whether the run has ended
  */
-export function foldJournal(journal: readonly JournalEntry[], now: number, ended: boolean): Timeline {
+export function foldJournal(
+  journal: readonly JournalEntry[],
+  now: number,
+  ended: boolean,
+): Timeline {
   const fold = new Fold();
   for (const entry of journal) fold.add(entry);
   const last = atOf(journal.at(-1)) ?? now;
@@ -87,9 +91,11 @@ class Fold {
       const kind = ended && open.kind === "running" ? "lost" : open.kind;
       this.#close(key, kind, open.from, end, open.attempt, open.worker);
     }
-    const rows = [...this.#rows.values()];
-    const first = Math.min(from, ...rows.flatMap((row) => row.spans.map((span) => span.from)));
-    return { from: first, to: Math.max(end, first + 1), rows, marks: this.#marks, workers: [...this.#workers] };
+    const rows = inScopes([...this.#rows.values()]);
+    let first = from;
+    for (const row of rows) first = Math.min(first, beginOf(row));
+    const to = Math.max(end, first + 1);
+    return { from: first, to, rows, marks: this.#marks, workers: [...this.#workers] };
   }
 
   #row(entry: JournalEntry): Row {
@@ -103,11 +109,9 @@ class Fold {
         outcome: "",
         error: "",
         superseded: false,
-        entry,
       };
       this.#rows.set(entry.stepKey, row);
     }
-    row.entry = entry;
     return row;
   }
 
@@ -125,7 +129,8 @@ class Fold {
     }
     switch (entry.type) {
       case "workflow.step.started":
-        if (open?.kind === "running") this.#close(key, "lost", open.from, at, open.attempt, open.worker);
+        if (open?.kind === "running")
+          this.#close(key, "lost", open.from, at, open.attempt, open.worker);
         this.#open.set(key, { kind: "running", from: at, until: at, attempt, worker });
         return;
       case "workflow.step.completed":
@@ -136,7 +141,8 @@ class Fold {
       case "workflow.step.failed":
       case "workflow.step.retrying": {
         this.#end(row, "failed", entry, at);
-        row.error = entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`;
+        row.error =
+          entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`;
         if (entry.type === "workflow.step.failed") row.outcome = "failed";
         else {
           const until = entry.until === undefined ? at : timestampMs(entry.until);
@@ -145,7 +151,8 @@ class Fold {
         return;
       }
       case "workflow.wait.created": {
-        const until = entry.until === undefined ? Number.POSITIVE_INFINITY : timestampMs(entry.until);
+        const until =
+          entry.until === undefined ? Number.POSITIVE_INFINITY : timestampMs(entry.until);
         this.#open.set(key, { kind: "waiting", from: at, until, attempt, worker: "" });
         return;
       }
@@ -186,6 +193,62 @@ class Fold {
     const text = describeMark(entry);
     if (text !== "") this.#marks.push({ at, text });
   }
+}
+
+function beginOf(row: Row): number {
+  let begin = Number.POSITIVE_INFINITY;
+  for (const span of row.spans) begin = Math.min(begin, span.from);
+  return begin;
+}
+
+interface Scope {
+  readonly key: string;
+  row: Row | undefined;
+  begin: number;
+  readonly inner: Map<string, Scope>;
+}
+
+/** Rows below the scope that they are in, siblings by when they began. */
+function inScopes(rows: readonly Row[]): Row[] {
+  const root: Scope = { key: "", row: undefined, begin: 0, inner: new Map() };
+  for (const row of rows) {
+    let scope = root;
+    let key = "";
+    for (const segment of row.key.split("/")) {
+      key = key === "" ? segment : `${key}/${segment}`;
+      let inner = scope.inner.get(segment);
+      if (inner === undefined) {
+        inner = { key, row: undefined, begin: Number.POSITIVE_INFINITY, inner: new Map() };
+        scope.inner.set(segment, inner);
+      }
+      inner.begin = Math.min(inner.begin, beginOf(row));
+      scope = inner;
+    }
+    scope.row = row;
+  }
+  const ordered: Row[] = [];
+  const visit = (scope: Scope, depth: number): void => {
+    ordered.push(scope.row ?? scopeRow(scope.key, depth));
+    for (const inner of byBegin(scope)) visit(inner, depth + 1);
+  };
+  for (const scope of byBegin(root)) visit(scope, 0);
+  return ordered;
+}
+
+function byBegin(scope: Scope): Scope[] {
+  return [...scope.inner.values()].sort((a, b) => a.begin - b.begin);
+}
+
+function scopeRow(key: string, depth: number): Row {
+  return {
+    key,
+    kind: StepKind.UNSPECIFIED,
+    depth,
+    spans: [],
+    outcome: "",
+    error: "",
+    superseded: false,
+  };
 }
 
 function supersededKeys(entry: JournalEntry): string[] {

@@ -17,7 +17,8 @@ export function text(field: string, value: string, maxBytes: number): string {
   // A UTF-16 unit is at most three bytes of UTF-8, so short texts need not be measured.
   if (value.length * 3 > maxBytes) {
     const bytes = Buffer.byteLength(value);
-    if (bytes > maxBytes) throw invalid(field, `is ${bytes} bytes; at most ${maxBytes} are allowed`);
+    if (bytes > maxBytes)
+      throw invalid(field, `is ${bytes} bytes; at most ${maxBytes} are allowed`);
   }
   if (value.includes("\0")) throw invalid(field, "contains a NUL character");
   if (!value.isWellFormed()) throw invalid(field, "is not well-formed Unicode");

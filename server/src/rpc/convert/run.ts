@@ -152,6 +152,7 @@ function times(header: RunHeader) {
   const { runTimeoutMs, queueTimeoutMs } = header.options;
   const startedAt = timestampOrUnset(header.startedAt);
   const endedAt = timestampOrUnset(header.endedAt);
+  const startAt = timestampOrUnset(header.startAt);
   const timeouts = {
     ...(runTimeoutMs !== undefined && { run: duration(runTimeoutMs) }),
     ...(queueTimeoutMs !== undefined && { queue: duration(queueTimeoutMs) }),
@@ -159,7 +160,7 @@ function times(header: RunHeader) {
   return {
     createdAt: timestamp(header.createdAt),
     updatedAt: timestamp(header.updatedAt),
-    startAt: timestamp(header.startAt),
+    ...(startAt && { startAt }),
     ...(startedAt && { startedAt }),
     ...(endedAt && { endedAt }),
     ...((runTimeoutMs ?? queueTimeoutMs) !== undefined && { timeouts }),
@@ -184,6 +185,7 @@ function detailsOut(meta: EntryMeta): Record<string, string> {
   if (meta.signalName !== undefined) details.signal_name = meta.signalName;
   if (meta.signalId !== undefined) details.signal_id = meta.signalId;
   if (meta.childRunId !== undefined) details.child_run_id = meta.childRunId;
+  if (meta.failedKeys !== undefined) details.failed_step_keys = JSON.stringify(meta.failedKeys);
   if (meta.superseded !== undefined) details.superseded = JSON.stringify(meta.superseded);
   if (meta.reason !== undefined) details.reason = meta.reason;
   if (meta.actor !== undefined) details.actor = meta.actor;

@@ -4,13 +4,13 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
+  StepFailedResponse_Final_Action as FinalAction,
   type Payload as PayloadProto,
   Recovery,
   type StepCompletedRequest,
   type StepCompletedResponse,
   type StepFailedRequest,
   type StepFailedResponse,
-  StepFailedResponse_Final_Action as FinalAction,
   StepFailedResponseSchema,
   type StepKind as StepKindProto,
   type StepStartedRequest,

@@ -15,8 +15,8 @@ import {
   type WorkerInfo as WorkerInfoProto,
   WorkerSchema,
   type Workflow,
-  type WorkflowSpec as WorkflowSpecProto,
   WorkflowSchema,
+  type WorkflowSpec as WorkflowSpecProto,
   type WorkItem as WorkItemProto,
   WorkItemSchema,
 } from "@pawl/proto";
@@ -36,7 +36,14 @@ import type {
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { WaitTree } from "../../model/run.ts";
-import { directiveOut, failureIn, payloadOut, requiredPayload, stepKindIn, timestamp } from "./common.ts";
+import {
+  directiveOut,
+  failureIn,
+  payloadOut,
+  requiredPayload,
+  stepKindIn,
+  timestamp,
+} from "./common.ts";
 import { fence, name, number, requiredText, runId, stepKey, text } from "./field.ts";
 import { entryOut } from "./run.ts";
 import { waitSpecIn } from "./step.ts";
@@ -67,7 +74,8 @@ function workflowSpecIn(spec: WorkflowSpecProto, index: number): WorkflowSpec {
     description: text(field("description"), spec.description, DESCRIPTION_BYTES),
     inputSchema: document(field("input_schema"), spec.inputSchema),
     outputSchema: document(field("output_schema"), spec.outputSchema),
-    metadata: spec.metadata === undefined ? "" : document(field("metadata"), JSON.stringify(spec.metadata)),
+    metadata:
+      spec.metadata === undefined ? "" : document(field("metadata"), JSON.stringify(spec.metadata)),
   };
 }
 
@@ -87,7 +95,9 @@ export function workerInfoIn(worker: WorkerInfoProto | undefined): WorkerInfo {
     text("worker.labels", key, LIMITS.nameBytes);
     text("worker.labels", value, LIMITS.tagValueBytes);
   }
-  const queues = worker.queues.map((queue) => requiredText("worker.queues", queue, LIMITS.nameBytes));
+  const queues = worker.queues.map((queue) =>
+    requiredText("worker.queues", queue, LIMITS.nameBytes),
+  );
   return {
     workerId: requiredText("worker.worker_id", worker.workerId, LIMITS.idBytes),
     instanceId: requiredText("worker.instance_id", worker.instanceId, LIMITS.idBytes),

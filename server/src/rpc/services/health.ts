@@ -1,7 +1,7 @@
 /** grpc.health.v1: whether the store answers. */
 import {
-  HealthCheckResponse_ServingStatus as ServingStatus,
   Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
 } from "@pawl/proto/grpc/health/v1/health_pb.js";
 import { sleep } from "../../lib/clock.ts";
 import { notFound } from "../../model/errors.ts";

@@ -4,16 +4,16 @@
  */
 import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { file_google_rpc_error_details } from "@pawl/proto/google/rpc/error_details_pb.js";
+import { file_google_rpc_status } from "@pawl/proto/google/rpc/status_pb.js";
 import {
-  ServerReflection as ServerReflectionV1,
   type ServerReflectionRequest as RequestV1,
+  ServerReflection as ServerReflectionV1,
 } from "@pawl/proto/grpc/reflection/v1/reflection_pb.js";
 import {
   type ServerReflectionRequest as RequestV1Alpha,
   ServerReflection as ServerReflectionV1Alpha,
 } from "@pawl/proto/grpc/reflection/v1alpha/reflection_pb.js";
-import { file_google_rpc_error_details } from "@pawl/proto/google/rpc/error_details_pb.js";
-import { file_google_rpc_status } from "@pawl/proto/google/rpc/status_pb.js";
 import { CODES } from "../../model/errors.ts";
 import { type Binding, duplex } from "../binding.ts";
 

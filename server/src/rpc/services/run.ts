@@ -2,14 +2,7 @@ import { RunService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { type Binding, unary } from "../binding.ts";
-import {
-  checkTags,
-  durationMs,
-  pageSize,
-  requiredText,
-  runId,
-  text,
-} from "../convert/field.ts";
+import { checkTags, durationMs, pageSize, requiredText, runId, text } from "../convert/field.ts";
 import { entryOut, listRunsIn, runOut, startRunIn } from "../convert/run.ts";
 import { workItemOut } from "../convert/worker.ts";
 
@@ -20,7 +13,8 @@ export function runService(engine: EngineApi): Binding[] {
   return [
     unary(rpc.startRun, async (request, { caller }) => {
       const started = await engine.startRun(caller, startRunIn(request));
-      const claimed = started.claimed === undefined ? {} : { claimed: workItemOut(started.claimed) };
+      const claimed =
+        started.claimed === undefined ? {} : { claimed: workItemOut(started.claimed) };
       return { run: runOut(started.run), existing: started.existing, ...claimed };
     }),
     unary(rpc.getRun, async (request, { caller }) => {
