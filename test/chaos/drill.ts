@@ -27,6 +27,8 @@ export interface RoundResult {
   /** Executions of steps beyond the first of each attempt that was meant to be. */
   readonly repeats: number;
   readonly runs: readonly RunRecord[];
+  /** What was done to the processes, and when. */
+  readonly log: readonly string[];
   readonly ms: number;
 }
 
@@ -63,6 +65,7 @@ class Round {
   readonly #comingBack = new Set<Promise<void>>();
   readonly #zombies = new Set<number>();
   readonly #violations: string[] = [];
+  readonly #log: string[] = [];
   #finished = false;
   #killed = 0;
   #strikes = 0;
@@ -123,6 +126,7 @@ class Round {
       executions: executed.length,
       repeats: executed.length - intended(runs),
       runs,
+      log: this.#log,
       ms: performance.now() - begin,
     };
   }
@@ -192,6 +196,7 @@ class Round {
     const struck = new Set(
       (servers.length > 0 ? this.#workers : workers).flatMap(({ pid }) => pid ?? []),
     );
+    this.#note(`${strike.freeze ? "stopped" : "killed"}: ${[...servers, ...workers].map(({ name }) => name).join(", ")}`);
     this.#strikes += 1;
     this.#killed += servers.length + workers.filter(({ pid }) => pid !== undefined).length;
     if (strike.freeze) {
@@ -211,7 +216,12 @@ class Round {
       }
       for (const worker of workers) worker.start();
       await Promise.all(servers.map((server) => server.start()));
+      this.#note("all of these are back");
     });
+  }
+
+  #note(event: string): void {
+    this.#log.push(`${new Date().toISOString()} ${event}`);
   }
 
   #bringBack(start: () => Promise<void>): void {

@@ -20,7 +20,7 @@ export interface WorkerPlaceOptions {
 
 /** A worker that is started again each time it was killed. */
 export class WorkerPlace {
-  readonly #name: string;
+  readonly name: string;
   readonly #options: WorkerPlaceOptions;
   #process: ChildProcess | undefined;
   #generation = 0;
@@ -29,7 +29,7 @@ export class WorkerPlace {
   readonly pids = new Map<string, number>();
 
   constructor(name: string, options: WorkerPlaceOptions) {
-    this.#name = name;
+    this.name = name;
     this.#options = options;
   }
 
@@ -41,7 +41,7 @@ export class WorkerPlace {
     if (this.#process !== undefined || this.#stopped) return;
     const { url, effects, mode, logFile, onDeath } = this.#options;
     this.#generation += 1;
-    const id = `${this.#name}-${this.#generation}`;
+    const id = `${this.name}-${this.#generation}`;
     const child = spawn(process.execPath, [workerMain, url, effects, id, mode], {
       env: { ...withoutPawl(process.env), NODE_COMPILE_CACHE: compileCache() },
       stdio: ["pipe", "pipe", "pipe"],
@@ -89,14 +89,14 @@ export class WorkerPlace {
 export class ServerPlace {
   readonly grpcAddress: string;
   readonly httpAddress: string;
+  readonly name: string;
   readonly #store: string;
-  readonly #name: string;
   readonly #logFile: string;
   #server: TestServer | undefined;
   #stopped = false;
 
   constructor(name: string, store: string, ports: readonly [number, number], logFile: string) {
-    this.#name = name;
+    this.name = name;
     this.#store = store;
     this.grpcAddress = `127.0.0.1:${ports[0]}`;
     this.httpAddress = `127.0.0.1:${ports[1]}`;
@@ -113,7 +113,7 @@ export class ServerPlace {
       store: this.#store,
       grpc: this.grpcAddress,
       http: this.httpAddress,
-      env: { PAWL_REPLICA: this.#name },
+      env: { PAWL_REPLICA: this.name },
     });
     this.#server = server;
     if (this.#stopped) await this.kill();
@@ -136,7 +136,7 @@ export class ServerPlace {
 
   #keepLog(server: TestServer): void {
     const log = createWriteStream(this.#logFile, { flags: "a" });
-    log.end(`── ${this.#name}, process ${server.pid}\n${server.log()}\n`);
+    log.end(`── ${this.name}, process ${server.pid}\n${server.log()}\n`);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 2]`:
+ * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 2] [--keep]`:
  * crash drills by the hundred. The seed of a round is the seed given plus the round's number, so
  * that any round can be repeated by itself. Ends with code 1 when a round went wrong.
  */
@@ -20,6 +20,7 @@ function readArgs() {
       store: { type: "string", default: "both" },
       mode: { type: "string" },
       lanes: { type: "string", default: "2" },
+      keep: { type: "boolean", default: false },
     },
   });
   const number = (name: "rounds" | "seed" | "lanes", least: number): number => {
@@ -36,7 +37,7 @@ function readArgs() {
   if (mode === "replicas" && store === "sqlite") {
     throw new Error("--mode replicas needs --store postgres: one server holds a SQLite file.");
   }
-  return { rounds: number("rounds", 1), seed: number("seed", 0), lanes: number("lanes", 1), store, mode };
+  return { rounds: number("rounds", 1), seed: number("seed", 0), lanes: number("lanes", 1), store, mode, keep: values.keep };
 }
 
 function choose(seed: number, i: number, store: StoreKind | undefined, mode: Mode | undefined): RoundChoice {
@@ -51,7 +52,7 @@ function choose(seed: number, i: number, store: StoreKind | undefined, mode: Mod
 }
 
 async function main(): Promise<void> {
-  const { rounds, seed, store, mode, lanes } = readArgs();
+  const { rounds, seed, store, mode, lanes, keep } = readArgs();
   const only = store === "both" ? undefined : store;
   const choices = Array.from({ length: rounds }, (_, i) => choose(seed, i, only, mode));
   console.log(`chaos: ${rounds} rounds from seed ${seed}`);
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
     const result = await runSuite({
       rounds: choices,
       lanes,
+      keep,
       createDatabase: async (name) => (await postgres()).createDatabase(name),
       dropDatabase: async (name) => (await postgres()).dropDatabase(name),
       print(line) {

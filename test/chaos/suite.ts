@@ -25,6 +25,8 @@ export interface SuiteOptions {
   readonly createDatabase: (name: string) => Promise<string>;
   /** Told that a round no longer needs its database. */
   readonly dropDatabase?: (name: string) => Promise<void>;
+  /** Whether the files of rounds that went well stay, too. */
+  readonly keep?: boolean;
   /** Gets a line for each round, and what went wrong. */
   readonly print: (line: string) => void;
 }
@@ -98,7 +100,7 @@ async function oneRound(
   const url = store === "postgres" ? await options.createDatabase(name) : join(folder, "pawl.db");
   const result = await runRound(plan, { folder, store: url, reference });
   options.print(describe(result));
-  if (result.violations.length === 0) {
+  if (result.violations.length === 0 && options.keep !== true) {
     await rm(folder, { recursive: true, force: true });
     if (store === "postgres") await options.dropDatabase?.(name);
     return result;
@@ -118,8 +120,8 @@ function describe({ plan, violations, killed, strikes, hits, repeats, ms }: Roun
   );
 }
 
-function report({ plan, violations, runs }: RoundResult): string {
-  const lines = [describePlan(plan), "", ...violations, ""];
+function report({ plan, violations, runs, log }: RoundResult): string {
+  const lines = [describePlan(plan), "", ...violations, "", ...log, ""];
   for (const { run, journal } of runs) {
     lines.push(toJsonString(RunSchema, run));
     for (const entry of journal) lines.push(`  ${toJsonString(JournalEntrySchema, entry)}`);
