@@ -1,8 +1,9 @@
 /** The public API as an operator's program uses it: any server will do, and what fails is sent again. */
+
+import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type JournalEntry, type Run, RunService, RunState, SignalService } from "@pawl/proto";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Start } from "./workload.ts";
 
 /** Says nothing about the request: the server was killed, starts, or cannot reach its store. */
@@ -33,7 +34,10 @@ export class Api {
   constructor(httpAddresses: readonly string[], signal: AbortSignal) {
     this.#signal = signal;
     this.#servers = httpAddresses.map((address) => {
-      const transport = createConnectTransport({ baseUrl: `http://${address}`, httpVersion: "1.1" });
+      const transport = createConnectTransport({
+        baseUrl: `http://${address}`,
+        httpVersion: "1.1",
+      });
       return {
         runs: createClient(RunService, transport),
         signals: createClient(SignalService, transport),
@@ -73,7 +77,9 @@ export class Api {
   async ended(runId: string): Promise<Run> {
     for (;;) {
       const timeout = { seconds: 5n, nanos: 0 };
-      const { run } = await this.#ask(({ runs }) => runs.waitRun({ runId, timeout }, this.#options()));
+      const { run } = await this.#ask(({ runs }) =>
+        runs.waitRun({ runId, timeout }, this.#options()),
+      );
       if (run !== undefined && run.state >= RunState.COMPLETED) return run;
       if (run?.state === RunState.PAUSED) {
         throw new Error(`Run ${runId} is paused: ${run.stateReason}: ${run.stateDetail}`);
@@ -113,7 +119,9 @@ export class Api {
     const entries: JournalEntry[] = [];
     for (;;) {
       const afterSeq = entries.at(-1)?.seq ?? 0;
-      const page = await this.#ask(({ runs }) => runs.getJournal({ runId, afterSeq }, this.#options()));
+      const page = await this.#ask(({ runs }) =>
+        runs.getJournal({ runId, afterSeq }, this.#options()),
+      );
       entries.push(...page.entries);
       if (!page.more) return entries;
     }

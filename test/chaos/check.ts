@@ -83,7 +83,8 @@ function checkJournal(journal: readonly JournalEntry[], say: Say): void {
   const opened = new Map<string, number>();
   for (const [index, entry] of journal.entries()) {
     if (entry.seq !== index + 1) say(`journal entry ${index + 1} has number ${entry.seq}`);
-    if ((index === 0) !== (entry.type === "run.started")) say(`entry ${entry.seq} is ${entry.type}`);
+    if ((index === 0) !== (entry.type === "run.started"))
+      say(`entry ${entry.seq} is ${entry.type}`);
     if (entry.fence !== 0) {
       if (entry.fence < fence) say(`entry ${entry.seq} has fence ${entry.fence} after ${fence}`);
       fence = entry.fence;
@@ -91,7 +92,8 @@ function checkJournal(journal: readonly JournalEntry[], say: Say): void {
     if (entry.type === "workflow.wait.created") add(opened, entry.stepKey, 1);
     if (entry.type === "workflow.wait.resolved") add(opened, entry.stepKey, -1);
   }
-  for (const [key, open] of opened) if (open !== 0) say(`wait ${key} is open ${open} times at the end`);
+  for (const [key, open] of opened)
+    if (open !== 0) say(`wait ${key} is open ${open} times at the end`);
   for (const [what, type] of [
     ["completed", "workflow.step.completed"],
     ["resolved", "workflow.wait.resolved"],
@@ -167,10 +169,12 @@ function checkResults(
     }
     const seen = acknowledged.get(key);
     if (seen === undefined) say(`${key} is recorded, but user code never got it`);
-    else if (!seen.has(nonce ?? "")) say(`${key} is recorded with a result that user code never got`);
+    else if (!seen.has(nonce ?? ""))
+      say(`${key} is recorded with a result that user code never got`);
   }
   for (const key of acknowledged.keys()) {
-    if (!key.startsWith("(") && !recorded.has(key)) say(`${key} was acknowledged, but is not recorded`);
+    if (!key.startsWith("(") && !recorded.has(key))
+      say(`${key} was acknowledged, but is not recorded`);
   }
 }
 

@@ -106,7 +106,9 @@ class Round {
       await Promise.all([this.#drive(), this.#strikeAll()]);
       runs = await this.#api.everything();
     } catch (error) {
-      this.#violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#violations.push(
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      );
       this.#giveUp.abort(error);
     } finally {
       clearTimeout(timer);
@@ -196,7 +198,9 @@ class Round {
     const struck = new Set(
       (servers.length > 0 ? this.#workers : workers).flatMap(({ pid }) => pid ?? []),
     );
-    this.#note(`${strike.freeze ? "stopped" : "killed"}: ${[...servers, ...workers].map(({ name }) => name).join(", ")}`);
+    this.#note(
+      `${strike.freeze ? "stopped" : "killed"}: ${[...servers, ...workers].map(({ name }) => name).join(", ")}`,
+    );
     this.#strikes += 1;
     this.#killed += servers.length + workers.filter(({ pid }) => pid !== undefined).length;
     if (strike.freeze) {
@@ -245,7 +249,11 @@ function inProgress(effects: readonly Effect[], pids: ReadonlySet<number>): bool
 
 /** Executions that had to be: one for each attempt that has an end in a journal. */
 function intended(runs: readonly RunRecord[]): number {
-  const ends = new Set(["workflow.step.completed", "workflow.step.retrying", "workflow.step.failed"]);
+  const ends = new Set([
+    "workflow.step.completed",
+    "workflow.step.retrying",
+    "workflow.step.failed",
+  ]);
   return runs
     .flatMap(({ journal }) => journal)
     .filter(({ type, stepKey }) => ends.has(type) && !stepKey.includes("value:")).length;

@@ -26,7 +26,9 @@ export interface Effect {
 }
 
 /** Where workflows put their effects. */
-export type EffectSink = (effect: Pick<Effect, "kind" | "run" | "key" | "attempt" | "nonce">) => void;
+export type EffectSink = (
+  effect: Pick<Effect, "kind" | "run" | "key" | "attempt" | "nonce">,
+) => void;
 
 /** Opens the file for a worker. */
 export function openEffects(path: string): EffectSink {

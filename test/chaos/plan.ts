@@ -88,7 +88,9 @@ export function planRound(seed: number, store: StoreKind, mode: Mode): Plan {
     workers,
     servers,
     strikes,
-    startMs: new Map(starts.map(({ runId }) => [runId, random.chance(0.5) ? 0 : random.int(0, 1_500)])),
+    startMs: new Map(
+      starts.map(({ runId }) => [runId, random.chance(0.5) ? 0 : random.int(0, 1_500)]),
+    ),
     signalMs: [random.int(0, 1_800), random.int(0, 2_500)],
   };
 }
@@ -117,6 +119,8 @@ function aim(
       return { workers: random.chance(0.3) ? one : [], servers: [server] };
     case "both":
       if (random.chance(0.6)) return { workers: some, servers: [server] };
-      return random.chance(0.5) ? { workers: some, servers: [] } : { workers: [], servers: [server] };
+      return random.chance(0.5)
+        ? { workers: some, servers: [] }
+        : { workers: [], servers: [server] };
   }
 }

@@ -37,10 +37,22 @@ function readArgs() {
   if (mode === "replicas" && store === "sqlite") {
     throw new Error("--mode replicas needs --store postgres: one server holds a SQLite file.");
   }
-  return { rounds: number("rounds", 1), seed: number("seed", 0), lanes: number("lanes", 1), store, mode, keep: values.keep };
+  return {
+    rounds: number("rounds", 1),
+    seed: number("seed", 0),
+    lanes: number("lanes", 1),
+    store,
+    mode,
+    keep: values.keep,
+  };
 }
 
-function choose(seed: number, i: number, store: StoreKind | undefined, mode: Mode | undefined): RoundChoice {
+function choose(
+  seed: number,
+  i: number,
+  store: StoreKind | undefined,
+  mode: Mode | undefined,
+): RoundChoice {
   const slow = mode === undefined && i % slowEvery === slowEvery - 1;
   if (!slow) return { seed: seed + i, ...inTurn(seed + i, { store, mode }) };
   const turn = Math.floor(i / slowEvery);
@@ -76,7 +88,8 @@ async function main(): Promise<void> {
       },
     });
     for (const line of summarize(result)) console.log(line);
-    if (result.hits === 0) console.error("chaos: no blow hit a step in progress, so nothing was shown.");
+    if (result.hits === 0)
+      console.error("chaos: no blow hit a step in progress, so nothing was shown.");
     if (result.failed.length > 0 || result.hits === 0) process.exitCode = 1;
   } finally {
     await (await cluster)?.stop();

@@ -2,11 +2,11 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toJsonString } from "@bufbuild/protobuf";
-import { RunSchema, JournalEntrySchema } from "@pawl/proto";
+import { JournalEntrySchema, RunSchema } from "@pawl/proto";
 import { type Reference, referenceOf } from "./check.ts";
 import { type RoundResult, runRound } from "./drill.ts";
-import { childCount, starts } from "./workload.ts";
 import { type Mode, type Plan, planRound, type StoreKind } from "./plan.ts";
+import { childCount, starts } from "./workload.ts";
 
 const resultsFolder = join(import.meta.dirname, "..", "..", "test-results", "chaos");
 

@@ -6,7 +6,13 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Context, type StepOptions, StepFailedError, TerminalError, workflow } from "@pawl/worker";
+import {
+  type Context,
+  StepFailedError,
+  type StepOptions,
+  TerminalError,
+  workflow,
+} from "@pawl/worker";
 import type { EffectSink } from "./effects.ts";
 
 /** What a step results in. */
@@ -100,10 +106,15 @@ export function createWorkload(note: EffectSink) {
 
   /** Branches side by side, in which names repeat. */
   const fan = workflow("fan", async (ctx: Context, { items }: { items: string[] }) => {
-    const mapped = await ctx.map("item", items, { key: (item) => item, concurrency: 3 }, async (item, ctx) => {
-      const once = await step(ctx, "double", { ms: 25 }, () => item + item);
-      return step(ctx, "double", { ms: 40 }, () => once + once);
-    });
+    const mapped = await ctx.map(
+      "item",
+      items,
+      { key: (item) => item, concurrency: 3 },
+      async (item, ctx) => {
+        const once = await step(ctx, "double", { ms: 25 }, () => item + item);
+        return step(ctx, "double", { ms: 40 }, () => once + once);
+      },
+    );
     const both = await ctx.all({
       left: (ctx) => pair(ctx, "l"),
       right: (ctx) => pair(ctx, "r"),
@@ -122,7 +133,9 @@ export function createWorkload(note: EffectSink) {
     const drawn = await ctx.uuid();
     note({ kind: "acknowledged", run: ctx.runId, key: "(uuid)", attempt: 0, nonce: drawn });
     const levels = await level(ctx, depth);
-    const scoped = await ctx.scope("after", (ctx) => step(ctx, "level", { ms: 40 }, () => "scoped"));
+    const scoped = await ctx.scope("after", (ctx) =>
+      step(ctx, "level", { ms: 40 }, () => "scoped"),
+    );
     return { levels, scoped, drawn: drawn.length };
   });
 
@@ -134,18 +147,24 @@ export function createWorkload(note: EffectSink) {
   }
 
   /** Attempts that fail, and a final failure that is caught. */
-  const stubborn = workflow("stubborn", async (ctx: Context, { failures }: { failures: number }) => {
-    const retry = { maxAttempts: failures + 1, backoff: [60, 150] };
-    const first = await step(ctx, "try", { ms: 40, failUntil: failures }, () => "done", { retry });
-    let caught = "";
-    try {
-      await step(ctx, "never", { ms: 40, hopeless: true }, () => "");
-    } catch (error) {
-      caught = error instanceof StepFailedError ? `${error.type}: ${error.message}` : String(error);
-    }
-    const second = await step(ctx, "try", { ms: 120, failUntil: 1 }, () => "done too", { retry });
-    return { first, caught, second };
-  });
+  const stubborn = workflow(
+    "stubborn",
+    async (ctx: Context, { failures }: { failures: number }) => {
+      const retry = { maxAttempts: failures + 1, backoff: [60, 150] };
+      const first = await step(ctx, "try", { ms: 40, failUntil: failures }, () => "done", {
+        retry,
+      });
+      let caught = "";
+      try {
+        await step(ctx, "never", { ms: 40, hopeless: true }, () => "");
+      } catch (error) {
+        caught =
+          error instanceof StepFailedError ? `${error.type}: ${error.message}` : String(error);
+      }
+      const second = await step(ctx, "try", { ms: 120, failUntil: 1 }, () => "done too", { retry });
+      return { first, caught, second };
+    },
+  );
 
   /** Child runs, side by side and one that follows. */
   const family = workflow("family", async (ctx: Context, { children }: { children: number }) => {
@@ -172,7 +191,8 @@ export function createWorkload(note: EffectSink) {
   /** Fails as a run; the drill has it tried again from the failed step. */
   const mended = workflow("mended", async (ctx: Context, { steps }: { steps: number }) => {
     let text = "";
-    for (let i = 0; i < steps; i += 1) text += await step(ctx, "whole", { ms: 35 }, () => String(i));
+    for (let i = 0; i < steps; i += 1)
+      text += await step(ctx, "whole", { ms: 35 }, () => String(i));
     text += await step(ctx, "broken", { ms: 60, failUntil: 1 }, () => "mended");
     return { text: text + (await step(ctx, "whole", { ms: 35 }, () => "!")) };
   });
