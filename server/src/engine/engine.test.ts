@@ -18,6 +18,7 @@ import {
 import { json } from "../../../test/semantics/run-fixture.ts";
 import { LIMITS } from "../model/limits.ts";
 import { NO_RETRY } from "../model/retry.ts";
+import { StoreError } from "../store/store.ts";
 import type { Engine } from "./engine.ts";
 
 let made: TestEngine;
@@ -362,5 +363,39 @@ describe("timers", () => {
       () => worker.told.find((what) => what === `resolved r ${fence} sleep:s fired`),
       900,
     );
+  });
+});
+
+describe("a store that does not answer", () => {
+  test("is STORE_UNAVAILABLE to readers, too, with a word when to try again", async () => {
+    await held("r");
+    const { store } = made;
+    const { readJournal } = store;
+    store.readJournal = () => Promise.reject(new StoreError("gone"));
+    const refused = { reason: "STORE_UNAVAILABLE", retryAfterMs: 500 };
+    await expect(engine.getJournal(caller, "r", 0, 10)).rejects.toMatchObject(refused);
+    store.readJournal = readJournal;
+    await engine.getJournal(caller, "r", 0, 10);
+  });
+
+  test("for one run, whose data is damaged, answers so for that run, and for no other", async () => {
+    await Promise.all(["bad", "good"].map((id) => start(engine, id, { delayMs: 60_000 })));
+    const { store } = made;
+    const { loadRuns } = store;
+    store.loadRuns = (refs) =>
+      refs.some(({ runId }) => runId === "bad")
+        ? Promise.reject(new StoreError("crc", {}, { runId: "bad", seq: 1 }))
+        : loadRuns.call(store, refs);
+    const results = await Promise.allSettled([signal("bad", "s"), signal("good", "s")]);
+    expect(results).toMatchObject([
+      {
+        status: "rejected",
+        reason: { reason: "DATA_CORRUPTED", metadata: { run_id: "bad", seq: "1" } },
+      },
+      { status: "fulfilled" },
+    ]);
+    await expect(engine.getRun(caller, "bad")).rejects.toMatchObject({ reason: "DATA_CORRUPTED" });
+    expect(engine.ready()).toBe(true);
+    store.loadRuns = loadRuns;
   });
 });

@@ -15,6 +15,7 @@ import * as runs from "./runs.ts";
 import { Sessions } from "./sessions.ts";
 import * as signals from "./signals.ts";
 import * as steps from "./steps.ts";
+import { withPawlErrors } from "./store-errors.ts";
 import * as watch from "./watch.ts";
 import * as work from "./work.ts";
 import { Writer } from "./writer.ts";
@@ -67,15 +68,16 @@ export function createEngine(options: EngineOptions): Engine {
     },
     onError: (name, error) => log.warn(`${name} failed and will be tried again`, { error: String(error) }),
   });
+  const reads = withPawlErrors(store);
   const core: Core = {
-    store,
+    store: reads,
     clock,
     log,
     replicaId,
     writer,
     sessions,
     dispatcher,
-    registry: new Registry(store, clock, sessions),
+    registry: new Registry(reads, clock, sessions),
     hub: new Hub<NewEvent>(),
     onReady: (listener) => {
       pollers.add(listener);

@@ -53,7 +53,7 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
       position.index = channel.deltas.at(-1)?.index ?? channel.dropped;
     }
     while (!signal.aborted) {
-      const known = channel.lastSeq;
+      const { version } = channel;
       const page = await core.store.readJournal(caller, watch.runId, position.seq, {
         entries: LIMITS.journalPageEntries,
         bytes: LIMITS.journalPageBytes,
@@ -61,12 +61,11 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
       const entries = await withPayloads(core.store, caller, watch.runId, page.entries);
       const events = merge(watch, position, channel, entries, page.more);
       if (events.length > 0) yield events;
-      // What was committed while the page was read. What was known before is in the page, or gone
-      // with a run that was deleted.
-      if (page.more || channel.lastSeq > Math.max(known, position.seq)) continue;
-      if (endsWith(entries) && (await ended(core, caller, watch.runId, position.seq))) return;
-      if (entries.length === 0 && position.seq > 0 && (await ended(core, caller, watch.runId, position.seq))) return;
-      if (!hasNewDeltas(position, channel)) await channel.changed(signal);
+      if (page.more) continue;
+      const mayHaveEnded = endsWith(entries) || (entries.length === 0 && position.seq > 0);
+      if (mayHaveEnded && (await ended(core, caller, watch.runId, position.seq))) return;
+      // Between this comparison and the wait nothing can happen.
+      if (channel.version === version) await channel.changed(signal);
     }
   } finally {
     channel.close();
@@ -76,6 +75,7 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
 /** Whether the run exists; with `waitForStart`, once it does. */
 async function started(core: Core, caller: Caller, watch: WatchRun, channel: Channel<NewEvent>, signal: AbortSignal): Promise<boolean> {
   while (!signal.aborted) {
+    const { version } = channel;
     try {
       await readHeader(core, caller, watch.runId);
       return true;
@@ -83,7 +83,7 @@ async function started(core: Core, caller: Caller, watch: WatchRun, channel: Cha
       const missing = error instanceof PawlError && error.reason === "NOT_FOUND";
       if (!missing || !watch.waitForStart) throw error;
     }
-    await channel.changed(AbortSignal.any([signal, AbortSignal.timeout(START_POLL_MS)]));
+    if (channel.version === version) await channel.changed(AbortSignal.any([signal, AbortSignal.timeout(START_POLL_MS)]));
   }
   return false;
 }
@@ -163,10 +163,6 @@ function deltaEvent(runId: string, position: Position, delta: Delta<NewEvent>): 
     serverAt: delta.at,
     delta: delta.event,
   };
-}
-
-function hasNewDeltas(position: Position, channel: Channel<NewEvent>): boolean {
-  return (channel.deltas.at(-1)?.index ?? 0) > position.index;
 }
 
 function endsWith(entries: readonly Entry[]): boolean {

@@ -18,6 +18,7 @@ import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite, Store 
 import { Draft, type Moment } from "./draft.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
+import { failCorrupted, type Group, groupByRun, type Item } from "./write-batch.ts";
 
 /** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
 export interface RunCommand<R> {
@@ -45,36 +46,6 @@ export interface WriterOptions {
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
   readonly onStoreError: (error: unknown) => void;
-}
-
-/** One queued command or claim, with its types closed over. */
-interface Item {
-  readonly key: string;
-  readonly org: string;
-  readonly runId: string;
-  readonly bytes: number;
-  readonly since: number;
-  tries: number;
-  /** Whether the latest decision was made on a state read in the same batch. */
-  mustBeFresh: boolean;
-  readonly claim: ClaimRequest | undefined;
-  readonly create: ((moment: Moment) => Draft) | undefined;
-  /** Decides; keeps the answer or the refusal until `done`. */
-  apply(draft: Draft): void;
-  /** Whether `apply` refused. */
-  refused(): boolean;
-  /** Settles with the kept answer. */
-  done(claimed: ClaimedRun[] | undefined): void;
-  fail(error: unknown): void;
-}
-
-/** The commands of one batch that concern one run. */
-interface Group {
-  readonly key: string;
-  readonly items: Item[];
-  draft: Draft | undefined;
-  /** Read from the store in this batch. */
-  fresh: boolean;
 }
 
 /** A command that a sick store cannot take is refused after this long. */
@@ -319,11 +290,14 @@ export class Writer {
     }
   }
 
-  async #storeFailed(items: Item[], error: unknown): Promise<void> {
-    this.#options.onStoreError(error);
-    const delay = STORE_RETRY_MS[Math.min(this.#failures, STORE_RETRY_MS.length - 1)] ?? 0;
-    this.#failures += 1;
-    await sleep(delay);
+  async #storeFailed(batch: Item[], error: unknown): Promise<void> {
+    const items = failCorrupted(batch, error);
+    if (items.length === batch.length) {
+      this.#options.onStoreError(error);
+      const delay = STORE_RETRY_MS[Math.min(this.#failures, STORE_RETRY_MS.length - 1)] ?? 0;
+      this.#failures += 1;
+      await sleep(delay);
+    }
     const now = this.#options.clock.now();
     for (const item of items) {
       this.#cache.delete(item.key);
@@ -355,21 +329,4 @@ export class Writer {
     const replica = sessionId.slice(0, Math.max(0, sessionId.indexOf("/")));
     return replica === "" || replica === "poll" || replica === "claim" ? undefined : replica;
   }
-}
-
-function groupByRun(items: readonly Item[], claims: Item[]): Map<string, Group> {
-  const groups = new Map<string, Group>();
-  for (const item of items) {
-    if (item.claim !== undefined) {
-      claims.push(item);
-      continue;
-    }
-    const group = groups.get(item.key);
-    if (group === undefined) {
-      groups.set(item.key, { key: item.key, items: [item], draft: undefined, fresh: false });
-    } else {
-      group.items.push(item);
-    }
-  }
-  return groups;
 }

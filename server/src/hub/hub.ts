@@ -28,6 +28,8 @@ export interface Channel<T> {
   readonly deltas: readonly Delta<T>[];
   /** Deltas up to this index are gone. */
   readonly dropped: number;
+  /** Grows with every change: who compares it before and after a read has missed nothing. */
+  readonly version: number;
   /** Resolves at the next change. */
   changed(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -45,8 +47,10 @@ class RunChannel<T> {
   live = true;
   watchers = 0;
   waiters: (() => void)[] = [];
+  version = 0;
 
   wake(): void {
+    this.version += 1;
     for (const resolve of this.waiters.splice(0)) resolve();
   }
 
@@ -92,6 +96,9 @@ export class Hub<T> {
       epoch: channel.epoch,
       get lastSeq() {
         return channel.lastSeq;
+      },
+      get version() {
+        return channel.version;
       },
       get ended() {
         return channel.ended;
