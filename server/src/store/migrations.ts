@@ -11,6 +11,14 @@ export interface Migration {
   readonly sql: string;
 }
 
+/** A database that is open for nothing but its migrations. */
+export interface Migrator {
+  /** The ids of what it lacks. */
+  pending(): Promise<string[]>;
+  /** Applies that in one transaction, and answers the ids. */
+  apply(): Promise<string[]>;
+}
+
 /** What a database says of a migration that it went through. */
 export type AppliedMigration = Pick<Migration, "id" | "hash">;
 

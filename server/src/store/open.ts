@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { StartupError } from "../lib/startup-error.ts";
+import type { Migrator } from "./migrations.ts";
 import type { Store } from "./store.ts";
 
 export interface StoreOptions {
@@ -38,6 +39,36 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
   const { openSqliteStore } = await import("./sqlite/store.ts");
   const thread = options.thread ?? true;
   return openSqliteStore({ path: target.path, migrate, thread });
+}
+
+/**
+ * The migrations that the store lacks, by id; none when it is up to date. For `pawl migrate`.
+ *
+ * @throws StartupError SCHEMA_NEWER and what else may be wrong with the store, StoreError where
+ *   PostgreSQL cannot be reached
+ */
+export function needsMigration(url: string): Promise<string[]> {
+  return withMigrations(url, async ({ pending }) => pending());
+}
+
+/**
+ * Brings the store up to date, all in one transaction. For `pawl migrate`.
+ *
+ * @returns the ids of the migrations that were applied
+ * @throws as {@link needsMigration} does
+ */
+export function migrate(url: string): Promise<string[]> {
+  return withMigrations(url, ({ apply }) => apply());
+}
+
+async function withMigrations<T>(url: string, use: (migrator: Migrator) => Promise<T>): Promise<T> {
+  const target = parseStoreUrl(url);
+  if (target.kind === "postgres") {
+    const { withMigrator } = await import("./postgres/migrate.ts");
+    return withMigrator(url, use);
+  }
+  const { withMigrator } = await import("./sqlite/migrate.ts");
+  return withMigrator(target.path, use);
 }
 
 /** @throws StartupError BAD_URL */

@@ -1,14 +1,17 @@
-import type pg from "pg";
-import type { AppliedMigration, Migration } from "../migrations.ts";
+import pg from "pg";
+import type { AppliedMigration, Migration, Migrator } from "../migrations.ts";
 import { pendingMigrations, readMigrations, refuseToMigrate } from "../migrations.ts";
 import type { Row } from "../row.ts";
 import { text } from "../row.ts";
+import { StoreError } from "../store.ts";
 
 const FOLDER = new URL("./migrations/", import.meta.url);
 
 /** Held while migrating, so that of several replicas only one does. Any number: "pawl" in ASCII. */
 const LOCK = "SELECT pg_advisory_xact_lock(1885435756)";
-const HAS_TABLE = "SELECT to_regclass('pawl.migration') IS NOT NULL AS found";
+/** Not `to_regclass`, which answers from a cache that may not know yet what another replica made. */
+const HAS_TABLE = `SELECT FROM pg_catalog.pg_tables
+WHERE schemaname = 'pawl' AND tablename = 'migration'`;
 const CREATE_TABLE = `CREATE SCHEMA IF NOT EXISTS pawl;
 CREATE TABLE IF NOT EXISTS pawl.migration (
   id text COLLATE "C" PRIMARY KEY,
@@ -57,9 +60,31 @@ export async function migrateAtStart(client: pg.Client, automatically: boolean):
   await migrate(client);
 }
 
+/** @throws StartupError, StoreError where the database cannot be reached */
+export async function withMigrator<T>(
+  url: string,
+  use: (migrator: Migrator) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: "pawl migrate" });
+  try {
+    await client.connect();
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new StoreError(`PostgreSQL cannot be reached: ${message}`, { cause });
+  }
+  try {
+    return await use({
+      pending: async () => (await needsMigration(client)).map(({ id }) => id),
+      apply: () => migrate(client),
+    });
+  } finally {
+    await client.end();
+  }
+}
+
 async function applied(client: pg.Client): Promise<AppliedMigration[]> {
   const { rows } = await client.query<Row>(HAS_TABLE);
-  if (rows[0]?.found !== true) return [];
+  if (rows.length === 0) return [];
   const list = await client.query<Row>(LIST);
   return list.rows.map((row) => ({ id: text(row, "id"), hash: text(row, "hash") }));
 }

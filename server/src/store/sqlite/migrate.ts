@@ -1,7 +1,8 @@
-import type { AppliedMigration, Migration } from "../migrations.ts";
+import type { AppliedMigration, Migration, Migrator } from "../migrations.ts";
 import { pendingMigrations, readMigrations, refuseToMigrate } from "../migrations.ts";
 import { text } from "../row.ts";
 import type { Database } from "./database.ts";
+import { openDatabase } from "./database.ts";
 
 const FOLDER = new URL("./migrations/", import.meta.url);
 
@@ -44,6 +45,22 @@ export function migrateAtStart(db: Database, automatically: boolean): void {
   if (pending.length === 0) return;
   if (!automatically && applied(db).length > 0) throw refuseToMigrate(pending);
   migrate(db);
+}
+
+/** @throws StartupError */
+export async function withMigrator<T>(
+  path: string,
+  use: (migrator: Migrator) => Promise<T>,
+): Promise<T> {
+  const db = openDatabase(path);
+  try {
+    return await use({
+      pending: async () => needsMigration(db).map(({ id }) => id),
+      apply: async () => migrate(db),
+    });
+  } finally {
+    db.close();
+  }
 }
 
 function applied(db: Database): AppliedMigration[] {
