@@ -31,11 +31,21 @@ export function createRpcHandler(options: ConnectRouteOptions): RpcHandler {
   return async (path, request, response) => {
     const rpc = rpcs.get(path);
     if (rpc === undefined) throw new Error(`There is no RPC at ${path}.`);
-    const answer = await rpc(
-      universalRequestFromNodeRequest(request, response, undefined, undefined),
-    );
-    // A body that was refused half-way is not read on: the connection ends with the answer.
-    if (!request.complete) response.shouldKeepAlive = false;
+    const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    const answer = await rpc({ ...asked, body: request.iterator({ destroyOnReturn: false }) });
+    if (!request.complete) discardRest(request);
     await universalResponseToNodeResponse(answer, response);
   };
+}
+
+/**
+ * Reads what is left of a body that was refused half-way: a client that is still sending would
+ * find its connection broken before it reads the answer.
+ */
+function discardRest(request: IncomingMessage): void {
+  let left = 2 * LIMITS.payloadBytes;
+  request.on("data", (piece: Buffer) => {
+    left -= piece.byteLength;
+    if (left < 0) request.destroy();
+  });
 }

@@ -18,7 +18,7 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import { connectDuplex } from "./connect-duplex.ts";
+import { ConnectDuplex } from "./connect-duplex.ts";
 import { messageTooLarge } from "./convert/field.ts";
 
 export interface CallContext {
@@ -206,14 +206,14 @@ export function duplex<I extends DescMessage, O extends DescMessage>(
         method,
         async function* (requests: AsyncIterable<MessageShape<I>>, handlerContext: HandlerContext) {
           const context = hooks.begin(handlerContext);
-          const stream = connectDuplex<MessageShape<I>, MessageInitShape<O>>(
+          const stream = new ConnectDuplex<MessageShape<I>, MessageInitShape<O>>(
             requests,
             context.signal,
           );
           try {
             context.signal.throwIfAborted();
-            handler(stream.duplex, context);
-            yield* stream.responses;
+            handler(stream, context);
+            yield* stream.responses();
           } catch (error) {
             throw hooks.fail(error, context, method);
           }
