@@ -106,6 +106,14 @@ type CheckedId<Id extends string, I> = [TemplateVariables<Id>] extends [keyof I 
   ? unknown
   : { readonly id: `the input has no "${Exclude<TemplateVariables<Id>, keyof I & string>}"` };
 
+/** The code of a workflow whose input has no schema: the input's type is its second parameter's. */
+type Handler<OS> = (ctx: Context, input: never) => Returned<OS>;
+type InputOf<F extends (ctx: Context, input: never) => unknown> = Parameters<F>["length"] extends 0 | 1
+  ? unknown
+  : Parameters<F>[1];
+type InputIn<S extends StandardSchemaV1> = StandardSchemaV1.InferInput<S>;
+type InputOut<S extends StandardSchemaV1> = StandardSchemaV1.InferOutput<S>;
+
 /**
  * Defines a workflow: `workflow(fn)`, `workflow(name, fn)`, `workflow(options, fn)`
  * or `workflow(name, options, fn)`. Without a name it has the function's. The
@@ -118,48 +126,42 @@ export function workflow<
   const Id extends string = string,
 >(
   name: string,
-  options: Options<OS, Id> & { readonly input: IS } & CheckedId<
-      Id,
-      StandardSchemaV1.InferInput<IS>
-    >,
-  fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
-): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, InputIn<IS>>,
+  fn: (ctx: Context, input: InputOut<IS>) => R,
+): Workflow<InputIn<IS>, Output<OS, R>>;
 export function workflow<
-  I,
+  F extends Handler<OS>,
   OS extends StandardSchemaV1 | undefined = undefined,
-  R extends Returned<OS> = Returned<OS>,
   const Id extends string = string,
 >(
   name: string,
-  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, I>,
-  fn: (ctx: Context, input: I) => R,
-): Workflow<I, Output<OS, R>>;
+  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, InputOf<F>>,
+  fn: F,
+): Workflow<InputOf<F>, Output<OS, ReturnType<F>>>;
 export function workflow<
   IS extends StandardSchemaV1,
   OS extends StandardSchemaV1 | undefined = undefined,
   R extends Returned<OS> = Returned<OS>,
   const Id extends string = string,
 >(
-  options: Options<OS, Id> & { readonly input: IS } & CheckedId<
-      Id,
-      StandardSchemaV1.InferInput<IS>
-    >,
-  fn: (ctx: Context, input: StandardSchemaV1.InferOutput<IS>) => R,
-): Workflow<StandardSchemaV1.InferInput<IS>, Output<OS, R>>;
+  options: Options<OS, Id> & { readonly input: IS } & CheckedId<Id, InputIn<IS>>,
+  fn: (ctx: Context, input: InputOut<IS>) => R,
+): Workflow<InputIn<IS>, Output<OS, R>>;
 export function workflow<
-  I,
+  F extends Handler<OS>,
   OS extends StandardSchemaV1 | undefined = undefined,
-  R extends Returned<OS> = Returned<OS>,
   const Id extends string = string,
 >(
-  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, I>,
-  fn: (ctx: Context, input: I) => R,
-): Workflow<I, Output<OS, R>>;
-export function workflow<I, R>(
+  options: Options<OS, Id> & { readonly input?: undefined } & CheckedId<Id, InputOf<F>>,
+  fn: F,
+): Workflow<InputOf<F>, Output<OS, ReturnType<F>>>;
+export function workflow<F extends Handler<undefined>>(
   name: string,
-  fn: (ctx: Context, input: I) => R,
-): Workflow<I, Awaited<R>>;
-export function workflow<I, R>(fn: (ctx: Context, input: I) => R): Workflow<I, Awaited<R>>;
+  fn: F,
+): Workflow<InputOf<F>, Awaited<ReturnType<F>>>;
+export function workflow<F extends Handler<undefined>>(
+  fn: F,
+): Workflow<InputOf<F>, Awaited<ReturnType<F>>>;
 export function workflow(...parts: unknown[]): Workflow<unknown, never> {
   const handler = parts.at(-1);
   const options = (parts.slice(0, -1).find((part) => typeof part === "object" && part !== null) ??

@@ -92,8 +92,8 @@ describe("codec", () => {
   class Account {
     balance = 1;
   }
-  const cycle: Record<string, unknown> = {};
-  cycle["self"] = { cycle };
+  const cycle: { self?: unknown } = {};
+  cycle.self = { cycle };
   test.each([
     ["a function", { a: { b: () => 1 } }, ".a.b", "function"],
     ["a symbol", [Symbol("s")], "[0]", "symbol"],

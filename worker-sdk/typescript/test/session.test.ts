@@ -21,12 +21,22 @@ afterEach(async () => {
 });
 
 async function start(...workflows: AnyWorkflow[]): Promise<Worker> {
-  worker = new Worker({ url, workflows, slots: 2, workerId: "w1", drainTimeout: 50, logger: silentLogger });
+  worker = new Worker({
+    url,
+    workflows,
+    slots: 2,
+    workerId: "w1",
+    drainTimeout: 50,
+    logger: silentLogger,
+  });
   await worker.start();
   return worker;
 }
 
-function dispatch(workflowName: string, over: { runId?: string; fence?: number; more?: boolean; cancelling?: boolean } = {}) {
+function dispatch(
+  workflowName: string,
+  over: { runId?: string; fence?: number; more?: boolean; cancelling?: boolean } = {},
+) {
   const { runId = "r1", fence = 1 } = over;
   return {
     case: "dispatch" as const,
@@ -44,7 +54,10 @@ function dispatch(workflowName: string, over: { runId?: string; fence?: number; 
   };
 }
 
-const two = workflow("two", async (ctx) => [await ctx.step("a", () => 1), await ctx.step("b", async () => 2)]);
+const two = workflow("two", async (ctx) => [
+  await ctx.step("a", () => 1),
+  await ctx.step("b", async () => 2),
+]);
 
 describe("a session", () => {
   test("says who it is, grants its slots, acknowledges, reports, grants again", async () => {
@@ -53,14 +66,26 @@ describe("a session", () => {
     const hello = await peer.next("hello");
     expect(hello.value).toMatchObject({
       protocolVersion: 1,
-      worker: { workerId: "w1", language: "typescript", slots: 2, queues: ["default"], workflows: [{ name: "two" }] },
+      worker: {
+        workerId: "w1",
+        language: "typescript",
+        slots: 2,
+        queues: ["default"],
+        workflows: [{ name: "two" }],
+      },
       leases: [],
     });
     expect((await peer.next("credits")).value.count).toBe(2);
     peer.send(dispatch("two"));
     expect((await peer.next("dispatchAck")).value).toMatchObject({ runId: "r1", fence: 1 });
     const first = await peer.next("stepCompleted");
-    expect(first.value).toMatchObject({ runId: "r1", fence: 1, stepKey: "a", attempt: 1, kind: StepKind.STEP });
+    expect(first.value).toMatchObject({
+      runId: "r1",
+      fence: 1,
+      stepKey: "a",
+      attempt: 1,
+      kind: StepKind.STEP,
+    });
     expect(Buffer.from(first.value.output?.data ?? []).toString()).toBe("1");
     expect((await peer.next("stepCompleted")).value.stepKey).toBe("b");
     const end = await peer.next("completeRun");
@@ -72,15 +97,24 @@ describe("a session", () => {
 
   test("a step that takes its time is announced; frames of one turn share a message", async () => {
     const parallel = workflow("parallel", (ctx) =>
-      ctx.map("m", [1, 2, 3], (n, c) => c.step("s", () => sleep(30, n), { timeout: "1 min", retry: 2 })),
+      ctx.map("m", [1, 2, 3], (n, c) =>
+        c.step("s", () => sleep(30, n), { timeout: "1 min", retry: 2 }),
+      ),
     );
     peer.answer = agreeable();
     await start(parallel);
     peer.send(dispatch("parallel"));
-    const starts = [await peer.next("stepStarted"), await peer.next("stepStarted"), await peer.next("stepStarted")];
+    const starts = [
+      await peer.next("stepStarted"),
+      await peer.next("stepStarted"),
+      await peer.next("stepStarted"),
+    ];
     expect(new Set(starts.map((frame) => frame.message)).size).toBe(1);
     expect(starts.map((frame) => frame.id)).toEqual([0, 0, 0]);
-    expect(starts[0]?.value).toMatchObject({ retryPolicy: { maxAttempts: 2 }, timeout: { seconds: 60n } });
+    expect(starts[0]?.value).toMatchObject({
+      retryPolicy: { maxAttempts: 2 },
+      timeout: { seconds: 60n },
+    });
     await peer.next("completeRun");
   });
 
@@ -95,7 +129,13 @@ describe("a session", () => {
     const seen: string[] = [];
     const loop = workflow("loop", async (ctx) => {
       const results: number[] = [];
-      for (let i = 0; i < 6; i += 1) results.push(await ctx.step("s", (s) => (seen.push(s.stepKey), i + 100)));
+      for (let i = 0; i < 6; i += 1) {
+        const body = (s: { stepKey: string }) => {
+          seen.push(s.stepKey);
+          return i + 100;
+        };
+        results.push(await ctx.step("s", body));
+      }
       return results;
     });
     peer.journal = [1, 2, 3, 4, 5].map((n) =>
@@ -181,10 +221,7 @@ describe("a lost connection", () => {
     peer.send(dispatch("steps"));
     await peer.next("stepStarted");
     const { welcome } = peer;
-    let admit = () => undefined as void;
-    const admitted = new Promise<void>((resolve) => {
-      admit = resolve;
-    });
+    const { promise: admitted, resolve: admit } = Promise.withResolvers<void>();
     peer.welcome = (hello) => {
       void admitted.then(() => peer.send(welcome(hello)));
       return { case: "ping", value: { nonce: 1 } };
@@ -222,7 +259,10 @@ describe("what the server says", () => {
     peer.send(dispatch("waiting"));
     await peer.next("stepStarted");
     peer.send({ case: "cancel", value: { runId: "r1", fence: 2, reason: "enough" } });
-    expect((await peer.next("stepCompleted")).value).toMatchObject({ fence: 2, stepKey: "clean up" });
+    expect((await peer.next("stepCompleted")).value).toMatchObject({
+      fence: 2,
+      stepKey: "clean up",
+    });
     expect((await peer.next("failRun")).value).toMatchObject({
       fence: 2,
       failure: { type: "Cancelled", message: "enough" },
@@ -235,7 +275,10 @@ describe("what the server says", () => {
     await start(waiting(seen));
     peer.send(dispatch("waiting"));
     await peer.next("stepStarted");
-    peer.send({ case: "leaseResults", value: { results: [{ runId: "r1", status: LeaseStatus.LOST }] } });
+    peer.send({
+      case: "leaseResults",
+      value: { results: [{ runId: "r1", status: LeaseStatus.LOST }] },
+    });
     await peer.next("credits");
     await peer.next("credits");
     expect(seen).toEqual(["aborted"]);
@@ -277,12 +320,29 @@ describe("what the server says", () => {
     });
     expect(timer.id).not.toBe(0);
     const until = { seconds: BigInt(Math.floor(Date.now() / 1_000)), nanos: 999_000_000 };
-    peer.send(reply(timer.id, { case: "stepStarted", value: { outcome: { case: "wait", value: { until } } } }));
-    const resolved = { seq: 3, type: "workflow.wait.resolved", stepKey: "sleep:sleep", kind: StepKind.SLEEP, outcome: "fired" };
+    peer.send(
+      reply(timer.id, {
+        case: "stepStarted",
+        value: { outcome: { case: "wait", value: { until } } },
+      }),
+    );
+    const resolved = {
+      seq: 3,
+      type: "workflow.wait.resolved",
+      stepKey: "sleep:sleep",
+      kind: StepKind.SLEEP,
+      outcome: "fired",
+    };
     peer.send({ case: "waitResolved", value: { runId: "r1", fence: 1, entry: resolved } });
     const signal = await peer.next("stepStarted");
-    expect(signal.value).toMatchObject({ kind: StepKind.SIGNAL, stepKey: "signal:go", wait: { signalName: "go" } });
-    peer.send(reply(signal.id, { case: "stepStarted", value: { outcome: { case: "wait", value: {} } } }));
+    expect(signal.value).toMatchObject({
+      kind: StepKind.SIGNAL,
+      stepKey: "signal:go",
+      wait: { signalName: "go" },
+    });
+    peer.send(
+      reply(signal.id, { case: "stepStarted", value: { outcome: { case: "wait", value: {} } } }),
+    );
     // Nothing but the signal is left: the run is given back, and taken again when the server knows better.
     const suspend = await peer.next("suspendRun");
     const entry = {
@@ -293,18 +353,35 @@ describe("what the server says", () => {
       outcome: "signalled",
       payload: { data: Buffer.from('""') },
     };
-    peer.send(reply(suspend.id, { case: "suspendRun", value: { resumed: true, directive: 1, resolved: [entry] } }));
-    expect(Buffer.from((await peer.next("completeRun")).value.output?.data ?? []).toString()).toBe('""');
+    peer.send(
+      reply(suspend.id, {
+        case: "suspendRun",
+        value: { resumed: true, directive: 1, resolved: [entry] },
+      }),
+    );
+    expect(Buffer.from((await peer.next("completeRun")).value.output?.data ?? []).toString()).toBe(
+      '""',
+    );
   });
 
   test("errors: what is worth it is sent again, a lost lease ends the run silently", async () => {
     await start(two);
     peer.send(dispatch("two"));
     const first = await peer.next("stepCompleted");
-    peer.send(reply(first.id, { case: "error", value: { reason: "STORE_UNAVAILABLE", code: 14, message: "later" } }));
+    peer.send(
+      reply(first.id, {
+        case: "error",
+        value: { reason: "STORE_UNAVAILABLE", code: 14, message: "later" },
+      }),
+    );
     const again = await peer.next("stepCompleted");
     expect(again.value).toEqual(first.value);
-    peer.send(reply(again.id, { case: "error", value: { reason: "LEASE_LOST", code: 10, message: "gone" } }));
+    peer.send(
+      reply(again.id, {
+        case: "error",
+        value: { reason: "LEASE_LOST", code: 10, message: "gone" },
+      }),
+    );
     await peer.next("credits");
     expect((await peer.next("credits")).value.count).toBe(1);
     expect(peer.count("failRun")).toBe(0);
@@ -321,7 +398,9 @@ describe("what the server says", () => {
     peer.send(dispatch("talk"));
     await peer.next("completeRun");
     const { value } = await peer.next("publishEvents");
-    expect(value.events.map((event) => [event.type, event.stepKey, event.attempt, event.sequence])).toEqual([
+    expect(
+      value.events.map((event) => [event.type, event.stepKey, event.attempt, event.sequence]),
+    ).toEqual([
       ["output.delta", "gen", 1, 1],
       ["output.delta", "gen", 1, 2],
       ["output.delta", "gen", 1, 3],
@@ -358,7 +437,13 @@ describe("what the server says", () => {
 test("stop: draining is told, runs under way may end, then the stream closes", async () => {
   peer.answer = agreeable();
   const slow = workflow("slow", (ctx) => ctx.step("a", () => sleep(100, "done")));
-  worker = new Worker({ url, workflows: [slow], slots: 1, drainTimeout: "5 s", logger: silentLogger });
+  worker = new Worker({
+    url,
+    workflows: [slow],
+    slots: 1,
+    drainTimeout: "5 s",
+    logger: silentLogger,
+  });
   await worker.start();
   peer.send(dispatch("slow"));
   await peer.next("stepStarted");
@@ -376,10 +461,17 @@ test("a worker that is refused for good says why", async () => {
   const { Server, ServerCredentials } = await import("@grpc/grpc-js");
   const server = new Server();
   const port = await new Promise<number>((resolve) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (_error, bound) => resolve(bound));
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (_error, bound) =>
+      resolve(bound),
+    );
   });
   // A server without our service.
-  worker = new Worker({ url: `127.0.0.1:${port}`, workflows: [two], logger: silentLogger, drainTimeout: 0 });
+  worker = new Worker({
+    url: `127.0.0.1:${port}`,
+    workflows: [two],
+    logger: silentLogger,
+    drainTimeout: 0,
+  });
   await expect(worker.run()).rejects.toThrow(PawlError);
   server.forceShutdown();
 });

@@ -34,6 +34,10 @@ test("workflow types follow schemas and functions", () => {
 
 test("ids name properties of the input", () => {
   workflow("a", { input: schema, id: "a-{n}" }, async () => 1);
+  workflow("a", { id: "a-{x}" }, async (ctx, input: { x: string }) => `${ctx.runId} ${input.x}`);
+  // @ts-expect-error there is no y
+  const worse = () => workflow("a", { id: "a-{y}" }, async (_ctx, input: { x: string }) => input.x);
+  expectTypeOf(worse).toBeFunction();
   // @ts-expect-error there is no m
   const bad = () => workflow("a", { input: schema, id: "a-{m}" }, async () => 1);
   expectTypeOf(bad).toBeFunction();

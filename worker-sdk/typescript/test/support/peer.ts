@@ -1,6 +1,11 @@
 /** The other end of a session, played by a test: a gRPC server that says what it is told to. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { Server, ServerCredentials, type ServerDuplexStream, type ServerUnaryCall } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+} from "@grpc/grpc-js";
 import {
   type GetJournalRequest,
   GetJournalRequestSchema,
@@ -67,16 +72,19 @@ export class Peer {
           responseStream: true,
           requestSerialize: (m: SessionRequest) => Buffer.from(toBinary(SessionRequestSchema, m)),
           requestDeserialize: (b: Buffer) => fromBinary(SessionRequestSchema, b),
-          responseSerialize: (m: SessionResponse) => Buffer.from(toBinary(SessionResponseSchema, m)),
+          responseSerialize: (m: SessionResponse) =>
+            Buffer.from(toBinary(SessionResponseSchema, m)),
           responseDeserialize: (b: Buffer) => fromBinary(SessionResponseSchema, b),
         },
         getJournal: {
           path: "/pawl.v1.RunService/GetJournal",
           requestStream: false,
           responseStream: false,
-          requestSerialize: (m: GetJournalRequest) => Buffer.from(toBinary(GetJournalRequestSchema, m)),
+          requestSerialize: (m: GetJournalRequest) =>
+            Buffer.from(toBinary(GetJournalRequestSchema, m)),
           requestDeserialize: (b: Buffer) => fromBinary(GetJournalRequestSchema, b),
-          responseSerialize: (m: GetJournalResponse) => Buffer.from(toBinary(GetJournalResponseSchema, m)),
+          responseSerialize: (m: GetJournalResponse) =>
+            Buffer.from(toBinary(GetJournalResponseSchema, m)),
           responseDeserialize: (b: Buffer) => fromBinary(GetJournalResponseSchema, b),
         },
       },
@@ -87,7 +95,13 @@ export class Peer {
           reply: (error: null, response: GetJournalResponse) => void,
         ) => {
           const entries = this.journal.filter((entry) => entry.seq > call.request.afterSeq);
-          reply(null, create(GetJournalResponseSchema, { entries: entries.slice(0, 2), more: entries.length > 2 }));
+          reply(
+            null,
+            create(GetJournalResponseSchema, {
+              entries: entries.slice(0, 2),
+              more: entries.length > 2,
+            }),
+          );
         },
       },
     );
@@ -121,7 +135,9 @@ export class Peer {
   }
 
   send(...bodies: Body[]): void {
-    this.#stream?.write(create(SessionResponseSchema, { frames: bodies.map((body) => ({ body })) }));
+    this.#stream?.write(
+      create(SessionResponseSchema, { frames: bodies.map((body) => ({ body })) }),
+    );
   }
 
   /** Ends the stream without a word, as a lost connection does. */
@@ -157,7 +173,10 @@ export class Peer {
 }
 
 /** A reply to a request. */
-export function reply(id: number, result: NonNullable<Extract<Body, { case: "reply" }>["value"]["result"]>): Body {
+export function reply(
+  id: number,
+  result: NonNullable<Extract<Body, { case: "reply" }>["value"]["result"]>,
+): Body {
   return { case: "reply", value: { id, result } };
 }
 
