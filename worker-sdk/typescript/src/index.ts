@@ -1,6 +1,12 @@
 /** @pawl/worker: write durable workflows in TypeScript, run them on Pawl. */
 
-export { Client, type ClientOptions, type ListOptions, type WorkerView } from "./client/client.ts";
+export {
+  Client,
+  type ClientOptions,
+  type ExecuteOptions,
+  type ListOptions,
+  type WorkerView,
+} from "./client/client.ts";
 export { RunHandle, type SignalSendOptions, type WatchOptions } from "./client/handle.ts";
 export type { StartOptions } from "./client/start.ts";
 export type {

@@ -108,7 +108,9 @@ type CheckedId<Id extends string, I> = [TemplateVariables<Id>] extends [keyof I 
 
 /** The code of a workflow whose input has no schema: the input's type is its second parameter's. */
 type Handler<OS> = (ctx: Context, input: never) => Returned<OS>;
-type InputOf<F extends (ctx: Context, input: never) => unknown> = Parameters<F>["length"] extends 0 | 1
+type InputOf<F extends (ctx: Context, input: never) => unknown> = Parameters<F>["length"] extends
+  | 0
+  | 1
   ? unknown
   : Parameters<F>[1];
 type InputIn<S extends StandardSchemaV1> = StandardSchemaV1.InferInput<S>;

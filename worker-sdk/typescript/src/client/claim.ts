@@ -1,5 +1,11 @@
-import { RunService, type StartRunRequest, type WorkItem } from "@pawl/proto";
+import {
+  RunService,
+  type StartRunRequest,
+  type StartRunResponse,
+  type WorkItem,
+} from "@pawl/proto";
 import { PawlError } from "../errors.ts";
+import { delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { Platform } from "../transport/platform.ts";
 import { LeaseKeeper } from "../worker/leases.ts";
@@ -43,16 +49,41 @@ async function perform(
   }
 }
 
+export interface ClaimWishes {
+  /** How long to wait while somebody else executes the run. */
+  readonly leaseWaitMs: number;
+  readonly abortSignal: AbortSignal | undefined;
+}
+
+async function claim(
+  platform: Platform,
+  request: StartRunRequest,
+  leaseWaitMs: number,
+  abortSignal: AbortSignal | undefined,
+): Promise<StartRunResponse> {
+  const endMs = performance.now() + leaseWaitMs;
+  for (;;) {
+    try {
+      return await platform.call(RunService.method.startRun, request);
+    } catch (error) {
+      const leased = error instanceof PawlError && error.reason === "RUN_LEASED";
+      if (!leased || performance.now() >= endMs) throw error;
+      await delay(Math.min(error.retryAfterMs ?? 500, endMs - performance.now()), abortSignal);
+      abortSignal?.throwIfAborted();
+    }
+  }
+}
+
 /** Claims a run, executes it here and returns its result. */
 export async function executeClaimed(
   platform: Platform,
   request: StartRunRequest,
   workflow: AnyWorkflow,
   logger: Logger,
-  abortSignal: AbortSignal | undefined,
+  { leaseWaitMs, abortSignal }: ClaimWishes,
 ): Promise<unknown> {
   request.claim = true;
-  const response = await platform.call(RunService.method.startRun, request);
+  const response = await claim(platform, request, leaseWaitMs, abortSignal);
   const { run, claimed } = response;
   if (run !== undefined && hasEnded(run)) return outcomeOf(platform, run, workflow);
   if (claimed === undefined) {

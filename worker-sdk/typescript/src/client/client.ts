@@ -35,6 +35,13 @@ export interface ListOptions {
   readonly parentRunId?: string;
 }
 
+export interface ExecuteOptions extends StartOptions {
+  /** Gives the run up: it can be taken on again, here or elsewhere. */
+  readonly abortSignal?: AbortSignal;
+  /** How long to wait while somebody else executes the run. Default: not at all. */
+  readonly leaseWait?: Duration;
+}
+
 /** A worker that the server has seen of late. */
 export interface WorkerView {
   readonly workerId: string;
@@ -122,23 +129,22 @@ export class Client {
   /**
    * Executes a run in this process, with no worker. Called again after a crash,
    * with the same run id, it continues; called again after its end, it returns the
-   * recorded result. Throws PawlError RUN_LEASED while somebody else executes it.
+   * recorded result. Throws PawlError RUN_LEASED when somebody else executes it, and
+   * still does so after `leaseWait` (default: none): the lease of a process that
+   * was killed lasts up to 15 s.
    */
   async execute<I, O>(
     workflow: Workflow<I, O>,
     input: I,
-    options: StartOptions & { readonly abortSignal?: AbortSignal } = {},
+    options: ExecuteOptions = {},
   ): Promise<O> {
     refuseInsideRun("client.execute()", "ctx.child()");
-    const { abortSignal, ...startOptions } = options;
+    const { abortSignal, leaseWait, ...startOptions } = options;
     const request = await startRequest(this.#platform, workflow, input, startOptions);
-    return (await executeClaimed(
-      this.#platform,
-      request,
-      workflow,
-      this.#logger,
+    return (await executeClaimed(this.#platform, request, workflow, this.#logger, {
+      leaseWaitMs: leaseWait === undefined ? 0 : durationMs(leaseWait),
       abortSignal,
-    )) as O;
+    })) as O;
   }
 
   /** A handle for a run that was started before; `workflow` types and checks its result. */

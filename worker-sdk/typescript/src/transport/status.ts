@@ -46,7 +46,9 @@ export function errorFromStatus(
       if (retryDelay !== undefined) retryAfterMs = msFrom(retryDelay);
     }
   }
-  return new PawlError({ reason, message, code, metadata, retryAfterMs, cause });
+  // A server's own answer says all there is; only what went wrong on the way has more behind it.
+  const told = reason === plainReason(code) ? { cause } : {};
+  return new PawlError({ reason, message, code, metadata, retryAfterMs, ...told });
 }
 
 /** The same from the error of a session's frame. */

@@ -15,6 +15,7 @@ export const crashy = workflow("crashy", async (ctx, input: { steps: number; ms:
     done.push(
       await ctx.step("s", async (s) => {
         note(`start ${s.runId} ${s.stepKey}`);
+        note(`at ${s.stepKey} ${process.pid}`);
         await sleep(input.ms);
         note(`end ${s.runId} ${s.stepKey}`);
         return i;
@@ -38,7 +39,11 @@ export const once = workflow("once", (ctx) =>
 if (mode === "claim") {
   const client = new Client({ url });
   console.log("ready");
-  const result = await client.execute(crashy, { steps: 5, ms: 100 }, { runId: "claimed" });
+  const result = await client.execute(
+    crashy,
+    { steps: 5, ms: 100 },
+    { runId: "claimed", leaseWait: "30 s" },
+  );
   note(`result ${JSON.stringify(result)}`);
   client.close();
 } else {
