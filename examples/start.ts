@@ -33,7 +33,7 @@ async function show(
   if (options.once) return held ? 0 : 1;
   const again = await startWorker(stage, processes, shown.killed.name);
   const workers = stage.workers.map((worker) => (worker === shown.killed ? again : worker));
-  showNext({ runId: shown.runId, server: stage.server, workers });
+  showNext({ ...options, runId: shown.runId, server: stage.server, workers });
   onServing();
   return await keepUp({ ...stage, workers }, processes);
 }
@@ -90,4 +90,5 @@ async function report(error: unknown): Promise<number> {
   return error.exitCode;
 }
 
-process.exitCode = await main().catch(report);
+// Not by itself: a client whose server was stopped under it would go on trying for a while.
+process.exit(await main().catch(report));

@@ -3,6 +3,8 @@ import { open, readdir, stat } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { compare } from "./rank.ts";
 
+/** More files in a folder than this are refused; a smaller folder, or some of the files, will do. */
+export const filesMax = 500;
 /** Of a longer text the first part is read. In bytes. */
 const textBytesMax = 1024 * 1024;
 /** Folders without texts of one's own, besides all whose name begins with a dot. */
@@ -11,12 +13,13 @@ const textName = /\.(?:md|markdown|mdx|txt)$/i;
 
 /**
  * The Markdown and plain-text files in and below a folder, as paths relative to it with `/`, in
- * order. Links are not followed.
+ * order. Links are not followed. Gives up after one more than `filesMax`.
  */
 export async function listTexts(folder: string): Promise<string[]> {
   const paths: string[] = [];
   const open = [resolve(folder)];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (paths.length > filesMax) break;
     for (const entry of await readdir(next, { withFileTypes: true })) {
       const path = join(next, entry.name);
       if (entry.isDirectory() && !entry.name.startsWith(".") && !skipped.has(entry.name)) {
@@ -26,7 +29,7 @@ export async function listTexts(folder: string): Promise<string[]> {
       }
     }
   }
-  return paths.sort(compare);
+  return paths.slice(0, filesMax + 1).sort(compare);
 }
 
 /** A text file's beginning, 1 MiB at most. */

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Context, TerminalError, workflow } from "@pawl/worker";
 import { z } from "zod";
 import { recordExecution } from "./audit.ts";
-import { listTexts, readText } from "./files.ts";
+import { filesMax, listTexts, readText } from "./files.ts";
 import { readProse, type Sentence } from "./markdown.ts";
 import {
   type Choice,
@@ -25,8 +25,6 @@ import {
 import { chooseSentences, countTerms } from "./rank.ts";
 import { renderReport, writeReport } from "./report.ts";
 
-/** More files in a folder than this are refused; choose a smaller folder or name files. */
-const filesMax = 500;
 /** Of a longer text the first sentences are ranked: the graph grows with their square. */
 const sentencesMax = 1_500;
 
@@ -168,8 +166,7 @@ async function findPaths({ dir, files }: Settings): Promise<string[]> {
   }
   if (paths.length > filesMax) {
     throw new TerminalError(
-      `${paths.length} texts are in ${resolve(dir)} and below, ${filesMax} are possible; ` +
-        "choose a smaller folder, or name the files.",
+      `More than ${filesMax} texts are in ${resolve(dir)} and below; choose a smaller folder, or name files.`,
     );
   }
   return paths;

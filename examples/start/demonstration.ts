@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client, RunHandle } from "@pawl/worker";
 import { readExecutions } from "../digest/audit.ts";
-import { listTexts } from "../digest/files.ts";
 import { digest } from "../digest/workflow.ts";
 import { checkRun, type Finding } from "./check.ts";
 import { Complaint } from "./complaint.ts";
 import { type Entry, type History, readHistory } from "./history.ts";
 import type { Running } from "./processes.ts";
-import { count, paint, print, wrap } from "./screen.ts";
+import { count, paint, print } from "./screen.ts";
 import { Story } from "./story.ts";
 
 /** How long the run is to take in all, so that it can be watched. */
@@ -26,6 +25,8 @@ export interface DemonstrationOptions {
   readonly workers: readonly Running[];
   /** Folder of the texts, absolute. */
   readonly input: string;
+  /** How many there are. */
+  readonly texts: number;
   readonly dataDir: string;
   readonly auditFile: string;
   readonly kill: (worker: Running) => Promise<void>;
@@ -46,11 +47,11 @@ type Settings = Parameters<typeof digest>[0];
 /**
  * Runs it and tells what happens.
  *
- * @throws Complaint where the folder has nothing to show it with.
+ * @throws Complaint where there was no middle in which to kill a worker.
  */
 export async function demonstrate(options: DemonstrationOptions): Promise<Demonstration> {
   const { client, workers, auditFile } = options;
-  const settings = await chooseSettings(options);
+  const settings = chooseSettings(options);
   const runId = nameRun(new Date());
   const run = await client.start(digest, settings, { runId });
   const kill = await watch(run, workers, options.kill);
@@ -70,18 +71,13 @@ export async function demonstrate(options: DemonstrationOptions): Promise<Demons
 }
 
 /** The workflow's input, with a pace at which a person can follow. Says so. */
-async function chooseSettings({ input, dataDir }: DemonstrationOptions): Promise<Settings> {
-  const files = await listTexts(input);
-  if (files.length === 0) {
-    throw new Complaint(2, `There is no Markdown or text file in ${input} or below.`);
-  }
-  const sentences = files.length * sentencesPerFile;
+function chooseSettings({ input, texts, dataDir }: DemonstrationOptions): Settings {
+  const sentences = texts * sentencesPerFile;
   const paceMs = Math.min(paceMaxMs, Math.ceil((wantedMs * concurrency) / sentences));
-  print(
-    `  ${paint("bold", "run")}       ${count(sentencesPerFile, "key sentence")} of each of ${count(files.length, "text")} in ${input}`,
-  );
-  const note = `The ranking takes milliseconds; for you to be able to watch, it pauses ${paceMs} ms after each sentence.`;
-  for (const line of wrap(note, 88)) print(paint("dim", `            ${line}`));
+  const what = `digest of ${count(texts, "text")} in ${input}, ${count(sentencesPerFile, "sentence")} of each`;
+  print(`  ${paint("bold", "run")}       ${what}`);
+  const note = `The work takes milliseconds; to be watched, it pauses ${paceMs} ms after each sentence.`;
+  print(paint("dim", `            ${note}`));
   print();
   const outputDir = join(dataDir, "digest");
   return { dir: input, sentences: sentencesPerFile, outputDir, concurrency, paceMs };

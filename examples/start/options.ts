@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { filesMax, listTexts } from "../digest/files.ts";
 import { Complaint } from "./complaint.ts";
 
 /** The workspace's root folder. */
@@ -30,6 +31,8 @@ export interface Options {
   readonly help: boolean;
   /** Absolute path of the folder with the texts. */
   readonly input: string;
+  /** How many texts there are. */
+  readonly texts: number;
   readonly once: boolean;
   readonly dataDir: string;
   /** Undefined: the default one, or a free one where that is taken. */
@@ -50,20 +53,36 @@ export async function readOptions(
   const { values } = parse(argv);
   const calledFrom = env.INIT_CWD ?? process.cwd();
   const input = values.input === undefined ? root : resolve(calledFrom, values.input);
-  const found = await stat(input).catch(() => undefined);
-  if (found?.isDirectory() !== true) {
-    const problem = found === undefined ? "does not exist" : "is a file";
-    const hint = found === undefined ? "" : ` Try --input ${dirname(values.input ?? "")}`;
-    throw new Complaint(2, `--input is a folder with texts; ${input} ${problem}.${hint}`);
-  }
   return {
     help: values.help ?? false,
     input,
+    texts: values.help === true ? 0 : await countTexts(input),
     once: values.once ?? false,
     dataDir: env.PAWL_DATA_DIR ? resolve(calledFrom, env.PAWL_DATA_DIR) : join(root, ".pawl"),
     grpc: env.PAWL_GRPC || undefined,
     http: env.PAWL_HTTP || undefined,
   };
+}
+
+/** @throws Complaint where there is nothing to digest, or too much. */
+async function countTexts(input: string): Promise<number> {
+  const found = await stat(input).catch(() => undefined);
+  if (found === undefined) throw new Complaint(2, `--input: ${input} does not exist.`);
+  if (!found.isDirectory()) {
+    throw new Complaint(2, `--input: ${input} is a file; name its folder, ${dirname(input)}.`);
+  }
+  const { length } = await listTexts(input).catch((cause: unknown) => {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new Complaint(2, `--input: ${input} cannot be read: ${said}.`, { cause });
+  });
+  if (length === 0) throw new Complaint(2, `No Markdown or text file is in ${input} or below.`);
+  if (length > filesMax) {
+    throw new Complaint(
+      2,
+      `More than ${filesMax} texts are in ${input} and below; name a smaller folder.`,
+    );
+  }
+  return length;
 }
 
 function parse(argv: readonly string[]) {

@@ -52,7 +52,8 @@ export class Processes {
     const line = await Promise.race([firstLine(child), ended.then(() => "")]);
     const said = parseServerLine(line);
     if ("message" in said) {
-      throw new Complaint(1, `The server does not start. ${said.message}`);
+      const message = said.reason === "IN_USE" ? inUse(store) : said.message;
+      throw new Complaint(1, `The server does not start. ${message}`);
     }
     return { name: "server", pid, ended, ...said };
   }
@@ -152,7 +153,16 @@ async function firstLine(child: ChildProcess): Promise<string> {
   return typeof line === "string" ? line : "";
 }
 
-type Said = Pick<Server, "grpcUrl" | "httpUrl" | "readyMs"> | { readonly message: string };
+function inUse(store: string): string {
+  return (
+    `${store} is in use by another one, perhaps by another \`pnpm start\`. Go on there, stop it, ` +
+    "or have a second one beside it: PAWL_DATA_DIR=.pawl/second npx -y pnpm@12 start"
+  );
+}
+
+type Said =
+  | Pick<Server, "grpcUrl" | "httpUrl" | "readyMs">
+  | { readonly reason: string; readonly message: string };
 
 /** What `pawl serve --json` says: that it is ready, or why it is not. */
 function parseServerLine(line: string): Said {
@@ -163,10 +173,12 @@ function parseServerLine(line: string): Said {
       return { grpcUrl: String(grpcUrl), httpUrl: String(httpUrl), readyMs: Number(readyMs) };
     }
     if ("error" in said && typeof said.error === "object" && said.error !== null) {
-      if ("message" in said.error) return { message: String(said.error.message) };
+      const { error } = said;
+      const reason = "reason" in error ? String(error.reason) : "";
+      if ("message" in error) return { reason, message: String(error.message) };
     }
   }
-  return { message: "It ended without a word; its log may say more." };
+  return { reason: "", message: "It ended without a word; its log may say more." };
 }
 
 /** The environment without settings that are the demonstration's own affair. */

@@ -1,5 +1,5 @@
 /** Shows how the demonstration went: the picture, what was checked, the result, what to try next. */
-import { relative } from "node:path";
+import { relative, sep } from "node:path";
 import type { Demonstration } from "./demonstration.ts";
 import { root } from "./options.ts";
 import type { Running, Server } from "./processes.ts";
@@ -39,42 +39,46 @@ export function showResult(shown: Demonstration, workers: readonly Running[]): b
 }
 
 export interface NextOptions {
+  /** The folder that was digested. */
+  readonly input: string;
   readonly runId: string;
   readonly server: Server;
   readonly workers: readonly Running[];
 }
 
 /** Commands to go on with, which work as they stand. */
-export function showNext({ runId, server, workers }: NextOptions): void {
+export function showNext({ input, runId, server, workers }: NextOptions): void {
   const pawl = "npx -y pnpm@12 pawl";
-  const to = server.httpUrl === "http://127.0.0.1:8000" ? "" : ` --server ${server.httpUrl}`;
-  const [worker] = workers;
-  const json = "-H 'content-type: application/json'";
-  const examples: [string, string][] = [
-    ["See all runs, and this one in full", `${pawl} list${to}`],
-    ["", `${pawl} inspect ${runId}${to}`],
+  const isDefault = server.httpUrl === "http://127.0.0.1:8000";
+  const call = `curl -s ${server.httpUrl}/pawl.v1.RunService/GetRun`;
+  const settings = JSON.stringify({ dir: shorten(input), outputDir: ".pawl/digest" });
+  const examples: [what: string, ...commands: string[]][] = [
+    ["See all runs, and this one in full", `${pawl} list`, `${pawl} inspect ${runId}`],
+    ["Run another one, at full speed", `${pawl} run digest --wait --input '${settings}'`],
     [
-      "Run another one",
-      `${pawl} run digest --wait${to} --input '{"dir":"docs","outputDir":".pawl/digest"}'`,
+      "The same service with nothing but curl",
+      `${call} -H 'content-type: application/json' \\`,
+      `  -d '{"runId":"${runId}"}'`,
     ],
-    [
-      "The same services with nothing but curl",
-      `curl -s ${server.httpUrl}/pawl.v1.RunService/GetRun ${json} \\`,
-    ],
-    ["", `  -d '{"runId":"${runId}"}'`],
-    ["Kill a worker yourself; it is started again", `kill -9 ${worker?.pid ?? ""}`],
-    ["Your own texts (after Ctrl-C)", "npx -y pnpm@12 start -- --input ~/notes"],
+    ["Kill a worker yourself; it is started again", `kill -9 ${workers[0]?.pid ?? ""}`],
+    ["Your own texts, after Ctrl-C here", "npx -y pnpm@12 start -- --input ~/notes"],
   ];
-  printTitle(`Next, in another terminal in this folder (Ctrl-C here ends all)`);
-  for (const [what, command] of examples) {
-    if (what !== "") print(paint("dim", `  ${what}`));
-    print(`    ${command}`);
+  if (!isDefault) {
+    examples.unshift([
+      "So that the next commands find the server",
+      `export PAWL_HTTP_URL=${server.httpUrl}`,
+    ]);
+  }
+  printTitle("Next, in another terminal in this folder (Ctrl-C here ends all of it)");
+  for (const [what, ...commands] of examples) {
+    print(paint("dim", `  ${what}`));
+    for (const command of commands) print(`    ${command}`);
   }
   print();
 }
 
 /** A path as people would write it from the clone's folder. */
 export function shorten(path: string): string {
-  const short = relative(root, path);
-  return short.startsWith("..") ? path : short;
+  const short = relative(root, path) || ".";
+  return short === ".." || short.startsWith(`..${sep}`) ? path : short;
 }

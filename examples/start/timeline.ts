@@ -5,7 +5,7 @@ import { clip, fit, fitEnd, paint, type Style, width } from "./screen.ts";
 /** Columns of what stands beside the bars. */
 const nameColumns = 8;
 const workerColumns = 8;
-const howColumns = 19;
+const howColumns = 14;
 /** Longer runs leave out steps of which there are many alike. */
 const rowsMax = 28;
 
@@ -56,7 +56,7 @@ export function drawTimeline({ history, killedMs, killedWorker }: TimelineOption
 /** How often a step ran, in words. */
 function describe(step: StepHistory): string {
   if (step.replayed) return clip("once, replayed", howColumns);
-  if (step.lost !== undefined) return paint("red", clip("cut off, then again", howColumns));
+  if (step.lost !== undefined) return paint("red", clip("cut off, again", howColumns));
   return "once";
 }
 
