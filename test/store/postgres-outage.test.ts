@@ -1,0 +1,123 @@
+/**
+ * PostgreSQL comes, goes and hangs. Goal: calls fail quickly while it is away, work by themselves
+ * when it is back, and what was acknowledged is there. Method: a cluster of this file's own that is
+ * killed, stopped and frozen.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openStore } from "../../server/src/store/open.ts";
+import type { Store } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store.ts";
+import { type Postgres, startPostgres } from "../harness/postgres.ts";
+import { change, commit, getJournal, getRun, insertion, makeHeader } from "./make.ts";
+
+let cluster: Postgres;
+
+beforeAll(async () => {
+  // Commits must survive a crash of the server, as in production.
+  cluster = await startPostgres({ fsync: true });
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+async function untilUp(store: Store): Promise<void> {
+  const isUp = () =>
+    store.ping().then(
+      () => true,
+      () => false,
+    );
+  await expect.poll(isUp, { timeout: 30_000, interval: 50 }).toBe(true);
+}
+
+test("a server that is not there yet: the store opens, calls fail, later they work", async () => {
+  const url = await cluster.createDatabase("later");
+  await cluster.halt();
+  const messages: string[] = [];
+  const store = await openStore(url, { onMessage: (message) => messages.push(message) });
+  try {
+    await expect(store.ping()).rejects.toThrow(StoreError);
+    await expect(commit(store, insertion(makeHeader("r1")))).rejects.toThrow(/ECONNREFUSED/);
+    await expect.poll(() => messages).toHaveLength(1);
+    expect(messages[0]).toMatch(/cannot be reached.*ECONNREFUSED.*trying again/);
+    await cluster.start();
+    await untilUp(store);
+    expect((await commit(store, insertion(makeHeader("r1")))).confirmed).toEqual([true]);
+    expect(messages).toHaveLength(2);
+  } finally {
+    await store.close();
+  }
+});
+
+test("a crash in the middle of commits: none that was acknowledged is lost, work goes on", async () => {
+  const store = await openStore(await cluster.createDatabase("crash"));
+  try {
+    await commit(store, insertion(makeHeader("r1")));
+    let acknowledged = 1;
+    let failures = 0;
+    const work = (async () => {
+      while (failures === 0 || acknowledged < 50) {
+        try {
+          const { confirmed } = await commit(store, change("r1", 0, acknowledged));
+          expect(confirmed).toEqual([true]);
+          acknowledged += 1;
+        } catch (error) {
+          expect(error).toBeInstanceOf(StoreError);
+          failures += 1;
+          await sleep(20);
+          // It may have been committed: the same as the engine, look.
+          const seq = await getRun(store, "r1").then(
+            (run) => run?.seq,
+            () => undefined,
+          );
+          if (seq !== undefined) {
+            expect(seq).toBeGreaterThanOrEqual(acknowledged);
+            acknowledged = seq;
+          }
+        }
+      }
+    })();
+    await sleep(300);
+    await cluster.kill();
+    await sleep(500);
+    await cluster.start();
+    await work;
+    await untilUp(store);
+    expect(await getJournal(store, "r1")).toHaveLength(acknowledged);
+    expect(failures).toBeGreaterThan(0);
+  } finally {
+    await store.close();
+  }
+});
+
+test("a server that hangs is given up after a while, and found again", async () => {
+  const store = await openStore(await cluster.createDatabase("hang"));
+  const pid = cluster.pid;
+  if (pid === undefined) throw new Error("The cluster is down.");
+  try {
+    await commit(store, insertion(makeHeader("r1")));
+    // Commits wait for a lock that an open transaction holds: as good as a hanging server.
+    await using blocker = await block(cluster.databaseUrl("hang"));
+    await expect(commit(store, change("r1", 0, 1))).rejects.toThrow(StoreError);
+    await blocker.release();
+    await untilUp(store);
+    expect((await commit(store, change("r1", 0, 1))).confirmed).toEqual([true]);
+  } finally {
+    await store.close();
+  }
+});
+
+/** Holds the lock of every run until released. */
+async function block(url: string) {
+  const { default: pg } = await import("pg");
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query("BEGIN; LOCK TABLE pawl.run IN EXCLUSIVE MODE");
+  let isOpen = true;
+  const release = async () => {
+    if (isOpen) await client.end();
+    isOpen = false;
+  };
+  return { release, [Symbol.asyncDispose]: release };
+}
