@@ -115,11 +115,25 @@ export interface StepSide {
 
 export type StepOutcome =
   | { readonly kind: "execute"; readonly attempt: number; readonly idempotencyKey: string }
-  | { readonly kind: "replay"; readonly output?: Payload; readonly failure?: Failure; readonly outcome?: WaitOutcome }
-  | { readonly kind: "wait"; readonly until?: number; readonly why: "in_progress" | "backoff" | "wait"; readonly attempt: number }
+  | {
+      readonly kind: "replay";
+      readonly output?: Payload;
+      readonly failure?: Failure;
+      readonly outcome?: WaitOutcome;
+    }
+  | {
+      readonly kind: "wait";
+      readonly until?: number;
+      readonly why: "in_progress" | "backoff" | "wait";
+      readonly attempt: number;
+    }
   | { readonly kind: "conflict"; readonly recorded: StepSide; readonly attempted: StepSide }
   | { readonly kind: "unknown_outcome"; readonly attempt: number; readonly startedAt: number }
-  | { readonly kind: "stop"; readonly reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL"; readonly fence: number };
+  | {
+      readonly kind: "stop";
+      readonly reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL";
+      readonly fence: number;
+    };
 
 export interface StepStartedReply {
   readonly outcome: StepOutcome;
@@ -133,7 +147,12 @@ export interface StepCompletedReply {
 
 export interface StepFailedReply {
   readonly next:
-    | { readonly kind: "retry"; readonly at: number; readonly attempt: number; readonly delayMs: number }
+    | {
+        readonly kind: "retry";
+        readonly at: number;
+        readonly attempt: number;
+        readonly delayMs: number;
+      }
     | { readonly kind: "final"; readonly action: "throw" | "pause" };
   readonly directive: Directive;
   readonly seq: number;
@@ -238,7 +257,12 @@ export interface SessionSink {
 export interface WorkerSession {
   readonly sessionId: string;
   /** Of the leases named in Hello, those that are still the worker's. */
-  readonly survived: readonly { readonly runId: string; readonly fence: number; readonly attempt: number; readonly until: number }[];
+  readonly survived: readonly {
+    readonly runId: string;
+    readonly fence: number;
+    readonly attempt: number;
+    readonly until: number;
+  }[];
   credits(count: number): void;
   ack(runId: string, fence: number): void;
   nack(runId: string, fence: number, reason: string): void;
@@ -326,13 +350,23 @@ export interface EngineApi {
   getRun(caller: Caller, runId: string): Promise<RunView>;
   waitRun(caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView>;
   listRuns(caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }>;
-  getJournal(caller: Caller, runId: string, afterSeq: number, entriesMax: number): Promise<{ entries: Entry[]; more: boolean }>;
+  getJournal(
+    caller: Caller,
+    runId: string,
+    afterSeq: number,
+    entriesMax: number,
+  ): Promise<{ entries: Entry[]; more: boolean }>;
   cancelRun(caller: Caller, runId: string, reason: string, graceMs: number): Promise<RunView>;
   pauseRun(caller: Caller, runId: string, reason: string): Promise<RunView>;
   resumeRun(caller: Caller, runId: string): Promise<RunView>;
   retryRun(caller: Caller, runId: string): Promise<RunView>;
   deleteRun(caller: Caller, runId: string): Promise<void>;
-  updateTags(caller: Caller, runId: string, set: Readonly<Record<string, string>>, remove: readonly string[]): Promise<RunView>;
+  updateTags(
+    caller: Caller,
+    runId: string,
+    set: Readonly<Record<string, string>>,
+    remove: readonly string[],
+  ): Promise<RunView>;
 
   stepStarted(caller: Caller, started: StepStarted): Promise<StepStartedReply>;
   stepCompleted(caller: Caller, completed: StepCompleted): Promise<StepCompletedReply>;
@@ -344,24 +378,61 @@ export interface EngineApi {
   failRun(caller: Caller, fail: FailRun): Promise<OutcomeReply>;
 
   /** Rejects with VERSION_UNSUPPORTED or INVALID_ARGUMENT for a Hello that cannot be served. */
-  openSession(caller: Caller, worker: WorkerInfo, held: readonly HeldLease[], sink: SessionSink): Promise<WorkerSession>;
-  pollWork(caller: Caller, worker: WorkerInfo, max: number, waitMs: number, signal: AbortSignal): Promise<WorkItem[]>;
+  openSession(
+    caller: Caller,
+    worker: WorkerInfo,
+    held: readonly HeldLease[],
+    sink: SessionSink,
+  ): Promise<WorkerSession>;
+  pollWork(
+    caller: Caller,
+    worker: WorkerInfo,
+    max: number,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<WorkItem[]>;
   heartbeatLeases(caller: Caller, leases: readonly HeldLease[]): Promise<LeaseAnswer[]>;
   listWorkers(caller: Caller): Promise<WorkerView[]>;
   listWorkflows(caller: Caller): Promise<WorkflowView[]>;
   getWorkflow(caller: Caller, name: string): Promise<WorkflowView>;
 
-  sendSignal(caller: Caller, runId: string, name: string, signalId: string, payload: Payload, actor: string): Promise<{ signalId: string; duplicate: boolean }>;
+  sendSignal(
+    caller: Caller,
+    runId: string,
+    name: string,
+    signalId: string,
+    payload: Payload,
+    actor: string,
+  ): Promise<{ signalId: string; duplicate: boolean }>;
   listSignals(caller: Caller, runId: string): Promise<SignalView[]>;
 
   /** Answers how many were taken; those of a stale fence are dropped. Never waits for a commit. */
-  publishEvents(caller: Caller, runId: string, fence: number, events: readonly NewEvent[]): Promise<number>;
+  publishEvents(
+    caller: Caller,
+    runId: string,
+    fence: number,
+    events: readonly NewEvent[],
+  ): Promise<number>;
   /** Batches of events in order; ends after the terminal event, or when `signal` fires. */
-  watchRun(caller: Caller, watch: WatchRun, signal: AbortSignal): AsyncIterable<readonly RunEvent[]>;
-  listEvents(caller: Caller, runId: string, afterCursor: string, pageSize: number): Promise<{ events: RunEvent[]; nextCursor: string }>;
+  watchRun(
+    caller: Caller,
+    watch: WatchRun,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly RunEvent[]>;
+  listEvents(
+    caller: Caller,
+    runId: string,
+    afterCursor: string,
+    pageSize: number,
+  ): Promise<{ events: RunEvent[]; nextCursor: string }>;
 
   putPayload(caller: Caller, data: Uint8Array): Promise<PayloadRef>;
-  getPayload(caller: Caller, sha256: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number }>;
+  getPayload(
+    caller: Caller,
+    sha256: string,
+    offset: number,
+    limit: number,
+  ): Promise<{ data: Uint8Array; size: number }>;
 
   /** Whether the store answers. */
   ready(): boolean;

@@ -89,7 +89,15 @@ export class Draft {
     header.seq += 1;
     header.updatedAt = this.now;
     const stored = payload === undefined ? undefined : this.#keep(payload);
-    const entry: Entry = { seq: header.seq, at: this.now, type, key, attempt, meta, payload: stored };
+    const entry: Entry = {
+      seq: header.seq,
+      at: this.now,
+      type,
+      key,
+      attempt,
+      meta,
+      payload: stored,
+    };
     fold(this.state, entry);
     this.entries.push(entry);
     return entry;

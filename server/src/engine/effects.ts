@@ -2,8 +2,9 @@
  * What follows a commit, in memory only: watchers, pollers and timers are woken, and the worker
  * that holds a changed run is told. All of it may be lost; loops and heartbeats catch up.
  */
-import { LIMITS } from "../model/limits.ts";
+
 import type { Entry } from "../model/entry.ts";
+import { LIMITS } from "../model/limits.ts";
 import { isTerminal } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { withPayloads } from "./journal.ts";
@@ -27,7 +28,8 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     due = Math.min(due, draft.earliestDue);
     const session = core.sessions.holder(key);
     const held = session?.held.get(key);
-    if (session !== undefined && held !== undefined) tellHolder(core, session, held, key, state, draft.entries);
+    if (session !== undefined && held !== undefined)
+      tellHolder(core, session, held, key, state, draft.entries);
   }
   if (ready) {
     core.dispatcher.nudge();
@@ -35,18 +37,32 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   }
   if (due !== Number.POSITIVE_INFINITY) wakers.dueAt(due);
   if (core.store.replicas && runs.length > 0) {
-    core.store.wake().catch((error: unknown) => core.log.warn("the other servers could not be woken", { error: String(error) }));
+    core.store
+      .wake()
+      .catch((error: unknown) =>
+        core.log.warn("the other servers could not be woken", { error: String(error) }),
+      );
   }
 }
 
 /** Tells the session that holds a run what others did to it. */
-export function tellHolder(core: Core, session: LocalSession, held: HeldRun, key: string, state: RunState, entries: readonly Entry[]): void {
+export function tellHolder(
+  core: Core,
+  session: LocalSession,
+  held: HeldRun,
+  key: string,
+  state: RunState,
+  entries: readonly Entry[],
+): void {
   const { header } = state;
   if (header.lease?.sessionId !== session.sessionId) {
     core.sessions.drop(key);
     core.hub.release(key);
     if (!endedByHolder(entries)) {
-      session.sink.leaseResults([{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }], 0);
+      session.sink.leaseResults(
+        [{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }],
+        0,
+      );
     }
     return;
   }
@@ -61,7 +77,9 @@ export function tellHolder(core: Core, session: LocalSession, held: HeldRun, key
     held.pausing = header.intent === "pause";
     if (held.pausing) session.sink.pause(header.runId, header.fence);
   }
-  const resolved = entries.filter((entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key));
+  const resolved = entries.filter(
+    (entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key),
+  );
   if (resolved.length > 0) void pushResolved(core, session, held, resolved);
 }
 
@@ -70,18 +88,35 @@ function createdIn(entries: readonly Entry[], key: string): boolean {
   return entries.some((entry) => entry.type === "workflow.wait.created" && entry.key === key);
 }
 
-async function pushResolved(core: Core, session: LocalSession, held: HeldRun, resolved: Entry[]): Promise<void> {
+async function pushResolved(
+  core: Core,
+  session: LocalSession,
+  held: HeldRun,
+  resolved: Entry[],
+): Promise<void> {
   try {
     const entries = await withPayloads(core.store, { org: held.org }, held.runId, resolved);
     for (const entry of entries) session.sink.waitResolved(held.runId, held.fence, entry);
   } catch (error) {
-    core.log.warn("a resolved wait could not be pushed", { run_id: held.runId, error: String(error) });
+    core.log.warn("a resolved wait could not be pushed", {
+      run_id: held.runId,
+      error: String(error),
+    });
     // The worker drops the run and whoever gets it next reads the wait from the journal.
-    session.sink.leaseResults([{ runId: held.runId, status: "lost", fence: held.fence, until: 0 }], 0);
+    session.sink.leaseResults(
+      [{ runId: held.runId, status: "lost", fence: held.fence, until: 0 }],
+      0,
+    );
   }
 }
 
-const OUTCOMES: ReadonlySet<string> = new Set(["run.completed", "run.failed", "run.cancelled", "run.paused", "workflow.waiting"]);
+const OUTCOMES: ReadonlySet<string> = new Set([
+  "run.completed",
+  "run.failed",
+  "run.cancelled",
+  "run.paused",
+  "workflow.waiting",
+]);
 
 /** The holder itself reported this outcome, and knows. */
 function endedByHolder(entries: readonly Entry[]): boolean {

@@ -58,15 +58,24 @@ export function createEngine(options: EngineOptions): Engine {
       if (health.ok) log.error("the store failed; writes are retried", { error: String(error) });
       health.ok = false;
     },
+    onRecovered: () => lookAgain(),
   });
   const dispatcher = new Dispatcher({
     writer,
     sessions,
     clock,
     deliver: (run) => {
-      work.deliver(core, run).catch((error: unknown) => log.warn("a run could not be delivered", { run_id: run.header.runId, error: String(error) }));
+      work
+        .deliver(core, run)
+        .catch((error: unknown) =>
+          log.warn("a run could not be delivered", {
+            run_id: run.header.runId,
+            error: String(error),
+          }),
+        );
     },
-    onError: (name, error) => log.warn(`${name} failed and will be tried again`, { error: String(error) }),
+    onError: (name, error) =>
+      log.warn(`${name} failed and will be tried again`, { error: String(error) }),
   });
   const reads = withPawlErrors(store);
   const core: Core = {
@@ -85,13 +94,17 @@ export function createEngine(options: EngineOptions): Engine {
     },
   };
   const loops: Loops = startLoops(core);
-  store.onWake(() => {
+  const lookAgain = (): void => {
     dispatcher.nudge();
     wakers.ready();
-    loops.wake?.nudge();
-  });
+    loops.wake.nudge();
+    loops.due.nudge();
+  };
+  store.onWake(lookAgain);
   const restart = setTimeout(() => {
-    releaseForgotten(core).catch((error: unknown) => log.warn("old leases were left to expire", { error: String(error) }));
+    releaseForgotten(core).catch((error: unknown) =>
+      log.warn("old leases were left to expire", { error: String(error) }),
+    );
   }, LIMITS.restartGraceMs);
   const probe = setInterval(() => {
     store.ping().then(
@@ -106,14 +119,18 @@ export function createEngine(options: EngineOptions): Engine {
     );
   }, PROBE_MS);
   probe.unref();
-  return engineOf(core, () => health.ok, async () => {
-    clearTimeout(restart);
-    clearInterval(probe);
-    dispatcher.stop();
-    await loops.stop();
-    await writer.drain();
-    for (const session of [...sessions.all()]) sessions.remove(session);
-  });
+  return engineOf(
+    core,
+    () => health.ok,
+    async () => {
+      clearTimeout(restart);
+      clearInterval(probe);
+      dispatcher.stop();
+      await loops.stop();
+      await writer.drain();
+      for (const session of [...sessions.all()]) sessions.remove(session);
+    },
+  );
 }
 
 const PROBE_MS = 2_000;
@@ -123,10 +140,12 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
   return {
     startRun: (caller, start) => runs.startRun(core, caller, start),
     getRun: (caller, runId) => runs.getRun(core, caller, runId),
-    waitRun: (caller, runId, timeoutMs, signal) => runs.waitRun(core, caller, runId, timeoutMs, signal),
+    waitRun: (caller, runId, timeoutMs, signal) =>
+      runs.waitRun(core, caller, runId, timeoutMs, signal),
     listRuns: (caller, list) => runs.listRuns(core, caller, list),
     getJournal: (caller, runId, after, max) => runs.getJournal(core, caller, runId, after, max),
-    cancelRun: (caller, runId, reason, graceMs) => runs.cancelRun(core, caller, runId, reason, graceMs),
+    cancelRun: (caller, runId, reason, graceMs) =>
+      runs.cancelRun(core, caller, runId, reason, graceMs),
     pauseRun: (caller, runId, reason) => runs.pauseRun(core, caller, runId, reason),
     resumeRun: (caller, runId) => runs.resumeRun(core, caller, runId),
     retryRun: (caller, runId) => runs.retryRun(core, caller, runId),
@@ -140,18 +159,23 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     completeRun: (caller, complete) => steps.completeRun(core, caller, complete),
     failRun: (caller, fail) => steps.failRun(core, caller, fail),
     openSession: (caller, worker, held, sink) => work.openSession(core, caller, worker, held, sink),
-    pollWork: (caller, worker, max, waitMs, signal) => work.pollWork(core, caller, worker, max, waitMs, signal),
+    pollWork: (caller, worker, max, waitMs, signal) =>
+      work.pollWork(core, caller, worker, max, waitMs, signal),
     heartbeatLeases: (caller, leases) => work.heartbeatLeases(core, caller, leases),
     listWorkers: (caller) => core.registry.workers(caller),
     listWorkflows: (caller) => core.registry.list(caller),
     getWorkflow: (caller, name) => getWorkflow(core, caller, name),
-    sendSignal: (caller, runId, name, signalId, payload, actor) => signals.sendSignal(core, caller, runId, name, signalId, payload, actor),
+    sendSignal: (caller, runId, name, signalId, payload, actor) =>
+      signals.sendSignal(core, caller, runId, name, signalId, payload, actor),
     listSignals: (caller, runId) => signals.listSignals(core, caller, runId),
-    publishEvents: async (caller, runId, fence, events) => watch.publishEvents(core, caller, runId, fence, events),
+    publishEvents: async (caller, runId, fence, events) =>
+      watch.publishEvents(core, caller, runId, fence, events),
     watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),
-    listEvents: (caller, runId, cursor, pageSize) => watch.listEvents(core, caller, runId, cursor, pageSize),
+    listEvents: (caller, runId, cursor, pageSize) =>
+      watch.listEvents(core, caller, runId, cursor, pageSize),
     putPayload: (caller, data) => putPayload(core, caller, data),
-    getPayload: (caller, address, offset, limit) => getPayload(core, caller, address, offset, limit),
+    getPayload: (caller, address, offset, limit) =>
+      getPayload(core, caller, address, offset, limit),
     ready,
     drain() {
       core.dispatcher.stop();
@@ -168,18 +192,32 @@ async function getWorkflow(core: Core, caller: Caller, name: string): Promise<Wo
   return found;
 }
 
-async function putPayload(core: Core, caller: Caller, data: Uint8Array): Promise<{ sha256: string; size: number }> {
+async function putPayload(
+  core: Core,
+  caller: Caller,
+  data: Uint8Array,
+): Promise<{ sha256: string; size: number }> {
   if (data.byteLength > LIMITS.payloadBytes) {
-    throw new PawlError("PAYLOAD_TOO_LARGE", `The payload has ${data.byteLength} bytes; at most ${LIMITS.payloadBytes} are kept.`, {
-      metadata: { size: String(data.byteLength), limit: String(LIMITS.payloadBytes) },
-    });
+    throw new PawlError(
+      "PAYLOAD_TOO_LARGE",
+      `The payload has ${data.byteLength} bytes; at most ${LIMITS.payloadBytes} are kept.`,
+      {
+        metadata: { size: String(data.byteLength), limit: String(LIMITS.payloadBytes) },
+      },
+    );
   }
   const address = sha256(data);
   await core.store.putPayload(caller, { sha256: address, data }, core.clock.now());
   return { sha256: address, size: data.byteLength };
 }
 
-async function getPayload(core: Core, caller: Caller, address: string, offset: number, limit: number): Promise<{ data: Uint8Array; size: number }> {
+async function getPayload(
+  core: Core,
+  caller: Caller,
+  address: string,
+  offset: number,
+  limit: number,
+): Promise<{ data: Uint8Array; size: number }> {
   const found = await core.store.getPayload(caller, address, offset, limit);
   if (found === undefined) throw notFound("payload", address);
   return found;

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type { Ajv2020, ValidateFunction } from "ajv/dist/2020.js";
-import { PawlError, invalid } from "../model/errors.ts";
+import { invalid, PawlError } from "../model/errors.ts";
 import type { Payload } from "../model/payload.ts";
 
 const require = createRequire(import.meta.url);
@@ -18,13 +18,24 @@ export function checkInput(workflow: string, schema: string, input: Payload): vo
   const validate = compile(schema);
   if (validate(value) === true) return;
   const problems = (validate.errors ?? []).slice(0, 20).map((error) => {
-    const missing = error.keyword === "required" ? `/${String(error.params["missingProperty"])}` : "";
-    return { path: `${error.instancePath}${missing}` || "/", problem: error.message ?? "does not fit" };
+    const missing =
+      error.keyword === "required" ? `/${String(error.params["missingProperty"])}` : "";
+    return {
+      path: `${error.instancePath}${missing}` || "/",
+      problem: error.message ?? "does not fit",
+    };
   });
   const list = problems.map(({ path, problem }) => `${path} ${problem}`).join("; ");
-  throw new PawlError("INVALID_INPUT", `The input does not fit the schema of "${workflow}": ${list}. No run was created.`, {
-    metadata: Object.fromEntries([["workflow", workflow], ...problems.map(({ path, problem }) => [`field:${path}`, problem])]),
-  });
+  throw new PawlError(
+    "INVALID_INPUT",
+    `The input does not fit the schema of "${workflow}": ${list}. No run was created.`,
+    {
+      metadata: Object.fromEntries([
+        ["workflow", workflow],
+        ...problems.map(({ path, problem }) => [`field:${path}`, problem]),
+      ]),
+    },
+  );
 }
 
 /** Refuses, at registration, a schema that could never be applied. */
@@ -33,7 +44,10 @@ export function checkSchema(field: string, schema: string): void {
   try {
     compile(schema);
   } catch (error) {
-    throw invalid(field, `is no usable JSON Schema (2020-12): ${error instanceof Error ? error.message : String(error)}`);
+    throw invalid(
+      field,
+      `is no usable JSON Schema (2020-12): ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -42,9 +56,13 @@ function parseJson(data: Uint8Array): unknown {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new PawlError("INVALID_INPUT", `The input says that it is JSON, but it is not: ${why}. No run was created.`, {
-      metadata: { field: "input" },
-    });
+    throw new PawlError(
+      "INVALID_INPUT",
+      `The input says that it is JSON, but it is not: ${why}. No run was created.`,
+      {
+        metadata: { field: "input" },
+      },
+    );
   }
 }
 
@@ -64,5 +82,10 @@ function compile(schema: string): ValidateFunction {
 
 function makeAjv(): Ajv2020 {
   const module: typeof import("ajv/dist/2020.js") = require("ajv/dist/2020.js");
-  return new module.Ajv2020({ strict: false, allErrors: true, validateFormats: false, logger: false });
+  return new module.Ajv2020({
+    strict: false,
+    allErrors: true,
+    validateFormats: false,
+    logger: false,
+  });
 }

@@ -1,8 +1,8 @@
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import type { Payload } from "../model/payload.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
+import type { Payload } from "../model/payload.ts";
 import type { RunHeader } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
 import type { WorkItem } from "./api.ts";
@@ -11,11 +11,20 @@ import type { WorkItem } from "./api.ts";
  * Gives entries that borrow another entry's payload (a consumed signal's) that payload, so that a
  * reader of the journal needs to know nothing of it.
  */
-export async function withPayloads(store: Store, caller: Caller, runId: string, entries: Entry[]): Promise<Entry[]> {
-  const wanted = entries.filter((entry) => entry.meta.payloadSeq !== undefined && entry.payload === undefined);
+export async function withPayloads(
+  store: Store,
+  caller: Caller,
+  runId: string,
+  entries: Entry[],
+): Promise<Entry[]> {
+  const wanted = entries.filter(
+    (entry) => entry.meta.payloadSeq !== undefined && entry.payload === undefined,
+  );
   if (wanted.length === 0) return entries;
   const bySeq = new Map(entries.map((entry) => [entry.seq, entry.payload]));
-  const missing = wanted.map((entry) => entry.meta.payloadSeq ?? 0).filter((seq) => !bySeq.has(seq));
+  const missing = wanted
+    .map((entry) => entry.meta.payloadSeq ?? 0)
+    .filter((seq) => !bySeq.has(seq));
   for (const entry of missing.length === 0 ? [] : await store.readEntries(caller, runId, missing)) {
     if (entry !== undefined) bySeq.set(entry.seq, entry.payload);
   }
@@ -27,12 +36,21 @@ export async function withPayloads(store: Store, caller: Caller, runId: string, 
 }
 
 /** One entry with its payload. Rejects with DATA_CORRUPTED when the journal does not have it. */
-export async function readEntry(store: Store, caller: Caller, runId: string, seq: number): Promise<Entry> {
+export async function readEntry(
+  store: Store,
+  caller: Caller,
+  runId: string,
+  seq: number,
+): Promise<Entry> {
   const [entry] = await store.readEntries(caller, runId, [seq]);
   if (entry === undefined) {
-    throw new PawlError("DATA_CORRUPTED", `Entry ${seq} of run "${runId}" is missing from its journal.`, {
-      metadata: { run_id: runId, seq: String(seq) },
-    });
+    throw new PawlError(
+      "DATA_CORRUPTED",
+      `Entry ${seq} of run "${runId}" is missing from its journal.`,
+      {
+        metadata: { run_id: runId, seq: String(seq) },
+      },
+    );
   }
   const [whole] = await withPayloads(store, caller, runId, [entry]);
   return whole ?? entry;
@@ -41,7 +59,11 @@ export async function readEntry(store: Store, caller: Caller, runId: string, seq
 const NO_INPUT: Payload = { encoding: "void", data: new Uint8Array(0) };
 
 /** What a worker needs to execute a run that it was given. */
-export async function workItem(store: Store, header: RunHeader, entries: Entry[]): Promise<WorkItem> {
+export async function workItem(
+  store: Store,
+  header: RunHeader,
+  entries: Entry[],
+): Promise<WorkItem> {
   const caller = { org: header.org };
   const journal = await withPayloads(store, caller, header.runId, entries);
   return {
@@ -54,11 +76,19 @@ export async function workItem(store: Store, header: RunHeader, entries: Entry[]
 }
 
 /** Whether two payloads are the same value, as far as bytes tell. */
-export function samePayload(a: Payload | undefined, b: Payload, digestOf: (data: Uint8Array) => string): boolean {
+export function samePayload(
+  a: Payload | undefined,
+  b: Payload,
+  digestOf: (data: Uint8Array) => string,
+): boolean {
   if (a === undefined || a.encoding !== b.encoding) return false;
   if (a.data !== undefined && b.data !== undefined) return Buffer.compare(a.data, b.data) === 0;
-  const address = (payload: Payload): string => payload.ref?.sha256 ?? digestOf(payload.data ?? new Uint8Array(0));
+  const address = (payload: Payload): string =>
+    payload.ref?.sha256 ?? digestOf(payload.data ?? new Uint8Array(0));
   return address(a) === address(b);
 }
 
-export const WHOLE_PAGE = Object.freeze({ entries: LIMITS.journalPageEntries, bytes: LIMITS.journalPageBytes });
+export const WHOLE_PAGE = Object.freeze({
+  entries: LIMITS.journalPageEntries,
+  bytes: LIMITS.journalPageBytes,
+});

@@ -5,18 +5,18 @@ import { isTerminal } from "../model/run.ts";
 import type { DueItem } from "../store/store.ts";
 import type { Core } from "./core.ts";
 import { dueFired } from "./decide/due.ts";
-import type { ChildOutcome } from "./decide/waits.ts";
 import { recordLiveStart } from "./decide/steps.ts";
+import type { ChildOutcome } from "./decide/waits.ts";
 import { tellHolder } from "./effects.ts";
-import { readHeader } from "./runs.ts";
 import { runKey } from "./run-cache.ts";
+import { readHeader } from "./runs.ts";
 import { stateOf } from "./state.ts";
 import { viewOf } from "./view.ts";
 import { release } from "./work.ts";
 
 export interface Loops {
   readonly due: Loop;
-  readonly wake: Loop | undefined;
+  readonly wake: Loop;
   stop(): Promise<void>;
 }
 
@@ -42,13 +42,13 @@ export function startLoops(core: Core): Loops {
       return undefined;
     }),
   ];
-  // The periodic run is the truth, wake-ups only make it fast.
-  const wake = core.store.replicas ? start("wake", 500, () => catchUp(core)) : undefined;
+  // The periodic run is the truth, wake-ups only make it fast. Alone, only a failed store hides a change.
+  const wake = start("wake", core.store.replicas ? 500 : 5_000, () => catchUp(core));
   return {
     due,
     wake,
     async stop() {
-      await Promise.all([due, ...others, ...(wake === undefined ? [] : [wake])].map((loop) => loop.stop()));
+      await Promise.all([due, wake, ...others].map((loop) => loop.stop()));
     },
   };
 }
@@ -76,15 +76,27 @@ async function fire(core: Core, item: DueItem): Promise<void> {
 /** What became of a child run; undefined while it goes on, for its end will make it due again. */
 async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | undefined> {
   const caller = { org: item.org };
-  const [loaded] = await core.store.loadRuns([{ org: item.org, runId: item.data, afterSeq: 0xffff_fffe }]);
+  const [loaded] = await core.store.loadRuns([
+    { org: item.org, runId: item.data, afterSeq: 0xffff_fffe },
+  ]);
   if (loaded === undefined) {
-    return { outcome: "failed", failure: { type: "ChildNotFound", message: `There is no run "${item.data}"; it may have been deleted.` } };
+    return {
+      outcome: "failed",
+      failure: {
+        type: "ChildNotFound",
+        message: `There is no run "${item.data}"; it may have been deleted.`,
+      },
+    };
   }
   const { header } = loaded;
   if (!isTerminal(header.state)) return undefined;
   const view = await viewOf(core.store, caller, header, core.clock.now(), true, false);
-  const outcome = header.state === "COMPLETED" ? "completed" : header.state === "FAILED" ? "failed" : "cancelled";
-  const failure = view.failure ?? { type: "Cancelled", message: `The child run "${header.runId}" was cancelled.` };
+  const outcome =
+    header.state === "COMPLETED" ? "completed" : header.state === "FAILED" ? "failed" : "cancelled";
+  const failure = view.failure ?? {
+    type: "Cancelled",
+    message: `The child run "${header.runId}" was cancelled.`,
+  };
   return {
     outcome,
     ...(outcome === "completed" ? {} : { failure }),
@@ -95,7 +107,9 @@ async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | u
 async function expireLeases(core: Core): Promise<number | undefined> {
   const expired = await core.store.expiredLeases(core.clock.now(), LIMITS.expiredLeases);
   await Promise.all(
-    expired.map(({ org, runId, fence, lease }) => release(core, { org, runId, fence, sessionId: lease.sessionId }, "expired")),
+    expired.map(({ org, runId, fence, lease }) =>
+      release(core, { org, runId, fence, sessionId: lease.sessionId }, "expired"),
+    ),
   );
   return expired.length === LIMITS.expiredLeases ? core.clock.now() : undefined;
 }
@@ -138,9 +152,12 @@ async function sweep(core: Core): Promise<number | undefined> {
   return swept === 1_000 ? core.clock.now() : undefined;
 }
 
-/** What other replicas did to runs that are held or watched here. */
+/** What other replicas, or a commit whose answer was lost, did to runs that are held or watched here. */
 async function catchUp(core: Core): Promise<number | undefined> {
-  for (const { org, runId } of await core.store.takeNudges(core.replicaId)) await syncHeld(core, org, runId);
+  if (core.store.replicas) {
+    for (const { org, runId } of await core.store.takeNudges(core.replicaId))
+      await syncHeld(core, org, runId);
+  }
   const keys = core.hub.watched();
   if (keys.length === 0) return undefined;
   const refs = keys.map((key) => {
@@ -150,7 +167,12 @@ async function catchUp(core: Core): Promise<number | undefined> {
   for (const [index, loaded] of (await core.store.loadRuns(refs)).entries()) {
     const key = keys[index];
     if (loaded === undefined || key === undefined) continue;
-    core.hub.notify(key, loaded.header.seq, loaded.header.lease !== null, isTerminal(loaded.header.state));
+    core.hub.notify(
+      key,
+      loaded.header.seq,
+      loaded.header.lease !== null,
+      isTerminal(loaded.header.state),
+    );
   }
   return undefined;
 }
@@ -165,7 +187,12 @@ async function syncHeld(core: Core, org: string, runId: string): Promise<void> {
   const caller = { org };
   const header = await readHeader(core, caller, runId);
   const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.journalPageBytes };
-  const page = await core.store.readJournal(caller, runId, known ?? Math.max(0, header.seq - 100), limit);
+  const page = await core.store.readJournal(
+    caller,
+    runId,
+    known ?? Math.max(0, header.seq - 100),
+    limit,
+  );
   tellHolder(core, session, held, key, stateOf(header, []), page.entries);
 }
 

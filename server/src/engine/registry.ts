@@ -54,7 +54,10 @@ export class Registry {
     });
     if (fresh.length === 0) return;
     if (known.workflows.size + fresh.length > LIMITS.workflows) {
-      throw new PawlError("RATE_LIMITED", `${LIMITS.workflows} workflows are registered, which is the limit.`);
+      throw new PawlError(
+        "RATE_LIMITED",
+        `${LIMITS.workflows} workflows are registered, which is the limit.`,
+      );
     }
     const registeredAt = this.#clock.now();
     const rows = fresh.map((spec) => ({ ...spec, versions: [], registeredAt }));
@@ -73,7 +76,10 @@ export class Registry {
     const row = await this.find(caller, name);
     if (row !== undefined) return row;
     const known = [...(await this.#read(caller, false)).workflows.keys()].sort().slice(0, 100);
-    const list = known.length === 0 ? "No worker has registered any yet; start one." : `Known: ${known.join(", ")}.`;
+    const list =
+      known.length === 0
+        ? "No worker has registered any yet; start one."
+        : `Known: ${known.join(", ")}.`;
     throw new PawlError("NOT_FOUND", `There is no workflow "${name}". ${list}`, {
       metadata: { workflow: name, known: known.join(",") },
     });
@@ -87,7 +93,9 @@ export class Registry {
       .map((row) => ({
         spec: row,
         versions: row.versions,
-        servedBy: live.filter((worker) => worker.workflows.some((spec) => spec.name === row.name)).map((worker) => worker.workerId),
+        servedBy: live
+          .filter((worker) => worker.workflows.some((spec) => spec.name === row.name))
+          .map((worker) => worker.workerId),
         registeredAt: row.registeredAt,
       }));
   }
@@ -109,7 +117,8 @@ export class Registry {
   /** Whether a live worker, here or at another replica, would take the run. */
   async isServed(header: RunHeader): Promise<boolean> {
     const lane = header.version === "" ? header.workflow : `${header.workflow}@${header.version}`;
-    const serves = (worker: WorkerInfo): boolean => worker.queues.includes(header.queue) && lanesOf(worker).includes(lane);
+    const serves = (worker: WorkerInfo): boolean =>
+      worker.queues.includes(header.queue) && lanesOf(worker).includes(lane);
     for (const session of this.#sessions.all()) {
       if (session.open && session.org === header.org && serves(session.worker)) return true;
     }
@@ -118,7 +127,13 @@ export class Registry {
 
   async seen(caller: Caller, worker: WorkerInfo, connected: boolean): Promise<void> {
     const { workerId, instanceId, ...info } = worker;
-    const row = { workerId, instanceId, connected, seenAt: this.#clock.now(), info: JSON.stringify(info) };
+    const row = {
+      workerId,
+      instanceId,
+      connected,
+      seenAt: this.#clock.now(),
+      info: JSON.stringify(info),
+    };
     this.#liveRead.delete(caller.org);
     await this.#store.putWorker(caller, row);
   }
@@ -128,9 +143,15 @@ export class Registry {
     const key = `${caller.org}\n${worker.workerId}`;
     const now = this.#clock.now();
     const before = this.#pollers.get(key);
-    if (before !== undefined && before.worker.instanceId === worker.instanceId && now - before.seenAt < LIMITS.heartbeatMs) return;
+    if (
+      before !== undefined &&
+      before.worker.instanceId === worker.instanceId &&
+      now - before.seenAt < LIMITS.heartbeatMs
+    )
+      return;
     this.#pollers.set(key, { org: caller.org, worker, seenAt: now });
-    for (const [other, poller] of this.#pollers) if (now - poller.seenAt > WORKER_SHOWN_MS) this.#pollers.delete(other);
+    for (const [other, poller] of this.#pollers)
+      if (now - poller.seenAt > WORKER_SHOWN_MS) this.#pollers.delete(other);
     await this.register(caller, worker);
     await this.seen(caller, worker, true);
   }
@@ -148,7 +169,11 @@ export class Registry {
   async #read(caller: Caller, again: boolean): Promise<Known> {
     const now = this.#clock.now();
     const known = this.#known.get(caller.org);
-    if (known !== undefined && known.readAt > 0 && (!again || now - known.readAt < (this.#store.replicas ? 0 : FRESH_MS))) {
+    if (
+      known !== undefined &&
+      known.readAt > 0 &&
+      (!again || now - known.readAt < (this.#store.replicas ? 0 : FRESH_MS))
+    ) {
       return known;
     }
     const rows = await this.#store.listWorkflows(caller);

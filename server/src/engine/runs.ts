@@ -39,7 +39,11 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
     runId: start.runId !== "" ? start.runId : idFor(caller, start, now),
     inputDigest: inputDigest(start.input),
     claim: start.claim
-      ? { sessionId: claimSession, workerId: start.workerId || "claim", until: now + LIMITS.leaseMs }
+      ? {
+          sessionId: claimSession,
+          workerId: start.workerId || "claim",
+          until: now + LIMITS.leaseMs,
+        }
       : undefined,
   };
   const result = await core.writer.submit<StartReply & { draft: Draft }>({
@@ -60,7 +64,11 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
   if (!result.claimed) return { run, existing: result.existing };
   const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.dispatchJournalBytes };
   const page = await core.store.readJournal(caller, header.runId, 0, limit);
-  return { run, existing: result.existing, claimed: await workItem(core.store, header, page.entries) };
+  return {
+    run,
+    existing: result.existing,
+    claimed: await workItem(core.store, header, page.entries),
+  };
 }
 
 /** Only who executes a run starts children of it. */
@@ -68,7 +76,8 @@ async function checkParent(core: Core, caller: Caller, start: StartRun): Promise
   const { parent } = start;
   if (parent === undefined) return;
   const header = await readHeader(core, caller, parent.runId);
-  if (header.fence !== parent.fence || header.lease === null) throw leaseLost(parent.runId, parent.fence, header.fence);
+  if (header.fence !== parent.fence || header.lease === null)
+    throw leaseLost(parent.runId, parent.fence, header.fence);
 }
 
 /** The same key names the same run, for ever and at every replica. */
@@ -84,11 +93,16 @@ function inputDigest(input: Payload): string {
 }
 
 /** A payload sent by reference must have been uploaded. */
-export async function checkPayload(core: Core, caller: Caller, payload: Payload | undefined): Promise<void> {
+export async function checkPayload(
+  core: Core,
+  caller: Caller,
+  payload: Payload | undefined,
+): Promise<void> {
   if (payload?.ref === undefined) return;
   const found = await core.store.getPayload(caller, payload.ref.sha256, 0, 0);
   if (found === undefined) throw notFound("payload", payload.ref.sha256);
-  if (found.size !== payload.ref.size) throw invalid("ref.size", `is ${payload.ref.size}, but the payload has ${found.size} bytes`);
+  if (found.size !== payload.ref.size)
+    throw invalid("ref.size", `is ${payload.ref.size}, but the payload has ${found.size} bytes`);
 }
 
 export async function readHeader(core: Core, caller: Caller, runId: string): Promise<RunHeader> {
@@ -97,7 +111,12 @@ export async function readHeader(core: Core, caller: Caller, runId: string): Pro
   return loaded.header;
 }
 
-async function view(core: Core, caller: Caller, header: RunHeader, withInput: boolean): Promise<RunView> {
+async function view(
+  core: Core,
+  caller: Caller,
+  header: RunHeader,
+  withInput: boolean,
+): Promise<RunView> {
   const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
   return viewOf(core.store, caller, header, core.clock.now(), served, withInput);
 }
@@ -106,7 +125,13 @@ export async function getRun(core: Core, caller: Caller, runId: string): Promise
   return view(core, caller, await readHeader(core, caller, runId), true);
 }
 
-export async function waitRun(core: Core, caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView> {
+export async function waitRun(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<RunView> {
   const deadline = core.clock.now() + Math.min(timeoutMs, LIMITS.waitRunMs);
   const channel = core.hub.watch(runKey(caller.org, runId));
   try {
@@ -124,7 +149,11 @@ export async function waitRun(core: Core, caller: Caller, runId: string, timeout
   }
 }
 
-export async function listRuns(core: Core, caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }> {
+export async function listRuns(
+  core: Core,
+  caller: Caller,
+  list: ListRuns,
+): Promise<{ runs: RunView[]; nextPageToken: string }> {
   const page = await core.store.listRuns(caller, {
     states: list.states,
     ...(list.workflow === "" ? {} : { workflow: list.workflow }),
@@ -169,14 +198,22 @@ export async function getJournal(
   after: number,
   entriesMax: number,
 ): Promise<{ entries: Entry[]; more: boolean }> {
-  const limit = { entries: Math.min(entriesMax, LIMITS.journalPageEntries), bytes: LIMITS.journalPageBytes };
+  const limit = {
+    entries: Math.min(entriesMax, LIMITS.journalPageEntries),
+    bytes: LIMITS.journalPageBytes,
+  };
   const page = await core.store.readJournal(caller, runId, after, limit);
   if (page.entries.length === 0) await readHeader(core, caller, runId);
   return { entries: await withPayloads(core.store, caller, runId, page.entries), more: page.more };
 }
 
 /** Runs one decision on a run and answers with the run as it is then. */
-async function steer(core: Core, caller: Caller, runId: string, decide: (draft: Draft) => void): Promise<RunView> {
+async function steer(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  decide: (draft: Draft) => void,
+): Promise<RunView> {
   const header = await core.writer.submit({
     org: caller.org,
     runId,
@@ -189,11 +226,22 @@ async function steer(core: Core, caller: Caller, runId: string, decide: (draft: 
   return view(core, caller, { ...header }, false);
 }
 
-export function cancelRun(core: Core, caller: Caller, runId: string, reason: string, graceMs: number): Promise<RunView> {
+export function cancelRun(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  reason: string,
+  graceMs: number,
+): Promise<RunView> {
   return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs));
 }
 
-export function pauseRun(core: Core, caller: Caller, runId: string, reason: string): Promise<RunView> {
+export function pauseRun(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  reason: string,
+): Promise<RunView> {
   return steer(core, caller, runId, (draft) => lifecycle.pauseRun(draft, reason));
 }
 

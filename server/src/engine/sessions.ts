@@ -77,7 +77,9 @@ export class LocalSession {
 
 /** The ready lanes of a worker: each workflow, and each at the worker's version. */
 export function lanesOf(worker: WorkerInfo): string[] {
-  return worker.workflows.flatMap(({ name, version }) => (version === "" ? [name] : [name, `${name}@${version}`]));
+  return worker.workflows.flatMap(({ name, version }) =>
+    version === "" ? [name] : [name, `${name}@${version}`],
+  );
 }
 
 export class Sessions {
@@ -116,8 +118,22 @@ export class Sessions {
     return this.#holders.get(key);
   }
 
-  hold(session: LocalSession, key: string, org: string, lease: HeldLease, acked: boolean, pausing = false): void {
-    session.held.set(key, { org, runId: lease.runId, fence: lease.fence, acked, pausing, since: this.#clock.now() });
+  hold(
+    session: LocalSession,
+    key: string,
+    org: string,
+    lease: HeldLease,
+    acked: boolean,
+    pausing = false,
+  ): void {
+    session.held.set(key, {
+      org,
+      runId: lease.runId,
+      fence: lease.fence,
+      acked,
+      pausing,
+      since: this.#clock.now(),
+    });
     this.#holders.set(key, session);
   }
 
@@ -127,7 +143,8 @@ export class Sessions {
     this.#holders.delete(key);
     session.held.delete(key);
     if (session.live.size === 0) return;
-    for (const liveKey of session.live.keys()) if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);
+    for (const liveKey of session.live.keys())
+      if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);
   }
 
   /** The step's end makes writing down its start needless; answers that start, if there was one. */
@@ -146,7 +163,8 @@ export class Sessions {
     const before = this.#clock.now() - LIMITS.dispatchAckMs;
     for (const session of this.#sessions.values()) {
       if (!session.open) continue;
-      for (const [key, run] of session.held) if (!run.acked && run.since < before) late.push({ session, key, run });
+      for (const [key, run] of session.held)
+        if (!run.acked && run.since < before) late.push({ session, key, run });
     }
     return late;
   }

@@ -7,8 +7,8 @@ import type { Payload } from "../model/payload.ts";
 import type { SignalView } from "./api.ts";
 import type { Core } from "./core.ts";
 import { sendSignal as decideSignal } from "./decide/waits.ts";
-import { checkPayload, getJournal } from "./runs.ts";
 import { readEntry, samePayload } from "./journal.ts";
+import { checkPayload, getJournal } from "./runs.ts";
 
 export async function sendSignal(
   core: Core,
@@ -39,14 +39,19 @@ export async function sendSignal(
   );
 }
 
-export async function listSignals(core: Core, caller: Caller, runId: string): Promise<SignalView[]> {
+export async function listSignals(
+  core: Core,
+  caller: Caller,
+  runId: string,
+): Promise<SignalView[]> {
   const received: Entry[] = [];
   const takenBy = new Map<string, string>();
   for (let after = 0, more = true; more; ) {
     const page = await getJournal(core, caller, runId, after, Number.MAX_SAFE_INTEGER);
     for (const entry of page.entries) {
       if (entry.type === "workflow.signal.received") received.push(entry);
-      if (entry.type === "workflow.wait.resolved" && entry.meta.signalId !== undefined) takenBy.set(entry.meta.signalId, entry.key);
+      if (entry.type === "workflow.wait.resolved" && entry.meta.signalId !== undefined)
+        takenBy.set(entry.meta.signalId, entry.key);
     }
     after = page.entries.at(-1)?.seq ?? after;
     more = page.more;

@@ -24,19 +24,26 @@ import { directive } from "./decide/common.ts";
 import * as outcome from "./decide/outcome.ts";
 import * as steps from "./decide/steps.ts";
 import { readEntry, samePayload, withPayloads } from "./journal.ts";
-import { checkPayload } from "./runs.ts";
 import { runKey } from "./run-cache.ts";
+import { checkPayload } from "./runs.ts";
 import { stateOf } from "./state.ts";
 
 /** About what a row takes besides its payload. */
 const ROW_BYTES = 300;
 
-export async function stepStarted(core: Core, caller: Caller, started: StepStarted): Promise<StepStartedReply> {
+export async function stepStarted(
+  core: Core,
+  caller: Caller,
+  started: StepStarted,
+): Promise<StepStartedReply> {
   const decided = await core.writer.submit({
     org: caller.org,
     runId: started.runId,
     bytes: ROW_BYTES,
-    decide: (draft) => ({ decision: steps.stepStarted(draft, started), directive: directive(draft.header) }),
+    decide: (draft) => ({
+      decision: steps.stepStarted(draft, started),
+      directive: directive(draft.header),
+    }),
   });
   const { decision } = decided;
   if (decision.kind === "replay") {
@@ -44,7 +51,10 @@ export async function stepStarted(core: Core, caller: Caller, started: StepStart
     return { outcome: replayOf(entry), directive: decided.directive };
   }
   if (decision.kind === "conflict") {
-    return { outcome: await withRecordedInput(core, caller, started, decision), directive: decided.directive };
+    return {
+      outcome: await withRecordedInput(core, caller, started, decision),
+      directive: decided.directive,
+    };
   }
   return { outcome: decision, directive: decided.directive };
 }
@@ -68,11 +78,21 @@ async function withRecordedInput(
   const entry = await getStep(core, caller, started.runId, started.key);
   const kept = entry?.meta.input;
   if (kept === undefined) return conflict;
-  const data = kept.base64 === undefined ? Buffer.from(kept.text ?? "", "utf8") : Buffer.from(kept.base64, "base64");
-  return { ...conflict, recorded: { ...conflict.recorded, input: { encoding: kept.encoding, data } } };
+  const data =
+    kept.base64 === undefined
+      ? Buffer.from(kept.text ?? "", "utf8")
+      : Buffer.from(kept.base64, "base64");
+  return {
+    ...conflict,
+    recorded: { ...conflict.recorded, input: { encoding: kept.encoding, data } },
+  };
 }
 
-export async function stepCompleted(core: Core, caller: Caller, result: StepCompleted): Promise<StepCompletedReply> {
+export async function stepCompleted(
+  core: Core,
+  caller: Caller,
+  result: StepCompleted,
+): Promise<StepCompletedReply> {
   if (result.output.ref !== undefined) await checkPayload(core, caller, result.output);
   const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
   const completed = start === undefined ? result : { ...result, ...identityFrom(start, result) };
@@ -82,11 +102,22 @@ export async function stepCompleted(core: Core, caller: Caller, result: StepComp
     bytes: ROW_BYTES + payloadSize(completed.output),
     decide: (draft) => {
       const decision = steps.stepCompleted(draft, completed);
-      return { seq: decision.seq, duplicateOf: decision.duplicateOf, directive: directive(draft.header) };
+      return {
+        seq: decision.seq,
+        duplicateOf: decision.duplicateOf,
+        directive: directive(draft.header),
+      };
     },
   });
   if (decided.duplicateOf !== undefined) {
-    await mustEqual(core, caller, completed.runId, completed.key, decided.duplicateOf, completed.output);
+    await mustEqual(
+      core,
+      caller,
+      completed.runId,
+      completed.key,
+      decided.duplicateOf,
+      completed.output,
+    );
   }
   return decided;
 }
@@ -99,34 +130,55 @@ function identityFrom(start: StepStarted, result: StepIdentity): StepIdentity {
     name: result.name === "" ? start.name : result.name,
     kind: result.kind === "step" ? start.kind : result.kind,
     inputDigest: result.inputDigest === "" ? start.inputDigest : result.inputDigest,
-    definitionDigest: result.definitionDigest === "" ? start.definitionDigest : result.definitionDigest,
+    definitionDigest:
+      result.definitionDigest === "" ? start.definitionDigest : result.definitionDigest,
     input: result.input ?? start.input,
   };
 }
 
 /** The same message again is fine; another result for the same thing is a conflict. */
-async function mustEqual(core: Core, caller: Caller, runId: string, key: string, seq: number, payload: Payload): Promise<void> {
+async function mustEqual(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  key: string,
+  seq: number,
+  payload: Payload,
+): Promise<void> {
   const recorded = await readEntry(core.store, caller, runId, seq);
   if (samePayload(recorded.payload, payload, sha256)) return;
-  const address = (value: Payload): string => (value.ref === undefined ? sha256(value.data) : value.ref.sha256);
+  const address = (value: Payload): string =>
+    value.ref === undefined ? sha256(value.data) : value.ref.sha256;
   const what = key === "" ? `Run "${runId}"` : `Step "${key}" of run "${runId}"`;
-  throw new PawlError("COMMIT_CONFLICT", `${what} has another result already; this one was not recorded. Read the recorded one.`, {
-    metadata: {
-      run_id: runId,
-      step_key: key,
-      recorded_seq: String(seq),
-      recorded_digest: recorded.payload === undefined ? "" : address(recorded.payload),
-      attempted_digest: address(payload),
+  throw new PawlError(
+    "COMMIT_CONFLICT",
+    `${what} has another result already; this one was not recorded. Read the recorded one.`,
+    {
+      metadata: {
+        run_id: runId,
+        step_key: key,
+        recorded_seq: String(seq),
+        recorded_digest: recorded.payload === undefined ? "" : address(recorded.payload),
+        attempted_digest: address(payload),
+      },
     },
-  });
+  );
 }
 
-export async function stepFailed(core: Core, caller: Caller, result: StepFailed): Promise<StepFailedReply> {
+export async function stepFailed(
+  core: Core,
+  caller: Caller,
+  result: StepFailed,
+): Promise<StepFailedReply> {
   const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
   const failed =
     start === undefined
       ? result
-      : { ...result, ...identityFrom(start, result), retryPolicy: result.retryPolicy ?? start.retryPolicy };
+      : {
+          ...result,
+          ...identityFrom(start, result),
+          retryPolicy: result.retryPolicy ?? start.retryPolicy,
+        };
   return core.writer.submit({
     org: caller.org,
     runId: failed.runId,
@@ -135,7 +187,12 @@ export async function stepFailed(core: Core, caller: Caller, result: StepFailed)
   });
 }
 
-export async function getStep(core: Core, caller: Caller, runId: string, key: string): Promise<Entry | undefined> {
+export async function getStep(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  key: string,
+): Promise<Entry | undefined> {
   const held = core.store.replicas ? undefined : core.writer.cached(runKey(caller.org, runId));
   const seq = held?.steps.get(key)?.seq;
   if (seq !== undefined) {
@@ -149,7 +206,11 @@ export async function getStep(core: Core, caller: Caller, runId: string, key: st
   return step === undefined ? undefined : readEntry(core.store, caller, runId, step.seq);
 }
 
-export async function suspendRun(core: Core, caller: Caller, suspend: SuspendRun): Promise<SuspendReply> {
+export async function suspendRun(
+  core: Core,
+  caller: Caller,
+  suspend: SuspendRun,
+): Promise<SuspendReply> {
   const stopping = core.sessions.holder(runKey(caller.org, suspend.runId))?.draining === true;
   const decided = await core.writer.submit({
     org: caller.org,
@@ -158,14 +219,19 @@ export async function suspendRun(core: Core, caller: Caller, suspend: SuspendRun
     decide: (draft) => outcome.suspendRun(draft, suspend, stopping),
   });
   const { resolvedSeqs } = decided;
-  if (resolvedSeqs.length === 0) return { resumed: decided.resumed, directive: decided.directive, resolved: [] };
+  if (resolvedSeqs.length === 0)
+    return { resumed: decided.resumed, directive: decided.directive, resolved: [] };
   const read = await core.store.readEntries(caller, suspend.runId, resolvedSeqs);
   const entries = read.filter((entry): entry is Entry => entry !== undefined);
   const resolved = await withPayloads(core.store, caller, suspend.runId, entries);
   return { resumed: decided.resumed, directive: decided.directive, resolved };
 }
 
-export async function completeRun(core: Core, caller: Caller, complete: CompleteRun): Promise<OutcomeReply> {
+export async function completeRun(
+  core: Core,
+  caller: Caller,
+  complete: CompleteRun,
+): Promise<OutcomeReply> {
   if (complete.output.ref !== undefined) await checkPayload(core, caller, complete.output);
   const decided = await core.writer.submit({
     org: caller.org,

@@ -5,11 +5,18 @@ import type { Store } from "../store/store.ts";
 import type { RunView } from "./api.ts";
 
 /** What a run's state means and what to do next, where the state alone does not say. */
-export function explain(header: RunHeader, now: number, served: boolean): { reason: string; detail: string } {
+export function explain(
+  header: RunHeader,
+  now: number,
+  served: boolean,
+): { reason: string; detail: string } {
   switch (header.state) {
     case "QUEUED":
       if (header.startAt > now && header.startedAt === 0) {
-        return { reason: "DELAYED", detail: `Starts at ${new Date(header.startAt).toISOString()}.` };
+        return {
+          reason: "DELAYED",
+          detail: `Starts at ${new Date(header.startAt).toISOString()}.`,
+        };
       }
       if (!served) {
         return {
@@ -47,10 +54,12 @@ const PAUSED: Partial<Record<string, string>> = {
   PAUSED_BY_OPERATOR: "Paused by an operator. Continue it with ResumeRun.",
   NON_DETERMINISM:
     "The code does not fit the journal; see the failure. Deploy code that does and use ResumeRun, or cancel the run.",
-  RETRIES_EXHAUSTED: "A step used up its attempts. Fix the cause, then give it new ones with RetryRun, or cancel the run.",
+  RETRIES_EXHAUSTED:
+    "A step used up its attempts. Fix the cause, then give it new ones with RetryRun, or cancel the run.",
   UNKNOWN_OUTCOME:
     "An at-most-once step was started and never ended. Find out whether it had its effect; RetryRun runs it again, CancelRun gives up.",
-  CRASH_LOOP: "Its workers kept dying without a single step recorded. Fix the cause, then ResumeRun.",
+  CRASH_LOOP:
+    "Its workers kept dying without a single step recorded. Fix the cause, then ResumeRun.",
 };
 
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */
@@ -71,7 +80,9 @@ export async function viewOf(
     header,
     ...explain(header, now, served),
     ...(input?.payload === undefined ? {} : { input: input.payload }),
-    ...(outcome?.type === "run.completed" && outcome.payload !== undefined ? { output: outcome.payload } : {}),
+    ...(outcome?.type === "run.completed" && outcome.payload !== undefined
+      ? { output: outcome.payload }
+      : {}),
     ...(outcome?.meta.failure === undefined ? {} : { failure: outcome.meta.failure }),
   };
 }
@@ -79,7 +90,11 @@ export async function viewOf(
 /** The outcome is the last entry, or one of the last: tags and signals may come after it. */
 const WINDOW_MAX = 512;
 
-async function readOutcome(store: Store, caller: Caller, header: RunHeader): Promise<Entry | undefined> {
+async function readOutcome(
+  store: Store,
+  caller: Caller,
+  header: RunHeader,
+): Promise<Entry | undefined> {
   let window = 2;
   for (let last = header.seq; last > 1; last -= window) {
     window = Math.min(window * 4, WINDOW_MAX);

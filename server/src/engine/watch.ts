@@ -8,8 +8,8 @@ import { isTerminal } from "../model/run.ts";
 import type { NewEvent, RunEvent, WatchRun } from "./api.ts";
 import type { Core } from "./core.ts";
 import { withPayloads } from "./journal.ts";
-import { readHeader } from "./runs.ts";
 import { runKey } from "./run-cache.ts";
+import { readHeader } from "./runs.ts";
 
 /** A place in the stream: after journal entry `seq`, and after delta `index` of the channel `epoch`. */
 interface Position {
@@ -24,24 +24,44 @@ function makeCursor(position: Position): string {
 
 function parseCursor(cursor: string): Position {
   if (cursor === "") return { seq: 0, epoch: "", index: 0 };
-  const match = /^(\d+)\.(\d+)\.([0-9a-f]*)$/.exec(Buffer.from(cursor, "base64url").toString("utf8"));
+  const match = /^(\d+)\.(\d+)\.([0-9a-f]*)$/.exec(
+    Buffer.from(cursor, "base64url").toString("utf8"),
+  );
   if (match === null) throw invalid("after_cursor", "is not one that this server gave out");
   return { seq: Number(match[1]), index: Number(match[2]), epoch: match[3] ?? "" };
 }
 
-export function publishEvents(core: Core, caller: Caller, runId: string, fence: number, events: readonly NewEvent[]): number {
+export function publishEvents(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  fence: number,
+  events: readonly NewEvent[],
+): number {
   const key = runKey(caller.org, runId);
   const state = core.writer.cached(key);
   // Only for runs that this server knows to be held under this fence: deltas never wait for a read.
   if (state === undefined || state.header.fence !== fence || state.header.lease === null) return 0;
-  const sized = events.map((event) => ({ event, bytes: 200 + (event.payload?.data?.byteLength ?? 0) }));
+  const sized = events.map((event) => ({
+    event,
+    bytes: 200 + (event.payload?.data?.byteLength ?? 0),
+  }));
   core.hub.publish(key, state.header.seq, core.clock.now(), sized);
   return events.length;
 }
 
-export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, signal: AbortSignal): AsyncGenerator<readonly RunEvent[]> {
+export async function* watchRun(
+  core: Core,
+  caller: Caller,
+  watch: WatchRun,
+  signal: AbortSignal,
+): AsyncGenerator<readonly RunEvent[]> {
   if (core.hub.watchers >= LIMITS.watchersPerReplica) {
-    throw new PawlError("RATE_LIMITED", `This server has ${LIMITS.watchersPerReplica} watchers, which is its limit.`, { retryAfterMs: 1_000 });
+    throw new PawlError(
+      "RATE_LIMITED",
+      `This server has ${LIMITS.watchersPerReplica} watchers, which is its limit.`,
+      { retryAfterMs: 1_000 },
+    );
   }
   const position = parseCursor(watch.afterCursor);
   const channel = core.hub.watch(runKey(caller.org, watch.runId));
@@ -73,7 +93,13 @@ export async function* watchRun(core: Core, caller: Caller, watch: WatchRun, sig
 }
 
 /** Whether the run exists; with `waitForStart`, once it does. */
-async function started(core: Core, caller: Caller, watch: WatchRun, channel: Channel<NewEvent>, signal: AbortSignal): Promise<boolean> {
+async function started(
+  core: Core,
+  caller: Caller,
+  watch: WatchRun,
+  channel: Channel<NewEvent>,
+  signal: AbortSignal,
+): Promise<boolean> {
   while (!signal.aborted) {
     const { version } = channel;
     try {
@@ -83,7 +109,8 @@ async function started(core: Core, caller: Caller, watch: WatchRun, channel: Cha
       const missing = error instanceof PawlError && error.reason === "NOT_FOUND";
       if (!missing || !watch.waitForStart) throw error;
     }
-    if (channel.version === version) await channel.changed(AbortSignal.any([signal, AbortSignal.timeout(START_POLL_MS)]));
+    if (channel.version === version)
+      await channel.changed(AbortSignal.any([signal, AbortSignal.timeout(START_POLL_MS)]));
   }
   return false;
 }
@@ -91,7 +118,13 @@ async function started(core: Core, caller: Caller, watch: WatchRun, channel: Cha
 const START_POLL_MS = 1_000;
 
 /** Entries and deltas in order: a delta comes after the entry that it was published after. */
-function merge(watch: WatchRun, position: Position, channel: Channel<NewEvent>, entries: readonly Entry[], more: boolean): RunEvent[] {
+function merge(
+  watch: WatchRun,
+  position: Position,
+  channel: Channel<NewEvent>,
+  entries: readonly Entry[],
+  more: boolean,
+): RunEvent[] {
   const events: RunEvent[] = [];
   if (position.epoch !== channel.epoch) {
     position.epoch = channel.epoch;
@@ -103,7 +136,11 @@ function merge(watch: WatchRun, position: Position, channel: Channel<NewEvent>, 
   }
   let next = 0;
   const upTo = (seq: number): void => {
-    for (let delta = deltas[next]; delta !== undefined && delta.afterSeq < seq; delta = deltas[next]) {
+    for (
+      let delta = deltas[next];
+      delta !== undefined && delta.afterSeq < seq;
+      delta = deltas[next]
+    ) {
       next += 1;
       position.index = delta.index;
       if (watch.deltas) events.push(deltaEvent(watch.runId, position, delta));
@@ -183,7 +220,10 @@ export async function listEvents(
   pageSize: number,
 ): Promise<{ events: RunEvent[]; nextCursor: string }> {
   const position = parseCursor(afterCursor);
-  const page = await core.store.readJournal(caller, runId, position.seq, { entries: pageSize, bytes: LIMITS.journalPageBytes });
+  const page = await core.store.readJournal(caller, runId, position.seq, {
+    entries: pageSize,
+    bytes: LIMITS.journalPageBytes,
+  });
   const header = await readHeader(core, caller, runId);
   const entries = await withPayloads(core.store, caller, runId, page.entries);
   const events = entries.map((entry) => {

@@ -3,17 +3,29 @@ import type { Caller } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { ClaimedRun, LeasedRun } from "../store/store.ts";
-import type { HeldLease, LeaseAnswer, SessionSink, StepStarted, WorkerInfo, WorkerSession, WorkItem } from "./api.ts";
+import type {
+  HeldLease,
+  LeaseAnswer,
+  SessionSink,
+  StepStarted,
+  WorkerInfo,
+  WorkerSession,
+  WorkItem,
+} from "./api.ts";
 import type { Core } from "./core.ts";
 import { type LossReason, rebindLease, releaseLease } from "./decide/leases.ts";
 import { checkSchema } from "./input-schema.ts";
 import { workItem } from "./journal.ts";
-import { readHeader } from "./runs.ts";
 import { runKey } from "./run-cache.ts";
+import { readHeader } from "./runs.ts";
 import { type HeldRun, LocalSession, lanesOf } from "./sessions.ts";
 
 /** Takes a run from its holder, if it still is the holder, and puts it back into the queue. */
-export async function release(core: Core, lease: { org: string; runId: string; fence: number; sessionId: string }, reason: LossReason): Promise<void> {
+export async function release(
+  core: Core,
+  lease: { org: string; runId: string; fence: number; sessionId: string },
+  reason: LossReason,
+): Promise<void> {
   try {
     await core.writer.submit({
       org: lease.org,
@@ -24,7 +36,11 @@ export async function release(core: Core, lease: { org: string; runId: string; f
   } catch (error) {
     // The lease expires by itself; the lease loop takes it then.
     if (error instanceof PawlError && error.reason === "NOT_FOUND") return;
-    core.log.warn("a lease could not be released", { run_id: lease.runId, reason, error: String(error) });
+    core.log.warn("a lease could not be released", {
+      run_id: lease.runId,
+      reason,
+      error: String(error),
+    });
   }
 }
 
@@ -47,7 +63,11 @@ export async function openSession(
   checkWorker(worker);
   const sessionId = `${core.replicaId}/${worker.instanceId}`;
   if (core.sessions.size >= LIMITS.sessions && core.sessions.get(sessionId) === undefined) {
-    throw new PawlError("RATE_LIMITED", `This server has ${LIMITS.sessions} sessions, which is its limit.`, { retryAfterMs: 1_000 });
+    throw new PawlError(
+      "RATE_LIMITED",
+      `This server has ${LIMITS.sessions} sessions, which is its limit.`,
+      { retryAfterMs: 1_000 },
+    );
   }
   await core.registry.register(caller, worker);
   let session = core.sessions.get(sessionId);
@@ -60,12 +80,21 @@ export async function openSession(
   }
   const survived = await takeOver(core, caller, session, held);
   await core.registry.seen(caller, worker, true);
-  core.log.info("worker connected", { worker_id: worker.workerId, session_id: sessionId, leases: survived.length });
+  core.log.info("worker connected", {
+    worker_id: worker.workerId,
+    session_id: sessionId,
+    leases: survived.length,
+  });
   return sessionHandle(core, caller, session, sink, survived);
 }
 
 /** What the worker still holds by its own word and by the store's; the rest is given to others. */
-async function takeOver(core: Core, caller: Caller, session: LocalSession, held: readonly HeldLease[]): Promise<WorkerSession["survived"]> {
+async function takeOver(
+  core: Core,
+  caller: Caller,
+  session: LocalSession,
+  held: readonly HeldLease[],
+): Promise<WorkerSession["survived"]> {
   const claimed = new Map(held.map((lease) => [runKey(caller.org, lease.runId), lease]));
   for (const [key, run] of [...session.held]) {
     if (claimed.get(key)?.fence === run.fence) continue;
@@ -88,7 +117,14 @@ async function takeOver(core: Core, caller: Caller, session: LocalSession, held:
           }),
         });
         if (attempt === 0) return;
-        core.sessions.hold(session, runKey(caller.org, runId), caller.org, { runId, fence }, true, pausing);
+        core.sessions.hold(
+          session,
+          runKey(caller.org, runId),
+          caller.org,
+          { runId, fence },
+          true,
+          pausing,
+        );
         survived.push({ runId, fence, attempt, until });
         // What it was told while it was away, it did not hear.
         if (pausing) session.sink.pause(runId, fence);
@@ -100,7 +136,13 @@ async function takeOver(core: Core, caller: Caller, session: LocalSession, held:
   return survived;
 }
 
-function sessionHandle(core: Core, caller: Caller, session: LocalSession, sink: SessionSink, survived: WorkerSession["survived"]): WorkerSession {
+function sessionHandle(
+  core: Core,
+  caller: Caller,
+  session: LocalSession,
+  sink: SessionSink,
+  survived: WorkerSession["survived"],
+): WorkerSession {
   const current = (): boolean => session.sink === sink && session.open;
   const lose = (runId: string, fence: number, reason: LossReason): void => {
     const key = runKey(caller.org, runId);
@@ -136,13 +178,20 @@ function sessionHandle(core: Core, caller: Caller, session: LocalSession, sink: 
 function closeSession(core: Core, caller: Caller, session: LocalSession): void {
   session.open = false;
   session.credits = 0;
-  core.log.info("worker disconnected", { worker_id: session.worker.workerId, leases: session.held.size });
+  core.log.info("worker disconnected", {
+    worker_id: session.worker.workerId,
+    leases: session.held.size,
+  });
   session.graceTimer = setTimeout(() => {
     const held = [...session.held.values()];
     core.sessions.remove(session);
-    for (const run of held) void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
+    for (const run of held)
+      void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
     core.registry.seen(caller, session.worker, false).catch((error: unknown) => {
-      core.log.warn("a worker's end could not be recorded", { worker_id: session.worker.workerId, error: String(error) });
+      core.log.warn("a worker's end could not be recorded", {
+        worker_id: session.worker.workerId,
+        error: String(error),
+      });
     });
   }, LIMITS.reconnectGraceMs);
 }
@@ -186,7 +235,8 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
   for (const [key, lease] of inStore) {
     if (session.held.has(key)) continue;
     // Leased to this session, but it never heard of it: the reply to a claim was lost.
-    if (session.strangers.has(key)) void release(core, { ...lease, sessionId: session.sessionId }, "unacknowledged");
+    if (session.strangers.has(key))
+      void release(core, { ...lease, sessionId: session.sessionId }, "unacknowledged");
     else strangers.add(key);
   }
   session.strangers = strangers;
@@ -194,7 +244,13 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
   await core.registry.seen(caller, session.worker, true);
 }
 
-async function explainLoss(core: Core, caller: Caller, key: string, run: HeldRun, until: number): Promise<LeaseAnswer> {
+async function explainLoss(
+  core: Core,
+  caller: Caller,
+  key: string,
+  run: HeldRun,
+  until: number,
+): Promise<LeaseAnswer> {
   core.writer.evict(key);
   const header = await readHeader(core, caller, run.runId).catch(() => undefined);
   if (header?.state === "CANCELLING" && header.lease !== null) {
@@ -260,11 +316,19 @@ export async function pollWork(
         journalBytes: LIMITS.dispatchJournalBytes,
       });
       if (claimed.length > 0 && signal.aborted) {
-        const leases = claimed.map(({ header }) => ({ org: caller.org, runId: header.runId, fence: header.fence, sessionId }));
+        const leases = claimed.map(({ header }) => ({
+          org: caller.org,
+          runId: header.runId,
+          fence: header.fence,
+          sessionId,
+        }));
         await Promise.all(leases.map((lease) => release(core, lease, "unacknowledged")));
         return [];
       }
-      if (claimed.length > 0) return await Promise.all(claimed.map((run) => workItem(core.store, run.header, run.entries)));
+      if (claimed.length > 0)
+        return await Promise.all(
+          claimed.map((run) => workItem(core.store, run.header, run.entries)),
+        );
       const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
       if (left <= 0 || signal.aborted) return [];
       await Promise.race([ready, aborted(AbortSignal.any([signal, AbortSignal.timeout(left)]))]);
@@ -285,13 +349,24 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-export async function heartbeatLeases(core: Core, caller: Caller, leases: readonly HeldLease[]): Promise<LeaseAnswer[]> {
+export async function heartbeatLeases(
+  core: Core,
+  caller: Caller,
+  leases: readonly HeldLease[],
+): Promise<LeaseAnswer[]> {
   const until = core.clock.now() + LIMITS.leaseMs;
   const renewed = await core.store.renewLeases(caller, leases, until);
-  return Promise.all(leases.map((lease, index) => leaseAnswer(core, caller, lease, renewed[index])));
+  return Promise.all(
+    leases.map((lease, index) => leaseAnswer(core, caller, lease, renewed[index])),
+  );
 }
 
-async function leaseAnswer(core: Core, caller: Caller, lease: HeldLease, renewed: LeasedRun | undefined): Promise<LeaseAnswer> {
+async function leaseAnswer(
+  core: Core,
+  caller: Caller,
+  lease: HeldLease,
+  renewed: LeasedRun | undefined,
+): Promise<LeaseAnswer> {
   const { runId, fence } = lease;
   const header = await readHeader(core, caller, runId).catch((error: unknown) => {
     if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;

@@ -11,10 +11,17 @@
  */
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
-import { PawlError, notFound, storeUnavailable } from "../model/errors.ts";
+import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Lease } from "../model/run.ts";
-import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite, Store } from "../store/store.ts";
+import type {
+  BatchResult,
+  ClaimedRun,
+  ClaimRequest,
+  LoadedRun,
+  RunWrite,
+  Store,
+} from "../store/store.ts";
 import { Draft, type Moment } from "./draft.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
@@ -46,6 +53,8 @@ export interface WriterOptions {
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
   readonly onStoreError: (error: unknown) => void;
+  /** The store works again. What failed may have been committed, and nobody was told of it. */
+  readonly onRecovered: () => void;
 }
 
 /** A command that a sick store cannot take is refused after this long. */
@@ -77,7 +86,8 @@ export class Writer {
   /** A lease that was renewed in the store, for those in memory. */
   renewed(key: string, fence: number, lease: Lease): void {
     const header = this.#cache.get(key)?.header;
-    if (header?.fence === fence && header.lease?.sessionId === lease.sessionId) header.lease = lease;
+    if (header?.fence === fence && header.lease?.sessionId === lease.sessionId)
+      header.lease = lease;
   }
 
   /** Forgets a run that another replica changed. */
@@ -159,9 +169,13 @@ export class Writer {
   #push(item: Item): void {
     if (this.#batcher.push(item)) return;
     item.fail(
-      new PawlError("RATE_LIMITED", `${LIMITS.queuedCommands} writes are waiting already. Send the same again in a moment.`, {
-        retryAfterMs: 200,
-      }),
+      new PawlError(
+        "RATE_LIMITED",
+        `${LIMITS.queuedCommands} writes are waiting already. Send the same again in a moment.`,
+        {
+          retryAfterMs: 200,
+        },
+      ),
     );
   }
 
@@ -186,8 +200,10 @@ export class Writer {
       await this.#storeFailed(items, error);
       return;
     }
-    this.#failures = 0;
     this.#settle(groups, changed, claims, result);
+    if (this.#failures === 0) return;
+    this.#failures = 0;
+    this.#options.onRecovered();
   }
 
   /** Reads the runs that are not in memory. A run that a command may create is tried without. */
@@ -202,7 +218,11 @@ export class Writer {
       else missing.push(group);
     }
     if (missing.length === 0) return;
-    const refs = missing.map((group) => ({ org: group.items[0]?.org ?? "", runId: group.items[0]?.runId ?? "", afterSeq: 0 }));
+    const refs = missing.map((group) => ({
+      org: group.items[0]?.org ?? "",
+      runId: group.items[0]?.runId ?? "",
+      afterSeq: 0,
+    }));
     const loaded = await this.#options.store.loadRuns(refs);
     for (const [index, group] of missing.entries()) {
       group.fresh = true;
@@ -211,7 +231,8 @@ export class Writer {
   }
 
   #draftOf(loaded: LoadedRun | undefined, group: Group, moment: Moment): Draft | undefined {
-    if (loaded !== undefined) return new Draft(stateOf(loaded.header, loaded.entries), moment, false);
+    if (loaded !== undefined)
+      return new Draft(stateOf(loaded.header, loaded.entries), moment, false);
     const creator = group.items.findIndex((item) => item.create !== undefined);
     if (creator < 0) return undefined;
     // Commands that ran ahead of the one that makes the run.
@@ -283,7 +304,11 @@ export class Writer {
       item.tries += 1;
       item.mustBeFresh = true;
       if (item.tries > LIMITS.decideAttempts) {
-        item.fail(storeUnavailable(new Error(`run ${item.runId} kept changing under ${item.tries} decisions`)));
+        item.fail(
+          storeUnavailable(
+            new Error(`run ${item.runId} kept changing under ${item.tries} decisions`),
+          ),
+        );
       } else {
         this.#push(item);
       }
@@ -324,7 +349,8 @@ export class Writer {
   #remoteHolder(draft: Draft): string | undefined {
     if (!this.#options.store.replicas) return undefined;
     const sessionId = draft.heldBy;
-    if (sessionId === undefined || sessionId.startsWith(`${this.#options.replicaId}/`)) return undefined;
+    if (sessionId === undefined || sessionId.startsWith(`${this.#options.replicaId}/`))
+      return undefined;
     // Pollers and claimers hold their runs at no replica; they ask by themselves.
     const replica = sessionId.slice(0, Math.max(0, sessionId.indexOf("/")));
     return replica === "" || replica === "poll" || replica === "claim" ? undefined : replica;

@@ -1,24 +1,32 @@
 import type { EntryMeta, Failure } from "../../model/entry.ts";
 import { leaseLost, PawlError } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
 import { isTerminal, type RunHeader, type RunState as State } from "../../model/run.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { Directive, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { satisfied, type RunState } from "../state.ts";
+import { type RunState, satisfied } from "../state.ts";
 
 /** Refuses a write whose lease is not the run's current one. */
 export function checkFence(header: RunHeader, fence: number): void {
   if (header.fence !== fence) throw leaseLost(header.runId, fence, header.fence);
   if (isTerminal(header.state)) {
-    throw new PawlError("RUN_TERMINAL", `Run "${header.runId}" has ended: it is ${header.state}. Nothing was written.`, {
-      metadata: { run_id: header.runId, state: header.state },
-    });
+    throw new PawlError(
+      "RUN_TERMINAL",
+      `Run "${header.runId}" has ended: it is ${header.state}. Nothing was written.`,
+      {
+        metadata: { run_id: header.runId, state: header.state },
+      },
+    );
   }
   if (header.state === "PAUSED") {
-    throw new PawlError("RUN_PAUSED", `Run "${header.runId}" is paused; nothing was written. Continue it with ResumeRun.`, {
-      metadata: { run_id: header.runId, reason: header.reason },
-    });
+    throw new PawlError(
+      "RUN_PAUSED",
+      `Run "${header.runId}" is paused; nothing was written. Continue it with ResumeRun.`,
+      {
+        metadata: { run_id: header.runId, reason: header.reason },
+      },
+    );
   }
   if (header.lease === null) throw leaseLost(header.runId, fence, header.fence);
 }

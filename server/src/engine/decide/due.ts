@@ -44,14 +44,22 @@ function runTimedOut(draft: Draft): void {
   if (draft.header.state === "CANCELLING") return;
   const limit = draft.header.options.runTimeoutMs ?? 0;
   const fence = draft.header.fence;
-  failRun(draft, { type: "RunTimeout", message: `The run did not end within ${limit} ms of its start.` }, { fence });
+  failRun(
+    draft,
+    { type: "RunTimeout", message: `The run did not end within ${limit} ms of its start.` },
+    { fence },
+  );
   draft.raiseFence();
 }
 
 function queueTimedOut(draft: Draft): void {
   if (draft.header.state !== "QUEUED" || draft.header.startedAt !== 0) return;
   const limit = draft.header.options.queueTimeoutMs ?? 0;
-  failRun(draft, { type: "QueueTimeout", message: `No worker took the run within ${limit} ms.` }, {});
+  failRun(
+    draft,
+    { type: "QueueTimeout", message: `No worker took the run within ${limit} ms.` },
+    {},
+  );
   draft.raiseFence();
 }
 

@@ -8,7 +8,12 @@ import { pauseNow } from "./outcome.ts";
 export type LossReason = "disconnected" | "expired" | "refused" | "unacknowledged" | "restarted";
 
 /** Takes a lease away from its holder, if it still has it; the run goes back to the queue. */
-export function releaseLease(draft: Draft, fence: number, sessionId: string, reason: LossReason): boolean {
+export function releaseLease(
+  draft: Draft,
+  fence: number,
+  sessionId: string,
+  reason: LossReason,
+): boolean {
   const { header } = draft;
   if (header.fence !== fence || header.lease?.sessionId !== sessionId) return false;
   const worker = header.lease.workerId;
@@ -32,7 +37,10 @@ export function releaseLease(draft: Draft, fence: number, sessionId: string, rea
     draft.append("run.recovered", "", 0, meta);
     draft.patch({ crashes: header.crashes + 1 });
     if (header.crashes >= LIMITS.crashLoopAttempts) {
-      pauseNow(draft, "CRASH_LOOP", { reason: "CRASH_LOOP", details: { crashes: String(header.crashes) } });
+      pauseNow(draft, "CRASH_LOOP", {
+        reason: "CRASH_LOOP",
+        details: { crashes: String(header.crashes) },
+      });
       return true;
     }
   }
@@ -44,7 +52,8 @@ export function releaseLease(draft: Draft, fence: number, sessionId: string, rea
 /** A worker that came back keeps its run under the same fence. */
 export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean {
   const { header } = draft;
-  if (header.fence !== fence || header.lease === null || header.lease.workerId !== lease.workerId) return false;
+  if (header.fence !== fence || header.lease === null || header.lease.workerId !== lease.workerId)
+    return false;
   draft.giveLease(lease);
   return true;
 }

@@ -10,7 +10,8 @@ import { pauseNow } from "./outcome.ts";
 export function cancelRun(draft: Draft, reason: string, graceMs: number): void {
   const { header } = draft;
   if (header.state === "CANCELLED" || header.state === "CANCELLING") return;
-  if (isTerminal(header.state)) throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
+  if (isTerminal(header.state))
+    throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
   const meta = reason === "" ? {} : { reason };
   if (header.lease === null) {
     endRun(draft, "CANCELLED");
@@ -81,11 +82,17 @@ export function retryRun(draft: Draft): void {
   const { header, state } = draft;
   if (state.retried && !isTerminal(header.state) && header.state !== "PAUSED") return;
   const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
-  if (header.state !== "FAILED" && !paused) throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
+  if (header.state !== "FAILED" && !paused)
+    throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
   const superseded = state.failedKeys.filter((key) => {
     const step = state.steps.get(key);
     const failedWait = step?.status === "resolved" && step.failure !== undefined;
-    return step?.status === "failed" || step?.status === "started" || step?.status === "backoff" || failedWait;
+    return (
+      step?.status === "failed" ||
+      step?.status === "started" ||
+      step?.status === "backoff" ||
+      failedWait
+    );
   });
   draft.append("run.retried", "", 0, { superseded });
   draft.raiseFence();
@@ -97,15 +104,23 @@ export function retryRun(draft: Draft): void {
 
 export function deleteRun(draft: Draft): void {
   const { header } = draft;
-  if (!isTerminal(header.state)) throw illegalTransition(header.runId, header.state, "deleted", "deleted");
+  if (!isTerminal(header.state))
+    throw illegalTransition(header.runId, header.state, "deleted", "deleted");
   draft.deleteRun();
 }
 
-export function updateTags(draft: Draft, set: Readonly<Record<string, string>>, remove: readonly string[]): void {
+export function updateTags(
+  draft: Draft,
+  set: Readonly<Record<string, string>>,
+  remove: readonly string[],
+): void {
   const tags: Record<string, string> = { ...draft.header.tags, ...set };
   for (const key of remove) delete tags[key];
   if (Object.keys(tags).length > LIMITS.tags) {
-    throw invalid("set", `the run would have ${Object.keys(tags).length} tags; at most ${LIMITS.tags} are kept`);
+    throw invalid(
+      "set",
+      `the run would have ${Object.keys(tags).length} tags; at most ${LIMITS.tags} are kept`,
+    );
   }
   const before = JSON.stringify(Object.entries(draft.header.tags).sort());
   if (before === JSON.stringify(Object.entries(tags).sort())) return;

@@ -4,7 +4,7 @@ import { LIMITS } from "../../model/limits.ts";
 import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
 import type { CompleteRun, Directive, FailRun, SuspendRun } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { satisfied, type StepRecord } from "../state.ts";
+import { type StepRecord, satisfied } from "../state.ts";
 import { checkFence, directive, endRun, noteProgress } from "./common.ts";
 import { checkWait, createWait } from "./waits.ts";
 
@@ -30,7 +30,8 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
     draft.append("run.cancelled", "", 0, meta);
     return { directive: "yield", duplicateOf: undefined };
   }
-  if (command.unconsumed.length > 0) meta.details = { unconsumed_step_keys: JSON.stringify(command.unconsumed.slice(0, 100)) };
+  if (command.unconsumed.length > 0)
+    meta.details = { unconsumed_step_keys: JSON.stringify(command.unconsumed.slice(0, 100)) };
   endRun(draft, "COMPLETED");
   draft.append("run.completed", "", 0, meta, command.output);
   return { directive: "yield", duplicateOf: undefined };
@@ -38,10 +39,16 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
 
 export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision {
   const { header, state } = draft;
-  const done = header.state === "FAILED" || header.state === "CANCELLED" || header.state === "PAUSED";
-  if (done && state.outcomeFence === command.fence) return { directive: "yield", duplicateOf: undefined };
+  const done =
+    header.state === "FAILED" || header.state === "CANCELLED" || header.state === "PAUSED";
+  if (done && state.outcomeFence === command.fence)
+    return { directive: "yield", duplicateOf: undefined };
   checkFence(header, command.fence);
-  const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "", failure: command.failure };
+  const meta: EntryMeta = {
+    fence: command.fence,
+    worker: header.lease?.workerId ?? "",
+    failure: command.failure,
+  };
   if (command.failedStepKeys.length > 0) meta.failedKeys = command.failedStepKeys;
   if (header.state === "CANCELLING") {
     endRun(draft, "CANCELLED");
@@ -83,11 +90,15 @@ export interface SuspendDecision {
  */
 export function suspendRun(draft: Draft, command: SuspendRun, stopping = false): SuspendDecision {
   const { header, state } = draft;
-  const again = header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
-  if (again && state.outcomeFence === command.fence) return { resumed: false, directive: "yield", resolvedSeqs: [] };
+  const again =
+    header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
+  if (again && state.outcomeFence === command.fence)
+    return { resumed: false, directive: "yield", resolvedSeqs: [] };
   checkFence(header, command.fence);
-  if (header.state === "CANCELLING") return { resumed: true, directive: "cancel", resolvedSeqs: [] };
-  for (const [before, wait] of command.waits.entries()) checkWait(draft, wait.kind, wait.wait, before);
+  if (header.state === "CANCELLING")
+    return { resumed: true, directive: "cancel", resolvedSeqs: [] };
+  for (const [before, wait] of command.waits.entries())
+    checkWait(draft, wait.kind, wait.wait, before);
   if (command.tree !== undefined) checkTree(command.tree, 0);
 
   const worker = header.lease?.workerId ?? "";
@@ -122,7 +133,10 @@ function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
   draft.raiseFence();
   draft.dropLease();
   setRetryTimers(draft, tree);
-  draft.append("workflow.waiting", "", 0, { ...meta, details: { waits: JSON.stringify(waits.slice(0, 100).map((wait) => wait.key)) } });
+  draft.append("workflow.waiting", "", 0, {
+    ...meta,
+    details: { waits: JSON.stringify(waits.slice(0, 100).map((wait) => wait.key)) },
+  });
 }
 
 /** Nothing to wait for: another worker goes on at once (a worker that drains). */
@@ -154,7 +168,10 @@ export function openWaits(draft: Draft): OpenWait[] {
 }
 
 function openWait(key: string, step: StepRecord): OpenWait {
-  const kind = step.status === "backoff" || step.kind === "step" || step.kind === "value" ? "retry" : step.kind;
+  const kind =
+    step.status === "backoff" || step.kind === "step" || step.kind === "value"
+      ? "retry"
+      : step.kind;
   return {
     key,
     kind,
@@ -184,12 +201,13 @@ function resolvedIn(draft: Draft, tree: WaitTree): number[] {
 const TREE_DEPTH_MAX = 32;
 
 function checkTree(tree: WaitTree, depth: number): void {
-  if (depth > TREE_DEPTH_MAX) throw invalid("tree", `is nested deeper than ${TREE_DEPTH_MAX} groups`);
+  if (depth > TREE_DEPTH_MAX)
+    throw invalid("tree", `is nested deeper than ${TREE_DEPTH_MAX} groups`);
   if ("key" in tree) return;
-  if (tree.members.length === 0) throw invalid("tree", "a group has no members, so nothing could ever wake the run");
+  if (tree.members.length === 0)
+    throw invalid("tree", "a group has no members, so nothing could ever wake the run");
   if (tree.needed > tree.members.length) {
     throw invalid("tree", `a group needs ${tree.needed} of ${tree.members.length} members`);
   }
   for (const member of tree.members) checkTree(member, depth + 1);
 }
-

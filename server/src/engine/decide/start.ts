@@ -54,7 +54,8 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   };
   const draft = new Draft(emptyState(header), moment, true);
   const meta: EntryMeta = { name: start.workflow };
-  if (start.parent !== undefined) meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
+  if (start.parent !== undefined)
+    meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
   draft.append("run.started", "", 0, meta, start.input);
   if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
   if (command.claim !== undefined && startAt <= moment.now) {
@@ -90,11 +91,13 @@ export function startAgain(draft: Draft, command: StartCommand): StartReply {
     header.parentRunId === (start.parent?.runId ?? "") &&
     header.parentKey === (start.parent?.key ?? "");
   if (!same) throw taken(header, command);
-  if (command.claim === undefined || isTerminal(header.state)) return { existing: true, claimed: false };
+  if (command.claim === undefined || isTerminal(header.state))
+    return { existing: true, claimed: false };
   // This very call was committed, and the answer of the store was lost.
   if (header.lease?.sessionId === command.claim.sessionId) return { existing: true, claimed: true };
   if (header.lease !== null) throw leased(header);
-  if (header.state !== "QUEUED" || header.startAt > draft.now) return { existing: true, claimed: false };
+  if (header.state !== "QUEUED" || header.startAt > draft.now)
+    return { existing: true, claimed: false };
   draft.removeReady();
   claim(draft, command.claim);
   return { existing: true, claimed: true };
@@ -120,7 +123,9 @@ function taken(header: RunHeader, command: StartCommand): PawlError {
     ...(header.inputDigest === command.inputDigest ? [] : ["other input"]),
     ...(header.parentRunId === (command.start.parent?.runId ?? "") ? [] : ["another parent"]),
   ];
-  const what = byKey ? `The idempotency key "${command.start.idempotencyKey}"` : `The run id "${header.runId}"`;
+  const what = byKey
+    ? `The idempotency key "${command.start.idempotencyKey}"`
+    : `The run id "${header.runId}"`;
   return new PawlError(
     byKey ? "IDEMPOTENCY_CONFLICT" : "RUN_EXISTS",
     `${what} names a run with ${differences.join(" and ") || "another parent step"}. Nothing was started; choose another id, or read that run.`,

@@ -1,5 +1,5 @@
-import { invalid, PawlError } from "../../model/errors.ts";
 import type { Failure } from "../../model/entry.ts";
+import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { afterFailure, NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
 import { isTerminal } from "../../model/run.ts";
@@ -41,7 +41,12 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
   if (command.kind !== "step" && command.kind !== "value") {
     checkWait(draft, command.kind, command.wait);
     const { key, name, kind } = command;
-    createWait(draft, attempt, command.fence, worker, { key, name, kind, wait: command.wait ?? {} });
+    createWait(draft, attempt, command.fence, worker, {
+      key,
+      name,
+      kind,
+      wait: command.wait ?? {},
+    });
     noteProgress(draft);
     const made = state.steps.get(key);
     if (made?.status === "resolved") return { kind: "replay", seq: made.seq };
@@ -56,7 +61,11 @@ export function recordLiveStart(draft: Draft, command: StepStarted): void {
   const { header, state } = draft;
   if (header.fence !== command.fence || header.lease === null) return;
   const step = state.steps.get(command.key);
-  const startable = step === undefined || step.status === "superseded" || step.status === "backoff" || (step.status === "started" && step.fence !== command.fence);
+  const startable =
+    step === undefined ||
+    step.status === "superseded" ||
+    step.status === "backoff" ||
+    (step.status === "started" && step.fence !== command.fence);
   if (!startable) return;
   recordStart(draft, command, (step?.attempt ?? 0) + 1, header.lease.workerId);
 }
@@ -77,7 +86,9 @@ function recordStart(draft: Draft, command: StepStarted, attempt: number, worker
 /** Why no step of this lease may run any more. */
 function stopped(draft: Draft, fence: number): StartDecision | undefined {
   const { header } = draft;
-  const stop = (reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL"): StartDecision => ({
+  const stop = (
+    reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL",
+  ): StartDecision => ({
     kind: "stop",
     reason,
     fence: header.fence,
@@ -99,7 +110,12 @@ function recorded(draft: Draft, step: StepRecord, command: StepStarted): StartDe
     case "resolved":
       return { kind: "replay", seq: step.seq };
     case "waiting":
-      return { kind: "wait", why: "wait", attempt: step.attempt, ...(step.until === 0 ? {} : { until: step.until }) };
+      return {
+        kind: "wait",
+        why: "wait",
+        attempt: step.attempt,
+        ...(step.until === 0 ? {} : { until: step.until }),
+      };
     case "backoff":
       if (step.until <= draft.now) return undefined;
       return { kind: "wait", why: "backoff", attempt: step.attempt + 1, until: step.until };
@@ -116,10 +132,19 @@ function recorded(draft: Draft, step: StepRecord, command: StepStarted): StartDe
 /** Somebody with this lease runs it: the asker itself, whose answer was lost, or another. */
 function inFlight(draft: Draft, step: StepRecord, command: StepStarted): StartDecision {
   if (step.requestId !== "" && step.requestId === command.requestId) {
-    return { kind: "execute", attempt: step.attempt, idempotencyKey: `${command.runId}/${command.key}` };
+    return {
+      kind: "execute",
+      attempt: step.attempt,
+      idempotencyKey: `${command.runId}/${command.key}`,
+    };
   }
   const until = draft.header.lease?.until;
-  return { kind: "wait", why: "in_progress", attempt: step.attempt, ...(until === undefined ? {} : { until }) };
+  return {
+    kind: "wait",
+    why: "in_progress",
+    attempt: step.attempt,
+    ...(until === undefined ? {} : { until }),
+  };
 }
 
 /** Whether an at-most-once step had its effect is for a person to find out; a run being cancelled ends all the same. */
@@ -152,13 +177,20 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
     if (step.attempt === command.attempt) return { seq: step.seq, duplicateOf: step.seq };
     throw commitConflict(command, step);
   }
-  if (step?.status === "failed" || attemptFailed(step, command.attempt)) throw commitConflict(command, step);
+  if (step?.status === "failed" || attemptFailed(step, command.attempt))
+    throw commitConflict(command, step);
   checkAttempt(header.fence, step, command.attempt);
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
-  const entry = draft.append("workflow.step.completed", command.key, command.attempt, meta, command.output);
+  const entry = draft.append(
+    "workflow.step.completed",
+    command.key,
+    command.attempt,
+    meta,
+    command.output,
+  );
   noteProgress(draft);
   return { seq: entry.seq, duplicateOf: undefined };
 }
@@ -177,7 +209,14 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
   noteProgress(draft);
-  return recordFailure(draft, command.key, command.attempt, meta, command.failure, command.retryPolicy);
+  return recordFailure(
+    draft,
+    command.key,
+    command.attempt,
+    meta,
+    command.failure,
+    command.retryPolicy,
+  );
 }
 
 /** The server's own verdict on an attempt that its worker never ended. */
@@ -219,20 +258,41 @@ function recordFailure(
     draft.patch({ state: "PAUSED", reason: "RETRIES_EXHAUSTED", intent: "none" });
     draft.raiseFence();
     draft.dropLease();
-    draft.append("run.paused", "", 0, { fence, reason: "RETRIES_EXHAUSTED", failure, failedKeys: [key] });
+    draft.append("run.paused", "", 0, {
+      fence,
+      reason: "RETRIES_EXHAUSTED",
+      failure,
+      failedKeys: [key],
+    });
     return { next: { kind: "final", action: "pause" }, directive: "yield", seq: entry.seq };
   }
   const entry = draft.append("workflow.step.failed", key, attempt, meta);
-  return { next: { kind: "final", action: "throw" }, directive: directive(draft.header), seq: entry.seq };
+  return {
+    next: { kind: "final", action: "throw" },
+    directive: directive(draft.header),
+    seq: entry.seq,
+  };
 }
 
 /** The same failure again, or another one for an attempt that has failed. */
-function failedBefore(draft: Draft, step: StepRecord | undefined, command: StepFailed): StepFailedReply {
-  if (step === undefined || step.attempt !== command.attempt || !sameFailure(step.failure, command.failure)) {
+function failedBefore(
+  draft: Draft,
+  step: StepRecord | undefined,
+  command: StepFailed,
+): StepFailedReply {
+  if (
+    step === undefined ||
+    step.attempt !== command.attempt ||
+    !sameFailure(step.failure, command.failure)
+  ) {
     throw commitConflict(command, step);
   }
   if (step.status === "backoff") return retryReply(draft, step.until, step.attempt + 1, step.seq);
-  return { next: { kind: "final", action: "throw" }, directive: directive(draft.header), seq: step.seq };
+  return {
+    next: { kind: "final", action: "throw" },
+    directive: directive(draft.header),
+    seq: step.seq,
+  };
 }
 
 function retryReply(draft: Draft, at: number, attempt: number, seq: number): StepFailedReply {
@@ -255,21 +315,36 @@ function withKind<T extends StepIdentity>(step: StepRecord | undefined, result: 
 }
 
 /** Lease, identity and attempt of a result, before it is compared with what is recorded. */
-function checkResult(draft: Draft, step: StepRecord | undefined, command: StepIdentity, attempt: number): void {
+function checkResult(
+  draft: Draft,
+  step: StepRecord | undefined,
+  command: StepIdentity,
+  attempt: number,
+): void {
   const { header } = draft;
   // The same result again is fine even after the run has ended, as long as the lease is the same.
-  const again = step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
+  const again =
+    step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
   if (!again) checkFence(header, command.fence);
   if (command.kind !== "step" && command.kind !== "value") {
-    throw invalid("kind", `a ${command.kind} is ended by the server, not by a result of its worker`);
+    throw invalid(
+      "kind",
+      `a ${command.kind} is ended by the server, not by a result of its worker`,
+    );
   }
-  if (attempt < 1) throw invalid("attempt", "must be 1 or more: as answered by StepStarted, or counted from the journal");
+  if (attempt < 1)
+    throw invalid(
+      "attempt",
+      "must be 1 or more: as answered by StepStarted, or counted from the journal",
+    );
   if (step !== undefined && step.status !== "superseded" && differs(step, command)) {
     throw new PawlError(
       "STEP_INPUT_MISMATCH",
       `Step "${command.key}" is recorded as ${describe(step)}; this result is for ${describe(command)}. ` +
         "Give the step a key of its own, or keep its input as it was.",
-      { metadata: { step_key: command.key, recorded: describe(step), attempted: describe(command) } },
+      {
+        metadata: { step_key: command.key, recorded: describe(step), attempted: describe(command) },
+      },
     );
   }
 }
@@ -287,15 +362,27 @@ function commitConflict(command: StepIdentity, step: StepRecord | undefined): Pa
   return new PawlError(
     "COMMIT_CONFLICT",
     `Step "${command.key}" of run "${command.runId}" has another outcome already: ${recorded}. Read it with GetStep.`,
-    { metadata: { run_id: command.runId, step_key: command.key, recorded, recorded_seq: String(step?.seq ?? 0) } },
+    {
+      metadata: {
+        run_id: command.runId,
+        step_key: command.key,
+        recorded,
+        recorded_seq: String(step?.seq ?? 0),
+      },
+    },
   );
 }
 
 /** Same key, but other code or other input. An absent digest compares with nothing. */
 function differs(step: StepRecord, other: StepSide): boolean {
   if (step.kind !== other.kind) return true;
-  if (step.inputDigest !== "" && other.inputDigest !== "" && step.inputDigest !== other.inputDigest) return true;
-  return step.definitionDigest !== "" && other.definitionDigest !== "" && step.definitionDigest !== other.definitionDigest;
+  if (step.inputDigest !== "" && other.inputDigest !== "" && step.inputDigest !== other.inputDigest)
+    return true;
+  return (
+    step.definitionDigest !== "" &&
+    other.definitionDigest !== "" &&
+    step.definitionDigest !== other.definitionDigest
+  );
 }
 
 function conflict(step: StepRecord, command: StepStarted): StartDecision {

@@ -8,15 +8,25 @@ import type { Draft } from "../draft.ts";
 import { wake } from "./common.ts";
 
 /** Refuses a wait that could never be registered, before anything is changed; `before` it in the same command come others. */
-export function checkWait(draft: Draft, kind: StepKind, wait: WaitSpec | undefined, before = 0): void {
+export function checkWait(
+  draft: Draft,
+  kind: StepKind,
+  wait: WaitSpec | undefined,
+  before = 0,
+): void {
   if (kind === "step" || kind === "value") throw invalid("wait", `a ${kind} does not wait`);
   if (kind === "sleep" && wait?.durationMs === undefined && wait?.until === undefined) {
     throw invalid("wait", "a sleep needs a duration or a moment to wake at");
   }
-  if (kind === "signal" && (wait?.signalName ?? "") === "") throw invalid("wait.signal_name", "must be set for a signal");
-  if (kind === "child" && (wait?.childRunId ?? "") === "") throw invalid("wait.child_run_id", "must be set for a child");
+  if (kind === "signal" && (wait?.signalName ?? "") === "")
+    throw invalid("wait.signal_name", "must be set for a signal");
+  if (kind === "child" && (wait?.childRunId ?? "") === "")
+    throw invalid("wait.child_run_id", "must be set for a child");
   if (draft.state.openWaits + before >= LIMITS.openWaitsPerRun) {
-    throw invalid("wait", `the run has ${LIMITS.openWaitsPerRun} open waits already, which is the limit`);
+    throw invalid(
+      "wait",
+      `the run has ${LIMITS.openWaitsPerRun} open waits already, which is the limit`,
+    );
   }
 }
 
@@ -24,9 +34,16 @@ export function checkWait(draft: Draft, kind: StepKind, wait: WaitSpec | undefin
  * Registers a wait: its due time is fixed now, by the server. What is satisfied already (a signal
  * in the inbox, a moment in the past) is resolved at once.
  */
-export function createWait(draft: Draft, attempt: number, fence: number, worker: string, wait: NewWait): void {
+export function createWait(
+  draft: Draft,
+  attempt: number,
+  fence: number,
+  worker: string,
+  wait: NewWait,
+): void {
   const spec = wait.wait;
-  const until = spec.until ?? (spec.durationMs === undefined ? undefined : draft.now + spec.durationMs);
+  const until =
+    spec.until ?? (spec.durationMs === undefined ? undefined : draft.now + spec.durationMs);
   const meta: EntryMeta = { kind: wait.kind, worker, fence };
   if (wait.name !== "" && wait.name !== wait.key) meta.name = wait.name;
   if (until !== undefined) meta.until = until;
@@ -45,11 +62,23 @@ export function createWait(draft: Draft, attempt: number, fence: number, worker:
 }
 
 /** Resolves an open wait; the journal's next reader replays it. */
-export function resolve(draft: Draft, key: string, outcome: WaitOutcome, extra: EntryMeta, payload?: Payload): void {
+export function resolve(
+  draft: Draft,
+  key: string,
+  outcome: WaitOutcome,
+  extra: EntryMeta,
+  payload?: Payload,
+): void {
   const step = draft.state.steps.get(key);
   if (step === undefined || step.status !== "waiting") return;
   const hadDue = step.until !== 0;
-  draft.append("workflow.wait.resolved", key, step.attempt, { kind: step.kind, outcome, ...extra }, payload);
+  draft.append(
+    "workflow.wait.resolved",
+    key,
+    step.attempt,
+    { kind: step.kind, outcome, ...extra },
+    payload,
+  );
   if (hadDue) draft.removeDue("wait", key);
 }
 
@@ -78,9 +107,13 @@ export function sendSignal(draft: Draft, command: SignalCommand): SignalReply {
   if (known !== undefined) return { duplicateOf: known };
   const header = draft.header;
   if (isTerminal(header.state)) {
-    throw new PawlError("RUN_TERMINAL", `Run "${header.runId}" has ended (${header.state}); it takes no more signals.`, {
-      metadata: { run_id: header.runId, state: header.state },
-    });
+    throw new PawlError(
+      "RUN_TERMINAL",
+      `Run "${header.runId}" has ended (${header.state}); it takes no more signals.`,
+      {
+        metadata: { run_id: header.runId, state: header.state },
+      },
+    );
   }
   const meta: EntryMeta = { signalName: command.name, signalId: command.signalId };
   if (command.actor !== "") meta.actor = command.actor;
