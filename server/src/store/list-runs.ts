@@ -34,10 +34,13 @@ export function listStatement(dialect: Dialect, org: string, filter: RunFilter):
   const states = isSplit ? filter.states.map((state) => [state]) : [filter.states];
   const parts = states.map((list) => listPart(dialect, org, { ...filter, states: list }, isSplit));
   const keys = parts.map((part) => `SELECT * FROM (${part.sql}) AS part`).join("\nUNION ALL\n");
+  // CROSS JOIN: SQLite would else read all runs in the final order, to look each up in the page.
   const page = `(SELECT run_id FROM (\n${keys}) AS parts\nORDER BY ${ORDER} LIMIT ?) AS page
-JOIN ${dialect.schema}run AS run ON run.org_id = ? AND run.run_id = page.run_id`;
+CROSS JOIN ${dialect.schema}run AS run`;
   return {
-    sql: `${headerSelect(dialect, page)}\nORDER BY run.created_at DESC, run.run_id DESC`,
+    sql: `${headerSelect(dialect, page)}
+WHERE run.org_id = ? AND run.run_id = page.run_id
+ORDER BY run.created_at DESC, run.run_id DESC`,
     values: [...parts.flatMap((part) => part.values), filter.limit + 1, org],
   };
 }

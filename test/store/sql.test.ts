@@ -1,0 +1,112 @@
+/**
+ * The text of the hot statements, so that a change of them is seen and meant; on SQLite, whose
+ * plans depend on the schema alone, the plans too.
+ */
+
+import { readFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, test } from "vitest";
+import { listStatement } from "../../server/src/store/list-runs.ts";
+import { CLAIM } from "../../server/src/store/postgres/claim.ts";
+import { statementFor } from "../../server/src/store/postgres/commit.ts";
+import * as pgDue from "../../server/src/store/postgres/due.ts";
+import * as pgJournal from "../../server/src/store/postgres/journal.ts";
+import * as pgLeases from "../../server/src/store/postgres/leases.ts";
+import type { InputName } from "../../server/src/store/postgres/shapes.ts";
+import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
+import * as claim from "../../server/src/store/sqlite/claim.ts";
+import * as commit from "../../server/src/store/sqlite/commit.ts";
+import * as due from "../../server/src/store/sqlite/due.ts";
+import * as journal from "../../server/src/store/sqlite/journal.ts";
+import * as leases from "../../server/src/store/sqlite/leases.ts";
+import * as payloads from "../../server/src/store/sqlite/payloads.ts";
+import * as runs from "../../server/src/store/sqlite/runs.ts";
+import * as writeRun from "../../server/src/store/sqlite/write-run.ts";
+import { makeFilter } from "./make.ts";
+
+/** The constants of a module that are SQL. */
+function statements(module: object): [string, string][] {
+  return Object.entries(module).filter(
+    (entry): entry is [string, string] => typeof entry[1] === "string",
+  );
+}
+
+describe("PostgreSQL", () => {
+  const batches: [string, InputName[]][] = [
+    ["steps", ["advance", "entry"]],
+    ["starts", ["born", "entry", "ready_put"]],
+    ["starts, steps and ends", ["advance", "patch", "born", "entry", "ready_put", "lease_gone"]],
+    ["everything", [...INPUT_NAMES]],
+  ];
+  test.each(batches)("writes: %s", (_, names) => {
+    expect(statementFor(names).text).toMatchSnapshot();
+  });
+
+  test("claim", () => {
+    expect(CLAIM).toMatchSnapshot();
+  });
+
+  test.each([...statements(pgJournal), ...statements(pgLeases), ...statements(pgDue)])(
+    "%s",
+    (_, sql) => {
+      expect(sql).toMatchSnapshot();
+    },
+  );
+
+  test("a combination of inputs has one text and one name", () => {
+    const first = statementFor(["advance", "entry"]);
+    expect(statementFor(["advance", "entry"])).toBe(first);
+    expect(statementFor(["advance"]).name).not.toBe(first.name);
+  });
+});
+
+describe("SQLite", () => {
+  const file = "../../server/src/store/sqlite/migrations/0000_first.sql";
+  const db = new DatabaseSync(":memory:");
+  db.exec(readFileSync(new URL(file, import.meta.url), "utf8"));
+
+  /** One line for each table that is read, with the index. */
+  function plan(sql: string): string[] {
+    const rows = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
+    return rows.map(({ detail }) => String(detail));
+  }
+
+  const modules = [writeRun, commit, claim, journal, leases, due, payloads, runs];
+  test.each(modules.flatMap(statements))("%s", (_, sql) => {
+    const lines = plan(sql);
+    expect([sql, ...lines].join("\n")).toMatchSnapshot();
+    // The leases that ran out are found by reading all, on purpose; see schema.ts.
+    const mayScan = sql === leases.EXPIRED_LEASES || sql === leases.LIST_LEASES;
+    if (!mayScan) expect(lines.filter((line) => /^SCAN (?!CONSTANT)/.test(line))).toEqual([]);
+  });
+
+  const lists: [string, Parameters<typeof makeFilter>[0]][] = [
+    ["all", {}],
+    ["a state", { states: ["FAILED"] }],
+    ["two states", { states: ["FAILED", "RUNNING"] }],
+    ["a workflow", { workflow: "w" }],
+    ["a workflow and a state", { workflow: "w", states: ["RUNNING"] }],
+    ["a workflow and COMPLETED", { workflow: "w", states: ["COMPLETED"] }],
+    ["a parent", { parentRunId: "p" }],
+    ["two tags and a state", { tags: { a: "1", b: "2" }, states: ["RUNNING"] }],
+  ];
+  test.each(lists)("list by %s: by an index, in its order", (_, with_) => {
+    for (const after of [undefined, { createdAt: 5, runId: "r" }]) {
+      const { sql } = listStatement(
+        runs.DIALECT,
+        "o",
+        makeFilter({ ...with_, ...(after && { after }) }),
+      );
+      const lines = plan(sql);
+      if (after === undefined) expect([sql, ...lines].join("\n")).toMatchSnapshot();
+      expect(lines.filter((line) => /^SCAN (key|run|lease)/.test(line))).toEqual([]);
+      const lookUps = lines.filter((line) => line.startsWith("SEARCH run "));
+      expect(lookUps.filter((line) => !line.includes("(org_id=? AND run_id=?)"))).toEqual([]);
+      // The page is sorted, and before that the parts when there are several; never what they are from.
+      const sorts = (with_?.states?.length ?? 0) > 1 ? 2 : 1;
+      expect(lines.filter((line) => line.includes("TEMP B-TREE")).length).toBeLessThanOrEqual(
+        sorts,
+      );
+    }
+  });
+});
