@@ -33,6 +33,11 @@ export function json(value: unknown): Payload {
   return { encoding: "json", data: new TextEncoder().encode(JSON.stringify(value)) };
 }
 
+/** What a JSON payload says. */
+export function valueOf(payload: Payload | undefined): unknown {
+  return payload?.data === undefined ? undefined : JSON.parse(new TextDecoder().decode(payload.data));
+}
+
 export function startOf(more: Partial<StartRun> = {}): StartRun {
   return {
     workflow: "flow",

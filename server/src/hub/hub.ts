@@ -56,7 +56,10 @@ class RunChannel<T> {
 
   trim(): void {
     let gone = 0;
-    while (this.bytes > LIMITS.deltaBytesKeptPerRun || this.deltas.length - gone > LIMITS.deltasKeptPerStep) {
+    while (
+      this.bytes > LIMITS.deltaBytesKeptPerRun ||
+      this.deltas.length - gone > LIMITS.deltasKeptPerStep
+    ) {
       const oldest = this.deltas[gone];
       if (oldest === undefined) break;
       this.bytes -= oldest.bytes;
@@ -132,12 +135,23 @@ export class Hub<T> {
   }
 
   /** Shows deltas to whoever watches, and keeps them for whoever comes while the run is live. */
-  publish(key: string, afterSeq: number, at: number, events: readonly { event: T; bytes: number }[]): void {
+  publish(
+    key: string,
+    afterSeq: number,
+    at: number,
+    events: readonly { event: T; bytes: number }[],
+  ): void {
     const channel = this.#channel(key);
     channel.live = true;
     channel.lastSeq = Math.max(channel.lastSeq, afterSeq);
     for (const { event, bytes } of events) {
-      channel.deltas.push({ index: channel.nextIndex, afterSeq: channel.lastSeq, at, bytes, event });
+      channel.deltas.push({
+        index: channel.nextIndex,
+        afterSeq: channel.lastSeq,
+        at,
+        bytes,
+        event,
+      });
       channel.nextIndex += 1;
       channel.bytes += bytes;
     }

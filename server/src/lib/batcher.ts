@@ -38,7 +38,7 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
   let queue: T[] = [];
   let running = false;
   let scheduled = false;
-  let idle: (() => void)[] = [];
+  const idle: (() => void)[] = [];
   let ranMs = 0;
   let endedAt = 0;
   let wasIdle = true;

@@ -40,7 +40,13 @@ export interface Failure {
   readonly details?: { readonly encoding: string; readonly data: string };
 }
 
-export type WaitOutcome = "fired" | "signalled" | "timed_out" | "completed" | "failed" | "cancelled";
+export type WaitOutcome =
+  | "fired"
+  | "signalled"
+  | "timed_out"
+  | "completed"
+  | "failed"
+  | "cancelled";
 
 /**
  * The small part of an entry, stored as JSON text. Absent means the default:

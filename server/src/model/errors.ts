@@ -82,12 +82,15 @@ export function notFound(what: string, id: string): PawlError {
   return new PawlError("NOT_FOUND", `There is no ${what} "${id}".`, { metadata: { id } });
 }
 
-export function illegalTransition(runId: string, from: RunState, verb: string, to: string): PawlError {
-  return new PawlError(
-    "ILLEGAL_TRANSITION",
-    `Run "${runId}" is ${from}; it cannot be ${verb}.`,
-    { metadata: { run_id: runId, from, to } },
-  );
+export function illegalTransition(
+  runId: string,
+  from: RunState,
+  verb: string,
+  to: string,
+): PawlError {
+  return new PawlError("ILLEGAL_TRANSITION", `Run "${runId}" is ${from}; it cannot be ${verb}.`, {
+    metadata: { run_id: runId, from, to },
+  });
 }
 
 export function leaseLost(runId: string, attempted: number, current: number): PawlError {

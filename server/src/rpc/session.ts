@@ -10,7 +10,8 @@
  * 2. A frame that cannot be read or is refused is answered with an error under its id (0: none)
  *    and changes nothing else. Only a refused Hello ends the stream.
  * 3. A frame with id 0 is answered only when it fails.
- * 4. `WorkerSession.closed` is called exactly once for every session that the engine opened.
+ * 4. `WorkerSession.closed` is called exactly once for every session that the engine opened, but
+ *    not when the server stops: the worker takes its leases along to the next server.
  */
 import type {
   Hello,
@@ -111,7 +112,10 @@ class Session {
     this.#onEnd = onEnd;
     this.#outbox = new Outbox({
       write: (message, done) => stream.write(message, done),
-      overflow: () => this.#end(slowReader()),
+      overflow: () => {
+        this.#log.warn("session.slow_reader", { limit_bytes: LIMITS.sessionBufferedBytes });
+        this.#end(slowReader());
+      },
       dropped: (frame, error) => this.#dropped(frame, error),
     });
   }
@@ -308,7 +312,7 @@ class Session {
     this.#outbox.close();
     this.#onEnd();
     this.#stream.end(error);
-    if (state.name === "open") state.worker.closed();
+    if (state.name === "open" && !this.#stopping) state.worker.closed();
   }
 }
 
