@@ -35,7 +35,9 @@ export function json(value: unknown): Payload {
 
 /** What a JSON payload says. */
 export function valueOf(payload: Payload | undefined): unknown {
-  return payload?.data === undefined ? undefined : JSON.parse(new TextDecoder().decode(payload.data));
+  return payload?.data === undefined
+    ? undefined
+    : JSON.parse(new TextDecoder().decode(payload.data));
 }
 
 export function startOf(more: Partial<StartRun> = {}): StartRun {

@@ -1,0 +1,157 @@
+/**
+ * Goal: no single failure of the store, at whatever point, changes how a run ends or what is executed.
+ * Method: one scenario (steps, a retry, a timer, a signal, a child) with the n-th store call failing,
+ * for every n: before it reached the database, and after it was committed with the reply lost.
+ */
+import { expect, test } from "vitest";
+import { NO_RETRY } from "../../server/src/model/retry.ts";
+import { openStore } from "../../server/src/store/open.ts";
+import type { Store } from "../../server/src/store/store.ts";
+import { createDatabase } from "../harness/database.ts";
+import { type Fault, faultyStore, type StoreCall } from "../harness/faulty-store.ts";
+import { caller, eventually, journalOf, openEngine, start } from "./engine-fixture.ts";
+import { call, type Execution, Ledger, MiniWorker } from "./mini-worker.ts";
+import { json, startOf, valueOf } from "./run-fixture.ts";
+
+const WRITES: readonly StoreCall[] = ["commit"];
+/** Those that answer a request; the loops' own calls come again by themselves. */
+const READS: readonly StoreCall[] = [
+  "loadRuns",
+  "readEntries",
+  "readJournal",
+  "due",
+  "registerWorkflows",
+  "listWorkflows",
+  "putWorker",
+  "renewSession",
+];
+const RETRY = { ...NO_RETRY, maxAttempts: 3, initialMs: 3 };
+
+async function parent(run: Execution): Promise<unknown> {
+  const a = await run.step("a", () => "a");
+  const b = await run.step(
+    "b",
+    (attempt) => {
+      if (attempt === 1) throw new Error("the first attempt fails");
+      return "b";
+    },
+    RETRY,
+  );
+  await run.wait("sleep:s", "sleep", { durationMs: 5 });
+  const go = await run.wait("signal:go", "signal", { signalName: "go" });
+  const childId = `${run.runId}~c`;
+  const child = { runId: run.runId, key: "child:c", fence: run.fence };
+  await run.call(() =>
+    engineOf(run).startRun(
+      caller,
+      startOf({ runId: childId, workflow: `child-${run.runId}`, parent: child }),
+    ),
+  );
+  const c = await run.wait("child:c", "child", { childRunId: childId });
+  return [a, b, go, c, await run.step("d", () => "d")].join(" ");
+}
+
+const engines = new WeakMap<Execution, Engine>();
+type Engine = Awaited<ReturnType<typeof openEngine>>["engine"];
+
+function engineOf(run: Execution): Engine {
+  const engine = engines.get(run);
+  if (engine === undefined) throw new Error("This execution is of no engine.");
+  return engine;
+}
+
+/** Runs the scenario to its end; answers the number of calls and which one failed. */
+async function play(
+  inner: Store,
+  id: string,
+  fault: Fault,
+): Promise<{ calls: number; failed: string | undefined }> {
+  const store = faultyStore(inner, fault);
+  await using made = await openEngine(store, `replica-${id}`);
+  const { engine } = made;
+  const ledger = new Ledger();
+  // Workflows of its own: scenarios that share a database do not take each other's runs.
+  const programs = {
+    [`flow-${id}`]: (run: Execution) => {
+      engines.set(run, engine);
+      return parent(run);
+    },
+    [`child-${id}`]: (run: Execution) => run.step("c", () => "c"),
+  };
+  const worker = new MiniWorker(engine, programs, ledger);
+  await worker.run();
+  try {
+    await call(() => start(engine, id, { workflow: `flow-${id}` }));
+    const signal = () => engine.sendSignal(caller, id, "go", "signal-1", json("go"), "");
+    await eventually(async () => {
+      const { waits } = (await call(() => engine.getRun(caller, id))).header.waiting ?? {};
+      return waits?.some(({ key }) => key === "signal:go") === true ? true : undefined;
+    });
+    await call(signal);
+    const view = await call(() => engine.waitRun(caller, id, 15_000, AbortSignal.timeout(20_000)));
+    expect(view.header.state).toBe("COMPLETED");
+    expect(valueOf(view.output)).toBe("a b go c d");
+    for (const [runId, keys] of [
+      [id, ["a", "b", "d"]],
+      [`${id}~c`, ["c"]],
+    ] as const) {
+      const journal = await call(() => journalOf(engine, runId));
+      expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, index) => index + 1));
+      const completed = journal.filter(({ type }) => type === "workflow.step.completed");
+      expect(completed.map(({ key }) => key)).toEqual(keys);
+    }
+    expect(ledger.violations).toEqual([]);
+    expect(worker.errors).toEqual([]);
+    return { calls: store.calls, failed: store.failed };
+  } finally {
+    worker.stop();
+  }
+}
+
+const NEVER = Number.MAX_SAFE_INTEGER;
+/** Scenarios played at a time; they mostly wait. */
+const AT_ONCE = 8;
+
+const stores = [
+  { name: "sqlite", open: () => openStore(":memory:", { thread: false }) },
+  { name: "postgres", open: async () => openStore(await createDatabase("every_write")) },
+];
+
+test.each(stores)("crash-between-every-two-writes on $name", async ({ name, open }) => {
+  const shared = name === "postgres" ? await open() : undefined;
+  const inStore = async <T>(use: (store: Store) => Promise<T>): Promise<T> => {
+    const store = shared ?? (await open());
+    try {
+      return await use(store);
+    } finally {
+      if (shared === undefined) await store.close();
+    }
+  };
+  const kinds = [
+    { methods: WRITES, when: "before" },
+    { methods: WRITES, when: "after" },
+    { methods: READS, when: "before" },
+  ] as const;
+  let played = 0;
+  for (const [index, kind] of kinds.entries()) {
+    const one = async (failCall: number): Promise<void> => {
+      try {
+        const id = `${index}.${failCall}`;
+        const { failed } = await inStore((store) => play(store, id, { ...kind, failCall }));
+        if (failed !== undefined) played += 1;
+      } catch (cause) {
+        const what = `${kind.methods.join("/")} failing ${kind.when} it`;
+        throw new Error(`Call ${failCall} of ${what} changes the run.`, { cause });
+      }
+    };
+    const clean = await inStore((store) =>
+      play(store, `${index}.clean`, { ...kind, failCall: NEVER }),
+    );
+    // Timing moves some calls; a few more than in the clean run cover those.
+    const calls = Array.from({ length: clean.calls + 3 }, (_, call) => call + 1);
+    while (calls.length > 0) await Promise.all(calls.splice(0, AT_ONCE).map(one));
+  }
+  await shared?.close();
+  console.log(`${name}: ${played} scenarios, each with one failed call, ended alike`);
+  expect(played).toBeGreaterThan(40);
+});
