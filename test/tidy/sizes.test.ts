@@ -3,14 +3,24 @@
  * Method: measure all of them against the limits and the table of exceptions.
  */
 import { expect, test } from "vitest";
-import { fileLinesMax, functionLinesMax, longFiles, longFunctions } from "./exceptions.ts";
+import {
+  fileLinesMax,
+  functionLinesMax,
+  longFiles,
+  longFunctions,
+  testFileLinesMax,
+} from "./exceptions.ts";
 import { findSizeFaults, measureFile, measureFunctions } from "./sizes.ts";
 import { parseSource, readSources } from "./sources.ts";
 
 const sources = readSources();
+const isTest = ({ path }: { path: string }): boolean => /-?tests?\.ts$/.test(path);
 
-test(`no file is longer than ${fileLinesMax} lines`, () => {
-  expect(findSizeFaults(sources.map(measureFile), fileLinesMax, longFiles)).toEqual([]);
+const [tests, others] = [sources.filter(isTest), sources.filter((source) => !isTest(source))];
+
+test(`no file is longer than ${fileLinesMax} lines, no file of tests than ${testFileLinesMax}`, () => {
+  expect(findSizeFaults(others.map(measureFile), fileLinesMax, longFiles)).toEqual([]);
+  expect(findSizeFaults(tests.map(measureFile), testFileLinesMax, {})).toEqual([]);
 });
 
 test(`no function is longer than ${functionLinesMax} lines`, () => {

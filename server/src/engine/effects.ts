@@ -5,11 +5,13 @@
 
 import type { Entry } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
-import { isTerminal } from "../model/run.ts";
+import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
-import { withPayloads } from "./journal.ts";
+import { WHOLE_PAGE, withPayloads } from "./journal.ts";
+import { runKey } from "./run-cache.ts";
+import { readHeader } from "./runs.ts";
 import type { HeldRun, LocalSession } from "./sessions.ts";
-import type { RunState } from "./state.ts";
+import { release } from "./work.ts";
 import type { CommittedRun } from "./writer.ts";
 
 export interface Wakers {
@@ -29,7 +31,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     const session = core.sessions.holder(key);
     const held = session?.held.get(key);
     if (session !== undefined && held !== undefined)
-      tellHolder(core, session, held, key, state, draft.entries);
+      tellHolder(core, session, held, key, header, draft.entries);
   }
   if (ready) {
     core.dispatcher.nudge();
@@ -45,16 +47,34 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   }
 }
 
+/** Reads what the holder of a run has not been told yet, and tells it. */
+export async function syncHeld(core: Core, org: string, runId: string): Promise<void> {
+  const key = runKey(org, runId);
+  core.writer.evict(key);
+  const session = core.sessions.holder(key);
+  const held = session?.held.get(key);
+  if (session === undefined || held === undefined) return;
+  const caller = { org };
+  const header = await readHeader(core, caller, runId);
+  const entries: Entry[] = [];
+  for (let more = held.told < header.seq; more; ) {
+    const after = entries.at(-1)?.seq ?? held.told;
+    const page = await core.store.readJournal(caller, runId, after, WHOLE_PAGE);
+    entries.push(...page.entries.filter((entry) => entry.seq <= header.seq));
+    more = page.more && page.entries.length > 0;
+  }
+  if (session.held.get(key) === held) tellHolder(core, session, held, key, header, entries);
+}
+
 /** Tells the session that holds a run what others did to it. */
-export function tellHolder(
+function tellHolder(
   core: Core,
   session: LocalSession,
   held: HeldRun,
   key: string,
-  state: RunState,
+  header: RunHeader,
   entries: readonly Entry[],
 ): void {
-  const { header } = state;
   if (header.lease?.sessionId !== session.sessionId) {
     core.sessions.drop(key);
     core.hub.release(key);
@@ -69,7 +89,7 @@ export function tellHolder(
   if (header.state === "CANCELLING" && held.fence !== header.fence) {
     held.fence = header.fence;
     const meta = entries.find((entry) => entry.type === "run.cancelling")?.meta;
-    const graceMs = Number(meta?.details?.["grace_ms"] ?? LIMITS.cancelGraceMs);
+    const graceMs = Number(meta?.details?.grace_ms ?? LIMITS.cancelGraceMs);
     session.sink.cancel(header.runId, header.fence, meta?.reason ?? "", graceMs);
     return;
   }
@@ -77,6 +97,16 @@ export function tellHolder(
     held.pausing = header.intent === "pause";
     if (held.pausing) session.sink.pause(header.runId, header.fence);
   }
+  const [first] = entries;
+  if (first === undefined) return;
+  if (first.seq > held.told + 1) {
+    // Others wrote between: another server, or a commit of ours whose answer was lost.
+    syncHeld(core, held.org, held.runId).catch((error: unknown) =>
+      giveUp(core, session, held, error),
+    );
+    return;
+  }
+  held.told = Math.max(held.told, entries.at(-1)?.seq ?? 0);
   const resolved = entries.filter(
     (entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key),
   );
@@ -98,16 +128,22 @@ async function pushResolved(
     const entries = await withPayloads(core.store, { org: held.org }, held.runId, resolved);
     for (const entry of entries) session.sink.waitResolved(held.runId, held.fence, entry);
   } catch (error) {
-    core.log.warn("a resolved wait could not be pushed", {
-      run_id: held.runId,
-      error: String(error),
-    });
-    // The worker drops the run and whoever gets it next reads the wait from the journal.
-    session.sink.leaseResults(
-      [{ runId: held.runId, status: "lost", fence: held.fence, until: 0 }],
-      0,
-    );
+    giveUp(core, session, held, error);
   }
+}
+
+/** The worker drops the run, and whoever gets it next reads the news from the journal. */
+function giveUp(core: Core, session: LocalSession, held: HeldRun, error: unknown): void {
+  const { org, runId, fence } = held;
+  core.log.warn("a worker could not be told the news of its run, which is released", {
+    run_id: runId,
+    error: String(error),
+  });
+  const key = runKey(org, runId);
+  if (session.held.get(key) !== held) return;
+  core.sessions.drop(key);
+  session.sink.leaseResults([{ runId, status: "lost", fence, until: 0 }], 0);
+  void release(core, { org, runId, fence, sessionId: session.sessionId }, "refused");
 }
 
 const OUTCOMES: ReadonlySet<string> = new Set([

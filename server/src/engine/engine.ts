@@ -10,6 +10,7 @@ import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { afterCommit, type Wakers } from "./effects.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
+import * as polling from "./polling.ts";
 import { Registry } from "./registry.ts";
 import * as runs from "./runs.ts";
 import { Sessions } from "./sessions.ts";
@@ -65,14 +66,12 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     clock,
     deliver: (run) => {
-      work
-        .deliver(core, run)
-        .catch((error: unknown) =>
-          log.warn("a run could not be delivered", {
-            run_id: run.header.runId,
-            error: String(error),
-          }),
-        );
+      work.deliver(core, run).catch((error: unknown) =>
+        log.warn("a run could not be delivered", {
+          run_id: run.header.runId,
+          error: String(error),
+        }),
+      );
     },
     onError: (name, error) =>
       log.warn(`${name} failed and will be tried again`, { error: String(error) }),
@@ -160,8 +159,8 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     failRun: (caller, fail) => steps.failRun(core, caller, fail),
     openSession: (caller, worker, held, sink) => work.openSession(core, caller, worker, held, sink),
     pollWork: (caller, worker, max, waitMs, signal) =>
-      work.pollWork(core, caller, worker, max, waitMs, signal),
-    heartbeatLeases: (caller, leases) => work.heartbeatLeases(core, caller, leases),
+      polling.pollWork(core, caller, worker, max, waitMs, signal),
+    heartbeatLeases: (caller, leases) => polling.heartbeatLeases(core, caller, leases),
     listWorkers: (caller) => core.registry.workers(caller),
     listWorkflows: (caller) => core.registry.list(caller),
     getWorkflow: (caller, name) => getWorkflow(core, caller, name),

@@ -18,8 +18,7 @@ export function checkInput(workflow: string, schema: string, input: Payload): vo
   const validate = compile(schema);
   if (validate(value) === true) return;
   const problems = (validate.errors ?? []).slice(0, 20).map((error) => {
-    const missing =
-      error.keyword === "required" ? `/${String(error.params["missingProperty"])}` : "";
+    const missing = error.keyword === "required" ? `/${String(error.params.missingProperty)}` : "";
     return {
       path: `${error.instancePath}${missing}` || "/",
       problem: error.message ?? "does not fit",

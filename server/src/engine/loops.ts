@@ -7,10 +7,8 @@ import type { Core } from "./core.ts";
 import { dueFired } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
-import { tellHolder } from "./effects.ts";
+import { syncHeld } from "./effects.ts";
 import { runKey } from "./run-cache.ts";
-import { readHeader } from "./runs.ts";
-import { stateOf } from "./state.ts";
 import { viewOf } from "./view.ts";
 import { release } from "./work.ts";
 
@@ -175,25 +173,6 @@ async function catchUp(core: Core): Promise<number | undefined> {
     );
   }
   return undefined;
-}
-
-async function syncHeld(core: Core, org: string, runId: string): Promise<void> {
-  const key = runKey(org, runId);
-  const known = core.writer.cached(key)?.header.seq;
-  core.writer.evict(key);
-  const session = core.sessions.holder(key);
-  const held = session?.held.get(key);
-  if (session === undefined || held === undefined) return;
-  const caller = { org };
-  const header = await readHeader(core, caller, runId);
-  const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.journalPageBytes };
-  const page = await core.store.readJournal(
-    caller,
-    runId,
-    known ?? Math.max(0, header.seq - 100),
-    limit,
-  );
-  tellHolder(core, session, held, key, stateOf(header, []), page.entries);
 }
 
 /** After a start: the leases of this server's former life, whose workers did not come back in time. */

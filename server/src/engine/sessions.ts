@@ -17,6 +17,8 @@ export interface HeldRun {
   acked: boolean;
   /** The worker was told to pause. */
   pausing: boolean;
+  /** The worker knows the journal up to this entry: it came with the run, or what matters was told. */
+  told: number;
   readonly since: number;
 }
 
@@ -123,6 +125,7 @@ export class Sessions {
     key: string,
     org: string,
     lease: HeldLease,
+    told: number,
     acked: boolean,
     pausing = false,
   ): void {
@@ -132,6 +135,7 @@ export class Sessions {
       fence: lease.fence,
       acked,
       pausing,
+      told,
       since: this.#clock.now(),
     });
     this.#holders.set(key, session);

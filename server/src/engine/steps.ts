@@ -22,7 +22,8 @@ import type {
 import type { Core } from "./core.ts";
 import { directive } from "./decide/common.ts";
 import * as outcome from "./decide/outcome.ts";
-import * as steps from "./decide/steps.ts";
+import * as results from "./decide/step-results.ts";
+import { stepStarted as decideStart } from "./decide/steps.ts";
 import { readEntry, samePayload, withPayloads } from "./journal.ts";
 import { runKey } from "./run-cache.ts";
 import { checkPayload } from "./runs.ts";
@@ -41,7 +42,7 @@ export async function stepStarted(
     runId: started.runId,
     bytes: ROW_BYTES,
     decide: (draft) => ({
-      decision: steps.stepStarted(draft, started),
+      decision: decideStart(draft, started),
       directive: directive(draft.header),
     }),
   });
@@ -101,7 +102,7 @@ export async function stepCompleted(
     runId: completed.runId,
     bytes: ROW_BYTES + payloadSize(completed.output),
     decide: (draft) => {
-      const decision = steps.stepCompleted(draft, completed);
+      const decision = results.stepCompleted(draft, completed);
       return {
         seq: decision.seq,
         duplicateOf: decision.duplicateOf,
@@ -183,7 +184,7 @@ export async function stepFailed(
     org: caller.org,
     runId: failed.runId,
     bytes: ROW_BYTES + failed.failure.message.length + (failed.failure.stack?.length ?? 0),
-    decide: (draft) => steps.stepFailed(draft, failed),
+    decide: (draft) => results.stepFailed(draft, failed),
   });
 }
 

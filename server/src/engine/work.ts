@@ -1,8 +1,8 @@
-/** Use cases of workers: sessions, polling, leases. */
+/** Use cases of workers with a session: connect, get runs, keep them, give them back. */
 import type { Caller } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import type { ClaimedRun, LeasedRun } from "../store/store.ts";
+import type { ClaimedRun } from "../store/store.ts";
 import type {
   HeldLease,
   LeaseAnswer,
@@ -18,7 +18,7 @@ import { checkSchema } from "./input-schema.ts";
 import { workItem } from "./journal.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
-import { type HeldRun, LocalSession, lanesOf } from "./sessions.ts";
+import { type HeldRun, LocalSession } from "./sessions.ts";
 
 /** Takes a run from its holder, if it still is the holder, and puts it back into the queue. */
 export async function release(
@@ -44,7 +44,8 @@ export async function release(
   }
 }
 
-function checkWorker(worker: WorkerInfo): void {
+/** Refuses what could never be served. */
+export function checkWorker(worker: WorkerInfo): void {
   const names = new Set<string>();
   for (const spec of worker.workflows) {
     if (names.has(spec.name)) throw invalid("workflows", `names "${spec.name}" twice`);
@@ -107,13 +108,14 @@ async function takeOver(
   await Promise.all(
     held.map(async ({ runId, fence }) => {
       try {
-        const { attempt, pausing } = await core.writer.submit({
+        const { attempt, pausing, seq } = await core.writer.submit({
           org: caller.org,
           runId,
           bytes: 300,
           decide: (draft) => ({
             attempt: rebindLease(draft, fence, lease) ? draft.header.attempt : 0,
             pausing: draft.header.intent === "pause",
+            seq: draft.header.seq,
           }),
         });
         if (attempt === 0) return;
@@ -122,6 +124,8 @@ async function takeOver(
           runKey(caller.org, runId),
           caller.org,
           { runId, fence },
+          // The worker asks again for all that it waits for.
+          seq,
           true,
           pausing,
         );
@@ -273,7 +277,7 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
     return;
   }
   const key = runKey(header.org, header.runId);
-  core.sessions.hold(session, key, header.org, lease, false);
+  core.sessions.hold(session, key, header.org, lease, header.seq, false);
   const needsReading = run.entries.some((entry) => entry.meta.payloadSeq !== undefined);
   const item: WorkItem = needsReading
     ? await workItem(core.store, header, run.entries)
@@ -285,102 +289,4 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
         more: (run.entries.at(-1)?.seq ?? 0) < header.seq,
       };
   if (session.held.get(key)?.fence === header.fence) session.sink.dispatch(item);
-}
-
-export async function pollWork(
-  core: Core,
-  caller: Caller,
-  worker: WorkerInfo,
-  max: number,
-  waitMs: number,
-  signal: AbortSignal,
-): Promise<WorkItem[]> {
-  checkWorker(worker);
-  await core.registry.polled(caller, worker);
-  const deadline = core.clock.now() + waitMs;
-  const sessionId = `poll/${worker.instanceId}`;
-  const slots = Array.from({ length: max }, () => ({ sessionId, workerId: worker.workerId }));
-  for (;;) {
-    let wake = (): void => {};
-    const ready = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-    const stop = core.onReady(wake);
-    try {
-      const claimed = await core.writer.claim({
-        org: caller.org,
-        queues: worker.queues,
-        lanes: lanesOf(worker),
-        slots,
-        until: core.clock.now() + LIMITS.leaseMs,
-        journalBytes: LIMITS.dispatchJournalBytes,
-      });
-      if (claimed.length > 0 && signal.aborted) {
-        const leases = claimed.map(({ header }) => ({
-          org: caller.org,
-          runId: header.runId,
-          fence: header.fence,
-          sessionId,
-        }));
-        await Promise.all(leases.map((lease) => release(core, lease, "unacknowledged")));
-        return [];
-      }
-      if (claimed.length > 0)
-        return await Promise.all(
-          claimed.map((run) => workItem(core.store, run.header, run.entries)),
-        );
-      const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
-      if (left <= 0 || signal.aborted) return [];
-      await Promise.race([ready, aborted(AbortSignal.any([signal, AbortSignal.timeout(left)]))]);
-    } finally {
-      stop();
-    }
-    if (signal.aborted) return [];
-  }
-}
-
-/** Nudges make polling fast; this makes it sure. */
-const POLL_AGAIN_MS = 1_000;
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-export async function heartbeatLeases(
-  core: Core,
-  caller: Caller,
-  leases: readonly HeldLease[],
-): Promise<LeaseAnswer[]> {
-  const until = core.clock.now() + LIMITS.leaseMs;
-  const renewed = await core.store.renewLeases(caller, leases, until);
-  return Promise.all(
-    leases.map((lease, index) => leaseAnswer(core, caller, lease, renewed[index])),
-  );
-}
-
-async function leaseAnswer(
-  core: Core,
-  caller: Caller,
-  lease: HeldLease,
-  renewed: LeasedRun | undefined,
-): Promise<LeaseAnswer> {
-  const { runId, fence } = lease;
-  const header = await readHeader(core, caller, runId).catch((error: unknown) => {
-    if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
-    throw error;
-  });
-  if (renewed !== undefined) {
-    core.writer.renewed(runKey(caller.org, runId), fence, renewed.lease);
-    const status = header?.intent === "pause" ? "pause" : "renewed";
-    return { runId, status, fence, until: renewed.lease.until };
-  }
-  const cancelling = header?.state === "CANCELLING" && header.lease !== null;
-  // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.
-  if (cancelling && header.fence === fence + 1) {
-    return { runId, status: "cancel", fence: header.fence, until: header.lease?.until ?? 0 };
-  }
-  return { runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
 }

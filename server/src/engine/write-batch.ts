@@ -1,7 +1,19 @@
 /** The queued commands and claims of the writer, and how a batch of them falls into runs. */
 import { type ClaimedRun, type ClaimRequest, StoreError } from "../store/store.ts";
 import type { Draft, Moment } from "./draft.ts";
+import { runKey } from "./run-cache.ts";
 import { toPawlError } from "./store-errors.ts";
+
+/** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
+export interface RunCommand<R> {
+  readonly org: string;
+  readonly runId: string;
+  /** About what it will write. */
+  readonly bytes: number;
+  readonly decide: (draft: Draft) => R;
+  /** For a command that may find no run: the draft of a new one, and the answer. */
+  readonly create?: (moment: Moment) => { draft: Draft; reply: R };
+}
 
 /** One queued command or claim, with its types closed over. */
 export interface Item {
@@ -58,4 +70,71 @@ export function groupByRun(items: readonly Item[], claims: Item[]): Map<string, 
     }
   }
   return groups;
+}
+
+/** A command as an item: its answer or refusal is kept until the commit, then given out. */
+export function commandItem<R>(
+  command: RunCommand<R>,
+  since: number,
+  resolve: (answer: R) => void,
+  reject: (error: unknown) => void,
+): Item {
+  let answer: { value: R } | undefined;
+  let refusal: unknown;
+  const { create } = command;
+  const keepReply = (made: { draft: Draft; reply: R }): Draft => {
+    answer = { value: made.reply };
+    return made.draft;
+  };
+  return {
+    key: runKey(command.org, command.runId),
+    org: command.org,
+    runId: command.runId,
+    bytes: command.bytes,
+    since,
+    tries: 0,
+    mustBeFresh: false,
+    claim: undefined,
+    create: create === undefined ? undefined : (moment) => keepReply(create(moment)),
+    apply(draft) {
+      answer = undefined;
+      refusal = undefined;
+      try {
+        answer = { value: command.decide(draft) };
+      } catch (error) {
+        refusal = error;
+      }
+    },
+    refused: () => refusal !== undefined,
+    done() {
+      if (answer !== undefined) resolve(answer.value);
+      else reject(refusal);
+    },
+    fail: reject,
+  };
+}
+
+export function claimItem(
+  claim: ClaimRequest,
+  since: number,
+  resolve: (runs: ClaimedRun[]) => void,
+  reject: (error: unknown) => void,
+): Item {
+  return {
+    key: "",
+    org: claim.org,
+    runId: "",
+    bytes: 0,
+    since,
+    tries: 0,
+    mustBeFresh: false,
+    claim,
+    create: undefined,
+    apply() {
+      // A claim is decided by the store, in the commit itself.
+    },
+    refused: () => false,
+    done: (claimed) => resolve(claimed ?? []),
+    fail: reject,
+  };
 }

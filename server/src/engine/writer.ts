@@ -25,18 +25,15 @@ import type {
 import { Draft, type Moment } from "./draft.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
-import { failCorrupted, type Group, groupByRun, type Item } from "./write-batch.ts";
-
-/** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
-export interface RunCommand<R> {
-  readonly org: string;
-  readonly runId: string;
-  /** About what it will write. */
-  readonly bytes: number;
-  readonly decide: (draft: Draft) => R;
-  /** For a command that may find no run: the draft of a new one, and the answer. */
-  readonly create?: (moment: Moment) => { draft: Draft; reply: R };
-}
+import {
+  claimItem,
+  commandItem,
+  failCorrupted,
+  type Group,
+  groupByRun,
+  type Item,
+  type RunCommand,
+} from "./write-batch.ts";
 
 /** A run that a commit changed. */
 export interface CommittedRun {
@@ -98,63 +95,14 @@ export class Writer {
   /** Rejects with the refusal, with NOT_FOUND, RATE_LIMITED or STORE_UNAVAILABLE. */
   submit<R>(command: RunCommand<R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {
-      let answer: { value: R } | undefined;
-      let refusal: unknown;
-      const { create } = command;
-      this.#push({
-        key: runKey(command.org, command.runId),
-        org: command.org,
-        runId: command.runId,
-        bytes: command.bytes,
-        since: this.#options.clock.now(),
-        tries: 0,
-        mustBeFresh: false,
-        claim: undefined,
-        create:
-          create === undefined
-            ? undefined
-            : (moment) => {
-                const made = create(moment);
-                answer = { value: made.reply };
-                return made.draft;
-              },
-        apply(draft) {
-          answer = undefined;
-          refusal = undefined;
-          try {
-            answer = { value: command.decide(draft) };
-          } catch (error) {
-            refusal = error;
-          }
-        },
-        refused: () => refusal !== undefined,
-        done() {
-          if (answer !== undefined) resolve(answer.value);
-          else reject(refusal);
-        },
-        fail: reject,
-      });
+      this.#push(commandItem(command, this.#options.clock.now(), resolve, reject));
     });
   }
 
   /** Claims ready runs in the same commit as whatever else is written. */
   claim(request: ClaimRequest): Promise<ClaimedRun[]> {
     return new Promise<ClaimedRun[]>((resolve, reject) => {
-      this.#push({
-        key: "",
-        org: request.org,
-        runId: "",
-        bytes: 0,
-        since: this.#options.clock.now(),
-        tries: 0,
-        mustBeFresh: false,
-        claim: request,
-        create: undefined,
-        apply() {},
-        refused: () => false,
-        done: (claimed) => resolve(claimed ?? []),
-        fail: reject,
-      });
+      this.#push(claimItem(request, this.#options.clock.now(), resolve, reject));
     });
   }
 

@@ -2,7 +2,7 @@ import { isTerminal } from "../../model/run.ts";
 import type { DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
 import { endRun, failRun, wake } from "./common.ts";
-import { attemptTimedOut } from "./steps.ts";
+import { attemptTimedOut } from "./step-results.ts";
 import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
 
 /** `child`: what became of the child run, for a row of that kind; undefined while it is running. */
@@ -14,18 +14,23 @@ export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefi
       if (draft.header.state === "QUEUED") draft.makeReady(draft.header.startAt);
       return;
     case "wait":
-      return waitDue(draft, row.key);
+      waitDue(draft, row.key);
+      return;
     case "retry":
-      return wake(draft);
+      wake(draft);
+      return;
     case "attempt":
       attemptTimedOut(draft, row.key, Number(row.data));
       return;
     case "run":
-      return runTimedOut(draft);
+      runTimedOut(draft);
+      return;
     case "queue":
-      return queueTimedOut(draft);
+      queueTimedOut(draft);
+      return;
     case "grace":
-      return graceOver(draft);
+      graceOver(draft);
+      return;
     case "child":
       if (child !== undefined) childEnded(draft, row.data, child);
       return;

@@ -23,7 +23,8 @@ import { rebindLease, releaseLease } from "./leases.ts";
 import { cancelRun, deleteRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
 import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
 import { startAgain } from "./start.ts";
-import { stepCompleted, stepFailed, stepStarted } from "./steps.ts";
+import { stepCompleted, stepFailed } from "./step-results.ts";
+import { stepStarted } from "./steps.ts";
 import { sendSignal } from "./waits.ts";
 
 const SESSION = "replica/worker-1";

@@ -27,13 +27,8 @@ import { releaseLease } from "./leases.ts";
 import { cancelRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
 import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
 import { startAgain } from "./start.ts";
-import {
-  recordLiveStart,
-  type StartDecision,
-  stepCompleted,
-  stepFailed,
-  stepStarted,
-} from "./steps.ts";
+import { stepCompleted, stepFailed } from "./step-results.ts";
+import { recordLiveStart, type StartDecision, stepStarted } from "./steps.ts";
 import type { ChildOutcome } from "./waits.ts";
 import { sendSignal } from "./waits.ts";
 

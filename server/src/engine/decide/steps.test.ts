@@ -17,13 +17,8 @@ import type { StepFailedReply } from "../api.ts";
 import { releaseLease } from "./leases.ts";
 import { cancelRun, pauseRun, resumeRun, retryRun } from "./lifecycle.ts";
 import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
-import {
-  attemptTimedOut,
-  recordLiveStart,
-  stepCompleted,
-  stepFailed,
-  stepStarted,
-} from "./steps.ts";
+import { attemptTimedOut, stepCompleted, stepFailed } from "./step-results.ts";
+import { recordLiveStart, stepStarted } from "./steps.ts";
 
 const TWICE: RetryPolicy = { ...NO_RETRY, maxAttempts: 2, initialMs: 5_000 };
 

@@ -20,7 +20,8 @@ import type { NewWait } from "../api.ts";
 import { dueFired } from "./due.ts";
 import { pauseRun, resumeRun } from "./lifecycle.ts";
 import { completeRun, suspendRun } from "./outcome.ts";
-import { stepCompleted, stepFailed, stepStarted } from "./steps.ts";
+import { stepCompleted, stepFailed } from "./step-results.ts";
+import { stepStarted } from "./steps.ts";
 import { sendSignal } from "./waits.ts";
 
 let run: TestRun;

@@ -1,0 +1,219 @@
+import type { Failure } from "../../model/entry.ts";
+import { invalid, PawlError } from "../../model/errors.ts";
+import { afterFailure, NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
+import type { StepCompleted, StepFailed, StepFailedReply, StepIdentity } from "../api.ts";
+import type { Draft } from "../draft.ts";
+import type { StepRecord } from "../state.ts";
+import { checkFence, directive, noteProgress, stepMeta } from "./common.ts";
+import { describe, differs } from "./step-identity.ts";
+
+/** As StepCompletedReply; `duplicateOf` names the entry to compare the result with. */
+export interface CompletionDecision {
+  readonly seq: number;
+  readonly duplicateOf: number | undefined;
+}
+
+export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDecision {
+  const { header, state } = draft;
+  const step = state.steps.get(result.key);
+  const command = withKind(step, result);
+  checkResult(draft, step, command, command.attempt);
+  if (step?.status === "completed") {
+    if (step.attempt === command.attempt) return { seq: step.seq, duplicateOf: step.seq };
+    throw commitConflict(command, step);
+  }
+  if (step?.status === "failed" || attemptFailed(step, command.attempt))
+    throw commitConflict(command, step);
+  checkAttempt(header.fence, step, command.attempt);
+
+  const meta = stepMeta(command, header.lease?.workerId ?? "");
+  if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  const entry = draft.append(
+    "workflow.step.completed",
+    command.key,
+    command.attempt,
+    meta,
+    command.output,
+  );
+  noteProgress(draft);
+  return { seq: entry.seq, duplicateOf: undefined };
+}
+
+export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
+  const { header, state } = draft;
+  const step = state.steps.get(result.key);
+  const command = withKind(step, result);
+  checkResult(draft, step, command, command.attempt);
+  if (step?.status === "completed") throw commitConflict(command, step);
+  if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
+    return failedBefore(draft, step, command);
+  }
+  checkAttempt(header.fence, step, command.attempt);
+  const meta = stepMeta(command, header.lease?.workerId ?? "");
+  if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  noteProgress(draft);
+  return recordFailure(
+    draft,
+    command.key,
+    command.attempt,
+    meta,
+    command.failure,
+    command.retryPolicy,
+  );
+}
+
+/** The server's own verdict on an attempt that its worker never ended. */
+export function attemptTimedOut(draft: Draft, key: string, attempt: number): void {
+  const step = draft.state.steps.get(key);
+  if (step === undefined || step.status !== "started" || step.attempt !== attempt) return;
+  // Its lease is gone: the attempt ended in a crash, which costs none of the step's attempts.
+  if (step.fence !== draft.header.fence || draft.header.lease === null) return;
+  const failure: Failure = {
+    type: "StepTimeout",
+    message: `The step "${step.name}" did not end within ${step.timeoutMs} ms, nor did its worker report so.`,
+  };
+  recordFailure(draft, key, attempt, { fence: step.fence }, failure, undefined);
+}
+
+function recordFailure(
+  draft: Draft,
+  key: string,
+  attempt: number,
+  meta: ReturnType<typeof stepMeta>,
+  failure: Failure,
+  given: RetryPolicy | undefined,
+): StepFailedReply {
+  const step = draft.state.steps.get(key);
+  const policy = given ?? step?.retryPolicy ?? NO_RETRY;
+  const failures = (step?.failures ?? 0) + 1;
+  const firstAt = step?.firstAt ?? draft.now - (meta.ms ?? 0);
+  const verdict = afterFailure(policy, failure, failures, firstAt, draft.now, draft.random);
+  meta.failure = failure;
+  if (verdict.kind === "retry") {
+    meta.until = verdict.at;
+    const entry = draft.append("workflow.step.retrying", key, attempt, meta);
+    return retryReply(draft, verdict.at, attempt + 1, entry.seq);
+  }
+  if (verdict.exhausted && policy.onExhausted === "pause" && draft.header.state !== "CANCELLING") {
+    meta.until = draft.now;
+    const entry = draft.append("workflow.step.retrying", key, attempt, meta);
+    const fence = draft.header.fence;
+    draft.patch({ state: "PAUSED", reason: "RETRIES_EXHAUSTED", intent: "none" });
+    draft.raiseFence();
+    draft.dropLease();
+    draft.append("run.paused", "", 0, {
+      fence,
+      reason: "RETRIES_EXHAUSTED",
+      failure,
+      failedKeys: [key],
+    });
+    return { next: { kind: "final", action: "pause" }, directive: "yield", seq: entry.seq };
+  }
+  const entry = draft.append("workflow.step.failed", key, attempt, meta);
+  return {
+    next: { kind: "final", action: "throw" },
+    directive: directive(draft.header),
+    seq: entry.seq,
+  };
+}
+
+/** The same failure again, or another one for an attempt that has failed. */
+function failedBefore(
+  draft: Draft,
+  step: StepRecord | undefined,
+  command: StepFailed,
+): StepFailedReply {
+  if (
+    step === undefined ||
+    step.attempt !== command.attempt ||
+    !sameFailure(step.failure, command.failure)
+  ) {
+    throw commitConflict(command, step);
+  }
+  if (step.status === "backoff") return retryReply(draft, step.until, step.attempt + 1, step.seq);
+  return {
+    next: { kind: "final", action: "throw" },
+    directive: directive(draft.header),
+    seq: step.seq,
+  };
+}
+
+function retryReply(draft: Draft, at: number, attempt: number, seq: number): StepFailedReply {
+  const delayMs = Math.max(0, at - draft.now);
+  return { next: { kind: "retry", at, attempt, delayMs }, directive: directive(draft.header), seq };
+}
+
+function sameFailure(a: Failure | undefined, b: Failure): boolean {
+  return a !== undefined && a.type === b.type && a.message === b.message;
+}
+
+function attemptFailed(step: StepRecord | undefined, attempt: number): boolean {
+  return step?.status === "backoff" && attempt <= step.attempt;
+}
+
+/** A result need not repeat the kind that its start named; the default says nothing. */
+function withKind<T extends StepIdentity>(step: StepRecord | undefined, result: T): T {
+  const said = step === undefined || result.kind !== "step" || step.kind === "step";
+  return said ? result : { ...result, kind: step.kind };
+}
+
+/** Lease, identity and attempt of a result, before it is compared with what is recorded. */
+function checkResult(
+  draft: Draft,
+  step: StepRecord | undefined,
+  command: StepIdentity,
+  attempt: number,
+): void {
+  const { header } = draft;
+  // The same result again is fine even after the run has ended, as long as the lease is the same.
+  const again =
+    step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
+  if (!again) checkFence(header, command.fence);
+  if (command.kind !== "step" && command.kind !== "value") {
+    throw invalid(
+      "kind",
+      `a ${command.kind} is ended by the server, not by a result of its worker`,
+    );
+  }
+  if (attempt < 1)
+    throw invalid(
+      "attempt",
+      "must be 1 or more: as answered by StepStarted, or counted from the journal",
+    );
+  if (step !== undefined && step.status !== "superseded" && differs(step, command)) {
+    throw new PawlError(
+      "STEP_INPUT_MISMATCH",
+      `Step "${command.key}" is recorded as ${describe(step)}; this result is for ${describe(command)}. ` +
+        "Give the step a key of its own, or keep its input as it was.",
+      {
+        metadata: { step_key: command.key, recorded: describe(step), attempted: describe(command) },
+      },
+    );
+  }
+}
+
+function checkAttempt(fence: number, step: StepRecord | undefined, attempt: number): void {
+  const running = step?.status === "started" && step.fence === fence ? step.attempt : undefined;
+  const expected = running ?? (step?.attempt ?? 0) + 1;
+  if (attempt !== expected) {
+    throw invalid("attempt", `is ${attempt}, but the attempt that may end now is ${expected}`);
+  }
+}
+
+function commitConflict(command: StepIdentity, step: StepRecord | undefined): PawlError {
+  const recorded = step === undefined ? "nothing" : `${step.status}, attempt ${step.attempt}`;
+  return new PawlError(
+    "COMMIT_CONFLICT",
+    `Step "${command.key}" of run "${command.runId}" has another outcome already: ${recorded}. Read it with GetStep.`,
+    {
+      metadata: {
+        run_id: command.runId,
+        step_key: command.key,
+        recorded,
+        recorded_seq: String(step?.seq ?? 0),
+      },
+    },
+  );
+}

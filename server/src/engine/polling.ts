@@ -1,0 +1,111 @@
+/** Use cases of workers without a session: they poll for runs and renew each lease by name. */
+import { deferred } from "../lib/deferred.ts";
+import type { Caller } from "../model/caller.ts";
+import { PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { LeasedRun } from "../store/store.ts";
+import type { HeldLease, LeaseAnswer, WorkerInfo, WorkItem } from "./api.ts";
+import type { Core } from "./core.ts";
+import { workItem } from "./journal.ts";
+import { runKey } from "./run-cache.ts";
+import { readHeader } from "./runs.ts";
+import { lanesOf } from "./sessions.ts";
+import { checkWorker, release } from "./work.ts";
+
+export async function pollWork(
+  core: Core,
+  caller: Caller,
+  worker: WorkerInfo,
+  max: number,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<WorkItem[]> {
+  checkWorker(worker);
+  await core.registry.polled(caller, worker);
+  const deadline = core.clock.now() + waitMs;
+  const sessionId = `poll/${worker.instanceId}`;
+  const slots = Array.from({ length: max }, () => ({ sessionId, workerId: worker.workerId }));
+  for (;;) {
+    const ready = deferred<void>();
+    const stop = core.onReady(ready.resolve);
+    try {
+      const claimed = await core.writer.claim({
+        org: caller.org,
+        queues: worker.queues,
+        lanes: lanesOf(worker),
+        slots,
+        until: core.clock.now() + LIMITS.leaseMs,
+        journalBytes: LIMITS.dispatchJournalBytes,
+      });
+      if (claimed.length > 0 && signal.aborted) {
+        const leases = claimed.map(({ header }) => ({
+          org: caller.org,
+          runId: header.runId,
+          fence: header.fence,
+          sessionId,
+        }));
+        await Promise.all(leases.map((lease) => release(core, lease, "unacknowledged")));
+        return [];
+      }
+      if (claimed.length > 0)
+        return await Promise.all(
+          claimed.map((run) => workItem(core.store, run.header, run.entries)),
+        );
+      const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
+      if (left <= 0 || signal.aborted) return [];
+      await Promise.race([
+        ready.promise,
+        aborted(AbortSignal.any([signal, AbortSignal.timeout(left)])),
+      ]);
+    } finally {
+      stop();
+    }
+    if (signal.aborted) return [];
+  }
+}
+
+/** Nudges make polling fast; this makes it sure. */
+const POLL_AGAIN_MS = 1_000;
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+export async function heartbeatLeases(
+  core: Core,
+  caller: Caller,
+  leases: readonly HeldLease[],
+): Promise<LeaseAnswer[]> {
+  const until = core.clock.now() + LIMITS.leaseMs;
+  const renewed = await core.store.renewLeases(caller, leases, until);
+  return Promise.all(
+    leases.map((lease, index) => leaseAnswer(core, caller, lease, renewed[index])),
+  );
+}
+
+async function leaseAnswer(
+  core: Core,
+  caller: Caller,
+  lease: HeldLease,
+  renewed: LeasedRun | undefined,
+): Promise<LeaseAnswer> {
+  const { runId, fence } = lease;
+  const header = await readHeader(core, caller, runId).catch((error: unknown) => {
+    if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
+    throw error;
+  });
+  if (renewed !== undefined) {
+    core.writer.renewed(runKey(caller.org, runId), fence, renewed.lease);
+    const status = header?.intent === "pause" ? "pause" : "renewed";
+    return { runId, status, fence, until: renewed.lease.until };
+  }
+  const cancelling = header?.state === "CANCELLING" && header.lease !== null;
+  // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.
+  if (cancelling && header.fence === fence + 1) {
+    return { runId, status: "cancel", fence: header.fence, until: header.lease?.until ?? 0 };
+  }
+  return { runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
+}
