@@ -26,7 +26,7 @@ const similarityMin = 0.1;
 const tolerance = 1e-6;
 const roundsMax = 100;
 /** How much being central counts in the choice, against being different from what is chosen. */
-const relevance = 0.7;
+const relevance = 0.5;
 
 const stopWords = new Set(
   `a about above after again all also am an and any are as at be because been before being below
