@@ -11,7 +11,7 @@ import { createDatabase } from "../harness/database.ts";
 import { type Fault, faultyStore, type StoreCall } from "../harness/faulty-store.ts";
 import { caller, eventually, journalOf, openEngine, start } from "./engine-fixture.ts";
 import { call, type Execution, Ledger, MiniWorker } from "./mini-worker.ts";
-import { json, startOf, valueOf } from "./run-fixture.ts";
+import { json, startOf, jsonValue } from "./run-fixture.ts";
 
 const WRITES: readonly StoreCall[] = ["commit"];
 /** Those that answer a request; the loops' own calls come again by themselves. */
@@ -90,7 +90,7 @@ async function play(
     await call(signal);
     const view = await call(() => engine.waitRun(caller, id, 15_000, AbortSignal.timeout(20_000)));
     expect(view.header.state).toBe("COMPLETED");
-    expect(valueOf(view.output)).toBe("a b go c d");
+    expect(jsonValue(view.output)).toBe("a b go c d");
     for (const [runId, keys] of [
       [id, ["a", "b", "d"]],
       [`${id}~c`, ["c"]],

@@ -34,7 +34,7 @@ export function json(value: unknown): Payload {
 }
 
 /** What a JSON payload says. */
-export function valueOf(payload: Payload | undefined): unknown {
+export function jsonValue(payload: Payload | undefined): unknown {
   return payload?.data === undefined
     ? undefined
     : JSON.parse(new TextDecoder().decode(payload.data));
