@@ -16,7 +16,8 @@ const PAGE = journalPage("claimed.org_id", "claimed.run_id", "0", "$9::int4", "$
  * Claims the best runs over all (queue, lane) pairs. The lanes are merged without locks first, to
  * see how many each may give; then so many of each lane are locked, in order, passing over runs
  * that another transaction holds (invariant 3). The lock is the run's, under which alone its ready
- * row changes; a run whose ready row went away meanwhile is left out.
+ * row changes; a run whose ready row went away or to another lane meanwhile is left out. (That is
+ * compared in a way that no index serves: else the planner may read the whole lane for each run.)
  */
 export const CLAIM = `WITH lane AS (
   SELECT q.queue, l.lane FROM unnest($2::text[]) AS q(queue) CROSS JOIN unnest($3::text[]) AS l(lane)),
@@ -37,8 +38,8 @@ locked AS MATERIALIZED (
     ORDER BY q.rank, q.ready_at, q.run_id LIMIT share.n) AS free),
 taken AS (
   DELETE FROM pawl.ready AS q USING locked
-  WHERE q.org_id = $1 AND q.run_id = locked.run_id AND q.queue = locked.queue
-    AND q.lane = locked.lane
+  WHERE q.org_id = $1 AND q.run_id = locked.run_id
+    AND (q.queue, q.lane) IS NOT DISTINCT FROM (locked.queue, locked.lane)
   RETURNING q.run_id, q.rank, q.ready_at),
 slotted AS MATERIALIZED (
   SELECT taken.run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),

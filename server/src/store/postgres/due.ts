@@ -1,28 +1,42 @@
-import { int, toDueItem } from "../row.ts";
+import { int, text, toDueItem } from "../row.ts";
 import type { DueItem } from "../store.ts";
+import { encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 
-export const READ_DUE = `SELECT org_id, run_id, kind, step_key, at, data FROM pawl.due
-WHERE at <= $1 ORDER BY at, org_id, run_id LIMIT $2`;
+export const READ_DUE = `SELECT d.*, EXISTS (
+  SELECT FROM pawl.run AS r WHERE r.org_id = d.org_id AND r.run_id = d.run_id) AS has_run
+FROM (SELECT org_id, run_id, kind, step_key, at, data FROM pawl.due
+  WHERE at <= $1 ORDER BY at, org_id, run_id LIMIT $2) AS d
+ORDER BY d.at, d.org_id, d.run_id`;
 export const NEXT_DUE = "SELECT at FROM pawl.due WHERE at > $1 ORDER BY at LIMIT 1";
-/** A child that ended in the moment in which its parent was deleted leaves such a row behind. */
 export const DROP_ORPHANS = `DELETE FROM pawl.due AS d
-WHERE d.at <= $1 AND NOT EXISTS (
-  SELECT FROM pawl.run AS r WHERE r.org_id = d.org_id AND r.run_id = d.run_id)`;
+USING unnest($1::text[], $2::text[]) AS o(org_id, run_id)
+WHERE d.org_id = o.org_id AND d.run_id = o.run_id AND NOT EXISTS (
+  SELECT FROM pawl.run AS r WHERE r.org_id = o.org_id AND r.run_id = o.run_id)`;
 
 export async function readDue(
   db: Connection,
   now: number,
   limit: number,
 ): Promise<{ items: DueItem[]; nextAt: number | undefined }> {
-  const [, rows = [], next = []] = await db.run([
-    { name: "drop orphans", text: DROP_ORPHANS, values: [now] },
+  const [rows = [], next = []] = await db.run([
     { name: "read due", text: READ_DUE, values: [now, limit] },
     { name: "next due", text: NEXT_DUE, values: [now] },
   ]);
+  // A child that ended in the moment in which its parent was deleted leaves such a row behind.
+  const orphans = rows.filter((row) => row.has_run !== true);
+  if (orphans.length > 0) {
+    const keys = ["org_id", "run_id"].map((key) =>
+      encodeArray(
+        "text",
+        orphans.map((row) => text(row, key)),
+      ),
+    );
+    await db.one({ name: "drop orphans", text: DROP_ORPHANS, values: keys });
+  }
   const [first] = next;
   return {
-    items: rows.map(toDueItem),
+    items: rows.filter((row) => row.has_run === true).map(toDueItem),
     nextAt: first === undefined ? undefined : int(first, "at"),
   };
 }

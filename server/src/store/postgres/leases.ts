@@ -17,7 +17,7 @@ export const RENEW_SESSION = `WITH held AS MATERIALIZED (
   ORDER BY org_id, run_id FOR NO KEY UPDATE)
 UPDATE pawl.lease AS lease SET until = $2
 FROM held JOIN pawl.run AS run ON run.org_id = held.org_id AND run.run_id = held.run_id
-WHERE lease.org_id = held.org_id AND lease.run_id = held.run_id AND lease.session_id = $1
+WHERE lease.org_id = held.org_id AND lease.run_id = held.run_id
 RETURNING lease.org_id, lease.run_id, session_id, worker_id, until, run.fence`;
 
 export const RENEW_LEASES = `WITH held AS MATERIALIZED (

@@ -38,7 +38,7 @@ const LIST_ANSWER_MS = 30_000;
  * planned once. Measured elsewhere: the same statement made 1,000 steps/s with a plan for an empty
  * table, and 9,500 with this one.
  */
-const HOT_SESSION = {
+export const HOT_SESSION = {
   plan_cache_mode: "force_generic_plan",
   enable_seqscan: "off",
   enable_hashjoin: "off",

@@ -2,7 +2,15 @@ import type { StartupCode } from "../../lib/startup-error.ts";
 import { StartupError } from "../../lib/startup-error.ts";
 import { StoreError } from "../store.ts";
 import type { Args, Query } from "./core.ts";
+import type { SqliteSettings } from "./link.ts";
 import type { PackedBatch } from "./packed.ts";
+
+/** What the thread is started with. */
+export interface ThreadData {
+  readonly settings: SqliteSettings;
+  /** One shared number: raised, and notified, after each request. */
+  readonly bell: Int32Array<SharedArrayBuffer>;
+}
 
 /** What crosses between the server's thread and the store's, both ways by structured clone. */
 export type Request =

@@ -4,7 +4,7 @@ import type { Batch, BatchResult } from "../store.ts";
 import { StoreError } from "../store.ts";
 import type { Args, Query, Results } from "./core.ts";
 import type { Link, SqliteSettings } from "./link.ts";
-import type { Reply, Request } from "./messages.ts";
+import type { Reply, Request, ThreadData } from "./messages.ts";
 import { unpackError } from "./messages.ts";
 import { packBatch } from "./packed.ts";
 
@@ -77,26 +77,30 @@ export class ThreadLink implements Link {
 /** One thread, from its start to its end. */
 class Session {
   readonly #worker: Worker;
+  readonly #bell: Int32Array<SharedArrayBuffer>;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #ended: StoreError | undefined;
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, bell: Int32Array<SharedArrayBuffer>) {
     this.#worker = worker;
+    this.#bell = bell;
   }
 
   /** @throws StartupError */
   static async start(settings: SqliteSettings, onEnd: () => void): Promise<Session> {
     const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
+    const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const data: ThreadData = { settings, bell };
     const worker = new Worker(new URL(file, import.meta.url), {
       name: "pawl-store",
-      workerData: settings,
+      workerData: data,
       resourceLimits: {
         maxOldGenerationSizeMb: settings.faults?.heapMb ?? HEAP_MB,
         maxYoungGenerationSizeMb: YOUNG_MB,
       },
     });
-    const session = new Session(worker);
+    const session = new Session(worker, bell);
     await session.#listen(onEnd);
     return session;
   }
@@ -146,6 +150,8 @@ class Session {
       this.#nextId += 1;
       this.#pending.set(id, { resolve: (value) => resolve(value as T), reject });
       this.#worker.postMessage(request(id));
+      Atomics.add(this.#bell, 0, 1);
+      Atomics.notify(this.#bell, 0);
     });
   }
 
