@@ -11,8 +11,7 @@
 import { Cancelled, UsageError } from "../errors.ts";
 import { escapeName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
-import { RunContext } from "./context.ts";
-import { contexts } from "./current.ts";
+import type { RunContext } from "./context.ts";
 import type { Context, MapOptions } from "./types.ts";
 
 export type BranchMode = "all" | "allSettled" | "race";
@@ -37,16 +36,6 @@ function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] 
   );
 }
 
-/** Enters a scope and runs code in it. */
-async function within<R>(
-  parent: RunContext,
-  scope: Scope,
-  fn: (ctx: Context) => R,
-): Promise<Awaited<R>> {
-  const context = new RunContext(parent.base, scope);
-  return await contexts.run(context, fn, context);
-}
-
 class Group {
   readonly #parent: RunContext;
   readonly #turn: number;
@@ -59,7 +48,7 @@ class Group {
 
   branch<R>(scope: Scope, fn: (ctx: Context) => R): Promise<Awaited<R>> {
     this.#scopes.push(scope);
-    return within(this.#parent, scope, fn);
+    return this.#parent.enter(scope, fn);
   }
 
   /** Ends all branches: aborts their signals, and starts nothing in them any more. */

@@ -70,6 +70,12 @@ export class RunContext implements Context {
     return active.scopeHere.isWithin(this.scopeHere) ? active : this;
   }
 
+  /** Runs code in a scope below this one. */
+  async enter<R>(scope: Scope, fn: (ctx: Context) => R): Promise<Awaited<R>> {
+    const context = new RunContext(this.#base, scope);
+    return await contexts.run(context, fn, context);
+  }
+
   get base(): RunBase {
     return this.#base;
   }
@@ -196,13 +202,10 @@ export class RunContext implements Context {
   async #runScope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
     checkName("a scope", name);
     const here = this.#here.scopeHere;
-    const inner = new RunContext(
-      this.#base,
-      here.child(here.claimSegment("scope:", name, undefined)),
-    );
+    const inner = here.child(here.claimSegment("scope:", name, undefined));
     const turn = here.enter();
     try {
-      return await contexts.run(inner, fn, inner);
+      return await this.enter(inner, fn);
     } finally {
       here.leave(turn);
     }

@@ -1,10 +1,11 @@
 import { decode, encode, type ReceivedPayload } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
+import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import type { Memo } from "../run/memo.ts";
 import { upload } from "../run/payloads.ts";
-import { Run, type RunFacts } from "../run/run.ts";
+import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow } from "../workflow.ts";

@@ -12,36 +12,22 @@
  * catches or cleans up can act for a run that is not its own.
  */
 
-import { timestampNow } from "@bufbuild/protobuf/wkt";
-import { Directive, type JournalEntry, type WaitTree } from "@pawl/proto";
-import { encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
-import { Cancelled, NonDeterminismError, PawlError, StepFailedError } from "../errors.ts";
-import { toFailure } from "../failure.ts";
-import { Backoff, delay } from "../lib/delay.ts";
+import { Directive, type JournalEntry } from "@pawl/proto";
+import type { PayloadInit } from "../codec/payload.ts";
+import { Cancelled } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
-import { limits } from "../limits.ts";
+import { AbortSignals } from "./abort-signals.ts";
 import { Deliveries } from "./deliveries.ts";
-import type { FailRunInit, RunLink } from "./link.ts";
+import { newEvent } from "./events.ts";
+import type { RunFacts } from "./facts.ts";
+import { failureReport } from "./failure-report.ts";
+import type { RunLink } from "./link.ts";
 import { type Memo, recordOf } from "./memo.ts";
 import type { Operation } from "./operation.ts";
+import { persist } from "./persist.ts";
 import { Scope } from "./scope.ts";
 import type { StepBody } from "./step-body.ts";
-
-/** What is known of a run when its execution begins. */
-export interface RunFacts {
-  readonly runId: string;
-  readonly fence: number;
-  /** How often the run has been leased out, from 1. */
-  readonly attempt: number;
-  readonly workflow: string;
-  readonly version: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly sessionId: string;
-  readonly userId: string;
-  readonly traceparent: string;
-  readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
-  readonly cancelling: boolean;
-}
+import { Waiting } from "./waiting.ts";
 
 /** A step that may not start now. */
 interface Held {
@@ -49,22 +35,7 @@ interface Held {
   readonly begin: () => void;
 }
 
-interface OpenWait {
-  readonly dueMs: number | undefined;
-}
-
 type RunState = "running" | "suspending" | "ending" | "left";
-
-/** Reasons that the code which sent the request deals with itself. */
-const forCaller = new Set([
-  "PAYLOAD_TOO_LARGE",
-  "INVALID_ARGUMENT",
-  "COMMIT_CONFLICT",
-  "RUN_EXISTS",
-  "INVALID_INPUT",
-  "NOT_FOUND",
-]);
-const gone = new Set(["LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"]);
 
 export class Run {
   readonly facts: RunFacts;
@@ -79,17 +50,13 @@ export class Run {
   readonly invoke: (body: StepBody) => unknown;
   #fence: number;
   #state: RunState = "running";
-  /** Operations that have something of this worker's to do. */
-  #busy = 0;
-  #activity = 0;
   #requests = 0;
-  readonly #waits = new Map<string, OpenWait>();
-  readonly #controllers = new Set<Scope>();
+  readonly #waiting: Waiting;
+  readonly #signals = new AbortSignals();
   #held: Held[] = [];
   #paused = false;
   #cancelReason: string | undefined;
   #cancelDelivered = false;
-  #quietTimer: NodeJS.Timeout | undefined;
 
   constructor(data: {
     facts: RunFacts;
@@ -104,6 +71,10 @@ export class Run {
     this.logger = data.logger;
     this.invoke = data.invoke;
     this.#fence = data.facts.fence;
+    this.#waiting = new Waiting(
+      (waits) => this.#state === "running" && (this.#paused || (waits > 0 && this.link.suspends)),
+      () => this.#giveBack(),
+    );
     this.root = new Scope(this.deliveries, undefined, "", false);
     if (data.facts.cancelling) this.#cancelReason = "the run is being cancelled";
     if (data.memo.size > 0) this.deliveries.beginReplay();
@@ -128,7 +99,8 @@ export class Run {
     return `${this.#fence}-${this.facts.attempt}-${this.#requests}`;
   }
 
-  get #isGone(): boolean {
+  /** It has left this worker, with nothing more to report. */
+  get isGone(): boolean {
     return this.#state === "left";
   }
 
@@ -154,9 +126,9 @@ export class Run {
       operation.abort(this.#cancelReason);
     } else if (this.#state === "suspending" || this.#paused || !this.link.canStart()) {
       this.#held.push({ operation, begin });
-      this.#checkQuiet();
+      this.#waiting.check();
     } else {
-      this.#activity += 1;
+      this.#waiting.noteActivity();
       begin();
     }
   }
@@ -176,9 +148,7 @@ export class Run {
 
   /** An operation has something to do here (`true`), or only waits. */
   setBusy(busy: boolean): void {
-    this.#busy += busy ? 1 : -1;
-    this.#activity += 1;
-    if (!busy) this.#checkQuiet();
+    this.#waiting.setBusy(busy);
   }
 
   /** Delivers what has just happened to an operation. */
@@ -188,21 +158,21 @@ export class Run {
 
   // ── waiting ──
 
+  /** An operation waits for the server; `dueMs` since the epoch, where it is known. */
   addWait(key: string, dueMs: number | undefined): void {
-    this.#waits.set(key, { dueMs });
-    this.#activity += 1;
-    this.#checkQuiet();
+    this.#waiting.add(key, dueMs);
   }
 
   removeWait(key: string): void {
-    this.#waits.delete(key);
-    this.#activity += 1;
+    this.#waiting.remove(key);
   }
 
   /** The server resolved a wait of this run while it is held here. */
   waitResolved(entry: JournalEntry): void {
     if (this.left) return;
     this.memo.add([entry]);
+    // Also where the code has stopped waiting for it meanwhile.
+    this.memo.take(entry.stepKey);
     const record = recordOf(entry);
     for (const operation of this.operations) {
       if (operation.key !== entry.stepKey) continue;
@@ -211,42 +181,15 @@ export class Run {
     }
   }
 
-  #checkQuiet(): void {
-    if (this.#state !== "running" || this.#busy > 0 || this.#quietTimer !== undefined) return;
-    if (!this.#paused && (this.#waits.size === 0 || !this.link.suspends)) return;
-    const before = this.#activity;
-    this.#quietTimer = setTimeout(() => {
-      this.#quietTimer = undefined;
-      if (this.#activity !== before) this.#checkQuiet();
-      else if (this.#state === "running" && this.#busy === 0) this.#suspendIfWorthwhile();
-    }, limits.suspendLingerMs);
+  #giveBack(): void {
+    if (this.#paused || this.#waiting.isWorthwhile) void this.#suspend();
   }
 
-  #suspendIfWorthwhile(): void {
-    if (this.#paused) {
-      void this.#suspend([]);
-      return;
-    }
-    const soonest = Math.min(
-      ...[...this.#waits.values()].map((wait) => wait.dueMs ?? Number.POSITIVE_INFINITY),
-    );
-    if (soonest - Date.now() >= limits.hotWaitMs) void this.#suspend([...this.#waits.keys()]);
-  }
-
-  async #suspend(keys: string[]): Promise<void> {
+  async #suspend(): Promise<void> {
     this.#state = "suspending";
-    const members: WaitTree[] = keys.map((key) => ({
-      $typeName: "pawl.v1.WaitTree",
-      node: { case: "stepKey", value: key },
-    }));
+    const tree = this.#paused ? {} : { tree: this.#waiting.tree() };
     const response = await this.persist(() =>
-      this.link.suspend({
-        runId: this.runId,
-        fence: this.#fence,
-        ...(members.length === 0
-          ? {}
-          : { tree: { node: { case: "group", value: { members, needed: 1 } } } }),
-      }),
+      this.link.suspend({ runId: this.runId, fence: this.#fence, ...tree }),
     );
     if (this.#state !== "suspending") return;
     if (!response.resumed) return this.leave("suspended");
@@ -255,7 +198,7 @@ export class Run {
     for (const entry of response.resolved) this.waitResolved(entry);
     const answered = new Set(response.resolved.map((entry) => entry.stepKey));
     for (const operation of [...this.operations]) {
-      if (this.#waits.has(operation.key) && !answered.has(operation.key)) operation.askAgain();
+      if (this.#waiting.has(operation.key) && !answered.has(operation.key)) operation.askAgain();
     }
     this.obey(response.directive);
     this.wake();
@@ -287,7 +230,7 @@ export class Run {
   pause(): void {
     if (this.#paused || this.left) return;
     this.#paused = true;
-    this.#checkQuiet();
+    this.#waiting.check();
   }
 
   /** Cancels: aborts what is in flight and lets the code clean up under the new fence. */
@@ -313,9 +256,7 @@ export class Run {
   }
 
   #abort(scope: Scope, reason: string): void {
-    for (const holder of [...this.#controllers]) {
-      if (holder.isWithin(scope)) holder.abortController.abort(new Cancelled(reason));
-    }
+    this.#signals.abortWithin(scope, reason);
     this.#held = this.#held.filter(({ operation }) => !operation.scope.isWithin(scope));
     for (const operation of [...this.operations]) {
       if (operation.scope.isWithin(scope)) operation.abort(reason);
@@ -325,8 +266,7 @@ export class Run {
   /** The body of a step is over: what it left behind concerns nobody any more. */
   closeStepScope(scope: Scope, reason: string): void {
     scope.end(reason);
-    this.#controllers.delete(scope);
-    if (scope.hasAbortSignal) scope.abortController.abort(new Cancelled(reason));
+    this.#signals.close(scope, reason);
     for (const operation of [...this.operations]) {
       if (!operation.scope.isWithin(scope)) continue;
       operation.abort(reason);
@@ -335,12 +275,7 @@ export class Run {
   }
 
   abortSignal(scope: Scope): AbortSignal {
-    if (!scope.hasAbortSignal) {
-      this.#controllers.add(scope);
-      const ended = scope.ended ?? (scope === this.root ? this.#cancelReason : undefined);
-      if (ended !== undefined) scope.abortController.abort(new Cancelled(ended));
-    }
-    return scope.abortController.signal;
+    return this.#signals.of(scope, scope === this.root ? this.#cancelReason : undefined);
   }
 
   /** Sends live output; `body` is the attempt of the step that it belongs to, if any. */
@@ -348,21 +283,9 @@ export class Run {
     if (this.left) return;
     // At the level of the workflow a replay would send it again.
     if (body === undefined && this.deliveries.replaying) return;
-    const encoded = encode(value, `an event "${type}"`);
     if (body !== undefined) body.sequence += 1;
-    this.link.publish(
-      this.runId,
-      this.#fence,
-      {
-        type,
-        payload: payloadOf(encoded),
-        sourceTimestamp: timestampNow(),
-        ...(body === undefined
-          ? {}
-          : { stepKey: body.operation.key, attempt: body.attempt, sequence: body.sequence }),
-      },
-      encoded.data.length + 100,
-    );
+    const { event, bytes } = newEvent(type, value, body);
+    this.link.publish(this.runId, this.#fence, event, bytes);
   }
 
   // ── the end ──
@@ -394,18 +317,7 @@ export class Run {
   async end(error: unknown): Promise<void> {
     if (this.left) return;
     this.#state = "ending";
-    const request: FailRunInit = {
-      runId: this.runId,
-      failure:
-        this.#cancelReason === undefined
-          ? toFailure(error)
-          : { ...toFailure(error), type: "Cancelled", message: this.#cancelReason },
-      failedStepKeys: this.#failedKeys(error),
-    };
-    if (error instanceof NonDeterminismError) {
-      const { stepKey, recorded, attempted, likelyCause } = error;
-      request.nonDeterminism = { stepKey, recorded, attempted, likelyCause };
-    }
+    const request = failureReport(this.runId, error, this.#cancelReason, this.memo);
     try {
       await this.persist(() => this.link.fail({ ...request, fence: this.#fence }, error));
       this.leave("failed");
@@ -418,63 +330,21 @@ export class Run {
     }
   }
 
-  #failedKeys(error: unknown): string[] {
-    const keys: string[] = [];
-    let at: unknown = error;
-    for (
-      let depth = 0;
-      at instanceof Error && depth < limits.causeDepthMax;
-      depth += 1, at = at.cause
-    ) {
-      if (!(at instanceof StepFailedError)) continue;
-      for (const key of [...this.memo.failedWithin(at.stepKey), at.stepKey]) {
-        if (!keys.includes(key)) keys.push(key);
-      }
-    }
-    return keys;
-  }
-
   /** The run is no longer this worker's: aborts what runs, and settles nothing any more. */
   leave(why: string): void {
     if (this.#state === "left") return;
     this.#state = "left";
     this.logger.debug("a run left this worker", { runId: this.runId, why });
-    clearTimeout(this.#quietTimer);
-    for (const holder of this.#controllers) holder.abortController.abort(new Cancelled(why));
-    this.#controllers.clear();
+    this.#waiting.stop();
+    this.#signals.abortAll(why);
     for (const operation of this.operations) operation.clear();
     this.operations.clear();
     this.#held = [];
     this.link.released(this);
   }
 
-  /**
-   * Sends until the platform has answered. Never settles once the run is gone;
-   * rejects only for reasons that the caller deals with.
-   */
-  async persist<T>(send: () => Promise<T>): Promise<T> {
-    const backoff = new Backoff(50, 2_000);
-    for (;;) {
-      const fence = this.#fence;
-      try {
-        return await send();
-      } catch (error) {
-        if (this.#isGone) return new Promise<never>(() => undefined);
-        if (!(error instanceof PawlError)) throw error;
-        if (forCaller.has(error.reason)) throw error;
-        if (gone.has(error.reason)) {
-          // A cancel has replaced the fence while this was on its way.
-          if (fence !== this.#fence) continue;
-          this.leave(error.message);
-          return new Promise<never>(() => undefined);
-        }
-        this.logger.warn("the platform could not take a report; it is sent again", {
-          runId: this.runId,
-          reason: error.reason,
-        });
-        await delay(error.retryAfterMs ?? backoff.next());
-        if (this.#isGone) return new Promise<never>(() => undefined);
-      }
-    }
+  /** Sends until the platform has answered; never settles once the run is gone. */
+  persist<T>(send: () => Promise<T>): Promise<T> {
+    return persist(this, send);
   }
 }

@@ -134,10 +134,6 @@ export class Scope {
     this.#ended ??= reason;
   }
 
-  get hasAbortSignal(): boolean {
-    return this.#controller !== undefined;
-  }
-
   /** Made when first asked for: most scopes are never asked. */
   get abortController(): AbortController {
     this.#controller ??= new AbortController();

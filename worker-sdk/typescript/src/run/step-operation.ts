@@ -12,25 +12,17 @@ import {
   type Failure,
   FailureSchema,
   StepFailedResponse_Final_Action as FinalAction,
-  Recovery,
   type StepCompletedResponse,
   type StepFailedResponse,
   type StepStartedResponse,
   type StepStartedResponse_Replay,
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
-import { durationFromMs, msFrom } from "../duration.ts";
-import {
-  Cancelled,
-  NonDeterminismError,
-  PawlError,
-  StepFailedError,
-  TerminalError,
-} from "../errors.ts";
+import { msFrom } from "../duration.ts";
+import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
 import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
-import { retryMessage } from "../policy/retry.ts";
 import type { StepStartedInit } from "./link.ts";
 import type { MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
@@ -38,6 +30,15 @@ import { isLarge, upload } from "./payloads.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 import { StepBody, type StepCall } from "./step-body.ts";
+import {
+  completedMessage,
+  conflictError,
+  failedMessage,
+  retryDelayMs,
+  sentPayload,
+  startMessage,
+  stepRecord,
+} from "./step-messages.ts";
 
 type State =
   | { readonly is: "waiting" | "confirming" | "reporting" }
@@ -107,26 +108,7 @@ export class StepOperation extends Operation {
   // ── before the body ──
 
   startMessage(): StepStartedInit {
-    const { settings, input } = this.call;
-    return {
-      ...this.#identity(),
-      recovery: settings.atMostOnce ? Recovery.AT_MOST_ONCE : Recovery.RETRY,
-      ...(settings.retry === undefined ? {} : { retryPolicy: retryMessage(settings.retry) }),
-      ...(settings.timeoutMs === undefined ? {} : { timeout: durationFromMs(settings.timeoutMs) }),
-      ...(input === undefined ? {} : { input }),
-    };
-  }
-
-  #identity() {
-    return {
-      runId: this.run.runId,
-      fence: this.run.fence,
-      stepKey: this.key,
-      name: this.name,
-      kind: this.kind,
-      inputDigest: this.inputDigest,
-      definitionDigest: this.definitionDigest,
-    };
+    return startMessage(this.run, this.key, this.call);
   }
 
   async #confirm(): Promise<void> {
@@ -166,14 +148,7 @@ export class StepOperation extends Operation {
         break;
       }
       case "conflict":
-        void this.run.end(
-          new NonDeterminismError({
-            stepKey: this.key,
-            recorded: `${outcome.value.recorded?.name} with input ${outcome.value.recorded?.inputDigest.slice(0, 12)}`,
-            attempted: `${this.name} with input ${this.inputDigest.slice(0, 12)}`,
-            likelyCause: "the step's arguments or definition are not those of the recorded one",
-          }),
-        );
+        void this.run.end(conflictError(this.key, this.call, outcome.value));
         break;
       case "unknownOutcome":
         // The platform pauses the run: a person has to say whether the step took effect.
@@ -204,18 +179,7 @@ export class StepOperation extends Operation {
   }
 
   #recordOf(seq: number, payload: MemoRecord["payload"], failure: Failure | undefined): MemoRecord {
-    const { kind, inputDigest, definitionDigest } = this;
-    return {
-      seq,
-      kind,
-      attempt: this.#attempt,
-      payload,
-      failure,
-      outcome: "",
-      inputDigest,
-      definitionDigest,
-      childRunId: "",
-    };
+    return stepRecord(this.call, { seq, attempt: this.#attempt, payload, failure });
   }
 
   #execute(): void {
@@ -250,16 +214,11 @@ export class StepOperation extends Operation {
 
   #complete(output: PayloadInit, encoded: Encoded, latencyMs: number): void {
     const { run } = this;
-    const { input } = this.call;
     run
       .persist(() =>
-        run.link.completed({
-          ...this.#identity(),
-          attempt: this.#attempt,
-          output,
-          latencyMs,
-          ...(input === undefined ? {} : { input }),
-        }),
+        run.link.completed(
+          completedMessage(run, this.key, this.call, this.#attempt, output, latencyMs),
+        ),
       )
       .then(
         (response) => this.#onCompleted(response, output, encoded),
@@ -271,13 +230,7 @@ export class StepOperation extends Operation {
     const { run } = this;
     if (this.scope.insideStep) {
       // A new attempt of the step around it asks again.
-      const { data = new Uint8Array(0), encoding = "", ref } = output;
-      const payload = {
-        data,
-        encoding,
-        ref: ref === undefined ? undefined : { sha256: ref.sha256 ?? "", size: ref.size ?? 0 },
-      };
-      run.memo.remember(this.key, this.#recordOf(response.seq, payload, undefined));
+      run.memo.remember(this.key, this.#recordOf(response.seq, sentPayload(output), undefined));
     }
     if (this.#hasInner) run.memo.forgetWithin(this.key);
     if (!this.detached) run.deliver(response.seq, () => this.resolve(encoded.decoded()));
@@ -316,17 +269,9 @@ export class StepOperation extends Operation {
   #report(failure: FailureInit, latencyMs: number): void {
     const { run } = this;
     this.#state = reporting;
-    const { settings, input } = this.call;
     run
       .persist(() =>
-        run.link.failed({
-          ...this.#identity(),
-          attempt: this.#attempt,
-          failure,
-          latencyMs,
-          ...(settings.retry === undefined ? {} : { retryPolicy: retryMessage(settings.retry) }),
-          ...(input === undefined ? {} : { input }),
-        }),
+        run.link.failed(failedMessage(run, this.key, this.call, this.#attempt, failure, latencyMs)),
       )
       .then(
         (response) => this.#onFailed(response, create(FailureSchema, failure)),
@@ -339,12 +284,10 @@ export class StepOperation extends Operation {
     const attempt = this.#attempt;
     run.memo.noteAttempt(this.key, attempt);
     if (next.case === "retry") {
-      const { delay, at } = next.value;
       this.#attempt = next.value.attempt || attempt + 1;
-      const atMs = at === undefined ? 0 : msFrom(at) - Date.now();
       run.setBusy(false);
       if (this.aborted !== undefined) this.rejectCancelled(this.aborted);
-      else this.#backOff(Math.max(0, delay === undefined ? atMs : msFrom(delay)));
+      else if (!this.detached) this.#backOff(retryDelayMs(next.value));
     } else if (next.value?.action === FinalAction.PAUSE) {
       run.leave(`step "${this.name}" has no attempt left, and the run is paused`);
     } else {

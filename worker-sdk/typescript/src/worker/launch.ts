@@ -1,9 +1,10 @@
 import type { WorkItem } from "@pawl/proto";
 import { execute } from "../context/execute.ts";
 import type { Logger } from "../lib/logger.ts";
+import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import { Memo } from "../run/memo.ts";
-import type { Run, RunFacts } from "../run/run.ts";
+import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 

@@ -1,9 +1,8 @@
 /**
  * A worker's side of WorkerService.Session.
  *
- *   connecting ─▶ greeting ─▶ open ─▶ connecting …      until `close`
- *                    │          │
- *                    └──────────┴─▶ closed
+ *   idle ─▶ connecting ─▶ open ─▶ connecting …      until `close`, or a refusal:
+ *                 └──────────┴─▶ closed
  *
  * S1  Hello is the first message of every stream, and nothing else leaves before
  *     Welcome has come.
@@ -15,7 +14,6 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
-  type Hello,
   HelloSchema,
   type ServerFrame,
   type SessionRequest,
@@ -26,15 +24,14 @@ import {
   type WorkItem,
 } from "@pawl/proto";
 import { msFrom } from "../duration.ts";
-import { PawlError } from "../errors.ts";
-import { Backoff, delay } from "../lib/delay.ts";
+import type { PawlError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { NewEventInit, StartNote } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
-import type { Duplex } from "../transport/transport.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { Calls, type ResultOf } from "./calls.ts";
+import { Connection } from "./connection.ts";
 import { Deltas } from "./deltas.ts";
 import { type FrameInit, frameBytes, Outbox } from "./outbox.ts";
 import { RunTable } from "./run-table.ts";
@@ -50,17 +47,7 @@ export interface SessionOptions {
   readonly onRefused: (error: PawlError) => void;
 }
 
-type State = "idle" | "connecting" | "greeting" | "open" | "closed";
-
-/** Connecting again does not help. */
-const refusals = new Set([
-  "VERSION_UNSUPPORTED",
-  "INVALID_ARGUMENT",
-  "UNAUTHENTICATED",
-  "PERMISSION_DENIED",
-  "UNIMPLEMENTED",
-]);
-const greetingMs = 5_000;
+type State = "idle" | "connecting" | "open" | "closed";
 
 export class Session {
   readonly runs: RunTable;
@@ -69,10 +56,8 @@ export class Session {
   readonly #calls = new Calls();
   readonly #outbox: Outbox;
   readonly #deltas: Deltas;
-  readonly #backoff = new Backoff(50, 1_000);
-  readonly #closing = new AbortController();
+  readonly #connection: Connection;
   #state: State = "idle";
-  #stream: Duplex<SessionRequest> | undefined;
   #credits = 0;
   #draining = false;
   #leaseMs = 15_000;
@@ -80,16 +65,25 @@ export class Session {
   #stale = false;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   readonly #opened = Promise.withResolvers<void>();
-  #complained = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.runs = new RunTable(options.logger, () => this.#grant());
     this.#link = new SessionLink(this, options.platform);
-    this.#outbox = new Outbox((message) => this.#stream?.send(message));
+    this.#connection = new Connection(options.platform.transport, options.logger, {
+      onConnect: () => this.#hello(),
+      onMessage: (message) => this.#receive(message),
+      onDisconnect: () => this.#disconnected(),
+      onRefused: (error) => {
+        this.#opened.reject(error);
+        this.#opened.promise.catch(() => undefined);
+        options.onRefused(error);
+      },
+    });
+    this.#outbox = new Outbox((message) => this.#connection.send(message));
     this.#deltas = new Deltas(
       ({ runId, fence, events }, bytes) => {
-        if (this.#state !== "open" || this.#stream?.congested === true) return false;
+        if (this.#state !== "open" || this.#connection.congested) return false;
         this.#outbox.push(
           { id: 0, body: { case: "publishEvents", value: { runId, fence, events } } },
           bytes,
@@ -105,72 +99,31 @@ export class Session {
 
   /** Connects, and goes on doing so; resolves once the session is open for the first time. */
   start(): Promise<void> {
-    if (this.#state === "idle") void this.#keepConnected();
+    if (this.#state === "idle") void this.#run();
     return this.#opened.promise;
   }
 
-  async #keepConnected(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
-      const error = await this.#connectOnce();
-      if (this.#closing.signal.aborted) break;
-      if (error instanceof PawlError && refusals.has(error.reason)) {
-        this.#opened.reject(error);
-        this.#opened.promise.catch(() => undefined);
-        this.#options.onRefused(error);
-        break;
-      }
-      this.#complain(error);
-      await delay(this.#backoff.next(), this.#closing.signal);
-    }
+  async #run(): Promise<void> {
+    this.#state = "connecting";
+    await this.#connection.keepUp();
     this.#state = "closed";
     this.#opened.resolve();
   }
 
-  #complain(error: Error | undefined): void {
-    if (this.#complained) return;
-    this.#complained = true;
-    this.#options.logger.warn("there is no connection to the server; trying again until there is", {
-      error: error?.message ?? "the server closed the stream",
-    });
-  }
-
-  /** One stream, from Hello to its end. */
-  #connectOnce(): Promise<Error | undefined> {
-    this.#state = "connecting";
-    return new Promise((resolve) => {
-      const greeting = setTimeout(() => this.#stream?.cancel(), greetingMs);
-      const onEnd = (error: Error | undefined): void => {
-        clearTimeout(greeting);
-        this.#disconnected();
-        resolve(error);
-      };
-      this.#stream = this.#options.platform.transport.duplex(WorkerService.method.session, {
-        onMessage: (message) => {
-          clearTimeout(greeting);
-          this.#receive(message);
-        },
-        onEnd,
-      });
-      this.#state = "greeting";
-      this.#outbox.restart({ id: 0, body: { case: "hello", value: this.#hello() } });
-    });
-  }
-
-  #hello(): Hello {
-    return create(HelloSchema, {
+  #hello(): void {
+    const hello = create(HelloSchema, {
       protocolVersion: 1,
-      capabilities: [],
       worker: this.#options.info,
       leases: this.runs.leases(),
     });
+    this.#outbox.restart({ id: 0, body: { case: "hello", value: hello } });
   }
 
   #disconnected(): void {
-    this.#stream = undefined;
     this.#outbox.close();
     clearInterval(this.#heartbeatTimer);
     this.#credits = 0;
-    if (this.#state !== "closed") this.#state = "connecting";
+    this.#state = "connecting";
   }
 
   // ── what runs and their link ask for ──
@@ -263,7 +216,9 @@ export class Session {
         this.#welcome(body.value);
         break;
       case "drain":
-        void this.#moveOn();
+        // It is going away: another one, or its successor, takes over.
+        this.#outbox.flush();
+        void this.#connection.moveOn();
         break;
       case "ping":
         this.push(
@@ -278,8 +233,7 @@ export class Session {
 
   #welcome(welcome: Welcome): void {
     this.#state = "open";
-    this.#complained = false;
-    this.#backoff.reset();
+    this.#connection.welcomed();
     if (welcome.leaseTime !== undefined) this.#leaseMs = msFrom(welcome.leaseTime);
     const intervalMs =
       welcome.heartbeatInterval === undefined ? 5_000 : msFrom(welcome.heartbeatInterval);
@@ -301,18 +255,8 @@ export class Session {
 
   #beat(intervalMs: number): void {
     // Half-open: the server would have answered the last two.
-    if (performance.now() - this.#heardAtMs > 2.5 * intervalMs) this.#stream?.cancel();
+    if (performance.now() - this.#heardAtMs > 2.5 * intervalMs) this.#connection.cancel();
     else this.heartbeat();
-  }
-
-  /** The server is going away: another one, or its successor, takes over. */
-  async #moveOn(): Promise<void> {
-    const stream = this.#stream;
-    this.#outbox.flush();
-    await delay(Math.random() * 250, this.#closing.signal);
-    if (stream === this.#stream) stream?.end();
-    await delay(1_000, this.#closing.signal);
-    if (stream === this.#stream) stream?.cancel();
   }
 
   // ── dispatches ──
@@ -355,20 +299,10 @@ export class Session {
 
   /** Ends the stream; the server releases what is still leased. */
   async close(): Promise<void> {
-    this.#closing.abort();
     this.#deltas.flush();
     this.#outbox.flush();
     this.#deltas.close();
     this.runs.dropAll("the worker stops");
-    const stream = this.#stream;
-    if (stream === undefined) return;
-    stream.end();
-    for (let waited = 0; waited < 20 && this.#stream === stream; waited += 1) await delay(50);
-    if (this.#stream === stream) stream.cancel();
-  }
-
-  /** For requests that need an open session to make sense. */
-  get isOpen(): boolean {
-    return this.#state === "open";
+    await this.#connection.close();
   }
 }

@@ -1,0 +1,87 @@
+/**
+ * When a run has nothing to do here: no operation is busy, and what is pending is
+ * the server's. It has to stay so for a moment, since user code may do things
+ * between its steps that nobody sees.
+ */
+import type { WaitTree } from "@pawl/proto";
+import { limits } from "../limits.ts";
+
+export class Waiting {
+  /** Operations that have something of this worker's to do. */
+  #busy = 0;
+  /** Grows with everything that happens. */
+  #activity = 0;
+  /** Due times in ms since the epoch, where known, by step key. */
+  readonly #waits = new Map<string, number | undefined>();
+  #timer: NodeJS.Timeout | undefined;
+  readonly #mayBeQuiet: (waits: number) => boolean;
+  readonly #onQuiet: () => void;
+
+  /** `mayBeQuiet`: whether it matters now. `onQuiet`: it has been quiet for a moment. */
+  constructor(mayBeQuiet: (waits: number) => boolean, onQuiet: () => void) {
+    this.#mayBeQuiet = mayBeQuiet;
+    this.#onQuiet = onQuiet;
+  }
+
+  /** An operation has something to do here (`true`), or only waits. */
+  setBusy(busy: boolean): void {
+    this.#busy += busy ? 1 : -1;
+    this.#activity += 1;
+    if (!busy) this.check();
+  }
+
+  noteActivity(): void {
+    this.#activity += 1;
+  }
+
+  add(key: string, dueMs: number | undefined): void {
+    this.#waits.set(key, dueMs);
+    this.#activity += 1;
+    this.check();
+  }
+
+  remove(key: string): void {
+    this.#waits.delete(key);
+    this.#activity += 1;
+  }
+
+  has(key: string): boolean {
+    return this.#waits.has(key);
+  }
+
+  /** Whether all waits are long enough to give the run back for. */
+  get isWorthwhile(): boolean {
+    const now = Date.now();
+    for (const dueMs of this.#waits.values()) {
+      if (dueMs !== undefined && dueMs - now < limits.hotWaitMs) return false;
+    }
+    return true;
+  }
+
+  /** Wakes the run when any of its waits is resolved. */
+  tree(): WaitTree {
+    const members: WaitTree[] = [];
+    for (const value of this.#waits.keys()) {
+      members.push({ $typeName: "pawl.v1.WaitTree", node: { case: "stepKey", value } });
+    }
+    return {
+      $typeName: "pawl.v1.WaitTree",
+      node: { case: "group", value: { $typeName: "pawl.v1.WaitGroup", members, needed: 1 } },
+    };
+  }
+
+  /** Looks whether it is quiet, and again in a moment. */
+  check(): void {
+    if (this.#busy > 0 || this.#timer !== undefined || !this.#mayBeQuiet(this.#waits.size)) return;
+    const before = this.#activity;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#activity !== before) this.check();
+      else if (this.#busy === 0 && this.#mayBeQuiet(this.#waits.size)) this.#onQuiet();
+    }, limits.suspendLingerMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
