@@ -91,16 +91,18 @@ function symbolsOf(file: DescFile): string[] {
   ];
 }
 
-/** The file, then all that it imports. */
+/** The file, then all that it imports; each before what it imports itself. */
 function serialized(file: DescFile): Uint8Array[] {
-  const files = new Set<DescFile>();
+  const seen = new Set<DescFile>();
+  const importedFirst: DescFile[] = [];
   const visit = (one: DescFile): void => {
-    if (files.has(one)) return;
-    files.add(one);
+    if (seen.has(one)) return;
+    seen.add(one);
     for (const dependency of one.dependencies) visit(dependency);
+    importedFirst.push(one);
   };
   visit(file);
-  return [...files].map((one) => toBinary(FileDescriptorProtoSchema, one.proto));
+  return importedFirst.reverse().map((one) => toBinary(FileDescriptorProtoSchema, one.proto));
 }
 
 function found(file: DescFile | undefined, what: string) {
