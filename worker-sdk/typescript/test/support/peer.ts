@@ -197,3 +197,25 @@ export function agreeable(): (frame: WorkerFrame) => Body | undefined {
     }
   };
 }
+
+/** Hands a run with an empty journal to the worker. */
+export function dispatch(
+  workflowName: string,
+  over: { runId?: string; fence?: number; more?: boolean; cancelling?: boolean } = {},
+) {
+  const { runId = "r1", fence = 1 } = over;
+  return {
+    case: "dispatch" as const,
+    value: {
+      item: {
+        lease: { runId, fence, attempt: 1 },
+        workflow: workflowName,
+        input: { encoding: "void" },
+        journal: [{ seq: 1, type: "run.started" }],
+        journalMore: over.more ?? false,
+        journalLength: 1,
+        cancelling: over.cancelling ?? false,
+      },
+    },
+  };
+}

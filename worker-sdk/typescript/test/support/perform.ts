@@ -1,0 +1,34 @@
+import type { AnyWorkflow } from "../../src/index.ts";
+import { begin, type LinkOptions, type Outcome, RecordingLink } from "./recording-link.ts";
+
+export function keysOf(link: RecordingLink): string[] {
+  return link.journal.filter((entry) => entry.stepKey !== "").map((entry) => entry.stepKey);
+}
+
+/** All keys, but for those of a race, whose losers may be recorded or not. */
+export function certainKeys(link: RecordingLink): string[] {
+  return [...new Set(keysOf(link))].filter((key) => !/^all:[ab]\/r$/.test(key)).sort();
+}
+
+export async function perform(
+  definition: AnyWorkflow,
+  options: LinkOptions = {},
+  over: Parameters<typeof begin>[3] = {},
+): Promise<{ link: RecordingLink; outcome: Outcome; result: unknown }> {
+  const link = new RecordingLink(options);
+  const run = begin(link, definition, undefined, over);
+  const outcome = await link.outcome;
+  const { request } = outcome;
+  const data = request !== undefined && "output" in request ? request.output?.data : undefined;
+  const result =
+    data === undefined || data.length === 0
+      ? undefined
+      : (JSON.parse(Buffer.from(data).toString()) as unknown);
+  run.leave("the test is over");
+  return { link, outcome, result };
+}
+
+export function failureOf(outcome: Outcome) {
+  const { request } = outcome;
+  return request !== undefined && "failure" in request ? request.failure : undefined;
+}

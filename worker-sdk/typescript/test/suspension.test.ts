@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { workflow } from "../src/index.ts";
+import { failureOf, keysOf, perform } from "./support/perform.ts";
+import { begin, RecordingLink } from "./support/recording-link.ts";
+
+describe("suspension and the platform", () => {
+  test("a run that only waits is given back, and its code neither sees nor can hinder it", async () => {
+    const seen: string[] = [];
+    const definition = workflow("w", async (ctx) => {
+      try {
+        await ctx.step("a", () => 1);
+        await ctx.all({ one: () => ctx.signal("one"), two: () => ctx.signal("two") });
+      } catch {
+        seen.push("catch");
+      } finally {
+        seen.push("finally");
+      }
+    });
+    const { outcome } = await perform(definition, { suspends: true });
+    expect(outcome.kind).toBe("suspended");
+    expect(outcome.request).toMatchObject({
+      tree: {
+        node: {
+          value: {
+            needed: 1,
+            members: [
+              { node: { value: "all:one/signal:one" } },
+              { node: { value: "all:two/signal:two" } },
+            ],
+          },
+        },
+      },
+    });
+    await sleep(20);
+    expect(seen).toEqual([]);
+  });
+
+  test("a step in flight keeps the run here", async () => {
+    const definition = workflow("w", async (ctx) => {
+      const [, done] = await ctx.all([
+        () => ctx.signal("never", { timeout: "1 h" }).catch(() => "cancelled"),
+        () =>
+          ctx
+            .step("long", () => sleep(100, "done"))
+            .then((v) => {
+              throw new Error(v);
+            }),
+      ]);
+      return done;
+    });
+    const { outcome } = await perform(definition, { suspends: true });
+    expect(failureOf(outcome)?.message).toBe("done");
+  });
+
+  test("while the platform is out of reach no step starts", async () => {
+    const started: string[] = [];
+    const definition = workflow("w", async (ctx) => {
+      await ctx.step("a", (s) => void started.push(s.stepKey));
+      await ctx.step("b", (s) => void started.push(s.stepKey));
+    });
+    const link = new RecordingLink();
+    link.reachable = false;
+    const run = begin(link, definition);
+    await sleep(20);
+    expect(started).toEqual([]);
+    link.reachable = true;
+    run.wake();
+    expect((await link.outcome).kind).toBe("completed");
+    expect(started).toEqual(["a", "b"]);
+  });
+
+  test("a paused run finishes what is in flight, starts nothing, and is given back", async () => {
+    const started: string[] = [];
+    const definition = workflow("w", async (ctx) => {
+      await ctx.step("a", async (s) => {
+        started.push(s.stepKey);
+        await sleep(30);
+      });
+      await ctx.step("b", (s) => void started.push(s.stepKey));
+    });
+    const link = new RecordingLink({ suspends: true });
+    const run = begin(link, definition);
+    await sleep(5);
+    run.pause();
+    expect((await link.outcome).kind).toBe("suspended");
+    expect(started).toEqual(["a"]);
+    expect(keysOf(link)).toEqual(["a"]);
+  });
+
+  test("a lost lease aborts what runs, and settles nothing", async () => {
+    const seen: string[] = [];
+    const definition = workflow("w", async (ctx) => {
+      try {
+        await ctx.step("a", (s) => {
+          s.abortSignal.addEventListener("abort", () => seen.push("aborted"));
+          return sleep(20);
+        });
+      } finally {
+        seen.push("finally");
+      }
+    });
+    const link = new RecordingLink();
+    const run = begin(link, definition);
+    await sleep(5);
+    run.leave("lost");
+    await sleep(40);
+    expect(seen).toEqual(["aborted"]);
+    expect(link.journal).toEqual([]);
+  });
+
+  test("a cancelled run that is taken up again goes on with its clean-up", async () => {
+    const executed: string[] = [];
+    const note = (s: { stepKey: string }) => void executed.push(s.stepKey);
+    const definition = workflow("w", async (ctx) => {
+      await ctx.step("reserve", note);
+      try {
+        await ctx.step("charge", note);
+        await ctx.step("ship", note);
+      } finally {
+        await ctx.step("release 1", note);
+        await ctx.step("release 2", note);
+      }
+    });
+    const whole = await perform(definition);
+    const recorded = whole.link.journal.filter((entry) =>
+      ["reserve", "charge", "release 1"].includes(entry.stepKey),
+    );
+    executed.length = 0;
+    const again = await perform(
+      definition,
+      { journal: recorded.map((entry, i) => ({ ...entry, seq: i + 1 })) },
+      { cancelling: true, fence: 5 },
+    );
+    expect(executed).toEqual(["release 2"]);
+    expect(again.outcome.request).toMatchObject({ fence: 5, failure: { type: "Cancelled" } });
+  });
+
+  test("a step that had succeeded when it was cancelled is recorded", async () => {
+    const definition = workflow("w", async (ctx) => {
+      let charged = false;
+      try {
+        await ctx.step("charge", () => sleep(30));
+        charged = true;
+        await ctx.step("ship", () => 1);
+      } finally {
+        if (charged) await ctx.step("refund", () => 1);
+      }
+    });
+    const link = new RecordingLink();
+    const run = begin(link, definition);
+    await sleep(5);
+    run.cancel(2, "no longer wanted");
+    const outcome = await link.outcome;
+    expect(keysOf(link)).toEqual(["charge", "refund"]);
+    expect(outcome.request).toMatchObject({
+      fence: 2,
+      failure: { type: "Cancelled", message: "no longer wanted" },
+    });
+  });
+});
