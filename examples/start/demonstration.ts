@@ -74,9 +74,8 @@ export async function demonstrate(options: DemonstrationOptions): Promise<Demons
 function chooseSettings({ input, texts, dataDir }: DemonstrationOptions): Settings {
   const sentences = texts * sentencesPerFile;
   const paceMs = Math.min(paceMaxMs, Math.ceil((wantedMs * concurrency) / sentences));
-  const what = `digest of ${count(texts, "text")} in ${input}, ${count(sentencesPerFile, "sentence")} of each`;
-  print(`  ${paint("bold", "run")}       ${what}`);
-  const note = `The work takes milliseconds; to be watched, it pauses ${paceMs} ms after each sentence.`;
+  print(`  ${paint("bold", "run")}       digest of ${count(texts, "text")} in ${input}`);
+  const note = `${count(sentencesPerFile, "sentence")} of each, with a pause of ${paceMs} ms after each, for you to watch`;
   print(paint("dim", `            ${note}`));
   print();
   const outputDir = join(dataDir, "digest");

@@ -8,7 +8,7 @@ import { shorten } from "./result.ts";
 import { paint, print } from "./screen.ts";
 
 const workerNames = ["worker-1", "worker-2"];
-/** A worker that ends sooner than this after its start is not started again. */
+/** A worker that ends by itself sooner than this is not started again. */
 const shortLifeMs = 3_000;
 
 export interface Stage {
@@ -26,7 +26,8 @@ export async function setUp(options: Options, processes: Processes): Promise<Sta
   const server = await processes.startServer(options.dataDir, grpc, http);
   const store = shorten(join(options.dataDir, "pawl.db"));
   const at = `${server.httpUrl}, gRPC on ${server.grpcUrl.replace("http://", "")}`;
-  print(`  ${paint("bold", "server")}    ${at}, store ${store}`);
+  print(`  ${paint("bold", "server")}    ${at}`);
+  print(`  ${paint("bold", "store")}     ${store}`);
   const auditFile = join(options.dataDir, "start", "executions.jsonl");
   const stage = { server, workers: [], auditFile };
   const workers = await Promise.all(workerNames.map((name) => startWorker(stage, processes, name)));
@@ -64,7 +65,7 @@ export async function keepUp(stage: Stage, processes: Processes): Promise<never>
     for (let startedMs = performance.now(); ; startedMs = performance.now()) {
       const how = await worker.ended;
       if (processes.stopping) return await never;
-      if (performance.now() - startedMs < shortLifeMs) {
+      if (how.startsWith("exit code") && performance.now() - startedMs < shortLifeMs) {
         throw new Complaint(1, `${worker.name} ended soon after its start (${how}).`);
       }
       worker = await startWorker(stage, processes, worker.name);

@@ -109,6 +109,8 @@ test("a worker that is killed, a client, and curl", async () => {
   const env = { PAWL_URL: `http://${grpc}`, PAWL_HTTP_URL: http };
 
   await using worker = shell("node examples/order.ts", env);
+  // A person takes longer than that to get to the next terminal.
+  await server.waitFor(/worker connected/);
   await using order = shell("pawl run order", env);
   const [, pid = ""] = await worker.waitFor(/kill -9 (\d+)/);
   expect(worker.output).toContain("charging A-1");

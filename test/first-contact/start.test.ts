@@ -62,7 +62,9 @@ test("shows a run that loses its worker, over the repository's own texts", async
 
   const report = /Report:\s+(\S+\.md)/.exec(output)?.[1] ?? "";
   expect(await readFile(report, "utf8")).toContain("## Architecture (ARCHITECTURE.md)");
-  expect(Math.max(...output.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(100);
+  // But for paths, which are as long as they are.
+  const wide = output.split("\n").filter((line) => line.length > 100 && !line.includes(tmpdir()));
+  expect(wide).toEqual([]);
   expect(stripVTControlCharacters(output)).toBe(output);
   const pids = pidsIn(output);
   expect(pids).toContain(Number(pid));
@@ -127,7 +129,7 @@ test("says that another server has the data", async () => {
   await first.waitFor(/✓ read/);
   await using second = start("--once");
   expect(await second.end()).toBe(1);
-  expect(second.output).toMatch(/is in use by another one/);
+  expect(second.output).toMatch(/in use by\s+another/);
   expect(await stat(join(folder, "data", "pawl.db"))).toBeDefined();
   await first.kill("SIGINT");
 });
