@@ -11,7 +11,7 @@ import { createDatabase } from "../harness/database.ts";
 import { type Fault, faultyStore, type StoreCall } from "../harness/faulty-store.ts";
 import { caller, eventually, journalOf, openEngine, start } from "./engine-fixture.ts";
 import { call, type Execution, Ledger, MiniWorker } from "./mini-worker.ts";
-import { json, startOf, jsonValue } from "./run-fixture.ts";
+import { json, jsonValue, startOf } from "./run-fixture.ts";
 
 const WRITES: readonly StoreCall[] = ["commit"];
 /** Those that answer a request; the loops' own calls come again by themselves. */

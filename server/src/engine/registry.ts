@@ -29,6 +29,8 @@ export class Registry {
   readonly #sessions: Sessions;
   readonly #known = new Map<string, Known>();
   readonly #liveRead = new Map<string, { at: number; workers: WorkerInfo[] }>();
+  /** Grows with every registration: what was read before one is not fresh after it. */
+  #registrations = 0;
   /** Workers that poll at this server, by org and id. */
   readonly #pollers = new Map<string, { org: string; worker: WorkerInfo; seenAt: number }>();
 
@@ -62,7 +64,9 @@ export class Registry {
     const registeredAt = this.#clock.now();
     const rows = fresh.map((spec) => ({ ...spec, versions: [], registeredAt }));
     await this.#store.registerWorkflows(caller, rows);
-    known.readAt = 0;
+    this.#registrations += 1;
+    const latest = this.#known.get(caller.org);
+    if (latest !== undefined) latest.readAt = 0;
   }
 
   /** Undefined when no worker ever registered it. */
@@ -176,8 +180,10 @@ export class Registry {
     ) {
       return known;
     }
+    const registrations = this.#registrations;
     const rows = await this.#store.listWorkflows(caller);
-    const read = { workflows: new Map(rows.map((row) => [row.name, row])), readAt: now };
+    const readAt = registrations === this.#registrations ? now : 0;
+    const read = { workflows: new Map(rows.map((row) => [row.name, row])), readAt };
     this.#known.set(caller.org, read);
     return read;
   }
