@@ -4,7 +4,7 @@ import { nameStep } from "./history.ts";
 import { clip, count, fit, fitEnd, paint, print, seconds, width } from "./screen.ts";
 
 /** The part of the ranking that is done before the worker is killed. */
-const doneBeforeKill = 0.4;
+const doneBeforeKill = 0.55;
 /** Of what a step belongs to. */
 const groupColumnsMax = 24;
 
