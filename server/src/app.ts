@@ -16,6 +16,8 @@ import type { Store } from "./store/store.ts";
 
 /** How long calls in progress may take to end once all commands have been committed. */
 const LAST_CALLS_MS = 2_000;
+/** How often a store that was away at the start is looked for. */
+const CONTACT_MS = 500;
 
 export interface App {
   readonly grpc: Address;
@@ -37,26 +39,32 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const calls = new Calls();
   const sessions = new Sessions();
   let stopping: Promise<void> | undefined;
-  const ready = (): boolean => stopping === undefined && engine.ready();
+  const contact = new Contact(store, log);
+  const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
   const api = apiBindings({ engine, sessions, log });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
   const http = createHttpServer({ bindings: api, calls, log, ready });
   const parts: Parts = { store, engine, calls, sessions, grpc, http };
   try {
-    const [grpcPort, httpPort] = await Promise.all([
-      listen("--grpc", config.grpc, () => grpc.listen(formatAddress(config.grpc))),
-      listen("--http", config.http, () => http.listen(config.http.host, config.http.port)),
-    ]);
+    await contact.make();
+    const grpcPort = await listen("--grpc", config.grpc, () =>
+      grpc.listen(formatAddress(config.grpc)),
+    );
+    const httpPort = await listen("--http", config.http, () =>
+      http.listen(config.http.host, config.http.port),
+    );
     return {
       grpc: { host: config.grpc.host, port: grpcPort },
       http: { host: config.http.host, port: httpPort },
       store: store.kind,
       stop() {
+        contact.stop();
         stopping ??= stop(parts, log);
         return stopping;
       },
     };
   } catch (error) {
+    contact.stop();
     await stop(parts, log);
     throw error;
   }
@@ -90,6 +98,53 @@ async function stop(parts: Parts, log: Log): Promise<void> {
   http.kill();
   await store.close();
   log.debug("app.closed");
+}
+
+/** The first contact with the store. Once it was made, the engine watches over the store. */
+class Contact {
+  readonly #store: Store;
+  readonly #log: Log;
+  readonly #over = new AbortController();
+  made = false;
+
+  constructor(store: Store, log: Log) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Tries once, and goes on trying in the background if that failed. */
+  async make(): Promise<void> {
+    const problem = await this.#attempt();
+    if (problem === undefined) return;
+    this.#log.warn("store.unreachable", {
+      message: problem,
+      next: "It is tried again until it answers; until then the server is not ready.",
+    });
+    void this.#goOn();
+  }
+
+  stop(): void {
+    this.#over.abort();
+  }
+
+  async #goOn(): Promise<void> {
+    const { signal } = this.#over;
+    while (!this.made && !signal.aborted) {
+      await sleep(CONTACT_MS, signal).catch(() => undefined);
+      if (!signal.aborted) await this.#attempt();
+    }
+    if (this.made) this.#log.info("store.reached");
+  }
+
+  async #attempt(): Promise<string | undefined> {
+    try {
+      await this.#store.ping();
+      this.made = true;
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
 }
 
 async function listen(option: string, address: Address, bind: () => Promise<number>) {

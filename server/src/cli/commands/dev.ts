@@ -44,6 +44,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   const env = { ...terminal.env, PAWL_LOG: terminal.env.PAWL_LOG ?? "warn" };
   const config = configOf(args, { ...terminal, env }, true);
   const log = createLog({ level: config.logLevel });
+  const told = stopSignal(log);
   const app = await startApp(config, log);
   const json = args.flag("json");
   const tell = (event: string, text: string, facts: object = {}): void => {
@@ -71,7 +72,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
     },
     (error) => log.error("dev.watch_failed", { error }),
   );
-  await stopSignal(log);
+  await told;
   unwatch();
   await worker.stop();
   await app.stop();

@@ -63,6 +63,7 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   const config = configOf(args, terminal, migrate);
   const log = createLog({ level: config.logLevel });
   for (const name of unknownVariables(terminal.env)) log.warn("config.unknown_variable", { name });
+  const told = stopSignal(log);
   const app = await startApp(config, log);
   const grpc = formatAddress(app.grpc);
   const http = formatAddress(app.http);
@@ -80,7 +81,7 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   }
   // Now, since a killed server could not at its end.
   flushCompileCache();
-  await stopSignal(log);
+  await told;
   await app.stop();
   log.info("server.stopped");
   return EXIT.OK;
