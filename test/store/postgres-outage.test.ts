@@ -3,6 +3,8 @@
  * when it is back, and what was acknowledged is there. Method: a cluster of this file's own that is
  * killed, stopped and frozen.
  */
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
@@ -107,6 +109,65 @@ test("a server that hangs is given up after a while, and found again", async () 
     await store.close();
   }
 });
+
+test("a connection whose other end went silent is given up, and made anew", async () => {
+  const url = new URL(await cluster.createDatabase("silent"));
+  await using proxy = await forward(Number(url.port));
+  url.port = String(proxy.port);
+  const messages: string[] = [];
+  const store = await openStore(url.href, { onMessage: (message) => messages.push(message) });
+  try {
+    await commit(store, insertion(makeHeader("r1")));
+    proxy.isSilent = true;
+    await expect(commit(store, change("r1", 0, 1))).rejects.toThrow(StoreError);
+    await expect.poll(() => messages).toContainEqual(expect.stringMatching(/cannot be reached/));
+    // From now on calls fail at once, and do not wait for an answer that does not come.
+    const begin = performance.now();
+    for (let i = 0; i < 20; i += 1) await expect(store.ping()).rejects.toThrow(StoreError);
+    expect(performance.now() - begin).toBeLessThan(5_000);
+    proxy.isSilent = false;
+    await untilUp(store);
+    const seq = (await getRun(store, "r1"))?.seq ?? 0;
+    expect((await commit(store, change("r1", 0, seq))).confirmed).toEqual([true]);
+  } finally {
+    await store.close();
+  }
+});
+
+/** A way to the server that can fall silent in both directions without closing anything. */
+async function forward(port: number) {
+  const sockets = new Set<Socket>();
+  const proxy = {
+    port: 0,
+    isSilent: false,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+  const pass = (from: Socket, to: Socket): void => {
+    sockets.add(from);
+    from.on("data", (data) => {
+      if (!proxy.isSilent) to.write(data);
+    });
+    from.on("error", () => to.destroy());
+    from.on("close", () => {
+      sockets.delete(from);
+      to.destroy();
+    });
+  };
+  const server = createServer((inner) => {
+    const outer = connect(port, "127.0.0.1");
+    pass(inner, outer);
+    pass(outer, inner);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (typeof address === "object" && address !== null) proxy.port = address.port;
+  return proxy;
+}
 
 /** Holds the lock of every run until released. */
 async function block(url: string) {
