@@ -182,7 +182,11 @@ describe("reading", () => {
 
 test("a workflow can be started as soon as its worker was welcomed, whoever else is asking", async () => {
   const { store } = made;
-  const { listWorkflows } = store;
+  const { listWorkflows, putWorker } = store;
+  store.putWorker = async (...args) => {
+    await putWorker.apply(store, args);
+    await new Promise((resolve) => setTimeout(resolve, 4));
+  };
   // What is read is old by the time it arrives.
   store.listWorkflows = async (...args) => {
     const rows = await listWorkflows.apply(store, args);
