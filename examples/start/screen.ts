@@ -34,9 +34,11 @@ export function fit(text: string, columns: number): string {
   return clip(text, columns).padEnd(columns);
 }
 
-/** The same, of which the end is kept: for paths. */
-export function fitEnd(text: string, columns: number): string {
-  return text.length <= columns ? fit(text, columns) : `…${text.slice(1 - columns)}`;
+/** The same for a path, which is cut in its middle: its first folder and its name say most. */
+export function fitPath(path: string, columns: number): string {
+  if (path.length <= columns) return fit(path, columns);
+  const short = path.replace(/^([^/]+)\/.*\/([^/]+)$/, "$1/…/$2");
+  return short.length <= columns ? fit(short, columns) : `…${path.slice(1 - columns)}`;
 }
 
 /** Broken into lines of at most so many columns, at spaces. */

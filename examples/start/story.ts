@@ -1,7 +1,7 @@
 /** Tells what happens in the run while it happens, and says when it is time to kill a worker. */
 import type { RunEvent } from "@pawl/worker";
 import { nameStep } from "./history.ts";
-import { clip, count, fit, fitEnd, paint, print, seconds, width } from "./screen.ts";
+import { clip, count, fit, fitPath, paint, print, seconds, width } from "./screen.ts";
 
 /** The part of the ranking that is done before the worker is killed. */
 const doneBeforeKill = 0.55;
@@ -83,7 +83,7 @@ export class Story {
     const text = typeof data === "object" && data !== null && "text" in data ? data.text : "";
     const { group } = nameStep(stepKey);
     const quote = clip(`  “${String(text)}”`, width - 22 - this.#groupColumns);
-    this.#say(atMs, this.#worker, `${fitEnd(group, this.#groupColumns)} ${paint("dim", quote)}`);
+    this.#say(atMs, this.#worker, `${fitPath(group, this.#groupColumns)} ${paint("dim", quote)}`);
     if (this.#state !== "running" || this.#progress() < doneBeforeKill) return;
     this.#state = "killing";
     this.#options.onMiddle(this.#worker);
@@ -103,7 +103,7 @@ export class Story {
     this.#inFlight.delete(stepKey);
     const { group, name } = nameStep(stepKey);
     const say = (what: string) => {
-      const label = fitEnd(group, this.#groupColumns);
+      const label = fitPath(group, this.#groupColumns);
       this.#say(atMs, this.#worker, `${label} ${paint("green", "✓")} ${what}`);
     };
     if (group === "list" && Array.isArray(entry.value)) {

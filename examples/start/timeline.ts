@@ -1,6 +1,6 @@
 /** The picture of a run: a line per step, with a bar for the time in which it ran. */
 import type { History, Span, StepHistory } from "./history.ts";
-import { clip, fit, fitEnd, paint, type Style, width } from "./screen.ts";
+import { clip, fit, fitPath, paint, type Style, width } from "./screen.ts";
 
 /** Columns of what stands beside the bars. */
 const nameColumns = 8;
@@ -38,7 +38,7 @@ export function drawTimeline({ history, killedMs, killedWorker }: TimelineOption
     const style: Style = isKilled ? "yellow" : "green";
     fill(cells, scale, step.recorded, paint(style, isKilled ? "▓" : "█"));
     const worker = paint(style, fit(step.recorded.workerId, workerColumns));
-    const label = `${fitEnd(group, groupColumns)} ${fit(step.name, nameColumns)}`;
+    const label = `${fitPath(group, groupColumns)} ${fit(step.name, nameColumns)}`;
     return `  ${label}  ${cells.join("")}  ${worker} ${describe(step)}`.trimEnd();
   };
 
