@@ -63,7 +63,23 @@ export async function syncHeld(core: Core, org: string, runId: string): Promise<
     entries.push(...page.entries.filter((entry) => entry.seq <= header.seq));
     more = page.more && page.entries.length > 0;
   }
-  if (session.held.get(key) === held) tellHolder(core, session, held, key, header, entries);
+  if (session.held.get(key) !== held) return;
+  held.told = Math.max(held.told, (entries[0]?.seq ?? header.seq + 1) - 1);
+  tellHolder(core, session, held, key, header, entries);
+}
+
+/** After a store that failed: what was committed without an answer was told to nobody. */
+export async function syncAllHeld(core: Core): Promise<void> {
+  const all = [...core.sessions.all()].flatMap((session) => [...session.held.values()]);
+  for (let from = 0; from < all.length; from += LIMITS.batchCommands) {
+    const some = all.slice(from, from + LIMITS.batchCommands);
+    const refs = some.map(({ org, runId, told }) => ({ org, runId, afterSeq: told }));
+    const loaded = await core.store.loadRuns(refs);
+    for (const [index, { org, runId, told }] of some.entries()) {
+      const seq = loaded[index]?.header.seq;
+      if (seq !== undefined && seq > told) await syncHeld(core, org, runId);
+    }
+  }
 }
 
 /** Tells the session that holds a run what others did to it. */
@@ -97,16 +113,15 @@ function tellHolder(
     held.pausing = header.intent === "pause";
     if (held.pausing) session.sink.pause(header.runId, header.fence);
   }
-  const [first] = entries;
-  if (first === undefined) return;
-  if (first.seq > held.told + 1) {
+  const from = entries[0]?.seq ?? header.seq + 1;
+  if (from > held.told + 1) {
     // Others wrote between: another server, or a commit of ours whose answer was lost.
     syncHeld(core, held.org, held.runId).catch((error: unknown) =>
       giveUp(core, session, held, error),
     );
     return;
   }
-  held.told = Math.max(held.told, entries.at(-1)?.seq ?? 0);
+  held.told = Math.max(held.told, header.seq);
   const resolved = entries.filter(
     (entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key),
   );

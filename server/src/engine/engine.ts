@@ -8,7 +8,7 @@ import type { Store } from "../store/store.ts";
 import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { afterCommit, type Wakers } from "./effects.ts";
+import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import * as polling from "./polling.ts";
 import { Registry } from "./registry.ts";
@@ -59,7 +59,12 @@ export function createEngine(options: EngineOptions): Engine {
       if (health.ok) log.error("the store failed; writes are retried", { error: String(error) });
       health.ok = false;
     },
-    onRecovered: () => lookAgain(),
+    onRecovered: () => {
+      lookAgain();
+      syncAllHeld(core).catch((error: unknown) =>
+        log.warn("workers could not be told what a failed store hid", { error: String(error) }),
+      );
+    },
   });
   const dispatcher = new Dispatcher({
     writer,
