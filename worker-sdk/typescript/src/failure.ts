@@ -25,13 +25,17 @@ function clip(text: string, charsMax: number): string {
 function detailsOf(error: Error): FailureInit {
   const details = "details" in error ? error.details : undefined;
   if (details === undefined) return {};
+  // The error itself matters more than what it carries.
+  const lost = (why: unknown): FailureInit => ({
+    message: `${clip(error.message, limits.messageCharsMax)} (its details are lost: ${why})`,
+  });
   try {
-    return { details: payloadOf(encode(details, "the error's details")) };
+    const encoded = encode(details, "the error's details");
+    const { length } = encoded.data;
+    if (length <= limits.detailsBytesMax) return { details: payloadOf(encoded) };
+    return lost(`${length} bytes, ${limits.detailsBytesMax} are possible`);
   } catch (problem) {
-    // The error itself matters more than what it carries.
-    return {
-      message: `${clip(error.message, limits.messageCharsMax)} (its details are lost: ${problem})`,
-    };
+    return lost(problem);
   }
 }
 

@@ -14,13 +14,19 @@ export const limits = Object.freeze({
   inlinePayloadBytesMax: 3 * 1024 * 1024,
   chunkBytes: 1024 * 1024,
   /** Frames of one session message together; the server takes 4 MiB. */
-  sessionMessageBytesMax: 3.5 * 1024 * 1024,
+  sessionMessageBytesMax: 3 * 1024 * 1024,
   framesPerMessageMax: 1_000,
   /** A step's input is shown to people up to this size. */
   shownInputBytesMax: 4_096,
   messageCharsMax: 8_192,
   stackCharsMax: 8_192,
   causeDepthMax: 8,
+  /** What an error carries as `details`, encoded; more is dropped with a note. */
+  detailsBytesMax: 64 * 1024,
+  /** Keys in the report of a run's end. */
+  reportedKeysMax: 1_000,
+  /** A wait tree with longer keys than this together is left out: any wait wakes the run then. */
+  treeBytesMax: 1024 * 1024,
   valueDepthMax: 500,
   /** A wait due sooner than this keeps the run in the worker. */
   hotWaitMs: 1_000,

@@ -7,7 +7,7 @@ import {
   SignalService,
   type WatchRunResponse,
 } from "@pawl/proto";
-import { decode, encode, payloadOf } from "../codec/payload.ts";
+import { decode } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
 import { PawlError, RunFailedError } from "../errors.ts";
 import { errorOf, failureDetails } from "../failure.ts";
@@ -218,7 +218,7 @@ export class RunHandle<O = unknown> {
       runId: this.runId,
       name,
       signalId: options.signalId ?? uuidv7(),
-      payload: payloadOf(encode(payload, `the payload of signal "${name}"`)),
+      payload: await this.#platform.payload(payload, `the payload of signal "${name}"`),
       actor: options.actor ?? "",
     });
     return { signalId, duplicate };

@@ -1,11 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type StartRunRequest, StartRunRequestSchema } from "@pawl/proto";
-import { encode } from "../codec/payload.ts";
+import { PayloadSchema, type StartRunRequest, StartRunRequestSchema } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
-import { TerminalError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { uuidv7 } from "../lib/ids.ts";
-import { limits } from "../limits.ts";
 import { validate } from "../schema.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
@@ -96,19 +94,10 @@ export async function startRequest(
   const name = typeof workflow === "string" ? workflow : workflow.workflowName;
   const what = `the input of workflow "${name}"`;
   await validate(definition?.inputSchema, input, what);
-  const encoded = encode(input, what);
-  if (encoded.data.length > limits.payloadBytesMax) {
-    throw new TerminalError(
-      `${what} has ${encoded.data.length} bytes, ${limits.payloadBytesMax} are possible`,
-    );
-  }
-  const large = encoded.data.length > limits.inlinePayloadBytesMax;
+  const payload = await platform.payload(input, what);
   return create(StartRunRequestSchema, {
     workflow: name,
-    input: {
-      encoding: encoded.encoding,
-      ...(large ? { ref: await platform.upload(encoded.data) } : { data: encoded.data }),
-    },
+    input: create(PayloadSchema, payload),
     runId: runIdOf(definition, input, options),
     idempotencyKey: options.idempotencyKey ?? "",
     queue: options.queue ?? definition?.queue ?? "",

@@ -1,3 +1,8 @@
+import type { Logger } from "../lib/logger.ts";
+import type { RunLink } from "./link.ts";
+import type { Memo } from "./memo.ts";
+import type { StepBody } from "./step-body.ts";
+
 /** What is known of a run when its execution begins. */
 export interface RunFacts {
   readonly runId: string;
@@ -12,4 +17,14 @@ export interface RunFacts {
   readonly traceparent: string;
   readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
   readonly cancelling: boolean;
+}
+
+/** What an execution is made of. */
+export interface RunParts {
+  readonly facts: RunFacts;
+  readonly link: RunLink;
+  readonly memo: Memo;
+  readonly logger: Logger;
+  /** Runs the body of a step with its context around it. */
+  readonly invoke: (body: StepBody) => unknown;
 }

@@ -14,7 +14,7 @@ function failedKeys(error: unknown, memo: Memo): string[] {
     }
     at = at.cause;
   }
-  return [...keys];
+  return [...keys].slice(0, limits.reportedKeysMax);
 }
 
 /** Says why a run ends without a result. `cancelReason`: it is being cancelled. */

@@ -145,9 +145,10 @@ export class Memo {
   }
 
   /** Records that the code never asked for, apart from those inside of a step that it did ask for. */
-  unconsumed(): string[] {
+  unconsumed(keysMax: number): string[] {
     const keys: string[] = [];
     for (const key of this.#records.keys()) {
+      if (keys.length >= keysMax) break;
       if (!this.#asked.has(key) && !this.#ancestorAsked(key)) keys.push(key);
     }
     return keys;

@@ -16,10 +16,11 @@ import { Directive, type JournalEntry } from "@pawl/proto";
 import type { PayloadInit } from "../codec/payload.ts";
 import { Cancelled } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
+import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
 import { Deliveries } from "./deliveries.ts";
 import { newEvent } from "./events.ts";
-import type { RunFacts } from "./facts.ts";
+import type { RunFacts, RunParts } from "./facts.ts";
 import { failureReport } from "./failure-report.ts";
 import type { RunLink } from "./link.ts";
 import { type Memo, recordOf } from "./memo.ts";
@@ -58,26 +59,20 @@ export class Run {
   #cancelReason: string | undefined;
   #cancelDelivered = false;
 
-  constructor(data: {
-    facts: RunFacts;
-    link: RunLink;
-    memo: Memo;
-    logger: Logger;
-    invoke: (body: StepBody) => unknown;
-  }) {
-    this.facts = data.facts;
-    this.link = data.link;
-    this.memo = data.memo;
-    this.logger = data.logger;
-    this.invoke = data.invoke;
-    this.#fence = data.facts.fence;
+  constructor({ facts, link, memo, logger, invoke }: RunParts) {
+    this.facts = facts;
+    this.link = link;
+    this.memo = memo;
+    this.logger = logger;
+    this.invoke = invoke;
+    this.#fence = facts.fence;
     this.#waiting = new Waiting(
       (waits) => this.#state === "running" && (this.#paused || (waits > 0 && this.link.suspends)),
       () => this.#giveBack(),
     );
     this.root = new Scope(this.deliveries, undefined, "", false);
-    if (data.facts.cancelling) this.#cancelReason = "the run is being cancelled";
-    if (data.memo.size > 0) this.deliveries.beginReplay();
+    if (facts.cancelling) this.#cancelReason = "the run is being cancelled";
+    if (memo.size > 0) this.deliveries.beginReplay();
   }
 
   get runId(): string {
@@ -187,9 +182,10 @@ export class Run {
 
   async #suspend(): Promise<void> {
     this.#state = "suspending";
-    const tree = this.#paused ? {} : { tree: this.#waiting.tree() };
+    const tree = this.#paused ? undefined : this.#waiting.tree();
+    const over = tree === undefined ? {} : { tree };
     const response = await this.persist(() =>
-      this.link.suspend({ runId: this.runId, fence: this.#fence, ...tree }),
+      this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
     );
     if (this.#state !== "suspending") return;
     if (!response.resumed) return this.leave("suspended");
@@ -303,7 +299,8 @@ export class Run {
           runId: this.runId,
           fence: this.#fence,
           output: payload,
-          unconsumedStepKeys: this.memo.size === 0 ? [] : this.memo.unconsumed(),
+          unconsumedStepKeys:
+            this.memo.size === 0 ? [] : this.memo.unconsumed(limits.reportedKeysMax),
         }),
       );
       this.leave("completed");

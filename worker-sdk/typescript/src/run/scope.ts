@@ -88,7 +88,7 @@ export class Scope {
 
   #ambiguous(name: string, uses: number): never {
     throw new AmbiguousStepKeyError(
-      `AMBIGUOUS_STEP_KEY: "${name}" is used for the ${uses}${uses === 2 ? "nd" : uses === 3 ? "rd" : "th"} time in one scope, at ${userCallSite()}, after an await and while another step of this scope is still in flight, so which use comes first depends on timing. Give this step a key of its own ({ key: … }), or run the parallel parts as branches of ctx.all or ctx.map`,
+      `AMBIGUOUS_STEP_KEY: "${name}" is used for the ${uses}${uses === 2 ? "nd" : uses === 3 ? "rd" : "th"} time in one scope, at ${userCallSite()}, after an await and while another step of this scope is still in flight, so which use comes first depends on timing. Give this step a key of its own ({ key: … }), or run the parallel parts as branches of ctx.all, ctx.race or ctx.map`,
     );
   }
 

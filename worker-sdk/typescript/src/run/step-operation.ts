@@ -262,8 +262,8 @@ export class StepOperation extends Operation {
   /** Stopped before there was anything to record. */
   #giveUp(reason: string): void {
     this.#state = reporting;
-    this.run.setBusy(false);
     this.rejectCancelled(reason);
+    this.run.setBusy(false);
   }
 
   #report(failure: FailureInit, latencyMs: number): void {
@@ -318,32 +318,27 @@ export class StepOperation extends Operation {
     else this.run.removeWait(this.key);
   }
 
+  #endBackOff(): void {
+    if (this.#state.is !== "backing off") return;
+    this.#state.endTimer();
+    this.#leaveBackOff(this.#state.hot);
+  }
+
   // ── being ended ──
 
   override abort(reason: string): void {
     if (this.isAborted) return;
     super.abort(reason);
-    const state = this.#state;
-    if (
-      this.isRecorded ||
-      state.is === "confirming" ||
-      state.is === "running" ||
-      state.is === "reporting"
-    )
-      return;
-    if (state.is === "backing off") {
-      state.endTimer();
-      this.#leaveBackOff(state.hot);
-    }
+    const { is } = this.#state;
+    if (this.isRecorded || (is !== "waiting" && is !== "backing off")) return;
+    this.#endBackOff();
     this.rejectCancelled(reason);
   }
 
   override clear(): void {
     const state = this.#state;
-    if (state.is === "backing off") {
-      state.endTimer();
-      this.#leaveBackOff(state.hot);
-    } else if (state.is === "running") {
+    this.#endBackOff();
+    if (state.is === "running") {
       state.body.end();
       this.run.setBusy(false);
     }

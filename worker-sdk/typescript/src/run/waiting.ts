@@ -58,10 +58,13 @@ export class Waiting {
     return true;
   }
 
-  /** Wakes the run when any of its waits is resolved. */
-  tree(): WaitTree {
+  /** Wakes the run when any of its waits is resolved; undefined where that would be too long to say. */
+  tree(): WaitTree | undefined {
     const members: WaitTree[] = [];
+    let bytes = 0;
     for (const value of this.#waits.keys()) {
+      bytes += 3 * value.length;
+      if (bytes > limits.treeBytesMax) return undefined;
       members.push({ $typeName: "pawl.v1.WaitTree", node: { case: "stepKey", value } });
     }
     return {

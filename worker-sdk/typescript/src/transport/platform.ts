@@ -3,7 +3,7 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import { type JournalEntry, PayloadRefSchema, PayloadService, RunService } from "@pawl/proto";
-import type { ReceivedPayload } from "../codec/payload.ts";
+import { encode, type PayloadInit, payloadOf, type ReceivedPayload } from "../codec/payload.ts";
 import { PawlError, TerminalError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
@@ -24,6 +24,7 @@ function* chunks(data: Uint8Array): Iterable<{ data: Uint8Array }> {
 export class Platform {
   readonly transport: Transport;
   readonly #retryForMs: number;
+  #closed = false;
 
   /** `retryForMs`: how long a call is sent again while no server answers. */
   constructor(transport: Transport, retryForMs: number) {
@@ -39,8 +40,8 @@ export class Platform {
       try {
         return await send();
       } catch (error) {
-        if (!isTransient(error) || signal?.aborted === true || performance.now() >= endMs)
-          throw error;
+        const late = this.#closed || signal?.aborted === true || performance.now() >= endMs;
+        if (late || !isTransient(error)) throw error;
         const wantedMs = error instanceof PawlError ? (error.retryAfterMs ?? 0) : 0;
         await delay(Math.max(wantedMs, backoff.next()), signal);
       }
@@ -53,6 +54,24 @@ export class Platform {
     options: RetryWishes = {},
   ): Promise<MessageShape<O>> {
     return this.retrying(() => this.transport.unary(method, request, options), options);
+  }
+
+  /** Nothing is sent again any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Encodes a value to be sent, uploading it first where it is too large to travel inline. */
+  async payload(value: unknown, what: string): Promise<PayloadInit> {
+    const encoded = encode(value, what);
+    const { length } = encoded.data;
+    if (length <= limits.inlinePayloadBytesMax) return payloadOf(encoded);
+    if (length > limits.payloadBytesMax) {
+      throw new TerminalError(
+        `${what} has ${length} bytes, ${limits.payloadBytesMax} are possible`,
+      );
+    }
+    return { encoding: encoded.encoding, ref: await this.upload(encoded.data) };
   }
 
   /** Stores a payload that is too large to travel inline. */

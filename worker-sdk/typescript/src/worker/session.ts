@@ -16,11 +16,9 @@ import { create } from "@bufbuild/protobuf";
 import {
   HelloSchema,
   type ServerFrame,
-  type SessionRequest,
   type SessionResponse,
   type Welcome,
   type WorkerInfo,
-  WorkerService,
   type WorkItem,
 } from "@pawl/proto";
 import { msFrom } from "../duration.ts";

@@ -41,12 +41,17 @@ export interface UnaryLinkOptions {
   readonly onAttention: () => void;
 }
 
+function ignore(): void {
+  // The call itself tells its caller.
+}
+
 export class UnaryLink implements RunLink {
   readonly confirmStarts = true;
   readonly pushesWaits = false;
   readonly suspends: boolean;
   readonly #options: UnaryLinkOptions;
   readonly #deltas: Deltas;
+  readonly #reports = new Map<string, Set<Promise<unknown>>>();
   #publishing = false;
 
   constructor(options: UnaryLinkOptions) {
@@ -75,11 +80,35 @@ export class UnaryLink implements RunLink {
   }
 
   completed(request: StepCompletedInit): Promise<StepCompletedResponse> {
-    return this.#options.platform.call(StepService.method.stepCompleted, request);
+    return this.#inOrder(request.runId ?? "", () =>
+      this.#options.platform.call(StepService.method.stepCompleted, request),
+    );
   }
 
   failed(request: StepFailedInit): Promise<StepFailedResponse> {
-    return this.#options.platform.call(StepService.method.stepFailed, request);
+    return this.#inOrder(request.runId ?? "", () =>
+      this.#options.platform.call(StepService.method.stepFailed, request),
+    );
+  }
+
+  /**
+   * Answers of separate calls may overtake one another, and user code is to see
+   * them in the order of the journal: so an answer waits for those that are still
+   * out for the same run, any of which may have been recorded before it.
+   */
+  async #inOrder<T>(runId: string, send: () => Promise<T>): Promise<T> {
+    const out = this.#reports.get(runId) ?? new Set<Promise<unknown>>();
+    this.#reports.set(runId, out);
+    const call = send();
+    const settled = call.then(ignore, ignore);
+    out.add(settled);
+    try {
+      return await call;
+    } finally {
+      out.delete(settled);
+      if (out.size > 0) await Promise.all(out);
+      else this.#reports.delete(runId);
+    }
   }
 
   suspend(request: SuspendRunInit): Promise<SuspendRunResponse> {

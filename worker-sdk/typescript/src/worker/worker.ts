@@ -16,6 +16,7 @@ const drainPollMs = 20;
  */
 export class Worker {
   readonly #settings: WorkerSettings;
+  readonly #platform: Platform;
   readonly #connection: Session | Poller;
   readonly #ended = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
@@ -23,8 +24,9 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#settings = resolveWorkerOptions(options);
     const { transport, info, workflows, slots, logger, mode } = this.#settings;
+    this.#platform = new Platform(transport, Number.POSITIVE_INFINITY);
     const parts = {
-      platform: new Platform(transport, Number.POSITIVE_INFINITY),
+      platform: this.#platform,
       info,
       workflows,
       slots,
@@ -77,6 +79,7 @@ export class Worker {
     this.#connection.drain();
     const endMs = performance.now() + this.#settings.drainMs;
     while (this.#connection.runs.size > 0 && performance.now() < endMs) await delay(drainPollMs);
+    this.#platform.close();
     await this.#connection.close();
     if (this.#settings.ownsTransport) this.#settings.transport.close();
     this.#ended.resolve();
