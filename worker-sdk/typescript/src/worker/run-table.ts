@@ -126,8 +126,15 @@ export class RunTable {
     this.#onFree();
   }
 
-  /** The platform is in reach: what had to wait for that goes on. */
+  /**
+   * The platform is in reach again: what had to wait for that goes on. Waits are asked about, since
+   * what was resolved while there was no connection was told to nobody.
+   */
   wakeAll(): void {
-    for (const held of this.#held.values()) held.run?.wake();
+    for (const { run } of this.#held.values()) {
+      if (run === undefined || run.left) continue;
+      for (const operation of [...run.operations]) operation.askAgain();
+      run.wake();
+    }
   }
 }
