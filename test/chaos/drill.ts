@@ -13,7 +13,7 @@ import { findPort, returnPorts, ServerPlace, WorkerPlace } from "./processes.ts"
 import { type Start, starts } from "./workload.ts";
 
 /** A round that takes longer than this hangs. */
-const patienceMs = 90_000;
+const patienceMs = 60_000;
 
 export interface RoundResult {
   readonly plan: Plan;
@@ -106,10 +106,12 @@ class Round {
       await Promise.all([this.#drive(), this.#strikeAll()]);
       runs = await this.#api.everything();
     } catch (error) {
-      this.#violations.push(
-        error instanceof Error ? (error.stack ?? error.message) : String(error),
-      );
+      const { signal } = this.#giveUp;
+      const cause: unknown = signal.aborted ? signal.reason : error;
+      const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+      this.#violations.push(text);
       this.#giveUp.abort(error);
+      runs = await this.#lastWords();
     } finally {
       clearTimeout(timer);
     }
@@ -131,6 +133,17 @@ class Round {
       log: this.#log,
       ms: performance.now() - begin,
     };
+  }
+
+  /** What became of the runs of a round that did not end, if a server still says so. */
+  async #lastWords(): Promise<RunRecord[]> {
+    const addresses = this.#servers.map(({ httpAddress }) => httpAddress);
+    try {
+      return await new Api(addresses, AbortSignal.timeout(5_000)).everything();
+    } catch (error) {
+      this.#violations.push(`the runs could not be read either: ${error}`);
+      return [];
+    }
   }
 
   async stop(): Promise<void> {

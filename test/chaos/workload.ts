@@ -40,6 +40,7 @@ export const starts: readonly Start[] = [
   { workflow: "stubborn", runId: "stubborn-1", input: { failures: 2 } },
   { workflow: "family", runId: "family-1", input: { children: 3 } },
   { workflow: "nap", runId: "nap-1", input: { ms: 1_100 }, signals: ["go", "on"] },
+  { workflow: "mix", runId: "mix-1", input: { naps: 3 }, signals: ["mid"] },
   { workflow: "mended", runId: "mended-1", input: { steps: 4 } },
 ];
 
@@ -188,6 +189,24 @@ export function createWorkload(note: EffectSink) {
     return { before, go, between, on, after: await step(ctx, "after", { ms: 30 }, () => "after") };
   });
 
+  /** Waits of all kinds, short enough to be waited for in the worker, beside a branch that works. */
+  const mix = workflow("mix", async (ctx: Context, { naps }: { naps: number }) => {
+    const busy = async (ctx: Context) => {
+      let count = 0;
+      for (let i = 0; i < 12; i += 1) count = await step(ctx, "work", { ms: 80 }, () => count + 1);
+      return count;
+    };
+    const idle = async (ctx: Context) => {
+      let text = "";
+      for (let i = 0; i < naps; i += 1) {
+        await ctx.sleep(250);
+        text += await step(ctx, "note", { ms: 20 }, () => `nap ${i};`);
+      }
+      return text;
+    };
+    return ctx.all({ busy, idle, signal: (ctx) => ctx.signal<string>("mid") });
+  });
+
   /** Fails as a run; the drill has it tried again from the failed step. */
   const mended = workflow("mended", async (ctx: Context, { steps }: { steps: number }) => {
     let text = "";
@@ -197,5 +216,5 @@ export function createWorkload(note: EffectSink) {
     return { text: text + (await step(ctx, "whole", { ms: 35 }, () => "!")) };
   });
 
-  return { chain, fan, nest, stubborn, family, nap, mended };
+  return { chain, fan, nest, stubborn, family, nap, mix, mended };
 }
