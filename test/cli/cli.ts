@@ -27,7 +27,11 @@ export async function pawl(args: readonly string[], options: CliOptions = {}): P
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin.end(options.input ?? "");
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  const [out, err] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close"),
+  ]);
   return { code: child.exitCode ?? -1, out, err };
 }
 

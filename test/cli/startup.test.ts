@@ -152,10 +152,14 @@ test("a second signal ends it at once", async () => {
   const address = silent.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const store = `postgres://127.0.0.1:${port}/none`;
-  const child = spawn(process.execPath, [serverMain, "serve", "--json", "--store", store, ...FREE], {
-    env: withoutPawl(process.env),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(
+    process.execPath,
+    [serverMain, "serve", "--json", "--store", store, ...FREE],
+    {
+      env: withoutPawl(process.env),
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   const said: string[] = [];
   child.stdout.on("data", (data: Buffer) => said.push(data.toString()));
   child.stderr.on("data", (data: Buffer) => said.push(data.toString()));

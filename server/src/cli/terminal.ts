@@ -8,6 +8,8 @@ export interface Terminal {
   note(text: string): void;
   /** A line that replaces itself; shown on a terminal only. Empty: removes it. */
   progress(text: string): void;
+  /** Progress is shown: standard error is a terminal. */
+  readonly live: boolean;
   /** Standard output is a terminal. */
   readonly interactive: boolean;
   /** Characters per line: the terminal's, else 100. */
@@ -45,6 +47,7 @@ export function systemTerminal(): Terminal {
       shown = true;
       stderr.write(text.slice(0, (stderr.columns || 80) - 1));
     },
+    live: stderr.isTTY === true,
     interactive,
     columns: interactive ? Math.max(40, stdout.columns || 80) : Number(env.COLUMNS) || 100,
     style: (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text),

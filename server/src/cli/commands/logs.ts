@@ -3,7 +3,7 @@ import { type Event, EventSchema, ListEventsResponseSchema } from "@pawl/proto";
 import { clientCommand, printJson, type Server } from "../client.ts";
 import { EXIT, usageError } from "../exit.ts";
 import { withValues } from "../payload.ts";
-import { describeEvent, LEVELS, levelOf } from "../render/entries.ts";
+import { describeEvent, LEVELS, levelOfEvent } from "../render/entries.ts";
 import { formatClock } from "../render/text.ts";
 import { readEvents } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
@@ -33,7 +33,7 @@ export const command = clientCommand({
       throw usageError(
         `--level is "${args.text("level")}"; it must be one of ${LEVELS.join(", ")}.`,
       );
-    const matters = (event: Event): boolean => LEVELS.indexOf(levelOf(event.type)) >= least;
+    const matters = (event: Event): boolean => LEVELS.indexOf(levelOfEvent(event)) >= least;
     const json = args.flag("json");
     const follow = args.flag("follow");
     const { events, cursor } = await readEvents(server, runId);

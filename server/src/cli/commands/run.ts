@@ -17,7 +17,7 @@ import { download, ENDED, styledState, whatHappened } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
-const WAIT_SECONDS = 5n;
+const WAIT_SECONDS = 2n;
 
 export const command = clientCommand({
   usage: "run NAME [--input JSON | -f FILE] [--id ID] [--wait] [options]",
@@ -80,7 +80,9 @@ async function waitFor(server: Server, run: Run, args: Args, terminal: Terminal)
   const { runId } = run;
   if (!args.flag("json")) terminal.note(terminal.style("dim", `run ${runId}`));
   const over = new AbortController();
-  const counting = countSteps(server, run, terminal, over.signal);
+  const counting = terminal.live
+    ? countSteps(server, run, terminal, over.signal)
+    : Promise.resolve();
   try {
     while (true) {
       const waited = await server.runs.waitRun({ runId, timeout: { seconds: WAIT_SECONDS } });

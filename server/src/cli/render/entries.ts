@@ -16,7 +16,7 @@ const LEVEL_STYLES: Readonly<Record<Level, Style>> = {
 };
 
 /** How much a type of event matters. */
-export function levelOf(type: string): Level {
+function levelOf(type: string): Level {
   switch (type) {
     case "run.failed":
     case "workflow.step.failed":
@@ -36,6 +36,32 @@ export function levelOf(type: string): Level {
     default:
       return "info";
   }
+}
+
+/** What user code logged by `ctx.log`, as far as it can be read. */
+interface Logged {
+  readonly level: Level;
+  readonly message: string;
+  readonly data: string;
+}
+
+function loggedBy(event: Event): Logged | undefined {
+  if (event.type !== "log" || event.payload === undefined) return undefined;
+  try {
+    const said: unknown = JSON.parse(Buffer.from(event.payload.data).toString("utf8"));
+    if (typeof said !== "object" || said === null || !("message" in said)) return undefined;
+    const level = LEVELS.find((one) => "level" in said && one === said.level) ?? "info";
+    const data = "data" in said && said.data !== undefined ? JSON.stringify(said.data) : "";
+    return { level, message: String(said.message), data };
+  } catch {
+    // Another SDK's form of a log line: shown as it is.
+    return undefined;
+  }
+}
+
+/** How much an event matters; user code says it of its own lines. */
+export function levelOfEvent(event: Event): Level {
+  return loggedBy(event)?.level ?? levelOf(event.type);
 }
 
 function line(
@@ -78,13 +104,13 @@ export function describeEvent(
 ): string {
   if (event.entry !== undefined) return describeEntry(event.entry, terminal, formatTime);
   const at = ms(event.sourceTimestamp) ?? ms(event.serverTimestamp);
-  const parts = [event.stepKey, showPayload(event.payload, 80)];
+  const time = at === undefined ? "" : formatTime(at);
+  const logged = loggedBy(event);
+  const parts = [
+    event.stepKey,
+    logged?.message ?? showPayload(event.payload, 80),
+    logged?.data ?? "",
+  ];
   const live = event.class === EventClass.DELTA ? "~" : "";
-  return line(
-    terminal,
-    at === undefined ? "" : formatTime(at),
-    levelOf(event.type),
-    event.type + live,
-    parts,
-  );
+  return line(terminal, time, levelOfEvent(event), event.type + live, parts);
 }

@@ -1,0 +1,93 @@
+/**
+ * Goal: from nothing to a workflow that reloads, in two commands.
+ * Method: `init` into an empty folder, `dev` there, run the example, change the worker, run again.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { EXIT } from "@pawl/server/internal";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { serverMain, withoutPawl } from "../harness/server.ts";
+import { errorOf, pawl } from "./cli.ts";
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "pawl-dev-"));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("init writes what dev needs, and overwrites only when forced", async () => {
+  const first = await pawl(["init", "project", "--json"], { cwd: folder });
+  const { written } = JSON.parse(first.out) as { written: string[] };
+  expect(written.map((file) => file.replace(/.*[\\/]/, "")).sort()).toEqual([
+    ".gitignore",
+    "package.json",
+    "worker.ts",
+  ]);
+  expect(await readFile(join(folder, "project", ".gitignore"), "utf8")).toBe(".pawl/\n");
+  const worker = join(folder, "project", "worker.ts");
+  await writeFile(worker, "// mine");
+  const refused = await pawl(["init", "project", "--json"], { cwd: folder });
+  expect([refused.code, errorOf(refused).reason]).toEqual([EXIT.REFUSED, "FILE_EXISTS"]);
+  expect(await readFile(worker, "utf8")).toBe("// mine");
+  const forced = await pawl(["init", "project", "--force"], { cwd: folder });
+  expect([forced.code, await readFile(worker, "utf8")]).toEqual([
+    EXIT.OK,
+    expect.stringContaining('workflow("greet"'),
+  ]);
+});
+
+test("dev runs the example, and the worker's new code after a change", async () => {
+  const project = join(folder, "example");
+  await pawl(["init", "example"], { cwd: folder });
+  // Instead of `npm install`.
+  await symlink(join(import.meta.dirname, "..", "node_modules"), join(project, "node_modules"));
+  await mkdir(join(project, "out"));
+  const ports = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+  const dev = spawn(process.execPath, [serverMain, "dev", "--json", ...ports], {
+    cwd: project,
+    env: withoutPawl(process.env),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: dev.stdout })[Symbol.asyncIterator]();
+  const next = async (event: string): Promise<Record<string, string>> => {
+    for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
+      if (!line.value.startsWith("{")) continue;
+      const said = JSON.parse(line.value) as Record<string, string>;
+      if (said.event === event) return said;
+    }
+    throw new Error(`pawl dev ended before "${event}".`);
+  };
+  try {
+    const { httpUrl: url = "" } = await next("ready");
+    const greet = async (): Promise<string> => {
+      const args = ["run", "greet", "--input", '{"name":"you"}', "--wait"];
+      let result = await pawl(args, { url });
+      // The worker may not have registered its workflow yet.
+      while (result.code === EXIT.NOT_FOUND) result = await pawl(args, { url });
+      expect(result.err).toContain("COMPLETED");
+      return (JSON.parse(result.out) as { greeting: string }).greeting;
+    };
+    expect(await greet()).toBe("Hello, you!");
+    // What a worker writes beside its sources does not restart it.
+    await writeFile(join(project, "out", "report.md"), "report");
+    const worker = join(project, "worker.ts");
+    const source = await readFile(worker, "utf8");
+    await writeFile(worker, source.replace("Hello", "Good morning"));
+    expect(await next("reload")).toMatchObject({ changed: "worker.ts" });
+    let greeting = await greet();
+    while (greeting === "Hello, you!") greeting = await greet();
+    expect(greeting).toBe("Good morning, you!");
+  } finally {
+    dev.kill("SIGTERM");
+    await once(dev, "exit");
+  }
+  expect(dev.exitCode).toBe(0);
+});

@@ -1,0 +1,78 @@
+/**
+ * Goal: a mistaken command says what to type instead; help and documentation are complete.
+ * Method: run the program with mistakes, and compare its help with docs/cli.md.
+ */
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { EXIT } from "@pawl/server/internal";
+import { expect, test } from "vitest";
+import { errorOf, pawl } from "./cli.ts";
+
+const documentation = readFileSync(join(import.meta.dirname, "../../docs/cli.md"), "utf8");
+
+test.each([
+  [["statsu", "x"], 'no command "statsu"', "pawl status"],
+  [["list", "--stauts", "failed"], "no option --stauts", "--status"],
+  [["list", "--status", "faild"], 'no state "faild"', "FAILED"],
+  [["list", "--limit", "many"], 'limit is "many"', "whole number"],
+  [["list", "--tag", "novalue"], 'tag is "novalue"', "KEY=VALUE"],
+  [["status"], "The run's id is missing", "Usage: pawl status ID"],
+  [["status", "a", "b"], '"b" is one argument too many', "Usage"],
+  [["run", "x", "--input", "{"], "--input is not JSON", "quote it"],
+  [["run", "x", "--input", "1", "-f", "y"], "cannot be combined", ""],
+  [["run", "x", "-f", "no-such-file.json"], "no-such-file.json cannot be read", ""],
+  [["run", "x", "--priority", "12"], 'priority is "12"', "0 to 9"],
+  [["status", "x", "--server", "nonsense"], 'server is "nonsense"', "http://"],
+  [["dev", "no-such-worker.ts"], "no file no-such-worker.ts", ""],
+])("%j", async (args, problem, advice) => {
+  const result = await pawl(args, { url: "http://127.0.0.1:9" });
+  expect(result.code).toBe(EXIT.USAGE);
+  expect(result.out).toBe("");
+  expect(result.err).toContain(problem);
+  expect(result.err).toContain(advice);
+});
+
+test("no server: how to start one; another server: that it is none", async () => {
+  const none = await pawl(["list"], { url: "http://127.0.0.1:9" });
+  expect([none.code, none.err]).toEqual([
+    EXIT.NOT_REACHABLE,
+    expect.stringContaining("pawl serve"),
+  ]);
+  const json = await pawl(["list", "--json"], { url: "http://127.0.0.1:9" });
+  expect([json.code, errorOf(json).reason]).toEqual([EXIT.NOT_REACHABLE, "NOT_REACHABLE"]);
+  const other = createServer((_request, response) => response.end("<html>")).listen(0, "127.0.0.1");
+  await new Promise((resolve) => other.once("listening", resolve));
+  const address = other.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const wrong = await pawl(["list"], { url: `http://127.0.0.1:${port}` });
+  other.close();
+  expect([wrong.code, wrong.err]).toEqual([EXIT.NOT_REACHABLE, expect.stringContaining("no Pawl")]);
+});
+
+test("help lists every command, each has help of its own, and docs/cli.md names them all", async () => {
+  const help = await pawl(["--help"]);
+  expect(help.code).toBe(EXIT.OK);
+  const commands = [...help.out.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name ?? "");
+  expect(commands.length).toBeGreaterThan(15);
+  const documented = [...documentation.matchAll(/^\| `pawl ([a-z]+)/gm)].map(([, name]) => name);
+  expect(new Set(documented)).toEqual(new Set(commands));
+  for (const name of commands) {
+    const own = await pawl([name, "--help"]);
+    expect(own.out).toMatch(new RegExp(`^Usage: pawl ${name}\\b[\\s\\S]*--json`));
+    expect(own.code).toBe(EXIT.OK);
+  }
+});
+
+test("docs/cli.md has the exit codes", () => {
+  const rows = [...documentation.matchAll(/^\| (\d+) \| ([A-Z_]+) \|/gm)];
+  expect(Object.fromEntries(rows.map(([, code, name]) => [name, Number(code)]))).toEqual({
+    ...EXIT,
+  });
+});
+
+test("--version is the package's", async () => {
+  const manifest = readFileSync(join(import.meta.dirname, "../../server/package.json"), "utf8");
+  const { version } = JSON.parse(manifest) as { version: string };
+  expect((await pawl(["--version"])).out.trim()).toBe(version);
+});
