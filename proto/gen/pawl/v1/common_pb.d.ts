@@ -158,6 +158,8 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
   backoff: Backoff;
 
   /**
+   * Unset: 1 s.
+   *
    * @generated from field: google.protobuf.Duration initial_interval = 3;
    */
   initialInterval?: Duration | undefined;

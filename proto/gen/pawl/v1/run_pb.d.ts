@@ -270,6 +270,8 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   workflow: string;
 
   /**
+   * Unset: no input, as with the encoding `void`.
+   *
    * @generated from field: pawl.v1.Payload input = 2;
    */
   input?: Payload | undefined;

@@ -1457,8 +1457,9 @@ export declare const LeaseStatusSchema: GenEnum<LeaseStatus>;
 export declare const WorkerService: GenService<{
   /**
    * One stream per worker process; see SessionRequest and SessionResponse. A bad
-   * frame gets an error of its own and never ends the stream.
-   * VERSION_UNSUPPORTED ends it: the protocol version of Hello is not served.
+   * frame gets an error of its own and never ends the stream; only a Hello that is
+   * refused does, with the status of the call. VERSION_UNSUPPORTED: its protocol
+   * version is not served. SLOW_CONSUMER: the worker does not read.
    *
    * @generated from rpc pawl.v1.WorkerService.Session
    */
