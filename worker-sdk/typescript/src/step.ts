@@ -35,13 +35,15 @@ function makeStep<A extends unknown[], R>(
   body: (...args: A) => unknown,
 ): StepFunction<A, R> {
   const settings = resolveStepOptions(options);
-  const call = async (...args: A): Promise<R> => {
-    const context = contexts.getStore();
-    if (context !== undefined) return (await context.stepOf(self, args)) as R;
+  const outside = async (args: A): Promise<R> => {
     const result = await body(...args);
     if (!isAsyncIterable(result)) return result as R;
     const ignore = () => undefined;
     return (await consume(result, settings.reduce, name, ignore, () => false)) as R;
+  };
+  const call = (...args: A): Promise<R> => {
+    const context = contexts.getStore();
+    return context === undefined ? outside(args) : (context.stepOf(self, args) as Promise<R>);
   };
   const self: StepFunction<A, R> = Object.assign(call, {
     [stepMark]: true,

@@ -187,7 +187,7 @@ describe("what the server says", () => {
     expect(peer.count("failRun")).toBe(0);
   });
 
-  test("live output goes out in order, in batches, before the run's end", async () => {
+  test("live output goes out in order, in batches, before its step's result", async () => {
     const talk = workflow("talk", (ctx) =>
       ctx.step("gen", async function* () {
         for (const word of ["a", "b", "c"]) yield word;
@@ -196,8 +196,9 @@ describe("what the server says", () => {
     peer.answer = agreeable();
     await start(talk);
     peer.send(dispatch("talk"));
+    const { value, message } = await peer.next("publishEvents");
+    expect((await peer.next("stepCompleted")).message).toBeGreaterThanOrEqual(message);
     await peer.next("completeRun");
-    const { value } = await peer.next("publishEvents");
     expect(
       value.events.map((event) => [event.type, event.stepKey, event.attempt, event.sequence]),
     ).toEqual([

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { workflow } from "../src/index.ts";
+import { step, workflow } from "../src/index.ts";
 import { failureOf, keysOf, perform } from "./support/perform.ts";
 import { begin, RecordingLink } from "./support/recording-link.ts";
 
@@ -86,6 +86,17 @@ describe("suspension and the platform", () => {
     expect((await link.outcome).kind).toBe("suspended");
     expect(started).toEqual(["a"]);
     expect(keysOf(link)).toEqual(["a"]);
+  });
+
+  test("a step that fails while nobody awaits it does not end the process", async () => {
+    const dead = step("dead", () => Promise.reject(new Error("unheard")));
+    const definition = workflow("w", async (ctx) => {
+      void ctx.step("thunk", () => Promise.reject(new Error("unheard")));
+      void dead();
+      void ctx.all([() => ctx.step("branch", () => Promise.reject(new Error("unheard")))]);
+      return ctx.step("a", () => sleep(30, "fine"));
+    });
+    expect((await perform(definition)).result).toBe("fine");
   });
 
   test("a lost lease aborts what runs, and settles nothing", async () => {

@@ -215,6 +215,10 @@ export class LocalLink implements RunLink {
     return create(FailRunResponseSchema, { directive: Directive.CONTINUE });
   }
 
+  flush(): void {
+    // Nothing is gathered.
+  }
+
   publish(_runId: string, _fence: number, event: NewEventInit): void {
     const { onEvent } = this.#platform;
     if (onEvent === undefined) return;

@@ -58,6 +58,8 @@ export interface RunLink {
   complete(request: CompleteRunInit): Promise<CompleteRunResponse>;
   /** `error` is what the request was made of, for a platform in this process. */
   fail(request: FailRunInit, error: unknown): Promise<FailRunResponse>;
+  /** Sends live output that is still being gathered: what it belongs to is about to end. */
+  flush(runId: string): void;
   /** Live output; never waits, never fails, and may drop. */
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): void;
   /** `workflow`: its definition, where the caller has one. */

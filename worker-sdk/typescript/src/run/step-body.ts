@@ -151,6 +151,7 @@ export class StepBody implements StartNote {
     this.end();
     const { run } = this.operation;
     if (run.left || this.operation.detached) return false;
+    if (this.sequence > 0) run.link.flush(run.runId);
     if (this.innerScope !== undefined) run.closeStepScope(this.innerScope, reason);
     return true;
   }

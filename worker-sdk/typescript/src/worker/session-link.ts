@@ -86,7 +86,7 @@ export class SessionLink implements RunLink {
   }
 
   complete(value: CompleteRunInit): Promise<CompleteRunResponse> {
-    this.#session.flushDeltas(value.runId ?? "");
+    this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.output);
     return this.#session.ask(
       value.runId ?? "",
@@ -97,13 +97,17 @@ export class SessionLink implements RunLink {
   }
 
   fail(value: FailRunInit): Promise<FailRunResponse> {
-    this.#session.flushDeltas(value.runId ?? "");
+    this.flush(value.runId ?? "");
     return this.#session.ask(
       value.runId ?? "",
       { case: "failRun", value },
       64 * frameBytes,
       "failRun",
     );
+  }
+
+  flush(runId: string): void {
+    this.#session.flushDeltas(runId);
   }
 
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {

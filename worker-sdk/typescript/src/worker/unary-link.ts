@@ -125,6 +125,10 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.call(WorkerService.method.failRun, request);
   }
 
+  flush(runId: string): void {
+    this.#deltas.flush(runId);
+  }
+
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
     this.#deltas.add(runId, fence, event, bytes);
   }

@@ -197,6 +197,10 @@ export class RecordingLink implements RunLink {
     return create(FailRunResponseSchema, { directive: Directive.CONTINUE });
   }
 
+  flush(): void {
+    // Nothing is gathered.
+  }
+
   publish(_runId: string, _fence: number, event: Parameters<RunLink["publish"]>[2]): void {
     this.events.push({ type: event.type ?? "", key: event.stepKey ?? "" });
   }
