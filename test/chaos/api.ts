@@ -54,8 +54,10 @@ export class Api {
       try {
         return await call(services);
       } catch (error) {
-        const { code } = ConnectError.from(error);
-        if (!passing.has(code) && code !== alsoPassing) throw error;
+        const { code, cause } = ConnectError.from(error);
+        // What breaks the connection has a code of the system's, such as EPIPE.
+        const broken = cause instanceof Error && "code" in cause;
+        if (!broken && !passing.has(code) && code !== alsoPassing) throw error;
         this.#next += 1;
         await pause(50, undefined, { signal: this.#signal });
       }

@@ -19,17 +19,18 @@ test("ten rounds of kills at random moments end as without kills", {
     seed: seed + i,
     ...inTurn(seed + i),
   }));
-  const result = await runSuite({
-    rounds,
-    lanes: 3,
-    createDatabase,
-    print: (line) => console.log(line),
-  });
-  for (const line of summarize(result)) console.log(line);
-  const violations = result.failed.flatMap((round) => round.violations);
-  expect(violations).toEqual([]);
-  expect(result.rounds.length).toBe(roundCount);
-  expect(new Set(rounds.map(({ store }) => store)).size).toBe(2);
-  // Otherwise nothing was shown.
-  expect(result.hits).toBeGreaterThan(0);
+  const lines: string[] = [];
+  const print = (line: string) => void lines.push(line);
+  try {
+    const result = await runSuite({ rounds, lanes: 3, createDatabase, print });
+    lines.push(...summarize(result));
+    const violations = result.failed.flatMap((round) => round.violations);
+    expect(violations).toEqual([]);
+    expect(result.rounds.length).toBe(roundCount);
+    expect(new Set(rounds.map(({ store }) => store)).size).toBe(2);
+    // Otherwise nothing was shown.
+    expect(result.hits).toBeGreaterThan(0);
+  } finally {
+    console.log(lines.join("\n"));
+  }
 });
