@@ -13,7 +13,7 @@ export async function benchLoop(bench: Bench): Promise<void> {
   if (!bench.wants(name, "thread.")) return;
   const { quick } = bench.options;
   const times = quick ? { warmUpMs: 500, measureMs: 1_000 } : { warmUpMs: 1_000, measureMs: 2_000 };
-  for (const mainThread of [false, true]) {
+  for (const mainThread of quick ? [false] : [false, true]) {
     const where = mainThread ? "main" : "own";
     for (const fsyncMs of [0, slowMs]) {
       const measured = await measureProduct(bench, "sqlite", {

@@ -10,6 +10,7 @@ import { Bench } from "./bench.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFlat } from "./flat.ts";
 import { benchLoop } from "./loop.ts";
+import { benchMillion } from "./million.ts";
 import { benchFirstStep, benchServerRestart, benchWorkerKill } from "./recovery.ts";
 import { describeMachine, formatResults, round } from "./report.ts";
 import { benchIdle, benchUnary } from "./small.ts";
@@ -34,6 +35,7 @@ const measurements = [
   benchServerRestart,
   benchFlat,
   benchClaims,
+  benchMillion,
 ];
 
 const { values } = parseArgs({

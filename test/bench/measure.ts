@@ -1,6 +1,7 @@
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bench, StoreKind } from "./bench.ts";
-import { type CpuTimes, readIdleTimes, readNodeTimes, subtractTimes } from "./cpu.ts";
+import { type CpuTimes, hasCpuTimes, readIdleTimes, readNodeTimes, subtractTimes } from "./cpu.ts";
 import type { StepRate } from "./step-meter.ts";
 
 /** A round: how many steps, and which CPU time each cost. */
@@ -8,6 +9,10 @@ export interface Measured extends StepRate {
   stepsPerSecond: number;
   /** In µs per step. */
   cpu: CpuTimes;
+  /** Which part of the machine other programs and the kernel took, 0 to 1; 0 where it is not known. */
+  others: number;
+  /** The server's event loop: p99 of how late it ran timers, in ms; 0 for the pipe. */
+  loopDelayP99: number;
 }
 
 /** Runs the worker, reading CPU times when its warm-up ends and when its measurement ends. */
@@ -43,5 +48,8 @@ export async function measureSteps(
   const cpu = Object.fromEntries(
     Object.entries(used).map(([name, ms]) => [name, (ms * 1000) / steps]),
   );
-  return { ...rate, stepsPerSecond, cpu };
+  const known = Object.values(used).reduce((sum, ms) => sum + ms, 0);
+  const there = (after.at - before.at) * availableParallelism();
+  const others = hasCpuTimes ? Math.max(0, 1 - known / there) : 0;
+  return { ...rate, stepsPerSecond, cpu, others, loopDelayP99: 0 };
 }

@@ -33,11 +33,6 @@ export interface ProductOptions {
   mainThread?: boolean;
 }
 
-export interface MeasuredProduct extends Measured {
-  /** The server's event loop: p99 of how late it ran timers, in ms. */
-  loopDelayP99: number;
-}
-
 /**
  * One round: an empty database, runs started, then a worker that drains them.
  */
@@ -45,7 +40,7 @@ export async function measureProduct(
   bench: Bench,
   kind: StoreKind,
   options: ProductOptions,
-): Promise<MeasuredProduct> {
+): Promise<Measured> {
   const store = await bench.createDatabase(kind);
   const { fsyncMs = 0, queued, slots, steps, warmUpMs, measureMs } = options;
   const env = options.mainThread === true ? { PAWL_STORE_THREAD: "0" } : {};
@@ -70,7 +65,7 @@ export async function measureProduct(
 }
 
 /** Starts the runs with a server of its own, so that the measured one has nothing else to do. */
-async function queueRuns(store: string, count: number): Promise<void> {
+export async function queueRuns(store: string, count: number): Promise<void> {
   const server = await BenchServer.start({ store });
   const wire = new Wire(server.address);
   try {
