@@ -29,7 +29,7 @@ export interface App {
 
 /** @throws StartupError where it cannot start; everything opened until then is closed again. */
 export async function startApp(config: ServerConfig, log: Log): Promise<App> {
-  if (config.dataDir !== "") await mkdir(config.dataDir, { recursive: true });
+  if (config.dataDir !== "") await makeDataDir(config.dataDir);
   const store = await openStore(config.store, {
     migrate: config.migrate,
     thread: config.storeThread,
@@ -67,6 +67,19 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     contact.stop();
     await stop(parts, log);
     throw error;
+  }
+}
+
+async function makeDataDir(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new StartupError(
+      "NOT_WRITABLE",
+      `The data directory ${folder} cannot be made: ${said}. Name another with --data.`,
+      { cause },
+    );
   }
 }
 

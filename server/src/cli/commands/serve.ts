@@ -63,6 +63,7 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   const config = configOf(args, terminal, migrate);
   const log = createLog({ level: config.logLevel });
   for (const name of unknownVariables(terminal.env)) log.warn("config.unknown_variable", { name });
+  process.on("uncaughtExceptionMonitor", (error) => log.error("process.crashed", { error }));
   const told = stopSignal(log);
   const app = await startApp(config, log);
   const grpc = formatAddress(app.grpc);
