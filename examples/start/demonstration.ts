@@ -50,11 +50,11 @@ type Settings = Parameters<typeof digest>[0];
  * @throws Complaint where there was no middle in which to kill a worker.
  */
 export async function demonstrate(options: DemonstrationOptions): Promise<Demonstration> {
-  const { client, workers, auditFile } = options;
+  const { client, auditFile } = options;
   const settings = chooseSettings(options);
   const runId = nameRun(new Date());
   const run = await client.start(digest, settings, { runId });
-  const kill = await watch(run, workers, options.kill);
+  const kill = await watch(run, options);
   const output = await run.result({ timeout: giveUpMs });
   if (kill === undefined) {
     throw new Complaint(1, "The run was over before a worker could be killed; try more text.");
@@ -96,12 +96,12 @@ interface Kill {
 /** Tells the run's story to its end, and kills the worker that has it in the middle. */
 async function watch(
   run: RunHandle<unknown>,
-  workers: readonly Running[],
-  kill: (worker: Running) => Promise<void>,
+  { workers, texts, kill }: DemonstrationOptions,
 ): Promise<Kill | undefined> {
   let killed: Kill | undefined;
   let killing: Promise<void> | undefined;
   const story = new Story({
+    texts,
     sentencesPerFile,
     survivorOf: (name) => workers.find((worker) => worker.name !== name)?.name ?? "another worker",
     onMiddle: (name) => {

@@ -3,13 +3,18 @@ import type { RunEvent } from "@pawl/worker";
 import { nameStep } from "./history.ts";
 import { clip, count, fit, fitPath, paint, print, seconds, width } from "./screen.ts";
 
-/** The part of the ranking that is done before the worker is killed. */
-const doneBeforeKill = 0.55;
+/** The part of the ranking that is done before the worker is killed, in the middle of a step. */
+const doneBeforeKill = 0.4;
+/** Of more texts than this not every sentence is told, but so many lines on how far it is. */
+const textsToldMax = 16;
+const progressLines = 16;
 /** Of what a step belongs to. */
 const groupColumnsMax = 24;
 
 export interface StoryOptions {
-  /** How many sentences are picked from each file, at most. */
+  /** How many files there are. */
+  readonly texts: number;
+  /** How many sentences are picked from each of them, at most. */
   readonly sentencesPerFile: number;
   readonly survivorOf: (worker: string) => string;
   /** Called once, in the middle of the run, with the worker that executes it. */
@@ -27,13 +32,15 @@ export class Story {
   #killedMs = 0;
   /** Who executes the run. */
   #worker = "";
-  #files = 0;
   #groupColumns = 5;
   #ranked = 0;
   #replayed = 0;
   #cutOff = 0;
   /** Keys of steps that run, with how many sentences came of each. */
   readonly #inFlight = new Map<string, number>();
+  readonly #ended = new Set<string>();
+  /** How many sentences will come of a file. */
+  readonly #expected = new Map<string, number>();
 
   constructor(options: StoryOptions) {
     this.#options = options;
@@ -48,7 +55,7 @@ export class Story {
     if (this.#startMs === 0) this.#startMs = atMs;
     switch (event.type) {
       case "workflow.step.started":
-        if (!this.#inFlight.has(event.stepKey)) this.#inFlight.set(event.stepKey, 0);
+        this.#hearStart(event.stepKey);
         break;
       case "output.delta":
         this.#hearSentence(event, atMs);
@@ -68,31 +75,43 @@ export class Story {
   kill(pid: number, atMs: number): void {
     this.#killedMs = atMs;
     this.#cutOff = this.#inFlight.size;
-    const groups = [...this.#inFlight.keys()].map((key) => nameStep(key).group);
+    const [first = "", ...more] = [...this.#inFlight.keys()].map((key) => nameStep(key).group);
+    const rest = more.length > 1 ? ` and ${more.length} more` : more.map((name) => ` and ${name}`);
     this.#inFlight.clear();
-    const text = `kill -9 ${pid} while it ranks ${groups.join(" and ")}`;
+    const text = `kill -9 ${pid} while it ranks ${first}${rest}`;
     this.#say(atMs, this.#worker, clip(text, width - 21), "red");
+  }
+
+  /** A short step's start may be told after its end. */
+  #hearStart(key: string): void {
+    if (!this.#ended.has(key) && !this.#inFlight.has(key)) this.#inFlight.set(key, 0);
   }
 
   #hearSentence(event: RunEvent, atMs: number): void {
     const { stepKey, data } = event;
-    // What was on its way when the worker ended.
-    if (this.#state === "killing") return;
+    // What was on its way when the worker or the step ended.
+    if (this.#state === "killing" || this.#ended.has(stepKey)) return;
     this.#hearWorker(this.#worker, atMs);
-    this.#inFlight.set(stepKey, (this.#inFlight.get(stepKey) ?? 0) + 1);
+    const sentences = (this.#inFlight.get(stepKey) ?? 0) + 1;
+    this.#inFlight.set(stepKey, sentences);
     const text = typeof data === "object" && data !== null && "text" in data ? data.text : "";
     const { group } = nameStep(stepKey);
     const quote = clip(`  “${String(text)}”`, width - 22 - this.#groupColumns);
-    this.#say(atMs, this.#worker, `${fitPath(group, this.#groupColumns)} ${paint("dim", quote)}`);
-    if (this.#state !== "running" || this.#progress() < doneBeforeKill) return;
+    if (!this.#isLong) this.#tell(atMs, group, paint("dim", quote));
+    const isMiddle = sentences === Math.ceil(this.#expectedOf(stepKey) / 2);
+    if (this.#state !== "running" || !isMiddle || this.#progress() < doneBeforeKill) return;
     this.#state = "killing";
     this.#options.onMiddle(this.#worker);
   }
 
+  #expectedOf(key: string): number {
+    return this.#expected.get(nameStep(key).group) ?? this.#options.sentencesPerFile;
+  }
+
   /** The part of the ranking that is done, 0 to 1. */
   #progress(): number {
-    const sentences = this.#inFlight.values().reduce((sum, n) => sum + n, 0);
-    return (this.#ranked + sentences / this.#options.sentencesPerFile) / this.#files;
+    const parts = [...this.#inFlight].map(([key, n]) => n / Math.max(1, this.#expectedOf(key)));
+    return parts.reduce((sum, part) => sum + part, this.#ranked) / this.#options.texts;
   }
 
   #hearResult({ stepKey, entry }: RunEvent, atMs: number): void {
@@ -101,20 +120,35 @@ export class Story {
     if (this.#state === "recovered") this.#hearWorker(entry.workerId, atMs);
     this.#worker = entry.workerId;
     this.#inFlight.delete(stepKey);
+    this.#ended.add(stepKey);
     const { group, name } = nameStep(stepKey);
-    const say = (what: string) => {
-      const label = fitPath(group, this.#groupColumns);
-      this.#say(atMs, this.#worker, `${label} ${paint("green", "✓")} ${what}`);
-    };
-    if (group === "list" && Array.isArray(entry.value)) {
-      this.#files = entry.value.length;
+    if (name === "read") this.#noteText(group, entry.value);
+    if (name === "rank") this.#ranked += 1;
+    const done = paint("green", "✓");
+    if (stepKey === "list" && Array.isArray(entry.value)) {
       const lengths = entry.value.map((path) => String(path).length);
       this.#groupColumns = Math.min(groupColumnsMax, Math.max(this.#groupColumns, ...lengths));
-      say(count(this.#files, "text"));
-    } else {
-      if (name === "rank") this.#ranked += 1;
-      say(name || "done");
+      this.#tell(atMs, group, `${done} ${count(lengths.length, "text")}`);
+    } else if (!this.#isLong || (name !== "read" && name !== "rank")) {
+      this.#tell(atMs, group, `${done} ${name || "done"}`);
+    } else if (name === "rank") {
+      const { texts } = this.#options;
+      if (this.#ranked % Math.ceil(texts / progressLines) === 0) {
+        this.#tell(atMs, group, `${done} ${this.#ranked} of ${texts} ranked`);
+      }
     }
+  }
+
+  /** How many sentences are to come of a text, where its record is small enough to tell. */
+  #noteText(group: string, value: unknown): void {
+    if (typeof value !== "object" || value === null || !("sentences" in value)) return;
+    if (!Array.isArray(value.sentences)) return;
+    const { sentencesPerFile } = this.#options;
+    this.#expected.set(group, Math.min(sentencesPerFile, value.sentences.length));
+  }
+
+  get #isLong(): boolean {
+    return this.#options.texts > textsToldMax;
   }
 
   #hearRecovery(atMs: number): void {
@@ -144,6 +178,11 @@ export class Story {
       `has ${count(this.#replayed, "step")} from the journal; ${again} again`,
       "bold",
     );
+  }
+
+  /** Something that the worker did. */
+  #tell(atMs: number, group: string, what: string): void {
+    this.#say(atMs, this.#worker, `${fitPath(group, this.#groupColumns)} ${what}`);
   }
 
   #say(atMs: number, who: string, what: string, style?: "red" | "bold"): void {

@@ -1,6 +1,6 @@
 /** The picture of a run: a line per step, with a bar for the time in which it ran. */
 import type { History, Span, StepHistory } from "./history.ts";
-import { clip, fit, fitPath, paint, type Style, width } from "./screen.ts";
+import { clip, count, fit, fitPath, paint, type Style, width } from "./screen.ts";
 
 /** Columns of what stands beside the bars. */
 const nameColumns = 8;
@@ -19,8 +19,9 @@ export interface TimelineOptions {
 /** The lines of the picture. */
 export function drawTimeline({ history, killedMs, killedWorker }: TimelineOptions): string[] {
   const { steps, startMs, endMs } = history;
-  const shown = chooseRows(steps);
-  const groupColumns = Math.min(24, Math.max(4, ...shown.map(({ group }) => group.length)));
+  const rows = chooseRows(steps);
+  const groups = rows.map((i) => steps[i]?.group.length ?? 0);
+  const groupColumns = Math.min(24, Math.max(4, ...groups));
   const fixed = 2 + groupColumns + 1 + nameColumns + 2 + 2 + workerColumns + 1 + howColumns;
   const scale = new Scale(startMs, endMs, Math.max(10, width - fixed));
   const killColumn = scale.column(killedMs);
@@ -44,12 +45,17 @@ export function drawTimeline({ history, killedMs, killedWorker }: TimelineOption
 
   const lines = [`${margin}${scale.ruler()}  ${paint("dim", "ran on   how")}`];
   const mark = "kill -9 ";
-  const indent = killColumn >= mark.length ? killColumn - mark.length : killColumn + 1;
+  const indent = killColumn >= mark.length ? killColumn - mark.length : killColumn;
   const arrow = killColumn >= mark.length ? `${mark}╎` : `╎ ${mark}`;
   lines.push(`${margin}${" ".repeat(indent)}${paint("red", arrow)}`.trimEnd());
-  for (const [i, step] of shown.entries()) lines.push(row(step, shown[i - 1]));
-  const hidden = steps.length - shown.length;
-  if (hidden > 0) lines.push(paint("dim", `  … and ${hidden} more, each of which ran once`));
+  let last: number | undefined;
+  for (const i of rows) {
+    const step = steps[i];
+    const skipped = i - (last ?? -1) - 1;
+    if (skipped > 0) lines.push(paint("dim", `  ⋮ ${count(skipped, "step")}`));
+    if (step !== undefined) lines.push(row(step, steps[last ?? -1]));
+    last = i;
+  }
   return lines;
 }
 
@@ -60,16 +66,21 @@ function describe(step: StepHistory): string {
   return "once";
 }
 
-/** All steps; of many, those around the kill, the first and the last. */
-function chooseRows(steps: readonly StepHistory[]): StepHistory[] {
-  if (steps.length <= rowsMax) return [...steps];
+/** The places of all steps; of many, those around the kill, the first and the last. */
+function chooseRows(steps: readonly StepHistory[]): number[] {
+  const all = [...steps.keys()];
+  if (steps.length <= rowsMax) return all;
   const firstAfter = steps.findIndex((step) => !step.replayed);
   const centre = firstAfter < 0 ? Math.floor(steps.length / 2) : firstAfter;
   const edge = 4;
   const from = Math.max(edge, centre - Math.floor((rowsMax - 2 * edge) / 2));
   const to = Math.min(steps.length - edge, from + rowsMax - 2 * edge);
-  return steps.filter((_, i) => i < edge || (i >= from && i < to) || i >= steps.length - edge);
+  return all.filter((i) => i < edge || (i >= from && i < to) || i >= steps.length - edge);
 }
+
+/** Between two labels of the ruler, in s. */
+const intervals = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+const labelColumns = 7;
 
 /** Where moments are among the columns. */
 class Scale {
@@ -88,14 +99,14 @@ class Scale {
     return Math.min(this.columns - 1, Math.max(0, column));
   }
 
-  /** Whole seconds, as many as there is room for. */
+  /** Seconds, as many as there is room for. */
   ruler(): string {
     const perSecond = 1_000 / this.#msPerColumn;
-    const step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600].find((s) => s * perSecond >= 7) ?? 1_800;
+    const step = intervals.find((interval) => interval * perSecond >= labelColumns) ?? 1_800;
     let line = "";
-    for (let s = 0; ; s += step) {
-      const label = `${s} s`;
-      const at = Math.round(s * perSecond);
+    for (let n = 0; ; n++) {
+      const label = `${(n * step).toFixed(step < 1 ? 1 : 0)} s`;
+      const at = Math.round(n * step * perSecond);
       if (at + label.length > this.columns) break;
       line = line.padEnd(at) + label;
     }

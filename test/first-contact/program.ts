@@ -8,6 +8,12 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Those that have not ended; a test that runs out of time does not come to its end. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 export class Program {
   /** Standard output and standard error so far. */
   output = "";
@@ -23,7 +29,8 @@ export class Program {
       env: { ...withoutPawl(process.env), NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    this.#closed = once(this.#child, "close");
+    running.add(this.#child);
+    this.#closed = once(this.#child, "close").finally(() => running.delete(this.#child));
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.output += text;
       this.stdout += text;
