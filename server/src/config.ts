@@ -1,6 +1,7 @@
 /** The server's configuration: read once, from options and environment, into a complete value. */
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { uniqueId } from "./lib/ids.ts";
 import { LOG_LEVELS, type LogLevel } from "./lib/log.ts";
 import { isLoopbackHost } from "./lib/loopback.ts";
 import { StartupError } from "./lib/startup-error.ts";
@@ -19,7 +20,7 @@ export interface ServerOptions {
   readonly migrate?: boolean | undefined;
   /**
    * Names this server among those on one Postgres, stable over restarts. PAWL_REPLICA; else the
-   * host's name and the gRPC address.
+   * host's name and the gRPC address, which is no stable name with port 0.
    */
   readonly replica?: string | undefined;
   /** Events below it are not logged. PAWL_LOG; else `info`. */
@@ -71,10 +72,16 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     grpc,
     http,
     migrate: options.migrate ?? false,
-    replicaId: options.replica ?? env.PAWL_REPLICA ?? `${hostname()}:${formatAddress(grpc)}`,
+    replicaId: options.replica ?? env.PAWL_REPLICA ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
     storeThread: env.PAWL_STORE_THREAD !== "0",
   });
+}
+
+/** Two servers of a machine that both listen on any free port are two all the same. */
+function replicaName(grpc: Address): string {
+  const name = `${hostname()}:${formatAddress(grpc)}`;
+  return grpc.port === 0 ? `${name}#${uniqueId().slice(0, 8)}` : name;
 }
 
 /** Variables that look like Pawl's and are not: misspelt, most likely. */

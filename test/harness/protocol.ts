@@ -293,7 +293,8 @@ export class SessionWorker implements RawWorker {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#replies.set(id, { resolve, reject });
     this.send(body, id);
-    const { result } = await promise;
+    const late = setTimeout(() => reject(new Error(`No reply to ${body.case} came.`)), WAIT_MS);
+    const { result } = await promise.finally(() => clearTimeout(late));
     if (result.case === "error") {
       const { reason, message, metadata } = result.value;
       throw new Refusal(reason, message, metadata);

@@ -1,7 +1,14 @@
 /** What the tests of semantics over the wire share: a server per store, and short words. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Client } from "@grpc/grpc-js";
-import type { JournalEntry, Payload, PayloadRef, Run, WorkItem } from "@pawl/proto";
+import type {
+  JournalEntry,
+  Payload,
+  PayloadRef,
+  Run,
+  StartRunResponse,
+  WorkItem,
+} from "@pawl/proto";
 import { PayloadService, RunService, StepKind, StepService } from "@pawl/proto";
 import { createDatabase } from "../harness/database.ts";
 import { connect, openWorker, type RawWorker, rpc } from "../harness/protocol.ts";
@@ -97,6 +104,17 @@ export class Lab {
     await this.start({ workflow: flow, runId });
     const item = await worker.next(runId);
     return { worker, runId, fence: fenceOf(item), flow, item };
+  }
+
+  /** Starts with `claim` until the run is there to be claimed. */
+  async untilClaimed(request: StartInit): Promise<StartRunResponse> {
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      const response = await this.start(request);
+      if (response.claimed !== undefined) return response;
+      if (performance.now() > deadline) throw new Error("The run could not be claimed.");
+      await sleep(15);
+    }
   }
 
   async run(runId: string): Promise<Run> {

@@ -175,6 +175,12 @@ async function catchUp(core: Core): Promise<number | undefined> {
   return undefined;
 }
 
+/** Of a session of this server's former life, under whatever name. Pollers and claimers live on. */
+function isOurs(core: Core, sessionId: string): boolean {
+  if (core.store.replicas) return sessionId.startsWith(`${core.replicaId}/`);
+  return !sessionId.startsWith("poll/") && !sessionId.startsWith("claim/");
+}
+
 /** After a start: the leases of this server's former life, whose workers did not come back in time. */
 export async function releaseForgotten(core: Core): Promise<void> {
   let after: { org: string; runId: string } | undefined;
@@ -182,7 +188,7 @@ export async function releaseForgotten(core: Core): Promise<void> {
     const page = await core.store.listLeases(after, LIMITS.expiredLeases);
     for (const { org, runId, fence, lease } of page) {
       after = { org, runId };
-      const ours = lease.sessionId.startsWith(`${core.replicaId}/`);
+      const ours = isOurs(core, lease.sessionId);
       if (!ours || core.sessions.holder(runKey(org, runId)) !== undefined) continue;
       await release(core, { org, runId, fence, sessionId: lease.sessionId }, "restarted");
     }
