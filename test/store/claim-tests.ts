@@ -138,6 +138,23 @@ export function claimTests(get: () => Opened): void {
       expect(claimed.map(({ header }) => header.runId)).toEqual(ids.slice(0, 200));
     });
 
+    test("a damaged journal hinders no claim; its entries end before the damage", async () => {
+      const opened = get();
+      const entries = [makeEntry(1), makeEntry(2), makeEntry(3)];
+      const ids = ["r1", "r2", "r3"];
+      await commit(
+        opened.store,
+        ...ids.map((id, i) => insertion(makeHeader(id), { entries, ready: readyRow(T0 + i) })),
+      );
+      await opened.meddle("UPDATE journal SET meta = '{}' WHERE run_id = 'r2' AND seq = 2");
+      const claimed = await claim(opened.store, makeClaim(3));
+      expect(claimed.map((run) => [run.header.runId, run.entries.length])).toEqual([
+        ["r1", 3],
+        ["r2", 1],
+        ["r3", 3],
+      ]);
+    });
+
     test("the journal comes along up to the bytes asked, one entry at least", async () => {
       const { store } = get();
       const entries = Array.from({ length: 50 }, (_, i) =>

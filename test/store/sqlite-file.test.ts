@@ -157,9 +157,13 @@ test("in memory nothing touches the disk", async () => {
   await expect(stat(":memory:")).rejects.toThrow(/ENOENT/);
 });
 
-test.each(["", "mysql://root@localhost/x", "sqlite:"])("the URL %j is refused", async (url) => {
-  await expect(openStore(url)).rejects.toMatchObject({ code: "BAD_URL" });
-});
+test.each(["", "mysql://root:pw@localhost/x", "sqlite:", "postgres://a:pw@b:port/c"])(
+  "the URL %j is refused",
+  async (url) => {
+    await expect(openStore(url)).rejects.toMatchObject({ code: "BAD_URL" });
+    await expect(openStore(url)).rejects.not.toThrow(/pw/);
+  },
+);
 
 test("a thread that ran out of memory is replaced, and nothing is lost", async () => {
   const store = await openWith(true, { heapMb: 40 });

@@ -103,6 +103,10 @@ function parseMeta(runId: string, seq: number, meta: string): EntryMeta {
   }
 }
 
+export function isCorruption(error: unknown): boolean {
+  return error instanceof StoreError && error.corrupted !== undefined;
+}
+
 function corrupted(runId: string, seq: number, what: string, cause?: unknown): StoreError {
   return new StoreError(
     `Data corrupted: entry ${seq} of run "${runId}" is not what was written (${what}). ` +

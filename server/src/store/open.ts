@@ -75,7 +75,7 @@ async function withMigrations<T>(url: string, use: (migrator: Migrator) => Promi
 export function parseStoreUrl(
   url: string,
 ): { kind: "sqlite"; path: string } | { kind: "postgres" } {
-  if (/^postgres(ql)?:\/\//.test(url)) return { kind: "postgres" };
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return { kind: "postgres" };
   if (url.startsWith("file:")) return { kind: "sqlite", path: fileURLToPath(url) };
   const path = url.startsWith("sqlite:") ? url.slice("sqlite:".length) : url;
   if (path === "" || /^[a-z]+:\/\//.test(path)) {

@@ -225,7 +225,10 @@ export interface ClaimRequest {
  */
 export interface ClaimedRun {
   readonly header: RunHeader;
-  /** The journal from its start, up to `journalBytes` (at least one entry). */
+  /**
+   * The journal from its start, up to `journalBytes` (at least one entry), and up to an entry that
+   * is damaged: reading on from there says so.
+   */
   readonly entries: Entry[];
 }
 

@@ -1,5 +1,5 @@
 import type { Entry } from "../../model/entry.ts";
-import { toEntry } from "../entry.ts";
+import { isCorruption, toEntry } from "../entry.ts";
 import type { Row } from "../row.ts";
 import { HEADER_COLUMNS, text, toHeader } from "../row.ts";
 import type { ClaimedRun, ClaimRequest } from "../store.ts";
@@ -92,14 +92,25 @@ export function claimStatement(request: ClaimRequest, now: number): Statement {
   };
 }
 
-/** One row per entry, ordered; the first of each run carries the header as JSON. */
+/**
+ * One row per entry, ordered; the first of each run carries the header as JSON. A run's entries end
+ * before one that is damaged: the claim has happened, and the others have nothing to do with it.
+ */
 export function toClaimedRuns(rows: readonly Row[]): ClaimedRun[] {
   const claimed: { header: ClaimedRun["header"]; entries: Entry[] }[] = [];
+  let isDamaged = false;
   for (const row of rows) {
     if (typeof row.header === "string") {
       claimed.push({ header: toHeader(JSON.parse(row.header) as Row), entries: [] });
+      isDamaged = false;
     }
-    if (typeof row.seq === "number") claimed.at(-1)?.entries.push(toEntry(text(row, "owner"), row));
+    if (typeof row.seq !== "number" || isDamaged) continue;
+    try {
+      claimed.at(-1)?.entries.push(toEntry(text(row, "owner"), row));
+    } catch (cause) {
+      if (!isCorruption(cause)) throw cause;
+      isDamaged = true;
+    }
   }
   return claimed;
 }

@@ -162,6 +162,7 @@ export class Connection {
           await sleep(delayMs, signal);
           up = await this.#connect();
         } catch (cause) {
+          if (signal.aborted) return;
           this.#problem = cause;
           this.#settings.onDown?.(cause);
           if (cause instanceof StartupError) return;

@@ -1,9 +1,8 @@
-import type { Entry } from "../../model/entry.ts";
 import type { Row } from "../row.ts";
 import { int, text } from "../row.ts";
 import type { ClaimedRun, ClaimRequest } from "../store.ts";
 import type { Database } from "./database.ts";
-import { readJournal } from "./journal.ts";
+import { readFirst } from "./journal.ts";
 import { getHeader } from "./runs.ts";
 
 /** One lane's best rows after the last one that was seen. */
@@ -46,8 +45,7 @@ function read(db: Database, org: string, runId: string, bytes: number): ClaimedR
   const header = getHeader(db, org, runId);
   if (header === undefined) throw new TypeError("A run that was just updated must be there.");
   const limit = { entries: Number.MAX_SAFE_INTEGER, bytes };
-  const entries: Entry[] = readJournal(db, org, runId, 0, limit).entries;
-  return { header, entries };
+  return { header, entries: readFirst(db, org, runId, limit) };
 }
 
 interface Candidate {

@@ -16,6 +16,8 @@ const PRIMARY = 0xff;
 const CACHE_KIB = 16 * 1024;
 /** Pages in the write-ahead log that start a checkpoint: 16 MB. */
 const CHECKPOINT_PAGES = 4_000;
+/** To which the log is cut back after a transaction that was larger. */
+const LOG_BYTES = 64 * 1024 * 1024;
 
 /**
  * One connection, exclusively ours, and its prepared statements. Statements are prepared at their
@@ -109,6 +111,7 @@ function configure(db: DatabaseSync): void {
     PRAGMA synchronous = FULL;
     PRAGMA cache_size = -${CACHE_KIB};
     PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+    PRAGMA journal_size_limit = ${LOG_BYTES};
     PRAGMA temp_store = MEMORY;
   `);
 }

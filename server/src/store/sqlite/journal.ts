@@ -1,5 +1,5 @@
 import type { Entry, EntryHead } from "../../model/entry.ts";
-import { toEntry, toHead } from "../entry.ts";
+import { isCorruption, toEntry, toHead } from "../entry.ts";
 import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
 import type { Database } from "./database.ts";
 import { getHeader } from "./runs.ts";
@@ -39,16 +39,38 @@ export function readJournal(
   limit: PageLimit,
 ): JournalPage {
   const entries: Entry[] = [];
+  const more = readInto(entries, db, org, runId, after, limit);
+  return { entries, more };
+}
+
+/** The first entries of a run, ending before one that is damaged. */
+export function readFirst(db: Database, org: string, runId: string, limit: PageLimit): Entry[] {
+  const entries: Entry[] = [];
+  try {
+    readInto(entries, db, org, runId, 0, limit);
+  } catch (cause) {
+    if (!isCorruption(cause)) throw cause;
+  }
+  return entries;
+}
+
+/** Answers whether there is more. */
+function readInto(
+  entries: Entry[],
+  db: Database,
+  org: string,
+  runId: string,
+  after: number,
+  limit: PageLimit,
+): boolean {
   let bytes = 0;
   for (const row of db.prepare(READ_JOURNAL).iterate(org, runId, after, limit.entries + 1)) {
     const entry = toEntry(runId, row);
     bytes += entryBytes(entry, row.meta);
-    if (entries.length > 0 && (entries.length >= limit.entries || bytes > limit.bytes)) {
-      return { entries, more: true };
-    }
+    if (entries.length > 0 && (entries.length >= limit.entries || bytes > limit.bytes)) return true;
     entries.push(entry);
   }
-  return { entries, more: false };
+  return false;
 }
 
 function entryBytes(entry: Entry, meta: unknown): number {
