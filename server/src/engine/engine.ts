@@ -9,6 +9,7 @@ import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
+import { StoreHealth } from "./health.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import * as polling from "./polling.ts";
 import { Registry } from "./registry.ts";
@@ -41,7 +42,7 @@ export interface Engine extends EngineApi {
 export function createEngine(options: EngineOptions): Engine {
   const { store, replicaId, log } = options;
   const clock = options.clock ?? systemClock;
-  const health = { ok: true };
+  const health = new StoreHealth(store, log);
   const pollers = new Set<() => void>();
   const wakers: { dueAt: Wakers["dueAt"]; ready: Wakers["ready"] } = {
     dueAt: (at) => loops.due.nudgeAt(at),
@@ -55,10 +56,7 @@ export function createEngine(options: EngineOptions): Engine {
     clock,
     replicaId,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
-    onStoreError: (error) => {
-      if (health.ok) log.error("the store failed; writes are retried", { error: String(error) });
-      health.ok = false;
-    },
+    onStoreError: (error) => health.failed("the store failed; writes are retried", error),
     onRecovered: () => {
       lookAgain();
       syncAllHeld(core).catch((error: unknown) =>
@@ -110,25 +108,12 @@ export function createEngine(options: EngineOptions): Engine {
       log.warn("old leases were left to expire", { error: String(error) }),
     );
   }, LIMITS.restartGraceMs);
-  const probe = setInterval(() => {
-    store.ping().then(
-      () => {
-        if (!health.ok) log.info("the store works again");
-        health.ok = true;
-      },
-      (error: unknown) => {
-        if (health.ok) log.error("the store does not answer", { error: String(error) });
-        health.ok = false;
-      },
-    );
-  }, PROBE_MS);
-  probe.unref();
   return engineOf(
     core,
     () => health.ok,
     async () => {
       clearTimeout(restart);
-      clearInterval(probe);
+      health.stop();
       dispatcher.stop();
       await loops.stop();
       await writer.drain();
@@ -136,8 +121,6 @@ export function createEngine(options: EngineOptions): Engine {
     },
   );
 }
-
-const PROBE_MS = 2_000;
 
 /** The use cases, each a function of its file, bound to one core. */
 function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>): Engine {

@@ -24,6 +24,7 @@ import {
 import { msFrom } from "../duration.ts";
 import type { PawlError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
+import { limits } from "../limits.ts";
 import type { NewEventInit, StartNote } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
@@ -66,7 +67,11 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.runs = new RunTable(options.logger, () => this.#grant());
+    this.runs = new RunTable(
+      options.logger,
+      () => this.#grant(),
+      (runId, fence) => this.#giveBack(runId, fence),
+    );
     this.#link = new SessionLink(this, options.platform);
     this.#connection = new Connection(options.platform.transport, options.logger, {
       onConnect: () => this.#hello(),
@@ -285,6 +290,16 @@ export class Session {
     this.push({ id: 0, body: { case: "dispatchAck", value: { runId, fence } } }, frameBytes);
     const { platform, logger } = this.#options;
     void this.runs.take(item, workflow, { platform, link: this.#link, logger });
+  }
+
+  /** A run that was given up goes to another worker, or comes back: not at once, lest it goes round. */
+  #giveBack(runId: string, fence: number): void {
+    const reason = "this worker could not go on with it";
+    setTimeout(
+      () =>
+        this.push({ id: 0, body: { case: "nack", value: { runId, fence, reason } } }, frameBytes),
+      limits.giveBackAfterMs,
+    ).unref();
   }
 
   // ── the end ──
