@@ -34,6 +34,8 @@ export const limits = Object.freeze({
   hotRetryMs: 2_000,
   /** How long a run must be quiet before it is suspended. */
   suspendLingerMs: 20,
+  /** A run that could not be gone on with here is given back after this. */
+  giveBackAfterMs: 1_000,
   /** Live output is sent this often … */
   deltaFlushMs: 25,
   /** … or when this much has gathered; */

@@ -160,6 +160,28 @@ describe("a lost connection", () => {
     expect(executions).toBe(1);
   });
 
+  test("waits are asked about again: what was resolved meanwhile was told to nobody", async () => {
+    const sleeper = workflow("sleeper", (ctx) => ctx.sleep(500));
+    peer.answer = agreeable();
+    await start(sleeper);
+    await peer.next("hello");
+    peer.send(dispatch("sleeper"));
+    const asked = await peer.next("stepStarted");
+    const until = { seconds: BigInt(Math.floor(Date.now() / 1_000) + 1), nanos: 0 };
+    const wait = { outcome: { case: "wait" as const, value: { until } } };
+    peer.send(reply(asked.id, { case: "stepStarted", value: wait }));
+    // Whatever was sent before this was answered has been read.
+    peer.send({ case: "ping", value: { nonce: 1 } });
+    await peer.next("pong");
+    peer.hangUp();
+    await peer.next("hello");
+    const again = await peer.next("stepStarted");
+    expect(again.value).toMatchObject({ kind: StepKind.SLEEP, stepKey: "sleep:sleep" });
+    const fired = { outcome: { case: "replay" as const, value: { outcome: "fired" } } };
+    peer.send(reply(again.id, { case: "stepStarted", value: fired }));
+    await peer.next("completeRun");
+  });
+
   test("a lease that did not survive: the run is dropped, its body aborted, nothing resent", async () => {
     const seen: string[] = [];
     const long = workflow("long", async (ctx) => {
@@ -236,6 +258,20 @@ test("stop: draining is told, runs under way may end, then the stream closes", a
   await peer.next("completeRun");
   await stopped;
   expect(peer.count("credits")).toBe(1);
+});
+
+test("a run whose failure the server refuses to take is given back", async () => {
+  peer.answer = ({ id, body }) =>
+    body.case === "failRun"
+      ? reply(id, { case: "error", value: { reason: "INVALID_ARGUMENT", code: 3, message: "no" } })
+      : undefined;
+  await start(
+    workflow("broken", () => {
+      throw new Error("broken");
+    }),
+  );
+  peer.send(dispatch("broken", { fence: 7 }));
+  expect((await peer.next("nack")).value).toMatchObject({ runId: "r1", fence: 7 });
 });
 
 test("a worker that is refused for good says why", async () => {

@@ -49,6 +49,8 @@ export class Run {
   readonly operations = new Set<Operation>();
   /** Runs the body of a step with its context around it. */
   readonly invoke: (body: StepBody) => unknown;
+  /** It has left without the platform's knowledge: it has to be given back. */
+  gaveUp = false;
   #fence: number;
   #state: RunState = "running";
   #requests = 0;
@@ -323,6 +325,7 @@ export class Run {
         runId: this.runId,
         refusal: String(refusal),
       });
+      this.gaveUp = true;
       this.leave("its failure could not be reported");
     }
   }

@@ -21,10 +21,17 @@ export class RunTable {
   readonly #logger: Logger;
   /** Called when a run has left. */
   readonly #onFree: () => void;
+  /** Called when a run was given up here, which the platform does not know. */
+  readonly #onGivenUp: (runId: string, fence: number) => void;
 
-  constructor(logger: Logger, onFree: () => void) {
+  constructor(
+    logger: Logger,
+    onFree: () => void,
+    onGivenUp: (runId: string, fence: number) => void = () => undefined,
+  ) {
     this.#logger = logger;
     this.#onFree = onFree;
+    this.#onGivenUp = onGivenUp;
   }
 
   get size(): number {
@@ -71,6 +78,7 @@ export class RunTable {
         runId,
         error: String(error),
       });
+      if (this.#held.get(runId) === held) this.#onGivenUp(runId, held.fence);
       this.#remove(runId, held);
     }
   }
@@ -117,7 +125,9 @@ export class RunTable {
   /** The run has left by itself. */
   released(run: Run): void {
     const held = this.#held.get(run.runId);
-    if (held?.run === run) this.#remove(run.runId, held);
+    if (held?.run !== run) return;
+    if (run.gaveUp) this.#onGivenUp(run.runId, run.fence);
+    this.#remove(run.runId, held);
   }
 
   #remove(runId: string, held: Held): void {
