@@ -9,9 +9,9 @@ import type {
   StartRunResponse,
   WorkItem,
 } from "@pawl/proto";
-import { PayloadService, RunService, StepKind, StepService } from "@pawl/proto";
+import { EventService, PayloadService, RunService, StepKind, StepService } from "@pawl/proto";
 import { createDatabase } from "../harness/database.ts";
-import { connect, openWorker, type RawWorker, rpc } from "../harness/protocol.ts";
+import { connect, openWorker, type RawWorker, rpc, SessionWorker } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 
 export const stores = ["sqlite", "postgres"] as const;
@@ -86,6 +86,14 @@ export class Lab {
   async worker(transport: TransportName, workflow: string, workerId?: string): Promise<RawWorker> {
     const names = { workflows: [workflow], ...(workerId === undefined ? {} : { workerId }) };
     const worker = await openWorker(transport, this.client, names);
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  /** A session of a worker that serves one version of the workflow. */
+  async versionedWorker(workflow: string, version: string): Promise<SessionWorker> {
+    const names = { workflows: [workflow], specs: [{ name: workflow, version }] };
+    const worker = await SessionWorker.open(this.client, names);
     this.#workers.push(worker);
     return worker;
   }
@@ -167,6 +175,27 @@ export class Lab {
       await sleep(15);
     }
   }
+}
+
+/** All events of WatchRun until it ends. */
+export function watch(
+  client: Client,
+  request: { runId: string; waitForStart?: boolean; afterCursor?: string },
+): Promise<RunEvent[]> {
+  const { watchRun } = EventService.method;
+  const path = `/${EventService.typeName}/${watchRun.name}`;
+  const events: RunEvent[] = [];
+  return new Promise((resolve, reject) => {
+    const stream = client.makeServerStreamRequest(
+      path,
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => fromBinary(watchRun.output, bytes),
+      Buffer.from(toBinary(watchRun.input, create(watchRun.input, request))),
+    );
+    stream.on("data", (response: { events: RunEvent[] }) => events.push(...response.events));
+    stream.on("error", reject);
+    stream.on("end", () => resolve(events));
+  });
 }
 
 /** PutPayload, in pieces. */
