@@ -9,7 +9,14 @@ import type {
   StartRunResponse,
   WorkItem,
 } from "@pawl/proto";
-import { EventService, PayloadService, RunService, StepKind, StepService } from "@pawl/proto";
+import {
+  EventService,
+  PayloadService,
+  type Event as RunEvent,
+  RunService,
+  StepKind,
+  StepService,
+} from "@pawl/proto";
 import { createDatabase } from "../harness/database.ts";
 import { connect, openWorker, type RawWorker, rpc, SessionWorker } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";

@@ -100,7 +100,6 @@ describe.each(stores)("%s", (store) => {
       await begin("first", 5);
       await begin("second", 5);
       await begin("high", 9);
-      const order: (string | undefined)[] = [];
       for (const runId of Object.keys(ids).filter((id) => id !== delayed)) await worker.next(runId);
       for (const runId of Object.keys(ids)) {
         const item = await worker.next(runId);
