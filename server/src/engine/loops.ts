@@ -140,6 +140,11 @@ async function writeStarts(core: Core): Promise<number | undefined> {
 async function redeliver(core: Core): Promise<number | undefined> {
   for (const { session, key, run } of core.sessions.unacknowledged()) {
     core.sessions.drop(key);
+    // For a worker that reads the dispatch after all.
+    session.sink.leaseResults(
+      [{ runId: run.runId, status: "lost", fence: run.fence, until: 0 }],
+      0,
+    );
     await release(core, { ...run, sessionId: session.sessionId }, "unacknowledged");
   }
   return undefined;

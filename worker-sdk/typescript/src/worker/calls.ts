@@ -18,7 +18,8 @@ interface Pending {
   settle(result: Reply["result"]): void;
 }
 
-const idsMax = 0xffff_ffff;
+/** The one after it is the heartbeats'. */
+const idsMax = 0xffff_fffe;
 
 export class Calls {
   readonly #pending = new Map<number, Pending>();

@@ -8,8 +8,8 @@
  *     Welcome has come.
  * S2  A request is kept until it is answered, and sent again, with the same
  *     content and id, on the next stream if its run's lease has survived.
- * S3  No step starts unless the stream is open and the server was heard of
- *     within the lease time.
+ * S3  No step starts unless the stream is open and a heartbeat was answered that
+ *     was sent within the lease time.
  * S4  Credits granted never exceed the free slots.
  */
 import { create } from "@bufbuild/protobuf";
@@ -32,6 +32,7 @@ import type { AnyWorkflow } from "../workflow.ts";
 import { Calls, type ResultOf } from "./calls.ts";
 import { Connection } from "./connection.ts";
 import { Deltas } from "./deltas.ts";
+import { LeaseClock } from "./lease-clock.ts";
 import { type FrameInit, frameBytes, Outbox } from "./outbox.ts";
 import { RunTable } from "./run-table.ts";
 import { SessionLink } from "./session-link.ts";
@@ -46,6 +47,9 @@ export interface SessionOptions {
   readonly onRefused: (error: PawlError) => void;
 }
 
+/** Of every heartbeat: an error under it is the oldest one's. */
+const heartbeatId = 0xffff_ffff;
+
 type State = "idle" | "connecting" | "open" | "closed";
 
 export class Session {
@@ -59,7 +63,7 @@ export class Session {
   #state: State = "idle";
   #credits = 0;
   #draining = false;
-  #leaseMs = 15_000;
+  readonly #leaseClock = new LeaseClock();
   #heardAtMs = 0;
   #stale = false;
   #heartbeatTimer: NodeJS.Timeout | undefined;
@@ -120,6 +124,7 @@ export class Session {
       leases: this.runs.leases(),
     });
     this.#outbox.restart({ id: 0, body: { case: "hello", value: hello } });
+    this.#leaseClock.restart();
   }
 
   #disconnected(): void {
@@ -133,7 +138,7 @@ export class Session {
 
   /** S3. */
   mayStart(): boolean {
-    if (this.#state === "open" && performance.now() - this.#heardAtMs < this.#leaseMs) return true;
+    if (this.#state === "open" && this.#leaseClock.holds) return true;
     this.#stale = true;
     return false;
   }
@@ -168,10 +173,10 @@ export class Session {
   }
 
   heartbeat(): void {
-    this.push(
-      { id: 0, body: { case: "heartbeat", value: { inFlight: this.runs.size } } },
-      frameBytes,
-    );
+    if (this.#state !== "open") return;
+    const body = { case: "heartbeat" as const, value: { inFlight: this.runs.size } };
+    this.push({ id: heartbeatId, body }, frameBytes);
+    this.#leaseClock.sent();
   }
 
   released(run: Run): void {
@@ -184,7 +189,7 @@ export class Session {
   #receive(message: SessionResponse): void {
     this.#heardAtMs = performance.now();
     for (const frame of message.frames) this.#handle(frame.body);
-    if (this.#stale && this.#state === "open") {
+    if (this.#stale && this.#state === "open" && this.#leaseClock.holds) {
       this.#stale = false;
       this.runs.wakeAll();
     }
@@ -193,6 +198,7 @@ export class Session {
   #handle(body: ServerFrame["body"]): void {
     switch (body.case) {
       case "reply":
+        if (body.value.id === heartbeatId) this.#leaseClock.refused();
         if (!this.#calls.settle(body.value) && body.value.result.case === "error") {
           const { reason, message } = body.value.result.value;
           this.#options.logger.debug("the server refused a frame", { reason, message });
@@ -213,6 +219,7 @@ export class Session {
         this.runs.pause(body.value.runId);
         break;
       case "leaseResults":
+        this.#leaseClock.answered();
         for (const result of body.value.results) this.runs.leaseResult(result);
         break;
       case "welcome":
@@ -237,7 +244,8 @@ export class Session {
   #welcome(welcome: Welcome): void {
     this.#state = "open";
     this.#connection.welcomed();
-    if (welcome.leaseTime !== undefined) this.#leaseMs = msFrom(welcome.leaseTime);
+    if (welcome.leaseTime !== undefined) this.#leaseClock.leaseMs = msFrom(welcome.leaseTime);
+    this.#leaseClock.answered();
     const intervalMs =
       welcome.heartbeatInterval === undefined ? 5_000 : msFrom(welcome.heartbeatInterval);
     clearInterval(this.#heartbeatTimer);

@@ -1,0 +1,39 @@
+/**
+ * For how long the leases of a session are known to hold. An answered heartbeat vouches for the
+ * lease time from the moment it was sent: after this process stood still, answers to older ones
+ * are still waiting to be read, and say nothing about now.
+ */
+export class LeaseClock {
+  #leaseMs = 15_000;
+  #heldFromMs = Number.NEGATIVE_INFINITY;
+  /** When the heartbeats were sent that have not been answered, oldest first. */
+  #sentMs: number[] = [];
+
+  set leaseMs(ms: number) {
+    this.#leaseMs = ms;
+  }
+
+  /** A new stream: Hello is its first heartbeat, Welcome the answer. */
+  restart(): void {
+    this.#sentMs = [];
+    this.sent();
+  }
+
+  sent(): void {
+    this.#sentMs.push(performance.now());
+  }
+
+  /** The oldest heartbeat was answered. */
+  answered(): void {
+    this.#heldFromMs = this.#sentMs.shift() ?? this.#heldFromMs;
+  }
+
+  /** The oldest heartbeat was refused. */
+  refused(): void {
+    this.#sentMs.shift();
+  }
+
+  get holds(): boolean {
+    return performance.now() - this.#heldFromMs < this.#leaseMs;
+  }
+}
