@@ -26,6 +26,8 @@ export interface RoundResult {
   readonly executions: number;
   /** Executions of steps beyond the first of each attempt that was meant to be. */
   readonly repeats: number;
+  /** Executions by processes that were stopped and went on, of steps that had ended meanwhile. */
+  readonly late: number;
   readonly runs: readonly RunRecord[];
   /** What was done to the processes, and when. */
   readonly log: readonly string[];
@@ -129,6 +131,7 @@ class Round {
       hits: this.#hits,
       executions: executed.length,
       repeats: executed.length - intended(runs),
+      late: late(effects, this.#zombies),
       runs,
       log: this.#log,
       ms: performance.now() - begin,
@@ -225,10 +228,14 @@ class Round {
       await Promise.all([...servers, ...workers].map((place) => place.kill()));
     }
     if (inProgress(this.#effects.read(), struck)) this.#hits += 1;
+    const { backMs } = strike;
+    if (backMs === undefined) return;
     this.#bringBack(async () => {
-      await pause(strike.backMs, undefined, { signal: this.#giveUp.signal });
+      await pause(backMs, undefined, { signal: this.#giveUp.signal });
       if (strike.freeze) {
         for (const worker of workers) worker.thaw();
+        // Whatever they still believe in, they do now.
+        await pause(1_500, undefined, { signal: this.#giveUp.signal });
         return;
       }
       for (const worker of workers) worker.start();
@@ -258,6 +265,16 @@ function inProgress(effects: readonly Effect[], pids: ReadonlySet<number>): bool
     else if (pids.has(pid)) open.add(`${run}\n${key}`);
   }
   return open.size > 0;
+}
+
+function late(effects: readonly Effect[], zombies: ReadonlySet<number>): number {
+  const ended = new Set<string>();
+  let count = 0;
+  for (const { kind, run, key, pid } of effects) {
+    if (kind !== "executed") ended.add(`${run}\n${key}`);
+    else if (zombies.has(pid) && ended.has(`${run}\n${key}`)) count += 1;
+  }
+  return count;
 }
 
 /** Executions that had to be: one for each attempt that has an end in a journal. */

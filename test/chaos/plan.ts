@@ -6,10 +6,20 @@ export type StoreKind = "sqlite" | "postgres";
 
 /**
  * Who is killed. `none`: nobody, which gives the outputs to compare with. `replicas`: one of two
- * servers on one database. `poll`: workers without a stream, whose leases have to expire. `freeze`:
- * workers are stopped until their leases have expired, and then go on. The last two are slow.
+ * servers on one database. The rest is slow, since leases have to expire. `poll`: workers without a
+ * stream. `loss`: one of two servers with its workers, for good. `freeze`: workers are stopped until
+ * their leases have expired, and then go on.
  */
-export const modes = ["none", "workers", "server", "both", "replicas", "poll", "freeze"] as const;
+export const modes = [
+  "none",
+  "workers",
+  "server",
+  "both",
+  "replicas",
+  "poll",
+  "loss",
+  "freeze",
+] as const;
 export type Mode = (typeof modes)[number];
 
 /** One blow: these processes are killed at the same time. */
@@ -20,8 +30,8 @@ export interface Strike {
   readonly afterProgress: boolean;
   readonly workers: readonly number[];
   readonly servers: readonly number[];
-  /** How long they stay away. */
-  readonly backMs: number;
+  /** How long they stay away; undefined: for good. */
+  readonly backMs: number | undefined;
   /** Stops them instead of killing them; `backMs` later they go on. */
   readonly freeze: boolean;
 }
@@ -63,21 +73,23 @@ export function inTurn(
   return kind ?? { store: store ?? (seed % 2 === 0 ? "sqlite" : "postgres"), mode: mode ?? "both" };
 }
 
+export const slowModes: ReadonlySet<Mode> = new Set(["poll", "loss", "freeze"]);
+
 /** Past the lease of 15 s. */
 const frozenMs = 17_000;
 
 export function planRound(seed: number, store: StoreKind, mode: Mode): Plan {
   const random = new Random(seed);
-  const workers = random.int(2, 3);
-  const servers = mode === "replicas" ? 2 : 1;
-  const count = mode === "none" ? 0 : mode === "freeze" || mode === "poll" ? 1 : random.int(3, 4);
+  const workers = mode === "freeze" || mode === "loss" ? 3 : random.int(2, 3);
+  const servers = mode === "replicas" || mode === "loss" ? 2 : 1;
+  const count = mode === "none" ? 0 : slowModes.has(mode) ? 1 : random.int(3, 4);
   const strikes = Array.from({ length: count }, (_, i): Strike => {
     const targets = aim(random, mode, workers, servers);
     return {
       gapMs: random.int(20, 500),
       afterProgress: i === 0 || random.chance(0.8),
       ...targets,
-      backMs: mode === "freeze" ? frozenMs : random.int(0, 300),
+      backMs: mode === "loss" ? undefined : mode === "freeze" ? frozenMs : random.int(0, 300),
       freeze: mode === "freeze",
     };
   });
@@ -111,8 +123,11 @@ function aim(
     case "workers":
       return { workers: some, servers: [] };
     case "poll":
-    case "freeze":
       return { workers: one, servers: [] };
+    case "freeze":
+      return { workers: random.sample(all, workers - 1), servers: [] };
+    case "loss":
+      return { workers: all.filter((i) => i % servers === server), servers: [server] };
     case "server":
       return { workers: [], servers: [server] };
     case "replicas":

@@ -9,7 +9,7 @@ import { inTurn, type Mode, modes, type StoreKind } from "./plan.ts";
 import { type RoundChoice, runSuite, summarize } from "./suite.ts";
 
 /** Of so many rounds one is of a slow kind, where nothing else is asked for. */
-const slowEvery = 50;
+const slowEvery = 25;
 
 function readArgs() {
   const { values } = parseArgs({
@@ -34,8 +34,8 @@ function readArgs() {
   if (values.mode !== undefined && mode === undefined) {
     throw new Error(`--mode must be one of ${modes.join(", ")}.`);
   }
-  if (mode === "replicas" && store === "sqlite") {
-    throw new Error("--mode replicas needs --store postgres: one server holds a SQLite file.");
+  if ((mode === "replicas" || mode === "loss") && store !== "postgres") {
+    throw new Error(`--mode ${mode} needs --store postgres: one server holds a SQLite file.`);
   }
   return {
     rounds: number("rounds", 1),
@@ -47,20 +47,25 @@ function readArgs() {
   };
 }
 
+/** The slow kinds in turn, each on the stores that it is for. */
+const slow: readonly { readonly store: StoreKind; readonly mode: Mode }[] = [
+  { store: "sqlite", mode: "freeze" },
+  { store: "postgres", mode: "loss" },
+  { store: "sqlite", mode: "poll" },
+  { store: "postgres", mode: "freeze" },
+  { store: "postgres", mode: "poll" },
+];
+
 function choose(
   seed: number,
   i: number,
   store: StoreKind | undefined,
   mode: Mode | undefined,
 ): RoundChoice {
-  const slow = mode === undefined && i % slowEvery === slowEvery - 1;
-  if (!slow) return { seed: seed + i, ...inTurn(seed + i, { store, mode }) };
-  const turn = Math.floor(i / slowEvery);
-  return {
-    seed: seed + i,
-    store: store ?? (turn % 4 < 2 ? "sqlite" : "postgres"),
-    mode: turn % 2 === 0 ? "freeze" : "poll",
-  };
+  const kinds = slow.filter((kind) => (store ?? kind.store) === kind.store);
+  const kind = kinds[Math.floor(i / slowEvery) % kinds.length];
+  const takesTime = mode === undefined && kind !== undefined && i % slowEvery === slowEvery - 1;
+  return { seed: seed + i, ...(takesTime ? kind : inTurn(seed + i, { store, mode })) };
 }
 
 async function main(): Promise<void> {

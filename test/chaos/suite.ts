@@ -111,12 +111,13 @@ async function oneRound(
   return result;
 }
 
-function describe({ plan, violations, killed, strikes, hits, repeats, ms }: RoundResult): string {
+function describe(result: RoundResult): string {
+  const { plan, violations, killed, strikes, hits, repeats, late, ms } = result;
   const { seed, store, mode, workers } = plan;
   const verdict = violations.length === 0 ? "ok" : `${violations.length} VIOLATIONS`;
   return (
     `seed ${seed} ${store} ${mode}, ${workers} workers: ${strikes} blows, ${hits} hits, ` +
-    `${killed} killed, ${repeats} repeats, ${(ms / 1000).toFixed(1)} s: ${verdict}`
+    `${killed} killed, ${repeats} repeats${late > 0 ? ` (${late} too late)` : ""}, ${(ms / 1000).toFixed(1)} s: ${verdict}`
   );
 }
 
