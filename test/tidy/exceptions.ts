@@ -20,10 +20,19 @@ export const longFiles: Readonly<Record<string, Exception>> = {
     linesMax: 450,
     reason: "declares every use case with its documentation, and holds no logic",
   },
+  "test/harness/protocol.ts": {
+    linesMax: 450,
+    reason: "the raw protocol, one short method for each call, and no logic of its own",
+  },
 };
 
 /** By `path#function`. */
-export const longFunctions: Readonly<Record<string, Exception>> = {};
+export const longFunctions: Readonly<Record<string, Exception>> = {
+  "test/chaos/workload.ts#createWorkload": {
+    linesMax: 180,
+    reason: "the workflows of the drills, one after the other, over the same two helpers",
+  },
+};
 
 /**
  * Where the type system has no other way: `path` → rule name and how often, as in rules.ts.

@@ -103,11 +103,7 @@ export function createEngine(options: EngineOptions): Engine {
     loops.due.nudge();
   };
   store.onWake(lookAgain);
-  const restart = setTimeout(() => {
-    releaseForgotten(core).catch((error: unknown) =>
-      log.warn("old leases were left to expire", { error: String(error) }),
-    );
-  }, LIMITS.restartGraceMs);
+  const restart = setTimeout(() => forget(core), LIMITS.restartGraceMs);
   return engineOf(
     core,
     () => health.ok,
@@ -119,6 +115,13 @@ export function createEngine(options: EngineOptions): Engine {
       await writer.drain();
       for (const session of [...sessions.all()]) sessions.remove(session);
     },
+  );
+}
+
+/** Leases that this server gave out before it was restarted, and that nobody came back for. */
+function forget(core: Core): void {
+  releaseForgotten(core).catch((error: unknown) =>
+    core.log.warn("old leases were left to expire", { error: String(error) }),
   );
 }
 

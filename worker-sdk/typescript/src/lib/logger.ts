@@ -17,10 +17,10 @@ function ignore(): void {
   // Below the level that this logger shows.
 }
 
-/** Warnings and errors to standard error. */
+/** Everything but debugging, a line each, to standard error. */
 export const defaultLogger: Logger = {
   debug: ignore,
-  info: ignore,
+  info: write("info"),
   warn: write("warn"),
   error: write("error"),
 };

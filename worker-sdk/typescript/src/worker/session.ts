@@ -260,7 +260,10 @@ export class Session {
     this.#grant();
     this.#stale = false;
     this.runs.wakeAll();
-    this.#options.logger.info("the session is open", { sessionId: welcome.sessionId });
+    this.#options.logger.info("connected, ready for work", {
+      session: welcome.sessionId,
+      workflows: [...this.#options.workflows.keys()],
+    });
     this.#opened.resolve();
   }
 
