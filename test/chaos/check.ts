@@ -17,7 +17,10 @@ export interface RoundFacts {
   readonly effects: readonly Effect[];
   /** The process of each worker id. */
   readonly pids: ReadonlyMap<string, number>;
-  /** Processes that were stopped until their leases had expired: they may act once more, in vain. */
+  /**
+   * Processes that were stopped until their leases had expired. Each may execute one step too late,
+   * in vain: the one that it was just about to execute when it was stopped.
+   */
   readonly zombies: ReadonlySet<number>;
 }
 
@@ -39,13 +42,14 @@ export function findViolations(facts: RoundFacts, reference: Reference): string[
     if (!seen.has(runId)) found.push(`${runId}: the run is missing`);
   }
   const effects = Map.groupBy(facts.effects, ({ run }) => run);
+  const pardons = new Set(facts.zombies);
   for (const record of facts.runs) {
     const { runId } = record.run;
     const say = (message: string) => found.push(`${runId}: ${message}`);
     checkOutcome(record, reference, say);
     checkJournal(record.journal, say);
     const retried = record.journal.some(({ type }) => type === "run.retried");
-    checkExecutions(effects.get(runId) ?? [], facts.zombies, retried, say);
+    checkExecutions(effects.get(runId) ?? [], pardons, retried, say);
     checkResults(record.journal, effects.get(runId) ?? [], facts.pids, say);
   }
   for (const runId of effects.keys()) {
@@ -114,7 +118,7 @@ function checkJournal(journal: readonly JournalEntry[], say: Say): void {
 /** No step executes after its result, or its final failure, was acknowledged. */
 function checkExecutions(
   effects: readonly Effect[],
-  zombies: ReadonlySet<number>,
+  pardons: Set<number>,
   retried: boolean,
   say: Say,
 ): void {
@@ -125,7 +129,7 @@ function checkExecutions(
       continue;
     }
     const before = settled.get(effect.key);
-    if (before === undefined || zombies.has(effect.pid)) continue;
+    if (before === undefined || pardons.delete(effect.pid)) continue;
     // The failure that ended a run is superseded when the run is tried again.
     if (before.kind === "refused" && retried && effect.attempt > before.attempt) continue;
     say(

@@ -1,5 +1,5 @@
 /**
- * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 2] [--keep]`:
+ * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 3] [--keep]`:
  * crash drills by the hundred. The seed of a round is the seed given plus the round's number, so
  * that any round can be repeated by itself. Ends with code 1 when a round went wrong.
  */
@@ -19,7 +19,7 @@ function readArgs() {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       store: { type: "string", default: "both" },
       mode: { type: "string" },
-      lanes: { type: "string", default: "2" },
+      lanes: { type: "string", default: "3" },
       keep: { type: "boolean", default: false },
     },
   });

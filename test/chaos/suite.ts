@@ -1,4 +1,4 @@
-/** Many rounds, two at a time, with their outputs compared with those of rounds without kills. */
+/** Many rounds, some at a time, with their outputs compared with those of rounds without kills. */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toJsonString } from "@bufbuild/protobuf";
