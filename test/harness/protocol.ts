@@ -199,7 +199,7 @@ type FrameBody = NonNullable<
 type Replied = Exclude<Reply["result"]["case"], "error" | undefined>;
 type ReplyOf<K extends Replied> = Extract<Reply["result"], { case: K }>["value"];
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 25_000;
 const identity = (bytes: Buffer): Buffer => bytes;
 
 /** By one session, its frames as they are. */

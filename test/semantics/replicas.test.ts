@@ -10,7 +10,19 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
 import { connect, rpc, SessionWorker, UnaryWorker } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
-import { BOOM, CHILD, fenceOf, json, jsonOf, refused, SIGNAL, SLEEP, sleep, STEP, watch } from "./lab.ts";
+import {
+  BOOM,
+  CHILD,
+  fenceOf,
+  json,
+  jsonOf,
+  refused,
+  SIGNAL,
+  SLEEP,
+  STEP,
+  sleep,
+  watch,
+} from "./lab.ts";
 
 const servers: TestServer[] = [];
 let a: Client;
@@ -22,10 +34,15 @@ beforeAll(async () => {
   database = await createDatabase("replicas");
   // The first sets the database up, the others find it so.
   servers.push(await startServer({ store: database, args: ["--replica", "a"] }));
-  servers.push(...(await Promise.all(["b", "c"].map((name) => startServer({ store: database, args: ["--replica", name] })))));
+  servers.push(
+    ...(await Promise.all(
+      ["b", "c"].map((name) => startServer({ store: database, args: ["--replica", name] })),
+    )),
+  );
   const clients = servers.map(({ grpcAddress }) => connect(grpcAddress));
   const [first, second, third] = clients;
-  if (first === undefined || second === undefined || third === undefined) throw new Error("Too few servers.");
+  if (first === undefined || second === undefined || third === undefined)
+    throw new Error("Too few servers.");
   [a, b, c] = [first, second, third];
 });
 
@@ -48,10 +65,14 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
 
 const start = (client: Client, workflow: string, runId: string) =>
   rpc(client, RunService.method.startRun, { workflow, runId, input: json(1) });
-const runOf = async (client: Client, runId: string) => (await rpc(client, RunService.method.getRun, { runId })).run;
+const runOf = async (client: Client, runId: string) =>
+  (await rpc(client, RunService.method.getRun, { runId })).run;
 
 /** A run that a session at `b` holds. */
-async function heldAtB(flow: string, runId: string): Promise<{ worker: SessionWorker; fence: number }> {
+async function heldAtB(
+  flow: string,
+  runId: string,
+): Promise<{ worker: SessionWorker; fence: number }> {
   const worker = await SessionWorker.open(b, { workflows: [flow] });
   await start(a, flow, runId);
   return { worker, fence: fenceOf(await worker.next(runId)) };
@@ -60,12 +81,20 @@ async function heldAtB(flow: string, runId: string): Promise<{ worker: SessionWo
 test.concurrent("started on one, executed through another, watched and waited for on a third", async () => {
   const watching = watch(c, { runId: "r1", waitForStart: true });
   const worker = await SessionWorker.open(b, { workflows: ["flow1"] });
-  expect((await rpc(c, WorkflowService.method.getWorkflow, { name: "flow1" })).workflow?.spec?.name).toBe("flow1");
+  expect(
+    (await rpc(c, WorkflowService.method.getWorkflow, { name: "flow1" })).workflow?.spec?.name,
+  ).toBe("flow1");
   await start(a, "flow1", "r1");
   const fence = fenceOf(await within(worker.next("r1"), "dispatch across servers"));
   const waiting = rpc(c, RunService.method.waitRun, { runId: "r1" });
   for (let i = 0; i < 10; i += 1) {
-    await worker.stepCompleted({ runId: "r1", fence, stepKey: `s${i}`, attempt: 1, output: json(i) });
+    await worker.stepCompleted({
+      runId: "r1",
+      fence,
+      stepKey: `s${i}`,
+      attempt: 1,
+      output: json(i),
+    });
   }
   await worker.completeRun({ runId: "r1", fence, output: json("done") });
   expect(jsonOf((await within(waiting, "outcome across servers")).run?.output)).toBe("done");
@@ -83,7 +112,9 @@ test.concurrent("a cancel at another server reaches the worker soon, with its re
   await rpc(a, RunService.method.cancelRun, { runId: "r2", reason: "enough" });
   const cancel = await within(worker.until("cancel"), "cancel across servers");
   expect(cancel).toMatchObject({ runId: "r2", reason: "enough", fence: fence + 1 });
-  await expect(worker.stepCompleted({ runId: "r2", fence, stepKey: "a", attempt: 1, output: json(1) })).rejects.toMatchObject(refused("LEASE_LOST"));
+  await expect(
+    worker.stepCompleted({ runId: "r2", fence, stepKey: "a", attempt: 1, output: json(1) }),
+  ).rejects.toMatchObject(refused("LEASE_LOST"));
   await worker.failRun({ runId: "r2", fence: cancel.fence, failure: BOOM });
   expect((await runOf(c, "r2"))?.state).toBe(RunState.CANCELLED);
   worker.close();
@@ -91,7 +122,13 @@ test.concurrent("a cancel at another server reaches the worker soon, with its re
 
 test.concurrent("a pause, and a signal for a run that is held, reach its worker soon", async () => {
   const { worker, fence } = await heldAtB("flow3", "r3");
-  await worker.stepStarted({ runId: "r3", fence, stepKey: "signal:go", kind: SIGNAL, wait: { signalName: "go" } });
+  await worker.stepStarted({
+    runId: "r3",
+    fence,
+    stepKey: "signal:go",
+    kind: SIGNAL,
+    wait: { signalName: "go" },
+  });
   await rpc(c, SignalService.method.sendSignal, { runId: "r3", name: "go", payload: json("now") });
   const resolved = await within(worker.until("waitResolved"), "signal across servers");
   expect(jsonOf(resolved.entry?.payload)).toBe("now");
@@ -101,7 +138,13 @@ test.concurrent("a pause, and a signal for a run that is held, reach its worker 
   await rpc(c, RunService.method.resumeRun, { runId: "r3" });
   const next = await within(worker.next("r3", fence), "resume across servers");
   // What this server remembers of the run is not older than what the others wrote.
-  const replay = await worker.stepStarted({ runId: "r3", fence: fenceOf(next), stepKey: "signal:go", kind: SIGNAL, wait: { signalName: "go" } });
+  const replay = await worker.stepStarted({
+    runId: "r3",
+    fence: fenceOf(next),
+    stepKey: "signal:go",
+    kind: SIGNAL,
+    wait: { signalName: "go" },
+  });
   expect(replay.outcome.case).toBe("replay");
   worker.close();
 });
@@ -113,7 +156,13 @@ test.concurrent("the steps of one lease may go through any server", async () => 
   const fence = fenceOf(await poller.next("r4"));
   const ways = [a, b, c].map((client) => new UnaryWorker(client, { workflows: ["flow4"] }));
   for (const [index, way] of [...ways, ...ways].entries()) {
-    await way.stepCompleted({ runId: "r4", fence, stepKey: `s${index}`, attempt: 1, output: json(index) });
+    await way.stepCompleted({
+      runId: "r4",
+      fence,
+      stepKey: `s${index}`,
+      attempt: 1,
+      output: json(index),
+    });
   }
   // The same result through all at once: one entry.
   const message = { runId: "r4", fence, stepKey: "same", attempt: 1, output: json("same") };
@@ -121,7 +170,9 @@ test.concurrent("the steps of one lease may go through any server", async () => 
   expect(new Set(replies.map(({ seq }) => seq)).size).toBe(1);
   // Other results through all at once: one wins.
   const race = await Promise.allSettled(
-    ways.map((way, index) => way.stepCompleted({ ...message, stepKey: "race", output: json(index) })),
+    ways.map((way, index) =>
+      way.stepCompleted({ ...message, stepKey: "race", output: json(index) }),
+    ),
   );
   expect(race.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   for (const loser of race) {
@@ -130,7 +181,9 @@ test.concurrent("the steps of one lease may go through any server", async () => 
   await ways[1]?.completeRun({ runId: "r4", fence, output: json("done") });
   const { entries } = await rpc(c, RunService.method.getJournal, { runId: "r4" });
   expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, index) => index + 1));
-  await expect(poller.stepCompleted({ ...message, stepKey: "late" })).rejects.toMatchObject(refused("RUN_TERMINAL"));
+  await expect(poller.stepCompleted({ ...message, stepKey: "late" })).rejects.toMatchObject(
+    refused("RUN_TERMINAL"),
+  );
 });
 
 test.concurrent("a stale lease is refused by every server, also by the one that remembers it", async () => {
@@ -141,7 +194,13 @@ test.concurrent("a stale lease is refused by every server, also by the one that 
   const next = fenceOf(await other.next("r5", fence));
   for (const client of [a, b, c]) {
     const zombie = new UnaryWorker(client, { workflows: ["flow5"] });
-    const call = zombie.stepCompleted({ runId: "r5", fence, stepKey: "b", attempt: 1, output: json("zombie") });
+    const call = zombie.stepCompleted({
+      runId: "r5",
+      fence,
+      stepKey: "b",
+      attempt: 1,
+      output: json("zombie"),
+    });
     await expect(call).rejects.toMatchObject(refused("LEASE_LOST"));
     const { outcome } = await zombie.stepStarted({ runId: "r5", fence, stepKey: "b", kind: STEP });
     expect(outcome).toMatchObject({ case: "stop", value: { reason: "LEASE_LOST" } });
@@ -154,7 +213,9 @@ test.concurrent("a worker that moves to another server keeps its runs", async ()
   const { worker, fence } = await heldAtB("flow6", "r6");
   const lease = { $typeName: "pawl.v1.Lease" as const, runId: "r6", fence, attempt: 1 };
   worker.close();
-  const moved = await SessionWorker.open(c, { workflows: ["flow6"], workerId: worker.workerId }, [lease]);
+  const moved = await SessionWorker.open(c, { workflows: ["flow6"], workerId: worker.workerId }, [
+    lease,
+  ]);
   expect((await moved.until("welcome")).leases).toMatchObject([{ runId: "r6", fence }]);
   // The first server's grace for the lost connection goes by.
   await sleep(900);
@@ -168,13 +229,41 @@ test.concurrent("a timer, and a child's end, wake a run whichever server fires t
   await start(a, "flow7", "r7");
   const fence = fenceOf(await worker.next("r7"));
   const parent = { runId: "r7", stepKey: "child:c" };
-  await rpc(c, RunService.method.startRun, { workflow: "flow7", runId: "r7~c", input: json(1), parent, parentFence: fence });
-  await worker.stepStarted({ runId: "r7", fence, stepKey: "child:c", kind: CHILD, wait: { childRunId: "r7~c" } });
-  await worker.stepStarted({ runId: "r7", fence, stepKey: "sleep:s", kind: SLEEP, wait: { duration: { nanos: 50_000_000 } } });
-  const members = ["child:c", "sleep:s"].map((value) => ({ node: { case: "stepKey" as const, value } }));
-  await worker.suspendRun({ runId: "r7", fence, tree: { node: { case: "group", value: { members, needed: 2 } } } });
+  await rpc(c, RunService.method.startRun, {
+    workflow: "flow7",
+    runId: "r7~c",
+    input: json(1),
+    parent,
+    parentFence: fence,
+  });
+  await worker.stepStarted({
+    runId: "r7",
+    fence,
+    stepKey: "child:c",
+    kind: CHILD,
+    wait: { childRunId: "r7~c" },
+  });
+  await worker.stepStarted({
+    runId: "r7",
+    fence,
+    stepKey: "sleep:s",
+    kind: SLEEP,
+    wait: { duration: { nanos: 50_000_000 } },
+  });
+  const members = ["child:c", "sleep:s"].map((value) => ({
+    node: { case: "stepKey" as const, value },
+  }));
+  await worker.suspendRun({
+    runId: "r7",
+    fence,
+    tree: { node: { case: "group", value: { members, needed: 2 } } },
+  });
   const child = await worker.next("r7~c");
-  await new UnaryWorker(a, { workflows: [] }).completeRun({ runId: "r7~c", fence: fenceOf(child), output: json("c") });
+  await new UnaryWorker(a, { workflows: [] }).completeRun({
+    runId: "r7~c",
+    fence: fenceOf(child),
+    output: json("c"),
+  });
   const next = await within(worker.next("r7", fence), "wake-up across servers");
   expect(next.journal.filter(({ type }) => type === "workflow.wait.resolved")).toHaveLength(2);
   await worker.completeRun({ runId: "r7", fence: fenceOf(next), output: json(1) });
@@ -182,12 +271,18 @@ test.concurrent("a timer, and a child's end, wake a run whichever server fires t
 });
 
 test.concurrent("a hundred runs over workers at three servers: each executed once", async () => {
-  const workers = await Promise.all([a, b, c].map((client) => SessionWorker.open(client, { workflows: ["flow8"] }, [], 0)));
+  const workers = await Promise.all(
+    [a, b, c].map((client) => SessionWorker.open(client, { workflows: ["flow8"] }, [], 0)),
+  );
   const ids = Array.from({ length: 100 }, (_, i) => `r8-${i}`);
   await Promise.all(ids.map((runId, i) => start([a, b, c][i % 3] ?? a, "flow8", runId)));
   for (const worker of workers) worker.send({ case: "credits", value: { count: 100 } });
   const seen = (): string[] =>
-    workers.flatMap(({ frames }) => frames.flatMap((body) => (body.case === "dispatch" ? [body.value.item?.lease?.runId ?? ""] : [])));
+    workers.flatMap(({ frames }) =>
+      frames.flatMap((body) =>
+        body.case === "dispatch" ? [body.value.item?.lease?.runId ?? ""] : [],
+      ),
+    );
   for (let waited = 0; seen().length < 100 && waited < 10_000; waited += 20) await sleep(20);
   await sleep(200);
   expect(seen().sort()).toEqual([...ids].sort());
