@@ -185,7 +185,7 @@ describe.each(stores)("%s", (store) => {
 
     test.concurrent("retries are counted and timed by the server, over workers", async () => {
       const { worker, runId, fence } = await lab.held(transport);
-      const retryPolicy = { maxAttempts: 3, initialInterval: ms(40), backoff: 1, coefficient: 2 };
+      const retryPolicy = { maxAttempts: 3, initialInterval: ms(2_000), backoff: 1, coefficient: 2 };
       const first = await worker.stepFailed({
         runId,
         fence,
@@ -194,7 +194,7 @@ describe.each(stores)("%s", (store) => {
         failure: BOOM,
         retryPolicy,
       });
-      expect(first.next).toMatchObject({ case: "retry", value: { attempt: 2, delay: ms(40) } });
+      expect(first.next).toMatchObject({ case: "retry", value: { attempt: 2, delay: ms(2_000) } });
       const early = await worker.stepStarted({ runId, fence, stepKey: "a", kind: STEP });
       expect(early.outcome).toMatchObject({ case: "wait", value: { why: "backoff", attempt: 2 } });
       await worker.giveBack(runId, fence);
@@ -207,7 +207,7 @@ describe.each(stores)("%s", (store) => {
         failure: BOOM,
         retryPolicy,
       });
-      expect(second.next).toMatchObject({ case: "retry", value: { attempt: 3, delay: ms(80) } });
+      expect(second.next).toMatchObject({ case: "retry", value: { attempt: 3, delay: ms(4_000) } });
       const last = await worker.stepFailed({
         runId,
         fence: next,
