@@ -109,7 +109,7 @@ async function play(
 }
 
 const NEVER = Number.MAX_SAFE_INTEGER;
-/** Scenarios played at a time; they mostly wait. */
+/** Scenarios played at a time, each with a store of its own; they mostly wait. */
 const AT_ONCE = 8;
 
 const stores = [
@@ -148,8 +148,12 @@ test.each(stores)("crash-between-every-two-writes on $name", async ({ name, open
       play(store, `${index}.clean`, { ...kind, failCall: NEVER }),
     );
     // Timing moves some calls; a few more than in the clean run cover those.
-    const calls = Array.from({ length: clean.calls + 3 }, (_, call) => call + 1);
-    while (calls.length > 0) await Promise.all(calls.splice(0, AT_ONCE).map(one));
+    let calls = Array.from({ length: clean.calls + 3 }, (_, call) => call + 1);
+    // Servers on one database wake each other, so these take turns, and of the reads every third.
+    if (shared !== undefined && kind.methods === READS)
+      calls = calls.filter((call) => call % 3 === 0);
+    const atOnce = shared === undefined ? AT_ONCE : 1;
+    while (calls.length > 0) await Promise.all(calls.splice(0, atOnce).map(one));
   }
   await shared?.close();
   console.log(`${name}: ${played} scenarios, each with one failed call, ended alike`);
