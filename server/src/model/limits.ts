@@ -1,6 +1,6 @@
 /**
  * Every bound of the server, in one place. Those that a client must know are
- * reported in `Welcome` and in docs/limits.md.
+ * reported in `Welcome`.
  */
 const KIB = 1024;
 const MIB = 1024 * KIB;

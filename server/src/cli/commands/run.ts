@@ -41,7 +41,7 @@ export const command = clientCommand({
     version: { type: "string", value: "V", help: "Only workers of this version of the workflow." },
   },
   examples: [
-    `pawl run digest --input '{"folder": "docs"}' --wait`,
+    `pawl run digest --input '{"dir": "docs", "outputDir": "."}' --wait`,
     "pawl run digest -f input.json --id digest-1 --tag team=docs",
   ],
   async run(server, args, terminal) {

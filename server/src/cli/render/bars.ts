@@ -61,9 +61,18 @@ const KIND_SIGNS: Readonly<Record<number, string>> = {
 
 function label(row: Row): string {
   const last = row.key.split("/").at(-1) ?? row.key;
-  const name = last.replace(/^(sleep|signal|child|value):/, "");
+  const name = unescaped(last.replace(/^(sleep|signal|child|value):/, ""));
   const scope = row.kind === StepKind.UNSPECIFIED ? "/" : "";
   return `${"  ".repeat(Math.min(row.depth, 6))}${KIND_SIGNS[row.kind] ?? ""}${name}${scope}`;
+}
+
+/** A name as the code gave it. A key that was escaped otherwise than by the rules is shown as it is. */
+function unescaped(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 /** How long it took, who ran it, and what else there is to say. */
