@@ -29,10 +29,13 @@ export interface TimeSpent {
 
 export class Bench {
   readonly options: BenchOptions;
-  readonly results: Result[] = [];
+  /** What was measured, wanted or not: the pipe is needed to judge the product. */
+  readonly measured: Result[] = [];
   readonly spent: TimeSpent[] = [];
   /** The p99s of the server's event-loop delay in all rounds under load, in ms. */
   readonly loopDelays: number[] = [];
+  /** How many rounds were measured again so far, since the machine was busy. */
+  repeats = 0;
   /** Remarks that belong to the output. */
   readonly notes: string[] = [];
   readonly #folder: string;
@@ -54,7 +57,12 @@ export class Bench {
   }
 
   add(name: string, value: number, unit: string): void {
-    if (this.wants(name)) this.results.push({ name, value, unit });
+    this.measured.push({ name, value, unit });
+  }
+
+  /** What was measured and is wanted. */
+  get results(): Result[] {
+    return this.measured.filter(({ name }) => this.wants(name));
   }
 
   /** Tells a person that it goes on. Standard output is for the results. */

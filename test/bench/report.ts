@@ -31,9 +31,9 @@ export function describeMachine(fsyncMs: number): Machine {
   };
 }
 
-/** The results, each with its target beside it. */
-export function formatResults(results: readonly Result[]): string {
-  const byName = new Map(results.map((result) => [result.name, result.value]));
+/** The results, each with its target beside it; `all`: also those that targets refer to. */
+export function formatResults(results: readonly Result[], all: readonly Result[]): string {
+  const byName = new Map(all.map((result) => [result.name, result.value]));
   const rows = results.map(({ name, value, unit }) => [
     name,
     formatNumber(value),
