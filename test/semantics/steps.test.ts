@@ -185,7 +185,12 @@ describe.each(stores)("%s", (store) => {
 
     test.concurrent("retries are counted and timed by the server, over workers", async () => {
       const { worker, runId, fence } = await lab.held(transport);
-      const retryPolicy = { maxAttempts: 3, initialInterval: ms(2_000), backoff: 1, coefficient: 2 };
+      const retryPolicy = {
+        maxAttempts: 3,
+        initialInterval: ms(2_000),
+        backoff: 1,
+        coefficient: 2,
+      };
       const first = await worker.stepFailed({
         runId,
         fence,
