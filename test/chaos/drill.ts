@@ -13,7 +13,7 @@ import { findPort, returnPorts, ServerPlace, WorkerPlace } from "./processes.ts"
 import { type Start, starts } from "./workload.ts";
 
 /** A round that takes longer than this hangs. */
-const patienceMs = 60_000;
+const patienceMs = 120_000;
 
 export interface RoundResult {
   readonly plan: Plan;
@@ -114,6 +114,11 @@ class Round {
       this.#violations.push(text);
       this.#giveUp.abort(error);
       runs = await this.#lastWords();
+      for (const { run, journal } of runs) {
+        if (run.state >= RunState.COMPLETED) continue;
+        const last = journal.at(-1)?.type;
+        this.#violations.push(`${run.runId}: is ${RunState[run.state]}, its last entry is ${last}`);
+      }
     } finally {
       clearTimeout(timer);
     }
@@ -121,7 +126,7 @@ class Round {
     const pids = new Map(this.#workers.flatMap((worker) => [...worker.pids]));
     const facts = { runs, effects, pids, zombies: this.#zombies };
     const reference = this.#reference ?? referenceOf(runs);
-    if (runs.length > 0) this.#violations.push(...findViolations(facts, reference));
+    if (!this.#giveUp.signal.aborted) this.#violations.push(...findViolations(facts, reference));
     const executed = effects.filter(({ kind }) => kind === "executed");
     return {
       plan: this.#plan,
@@ -214,34 +219,40 @@ class Round {
     const struck = new Set(
       (servers.length > 0 ? this.#workers : workers).flatMap(({ pid }) => pid ?? []),
     );
-    this.#note(
-      `${strike.freeze ? "stopped" : "killed"}: ${[...servers, ...workers].map(({ name }) => name).join(", ")}`,
-    );
+    this.#note(`${strike.how}: ${[...servers, ...workers].map(({ name }) => name).join(", ")}`);
     this.#strikes += 1;
     this.#killed += servers.length + workers.filter(({ pid }) => pid !== undefined).length;
-    if (strike.freeze) {
-      for (const worker of workers) {
-        worker.freeze();
-        if (worker.pid !== undefined) this.#zombies.add(worker.pid);
-      }
-    } else {
-      await Promise.all([...servers, ...workers].map((place) => place.kill()));
+    let ended: Promise<unknown> = Promise.resolve();
+    switch (strike.how) {
+      case "kill":
+        await Promise.all([...servers, ...workers].map((place) => place.kill()));
+        break;
+      case "end":
+        ended = Promise.all([...servers, ...workers].map((place) => place.end()));
+        break;
+      case "freeze":
+        for (const worker of workers) worker.freeze();
+        for (const { pid } of workers) if (pid !== undefined) this.#zombies.add(pid);
     }
     if (inProgress(this.#effects.read(), struck)) this.#hits += 1;
     const { backMs } = strike;
-    if (backMs === undefined) return;
-    this.#bringBack(async () => {
-      await pause(backMs, undefined, { signal: this.#giveUp.signal });
-      if (strike.freeze) {
-        for (const worker of workers) worker.thaw();
-        // Whatever they still believe in, they do now.
-        await pause(1_500, undefined, { signal: this.#giveUp.signal });
-        return;
-      }
-      for (const worker of workers) worker.start();
-      await Promise.all(servers.map((server) => server.start()));
-      this.#note("all of these are back");
-    });
+    if (backMs !== undefined) this.#bringBack(() => this.#back(strike, ended, backMs));
+  }
+
+  async #back(strike: Strike, ended: Promise<unknown>, backMs: number): Promise<void> {
+    const { signal } = this.#giveUp;
+    await ended;
+    await pause(backMs, undefined, { signal });
+    const workers = strike.workers.flatMap((i) => this.#workers[i] ?? []);
+    if (strike.how === "freeze") {
+      for (const worker of workers) worker.thaw();
+      // Whatever they still believe in, they do now.
+      await pause(1_500, undefined, { signal });
+      return;
+    }
+    for (const worker of workers) worker.start();
+    await Promise.all(strike.servers.map((i) => this.#servers[i]?.start()));
+    this.#note("all of these are back");
   }
 
   #note(event: string): void {

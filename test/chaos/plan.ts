@@ -6,7 +6,8 @@ export type StoreKind = "sqlite" | "postgres";
 
 /**
  * Who is killed. `none`: nobody, which gives the outputs to compare with. `replicas`: one of two
- * servers on one database. The rest is slow, since leases have to expire. `poll`: workers without a
+ * servers on one database. `deploy`: servers and workers are told to end (SIGTERM), and followed by
+ * others. The rest is slow, since leases have to expire. `poll`: workers without a
  * stream. `loss`: one of two servers with its workers, for good. `freeze`: workers are stopped until
  * their leases have expired, and then go on.
  */
@@ -16,6 +17,7 @@ export const modes = [
   "server",
   "both",
   "replicas",
+  "deploy",
   "poll",
   "loss",
   "freeze",
@@ -32,8 +34,8 @@ export interface Strike {
   readonly servers: readonly number[];
   /** How long they stay away; undefined: for good. */
   readonly backMs: number | undefined;
-  /** Stops them instead of killing them; `backMs` later they go on. */
-  readonly freeze: boolean;
+  /** SIGKILL; SIGTERM; or SIGSTOP, and `backMs` later SIGCONT. */
+  readonly how: "kill" | "end" | "freeze";
 }
 
 export interface Plan {
@@ -57,6 +59,7 @@ const rotation: readonly { readonly store: StoreKind; readonly mode: Mode }[] = 
   { store: "sqlite", mode: "both" },
   { store: "postgres", mode: "server" },
   { store: "postgres", mode: "replicas" },
+  { store: "sqlite", mode: "deploy" },
 ];
 
 /** The quick kinds of rounds in turn, so that neighbouring seeds differ in store and mode. */
@@ -90,7 +93,7 @@ export function planRound(seed: number, store: StoreKind, mode: Mode): Plan {
       afterProgress: i === 0 || random.chance(0.8),
       ...targets,
       backMs: mode === "loss" ? undefined : mode === "freeze" ? frozenMs : random.int(0, 300),
-      freeze: mode === "freeze",
+      how: mode === "freeze" ? "freeze" : mode === "deploy" ? "end" : "kill",
     };
   });
   return {
@@ -132,6 +135,10 @@ function aim(
       return { workers: [], servers: [server] };
     case "replicas":
       return { workers: random.chance(0.3) ? one : [], servers: [server] };
+    case "deploy":
+      return random.chance(0.5)
+        ? { workers: one, servers: [] }
+        : { workers: [], servers: [server] };
     case "both":
       if (random.chance(0.6)) return { workers: some, servers: [server] };
       return random.chance(0.5)

@@ -6,6 +6,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { startServer, type TestServer, withoutPawl } from "../harness/server.ts";
 
+/** A process that was told to end has to have done so by then. */
+const endMs = 20_000;
+
 const workerMain = join(import.meta.dirname, "worker.ts");
 
 export interface WorkerPlaceOptions {
@@ -71,6 +74,19 @@ export class WorkerPlace {
     await exited;
   }
 
+  /** Tells it to end, and waits until it has given back its runs. */
+  async end(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
+    child.kill("SIGTERM");
+    const [code] = await exited;
+    clearTimeout(timer);
+    if (code !== 0) this.#options.onDeath(`${this.name} did not end as it was told to: ${code}`);
+  }
+
   freeze(): void {
     this.#process?.kill("SIGSTOP");
   }
@@ -127,6 +143,18 @@ export class ServerPlace {
     this.#keepLog(server);
     // It is dead already; this removes its folder.
     await server.stop();
+  }
+
+  /** Tells it to end, and waits until it has. */
+  async end(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    const timer = setTimeout(() => void server.kill(), endMs);
+    const code = await server.stop();
+    clearTimeout(timer);
+    this.#keepLog(server);
+    if (code !== 0) throw new Error(`${this.name} did not end as it was told to: ${code}`);
   }
 
   async stop(): Promise<void> {

@@ -15,5 +15,6 @@ const worker = new Worker({
   slots: 8,
   mode: mode === "poll" ? "poll" : "session",
 });
-await worker.start();
-console.log("ready");
+// Until it is killed, or told to end.
+await worker.run();
+process.exit();
