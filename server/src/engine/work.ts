@@ -26,6 +26,8 @@ export async function release(
   lease: { org: string; runId: string; fence: number; sessionId: string },
   reason: LossReason,
 ): Promise<void> {
+  // Another server may have taken the worker over, which changes neither fence nor seq.
+  if (core.store.replicas) core.writer.evict(runKey(lease.org, lease.runId));
   try {
     await core.writer.submit({
       org: lease.org,

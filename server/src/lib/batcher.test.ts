@@ -1,0 +1,95 @@
+/**
+ * Goal: every item is run once and in order, batches grow with the load within their bounds, and
+ * a full queue says so.
+ * Method: batchers whose runs the test holds open.
+ */
+import { expect, test } from "vitest";
+import { type BatcherOptions, createBatcher } from "./batcher.ts";
+import { type Deferred, deferred } from "./deferred.ts";
+
+interface Held {
+  readonly items: number[];
+  readonly gate: Deferred<void>;
+}
+
+function make(more: Partial<BatcherOptions<number>> = {}) {
+  const runs: Held[] = [];
+  const run = (items: number[]): Promise<void> => {
+    const gate = deferred<void>();
+    runs.push({ items, gate });
+    return gate.promise;
+  };
+  const options = { run, itemsMax: 100, weightMax: 1_000, weight: () => 1, queuedMax: 1_000 };
+  return { runs, batcher: createBatcher<number>({ ...options, ...more }) };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("what is pushed in one turn, and what comes during a run, are a batch each", async () => {
+  const { runs, batcher } = make();
+  for (const item of [1, 2, 3]) batcher.push(item);
+  await turn();
+  batcher.push(4);
+  await turn();
+  for (const item of [5, 6]) batcher.push(item);
+  await turn();
+  expect(runs.map(({ items }) => items)).toEqual([[1, 2, 3]]);
+  runs[0]?.gate.resolve();
+  await turn();
+  expect(runs.map(({ items }) => items)).toEqual([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
+});
+
+test("batches are bounded in items and weight; a heavy item goes alone", async () => {
+  const { runs, batcher } = make({ itemsMax: 3, weightMax: 10, weight: (item) => item });
+  for (const item of [1, 1, 1, 1, 9, 2, 50, 1]) batcher.push(item);
+  for (let i = 0; i < 10; i += 1) {
+    await turn();
+    runs.at(-1)?.gate.resolve();
+  }
+  expect(runs.map(({ items }) => items)).toEqual([[1, 1, 1], [1, 9], [2], [50], [1]]);
+});
+
+test("a full queue refuses, and takes again once there is room", async () => {
+  const { runs, batcher } = make({ queuedMax: 2 });
+  batcher.push(1);
+  await turn();
+  expect([2, 3, 4].map((item) => batcher.push(item))).toEqual([true, true, false]);
+  expect(batcher.queued).toBe(2);
+  runs[0]?.gate.resolve();
+  await turn();
+  expect(batcher.push(5)).toBe(true);
+});
+
+test("nothing is lost, doubled or put out of order, whatever the bursts", async () => {
+  const seen: number[] = [];
+  const run = async (items: number[]): Promise<void> => {
+    await turn();
+    seen.push(...items);
+  };
+  const { batcher } = make({ run, itemsMax: 40 });
+  let next = 0;
+  for (let burst = 0; burst < 60; burst += 1) {
+    for (let i = 0; i < (burst * 7) % 90; i += 1) batcher.push(next++);
+    if (burst % 3 === 0) await turn();
+    if (burst % 11 === 0) await batcher.drain();
+  }
+  await batcher.drain();
+  expect(seen).toEqual(Array.from({ length: next }, (_, index) => index));
+});
+
+test("a drain resolves when nothing is queued or running, at once where that is so", async () => {
+  const { runs, batcher } = make();
+  await batcher.drain();
+  batcher.push(1);
+  let drained = false;
+  const drain = batcher.drain().then(() => {
+    drained = true;
+  });
+  await turn();
+  expect(drained).toBe(false);
+  runs[0]?.gate.resolve();
+  await drain;
+});
