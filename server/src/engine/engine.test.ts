@@ -391,6 +391,22 @@ describe("timers", () => {
 });
 
 describe("a store that does not answer", () => {
+  test("after it wrote a start: the asker gets its step to execute all the same", async () => {
+    const fence = await held("r");
+    const { store } = made;
+    const { commit } = store;
+    store.commit = async (...args) => {
+      store.commit = commit;
+      await commit.apply(store, args);
+      throw new StoreError("the reply is lost");
+    };
+    const reply = await engine.stepStarted(caller, startedOf("r", fence, "a"));
+    expect(reply.outcome).toMatchObject({ kind: "execute", attempt: 1 });
+    const twin = await engine.stepStarted(caller, startedOf("r", fence, "a"));
+    expect(twin.outcome).toMatchObject({ kind: "wait", why: "in_progress" });
+    made.warnings.length = 0;
+  });
+
   test("is STORE_UNAVAILABLE to readers, too, with a word when to try again", async () => {
     await held("r");
     const { store } = made;

@@ -1,5 +1,5 @@
 /** Use cases on steps and on the outcome of a run: what a worker reports. */
-import { sha256 } from "../lib/ids.ts";
+import { sha256, uniqueId } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
 import { notFound, PawlError } from "../model/errors.ts";
@@ -32,11 +32,17 @@ import { stateOf } from "./state.ts";
 /** About what a row takes besides its payload. */
 const ROW_BYTES = 300;
 
+function shortId(): string {
+  return uniqueId().slice(0, 8);
+}
+
 export async function stepStarted(
   core: Core,
   caller: Caller,
-  started: StepStarted,
+  request: StepStarted,
 ): Promise<StepStartedReply> {
+  // A call that names no request is one all the same when the writer has to decide it again.
+  const started = request.requestId === "" ? { ...request, requestId: `~${shortId()}` } : request;
   const decided = await core.writer.submit({
     org: caller.org,
     runId: started.runId,
