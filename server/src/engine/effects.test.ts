@@ -1,0 +1,95 @@
+/**
+ * Goal: a worker hears of every wait of its run that is resolved, whoever resolved it and whatever
+ * became of the answer to the commit.
+ * Method: engines over one SQLite database in memory, with nothing that tells one of the other.
+ */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  caller,
+  completedOf,
+  openEngine,
+  start,
+  startedOf,
+  type TestEngine,
+  TestWorker,
+} from "../../../test/semantics/engine-fixture.ts";
+import { json } from "../../../test/semantics/run-fixture.ts";
+import { StoreError } from "../store/store.ts";
+
+let made: TestEngine;
+let worker: TestWorker;
+let fence: number;
+
+beforeEach(async () => {
+  made = await openEngine();
+  worker = new TestWorker("w1");
+  await worker.connect(made.engine);
+  await start(made.engine, "r");
+  fence = (await worker.next("r")).header.fence;
+});
+
+afterEach(() => made[Symbol.asyncDispose]());
+
+/** Registers a wait for a signal, or a timer of so many ms. */
+async function wait(key: string, ms?: number): Promise<void> {
+  const spec = ms === undefined ? { signalName: key } : { durationMs: ms };
+  const kind = ms === undefined ? "signal" : "sleep";
+  const command = { ...startedOf("r", fence, key), kind, wait: spec } as const;
+  const { outcome } = await made.engine.stepStarted(caller, command);
+  expect(outcome.kind).toBe("wait");
+}
+
+/** The resolution of that wait, once the worker was told of it. */
+function told(key: string) {
+  return worker.until(() => worker.resolved.find((entry) => entry.key === key));
+}
+
+/** The next commit is carried out, and its answer is lost. */
+function loseAnswer(): void {
+  const { store } = made;
+  const { commit } = store;
+  store.commit = async (batch) => {
+    store.commit = commit;
+    await commit.call(store, batch);
+    throw new StoreError("the answer is lost");
+  };
+}
+
+describe("a resolved wait is told to the holder of the run", () => {
+  test("when the answer to the commit that fired its timer was lost", async () => {
+    await wait("nap", 40);
+    loseAnswer();
+    expect((await told("nap")).meta.outcome).toBe("fired");
+  });
+
+  test("when the answer to the commit of a signal was lost", async () => {
+    await wait("go");
+    loseAnswer();
+    await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    const entry = await told("go");
+    expect(entry.payload).toMatchObject(json("payload"));
+  });
+
+  test("when another server resolved it, at the latest with the next write", async () => {
+    await wait("go");
+    await wait("stay");
+    await using other = await openEngine(made.store, "other");
+    await other.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    expect(worker.resolved).toEqual([]);
+    await made.engine.stepCompleted(caller, completedOf("r", fence, "step"));
+    expect((await told("go")).payload).toMatchObject(json("payload"));
+    expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
+  });
+});
+
+test("a run whose news cannot be read is taken back and given to somebody who reads them", async () => {
+  await wait("go");
+  const { store } = made;
+  const { readEntries } = store;
+  store.readEntries = () => Promise.reject(new StoreError("unreadable"));
+  await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+  const next = await worker.next("r", fence);
+  store.readEntries = readEntries;
+  expect(worker.answers).toMatchObject([{ runId: "r", status: "lost" }]);
+  expect(next.journal.map(({ type }) => type)).toContain("workflow.wait.resolved");
+});
