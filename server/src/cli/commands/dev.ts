@@ -9,7 +9,7 @@ import { EXIT, usageError } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
 import { watchFiles } from "../watch-files.ts";
 import { WorkerProcess } from "../worker-process.ts";
-import { configOf, describeStore, SERVER_OPTIONS, stopSignal } from "./serve.ts";
+import { configOf, describeStore, endSoon, SERVER_OPTIONS, stopSignal } from "./serve.ts";
 
 /** Looked for where no file is named. */
 const WORKER_FILES = ["worker.ts", "src/worker.ts", "worker.js", "src/worker.js"];
@@ -76,6 +76,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   unwatch();
   await worker.stop();
   await app.stop();
+  endSoon();
   return EXIT.OK;
 }
 

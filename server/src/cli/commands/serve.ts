@@ -8,6 +8,8 @@ import { type Args, type Command, JSON_OPTION, type Option } from "../command.ts
 import { EXIT } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
 
+/** After a stop, how long what is left of connections may take to go by itself. */
+const LINGER_MS = 500;
 /** After this long a stop is cut short. */
 const STOP_MS = 10_000;
 
@@ -85,7 +87,13 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   await told;
   await app.stop();
   log.info("server.stopped");
+  endSoon();
   return EXIT.OK;
+}
+
+/** All is committed and closed: a socket that a client leaves half open must not hold the process. */
+export function endSoon(): void {
+  setTimeout(() => process.exit(EXIT.OK), LINGER_MS).unref();
 }
 
 export function configOf(args: Args, terminal: Terminal, migrate: boolean): ServerConfig {
