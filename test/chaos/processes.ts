@@ -82,9 +82,11 @@ export class WorkerPlace {
     const exited = once(child, "exit");
     const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
     child.kill("SIGTERM");
-    const [code] = await exited;
+    const [code, signal] = await exited;
     clearTimeout(timer);
-    if (code !== 0) this.#options.onDeath(`${this.name} did not end as it was told to: ${code}`);
+    // One that was started a moment ago does not listen for the signal yet, and has no run.
+    if (code === 0 || signal === "SIGTERM") return;
+    this.#options.onDeath(`${this.name} did not end as it was told to: ${signal ?? code}`);
   }
 
   freeze(): void {
