@@ -10,6 +10,9 @@ import { median } from "./stats.ts";
 export type StoreKind = "sqlite" | "postgres";
 export const storeKinds: readonly StoreKind[] = ["sqlite", "postgres"];
 
+/** A round in which other programs took a larger part of the machine is disturbed. */
+export const othersMax = 0.15;
+
 export interface BenchOptions {
   /** Fewer and shorter rounds: 90 s in all. */
   quick: boolean;
@@ -63,6 +66,15 @@ export class Bench {
   /** What was measured and is wanted. */
   get results(): Result[] {
     return this.measured.filter(({ name }) => this.wants(name));
+  }
+
+  /** Says so where other programs took so much of the CPU that a figure means little. */
+  noteOthers(name: string, others: number): void {
+    if (others <= othersMax) return;
+    const share = Math.round(others * 100);
+    this.notes.push(
+      `${name}: other programs took ${share} % of the CPU meanwhile; mind the figure.`,
+    );
   }
 
   /** Tells a person that it goes on. Standard output is for the results. */

@@ -5,15 +5,13 @@ import type { Bench } from "./bench.ts";
 import { Child } from "./child.ts";
 import { readResidentMb } from "./cpu.ts";
 import type { LongRunCommand, LongRunTimes } from "./product/long-worker.ts";
-import { registerWorkflow, startRuns } from "./product/runs.ts";
+import { registerWorkflow, startRun } from "./product/runs.ts";
 import { BenchServer } from "./product/server.ts";
 import { median } from "./stats.ts";
 import { Wire } from "./wire.ts";
 
-const steps = 10_000;
-/** How many steps are compared, at the start and at the end of a run. */
-const sample = 300;
-const skipped = 10;
+/** As in long-worker.ts, which is a process of its own. */
+const comparedSteps = 400;
 
 export async function benchFlat(bench: Bench): Promise<void> {
   const name = "flat.step10k.ratio";
@@ -25,20 +23,23 @@ export async function benchFlat(bench: Bench): Promise<void> {
   const store = await bench.createDatabase("sqlite");
   const server = await BenchServer.start({ store });
   const wire = new Wire(server.address);
-  const first = newWorker();
-  const second = newWorker();
+  const first = newWorker("1");
+  const second = newWorker("0");
   try {
     await registerWorkflow(wire);
     const { address } = server;
-    // The first run warms both processes up, so that its compilation is not taken for a cost.
-    await startRuns(wire, 1);
     await first.call<LongRunCommand, void>({ kind: "start", address });
-    await first.call<LongRunCommand, LongRunTimes>({ kind: "reach", steps });
-    await startRuns(wire, 1);
-    const { times } = await first.call<LongRunCommand, LongRunTimes>({ kind: "reach", steps });
-    const early = median(times.slice(skipped, skipped + sample));
-    const late = median(times.slice(-sample));
-    bench.progress(`step ${skipped}: ${early.toFixed(3)} ms, step ${steps}: ${late.toFixed(3)} ms`);
+    // The first run warms both processes up, so that its compilation is not taken for a cost.
+    await startRun(wire, "warm-up");
+    await reach(first, "warm-up");
+    await startRun(wire, "short");
+    await startRun(wire, "long");
+    const [short, long] = await Promise.all([reach(first, "short"), reach(first, "long")]);
+    const early = median(short.times.slice(-comparedSteps));
+    const late = median(long.times.slice(-comparedSteps));
+    bench.progress(
+      `steps 10 to 410: ${early.toFixed(3)} ms, the last of 10,000: ${late.toFixed(3)} ms`,
+    );
     bench.add(name, late / early, "ratio");
     await resume(bench, server, first, second);
   } finally {
@@ -50,7 +51,11 @@ export async function benchFlat(bench: Bench): Promise<void> {
   }
 }
 
-/** Kills the worker at the end of both runs, and times the other's way through the journals. */
+function reach(worker: Child, runId: string): Promise<LongRunTimes> {
+  return worker.call<LongRunCommand, LongRunTimes>({ kind: "reach", runId });
+}
+
+/** Kills the worker at the end of the runs, and times the other's way through the long journal. */
 async function resume(
   bench: Bench,
   server: BenchServer,
@@ -61,15 +66,15 @@ async function resume(
   await second.call<LongRunCommand, void>({ kind: "start", address: server.address });
   await sleep(300);
   await first.kill();
-  const { resumeMs } = await second.call<LongRunCommand, LongRunTimes>({ kind: "resume" });
-  bench.add("resume.step10k", resumeMs, "ms");
+  const { totalMs } = await reach(second, "long");
+  bench.add("resume.step10k", totalMs, "ms");
   const after = readResidentMb(server.pid);
   if (before !== undefined && after !== undefined) {
     bench.add("resume.step10k.serverGrowth", Math.max(0, after - before), "MB");
   }
 }
 
-function newWorker(): Child {
+function newWorker(inTurns: "0" | "1"): Child {
   const script = join(import.meta.dirname, "product", "long-worker.ts");
-  return new Child(script, { env: { BENCH_STEPS: String(steps) } });
+  return new Child(script, { env: { BENCH_IN_TURNS: inTurns } });
 }

@@ -28,6 +28,7 @@ export async function benchLoop(bench: Bench): Promise<void> {
       const disk = fsyncMs === 0 ? "" : `.fsync${fsyncMs}ms`;
       bench.add(`thread.${where}${disk}.c256`, measured.stepsPerSecond, "steps/s");
       bench.add(`thread.${where}${disk}.loop.p99`, measured.loopDelayP99, "ms");
+      bench.noteOthers(`thread.${where}${disk}`, measured.others);
       if (!mainThread) bench.loopDelays.push(measured.loopDelayP99);
     }
   }

@@ -1,6 +1,6 @@
 /** Steps per second and time per step, of the product and of the bare pipe in turns. */
 import type { Bench, StoreKind } from "./bench.ts";
-import { storeKinds } from "./bench.ts";
+import { othersMax, storeKinds } from "./bench.ts";
 import type { Measured } from "./measure.ts";
 import { measurePipe } from "./pipe/measure.ts";
 import { measureProduct, type WorkerScript } from "./product/measure.ts";
@@ -51,9 +51,7 @@ function product(bench: Bench, worker: WorkerScript, times: Times): Round {
   };
 }
 
-/** Rounds in which other programs took more of the machine than this are measured again, once … */
-const othersMax = 0.15;
-/** … and this often in all, so that a busy machine does not make the bench endless. */
+/** How often a disturbed round is measured again in all, so that the bench comes to an end. */
 const repeatsMax = 6;
 
 /** A B A B, so that a slow moment of the machine falls on both. */
@@ -88,13 +86,7 @@ async function compare(
     if (runs === 1) {
       bench.add(`${side}.${suffix}`, median(all.map((result) => result.p50)), "ms");
     } else bench.add(`${side}.${suffix}`, stepsPerSecond, "steps/s");
-    const others = median(all.map((result) => result.others));
-    if (others > othersMax) {
-      bench.notes.push(
-        `${side}.${suffix}: other programs took ${Math.round(others * 100)} % of the CPU meanwhile; ` +
-          "on a quiet machine it is more.",
-      );
-    }
+    bench.noteOthers(`${side}.${suffix}`, median(all.map((result) => result.others)));
     const names = Object.keys(all[0]?.cpu ?? {});
     const cpu = names.map((name) => [name, median(all.map((result) => result.cpu[name] ?? 0))]);
     bench.spent.push({ name: `${side}.${suffix}`, stepsPerSecond, cpu: Object.fromEntries(cpu) });

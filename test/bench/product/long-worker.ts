@@ -1,4 +1,7 @@
-/** Runs with very many steps, which at the end wait in a last step for ever. */
+/**
+ * Runs with very many steps, which at the end wait in a last step for ever. The run `long` does the
+ * last of its steps in turns with the run `short`, so that a slow moment falls on both.
+ */
 import { Worker, workflow } from "@pawl/worker";
 import { serveCommands } from "../child.ts";
 import { output } from "../payload.ts";
@@ -6,51 +9,66 @@ import { workflowName } from "./runs.ts";
 
 export type LongRunCommand =
   | { kind: "start"; address: string }
-  /** Waits until another run is at its last step. */
-  | { kind: "reach"; steps: number }
-  /** Waits until a run that was begun elsewhere is at its last step. */
-  | { kind: "resume" };
+  /** Waits until this run is at its last step. */
+  | { kind: "reach"; runId: string };
 
 export interface LongRunTimes {
   /** Of each step of the run, in ms. */
   times: number[];
   /** From the first line of the workflow to its last step, in ms. */
-  resumeMs: number;
+  totalMs: number;
 }
 
-const steps = Number(process.env.BENCH_STEPS ?? "10000");
-const ended: LongRunTimes[] = [];
-let onEnd: (() => void) | undefined;
+const longSteps = 10_000;
+/** Steps of the short run before it is measured. */
+const skippedSteps = 10;
+/** How many steps are compared. */
+const comparedSteps = 400;
+
+/** Whether `long` and `short` take turns; not where they are only resumed. */
+const inTurns = process.env.BENCH_IN_TURNS === "1";
+const ended = new Map<string, PromiseWithResolvers<LongRunTimes>>();
+let waiting: (() => void) | undefined;
+
+/** Waits for the other run to do its step, and lets it go on. */
+async function takeTurn(): Promise<void> {
+  const other = waiting;
+  const mine = new Promise<void>((resolve) => {
+    waiting = resolve;
+  });
+  other?.();
+  await mine;
+}
+
+function endOf(runId: string): PromiseWithResolvers<LongRunTimes> {
+  const end = ended.get(runId) ?? Promise.withResolvers<LongRunTimes>();
+  ended.set(runId, end);
+  return end;
+}
 
 const long = workflow(workflowName, async (ctx) => {
   const begin = performance.now();
+  const steps = ctx.runId === "short" ? skippedSteps + comparedSteps : longSteps;
   const times: number[] = [];
   for (let n = 1; n <= steps; n += 1) {
+    const isCompared = n > steps - comparedSteps && ctx.runId !== "warm-up";
+    if (isCompared && inTurns) await takeTurn();
     const stepBegin = performance.now();
     await ctx.step(`step-${n}`, () => output);
     times.push(performance.now() - stepBegin);
   }
+  // The other one may have a turn to go.
+  waiting?.();
   await ctx.step("last", () => {
-    ended.push({ times, resumeMs: performance.now() - begin });
-    onEnd?.();
+    endOf(ctx.runId).resolve({ times, totalMs: performance.now() - begin });
     return new Promise<never>(() => undefined);
   });
 });
 
-async function next(): Promise<LongRunTimes> {
-  for (;;) {
-    const run = ended.shift();
-    if (run !== undefined) return run;
-    await new Promise<void>((resolve) => {
-      onEnd = resolve;
-    });
-  }
-}
-
 async function start(address: string): Promise<void> {
-  await new Worker({ url: `http://${address}`, workflows: [long], slots: 2 }).start();
+  await new Worker({ url: `http://${address}`, workflows: [long], slots: 3 }).start();
 }
 
 serveCommands<LongRunCommand, unknown>((command) =>
-  command.kind === "start" ? start(command.address) : next(),
+  command.kind === "start" ? start(command.address) : endOf(command.runId).promise,
 );

@@ -30,6 +30,12 @@ export async function startRuns(wire: Wire, count: number, concurrency = 256): P
   await Promise.all(Array.from({ length: concurrency }, start));
 }
 
+/** Starts a run of this id. */
+export async function startRun(wire: Wire, runId: string): Promise<void> {
+  const input = { data: new TextEncoder().encode("{}"), encoding: "json" };
+  await wire.call(RunService.method.startRun, { workflow: workflowName, input, runId });
+}
+
 /** A worker that takes one run at a time and does nothing with it. */
 export interface ClaimProbe {
   /** How long it took from the credit to the dispatch, in ms. */
