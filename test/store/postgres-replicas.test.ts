@@ -153,7 +153,7 @@ test("claims, cancels, renewals and ends at once: no deadlock, and nothing is ha
 
 test("a payload is never swept from under a run that refers to it", async () => {
   const ref = { sha256: "ab", size: 3 };
-  for (let i = 0; i < 40; i += 1) {
+  for (let i = 0; i < 500; i += 1) {
     const id = `run-${i}`;
     await store(0).putPayload(CALLER, { sha256: "ab", data: Buffer.from("abc") }, T0);
     const [{ confirmed }] = await Promise.all([

@@ -10,22 +10,22 @@ export const GET_PAYLOAD = `SELECT size, substr(data, $3::int4, $4::int4) AS pie
 FROM pawl.payload WHERE org_id = $1 AND sha256 = $2`;
 
 /**
- * The rows are locked in one statement and looked at again in the next, which sees the references
- * of every transaction that had locked such a row before.
+ * Locks what may be swept, and hands its keys to the next statement of the transaction: that one
+ * sees the references of every transaction that held such a row before, and must touch no row
+ * besides these, since it could not tell whether one came to be referred to while it looked.
  */
-export const LOCK_SWEEPABLE = `SELECT FROM pawl.payload AS p
-WHERE p.put_at < $1 AND NOT EXISTS (
-  SELECT FROM pawl.payload_ref AS r WHERE r.org_id = p.org_id AND r.sha256 = p.sha256)
-ORDER BY p.put_at, p.org_id, p.sha256 LIMIT $2
-FOR UPDATE SKIP LOCKED`;
+export const LOCK_SWEEPABLE = `SELECT set_config('pawl.sweepable', coalesce(jsonb_agg(o)::text, '[]'), true)
+FROM (
+  SELECT p.org_id, p.sha256 FROM pawl.payload AS p
+  WHERE p.put_at < $1 AND NOT EXISTS (
+    SELECT FROM pawl.payload_ref AS r WHERE r.org_id = p.org_id AND r.sha256 = p.sha256)
+  ORDER BY p.put_at, p.org_id, p.sha256 LIMIT $2
+  FOR UPDATE SKIP LOCKED) AS o`;
 export const SWEEP = `WITH swept AS (
-  DELETE FROM pawl.payload AS p USING (
-    SELECT org_id, sha256 FROM pawl.payload AS o
-    WHERE o.put_at < $1 AND NOT EXISTS (
-      SELECT FROM pawl.payload_ref AS r WHERE r.org_id = o.org_id AND r.sha256 = o.sha256)
-    ORDER BY o.put_at, o.org_id, o.sha256 LIMIT $2
-    FOR UPDATE SKIP LOCKED) AS o
-  WHERE p.org_id = o.org_id AND p.sha256 = o.sha256
+  DELETE FROM pawl.payload AS p
+  USING jsonb_to_recordset(current_setting('pawl.sweepable')::jsonb) AS o (org_id text, sha256 text)
+  WHERE p.org_id = o.org_id AND p.sha256 = o.sha256 AND NOT EXISTS (
+    SELECT FROM pawl.payload_ref AS r WHERE r.org_id = p.org_id AND r.sha256 = p.sha256)
   RETURNING p.sha256)
 SELECT count(*) AS n FROM swept`;
 
@@ -59,11 +59,10 @@ export async function sweepPayloads(
   before: number,
   limit: number,
 ): Promise<number> {
-  const values = [before, limit];
   const [, , rows] = await db.run([
     { text: "BEGIN" },
-    { name: "lock sweepable", text: LOCK_SWEEPABLE, values },
-    { name: "sweep", text: SWEEP, values },
+    { name: "lock sweepable", text: LOCK_SWEEPABLE, values: [before, limit] },
+    { name: "sweep", text: SWEEP, values: [] },
     { text: "COMMIT" },
   ]);
   const [row] = rows ?? [];
