@@ -22,9 +22,14 @@ export type {
   ChildOptions,
   Context,
   MapOptions,
-  SignalOptions,
   StepContext,
 } from "./context/types.ts";
+export type {
+  SignalOptions,
+  SignalsOptions,
+  SleepOptions,
+  WaitCalls,
+} from "./context/wait-types.ts";
 export type { Duration, DurationParts } from "./duration.ts";
 export {
   AmbiguousStepKeyError,

@@ -292,3 +292,40 @@ describe("ctx.step", () => {
     expect(outer).toHaveBeenCalledTimes(1);
   });
 });
+
+describe("signals one after the other", () => {
+  test("are handed out in order, and end at a timeout", async () => {
+    const seen = await run(
+      async (ctx) => {
+        const payloads: unknown[] = [await ctx.signal("order")];
+        for await (const order of ctx.signals<number>("order", { timeout: "1 h" }))
+          payloads.push(await ctx.step("handle", () => order));
+        return payloads;
+      },
+      { signals: { order: [1, 2, 3] } },
+    );
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test("a loop that is left takes no more, and what was awaited by hand ends", async () => {
+    const seen = await run(
+      async (ctx) => {
+        const all: unknown[] = [];
+        const orders = ctx.signals<number>("order");
+        for await (const order of orders) {
+          all.push(order);
+          if (all.length === 2) break;
+        }
+        all.push(await orders.next());
+        const others = ctx.signals("other", { timeout: "1 h" });
+        const pending = others.next();
+        await others.return?.();
+        all.push(await pending, await ctx.signal("order"));
+        return all;
+      },
+      { signals: { order: [1, 2, 3] } },
+    );
+    const done = { done: true, value: undefined };
+    expect(seen).toEqual([1, 2, done, done, 3]);
+  });
+});

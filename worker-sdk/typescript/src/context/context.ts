@@ -1,21 +1,23 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StepKind } from "@pawl/proto";
-import { type Duration, durationFromMs, durationMs } from "../duration.ts";
-import { AmbiguousStepKeyError, UsageError, WaitTimeoutError } from "../errors.ts";
+import type { Duration } from "../duration.ts";
+import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import type { StepBody, StepCall } from "../run/step-body.ts";
 import { StepOperation } from "../run/step-operation.ts";
 import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
-import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
+import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
 import { isWorkflow } from "../workflow-brand.ts";
 import { mapItems, runBranches } from "./branches.ts";
 import { childCall, childResult } from "./child.ts";
 import { contexts } from "./current.ts";
+import { openSignals } from "./signals.ts";
 import { parseStepCall } from "./step-call.ts";
-import type { ChildOptions, Context, MapOptions, SignalOptions, StepContext } from "./types.ts";
+import type { ChildOptions, Context, MapOptions, StepContext } from "./types.ts";
+import type { SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
+import { awaitSignal, sleepFor, sleepUntil } from "./waits.ts";
 
 function ignore(): void {
   // Whether user code listens to a promise or not is its own affair, and no reason to end the process.
@@ -120,7 +122,8 @@ export class RunContext implements Context {
     return guarded(() => this.#step(parseStepCall([definition, ...args], this.#base.stepDefaults)));
   }
 
-  #claim(
+  /** The key of the next use of that name here, and the scope that it counts in. */
+  claim(
     namespace: Namespace,
     name: string,
     key: string | undefined,
@@ -136,7 +139,7 @@ export class RunContext implements Context {
   }
 
   #step(call: StepCall): Promise<unknown> {
-    const { scope, key } = this.#claim(
+    const { scope, key } = this.claim(
       call.kind === StepKind.VALUE ? "value:" : "",
       call.name,
       call.settings.key,
@@ -213,51 +216,20 @@ export class RunContext implements Context {
 
   // ── waits ──
 
-  #wait(namespace: Namespace, key: string | undefined, call: WaitCall): Promise<unknown> {
-    checkName("a wait", call.name);
-    const place = this.#claim(namespace, call.name, key);
-    return new WaitOperation(this.#run, place.scope, place.key, call).open();
+  sleep(duration: Duration, options: SleepOptions = {}): Promise<void> {
+    return guarded(() => sleepFor(this.#here, duration, options));
   }
 
-  #sleep(name: string, wait: WaitCall["wait"]): Promise<unknown> {
-    return this.#wait("sleep:", undefined, {
-      name,
-      kind: StepKind.SLEEP,
-      wait,
-      finish: () => undefined,
-    });
-  }
-
-  sleep(duration: Duration, { name = "sleep" }: { readonly name?: string } = {}): Promise<void> {
-    return guarded(() => this.#sleep(name, { duration: durationFromMs(durationMs(duration)) }));
-  }
-
-  sleepUntil(
-    moment: Date | number,
-    { name = "sleep" }: { readonly name?: string } = {},
-  ): Promise<void> {
-    return guarded(() => {
-      const ms = Number(moment);
-      if (!Number.isFinite(ms))
-        throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
-      return this.#sleep(name, { until: timestampFromMs(ms) });
-    });
+  sleepUntil(moment: Date | number, options: SleepOptions = {}): Promise<void> {
+    return guarded(() => sleepUntil(this.#here, moment, options));
   }
 
   signal(name: string, options: SignalOptions<unknown> = {}): Promise<never> {
-    const finish = ({ outcome, value }: Resolution): unknown => {
-      if (outcome !== "timed_out") return value;
-      if ("default" in options) return options.default;
-      throw new WaitTimeoutError(`the signal "${name}"`, `signal:${name}`);
-    };
-    return guarded(() => {
-      const { timeout } = options;
-      const wait = {
-        signalName: name,
-        ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
-      };
-      return this.#wait("signal:", undefined, { name, kind: StepKind.SIGNAL, wait, finish });
-    });
+    return guarded(() => awaitSignal(this.#here, name, options));
+  }
+
+  signals(name: string, options: SignalsOptions = {}): AsyncIterableIterator<never> {
+    return openSignals(this.#here, name, options);
   }
 
   child(workflow: unknown, input: unknown, options: ChildOptions = {}): Promise<never> {
@@ -267,7 +239,7 @@ export class RunContext implements Context {
       }
       const name = typeof workflow === "string" ? workflow : workflow.workflowName;
       const key = options.key === undefined ? undefined : String(options.key);
-      const place = this.#claim("child:", name, key);
+      const place = this.claim("child:", name, key);
       const call = childCall({
         run: this.#run,
         stepKey: place.key,

@@ -1,7 +1,7 @@
-import type { Duration } from "../duration.ts";
 import type { Reduce, StepOptions } from "../run/step-settings.ts";
 import type { StepFunction } from "../step.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import type { WaitCalls } from "./wait-types.ts";
 
 /** What a step's body makes: the value it returns, or what its items are reduced to. */
 export type StepResult<R, O> =
@@ -39,13 +39,6 @@ export interface MapOptions<T> {
   readonly key?: (item: T, index: number) => string | number;
   /** Items under way at the same time. Default: all. */
   readonly concurrency?: number;
-}
-
-export interface SignalOptions<D> {
-  /** How long to wait. Default: for ever. */
-  readonly timeout?: Duration;
-  /** What to return at the timeout; without it WaitTimeoutError is thrown. */
-  readonly default?: D;
 }
 
 export interface ChildOptions {
@@ -94,7 +87,7 @@ export interface StepCaller {
  * in by itself (by async context), so a `ctx` of an outer scope can be used in
  * branches, steps and helper functions alike.
  */
-export interface Context {
+export interface Context extends WaitCalls {
   readonly runId: string;
   readonly workflow: string;
   /** How often the run has been leased out, from 1. */
@@ -142,15 +135,6 @@ export interface Context {
   /** A random UUID, recorded. */
   uuid(): Promise<string>;
 
-  /** Waits by the server's clock, without holding a worker. */
-  sleep(duration: Duration, options?: { readonly name?: string }): Promise<void>;
-  sleepUntil(moment: Date | number, options?: { readonly name?: string }): Promise<void>;
-  /**
-   * Waits for the next signal of that name that was sent to this run, also before
-   * the wait. Returns its payload. Throws WaitTimeoutError at a `timeout` without
-   * `default`. (The AbortSignal is `ctx.abortSignal`.)
-   */
-  signal<T = unknown, D = never>(name: string, options?: SignalOptions<D>): Promise<T | D>;
   /** Starts a child run, waits for its end and returns its result. Throws StepFailedError. */
   child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;
   child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;

@@ -18,6 +18,7 @@ export type Namespace =
   | ""
   | "sleep:"
   | "signal:"
+  | "signals:"
   | "child:"
   | "value:"
   | "all:"

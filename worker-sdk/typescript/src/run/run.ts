@@ -31,10 +31,7 @@ import type { StepBody } from "./step-body.ts";
 import { Waiting } from "./waiting.ts";
 
 /** A step that may not start now. */
-interface Held {
-  readonly operation: Operation;
-  readonly begin: () => void;
-}
+type Held = { readonly operation: Operation; readonly begin: () => void };
 
 type RunState = "running" | "suspending" | "ending" | "left";
 
@@ -190,7 +187,7 @@ export class Run {
       this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
     );
     if (this.#state !== "suspending") return;
-    if (!response.resumed) return this.leave("suspended");
+    if (!response.resumed) return this.leave("suspended", true);
     this.#state = "running";
     if (response.directive !== Directive.PAUSE) this.#paused = false;
     for (const entry of response.resolved) this.waitResolved(entry);
@@ -330,13 +327,16 @@ export class Run {
     }
   }
 
-  /** The run is no longer this worker's: aborts what runs, and settles nothing any more. */
-  leave(why: string): void {
+  /**
+   * The run is no longer this worker's: aborts what runs, and settles nothing any more. A
+   * suspension aborts nothing: a signal that fires would run `catch` and `finally` blocks.
+   */
+  leave(why: string, suspended = false): void {
     if (this.#state === "left") return;
     this.#state = "left";
     this.logger.debug("a run left this worker", { runId: this.runId, why });
     this.#waiting.stop();
-    this.#signals.abortAll(why);
+    if (!suspended) this.#signals.abortAll(why);
     for (const operation of this.operations) operation.clear();
     this.operations.clear();
     this.#held = [];

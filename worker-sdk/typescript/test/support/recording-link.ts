@@ -63,6 +63,8 @@ export interface LinkOptions {
   readonly confirmStarts?: boolean;
   /** Payloads of signals, by name. */
   readonly signals?: Record<string, unknown[]>;
+  /** Sleeps do not end. */
+  readonly sleepless?: boolean;
 }
 
 export class RecordingLink implements RunLink {
@@ -124,7 +126,8 @@ export class RecordingLink implements RunLink {
       return create(StepStartedResponseSchema, { outcome: { case: "execute", value }, directive });
     }
     const queue = this.#options.signals?.[wait.signalName ?? ""];
-    if (kind === StepKind.SLEEP || (queue?.length ?? 0) > 0) {
+    const fires = kind === StepKind.SLEEP && this.#options.sleepless !== true;
+    if (fires || (queue?.length ?? 0) > 0) {
       const payload =
         queue === undefined ? {} : { payload: payloadOf(encode(queue.shift(), "a signal")) };
       const outcome = kind === StepKind.SLEEP ? "fired" : "signalled";

@@ -1,0 +1,81 @@
+/** Sleeps and signals. */
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { StepKind } from "@pawl/proto";
+import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { UsageError, WaitTimeoutError } from "../errors.ts";
+import { checkName, type Namespace } from "../run/keys.ts";
+import type { Scope } from "../run/scope.ts";
+import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
+import type { RunContext } from "./context.ts";
+import type { SignalOptions, SleepOptions } from "./wait-types.ts";
+
+/** Registers a wait under its next key in the context's scope, and waits. */
+function openWait(context: RunContext, namespace: Namespace, call: WaitCall): Promise<unknown> {
+  checkName("a wait", call.name);
+  const place = context.claim(namespace, call.name, undefined);
+  return new WaitOperation(context.base.run, place.scope, place.key, call).open();
+}
+
+function sleepCall(name: string, wait: WaitCall["wait"]): WaitCall {
+  return { name, kind: StepKind.SLEEP, wait, finish: () => undefined };
+}
+
+export function sleepFor(
+  context: RunContext,
+  duration: Duration,
+  { name = "sleep" }: SleepOptions,
+): Promise<unknown> {
+  const wait = { duration: durationFromMs(durationMs(duration)) };
+  return openWait(context, "sleep:", sleepCall(name, wait));
+}
+
+export function sleepUntil(
+  context: RunContext,
+  moment: Date | number,
+  { name = "sleep" }: SleepOptions,
+): Promise<unknown> {
+  const ms = Number(moment);
+  if (!Number.isFinite(ms))
+    throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
+  return openWait(context, "sleep:", sleepCall(name, { until: timestampFromMs(ms) }));
+}
+
+/** Says how the next signal of a name is awaited. */
+function signalCall(
+  name: string,
+  timeout: Duration | undefined,
+  atTimeout: () => unknown,
+): WaitCall {
+  const finish = ({ outcome, value }: Resolution): unknown =>
+    outcome === "timed_out" ? atTimeout() : value;
+  const wait = {
+    signalName: name,
+    ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
+  };
+  return { name, kind: StepKind.SIGNAL, wait, finish };
+}
+
+export function awaitSignal(
+  context: RunContext,
+  name: string,
+  options: SignalOptions<unknown>,
+): Promise<unknown> {
+  const atTimeout = (): unknown => {
+    if ("default" in options) return options.default;
+    throw new WaitTimeoutError(`the signal "${name}"`, `signal:${name}`);
+  };
+  return openWait(context, "signal:", signalCall(name, options.timeout, atTimeout));
+}
+
+/** Awaits the next signal in a scope that is used for nothing else; `atTimeout` stands for none. */
+export function signalIn(
+  context: RunContext,
+  scope: Scope,
+  name: string,
+  timeout: Duration | undefined,
+  atTimeout: unknown,
+): Promise<unknown> {
+  const call = signalCall(name, timeout, () => atTimeout);
+  const key = scope.claim("signal:", name, undefined);
+  return new WaitOperation(context.base.run, scope, key, call).open();
+}
