@@ -1,8 +1,10 @@
 /**
- * Generates `proto/gen` from the `.proto` files: protobuf-es code, and an index that re-exports
- * what the package `pawl.v1` declares. `--check` generates into a temporary folder instead and
- * fails where the committed code differs. Needs no network.
+ * Generates code from the `.proto` files: `proto/gen` (protobuf-es, and an index that re-exports
+ * what the package `pawl.v1` declares), and the stubs of other languages where their toolchains
+ * are found. `--check` generates into a temporary folder instead and fails where the committed
+ * code differs.
  */
+import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
@@ -10,10 +12,34 @@ import { root, run } from "./run.ts";
 
 const generated = join("proto", "gen");
 
+/** Stubs that need a toolchain which not everybody has. */
+const languages = [
+  {
+    name: "Go",
+    probe: ["go", "version"],
+    template: "buf.gen.go.yaml",
+    folder: join("worker-sdk", "go", "pawlv1"),
+  },
+];
+
+/** The languages whose toolchains are here; says which are left out. */
+function findLanguages(): typeof languages {
+  return languages.filter(({ name, probe: [command = "", ...args], folder }) => {
+    const found = spawnSync(command, args, { stdio: "ignore" }).status === 0;
+    if (!found) console.log(`${name} is not installed here: ${folder} is left as it is.`);
+    return found;
+  });
+}
+
+async function runBuf(...args: readonly string[]): Promise<void> {
+  const code = await run("buf", ["generate", ...args]);
+  if (code !== 0) throw new Error(`buf generate ended with code ${code}; its message is above.`);
+}
+
 /** Writes all generated files below `base`, the workspace's root or a stand-in for it. */
 async function generate(base: string): Promise<void> {
-  const code = await run("buf", ["generate", "--output", base]);
-  if (code !== 0) throw new Error(`buf generate ended with code ${code}; its message is above.`);
+  await runBuf("--output", base);
+  for (const { template } of found) await runBuf("--template", template, "--output", base);
   const gen = join(base, generated);
   const modules = (await listFiles(join(gen, "pawl"))).filter((file) => file.endsWith("_pb.js"));
   const lines = modules.map((file) => `export * from './pawl/${file}';\n`);
@@ -37,34 +63,43 @@ async function findDifferences(): Promise<string[]> {
   const base = await mkdtemp(join(tmpdir(), "pawl-generate-"));
   try {
     await generate(base);
-    const committed = join(root, generated);
-    const fresh = join(base, generated);
-    const [have, want] = await Promise.all([listFiles(committed), listFiles(fresh)]);
-    const differences = [
-      ...have.filter((file) => !want.includes(file)).map((file) => `left over: ${file}`),
-      ...want.filter((file) => !have.includes(file)).map((file) => `missing: ${file}`),
-    ];
-    for (const file of want.filter((file) => have.includes(file))) {
-      const [a, b] = await Promise.all([
-        readFile(join(committed, file)),
-        readFile(join(fresh, file)),
-      ]);
-      if (!a.equals(b)) differences.push(`differs: ${file}`);
-    }
+    const differences: string[] = [];
+    for (const folder of folders)
+      differences.push(...(await compare(folder, join(root, folder), join(base, folder))));
     return differences;
   } finally {
     await rm(base, { recursive: true, force: true });
   }
 }
 
+async function compare(folder: string, committed: string, fresh: string): Promise<string[]> {
+  const [have, want] = await Promise.all([listFiles(committed), listFiles(fresh)]);
+  const name = (file: string) => `${folder.split(sep).join("/")}/${file}`;
+  const differences = [
+    ...have.filter((file) => !want.includes(file)).map((file) => `left over: ${name(file)}`),
+    ...want.filter((file) => !have.includes(file)).map((file) => `missing: ${name(file)}`),
+  ];
+  for (const file of want.filter((file) => have.includes(file))) {
+    const [a, b] = await Promise.all([
+      readFile(join(committed, file)),
+      readFile(join(fresh, file)),
+    ]);
+    if (!a.equals(b)) differences.push(`differs: ${name(file)}`);
+  }
+  return differences;
+}
+
+const found = findLanguages();
+const folders = [generated, ...found.map(({ folder }) => folder)];
+
 if (process.argv.includes("--check")) {
   const differences = await findDifferences();
   if (differences.length > 0) {
-    console.error(`proto/gen is not what the .proto files generate; run \`pnpm generate\`.`);
+    console.error(`Generated code is not what the .proto files make; run \`pnpm generate\`.`);
     for (const difference of differences) console.error(`  ${difference}`);
     process.exitCode = 1;
   } else {
-    console.log("proto/gen is current.");
+    console.log(`Generated code is current: ${folders.join(", ")}.`);
   }
 } else {
   await generate(root);
