@@ -18,6 +18,8 @@ interface Held {
 
 export class RunTable {
   readonly #held = new Map<string, Held>();
+  /** Runs whose code has ended, and whose outcome is on its way to the platform. */
+  readonly #ending = new Set<string>();
   readonly #logger: Logger;
   /** Called when a run has left. */
   readonly #onFree: () => void;
@@ -36,6 +38,18 @@ export class RunTable {
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** Slots in use: a run whose code has ended needs none. */
+  get occupied(): number {
+    return this.#held.size - this.#ending.size;
+  }
+
+  /** The run's code has ended: its slot is free from now on. */
+  ending(runId: string): void {
+    if (!this.#held.has(runId) || this.#ending.has(runId)) return;
+    this.#ending.add(runId);
+    this.#onFree();
   }
 
   /** Run id, current fence and attempt of each. */
@@ -67,6 +81,7 @@ export class RunTable {
       news: [],
     };
     this.#held.set(runId, held);
+    this.#ending.delete(runId);
     try {
       const run = await launch(item, workflow, context);
       held.run = run;
@@ -133,6 +148,7 @@ export class RunTable {
   #remove(runId: string, held: Held): void {
     if (this.#held.get(runId) !== held) return;
     this.#held.delete(runId);
+    this.#ending.delete(runId);
     this.#onFree();
   }
 

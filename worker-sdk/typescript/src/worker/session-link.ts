@@ -88,22 +88,26 @@ export class SessionLink implements RunLink {
   complete(value: CompleteRunInit): Promise<CompleteRunResponse> {
     this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.output);
-    return this.#session.ask(
+    const answer = this.#session.ask(
       value.runId ?? "",
       { case: "completeRun", value },
       bytes,
       "completeRun",
     );
+    this.#session.ending(value.runId ?? "");
+    return answer;
   }
 
   fail(value: FailRunInit): Promise<FailRunResponse> {
     this.flush(value.runId ?? "");
-    return this.#session.ask(
+    const answer = this.#session.ask(
       value.runId ?? "",
       { case: "failRun", value },
       64 * frameBytes,
       "failRun",
     );
+    this.#session.ending(value.runId ?? "");
+    return answer;
   }
 
   flush(runId: string): void {

@@ -10,7 +10,9 @@
  *     content and id, on the next stream if its run's lease has survived.
  * S3  No step starts unless the stream is open and a heartbeat was answered that
  *     was sent within the lease time.
- * S4  Credits granted never exceed the free slots.
+ * S4  Credits granted never exceed the free slots. A run's slot is free once its
+ *     code has ended, before its outcome is answered: so the next run comes
+ *     with that answer, and not a round trip later.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -179,6 +181,11 @@ export class Session {
     this.#leaseClock.sent();
   }
 
+  /** S4. Its outcome leaves in the same message as the credit for its slot. */
+  ending(runId: string): void {
+    this.runs.ending(runId);
+  }
+
   released(run: Run): void {
     this.#calls.forget(run.runId);
     this.runs.released(run);
@@ -278,7 +285,7 @@ export class Session {
   /** S4. */
   #grant(): void {
     if (this.#state !== "open" || this.#draining) return;
-    const count = this.#options.slots - this.runs.size - this.#credits;
+    const count = this.#options.slots - this.runs.occupied - this.#credits;
     if (count <= 0) return;
     this.#credits += count;
     this.push({ id: 0, body: { case: "credits", value: { count } } }, frameBytes);
