@@ -60,6 +60,8 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     readJournal: (...args) => pass("readJournal", () => store.readJournal(...args)),
     readEntries: (...args) => pass("readEntries", () => store.readEntries(...args)),
     listRuns: (...args) => pass("listRuns", () => store.listRuns(...args)),
+    listWaits: (...args) => pass("listWaits", () => store.listWaits(...args)),
+    secret: (...args) => pass("secret", () => store.secret(...args)),
     due: (...args) => pass("due", () => store.due(...args)),
     expiredLeases: (...args) => pass("expiredLeases", () => store.expiredLeases(...args)),
     listLeases: (...args) => pass("listLeases", () => store.listLeases(...args)),

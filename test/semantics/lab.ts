@@ -138,6 +138,10 @@ export class Lab {
     return run;
   }
 
+  async retry(runId: string): Promise<void> {
+    await rpc(this.client, RunService.method.retryRun, { runId });
+  }
+
   async step(runId: string, stepKey: string): Promise<JournalEntry | undefined> {
     return (await rpc(this.client, StepService.method.getStep, { runId, stepKey })).entry;
   }

@@ -3,7 +3,8 @@
  * from the journal, asks before a step, reports after it, suspends on waits, and sends again what
  * was not acknowledged. Notes what it executed and what was acknowledged.
  */
-import type { StepStartedReply, WaitSpec, WorkItem } from "../../server/src/engine/api.ts";
+import type { StepStartedReply, WorkItem } from "../../server/src/engine/api.ts";
+import type { WaitSpec } from "../../server/src/engine/api-waits.ts";
 import type { Engine } from "../../server/src/engine/engine.ts";
 import type { StepKind } from "../../server/src/model/entry.ts";
 import { PawlError } from "../../server/src/model/errors.ts";

@@ -3,10 +3,11 @@
  * plans depend on the schema alone, the plans too.
  */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import { listStatement } from "../../server/src/store/list-runs.ts";
+import { listWaitsStatement } from "../../server/src/store/list-waits.ts";
 import { CLAIM } from "../../server/src/store/postgres/claim.ts";
 import { statementFor } from "../../server/src/store/postgres/commit.ts";
 import * as pgDue from "../../server/src/store/postgres/due.ts";
@@ -21,7 +22,9 @@ import * as journal from "../../server/src/store/sqlite/journal.ts";
 import * as leases from "../../server/src/store/sqlite/leases.ts";
 import * as payloads from "../../server/src/store/sqlite/payloads.ts";
 import * as runs from "../../server/src/store/sqlite/runs.ts";
+import * as waits from "../../server/src/store/sqlite/waits.ts";
 import * as writeRun from "../../server/src/store/sqlite/write-run.ts";
+import type { WaitFilter } from "../../server/src/store/wait.ts";
 import { makeFilter } from "./make.ts";
 
 /** The constants of a module that are SQL. */
@@ -61,9 +64,10 @@ describe("PostgreSQL", () => {
 });
 
 describe("SQLite", () => {
-  const file = "../../server/src/store/sqlite/migrations/0000_first.sql";
+  const folder = new URL("../../server/src/store/sqlite/migrations/", import.meta.url);
   const db = new DatabaseSync(":memory:");
-  db.exec(readFileSync(new URL(file, import.meta.url), "utf8"));
+  for (const file of readdirSync(folder).toSorted())
+    if (file.endsWith(".sql")) db.exec(readFileSync(new URL(file, folder), "utf8"));
 
   /** One line for each table that is read, with the index. */
   function plan(sql: string): string[] {
@@ -71,7 +75,7 @@ describe("SQLite", () => {
     return rows.map(({ detail }) => String(detail));
   }
 
-  const modules = [writeRun, commit, claim, journal, leases, due, payloads, runs];
+  const modules = [writeRun, commit, claim, journal, leases, due, payloads, runs, waits];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);
     expect([sql, ...lines].join("\n")).toMatchSnapshot();
@@ -107,6 +111,28 @@ describe("SQLite", () => {
       expect(lines.filter((line) => line.includes("TEMP B-TREE")).length).toBeLessThanOrEqual(
         sorts,
       );
+    }
+  });
+
+  const waitLists: [string, Partial<WaitFilter>][] = [
+    ["kinds", {}],
+    ["a workflow", { workflow: "w" }],
+    ["a run", { runId: "r" }],
+    ["assignees", { assignees: ["a", ""] }],
+    ["an assignee and a workflow", { assignees: ["a"], workflow: "w" }],
+  ];
+  test.each(waitLists)("list of waits by %s: by an index, in its order", (_, with_) => {
+    for (const after of [undefined, { since: 5, runId: "r", key: "k" }]) {
+      const filter = { kinds: ["user", "sleep"], limit: 10, ...with_, ...(after && { after }) };
+      const { sql } = listWaitsStatement(runs.DIALECT, "o", filter);
+      const lines = plan(sql);
+      if (after === undefined) expect([sql, ...lines].join("\n")).toMatchSnapshot();
+      expect(lines.filter((line) => /^SCAN (key|w|t)\b/.test(line))).toEqual([]);
+      if (with_.runId !== undefined) continue;
+      const parts = lines.filter((line) => line.startsWith("SEARCH key "));
+      expect(
+        parts.every((line) => line.includes("COVERING INDEX") || line.includes("PRIMARY KEY")),
+      ).toBe(true);
     }
   });
 });

@@ -7,6 +7,7 @@ import type { Entry, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
 import type { Payload, PayloadRef } from "../model/payload.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, RunState, WaitTree } from "../model/run.ts";
+import type { CallbackAddress, WaitSpec, WaitsApi } from "./api-waits.ts";
 
 /** A run as people and programs see it. */
 export interface RunView {
@@ -57,15 +58,6 @@ export interface WorkItem {
   /** From the first entry, `payloadSeq` already resolved. */
   readonly journal: readonly Entry[];
   readonly more: boolean;
-}
-
-export interface WaitSpec {
-  /** In ms from the server's now. */
-  readonly durationMs?: number;
-  /** In ms since the epoch. */
-  readonly until?: number;
-  readonly signalName?: string;
-  readonly childRunId?: string;
 }
 
 /** What names a step, in every message about one. */
@@ -120,12 +112,16 @@ export type StepOutcome =
       readonly output?: Payload;
       readonly failure?: Failure;
       readonly outcome?: WaitOutcome;
+      /** The entry, where it ended a wait. */
+      readonly resolved?: Entry;
+      readonly callback?: CallbackAddress;
     }
   | {
       readonly kind: "wait";
       readonly until?: number;
       readonly why: "in_progress" | "backoff" | "wait";
       readonly attempt: number;
+      readonly callback?: CallbackAddress;
     }
   | { readonly kind: "conflict"; readonly recorded: StepSide; readonly attempted: StepSide }
   | { readonly kind: "unknown_outcome"; readonly attempt: number; readonly startedAt: number }
@@ -345,7 +341,7 @@ export interface SignalView {
 }
 
 /** Everything that the outside can ask of the engine. Rejects with PawlError. */
-export interface EngineApi {
+export interface EngineApi extends WaitsApi {
   startRun(caller: Caller, start: StartRun): Promise<StartedRun>;
   getRun(caller: Caller, runId: string): Promise<RunView>;
   waitRun(caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView>;

@@ -25,6 +25,12 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;
   readonly hub: Hub<NewEvent>;
+  readonly links: {
+    /** Where people and processes outside reach this server over HTTP, without a slash at the end. */
+    readonly publicUrl: () => string;
+    /** Those read so far, by organization. */
+    readonly secrets: Map<string, string>;
+  };
   /** Calls back when runs may have become ready, for pollers; answers how to stop. */
   readonly onReady: (listener: () => void) => () => void;
 }

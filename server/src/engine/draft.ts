@@ -6,6 +6,7 @@ import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
 import type { DueKind, DueRow, HeaderPatch, ReadyRow, RunWrite } from "../store/store.ts";
 import { fold, type RunState } from "./state.ts";
+import { waitChanges } from "./wait-rows.ts";
 
 /** When and by what chance a decision is made; fixed for a whole batch. */
 export interface Moment {
@@ -38,6 +39,8 @@ export class Draft {
   #duePut: Map<string, DueRow> | undefined;
   #dueRemove: Map<string, { kind: DueKind; key: string }> | undefined;
   #dueElsewhere: { runId: string; row: DueRow }[] | undefined;
+  /** Waits whose rows may change; whether the row is one that this draft makes. */
+  #waits: Map<string, { readonly isNew: boolean }> | undefined;
   #payloads: PayloadBlob[] | undefined;
   #payloadRefs: PayloadRef[] | undefined;
 
@@ -159,6 +162,13 @@ export class Draft {
     this.#dueRemove.set(`${kind}:${key}`, { kind, key });
   }
 
+  /** The row of this wait is to be brought in line with the wait. */
+  listWait(key: string, isNew = false): void {
+    this.#touched = true;
+    this.#waits ??= new Map();
+    if (!this.#waits.has(key)) this.#waits.set(key, { isNew });
+  }
+
   clearDue(): void {
     this.#touched = true;
     this.#dueClear = true;
@@ -197,6 +207,7 @@ export class Draft {
       duePut: this.#duePut === undefined ? NONE : [...this.#duePut.values()],
       dueRemove: this.#dueRemove === undefined ? NONE : [...this.#dueRemove.values()],
       dueClear: this.#dueClear,
+      ...(this.#waits === undefined ? {} : { waits: waitChanges(this.state, this.#waits) }),
       ...(this.#lease === undefined ? {} : { lease: this.#lease }),
       dueElsewhere: this.#dueElsewhere ?? NONE,
       ...(nudge === undefined ? {} : { nudge }),

@@ -10,6 +10,7 @@ import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
 import { StoreHealth } from "./health.ts";
+import { openLink } from "./links.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import * as polling from "./polling.ts";
 import { Registry } from "./registry.ts";
@@ -18,6 +19,7 @@ import { Sessions } from "./sessions.ts";
 import * as signals from "./signals.ts";
 import * as steps from "./steps.ts";
 import { withPawlErrors } from "./store-errors.ts";
+import * as waits from "./waits.ts";
 import * as watch from "./watch.ts";
 import * as work from "./work.ts";
 import { Writer } from "./writer.ts";
@@ -27,6 +29,8 @@ export interface EngineOptions {
   /** Names this server among those on one store. The same name after a restart finds its old sessions. */
   readonly replicaId: string;
   readonly log: EngineLog;
+  /** Where answer links and callback URLs lead, without a slash at the end. Default: the standard HTTP address. */
+  readonly publicUrl?: () => string;
   /** Default: the system's. */
   readonly clock?: Clock;
 }
@@ -90,6 +94,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatcher,
     registry: new Registry(reads, clock, sessions),
     hub: new Hub<NewEvent>(),
+    links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     onReady: (listener) => {
       pollers.add(listener);
       return () => pollers.delete(listener);
@@ -158,6 +163,13 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     sendSignal: (caller, runId, name, signalId, payload, actor) =>
       signals.sendSignal(core, caller, runId, name, signalId, payload, actor),
     listSignals: (caller, runId) => signals.listSignals(core, caller, runId),
+    listWaits: (caller, list) => waits.listWaits(core, caller, list),
+    getWait: (caller, id) => waits.getWait(core, caller, id),
+    resolveWait: (caller, request) => waits.resolveWait(core, caller, request),
+    cancelWait: (caller, id, actor, comment) => waits.cancelWait(core, caller, id, actor, comment),
+    createAnswerLink: (caller, id, assignee, expiresInMs) =>
+      waits.createAnswerLink(core, caller, id, assignee, expiresInMs),
+    openLink: (kind, token) => openLink(core, kind, token),
     publishEvents: async (caller, runId, fence, events) =>
       watch.publishEvents(core, caller, runId, fence, events),
     watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),

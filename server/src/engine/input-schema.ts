@@ -17,13 +17,7 @@ export function checkInput(workflow: string, schema: string, input: Payload): vo
   if (schema === "") return;
   const validate = compile(schema);
   if (validate(value) === true) return;
-  const problems = (validate.errors ?? []).slice(0, 20).map((error) => {
-    const missing = error.keyword === "required" ? `/${String(error.params.missingProperty)}` : "";
-    return {
-      path: `${error.instancePath}${missing}` || "/",
-      problem: error.message ?? "does not fit",
-    };
-  });
+  const problems = problemsOf(validate);
   const list = problems.map(({ path, problem }) => `${path} ${problem}`).join("; ");
   throw new PawlError(
     "INVALID_INPUT",
@@ -35,6 +29,25 @@ export function checkInput(workflow: string, schema: string, input: Payload): vo
       ]),
     },
   );
+}
+
+/** What of a form's value does not fit its schema; empty: it fits. */
+export function formProblem(schema: string, value: unknown): string {
+  const validate = compile(schema);
+  if (validate(value) === true) return "";
+  return problemsOf(validate)
+    .map(({ path, problem }) => `${path} ${problem}`)
+    .join("; ");
+}
+
+function problemsOf(validate: ValidateFunction): { path: string; problem: string }[] {
+  return (validate.errors ?? []).slice(0, 20).map((error) => {
+    const missing = error.keyword === "required" ? `/${String(error.params.missingProperty)}` : "";
+    return {
+      path: `${error.instancePath}${missing}` || "/",
+      problem: error.message ?? "does not fit",
+    };
+  });
 }
 
 /** Refuses, at registration, a schema that could never be applied. */

@@ -1,4 +1,5 @@
 import type { EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { Answer, Question } from "../model/question.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, WaitTree } from "../model/run.ts";
 
@@ -33,6 +34,21 @@ export interface StepRecord {
   signalName: string;
   childRunId: string;
   outcome: WaitOutcome | undefined;
+  /** Of waits: what lists and people see of them. */
+  wait: WaitRecord | undefined;
+}
+
+/** The part of a wait that steps do not have. */
+export interface WaitRecord {
+  readonly question: Question | undefined;
+  readonly cron: string;
+  readonly timeZone: string;
+  /** To a question, oldest first. */
+  readonly answers: Answer[];
+  /** Reminders recorded. */
+  reminders: number;
+  /** How it ended, and through whom, where that is known. */
+  resolution: (Answer & { readonly outcome: WaitOutcome }) | undefined;
 }
 
 /** A signal in the inbox that no wait has taken. */
@@ -105,6 +121,12 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "workflow.signal.received":
       receiveSignal(state, entry);
       return;
+    case "workflow.user.answered":
+      state.steps.get(entry.key)?.wait?.answers.push(answerOf(entry));
+      return;
+    case "workflow.wait.reminded":
+      noteReminder(state, entry.key);
+      return;
     case "run.retried":
       state.retried = true;
       for (const key of entry.meta.superseded ?? []) supersede(state, key);
@@ -155,6 +177,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
       signalName: "",
       childRunId: "",
       outcome: undefined,
+      wait: undefined,
     };
     state.steps.set(entry.key, made);
     return made;
@@ -197,13 +220,41 @@ function openWait(state: RunState, step: StepRecord, entry: EntryHead): void {
   step.until = entry.meta.until ?? 0;
   step.signalName = entry.meta.signalName ?? "";
   step.childRunId = entry.meta.childRunId ?? "";
+  step.wait = {
+    question: entry.meta.question,
+    cron: entry.meta.cron ?? "",
+    timeZone: entry.meta.timeZone ?? "",
+    answers: [],
+    reminders: 0,
+    resolution: undefined,
+  };
   state.openWaits += 1;
+}
+
+/** What an entry says about who answered or ended a wait. */
+function answerOf({ seq, at, meta }: EntryHead): Answer {
+  return {
+    resolutionId: meta.resolutionId ?? "",
+    seq,
+    at,
+    actor: meta.actor ?? "",
+    comment: meta.comment ?? "",
+    via: meta.via ?? "api",
+    ...(meta.approved === undefined ? {} : { approved: meta.approved }),
+  };
+}
+
+function noteReminder(state: RunState, key: string): void {
+  const wait = state.steps.get(key)?.wait;
+  if (wait !== undefined) wait.reminders += 1;
 }
 
 function resolveWait(state: RunState, step: StepRecord, entry: EntryHead): void {
   step.status = "resolved";
   step.outcome = entry.meta.outcome;
   step.failure = entry.meta.failure;
+  if (step.wait !== undefined && entry.meta.outcome !== undefined)
+    step.wait.resolution = { ...answerOf(entry), outcome: entry.meta.outcome };
   state.openWaits -= 1;
   const taken = entry.meta.signalId;
   if (taken !== undefined) state.inbox = state.inbox.filter((signal) => signal.signalId !== taken);

@@ -19,12 +19,15 @@ import type {
   SuspendReply,
   SuspendRun,
 } from "./api.ts";
+import type { WaitSpec } from "./api-waits.ts";
 import type { Core } from "./core.ts";
 import { directive } from "./decide/common.ts";
 import * as outcome from "./decide/outcome.ts";
 import * as results from "./decide/step-results.ts";
 import { stepStarted as decideStart } from "./decide/steps.ts";
+import { checkSchema } from "./input-schema.ts";
 import { readEntry, samePayload, withPayloads } from "./journal.ts";
+import { callbackAddress } from "./links.ts";
 import { runKey } from "./run-cache.ts";
 import { checkPayload } from "./runs.ts";
 import { stateOf } from "./state.ts";
@@ -42,7 +45,11 @@ export async function stepStarted(
   request: StepStarted,
 ): Promise<StepStartedReply> {
   // A call that names no request is one all the same when the writer has to decide it again.
-  const started = request.requestId === "" ? { ...request, requestId: `~${shortId()}` } : request;
+  const named = request.requestId === "" ? { ...request, requestId: `~${shortId()}` } : request;
+  checkForm(named.wait);
+  // No await for all others: the requests of a session keep their order.
+  const started =
+    named.wait?.cron === undefined ? named : { ...named, wait: await atNextTime(core, named.wait) };
   const decided = await core.writer.submit({
     org: caller.org,
     runId: started.runId,
@@ -53,9 +60,13 @@ export async function stepStarted(
     }),
   });
   const { decision } = decided;
+  const callback =
+    started.kind === "callback" && (decision.kind === "replay" || decision.kind === "wait")
+      ? { callback: await callbackAddress(core, caller, started) }
+      : {};
   if (decision.kind === "replay") {
     const entry = await readEntry(core.store, caller, started.runId, decision.seq);
-    return { outcome: replayOf(entry), directive: decided.directive };
+    return { outcome: { ...replayOf(entry), ...callback }, directive: decided.directive };
   }
   if (decision.kind === "conflict") {
     return {
@@ -63,15 +74,27 @@ export async function stepStarted(
       directive: decided.directive,
     };
   }
-  return { outcome: decision, directive: decided.directive };
+  return { outcome: { ...decision, ...callback }, directive: decided.directive };
 }
 
-function replayOf(entry: Entry): StepOutcome {
+function checkForm(wait: WaitSpec | undefined): void {
+  const schema = wait?.question?.formSchema;
+  if (schema !== undefined) checkSchema("wait.question.form_schema", schema);
+}
+
+/** With the moment that a cron expression stands for. */
+async function atNextTime(core: Core, wait: WaitSpec): Promise<WaitSpec> {
+  if (wait.cron === undefined) return wait;
+  const { nextTime } = await import("./cron.ts");
+  return { ...wait, until: nextTime(wait.cron, wait.timeZone ?? "UTC", core.clock.now()) };
+}
+
+function replayOf(entry: Entry): Extract<StepOutcome, { kind: "replay" }> {
   return {
     kind: "replay",
     ...(entry.meta.failure === undefined ? {} : { failure: entry.meta.failure }),
     ...(entry.payload === undefined ? {} : { output: entry.payload }),
-    ...(entry.meta.outcome === undefined ? {} : { outcome: entry.meta.outcome }),
+    ...(entry.meta.outcome === undefined ? {} : { outcome: entry.meta.outcome, resolved: entry }),
   };
 }
 
@@ -218,12 +241,19 @@ export async function suspendRun(
   caller: Caller,
   suspend: SuspendRun,
 ): Promise<SuspendReply> {
+  for (const { wait } of suspend.waits) checkForm(wait);
+  const timed = suspend.waits.some(({ wait }) => wait.cron !== undefined);
+  const waits = timed
+    ? await Promise.all(
+        suspend.waits.map(async (one) => ({ ...one, wait: await atNextTime(core, one.wait) })),
+      )
+    : suspend.waits;
   const stopping = core.sessions.holder(runKey(caller.org, suspend.runId))?.draining === true;
   const decided = await core.writer.submit({
     org: caller.org,
     runId: suspend.runId,
     bytes: ROW_BYTES * (1 + suspend.waits.length),
-    decide: (draft) => outcome.suspendRun(draft, suspend, stopping),
+    decide: (draft) => outcome.suspendRun(draft, { ...suspend, waits }, stopping),
   });
   const { resolvedSeqs } = decided;
   if (resolvedSeqs.length === 0)

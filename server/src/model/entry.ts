@@ -1,4 +1,5 @@
 import type { Payload } from "./payload.ts";
+import type { AnswerVia, Question } from "./question.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 /** The types of journal entries, which are also the names of the checkpoint events. */
@@ -21,12 +22,30 @@ export const ENTRY_TYPES = [
   "workflow.wait.resolved",
   "workflow.waiting",
   "workflow.signal.received",
+  "workflow.user.answered",
+  "workflow.wait.reminded",
 ] as const;
 
 export type EntryType = (typeof ENTRY_TYPES)[number];
 
-export const STEP_KINDS = ["step", "sleep", "signal", "child", "value"] as const;
+export const STEP_KINDS = [
+  "step",
+  "sleep",
+  "signal",
+  "child",
+  "value",
+  "user",
+  "callback",
+] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
+
+/** The kinds that are waits. */
+export const WAIT_KINDS = ["sleep", "signal", "child", "user", "callback"] as const;
+export type WaitKind = (typeof WAIT_KINDS)[number];
+
+export function isWaitKind(kind: StepKind): kind is WaitKind {
+  return kind !== "step" && kind !== "value";
+}
 
 /** Why a step or run failed, as recorded and replayed. */
 export interface Failure {
@@ -46,7 +65,9 @@ export type WaitOutcome =
   | "timed_out"
   | "completed"
   | "failed"
-  | "cancelled";
+  | "cancelled"
+  | "answered"
+  | "skipped";
 
 /**
  * The small part of an entry, stored as JSON text. Absent means the default:
@@ -86,6 +107,16 @@ export interface EntryMeta {
   reason?: string;
   actor?: string;
   details?: Record<string, string>;
+  question?: Question;
+  /** A sleep's cron expression and its IANA time zone. */
+  cron?: string;
+  timeZone?: string;
+  /** Who answered or ended a wait: with `actor`, how it came, and why. */
+  resolutionId?: string;
+  via?: AnswerVia;
+  comment?: string;
+  /** Of an answer to an approval. */
+  approved?: boolean;
 }
 
 /** One journal entry. `key` is empty for entries that concern the whole run. */

@@ -23,6 +23,19 @@ export const LIMITS = Object.freeze({
   tagKeyBytes: 64,
   tagValueBytes: 256,
   openWaitsPerRun: 10_000,
+  questionBytes: 64 * KIB,
+  questionOptions: 200,
+  optionBytes: 1 * KIB,
+  assignees: 100,
+  reminders: 20,
+  answerBytes: 256 * KIB,
+  commentBytes: 8 * KIB,
+  /** What is posted to a callback URL. */
+  callbackBytes: 4 * MIB,
+  answerLinkMs: 7 * 86_400_000,
+  answerLinkMaxMs: 365 * 86_400_000,
+  /** Sleeps that are over sooner are in no list of waits: their rows would cost more than they tell. */
+  listedSleepMs: 2_000,
   /** Listed with a waiting run. */
   shownWaits: 100,
   /** Schemas, details of a failure and the like. */

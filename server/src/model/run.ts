@@ -1,3 +1,5 @@
+import type { WaitKind } from "./entry.ts";
+
 /**
  * The states of a run and how one leads to another.
  *
@@ -89,7 +91,7 @@ export interface Waiting {
 
 export interface OpenWait {
   readonly key: string;
-  readonly kind: "sleep" | "signal" | "child" | "retry";
+  readonly kind: WaitKind | "retry";
   readonly name: string;
   readonly since: number;
   readonly due?: number;

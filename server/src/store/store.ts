@@ -2,6 +2,7 @@ import type { Caller } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
+import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
 
 /**
  * What the engine needs of a database, and all that it knows of one.
@@ -39,6 +40,8 @@ export interface Store {
   ): Promise<(Entry | undefined)[]>;
   /** Headers by creation, newest first. */
   listRuns(caller: Caller, filter: RunFilter): Promise<RunPage>;
+  /** Open waits, oldest first. */
+  listWaits(caller: Caller, filter: WaitFilter): Promise<WaitPage>;
 
   /** Due work, oldest first, with the time of the next one that is not due yet. */
   due(now: number, limit: number): Promise<{ items: DueItem[]; nextAt: number | undefined }>;
@@ -78,6 +81,9 @@ export interface Store {
   ): Promise<{ data: Uint8Array; size: number } | undefined>;
   /** Deletes payloads that no run refers to and that are older than `before`; answers how many. */
   sweepPayloads(before: number, limit: number): Promise<number>;
+
+  /** The organization's secret of that name; `candidate` becomes it where there is none. */
+  secret(caller: Caller, name: string, candidate: string): Promise<string>;
 
   /** Takes the runs that other replicas changed while a session of this one holds them. */
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]>;
@@ -150,6 +156,8 @@ export interface RunWrite {
   readonly dueRemove: readonly { readonly kind: DueKind; readonly key: string }[];
   /** Removes all due work of the run before `duePut`. */
   readonly dueClear: boolean;
+  /** What becomes of its open waits; absent where they stay as they are. */
+  readonly waits?: WaitChanges;
   /** Gives the run a lease, or takes it away. */
   readonly lease?: Lease | "remove";
   /**
@@ -188,10 +196,20 @@ export interface ReadyRow {
 
 /**
  * What happens later to a run: `start` (delayed start), `wait` (a wait's timer or timeout),
+ * `remind` (a question's next reminder),
  * `retry` (a suspended step's next attempt), `attempt` (a step's timeout), `run` and `queue`
  * (timeouts), `grace` (end of a clean-up), `child` (a child run has ended).
  */
-export type DueKind = "start" | "wait" | "retry" | "attempt" | "run" | "queue" | "grace" | "child";
+export type DueKind =
+  | "start"
+  | "wait"
+  | "remind"
+  | "retry"
+  | "attempt"
+  | "run"
+  | "queue"
+  | "grace"
+  | "child";
 
 export interface DueRow {
   readonly kind: DueKind;

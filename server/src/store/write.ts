@@ -5,6 +5,7 @@ export function isPlain(write: Omit<RunWrite, "entries">): boolean {
   return (
     write.ready === undefined &&
     write.lease === undefined &&
+    write.waits === undefined &&
     !write.dueClear &&
     write.nudge === undefined &&
     write.duePut.length === 0 &&

@@ -146,6 +146,10 @@ const (
 	StepKind_STEP_KIND_CHILD StepKind = 4
 	// A recorded value that costs nothing to make: now, random, uuid.
 	StepKind_STEP_KIND_VALUE StepKind = 5
+	// A question to people and their answer.
+	StepKind_STEP_KIND_USER StepKind = 6
+	// A wait for a call of a URL by an outside process.
+	StepKind_STEP_KIND_CALLBACK StepKind = 7
 )
 
 // Enum value maps for StepKind.
@@ -157,6 +161,8 @@ var (
 		3: "STEP_KIND_SIGNAL",
 		4: "STEP_KIND_CHILD",
 		5: "STEP_KIND_VALUE",
+		6: "STEP_KIND_USER",
+		7: "STEP_KIND_CALLBACK",
 	}
 	StepKind_value = map[string]int32{
 		"STEP_KIND_UNSPECIFIED": 0,
@@ -165,6 +171,8 @@ var (
 		"STEP_KIND_SIGNAL":      3,
 		"STEP_KIND_CHILD":       4,
 		"STEP_KIND_VALUE":       5,
+		"STEP_KIND_USER":        6,
+		"STEP_KIND_CALLBACK":    7,
 	}
 )
 
@@ -193,6 +201,69 @@ func (x StepKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use StepKind.Descriptor instead.
 func (StepKind) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{2}
+}
+
+type QuestionType int32
+
+const (
+	QuestionType_QUESTION_TYPE_UNSPECIFIED QuestionType = 0
+	// Answer: a JSON string; "" is one.
+	QuestionType_QUESTION_TYPE_TEXT QuestionType = 1
+	// Answer: JSON true (approved) or false (rejected).
+	QuestionType_QUESTION_TYPE_APPROVAL QuestionType = 2
+	// Answer: the value of one option, as a JSON string.
+	QuestionType_QUESTION_TYPE_CHOICE QuestionType = 3
+	// Answer: a JSON array of values of options, each once; [] is one.
+	QuestionType_QUESTION_TYPE_MULTICHOICE QuestionType = 4
+	// Answer: JSON that fits `form_schema`.
+	QuestionType_QUESTION_TYPE_FORM QuestionType = 5
+)
+
+// Enum value maps for QuestionType.
+var (
+	QuestionType_name = map[int32]string{
+		0: "QUESTION_TYPE_UNSPECIFIED",
+		1: "QUESTION_TYPE_TEXT",
+		2: "QUESTION_TYPE_APPROVAL",
+		3: "QUESTION_TYPE_CHOICE",
+		4: "QUESTION_TYPE_MULTICHOICE",
+		5: "QUESTION_TYPE_FORM",
+	}
+	QuestionType_value = map[string]int32{
+		"QUESTION_TYPE_UNSPECIFIED": 0,
+		"QUESTION_TYPE_TEXT":        1,
+		"QUESTION_TYPE_APPROVAL":    2,
+		"QUESTION_TYPE_CHOICE":      3,
+		"QUESTION_TYPE_MULTICHOICE": 4,
+		"QUESTION_TYPE_FORM":        5,
+	}
+)
+
+func (x QuestionType) Enum() *QuestionType {
+	p := new(QuestionType)
+	*p = x
+	return p
+}
+
+func (x QuestionType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QuestionType) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_common_proto_enumTypes[3].Descriptor()
+}
+
+func (QuestionType) Type() protoreflect.EnumType {
+	return &file_pawl_v1_common_proto_enumTypes[3]
+}
+
+func (x QuestionType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QuestionType.Descriptor instead.
+func (QuestionType) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{3}
 }
 
 // What the worker should do next with a run; in every reply to it.
@@ -238,11 +309,11 @@ func (x Directive) String() string {
 }
 
 func (Directive) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_common_proto_enumTypes[3].Descriptor()
+	return file_pawl_v1_common_proto_enumTypes[4].Descriptor()
 }
 
 func (Directive) Type() protoreflect.EnumType {
-	return &file_pawl_v1_common_proto_enumTypes[3]
+	return &file_pawl_v1_common_proto_enumTypes[4]
 }
 
 func (x Directive) Number() protoreflect.EnumNumber {
@@ -251,7 +322,7 @@ func (x Directive) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Directive.Descriptor instead.
 func (Directive) EnumDescriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{3}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
 }
 
 // A value as user code made it. The server never looks inside, except that it
@@ -737,6 +808,181 @@ func (x *ParentRef) GetStepKey() string {
 	return ""
 }
 
+// One of the answers to choose from.
+type QuestionOption struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the answer is then. At most 1 KiB, each once.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// For people; empty: the value.
+	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuestionOption) Reset() {
+	*x = QuestionOption{}
+	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuestionOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuestionOption) ProtoMessage() {}
+
+func (x *QuestionOption) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuestionOption.ProtoReflect.Descriptor instead.
+func (*QuestionOption) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *QuestionOption) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *QuestionOption) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+// What a run asks people. Fixed when the wait is registered; at most 64 KiB in all.
+type Question struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Must be set.
+	Prompt string `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Must be set.
+	Type QuestionType `protobuf:"varint,2,opt,name=type,proto3,enum=pawl.v1.QuestionType" json:"type,omitempty"`
+	// For choice (at least one) and multichoice; at most 200.
+	Options []*QuestionOption `protobuf:"bytes,3,rep,name=options,proto3" json:"options,omitempty"`
+	// For choice and multichoice: other strings than the options are answers too.
+	AllowCustom bool `protobuf:"varint,4,opt,name=allow_custom,json=allowCustom,proto3" json:"allow_custom,omitempty"`
+	// Whether somebody may decline to answer; the wait's outcome is `skipped` then.
+	Skippable bool `protobuf:"varint,5,opt,name=skippable,proto3" json:"skippable,omitempty"`
+	// For form: JSON Schema (2020-12) as JSON text.
+	FormSchema string `protobuf:"bytes,6,opt,name=form_schema,json=formSchema,proto3" json:"form_schema,omitempty"`
+	// Who may answer, by name; empty: anybody. At most 100.
+	Assignees []string `protobuf:"bytes,7,rep,name=assignees,proto3" json:"assignees,omitempty"`
+	// For approval: how many different people must approve; 0: one. A single
+	// rejection ends the wait. No more than there are assignees, if there are any.
+	ApprovalsNeeded uint32 `protobuf:"varint,8,opt,name=approvals_needed,json=approvalsNeeded,proto3" json:"approvals_needed,omitempty"`
+	// Counted from when the question is asked: an entry workflow.wait.reminded is
+	// recorded at each. At most 20.
+	Reminders     []*durationpb.Duration `protobuf:"bytes,9,rep,name=reminders,proto3" json:"reminders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Question) Reset() {
+	*x = Question{}
+	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Question) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Question) ProtoMessage() {}
+
+func (x *Question) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Question.ProtoReflect.Descriptor instead.
+func (*Question) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Question) GetPrompt() string {
+	if x != nil {
+		return x.Prompt
+	}
+	return ""
+}
+
+func (x *Question) GetType() QuestionType {
+	if x != nil {
+		return x.Type
+	}
+	return QuestionType_QUESTION_TYPE_UNSPECIFIED
+}
+
+func (x *Question) GetOptions() []*QuestionOption {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Question) GetAllowCustom() bool {
+	if x != nil {
+		return x.AllowCustom
+	}
+	return false
+}
+
+func (x *Question) GetSkippable() bool {
+	if x != nil {
+		return x.Skippable
+	}
+	return false
+}
+
+func (x *Question) GetFormSchema() string {
+	if x != nil {
+		return x.FormSchema
+	}
+	return ""
+}
+
+func (x *Question) GetAssignees() []string {
+	if x != nil {
+		return x.Assignees
+	}
+	return nil
+}
+
+func (x *Question) GetApprovalsNeeded() uint32 {
+	if x != nil {
+		return x.ApprovalsNeeded
+	}
+	return 0
+}
+
+func (x *Question) GetReminders() []*durationpb.Duration {
+	if x != nil {
+		return x.Reminders
+	}
+	return nil
+}
+
 // One entry of a run's journal, which is the memo, the timeline and the
 // checkpoint events in one. Entries of a run are numbered 1, 2, 3 … with no gap.
 type JournalEntry struct {
@@ -749,7 +995,8 @@ type JournalEntry struct {
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
 	// attempt failed, another follows), workflow.step.failed (finally),
 	// workflow.wait.created, workflow.wait.resolved, workflow.waiting,
-	// workflow.signal.received.
+	// workflow.signal.received, workflow.user.answered (one answer to a question;
+	// the wait is resolved once there are enough), workflow.wait.reminded.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// Empty for entries that concern the whole run.
 	StepKey string `protobuf:"bytes,4,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
@@ -770,17 +1017,24 @@ type JournalEntry struct {
 	DefinitionDigest string  `protobuf:"bytes,15,opt,name=definition_digest,json=definitionDigest,proto3" json:"definition_digest,omitempty"`
 	// The step's input where the worker sent it (at most 4 KiB are kept).
 	Input *Payload `protobuf:"bytes,16,opt,name=input,proto3" json:"input,omitempty"`
-	// How a wait ended: fired, signalled, timed_out, completed, failed, cancelled.
+	// How a wait ended: fired (a timer), signalled, answered or skipped (a
+	// question), completed (a child, a callback), failed (a child), timed_out,
+	// cancelled.
 	Outcome string `protobuf:"bytes,17,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// Child run, signal id, actor, reason and the like.
-	Details       map[string]string `protobuf:"bytes,18,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Child run, signal id, actor, reason and the like. Of answers and of resolved
+	// waits of the kinds user and callback: `actor`, `comment`, `via` (api, link,
+	// callback), `resolution_id`; of a resolved approval also `answers`, a JSON
+	// array of {actor, at (RFC 3339), approved, comment, via}.
+	Details map[string]string `protobuf:"bytes,18,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of workflow.wait.created of the kind user.
+	Question      *Question `protobuf:"bytes,19,opt,name=question,proto3" json:"question,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	mi := &file_pawl_v1_common_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1046,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	mi := &file_pawl_v1_common_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1059,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{6}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *JournalEntry) GetSeq() uint32 {
@@ -934,6 +1188,13 @@ func (x *JournalEntry) GetDetails() map[string]string {
 	return nil
 }
 
+func (x *JournalEntry) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
 // The error of one frame or one item of a batch, with the content of
 // google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
 type Error struct {
@@ -951,7 +1212,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	mi := &file_pawl_v1_common_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1224,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	mi := &file_pawl_v1_common_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1237,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{7}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Error) GetReason() string {
@@ -1058,7 +1319,21 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"=\n" +
 	"\tParentRef\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n" +
-	"\bstep_key\x18\x02 \x01(\tR\astepKey\"\xc9\x05\n" +
+	"\bstep_key\x18\x02 \x01(\tR\astepKey\"<\n" +
+	"\x0eQuestionOption\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\"\xe4\x02\n" +
+	"\bQuestion\x12\x16\n" +
+	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12)\n" +
+	"\x04type\x18\x02 \x01(\x0e2\x15.pawl.v1.QuestionTypeR\x04type\x121\n" +
+	"\aoptions\x18\x03 \x03(\v2\x17.pawl.v1.QuestionOptionR\aoptions\x12!\n" +
+	"\fallow_custom\x18\x04 \x01(\bR\vallowCustom\x12\x1c\n" +
+	"\tskippable\x18\x05 \x01(\bR\tskippable\x12\x1f\n" +
+	"\vform_schema\x18\x06 \x01(\tR\n" +
+	"formSchema\x12\x1c\n" +
+	"\tassignees\x18\a \x03(\tR\tassignees\x12)\n" +
+	"\x10approvals_needed\x18\b \x01(\rR\x0fapprovalsNeeded\x127\n" +
+	"\treminders\x18\t \x03(\v2\x19.google.protobuf.DurationR\treminders\"\xf8\x05\n" +
 	"\fJournalEntry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12;\n" +
 	"\vrecorded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1080,7 +1355,8 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\x11definition_digest\x18\x0f \x01(\tR\x10definitionDigest\x12&\n" +
 	"\x05input\x18\x10 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x18\n" +
 	"\aoutcome\x18\x11 \x01(\tR\aoutcome\x12<\n" +
-	"\adetails\x18\x12 \x03(\v2\".pawl.v1.JournalEntry.DetailsEntryR\adetails\x1a:\n" +
+	"\adetails\x18\x12 \x03(\v2\".pawl.v1.JournalEntry.DetailsEntryR\adetails\x12-\n" +
+	"\bquestion\x18\x13 \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x02\n" +
@@ -1102,14 +1378,23 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\vOnExhausted\x12\x1c\n" +
 	"\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ON_EXHAUSTED_FAIL\x10\x01\x12\x16\n" +
-	"\x12ON_EXHAUSTED_PAUSE\x10\x02*\x8e\x01\n" +
+	"\x12ON_EXHAUSTED_PAUSE\x10\x02*\xba\x01\n" +
 	"\bStepKind\x12\x19\n" +
 	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTEP_KIND_STEP\x10\x01\x12\x13\n" +
 	"\x0fSTEP_KIND_SLEEP\x10\x02\x12\x14\n" +
 	"\x10STEP_KIND_SIGNAL\x10\x03\x12\x13\n" +
 	"\x0fSTEP_KIND_CHILD\x10\x04\x12\x13\n" +
-	"\x0fSTEP_KIND_VALUE\x10\x05*~\n" +
+	"\x0fSTEP_KIND_VALUE\x10\x05\x12\x12\n" +
+	"\x0eSTEP_KIND_USER\x10\x06\x12\x16\n" +
+	"\x12STEP_KIND_CALLBACK\x10\a*\xb2\x01\n" +
+	"\fQuestionType\x12\x1d\n" +
+	"\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12QUESTION_TYPE_TEXT\x10\x01\x12\x1a\n" +
+	"\x16QUESTION_TYPE_APPROVAL\x10\x02\x12\x18\n" +
+	"\x14QUESTION_TYPE_CHOICE\x10\x03\x12\x1d\n" +
+	"\x19QUESTION_TYPE_MULTICHOICE\x10\x04\x12\x16\n" +
+	"\x12QUESTION_TYPE_FORM\x10\x05*~\n" +
 	"\tDirective\x12\x19\n" +
 	"\x15DIRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DIRECTIVE_CONTINUE\x10\x01\x12\x14\n" +
@@ -1130,53 +1415,60 @@ func file_pawl_v1_common_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_common_proto_rawDescData
 }
 
-var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_pawl_v1_common_proto_goTypes = []any{
 	(Backoff)(0),                  // 0: pawl.v1.Backoff
 	(OnExhausted)(0),              // 1: pawl.v1.OnExhausted
 	(StepKind)(0),                 // 2: pawl.v1.StepKind
-	(Directive)(0),                // 3: pawl.v1.Directive
-	(*Payload)(nil),               // 4: pawl.v1.Payload
-	(*PayloadRef)(nil),            // 5: pawl.v1.PayloadRef
-	(*Failure)(nil),               // 6: pawl.v1.Failure
-	(*RetryPolicy)(nil),           // 7: pawl.v1.RetryPolicy
-	(*Lease)(nil),                 // 8: pawl.v1.Lease
-	(*ParentRef)(nil),             // 9: pawl.v1.ParentRef
-	(*JournalEntry)(nil),          // 10: pawl.v1.JournalEntry
-	(*Error)(nil),                 // 11: pawl.v1.Error
-	nil,                           // 12: pawl.v1.JournalEntry.DetailsEntry
-	nil,                           // 13: pawl.v1.Error.MetadataEntry
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(QuestionType)(0),             // 3: pawl.v1.QuestionType
+	(Directive)(0),                // 4: pawl.v1.Directive
+	(*Payload)(nil),               // 5: pawl.v1.Payload
+	(*PayloadRef)(nil),            // 6: pawl.v1.PayloadRef
+	(*Failure)(nil),               // 7: pawl.v1.Failure
+	(*RetryPolicy)(nil),           // 8: pawl.v1.RetryPolicy
+	(*Lease)(nil),                 // 9: pawl.v1.Lease
+	(*ParentRef)(nil),             // 10: pawl.v1.ParentRef
+	(*QuestionOption)(nil),        // 11: pawl.v1.QuestionOption
+	(*Question)(nil),              // 12: pawl.v1.Question
+	(*JournalEntry)(nil),          // 13: pawl.v1.JournalEntry
+	(*Error)(nil),                 // 14: pawl.v1.Error
+	nil,                           // 15: pawl.v1.JournalEntry.DetailsEntry
+	nil,                           // 16: pawl.v1.Error.MetadataEntry
+	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_pawl_v1_common_proto_depIdxs = []int32{
-	5,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
-	6,  // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
-	14, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	4,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
+	6,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
+	7,  // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
+	17, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	5,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
 	0,  // 4: pawl.v1.RetryPolicy.backoff:type_name -> pawl.v1.Backoff
-	14, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
-	14, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
-	14, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	14, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
+	17, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
+	17, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
+	17, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	17, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
 	1,  // 9: pawl.v1.RetryPolicy.on_exhausted:type_name -> pawl.v1.OnExhausted
-	14, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	15, // 11: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	15, // 12: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
-	2,  // 13: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
-	4,  // 14: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
-	6,  // 15: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
-	15, // 16: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
-	4,  // 17: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
-	12, // 18: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
-	13, // 19: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
-	14, // 20: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	17, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	18, // 11: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 12: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
+	11, // 13: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
+	17, // 14: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
+	18, // 15: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
+	2,  // 16: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
+	5,  // 17: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
+	7,  // 18: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
+	18, // 19: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
+	5,  // 20: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
+	15, // 21: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
+	12, // 22: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
+	16, // 23: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
+	17, // 24: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_common_proto_init() }
@@ -1189,8 +1481,8 @@ func file_pawl_v1_common_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_common_proto_rawDesc), len(file_pawl_v1_common_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   10,
+			NumEnums:      5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@ package pawlv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -327,11 +328,956 @@ func (x *Signal) GetConsumedBy() string {
 	return ""
 }
 
+type Wait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Run id, `#`, step key.
+	WaitId   string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	RunId    string                 `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	StepKey  string                 `protobuf:"bytes,3,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
+	Workflow string                 `protobuf:"bytes,4,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	Kind     StepKind               `protobuf:"varint,5,opt,name=kind,proto3,enum=pawl.v1.StepKind" json:"kind,omitempty"`
+	Name     string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	Since    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// When the timer fires, or the wait times out; unset: never.
+	Due *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=due,proto3" json:"due,omitempty"`
+	// Of a question.
+	Question *Question `protobuf:"bytes,9,opt,name=question,proto3" json:"question,omitempty"`
+	// To a question, oldest first.
+	Answers []*WaitAnswer `protobuf:"bytes,10,rep,name=answers,proto3" json:"answers,omitempty"`
+	// How many of its reminders have been recorded.
+	RemindersSent uint32 `protobuf:"varint,11,opt,name=reminders_sent,json=remindersSent,proto3" json:"reminders_sent,omitempty"`
+	// Of a signal.
+	SignalName string `protobuf:"bytes,12,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
+	// Of a child.
+	ChildRunId string `protobuf:"bytes,13,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
+	// As in JournalEntry.outcome; empty while the wait is open.
+	Outcome    string                 `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	ResolvedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
+	// Who answered or cancelled it, where that is known.
+	ResolvedBy string `protobuf:"bytes,16,opt,name=resolved_by,json=resolvedBy,proto3" json:"resolved_by,omitempty"`
+	Comment    string `protobuf:"bytes,17,opt,name=comment,proto3" json:"comment,omitempty"`
+	// The cron expression of a sleep and its time zone, where it has one.
+	Cron          string `protobuf:"bytes,18,opt,name=cron,proto3" json:"cron,omitempty"`
+	TimeZone      string `protobuf:"bytes,19,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wait) Reset() {
+	*x = Wait{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wait) ProtoMessage() {}
+
+func (x *Wait) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wait.ProtoReflect.Descriptor instead.
+func (*Wait) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Wait) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *Wait) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Wait) GetStepKey() string {
+	if x != nil {
+		return x.StepKey
+	}
+	return ""
+}
+
+func (x *Wait) GetWorkflow() string {
+	if x != nil {
+		return x.Workflow
+	}
+	return ""
+}
+
+func (x *Wait) GetKind() StepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return StepKind_STEP_KIND_UNSPECIFIED
+}
+
+func (x *Wait) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Wait) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Wait) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *Wait) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *Wait) GetAnswers() []*WaitAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *Wait) GetRemindersSent() uint32 {
+	if x != nil {
+		return x.RemindersSent
+	}
+	return 0
+}
+
+func (x *Wait) GetSignalName() string {
+	if x != nil {
+		return x.SignalName
+	}
+	return ""
+}
+
+func (x *Wait) GetChildRunId() string {
+	if x != nil {
+		return x.ChildRunId
+	}
+	return ""
+}
+
+func (x *Wait) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Wait) GetResolvedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResolvedAt
+	}
+	return nil
+}
+
+func (x *Wait) GetResolvedBy() string {
+	if x != nil {
+		return x.ResolvedBy
+	}
+	return ""
+}
+
+func (x *Wait) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *Wait) GetCron() string {
+	if x != nil {
+		return x.Cron
+	}
+	return ""
+}
+
+func (x *Wait) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// One person's answer to a question.
+type WaitAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Actor string                 `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// Of an approval.
+	Approved *bool  `protobuf:"varint,3,opt,name=approved,proto3,oneof" json:"approved,omitempty"`
+	Comment  string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	// api, or link.
+	Via           string `protobuf:"bytes,5,opt,name=via,proto3" json:"via,omitempty"`
+	ResolutionId  string `protobuf:"bytes,6,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitAnswer) Reset() {
+	*x = WaitAnswer{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitAnswer) ProtoMessage() {}
+
+func (x *WaitAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitAnswer.ProtoReflect.Descriptor instead.
+func (*WaitAnswer) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WaitAnswer) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *WaitAnswer) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *WaitAnswer) GetApproved() bool {
+	if x != nil && x.Approved != nil {
+		return *x.Approved
+	}
+	return false
+}
+
+func (x *WaitAnswer) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *WaitAnswer) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *WaitAnswer) GetResolutionId() string {
+	if x != nil {
+		return x.ResolutionId
+	}
+	return ""
+}
+
+type ListWaitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None: all. STEP_KIND_USER lists the open questions.
+	Kinds []StepKind `protobuf:"varint,1,rep,packed,name=kinds,proto3,enum=pawl.v1.StepKind" json:"kinds,omitempty"`
+	// Only questions that name this assignee.
+	Assignee string `protobuf:"bytes,2,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// With `assignee`: also questions that anybody may answer.
+	IncludeUnassigned bool   `protobuf:"varint,3,opt,name=include_unassigned,json=includeUnassigned,proto3" json:"include_unassigned,omitempty"`
+	Workflow          string `protobuf:"bytes,4,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	RunId             string `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// 1 to 500; 50 by default.
+	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As answered with the page before.
+	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitsRequest) Reset() {
+	*x = ListWaitsRequest{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitsRequest) ProtoMessage() {}
+
+func (x *ListWaitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitsRequest.ProtoReflect.Descriptor instead.
+func (*ListWaitsRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListWaitsRequest) GetKinds() []StepKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *ListWaitsRequest) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *ListWaitsRequest) GetIncludeUnassigned() bool {
+	if x != nil {
+		return x.IncludeUnassigned
+	}
+	return false
+}
+
+func (x *ListWaitsRequest) GetWorkflow() string {
+	if x != nil {
+		return x.Workflow
+	}
+	return ""
+}
+
+func (x *ListWaitsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListWaitsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListWaitsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListWaitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Waits []*Wait                `protobuf:"bytes,1,rep,name=waits,proto3" json:"waits,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitsResponse) Reset() {
+	*x = ListWaitsResponse{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitsResponse) ProtoMessage() {}
+
+func (x *ListWaitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitsResponse.ProtoReflect.Descriptor instead.
+func (*ListWaitsResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListWaitsResponse) GetWaits() []*Wait {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+func (x *ListWaitsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type GetWaitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WaitId        string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetWaitRequest) Reset() {
+	*x = GetWaitRequest{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetWaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetWaitRequest) ProtoMessage() {}
+
+func (x *GetWaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetWaitRequest.ProtoReflect.Descriptor instead.
+func (*GetWaitRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetWaitRequest) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+type GetWaitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Wait  *Wait                  `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
+	// What it was resolved with.
+	Payload       *Payload `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetWaitResponse) Reset() {
+	*x = GetWaitResponse{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetWaitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetWaitResponse) ProtoMessage() {}
+
+func (x *GetWaitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetWaitResponse.ProtoReflect.Descriptor instead.
+func (*GetWaitResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetWaitResponse) GetWait() *Wait {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+func (x *GetWaitResponse) GetPayload() *Payload {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type ResolveWaitRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	// Chosen by the caller, for deduplication; a UUIDv7 by default.
+	ResolutionId string `protobuf:"bytes,2,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
+	// Must be set.
+	//
+	// Types that are valid to be assigned to Resolution:
+	//
+	//	*ResolveWaitRequest_Answer
+	//	*ResolveWaitRequest_Skip
+	Resolution isResolveWaitRequest_Resolution `protobuf_oneof:"resolution"`
+	// Who answers. Must be set where the question has assignees or needs several
+	// approvals. At most 200 bytes.
+	Actor string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why; at most 8 KiB.
+	Comment       string `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveWaitRequest) Reset() {
+	*x = ResolveWaitRequest{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveWaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveWaitRequest) ProtoMessage() {}
+
+func (x *ResolveWaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveWaitRequest.ProtoReflect.Descriptor instead.
+func (*ResolveWaitRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ResolveWaitRequest) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *ResolveWaitRequest) GetResolutionId() string {
+	if x != nil {
+		return x.ResolutionId
+	}
+	return ""
+}
+
+func (x *ResolveWaitRequest) GetResolution() isResolveWaitRequest_Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return nil
+}
+
+func (x *ResolveWaitRequest) GetAnswer() *Payload {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveWaitRequest_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
+func (x *ResolveWaitRequest) GetSkip() bool {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveWaitRequest_Skip); ok {
+			return x.Skip
+		}
+	}
+	return false
+}
+
+func (x *ResolveWaitRequest) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *ResolveWaitRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type isResolveWaitRequest_Resolution interface {
+	isResolveWaitRequest_Resolution()
+}
+
+type ResolveWaitRequest_Answer struct {
+	// For a question JSON, see QuestionType; for a callback anything.
+	Answer *Payload `protobuf:"bytes,3,opt,name=answer,proto3,oneof"`
+}
+
+type ResolveWaitRequest_Skip struct {
+	// Declines to answer a question that is `skippable`.
+	Skip bool `protobuf:"varint,4,opt,name=skip,proto3,oneof"`
+}
+
+func (*ResolveWaitRequest_Answer) isResolveWaitRequest_Resolution() {}
+
+func (*ResolveWaitRequest_Skip) isResolveWaitRequest_Resolution() {}
+
+type ResolveWaitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now. An approval that needs more approvers is still open.
+	Wait *Wait `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
+	// True when the same resolution had been received before.
+	Duplicate     bool   `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	ResolutionId  string `protobuf:"bytes,3,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveWaitResponse) Reset() {
+	*x = ResolveWaitResponse{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveWaitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveWaitResponse) ProtoMessage() {}
+
+func (x *ResolveWaitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveWaitResponse.ProtoReflect.Descriptor instead.
+func (*ResolveWaitResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ResolveWaitResponse) GetWait() *Wait {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+func (x *ResolveWaitResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+func (x *ResolveWaitResponse) GetResolutionId() string {
+	if x != nil {
+		return x.ResolutionId
+	}
+	return ""
+}
+
+type CancelWaitRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	// Who cancels it, for the record.
+	Actor         string `protobuf:"bytes,2,opt,name=actor,proto3" json:"actor,omitempty"`
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWaitRequest) Reset() {
+	*x = CancelWaitRequest{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWaitRequest) ProtoMessage() {}
+
+func (x *CancelWaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWaitRequest.ProtoReflect.Descriptor instead.
+func (*CancelWaitRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CancelWaitRequest) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *CancelWaitRequest) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *CancelWaitRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type CancelWaitResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Wait          *Wait                  `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWaitResponse) Reset() {
+	*x = CancelWaitResponse{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWaitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWaitResponse) ProtoMessage() {}
+
+func (x *CancelWaitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWaitResponse.ProtoReflect.Descriptor instead.
+func (*CancelWaitResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CancelWaitResponse) GetWait() *Wait {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+type CreateAnswerLinkRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	// Who will answer; must be one of the question's assignees, where it has any.
+	Assignee string `protobuf:"bytes,2,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// 7 days by default, at most 365.
+	ExpiresIn     *durationpb.Duration `protobuf:"bytes,3,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAnswerLinkRequest) Reset() {
+	*x = CreateAnswerLinkRequest{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAnswerLinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAnswerLinkRequest) ProtoMessage() {}
+
+func (x *CreateAnswerLinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAnswerLinkRequest.ProtoReflect.Descriptor instead.
+func (*CreateAnswerLinkRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CreateAnswerLinkRequest) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *CreateAnswerLinkRequest) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *CreateAnswerLinkRequest) GetExpiresIn() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return nil
+}
+
+type CreateAnswerLinkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A page with the question and a form; POST with JSON or a form answers it.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The end of the URL, which is as good as a key: signed, and used up by the answer.
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAnswerLinkResponse) Reset() {
+	*x = CreateAnswerLinkResponse{}
+	mi := &file_pawl_v1_signal_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAnswerLinkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAnswerLinkResponse) ProtoMessage() {}
+
+func (x *CreateAnswerLinkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_signal_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAnswerLinkResponse.ProtoReflect.Descriptor instead.
+func (*CreateAnswerLinkResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_signal_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CreateAnswerLinkResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *CreateAnswerLinkResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateAnswerLinkResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_pawl_v1_signal_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\n" +
-	"\x14pawl/v1/signal.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n" +
+	"\x14pawl/v1/signal.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n" +
 	"\x11SendSignalRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
@@ -353,11 +1299,97 @@ const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\vreceived_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"receivedAt\x12\x1f\n" +
 	"\vconsumed_by\x18\x06 \x01(\tR\n" +
-	"consumedBy2\xa0\x01\n" +
+	"consumedBy\"\x93\x05\n" +
+	"\x04Wait\x12\x17\n" +
+	"\await_id\x18\x01 \x01(\tR\x06waitId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
+	"\bstep_key\x18\x03 \x01(\tR\astepKey\x12\x1a\n" +
+	"\bworkflow\x18\x04 \x01(\tR\bworkflow\x12%\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x11.pawl.v1.StepKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
+	"\x03due\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12-\n" +
+	"\bquestion\x18\t \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x12-\n" +
+	"\aanswers\x18\n" +
+	" \x03(\v2\x13.pawl.v1.WaitAnswerR\aanswers\x12%\n" +
+	"\x0ereminders_sent\x18\v \x01(\rR\rremindersSent\x12\x1f\n" +
+	"\vsignal_name\x18\f \x01(\tR\n" +
+	"signalName\x12 \n" +
+	"\fchild_run_id\x18\r \x01(\tR\n" +
+	"childRunId\x12\x18\n" +
+	"\aoutcome\x18\x0e \x01(\tR\aoutcome\x12;\n" +
+	"\vresolved_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"resolvedAt\x12\x1f\n" +
+	"\vresolved_by\x18\x10 \x01(\tR\n" +
+	"resolvedBy\x12\x18\n" +
+	"\acomment\x18\x11 \x01(\tR\acomment\x12\x12\n" +
+	"\x04cron\x18\x12 \x01(\tR\x04cron\x12\x1b\n" +
+	"\ttime_zone\x18\x13 \x01(\tR\btimeZone\"\xcd\x01\n" +
+	"\n" +
+	"WaitAnswer\x12\x14\n" +
+	"\x05actor\x18\x01 \x01(\tR\x05actor\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
+	"\bapproved\x18\x03 \x01(\bH\x00R\bapproved\x88\x01\x01\x12\x18\n" +
+	"\acomment\x18\x04 \x01(\tR\acomment\x12\x10\n" +
+	"\x03via\x18\x05 \x01(\tR\x03via\x12#\n" +
+	"\rresolution_id\x18\x06 \x01(\tR\fresolutionIdB\v\n" +
+	"\t_approved\"\xf5\x01\n" +
+	"\x10ListWaitsRequest\x12'\n" +
+	"\x05kinds\x18\x01 \x03(\x0e2\x11.pawl.v1.StepKindR\x05kinds\x12\x1a\n" +
+	"\bassignee\x18\x02 \x01(\tR\bassignee\x12-\n" +
+	"\x12include_unassigned\x18\x03 \x01(\bR\x11includeUnassigned\x12\x1a\n" +
+	"\bworkflow\x18\x04 \x01(\tR\bworkflow\x12\x15\n" +
+	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1b\n" +
+	"\tpage_size\x18\x06 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\"`\n" +
+	"\x11ListWaitsResponse\x12#\n" +
+	"\x05waits\x18\x01 \x03(\v2\r.pawl.v1.WaitR\x05waits\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x0eGetWaitRequest\x12\x17\n" +
+	"\await_id\x18\x01 \x01(\tR\x06waitId\"`\n" +
+	"\x0fGetWaitResponse\x12!\n" +
+	"\x04wait\x18\x01 \x01(\v2\r.pawl.v1.WaitR\x04wait\x12*\n" +
+	"\apayload\x18\x02 \x01(\v2\x10.pawl.v1.PayloadR\apayload\"\xd2\x01\n" +
+	"\x12ResolveWaitRequest\x12\x17\n" +
+	"\await_id\x18\x01 \x01(\tR\x06waitId\x12#\n" +
+	"\rresolution_id\x18\x02 \x01(\tR\fresolutionId\x12*\n" +
+	"\x06answer\x18\x03 \x01(\v2\x10.pawl.v1.PayloadH\x00R\x06answer\x12\x14\n" +
+	"\x04skip\x18\x04 \x01(\bH\x00R\x04skip\x12\x14\n" +
+	"\x05actor\x18\x05 \x01(\tR\x05actor\x12\x18\n" +
+	"\acomment\x18\x06 \x01(\tR\acommentB\f\n" +
+	"\n" +
+	"resolution\"{\n" +
+	"\x13ResolveWaitResponse\x12!\n" +
+	"\x04wait\x18\x01 \x01(\v2\r.pawl.v1.WaitR\x04wait\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12#\n" +
+	"\rresolution_id\x18\x03 \x01(\tR\fresolutionId\"\\\n" +
+	"\x11CancelWaitRequest\x12\x17\n" +
+	"\await_id\x18\x01 \x01(\tR\x06waitId\x12\x14\n" +
+	"\x05actor\x18\x02 \x01(\tR\x05actor\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"7\n" +
+	"\x12CancelWaitResponse\x12!\n" +
+	"\x04wait\x18\x01 \x01(\v2\r.pawl.v1.WaitR\x04wait\"\x88\x01\n" +
+	"\x17CreateAnswerLinkRequest\x12\x17\n" +
+	"\await_id\x18\x01 \x01(\tR\x06waitId\x12\x1a\n" +
+	"\bassignee\x18\x02 \x01(\tR\bassignee\x128\n" +
+	"\n" +
+	"expires_in\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"}\n" +
+	"\x18CreateAnswerLinkResponse\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x8c\x04\n" +
 	"\rSignalService\x12E\n" +
 	"\n" +
 	"SendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\x12H\n" +
-	"\vListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponseBm\n" +
+	"\vListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponse\x12B\n" +
+	"\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\x12<\n" +
+	"\aGetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\x12H\n" +
+	"\vResolveWait\x12\x1b.pawl.v1.ResolveWaitRequest\x1a\x1c.pawl.v1.ResolveWaitResponse\x12E\n" +
+	"\n" +
+	"CancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\x12W\n" +
+	"\x10CreateAnswerLink\x12 .pawl.v1.CreateAnswerLinkRequest\x1a!.pawl.v1.CreateAnswerLinkResponseBm\n" +
 	"\vcom.pawl.v1B\vSignalProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -372,30 +1404,71 @@ func file_pawl_v1_signal_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_signal_proto_rawDescData
 }
 
-var file_pawl_v1_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_pawl_v1_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_pawl_v1_signal_proto_goTypes = []any{
-	(*SendSignalRequest)(nil),     // 0: pawl.v1.SendSignalRequest
-	(*SendSignalResponse)(nil),    // 1: pawl.v1.SendSignalResponse
-	(*ListSignalsRequest)(nil),    // 2: pawl.v1.ListSignalsRequest
-	(*ListSignalsResponse)(nil),   // 3: pawl.v1.ListSignalsResponse
-	(*Signal)(nil),                // 4: pawl.v1.Signal
-	(*Payload)(nil),               // 5: pawl.v1.Payload
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*SendSignalRequest)(nil),        // 0: pawl.v1.SendSignalRequest
+	(*SendSignalResponse)(nil),       // 1: pawl.v1.SendSignalResponse
+	(*ListSignalsRequest)(nil),       // 2: pawl.v1.ListSignalsRequest
+	(*ListSignalsResponse)(nil),      // 3: pawl.v1.ListSignalsResponse
+	(*Signal)(nil),                   // 4: pawl.v1.Signal
+	(*Wait)(nil),                     // 5: pawl.v1.Wait
+	(*WaitAnswer)(nil),               // 6: pawl.v1.WaitAnswer
+	(*ListWaitsRequest)(nil),         // 7: pawl.v1.ListWaitsRequest
+	(*ListWaitsResponse)(nil),        // 8: pawl.v1.ListWaitsResponse
+	(*GetWaitRequest)(nil),           // 9: pawl.v1.GetWaitRequest
+	(*GetWaitResponse)(nil),          // 10: pawl.v1.GetWaitResponse
+	(*ResolveWaitRequest)(nil),       // 11: pawl.v1.ResolveWaitRequest
+	(*ResolveWaitResponse)(nil),      // 12: pawl.v1.ResolveWaitResponse
+	(*CancelWaitRequest)(nil),        // 13: pawl.v1.CancelWaitRequest
+	(*CancelWaitResponse)(nil),       // 14: pawl.v1.CancelWaitResponse
+	(*CreateAnswerLinkRequest)(nil),  // 15: pawl.v1.CreateAnswerLinkRequest
+	(*CreateAnswerLinkResponse)(nil), // 16: pawl.v1.CreateAnswerLinkResponse
+	(*Payload)(nil),                  // 17: pawl.v1.Payload
+	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
+	(StepKind)(0),                    // 19: pawl.v1.StepKind
+	(*Question)(nil),                 // 20: pawl.v1.Question
+	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
 }
 var file_pawl_v1_signal_proto_depIdxs = []int32{
-	5, // 0: pawl.v1.SendSignalRequest.payload:type_name -> pawl.v1.Payload
-	4, // 1: pawl.v1.ListSignalsResponse.signals:type_name -> pawl.v1.Signal
-	5, // 2: pawl.v1.Signal.payload:type_name -> pawl.v1.Payload
-	6, // 3: pawl.v1.Signal.received_at:type_name -> google.protobuf.Timestamp
-	0, // 4: pawl.v1.SignalService.SendSignal:input_type -> pawl.v1.SendSignalRequest
-	2, // 5: pawl.v1.SignalService.ListSignals:input_type -> pawl.v1.ListSignalsRequest
-	1, // 6: pawl.v1.SignalService.SendSignal:output_type -> pawl.v1.SendSignalResponse
-	3, // 7: pawl.v1.SignalService.ListSignals:output_type -> pawl.v1.ListSignalsResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	17, // 0: pawl.v1.SendSignalRequest.payload:type_name -> pawl.v1.Payload
+	4,  // 1: pawl.v1.ListSignalsResponse.signals:type_name -> pawl.v1.Signal
+	17, // 2: pawl.v1.Signal.payload:type_name -> pawl.v1.Payload
+	18, // 3: pawl.v1.Signal.received_at:type_name -> google.protobuf.Timestamp
+	19, // 4: pawl.v1.Wait.kind:type_name -> pawl.v1.StepKind
+	18, // 5: pawl.v1.Wait.since:type_name -> google.protobuf.Timestamp
+	18, // 6: pawl.v1.Wait.due:type_name -> google.protobuf.Timestamp
+	20, // 7: pawl.v1.Wait.question:type_name -> pawl.v1.Question
+	6,  // 8: pawl.v1.Wait.answers:type_name -> pawl.v1.WaitAnswer
+	18, // 9: pawl.v1.Wait.resolved_at:type_name -> google.protobuf.Timestamp
+	18, // 10: pawl.v1.WaitAnswer.at:type_name -> google.protobuf.Timestamp
+	19, // 11: pawl.v1.ListWaitsRequest.kinds:type_name -> pawl.v1.StepKind
+	5,  // 12: pawl.v1.ListWaitsResponse.waits:type_name -> pawl.v1.Wait
+	5,  // 13: pawl.v1.GetWaitResponse.wait:type_name -> pawl.v1.Wait
+	17, // 14: pawl.v1.GetWaitResponse.payload:type_name -> pawl.v1.Payload
+	17, // 15: pawl.v1.ResolveWaitRequest.answer:type_name -> pawl.v1.Payload
+	5,  // 16: pawl.v1.ResolveWaitResponse.wait:type_name -> pawl.v1.Wait
+	5,  // 17: pawl.v1.CancelWaitResponse.wait:type_name -> pawl.v1.Wait
+	21, // 18: pawl.v1.CreateAnswerLinkRequest.expires_in:type_name -> google.protobuf.Duration
+	18, // 19: pawl.v1.CreateAnswerLinkResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: pawl.v1.SignalService.SendSignal:input_type -> pawl.v1.SendSignalRequest
+	2,  // 21: pawl.v1.SignalService.ListSignals:input_type -> pawl.v1.ListSignalsRequest
+	7,  // 22: pawl.v1.SignalService.ListWaits:input_type -> pawl.v1.ListWaitsRequest
+	9,  // 23: pawl.v1.SignalService.GetWait:input_type -> pawl.v1.GetWaitRequest
+	11, // 24: pawl.v1.SignalService.ResolveWait:input_type -> pawl.v1.ResolveWaitRequest
+	13, // 25: pawl.v1.SignalService.CancelWait:input_type -> pawl.v1.CancelWaitRequest
+	15, // 26: pawl.v1.SignalService.CreateAnswerLink:input_type -> pawl.v1.CreateAnswerLinkRequest
+	1,  // 27: pawl.v1.SignalService.SendSignal:output_type -> pawl.v1.SendSignalResponse
+	3,  // 28: pawl.v1.SignalService.ListSignals:output_type -> pawl.v1.ListSignalsResponse
+	8,  // 29: pawl.v1.SignalService.ListWaits:output_type -> pawl.v1.ListWaitsResponse
+	10, // 30: pawl.v1.SignalService.GetWait:output_type -> pawl.v1.GetWaitResponse
+	12, // 31: pawl.v1.SignalService.ResolveWait:output_type -> pawl.v1.ResolveWaitResponse
+	14, // 32: pawl.v1.SignalService.CancelWait:output_type -> pawl.v1.CancelWaitResponse
+	16, // 33: pawl.v1.SignalService.CreateAnswerLink:output_type -> pawl.v1.CreateAnswerLinkResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_signal_proto_init() }
@@ -404,13 +1477,18 @@ func file_pawl_v1_signal_proto_init() {
 		return
 	}
 	file_pawl_v1_common_proto_init()
+	file_pawl_v1_signal_proto_msgTypes[6].OneofWrappers = []any{}
+	file_pawl_v1_signal_proto_msgTypes[11].OneofWrappers = []any{
+		(*ResolveWaitRequest_Answer)(nil),
+		(*ResolveWaitRequest_Skip)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_signal_proto_rawDesc), len(file_pawl_v1_signal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

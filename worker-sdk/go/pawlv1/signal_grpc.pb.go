@@ -19,15 +19,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SignalService_SendSignal_FullMethodName  = "/pawl.v1.SignalService/SendSignal"
-	SignalService_ListSignals_FullMethodName = "/pawl.v1.SignalService/ListSignals"
+	SignalService_SendSignal_FullMethodName       = "/pawl.v1.SignalService/SendSignal"
+	SignalService_ListSignals_FullMethodName      = "/pawl.v1.SignalService/ListSignals"
+	SignalService_ListWaits_FullMethodName        = "/pawl.v1.SignalService/ListWaits"
+	SignalService_GetWait_FullMethodName          = "/pawl.v1.SignalService/GetWait"
+	SignalService_ResolveWait_FullMethodName      = "/pawl.v1.SignalService/ResolveWait"
+	SignalService_CancelWait_FullMethodName       = "/pawl.v1.SignalService/CancelWait"
+	SignalService_CreateAnswerLink_FullMethodName = "/pawl.v1.SignalService/CreateAnswerLink"
 )
 
 // SignalServiceClient is the client API for SignalService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Messages from outside to a run. Each run has a durable inbox.
+// Messages from outside to a run, and answers to what it waits for. Each run has
+// a durable inbox of signals; each open wait has an id that is derived from its
+// step key, so that parallel questions keep their own answers.
 type SignalServiceClient interface {
 	// Puts a signal into the run's inbox, first in, first out per name; kept when
 	// it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
@@ -36,6 +43,27 @@ type SignalServiceClient interface {
 	SendSignal(ctx context.Context, in *SendSignalRequest, opts ...grpc.CallOption) (*SendSignalResponse, error)
 	// The signals that a run was sent, oldest first. NOT_FOUND.
 	ListSignals(ctx context.Context, in *ListSignalsRequest, opts ...grpc.CallOption) (*ListSignalsResponse, error)
+	// Open waits across runs, oldest first: the inbox of questions, timers, and
+	// what else runs wait for. Sleeps that are over within two seconds are not listed.
+	ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error)
+	// One wait, open or resolved. NOT_FOUND.
+	GetWait(ctx context.Context, in *GetWaitRequest, opts ...grpc.CallOption) (*GetWaitResponse, error)
+	// Answers a question, or resolves a callback by hand. Idempotent by
+	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
+	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
+	// approver has answered before, or the id came with another answer; metadata
+	// `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
+	// the run has ended without it. NOT_FOUND.
+	ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error)
+	// Ends a wait of any kind without what it waits for: its outcome is
+	// `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
+	// RUN_TERMINAL. NOT_FOUND.
+	CancelWait(ctx context.Context, in *CancelWaitRequest, opts ...grpc.CallOption) (*CancelWaitResponse, error)
+	// A URL under which one person can answer a question once, without a key.
+	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
+	// NOT_FOUND, INVALID_ARGUMENT (no question).
+	CreateAnswerLink(ctx context.Context, in *CreateAnswerLinkRequest, opts ...grpc.CallOption) (*CreateAnswerLinkResponse, error)
 }
 
 type signalServiceClient struct {
@@ -66,11 +94,63 @@ func (c *signalServiceClient) ListSignals(ctx context.Context, in *ListSignalsRe
 	return out, nil
 }
 
+func (c *signalServiceClient) ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWaitsResponse)
+	err := c.cc.Invoke(ctx, SignalService_ListWaits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signalServiceClient) GetWait(ctx context.Context, in *GetWaitRequest, opts ...grpc.CallOption) (*GetWaitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetWaitResponse)
+	err := c.cc.Invoke(ctx, SignalService_GetWait_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signalServiceClient) ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveWaitResponse)
+	err := c.cc.Invoke(ctx, SignalService_ResolveWait_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signalServiceClient) CancelWait(ctx context.Context, in *CancelWaitRequest, opts ...grpc.CallOption) (*CancelWaitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelWaitResponse)
+	err := c.cc.Invoke(ctx, SignalService_CancelWait_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signalServiceClient) CreateAnswerLink(ctx context.Context, in *CreateAnswerLinkRequest, opts ...grpc.CallOption) (*CreateAnswerLinkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateAnswerLinkResponse)
+	err := c.cc.Invoke(ctx, SignalService_CreateAnswerLink_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SignalServiceServer is the server API for SignalService service.
 // All implementations must embed UnimplementedSignalServiceServer
 // for forward compatibility.
 //
-// Messages from outside to a run. Each run has a durable inbox.
+// Messages from outside to a run, and answers to what it waits for. Each run has
+// a durable inbox of signals; each open wait has an id that is derived from its
+// step key, so that parallel questions keep their own answers.
 type SignalServiceServer interface {
 	// Puts a signal into the run's inbox, first in, first out per name; kept when
 	// it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
@@ -79,6 +159,27 @@ type SignalServiceServer interface {
 	SendSignal(context.Context, *SendSignalRequest) (*SendSignalResponse, error)
 	// The signals that a run was sent, oldest first. NOT_FOUND.
 	ListSignals(context.Context, *ListSignalsRequest) (*ListSignalsResponse, error)
+	// Open waits across runs, oldest first: the inbox of questions, timers, and
+	// what else runs wait for. Sleeps that are over within two seconds are not listed.
+	ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error)
+	// One wait, open or resolved. NOT_FOUND.
+	GetWait(context.Context, *GetWaitRequest) (*GetWaitResponse, error)
+	// Answers a question, or resolves a callback by hand. Idempotent by
+	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
+	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
+	// approver has answered before, or the id came with another answer; metadata
+	// `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
+	// the run has ended without it. NOT_FOUND.
+	ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error)
+	// Ends a wait of any kind without what it waits for: its outcome is
+	// `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
+	// RUN_TERMINAL. NOT_FOUND.
+	CancelWait(context.Context, *CancelWaitRequest) (*CancelWaitResponse, error)
+	// A URL under which one person can answer a question once, without a key.
+	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
+	// NOT_FOUND, INVALID_ARGUMENT (no question).
+	CreateAnswerLink(context.Context, *CreateAnswerLinkRequest) (*CreateAnswerLinkResponse, error)
 	mustEmbedUnimplementedSignalServiceServer()
 }
 
@@ -94,6 +195,21 @@ func (UnimplementedSignalServiceServer) SendSignal(context.Context, *SendSignalR
 }
 func (UnimplementedSignalServiceServer) ListSignals(context.Context, *ListSignalsRequest) (*ListSignalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSignals not implemented")
+}
+func (UnimplementedSignalServiceServer) ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWaits not implemented")
+}
+func (UnimplementedSignalServiceServer) GetWait(context.Context, *GetWaitRequest) (*GetWaitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetWait not implemented")
+}
+func (UnimplementedSignalServiceServer) ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveWait not implemented")
+}
+func (UnimplementedSignalServiceServer) CancelWait(context.Context, *CancelWaitRequest) (*CancelWaitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelWait not implemented")
+}
+func (UnimplementedSignalServiceServer) CreateAnswerLink(context.Context, *CreateAnswerLinkRequest) (*CreateAnswerLinkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateAnswerLink not implemented")
 }
 func (UnimplementedSignalServiceServer) mustEmbedUnimplementedSignalServiceServer() {}
 func (UnimplementedSignalServiceServer) testEmbeddedByValue()                       {}
@@ -152,6 +268,96 @@ func _SignalService_ListSignals_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignalService_ListWaits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWaitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignalServiceServer).ListWaits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignalService_ListWaits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignalServiceServer).ListWaits(ctx, req.(*ListWaitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignalService_GetWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetWaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignalServiceServer).GetWait(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignalService_GetWait_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignalServiceServer).GetWait(ctx, req.(*GetWaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignalService_ResolveWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveWaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignalServiceServer).ResolveWait(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignalService_ResolveWait_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignalServiceServer).ResolveWait(ctx, req.(*ResolveWaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignalService_CancelWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelWaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignalServiceServer).CancelWait(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignalService_CancelWait_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignalServiceServer).CancelWait(ctx, req.(*CancelWaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignalService_CreateAnswerLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateAnswerLinkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignalServiceServer).CreateAnswerLink(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignalService_CreateAnswerLink_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignalServiceServer).CreateAnswerLink(ctx, req.(*CreateAnswerLinkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SignalService_ServiceDesc is the grpc.ServiceDesc for SignalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -166,6 +372,26 @@ var SignalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSignals",
 			Handler:    _SignalService_ListSignals_Handler,
+		},
+		{
+			MethodName: "ListWaits",
+			Handler:    _SignalService_ListWaits_Handler,
+		},
+		{
+			MethodName: "GetWait",
+			Handler:    _SignalService_GetWait_Handler,
+		},
+		{
+			MethodName: "ResolveWait",
+			Handler:    _SignalService_ResolveWait_Handler,
+		},
+		{
+			MethodName: "CancelWait",
+			Handler:    _SignalService_CancelWait_Handler,
+		},
+		{
+			MethodName: "CreateAnswerLink",
+			Handler:    _SignalService_CreateAnswerLink_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

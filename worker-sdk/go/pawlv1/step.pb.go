@@ -137,7 +137,14 @@ type WaitSpec struct {
 	// For STEP_KIND_SIGNAL.
 	SignalName string `protobuf:"bytes,3,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
 	// For STEP_KIND_CHILD: a run that was started with this run as its parent.
-	ChildRunId    string `protobuf:"bytes,4,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
+	ChildRunId string `protobuf:"bytes,4,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
+	// For STEP_KIND_USER.
+	Question *Question `protobuf:"bytes,5,opt,name=question,proto3" json:"question,omitempty"`
+	// For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression of
+	// five fields, or six with seconds first; due at its next time from now.
+	Cron string `protobuf:"bytes,6,opt,name=cron,proto3" json:"cron,omitempty"`
+	// The IANA time zone of `cron`, such as Europe/Berlin; empty: UTC.
+	TimeZone      string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +203,27 @@ func (x *WaitSpec) GetSignalName() string {
 func (x *WaitSpec) GetChildRunId() string {
 	if x != nil {
 		return x.ChildRunId
+	}
+	return ""
+}
+
+func (x *WaitSpec) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *WaitSpec) GetCron() string {
+	if x != nil {
+		return x.Cron
+	}
+	return ""
+}
+
+func (x *WaitSpec) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
 	}
 	return ""
 }
@@ -1097,8 +1125,14 @@ type StepStartedResponse_Replay struct {
 	//	*StepStartedResponse_Replay_Output
 	//	*StepStartedResponse_Replay_Failure
 	Result isStepStartedResponse_Replay_Result `protobuf_oneof:"result"`
-	// For waits: fired, signalled, timed_out, completed, failed, cancelled.
-	Outcome       string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// For waits, as in JournalEntry.outcome.
+	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// For waits: the details of the entry that resolved it.
+	Details map[string]string `protobuf:"bytes,4,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// These three as in Wait.
+	WaitId        string `protobuf:"bytes,5,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	CallbackToken string `protobuf:"bytes,6,opt,name=callback_token,json=callbackToken,proto3" json:"callback_token,omitempty"`
+	CallbackUrl   string `protobuf:"bytes,7,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1165,6 +1199,34 @@ func (x *StepStartedResponse_Replay) GetOutcome() string {
 	return ""
 }
 
+func (x *StepStartedResponse_Replay) GetDetails() map[string]string {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *StepStartedResponse_Replay) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *StepStartedResponse_Replay) GetCallbackToken() string {
+	if x != nil {
+		return x.CallbackToken
+	}
+	return ""
+}
+
+func (x *StepStartedResponse_Replay) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
+}
+
 type isStepStartedResponse_Replay_Result interface {
 	isStepStartedResponse_Replay_Result()
 }
@@ -1188,8 +1250,14 @@ type StepStartedResponse_Wait struct {
 	// When to ask again, or when the timer is due. Unset: unknown.
 	Until *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
 	// in_progress, backoff or wait.
-	Why           string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
-	Attempt       uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Why     string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Of a wait: run id, `#`, step key; names it in SignalService.
+	WaitId string `protobuf:"bytes,4,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
+	// Of the kind callback: whoever sends POST to the URL resolves the wait with
+	// the body. The same whenever it is asked for, so nothing is lost in a crash.
+	CallbackToken string `protobuf:"bytes,5,opt,name=callback_token,json=callbackToken,proto3" json:"callback_token,omitempty"`
+	CallbackUrl   string `protobuf:"bytes,6,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1243,6 +1311,27 @@ func (x *StepStartedResponse_Wait) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *StepStartedResponse_Wait) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
+	}
+	return ""
+}
+
+func (x *StepStartedResponse_Wait) GetCallbackToken() string {
+	if x != nil {
+		return x.CallbackToken
+	}
+	return ""
+}
+
+func (x *StepStartedResponse_Wait) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
 }
 
 // Recorded under the same key with another input, definition or kind.
@@ -1495,7 +1584,7 @@ type StepFailedResponse_Retry struct {
 
 func (x *StepFailedResponse_Retry) Reset() {
 	*x = StepFailedResponse_Retry{}
-	mi := &file_pawl_v1_step_proto_msgTypes[16]
+	mi := &file_pawl_v1_step_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1596,7 @@ func (x *StepFailedResponse_Retry) String() string {
 func (*StepFailedResponse_Retry) ProtoMessage() {}
 
 func (x *StepFailedResponse_Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[16]
+	mi := &file_pawl_v1_step_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1643,7 @@ type StepFailedResponse_Final struct {
 
 func (x *StepFailedResponse_Final) Reset() {
 	*x = StepFailedResponse_Final{}
-	mi := &file_pawl_v1_step_proto_msgTypes[17]
+	mi := &file_pawl_v1_step_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1655,7 @@ func (x *StepFailedResponse_Final) String() string {
 func (*StepFailedResponse_Final) ProtoMessage() {}
 
 func (x *StepFailedResponse_Final) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[17]
+	mi := &file_pawl_v1_step_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,14 +1682,17 @@ var File_pawl_v1_step_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_step_proto_rawDesc = "" +
 	"\n" +
-	"\x12pawl/v1/step.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xb6\x01\n" +
+	"\x12pawl/v1/step.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x96\x02\n" +
 	"\bWaitSpec\x125\n" +
 	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1f\n" +
 	"\vsignal_name\x18\x03 \x01(\tR\n" +
 	"signalName\x12 \n" +
 	"\fchild_run_id\x18\x04 \x01(\tR\n" +
-	"childRunId\"\xf2\x03\n" +
+	"childRunId\x12-\n" +
+	"\bquestion\x18\x05 \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x12\x12\n" +
+	"\x04cron\x18\x06 \x01(\tR\x04cron\x12\x1b\n" +
+	"\ttime_zone\x18\a \x01(\tR\btimeZone\"\xf2\x03\n" +
 	"\x12StepStartedRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x19\n" +
@@ -1616,8 +1708,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x04wait\x18\v \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\x12&\n" +
 	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\r \x01(\tR\trequestId\"\x85\n" +
-	"\n" +
+	"request_id\x18\r \x01(\tR\trequestId\"\xd4\f\n" +
 	"\x13StepStartedResponse\x12@\n" +
 	"\aexecute\x18\x01 \x01(\v2$.pawl.v1.StepStartedResponse.ExecuteH\x00R\aexecute\x12=\n" +
 	"\x06replay\x18\x02 \x01(\v2#.pawl.v1.StepStartedResponse.ReplayH\x00R\x06replay\x127\n" +
@@ -1628,16 +1719,26 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\tdirective\x18\a \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x1aL\n" +
 	"\aExecute\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12'\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x86\x01\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\xf1\x02\n" +
 	"\x06Replay\x12*\n" +
 	"\x06output\x18\x01 \x01(\v2\x10.pawl.v1.PayloadH\x00R\x06output\x12,\n" +
 	"\afailure\x18\x02 \x01(\v2\x10.pawl.v1.FailureH\x00R\afailure\x12\x18\n" +
-	"\aoutcome\x18\x03 \x01(\tR\aoutcomeB\b\n" +
-	"\x06result\x1ad\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12J\n" +
+	"\adetails\x18\x04 \x03(\v20.pawl.v1.StepStartedResponse.Replay.DetailsEntryR\adetails\x12\x17\n" +
+	"\await_id\x18\x05 \x01(\tR\x06waitId\x12%\n" +
+	"\x0ecallback_token\x18\x06 \x01(\tR\rcallbackToken\x12!\n" +
+	"\fcallback_url\x18\a \x01(\tR\vcallbackUrl\x1a:\n" +
+	"\fDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
+	"\x06result\x1a\xc7\x01\n" +
 	"\x04Wait\x120\n" +
 	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
 	"\x03why\x18\x02 \x01(\tR\x03why\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\x1a\x8a\x01\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x17\n" +
+	"\await_id\x18\x04 \x01(\tR\x06waitId\x12%\n" +
+	"\x0ecallback_token\x18\x05 \x01(\tR\rcallbackToken\x12!\n" +
+	"\fcallback_url\x18\x06 \x01(\tR\vcallbackUrl\x1a\x8a\x01\n" +
 	"\bConflict\x12=\n" +
 	"\brecorded\x18\x01 \x01(\v2!.pawl.v1.StepStartedResponse.SideR\brecorded\x12?\n" +
 	"\tattempted\x18\x02 \x01(\v2!.pawl.v1.StepStartedResponse.SideR\tattempted\x1a\xb9\x01\n" +
@@ -1737,7 +1838,7 @@ func file_pawl_v1_step_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_step_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pawl_v1_step_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_pawl_v1_step_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_pawl_v1_step_proto_goTypes = []any{
 	(Recovery)(0),                              // 0: pawl.v1.Recovery
 	(StepFailedResponse_Final_Action)(0),       // 1: pawl.v1.StepFailedResponse.Final.Action
@@ -1757,71 +1858,75 @@ var file_pawl_v1_step_proto_goTypes = []any{
 	(*StepStartedResponse_Side)(nil),           // 15: pawl.v1.StepStartedResponse.Side
 	(*StepStartedResponse_UnknownOutcome)(nil), // 16: pawl.v1.StepStartedResponse.UnknownOutcome
 	(*StepStartedResponse_Stop)(nil),           // 17: pawl.v1.StepStartedResponse.Stop
-	(*StepFailedResponse_Retry)(nil),           // 18: pawl.v1.StepFailedResponse.Retry
-	(*StepFailedResponse_Final)(nil),           // 19: pawl.v1.StepFailedResponse.Final
-	(*durationpb.Duration)(nil),                // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),              // 21: google.protobuf.Timestamp
-	(StepKind)(0),                              // 22: pawl.v1.StepKind
-	(*RetryPolicy)(nil),                        // 23: pawl.v1.RetryPolicy
-	(*Payload)(nil),                            // 24: pawl.v1.Payload
-	(Directive)(0),                             // 25: pawl.v1.Directive
-	(*Failure)(nil),                            // 26: pawl.v1.Failure
-	(*JournalEntry)(nil),                       // 27: pawl.v1.JournalEntry
+	nil,                                        // 18: pawl.v1.StepStartedResponse.Replay.DetailsEntry
+	(*StepFailedResponse_Retry)(nil),           // 19: pawl.v1.StepFailedResponse.Retry
+	(*StepFailedResponse_Final)(nil),           // 20: pawl.v1.StepFailedResponse.Final
+	(*durationpb.Duration)(nil),                // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),              // 22: google.protobuf.Timestamp
+	(*Question)(nil),                           // 23: pawl.v1.Question
+	(StepKind)(0),                              // 24: pawl.v1.StepKind
+	(*RetryPolicy)(nil),                        // 25: pawl.v1.RetryPolicy
+	(*Payload)(nil),                            // 26: pawl.v1.Payload
+	(Directive)(0),                             // 27: pawl.v1.Directive
+	(*Failure)(nil),                            // 28: pawl.v1.Failure
+	(*JournalEntry)(nil),                       // 29: pawl.v1.JournalEntry
 }
 var file_pawl_v1_step_proto_depIdxs = []int32{
-	20, // 0: pawl.v1.WaitSpec.duration:type_name -> google.protobuf.Duration
-	21, // 1: pawl.v1.WaitSpec.until:type_name -> google.protobuf.Timestamp
-	22, // 2: pawl.v1.StepStartedRequest.kind:type_name -> pawl.v1.StepKind
-	23, // 3: pawl.v1.StepStartedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
-	20, // 4: pawl.v1.StepStartedRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 5: pawl.v1.StepStartedRequest.recovery:type_name -> pawl.v1.Recovery
-	2,  // 6: pawl.v1.StepStartedRequest.wait:type_name -> pawl.v1.WaitSpec
-	24, // 7: pawl.v1.StepStartedRequest.input:type_name -> pawl.v1.Payload
-	11, // 8: pawl.v1.StepStartedResponse.execute:type_name -> pawl.v1.StepStartedResponse.Execute
-	12, // 9: pawl.v1.StepStartedResponse.replay:type_name -> pawl.v1.StepStartedResponse.Replay
-	13, // 10: pawl.v1.StepStartedResponse.wait:type_name -> pawl.v1.StepStartedResponse.Wait
-	14, // 11: pawl.v1.StepStartedResponse.conflict:type_name -> pawl.v1.StepStartedResponse.Conflict
-	16, // 12: pawl.v1.StepStartedResponse.unknown_outcome:type_name -> pawl.v1.StepStartedResponse.UnknownOutcome
-	17, // 13: pawl.v1.StepStartedResponse.stop:type_name -> pawl.v1.StepStartedResponse.Stop
-	25, // 14: pawl.v1.StepStartedResponse.directive:type_name -> pawl.v1.Directive
-	24, // 15: pawl.v1.StepCompletedRequest.output:type_name -> pawl.v1.Payload
-	22, // 16: pawl.v1.StepCompletedRequest.kind:type_name -> pawl.v1.StepKind
-	21, // 17: pawl.v1.StepCompletedRequest.started_at:type_name -> google.protobuf.Timestamp
-	24, // 18: pawl.v1.StepCompletedRequest.input:type_name -> pawl.v1.Payload
-	25, // 19: pawl.v1.StepCompletedResponse.directive:type_name -> pawl.v1.Directive
-	26, // 20: pawl.v1.StepFailedRequest.failure:type_name -> pawl.v1.Failure
-	22, // 21: pawl.v1.StepFailedRequest.kind:type_name -> pawl.v1.StepKind
-	21, // 22: pawl.v1.StepFailedRequest.started_at:type_name -> google.protobuf.Timestamp
-	24, // 23: pawl.v1.StepFailedRequest.input:type_name -> pawl.v1.Payload
-	23, // 24: pawl.v1.StepFailedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
-	18, // 25: pawl.v1.StepFailedResponse.retry:type_name -> pawl.v1.StepFailedResponse.Retry
-	19, // 26: pawl.v1.StepFailedResponse.final:type_name -> pawl.v1.StepFailedResponse.Final
-	25, // 27: pawl.v1.StepFailedResponse.directive:type_name -> pawl.v1.Directive
-	27, // 28: pawl.v1.GetStepResponse.entry:type_name -> pawl.v1.JournalEntry
-	24, // 29: pawl.v1.StepStartedResponse.Replay.output:type_name -> pawl.v1.Payload
-	26, // 30: pawl.v1.StepStartedResponse.Replay.failure:type_name -> pawl.v1.Failure
-	21, // 31: pawl.v1.StepStartedResponse.Wait.until:type_name -> google.protobuf.Timestamp
-	15, // 32: pawl.v1.StepStartedResponse.Conflict.recorded:type_name -> pawl.v1.StepStartedResponse.Side
-	15, // 33: pawl.v1.StepStartedResponse.Conflict.attempted:type_name -> pawl.v1.StepStartedResponse.Side
-	22, // 34: pawl.v1.StepStartedResponse.Side.kind:type_name -> pawl.v1.StepKind
-	24, // 35: pawl.v1.StepStartedResponse.Side.input:type_name -> pawl.v1.Payload
-	21, // 36: pawl.v1.StepStartedResponse.UnknownOutcome.started_at:type_name -> google.protobuf.Timestamp
-	21, // 37: pawl.v1.StepFailedResponse.Retry.at:type_name -> google.protobuf.Timestamp
-	20, // 38: pawl.v1.StepFailedResponse.Retry.delay:type_name -> google.protobuf.Duration
-	1,  // 39: pawl.v1.StepFailedResponse.Final.action:type_name -> pawl.v1.StepFailedResponse.Final.Action
-	3,  // 40: pawl.v1.StepService.StepStarted:input_type -> pawl.v1.StepStartedRequest
-	5,  // 41: pawl.v1.StepService.StepCompleted:input_type -> pawl.v1.StepCompletedRequest
-	7,  // 42: pawl.v1.StepService.StepFailed:input_type -> pawl.v1.StepFailedRequest
-	9,  // 43: pawl.v1.StepService.GetStep:input_type -> pawl.v1.GetStepRequest
-	4,  // 44: pawl.v1.StepService.StepStarted:output_type -> pawl.v1.StepStartedResponse
-	6,  // 45: pawl.v1.StepService.StepCompleted:output_type -> pawl.v1.StepCompletedResponse
-	8,  // 46: pawl.v1.StepService.StepFailed:output_type -> pawl.v1.StepFailedResponse
-	10, // 47: pawl.v1.StepService.GetStep:output_type -> pawl.v1.GetStepResponse
-	44, // [44:48] is the sub-list for method output_type
-	40, // [40:44] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	21, // 0: pawl.v1.WaitSpec.duration:type_name -> google.protobuf.Duration
+	22, // 1: pawl.v1.WaitSpec.until:type_name -> google.protobuf.Timestamp
+	23, // 2: pawl.v1.WaitSpec.question:type_name -> pawl.v1.Question
+	24, // 3: pawl.v1.StepStartedRequest.kind:type_name -> pawl.v1.StepKind
+	25, // 4: pawl.v1.StepStartedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
+	21, // 5: pawl.v1.StepStartedRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 6: pawl.v1.StepStartedRequest.recovery:type_name -> pawl.v1.Recovery
+	2,  // 7: pawl.v1.StepStartedRequest.wait:type_name -> pawl.v1.WaitSpec
+	26, // 8: pawl.v1.StepStartedRequest.input:type_name -> pawl.v1.Payload
+	11, // 9: pawl.v1.StepStartedResponse.execute:type_name -> pawl.v1.StepStartedResponse.Execute
+	12, // 10: pawl.v1.StepStartedResponse.replay:type_name -> pawl.v1.StepStartedResponse.Replay
+	13, // 11: pawl.v1.StepStartedResponse.wait:type_name -> pawl.v1.StepStartedResponse.Wait
+	14, // 12: pawl.v1.StepStartedResponse.conflict:type_name -> pawl.v1.StepStartedResponse.Conflict
+	16, // 13: pawl.v1.StepStartedResponse.unknown_outcome:type_name -> pawl.v1.StepStartedResponse.UnknownOutcome
+	17, // 14: pawl.v1.StepStartedResponse.stop:type_name -> pawl.v1.StepStartedResponse.Stop
+	27, // 15: pawl.v1.StepStartedResponse.directive:type_name -> pawl.v1.Directive
+	26, // 16: pawl.v1.StepCompletedRequest.output:type_name -> pawl.v1.Payload
+	24, // 17: pawl.v1.StepCompletedRequest.kind:type_name -> pawl.v1.StepKind
+	22, // 18: pawl.v1.StepCompletedRequest.started_at:type_name -> google.protobuf.Timestamp
+	26, // 19: pawl.v1.StepCompletedRequest.input:type_name -> pawl.v1.Payload
+	27, // 20: pawl.v1.StepCompletedResponse.directive:type_name -> pawl.v1.Directive
+	28, // 21: pawl.v1.StepFailedRequest.failure:type_name -> pawl.v1.Failure
+	24, // 22: pawl.v1.StepFailedRequest.kind:type_name -> pawl.v1.StepKind
+	22, // 23: pawl.v1.StepFailedRequest.started_at:type_name -> google.protobuf.Timestamp
+	26, // 24: pawl.v1.StepFailedRequest.input:type_name -> pawl.v1.Payload
+	25, // 25: pawl.v1.StepFailedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
+	19, // 26: pawl.v1.StepFailedResponse.retry:type_name -> pawl.v1.StepFailedResponse.Retry
+	20, // 27: pawl.v1.StepFailedResponse.final:type_name -> pawl.v1.StepFailedResponse.Final
+	27, // 28: pawl.v1.StepFailedResponse.directive:type_name -> pawl.v1.Directive
+	29, // 29: pawl.v1.GetStepResponse.entry:type_name -> pawl.v1.JournalEntry
+	26, // 30: pawl.v1.StepStartedResponse.Replay.output:type_name -> pawl.v1.Payload
+	28, // 31: pawl.v1.StepStartedResponse.Replay.failure:type_name -> pawl.v1.Failure
+	18, // 32: pawl.v1.StepStartedResponse.Replay.details:type_name -> pawl.v1.StepStartedResponse.Replay.DetailsEntry
+	22, // 33: pawl.v1.StepStartedResponse.Wait.until:type_name -> google.protobuf.Timestamp
+	15, // 34: pawl.v1.StepStartedResponse.Conflict.recorded:type_name -> pawl.v1.StepStartedResponse.Side
+	15, // 35: pawl.v1.StepStartedResponse.Conflict.attempted:type_name -> pawl.v1.StepStartedResponse.Side
+	24, // 36: pawl.v1.StepStartedResponse.Side.kind:type_name -> pawl.v1.StepKind
+	26, // 37: pawl.v1.StepStartedResponse.Side.input:type_name -> pawl.v1.Payload
+	22, // 38: pawl.v1.StepStartedResponse.UnknownOutcome.started_at:type_name -> google.protobuf.Timestamp
+	22, // 39: pawl.v1.StepFailedResponse.Retry.at:type_name -> google.protobuf.Timestamp
+	21, // 40: pawl.v1.StepFailedResponse.Retry.delay:type_name -> google.protobuf.Duration
+	1,  // 41: pawl.v1.StepFailedResponse.Final.action:type_name -> pawl.v1.StepFailedResponse.Final.Action
+	3,  // 42: pawl.v1.StepService.StepStarted:input_type -> pawl.v1.StepStartedRequest
+	5,  // 43: pawl.v1.StepService.StepCompleted:input_type -> pawl.v1.StepCompletedRequest
+	7,  // 44: pawl.v1.StepService.StepFailed:input_type -> pawl.v1.StepFailedRequest
+	9,  // 45: pawl.v1.StepService.GetStep:input_type -> pawl.v1.GetStepRequest
+	4,  // 46: pawl.v1.StepService.StepStarted:output_type -> pawl.v1.StepStartedResponse
+	6,  // 47: pawl.v1.StepService.StepCompleted:output_type -> pawl.v1.StepCompletedResponse
+	8,  // 48: pawl.v1.StepService.StepFailed:output_type -> pawl.v1.StepFailedResponse
+	10, // 49: pawl.v1.StepService.GetStep:output_type -> pawl.v1.GetStepResponse
+	46, // [46:50] is the sub-list for method output_type
+	42, // [42:46] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_step_proto_init() }
@@ -1852,7 +1957,7 @@ func file_pawl_v1_step_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_step_proto_rawDesc), len(file_pawl_v1_step_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -288,6 +288,111 @@ export declare type ParentRef = Message<"pawl.v1.ParentRef"> & {
 export declare const ParentRefSchema: GenMessage<ParentRef>;
 
 /**
+ * One of the answers to choose from.
+ *
+ * @generated from message pawl.v1.QuestionOption
+ */
+export declare type QuestionOption = Message<"pawl.v1.QuestionOption"> & {
+  /**
+   * What the answer is then. At most 1 KiB, each once.
+   *
+   * @generated from field: string value = 1;
+   */
+  value: string;
+
+  /**
+   * For people; empty: the value.
+   *
+   * @generated from field: string label = 2;
+   */
+  label: string;
+};
+
+/**
+ * Describes the message pawl.v1.QuestionOption.
+ * Use `create(QuestionOptionSchema)` to create a new message.
+ */
+export declare const QuestionOptionSchema: GenMessage<QuestionOption>;
+
+/**
+ * What a run asks people. Fixed when the wait is registered; at most 64 KiB in all.
+ *
+ * @generated from message pawl.v1.Question
+ */
+export declare type Question = Message<"pawl.v1.Question"> & {
+  /**
+   * Must be set.
+   *
+   * @generated from field: string prompt = 1;
+   */
+  prompt: string;
+
+  /**
+   * Must be set.
+   *
+   * @generated from field: pawl.v1.QuestionType type = 2;
+   */
+  type: QuestionType;
+
+  /**
+   * For choice (at least one) and multichoice; at most 200.
+   *
+   * @generated from field: repeated pawl.v1.QuestionOption options = 3;
+   */
+  options: QuestionOption[];
+
+  /**
+   * For choice and multichoice: other strings than the options are answers too.
+   *
+   * @generated from field: bool allow_custom = 4;
+   */
+  allowCustom: boolean;
+
+  /**
+   * Whether somebody may decline to answer; the wait's outcome is `skipped` then.
+   *
+   * @generated from field: bool skippable = 5;
+   */
+  skippable: boolean;
+
+  /**
+   * For form: JSON Schema (2020-12) as JSON text.
+   *
+   * @generated from field: string form_schema = 6;
+   */
+  formSchema: string;
+
+  /**
+   * Who may answer, by name; empty: anybody. At most 100.
+   *
+   * @generated from field: repeated string assignees = 7;
+   */
+  assignees: string[];
+
+  /**
+   * For approval: how many different people must approve; 0: one. A single
+   * rejection ends the wait. No more than there are assignees, if there are any.
+   *
+   * @generated from field: uint32 approvals_needed = 8;
+   */
+  approvalsNeeded: number;
+
+  /**
+   * Counted from when the question is asked: an entry workflow.wait.reminded is
+   * recorded at each. At most 20.
+   *
+   * @generated from field: repeated google.protobuf.Duration reminders = 9;
+   */
+  reminders: Duration[];
+};
+
+/**
+ * Describes the message pawl.v1.Question.
+ * Use `create(QuestionSchema)` to create a new message.
+ */
+export declare const QuestionSchema: GenMessage<Question>;
+
+/**
  * One entry of a run's journal, which is the memo, the timeline and the
  * checkpoint events in one. Entries of a run are numbered 1, 2, 3 … with no gap.
  *
@@ -312,7 +417,8 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
    * workflow.step.started, workflow.step.completed, workflow.step.retrying (an
    * attempt failed, another follows), workflow.step.failed (finally),
    * workflow.wait.created, workflow.wait.resolved, workflow.waiting,
-   * workflow.signal.received.
+   * workflow.signal.received, workflow.user.answered (one answer to a question;
+   * the wait is resolved once there are enough), workflow.wait.reminded.
    *
    * @generated from field: string type = 3;
    */
@@ -396,18 +502,30 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   input?: Payload | undefined;
 
   /**
-   * How a wait ended: fired, signalled, timed_out, completed, failed, cancelled.
+   * How a wait ended: fired (a timer), signalled, answered or skipped (a
+   * question), completed (a child, a callback), failed (a child), timed_out,
+   * cancelled.
    *
    * @generated from field: string outcome = 17;
    */
   outcome: string;
 
   /**
-   * Child run, signal id, actor, reason and the like.
+   * Child run, signal id, actor, reason and the like. Of answers and of resolved
+   * waits of the kinds user and callback: `actor`, `comment`, `via` (api, link,
+   * callback), `resolution_id`; of a resolved approval also `answers`, a JSON
+   * array of {actor, at (RFC 3339), approved, comment, via}.
    *
    * @generated from field: map<string, string> details = 18;
    */
   details: { [key: string]: string };
+
+  /**
+   * Of workflow.wait.created of the kind user.
+   *
+   * @generated from field: pawl.v1.Question question = 19;
+   */
+  question?: Question | undefined;
 };
 
 /**
@@ -569,12 +687,76 @@ export enum StepKind {
    * @generated from enum value: STEP_KIND_VALUE = 5;
    */
   VALUE = 5,
+
+  /**
+   * A question to people and their answer.
+   *
+   * @generated from enum value: STEP_KIND_USER = 6;
+   */
+  USER = 6,
+
+  /**
+   * A wait for a call of a URL by an outside process.
+   *
+   * @generated from enum value: STEP_KIND_CALLBACK = 7;
+   */
+  CALLBACK = 7,
 }
 
 /**
  * Describes the enum pawl.v1.StepKind.
  */
 export declare const StepKindSchema: GenEnum<StepKind>;
+
+/**
+ * @generated from enum pawl.v1.QuestionType
+ */
+export enum QuestionType {
+  /**
+   * @generated from enum value: QUESTION_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Answer: a JSON string; "" is one.
+   *
+   * @generated from enum value: QUESTION_TYPE_TEXT = 1;
+   */
+  TEXT = 1,
+
+  /**
+   * Answer: JSON true (approved) or false (rejected).
+   *
+   * @generated from enum value: QUESTION_TYPE_APPROVAL = 2;
+   */
+  APPROVAL = 2,
+
+  /**
+   * Answer: the value of one option, as a JSON string.
+   *
+   * @generated from enum value: QUESTION_TYPE_CHOICE = 3;
+   */
+  CHOICE = 3,
+
+  /**
+   * Answer: a JSON array of values of options, each once; [] is one.
+   *
+   * @generated from enum value: QUESTION_TYPE_MULTICHOICE = 4;
+   */
+  MULTICHOICE = 4,
+
+  /**
+   * Answer: JSON that fits `form_schema`.
+   *
+   * @generated from enum value: QUESTION_TYPE_FORM = 5;
+   */
+  FORM = 5,
+}
+
+/**
+ * Describes the enum pawl.v1.QuestionType.
+ */
+export declare const QuestionTypeSchema: GenEnum<QuestionType>;
 
 /**
  * What the worker should do next with a run; in every reply to it.

@@ -4,8 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Payload } from "./common_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Payload, Question, StepKind } from "./common_pb.js";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file pawl/v1/signal.proto.
@@ -153,7 +153,495 @@ export declare type Signal = Message<"pawl.v1.Signal"> & {
 export declare const SignalSchema: GenMessage<Signal>;
 
 /**
- * Messages from outside to a run. Each run has a durable inbox.
+ * @generated from message pawl.v1.Wait
+ */
+export declare type Wait = Message<"pawl.v1.Wait"> & {
+  /**
+   * Run id, `#`, step key.
+   *
+   * @generated from field: string wait_id = 1;
+   */
+  waitId: string;
+
+  /**
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: string step_key = 3;
+   */
+  stepKey: string;
+
+  /**
+   * @generated from field: string workflow = 4;
+   */
+  workflow: string;
+
+  /**
+   * @generated from field: pawl.v1.StepKind kind = 5;
+   */
+  kind: StepKind;
+
+  /**
+   * @generated from field: string name = 6;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * When the timer fires, or the wait times out; unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp due = 8;
+   */
+  due?: Timestamp | undefined;
+
+  /**
+   * Of a question.
+   *
+   * @generated from field: pawl.v1.Question question = 9;
+   */
+  question?: Question | undefined;
+
+  /**
+   * To a question, oldest first.
+   *
+   * @generated from field: repeated pawl.v1.WaitAnswer answers = 10;
+   */
+  answers: WaitAnswer[];
+
+  /**
+   * How many of its reminders have been recorded.
+   *
+   * @generated from field: uint32 reminders_sent = 11;
+   */
+  remindersSent: number;
+
+  /**
+   * Of a signal.
+   *
+   * @generated from field: string signal_name = 12;
+   */
+  signalName: string;
+
+  /**
+   * Of a child.
+   *
+   * @generated from field: string child_run_id = 13;
+   */
+  childRunId: string;
+
+  /**
+   * As in JournalEntry.outcome; empty while the wait is open.
+   *
+   * @generated from field: string outcome = 14;
+   */
+  outcome: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp resolved_at = 15;
+   */
+  resolvedAt?: Timestamp | undefined;
+
+  /**
+   * Who answered or cancelled it, where that is known.
+   *
+   * @generated from field: string resolved_by = 16;
+   */
+  resolvedBy: string;
+
+  /**
+   * @generated from field: string comment = 17;
+   */
+  comment: string;
+
+  /**
+   * The cron expression of a sleep and its time zone, where it has one.
+   *
+   * @generated from field: string cron = 18;
+   */
+  cron: string;
+
+  /**
+   * @generated from field: string time_zone = 19;
+   */
+  timeZone: string;
+};
+
+/**
+ * Describes the message pawl.v1.Wait.
+ * Use `create(WaitSchema)` to create a new message.
+ */
+export declare const WaitSchema: GenMessage<Wait>;
+
+/**
+ * One person's answer to a question.
+ *
+ * @generated from message pawl.v1.WaitAnswer
+ */
+export declare type WaitAnswer = Message<"pawl.v1.WaitAnswer"> & {
+  /**
+   * @generated from field: string actor = 1;
+   */
+  actor: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Of an approval.
+   *
+   * @generated from field: optional bool approved = 3;
+   */
+  approved?: boolean | undefined;
+
+  /**
+   * @generated from field: string comment = 4;
+   */
+  comment: string;
+
+  /**
+   * api, or link.
+   *
+   * @generated from field: string via = 5;
+   */
+  via: string;
+
+  /**
+   * @generated from field: string resolution_id = 6;
+   */
+  resolutionId: string;
+};
+
+/**
+ * Describes the message pawl.v1.WaitAnswer.
+ * Use `create(WaitAnswerSchema)` to create a new message.
+ */
+export declare const WaitAnswerSchema: GenMessage<WaitAnswer>;
+
+/**
+ * @generated from message pawl.v1.ListWaitsRequest
+ */
+export declare type ListWaitsRequest = Message<"pawl.v1.ListWaitsRequest"> & {
+  /**
+   * None: all. STEP_KIND_USER lists the open questions.
+   *
+   * @generated from field: repeated pawl.v1.StepKind kinds = 1;
+   */
+  kinds: StepKind[];
+
+  /**
+   * Only questions that name this assignee.
+   *
+   * @generated from field: string assignee = 2;
+   */
+  assignee: string;
+
+  /**
+   * With `assignee`: also questions that anybody may answer.
+   *
+   * @generated from field: bool include_unassigned = 3;
+   */
+  includeUnassigned: boolean;
+
+  /**
+   * @generated from field: string workflow = 4;
+   */
+  workflow: string;
+
+  /**
+   * @generated from field: string run_id = 5;
+   */
+  runId: string;
+
+  /**
+   * 1 to 500; 50 by default.
+   *
+   * @generated from field: uint32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * As answered with the page before.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message pawl.v1.ListWaitsRequest.
+ * Use `create(ListWaitsRequestSchema)` to create a new message.
+ */
+export declare const ListWaitsRequestSchema: GenMessage<ListWaitsRequest>;
+
+/**
+ * @generated from message pawl.v1.ListWaitsResponse
+ */
+export declare type ListWaitsResponse = Message<"pawl.v1.ListWaitsResponse"> & {
+  /**
+   * @generated from field: repeated pawl.v1.Wait waits = 1;
+   */
+  waits: Wait[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message pawl.v1.ListWaitsResponse.
+ * Use `create(ListWaitsResponseSchema)` to create a new message.
+ */
+export declare const ListWaitsResponseSchema: GenMessage<ListWaitsResponse>;
+
+/**
+ * @generated from message pawl.v1.GetWaitRequest
+ */
+export declare type GetWaitRequest = Message<"pawl.v1.GetWaitRequest"> & {
+  /**
+   * @generated from field: string wait_id = 1;
+   */
+  waitId: string;
+};
+
+/**
+ * Describes the message pawl.v1.GetWaitRequest.
+ * Use `create(GetWaitRequestSchema)` to create a new message.
+ */
+export declare const GetWaitRequestSchema: GenMessage<GetWaitRequest>;
+
+/**
+ * @generated from message pawl.v1.GetWaitResponse
+ */
+export declare type GetWaitResponse = Message<"pawl.v1.GetWaitResponse"> & {
+  /**
+   * @generated from field: pawl.v1.Wait wait = 1;
+   */
+  wait?: Wait | undefined;
+
+  /**
+   * What it was resolved with.
+   *
+   * @generated from field: pawl.v1.Payload payload = 2;
+   */
+  payload?: Payload | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.GetWaitResponse.
+ * Use `create(GetWaitResponseSchema)` to create a new message.
+ */
+export declare const GetWaitResponseSchema: GenMessage<GetWaitResponse>;
+
+/**
+ * @generated from message pawl.v1.ResolveWaitRequest
+ */
+export declare type ResolveWaitRequest = Message<"pawl.v1.ResolveWaitRequest"> & {
+  /**
+   * @generated from field: string wait_id = 1;
+   */
+  waitId: string;
+
+  /**
+   * Chosen by the caller, for deduplication; a UUIDv7 by default.
+   *
+   * @generated from field: string resolution_id = 2;
+   */
+  resolutionId: string;
+
+  /**
+   * Must be set.
+   *
+   * @generated from oneof pawl.v1.ResolveWaitRequest.resolution
+   */
+  resolution: {
+    /**
+     * For a question JSON, see QuestionType; for a callback anything.
+     *
+     * @generated from field: pawl.v1.Payload answer = 3;
+     */
+    value: Payload;
+    case: "answer";
+  } | {
+    /**
+     * Declines to answer a question that is `skippable`.
+     *
+     * @generated from field: bool skip = 4;
+     */
+    value: boolean;
+    case: "skip";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Who answers. Must be set where the question has assignees or needs several
+   * approvals. At most 200 bytes.
+   *
+   * @generated from field: string actor = 5;
+   */
+  actor: string;
+
+  /**
+   * Why; at most 8 KiB.
+   *
+   * @generated from field: string comment = 6;
+   */
+  comment: string;
+};
+
+/**
+ * Describes the message pawl.v1.ResolveWaitRequest.
+ * Use `create(ResolveWaitRequestSchema)` to create a new message.
+ */
+export declare const ResolveWaitRequestSchema: GenMessage<ResolveWaitRequest>;
+
+/**
+ * @generated from message pawl.v1.ResolveWaitResponse
+ */
+export declare type ResolveWaitResponse = Message<"pawl.v1.ResolveWaitResponse"> & {
+  /**
+   * As it is now. An approval that needs more approvers is still open.
+   *
+   * @generated from field: pawl.v1.Wait wait = 1;
+   */
+  wait?: Wait | undefined;
+
+  /**
+   * True when the same resolution had been received before.
+   *
+   * @generated from field: bool duplicate = 2;
+   */
+  duplicate: boolean;
+
+  /**
+   * @generated from field: string resolution_id = 3;
+   */
+  resolutionId: string;
+};
+
+/**
+ * Describes the message pawl.v1.ResolveWaitResponse.
+ * Use `create(ResolveWaitResponseSchema)` to create a new message.
+ */
+export declare const ResolveWaitResponseSchema: GenMessage<ResolveWaitResponse>;
+
+/**
+ * @generated from message pawl.v1.CancelWaitRequest
+ */
+export declare type CancelWaitRequest = Message<"pawl.v1.CancelWaitRequest"> & {
+  /**
+   * @generated from field: string wait_id = 1;
+   */
+  waitId: string;
+
+  /**
+   * Who cancels it, for the record.
+   *
+   * @generated from field: string actor = 2;
+   */
+  actor: string;
+
+  /**
+   * @generated from field: string comment = 3;
+   */
+  comment: string;
+};
+
+/**
+ * Describes the message pawl.v1.CancelWaitRequest.
+ * Use `create(CancelWaitRequestSchema)` to create a new message.
+ */
+export declare const CancelWaitRequestSchema: GenMessage<CancelWaitRequest>;
+
+/**
+ * @generated from message pawl.v1.CancelWaitResponse
+ */
+export declare type CancelWaitResponse = Message<"pawl.v1.CancelWaitResponse"> & {
+  /**
+   * @generated from field: pawl.v1.Wait wait = 1;
+   */
+  wait?: Wait | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.CancelWaitResponse.
+ * Use `create(CancelWaitResponseSchema)` to create a new message.
+ */
+export declare const CancelWaitResponseSchema: GenMessage<CancelWaitResponse>;
+
+/**
+ * @generated from message pawl.v1.CreateAnswerLinkRequest
+ */
+export declare type CreateAnswerLinkRequest = Message<"pawl.v1.CreateAnswerLinkRequest"> & {
+  /**
+   * @generated from field: string wait_id = 1;
+   */
+  waitId: string;
+
+  /**
+   * Who will answer; must be one of the question's assignees, where it has any.
+   *
+   * @generated from field: string assignee = 2;
+   */
+  assignee: string;
+
+  /**
+   * 7 days by default, at most 365.
+   *
+   * @generated from field: google.protobuf.Duration expires_in = 3;
+   */
+  expiresIn?: Duration | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.CreateAnswerLinkRequest.
+ * Use `create(CreateAnswerLinkRequestSchema)` to create a new message.
+ */
+export declare const CreateAnswerLinkRequestSchema: GenMessage<CreateAnswerLinkRequest>;
+
+/**
+ * @generated from message pawl.v1.CreateAnswerLinkResponse
+ */
+export declare type CreateAnswerLinkResponse = Message<"pawl.v1.CreateAnswerLinkResponse"> & {
+  /**
+   * A page with the question and a form; POST with JSON or a form answers it.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * The end of the URL, which is as good as a key: signed, and used up by the answer.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.CreateAnswerLinkResponse.
+ * Use `create(CreateAnswerLinkResponseSchema)` to create a new message.
+ */
+export declare const CreateAnswerLinkResponseSchema: GenMessage<CreateAnswerLinkResponse>;
+
+/**
+ * Messages from outside to a run, and answers to what it waits for. Each run has
+ * a durable inbox of signals; each open wait has an id that is derived from its
+ * step key, so that parallel questions keep their own answers.
  *
  * @generated from service pawl.v1.SignalService
  */
@@ -180,6 +668,67 @@ export declare const SignalService: GenService<{
     methodKind: "unary";
     input: typeof ListSignalsRequestSchema;
     output: typeof ListSignalsResponseSchema;
+  },
+  /**
+   * Open waits across runs, oldest first: the inbox of questions, timers, and
+   * what else runs wait for. Sleeps that are over within two seconds are not listed.
+   *
+   * @generated from rpc pawl.v1.SignalService.ListWaits
+   */
+  listWaits: {
+    methodKind: "unary";
+    input: typeof ListWaitsRequestSchema;
+    output: typeof ListWaitsResponseSchema;
+  },
+  /**
+   * One wait, open or resolved. NOT_FOUND.
+   *
+   * @generated from rpc pawl.v1.SignalService.GetWait
+   */
+  getWait: {
+    methodKind: "unary";
+    input: typeof GetWaitRequestSchema;
+    output: typeof GetWaitResponseSchema;
+  },
+  /**
+   * Answers a question, or resolves a callback by hand. Idempotent by
+   * `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
+   * metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
+   * approver has answered before, or the id came with another answer; metadata
+   * `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+   * an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
+   * the run has ended without it. NOT_FOUND.
+   *
+   * @generated from rpc pawl.v1.SignalService.ResolveWait
+   */
+  resolveWait: {
+    methodKind: "unary";
+    input: typeof ResolveWaitRequestSchema;
+    output: typeof ResolveWaitResponseSchema;
+  },
+  /**
+   * Ends a wait of any kind without what it waits for: its outcome is
+   * `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
+   * RUN_TERMINAL. NOT_FOUND.
+   *
+   * @generated from rpc pawl.v1.SignalService.CancelWait
+   */
+  cancelWait: {
+    methodKind: "unary";
+    input: typeof CancelWaitRequestSchema;
+    output: typeof CancelWaitResponseSchema;
+  },
+  /**
+   * A URL under which one person can answer a question once, without a key.
+   * WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
+   * NOT_FOUND, INVALID_ARGUMENT (no question).
+   *
+   * @generated from rpc pawl.v1.SignalService.CreateAnswerLink
+   */
+  createAnswerLink: {
+    methodKind: "unary";
+    input: typeof CreateAnswerLinkRequestSchema;
+    output: typeof CreateAnswerLinkResponseSchema;
   },
 }>;
 

@@ -3,14 +3,14 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_pawl_v1_common } from "./common_pb.js";
 
 /**
  * Describes the file pawl/v1/signal.proto.
  */
 export const file_pawl_v1_signal = /*@__PURE__*/
-  fileDesc("ChRwYXdsL3YxL3NpZ25hbC5wcm90bxIHcGF3bC52MSJ2ChFTZW5kU2lnbmFsUmVxdWVzdBIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglzaWduYWxfaWQYAyABKAkSIQoHcGF5bG9hZBgEIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgFIAEoCSI6ChJTZW5kU2lnbmFsUmVzcG9uc2USEQoJc2lnbmFsX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCCIkChJMaXN0U2lnbmFsc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJIjcKE0xpc3RTaWduYWxzUmVzcG9uc2USIAoHc2lnbmFscxgBIAMoCzIPLnBhd2wudjEuU2lnbmFsIqEBCgZTaWduYWwSDAoEbmFtZRgBIAEoCRIRCglzaWduYWxfaWQYAiABKAkSIQoHcGF5bG9hZBgDIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgEIAEoCRIvCgtyZWNlaXZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uc3VtZWRfYnkYBiABKAkyoAEKDVNpZ25hbFNlcnZpY2USRQoKU2VuZFNpZ25hbBIaLnBhd2wudjEuU2VuZFNpZ25hbFJlcXVlc3QaGy5wYXdsLnYxLlNlbmRTaWduYWxSZXNwb25zZRJICgtMaXN0U2lnbmFscxIbLnBhd2wudjEuTGlzdFNpZ25hbHNSZXF1ZXN0GhwucGF3bC52MS5MaXN0U2lnbmFsc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pawl_v1_common]);
+  fileDesc("ChRwYXdsL3YxL3NpZ25hbC5wcm90bxIHcGF3bC52MSJ2ChFTZW5kU2lnbmFsUmVxdWVzdBIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglzaWduYWxfaWQYAyABKAkSIQoHcGF5bG9hZBgEIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgFIAEoCSI6ChJTZW5kU2lnbmFsUmVzcG9uc2USEQoJc2lnbmFsX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCCIkChJMaXN0U2lnbmFsc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJIjcKE0xpc3RTaWduYWxzUmVzcG9uc2USIAoHc2lnbmFscxgBIAMoCzIPLnBhd2wudjEuU2lnbmFsIqEBCgZTaWduYWwSDAoEbmFtZRgBIAEoCRIRCglzaWduYWxfaWQYAiABKAkSIQoHcGF5bG9hZBgDIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgEIAEoCRIvCgtyZWNlaXZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY29uc3VtZWRfYnkYBiABKAki5QMKBFdhaXQSDwoHd2FpdF9pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIc3RlcF9rZXkYAyABKAkSEAoId29ya2Zsb3cYBCABKAkSHwoEa2luZBgFIAEoDjIRLnBhd2wudjEuU3RlcEtpbmQSDAoEbmFtZRgGIAEoCRIpCgVzaW5jZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoDZHVlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCghxdWVzdGlvbhgJIAEoCzIRLnBhd2wudjEuUXVlc3Rpb24SJAoHYW5zd2VycxgKIAMoCzITLnBhd2wudjEuV2FpdEFuc3dlchIWCg5yZW1pbmRlcnNfc2VudBgLIAEoDRITCgtzaWduYWxfbmFtZRgMIAEoCRIUCgxjaGlsZF9ydW5faWQYDSABKAkSDwoHb3V0Y29tZRgOIAEoCRIvCgtyZXNvbHZlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVzb2x2ZWRfYnkYECABKAkSDwoHY29tbWVudBgRIAEoCRIMCgRjcm9uGBIgASgJEhEKCXRpbWVfem9uZRgTIAEoCSKcAQoKV2FpdEFuc3dlchINCgVhY3RvchgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoIYXBwcm92ZWQYAyABKAhIAIgBARIPCgdjb21tZW50GAQgASgJEgsKA3ZpYRgFIAEoCRIVCg1yZXNvbHV0aW9uX2lkGAYgASgJQgsKCV9hcHByb3ZlZCKrAQoQTGlzdFdhaXRzUmVxdWVzdBIgCgVraW5kcxgBIAMoDjIRLnBhd2wudjEuU3RlcEtpbmQSEAoIYXNzaWduZWUYAiABKAkSGgoSaW5jbHVkZV91bmFzc2lnbmVkGAMgASgIEhAKCHdvcmtmbG93GAQgASgJEg4KBnJ1bl9pZBgFIAEoCRIRCglwYWdlX3NpemUYBiABKA0SEgoKcGFnZV90b2tlbhgHIAEoCSJKChFMaXN0V2FpdHNSZXNwb25zZRIcCgV3YWl0cxgBIAMoCzINLnBhd2wudjEuV2FpdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIQoOR2V0V2FpdFJlcXVlc3QSDwoHd2FpdF9pZBgBIAEoCSJRCg9HZXRXYWl0UmVzcG9uc2USGwoEd2FpdBgBIAEoCzINLnBhd2wudjEuV2FpdBIhCgdwYXlsb2FkGAIgASgLMhAucGF3bC52MS5QYXlsb2FkIp4BChJSZXNvbHZlV2FpdFJlcXVlc3QSDwoHd2FpdF9pZBgBIAEoCRIVCg1yZXNvbHV0aW9uX2lkGAIgASgJEiIKBmFuc3dlchgDIAEoCzIQLnBhd2wudjEuUGF5bG9hZEgAEg4KBHNraXAYBCABKAhIABINCgVhY3RvchgFIAEoCRIPCgdjb21tZW50GAYgASgJQgwKCnJlc29sdXRpb24iXAoTUmVzb2x2ZVdhaXRSZXNwb25zZRIbCgR3YWl0GAEgASgLMg0ucGF3bC52MS5XYWl0EhEKCWR1cGxpY2F0ZRgCIAEoCBIVCg1yZXNvbHV0aW9uX2lkGAMgASgJIkQKEUNhbmNlbFdhaXRSZXF1ZXN0Eg8KB3dhaXRfaWQYASABKAkSDQoFYWN0b3IYAiABKAkSDwoHY29tbWVudBgDIAEoCSIxChJDYW5jZWxXYWl0UmVzcG9uc2USGwoEd2FpdBgBIAEoCzINLnBhd2wudjEuV2FpdCJrChdDcmVhdGVBbnN3ZXJMaW5rUmVxdWVzdBIPCgd3YWl0X2lkGAEgASgJEhAKCGFzc2lnbmVlGAIgASgJEi0KCmV4cGlyZXNfaW4YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZgoYQ3JlYXRlQW5zd2VyTGlua1Jlc3BvbnNlEgsKA3VybBgBIAEoCRINCgV0b2tlbhgCIAEoCRIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDKMBAoNU2lnbmFsU2VydmljZRJFCgpTZW5kU2lnbmFsEhoucGF3bC52MS5TZW5kU2lnbmFsUmVxdWVzdBobLnBhd2wudjEuU2VuZFNpZ25hbFJlc3BvbnNlEkgKC0xpc3RTaWduYWxzEhsucGF3bC52MS5MaXN0U2lnbmFsc1JlcXVlc3QaHC5wYXdsLnYxLkxpc3RTaWduYWxzUmVzcG9uc2USQgoJTGlzdFdhaXRzEhkucGF3bC52MS5MaXN0V2FpdHNSZXF1ZXN0GhoucGF3bC52MS5MaXN0V2FpdHNSZXNwb25zZRI8CgdHZXRXYWl0EhcucGF3bC52MS5HZXRXYWl0UmVxdWVzdBoYLnBhd2wudjEuR2V0V2FpdFJlc3BvbnNlEkgKC1Jlc29sdmVXYWl0EhsucGF3bC52MS5SZXNvbHZlV2FpdFJlcXVlc3QaHC5wYXdsLnYxLlJlc29sdmVXYWl0UmVzcG9uc2USRQoKQ2FuY2VsV2FpdBIaLnBhd2wudjEuQ2FuY2VsV2FpdFJlcXVlc3QaGy5wYXdsLnYxLkNhbmNlbFdhaXRSZXNwb25zZRJXChBDcmVhdGVBbnN3ZXJMaW5rEiAucGF3bC52MS5DcmVhdGVBbnN3ZXJMaW5rUmVxdWVzdBohLnBhd2wudjEuQ3JlYXRlQW5zd2VyTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pawl_v1_common]);
 
 /**
  * Describes the message pawl.v1.SendSignalRequest.
@@ -48,7 +48,93 @@ export const SignalSchema = /*@__PURE__*/
   messageDesc(file_pawl_v1_signal, 4);
 
 /**
- * Messages from outside to a run. Each run has a durable inbox.
+ * Describes the message pawl.v1.Wait.
+ * Use `create(WaitSchema)` to create a new message.
+ */
+export const WaitSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 5);
+
+/**
+ * Describes the message pawl.v1.WaitAnswer.
+ * Use `create(WaitAnswerSchema)` to create a new message.
+ */
+export const WaitAnswerSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 6);
+
+/**
+ * Describes the message pawl.v1.ListWaitsRequest.
+ * Use `create(ListWaitsRequestSchema)` to create a new message.
+ */
+export const ListWaitsRequestSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 7);
+
+/**
+ * Describes the message pawl.v1.ListWaitsResponse.
+ * Use `create(ListWaitsResponseSchema)` to create a new message.
+ */
+export const ListWaitsResponseSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 8);
+
+/**
+ * Describes the message pawl.v1.GetWaitRequest.
+ * Use `create(GetWaitRequestSchema)` to create a new message.
+ */
+export const GetWaitRequestSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 9);
+
+/**
+ * Describes the message pawl.v1.GetWaitResponse.
+ * Use `create(GetWaitResponseSchema)` to create a new message.
+ */
+export const GetWaitResponseSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 10);
+
+/**
+ * Describes the message pawl.v1.ResolveWaitRequest.
+ * Use `create(ResolveWaitRequestSchema)` to create a new message.
+ */
+export const ResolveWaitRequestSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 11);
+
+/**
+ * Describes the message pawl.v1.ResolveWaitResponse.
+ * Use `create(ResolveWaitResponseSchema)` to create a new message.
+ */
+export const ResolveWaitResponseSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 12);
+
+/**
+ * Describes the message pawl.v1.CancelWaitRequest.
+ * Use `create(CancelWaitRequestSchema)` to create a new message.
+ */
+export const CancelWaitRequestSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 13);
+
+/**
+ * Describes the message pawl.v1.CancelWaitResponse.
+ * Use `create(CancelWaitResponseSchema)` to create a new message.
+ */
+export const CancelWaitResponseSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 14);
+
+/**
+ * Describes the message pawl.v1.CreateAnswerLinkRequest.
+ * Use `create(CreateAnswerLinkRequestSchema)` to create a new message.
+ */
+export const CreateAnswerLinkRequestSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 15);
+
+/**
+ * Describes the message pawl.v1.CreateAnswerLinkResponse.
+ * Use `create(CreateAnswerLinkResponseSchema)` to create a new message.
+ */
+export const CreateAnswerLinkResponseSchema = /*@__PURE__*/
+  messageDesc(file_pawl_v1_signal, 16);
+
+/**
+ * Messages from outside to a run, and answers to what it waits for. Each run has
+ * a durable inbox of signals; each open wait has an id that is derived from its
+ * step key, so that parallel questions keep their own answers.
  *
  * @generated from service pawl.v1.SignalService
  */

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Directive, Failure, JournalEntry, Payload, RetryPolicy, StepKind } from "./common_pb.js";
+import type { Directive, Failure, JournalEntry, Payload, Question, RetryPolicy, StepKind } from "./common_pb.js";
 
 /**
  * Describes the file pawl/v1/step.proto.
@@ -46,6 +46,28 @@ export declare type WaitSpec = Message<"pawl.v1.WaitSpec"> & {
    * @generated from field: string child_run_id = 4;
    */
   childRunId: string;
+
+  /**
+   * For STEP_KIND_USER.
+   *
+   * @generated from field: pawl.v1.Question question = 5;
+   */
+  question?: Question | undefined;
+
+  /**
+   * For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression of
+   * five fields, or six with seconds first; due at its next time from now.
+   *
+   * @generated from field: string cron = 6;
+   */
+  cron: string;
+
+  /**
+   * The IANA time zone of `cron`, such as Europe/Berlin; empty: UTC.
+   *
+   * @generated from field: string time_zone = 7;
+   */
+  timeZone: string;
 };
 
 /**
@@ -262,11 +284,35 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
   } | { case: undefined; value?: undefined };
 
   /**
-   * For waits: fired, signalled, timed_out, completed, failed, cancelled.
+   * For waits, as in JournalEntry.outcome.
    *
    * @generated from field: string outcome = 3;
    */
   outcome: string;
+
+  /**
+   * For waits: the details of the entry that resolved it.
+   *
+   * @generated from field: map<string, string> details = 4;
+   */
+  details: { [key: string]: string };
+
+  /**
+   * These three as in Wait.
+   *
+   * @generated from field: string wait_id = 5;
+   */
+  waitId: string;
+
+  /**
+   * @generated from field: string callback_token = 6;
+   */
+  callbackToken: string;
+
+  /**
+   * @generated from field: string callback_url = 7;
+   */
+  callbackUrl: string;
 };
 
 /**
@@ -299,6 +345,26 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
    * @generated from field: uint32 attempt = 3;
    */
   attempt: number;
+
+  /**
+   * Of a wait: run id, `#`, step key; names it in SignalService.
+   *
+   * @generated from field: string wait_id = 4;
+   */
+  waitId: string;
+
+  /**
+   * Of the kind callback: whoever sends POST to the URL resolves the wait with
+   * the body. The same whenever it is asked for, so nothing is lost in a crash.
+   *
+   * @generated from field: string callback_token = 5;
+   */
+  callbackToken: string;
+
+  /**
+   * @generated from field: string callback_url = 6;
+   */
+  callbackUrl: string;
 };
 
 /**

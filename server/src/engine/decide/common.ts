@@ -71,12 +71,19 @@ export function endRun(draft: Draft, state: State): void {
   draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null });
   draft.dropLease();
   draft.clearDue();
+  unlistWaits(draft);
   if (header.parentRunId !== "") {
     // A key of its own for each end: a row put now must not go with one that is being fired.
     const key = `${header.runId}\n${header.seq}`;
     const row = { kind: "child" as const, key, at: draft.now, data: header.runId };
     draft.putDueElsewhere(header.parentRunId, row);
   }
+}
+
+/** Nobody waits for anything any more. */
+function unlistWaits(draft: Draft): void {
+  if (draft.state.openWaits === 0) return;
+  for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.listWait(key);
 }
 
 export function failRun(draft: Draft, failure: Failure, meta: EntryMeta): void {

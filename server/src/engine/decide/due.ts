@@ -1,6 +1,7 @@
 import { isTerminal } from "../../model/run.ts";
 import type { DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
+import { remind } from "./answers.ts";
 import { endRun, failRun, wake } from "./common.ts";
 import { attemptTimedOut } from "./step-results.ts";
 import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
@@ -15,6 +16,9 @@ export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefi
       return;
     case "wait":
       waitDue(draft, row.key);
+      return;
+    case "remind":
+      remind(draft, row.key);
       return;
     case "retry":
       wake(draft);

@@ -5,6 +5,7 @@ import type { Draft } from "../draft.ts";
 import { satisfied } from "../state.ts";
 import { endRun } from "./common.ts";
 import { pauseNow } from "./outcome.ts";
+import { remindLater } from "./waits.ts";
 
 /** At once where nobody holds the run; else its holder gets `graceMs` to clean up under a new fence. */
 export function cancelRun(draft: Draft, reason: string, graceMs: number): void {
@@ -72,6 +73,8 @@ function requeue(draft: Draft): void {
 function rearmWaits(draft: Draft): void {
   for (const [key, step] of draft.state.steps) {
     if (step.status !== "waiting") continue;
+    draft.listWait(key);
+    remindLater(draft, key);
     if (step.until !== 0) draft.putDue("wait", key, step.until);
     if (step.childRunId !== "") draft.putDue("child", key, draft.now, step.childRunId);
   }

@@ -176,7 +176,7 @@ function openWait(key: string, step: StepRecord): OpenWait {
     key,
     kind,
     name: step.name,
-    since: step.at,
+    since: step.status === "waiting" ? step.firstAt : step.at,
     ...(step.until === 0 ? {} : { due: step.until }),
     ...(step.childRunId === "" ? {} : { childRunId: step.childRunId }),
   };

@@ -2,9 +2,12 @@ import type { EntryMeta, Failure, StepKind, WaitOutcome } from "../../model/entr
 import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
+import { checkQuestion } from "../../model/question.ts";
 import { isTerminal } from "../../model/run.ts";
-import type { NewWait, WaitSpec } from "../api.ts";
+import type { NewWait } from "../api.ts";
+import type { WaitSpec } from "../api-waits.ts";
 import type { Draft } from "../draft.ts";
+import type { StepRecord } from "../state.ts";
 import { wake } from "./common.ts";
 
 /** Refuses a wait that could never be registered, before anything is changed; `before` it in the same command come others. */
@@ -22,6 +25,12 @@ export function checkWait(
     throw invalid("wait.signal_name", "must be set for a signal");
   if (kind === "child" && (wait?.childRunId ?? "") === "")
     throw invalid("wait.child_run_id", "must be set for a child");
+  if (kind === "user") {
+    if (wait?.question === undefined) throw invalid("wait.question", "must be set for a question");
+    checkQuestion(wait.question);
+  } else if (wait?.question !== undefined) {
+    throw invalid("wait.question", `does not go with the kind ${kind}`);
+  }
   if (draft.state.openWaits + before >= LIMITS.openWaitsPerRun) {
     throw invalid(
       "wait",
@@ -49,7 +58,11 @@ export function createWait(
   if (until !== undefined) meta.until = until;
   if (spec.signalName !== undefined && spec.signalName !== "") meta.signalName = spec.signalName;
   if (spec.childRunId !== undefined && spec.childRunId !== "") meta.childRunId = spec.childRunId;
+  if (spec.question !== undefined) meta.question = spec.question;
+  if (spec.cron !== undefined) meta.cron = spec.cron;
+  if (spec.timeZone !== undefined) meta.timeZone = spec.timeZone;
   draft.append("workflow.wait.created", wait.key, attempt, meta);
+  draft.listWait(wait.key, true);
 
   if (wait.kind === "signal" && takeSignal(draft, wait.key)) return;
   if (until !== undefined && until <= draft.now) {
@@ -57,6 +70,7 @@ export function createWait(
     return;
   }
   if (until !== undefined) draft.putDue("wait", wait.key, until);
+  remindLater(draft, wait.key);
   // The child may have ended before its parent came to wait for it.
   if (wait.kind === "child") draft.putDue("child", wait.key, draft.now, spec.childRunId ?? "");
 }
@@ -72,6 +86,7 @@ export function resolve(
   const step = draft.state.steps.get(key);
   if (step === undefined || step.status !== "waiting") return;
   const hadDue = step.until !== 0;
+  const hadReminder = nextReminder(step) !== undefined;
   draft.append(
     "workflow.wait.resolved",
     key,
@@ -79,7 +94,22 @@ export function resolve(
     { kind: step.kind, outcome, ...extra },
     payload,
   );
+  draft.listWait(key);
   if (hadDue) draft.removeDue("wait", key);
+  if (hadReminder) draft.removeDue("remind", key);
+}
+
+/** When a question's next reminder is due; undefined when there is none. */
+export function nextReminder(step: StepRecord): number | undefined {
+  const after = step.wait?.question?.remindersMs?.[step.wait.reminders];
+  return after === undefined ? undefined : step.firstAt + after;
+}
+
+/** Makes a question's next reminder due, where there is one. */
+export function remindLater(draft: Draft, key: string): void {
+  const step = draft.state.steps.get(key);
+  const at = step === undefined ? undefined : nextReminder(step);
+  if (at !== undefined) draft.putDue("remind", key, at);
 }
 
 /** Gives the oldest signal of the wait's name to it. */

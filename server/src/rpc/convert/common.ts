@@ -208,6 +208,10 @@ export function stepKindIn(value: StepKindProto): StepKind {
       return "child";
     case StepKindProto.VALUE:
       return "value";
+    case StepKindProto.USER:
+      return "user";
+    case StepKindProto.CALLBACK:
+      return "callback";
     default:
       throw invalid("kind", `${value} is not one that this server knows`);
   }
@@ -219,6 +223,8 @@ const STEP_KINDS: Readonly<Record<StepKind, StepKindProto>> = {
   signal: StepKindProto.SIGNAL,
   child: StepKindProto.CHILD,
   value: StepKindProto.VALUE,
+  user: StepKindProto.USER,
+  callback: StepKindProto.CALLBACK,
 };
 
 export function stepKindOut(value: StepKind): StepKindProto {

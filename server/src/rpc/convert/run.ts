@@ -37,6 +37,7 @@ import {
   text,
   timestampMs,
 } from "./field.ts";
+import { questionOut } from "./question.ts";
 
 const PRIORITY_DEFAULT = 5;
 const PRIORITY_MAX = 9;
@@ -180,7 +181,7 @@ function openWaitOut(wait: OpenWait) {
   };
 }
 
-function detailsOut(meta: EntryMeta): Record<string, string> {
+export function detailsOut(meta: EntryMeta): Record<string, string> {
   const details: Record<string, string> = { ...meta.details };
   if (meta.signalName !== undefined) details.signal_name = meta.signalName;
   if (meta.signalId !== undefined) details.signal_id = meta.signalId;
@@ -189,6 +190,12 @@ function detailsOut(meta: EntryMeta): Record<string, string> {
   if (meta.superseded !== undefined) details.superseded = JSON.stringify(meta.superseded);
   if (meta.reason !== undefined) details.reason = meta.reason;
   if (meta.actor !== undefined) details.actor = meta.actor;
+  if (meta.resolutionId !== undefined) details.resolution_id = meta.resolutionId;
+  if (meta.via !== undefined) details.via = meta.via;
+  if (meta.comment !== undefined) details.comment = meta.comment;
+  if (meta.approved !== undefined) details.approved = String(meta.approved);
+  if (meta.cron !== undefined) details.cron = meta.cron;
+  if (meta.timeZone !== undefined) details.time_zone = meta.timeZone;
   if (meta.atMostOnce === true) details.recovery = "at_most_once";
   return details;
 }
@@ -221,6 +228,7 @@ export function entryOut(entry: Entry): JournalEntry {
     ...(entry.payload !== undefined && { payload: payloadOut(entry.payload) }),
     ...(meta.failure !== undefined && { failure: failureOut(meta.failure) }),
     ...(meta.until !== undefined && { until: timestamp(meta.until) }),
+    ...(meta.question !== undefined && { question: questionOut(meta.question) }),
     ...(meta.input !== undefined && { input: inputOut(meta.input) }),
   });
 }

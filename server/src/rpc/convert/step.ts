@@ -27,8 +27,8 @@ import type {
   StepSide,
   StepStarted,
   StepStartedReply,
-  WaitSpec,
 } from "../../engine/api.ts";
+import type { CallbackAddress, WaitSpec } from "../../engine/api-waits.ts";
 import type { StepKind } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -47,6 +47,8 @@ import {
   timestamp,
 } from "./common.ts";
 import { durationMs, fence, name, runId, stepKey, text, timestampMs } from "./field.ts";
+import { questionIn, waitIdOf } from "./question.ts";
+import { detailsOut } from "./run.ts";
 
 const DIGEST_BYTES = 128;
 /** A year; a clock that says more is broken. */
@@ -75,11 +77,20 @@ export function waitSpecIn(kind: StepKind, wait: WaitSpecProto | undefined): Wai
     return undefined;
   }
   if (wait === undefined) throw invalid("wait", `must be set for the kind ${kind}`);
-  if (wait.duration !== undefined && wait.until !== undefined) {
-    throw invalid("wait.until", "cannot be combined with wait.duration");
+  const times = [wait.duration, wait.until, wait.cron || undefined];
+  const timesSet = times.filter((one) => one !== undefined).length;
+  if (timesSet > 1) {
+    throw invalid(
+      "wait.until",
+      "cannot be combined with wait.duration or wait.cron: one is enough",
+    );
   }
-  if (kind === "sleep" && wait.duration === undefined && wait.until === undefined) {
-    throw invalid("wait.duration", "or wait.until must be set for a sleep");
+  if (kind === "sleep" && timesSet === 0) {
+    throw invalid("wait.duration", "or wait.until or wait.cron must be set for a sleep");
+  }
+  if (wait.cron !== "" && kind !== "sleep") throw invalid("wait.cron", "only goes with a sleep");
+  if (wait.timeZone !== "" && wait.cron === "") {
+    throw invalid("wait.time_zone", "only goes with wait.cron");
   }
   if (kind === "signal" && wait.signalName === "") {
     throw invalid("wait.signal_name", "must be set for the kind signal");
@@ -90,6 +101,11 @@ export function waitSpecIn(kind: StepKind, wait: WaitSpecProto | undefined): Wai
   return {
     ...(wait.duration && { durationMs: durationMs("wait.duration", wait.duration) }),
     ...(wait.until && { until: timestampMs("wait.until", wait.until) }),
+    ...(wait.cron !== "" && {
+      cron: name("wait.cron", wait.cron),
+      timeZone: name("wait.time_zone", wait.timeZone) || "UTC",
+    }),
+    ...(wait.question && { question: questionIn(wait.question) }),
     ...(kind === "signal" && { signalName: name("wait.signal_name", wait.signalName) }),
     ...(kind === "child" && { childRunId: runId(wait.childRunId, "wait.child_run_id") }),
   };
@@ -200,8 +216,16 @@ function sideOut(side: StepSide) {
   };
 }
 
-function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>) {
-  const said = { outcome: outcome.outcome ?? "" };
+function callbackOut(callback: CallbackAddress | undefined) {
+  return callback && { callbackToken: callback.token, callbackUrl: callback.url };
+}
+
+function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>, waitId: string) {
+  const said = {
+    outcome: outcome.outcome ?? "",
+    ...(outcome.resolved && { details: detailsOut(outcome.resolved.meta), waitId }),
+    ...callbackOut(outcome.callback),
+  };
   if (outcome.failure !== undefined) {
     const result = { case: "failure" as const, value: failureOut(outcome.failure) };
     return { case: "replay" as const, value: { ...said, result } };
@@ -211,18 +235,20 @@ function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>) {
   return { case: "replay" as const, value: { ...said, result } };
 }
 
-function outcomeOut(outcome: StepOutcome) {
+/** `waitId` names the step, should it be a wait. */
+function outcomeOut(outcome: StepOutcome, waitId: string) {
   switch (outcome.kind) {
     case "execute": {
       const { attempt, idempotencyKey } = outcome;
       return { case: "execute" as const, value: { attempt, idempotencyKey } };
     }
     case "replay":
-      return replayOut(outcome);
+      return replayOut(outcome, waitId);
     case "wait": {
       const { why, attempt } = outcome;
       const until = outcome.until === undefined ? {} : { until: timestamp(outcome.until) };
-      return { case: "wait" as const, value: { why, attempt, ...until } };
+      const named = why === "wait" ? { waitId, ...callbackOut(outcome.callback) } : {};
+      return { case: "wait" as const, value: { why, attempt, ...until, ...named } };
     }
     case "conflict": {
       const value = { recorded: sideOut(outcome.recorded), attempted: sideOut(outcome.attempted) };
@@ -237,9 +263,12 @@ function outcomeOut(outcome: StepOutcome) {
   }
 }
 
-export function stepStartedOut(reply: StepStartedReply): StepStartedResponse {
+export function stepStartedOut(
+  reply: StepStartedReply,
+  { runId, stepKey }: Pick<StepStartedRequest, "runId" | "stepKey">,
+): StepStartedResponse {
   return create(StepStartedResponseSchema, {
-    outcome: outcomeOut(reply.outcome),
+    outcome: outcomeOut(reply.outcome, waitIdOf(runId, stepKey)),
     directive: directiveOut(reply.directive),
   });
 }

@@ -1,8 +1,17 @@
 import { SignalService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
 import { type Binding, unary } from "../binding.ts";
+import { payloadOut, timestamp } from "../convert/common.ts";
 import { sendSignalIn, signalOut } from "../convert/event.ts";
-import { runId } from "../convert/field.ts";
+import { name, runId } from "../convert/field.ts";
+import { waitIdIn } from "../convert/question.ts";
+import {
+  commentIn,
+  createAnswerLinkIn,
+  listWaitsIn,
+  resolveWaitIn,
+  waitOut,
+} from "../convert/wait.ts";
 
 export function signalService(engine: EngineApi): Binding[] {
   const rpc = SignalService.method;
@@ -14,6 +23,29 @@ export function signalService(engine: EngineApi): Binding[] {
     unary(rpc.listSignals, async (request, { caller }) => {
       const signals = await engine.listSignals(caller, runId(request.runId));
       return { signals: signals.map(signalOut) };
+    }),
+    unary(rpc.listWaits, async (request, { caller }) => {
+      const { waits, nextPageToken } = await engine.listWaits(caller, listWaitsIn(request));
+      return { waits: waits.map(waitOut), nextPageToken };
+    }),
+    unary(rpc.getWait, async (request, { caller }) => {
+      const { wait, payload } = await engine.getWait(caller, waitIdIn(request.waitId));
+      return { wait: waitOut(wait), ...(payload && { payload: payloadOut(payload) }) };
+    }),
+    unary(rpc.resolveWait, async (request, { caller }) => {
+      const resolved = await engine.resolveWait(caller, resolveWaitIn(request));
+      return { ...resolved, wait: waitOut(resolved.wait) };
+    }),
+    unary(rpc.cancelWait, async (request, { caller }) => {
+      const id = waitIdIn(request.waitId);
+      const comment = commentIn(request.comment);
+      const wait = await engine.cancelWait(caller, id, name("actor", request.actor), comment);
+      return { wait: waitOut(wait) };
+    }),
+    unary(rpc.createAnswerLink, async (request, { caller }) => {
+      const { id, assignee, expiresInMs } = createAnswerLinkIn(request);
+      const link = await engine.createAnswerLink(caller, id, assignee, expiresInMs);
+      return { url: link.url, token: link.token, expiresAt: timestamp(link.expiresAt) };
     }),
   ];
 }

@@ -16,7 +16,7 @@ export function stepService(engine: EngineApi): Binding[] {
   const rpc = StepService.method;
   return [
     unary(rpc.stepStarted, async (request, { caller }) =>
-      stepStartedOut(await engine.stepStarted(caller, stepStartedIn(request))),
+      stepStartedOut(await engine.stepStarted(caller, stepStartedIn(request)), request),
     ),
     unary(rpc.stepCompleted, async (request, { caller }) =>
       stepCompletedOut(await engine.stepCompleted(caller, stepCompletedIn(request))),

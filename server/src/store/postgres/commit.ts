@@ -27,6 +27,10 @@ const PARTS: readonly (readonly [readonly InputName[], (context: Context) => str
   [["due_put"], section.duePut],
   [["due_gone"], section.dueGone],
   [["due_clear"], section.dueClear],
+  [["wait_put"], section.waitPut],
+  [["wait_gone"], section.waitGone],
+  [["assignee_put"], section.assigneePut],
+  [["assignee_gone"], section.assigneeGone],
   [["payload_put"], section.payloadPut],
   [["payload_ref_put"], section.payloadRefPut],
   [["nudge_put"], section.nudgePut],
@@ -133,6 +137,7 @@ function addWrite(inputs: Inputs, ord: number, write: RunWrite, now: number): vo
   }
   if (nudge !== undefined) inputs.add("nudge_put", ord, org, runId, nudge);
   addDue(inputs, ord, write);
+  addWaits(inputs, ord, write);
   addPayloads(inputs, ord, write, now);
 }
 
@@ -187,6 +192,20 @@ function addDue(inputs: Inputs, ord: number, write: RunWrite): void {
     for (const { kind, key } of write.dueRemove) {
       inputs.add("due_gone", ord, org, runId, kind, key);
     }
+  }
+}
+
+function addWaits(inputs: Inputs, ord: number, { org, runId, waits }: RunWrite): void {
+  if (waits === undefined) return;
+  for (const { key, kind, workflow, since, until, data, assignees } of waits.put) {
+    inputs.add("wait_put", ord, org, runId, key, kind, workflow, since, until, data);
+    for (const assignee of assignees ?? []) {
+      inputs.add("assignee_put", ord, org, assignee, since, runId, key);
+    }
+  }
+  for (const { key, isQuestion } of waits.gone) {
+    inputs.add("wait_gone", ord, org, runId, key);
+    if (isQuestion) inputs.add("assignee_gone", ord, org, runId, key);
   }
 }
 

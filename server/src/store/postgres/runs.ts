@@ -7,14 +7,18 @@ import type { Connection } from "./connection.ts";
 /** PostgreSQL has statistics to choose the index by. */
 export const DIALECT: Dialect = { schema: "pawl.", hint: () => "" };
 
-export async function listRuns(db: Connection, org: string, filter: RunFilter): Promise<RunPage> {
-  const { sql, values } = listStatement(DIALECT, org, filter);
+/** With `$1`, `$2` … for each `?`. */
+export function numbered(sql: string): string {
   let place = 0;
-  const text = sql.replaceAll("?", () => {
+  return sql.replaceAll("?", () => {
     place += 1;
     return `$${place}`;
   });
-  const rows = await db.one({ text, values });
+}
+
+export async function listRuns(db: Connection, org: string, filter: RunFilter): Promise<RunPage> {
+  const { sql, values } = listStatement(DIALECT, org, filter);
+  const rows = await db.one({ text: numbered(sql), values });
   const runs = rows.slice(0, filter.limit).map(toHeader);
   return { runs, more: rows.length > filter.limit };
 }

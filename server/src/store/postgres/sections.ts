@@ -88,7 +88,17 @@ created AS MATERIALIZED (
 }
 
 /** What belongs to a run, apart from its row. */
-const PARTS = ["journal", "ready", "due", "lease", "payload_ref", "run_tag", "nudge"];
+const PARTS = [
+  "journal",
+  "ready",
+  "due",
+  "lease",
+  "payload_ref",
+  "run_tag",
+  "nudge",
+  "wait",
+  "wait_assignee",
+];
 
 export function removed(context: Context): string {
   const parts = PARTS.map(
@@ -156,6 +166,29 @@ export function payloadRefPut(context: Context): string {
 
 export function nudgePut(context: Context): string {
   return added(context, "nudge_put", "nudge", "\n  ON CONFLICT DO NOTHING");
+}
+
+export function waitPut(context: Context): string {
+  return added(context, "wait_put", "wait", upsert("org_id, run_id, step_key", ["data"]));
+}
+
+export function assigneePut(context: Context): string {
+  return added(context, "assignee_put", "wait_assignee", "\n  ON CONFLICT DO NOTHING");
+}
+
+export function waitGone(context: Context): string {
+  return stepGone(context, "wait_gone", "wait");
+}
+
+export function assigneeGone(context: Context): string {
+  return stepGone(context, "assignee_gone", "wait_assignee");
+}
+
+function stepGone(context: Context, name: InputName, table: string): string {
+  return `${name}_done AS (
+  DELETE FROM pawl.${table} AS t USING ${context.from(name)}
+  WHERE t.org_id = ${name}.org_id AND t.run_id = ${name}.run_id
+    AND t.step_key = ${name}.step_key AND ${name}.ord ${IS_CONFIRMED})`;
 }
 
 export function readyGone(context: Context): string {

@@ -5,6 +5,7 @@ import type { PayloadBlob } from "../../model/payload.ts";
 import { int } from "../row.ts";
 import type * as s from "../store.ts";
 import { StoreError } from "../store.ts";
+import type { WaitFilter, WaitPage } from "../wait.ts";
 import { isHot } from "../write.ts";
 import { claimStatement, toClaimedRuns } from "./claim.ts";
 import { writeStatement } from "./commit.ts";
@@ -19,6 +20,7 @@ import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
 import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
 import { ReplanSchedule } from "./replan.ts";
 import { listRuns } from "./runs.ts";
+import { listWaits, secret } from "./waits.ts";
 import { Wakes } from "./wake.ts";
 
 export interface PostgresSettings {
@@ -207,6 +209,14 @@ class PostgresStore implements s.Store {
 
   listRuns({ org }: Caller, filter: s.RunFilter): Promise<s.RunPage> {
     return listRuns(this.#lists, org, filter);
+  }
+
+  listWaits({ org }: Caller, filter: WaitFilter): Promise<WaitPage> {
+    return listWaits(this.#lists, org, filter);
+  }
+
+  secret({ org }: Caller, name: string, candidate: string): Promise<string> {
+    return secret(this.#lists, org, name, candidate);
   }
 
   due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {

@@ -5,6 +5,7 @@ import { isPlain } from "../write.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";
 import { storePayload } from "./payloads.ts";
+import { changeWaits } from "./waits.ts";
 import { writeRun } from "./write-run.ts";
 
 export const INSERT_ENTRY = `INSERT INTO journal (org_id, run_id, seq, at, attempt, crc, type,
@@ -97,6 +98,7 @@ function applyRest(db: Database, write: ColumnWrite, now: number): void {
   if (write.dueClear) db.prepare(CLEAR_DUE).run(org, runId);
   for (const { kind, key } of write.dueRemove) db.prepare(REMOVE_DUE).run(org, runId, kind, key);
   for (const row of write.duePut) putDue(db, org, runId, row);
+  if (write.waits !== undefined) changeWaits(db, org, runId, write.waits);
   if (write.nudge !== undefined) db.prepare(PUT_NUDGE).run(org, runId, write.nudge);
 }
 

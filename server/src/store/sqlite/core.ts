@@ -9,6 +9,7 @@ import { takeNudges } from "./nudges.ts";
 import { getPayload, storePayload, sweepPayloads } from "./payloads.ts";
 import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
 import { listRuns } from "./runs.ts";
+import { listWaits, secret } from "./waits.ts";
 
 /** The store's methods that need the database. */
 export type Method = Exclude<keyof Store, "kind" | "replicas" | "wake" | "onWake" | "close">;
@@ -37,6 +38,8 @@ export function createCore(db: Database): Core {
     readJournal: ({ org }, runId, after, limit) => readJournal(db, org, runId, after, limit),
     readEntries: ({ org }, runId, seqs) => readEntries(db, org, runId, seqs),
     listRuns: ({ org }, filter) => listRuns(db, org, filter),
+    listWaits: ({ org }, filter) => listWaits(db, org, filter),
+    secret: ({ org }, name, candidate) => secret(db, org, name, candidate),
     due: (now, limit) => readDue(db, now, limit),
     expiredLeases: (now, limit) => expiredLeases(db, now, limit),
     listLeases: (after, limit) => listLeases(db, after, limit),

@@ -209,3 +209,53 @@ export const nudge = sqliteTable(
     index("nudge_replica").on(t.replicaId),
   ],
 );
+
+/**
+ * Open waits, for lists across runs; what they wait for is in the journal. A list always names the
+ * kind, so that few questions are found among many timers.
+ */
+export const wait = sqliteTable(
+  "wait",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    stepKey: text("step_key").notNull(),
+    kind: text("kind").notNull(),
+    workflow: text("workflow").notNull(),
+    since: integer("since").notNull(),
+    until: integer("until").notNull(),
+    data: text("data").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.stepKey] }),
+    index("wait_kind").on(t.orgId, t.kind, t.since, t.runId, t.stepKey),
+    index("wait_workflow").on(t.orgId, t.workflow, t.kind, t.since, t.runId, t.stepKey),
+  ],
+);
+
+/** Who may answer which question; an empty name for one that anybody may answer. */
+export const waitAssignee = sqliteTable(
+  "wait_assignee",
+  {
+    orgId: text("org_id").notNull(),
+    assignee: text("assignee").notNull(),
+    since: integer("since").notNull(),
+    runId: text("run_id").notNull(),
+    stepKey: text("step_key").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.assignee, t.since, t.runId, t.stepKey] }),
+    index("wait_assignee_run").on(t.orgId, t.runId, t.stepKey),
+  ],
+);
+
+/** What signs links: made once, shared by all servers. */
+export const secret = sqliteTable(
+  "secret",
+  {
+    orgId: text("org_id").notNull(),
+    name: text("name").notNull(),
+    value: text("value").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.name] })],
+);

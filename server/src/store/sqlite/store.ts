@@ -2,6 +2,7 @@ import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type * as s from "../store.ts";
+import type { WaitFilter, WaitPage } from "../wait.ts";
 import type { Link, SqliteSettings } from "./link.ts";
 
 /**
@@ -58,6 +59,14 @@ class SqliteStore implements s.Store {
 
   listRuns(caller: Caller, filter: s.RunFilter): Promise<s.RunPage> {
     return this.#link.call("listRuns", caller, filter);
+  }
+
+  listWaits(caller: Caller, filter: WaitFilter): Promise<WaitPage> {
+    return this.#link.call("listWaits", caller, filter);
+  }
+
+  secret(caller: Caller, name: string, candidate: string): Promise<string> {
+    return this.#link.call("secret", caller, name, candidate);
   }
 
   due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {

@@ -24,7 +24,17 @@ VALUES (?, ?, ?, ?, ?)`;
 const DELETE_TAGS = "DELETE FROM run_tag WHERE org_id = ? AND run_id = ?";
 
 /** What belongs to a run, apart from its row. Due work of its children's ends is among it. */
-const PARTS = ["journal", "ready", "due", "lease", "payload_ref", "run_tag", "nudge"];
+const PARTS = [
+  "journal",
+  "ready",
+  "due",
+  "lease",
+  "payload_ref",
+  "run_tag",
+  "nudge",
+  "wait",
+  "wait_assignee",
+];
 
 /**
  * Compares the run's version and writes its row, both in one statement.

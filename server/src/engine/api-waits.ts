@@ -1,0 +1,110 @@
+/** The use cases on waits in the model's words; a part of api.ts. */
+import type { Caller } from "../model/caller.ts";
+import type { WaitKind, WaitOutcome } from "../model/entry.ts";
+import type { Payload } from "../model/payload.ts";
+import type { Answer, AnswerVia, Question } from "../model/question.ts";
+
+export interface WaitSpec {
+  /** In ms from the server's now. */
+  readonly durationMs?: number;
+  /** In ms since the epoch. */
+  readonly until?: number;
+  readonly signalName?: string;
+  readonly childRunId?: string;
+  readonly question?: Question;
+  /** Of a sleep, instead of the two moments. */
+  readonly cron?: string;
+  /** IANA; absent: UTC. */
+  readonly timeZone?: string;
+}
+
+/** Where an outside process resolves a wait of the kind callback. */
+export interface CallbackAddress {
+  readonly token: string;
+  readonly url: string;
+}
+
+/** A wait as people and programs see it. */
+export interface WaitView {
+  readonly runId: string;
+  readonly key: string;
+  readonly workflow: string;
+  readonly kind: WaitKind;
+  readonly name: string;
+  readonly since: number;
+  /** 0: never. */
+  readonly due: number;
+  readonly question: Question | undefined;
+  readonly answers: readonly Answer[];
+  readonly reminders: number;
+  readonly signalName: string;
+  readonly childRunId: string;
+  readonly cron: string;
+  readonly timeZone: string;
+  readonly resolution: (Answer & { readonly outcome: WaitOutcome }) | undefined;
+}
+
+export interface ListWaits {
+  /** Empty: all. */
+  readonly kinds: readonly WaitKind[];
+  readonly assignee: string;
+  readonly includeUnassigned: boolean;
+  readonly workflow: string;
+  readonly runId: string;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+export interface WaitId {
+  readonly runId: string;
+  readonly key: string;
+}
+
+export interface ResolveWait extends WaitId {
+  /** Empty: chosen by the server. */
+  readonly resolutionId: string;
+  /** Absent: skip. */
+  readonly answer?: Payload | undefined;
+  readonly actor: string;
+  readonly comment: string;
+  readonly via: AnswerVia;
+}
+
+export interface ResolvedWait {
+  readonly wait: WaitView;
+  readonly duplicate: boolean;
+  readonly resolutionId: string;
+}
+
+export interface AnswerLink {
+  readonly url: string;
+  readonly token: string;
+  readonly expiresAt: number;
+}
+
+/** What a signed link stands for. */
+export interface OpenedLink extends WaitId {
+  readonly org: string;
+  /** Of an answer link: who answers; may be empty. */
+  readonly actor: string;
+  /** The same link always resolves under the same id. */
+  readonly resolutionId: string;
+}
+
+/** Everything that the outside can ask about waits. Rejects with PawlError. */
+export interface WaitsApi {
+  listWaits(caller: Caller, list: ListWaits): Promise<{ waits: WaitView[]; nextPageToken: string }>;
+  getWait(caller: Caller, id: WaitId): Promise<{ wait: WaitView; payload: Payload | undefined }>;
+  resolveWait(caller: Caller, resolve: ResolveWait): Promise<ResolvedWait>;
+  cancelWait(caller: Caller, id: WaitId, actor: string, comment: string): Promise<WaitView>;
+  createAnswerLink(
+    caller: Caller,
+    id: WaitId,
+    assignee: string,
+    expiresInMs: number,
+  ): Promise<AnswerLink>;
+  /** Rejects with PERMISSION_DENIED for a token that this server did not sign, or that has expired. */
+  openLink(kind: LinkKind, token: string): Promise<OpenedLink>;
+}
+
+export type LinkKind = "callback" | "answer";

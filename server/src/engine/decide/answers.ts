@@ -1,0 +1,200 @@
+/** What people and outside processes do to open waits: answer, skip, call back, cancel, be reminded. */
+import type { EntryMeta, WaitOutcome } from "../../model/entry.ts";
+import { isWaitKind } from "../../model/entry.ts";
+import { invalid, notFound, PawlError } from "../../model/errors.ts";
+import type { Payload } from "../../model/payload.ts";
+import {
+  type Answer,
+  type AnswerVia,
+  approvalsNeeded,
+  invalidAnswer,
+  type Question,
+} from "../../model/question.ts";
+import { isTerminal } from "../../model/run.ts";
+import type { Draft } from "../draft.ts";
+import type { StepRecord, WaitRecord } from "../state.ts";
+import { wake } from "./common.ts";
+import { remindLater, resolve } from "./waits.ts";
+
+export interface ResolveCommand {
+  readonly key: string;
+  readonly resolutionId: string;
+  /** Absent: skip. */
+  readonly answer?: Payload | undefined;
+  /** Empty where nobody says. */
+  readonly actor: string;
+  readonly comment: string;
+  readonly via: AnswerVia;
+}
+
+/** Answers the value of an answer, or throws INVALID_ANSWER. */
+export type AnswerCheck = (question: Question, answer: Payload) => unknown;
+
+/**
+ * `duplicate`: this resolution is recorded, for its payload to be compared. `answered`: this
+ * person has answered before. `resolved`: the wait is over.
+ */
+export type ResolveDecision =
+  | { readonly kind: "recorded" }
+  | { readonly kind: "duplicate"; readonly seq: number; readonly skipped: boolean }
+  | { readonly kind: "answered"; readonly by: Answer }
+  | { readonly kind: "resolved" };
+
+/** The wait of that key. */
+export function findWait(draft: Draft, key: string): StepRecord & { readonly wait: WaitRecord } {
+  const step = draft.state.steps.get(key);
+  if (step === undefined || !isWaitKind(step.kind) || step.wait === undefined)
+    throw notFound("wait", `${draft.header.runId}#${key}`);
+  return { ...step, wait: step.wait };
+}
+
+function mustGoOn(draft: Draft): void {
+  const { header } = draft;
+  if (!isTerminal(header.state)) return;
+  throw new PawlError(
+    "RUN_TERMINAL",
+    `Run "${header.runId}" has ended (${header.state}); nobody waits for this any more.`,
+    { metadata: { run_id: header.runId, state: header.state } },
+  );
+}
+
+export function resolveWait(
+  draft: Draft,
+  command: ResolveCommand,
+  check: AnswerCheck,
+): ResolveDecision {
+  const { wait, kind, status } = findWait(draft, command.key);
+  if (kind !== "user" && kind !== "callback") {
+    const instead = kind === "signal" ? "SendSignal" : "CancelWait";
+    throw invalid("wait_id", `names a wait of the kind ${kind}; use ${instead} for it`);
+  }
+  const known = knownResolution(wait, command.resolutionId);
+  if (known !== undefined) return known;
+  if (status !== "waiting") return { kind: "resolved" };
+  mustGoOn(draft);
+  if (wait.question === undefined) return callBack(draft, command);
+  return answerQuestion(draft, command, wait, wait.question, check);
+}
+
+function knownResolution(wait: WaitRecord, id: string): ResolveDecision | undefined {
+  const { resolution } = wait;
+  const answer = wait.answers.find((one) => one.resolutionId === id);
+  if (answer !== undefined) return { kind: "duplicate", seq: answer.seq, skipped: false };
+  if (resolution?.resolutionId !== id) return undefined;
+  return { kind: "duplicate", seq: resolution.seq, skipped: resolution.outcome === "skipped" };
+}
+
+function callBack(draft: Draft, command: ResolveCommand): ResolveDecision {
+  if (command.answer === undefined) throw invalid("skip", "does not go with a callback");
+  resolve(draft, command.key, "completed", metaOf(command), command.answer);
+  wake(draft);
+  return { kind: "recorded" };
+}
+
+function answerQuestion(
+  draft: Draft,
+  command: ResolveCommand,
+  wait: WaitRecord,
+  question: Question,
+  check: AnswerCheck,
+): ResolveDecision {
+  const { key, actor, answer } = command;
+  checkActor(question, actor);
+  const before = wait.answers.find((one) => one.actor === actor);
+  if (before !== undefined) return { kind: "answered", by: before };
+  if (answer === undefined) {
+    if (question.skippable !== true) throw invalidAnswer(question, "must not be skipped");
+    resolve(draft, key, "skipped", metaOf(command));
+    wake(draft);
+    return { kind: "recorded" };
+  }
+  const value = check(question, answer);
+  const meta = metaOf(command);
+  if (typeof value === "boolean" && question.type === "approval") meta.approved = value;
+  const step = findWait(draft, key);
+  const { seq } = draft.append(
+    "workflow.user.answered",
+    key,
+    step.attempt,
+    { kind: step.kind, ...meta },
+    answer,
+  );
+  if (isDecided(question, wait)) {
+    const outcome: WaitOutcome = "answered";
+    resolve(draft, key, outcome, { ...meta, payloadSeq: seq, ...answersMeta(question, wait) });
+    wake(draft);
+  } else draft.listWait(key);
+  return { kind: "recorded" };
+}
+
+/** One rejection is enough; of approvals, as many as the question needs. */
+function isDecided(question: Question, { answers }: WaitRecord): boolean {
+  if (answers.some(({ approved }) => approved === false)) return true;
+  return answers.length >= approvalsNeeded(question);
+}
+
+/** Who approved and who did not, for the code that asked. */
+function answersMeta(question: Question, { answers }: WaitRecord): EntryMeta {
+  if (question.type !== "approval") return {};
+  const list = answers.map(({ actor, at, approved, comment, via }) => ({
+    actor,
+    at: new Date(at).toISOString(),
+    approved,
+    comment,
+    via,
+  }));
+  return { details: { answers: JSON.stringify(list) } };
+}
+
+export function checkActor(question: Question, actor: string): void {
+  const { assignees = [] } = question;
+  if (assignees.length === 0) {
+    if (actor === "" && approvalsNeeded(question) > 1)
+      throw invalid("actor", "must be set: the question needs several people's approval");
+    return;
+  }
+  if (assignees.includes(actor)) return;
+  throw new PawlError(
+    "PERMISSION_DENIED",
+    actor === ""
+      ? `The question is for ${assignees.join(", ")}; say in \`actor\` who answers.`
+      : `"${actor}" may not answer: the question is for ${assignees.join(", ")}.`,
+    { metadata: { actor, assignees: JSON.stringify(assignees) } },
+  );
+}
+
+function metaOf({ actor, comment, via, resolutionId }: ResolveCommand): EntryMeta {
+  return {
+    resolutionId,
+    via,
+    ...(actor === "" ? {} : { actor }),
+    ...(comment === "" ? {} : { comment }),
+  };
+}
+
+/** Answers whether the wait was open, or cancelled before; false: it ended otherwise. */
+export function cancelWait(draft: Draft, key: string, actor: string, comment: string): boolean {
+  const step = findWait(draft, key);
+  if (step.status !== "waiting") return step.outcome === "cancelled";
+  mustGoOn(draft);
+  const meta: EntryMeta = { via: "api" };
+  if (actor !== "") meta.actor = actor;
+  if (comment !== "") meta.comment = comment;
+  if (step.kind === "child") {
+    meta.childRunId = step.childRunId;
+    meta.failure = { type: "Cancelled", message: "The wait for the child run was cancelled." };
+  }
+  resolve(draft, key, "cancelled", meta);
+  wake(draft);
+  return true;
+}
+
+/** A question's reminder is due. */
+export function remind(draft: Draft, key: string): void {
+  const step = draft.state.steps.get(key);
+  if (step?.status !== "waiting" || step.wait === undefined) return;
+  const details = { reminder: String(step.wait.reminders + 1) };
+  draft.append("workflow.wait.reminded", key, step.attempt, { kind: step.kind, details });
+  draft.listWait(key);
+  remindLater(draft, key);
+}

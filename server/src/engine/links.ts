@@ -1,0 +1,89 @@
+/** Signed links: with one, somebody without a key resolves one wait. */
+import { digest, uniqueId } from "../lib/ids.ts";
+import { isSigned, newSecret, readToken, signToken } from "../lib/token.ts";
+import type { Caller } from "../model/caller.ts";
+import { PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { AnswerLink, CallbackAddress, LinkKind, OpenedLink, WaitId } from "./api-waits.ts";
+import type { Core } from "./core.ts";
+
+const SECRET = "links";
+const PATHS: Readonly<Record<LinkKind, string>> = { callback: "callbacks", answer: "answers" };
+
+/** Kind, organization, run, step key; of an answer link also who answers, until when, and a number used once. */
+type Claims =
+  | readonly ["callback", string, string, string]
+  | readonly ["answer", string, string, string, string, number, string];
+
+/** Made with the first link and never changed, so every server reads it once. */
+async function secretOf(core: Core, caller: Caller): Promise<string> {
+  const known = core.links.secrets.get(caller.org);
+  if (known !== undefined) return known;
+  const secret = await core.store.secret(caller, SECRET, newSecret());
+  core.links.secrets.set(caller.org, secret);
+  return secret;
+}
+
+async function sign(core: Core, caller: Caller, claims: Claims): Promise<CallbackAddress> {
+  const token = signToken(await secretOf(core, caller), JSON.stringify(claims));
+  return { token, url: `${core.links.publicUrl()}/v1/${PATHS[claims[0]]}/${token}` };
+}
+
+/** Always the same for a wait, so that nothing needs to be kept. */
+export function callbackAddress(core: Core, caller: Caller, id: WaitId): Promise<CallbackAddress> {
+  return sign(core, caller, ["callback", caller.org, id.runId, id.key]);
+}
+
+export async function answerLink(
+  core: Core,
+  caller: Caller,
+  id: WaitId,
+  assignee: string,
+  expiresInMs: number,
+): Promise<AnswerLink> {
+  const expiresAt = core.clock.now() + expiresInMs;
+  const claims = ["answer", caller.org, id.runId, id.key, assignee, expiresAt, uniqueId()] as const;
+  return { ...(await sign(core, caller, claims)), expiresAt };
+}
+
+const TOKEN_CHARS_MAX = 4 * (LIMITS.stepKeyBytes + 3 * LIMITS.idBytes);
+
+/** What a token stands for. The organization is the token's, for it is the credential. */
+export async function openLink(core: Core, kind: LinkKind, token: string): Promise<OpenedLink> {
+  const claims = token.length <= TOKEN_CHARS_MAX ? claimsOf(readToken(token)) : undefined;
+  if (claims === undefined || claims[0] !== kind) throw refused("was not made by this server");
+  const [, org, runId, key] = claims;
+  if (!isSigned(await secretOf(core, { org }), token)) throw refused("was not made by this server");
+  const resolutionId = `link-${digest(token).slice(0, 40)}`;
+  if (claims[0] === "callback") return { org, runId, key, actor: "", resolutionId };
+  const [, , , , actor, expiresAt] = claims;
+  if (expiresAt <= core.clock.now())
+    throw refused(`expired at ${new Date(expiresAt).toISOString()}`);
+  return { org, runId, key, actor, resolutionId };
+}
+
+function refused(why: string): PawlError {
+  return new PawlError(
+    "PERMISSION_DENIED",
+    `This link ${why}. Nothing was changed; ask whoever sent it for a new one.`,
+    { metadata: { why: why.startsWith("expired") ? "expired" : "forged" } },
+  );
+}
+
+function claimsOf(text: string): Claims | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Anybody may send anything; the caller refuses it.
+    return undefined;
+  }
+  if (!Array.isArray(value)) return undefined;
+  const [kind, org, runId, key, actor, expiresAt, nonce]: unknown[] = value;
+  if (typeof org !== "string" || typeof runId !== "string" || typeof key !== "string")
+    return undefined;
+  if (kind === "callback") return [kind, org, runId, key];
+  if (kind !== "answer" || typeof actor !== "string" || typeof expiresAt !== "number")
+    return undefined;
+  return [kind, org, runId, key, actor, expiresAt, String(nonce)];
+}

@@ -1,0 +1,248 @@
+/** Use cases on open waits: lists, answers, cancels and links. */
+import { sha256, uuidv7 } from "../lib/ids.ts";
+import type { Caller } from "../model/caller.ts";
+import { WAIT_KINDS, type WaitKind } from "../model/entry.ts";
+import { invalid, notFound, PawlError } from "../model/errors.ts";
+import type { Payload } from "../model/payload.ts";
+import {
+  type Answer,
+  checkAnswer,
+  invalidAnswer,
+  parseAnswer,
+  type Question,
+} from "../model/question.ts";
+import type { ListedWait } from "../store/wait.ts";
+import type {
+  AnswerLink,
+  ListWaits,
+  ResolvedWait,
+  ResolveWait,
+  WaitId,
+  WaitView,
+} from "./api-waits.ts";
+import type { Core } from "./core.ts";
+import * as answers from "./decide/answers.ts";
+import type { Draft } from "./draft.ts";
+import { formProblem } from "./input-schema.ts";
+import { readEntry, samePayload } from "./journal.ts";
+import { answerLink } from "./links.ts";
+import { checkPayload } from "./runs.ts";
+import { type RunState, type StepRecord, stateOf, type WaitRecord } from "./state.ts";
+import type { WaitData } from "./wait-rows.ts";
+
+export async function listWaits(
+  core: Core,
+  caller: Caller,
+  list: ListWaits,
+): Promise<{ waits: WaitView[]; nextPageToken: string }> {
+  const kinds = list.kinds.length === 0 ? WAIT_KINDS : list.kinds;
+  const { assignee, workflow, runId, pageSize, pageToken } = list;
+  // Only questions have assignees.
+  if (assignee !== "" && !kinds.includes("user")) return { waits: [], nextPageToken: "" };
+  const page = await core.store.listWaits(caller, {
+    kinds: [...new Set(kinds)],
+    ...(assignee === "" ? {} : { assignees: [assignee, ...(list.includeUnassigned ? [""] : [])] }),
+    ...(workflow === "" ? {} : { workflow }),
+    ...(runId === "" ? {} : { runId }),
+    limit: pageSize,
+    ...(pageToken === "" ? {} : { after: parseToken(pageToken) }),
+  });
+  const last = page.waits.at(-1);
+  return {
+    waits: page.waits.map(listedView),
+    nextPageToken: page.more && last !== undefined ? makeToken(last) : "",
+  };
+}
+
+function makeToken({ since, runId, key }: ListedWait): string {
+  return Buffer.from(JSON.stringify([since, runId, key])).toString("base64url");
+}
+
+function parseToken(token: string): { since: number; runId: string; key: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
+  } catch {
+    value = undefined;
+  }
+  const [since, runId, key]: unknown[] = Array.isArray(value) ? value : [];
+  if (typeof since === "number" && typeof runId === "string" && typeof key === "string")
+    return { since, runId, key };
+  throw invalid("page_token", "is not one that this server gave out");
+}
+
+function listedView(row: ListedWait): WaitView {
+  const data = JSON.parse(row.data) as WaitData;
+  return {
+    runId: row.runId,
+    key: row.key,
+    workflow: row.workflow,
+    kind: row.kind as WaitKind,
+    name: data.name ?? row.key,
+    since: row.since,
+    due: row.until,
+    question: data.question,
+    answers: data.answers ?? [],
+    reminders: data.reminders ?? 0,
+    signalName: data.signalName ?? "",
+    childRunId: data.childRunId ?? "",
+    cron: data.cron ?? "",
+    timeZone: data.timeZone ?? "",
+    resolution: undefined,
+  };
+}
+
+function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord): WaitView {
+  return {
+    runId: state.header.runId,
+    key,
+    workflow: state.header.workflow,
+    kind: step.kind as WaitKind,
+    name: step.name,
+    since: step.firstAt,
+    due: step.until,
+    question: wait.question,
+    answers: [...wait.answers],
+    reminders: wait.reminders,
+    signalName: step.signalName,
+    childRunId: step.childRunId,
+    cron: wait.cron,
+    timeZone: wait.timeZone,
+    resolution: wait.resolution,
+  };
+}
+
+function viewIn(draft: Draft, key: string): WaitView {
+  const step = answers.findWait(draft, key);
+  return viewOf(draft.state, key, step, step.wait);
+}
+
+export async function getWait(
+  core: Core,
+  caller: Caller,
+  { runId, key }: WaitId,
+): Promise<{ wait: WaitView; payload: Payload | undefined }> {
+  const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  const state = loaded === undefined ? undefined : stateOf(loaded.header, loaded.entries);
+  const step = state?.steps.get(key);
+  if (state === undefined || step?.wait === undefined) throw notFound("wait", `${runId}#${key}`);
+  const entry =
+    step.status === "resolved" ? await readEntry(core.store, caller, runId, step.seq) : undefined;
+  return { wait: viewOf(state, key, step, step.wait), payload: entry?.payload };
+}
+
+export async function resolveWait(
+  core: Core,
+  caller: Caller,
+  request: ResolveWait,
+): Promise<ResolvedWait> {
+  const { runId, key, answer } = request;
+  await checkPayload(core, caller, answer);
+  const resolutionId = request.resolutionId || uuidv7(core.clock.now());
+  const { decision, wait } = await core.writer.submit({
+    org: caller.org,
+    runId,
+    bytes: 500 + (answer?.data?.byteLength ?? 0),
+    decide: (draft) => ({
+      decision: answers.resolveWait(draft, { ...request, resolutionId }, checkedAnswer),
+      wait: viewIn(draft, key),
+    }),
+  });
+  switch (decision.kind) {
+    case "recorded":
+      return { wait, duplicate: false, resolutionId };
+    case "answered":
+      throw answeredBefore(wait, decision.by);
+    case "resolved":
+      throw alreadyResolved(wait);
+    case "duplicate": {
+      const { payload } = await readEntry(core.store, caller, runId, decision.seq);
+      const same = answer === undefined ? decision.skipped : samePayload(payload, answer, sha256);
+      if (same) return { wait, duplicate: true, resolutionId };
+      throw alreadyResolved(wait);
+    }
+  }
+}
+
+/** The value of an answer that fits its question. */
+function checkedAnswer(question: Question, answer: Payload): unknown {
+  if (answer.data === undefined)
+    throw invalidAnswer(question, "came by reference; answers are sent inline");
+  const value = parseAnswer(question, answer.data, answer.encoding);
+  checkAnswer(question, value, formProblem);
+  return value;
+}
+
+function alreadyResolved(wait: WaitView): PawlError {
+  const { resolution } = wait;
+  const how = resolution?.outcome.replace("_", " ") ?? "answered";
+  const by = resolution?.actor ? ` by ${resolution.actor}` : "";
+  const at = new Date(resolution?.at ?? wait.answers.at(-1)?.at ?? wait.since).toISOString();
+  return new PawlError(
+    "WAIT_ALREADY_RESOLVED",
+    `The wait "${wait.runId}#${wait.key}" was ${how}${by} at ${at}. Nothing was changed.`,
+    {
+      metadata: {
+        wait_id: `${wait.runId}#${wait.key}`,
+        outcome: resolution?.outcome ?? "",
+        resolved_by: resolution?.actor ?? "",
+        resolved_at: at,
+      },
+    },
+  );
+}
+
+function answeredBefore(wait: WaitView, by: Answer): PawlError {
+  const at = new Date(by.at).toISOString();
+  const said = by.approved === true ? "approved" : "answered";
+  return new PawlError(
+    "WAIT_ALREADY_RESOLVED",
+    `"${by.actor}" has ${said} already, at ${at}; the question waits for others. Nothing was changed.`,
+    {
+      metadata: {
+        wait_id: `${wait.runId}#${wait.key}`,
+        outcome: "",
+        resolved_by: by.actor,
+        resolved_at: at,
+      },
+    },
+  );
+}
+
+export async function cancelWait(
+  core: Core,
+  caller: Caller,
+  { runId, key }: WaitId,
+  actor: string,
+  comment: string,
+): Promise<WaitView> {
+  const { cancelled, wait } = await core.writer.submit({
+    org: caller.org,
+    runId,
+    bytes: 500,
+    decide: (draft) => ({
+      cancelled: answers.cancelWait(draft, key, actor, comment),
+      wait: viewIn(draft, key),
+    }),
+  });
+  if (!cancelled) throw alreadyResolved(wait);
+  return wait;
+}
+
+/** Makes a link for one person; nothing is recorded until it is used. */
+export async function createAnswerLink(
+  core: Core,
+  caller: Caller,
+  id: WaitId,
+  assignee: string,
+  expiresInMs: number,
+): Promise<AnswerLink> {
+  const { wait } = await getWait(core, caller, id);
+  if (wait.question === undefined)
+    throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is no question`);
+  if (wait.resolution !== undefined) throw alreadyResolved(wait);
+  answers.checkActor(wait.question, assignee);
+  const before = wait.answers.find(({ actor }) => actor === assignee);
+  if (before !== undefined) throw answeredBefore(wait, before);
+  return answerLink(core, caller, id, assignee, expiresInMs);
+}

@@ -1,0 +1,93 @@
+/** Questions and the ids of waits, both ways. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Question as QuestionProto,
+  QuestionSchema,
+  QuestionType as QuestionTypeProto,
+} from "@pawl/proto";
+import type { WaitId } from "../../engine/api-waits.ts";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { QUESTION_TYPES, type Question, type QuestionType } from "../../model/question.ts";
+import { duration } from "./common.ts";
+import { durationMs, requiredText, runId, stepKey, text } from "./field.ts";
+
+const TYPES: Readonly<Record<QuestionType, QuestionTypeProto>> = {
+  text: QuestionTypeProto.TEXT,
+  approval: QuestionTypeProto.APPROVAL,
+  choice: QuestionTypeProto.CHOICE,
+  multichoice: QuestionTypeProto.MULTICHOICE,
+  form: QuestionTypeProto.FORM,
+};
+
+function typeIn(value: QuestionTypeProto): QuestionType {
+  const type = QUESTION_TYPES.find((known) => TYPES[known] === value);
+  if (type !== undefined) return type;
+  const problem =
+    value === QuestionTypeProto.UNSPECIFIED ? "must be set" : `${value} is not one that is known`;
+  throw invalid("wait.question.type", problem);
+}
+
+function list<T>(name: string, items: readonly T[], max: number): readonly T[] {
+  if (items.length <= max) return items;
+  throw invalid(`wait.question.${name}`, `has ${items.length} items; at most ${max} are allowed`);
+}
+
+export function questionIn(question: QuestionProto): Question {
+  const field = (name: string): string => `wait.question.${name}`;
+  const options = list("options", question.options, LIMITS.questionOptions).map((option) => ({
+    value: text(field("options.value"), option.value, LIMITS.optionBytes),
+    label: text(field("options.label"), option.label, LIMITS.optionBytes),
+  }));
+  const assignees = list("assignees", question.assignees, LIMITS.assignees).map((assignee) =>
+    requiredText(field("assignees"), assignee, LIMITS.nameBytes),
+  );
+  const reminders = list("reminders", question.reminders, LIMITS.reminders).map((reminder) =>
+    durationMs(field("reminders"), reminder),
+  );
+  const made: Question = {
+    prompt: requiredText(field("prompt"), question.prompt, LIMITS.questionBytes),
+    type: typeIn(question.type),
+    ...(options.length > 0 && { options }),
+    ...(question.allowCustom && { allowCustom: true }),
+    ...(question.skippable && { skippable: true }),
+    ...(question.formSchema !== "" && {
+      formSchema: text(field("form_schema"), question.formSchema, LIMITS.questionBytes),
+    }),
+    ...(assignees.length > 0 && { assignees }),
+    ...(question.approvalsNeeded > 1 && { approvalsNeeded: question.approvalsNeeded }),
+    ...(reminders.length > 0 && { remindersMs: reminders.sort((a, b) => a - b) }),
+  };
+  const bytes = Buffer.byteLength(JSON.stringify(made));
+  if (bytes > LIMITS.questionBytes) {
+    throw invalid("wait.question", `has ${bytes} bytes; at most ${LIMITS.questionBytes} are kept`);
+  }
+  return made;
+}
+
+export function questionOut(question: Question): QuestionProto {
+  return create(QuestionSchema, {
+    prompt: question.prompt,
+    type: TYPES[question.type],
+    options: question.options?.map(({ value, label }) => ({ value, label })) ?? [],
+    allowCustom: question.allowCustom ?? false,
+    skippable: question.skippable ?? false,
+    formSchema: question.formSchema ?? "",
+    assignees: [...(question.assignees ?? [])],
+    approvalsNeeded: question.approvalsNeeded ?? (question.type === "approval" ? 1 : 0),
+    reminders: question.remindersMs?.map(duration) ?? [],
+  });
+}
+
+/** Run ids have no `#`, so that the first one ends them. */
+export function waitIdOf(runId: string, key: string): string {
+  return `${runId}#${key}`;
+}
+
+export function waitIdIn(value: string): WaitId {
+  const place = value.indexOf("#");
+  if (place < 1 || place === value.length - 1) {
+    throw invalid("wait_id", "must be the id of a run, `#`, and the key of one of its waits");
+  }
+  return { runId: runId(value.slice(0, place)), key: stepKey(value.slice(place + 1)) };
+}

@@ -1,0 +1,64 @@
+import { int, type Row, text } from "./row.ts";
+
+/** An open wait, as lists show it. What it waits for is in the journal; this is only kept beside it. */
+export interface WaitRow {
+  readonly key: string;
+  /** One of the kinds of steps that are waits. */
+  readonly kind: string;
+  readonly workflow: string;
+  /** When it was registered, in ms since the epoch. */
+  readonly since: number;
+  /** When it is due, in ms since the epoch; 0: never. */
+  readonly until: number;
+  /** JSON text: what else lists show. */
+  readonly data: string;
+  /** Of a question: who may answer, `[""]` for anybody; `undefined` for all else. */
+  readonly assignees: readonly string[] | undefined;
+}
+
+/** What a write changes about the run's open waits; no key is in both. */
+export interface WaitChanges {
+  /** Inserted, or replaced: only `data` may differ then. */
+  readonly put: readonly WaitRow[];
+  readonly gone: readonly { readonly key: string; readonly isQuestion: boolean }[];
+}
+
+export interface ListedWait extends Omit<WaitRow, "assignees"> {
+  readonly runId: string;
+}
+
+export interface WaitFilter {
+  /** At least one. */
+  readonly kinds: readonly string[];
+  /** Questions that name one of these; an empty name stands for those that anybody may answer. */
+  readonly assignees?: readonly string[];
+  readonly workflow?: string;
+  readonly runId?: string;
+  readonly limit: number;
+  readonly after?: WaitPlace;
+}
+
+/** A wait's place in the order of lists. */
+export interface WaitPlace {
+  readonly since: number;
+  readonly runId: string;
+  readonly key: string;
+}
+
+/** Oldest first. */
+export interface WaitPage {
+  readonly waits: ListedWait[];
+  readonly more: boolean;
+}
+
+export function toListedWait(row: Row): ListedWait {
+  return {
+    runId: text(row, "run_id"),
+    key: text(row, "step_key"),
+    kind: text(row, "kind"),
+    workflow: text(row, "workflow"),
+    since: int(row, "since"),
+    until: int(row, "until"),
+    data: text(row, "data"),
+  };
+}
