@@ -13,6 +13,7 @@ import { apiBindings, toolBindings } from "./rpc/services.ts";
 import { Sessions } from "./rpc/session.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
 
 /** How long calls in progress may take to end once all commands have been committed. */
 const LAST_CALLS_MS = 2_000;
@@ -35,7 +36,8 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     thread: config.storeThread,
     onMessage: (message) => log.warn("store.message", { message }),
   });
-  const engine = createEngine({ store, replicaId: config.replicaId, log });
+  const metrics = createMetrics();
+  const engine = createEngine({ store, replicaId: config.replicaId, log, metrics });
   const calls = new Calls();
   const sessions = new Sessions();
   let stopping: Promise<void> | undefined;
@@ -43,7 +45,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
   const api = apiBindings({ engine, sessions, log });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
-  const http = createHttpServer({ bindings: api, calls, log, ready });
+  const http = createHttpServer({ bindings: api, calls, log, ready, metrics: metrics.registry });
   const parts: Parts = { store, engine, calls, sessions, grpc, http };
   try {
     await contact.make();

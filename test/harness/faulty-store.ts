@@ -63,6 +63,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     listWaits: (...args) => pass("listWaits", () => store.listWaits(...args)),
     secret: (...args) => pass("secret", () => store.secret(...args)),
     due: (...args) => pass("due", () => store.due(...args)),
+    readyQueues: (...args) => pass("readyQueues", () => store.readyQueues(...args)),
     expiredLeases: (...args) => pass("expiredLeases", () => store.expiredLeases(...args)),
     listLeases: (...args) => pass("listLeases", () => store.listLeases(...args)),
     renewSession: (...args) => pass("renewSession", () => store.renewSession(...args)),

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { WorkflowRow } from "../../server/src/store/store.ts";
-import { CALLER, change, commit, insertion, makeHeader, makePatch, ORG, T0 } from "./make.ts";
+import {
+  CALLER,
+  change,
+  commit,
+  insertion,
+  makeHeader,
+  makePatch,
+  ORG,
+  readyRow,
+  T0,
+} from "./make.ts";
 import type { Opened } from "./suite.ts";
 
 export function smallTableTests(get: () => Opened): void {
@@ -23,6 +33,20 @@ export function smallTableTests(get: () => Opened): void {
       expect((await store.due(T0, 1)).items).toHaveLength(1);
       expect((await store.due(T0 + 99, 10)).nextAt).toBeUndefined();
     });
+  });
+
+  test("how many runs are ready in each queue, and since when", async () => {
+    const { store } = get();
+    expect(await store.readyQueues(10)).toEqual([]);
+    const put = (runId: string, queue: string, readyAt: number) =>
+      insertion(makeHeader(runId, { queue }), { ready: { ...readyRow(readyAt), queue } });
+    await commit(store, put("a", "slow", T0 + 5), put("b", "slow", T0 + 2), put("c", "fast", T0));
+    expect(await store.readyQueues(10)).toEqual([
+      { queue: "fast", runs: 1, oldestAt: T0 },
+      { queue: "slow", runs: 2, oldestAt: T0 + 2 },
+    ]);
+    const some = await store.readyQueues(2);
+    expect(some.reduce((total, { runs }) => total + runs, 0)).toBe(2);
   });
 
   describe("leases", () => {

@@ -6,7 +6,7 @@ const sdk = "worker-sdk/typescript/";
 
 /** The server's folders and files, lowest first. A file imports its own layer or lower ones. */
 const layers: readonly (readonly string[])[] = [
-  ["lib", "config.ts", "telemetry.ts"],
+  ["lib", "config.ts", "telemetry"],
   ["model"],
   ["hub"],
   ["store"],

@@ -1,6 +1,7 @@
 import type { Hub } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Store } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { NewEvent } from "./api.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Registry } from "./registry.ts";
@@ -31,6 +32,7 @@ export interface Core {
     /** Those read so far, by organization. */
     readonly secrets: Map<string, string>;
   };
+  readonly metrics: Metrics;
   /** Calls back when runs may have become ready, for pollers; answers how to stop. */
   readonly onReady: (listener: () => void) => () => void;
 }

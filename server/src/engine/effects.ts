@@ -8,6 +8,7 @@ import { LIMITS } from "../model/limits.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { WHOLE_PAGE, withPayloads } from "./journal.ts";
+import { noteCommitted } from "./measure.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import type { HeldRun, LocalSession } from "./sessions.ts";
@@ -20,6 +21,7 @@ export interface Wakers {
 }
 
 export function afterCommit(core: Core, wakers: Wakers, runs: readonly CommittedRun[]): void {
+  noteCommitted(core.metrics, runs);
   let ready = false;
   let due = Number.POSITIVE_INFINITY;
   for (const run of runs) {

@@ -4,7 +4,8 @@ import { sha256 } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
 import { notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import type { Store } from "../store/store.ts";
+import type { ClaimedRun, Store } from "../store/store.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -12,6 +13,7 @@ import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
 import { StoreHealth } from "./health.ts";
 import { openLink } from "./links.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
+import { readGauges } from "./measure.ts";
 import * as polling from "./polling.ts";
 import { Registry } from "./registry.ts";
 import * as runs from "./runs.ts";
@@ -31,6 +33,8 @@ export interface EngineOptions {
   readonly log: EngineLog;
   /** Where answer links and callback URLs lead, without a slash at the end. Default: the standard HTTP address. */
   readonly publicUrl?: () => string;
+  /** Where it counts what it does. Default: its own. */
+  readonly metrics?: Metrics;
   /** Default: the system's. */
   readonly clock?: Clock;
 }
@@ -46,7 +50,8 @@ export interface Engine extends EngineApi {
 export function createEngine(options: EngineOptions): Engine {
   const { store, replicaId, log } = options;
   const clock = options.clock ?? systemClock;
-  const health = new StoreHealth(store, log);
+  const metrics = options.metrics ?? createMetrics();
+  const health = new StoreHealth(store, log, metrics.storeErrors);
   const pollers = new Set<() => void>();
   const wakers: { dueAt: Wakers["dueAt"]; ready: Wakers["ready"] } = {
     dueAt: (at) => loops.due.nudgeAt(at),
@@ -59,6 +64,7 @@ export function createEngine(options: EngineOptions): Engine {
     store,
     clock,
     replicaId,
+    metrics,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
     onRecovered: () => {
@@ -72,18 +78,11 @@ export function createEngine(options: EngineOptions): Engine {
     writer,
     sessions,
     clock,
-    deliver: (run) => {
-      work.deliver(core, run).catch((error: unknown) =>
-        log.warn("a run could not be delivered", {
-          run_id: run.header.runId,
-          error: String(error),
-        }),
-      );
-    },
+    deliver: (run) => deliver(core, run),
     onError: (name, error) =>
       log.warn(`${name} failed and will be tried again`, { error: String(error) }),
   });
-  const reads = withPawlErrors(store);
+  const reads = withPawlErrors(store, () => metrics.storeErrors.inc());
   const core: Core = {
     store: reads,
     clock,
@@ -95,11 +94,13 @@ export function createEngine(options: EngineOptions): Engine {
     registry: new Registry(reads, clock, sessions),
     hub: new Hub<NewEvent>(),
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
+    metrics,
     onReady: (listener) => {
       pollers.add(listener);
       return () => pollers.delete(listener);
     },
   };
+  const stopGauges = readGauges(core, () => health.ok);
   const loops: Loops = startLoops(core);
   const lookAgain = (): void => {
     dispatcher.nudge();
@@ -115,11 +116,21 @@ export function createEngine(options: EngineOptions): Engine {
     async () => {
       clearTimeout(restart);
       health.stop();
+      stopGauges();
       dispatcher.stop();
       await loops.stop();
       await writer.drain();
       for (const session of [...sessions.all()]) sessions.remove(session);
     },
+  );
+}
+
+function deliver(core: Core, run: ClaimedRun): void {
+  work.deliver(core, run).catch((error: unknown) =>
+    core.log.warn("a run could not be delivered", {
+      run_id: run.header.runId,
+      error: String(error),
+    }),
   );
 }
 

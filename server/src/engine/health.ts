@@ -1,3 +1,4 @@
+import type { Counter } from "../lib/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { EngineLog } from "./core.ts";
 
@@ -7,12 +8,14 @@ const PROBE_MS = 2_000;
 export class StoreHealth {
   readonly #store: Store;
   readonly #log: EngineLog;
+  readonly #errors: Counter;
   readonly #timer: NodeJS.Timeout;
   #ok = true;
 
-  constructor(store: Store, log: EngineLog) {
+  constructor(store: Store, log: EngineLog, errors: Counter) {
     this.#store = store;
     this.#log = log;
+    this.#errors = errors;
     this.#timer = setInterval(() => this.#probe(), PROBE_MS);
     this.#timer.unref();
   }
@@ -22,6 +25,7 @@ export class StoreHealth {
   }
 
   failed(message: string, error: unknown): void {
+    this.#errors.inc();
     if (this.#ok) this.#log.error(message, { error: String(error) });
     this.#ok = false;
   }

@@ -62,6 +62,7 @@ async function fireDue(core: Core): Promise<number | undefined> {
 }
 
 async function fire(core: Core, item: DueItem): Promise<void> {
+  core.metrics.timerLagSeconds.observe(Math.max(0, core.clock.now() - item.at) / 1_000);
   const child = item.kind === "child" ? await childOutcome(core, item) : undefined;
   await core.writer.submit({
     org: item.org,

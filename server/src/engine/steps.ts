@@ -65,6 +65,7 @@ export async function stepStarted(
       ? { callback: await callbackAddress(core, caller, started) }
       : {};
   if (decision.kind === "replay") {
+    core.metrics.replays.inc();
     const entry = await readEntry(core.store, caller, started.runId, decision.seq);
     return { outcome: { ...replayOf(entry), ...callback }, directive: decided.directive };
   }

@@ -13,7 +13,11 @@ export function toPawlError(error: unknown): unknown {
 }
 
 /** The store as the use cases read it: it rejects with `PawlError`. The writer has it bare, for it tries again. */
-export function withPawlErrors(store: Store): Store {
+export function withPawlErrors(store: Store, onError: () => void = () => undefined): Store {
+  const rethrow = (error: unknown): never => {
+    if (error instanceof StoreError) onError();
+    throw toPawlError(error);
+  };
   return new Proxy(store, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
@@ -24,8 +28,4 @@ export function withPawlErrors(store: Store): Store {
       };
     },
   });
-}
-
-function rethrow(error: unknown): never {
-  throw toPawlError(error);
 }

@@ -29,12 +29,13 @@ export async function release(
   // Another server may have taken the worker over, which changes neither fence nor seq.
   if (core.store.replicas) core.writer.evict(runKey(lease.org, lease.runId));
   try {
-    await core.writer.submit({
+    const lost = await core.writer.submit({
       org: lease.org,
       runId: lease.runId,
       bytes: 300,
       decide: (draft) => releaseLease(draft, lease.fence, lease.sessionId, reason),
     });
+    if (lost) core.metrics.leasesLost.of(reason).inc();
   } catch (error) {
     // The lease expires by itself; the lease loop takes it then.
     if (error instanceof PawlError && error.reason === "NOT_FOUND") return;

@@ -10,7 +10,7 @@
  * 4. What is cached are the runs that workers hold; everything else is read when needed.
  */
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
-import { type Clock, sleep } from "../lib/clock.ts";
+import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Lease } from "../model/run.ts";
@@ -22,7 +22,9 @@ import type {
   RunWrite,
   Store,
 } from "../store/store.ts";
+import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
 import { Draft, type Moment } from "./draft.ts";
+import { noteClaimed } from "./measure.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
 import {
@@ -47,6 +49,7 @@ export interface WriterOptions {
   readonly clock: Clock;
   /** Names this server; leads the ids of its sessions. */
   readonly replicaId: string;
+  readonly metrics: Metrics;
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
   readonly onStoreError: (error: unknown) => void;
@@ -144,6 +147,7 @@ export class Writer {
         writes.push(draft.toWrite(this.#remoteHolder(draft)));
       }
       result = await this.#commit(moment.now, writes, claims);
+      this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
       await this.#storeFailed(items, error);
       return;
@@ -205,7 +209,11 @@ export class Writer {
   async #commit(now: number, writes: RunWrite[], claims: Item[]): Promise<BatchResult> {
     if (writes.length === 0 && claims.length === 0) return { confirmed: [], claimed: [] };
     const requests = claims.flatMap((item) => (item.claim === undefined ? [] : [item.claim]));
-    return this.#options.store.commit({ now, writes, claims: requests });
+    const { store, metrics } = this.#options;
+    const start = monotonicMs();
+    const result = await store.commit({ now, writes, claims: requests });
+    metrics.commitSeconds.observe(secondsSince(start));
+    return result;
   }
 
   #settle(groups: Map<string, Group>, changed: Group[], claims: Item[], result: BatchResult): void {
@@ -222,7 +230,10 @@ export class Writer {
       }
     }
     for (const [index, item] of claims.entries()) {
-      for (const run of result.claimed[index] ?? []) this.#rememberClaimed(run);
+      for (const run of result.claimed[index] ?? []) {
+        noteClaimed(this.#options.metrics, run);
+        this.#rememberClaimed(run);
+      }
       item.done(result.claimed[index] ?? []);
     }
     this.#options.onCommitted(committed);

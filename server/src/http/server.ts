@@ -6,9 +6,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Log } from "../lib/log.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
+import type { Registry } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
+import { METRICS_PATH, sendMetrics } from "./metrics.ts";
 import type { RpcHandler } from "./rpc-handler.ts";
 
 export interface HttpServerOptions {
@@ -17,6 +19,7 @@ export interface HttpServerOptions {
   readonly log: Log;
   /** Whether calls can be served right now. */
   readonly ready: () => boolean;
+  readonly metrics: Registry;
 }
 
 export interface HttpServer {
@@ -43,6 +46,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       return;
     }
     const path = request.url?.split("?", 1)[0] ?? "/";
+    if (path === METRICS_PATH) return sendMetrics(options.metrics, options.log, response);
     if (!paths.has(path)) {
       sendPage(path, request, response, options.ready);
       return;
@@ -113,7 +117,8 @@ function greeting(host: string): string {
     "",
     "Every RPC of pawl.v1 answers to POST with JSON, for example:",
     `  curl -H 'content-type: application/json' -d '{}' http://${host}/pawl.v1.RunService/ListRuns`,
-    "Health: /healthz (alive), /readyz (the store answers). gRPC has a port of its own.",
+    "Health: /healthz (alive), /readyz (the store answers). Metrics: /metrics.",
+    "gRPC has a port of its own.",
   ].join("\n");
 }
 

@@ -54,7 +54,8 @@ class RunChannel<T> {
     for (const resolve of this.waiters.splice(0)) resolve();
   }
 
-  trim(): void {
+  /** Answers how many it let go. */
+  trim(): number {
     let gone = 0;
     while (
       this.bytes > LIMITS.deltaBytesKeptPerRun ||
@@ -67,12 +68,17 @@ class RunChannel<T> {
       gone += 1;
     }
     if (gone > 0) this.deltas = this.deltas.slice(gone);
+    return gone;
   }
 }
 
 export class Hub<T> {
   readonly #channels = new Map<string, RunChannel<T>>();
   #watchers = 0;
+  /** Deltas that came in, since the start. */
+  published = 0;
+  /** Deltas that a full buffer let go before their run was over, since the start. */
+  dropped = 0;
 
   get watchers(): number {
     return this.#watchers;
@@ -155,7 +161,8 @@ export class Hub<T> {
       channel.nextIndex += 1;
       channel.bytes += bytes;
     }
-    channel.trim();
+    this.published += events.length;
+    this.dropped += channel.trim();
     channel.wake();
   }
 

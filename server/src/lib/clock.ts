@@ -30,3 +30,8 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/** For durations: in ms since some moment, never going back. */
+export function monotonicMs(): number {
+  return performance.now();
+}

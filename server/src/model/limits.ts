@@ -92,6 +92,10 @@ export const LIMITS = Object.freeze({
   sessionBufferedBytes: 64 * MIB,
   /** Frames of one session that are being worked on before its stream is no longer read. */
   sessionPendingFrames: 8_192,
+  /** How many runs of the ready queues are looked at to tell how long the queues are. */
+  readyRunsCounted: 10_000,
+  /** Queues that have metrics of their own. */
+  queuesShown: 50,
   watchersPerReplica: 10_000,
   watcherBufferedEvents: 5_000,
   deltasKeptPerStep: 10_000,

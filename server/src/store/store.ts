@@ -45,6 +45,8 @@ export interface Store {
 
   /** Due work, oldest first, with the time of the next one that is not due yet. */
   due(now: number, limit: number): Promise<{ items: DueItem[]; nextAt: number | undefined }>;
+  /** Runs in the ready queues by queue; of more than `rowsMax`, some `rowsMax` of them are looked at. */
+  readyQueues(rowsMax: number): Promise<ReadyQueue[]>;
   /** Runs whose lease ran out before `now`. */
   expiredLeases(now: number, limit: number): Promise<LeasedRun[]>;
   /** Every lease there is, page by page in key order; for a restarted server. */
@@ -218,6 +220,13 @@ export interface DueRow {
   readonly at: number;
   /** For `attempt` the attempt, for `child` the child run id; else empty. */
   readonly data: string;
+}
+
+export interface ReadyQueue {
+  readonly queue: string;
+  readonly runs: number;
+  /** Since when the first of them is ready; one that lost its worker keeps its place. */
+  readonly oldestAt: number;
 }
 
 export interface DueItem extends DueRow {

@@ -17,6 +17,7 @@ import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } fro
 import { migrateAtStart } from "./migrate.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
+import { readReadyQueues } from "./ready.ts";
 import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
 import { ReplanSchedule } from "./replan.ts";
 import { listRuns } from "./runs.ts";
@@ -221,6 +222,10 @@ class PostgresStore implements s.Store {
 
   due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {
     return readDue(this.#reads, now, limit);
+  }
+
+  readyQueues(rowsMax: number): Promise<s.ReadyQueue[]> {
+    return readReadyQueues(this.#lists, rowsMax);
   }
 
   expiredLeases(now: number, limit: number): Promise<s.LeasedRun[]> {

@@ -7,6 +7,7 @@ import { loadRuns, readEntries, readJournal } from "./journal.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, storePayload, sweepPayloads } from "./payloads.ts";
+import { readReadyQueues } from "./ready.ts";
 import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
 import { listRuns } from "./runs.ts";
 import { listWaits, secret } from "./waits.ts";
@@ -41,6 +42,7 @@ export function createCore(db: Database): Core {
     listWaits: ({ org }, filter) => listWaits(db, org, filter),
     secret: ({ org }, name, candidate) => secret(db, org, name, candidate),
     due: (now, limit) => readDue(db, now, limit),
+    readyQueues: (rowsMax) => readReadyQueues(db, rowsMax),
     expiredLeases: (now, limit) => expiredLeases(db, now, limit),
     listLeases: (after, limit) => listLeases(db, after, limit),
     renewSession: (sessionId, until) => renewSession(db, sessionId, until),

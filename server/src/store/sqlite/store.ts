@@ -73,6 +73,10 @@ class SqliteStore implements s.Store {
     return this.#link.call("due", now, limit);
   }
 
+  readyQueues(rowsMax: number): Promise<s.ReadyQueue[]> {
+    return this.#link.call("readyQueues", rowsMax);
+  }
+
   expiredLeases(now: number, limit: number): Promise<s.LeasedRun[]> {
     return this.#link.call("expiredLeases", now, limit);
   }

@@ -1,0 +1,190 @@
+/** What the engine counts: read off the entries and claims of each commit, so that it costs no call of its own. */
+import { watchEventLoop } from "../lib/event-loop.ts";
+import type { Sample } from "../lib/metrics.ts";
+import type { Entry } from "../model/entry.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { RunHeader } from "../model/run.ts";
+import type { ClaimedRun, ReadyQueue } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Core } from "./core.ts";
+import type { LocalSession } from "./sessions.ts";
+import type { CommittedRun } from "./writer.ts";
+
+export function noteCommitted(metrics: Metrics, runs: readonly CommittedRun[]): void {
+  for (const { draft } of runs) {
+    for (const entry of draft.entries) noteEntry(metrics, draft.header, entry);
+  }
+}
+
+function noteEntry(metrics: Metrics, header: RunHeader, entry: Entry): void {
+  switch (entry.type) {
+    case "workflow.step.completed":
+      metrics.stepsCompleted.inc();
+      metrics.attemptsCompleted.inc();
+      metrics.stepSeconds.observe((entry.meta.ms ?? 0) / 1_000);
+      return;
+    case "workflow.step.retrying":
+      metrics.retries.inc();
+      noteFailure(metrics, entry);
+      return;
+    case "workflow.step.failed":
+      metrics.stepsFailed.inc();
+      noteFailure(metrics, entry);
+      return;
+    case "workflow.wait.resolved":
+      metrics.waitsResolved.of(entry.meta.outcome ?? "fired").inc();
+      return;
+    case "workflow.signal.received":
+      metrics.signals.inc();
+      return;
+    case "run.started":
+      metrics.runsStarted.of(header.workflow).inc();
+      return;
+    case "run.completed":
+      noteEnd(metrics, header, entry, "completed");
+      return;
+    case "run.failed":
+      noteEnd(metrics, header, entry, "failed");
+      return;
+    case "run.cancelled":
+      noteEnd(metrics, header, entry, "cancelled");
+      return;
+    default:
+      return;
+  }
+}
+
+function noteFailure(metrics: Metrics, entry: Entry): void {
+  metrics.attemptsFailed.inc();
+  metrics.stepSeconds.observe((entry.meta.ms ?? 0) / 1_000);
+}
+
+function noteEnd(metrics: Metrics, header: RunHeader, entry: Entry, outcome: string): void {
+  metrics.runsEnded.of(header.workflow, outcome).inc();
+  metrics.runSeconds.observe(Math.max(0, entry.at - header.createdAt) / 1_000);
+}
+
+/** A run that a worker is about to be given, with the journal that goes along. */
+export function noteClaimed(metrics: Metrics, run: ClaimedRun): void {
+  const { header, entries } = run;
+  metrics.dispatches.inc();
+  const recorded = countRecorded(entries);
+  if (recorded > 0) metrics.replays.inc(recorded);
+  const last = entries.at(-1);
+  if (last === undefined || last.seq !== header.seq) return;
+  // A claim sets it to the moment of its commit.
+  const now = header.updatedAt;
+  const since = readySince(header, last);
+  if (since !== undefined) metrics.dispatchSeconds.observe(Math.max(0, now - since) / 1_000);
+  if (last.type === "run.recovered") {
+    metrics.recoverySeconds.observe(Math.max(0, now - last.at) / 1_000);
+  }
+}
+
+function countRecorded(entries: readonly Entry[]): number {
+  let recorded = 0;
+  for (const { type } of entries) {
+    if (type === "workflow.step.completed" || type === "workflow.step.failed") recorded += 1;
+  }
+  return recorded;
+}
+
+/**
+ * Since when a claimed run was ready, where its last journal entry tells: what woke it. A retry that
+ * has become due leaves no entry, nor does a dispatch that nobody took up.
+ */
+export function readySince(header: RunHeader, last: Entry): number | undefined {
+  switch (last.type) {
+    case "run.started":
+      return Math.max(last.at, header.startAt);
+    case "run.recovered":
+    case "run.resumed":
+    case "run.retried":
+    case "workflow.wait.resolved":
+      return last.at;
+    case "workflow.waiting":
+      return last.meta.reason === "GIVEN_BACK" ? last.at : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** Registers what is read when somebody asks; answers how to stop what is measured on the way. */
+export function readGauges(core: Core, storeUp: () => boolean): () => void {
+  const { registry } = core.metrics;
+  const gauge = (name: string, help: string, read: () => number | readonly Sample[]): void =>
+    registry.read("gauge", name, help, read);
+  gauge("pawl_store_up", "1 while the store answers, 0 while it does not.", () => +storeUp());
+  gauge("pawl_commands_queued", "Commands that wait for a commit.", () => core.writer.queued);
+  gauge("pawl_sessions", "Connections of workers that are open.", () =>
+    sum(core, (session) => +session.open),
+  );
+  gauge(
+    "pawl_workers_connected",
+    "Workers with an open connection, by name.",
+    () =>
+      new Set(
+        [...core.sessions.all()].flatMap(({ open, worker }) => (open ? [worker.workerId] : [])),
+      ).size,
+  );
+  gauge("pawl_worker_slots_free", "Runs that connected workers have room for.", () =>
+    sum(core, (session) => session.wanting),
+  );
+  gauge("pawl_leases_held", "Runs that workers connected to this server hold.", () =>
+    sum(core, (session) => session.held.size),
+  );
+  gauge(
+    "pawl_watchers",
+    "Open watches of runs, waits for outcomes included.",
+    () => core.hub.watchers,
+  );
+  registry.read(
+    "counter",
+    "pawl_deltas_published_total",
+    "Live events that came in.",
+    () => core.hub.published,
+  );
+  registry.read(
+    "counter",
+    "pawl_deltas_dropped_total",
+    "Live events that a full buffer let go; watchers are told of the gap.",
+    () => core.hub.dropped,
+  );
+  readQueues(core, gauge);
+  return watchEventLoop((late) => core.metrics.eventLoopSeconds.observe(late));
+}
+
+type Gauge = (name: string, help: string, read: () => readonly Sample[]) => void;
+
+/** The one thing that is asked of the store; while it does not answer, there are no such samples. */
+function readQueues(core: Core, gauge: Gauge): void {
+  let queues: readonly ReadyQueue[] = [];
+  core.metrics.registry.beforeCollect(async () => {
+    try {
+      queues = await core.store.readyQueues(LIMITS.readyRunsCounted);
+    } catch (error) {
+      queues = [];
+      core.log.warn("the queues could not be read for the metrics", { error: String(error) });
+    }
+  });
+  const samples = (value: (queue: ReadyQueue) => number) => (): Sample[] =>
+    queues
+      .slice(0, LIMITS.queuesShown)
+      .map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
+  gauge(
+    "pawl_queue_depth",
+    `Runs that wait for a worker, by queue; counting ends at ${LIMITS.readyRunsCounted}.`,
+    samples(({ runs }) => runs),
+  );
+  gauge(
+    "pawl_queue_oldest_seconds",
+    "For how long the first run of a queue waits; a run that lost its worker keeps its place.",
+    samples(({ oldestAt }) => Math.max(0, core.clock.now() - oldestAt) / 1_000),
+  );
+}
+
+function sum(core: Core, value: (session: LocalSession) => number): number {
+  let total = 0;
+  for (const session of core.sessions.all()) total += value(session);
+  return total;
+}
