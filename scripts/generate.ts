@@ -20,12 +20,18 @@ const languages = [
     template: "buf.gen.go.yaml",
     folder: join("worker-sdk", "go", "pawlv1"),
   },
+  {
+    name: "Python (worker-sdk/python/setup.sh)",
+    probe: ["worker-sdk/python/.venv/bin/python", "-c", "import grpc_tools"],
+    template: "buf.gen.python.yaml",
+    folder: join("worker-sdk", "python", "src", "pawl", "v1"),
+  },
 ];
 
 /** The languages whose toolchains are here; says which are left out. */
 function findLanguages(): typeof languages {
   return languages.filter(({ name, probe: [command = "", ...args], folder }) => {
-    const found = spawnSync(command, args, { stdio: "ignore" }).status === 0;
+    const found = spawnSync(command, args, { cwd: root, stdio: "ignore" }).status === 0;
     if (!found) console.log(`${name} is not installed here: ${folder} is left as it is.`);
     return found;
   });
@@ -53,7 +59,7 @@ async function generate(base: string): Promise<void> {
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !entry.parentPath.endsWith("__pycache__"))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
     .sort();
 }

@@ -1,14 +1,22 @@
 /**
- * Runs the tests, and ends with one plain line, `N passed, N failed`. Arguments go to vitest:
- * `pnpm test test/store -t fence`. `--summary` only repeats the line of the last whole run.
+ * Runs the tests, and ends with one plain line, `N passed, N failed`.
+ *
+ *   pnpm test                       everything: vitest, then the suites of the other languages
+ *   pnpm test test/store -t fence   these arguments go to vitest, and nothing else is run
+ *   pnpm test --suite python        the suite of one language alone
+ *   pnpm test --summary             only repeats the line of the last whole run
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { root, run } from "./run.ts";
+import { type Counts, requiredSuites, runSuite, suites } from "./suites.ts";
 
-const report = join(root, "test-results", "vitest.json");
+const results = join(root, "test-results");
+const vitestReport = join(results, "vitest.json");
+/** The counts of the last whole run, by suite. */
+const summary = join(results, "summary.json");
 
-/** What is shown here of vitest's JSON report. */
+/** What is counted here of vitest's JSON report. */
 interface Report {
   numPassedTests: number;
   numFailedTests: number;
@@ -18,35 +26,76 @@ interface Report {
 }
 
 /** Failed tests; a file that failed outside of its tests, or the run as a whole, counts as one. */
-function countFailed({ numFailedTests, testResults }: Report, exitCode: number): number {
+function countVitest(report: Report, exitCode: number): Counts {
+  const { numFailedTests, testResults } = report;
   const files = testResults.filter(
     ({ status, assertionResults }) =>
       status === "failed" && !assertionResults.some((result) => result.status === "failed"),
   );
-  return Math.max(numFailedTests + files.length, exitCode === 0 ? 0 : 1);
+  return {
+    passed: report.numPassedTests,
+    failed: Math.max(numFailedTests + files.length, exitCode === 0 ? 0 : 1),
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
 }
 
-/** The closing line, or why there is none. */
-async function summarize(exitCode: number): Promise<string> {
+async function runVitest(args: readonly string[]): Promise<Counts> {
+  await rm(vitestReport, { force: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${vitestReport}`];
+  const exitCode = await run("vitest", ["run", ...reporters, ...args]);
+  const text = await readFile(vitestReport, "utf8").catch(() => undefined);
+  if (text === undefined) return { passed: 0, failed: 1, skipped: 0 };
+  return countVitest(JSON.parse(text) as Report, exitCode);
+}
+
+/** The closing line. */
+function closingLine(all: readonly Counts[]): string {
+  const sum = (of: (counts: Counts) => number) => all.reduce((total, c) => total + of(c), 0);
+  const skipped = sum((counts) => counts.skipped);
+  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+  return `${sum((counts) => counts.passed)} passed, ${sum((counts) => counts.failed)} failed${tail}`;
+}
+
+async function repeatSummary(): Promise<void> {
   let text: string;
   try {
-    text = await readFile(report, "utf8");
+    text = await readFile(summary, "utf8");
   } catch (cause) {
-    throw new Error(`No report of a test run at ${report}; run \`pnpm test\`.`, { cause });
+    throw new Error(`No summary of a whole test run at ${summary}; run \`pnpm test\`.`, { cause });
   }
-  const counts = JSON.parse(text) as Report;
-  const skipped = counts.numPendingTests + counts.numTodoTests;
-  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
-  return `${counts.numPassedTests} passed, ${countFailed(counts, exitCode)} failed${tail}`;
+  console.log(closingLine(Object.values(JSON.parse(text) as Record<string, Counts>)));
 }
 
-let exitCode = 0;
-const args = process.argv.slice(2).filter((arg) => arg !== "--");
-if (!args.includes("--summary")) {
-  await mkdir(join(root, "test-results"), { recursive: true });
-  await rm(report, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  exitCode = await run("vitest", ["run", ...reporters, ...args]);
+/** Runs what the arguments ask for; answers the counts by suite. */
+async function runTests(args: readonly string[]): Promise<Record<string, Counts>> {
+  const required = requiredSuites(process.env.PAWL_REQUIRE);
+  if (args[0] === "--suite") {
+    const suite = suites.find(({ name }) => name === args[1]);
+    if (suite === undefined) {
+      const names = suites.map(({ name }) => name).join(", ");
+      throw new Error(`--suite takes one of ${names}; it got ${args[1] ?? "nothing"}.`);
+    }
+    return { [suite.name]: await runSuite(suite, true) };
+  }
+  const all: Record<string, Counts> = { typescript: await runVitest(args) };
+  if (args.length > 0) return all;
+  for (const suite of suites) all[suite.name] = await runSuite(suite, required.has(suite.name));
+  await writeFile(summary, JSON.stringify(all));
+  return all;
 }
-console.log(await summarize(exitCode));
-process.exitCode = exitCode;
+
+const args = process.argv.slice(2).filter((arg) => arg !== "--");
+if (args.includes("--summary")) {
+  await repeatSummary();
+} else {
+  await mkdir(results, { recursive: true });
+  if (args.length === 0) await rm(summary, { force: true });
+  const all = await runTests(args);
+  if (Object.keys(all).length > 1) {
+    console.log("");
+    for (const [name, counts] of Object.entries(all))
+      console.log(`${name}: ${closingLine([counts])}`);
+  }
+  console.log(closingLine(Object.values(all)));
+  if (Object.values(all).some(({ failed }) => failed > 0)) process.exitCode = 1;
+}

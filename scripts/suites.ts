@@ -1,0 +1,108 @@
+/**
+ * The test suites of the other languages: what each needs, how it is run, and how its tests are
+ * counted. A suite whose toolchain is not here is left out, and that is said; PAWL_REQUIRE names
+ * those that must not be: `PAWL_REQUIRE=python,go`.
+ */
+import { spawnSync } from "node:child_process";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { root, run } from "./run.ts";
+
+/** Tests by how they ended. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** A command with its arguments. */
+type Command = readonly [command: string, ...args: string[]];
+
+export interface Suite {
+  readonly name: string;
+  /** In which the commands are run, from the root. */
+  readonly folder: string;
+  /** Succeeds where the toolchain is here. */
+  readonly probe: Command;
+  /** What it takes, for people. */
+  readonly needs: string;
+  /** Makes ready what the tests need; fast when it is. */
+  readonly setup?: Command;
+  /** Runs the tests; they leave a report in the file. */
+  readonly test: (report: string) => Command;
+  readonly count: (report: string) => Counts;
+}
+
+/** Of pytest's JUnit report: `<testsuite tests="9" failures="1" errors="0" skipped="0">`. */
+export function countJunit(xml: string): Counts {
+  const sum = (name: string) =>
+    [...xml.matchAll(/<testsuite\b[^>]*>/g)].reduce((total, [tag]) => {
+      const match = new RegExp(`\\b${name}="(\\d+)"`).exec(tag);
+      return total + Number(match?.[1] ?? 0);
+    }, 0);
+  const failed = sum("failures") + sum("errors");
+  const skipped = sum("skipped");
+  return { passed: sum("tests") - failed - skipped, failed, skipped };
+}
+
+export const suites: readonly Suite[] = [
+  {
+    name: "python",
+    folder: join("worker-sdk", "python"),
+    probe: ["python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 11))"],
+    needs: "python3, 3.11 or newer, with the module venv",
+    setup: ["./setup.sh"],
+    test: (report) => [".venv/bin/python", "-m", "pytest", `--junitxml=${report}`],
+    count: countJunit,
+  },
+];
+
+/** The suites that PAWL_REQUIRE names; throws for a name that is none. */
+export function requiredSuites(value: string | undefined): ReadonlySet<string> {
+  const names = (value ?? "").split(",").flatMap((part) => part.trim() || []);
+  const known = suites.map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new Error(
+      `PAWL_REQUIRE names ${unknown.join(", ")}; the suites are ${known.join(", ")}.`,
+    );
+  }
+  return new Set(names);
+}
+
+/** Runs a suite, or says why it is left out, which is a failure where it is required. */
+export async function runSuite(suite: Suite, required: boolean): Promise<Counts> {
+  const { name, folder, probe, setup, test, count } = suite;
+  const cwd = join(root, folder);
+  const [command, ...args] = probe;
+  const leaveOut = (reason: string): Counts => {
+    console.log(`\n── ${name}: LEFT OUT: ${reason}${required ? " PAWL_REQUIRE asks for it." : ""}`);
+    return { passed: 0, failed: required ? 1 : 0, skipped: 0 };
+  };
+  console.log(`\n── ${name} (${folder})`);
+  if (spawnSync(command, args, { cwd: root, stdio: "ignore" }).status !== 0) {
+    return leaveOut(`it needs ${suite.needs}.`);
+  }
+  if (setup !== undefined && (await runIn(cwd, setup)) !== 0) {
+    return leaveOut(`${setup.join(" ")} failed; its message is above.`);
+  }
+  const report = join(root, "test-results", `${name}.report`);
+  await rm(report, { force: true });
+  const code = await runIn(cwd, test(report));
+  const counts = await readCounts(report, count);
+  // A run that failed outside of its tests counts as one.
+  return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1) };
+}
+
+async function runIn(cwd: string, [command, ...args]: Command): Promise<number> {
+  return await run(command, args, cwd);
+}
+
+async function readCounts(report: string, count: Suite["count"]): Promise<Counts> {
+  try {
+    return count(await readFile(report, "utf8"));
+  } catch (error) {
+    console.error(`The tests left no report at ${report}: ${String(error)}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}

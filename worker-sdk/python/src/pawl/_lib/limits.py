@@ -1,0 +1,46 @@
+"""The SDK's bounds, with their units in their names. Those that the server also has are its defaults."""
+
+from typing import Final
+
+STEP_KEY_BYTES_MAX: Final = 512
+NAME_BYTES_MAX: Final = 200
+RUN_ID_BYTES_MAX: Final = 200
+# A payload, in pieces.
+PAYLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
+# A payload above this is uploaded first and sent by reference.
+INLINE_PAYLOAD_BYTES_MAX: Final = 3 * 1024 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
+# Frames of one session message together; the server takes 4 MiB.
+SESSION_MESSAGE_BYTES_MAX: Final = 3 * 1024 * 1024
+FRAMES_PER_MESSAGE_MAX: Final = 1_000
+# A step's input is shown to people up to this size.
+SHOWN_INPUT_BYTES_MAX: Final = 4_096
+MESSAGE_CHARS_MAX: Final = 8_192
+STACK_CHARS_MAX: Final = 8_192
+CAUSE_DEPTH_MAX: Final = 8
+# What an error carries as `details`, encoded; more is dropped with a note.
+DETAILS_BYTES_MAX: Final = 64 * 1024
+# Keys in the report of a run's end.
+REPORTED_KEYS_MAX: Final = 1_000
+# A wait tree with longer keys than this together is left out: any wait wakes the run then.
+TREE_BYTES_MAX: Final = 1024 * 1024
+VALUE_DEPTH_MAX: Final = 200
+# A wait due sooner than this keeps the run in the worker.
+HOT_WAIT_S: Final = 1.0
+# A retry due sooner than this is waited for in the worker.
+HOT_RETRY_S: Final = 2.0
+# How long a run must be quiet before it is suspended.
+SUSPEND_LINGER_S: Final = 0.02
+# A run that could not be gone on with here is given back after this.
+GIVE_BACK_AFTER_S: Final = 1.0
+# Live output is sent this often …
+DELTA_FLUSH_S: Final = 0.025
+# … or when this much has gathered;
+DELTA_FLUSH_BYTES: Final = 4_096
+# what does not fit into this while the server is slow or away is dropped.
+DELTA_BUFFER_BYTES_MAX: Final = 1024 * 1024
+# Delays computed from a backoff function.
+DELAYS_MAX: Final = 100
+JOURNAL_PAGE_ENTRIES: Final = 1_000
+# How often the deliveries of a run look whether its code has come to rest.
+QUIET_HOPS_MAX: Final = 10_000

@@ -1,0 +1,178 @@
+"""What the SDK raises. The class of an error says what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .duration import Duration
+
+
+class Suspended(BaseException):
+    """The run has left this worker: it waits, was paused, or belongs to somebody else now.
+
+    Not an `Exception`, so that `except Exception` in user code lets it pass. Nothing that code does
+    after it is recorded.
+    """
+
+
+class Cancelled(BaseException):
+    """The run is being cancelled, or another branch of the same gather or map ended this one.
+
+    Not an `Exception`, so that code which deals with failed steps does not take it for one. Clean
+    up in `finally` or `except Cancelled`, then let it pass: steps of the clean-up are recorded.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TerminalError(Exception):
+    """Trying again cannot help: the step fails finally, whatever its retry policy says.
+
+    `details` is data that travels with the failure; anything that can be recorded.
+    """
+
+    def __init__(self, message: str = "", *, details: Any = None) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class RetryableError(Exception):
+    """The attempt failed and may be tried again; `retry_after` overrides the policy's delay.
+
+    Any other exception is retried by the policy, too.
+    """
+
+    def __init__(
+        self, message: str = "", *, retry_after: Duration | None = None, details: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.details = details
+
+
+class StepFailedError(Exception):
+    """A step, child run or wait failed finally.
+
+    The same class with the same fields on the first run and in every replay.
+    """
+
+    def __init__(
+        self, message: str, *, type: str, step_key: str, attempts: int, details: Any = None
+    ) -> None:
+        super().__init__(message)
+        # The class of the error that the step raised.
+        self.type = type
+        self.step_key = step_key
+        # Attempts made, the last one included.
+        self.attempts = attempts
+        self.details = details
+
+
+class RecordedError(Exception):
+    """An error read from the record: `type` names its class, which may be one of another language."""
+
+    def __init__(self, type: str, message: str, stack: str = "") -> None:
+        super().__init__(message)
+        self.type = type
+        self.stack = stack
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.args[0]}"
+
+
+class StepTimeoutError(Exception):
+    """An attempt took longer than the step's `timeout`."""
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        super().__init__(
+            f'step "{name}" did not finish within its timeout of {round(timeout_s * 1000)} ms'
+        )
+
+
+class WaitTimeoutError(Exception):
+    """A wait for a signal or a person timed out and had no `default`."""
+
+    def __init__(self, what: str, step_key: str) -> None:
+        super().__init__(
+            f"{what} did not come in time; give the wait a `default` to go on without it"
+        )
+        self.step_key = step_key
+
+
+class SerializationError(TerminalError):
+    """A value cannot be recorded; `path` leads to the part that is at fault."""
+
+    def __init__(self, what: str, path: str, problem: str) -> None:
+        super().__init__(f"{what} cannot be recorded: {path or 'it'} {problem}")
+        self.path = path
+
+
+class InvalidValueError(TerminalError):
+    """A value does not have the type that it is declared to have."""
+
+    def __init__(self, what: str, problems: Sequence[str]) -> None:
+        super().__init__(f"{what} does not fit its type: {'; '.join(problems)}")
+        self.problems = tuple(problems)
+
+
+class AmbiguousStepKeyError(TerminalError):
+    """The order in which two uses of one step name get their keys depends on timing."""
+
+
+class NonDeterminismError(TerminalError):
+    """The code does not fit the run's journal; the run is paused until somebody decides."""
+
+    def __init__(self, *, step_key: str, recorded: str, attempted: str, likely_cause: str) -> None:
+        super().__init__(
+            f"step {step_key} is recorded as {recorded}, but the code now asks for {attempted}. "
+            f"Likely cause: {likely_cause}"
+        )
+        self.step_key = step_key
+        self.recorded = recorded
+        self.attempted = attempted
+        self.likely_cause = likely_cause
+
+
+class UsageError(TerminalError):
+    """The program uses the SDK wrongly; the message says what to write instead."""
+
+
+class PawlError(Exception):
+    """What the server answered instead of a result. Branch on `reason`.
+
+    `reason` is one of docs/errors.md, or UNAVAILABLE where no server answered; `code` a
+    google.rpc.Code; `retry_after_s` is in seconds.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        code: int,
+        metadata: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.code = code
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.retry_after_s = retry_after_s
+
+
+class RunFailedError(Exception):
+    """Awaiting the result of a run that failed or was cancelled (`state`)."""
+
+    def __init__(
+        self, message: str, *, run_id: str, state: str, type: str, details: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.state = state
+        # The class of the error that ended the run.
+        self.type = type
+        self.details = details

@@ -1,0 +1,222 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from pawl.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SendSignalRequest(_message.Message):
+    __slots__ = ("run_id", "name", "signal_id", "payload", "actor")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    signal_id: str
+    payload: _common_pb2.Payload
+    actor: str
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ..., signal_id: _Optional[str] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class SendSignalResponse(_message.Message):
+    __slots__ = ("signal_id", "duplicate")
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    duplicate: bool
+    def __init__(self, signal_id: _Optional[str] = ..., duplicate: _Optional[bool] = ...) -> None: ...
+
+class ListSignalsRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class ListSignalsResponse(_message.Message):
+    __slots__ = ("signals",)
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    signals: _containers.RepeatedCompositeFieldContainer[Signal]
+    def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ...) -> None: ...
+
+class Signal(_message.Message):
+    __slots__ = ("name", "signal_id", "payload", "actor", "received_at", "consumed_by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_BY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    signal_id: str
+    payload: _common_pb2.Payload
+    actor: str
+    received_at: _timestamp_pb2.Timestamp
+    consumed_by: str
+    def __init__(self, name: _Optional[str] = ..., signal_id: _Optional[str] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., actor: _Optional[str] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., consumed_by: _Optional[str] = ...) -> None: ...
+
+class Wait(_message.Message):
+    __slots__ = ("wait_id", "run_id", "step_key", "workflow", "kind", "name", "since", "due", "question", "answers", "reminders_sent", "signal_name", "child_run_id", "outcome", "resolved_at", "resolved_by", "comment", "cron", "time_zone")
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_KEY_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    REMINDERS_SENT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_NAME_FIELD_NUMBER: _ClassVar[int]
+    CHILD_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    RESOLVED_AT_FIELD_NUMBER: _ClassVar[int]
+    RESOLVED_BY_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    CRON_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    wait_id: str
+    run_id: str
+    step_key: str
+    workflow: str
+    kind: _common_pb2.StepKind
+    name: str
+    since: _timestamp_pb2.Timestamp
+    due: _timestamp_pb2.Timestamp
+    question: _common_pb2.Question
+    answers: _containers.RepeatedCompositeFieldContainer[WaitAnswer]
+    reminders_sent: int
+    signal_name: str
+    child_run_id: str
+    outcome: str
+    resolved_at: _timestamp_pb2.Timestamp
+    resolved_by: str
+    comment: str
+    cron: str
+    time_zone: str
+    def __init__(self, wait_id: _Optional[str] = ..., run_id: _Optional[str] = ..., step_key: _Optional[str] = ..., workflow: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., question: _Optional[_Union[_common_pb2.Question, _Mapping]] = ..., answers: _Optional[_Iterable[_Union[WaitAnswer, _Mapping]]] = ..., reminders_sent: _Optional[int] = ..., signal_name: _Optional[str] = ..., child_run_id: _Optional[str] = ..., outcome: _Optional[str] = ..., resolved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolved_by: _Optional[str] = ..., comment: _Optional[str] = ..., cron: _Optional[str] = ..., time_zone: _Optional[str] = ...) -> None: ...
+
+class WaitAnswer(_message.Message):
+    __slots__ = ("actor", "at", "approved", "comment", "via", "resolution_id")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    at: _timestamp_pb2.Timestamp
+    approved: bool
+    comment: str
+    via: str
+    resolution_id: str
+    def __init__(self, actor: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved: _Optional[bool] = ..., comment: _Optional[str] = ..., via: _Optional[str] = ..., resolution_id: _Optional[str] = ...) -> None: ...
+
+class ListWaitsRequest(_message.Message):
+    __slots__ = ("kinds", "assignee", "include_unassigned", "workflow", "run_id", "page_size", "page_token")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[_common_pb2.StepKind]
+    assignee: str
+    include_unassigned: bool
+    workflow: str
+    run_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, kinds: _Optional[_Iterable[_Union[_common_pb2.StepKind, str]]] = ..., assignee: _Optional[str] = ..., include_unassigned: _Optional[bool] = ..., workflow: _Optional[str] = ..., run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListWaitsResponse(_message.Message):
+    __slots__ = ("waits", "next_page_token")
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    waits: _containers.RepeatedCompositeFieldContainer[Wait]
+    next_page_token: str
+    def __init__(self, waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetWaitRequest(_message.Message):
+    __slots__ = ("wait_id",)
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
+    wait_id: str
+    def __init__(self, wait_id: _Optional[str] = ...) -> None: ...
+
+class GetWaitResponse(_message.Message):
+    __slots__ = ("wait", "payload")
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    wait: Wait
+    payload: _common_pb2.Payload
+    def __init__(self, wait: _Optional[_Union[Wait, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class ResolveWaitRequest(_message.Message):
+    __slots__ = ("wait_id", "resolution_id", "answer", "skip", "actor", "comment")
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    wait_id: str
+    resolution_id: str
+    answer: _common_pb2.Payload
+    skip: bool
+    actor: str
+    comment: str
+    def __init__(self, wait_id: _Optional[str] = ..., resolution_id: _Optional[str] = ..., answer: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., skip: _Optional[bool] = ..., actor: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class ResolveWaitResponse(_message.Message):
+    __slots__ = ("wait", "duplicate", "resolution_id")
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    wait: Wait
+    duplicate: bool
+    resolution_id: str
+    def __init__(self, wait: _Optional[_Union[Wait, _Mapping]] = ..., duplicate: _Optional[bool] = ..., resolution_id: _Optional[str] = ...) -> None: ...
+
+class CancelWaitRequest(_message.Message):
+    __slots__ = ("wait_id", "actor", "comment")
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    wait_id: str
+    actor: str
+    comment: str
+    def __init__(self, wait_id: _Optional[str] = ..., actor: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class CancelWaitResponse(_message.Message):
+    __slots__ = ("wait",)
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    wait: Wait
+    def __init__(self, wait: _Optional[_Union[Wait, _Mapping]] = ...) -> None: ...
+
+class CreateAnswerLinkRequest(_message.Message):
+    __slots__ = ("wait_id", "assignee", "expires_in")
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_IN_FIELD_NUMBER: _ClassVar[int]
+    wait_id: str
+    assignee: str
+    expires_in: _duration_pb2.Duration
+    def __init__(self, wait_id: _Optional[str] = ..., assignee: _Optional[str] = ..., expires_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CreateAnswerLinkResponse(_message.Message):
+    __slots__ = ("url", "token", "expires_at")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    token: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, url: _Optional[str] = ..., token: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
