@@ -37,7 +37,14 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     onMessage: (message) => log.warn("store.message", { message }),
   });
   const metrics = createMetrics();
-  const engine = createEngine({ store, replicaId: config.replicaId, log, metrics });
+  let publicUrl = config.publicUrl || `http://${formatAddress(config.http)}`;
+  const engine = createEngine({
+    store,
+    replicaId: config.replicaId,
+    log,
+    metrics,
+    publicUrl: () => publicUrl,
+  });
   const calls = new Calls();
   const sessions = new Sessions();
   let stopping: Promise<void> | undefined;
@@ -45,7 +52,14 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
   const api = apiBindings({ engine, sessions, log });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
-  const http = createHttpServer({ bindings: api, calls, log, ready, metrics: metrics.registry });
+  const http = createHttpServer({
+    engine,
+    bindings: api,
+    calls,
+    log,
+    ready,
+    metrics: metrics.registry,
+  });
   const parts: Parts = { store, engine, calls, sessions, grpc, http };
   try {
     await contact.make();
@@ -55,6 +69,8 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     const httpPort = await listen("--http", config.http, () =>
       http.listen(config.http.host, config.http.port),
     );
+    if (config.publicUrl === "")
+      publicUrl = `http://${formatAddress({ host: config.http.host, port: httpPort })}`;
     return {
       grpc: { host: config.grpc.host, port: grpcPort },
       http: { host: config.http.host, port: httpPort },

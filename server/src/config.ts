@@ -14,6 +14,11 @@ export interface ServerOptions {
   readonly grpc?: string | undefined;
   /** Where HTTP listens. PAWL_HTTP; else 127.0.0.1:8000. Port 0: any free one. */
   readonly http?: string | undefined;
+  /**
+   * Where people and processes outside reach the HTTP listener, such as https://pawl.example: what
+   * answer links and callback URLs begin with. PAWL_PUBLIC_URL; else the listener's own address.
+   */
+  readonly publicUrl?: string | undefined;
   /** PAWL_DATA_DIR; else `.pawl` in the working directory. */
   readonly data?: string | undefined;
   /** Whether an older schema is migrated at the start; otherwise it is refused. Default: no. */
@@ -38,6 +43,8 @@ export interface ServerConfig {
   readonly dataDir: string;
   readonly grpc: Address;
   readonly http: Address;
+  /** Without a slash at the end; empty: the HTTP listener's own address. */
+  readonly publicUrl: string;
   readonly migrate: boolean;
   readonly replicaId: string;
   readonly logLevel: LogLevel;
@@ -55,6 +62,7 @@ const KNOWN = [
   "PAWL_HTTP",
   "PAWL_HTTP_URL",
   "PAWL_LOG",
+  "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
   "PAWL_STORE_THREAD",
   "PAWL_URL",
@@ -71,6 +79,7 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     dataDir: store === "" ? dataDir : "",
     grpc,
     http,
+    publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
     migrate: options.migrate ?? false,
     replicaId: options.replica ?? env.PAWL_REPLICA ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
@@ -112,6 +121,18 @@ function parseAddress(option: string, value: string): Address {
     );
   }
   return Object.freeze({ host, port });
+}
+
+function parsePublicUrl(value: string): string {
+  if (value === "") return "";
+  const url = URL.parse(value);
+  const isPlain = url?.search === "" && url.hash === "" && url.username === "";
+  if (isPlain && (url.protocol === "https:" || url.protocol === "http:"))
+    return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+  throw new StartupError(
+    "BAD_CONFIG",
+    `--public-url is "${value}"; it must be an http or https URL without a query, such as https://pawl.example.`,
+  );
 }
 
 function parseLogLevel(value: string): LogLevel {

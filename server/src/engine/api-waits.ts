@@ -3,6 +3,7 @@ import type { Caller } from "../model/caller.ts";
 import type { WaitKind, WaitOutcome } from "../model/entry.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Answer, AnswerVia, Question } from "../model/question.ts";
+import type { RunState } from "../model/run.ts";
 
 export interface WaitSpec {
   /** In ms from the server's now. */
@@ -42,6 +43,14 @@ export interface WaitView {
   readonly cron: string;
   readonly timeZone: string;
   readonly resolution: (Answer & { readonly outcome: WaitOutcome }) | undefined;
+}
+
+export interface FoundWait {
+  readonly wait: WaitView;
+  /** What it was resolved with. */
+  readonly payload: Payload | undefined;
+  /** The run's state, where it has ended: nobody waits any more. */
+  readonly ended: RunState | undefined;
 }
 
 export interface ListWaits {
@@ -94,7 +103,7 @@ export interface OpenedLink extends WaitId {
 /** Everything that the outside can ask about waits. Rejects with PawlError. */
 export interface WaitsApi {
   listWaits(caller: Caller, list: ListWaits): Promise<{ waits: WaitView[]; nextPageToken: string }>;
-  getWait(caller: Caller, id: WaitId): Promise<{ wait: WaitView; payload: Payload | undefined }>;
+  getWait(caller: Caller, id: WaitId): Promise<FoundWait>;
   resolveWait(caller: Caller, resolve: ResolveWait): Promise<ResolvedWait>;
   cancelWait(caller: Caller, id: WaitId, actor: string, comment: string): Promise<WaitView>;
   createAnswerLink(

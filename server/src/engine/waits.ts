@@ -11,9 +11,11 @@ import {
   parseAnswer,
   type Question,
 } from "../model/question.ts";
+import { isTerminal } from "../model/run.ts";
 import type { ListedWait } from "../store/wait.ts";
 import type {
   AnswerLink,
+  FoundWait,
   ListWaits,
   ResolvedWait,
   ResolveWait,
@@ -121,14 +123,19 @@ export async function getWait(
   core: Core,
   caller: Caller,
   { runId, key }: WaitId,
-): Promise<{ wait: WaitView; payload: Payload | undefined }> {
+): Promise<FoundWait> {
   const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
   const state = loaded === undefined ? undefined : stateOf(loaded.header, loaded.entries);
   const step = state?.steps.get(key);
   if (state === undefined || step?.wait === undefined) throw notFound("wait", `${runId}#${key}`);
   const entry =
     step.status === "resolved" ? await readEntry(core.store, caller, runId, step.seq) : undefined;
-  return { wait: viewOf(state, key, step, step.wait), payload: entry?.payload };
+  const runState = state.header.state;
+  return {
+    wait: viewOf(state, key, step, step.wait),
+    payload: entry?.payload,
+    ended: isTerminal(runState) ? runState : undefined,
+  };
 }
 
 export async function resolveWait(
@@ -237,7 +244,8 @@ export async function createAnswerLink(
   assignee: string,
   expiresInMs: number,
 ): Promise<AnswerLink> {
-  const { wait } = await getWait(core, caller, id);
+  const { wait, ended } = await getWait(core, caller, id);
+  if (ended !== undefined) throw answers.runEnded(id.runId, ended);
   if (wait.question === undefined)
     throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is no question`);
   if (wait.resolution !== undefined) throw alreadyResolved(wait);

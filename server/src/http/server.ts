@@ -10,10 +10,13 @@ import type { Registry } from "../lib/metrics.ts";
 import { VERSION } from "../lib/version.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
+import type { Link, LinkEngine } from "./links.ts";
 import { METRICS_PATH, sendMetrics } from "./metrics.ts";
 import type { RpcHandler } from "./rpc-handler.ts";
 
 export interface HttpServerOptions {
+  /** For signed links. */
+  readonly engine: LinkEngine;
   readonly bindings: readonly Binding[];
   readonly calls: Calls;
   readonly log: Log;
@@ -41,6 +44,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     await (await handler)(path, request, response);
   };
   const server = createServer((request, response) => {
+    const link = linkIn(request.url ?? "/");
+    if (link !== undefined) {
+      // Reached from outside, through a tunnel or proxy: the token is the key.
+      answerLink(options, link, request, response);
+      return;
+    }
     if (!isOwnHost(request)) {
       sendText(response, 403, "Only this machine's own pages and programs may call this server.");
       return;
@@ -57,6 +66,29 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     });
   });
   return lifecycle(server);
+}
+
+/** A signed link, by its path. */
+function linkIn(url: string): Link | undefined {
+  const match = /^\/v1\/(callback|answer)s\/([^/?]+)(?:\?.*)?$/.exec(url);
+  const [, kind, token] = match ?? [];
+  if (token === undefined) return undefined;
+  return { kind: kind === "callback" ? "callback" : "answer", token };
+}
+
+function answerLink(
+  { engine, log }: HttpServerOptions,
+  link: Link,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  import("./links.ts")
+    .then(({ serveLink }) => serveLink(engine, log, link, request, response))
+    .catch((error: unknown) => {
+      // Without the path, which holds the token.
+      if (!response.destroyed) log.error("http.failed", { path: `/v1/${link.kind}s/…`, error });
+      response.destroy();
+    });
 }
 
 function lifecycle(server: Server): HttpServer {

@@ -29,6 +29,11 @@ export const SERVER_OPTIONS = {
     value: "ADDR",
     help: "Where HTTP is served. PAWL_HTTP; else 127.0.0.1:8000. Port 0: any free one.",
   },
+  "public-url": {
+    type: "string",
+    value: "URL",
+    help: "What answer links and callback URLs begin with. PAWL_PUBLIC_URL; else the HTTP address.",
+  },
   data: { type: "string", value: "DIR", help: "Data directory. PAWL_DATA_DIR; else .pawl." },
   replica: {
     type: "string",
@@ -101,6 +106,7 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
     store: args.text("store"),
     grpc: args.text("grpc"),
     http: args.text("http"),
+    publicUrl: args.text("public-url"),
     data: args.text("data"),
     replica: args.text("replica"),
     logLevel: args.text("log"),

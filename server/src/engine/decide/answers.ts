@@ -10,7 +10,7 @@ import {
   invalidAnswer,
   type Question,
 } from "../../model/question.ts";
-import { isTerminal } from "../../model/run.ts";
+import { isTerminal, type RunState } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord, WaitRecord } from "../state.ts";
 import { wake } from "./common.ts";
@@ -50,11 +50,14 @@ export function findWait(draft: Draft, key: string): StepRecord & { readonly wai
 
 function mustGoOn(draft: Draft): void {
   const { header } = draft;
-  if (!isTerminal(header.state)) return;
-  throw new PawlError(
+  if (isTerminal(header.state)) throw runEnded(header.runId, header.state);
+}
+
+export function runEnded(runId: string, state: RunState): PawlError {
+  return new PawlError(
     "RUN_TERMINAL",
-    `Run "${header.runId}" has ended (${header.state}); nobody waits for this any more.`,
-    { metadata: { run_id: header.runId, state: header.state } },
+    `Run "${runId}" has ended (${state}); nobody waits for this any more.`,
+    { metadata: { run_id: runId, state } },
   );
 }
 

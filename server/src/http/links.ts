@@ -1,0 +1,248 @@
+/**
+ * Signed links, whose token is the credential: `/v1/callbacks/TOKEN` for outside processes and
+ * `/v1/answers/TOKEN` for people, as a page with a form that works without scripts, or as JSON.
+ * Reading changes nothing, since mail programs follow links before people do. Loaded at first use.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { LinkKind, OpenedLink, ResolvedWait, WaitsApi } from "../engine/api-waits.ts";
+import type { Log } from "../lib/log.ts";
+import { invalid, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Payload } from "../model/payload.ts";
+import type { Question } from "../model/question.ts";
+import { wireError } from "../rpc/errors.ts";
+import { formAnswer } from "./answer-form.ts";
+import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
+import { readBody } from "./body.ts";
+
+export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
+
+export interface Link {
+  readonly kind: LinkKind;
+  readonly token: string;
+}
+
+/** Resolves once the answer is written. */
+export async function serveLink(
+  engine: LinkEngine,
+  log: Log,
+  link: Link,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const exchange = { engine, log, request, response, token: link.token };
+  if (link.kind === "callback") await callback(exchange);
+  else await answer(exchange);
+}
+
+interface Exchange {
+  readonly engine: LinkEngine;
+  readonly log: Log;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly token: string;
+}
+
+function contentType({ headers }: IncomingMessage): string {
+  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+}
+
+function isJson(request: IncomingMessage): boolean {
+  const type = contentType(request);
+  return type === "application/json" || type.endsWith("+json");
+}
+
+async function callback(exchange: Exchange): Promise<void> {
+  const { engine, request, response, token } = exchange;
+  if (request.method !== "POST") return notAllowed(exchange, "POST");
+  try {
+    const link = await engine.openLink("callback", token);
+    const body = await readBody(request, LIMITS.callbackBytes);
+    const payload: Payload = { encoding: isJson(request) ? "json" : "bytes", data: body };
+    if (payload.encoding === "json") parseJson(body);
+    const { duplicate } = await resolve(engine, link, payload, "callback", "");
+    sendJson(response, 200, { status: "recorded", duplicate });
+  } catch (error) {
+    sendError(exchange, error);
+  }
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    throw invalid("body", "is not JSON, which its content type calls for");
+  }
+}
+
+function resolve(
+  engine: LinkEngine,
+  { org, runId, key, actor, resolutionId }: OpenedLink,
+  payload: Payload | undefined,
+  via: "callback" | "link",
+  comment: string,
+): Promise<ResolvedWait> {
+  return engine.resolveWait(
+    { org },
+    { runId, key, resolutionId, actor, comment, via, answer: payload },
+  );
+}
+
+async function answer(exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  if (request.method === "GET" || request.method === "HEAD") return showQuestion(exchange);
+  if (request.method !== "POST") return notAllowed(exchange, "GET, POST");
+  return isJson(request) ? answerJson(exchange) : answerForm(exchange);
+}
+
+async function showQuestion(exchange: Exchange): Promise<void> {
+  const { engine, request, response, token } = exchange;
+  const asJson = /^application\/json\b/.test(request.headers.accept ?? "");
+  try {
+    const { question, link } = await openQuestion(engine, token);
+    if (asJson) sendJson(response, 200, { question, assignee: link.actor });
+    else sendPage(response, 200, questionPage(question, link.actor));
+  } catch (error) {
+    if (asJson) sendError(exchange, error);
+    else sendProblem(exchange, error);
+  }
+}
+
+/** The question of a link that can still be used. */
+async function openQuestion(
+  engine: LinkEngine,
+  token: string,
+): Promise<{ question: Question; link: OpenedLink }> {
+  const link = await engine.openLink("answer", token);
+  const { wait, ended } = await engine.getWait({ org: link.org }, link);
+  const { question, resolution } = wait;
+  if (question === undefined) throw invalid("token", "is for no question");
+  if (ended !== undefined && resolution === undefined)
+    throw new PawlError(
+      "RUN_TERMINAL",
+      "Nobody waits for this answer any more: the run has ended.",
+    );
+  const mine = wait.answers.find((one) => link.actor !== "" && one.actor === link.actor);
+  const over = resolution ?? mine;
+  if (over === undefined) return { question, link };
+  const at = new Date(over.at).toISOString();
+  const by = over.actor === "" ? "" : ` by ${over.actor}`;
+  const outcome = resolution?.outcome.replace("_", " ") ?? "answered";
+  throw new PawlError("WAIT_ALREADY_RESOLVED", `This question was ${outcome}${by} at ${at}.`, {
+    metadata: { outcome: resolution?.outcome ?? "", resolved_by: over.actor, resolved_at: at },
+  });
+}
+
+async function answerJson(exchange: Exchange): Promise<void> {
+  const { engine, request, response, token } = exchange;
+  try {
+    const link = await engine.openLink("answer", token);
+    const body = parseJson(await readBody(request, LIMITS.answerBytes * 2));
+    const { payload, comment } = jsonAnswer(body);
+    const { duplicate, wait } = await resolve(engine, link, payload, "link", comment);
+    sendJson(response, 200, { status: "recorded", duplicate, open: wait.resolution === undefined });
+  } catch (error) {
+    sendError(exchange, error);
+  }
+}
+
+/** `{"answer": …}` or `{"skip": true}`, and perhaps a comment. */
+function jsonAnswer(body: unknown): { payload: Payload | undefined; comment: string } {
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw invalid("body", 'must be an object such as {"answer": "yes", "comment": "why"}');
+  const comment = "comment" in body ? body.comment : "";
+  if (typeof comment !== "string") throw invalid("comment", "must be a string");
+  if ("skip" in body && body.skip === true) return { payload: undefined, comment };
+  if (!("answer" in body)) throw invalid("answer", "or skip must be set");
+  return { payload: jsonPayload(body.answer), comment };
+}
+
+function jsonPayload(value: unknown): Payload {
+  return { encoding: "json", data: Buffer.from(JSON.stringify(value)) };
+}
+
+async function answerForm(exchange: Exchange): Promise<void> {
+  const { engine, request, response, token } = exchange;
+  try {
+    if (contentType(request) !== "application/x-www-form-urlencoded")
+      throw invalid("content-type", "must be a form's or application/json");
+    const link = await engine.openLink("answer", token);
+    const body = await readBody(request, LIMITS.answerBytes * 2);
+    const fields = new URLSearchParams(body.toString("utf8"));
+    const { wait } = await engine.getWait({ org: link.org }, link);
+    const { question } = wait;
+    if (question === undefined) throw invalid("token", "is for no question");
+    const value = formAnswer(question, fields);
+    const comment = fields.get("comment") ?? "";
+    try {
+      const payload = value === undefined ? undefined : jsonPayload(value);
+      const done = await resolve(engine, link, payload, "link", comment);
+      const open = done.wait.resolution === undefined;
+      sendPage(response, 200, donePage(question, done.duplicate, open));
+    } catch (error) {
+      if (!(error instanceof PawlError) || error.reason !== "INVALID_ANSWER") throw error;
+      sendPage(response, 422, questionPage(question, link.actor, error.message, fields));
+    }
+  } catch (error) {
+    sendProblem(exchange, error);
+  }
+}
+
+/** HTTP's word for what happened. A refused link tells nothing of what it would lead to. */
+function statusOf(error: unknown): number {
+  if (!(error instanceof PawlError)) return 500;
+  switch (error.reason) {
+    case "PERMISSION_DENIED":
+      return error.metadata.why === "expired" ? 410 : 403;
+    case "WAIT_ALREADY_RESOLVED":
+      return error.metadata.outcome === "timed_out" ? 410 : 409;
+    case "RUN_TERMINAL":
+    case "NOT_FOUND":
+      return 410;
+    case "INVALID_ANSWER":
+      return 422;
+    case "PAYLOAD_TOO_LARGE":
+      return 413;
+    case "INVALID_ARGUMENT":
+      return 400;
+    case "STORE_UNAVAILABLE":
+    case "DRAINING":
+      return 503;
+    case "RATE_LIMITED":
+      return 429;
+    default:
+      return 500;
+  }
+}
+
+function sendError({ log, response }: Exchange, error: unknown): void {
+  const { reason, message, metadata, retryAfterMs } = wireError(error, log, "http.link");
+  if (retryAfterMs !== undefined)
+    response.setHeader("retry-after", String(Math.ceil(retryAfterMs / 1_000)));
+  sendJson(response, statusOf(error), { error: { reason, message, metadata } });
+}
+
+function sendProblem({ log, response }: Exchange, error: unknown): void {
+  const { message } = wireError(error, log, "http.link");
+  sendPage(response, statusOf(error), problemPage(message));
+}
+
+function notAllowed({ response }: Exchange, allow: string): void {
+  response.setHeader("allow", allow);
+  const message = `Send ${allow.replace(", ", " or ")} to this address.`;
+  sendJson(response, 405, { error: { reason: "INVALID_ARGUMENT", message, metadata: {} } });
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
+  response.end(`${JSON.stringify(value)}\n`);
+}
+
+function sendPage(response: ServerResponse, status: number, html: string): void {
+  response.writeHead(status, PAGE_HEADERS);
+  response.end(html);
+}
