@@ -59,6 +59,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     log,
     ready,
     metrics: metrics.registry,
+    corsOrigins: config.corsOrigins,
   });
   const parts: Parts = { store, engine, calls, sessions, grpc, http };
   try {

@@ -19,6 +19,11 @@ export interface ServerOptions {
    * answer links and callback URLs begin with. PAWL_PUBLIC_URL; else the listener's own address.
    */
   readonly publicUrl?: string | undefined;
+  /**
+   * Origins of web pages that may call over HTTP, such as `https://app.example`. PAWL_CORS_ORIGINS,
+   * with commas between; else none but the server's own.
+   */
+  readonly corsOrigins?: readonly string[] | undefined;
   /** PAWL_DATA_DIR; else `.pawl` in the working directory. */
   readonly data?: string | undefined;
   /** Whether an older schema is migrated at the start; otherwise it is refused. Default: no. */
@@ -45,6 +50,7 @@ export interface ServerConfig {
   readonly http: Address;
   /** Without a slash at the end; empty: the HTTP listener's own address. */
   readonly publicUrl: string;
+  readonly corsOrigins: readonly string[];
   readonly migrate: boolean;
   readonly replicaId: string;
   readonly logLevel: LogLevel;
@@ -56,6 +62,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Those of the server; PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
 const KNOWN = [
+  "PAWL_CORS_ORIGINS",
   "PAWL_DATABASE_URL",
   "PAWL_DATA_DIR",
   "PAWL_GRPC",
@@ -80,6 +87,7 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     grpc,
     http,
     publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
+    corsOrigins: parseOrigins(options.corsOrigins ?? splitList(env.PAWL_CORS_ORIGINS)),
     migrate: options.migrate ?? false,
     replicaId: options.replica ?? env.PAWL_REPLICA ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
@@ -132,6 +140,28 @@ function parsePublicUrl(value: string): string {
   throw new StartupError(
     "BAD_CONFIG",
     `--public-url is "${value}"; it must be an http or https URL without a query, such as https://pawl.example.`,
+  );
+}
+
+function splitList(value: string | undefined): string[] {
+  const items = (value ?? "").split(",").map((item) => item.trim());
+  return items.filter((item) => item !== "");
+}
+
+/** Each as a browser sends it: no path, no default port, lower case. */
+function parseOrigins(values: readonly string[]): readonly string[] {
+  return Object.freeze(values.map(parseOrigin));
+}
+
+function parseOrigin(value: string): string {
+  const origin = /^https?:/i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
+  if (origin !== undefined && origin.href === `${origin.origin}/`) return origin.origin;
+  const star =
+    "Any page that somebody opens could run and delete everything, since there are no keys yet.";
+  throw new StartupError(
+    "BAD_CONFIG",
+    `--cors-origin is "${value}"; it must be the origin of a web page, such as https://app.example` +
+      ` or http://localhost:5173.${value.includes("*") ? ` ${star}` : ""}`,
   );
 }
 

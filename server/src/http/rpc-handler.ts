@@ -8,6 +8,7 @@ import {
 } from "@connectrpc/connect-node";
 import { LIMITS } from "../model/limits.ts";
 import { type ConnectRouteOptions, connectRoutes } from "../rpc/connect-routes.ts";
+import { discardRest } from "./discard.ts";
 import { explaining } from "./request-errors.ts";
 
 /** Answers one request. Resolves once the answer is written. */
@@ -36,16 +37,4 @@ export function createRpcHandler(options: ConnectRouteOptions): RpcHandler {
     if (!request.complete) discardRest(request);
     await universalResponseToNodeResponse(answer, response);
   };
-}
-
-/**
- * Reads what is left of a body that was refused half-way: a client that is still sending would
- * find its connection broken before it reads the answer.
- */
-function discardRest(request: IncomingMessage): void {
-  let left = 2 * LIMITS.payloadBytes;
-  request.on("data", (piece: Buffer) => {
-    left -= piece.byteLength;
-    if (left < 0) request.destroy();
-  });
 }

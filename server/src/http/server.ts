@@ -1,17 +1,18 @@
 /**
- * HTTP/1.1 on one port: every RPC as Connect JSON and gRPC-Web, and a few plain pages. There are
- * no CORS headers, so that no web page of another origin can call; and a host name that is not
- * this machine's is refused, so that none can by pointing its own name at 127.0.0.1.
+ * HTTP/1.1 on one port: plain JSON under /v1, every RPC as Connect JSON and gRPC-Web, and a few
+ * plain pages. What is heavy is loaded at its first use.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Log } from "../lib/log.ts";
-import { isLoopbackHost } from "../lib/loopback.ts";
 import type { Registry } from "../lib/metrics.ts";
-import { VERSION } from "../lib/version.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
 import type { Link, LinkEngine } from "./links.ts";
 import { METRICS_PATH, sendMetrics } from "./metrics.ts";
+import { createGate } from "./origin.ts";
+import { sendPage } from "./pages.ts";
+import { sendRefusal } from "./problem.ts";
+import type { RestHandler } from "./rest/handler.ts";
 import type { RpcHandler } from "./rpc-handler.ts";
 
 export interface HttpServerOptions {
@@ -23,6 +24,8 @@ export interface HttpServerOptions {
   /** Whether calls can be served right now. */
   readonly ready: () => boolean;
   readonly metrics: Registry;
+  /** Origins of other servers whose pages may call, such as `https://app.example`. */
+  readonly corsOrigins: readonly string[];
 }
 
 export interface HttpServer {
@@ -38,11 +41,24 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const paths = new Set(
     options.bindings.map(({ method }) => `/${method.parent.typeName}/${method.name}`),
   );
-  let handler: Promise<RpcHandler> | undefined;
+  let rpcs: Promise<RpcHandler> | undefined;
+  let rest: Promise<RestHandler> | undefined;
   const answer = async (path: string, request: IncomingMessage, response: ServerResponse) => {
-    handler ??= import("./rpc-handler.ts").then((module) => module.createRpcHandler(options));
-    await (await handler)(path, request, response);
+    if (paths.has(path)) {
+      rpcs ??= import("./rpc-handler.ts").then((module) => module.createRpcHandler(options));
+      await (await rpcs)(path, request, response);
+    } else if (isRest(path)) {
+      rest ??= import("./rest/handler.ts").then((module) => module.createRestHandler(options));
+      await (await rest)(request, response);
+    } else if (path === METRICS_PATH) {
+      sendMetrics(options.metrics, options.log, response);
+    } else {
+      sendPage(path, request, response, options.ready);
+    }
   };
+  const passes = createGate(options.corsOrigins, (request, response, error) =>
+    sendRefusal(response, error, request.method),
+  );
   const server = createServer((request, response) => {
     const link = linkIn(request.url ?? "/");
     if (link !== undefined) {
@@ -50,16 +66,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       answerLink(options, link, request, response);
       return;
     }
-    if (!isOwnHost(request)) {
-      sendText(response, 403, "Only this machine's own pages and programs may call this server.");
-      return;
-    }
+    if (!passes(request, response)) return;
     const path = request.url?.split("?", 1)[0] ?? "/";
-    if (path === METRICS_PATH) return sendMetrics(options.metrics, options.log, response);
-    if (!paths.has(path)) {
-      sendPage(path, request, response, options.ready);
-      return;
-    }
     answer(path, request, response).catch((error: unknown) => {
       if (!response.destroyed) options.log.error("http.failed", { path, error });
       response.destroy();
@@ -111,50 +119,6 @@ function lifecycle(server: Server): HttpServer {
   };
 }
 
-function isOwnHost(request: IncomingMessage): boolean {
-  const { host, origin } = request.headers;
-  if (host !== undefined && !isLoopbackHost(host.replace(/:\d+$/, ""))) return false;
-  return origin === undefined || origin === `http://${host}`;
-}
-
-function sendPage(
-  path: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-  ready: () => boolean,
-): void {
-  switch (path) {
-    case "/healthz":
-      sendText(response, 200, "The server is alive.");
-      return;
-    case "/readyz":
-      if (ready()) sendText(response, 200, "The server is ready.");
-      else sendText(response, 503, "The server does not reach its store, or is stopping.");
-      return;
-    case "/":
-      sendText(response, 200, greeting(request.headers.host ?? "127.0.0.1:8000"));
-      return;
-    default:
-      sendText(
-        response,
-        404,
-        `There is nothing at ${path.slice(0, 200)}. RPCs are at /pawl.v1.SERVICE/METHOD, such as /pawl.v1.RunService/ListRuns.`,
-      );
-  }
-}
-
-function greeting(host: string): string {
-  return [
-    `Pawl ${VERSION}, a control plane for durable execution.`,
-    "",
-    "Every RPC of pawl.v1 answers to POST with JSON, for example:",
-    `  curl -H 'content-type: application/json' -d '{}' http://${host}/pawl.v1.RunService/ListRuns`,
-    "Health: /healthz (alive), /readyz (the store answers). Metrics: /metrics.",
-    "gRPC has a port of its own.",
-  ].join("\n");
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
-  response.end(`${text}\n`);
+function isRest(path: string): boolean {
+  return path.startsWith("/v1/") || path === "/openapi.json" || path === "/docs";
 }

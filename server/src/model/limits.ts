@@ -98,6 +98,13 @@ export const LIMITS = Object.freeze({
   queuesShown: 50,
   watchersPerReplica: 10_000,
   watcherBufferedEvents: 5_000,
+  /** A comment on a quiet event stream, for proxies that close quiet connections. */
+  eventStreamHeartbeatMs: 15_000,
+  eventStreamHeartbeatMaxMs: 60_000,
+  /** What a client of an event stream waits before it comes back. */
+  eventStreamRetryMs: 1_000,
+  /** A watcher that reads nothing for so long is let go; it has its cursor. */
+  slowReaderMs: 30_000,
   deltasKeptPerStep: 10_000,
   deltaBytesKeptPerRun: 4 * MIB,
   workflows: 10_000,

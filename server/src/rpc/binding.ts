@@ -10,6 +10,7 @@ import type {
   DescMethodClientStreaming,
   DescMethodServerStreaming,
   DescMethodUnary,
+  Message,
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
@@ -69,11 +70,15 @@ interface Mountable {
 export interface UnaryBinding extends Mountable {
   readonly kind: "unary";
   invoke(request: Uint8Array, context: CallContext): Promise<Uint8Array>;
+  /** The same with whole messages, for callers in this process. */
+  call(request: Message, context: CallContext): Promise<Message>;
 }
 
 export interface ServerStreamBinding extends Mountable {
   readonly kind: "server_streaming";
   invoke(request: Uint8Array, context: CallContext): AsyncIterable<Uint8Array>;
+  /** The same with whole messages, for callers in this process. */
+  call(request: Message, context: CallContext): AsyncIterable<Message>;
 }
 
 export interface ClientStreamBinding extends Mountable {
@@ -98,9 +103,18 @@ export function decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Mes
   }
 }
 
+function whole<O extends DescMessage>(schema: O, message: MessageInitShape<O>): MessageShape<O> {
+  return isMessage(message, schema) ? message : create(schema, message);
+}
+
+/** The request of a caller in this process, which must be of the method's own type. */
+function own<I extends DescMessage>(schema: I, request: Message): MessageShape<I> {
+  if (isMessage(request, schema)) return request;
+  throw new Error(`${request.$typeName} is no ${schema.typeName}.`);
+}
+
 function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>): Uint8Array {
-  const whole = isMessage(message, schema) ? message : create(schema, message);
-  const bytes = toBinary(schema, whole);
+  const bytes = toBinary(schema, whole(schema, message));
   if (bytes.byteLength > LIMITS.messageBytes) throw messageTooLarge(bytes.byteLength);
   return bytes;
 }
@@ -114,6 +128,9 @@ export function unary<I extends DescMessage, O extends DescMessage>(
     method,
     async invoke(request, context) {
       return encode(method.output, await handler(decode(method.input, request), context));
+    },
+    async call(request, context) {
+      return whole(method.output, await handler(own(method.input, request), context));
     },
     connect(router, hooks) {
       router.rpc(method, async (request: MessageShape<I>, handlerContext: HandlerContext) => {
@@ -139,6 +156,11 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
     async *invoke(request, context) {
       for await (const message of handler(decode(method.input, request), context)) {
         yield encode(method.output, message);
+      }
+    },
+    async *call(request, context) {
+      for await (const message of handler(own(method.input, request), context)) {
+        yield whole(method.output, message);
       }
     },
     connect(router, hooks) {

@@ -34,6 +34,12 @@ export const SERVER_OPTIONS = {
     value: "URL",
     help: "What answer links and callback URLs begin with. PAWL_PUBLIC_URL; else the HTTP address.",
   },
+  "cors-origin": {
+    type: "string",
+    multiple: true,
+    value: "ORIGIN",
+    help: "Web pages that may call; may be repeated. PAWL_CORS_ORIGINS, with commas; else none.",
+  },
   data: { type: "string", value: "DIR", help: "Data directory. PAWL_DATA_DIR; else .pawl." },
   replica: {
     type: "string",
@@ -102,11 +108,13 @@ export function endSoon(): void {
 }
 
 export function configOf(args: Args, terminal: Terminal, migrate: boolean): ServerConfig {
+  const origins = args.list("cors-origin");
   const options = {
     store: args.text("store"),
     grpc: args.text("grpc"),
     http: args.text("http"),
     publicUrl: args.text("public-url"),
+    corsOrigins: origins.length > 0 ? origins : undefined,
     data: args.text("data"),
     replica: args.text("replica"),
     logLevel: args.text("log"),

@@ -1,0 +1,127 @@
+/**
+ * Errors as plain HTTP tells them: a status, and a body after RFC 9457 with the reason and its
+ * facts. The RPCs have forms of their own.
+ */
+import type { ServerResponse } from "node:http";
+import { STATUS_CODES } from "node:http";
+import { type CodeName, PawlError, REASONS, type Reason } from "../model/errors.ts";
+import { pawlWireError, type WireError } from "../rpc/errors.ts";
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+const STATUS_OF_CODE: Readonly<Record<CodeName, number>> = {
+  INVALID_ARGUMENT: 400,
+  UNAUTHENTICATED: 401,
+  PERMISSION_DENIED: 403,
+  NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  FAILED_PRECONDITION: 409,
+  ABORTED: 409,
+  OUT_OF_RANGE: 410,
+  RESOURCE_EXHAUSTED: 429,
+  INTERNAL: 500,
+  DATA_LOSS: 500,
+  UNAVAILABLE: 503,
+};
+
+/** Where HTTP has a better word than for the rest of the code. */
+const STATUS_OF_REASON: Partial<Record<Reason, number>> = {
+  PAYLOAD_TOO_LARGE: 413,
+  INVALID_INPUT: 422,
+};
+
+/** The HTTP status of a reason. */
+export function statusOf(reason: Reason): number {
+  return STATUS_OF_REASON[reason] ?? STATUS_OF_CODE[REASONS[reason]];
+}
+
+/** An error with a status that its reason does not say: 405, 415. */
+export class HttpError extends PawlError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    reason: Reason,
+    message: string,
+    options: {
+      metadata?: Readonly<Record<string, string>>;
+      headers?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
+    super(reason, message, options);
+    this.status = status;
+    this.headers = options.headers ?? {};
+  }
+}
+
+/** The body of an error. */
+export interface Problem {
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly reason: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export function problemOf(error: WireError, status: number): Problem {
+  return {
+    title: STATUS_CODES[status] ?? "Error",
+    status,
+    detail: error.message,
+    reason: error.reason,
+    metadata: error.metadata,
+  };
+}
+
+function isReason(reason: string): reason is Reason {
+  return Object.hasOwn(REASONS, reason);
+}
+
+/** Answers with the error, unless the answer has begun already. */
+export function sendProblem(
+  response: ServerResponse,
+  error: WireError,
+  cause: unknown,
+  method = "GET",
+): void {
+  const status =
+    cause instanceof HttpError
+      ? cause.status
+      : statusOf(isReason(error.reason) ? error.reason : "INTERNAL");
+  const body = `${JSON.stringify(problemOf(error, status))}\n`;
+  if (error.retryAfterMs !== undefined) {
+    response.setHeader("retry-after", String(Math.ceil(error.retryAfterMs / 1_000)));
+  }
+  response.writeHead(status, {
+    "content-type": PROBLEM_TYPE,
+    "content-length": String(Buffer.byteLength(body)),
+    "cache-control": "no-store",
+    ...(cause instanceof HttpError && cause.headers),
+  });
+  response.end(method === "HEAD" ? undefined : body);
+}
+
+/** The same for an error that was made here. */
+export function sendRefusal(response: ServerResponse, error: PawlError, method = "GET"): void {
+  sendProblem(response, pawlWireError(error), error, method);
+}
+
+export function nothingAt(path: string): HttpError {
+  return new HttpError(
+    404,
+    "NOT_FOUND",
+    `There is nothing at ${path.slice(0, 200)}. / tells what there is, /docs all routes under /v1.`,
+    { metadata: { path: path.slice(0, 200) } },
+  );
+}
+
+export function wrongMethod(method: string, path: string, allowed: readonly string[]): HttpError {
+  const allow = allowed.join(", ");
+  return new HttpError(
+    405,
+    "INVALID_ARGUMENT",
+    `${path.slice(0, 200)} does not take ${method.slice(0, 20)}; it takes ${allow}.`,
+    { metadata: { field: "method", allowed: allow }, headers: { allow } },
+  );
+}

@@ -1,0 +1,150 @@
+/** GET /v1/runs/{runId}/events: as a stream, or as a page. */
+import {
+  EventSchema,
+  EventService,
+  ListEventsRequestSchema,
+  ListEventsResponseSchema,
+  WatchRunRequestSchema,
+} from "@pawl/proto";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { isOver, streamEvents } from "./event-stream.ts";
+import type { Exchange } from "./exchange.ts";
+import { plain } from "./plain.ts";
+import { parseDuration, readMessage } from "./read.ts";
+import {
+  fieldOf,
+  JSON_TYPE,
+  type Operation,
+  type Parameter,
+  parameterOf,
+  queryText,
+  type Route,
+  readQuery,
+  type Services,
+  textParameter,
+} from "./route.ts";
+import type { Schemas } from "./schema.ts";
+
+export const EVENT_STREAM = "text/event-stream";
+export const RUN_ID = "The run's id, percent-encoded.";
+
+export const HEARTBEAT = textParameter(
+  "heartbeat",
+  "query",
+  "Of a stream: how often a quiet one sends a comment; 1s to 60s, 15s by default.",
+  { type: "string", examples: ["15s"] },
+);
+
+export const STREAM = {
+  [EVENT_STREAM]: (schemas: Schemas) => ({
+    type: "string",
+    description:
+      "Server-Sent Events: `id:` is the event's cursor, `event:` its type, and `data:` the JSON of " +
+      "an Event. Ends after the run's last event. `stream.error` carries a Problem.",
+    contentMediaType: EVENT_STREAM,
+    contentSchema: schemas.ref(EventSchema),
+  }),
+};
+
+/** In ms, as the client asks. */
+export function heartbeatOf(exchange: Exchange): number {
+  const text = queryText(exchange.search, "heartbeat");
+  if (text === undefined) return LIMITS.eventStreamHeartbeatMs;
+  const ms = parseDuration("heartbeat", text);
+  if (ms < 1_000 || ms > LIMITS.eventStreamHeartbeatMaxMs) {
+    throw invalid("heartbeat", `is ${text}; it must be between 1s and 60s`);
+  }
+  return ms;
+}
+
+const watchField = (name: string) => fieldOf(WatchRunRequestSchema, name);
+
+const eventParameters: readonly Parameter[] = [
+  parameterOf(watchField("runId"), "path", RUN_ID),
+  textParameter(
+    "after",
+    "query",
+    "Go on after the event with this cursor; from the start otherwise.",
+  ),
+  textParameter("Last-Event-ID", "header", "The same, as browsers send it; goes before `after`."),
+  parameterOf(
+    watchField("classes"),
+    "query",
+    "Of a stream: CHECKPOINT (the journal), DELTA (live output); both by default.",
+  ),
+  parameterOf(watchField("fromNow"), "query", "Of a stream: only what is new from now on."),
+  parameterOf(
+    watchField("waitForStart"),
+    "query",
+    "Of a stream: wait for a run that does not exist yet, instead of 404.",
+  ),
+  HEARTBEAT,
+  parameterOf(
+    fieldOf(ListEventsRequestSchema, "pageSize"),
+    "query",
+    "Of a page: 1 to 1,000; 200 by default.",
+  ),
+];
+
+const eventsOperation: Operation = {
+  method: "GET",
+  path: "/v1/runs/{runId}/events",
+  id: "watchRun",
+  tag: "Events",
+  summary: "Follow a run, or read its events",
+  description:
+    "Answers as a stream of Server-Sent Events: what was, then what happens, until the run has " +
+    "ended. With `Accept: application/json` it answers with a page of checkpoints instead.",
+  parameters: eventParameters,
+  answers: [
+    {
+      status: 200,
+      description: "The stream, or a page.",
+      content: {
+        ...STREAM,
+        [JSON_TYPE]: (schemas) => schemas.ref(ListEventsResponseSchema),
+      },
+    },
+    { status: 204, description: "The run has ended, and nothing follows the cursor." },
+  ],
+  errors: ["NOT_FOUND", "CURSOR_EXPIRED", "SLOW_CONSUMER", "RATE_LIMITED"],
+};
+
+const WATCH_NAMES = ["classes", "fromNow", "waitForStart"];
+
+export const eventsRoute: Route = {
+  operation: eventsOperation,
+  async serve(exchange, services) {
+    const runId = exchange.params.runId ?? "";
+    const after = exchange.header("last-event-id") || (queryText(exchange.search, "after") ?? "");
+    if (exchange.accepts(JSON_TYPE) && !exchange.accepts(EVENT_STREAM)) {
+      await sendPage(exchange, services, runId, after);
+      return;
+    }
+    const others = ["after", "heartbeat"];
+    const json = readQuery(WatchRunRequestSchema, WATCH_NAMES, exchange.search, others);
+    const request = readMessage(WatchRunRequestSchema, { ...json, runId, afterCursor: after });
+    const heartbeatMs = heartbeatOf(exchange);
+    if (!request.waitForStart || after !== "") {
+      const over = await isOver(services, exchange.context, runId, after);
+      if (over && after !== "") {
+        exchange.empty(204);
+        return;
+      }
+    }
+    await streamEvents(exchange, services, { request, heartbeatMs });
+  },
+};
+
+async function sendPage(
+  exchange: Exchange,
+  services: Services,
+  runId: string,
+  afterCursor: string,
+): Promise<void> {
+  const json = readQuery(ListEventsRequestSchema, ["pageSize"], exchange.search, ["after"]);
+  const request = readMessage(ListEventsRequestSchema, { ...json, runId, afterCursor });
+  const page = await services.unary(EventService.method.listEvents).call(request, exchange.context);
+  exchange.json(200, plain(ListEventsResponseSchema, page));
+}

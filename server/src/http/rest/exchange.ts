@@ -1,0 +1,129 @@
+/** One HTTP request and its answer, as the routes see them. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { invalid } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import type { CallContext } from "../../rpc/binding.ts";
+import { payloadTooLarge } from "../../rpc/convert/field.ts";
+import { discardRest } from "../discard.ts";
+import { HttpError } from "../problem.ts";
+
+const JSON_TYPES = /^application\/(?:[\w.+-]+\+)?json$/;
+
+/** A body as it came. */
+export interface Body {
+  readonly bytes: Buffer;
+  /** Lower-case, without parameters; empty where there is none. */
+  readonly type: string;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly search: URLSearchParams;
+  readonly context: CallContext;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    params: Readonly<Record<string, string>>,
+    search: URLSearchParams,
+    context: CallContext,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.params = params;
+    this.search = search;
+    this.context = context;
+  }
+
+  /** A header that is there once; empty where it is not there. */
+  header(name: string): string {
+    const value = this.request.headers[name];
+    return typeof value === "string" ? value.trim() : "";
+  }
+
+  /** Whether the client asked for this type of content by name. */
+  accepts(type: string): boolean {
+    return this.header("accept")
+      .split(",")
+      .some((one) => one.split(";", 1)[0]?.trim().toLowerCase() === type);
+  }
+
+  async body(): Promise<Body> {
+    const { request } = this;
+    const type = (this.header("content-type").split(";", 1)[0] ?? "").trim().toLowerCase();
+    const declared = Number(this.header("content-length") || 0);
+    const pieces: Buffer[] = [];
+    let size = 0;
+    try {
+      if (declared > LIMITS.messageBytes) throw tooLarge(declared);
+      for await (const piece of request.iterator({ destroyOnReturn: false })) {
+        const bytes = Buffer.from(piece);
+        size += bytes.byteLength;
+        if (size > LIMITS.messageBytes) throw tooLarge(size);
+        pieces.push(bytes);
+      }
+    } finally {
+      if (!request.complete) discardRest(request);
+    }
+    return { bytes: Buffer.concat(pieces), type };
+  }
+
+  /** A body that must be a JSON object; none is an empty one. */
+  async jsonObject(): Promise<JsonObject> {
+    const body = await this.body();
+    if (body.bytes.byteLength === 0) return {};
+    const value = parseJson(body);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw invalid("body", "must be a JSON object");
+    }
+    return value;
+  }
+
+  json(status: number, value: JsonValue, headers: Readonly<Record<string, string>> = {}): void {
+    const text = `${JSON.stringify(value)}\n`;
+    this.response.writeHead(status, {
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(text)),
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      ...headers,
+    });
+    this.response.end(this.request.method === "HEAD" ? undefined : text);
+  }
+
+  empty(status: number): void {
+    this.response.writeHead(status, { "cache-control": "no-store" });
+    this.response.end();
+  }
+}
+
+/** @throws HttpError 415, or INVALID_ARGUMENT where it is not JSON */
+export function parseJson(body: Body): JsonValue {
+  if (!JSON_TYPES.test(body.type)) throw unsupportedType(body.type, ["application/json"]);
+  try {
+    const value: JsonValue = JSON.parse(body.bytes.toString("utf8"));
+    return value;
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw invalid("body", `is not JSON: ${said.replace(/, ".*/s, "")}`);
+  }
+}
+
+export function unsupportedType(type: string, known: readonly string[]): HttpError {
+  const list = known.join(" or ");
+  return new HttpError(
+    415,
+    "INVALID_ARGUMENT",
+    `The content type is ${type === "" ? "missing" : type.slice(0, 100)}; send ${list}. ` +
+      "With curl: --json, or -H 'content-type: application/json'.",
+    { metadata: { field: "content-type", supported: known.join(", ") } },
+  );
+}
+
+function tooLarge(size: number): Error {
+  return payloadTooLarge("body", size, LIMITS.messageBytes);
+}

@@ -1,0 +1,135 @@
+/**
+ * What a route of the REST surface is. The table of routes is the one source of what is served and
+ * of what /openapi.json tells.
+ */
+import type { DescField, DescMessage, DescMethod, JsonObject } from "@bufbuild/protobuf";
+import { invalid, type Reason } from "../../model/errors.ts";
+import type { ServerStreamBinding, UnaryBinding } from "../../rpc/binding.ts";
+import type { Exchange } from "./exchange.ts";
+import { namesOf, readParameter, unknownName } from "./read.ts";
+import type { Schemas } from "./schema.ts";
+
+export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+
+/** The services, as the routes call them: with messages, whatever their types. */
+export interface Services {
+  unary(method: DescMethod): UnaryBinding;
+  stream(method: DescMethod): ServerStreamBinding;
+}
+
+/** A parameter in the path, the query or a header. */
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query" | "header";
+  readonly description: string;
+  readonly schema: (schemas: Schemas) => JsonObject;
+}
+
+/** One kind of answer. */
+export interface Answer {
+  readonly status: number;
+  readonly description: string;
+  /** Content type → schema. None: no body. */
+  readonly content?: Readonly<Record<string, (schemas: Schemas) => JsonObject>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What OpenAPI tells about a route. */
+export interface Operation {
+  readonly method: Method;
+  /** `/v1/runs/{runId}`. */
+  readonly path: string;
+  /** Unique; what generated clients call the function. */
+  readonly id: string;
+  /** The heading that it is listed under. */
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly parameters: readonly Parameter[];
+  readonly body?: {
+    readonly required: boolean;
+    readonly description: string;
+    readonly content: Readonly<Record<string, (schemas: Schemas) => JsonObject>>;
+  };
+  readonly answers: readonly Answer[];
+  /** The reasons that it is refused for, besides those that all have. */
+  readonly errors: readonly Reason[];
+}
+
+export interface Route {
+  readonly operation: Operation;
+  serve(exchange: Exchange, services: Services): Promise<void>;
+}
+
+export const JSON_TYPE = "application/json";
+
+/** The names in braces. */
+export function pathNames(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "");
+}
+
+export function fieldOf(schema: DescMessage, name: string): DescField {
+  const field = schema.fields.find(({ jsonName }) => jsonName === name);
+  if (field === undefined) throw new Error(`${schema.typeName} has no field ${name}.`);
+  return field;
+}
+
+export function parameterOf(
+  field: DescField,
+  where: Parameter["in"],
+  description: string,
+): Parameter {
+  return {
+    name: field.jsonName,
+    in: where,
+    description,
+    schema: (schemas) => schemas.parameter(field),
+  };
+}
+
+export function textParameter(
+  name: string,
+  where: Parameter["in"],
+  description: string,
+  schema: JsonObject = { type: "string" },
+): Parameter {
+  return { name, in: where, description, schema: () => schema };
+}
+
+/**
+ * The JSON that query parameters set, each a field of the message.
+ *
+ * @param others names that are read elsewhere
+ */
+export function readQuery(
+  schema: DescMessage,
+  allowed: readonly string[],
+  search: URLSearchParams,
+  others: readonly string[] = [],
+): JsonObject {
+  const json: JsonObject = {};
+  for (const name of new Set(search.keys())) {
+    if (others.includes(name)) continue;
+    if (!allowed.includes(name)) throw unknownName(name, [...allowed, ...others]);
+    json[name] = readParameter(fieldOf(schema, name), search.getAll(name));
+  }
+  return json;
+}
+
+/** The names in a message's fields that are not in the path. */
+export function restNames(schema: DescMessage, path: string, without: readonly string[]): string[] {
+  const taken = new Set([...pathNames(path), ...without]);
+  return namesOf(schema).filter((name) => !taken.has(name));
+}
+
+/** Refuses parameters where none are taken. */
+export function checkNoQuery(search: URLSearchParams, known: readonly string[] = []): void {
+  for (const name of search.keys()) if (!known.includes(name)) throw unknownName(name, known);
+}
+
+/** One value of a query parameter; undefined where it is not given. */
+export function queryText(search: URLSearchParams, name: string): string | undefined {
+  const values = search.getAll(name);
+  if (values.length > 1) throw invalid(name, "was given more than once");
+  return values[0];
+}
