@@ -6,6 +6,8 @@ const common = {
   hookTimeout: 60_000,
   teardownTimeout: 20_000,
   pool: "forks",
+  // Concurrent tests wait for processes most of the time.
+  maxConcurrency: 10,
 } as const;
 
 export default defineConfig({

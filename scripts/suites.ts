@@ -70,25 +70,34 @@ export function requiredSuites(value: string | undefined): ReadonlySet<string> {
   return new Set(names);
 }
 
-/** Runs a suite, or says why it is left out, which is a failure where it is required. */
-export async function runSuite(suite: Suite, required: boolean): Promise<Counts> {
-  const { name, folder, probe, setup, test, count } = suite;
-  const cwd = join(root, folder);
+/** Makes ready what a suite needs; answers why it has to be left out, where it has to. */
+export async function prepareSuite(suite: Suite): Promise<string | undefined> {
+  const { name, folder, probe, setup } = suite;
   const [command, ...args] = probe;
-  const leaveOut = (reason: string): Counts => {
-    console.log(`\n── ${name}: LEFT OUT: ${reason}${required ? " PAWL_REQUIRE asks for it." : ""}`);
-    return { passed: 0, failed: required ? 1 : 0, skipped: 0 };
-  };
-  console.log(`\n── ${name} (${folder})`);
   if (spawnSync(command, args, { cwd: root, stdio: "ignore" }).status !== 0) {
-    return leaveOut(`it needs ${suite.needs}.`);
+    return `it needs ${suite.needs}.`;
   }
-  if (setup !== undefined && (await runIn(cwd, setup)) !== 0) {
-    return leaveOut(`${setup.join(" ")} failed; its message is above.`);
+  if (setup === undefined) return undefined;
+  console.log(`── ${name}: ${setup.join(" ")} (${folder})`);
+  if ((await runIn(join(root, folder), setup)) === 0) return undefined;
+  return `${setup.join(" ")} failed; its message is above.`;
+}
+
+/** Runs a suite that is prepared, or says why it is left out, which is a failure where it is required. */
+export async function runSuite(
+  suite: Suite,
+  leftOut: string | undefined,
+  required: boolean,
+): Promise<Counts> {
+  const { name, folder, test, count } = suite;
+  console.log(`\n── ${name} (${folder})`);
+  if (leftOut !== undefined) {
+    console.log(`── ${name}: LEFT OUT: ${leftOut}${required ? " PAWL_REQUIRE asks for it." : ""}`);
+    return { passed: 0, failed: required ? 1 : 0, skipped: 0 };
   }
   const report = join(root, "test-results", `${name}.report`);
   await rm(report, { force: true });
-  const code = await runIn(cwd, test(report));
+  const code = await runIn(join(root, folder), test(report));
   const counts = await readCounts(report, count);
   // A run that failed outside of its tests counts as one.
   return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1) };

@@ -1,5 +1,4 @@
 /** The SDKs, and how their harness is started. */
-import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,10 +12,9 @@ export interface Sdk {
   readonly modes: readonly string[];
 }
 
-/** An SDK that cannot be run here, and why. */
-export interface Missing {
-  readonly name: string;
-  readonly why: string;
+/** `pnpm test` makes the suites ready before anything else; this file only looks. */
+function unprepared(name: string): string {
+  return `it is not ready; \`npx -y pnpm@12 test --suite ${name}\` makes it so`;
 }
 
 type Find = () => Omit<Sdk, "name"> | string;
@@ -28,41 +26,26 @@ const finders: Readonly<Record<string, Find>> = {
   }),
   python: () => {
     const folder = join(sdkFolder, "python");
-    const main = join(folder, "conformance", "main.py");
-    if (!existsSync(main)) return "it has no harness";
     const python = join(folder, ".venv", "bin", "python");
-    if (!existsSync(python)) return "its environment is not there (worker-sdk/python/.venv)";
-    return { command: [python, main], modes: [] };
+    if (!existsSync(python)) return unprepared("python");
+    return { command: [python, join(folder, "conformance", "main.py")], modes: [] };
   },
   go: () => {
-    const folder = join(sdkFolder, "go");
-    if (!existsSync(join(folder, "conformance", "main.go"))) return "it has no harness";
-    const binary = join(folder, "conformance", "bin", "harness");
-    try {
-      execFileSync("go", ["build", "-o", binary, "./conformance"], { cwd: folder, stdio: "pipe" });
-    } catch (error) {
-      return `go build failed: ${error instanceof Error ? error.message : String(error)}`;
-    }
-    return { command: [binary], modes: [] };
+    const binary = join(sdkFolder, "go", "conformance", "bin", "harness");
+    return existsSync(binary) ? { command: [binary], modes: [] } : unprepared("go");
   },
 };
 
-/**
- * The SDKs named in PAWL_SDKS (comma-separated; default: all), those that can be run here first.
- *
- * @throws where PAWL_REQUIRE names one that cannot be run
- */
-export function findSdks(): { found: Sdk[]; missing: Missing[] } {
-  const wanted = process.env.PAWL_SDKS?.split(",") ?? Object.keys(finders);
-  const required = process.env.PAWL_REQUIRE?.split(",") ?? [];
-  const found: Sdk[] = [];
-  const missing: Missing[] = [];
-  for (const name of wanted) {
-    const result = finders[name]?.() ?? "it is not known";
-    if (typeof result !== "string") found.push({ name, ...result });
-    else if (required.includes(name))
-      throw new Error(`The ${name} SDK is required, but ${result}.`);
-    else missing.push({ name, why: result });
-  }
-  return { found, missing };
+/** The SDKs that can be run here. */
+export function foundSdks(): Sdk[] {
+  return Object.keys(finders).flatMap((name) => {
+    const sdk = findSdk(name);
+    return typeof sdk === "string" ? [] : [sdk];
+  });
+}
+
+/** The SDK, or why it cannot be run here. */
+export function findSdk(name: string): Sdk | string {
+  const result = finders[name]?.() ?? "it is not known";
+  return typeof result === "string" ? result : { name, ...result };
 }
