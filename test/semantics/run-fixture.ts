@@ -138,7 +138,7 @@ export class TestRun {
     const { header } = this.state;
     this.ready = undefined;
     this.due.delete("queue:");
-    header.state = "RUNNING";
+    if (header.state !== "CANCELLING") header.state = "RUNNING";
     header.fence += 1;
     header.attempt += 1;
     header.updatedAt = this.now;
@@ -181,14 +181,14 @@ export class TestRun {
     if (!isDeepStrictEqual(stateOf(header, this.journal), this.state)) {
       return "The state is not the fold of the journal.";
     }
-    const leased = header.state === "RUNNING" || header.state === "CANCELLING";
+    const cleaning = header.state === "CANCELLING";
+    const leased = header.state === "RUNNING" || (cleaning && this.ready === undefined);
     if (leased !== (header.lease !== null)) return "Lease and state do not agree.";
-    if (!leased && header.intent !== "none") return "An intent outlived its lease.";
+    if (!leased && !cleaning && header.intent !== "none") return "An intent outlived its lease.";
     if (isTerminal(header.state)) return this.#endedProblem();
     if (header.endedAt !== 0) return "A run that goes on has an end.";
-    if ((header.state === "CANCELLING") !== this.due.has("grace:"))
-      return "Clean-up without an end.";
-    if (header.state === "QUEUED" ? !this.#queued() : this.ready !== undefined) {
+    if (cleaning !== this.due.has("grace:")) return "Clean-up without an end.";
+    if (header.state === "QUEUED" ? !this.#queued() : !cleaning && this.ready !== undefined) {
       return "The ready row does not fit the state.";
     }
     return this.#stuck();

@@ -4,6 +4,7 @@ import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { NewEvent } from "./api.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Writer } from "./writer.ts";
@@ -25,6 +26,7 @@ export interface Core {
   readonly sessions: Sessions;
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;
+  readonly refusals: Refusals;
   readonly hub: Hub<NewEvent>;
   readonly links: {
     /** Where people and processes outside reach this server over HTTP, without a slash at the end. */

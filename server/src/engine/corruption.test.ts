@@ -17,6 +17,51 @@ import {
 import { json } from "../../../test/semantics/run-fixture.ts";
 import { openStore } from "../store/open.ts";
 
+test("a run that a worker cannot read is paused with the reason, and no longer offered", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "pawl-damaged-"));
+  const path = join(folder, "pawl.db");
+  const worker = new TestWorker("w1");
+  {
+    const store = await openStore(path, { thread: false });
+    await using made = await openEngine(store);
+    await worker.connect(made.engine, 0);
+    await start(made.engine, "bad");
+    await made.engine.close();
+    await store.close();
+  }
+  const file = new DatabaseSync(path);
+  file.prepare("UPDATE journal SET payload = ? WHERE run_id = 'bad'").run(new Uint8Array([1, 2]));
+  file.close();
+  const store = await openStore(path, { thread: false });
+  await using made = await openEngine(store);
+  let offered = 0;
+  worker.onDispatch = ({ header }) => {
+    offered += 1;
+    worker.session?.nack(header.runId, header.fence);
+    worker.session?.credits(1);
+  };
+  await worker.connect(made.engine, 10);
+  const { header } = await eventually(async () => {
+    const [loaded] = await store.loadRuns([{ ...caller, runId: "bad", afterSeq: 100 }]);
+    return loaded?.header.state === "PAUSED" ? loaded : undefined;
+  });
+  expect(header).toMatchObject({ reason: "DATA_CORRUPTED", lease: null });
+  const { runs } = await made.engine.listRuns(caller, {
+    states: ["PAUSED"],
+    workflow: "",
+    tags: {},
+    parentRunId: "",
+    pageSize: 10,
+    pageToken: "",
+  });
+  expect(runs[0]).toMatchObject({ reason: "DATA_CORRUPTED" });
+  expect(runs[0]?.detail).toMatch(/damaged on disk/);
+  expect(offered).toBe(1);
+  await made.engine.close();
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
 test("a damaged run does not keep the others from being given out", async () => {
   const folder = await mkdtemp(join(tmpdir(), "pawl-damaged-"));
   const path = join(folder, "pawl.db");

@@ -9,10 +9,10 @@ import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { WHOLE_PAGE, withPayloads } from "./journal.ts";
 import { noteCommitted } from "./measure.ts";
+import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import type { HeldRun, LocalSession } from "./sessions.ts";
-import { release } from "./work.ts";
 import type { CommittedRun } from "./writer.ts";
 
 export interface Wakers {

@@ -250,16 +250,42 @@ describe("leases", () => {
     expect(back.told).toContain(`pause r ${fence}`);
   });
 
-  test("a cancel that came while it was away ends the run at its return", async () => {
+  test("a cancel that came while it was away: the clean-up is handed out like any run", async () => {
     const fence = await held("r");
     worker.session?.closed();
     await engine.cancelRun(caller, "r", "", 60_000);
     const back = new TestWorker("w1");
     const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
     expect(session.survived).toEqual([]);
-    await eventually(async () =>
-      (await engine.getRun(caller, "r")).header.state === "CANCELLED" ? true : undefined,
-    );
+    session.credits(1);
+    const item = await back.next("r", fence);
+    expect(item.header.state).toBe("CANCELLING");
+    const failure = { type: "Cancelled", message: "cleaned up" };
+    const { header } = item;
+    await engine.failRun(caller, {
+      runId: "r",
+      fence: header.fence,
+      failure,
+      failedStepKeys: [],
+    });
+    expect((await engine.getRun(caller, "r")).header.state).toBe("CANCELLED");
+  });
+
+  test("a run that is refused is offered again after a pause, and then a longer one", async () => {
+    let refused = 0;
+    worker.onDispatch = ({ header }) => {
+      refused += 1;
+      worker.session?.nack(header.runId, header.fence);
+      worker.session?.credits(1);
+    };
+    await start(engine, "r");
+    await start(engine, "other");
+    await worker.until(() => (refused >= 6 ? true : undefined));
+    const before = performance.now();
+    await worker.until(() => (refused >= 8 ? true : undefined));
+    // The fourth refusal of each is followed by 800 ms or, where it came first, by 400 ms.
+    expect(performance.now() - before).toBeGreaterThan(300);
+    expect(refused).toBeLessThan(20);
   });
 
   test("the grace of a cancel is the one that was asked for", async () => {

@@ -15,6 +15,7 @@ import { openLink } from "./links.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import { readGauges } from "./measure.ts";
 import * as polling from "./polling.ts";
+import { Refusals } from "./refusals.ts";
 import { Registry } from "./registry.ts";
 import * as runs from "./runs.ts";
 import { Sessions } from "./sessions.ts";
@@ -92,6 +93,7 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     dispatcher,
     registry: new Registry(reads, clock, sessions),
+    refusals: new Refusals(),
     hub: new Hub<NewEvent>(),
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     metrics,

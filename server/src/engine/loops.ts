@@ -8,9 +8,9 @@ import { dueFired } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
 import { syncHeld } from "./effects.ts";
+import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { viewOf } from "./view.ts";
-import { release } from "./work.ts";
 
 export interface Loops {
   readonly due: Loop;

@@ -7,10 +7,11 @@ import type { LeasedRun } from "../store/store.ts";
 import type { HeldLease, LeaseAnswer, WorkerInfo, WorkItem } from "./api.ts";
 import type { Core } from "./core.ts";
 import { workItem } from "./journal.ts";
+import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import { lanesOf } from "./sessions.ts";
-import { checkWorker, release } from "./work.ts";
+import { checkWorker } from "./work.ts";
 
 export async function pollWork(
   core: Core,

@@ -226,14 +226,15 @@ async function steer(
   return view(core, caller, { ...header }, false);
 }
 
-export function cancelRun(
+export async function cancelRun(
   core: Core,
   caller: Caller,
   runId: string,
   reason: string,
   graceMs: number,
 ): Promise<RunView> {
-  return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs));
+  const served = await core.registry.isServed(await readHeader(core, caller, runId));
+  return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs, served));
 }
 
 export function pauseRun(

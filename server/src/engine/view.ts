@@ -29,7 +29,10 @@ export function explain(
       if (header.intent !== "pause") return { reason: "", detail: "" };
       return { reason: "PAUSING", detail: "Pauses once the steps in flight have ended." };
     case "CANCELLING":
-      return { reason: "", detail: "Its worker is cleaning up." };
+      return {
+        reason: "",
+        detail: header.lease === null ? "A worker is to clean up." : "Its worker is cleaning up.",
+      };
     case "WAITING":
       return { reason: "", detail: waitingFor(header) };
     case "PAUSED":
@@ -58,6 +61,8 @@ const PAUSED: Partial<Record<string, string>> = {
     "A step used up its attempts. Fix the cause, then give it new ones with RetryRun, or cancel the run.",
   UNKNOWN_OUTCOME:
     "An at-most-once step was started and never ended. Find out whether it had its effect; RetryRun runs it again, CancelRun gives up.",
+  DATA_CORRUPTED:
+    "An entry of its journal is damaged on disk, so no worker can go on with it. Restore the database from a backup and use ResumeRun, or cancel the run.",
   CRASH_LOOP:
     "Its workers kept dying without a single step recorded. Fix the cause, then ResumeRun.",
 };

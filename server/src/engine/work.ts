@@ -13,39 +13,14 @@ import type {
   WorkItem,
 } from "./api.ts";
 import type { Core } from "./core.ts";
-import { type LossReason, rebindLease, releaseLease } from "./decide/leases.ts";
+import { rebindLease } from "./decide/leases.ts";
 import { checkSchema } from "./input-schema.ts";
 import { workItem } from "./journal.ts";
+import { refuse } from "./refusals.ts";
+import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import { type HeldRun, LocalSession } from "./sessions.ts";
-
-/** Takes a run from its holder, if it still is the holder, and puts it back into the queue. */
-export async function release(
-  core: Core,
-  lease: { org: string; runId: string; fence: number; sessionId: string },
-  reason: LossReason,
-): Promise<void> {
-  // Another server may have taken the worker over, which changes neither fence nor seq.
-  if (core.store.replicas) core.writer.evict(runKey(lease.org, lease.runId));
-  try {
-    const lost = await core.writer.submit({
-      org: lease.org,
-      runId: lease.runId,
-      bytes: 300,
-      decide: (draft) => releaseLease(draft, lease.fence, lease.sessionId, reason),
-    });
-    if (lost) core.metrics.leasesLost.of(reason).inc();
-  } catch (error) {
-    // The lease expires by itself; the lease loop takes it then.
-    if (error instanceof PawlError && error.reason === "NOT_FOUND") return;
-    core.log.warn("a lease could not be released", {
-      run_id: lease.runId,
-      reason,
-      error: String(error),
-    });
-  }
-}
 
 /** Refuses what could never be served. */
 export function checkWorker(worker: WorkerInfo): void {
@@ -151,12 +126,6 @@ function sessionHandle(
   survived: WorkerSession["survived"],
 ): WorkerSession {
   const current = (): boolean => session.sink === sink && session.open;
-  const lose = (runId: string, fence: number, reason: LossReason): void => {
-    const key = runKey(caller.org, runId);
-    if (session.held.get(key)?.fence !== fence) return;
-    core.sessions.drop(key);
-    void release(core, { org: caller.org, runId, fence, sessionId: session.sessionId }, reason);
-  };
   return {
     sessionId: session.sessionId,
     survived,
@@ -169,7 +138,12 @@ function sessionHandle(
       const run = session.held.get(runKey(caller.org, runId));
       if (run?.fence === fence) run.acked = true;
     },
-    nack: (runId, fence) => lose(runId, fence, "refused"),
+    nack: (runId, fence) => {
+      const key = runKey(caller.org, runId);
+      if (session.held.get(key)?.fence !== fence) return;
+      core.sessions.drop(key);
+      void refuse(core, { org: caller.org, runId, fence, sessionId: session.sessionId });
+    },
     heartbeat: () => heartbeat(core, caller, session),
     draining() {
       session.draining = true;

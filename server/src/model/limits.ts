@@ -74,6 +74,14 @@ export const LIMITS = Object.freeze({
   /** Lost leases in a row, without a new journal entry by a worker, that pause a run. */
   crashLoopAttempts: 20,
 
+  /** A refused run is offered again after this long, which doubles with every further refusal. */
+  refusalPauseMs: 100,
+  refusalPauseMaxMs: 30_000,
+  /** A run that was not refused for so long begins anew. */
+  refusalForgottenMs: 120_000,
+  /** Refused runs that a server remembers. */
+  refusedRuns: 10_000,
+
   /** Commands and bytes in one commit. */
   batchCommands: 1_024,
   batchBytes: 8 * MIB,

@@ -7,7 +7,8 @@ import type { WaitKind } from "./entry.ts";
  * - RUNNING: one worker holds the lease. Left by an outcome, a lost lease (back to QUEUED), a pause.
  * - WAITING: suspended on timers, signals, children or retries; nobody holds it.
  * - PAUSED: stopped until a person resumes or retries it.
- * - CANCELLING: the holder cleans up; ends as CANCELLED whatever it reports.
+ * - CANCELLING: its holder cleans up, or a worker is to take it for that; ends as CANCELLED whatever
+ *   is reported, and at the end of its grace without any report.
  * - COMPLETED, FAILED, CANCELLED: ended. Only FAILED can be left, by a retry.
  */
 export type RunState =
@@ -32,10 +33,10 @@ export const RUN_STATES: readonly RunState[] = [
 ];
 
 const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
-  QUEUED: ["RUNNING", "WAITING", "PAUSED", "FAILED", "CANCELLED"],
+  QUEUED: ["RUNNING", "WAITING", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
   RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
-  WAITING: ["QUEUED", "PAUSED", "FAILED", "CANCELLED"],
-  PAUSED: ["QUEUED", "WAITING", "FAILED", "CANCELLED"],
+  WAITING: ["QUEUED", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
+  PAUSED: ["QUEUED", "WAITING", "CANCELLING", "FAILED", "CANCELLED"],
   CANCELLING: ["CANCELLED"],
   COMPLETED: [],
   FAILED: ["QUEUED"],
@@ -57,7 +58,8 @@ export type RunReason =
   | "NON_DETERMINISM"
   | "RETRIES_EXHAUSTED"
   | "UNKNOWN_OUTCOME"
-  | "CRASH_LOOP";
+  | "CRASH_LOOP"
+  | "DATA_CORRUPTED";
 
 /**
  * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker

@@ -246,7 +246,7 @@ export interface ClaimRequest {
 }
 
 /**
- * Best first by rank, readyAt and run id. The state is now RUNNING, fence and attempt are one
+ * Best first by rank, readyAt and run id. The state is now RUNNING (CANCELLING stays as it is), fence and attempt are one
  * higher, `startedAt` is set if it was not, `updatedAt` is the batch's `now`; the lease is there, the
  * ready row and any `queue` timeout are gone. `seq` is the same: a claim has no journal entry.
  */

@@ -68,7 +68,8 @@ export declare type Run = Message<"pawl.v1.Run"> & {
 
   /**
    * Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
-   * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP, PAUSING, DELAYED, NO_WORKER.
+   * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
+   * DATA_CORRUPTED, PAUSING, DELAYED, NO_WORKER.
    *
    * @generated from field: string state_reason = 5;
    */
@@ -630,7 +631,7 @@ export declare type CancelRunRequest = Message<"pawl.v1.CancelRunRequest"> & {
   reason: string;
 
   /**
-   * How long the worker may clean up; 10 s by default, 1 h at most.
+   * How long workers may clean up; 10 s by default, 1 h at most, 0: no clean-up.
    *
    * @generated from field: google.protobuf.Duration grace = 3;
    */
@@ -868,7 +869,7 @@ export enum RunState {
   PAUSED = 4,
 
   /**
-   * Being cancelled: a worker cleans up.
+   * Being cancelled: a worker cleans up, or is to be found for that.
    *
    * @generated from enum value: RUN_STATE_CANCELLING = 5;
    */
@@ -963,8 +964,11 @@ export declare const RunService: GenService<{
     output: typeof GetJournalResponseSchema;
   },
   /**
-   * Ends the run: at once where no worker holds it, else through the worker,
-   * which gets `grace` to clean up. Idempotent. ILLEGAL_TRANSITION: it ended otherwise.
+   * Ends the run. Its worker gets `grace` to clean up; a run that has begun and
+   * that nobody holds is handed out once more for that, where a live worker
+   * serves it. It is CANCELLED at the end of the grace in any case, and at once
+   * where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
+   * ended otherwise.
    *
    * @generated from rpc pawl.v1.RunService.CancelRun
    */

@@ -429,7 +429,9 @@ export declare type DispatchAck = Message<"pawl.v1.DispatchAck"> & {
 export declare const DispatchAckSchema: GenMessage<DispatchAck>;
 
 /**
- * The worker cannot take this dispatch: it goes back to the queue at once.
+ * The worker cannot take this dispatch: it goes back to the queue, after a pause
+ * that grows with every refusal (100 ms to 30 s). A run whose journal turns out to
+ * be damaged is paused.
  *
  * @generated from message pawl.v1.Nack
  */

@@ -67,7 +67,8 @@ export function noteProgress(draft: Draft): void {
 /** Ends a run: no lease, no queue, nothing due, the parent told. The caller appends the entry. */
 export function endRun(draft: Draft, state: State): void {
   const header = draft.header;
-  if (header.state === "QUEUED") draft.removeReady();
+  const queued = header.state === "QUEUED" || header.state === "CANCELLING";
+  if (queued && header.lease === null) draft.removeReady();
   draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null });
   draft.dropLease();
   draft.clearDue();

@@ -12,7 +12,8 @@ export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefi
   if (isTerminal(draft.header.state)) return;
   switch (row.kind) {
     case "start":
-      if (draft.header.state === "QUEUED") draft.makeReady(draft.header.startAt);
+      if (draft.header.state === "QUEUED")
+        draft.makeReady(draft.header.startedAt === 0 ? draft.header.startAt : draft.now);
       return;
     case "wait":
       waitDue(draft, row.key);

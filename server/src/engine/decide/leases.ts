@@ -7,21 +7,32 @@ import { pauseNow } from "./outcome.ts";
 /** Why a worker no longer has a run that it was given. */
 export type LossReason = "disconnected" | "expired" | "refused" | "unacknowledged" | "restarted";
 
-/** Takes a lease away from its holder, if it still has it; the run goes back to the queue. */
+function isCrash(reason: LossReason): boolean {
+  return reason === "disconnected" || reason === "expired";
+}
+
+/**
+ * Takes a lease away from its holder, if it still has it; the run goes back to the queue.
+ *
+ * @param pauseMs how long nobody is to be given the run: for one that is refused again and again
+ */
 export function releaseLease(
   draft: Draft,
   fence: number,
   sessionId: string,
   reason: LossReason,
+  pauseMs = 0,
 ): boolean {
   const { header } = draft;
   if (header.fence !== fence || header.lease?.sessionId !== sessionId) return false;
   const worker = header.lease.workerId;
   const meta = { worker, fence, reason };
   if (header.state === "CANCELLING") {
-    endRun(draft, "CANCELLED");
+    // Another worker goes on with the clean-up, in what is left of the grace.
+    draft.dropLease();
     draft.raiseFence();
-    draft.append("run.cancelled", "", 0, meta);
+    if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
+    draft.makeReady(draft.now);
     return true;
   }
   if (header.intent === "pause") {
@@ -33,7 +44,7 @@ export function releaseLease(
   draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
   if (reason === "restarted") draft.append("run.recovered", "", 0, meta);
-  if (reason === "disconnected" || reason === "expired") {
+  if (isCrash(reason)) {
     draft.append("run.recovered", "", 0, meta);
     draft.patch({ crashes: header.crashes + 1 });
     if (header.crashes >= LIMITS.crashLoopAttempts) {
@@ -44,8 +55,9 @@ export function releaseLease(
       return true;
     }
   }
-  // By its age, so that it goes before what arrived later.
-  draft.makeReady(header.createdAt);
+  if (pauseMs > 0) draft.putDue("start", "", draft.now + pauseMs);
+  // By its age, so that it goes before what arrived later. What was refused is in nobody's way.
+  else draft.makeReady(reason === "refused" ? draft.now : header.createdAt);
   return true;
 }
 
@@ -55,5 +67,25 @@ export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean 
   if (header.fence !== fence || header.lease === null || header.lease.workerId !== lease.workerId)
     return false;
   draft.giveLease(lease);
+  return true;
+}
+
+/** No worker can go on with a run whose journal is damaged; `entry` is the place. */
+export function pauseDamaged(draft: Draft, fence: number, entry: string): boolean {
+  const { header } = draft;
+  if (header.fence !== fence || header.lease === null) return false;
+  if (header.state === "CANCELLING") {
+    endRun(draft, "CANCELLED");
+    draft.raiseFence();
+    draft.append("run.cancelled", "", 0, { reason: "DATA_CORRUPTED" });
+    return true;
+  }
+  pauseNow(draft, "DATA_CORRUPTED", {
+    reason: "DATA_CORRUPTED",
+    failure: {
+      type: "DataCorrupted",
+      message: `Entry ${entry} of the run's journal is damaged on disk.`,
+    },
+  });
   return true;
 }

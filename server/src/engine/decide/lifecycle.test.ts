@@ -57,7 +57,7 @@ const MAKE: Record<RunState, () => TestRun> = {
   },
   CANCELLING() {
     const made = MAKE.RUNNING();
-    made.do((draft) => cancelRun(draft, "enough", 10_000));
+    made.do((draft) => cancelRun(draft, "enough", 10_000, false));
     return made;
   },
   COMPLETED() {
@@ -72,13 +72,13 @@ const MAKE: Record<RunState, () => TestRun> = {
   },
   CANCELLED() {
     const made = new TestRun();
-    made.do((draft) => cancelRun(draft, "", 0));
+    made.do((draft) => cancelRun(draft, "", 0, false));
     return made;
   },
 };
 
 const COMMANDS = {
-  cancel: (it: TestRun) => it.do((draft) => cancelRun(draft, "", 10_000)),
+  cancel: (it: TestRun) => it.do((draft) => cancelRun(draft, "", 10_000, false)),
   pause: (it: TestRun) => it.do((draft) => pauseRun(draft, "")),
   resume: (it: TestRun) => it.do(resumeRun),
   retry: (it: TestRun) => it.do(retryRun),
@@ -110,7 +110,7 @@ const TABLE: Record<keyof typeof COMMANDS, Record<RunState, string>> = {
   complete: row("LOST COMPLETED LOST PAUSED CANCELLED COMPLETED END END"),
   fail: row("LOST FAILED LOST PAUSED CANCELLED END FAILED END"),
   suspend: row("LOST QUEUED LOST PAUSED CANCELLING END END END"),
-  "lose the lease": row("QUEUED QUEUED WAITING PAUSED CANCELLED COMPLETED FAILED CANCELLED"),
+  "lose the lease": row("QUEUED QUEUED WAITING PAUSED CANCELLING COMPLETED FAILED CANCELLED"),
   "run timeout": row("FAILED FAILED FAILED FAILED CANCELLING COMPLETED FAILED CANCELLED"),
   "queue timeout": row("FAILED RUNNING WAITING PAUSED CANCELLING COMPLETED FAILED CANCELLED"),
   "grace over": row("QUEUED RUNNING WAITING PAUSED CANCELLED COMPLETED FAILED CANCELLED"),
@@ -190,7 +190,7 @@ describe("idempotence: the same command again answers alike and writes nothing",
       );
     };
     run.claim();
-    run.do((draft) => cancelRun(draft, "", 1_000));
+    run.do((draft) => cancelRun(draft, "", 1_000, false));
     const first = fenced();
     expect(run.header.state).toBe("CANCELLED");
     expect(fenced()).toMatchObject({ directive: "yield" });
@@ -271,6 +271,38 @@ describe("fences", () => {
     COMMANDS.cancel(run);
     seen.push(run.fence);
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
+  });
+
+  test("the clean-up of a cancelled run is handed out until its grace is over", () => {
+    for (const make of [MAKE.WAITING, MAKE.RUNNING]) {
+      const made = make();
+      made.do((draft) => cancelRun(draft, "enough", 10_000, true));
+      expect(made.header).toMatchObject({ state: "CANCELLING", intent: "cancel", waiting: null });
+      if (make === MAKE.RUNNING) COMMANDS["lose the lease"](made);
+      const fences = [made.fence];
+      for (let i = 0; i < 3; i += 1) {
+        fences.push(made.claim());
+        made.do((draft) => stepCompleted(draft, completed(made, `clean ${i}`)));
+        COMMANDS["lose the lease"](made);
+      }
+      expect(fences).toEqual([...new Set(fences)]);
+      COMMANDS["grace over"](made);
+      expect(made.header.state).toBe("CANCELLED");
+      expect(made.ready).toBeUndefined();
+    }
+  });
+
+  test("a run ends at once when it is cancelled before it began, or where nobody could clean up", () => {
+    const cancelled = (make: () => TestRun, served: boolean, graceMs = 10_000): string => {
+      const made = make();
+      made.do((draft) => cancelRun(draft, "", graceMs, served));
+      return made.header.state;
+    };
+    expect(cancelled(MAKE.QUEUED, true)).toBe("CANCELLED");
+    expect(cancelled(MAKE.WAITING, false)).toBe("CANCELLED");
+    expect(cancelled(MAKE.WAITING, true, 0)).toBe("CANCELLED");
+    expect(cancelled(MAKE.PAUSED, true)).toBe("CANCELLED");
+    expect(cancelled(MAKE.WAITING, true)).toBe("CANCELLING");
   });
 
   test("a lease is released only under its own fence and session", () => {
@@ -494,7 +526,7 @@ describe("cancel", () => {
   test("gives the holder a new fence and a limited time to clean up", () => {
     run.claim();
     const old = run.fence;
-    run.do((draft) => cancelRun(draft, "enough", 7_000));
+    run.do((draft) => cancelRun(draft, "enough", 7_000, false));
     expect(run.last).toMatchObject({
       type: "run.cancelling",
       meta: { reason: "enough", details: { grace_ms: "7000" } },

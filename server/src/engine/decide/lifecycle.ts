@@ -1,30 +1,41 @@
 import { illegalTransition, invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { isTerminal } from "../../model/run.ts";
+import { isTerminal, type RunReason } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import { satisfied } from "../state.ts";
 import { endRun } from "./common.ts";
 import { pauseNow } from "./outcome.ts";
 import { remindLater } from "./waits.ts";
 
-/** At once where nobody holds the run; else its holder gets `graceMs` to clean up under a new fence. */
-export function cancelRun(draft: Draft, reason: string, graceMs: number): void {
+/**
+ * Its holder gets `graceMs` to clean up under a new fence. A run that has begun and that nobody
+ * holds is handed out once more for that, if `served`; all others end at once.
+ *
+ * @param served whether a live worker would take the run
+ */
+export function cancelRun(draft: Draft, reason: string, graceMs: number, served: boolean): void {
   const { header } = draft;
   if (header.state === "CANCELLED" || header.state === "CANCELLING") return;
   if (isTerminal(header.state))
     throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
   const meta = reason === "" ? {} : { reason };
-  if (header.lease === null) {
+  const begun = header.startedAt !== 0 && !UNFIT.has(header.reason);
+  const ready = header.lease === null;
+  if (ready && !(begun && served && graceMs > 0)) {
     endRun(draft, "CANCELLED");
     draft.raiseFence();
     draft.append("run.cancelled", "", 0, meta);
     return;
   }
-  draft.patch({ state: "CANCELLING", intent: "cancel" });
+  draft.patch({ state: "CANCELLING", intent: "cancel", reason: "", waiting: null });
   draft.raiseFence();
+  if (ready) draft.makeReady(draft.now);
   draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
   draft.putDue("grace", "", draft.now + graceMs);
 }
+
+/** Paused for reasons that would keep a clean-up from getting anywhere, too. */
+const UNFIT: ReadonlySet<RunReason> = new Set(["CRASH_LOOP", "DATA_CORRUPTED", "NON_DETERMINISM"]);
 
 /** At once where nobody holds the run; else at its next step boundary. */
 export function pauseRun(draft: Draft, reason: string): void {

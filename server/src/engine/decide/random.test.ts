@@ -239,7 +239,7 @@ class Drive {
     else if (what < 6) this.act("resume", resumeRun);
     else if (what < 9) this.act("retry", retryRun);
     else if (random.chance(0.1))
-      this.act("cancel", (draft) => cancelRun(draft, "", random.int(0, 5_000)));
+      this.act("cancel", (draft) => cancelRun(draft, "", random.int(0, 5_000), random.chance(0.5)));
     else this.act("tags", (draft) => updateTags(draft, { k: String(random.int(0, 2)) }, []));
   }
 

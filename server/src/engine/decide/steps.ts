@@ -86,7 +86,8 @@ function stopped(draft: Draft, fence: number): StartDecision | undefined {
   if (header.fence === fence && header.lease !== null) return undefined;
   if (header.state === "CANCELLED") return stop("RUN_CANCELLED");
   // The clean-up is its last holder's, whose lease the cancel renewed; who lost it before stays out.
-  if (header.state === "CANCELLING" && header.fence === fence + 1) return stop("RUN_CANCELLED");
+  const cleaning = header.state === "CANCELLING" && header.lease !== null;
+  if (cleaning && header.fence === fence + 1) return stop("RUN_CANCELLED");
   if (isTerminal(header.state)) return stop("RUN_TERMINAL");
   return stop(header.state === "PAUSED" ? "RUN_PAUSED" : "LEASE_LOST");
 }

@@ -44,8 +44,8 @@ taken AS (
 slotted AS MATERIALIZED (
   SELECT taken.run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),
 claimed AS (
-  UPDATE pawl.run AS r SET state = 'RUNNING', fence = fence + 1, attempt = attempt + 1,
-    updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
+  UPDATE pawl.run AS r SET state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END,
+    fence = fence + 1, attempt = attempt + 1, updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
   FROM slotted WHERE r.org_id = $1 AND r.run_id = slotted.run_id
   RETURNING slotted.place, ${HEADER_COLUMNS.map((column) => `r.${column}`).join(", ")}),
 leased AS (

@@ -10,7 +10,8 @@ export const READY_ROWS = `SELECT run_id, rank, ready_at FROM ready
 WHERE org_id = ? AND queue = ? AND lane = ? AND (rank, ready_at, run_id) > (?, ?, ?)
 ORDER BY rank, ready_at, run_id LIMIT ?`;
 
-export const CLAIM_RUN = `UPDATE run SET state = 'RUNNING', fence = fence + 1,
+export const CLAIM_RUN = `UPDATE run SET
+  state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END, fence = fence + 1,
   attempt = attempt + 1, updated_at = ?1,
   started_at = CASE started_at WHEN 0 THEN ?1 ELSE started_at END
 WHERE org_id = ?2 AND run_id = ?3`;

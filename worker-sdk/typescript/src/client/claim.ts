@@ -33,7 +33,7 @@ async function perform(
     // While this process lives, it is the one that goes on with the run.
     suspends: false,
     onReleased: (run) => runs.released(run),
-    onAttention: () => void leases.beat(),
+    onAttention: () => leases.beat(),
   });
   const abort = () => runs.dropAll("the caller gave the run up");
   abortSignal?.addEventListener("abort", abort);

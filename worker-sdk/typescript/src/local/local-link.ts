@@ -251,8 +251,9 @@ export class LocalLink implements RunLink {
     throw new UsageError("a run without a platform has nowhere to put a payload of that size");
   }
 
-  attention(): void {
+  attention(): Promise<boolean> {
     // Nothing is going on beside the run.
+    return Promise.resolve(true);
   }
 
   released(): void {

@@ -68,8 +68,11 @@ export interface RunLink {
   download(payload: ReceivedPayload): Promise<ReceivedPayload>;
   /** Stores a payload that is too large to travel inline. */
   upload(data: Uint8Array): Promise<{ sha256: string; size: number }>;
-  /** The platform has something to say about the run: ask soon. */
-  attention(runId: string): void;
+  /**
+   * The platform has something to say about the run: asks what it is. Resolves once it has been
+   * asked, false where that was not possible.
+   */
+  attention(runId: string): Promise<boolean>;
   /** The run has left this worker. */
   released(run: Run): void;
 }

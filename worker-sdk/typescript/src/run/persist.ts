@@ -9,6 +9,8 @@ export interface Sender {
   readonly isGone: boolean;
   readonly logger: Logger;
   leave(why: string): void;
+  /** Asks the platform what it wants with the run; false where it could not be asked. */
+  recheck(): Promise<boolean>;
 }
 
 /** Reasons that the code which sent the request deals with itself. */
@@ -43,8 +45,14 @@ export async function persist<T>(sender: Sender, send: () => Promise<T>): Promis
       if (!(error instanceof PawlError) || forCaller.has(error.reason)) throw error;
       if (gone.has(error.reason)) {
         if (fence !== sender.fence) continue;
-        sender.leave(error.message);
-        return never();
+        // A cancel may have replaced the fence without a word: with plain calls nobody is told unasked.
+        const asked = error.reason !== "LEASE_LOST" || (await sender.recheck());
+        if (sender.isGone) return never();
+        if (fence !== sender.fence) continue;
+        if (asked) {
+          sender.leave(error.message);
+          return never();
+        }
       }
       const { runId, logger } = sender;
       logger.warn("the platform could not take a report; it is sent again", {

@@ -206,7 +206,7 @@ export class Run {
     if (directive === Directive.PAUSE) this.pause();
     else if (directive === Directive.YIELD) this.leave("the platform took the run back");
     // DIRECTIVE_CANCEL announces the new fence, which comes with Cancel or the next heartbeat.
-    else this.link.attention(this.runId);
+    else void this.link.attention(this.runId);
   }
 
   /** The answer to a start: neither this nor another step is to run. */
@@ -341,6 +341,11 @@ export class Run {
     this.operations.clear();
     this.#held = [];
     this.link.released(this);
+  }
+
+  /** Asks the platform what it wants with this run. */
+  recheck(): Promise<boolean> {
+    return this.link.attention(this.runId);
   }
 
   /** Sends until the platform has answered; never settles once the run is gone. */

@@ -9,7 +9,7 @@ export class LeaseKeeper {
   readonly #runs: RunTable;
   readonly #logger: Logger;
   #timer: NodeJS.Timeout | undefined;
-  #beating = false;
+  #beating: Promise<boolean> | undefined;
 
   constructor(platform: Platform, runs: RunTable, logger: Logger) {
     this.#platform = platform;
@@ -19,13 +19,25 @@ export class LeaseKeeper {
 
   start(intervalMs: number): void {
     clearInterval(this.#timer);
-    this.#timer = setInterval(() => void this.beat(), intervalMs);
+    this.#timer = setInterval(() => this.#periodically(), intervalMs);
   }
 
-  async beat(): Promise<void> {
+  #periodically(): void {
+    if (this.#beating === undefined) void this.beat();
+  }
+
+  /** Renews now, after a renewal that is under way; false where the server did not answer. */
+  async beat(): Promise<boolean> {
+    if (this.#beating !== undefined) await this.#beating;
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined;
+    });
+    return this.#beating;
+  }
+
+  async #beat(): Promise<boolean> {
     const leases = this.#runs.leases();
-    if (this.#beating || leases.length === 0) return;
-    this.#beating = true;
+    if (leases.length === 0) return true;
     try {
       const { results } = await this.#platform.transport.unary(
         WorkerService.method.heartbeatLeases,
@@ -33,11 +45,11 @@ export class LeaseKeeper {
         { timeoutMs: 5_000 },
       );
       for (const result of results) this.#runs.leaseResult(result);
+      return true;
     } catch (error) {
       // The next one tries again; every write names its fence, so nothing is at risk meanwhile.
       this.#logger.warn("the leases could not be renewed", { error: String(error) });
-    } finally {
-      this.#beating = false;
+      return false;
     }
   }
 

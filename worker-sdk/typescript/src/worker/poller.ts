@@ -43,7 +43,7 @@ export class Poller {
       logger,
       suspends: true,
       onReleased: (run) => this.runs.released(run),
-      onAttention: () => void this.#leases.beat(),
+      onAttention: () => this.#leases.beat(),
     });
   }
 

@@ -130,9 +130,10 @@ export class SessionLink implements RunLink {
     return this.#platform.upload(data);
   }
 
-  attention(): void {
+  attention(): Promise<boolean> {
     // The session is told of cancellations without asking; a heartbeat asks all the same.
     this.#session.heartbeat();
+    return Promise.resolve(true);
   }
 
   released(run: Run): void {

@@ -38,7 +38,7 @@ export interface UnaryLinkOptions {
   /** Whether runs may be given back while they wait. */
   readonly suspends: boolean;
   readonly onReleased: (run: Run) => void;
-  readonly onAttention: () => void;
+  readonly onAttention: () => Promise<boolean>;
 }
 
 function ignore(): void {
@@ -162,8 +162,8 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.upload(data);
   }
 
-  attention(): void {
-    this.#options.onAttention();
+  attention(): Promise<boolean> {
+    return this.#options.onAttention();
   }
 
   released(run: Run): void {

@@ -228,8 +228,9 @@ export class RecordingLink implements RunLink {
     });
   }
 
-  attention(): void {
+  attention(): Promise<boolean> {
     // There is no heartbeat here.
+    return Promise.resolve(true);
   }
 
   released(): void {
