@@ -35,7 +35,7 @@ const (
 	RunState_RUN_STATE_WAITING RunState = 3
 	// Stopped until somebody resumes or retries it; `state_reason` says why.
 	RunState_RUN_STATE_PAUSED RunState = 4
-	// Being cancelled: a worker cleans up.
+	// Being cancelled: a worker cleans up, or is to be found for that.
 	RunState_RUN_STATE_CANCELLING RunState = 5
 	RunState_RUN_STATE_COMPLETED  RunState = 6
 	RunState_RUN_STATE_FAILED     RunState = 7
@@ -158,7 +158,8 @@ type Run struct {
 	Version string   `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
 	// Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
-	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP, PAUSING, DELAYED, NO_WORKER.
+	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
+	// DATA_CORRUPTED, PAUSING, DELAYED, NO_WORKER.
 	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
 	// The same for people: what is going on and what to do next.
 	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`
@@ -1204,7 +1205,7 @@ type CancelRunRequest struct {
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// For the record and for people.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long the worker may clean up; 10 s by default, 1 h at most.
+	// How long workers may clean up; 10 s by default, 1 h at most, 0: no clean-up.
 	Grace         *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

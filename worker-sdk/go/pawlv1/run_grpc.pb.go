@@ -59,8 +59,11 @@ type RunServiceClient interface {
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// The journal after a sequence number, in pages of about 1 MiB.
 	GetJournal(ctx context.Context, in *GetJournalRequest, opts ...grpc.CallOption) (*GetJournalResponse, error)
-	// Ends the run: at once where no worker holds it, else through the worker,
-	// which gets `grace` to clean up. Idempotent. ILLEGAL_TRANSITION: it ended otherwise.
+	// Ends the run. Its worker gets `grace` to clean up; a run that has begun and
+	// that nobody holds is handed out once more for that, where a live worker
+	// serves it. It is CANCELLED at the end of the grace in any case, and at once
+	// where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
+	// ended otherwise.
 	CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*CancelRunResponse, error)
 	// Stops the run at its next step boundary, until ResumeRun. Idempotent.
 	// ILLEGAL_TRANSITION: it has ended.
@@ -224,8 +227,11 @@ type RunServiceServer interface {
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// The journal after a sequence number, in pages of about 1 MiB.
 	GetJournal(context.Context, *GetJournalRequest) (*GetJournalResponse, error)
-	// Ends the run: at once where no worker holds it, else through the worker,
-	// which gets `grace` to clean up. Idempotent. ILLEGAL_TRANSITION: it ended otherwise.
+	// Ends the run. Its worker gets `grace` to clean up; a run that has begun and
+	// that nobody holds is handed out once more for that, where a live worker
+	// serves it. It is CANCELLED at the end of the grace in any case, and at once
+	// where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
+	// ended otherwise.
 	CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error)
 	// Stops the run at its next step boundary, until ResumeRun. Idempotent.
 	// ILLEGAL_TRANSITION: it has ended.

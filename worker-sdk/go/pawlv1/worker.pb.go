@@ -934,7 +934,9 @@ func (x *DispatchAck) GetFence() uint32 {
 	return 0
 }
 
-// The worker cannot take this dispatch: it goes back to the queue at once.
+// The worker cannot take this dispatch: it goes back to the queue, after a pause
+// that grows with every refusal (100 ms to 30 s). A run whose journal turns out to
+// be damaged is paused.
 type Nack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
