@@ -37,7 +37,7 @@ test("a run that a worker cannot read is paused with the reason, and no longer o
   let offered = 0;
   worker.onDispatch = ({ header }) => {
     offered += 1;
-    worker.session?.nack(header.runId, header.fence);
+    worker.session?.nack(header.runId, header.fence, "no");
     worker.session?.credits(1);
   };
   await worker.connect(made.engine, 10);

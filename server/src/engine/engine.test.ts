@@ -275,7 +275,7 @@ describe("leases", () => {
     let refused = 0;
     worker.onDispatch = ({ header }) => {
       refused += 1;
-      worker.session?.nack(header.runId, header.fence);
+      worker.session?.nack(header.runId, header.fence, "no");
       worker.session?.credits(1);
     };
     await start(engine, "r");

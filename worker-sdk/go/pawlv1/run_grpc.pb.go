@@ -72,8 +72,9 @@ type RunServiceClient interface {
 	ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error)
 	// Continues a failed run from its failed step: completed steps keep their
 	// results, the failure that ended it is superseded by a new attempt. Also
-	// gives a run paused by exhausted retries new attempts.
-	// ILLEGAL_TRANSITION: it is neither.
+	// gives a run paused by exhausted retries new attempts. Of a run whose
+	// compensations have run, only those that failed are tried again; the error
+	// that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
 	RetryRun(ctx context.Context, in *RetryRunRequest, opts ...grpc.CallOption) (*RetryRunResponse, error)
 	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
 	// has not ended.
@@ -240,8 +241,9 @@ type RunServiceServer interface {
 	ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error)
 	// Continues a failed run from its failed step: completed steps keep their
 	// results, the failure that ended it is superseded by a new attempt. Also
-	// gives a run paused by exhausted retries new attempts.
-	// ILLEGAL_TRANSITION: it is neither.
+	// gives a run paused by exhausted retries new attempts. Of a run whose
+	// compensations have run, only those that failed are tried again; the error
+	// that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
 	RetryRun(context.Context, *RetryRunRequest) (*RetryRunResponse, error)
 	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
 	// has not ended.

@@ -20,6 +20,7 @@ export type {
 export { current, currentOrUndefined } from "./context/current.ts";
 export type {
   ChildOptions,
+  CompensateCaller,
   Context,
   MapOptions,
   StepContext,

@@ -1001,8 +1001,9 @@ export declare const RunService: GenService<{
   /**
    * Continues a failed run from its failed step: completed steps keep their
    * results, the failure that ended it is superseded by a new attempt. Also
-   * gives a run paused by exhausted retries new attempts.
-   * ILLEGAL_TRANSITION: it is neither.
+   * gives a run paused by exhausted retries new attempts. Of a run whose
+   * compensations have run, only those that failed are tried again; the error
+   * that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
    *
    * @generated from rpc pawl.v1.RunService.RetryRun
    */

@@ -1,4 +1,4 @@
-import { illegalTransition, invalid } from "../../model/errors.ts";
+import { illegalTransition, invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { isTerminal, type RunReason } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
@@ -91,6 +91,25 @@ function rearmWaits(draft: Draft): void {
   }
 }
 
+/** The steps of a run's clean-up have a namespace of their own; see docs/protocol.md. */
+function isCompensation(key: string): boolean {
+  return key.startsWith("compensate:") || key.includes("/compensate:");
+}
+
+/** What a run that was undone can go on with: not its own steps, whose effects are gone. */
+function failedCompensations(draft: Draft): string[] {
+  const { header, state } = draft;
+  const keys = [...state.steps].flatMap(([key, { status }]) =>
+    isCompensation(key) && status === "failed" ? [key] : [],
+  );
+  if (keys.length > 0) return keys;
+  throw new PawlError(
+    "ILLEGAL_TRANSITION",
+    `Run "${header.runId}" is FAILED, and its compensations have undone what its steps did; it cannot be retried. Start a new run.`,
+    { metadata: { run_id: header.runId, from: header.state, to: "QUEUED" } },
+  );
+}
+
 /** From its failed step: what ended it is superseded, all other results stay. Idempotent until it stops again. */
 export function retryRun(draft: Draft): void {
   const { header, state } = draft;
@@ -98,7 +117,8 @@ export function retryRun(draft: Draft): void {
   const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
   if (header.state !== "FAILED" && !paused)
     throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
-  const superseded = state.failedKeys.filter((key) => {
+  const undone = header.state === "FAILED" && [...state.steps.keys()].some(isCompensation);
+  const superseded = (undone ? failedCompensations(draft) : state.failedKeys).filter((key) => {
     const step = state.steps.get(key);
     const failedWait = step?.status === "resolved" && step.failure !== undefined;
     return (

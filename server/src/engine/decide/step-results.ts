@@ -1,6 +1,7 @@
 import type { Failure } from "../../model/entry.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { afterFailure, NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
+import type { RunHeader } from "../../model/run.ts";
 import type { StepCompleted, StepFailed, StepFailedReply, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord } from "../state.ts";
@@ -24,7 +25,7 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
   }
   if (step?.status === "failed" || attemptFailed(step, command.attempt))
     throw commitConflict(command, step);
-  checkAttempt(header.fence, step, command.attempt);
+  checkAttempt(header, step, command.attempt);
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -49,7 +50,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
     return failedBefore(draft, step, command);
   }
-  checkAttempt(header.fence, step, command.attempt);
+  checkAttempt(header, step, command.attempt);
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
@@ -194,8 +195,16 @@ function checkResult(
   }
 }
 
-function checkAttempt(fence: number, step: StepRecord | undefined, attempt: number): void {
-  const running = step?.status === "started" && step.fence === fence ? step.attempt : undefined;
+function checkAttempt(
+  { fence, state }: RunHeader,
+  step: StepRecord | undefined,
+  attempt: number,
+): void {
+  const started = step?.status === "started" ? step : undefined;
+  // Started before the cancel that gave its holder a new fence: it may end all the same.
+  const goesOn = state === "CANCELLING" && started?.fence === fence - 1;
+  if (goesOn && attempt === started?.attempt) return;
+  const running = started?.fence === fence ? started.attempt : undefined;
   const expected = running ?? (step?.attempt ?? 0) + 1;
   if (attempt !== expected) {
     throw invalid("attempt", `is ${attempt}, but the attempt that may end now is ${expected}`);

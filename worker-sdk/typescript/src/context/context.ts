@@ -1,6 +1,7 @@
 import { StepKind } from "@pawl/proto";
 import type { Duration } from "../duration.ts";
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
+import { publish } from "../run/events.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
@@ -199,19 +200,40 @@ export class RunContext implements Context {
   }
 
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
-    return guarded(() => this.#runScope(name, fn));
+    return guarded(() => this.#runScope(name, fn, "scope:"));
   }
 
-  async #runScope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {
+  async #runScope<R>(
+    name: string,
+    fn: (ctx: Context) => R,
+    namespace: "scope:" | "cleanup:",
+  ): Promise<Awaited<R>> {
     checkName("a scope", name);
     const here = this.#here.scopeHere;
-    const inner = here.child(here.claimSegment("scope:", name, undefined));
+    const segment = here.claimSegment(namespace, name, undefined);
+    const inner = namespace === "cleanup:" ? here.shield(segment) : here.child(segment);
     const turn = here.enter();
     try {
       return await this.enter(inner, fn);
     } finally {
       here.leave(turn);
     }
+  }
+
+  cleanup<R>(fn: (ctx: Context) => R, name = "cleanup"): Promise<Awaited<R>> {
+    return guarded(() => this.#runScope(name, fn, "cleanup:"));
+  }
+
+  compensate(...call: unknown[]): void {
+    const parsed = parseStepCall(call, this.#base.stepDefaults);
+    const { scopeHere: scope } = this.#here;
+    if (scope.insideStep) {
+      throw new UsageError(
+        `ctx.compensate("${parsed.name}") inside of a step would be forgotten in a replay; call it in the workflow, before or after the step`,
+      );
+    }
+    const { key } = this.claim("compensate:", parsed.name, parsed.settings.key);
+    this.#run.compensations.register(key, parsed);
   }
 
   // ── waits ──
@@ -257,7 +279,7 @@ export class RunContext implements Context {
 
   emit(type: string, data?: unknown): void {
     checkName("an event type", type);
-    this.#run.publish(type, data, this.#here.#body);
+    publish(this.#run, type, data, this.#here.#body);
   }
   progress(done: number, total?: number, note?: string): void {
     const data = {
@@ -265,10 +287,11 @@ export class RunContext implements Context {
       ...(total === undefined ? {} : { total }),
       ...(note === undefined ? {} : { note }),
     };
-    this.#run.publish("progress", data, this.#here.#body);
+    publish(this.#run, "progress", data, this.#here.#body);
   }
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void {
-    this.#run.publish(
+    publish(
+      this.#run,
       "log",
       { level, message, ...(data === undefined ? {} : { data }) },
       this.#here.#body,

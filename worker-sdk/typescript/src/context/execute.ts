@@ -4,6 +4,7 @@ import type { Logger } from "../lib/logger.ts";
 import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import type { Memo } from "../run/memo.ts";
+import { completeRun, failRun } from "../run/outcome.ts";
 import { upload } from "../run/payloads.ts";
 import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
@@ -60,14 +61,14 @@ async function perform(
     );
     const handler = workflow.handler as (ctx: Context, input: unknown) => unknown;
     const output = await contexts.run(context, handler, context, argument);
-    await run.complete(async () => {
+    await completeRun(run, async () => {
       const what = `the result of workflow "${name}"`;
       await validate(workflow.outputSchema, output, what);
       const encoded = encode(output, what);
       return run.persist(() => upload(link, encoded, what));
     });
   } catch (error) {
-    await run.end(error);
+    await failRun(run, error, await run.compensations.run(run, error));
   }
 }
 

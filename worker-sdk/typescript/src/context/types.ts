@@ -82,6 +82,19 @@ export interface StepCaller {
   ): Promise<StepResult<R, StepOptions>>;
 }
 
+/** How `ctx.compensate` can be called: like `ctx.step`, and with the same options. */
+export interface CompensateCaller {
+  (name: string, body: (ctx: StepContext) => unknown, options?: StepOptions): void;
+  <A extends readonly unknown[]>(
+    name: string,
+    body: (...args: A) => unknown,
+    args: readonly [...A],
+    options?: StepOptions,
+  ): void;
+  <A extends unknown[], R>(step: StepFunction<A, R>, ...args: A): void;
+  <A extends unknown[]>(body: (...args: A) => unknown, ...args: A): void;
+}
+
 /**
  * What a workflow does through Pawl. Every method finds the scope it is called
  * in by itself (by async context), so a `ctx` of an outer scope can be used in
@@ -127,6 +140,20 @@ export interface Context extends WaitCalls {
   ): Promise<Awaited<R>[]>;
   /** Runs `fn` in a scope of its own: its steps are named apart from those around it. */
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>>;
+
+  /**
+   * Runs `fn` in a scope whose steps are executed although the branch around it has ended, or the
+   * run is being cancelled: for `finally` blocks. A cancelled run has its grace for it.
+   */
+  cleanup<R>(fn: (ctx: Context) => R, name?: string): Promise<Awaited<R>>;
+  /**
+   * Registers what undoes a step, for the case that the workflow fails or is cancelled. Then all
+   * that are registered run as steps, the latest first, each until it has succeeded once; one that
+   * fails finally is reported with the original error, and the others still run. A run that
+   * completes runs none. Registered after its step, it runs only if the step was recorded;
+   * registered before it, also where nobody knows whether the step had its effect.
+   */
+  readonly compensate: CompensateCaller;
 
   /** The time, recorded: the same in every replay. In ms since the epoch. */
   now(): Promise<number>;

@@ -19,7 +19,7 @@ export class AbortSignals {
   /** Aborts those of a scope and of all within it. */
   abortWithin(scope: Scope, reason: string): void {
     for (const holder of [...this.#scopes]) {
-      if (holder.isWithin(scope)) holder.abortController.abort(new Cancelled(reason));
+      if (holder.isReachedBy(scope)) holder.abortController.abort(new Cancelled(reason));
     }
   }
 

@@ -1,13 +1,14 @@
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { encode, payloadOf } from "../codec/payload.ts";
 import type { NewEventInit } from "./link.ts";
+import type { Run } from "./run.ts";
 import type { StepBody } from "./step-body.ts";
 
 /** What an event has besides its payload, about. */
 const envelopeBytes = 100;
 
 /** An event of live output, and about how large it is; `body`: the attempt of the step that sends it. */
-export function newEvent(
+function newEvent(
   type: string,
   value: unknown,
   body: StepBody | undefined,
@@ -24,4 +25,14 @@ export function newEvent(
     event.sequence = body.sequence;
   }
   return { event, bytes: encoded.data.length + envelopeBytes };
+}
+
+/** Sends live output of a run; `body` is the attempt of the step that it belongs to, if any. */
+export function publish(run: Run, type: string, value: unknown, body: StepBody | undefined): void {
+  if (run.left) return;
+  // At the level of the workflow a replay would send it again.
+  if (body === undefined && run.deliveries.replaying) return;
+  if (body !== undefined) body.sequence += 1;
+  const { event, bytes } = newEvent(type, value, body);
+  run.link.publish(run.runId, run.fence, event, bytes);
 }

@@ -1,6 +1,7 @@
 import { Cancelled, NonDeterminismError, StepFailedError } from "../errors.ts";
-import { toFailure } from "../failure.ts";
+import { type FailureInit, toFailure } from "../failure.ts";
 import { limits } from "../limits.ts";
+import type { CompensationFailure } from "./compensations.ts";
 import type { FailRunInit } from "./link.ts";
 import type { Memo } from "./memo.ts";
 
@@ -17,17 +18,34 @@ function failedKeys(error: unknown, memo: Memo): string[] {
   return [...keys].slice(0, limits.reportedKeysMax);
 }
 
-/** Says why a run ends without a result. `cancelReason`: it is being cancelled. */
+function withFailures(failure: FailureInit, failures: readonly CompensationFailure[]): FailureInit {
+  if (failures.length === 0) return failure;
+  const list = failures.map(({ name, error }) => `"${name}": ${messageOf(error)}`);
+  const what = failures.length === 1 ? "its compensation" : `${failures.length} compensations`;
+  return { ...failure, message: `${failure.message}; ${what} failed: ${list.join("; ")}` };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Says why a run ends without a result. `cancelReason`: it is being cancelled; `failures`:
+ * compensations that failed as well.
+ */
 export function failureReport(
   runId: string,
   error: unknown,
   cancelReason: string | undefined,
   memo: Memo,
+  failures: readonly CompensationFailure[],
 ): FailRunInit {
+  const failure = toFailure(cancelReason === undefined ? error : new Cancelled(cancelReason));
+  const compensations = failures.flatMap(({ error }) => failedKeys(error, memo));
   const report: FailRunInit = {
     runId,
-    failure: toFailure(cancelReason === undefined ? error : new Cancelled(cancelReason)),
-    failedStepKeys: failedKeys(error, memo),
+    failure: withFailures(failure, failures),
+    failedStepKeys: [...compensations, ...failedKeys(error, memo)].slice(0, limits.reportedKeysMax),
   };
   if (error instanceof NonDeterminismError) {
     const { stepKey, recorded, attempted, likelyCause } = error;

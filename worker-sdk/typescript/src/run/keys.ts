@@ -23,7 +23,9 @@ export type Namespace =
   | "value:"
   | "all:"
   | "map:"
-  | "scope:";
+  | "scope:"
+  | "cleanup:"
+  | "compensate:";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be found
 const reserved = /[%/#[\]:\u0000-\u001f\u007f]/;

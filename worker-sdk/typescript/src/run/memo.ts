@@ -32,12 +32,15 @@ export class Memo {
   /** The attempt of each wait that was registered and has not been resolved. */
   readonly #openWaits = new Map<string, number>();
   readonly #asked = new Set<string>();
+  /** Why the run is being cancelled; empty where nobody said. */
+  cancelReason = "";
   #lastSeq = 0;
 
   /** Adds the next entries of the journal. */
   add(entries: readonly JournalEntry[]): void {
     for (const entry of entries) {
       this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
+      if (entry.type === "run.cancelling") this.cancelReason = entry.details.reason ?? "";
       if (entry.type === "run.retried") this.#supersede(entry);
       else if (entry.stepKey !== "") this.#addStep(entry);
     }

@@ -13,18 +13,15 @@
  */
 
 import { Directive, type JournalEntry } from "@pawl/proto";
-import type { PayloadInit } from "../codec/payload.ts";
-import { Cancelled } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
-import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
+import { Compensations } from "./compensations.ts";
 import { Deliveries } from "./deliveries.ts";
-import { newEvent } from "./events.ts";
 import type { RunFacts, RunParts } from "./facts.ts";
-import { failureReport } from "./failure-report.ts";
 import type { RunLink } from "./link.ts";
 import { type Memo, recordOf } from "./memo.ts";
 import type { Operation } from "./operation.ts";
+import { failRun } from "./outcome.ts";
 import { persist } from "./persist.ts";
 import { Scope } from "./scope.ts";
 import type { StepBody } from "./step-body.ts";
@@ -42,6 +39,7 @@ export class Run {
   readonly logger: Logger;
   readonly deliveries = new Deliveries();
   readonly root: Scope;
+  readonly compensations = new Compensations();
   /** Everything that user code has asked for and not yet been given. */
   readonly operations = new Set<Operation>();
   /** Runs the body of a step with its context around it. */
@@ -66,11 +64,14 @@ export class Run {
     this.invoke = invoke;
     this.#fence = facts.fence;
     this.#waiting = new Waiting(
-      (waits) => this.#state === "running" && (this.#paused || (waits > 0 && this.link.suspends)),
+      (waits) =>
+        this.#state === "running" &&
+        this.#cancelReason === undefined &&
+        (this.#paused || (waits > 0 && this.link.suspends)),
       () => this.#giveBack(),
     );
     this.root = new Scope(this.deliveries, undefined, "", false);
-    if (facts.cancelling) this.#cancelReason = "the run is being cancelled";
+    if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
     if (memo.size > 0) this.deliveries.beginReplay();
   }
 
@@ -116,8 +117,8 @@ export class Run {
     const ended = operation.scope.ended;
     if (ended !== undefined) {
       operation.abort(ended);
-    } else if (this.#cancelReason !== undefined && !this.#cancelDelivered) {
-      operation.abort(this.#cancelReason);
+    } else if (this.#isInterrupted && !operation.scope.isShielded) {
+      operation.abort(this.#cancelReason ?? "");
     } else if (this.#state === "suspending" || this.#paused || !this.link.canStart()) {
       this.#held.push({ operation, begin });
       this.#waiting.check();
@@ -127,9 +128,32 @@ export class Run {
     }
   }
 
+  /** Cancelled, and user code has yet to hear of it. */
+  get #isInterrupted(): boolean {
+    return this.#cancelReason !== undefined && !this.#cancelDelivered;
+  }
+
+  /** Why it is being cancelled, if it is. */
+  get cancelReason(): string | undefined {
+    return this.#cancelReason;
+  }
+
   /** Keeps an operation until starts are allowed again. */
   hold(operation: Operation): void {
     this.#held.push({ operation, begin: () => operation.begin() });
+  }
+
+  /**
+   * Whether a step took effect is for a person to say: the platform pauses the run. One that is
+   * being cancelled goes on without knowing.
+   */
+  awaitDecision(operation: Operation): void {
+    if (this.#cancelReason !== undefined) {
+      operation.rejectCancelled(this.#cancelReason);
+    } else {
+      this.hold(operation);
+      this.pause();
+    }
   }
 
   /** The platform is in reach again, or starts are allowed again. */
@@ -232,8 +256,9 @@ export class Run {
   cancel(fence: number, reason: string): void {
     if (this.#state === "left") return;
     if (fence !== 0) this.#fence = fence;
-    if (this.#cancelReason !== undefined || this.#state === "ending") return;
+    if (this.#cancelReason !== undefined) return;
     this.#cancelReason = reason || "the run is being cancelled";
+    if (this.#state === "ending") return;
     this.#paused = false;
     this.#abort(this.root, this.#cancelReason);
     this.wake();
@@ -252,10 +277,16 @@ export class Run {
 
   #abort(scope: Scope, reason: string): void {
     this.#signals.abortWithin(scope, reason);
-    this.#held = this.#held.filter(({ operation }) => !operation.scope.isWithin(scope));
+    this.#held = this.#held.filter(({ operation }) => !operation.scope.isReachedBy(scope));
     for (const operation of [...this.operations]) {
-      if (operation.scope.isWithin(scope)) operation.abort(reason);
+      if (operation.scope.isReachedBy(scope)) operation.abort(reason);
     }
+  }
+
+  /** The code is over: ends what it left behind, and waits until it has ended. */
+  async settle(reason: string): Promise<void> {
+    this.endScope(this.root, reason);
+    await Promise.allSettled([...this.operations].map(({ promise }) => promise));
   }
 
   /** The body of a step is over: what it left behind concerns nobody any more. */
@@ -273,58 +304,16 @@ export class Run {
     return this.#signals.of(scope, scope === this.root ? this.#cancelReason : undefined);
   }
 
-  /** Sends live output; `body` is the attempt of the step that it belongs to, if any. */
-  publish(type: string, value: unknown, body: StepBody | undefined): void {
-    if (this.left) return;
-    // At the level of the workflow a replay would send it again.
-    if (body === undefined && this.deliveries.replaying) return;
-    if (body !== undefined) body.sequence += 1;
-    const { event, bytes } = newEvent(type, value, body);
-    this.link.publish(this.runId, this.#fence, event, bytes);
-  }
-
   // ── the end ──
 
-  /** Reports the result that the workflow returned. */
-  async complete(output: () => Promise<PayloadInit>): Promise<void> {
-    if (this.left) return;
-    if (this.#cancelReason !== undefined) return this.end(new Cancelled(this.#cancelReason));
-    try {
-      const payload = await output();
-      if (this.left) return;
-      this.#state = "ending";
-      await this.persist(() =>
-        this.link.complete({
-          runId: this.runId,
-          fence: this.#fence,
-          output: payload,
-          unconsumedStepKeys:
-            this.memo.size === 0 ? [] : this.memo.unconsumed(limits.reportedKeysMax),
-        }),
-      );
-      this.leave("completed");
-    } catch (error) {
-      if (this.#state === "ending") this.#state = "running";
-      await this.end(error);
-    }
+  /** An outcome is being reported (`true`), or none was to be reported after all. */
+  setEnding(ending: boolean): void {
+    if (this.#state !== "left") this.#state = ending ? "ending" : "running";
   }
 
   /** Ends the run with an error: failed, cancelled, or paused where code and journal disagree. */
-  async end(error: unknown): Promise<void> {
-    if (this.left) return;
-    this.#state = "ending";
-    const request = failureReport(this.runId, error, this.#cancelReason, this.memo);
-    try {
-      await this.persist(() => this.link.fail({ ...request, fence: this.#fence }, error));
-      this.leave("failed");
-    } catch (refusal) {
-      this.logger.error("the platform refused the report of a failed run", {
-        runId: this.runId,
-        refusal: String(refusal),
-      });
-      this.gaveUp = true;
-      this.leave("its failure could not be reported");
-    }
+  end(error: unknown): Promise<void> {
+    return failRun(this, error);
   }
 
   /**

@@ -41,6 +41,7 @@ export class Scope {
   #inFlight = 0;
   #startedThisTurn = 0;
   #thisTurn = -1;
+  #shielded = false;
   #ended: string | undefined;
   #controller: AbortController | undefined;
 
@@ -53,6 +54,14 @@ export class Scope {
 
   child(segment: string): Scope {
     return new Scope(this.#turns, this, `${this.prefix}${segment}/`, this.insideStep);
+  }
+
+  /** A scope for clean-up: neither the end of the scopes around it nor a cancel reaches into it. */
+  shield(segment: string): Scope {
+    const prefix = segment === "" ? this.prefix : `${this.prefix}${segment}/`;
+    const scope = new Scope(this.#turns, this, prefix, this.insideStep);
+    scope.#shielded = true;
+    return scope;
   }
 
   /** The scope inside of the step with that key. */
@@ -121,10 +130,27 @@ export class Scope {
     return false;
   }
 
+  /** As `isWithin`, but shields end the way up. */
+  isReachedBy(other: Scope): boolean {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope === other) return true;
+      if (scope.#shielded) return false;
+    }
+    return false;
+  }
+
+  get isShielded(): boolean {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope.#shielded) return true;
+    }
+    return false;
+  }
+
   /** Why no step may start here any more, if that is so. */
   get ended(): string | undefined {
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
       if (scope.#ended !== undefined) return scope.#ended;
+      if (scope.#shielded) return undefined;
     }
     return undefined;
   }

@@ -3,6 +3,7 @@ import type { PayloadInit } from "../codec/payload.ts";
 import { StepTimeoutError } from "../errors.ts";
 import { startTimer } from "../lib/delay.ts";
 import { validate } from "../schema.ts";
+import { publish } from "./events.ts";
 import type { StartNote, StepStartedInit } from "./link.ts";
 import type { Scope } from "./scope.ts";
 import type { StepOperation } from "./step-operation.ts";
@@ -109,7 +110,7 @@ export class StepBody implements StartNote {
       items,
       call.settings.reduce,
       call.name,
-      (item) => this.#ended || run.publish("output.delta", item, this),
+      (item) => this.#ended || publish(run, "output.delta", item, this),
       () => this.#ended,
     );
   }

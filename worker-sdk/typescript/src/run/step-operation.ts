@@ -151,9 +151,7 @@ export class StepOperation extends Operation {
         void this.run.end(conflictError(this.key, this.call, outcome.value));
         break;
       case "unknownOutcome":
-        // The platform pauses the run: a person has to say whether the step took effect.
-        this.run.hold(this);
-        this.run.pause();
+        this.run.awaitDecision(this);
         break;
       case "stop":
         this.run.stop(outcome.value.reason, outcome.value.fence, this);

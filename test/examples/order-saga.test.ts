@@ -1,0 +1,80 @@
+/**
+ * Goal: the order of the example is undone once, whoever dies in the middle of that.
+ * Method: its worker is killed with SIGKILL while it undoes; the books of the shop are read.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readLedger } from "@pawl/examples/order-saga/shop.ts";
+import { order } from "@pawl/examples/order-saga/workflow.ts";
+import { Client, silentLogger } from "@pawl/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Program } from "../first-contact/program.ts";
+import { createDatabase } from "../harness/database.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { sleep, stores } from "../semantics/lab.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+
+describe.each(stores)("%s", (store) => {
+  let server: TestServer;
+  let client: Client;
+  let dir: string;
+  const programs: Program[] = [];
+
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), "pawl-order-"));
+    server = await startServer(
+      store === "postgres" ? { store: await createDatabase("orders") } : {},
+    );
+    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+  });
+  afterAll(async () => {
+    for (const program of programs) program.kill("SIGKILL");
+    client.close();
+    await server.stop();
+    await rm(dir, { recursive: true });
+  });
+
+  async function worker(name: string): Promise<Program> {
+    const path = join(root, "examples", "order-saga", "worker.ts");
+    const env = { PAWL_URL: server.grpcUrl };
+    const program = new Program(process.execPath, [path, name], { cwd: root, env });
+    programs.push(program);
+    await program.waitFor(/is ready/);
+    return program;
+  }
+
+  const deeds = async (orderId: string): Promise<string[]> =>
+    (await readLedger(dir)).filter((line) => line.orderId === orderId).map(({ deed }) => deed);
+
+  test("undone in reverse, each once, by whoever is alive", async () => {
+    const first = await worker("first");
+    const failing = await client.start(order, {
+      ...{ orderId: "A-2", amount: 1_200, dir, tooLarge: true, paceMs: 300 },
+    });
+    const waiting = await client.start(order, { orderId: "A-3", amount: 700, dir, paceMs: 300 });
+    for (let waited = 0; (await waiting.get()).state !== "WAITING"; waited += 20) {
+      if (waited > 20_000) throw new Error(`It does not come to wait:\n${first.output}`);
+      await sleep(20);
+    }
+    await waiting.cancel({ reason: "not wanted", grace: "60 s" });
+    // In the middle of both: one thing is undone, another is being undone.
+    await first.waitFor(/refund A-3/);
+    first.kill("SIGKILL");
+    await worker("second");
+    await expect(failing.result({ timeout: "30 s" })).rejects.toMatchObject({
+      state: "FAILED",
+      message: "no courier has room for this parcel",
+    });
+    await expect(waiting.result({ timeout: "30 s" })).rejects.toMatchObject({
+      state: "CANCELLED",
+      message: "not wanted",
+    });
+    expect(await deeds("A-2")).toEqual(["reserve", "charge", "refund", "release"]);
+    expect(await deeds("A-3")).toEqual([
+      ...["reserve", "charge", "book"],
+      ...["unbook", "refund", "release"],
+    ]);
+  });
+});

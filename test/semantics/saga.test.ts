@@ -1,0 +1,222 @@
+/**
+ * Goal: what a run did is undone once and in reverse when it fails or is cancelled, whoever dies
+ * meanwhile, and a cancelled run cleans up wherever it is.
+ * Method: workflows over sessions and by polling on both stores; bodies count how often they ran.
+ * Workers die by SIGKILL in the example's test.
+ */
+import {
+  Cancelled,
+  Client,
+  type Context,
+  constant,
+  type RunHandle,
+  silentLogger,
+  TerminalError,
+  Worker,
+  workflow,
+} from "@pawl/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createDatabase } from "../harness/database.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { sleep, stores } from "./lab.ts";
+
+const modes = ["session", "poll"] as const;
+
+describe.each(stores)("%s", (store) => {
+  let server: TestServer;
+  let client: Client;
+  const workers: Worker[] = [];
+
+  beforeAll(async () => {
+    server = await startServer(store === "postgres" ? { store: await createDatabase("saga") } : {});
+    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+  });
+  afterAll(async () => {
+    await Promise.all(workers.map((worker) => worker.stop()));
+    client.close();
+    await server.stop();
+  });
+
+  async function work(
+    definition: ConstructorParameters<typeof Worker>[0]["workflows"][number],
+    mode: (typeof modes)[number],
+  ): Promise<Worker> {
+    const workerId = `w-${crypto.randomUUID().slice(0, 8)}`;
+    const worker = new Worker({
+      url: server.grpcUrl,
+      workflows: [definition],
+      mode,
+      workerId,
+      drainTimeout: "1 s",
+      logger: silentLogger,
+    });
+    workers.push(worker);
+    await worker.start();
+    return worker;
+  }
+
+  async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
+    for (let waited = 0; waited < 15_000; waited += 20) {
+      if (states.includes((await run.get()).state)) return;
+      await sleep(20);
+    }
+    throw new Error(`The run stayed ${(await run.get()).state}.`);
+  }
+
+  const failureOf = (run: RunHandle<unknown>): Promise<unknown> =>
+    run.result({ timeout: "20 s" }).then(
+      () => "completed",
+      (error: unknown) => error,
+    );
+
+  describe.each(modes)("%s", (mode) => {
+    const name = (label: string): string => `${label}-${mode}-${crypto.randomUUID().slice(0, 8)}`;
+
+    test.concurrent("a failure undoes in reverse; one that fails is told, and the others still run", async () => {
+      const ran: string[] = [];
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        for (const what of ["a", "b", "c"]) {
+          await ctx.step(`do ${what}`, () => ran.push(`do ${what}`));
+          ctx.compensate(
+            `undo ${what}`,
+            (step) => {
+              ran.push(`undo ${what} ${step.attempt}`);
+              if (what === "b") throw new TerminalError("b is stuck");
+              if (what === "c" && step.attempt === 1) throw new Error("not yet");
+            },
+            { retry: { maxAttempts: 3, backoff: constant(0.01) } },
+          );
+        }
+        await ctx.step("last", () => {
+          throw new TerminalError("on purpose");
+        });
+      });
+      await work(flow, mode);
+      const run = await client.start(flow, undefined, { runId: name("run") });
+      expect(await failureOf(run)).toMatchObject({
+        state: "FAILED",
+        message: 'on purpose; its compensation failed: "undo b": b is stuck',
+      });
+      const undone = ["undo c 1", "undo c 2", "undo b 1", "undo a 1"];
+      expect(ran).toEqual(["do a", "do b", "do c", ...undone]);
+      // A retry goes on with what failed of the undoing, and with nothing else.
+      await run.retry();
+      expect(await failureOf(run)).toMatchObject({ state: "FAILED" });
+      expect(ran.slice(7)).toEqual(["undo b 2"]);
+    });
+
+    test.concurrent("a run that completes, and one that catches its error, undoes nothing", async () => {
+      const ran: string[] = [];
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        await ctx.step("do", () => 1);
+        ctx.compensate("undo", () => ran.push("undone"));
+        await ctx.step("fails", () => Promise.reject(new Error("no"))).catch(() => undefined);
+        return "fine";
+      });
+      await work(flow, mode);
+      const run = await client.start(flow, undefined, { runId: name("run") });
+      expect(await run.result({ timeout: "20 s" })).toBe("fine");
+      expect(ran).toEqual([]);
+    });
+
+    test.concurrent("what is all undone cannot be retried", async () => {
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        ctx.compensate("undo", () => 1);
+        await ctx.step("fails", () => Promise.reject(new Error("no")));
+      });
+      await work(flow, mode);
+      const run = await client.start(flow, undefined, { runId: name("run") });
+      await failureOf(run);
+      await expect(run.retry()).rejects.toMatchObject({
+        reason: "ILLEGAL_TRANSITION",
+        message: expect.stringContaining("undone"),
+      });
+    });
+
+    test.concurrent("cancelled while it waits, or is paused: it cleans up and undoes in a worker", async () => {
+      const ran: string[] = [];
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        await ctx.step("do", () => ran.push("do"));
+        ctx.compensate("undo", () => ran.push("undo"));
+        try {
+          await ctx.all({
+            waits: () => ctx.signal("never"),
+            races: async () => {
+              try {
+                await ctx.sleep("1 h");
+              } finally {
+                // Its branch has ended by then, perhaps.
+                await ctx.cleanup(() => ctx.step("branch", () => ran.push("branch")));
+              }
+            },
+          });
+        } catch (error) {
+          ran.push(error instanceof Cancelled ? `caught ${error.message}` : "?");
+          await ctx.step("clean", () => ran.push("clean"));
+          throw error;
+        }
+      });
+      await work(flow, mode);
+      for (const paused of [false, true]) {
+        ran.length = 0;
+        const run = await client.start(flow, undefined, { runId: name("run") });
+        await until(run, "WAITING");
+        if (paused) await run.pause();
+        await run.cancel({ reason: "enough" });
+        expect(await failureOf(run)).toMatchObject({ state: "CANCELLED", message: "enough" });
+        expect(ran).toEqual(["do", "branch", "caught enough", "clean", "undo"]);
+      }
+    });
+
+    test.concurrent("cancelled in the middle of a step: its worker cleans up under the new fence", async () => {
+      const ran: string[] = [];
+      const gate = Promise.withResolvers<void>();
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        ctx.compensate("undo", () => ran.push("undo"));
+        // It ends whatever its AbortSignal says, and is then recorded.
+        await ctx.step("do", async () => {
+          ran.push("do");
+          await gate.promise;
+        });
+        ctx.compensate("undo more", () => ran.push("undo more"));
+        await ctx.step("next", () => ran.push("next"));
+      });
+      await work(flow, mode);
+      const run = await client.start(flow, undefined, { runId: name("run") });
+      while (ran.length === 0) await sleep(5);
+      // By then its start is written, too.
+      await sleep(200);
+      const before = performance.now();
+      await run.cancel({ grace: "60 s" });
+      gate.resolve();
+      expect(await failureOf(run)).toMatchObject({ state: "CANCELLED" });
+      expect(ran).toEqual(["do", "undo more", "undo"]);
+      // Not dropped, to be ended by the grace.
+      expect(performance.now() - before).toBeLessThan(30_000);
+    });
+
+    test.concurrent("a clean-up that does not end is ended by its grace; none is waited for without a worker", async () => {
+      const flow = workflow(name("saga"), async (ctx: Context) => {
+        ctx.compensate("undo", () => new Promise(() => undefined));
+        await ctx.signal("never");
+      });
+      const worker = await work(flow, mode);
+      const stuck = await client.start(flow, undefined, { runId: name("run") });
+      const orphan = await client.start(flow, undefined, { runId: name("run") });
+      await Promise.all([until(stuck, "WAITING"), until(orphan, "WAITING")]);
+      await stuck.cancel({ grace: "300 ms" });
+      expect(await failureOf(stuck)).toMatchObject({ state: "CANCELLED" });
+      await worker.stop();
+      if (mode === "poll") return;
+      for (let waited = 0; waited < 10_000 && (await isServed(flow.workflowName)); waited += 20)
+        await sleep(20);
+      await orphan.cancel({ grace: "60 s" });
+      expect((await orphan.get()).state).toBe("CANCELLED");
+    });
+
+    async function isServed(flow: string): Promise<boolean> {
+      const all = await client.workers();
+      return all.some((one) => one.connected && one.workflows.includes(flow));
+    }
+  });
+});

@@ -1,0 +1,52 @@
+/**
+ * What undoes the steps of a run, should it fail or be cancelled (a saga). The code registers each
+ * compensation where it stands; a replay registers the same ones again, under the same keys.
+ */
+import { AmbiguousStepKeyError, NonDeterminismError } from "../errors.ts";
+import type { Run } from "./run.ts";
+import type { StepCall } from "./step-body.ts";
+import { StepOperation } from "./step-operation.ts";
+
+interface Compensation {
+  readonly key: string;
+  readonly call: StepCall;
+}
+
+/** A compensation that failed for good. */
+export interface CompensationFailure {
+  readonly key: string;
+  readonly name: string;
+  readonly error: unknown;
+}
+
+export class Compensations {
+  #registered: Compensation[] = [];
+
+  register(key: string, call: StepCall): void {
+    this.#registered.push({ key, call });
+  }
+
+  /**
+   * Runs them, the latest first, as steps that neither the end of the code nor a cancel stops.
+   * Waits first for what is still under way, so that nothing is undone beside its being done. One
+   * that fails does not keep the others from running. Answers those that failed.
+   */
+  async run(run: Run, error: unknown): Promise<CompensationFailure[]> {
+    const latestFirst = this.#registered.reverse();
+    this.#registered = [];
+    // A run that stops because code and journal disagree is to go on later.
+    const goesOn = error instanceof NonDeterminismError || error instanceof AmbiguousStepKeyError;
+    if (latestFirst.length === 0 || goesOn || run.left) return [];
+    await run.settle("the workflow has ended");
+    const scope = run.root.shield("");
+    const failures: CompensationFailure[] = [];
+    for (const { key, call } of latestFirst) {
+      try {
+        await new StepOperation(run, scope, key, call).open();
+      } catch (failure) {
+        failures.push({ key, name: call.name, error: failure });
+      }
+    }
+    return failures;
+  }
+}

@@ -1,0 +1,59 @@
+/** How a run ends in this worker: with a result, or with an error. */
+import type { PayloadInit } from "../codec/payload.ts";
+import { Cancelled } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { CompensationFailure } from "./compensations.ts";
+import { failureReport } from "./failure-report.ts";
+import type { Run } from "./run.ts";
+
+/** Reports the result that the workflow returned. Rejects where there is none to report. */
+export async function completeRun(run: Run, output: () => Promise<PayloadInit>): Promise<void> {
+  if (run.left) return;
+  refuseCancelled(run);
+  const payload = await output();
+  if (run.left) return;
+  run.setEnding(true);
+  const { memo, runId } = run;
+  const unconsumedStepKeys = memo.size === 0 ? [] : memo.unconsumed(limits.reportedKeysMax);
+  try {
+    await run.persist(() => {
+      // A cancel that came first: the run is not complete, and its clean-up is due.
+      refuseCancelled(run);
+      const { fence } = run;
+      return run.link.complete({ runId, fence, output: payload, unconsumedStepKeys });
+    });
+    run.leave("completed");
+  } catch (error) {
+    run.setEnding(false);
+    throw error;
+  }
+}
+
+function refuseCancelled({ cancelReason }: Run): void {
+  if (cancelReason !== undefined) throw new Cancelled(cancelReason);
+}
+
+/**
+ * Ends a run with an error: failed, cancelled, or paused where code and journal disagree.
+ * `failures`: compensations that failed on top of it.
+ */
+export async function failRun(
+  run: Run,
+  error: unknown,
+  failures: readonly CompensationFailure[] = [],
+): Promise<void> {
+  if (run.left) return;
+  run.setEnding(true);
+  const request = failureReport(run.runId, error, run.cancelReason, run.memo, failures);
+  try {
+    await run.persist(() => run.link.fail({ ...request, fence: run.fence }, error));
+    run.leave("failed");
+  } catch (refusal) {
+    run.logger.error("the platform refused the report of a failed run", {
+      runId: run.runId,
+      refusal: String(refusal),
+    });
+    run.gaveUp = true;
+    run.leave("its failure could not be reported");
+  }
+}
