@@ -34,8 +34,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("there are three", () => {
-  expect(programs.map(([, name]) => name)).toEqual(["welcome.ts", "script.ts", "unit.ts"]);
+test("there are these", () => {
+  expect(programs.map(([, name]) => name)).toEqual(["welcome.ts", "saga.ts", "script.ts", "unit.ts"]);
 });
 
 test.each(programs.map(([, name = "", code = "", output = ""]) => [name, code, output]))(
