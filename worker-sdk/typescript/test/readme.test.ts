@@ -35,7 +35,12 @@ afterAll(async () => {
 });
 
 test("there are these", () => {
-  expect(programs.map(([, name]) => name)).toEqual(["welcome.ts", "saga.ts", "script.ts", "unit.ts"]);
+  expect(programs.map(([, name]) => name)).toEqual([
+    "welcome.ts",
+    "saga.ts",
+    "script.ts",
+    "unit.ts",
+  ]);
 });
 
 test.each(programs.map(([, name = "", code = "", output = ""]) => [name, code, output]))(
