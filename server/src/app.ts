@@ -14,6 +14,7 @@ import { Sessions } from "./rpc/session.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { loadTracing, type Tracing } from "./telemetry/tracing.ts";
 
 /** How long calls in progress may take to end once all commands have been committed. */
 const LAST_CALLS_MS = 2_000;
@@ -37,12 +38,14 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     onMessage: (message) => log.warn("store.message", { message }),
   });
   const metrics = createMetrics();
+  const tracing = await loadTracing(process.env, log);
   let publicUrl = config.publicUrl || `http://${formatAddress(config.http)}`;
   const engine = createEngine({
     store,
     replicaId: config.replicaId,
     log,
     metrics,
+    tracing,
     publicUrl: () => publicUrl,
   });
   const calls = new Calls();
@@ -61,7 +64,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     metrics: metrics.registry,
     corsOrigins: config.corsOrigins,
   });
-  const parts: Parts = { store, engine, calls, sessions, grpc, http };
+  const parts: Parts = { store, engine, calls, sessions, grpc, http, tracing };
   try {
     await contact.make();
     const grpcPort = await listen("--grpc", config.grpc, () =>
@@ -109,6 +112,7 @@ interface Parts {
   readonly sessions: Sessions;
   readonly grpc: GrpcServer;
   readonly http: HttpServer;
+  readonly tracing: Tracing | undefined;
 }
 
 /**
@@ -129,6 +133,7 @@ async function stop(parts: Parts, log: Log): Promise<void> {
   grpc.kill();
   http.kill();
   await store.close();
+  await parts.tracing?.stop();
   log.debug("app.closed");
 }
 

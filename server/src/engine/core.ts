@@ -2,6 +2,7 @@ import type { Hub } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { NewEvent } from "./api.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Refusals } from "./refusals.ts";
@@ -35,6 +36,7 @@ export interface Core {
     readonly secrets: Map<string, string>;
   };
   readonly metrics: Metrics;
+  readonly tracing: Tracing | undefined;
   /** Calls back when runs may have become ready, for pollers; answers how to stop. */
   readonly onReady: (listener: () => void) => () => void;
 }

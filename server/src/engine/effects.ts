@@ -13,6 +13,7 @@ import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import type { HeldRun, LocalSession } from "./sessions.ts";
+import { traceCommitted } from "./trace.ts";
 import type { CommittedRun } from "./writer.ts";
 
 export interface Wakers {
@@ -22,6 +23,7 @@ export interface Wakers {
 
 export function afterCommit(core: Core, wakers: Wakers, runs: readonly CommittedRun[]): void {
   noteCommitted(core.metrics, runs);
+  if (core.tracing !== undefined) traceCommitted(core.tracing, runs);
   let ready = false;
   let due = Number.POSITIVE_INFINITY;
   for (const run of runs) {

@@ -6,6 +6,7 @@ import { notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { ClaimedRun, Store } from "../store/store.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -22,6 +23,7 @@ import { Sessions } from "./sessions.ts";
 import * as signals from "./signals.ts";
 import * as steps from "./steps.ts";
 import { withPawlErrors } from "./store-errors.ts";
+import { startTraced } from "./trace.ts";
 import * as waits from "./waits.ts";
 import * as watch from "./watch.ts";
 import * as work from "./work.ts";
@@ -36,6 +38,8 @@ export interface EngineOptions {
   readonly publicUrl?: () => string;
   /** Where it counts what it does. Default: its own. */
   readonly metrics?: Metrics;
+  /** Default: no spans. */
+  readonly tracing?: Tracing | undefined;
   /** Default: the system's. */
   readonly clock?: Clock;
 }
@@ -66,6 +70,7 @@ export function createEngine(options: EngineOptions): Engine {
     clock,
     replicaId,
     metrics,
+    tracing: options.tracing,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
     onRecovered: () => {
@@ -97,6 +102,7 @@ export function createEngine(options: EngineOptions): Engine {
     hub: new Hub<NewEvent>(),
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     metrics,
+    tracing: options.tracing,
     onReady: (listener) => {
       pollers.add(listener);
       return () => pollers.delete(listener);
@@ -146,7 +152,7 @@ function forget(core: Core): void {
 /** The use cases, each a function of its file, bound to one core. */
 function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>): Engine {
   return {
-    startRun: (caller, start) => runs.startRun(core, caller, start),
+    startRun: (caller, start) => startTraced(core, caller, start),
     getRun: (caller, runId) => runs.getRun(core, caller, runId),
     waitRun: (caller, runId, timeoutMs, signal) =>
       runs.waitRun(core, caller, runId, timeoutMs, signal),

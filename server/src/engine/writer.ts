@@ -23,10 +23,12 @@ import type {
   Store,
 } from "../store/store.ts";
 import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { Draft, type Moment } from "./draft.ts";
 import { noteClaimed } from "./measure.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
+import { traceClaimed } from "./trace.ts";
 import {
   claimItem,
   commandItem,
@@ -50,6 +52,7 @@ export interface WriterOptions {
   /** Names this server; leads the ids of its sessions. */
   readonly replicaId: string;
   readonly metrics: Metrics;
+  readonly tracing: Tracing | undefined;
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
   readonly onStoreError: (error: unknown) => void;
@@ -231,7 +234,7 @@ export class Writer {
     }
     for (const [index, item] of claims.entries()) {
       for (const run of result.claimed[index] ?? []) {
-        noteClaimed(this.#options.metrics, run);
+        this.#noteClaimed(run);
         this.#rememberClaimed(run);
       }
       item.done(result.claimed[index] ?? []);
@@ -295,6 +298,12 @@ export class Writer {
   #remember(key: string, draft: Draft): void {
     if (draft.header.lease === null || draft.isDeleted) this.#cache.delete(key);
     else this.#cache.set(key, draft.state);
+  }
+
+  #noteClaimed(run: ClaimedRun): void {
+    const { metrics, tracing } = this.#options;
+    noteClaimed(metrics, run);
+    if (tracing !== undefined) traceClaimed(tracing, run);
   }
 
   #rememberClaimed(run: ClaimedRun): void {

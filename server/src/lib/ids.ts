@@ -15,6 +15,11 @@ export function uniqueId(): string {
   return randomUUID();
 }
 
+/** That many random bytes, in hex. */
+export function randomHex(bytes: number): string {
+  return randomBytes(bytes).toString("hex");
+}
+
 /** Hex SHA-256 over the parts, each preceded by its length so that no two lists collide. */
 export function digest(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash("sha256");

@@ -55,6 +55,8 @@ export { type Backoff, constant, delays, exponential, linear } from "./policy/ba
 export type { Retry, RetryOptions } from "./policy/retry.ts";
 export type { Reduce, StepOptions } from "./run/step-settings.ts";
 export { type AnyStep, type StepFunction, step } from "./step.ts";
+export { spanIdGenerator } from "./telemetry/id-generator.ts";
+export type { ModelCall } from "./telemetry/model-call.ts";
 export { fromConnectTransport } from "./transport/connect.ts";
 export { createGrpcTransport } from "./transport/grpc.ts";
 export type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport/transport.ts";

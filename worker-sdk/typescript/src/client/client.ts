@@ -1,5 +1,6 @@
 import {
   RunService,
+  type StartRunRequest,
   type Worker as WorkerMessage,
   WorkerService,
   WorkflowService,
@@ -7,6 +8,7 @@ import {
 import { refuseInsideRun } from "../context/execute.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { defaultLogger, type Logger } from "../lib/logger.ts";
+import { currentTracing, loadTracing } from "../telemetry/setup.ts";
 import { Platform } from "../transport/platform.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type ConnectionOptions, resolveTransport } from "../worker/worker-options.ts";
@@ -104,7 +106,9 @@ export class Client {
   ): Promise<RunHandle<never>> {
     refuseInsideRun("client.start()", "ctx.child(), or call it in a step with a runId of its own");
     const request = await startRequest(this.#platform, workflow, input, options);
-    const response = await this.#platform.call(RunService.method.startRun, request);
+    const response = await this.#traced(request, () =>
+      this.#platform.call(RunService.method.startRun, request),
+    );
     const definition = typeof workflow === "string" ? undefined : workflow;
     return new RunHandle(
       this.#platform,
@@ -112,6 +116,22 @@ export class Client {
       definition,
       response.existing,
     );
+  }
+
+  /** With a span around it, where there is tracing, that the run is a child of. */
+  async #traced<T>(request: StartRunRequest, call: () => Promise<T>): Promise<T> {
+    const tracing = await loadTracing(this.#logger);
+    const span = tracing?.start(request.workflow, request.traceparent);
+    if (span === undefined) return call();
+    request.traceparent = span.traceparent;
+    try {
+      const answer = await call();
+      span.end(request.runId);
+      return answer;
+    } catch (error) {
+      span.end(request.runId, error);
+      throw error;
+    }
   }
 
   /** Starts a run and waits for its result. */
@@ -141,10 +161,13 @@ export class Client {
     refuseInsideRun("client.execute()", "ctx.child()");
     const { abortSignal, leaseWait, ...startOptions } = options;
     const request = await startRequest(this.#platform, workflow, input, startOptions);
-    return (await executeClaimed(this.#platform, request, workflow, this.#logger, {
+    const wishes = {
       leaseWaitMs: leaseWait === undefined ? 0 : durationMs(leaseWait),
       abortSignal,
-    })) as O;
+    };
+    return (await this.#traced(request, () =>
+      executeClaimed(this.#platform, request, workflow, this.#logger, wishes),
+    )) as O;
   }
 
   /** A handle for a run that was started before; `workflow` types and checks its result. */
@@ -187,6 +210,7 @@ export class Client {
 
   /** Ends the connection, unless it was given to this client. */
   close(): void {
+    void currentTracing()?.flush();
     if (this.#ownsTransport) this.#transport.close();
   }
 }

@@ -5,6 +5,7 @@ import { limits } from "../limits.ts";
 import type { StartRunInit } from "../run/link.ts";
 import { upload } from "../run/payloads.ts";
 import type { Run } from "../run/run.ts";
+import type { Scope } from "../run/scope.ts";
 import type { WaitCall } from "../run/wait-operation.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow } from "../workflow.ts";
@@ -24,6 +25,7 @@ export function childRunId(parentRunId: string, stepKey: string, attempt: number
 
 interface ChildRequest {
   readonly run: Run;
+  readonly scope: Scope;
   readonly stepKey: string;
   readonly workflow: string | AnyWorkflow;
   readonly name: string;
@@ -43,7 +45,7 @@ export async function childResult(
 
 /** Says how a child run is started and awaited. */
 export function childCall(child: ChildRequest): WaitCall {
-  const { run, stepKey, workflow, name, input, options } = child;
+  const { run, scope, stepKey, workflow, name, input, options } = child;
   const definition = typeof workflow === "string" ? undefined : workflow;
   return {
     name,
@@ -66,7 +68,7 @@ export function childCall(child: ChildRequest): WaitCall {
       tags: { ...options.tags },
       sessionId: run.facts.sessionId,
       userId: run.facts.userId,
-      traceparent: run.facts.traceparent,
+      traceparent: (scope.trace ?? run.facts.trace ?? run.facts).traceparent,
       ...(definition?.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
     };
   }

@@ -10,6 +10,7 @@ import { StepOperation } from "../run/step-operation.ts";
 import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
+import type { ModelCall } from "../telemetry/model-call.ts";
 import { isWorkflow } from "../workflow-brand.ts";
 import { mapItems, runBranches } from "./branches.ts";
 import { childCall, childResult } from "./child.ts";
@@ -264,6 +265,7 @@ export class RunContext implements Context {
       const place = this.claim("child:", name, key);
       const call = childCall({
         run: this.#run,
+        scope: place.scope,
         stepKey: place.key,
         workflow,
         name,
@@ -316,5 +318,8 @@ export class StepBodyContext extends RunContext implements StepContext {
   }
   get idempotencyKey(): string {
     return `${this.runId}/${this.stepKey}`;
+  }
+  modelCall(call: ModelCall): void {
+    this.#stepBody.trace?.noteModelCall(call);
   }
 }

@@ -35,9 +35,11 @@ export function execute(execution: Execution): Run {
     const context = new StepBodyContext(base, body);
     // The types of body and arguments were matched where the step was called.
     const fn = call.body as (...args: unknown[]) => unknown;
-    return call.args === undefined
-      ? contexts.run(context, fn, context)
-      : contexts.run(context, fn, ...call.args);
+    const perform = () =>
+      call.args === undefined
+        ? contexts.run(context, fn, context)
+        : contexts.run(context, fn, ...call.args);
+    return body.trace === undefined ? perform() : body.trace.within(perform);
   };
   const run = new Run({ facts, link, memo, logger, invoke });
   const base = { run, stepDefaults: workflow.stepDefaults };

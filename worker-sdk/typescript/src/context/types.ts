@@ -1,5 +1,6 @@
 import type { Reduce, StepOptions } from "../run/step-settings.ts";
 import type { StepFunction } from "../step.ts";
+import type { ModelCall } from "../telemetry/model-call.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
 import type { WaitCalls } from "./wait-types.ts";
 
@@ -179,6 +180,11 @@ export interface StepContext extends Context {
   readonly attempt: number;
   /** The same for every attempt of this step: hand it to payment or model APIs. */
   readonly idempotencyKey: string;
+  /**
+   * Notes on the step's span which model it called, and what that took; tokens of several calls add
+   * up. Does nothing where there is no tracing.
+   */
+  modelCall(call: ModelCall): void;
 }
 
 export type { AnyWorkflow };

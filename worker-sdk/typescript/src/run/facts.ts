@@ -1,4 +1,5 @@
 import type { Logger } from "../lib/logger.ts";
+import type { RunTrace } from "../telemetry/trace.ts";
 import type { RunLink } from "./link.ts";
 import type { Memo } from "./memo.ts";
 import type { StepBody } from "./step-body.ts";
@@ -15,6 +16,8 @@ export interface RunFacts {
   readonly sessionId: string;
   readonly userId: string;
   readonly traceparent: string;
+  /** Undefined without tracing. */
+  readonly trace?: RunTrace | undefined;
   readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
   readonly cancelling: boolean;
 }

@@ -34,6 +34,11 @@ export class Memo {
   readonly #asked = new Set<string>();
   /** Why the run is being cancelled; empty where nobody said. */
   cancelReason = "";
+  /** Attempts that were started, and whose end is not recorded. */
+  readonly #begun = new Map<string, { attempt: number; startMs: number }>();
+  #lastMs = 0;
+  #startedMs = 0;
+  #retries = 0;
   #lastSeq = 0;
 
   /** Adds the next entries of the journal. */
@@ -41,12 +46,16 @@ export class Memo {
     for (const entry of entries) {
       this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
       if (entry.type === "run.cancelling") this.cancelReason = entry.details.reason ?? "";
+      this.#lastMs = entry.recordedAt === undefined ? 0 : msFrom(entry.recordedAt);
+      if (entry.type === "run.started") this.#startedMs = this.#lastMs;
       if (entry.type === "run.retried") this.#supersede(entry);
       else if (entry.stepKey !== "") this.#addStep(entry);
     }
   }
 
   #supersede(entry: JournalEntry): void {
+    this.#retries += 1;
+    this.#startedMs = this.#lastMs;
     const keys: unknown = JSON.parse(entry.details.superseded || "[]");
     if (!Array.isArray(keys)) return;
     for (const key of keys) {
@@ -69,6 +78,10 @@ export class Memo {
           attempt: entry.attempt,
           untilMs: entry.until === undefined ? 0 : msFrom(entry.until),
         });
+        this.#begun.delete(key);
+        break;
+      case "workflow.step.started":
+        this.#begun.set(key, { attempt: entry.attempt, startMs: this.#lastMs });
         break;
       case "workflow.wait.created":
         this.#openWaits.set(key, entry.attempt);
@@ -82,6 +95,7 @@ export class Memo {
 
   #set(key: string, record: MemoRecord): void {
     this.#records.set(key, record);
+    this.#begun.delete(key);
     this.#backing.delete(key);
     this.#openWaits.delete(key);
   }
@@ -123,6 +137,24 @@ export class Memo {
 
   noteAttempt(key: string, attempt: number): void {
     this.#attempts.set(key, attempt);
+  }
+
+  /** When the run was started, or retried the last time, in ms since the epoch; 0: not known. */
+  get startedMs(): number {
+    return this.#startedMs;
+  }
+
+  /** How often the run was retried after it had failed. */
+  get retries(): number {
+    return this.#retries;
+  }
+
+  /** An attempt that went down with its worker, the first time it is asked for. */
+  takeLost(key: string): { attempt: number; startMs: number; endMs: number } | undefined {
+    const begun = this.#begun.get(key);
+    if (begun === undefined) return undefined;
+    this.#begun.delete(key);
+    return { ...begun, endMs: this.#lastMs };
   }
 
   backing(key: string): Backing | undefined {

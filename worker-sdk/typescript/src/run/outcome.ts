@@ -22,6 +22,7 @@ export async function completeRun(run: Run, output: () => Promise<PayloadInit>):
       const { fence } = run;
       return run.link.complete({ runId, fence, output: payload, unconsumedStepKeys });
     });
+    run.facts.trace?.end(undefined);
     run.leave("completed");
   } catch (error) {
     run.setEnding(false);
@@ -47,6 +48,7 @@ export async function failRun(
   const request = failureReport(run.runId, error, run.cancelReason, run.memo, failures);
   try {
     await run.persist(() => run.link.fail({ ...request, fence: run.fence }, error));
+    if (request.nonDeterminism === undefined) run.facts.trace?.end(request.failure?.type ?? "");
     run.leave("failed");
   } catch (refusal) {
     run.logger.error("the platform refused the report of a failed run", {

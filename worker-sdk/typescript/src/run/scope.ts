@@ -11,6 +11,7 @@
  */
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
 import { callSite } from "../lib/text.ts";
+import type { StepTrace } from "../telemetry/trace.ts";
 import { checkKey, escapeName, type Namespace } from "./keys.ts";
 
 /** Counts the deliveries of a run: code between two of them is one turn. */
@@ -35,6 +36,8 @@ export class Scope {
   readonly prefix: string;
   /** The body of a step is somewhere around it. */
   readonly insideStep: boolean;
+  /** Of the step whose body is around it. */
+  trace: StepTrace | undefined;
   readonly #turns: Turns;
   #counts: Map<string, number> | undefined;
   #explicit: Set<string> | undefined;
@@ -53,7 +56,7 @@ export class Scope {
   }
 
   child(segment: string): Scope {
-    return new Scope(this.#turns, this, `${this.prefix}${segment}/`, this.insideStep);
+    return this.#below(`${this.prefix}${segment}/`, this.insideStep);
   }
 
   /** A scope for clean-up: neither the end of the scopes around it nor a cancel reaches into it. */
@@ -66,7 +69,13 @@ export class Scope {
 
   /** The scope inside of the step with that key. */
   childAt(key: string, insideStep: boolean): Scope {
-    return new Scope(this.#turns, this, `${key}/`, insideStep);
+    return this.#below(`${key}/`, insideStep);
+  }
+
+  #below(prefix: string, insideStep: boolean): Scope {
+    const scope = new Scope(this.#turns, this, prefix, insideStep);
+    scope.trace = this.trace;
+    return scope;
   }
 
   /** The key of the next step of that name; counts the use. */

@@ -3,6 +3,7 @@ import type { PayloadInit } from "../codec/payload.ts";
 import { StepTimeoutError } from "../errors.ts";
 import { startTimer } from "../lib/delay.ts";
 import { validate } from "../schema.ts";
+import type { StepTrace } from "../telemetry/trace.ts";
 import { publish } from "./events.ts";
 import type { StartNote, StepStartedInit } from "./link.ts";
 import type { Scope } from "./scope.ts";
@@ -39,6 +40,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export class StepBody implements StartNote {
   readonly operation: StepOperation;
   readonly attempt: number;
+  readonly trace: StepTrace | undefined;
   /** The scope of the steps inside of this one, once there are any. */
   innerScope: Scope | undefined;
   /** How many deltas this attempt has sent. */
@@ -50,6 +52,11 @@ export class StepBody implements StartNote {
   constructor(operation: StepOperation, attempt: number) {
     this.operation = operation;
     this.attempt = attempt;
+    const { run, key, name, scope } = operation;
+    const { trace } = run.facts;
+    if (trace === undefined) return;
+    const lost = run.memo.takeLost(key);
+    this.trace = trace.step({ key, name, attempt, around: scope.trace, lost });
   }
 
   get ended(): boolean {
@@ -65,7 +72,10 @@ export class StepBody implements StartNote {
   }
 
   get scope(): Scope {
-    this.innerScope ??= this.operation.innerScope();
+    if (this.innerScope === undefined) {
+      this.innerScope = this.operation.innerScope();
+      this.innerScope.trace = this.trace;
+    }
     return this.innerScope;
   }
 
@@ -160,6 +170,7 @@ export class StepBody implements StartNote {
   /** Whatever the body still does, it is not heard. */
   end(): void {
     this.#ended = true;
+    this.trace?.stop();
     this.#endTimer?.();
     this.#endTimer = undefined;
   }

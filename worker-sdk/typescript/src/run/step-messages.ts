@@ -3,11 +3,13 @@ import {
   type StepFailedResponse_Retry,
   type StepStartedResponse_Conflict,
   type StepStartedResponse_Side,
+  type StepStartedResponse_Wait,
 } from "@pawl/proto";
 import type { PayloadInit, ReceivedPayload } from "../codec/payload.ts";
 import { durationFromMs, msFrom } from "../duration.ts";
-import { NonDeterminismError } from "../errors.ts";
+import { NonDeterminismError, TerminalError } from "../errors.ts";
 import type { FailureInit } from "../failure.ts";
+import { limits } from "../limits.ts";
 import { retryMessage } from "../policy/retry.ts";
 import type { StepCompletedInit, StepFailedInit, StepStartedInit } from "./link.ts";
 import type { MemoRecord } from "./memo.ts";
@@ -114,4 +116,15 @@ export function conflictError(
     attempted: attempted === undefined ? call.name : describe(attempted),
     likelyCause: "the step's arguments or definition are not those of the recorded one",
   });
+}
+
+export function unknownAnswer(): TerminalError {
+  return new TerminalError(
+    "the platform answered the start of a step with nothing that this SDK knows",
+  );
+}
+
+/** How long to wait before the start is asked for again. */
+export function waitMs({ until }: StepStartedResponse_Wait): number {
+  return Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now());
 }

@@ -18,11 +18,11 @@ import {
   type StepStartedResponse_Replay,
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
-import { msFrom } from "../duration.ts";
 import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
 import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
+import type { StepTrace } from "../telemetry/trace.ts";
 import type { StepStartedInit } from "./link.ts";
 import type { MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
@@ -38,6 +38,8 @@ import {
   sentPayload,
   startMessage,
   stepRecord,
+  unknownAnswer,
+  waitMs,
 } from "./step-messages.ts";
 
 type State =
@@ -54,6 +56,8 @@ export class StepOperation extends Operation {
   #attempt = 0;
   #state: State = waiting;
   #hasInner = false;
+  /** Of the latest attempt. */
+  #trace: StepTrace | undefined;
 
   constructor(run: Run, scope: Scope, key: string, call: StepCall) {
     super(run, scope, key, call.name, call.kind);
@@ -140,13 +144,9 @@ export class StepOperation extends Operation {
       case "replay":
         this.#onReplay(outcome.value);
         break;
-      case "wait": {
-        const { until } = outcome.value;
-        this.#backOff(
-          Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now()),
-        );
+      case "wait":
+        this.#backOff(waitMs(outcome.value));
         break;
-      }
       case "conflict":
         void this.run.end(conflictError(this.key, this.call, outcome.value));
         break;
@@ -157,11 +157,7 @@ export class StepOperation extends Operation {
         this.run.stop(outcome.value.reason, outcome.value.fence, this);
         break;
       default:
-        void this.run.end(
-          new TerminalError(
-            "the platform answered the start of a step with nothing that this SDK knows",
-          ),
-        );
+        void this.run.end(unknownAnswer());
         break;
     }
   }
@@ -182,6 +178,7 @@ export class StepOperation extends Operation {
 
   #execute(): void {
     const body = new StepBody(this, this.#attempt);
+    this.#trace = body.trace;
     this.#state = { is: "running", body };
     body.run();
   }
@@ -226,6 +223,7 @@ export class StepOperation extends Operation {
 
   #onCompleted(response: StepCompletedResponse, output: PayloadInit, encoded: Encoded): void {
     const { run } = this;
+    this.#trace?.end("completed");
     if (this.scope.insideStep) {
       // A new attempt of the step around it asks again.
       run.memo.remember(this.key, this.#recordOf(response.seq, sentPayload(output), undefined));
@@ -260,6 +258,7 @@ export class StepOperation extends Operation {
   /** Stopped before there was anything to record. */
   #giveUp(reason: string): void {
     this.#state = reporting;
+    this.#trace?.end("cancelled");
     this.rejectCancelled(reason);
     this.run.setBusy(false);
   }
@@ -281,6 +280,7 @@ export class StepOperation extends Operation {
     const { run } = this;
     const attempt = this.#attempt;
     run.memo.noteAttempt(this.key, attempt);
+    this.#trace?.end(next.case === "retry" ? "retrying" : "failed", failure.type);
     if (next.case === "retry") {
       this.#attempt = next.value.attempt || attempt + 1;
       run.setBusy(false);
@@ -338,6 +338,8 @@ export class StepOperation extends Operation {
     this.#endBackOff();
     if (state.is === "running") {
       state.body.end();
+      // Where the lease was lost, whoever goes on tells of it.
+      if (this.detached || this.run.facts.trace?.ended) this.#trace?.end("abandoned");
       this.run.setBusy(false);
     }
     this.#state = reporting;

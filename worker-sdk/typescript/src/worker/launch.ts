@@ -5,6 +5,7 @@ import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import { Memo } from "../run/memo.ts";
 import type { Run } from "../run/run.ts";
+import { currentTracing } from "../telemetry/setup.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 
@@ -14,9 +15,9 @@ export interface LaunchContext {
   readonly logger: Logger;
 }
 
-function factsOf(item: WorkItem): RunFacts {
+function factsOf(item: WorkItem, memo: Memo): RunFacts {
   const { lease, parent } = item;
-  return {
+  const facts = {
     runId: lease?.runId ?? "",
     fence: lease?.fence ?? 0,
     attempt: lease?.attempt ?? 0,
@@ -29,6 +30,9 @@ function factsOf(item: WorkItem): RunFacts {
     parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
     cancelling: item.cancelling,
   };
+  const { startedMs, retries } = memo;
+  const trace = currentTracing()?.run({ ...facts, startedMs, retries });
+  return trace === undefined ? facts : { ...facts, trace };
 }
 
 /** Reads what is left of the journal, then begins to execute the run. */
@@ -44,5 +48,5 @@ export async function launch(
     for await (const page of platform.journal(item.lease?.runId ?? "", memo.lastSeq))
       memo.add(page);
   }
-  return execute({ facts: factsOf(item), workflow, link, memo, input: item.input, logger });
+  return execute({ facts: factsOf(item, memo), workflow, link, memo, input: item.input, logger });
 }

@@ -1,5 +1,6 @@
 import type { PawlError } from "../errors.ts";
 import { delay } from "../lib/delay.ts";
+import { currentTracing, loadTracing } from "../telemetry/setup.ts";
 import { Platform } from "../transport/platform.ts";
 import { Poller } from "./poller.ts";
 import { Session } from "./session.ts";
@@ -48,6 +49,7 @@ export class Worker {
 
   /** Resolves once the server knows of this worker. Rejects with PawlError if it is refused. */
   async start(): Promise<void> {
+    await loadTracing(this.#settings.logger);
     await this.#connection.start();
   }
 
@@ -57,7 +59,7 @@ export class Worker {
     process.once("SIGTERM", stop);
     process.once("SIGINT", stop);
     try {
-      await this.#connection.start();
+      await this.start();
       await this.#ended.promise;
     } finally {
       process.off("SIGTERM", stop);
@@ -82,6 +84,7 @@ export class Worker {
     this.#platform.close();
     await this.#connection.close();
     if (this.#settings.ownsTransport) this.#settings.transport.close();
+    await currentTracing()?.flush();
     this.#ended.resolve();
   }
 }
