@@ -86,13 +86,30 @@ export class StepTimeoutError extends Error {
   }
 }
 
-/** A wait for a signal timed out and had no `default`. */
+/** A wait for a signal, an answer or a callback timed out and had no `default`. */
 export class WaitTimeoutError extends Error {
   readonly stepKey: string;
   constructor(what: string, stepKey: string) {
     super(`${what} did not come in time; give the wait a \`default\` to go on without it`);
     this.name = "WaitTimeoutError";
     this.stepKey = stepKey;
+  }
+}
+
+/** Somebody cancelled the wait: a person, or an operator who ended a timer. */
+export class WaitCancelledError extends Error {
+  readonly stepKey: string;
+  /** Who cancelled it; empty where nobody said. */
+  readonly actor: string;
+  readonly comment: string;
+  constructor(name: string, stepKey: string, details: Readonly<Record<string, string>> = {}) {
+    const { actor = "", comment = "" } = details;
+    const by = actor === "" ? "" : ` by ${actor}`;
+    super(`the wait "${name}" was cancelled${by}${comment === "" ? "" : `: ${comment}`}`);
+    this.name = "WaitCancelledError";
+    this.stepKey = stepKey;
+    this.actor = actor;
+    this.comment = comment;
   }
 }
 

@@ -17,7 +17,34 @@ export type {
   RunState,
   WaitView,
 } from "./client/views.ts";
+export type {
+  AnswerLinkOptions,
+  AnswerOptions,
+  AnswerView,
+  QuestionView,
+  WaitInfo,
+  WaitKind,
+  WaitsOptions,
+} from "./client/waits.ts";
+export { type AmountLevel, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";
+export type {
+  Approval,
+  ApprovalLevel,
+  ApprovalOptions,
+  ApprovalOutcome,
+  ApprovalQuestion,
+  AskUser,
+  Callback,
+  CallbackOptions,
+  ChoiceQuestion,
+  FormQuestion,
+  MultichoiceQuestion,
+  QuestionOption,
+  QuestionOptions,
+  TextQuestion,
+  Vote,
+} from "./context/question-types.ts";
 export type {
   ChildOptions,
   CompensateCaller,
@@ -26,6 +53,7 @@ export type {
   StepContext,
 } from "./context/types.ts";
 export type {
+  CronTime,
   SignalOptions,
   SignalsOptions,
   SleepOptions,
@@ -46,9 +74,11 @@ export {
   StepTimeoutError,
   TerminalError,
   UsageError,
+  WaitCancelledError,
   WaitTimeoutError,
 } from "./errors.ts";
 export { defaultLogger, type Logger, silentLogger } from "./lib/logger.ts";
+export type { LocalAnswers, LocalQuestion } from "./local/answers.ts";
 export { type LocalOptions, runLocally } from "./local/direct.ts";
 export { pipeline } from "./pipeline.ts";
 export { type Backoff, constant, delays, exponential, linear } from "./policy/backoff.ts";

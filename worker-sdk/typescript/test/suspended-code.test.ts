@@ -36,6 +36,26 @@ const waits: Record<string, Wait> = {
     kind: StepKind.SIGNAL,
     key: "signals:go/signal:go",
   },
+  "sleepUntil a cron time": {
+    open: (ctx) => ctx.sleepUntil({ cron: "0 9 * * *" }),
+    kind: StepKind.SLEEP,
+    key: "sleep:sleep",
+  },
+  waitForUser: {
+    open: (ctx) => ctx.waitForUser("Why?"),
+    kind: StepKind.USER,
+    key: "user:Why?",
+  },
+  approval: {
+    open: (ctx) => ctx.approval("Pay?", { approvers: "ada" }),
+    kind: StepKind.USER,
+    key: "approval:Pay?/user:ada",
+  },
+  callback: {
+    open: async (ctx) => (await ctx.callback("paid")).result,
+    kind: StepKind.CALLBACK,
+    key: "callback:paid",
+  },
   child: { open: (ctx) => ctx.child(child, undefined), kind: StepKind.CHILD, key: "child:kid" },
 };
 

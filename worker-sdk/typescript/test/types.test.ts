@@ -1,8 +1,10 @@
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import {
+  type Approval,
   type Client,
   type Context,
+  chainByAmount,
   pipeline,
   type RunHandle,
   step,
@@ -101,6 +103,74 @@ test("results of branches, waits and children", () => {
     expectTypeOf(await ctx.now()).toEqualTypeOf<number>();
     // @ts-expect-error branches are functions
     await ctx.all({ a: ctx.step("s", () => 1) });
+  };
+  expectTypeOf(body).toBeFunction();
+});
+
+test("answers have the type of their question", () => {
+  const body = async (ctx: Context) => {
+    expectTypeOf(await ctx.waitForUser("Why?")).toEqualTypeOf<string>();
+    expectTypeOf(await ctx.waitForUser("Why?", { skippable: true })).toEqualTypeOf<
+      string | undefined
+    >();
+    expectTypeOf(await ctx.waitForUser("Why?", { timeout: "1 h", default: null })).toEqualTypeOf<
+      string | null
+    >();
+    expectTypeOf(await ctx.waitForUser("OK?", { type: "approval" })).toEqualTypeOf<Approval>();
+    const size = { type: "choice", options: ["small", { value: "big", label: "Big" }] } as const;
+    expectTypeOf(await ctx.waitForUser("Size?", size)).toEqualTypeOf<"small" | "big">();
+    expectTypeOf(
+      await ctx.waitForUser("Size?", { type: "choice", options: ["s", "m"], default: 0 }),
+    ).toEqualTypeOf<"s" | "m" | 0>();
+    expectTypeOf(
+      await ctx.waitForUser("Size?", { type: "choice", options: ["s"], allowCustom: true }),
+    ).toEqualTypeOf<string>();
+    const dynamic: string[] = [];
+    expectTypeOf(
+      await ctx.waitForUser("Size?", { type: "choice", options: dynamic }),
+    ).toEqualTypeOf<string>();
+    expectTypeOf(
+      await ctx.waitForUser("Sizes?", { type: "multichoice", options: ["s", "m"] }),
+    ).toEqualTypeOf<("s" | "m")[]>();
+    expectTypeOf(
+      await ctx.waitForUser("Form", { type: "form", schema, skippable: true }),
+    ).toEqualTypeOf<{ n: number } | undefined>();
+    expectTypeOf(
+      await ctx.waitForUser("Form", { type: "form", schema: { type: "object" } }),
+    ).toEqualTypeOf<unknown>();
+    // @ts-expect-error a choice needs options
+    await ctx.waitForUser("Size?", { type: "choice" });
+    // @ts-expect-error a text has no options
+    await ctx.waitForUser("Size?", { options: ["s"] });
+    // @ts-expect-error there is no such type
+    await ctx.waitForUser("Size?", { type: "yes" });
+    // @ts-expect-error a typing mistake
+    await ctx.waitForUser("Size?", { timeot: "1 h" });
+  };
+  expectTypeOf(body).toBeFunction();
+});
+
+test("approvals, callbacks and signals", () => {
+  const body = async (ctx: Context) => {
+    const outcome = await ctx.approval("Pay?", { approvers: ["ada", "bob"], needed: 2 });
+    expectTypeOf(outcome.decision).toEqualTypeOf<"approved" | "rejected">();
+    expectTypeOf(outcome.votes[0]?.level).toEqualTypeOf<string | undefined>();
+    await ctx.approval("Pay?", { chain: chainByAmount(5, [{ approvers: "a", from: 1 }]) });
+    // @ts-expect-error somebody has to approve
+    await ctx.approval("Pay?", {});
+    // @ts-expect-error one or the other
+    await ctx.approval("Pay?", { approvers: "a", chain: [] });
+    const callback = await ctx.callback<{ paid: boolean }>("paid");
+    expectTypeOf(callback.url).toEqualTypeOf<string>();
+    expectTypeOf(await callback.result).toEqualTypeOf<{ paid: boolean }>();
+    for await (const order of ctx.signals<number>("order"))
+      expectTypeOf(order).toEqualTypeOf<number>();
+    await ctx.sleepUntil({ cron: "0 9 * * *", timeZone: "Europe/Berlin" });
+    const won = await ctx.race({
+      answer: () => ctx.waitForUser("Go?", { type: "choice", options: ["yes"] }),
+      late: () => ctx.sleep("1 h"),
+    });
+    expectTypeOf(won).extract<string>().toEqualTypeOf<"yes">();
   };
   expectTypeOf(body).toBeFunction();
 });

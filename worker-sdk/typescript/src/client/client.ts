@@ -1,5 +1,6 @@
 import {
   RunService,
+  SignalService,
   type StartRunRequest,
   type Worker as WorkerMessage,
   WorkerService,
@@ -17,6 +18,17 @@ import { executeClaimed } from "./claim.ts";
 import { RunHandle } from "./handle.ts";
 import { type StartOptions, startRequest } from "./start.ts";
 import { type RunInfo, type RunState, runView, stateCode } from "./views.ts";
+import {
+  type AnswerLinkOptions,
+  type AnswerOptions,
+  createAnswerLink,
+  getWait,
+  listWaits,
+  resolveWait,
+  type WaitInfo,
+  type WaitsOptions,
+  waitInfo,
+} from "./waits.ts";
 
 export interface ClientOptions extends ConnectionOptions {
   /** How long a call is sent again while no server answers. Default: 15 s. */
@@ -206,6 +218,58 @@ export class Client {
   async workers(): Promise<WorkerView[]> {
     const { workers } = await this.#platform.call(WorkerService.method.listWorkers, {});
     return workers.map(workerView);
+  }
+
+  /**
+   * What runs wait for, oldest first: with `kinds: ["user"]` the open questions, with
+   * `assignee` one person's inbox.
+   */
+  waits(options: WaitsOptions = {}): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
+    return listWaits(this.#platform, options);
+  }
+
+  /** One wait, open or resolved, and what it was resolved with. */
+  wait(waitId: string): Promise<WaitInfo & { readonly value: unknown }> {
+    return getWait(this.#platform, waitId);
+  }
+
+  /**
+   * Answers a question: a text, true or false, an option's value, a list of them, or a form's
+   * fields. Also resolves a callback by hand. Throws PawlError INVALID_ANSWER (what is allowed is
+   * in `metadata.allowed`), WAIT_ALREADY_RESOLVED (`metadata.resolved_by`), PERMISSION_DENIED.
+   */
+  answer(
+    waitId: string,
+    answer: unknown,
+    options: AnswerOptions = {},
+  ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+    return resolveWait(this.#platform, waitId, { value: answer }, options);
+  }
+
+  /** Declines to answer a question that is skippable. */
+  skip(
+    waitId: string,
+    options: AnswerOptions = {},
+  ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+    return resolveWait(this.#platform, waitId, undefined, options);
+  }
+
+  /** Ends a wait without what it waits for: its run gets WaitCancelledError. */
+  async cancelWait(
+    waitId: string,
+    { actor = "", comment = "" }: Omit<AnswerOptions, "resolutionId"> = {},
+  ): Promise<WaitInfo> {
+    const request = { waitId, actor, comment };
+    const { wait } = await this.#platform.call(SignalService.method.cancelWait, request);
+    return waitInfo(wait);
+  }
+
+  /** A URL under which one person can answer a question once, without a key. */
+  answerLink(
+    waitId: string,
+    options: AnswerLinkOptions = {},
+  ): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
+    return createAnswerLink(this.#platform, waitId, options);
   }
 
   /** Ends the connection, unless it was given to this client. */

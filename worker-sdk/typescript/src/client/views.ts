@@ -48,7 +48,7 @@ export interface FailureView {
 
 export interface WaitView {
   readonly stepKey: string;
-  /** sleep, signal, child or retry. */
+  /** sleep, signal, child, user, callback or retry. */
   readonly kind: string;
   readonly name: string;
   readonly since: Date | undefined;
@@ -139,7 +139,7 @@ export interface JournalView {
   readonly stepKey: string;
   readonly attempt: number;
   readonly name: string;
-  /** step, sleep, signal, child or value; empty for what concerns the whole run. */
+  /** step, sleep, signal, child, value, user or callback; empty for what concerns the whole run. */
   readonly kind: string;
   /** The decoded payload; undefined also where it is too large to travel along. */
   readonly value: unknown;

@@ -12,13 +12,17 @@ import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
 import type { ModelCall } from "../telemetry/model-call.ts";
 import { isWorkflow } from "../workflow-brand.ts";
+import { askApproval } from "./approval.ts";
 import { mapItems, runBranches } from "./branches.ts";
+import { openCallback } from "./callback.ts";
 import { childCall, childResult } from "./child.ts";
 import { contexts } from "./current.ts";
+import type { ApprovalOptions, CallbackOptions } from "./question-types.ts";
+import { type AskOptions, askUser } from "./questions.ts";
 import { openSignals } from "./signals.ts";
 import { parseStepCall } from "./step-call.ts";
 import type { ChildOptions, Context, MapOptions, StepContext } from "./types.ts";
-import type { SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
+import type { CronTime, SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
 import { awaitSignal, sleepFor, sleepUntil } from "./waits.ts";
 
 function ignore(): void {
@@ -243,7 +247,7 @@ export class RunContext implements Context {
     return guarded(() => sleepFor(this.#here, duration, options));
   }
 
-  sleepUntil(moment: Date | number, options: SleepOptions = {}): Promise<void> {
+  sleepUntil(moment: Date | number | CronTime, options: SleepOptions = {}): Promise<void> {
     return guarded(() => sleepUntil(this.#here, moment, options));
   }
 
@@ -253,6 +257,18 @@ export class RunContext implements Context {
 
   signals(name: string, options: SignalsOptions = {}): AsyncIterableIterator<never> {
     return openSignals(this.#here, name, options);
+  }
+
+  waitForUser(question: string, options: AskOptions = {}): Promise<never> {
+    return guarded(() => askUser(this.#here, question, options));
+  }
+
+  approval(question: string, options: ApprovalOptions): Promise<never> {
+    return guarded(() => askApproval(this.#here, question, options));
+  }
+
+  callback(name = "callback", options: CallbackOptions<unknown> = {}): Promise<never> {
+    return guarded(() => openCallback(this.#here, name, options));
   }
 
   child(workflow: unknown, input: unknown, options: ChildOptions = {}): Promise<never> {

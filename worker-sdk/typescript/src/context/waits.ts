@@ -7,7 +7,7 @@ import { checkName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
 import type { RunContext } from "./context.ts";
-import type { SignalOptions, SleepOptions } from "./wait-types.ts";
+import type { CronTime, SignalOptions, SleepOptions } from "./wait-types.ts";
 
 /** Registers a wait under its next key in the context's scope, and waits. */
 function openWait(context: RunContext, namespace: Namespace, call: WaitCall): Promise<unknown> {
@@ -31,23 +31,35 @@ export function sleepFor(
 
 export function sleepUntil(
   context: RunContext,
-  moment: Date | number,
+  moment: Date | number | CronTime,
   { name = "sleep" }: SleepOptions,
 ): Promise<unknown> {
+  return openWait(context, "sleep:", sleepCall(name, untilOf(moment)));
+}
+
+function untilOf(moment: Date | number | CronTime): WaitCall["wait"] {
+  if (typeof moment === "object" && moment !== null && "cron" in moment) {
+    const { cron, timeZone = "" } = moment;
+    if (typeof cron !== "string" || cron.trim() === "")
+      throw new UsageError(
+        'ctx.sleepUntil got an empty cron expression; "0 9 * * *" is every day at 9',
+      );
+    return { cron, timeZone };
+  }
   const ms = Number(moment);
   if (!Number.isFinite(ms))
     throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
-  return openWait(context, "sleep:", sleepCall(name, { until: timestampFromMs(ms) }));
+  return { until: timestampFromMs(ms) };
 }
 
 /** Says how the next signal of a name is awaited. */
 function signalCall(
   name: string,
   timeout: Duration | undefined,
-  atTimeout: () => unknown,
+  atTimeout: (stepKey: string) => unknown,
 ): WaitCall {
-  const finish = ({ outcome, value }: Resolution): unknown =>
-    outcome === "timed_out" ? atTimeout() : value;
+  const finish = ({ outcome, value, stepKey }: Resolution): unknown =>
+    outcome === "timed_out" ? atTimeout(stepKey) : value;
   const wait = {
     signalName: name,
     ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
@@ -60,9 +72,9 @@ export function awaitSignal(
   name: string,
   options: SignalOptions<unknown>,
 ): Promise<unknown> {
-  const atTimeout = (): unknown => {
+  const atTimeout = (stepKey: string): unknown => {
     if ("default" in options) return options.default;
-    throw new WaitTimeoutError(`the signal "${name}"`, `signal:${name}`);
+    throw new WaitTimeoutError(`the signal "${name}"`, stepKey);
   };
   return openWait(context, "signal:", signalCall(name, options.timeout, atTimeout));
 }

@@ -5,6 +5,7 @@ import { silentLogger } from "../lib/logger.ts";
 import { Memo } from "../run/memo.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import { type LocalAnswers, LocalPeople } from "./answers.ts";
 import { LocalLink } from "./local-link.ts";
 
 /** How a workflow runs without a platform. */
@@ -13,12 +14,22 @@ export interface LocalOptions {
   readonly runId?: string;
   /** Signals that have been sent to the run already: payloads by name, in order. */
   readonly signals?: Readonly<Record<string, readonly unknown[]>>;
+  /** Answers to the questions that the run asks. */
+  readonly answers?: LocalAnswers;
+  /** What outside processes post to the run's callbacks: bodies by name, in order. */
+  readonly callbacks?: Readonly<Record<string, readonly unknown[]>>;
   /** Sleeps, timeouts of signals and delays between attempts are over at once. Default: false. */
   readonly skipTime?: boolean;
   /** Cancels the run. */
   readonly abortSignal?: AbortSignal;
   /** Gets the live output. */
   readonly onEvent?: (type: string, data: unknown, stepKey: string) => void;
+}
+
+function queues(
+  prepared: Readonly<Record<string, readonly unknown[]>> | undefined,
+): Map<string, unknown[]> {
+  return new Map(Object.entries(prepared ?? {}).map(([name, payloads]) => [name, [...payloads]]));
 }
 
 async function runHere(
@@ -30,9 +41,9 @@ async function runHere(
   const runId = options.runId ?? `local-${randomUUID()}`;
   const encoded = encode(input, `the input of workflow "${name}"`);
   const link = new LocalLink({
-    signals: new Map(
-      Object.entries(options.signals ?? {}).map(([signal, payloads]) => [signal, [...payloads]]),
-    ),
+    signals: queues(options.signals),
+    callbacks: queues(options.callbacks),
+    people: new LocalPeople(options.answers),
     skipTime: options.skipTime ?? false,
     onEvent: options.onEvent,
     runChild: (child, childInput, childRunId) =>

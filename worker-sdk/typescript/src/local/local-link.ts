@@ -13,6 +13,7 @@ import {
   FailRunResponseSchema,
   StepFailedResponse_Final_Action as FinalAction,
   JournalEntrySchema,
+  type QuestionSchema,
   type StartRunResponse,
   StartRunResponseSchema,
   type StepCompletedResponse,
@@ -32,6 +33,7 @@ import { errorOf, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { policyDelayMs } from "../policy/retry.ts";
 import type {
+  CancelWaitInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -43,12 +45,17 @@ import type {
 } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
 import type { AnyWorkflow } from "../workflow.ts";
+import type { LocalPeople } from "./answers.ts";
+import { noAnswer, noCallback, noCron, noSignal } from "./missing.ts";
 
 type EntryInit = MessageInitShape<typeof JournalEntrySchema>;
 
 export interface LocalPlatform {
   /** Payloads of signals, by name, in the order in which they are taken. */
   readonly signals: Map<string, unknown[]>;
+  /** What is posted to callbacks, by name, in the order in which they are made. */
+  readonly callbacks: Map<string, unknown[]>;
+  readonly people: LocalPeople;
   /** Sleeps and delays are over at once. */
   readonly skipTime: boolean;
   /** Runs a child; resolves with its result. */
@@ -67,6 +74,7 @@ export class LocalLink implements RunLink {
   #seq = 0;
   readonly #failures = new Map<string, number>();
   readonly #children = new Map<string, Promise<unknown>>();
+  readonly #timers = new Map<string, () => void>();
   #resolve: (payload: ReceivedPayload) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
 
@@ -99,47 +107,99 @@ export class LocalLink implements RunLink {
     }
     const dueMs = this.#await(stepKey, request);
     const until = dueMs === undefined ? {} : { until: timestampFromMs(dueMs) };
-    return create(StepStartedResponseSchema, {
-      outcome: { case: "wait", value: { why: "wait", ...until } },
-      directive,
-    });
+    const token = encodeURIComponent(stepKey);
+    const value = {
+      why: "wait",
+      waitId: `${request.runId}#${stepKey}`,
+      callbackToken: token,
+      callbackUrl: `http://localhost.invalid/v1/callbacks/${token}`,
+      ...until,
+    };
+    return create(StepStartedResponseSchema, { outcome: { case: "wait", value }, directive });
   }
 
   /** Begins a wait; returns when it is due. */
-  #await(stepKey: string, { kind, wait }: StepStartedInit): number | undefined {
-    const dueMs =
-      wait?.until !== undefined
-        ? initMs(wait.until)
-        : wait?.duration !== undefined
-          ? Date.now() + initMs(wait.duration)
-          : undefined;
-    if (kind === StepKind.CHILD) {
-      this.#awaitChild(stepKey, wait?.childRunId ?? "");
-      return undefined;
-    }
-    if (kind === StepKind.SIGNAL) {
-      const name = wait?.signalName ?? "";
-      const queue = this.#platform.signals.get(name);
-      if (queue !== undefined && queue.length > 0) {
-        const payload = payloadOf(encode(queue.shift(), `the signal "${name}"`));
-        this.#resolveSoon({ stepKey, kind, outcome: "signalled", payload });
-        return dueMs;
-      }
-      if (dueMs === undefined) {
-        this.#reject(
-          new UsageError(
-            `the run waits for the signal "${name}", which cannot come without a platform; use runLocally(workflow, input, { signals: { "${name}": [ … ] } })`,
-          ),
-        );
+  #await(
+    stepKey: string,
+    { kind = StepKind.SLEEP, wait = {} }: StepStartedInit,
+  ): number | undefined {
+    const dueMs = dueOf(wait);
+    switch (kind) {
+      case StepKind.CHILD:
+        this.#awaitChild(stepKey, wait.childRunId ?? "");
         return undefined;
-      }
+      case StepKind.SIGNAL:
+        if (this.#takeSignal(stepKey, wait.signalName ?? "", dueMs)) return dueMs;
+        break;
+      case StepKind.USER:
+        void this.#ask(stepKey, wait.question ?? {}, dueMs);
+        return dueMs;
+      case StepKind.CALLBACK:
+        if (this.#takeCallback(stepKey, dueMs)) return dueMs;
+        break;
+      default:
+        if (wait.cron !== undefined && !this.#platform.skipTime) this.#reject(noCron(wait.cron));
+        break;
     }
-    const outcome = kind === StepKind.SIGNAL ? "timed_out" : "fired";
-    const ms = this.#platform.skipTime ? 0 : (dueMs ?? 0) - Date.now();
-    startTimer(Math.max(0, ms), () =>
-      this.#push({ stepKey, kind: kind ?? StepKind.SLEEP, outcome }),
-    );
+    if (kind === StepKind.SLEEP || dueMs !== undefined) this.#startTimer(stepKey, kind, dueMs);
     return dueMs;
+  }
+
+  #startTimer(stepKey: string, kind: StepKind, dueMs: number | undefined): void {
+    const outcome = kind === StepKind.SLEEP ? "fired" : "timed_out";
+    const ms = this.#platform.skipTime ? 0 : Math.max(0, (dueMs ?? 0) - Date.now());
+    const end = startTimer(ms, () => this.#push({ stepKey, kind, outcome }));
+    this.#timers.set(stepKey, end);
+  }
+
+  /** Whether the wait is dealt with. */
+  #takeSignal(stepKey: string, name: string, dueMs: number | undefined): boolean {
+    const queue = this.#platform.signals.get(name);
+    if (queue !== undefined && queue.length > 0) {
+      const payload = payloadOf(encode(queue.shift(), `the signal "${name}"`));
+      this.#resolveSoon({ stepKey, kind: StepKind.SIGNAL, outcome: "signalled", payload });
+      return true;
+    }
+    if (dueMs === undefined) this.#reject(noSignal(name));
+    return dueMs === undefined;
+  }
+
+  #takeCallback(stepKey: string, dueMs: number | undefined): boolean {
+    const name = nameIn(stepKey);
+    const queue = this.#platform.callbacks.get(name);
+    if (queue !== undefined && queue.length > 0) {
+      const payload = payloadOf(encode(queue.shift(), `the call of callback "${name}"`));
+      this.#resolveSoon({ stepKey, kind: StepKind.CALLBACK, outcome: "completed", payload });
+      return true;
+    }
+    if (dueMs === undefined) this.#reject(noCallback(name));
+    return dueMs === undefined;
+  }
+
+  async #ask(
+    stepKey: string,
+    question: MessageInitShape<typeof QuestionSchema>,
+    dueMs: number | undefined,
+  ): Promise<void> {
+    const kind = StepKind.USER;
+    try {
+      const answer = await this.#platform.people.answer(question, stepKey);
+      if (answer !== undefined) {
+        const { outcome, value, details } = answer;
+        const payload = payloadOf(encode(value, `the answer to "${question.prompt}"`));
+        this.#resolveSoon({ stepKey, kind, outcome, payload, details });
+      } else if (dueMs !== undefined) {
+        this.#startTimer(stepKey, kind, dueMs);
+      } else {
+        this.#reject(noAnswer(question.prompt ?? ""));
+      }
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+
+  async cancelWait({ waitId = "" }: CancelWaitInit): Promise<void> {
+    this.#timers.get(waitId.slice(waitId.indexOf("#") + 1))?.();
   }
 
   #awaitChild(stepKey: string, childRunId: string): void {
@@ -258,7 +318,20 @@ export class LocalLink implements RunLink {
 
   released(): void {
     this.#run = undefined;
+    for (const end of this.#timers.values()) end();
   }
+}
+
+/** When a wait is due, in ms since the epoch; undefined where it has no time limit. */
+function dueOf({ until, duration }: NonNullable<StepStartedInit["wait"]>): number | undefined {
+  if (until !== undefined) return initMs(until);
+  return duration === undefined ? undefined : Date.now() + initMs(duration);
+}
+
+/** The name in the last segment of a callback's key. */
+function nameIn(stepKey: string): string {
+  const [, name = ""] = /callback:([^/[#]*)[^/]*$/.exec(stepKey) ?? [];
+  return decodeURIComponent(name);
 }
 
 function initMs(time: { readonly seconds?: bigint; readonly nanos?: number }): number {

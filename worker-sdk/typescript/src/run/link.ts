@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
+  CancelWaitRequestSchema,
   CompleteRunRequestSchema,
   CompleteRunResponse,
   FailRunRequestSchema,
@@ -27,6 +28,7 @@ export type SuspendRunInit = MessageInitShape<typeof SuspendRunRequestSchema>;
 export type CompleteRunInit = MessageInitShape<typeof CompleteRunRequestSchema>;
 export type FailRunInit = MessageInitShape<typeof FailRunRequestSchema>;
 export type StartRunInit = MessageInitShape<typeof StartRunRequestSchema>;
+export type CancelWaitInit = MessageInitShape<typeof CancelWaitRequestSchema>;
 export type NewEventInit = MessageInitShape<typeof NewEventSchema>;
 
 /** A step whose start may be announced, unless it ends before there is a chance to. */
@@ -55,6 +57,8 @@ export interface RunLink {
   completed(request: StepCompletedInit): Promise<StepCompletedResponse>;
   failed(request: StepFailedInit): Promise<StepFailedResponse>;
   suspend(request: SuspendRunInit): Promise<SuspendRunResponse>;
+  /** Ends a wait that nobody waits for any more. */
+  cancelWait(request: CancelWaitInit): Promise<unknown>;
   complete(request: CompleteRunInit): Promise<CompleteRunResponse>;
   /** `error` is what the request was made of, for a platform in this process. */
   fail(request: FailRunInit, error: unknown): Promise<FailRunResponse>;

@@ -1,5 +1,5 @@
 /** What a run's journal says about each step key: the memo that a replay reads. */
-import type { Failure, JournalEntry, StepKind } from "@pawl/proto";
+import { type Failure, type JournalEntry, StepKind } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import { msFrom } from "../duration.ts";
 
@@ -13,6 +13,8 @@ export interface MemoRecord {
   readonly failure: Failure | undefined;
   /** How a wait ended; empty for steps. */
   readonly outcome: string;
+  /** Of a wait: who answered, and the like. */
+  readonly details: Readonly<Record<string, string>>;
   readonly inputDigest: string;
   readonly definitionDigest: string;
   readonly childRunId: string;
@@ -25,12 +27,16 @@ export interface Backing {
   readonly untilMs: number;
 }
 
+const noDetails: Readonly<Record<string, string>> = Object.freeze({});
+
 export class Memo {
   readonly #records = new Map<string, MemoRecord>();
   readonly #attempts = new Map<string, number>();
   readonly #backing = new Map<string, Backing>();
   /** The attempt of each wait that was registered and has not been resolved. */
   readonly #openWaits = new Map<string, number>();
+  /** Where the registration of each callback is in the journal. */
+  readonly #callbacks = new Map<string, number>();
   readonly #asked = new Set<string>();
   /** Why the run is being cancelled; empty where nobody said. */
   cancelReason = "";
@@ -85,6 +91,7 @@ export class Memo {
         break;
       case "workflow.wait.created":
         this.#openWaits.set(key, entry.attempt);
+        if (entry.kind === StepKind.CALLBACK) this.#callbacks.set(key, entry.seq);
         break;
       default:
         break;
@@ -133,6 +140,21 @@ export class Memo {
   /** The attempt that a wait is on: the one that is registered, else the next. */
   waitAttempt(key: string): number {
     return this.#openWaits.get(key) ?? this.attempts(key) + 1;
+  }
+
+  /** Registered, and not resolved as far as is known here. */
+  isOpenWait(key: string): boolean {
+    return this.#openWaits.has(key);
+  }
+
+  /** The place in the journal at which a callback was registered. */
+  createdSeq(key: string): number {
+    return this.#callbacks.get(key) ?? 0;
+  }
+
+  /** How a wait ended; undefined where that is not on record. */
+  outcome(key: string): string | undefined {
+    return this.#records.get(key)?.outcome;
   }
 
   noteAttempt(key: string, attempt: number): void {
@@ -206,6 +228,7 @@ export function recordOf(entry: JournalEntry): MemoRecord {
     payload: entry.payload,
     failure: entry.failure,
     outcome: entry.outcome,
+    details: entry.outcome === "" ? noDetails : entry.details,
     inputDigest: entry.inputDigest,
     definitionDigest: entry.definitionDigest,
     childRunId: entry.details.child_run_id ?? "",

@@ -21,6 +21,7 @@ const forCaller = new Set([
   "RUN_EXISTS",
   "INVALID_INPUT",
   "NOT_FOUND",
+  "WAIT_ALREADY_RESOLVED",
 ]);
 /** The run is no longer this worker's. */
 const gone = new Set(["LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"]);

@@ -85,6 +85,8 @@ export function retryDelayMs({ delay, at }: StepFailedResponse_Retry): number {
   return at === undefined ? 0 : Math.max(0, msFrom(at) - Date.now());
 }
 
+const noDetails = Object.freeze({});
+
 /** The record of a step, as the journal will have it. */
 export function stepRecord(
   call: StepCall,
@@ -94,6 +96,7 @@ export function stepRecord(
     ...end,
     kind: call.kind,
     outcome: "",
+    details: noDetails,
     inputDigest: call.inputDigest,
     definitionDigest: call.settings.definitionDigest,
     childRunId: "",

@@ -1,21 +1,22 @@
 /**
- * A wait that the server keeps: a sleep, a signal or a child run. It is
+ * A wait that the server keeps: a sleep, a signal, a question, a child run. It is
  * registered by its StepStarted; what resolves it is pushed while the run is
  * held here, asked for where nothing is pushed, and else found in the journal
- * after the run was suspended and dispatched again.
+ * after the run was suspended and dispatched again. One whose branch has ended,
+ * such as the loser of a race, is cancelled there: nobody would take what it got.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
-  type Failure,
   ParentRefSchema,
   StartRunRequestSchema,
-  type StepKind,
+  StepKind,
   type StepStartedResponse,
+  type StepStartedResponse_Replay,
   type WaitSpecSchema,
 } from "@pawl/proto";
 import { decode, type ReceivedPayload } from "../codec/payload.ts";
 import { msFrom } from "../duration.ts";
-import { NonDeterminismError, PawlError, TerminalError } from "../errors.ts";
+import { NonDeterminismError, PawlError, TerminalError, WaitCancelledError } from "../errors.ts";
 import { stepFailed } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
@@ -29,8 +30,18 @@ import type { Scope } from "./scope.ts";
 /** How a wait ended. */
 export interface Resolution {
   readonly outcome: string;
-  /** The decoded payload: a signal's, or a child run's result. */
+  /** The decoded payload: a signal's, an answer, or a child run's result. */
   readonly value: unknown;
+  readonly stepKey: string;
+  /** Who answered, why, and the like. */
+  readonly details: Readonly<Record<string, string>>;
+}
+
+/** What the server says of a wait that it knows. */
+export interface Registered {
+  readonly waitId: string;
+  readonly callbackUrl: string;
+  readonly callbackToken: string;
 }
 
 /** What is waited for. */
@@ -49,14 +60,27 @@ export interface WaitCall {
 
 export class WaitOperation extends Operation {
   readonly #call: WaitCall;
+  /** User code waits for it, so the run does. */
+  #counts: boolean;
   #registered = false;
+  #dueMs: number | undefined;
   #delivering = false;
   #childRunId = "";
   #endTimer: (() => void) | undefined;
 
-  constructor(run: Run, scope: Scope, key: string, call: WaitCall) {
+  constructor(run: Run, scope: Scope, key: string, call: WaitCall, counts = true) {
     super(run, scope, key, call.name, call.kind);
     this.#call = call;
+    this.#counts = counts;
+  }
+
+  /** Its result, which user code waits for from now on. */
+  awaited(): Promise<unknown> {
+    if (!this.#counts) {
+      this.#counts = true;
+      if (this.#registered) this.#count();
+    }
+    return this.promise;
   }
 
   override begin(): void {
@@ -69,20 +93,12 @@ export class WaitOperation extends Operation {
     try {
       const childRunId = await this.#startChild();
       if (run.left) return;
-      const requestId = run.nextRequestId();
-      const response = await run.persist(() =>
-        run.link.start({
-          runId: run.runId,
-          fence: run.fence,
-          stepKey: this.key,
-          name: this.name,
-          kind: this.kind,
-          requestId,
-          wait: { ...this.#call.wait, ...(childRunId === "" ? {} : { childRunId }) },
-        }),
-      );
+      const response = await this.ask(childRunId);
+      const { case: answer, value } = response.outcome;
+      if (this.aborted !== undefined && answer === "wait") void this.#cancelThere(this.aborted);
       run.setBusy(false);
       if (this.detached || run.left) return;
+      if (answer === "wait" || answer === "replay") this.registered(value);
       this.#onStart(response);
       run.obey(response.directive);
     } catch (error) {
@@ -92,6 +108,28 @@ export class WaitOperation extends Operation {
       run.setBusy(false);
       if (!own) void run.end(error);
     }
+  }
+
+  /** Registers the wait, or hears what has become of it. */
+  protected ask(childRunId = ""): Promise<StepStartedResponse> {
+    const { run } = this;
+    const requestId = run.nextRequestId();
+    return run.persist(() =>
+      run.link.start({
+        runId: run.runId,
+        fence: run.fence,
+        stepKey: this.key,
+        name: this.name,
+        kind: this.kind,
+        requestId,
+        wait: { ...this.#call.wait, ...(childRunId === "" ? {} : { childRunId }) },
+      }),
+    );
+  }
+
+  /** The server has it on record. */
+  protected registered(_answer: Registered): void {
+    // Only callbacks have something to learn from it.
   }
 
   async #startChild(): Promise<string> {
@@ -131,12 +169,7 @@ export class WaitOperation extends Operation {
     }
     switch (outcome.case) {
       case "replay": {
-        const { result, outcome: how } = outcome.value;
-        this.#settleNow(
-          how,
-          result.case === "output" ? result.value : undefined,
-          result.case === "failure" ? result.value : undefined,
-        );
+        this.#settleNow(outcome.value);
         break;
       }
       case "wait":
@@ -165,6 +198,12 @@ export class WaitOperation extends Operation {
 
   #wait(dueMs: number | undefined): void {
     this.#registered = true;
+    this.#dueMs = dueMs;
+    if (this.#counts) this.#count();
+  }
+
+  #count(): void {
+    const dueMs = this.#dueMs;
     this.run.addWait(this.key, dueMs);
     if (this.run.link.pushesWaits) return;
     const untilDueMs = dueMs === undefined ? limits.hotWaitMs : dueMs - Date.now() + 5;
@@ -193,18 +232,15 @@ export class WaitOperation extends Operation {
     this.#deliver(record);
   }
 
-  #settleNow(
-    outcome: string,
-    payload: ReceivedPayload | undefined,
-    failure: Failure | undefined,
-  ): void {
+  #settleNow({ result, outcome, details }: StepStartedResponse_Replay): void {
     this.#deliver({
       seq: this.run.deliveries.lastSeq,
       kind: this.kind,
       attempt: this.run.memo.attempts(this.key),
-      payload,
-      failure,
+      payload: result.case === "output" ? result.value : undefined,
+      failure: result.case === "failure" ? result.value : undefined,
       outcome,
+      details,
       inputDigest: "",
       definitionDigest: "",
       childRunId: "",
@@ -234,8 +270,11 @@ export class WaitOperation extends Operation {
       this.reject(stepFailed(record.failure, this.key, Math.max(1, record.attempt)));
       return;
     }
+    const { outcome, details } = record;
     try {
-      this.resolve(this.#call.finish({ outcome: record.outcome, value: decode(payload) }));
+      if (outcome === "cancelled") throw new WaitCancelledError(this.name, this.key, details);
+      const value = decode(payload);
+      this.resolve(this.#call.finish({ outcome, value, stepKey: this.key, details }));
     } catch (error) {
       this.reject(error);
     }
@@ -244,9 +283,34 @@ export class WaitOperation extends Operation {
   override abort(reason: string): void {
     if (this.isAborted) return;
     super.abort(reason);
-    if (this.isRecorded) return;
+    const { memo } = this.run;
+    // That it was cancelled then is on record; user code was told at this point.
+    if (this.isRecorded && memo.outcome(this.key) !== "cancelled") return;
+    const isOpen = this.#registered || memo.isOpenWait(this.key);
     this.#unregister();
+    if (isOpen) void this.#cancelThere(reason);
     this.rejectCancelled(reason);
+  }
+
+  /** Ends it on the server too. What came before that is lost, as is what comes to a run that has ended. */
+  async #cancelThere(reason: string): Promise<void> {
+    const { run } = this;
+    // A child is a run of its own. Where no branch has ended the run has, and all of its waits.
+    if (this.kind === StepKind.CHILD || this.scope.ended === undefined || run.left) return;
+    run.setBusy(true);
+    try {
+      const waitId = `${run.runId}#${this.key}`;
+      await run.persist(() => run.link.cancelWait({ waitId, comment: reason }));
+    } catch (error) {
+      const resolved = error instanceof PawlError && error.reason === "WAIT_ALREADY_RESOLVED";
+      if (!resolved)
+        run.logger.warn("a wait that nobody waits for stays open", {
+          runId: run.runId,
+          stepKey: this.key,
+          error: String(error),
+        });
+    }
+    run.setBusy(false);
   }
 
   override clear(): void {

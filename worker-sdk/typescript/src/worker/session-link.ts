@@ -8,9 +8,10 @@ import type {
   StepStartedResponse,
   SuspendRunResponse,
 } from "@pawl/proto";
-import { RunService } from "@pawl/proto";
+import { RunService, SignalService } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import type {
+  CancelWaitInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -83,6 +84,10 @@ export class SessionLink implements RunLink {
       4 * frameBytes,
       "suspendRun",
     );
+  }
+
+  cancelWait(request: CancelWaitInit): Promise<unknown> {
+    return this.#platform.call(SignalService.method.cancelWait, request);
   }
 
   complete(value: CompleteRunInit): Promise<CompleteRunResponse> {

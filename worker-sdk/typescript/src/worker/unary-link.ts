@@ -6,6 +6,7 @@ import {
   type FailRunResponse,
   PublishEventsRequestSchema,
   RunService,
+  SignalService,
   type StartRunResponse,
   type StepCompletedResponse,
   type StepFailedResponse,
@@ -17,6 +18,7 @@ import {
 import type { ReceivedPayload } from "../codec/payload.ts";
 import type { Logger } from "../lib/logger.ts";
 import type {
+  CancelWaitInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -113,6 +115,10 @@ export class UnaryLink implements RunLink {
 
   suspend(request: SuspendRunInit): Promise<SuspendRunResponse> {
     return this.#options.platform.call(WorkerService.method.suspendRun, request);
+  }
+
+  cancelWait(request: CancelWaitInit): Promise<unknown> {
+    return this.#options.platform.call(SignalService.method.cancelWait, request);
   }
 
   complete(request: CompleteRunInit): Promise<CompleteRunResponse> {

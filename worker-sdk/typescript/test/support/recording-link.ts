@@ -74,6 +74,8 @@ export class RecordingLink implements RunLink {
   readonly journal: JournalEntry[];
   readonly outcome: Promise<Outcome>;
   readonly starts: string[] = [];
+  /** The ids of waits that were cancelled. */
+  readonly cancelled: string[] = [];
   readonly events: { type: string; key: string }[] = [];
   reachable = true;
   run: Run | undefined;
@@ -181,6 +183,10 @@ export class RecordingLink implements RunLink {
     }
     const value = { attempt: attempt + 1, delay: { seconds: 0n, nanos: 0 } };
     return create(StepFailedResponseSchema, { next: { case: "retry", value }, seq, directive });
+  }
+
+  async cancelWait({ waitId = "" }: Request<"cancelWait">) {
+    this.cancelled.push(waitId);
   }
 
   async suspend(request: Request<"suspend">) {

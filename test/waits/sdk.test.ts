@@ -1,0 +1,242 @@
+/**
+ * Goal: waiting for people, calls from outside and signals means the same over a session and by
+ * polling, on both stores, live and after the run was away; and nothing stays open that nobody
+ * waits for.
+ * Method: workflows of the SDK in a worker of this process, answered through the client.
+ */
+import {
+  Client,
+  type Context,
+  chainByAmount,
+  PawlError,
+  silentLogger,
+  WaitCancelledError,
+  type WaitInfo,
+  Worker,
+  workflow,
+} from "@pawl/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { createDatabase } from "../harness/database.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { sleep, stores } from "../semantics/lab.ts";
+
+const form = z.object({ column: z.string().trim(), drop: z.boolean().default(false) });
+
+const interview = workflow("interview", async (ctx: Context) => {
+  const both = await ctx.all({
+    name: () => ctx.waitForUser("Name?"),
+    size: () => ctx.waitForUser("Size?", { type: "choice", options: ["s", { value: "m" }] }),
+  });
+  const extras = await ctx.waitForUser("Extras?", { type: "multichoice", options: ["a", "b"] });
+  const fields = await ctx.waitForUser("Form?", { type: "form", schema: form });
+  const more = await ctx.waitForUser("More?", { skippable: true });
+  return { ...both, extras, fields, more };
+});
+
+const expense = workflow("expense", (ctx: Context, amount: number) =>
+  ctx.approval("Pay?", {
+    chain: chainByAmount(amount, [
+      { approvers: ["mia", "max"], needed: 2, name: "managers" },
+      { from: 1_000, approvers: "dora" },
+      { from: 10_000, approvers: "vic" },
+    ]),
+  }),
+);
+
+const pay = workflow("pay", async (ctx: Context) => {
+  const urls: string[] = [];
+  const callback = await ctx.callback<{ paid: number }>("paid");
+  // Its argument is compared in a replay: the URL is the same one.
+  await ctx.step("tell", (url: string) => url, [callback.url]);
+  urls.push(callback.url);
+  const { paid } = await callback.result;
+  return { paid, urls };
+});
+
+const races = workflow("races", async (ctx: Context) => {
+  const first = await ctx.race({
+    answer: () => ctx.waitForUser("Now?"),
+    go: () => ctx.signal("go"),
+    late: () => ctx.sleep("1 day").then(() => "late"),
+  });
+  // Nobody takes it away: the wait that lost is closed.
+  const answer = await ctx.waitForUser("Now?", { key: "again" });
+  return { first, answer };
+});
+
+const orders = workflow("orders", async (ctx: Context) => {
+  const seen: unknown[] = [];
+  for await (const order of ctx.signals<number>("order")) {
+    seen.push(await ctx.step("handle", () => order));
+    if (order === 3) break;
+  }
+  return [...seen, await ctx.signal("order")];
+});
+
+const cancelled = workflow("cancelled", async (ctx: Context) => {
+  try {
+    return await ctx.waitForUser("Forget it?");
+  } catch (error) {
+    if (!(error instanceof WaitCancelledError)) throw error;
+    const { actor, comment } = error;
+    await ctx.sleepUntil({ cron: "* * * * * *", timeZone: "Europe/Berlin" });
+    const late = await ctx.waitForUser("Late?", { timeout: "10 ms", default: "nobody" });
+    return { actor, comment, late };
+  }
+});
+
+const workflows = [interview, expense, pay, races, orders, cancelled];
+
+describe.each(stores)("%s", (store) => {
+  let server: TestServer;
+  let client: Client;
+  beforeAll(async () => {
+    const database = store === "postgres" ? { store: await createDatabase("waits_sdk") } : {};
+    server = await startServer(database);
+    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+  });
+  afterAll(async () => {
+    client?.close();
+    await server?.stop();
+  });
+
+  describe.each(["session", "poll"] as const)("%s", (mode) => {
+    let worker: Worker;
+    const start = (name: string, input?: unknown) =>
+      client.start(name, input, { queue: mode, runId: `${name}-${mode}` });
+    beforeAll(async () => {
+      worker = new Worker({
+        url: server.grpcUrl,
+        workflows,
+        mode,
+        queues: [mode],
+        workerId: `people-${mode}`,
+        logger: silentLogger,
+      });
+      await worker.start();
+    });
+    afterAll(async () => {
+      await worker?.stop();
+    });
+
+    /** The open question of a run with that text. */
+    async function question(runId: string, prompt: string): Promise<WaitInfo> {
+      for (;;) {
+        const { waits } = await client.waits({ runId, kinds: ["user"] });
+        const found = waits.find((wait) => wait.question?.prompt === prompt);
+        if (found !== undefined) return found;
+        await sleep(15);
+      }
+    }
+
+    const waiting = async (runId: string) => {
+      while ((await client.handle(runId).get()).state !== "WAITING") await sleep(15);
+    };
+
+    test("each question gets its own answer, of its type, in any order", async () => {
+      const run = await start("interview");
+      const size = await question(run.runId, "Size?");
+      await waiting(run.runId);
+      const refused = await client.answer(size.waitId, "xl").catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(PawlError);
+      expect(refused).toMatchObject({ reason: "INVALID_ANSWER" });
+      expect((await client.answer(size.waitId, "m", { actor: "ada" })).wait.resolvedBy).toBe("ada");
+      const again = await client.answer(size.waitId, "s").catch((error: unknown) => error);
+      expect(again).toMatchObject({
+        reason: "WAIT_ALREADY_RESOLVED",
+        metadata: { resolved_by: "ada" },
+      });
+      await client.answer((await question(run.runId, "Name?")).waitId, "");
+      await client.answer((await question(run.runId, "Extras?")).waitId, []);
+      const fields = await question(run.runId, "Form?");
+      expect(fields.question?.schema).toMatchObject({ properties: { column: { type: "string" } } });
+      await client.answer(fields.waitId, { column: " age " });
+      await client.skip((await question(run.runId, "More?")).waitId);
+      expect(await run.result()).toEqual({
+        name: "",
+        size: "m",
+        extras: [],
+        fields: { column: "age", drop: false },
+        more: undefined,
+      });
+      expect(await client.wait(size.waitId)).toMatchObject({ outcome: "answered", value: "m" });
+    });
+
+    test("an approval by two, then the next level, until somebody rejects", async () => {
+      const run = await start("expense", 50_000);
+      const managers = await question(run.runId, "Pay?");
+      expect(managers.stepKey).toBe("approval:Pay?/user:managers");
+      const { assignees, needed } = managers.question ?? {};
+      expect({ assignees, needed }).toEqual({ assignees: ["mia", "max"], needed: 2 });
+      const stranger = client.answer(managers.waitId, true, { actor: "eve" });
+      await expect(stranger).rejects.toMatchObject({ reason: "PERMISSION_DENIED" });
+      await client.answer(managers.waitId, true, { actor: "max", comment: "fine" });
+      await client.answer(managers.waitId, true, { actor: "mia" });
+      for (;;) {
+        const { waits } = await client.waits({ assignee: "dora", kinds: ["user"] });
+        const [one] = waits.filter(({ runId }) => runId === run.runId);
+        if (one !== undefined) {
+          await client.answer(one.waitId, false, { actor: "dora", comment: "too much" });
+          break;
+        }
+        await sleep(15);
+      }
+      const outcome = await run.result();
+      expect(outcome).toMatchObject({
+        approved: false,
+        decision: "rejected",
+        level: "dora",
+        timedOut: false,
+        votes: [
+          { actor: "max", approved: true, comment: "fine", level: "managers" },
+          { actor: "mia", approved: true, level: "managers" },
+          { actor: "dora", approved: false, comment: "too much", level: "dora" },
+        ],
+      });
+    });
+
+    test("a callback's URL is the same in a replay, and its body is the result", async () => {
+      const run = await start("pay");
+      await waiting(run.runId);
+      const step = await run.journal();
+      let url = "";
+      for await (const entry of step) if (entry.name === "tell") url = String(entry.value);
+      const body = JSON.stringify({ paid: 5 });
+      const headers = { "content-type": "application/json" };
+      expect((await fetch(url, { method: "POST", headers, body })).status).toBe(200);
+      expect(await run.result()).toEqual({ paid: 5, urls: [url] });
+      expect((await fetch(url, { method: "POST", headers, body: "{}" })).status).toBe(409);
+    });
+
+    test("what loses a race is closed", async () => {
+      const run = await start("races");
+      const lost = await question(run.runId, "Now?");
+      await waiting(run.runId);
+      await run.signal("go", "went");
+      while ((await client.wait(lost.waitId)).outcome === "") await sleep(15);
+      expect((await client.wait(lost.waitId)).outcome).toBe("cancelled");
+      const again = await question(run.runId, "Now?");
+      expect(again.stepKey).toBe("user:question[again]");
+      expect((await client.waits({ runId: run.runId })).waits).toHaveLength(1);
+      await waiting(run.runId);
+      await client.answer(again.waitId, "yes");
+      expect(await run.result()).toEqual({ first: "went", answer: "yes" });
+    });
+
+    test("signals are taken one by one, also over suspensions", async () => {
+      const run = await start("orders");
+      await run.signal("order", 1);
+      await waiting(run.runId);
+      for (const order of [2, 3, 4]) await run.signal("order", order);
+      expect(await run.result()).toEqual([1, 2, 3, 4]);
+    });
+
+    test("a question that is cancelled says so; a cron time and a timeout come", async () => {
+      const run = await start("cancelled");
+      const { waitId } = await question(run.runId, "Forget it?");
+      await client.cancelWait(waitId, { actor: "ops", comment: "obsolete" });
+      expect(await run.result()).toEqual({ actor: "ops", comment: "obsolete", late: "nobody" });
+    });
+  });
+});

@@ -1,0 +1,229 @@
+/** What runs wait for, as a client sees it: questions to answer, timers, callbacks. */
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  type Payload,
+  type Question,
+  QuestionType,
+  SignalService,
+  StepKind,
+  type Wait,
+} from "@pawl/proto";
+import { decode } from "../codec/payload.ts";
+import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
+import { PawlError } from "../errors.ts";
+import { uuidv7 } from "../lib/ids.ts";
+import type { Platform } from "../transport/platform.ts";
+
+export type WaitKind = "sleep" | "signal" | "child" | "user" | "callback";
+
+const kinds: Readonly<Record<WaitKind, StepKind>> = {
+  sleep: StepKind.SLEEP,
+  signal: StepKind.SIGNAL,
+  child: StepKind.CHILD,
+  user: StepKind.USER,
+  callback: StepKind.CALLBACK,
+};
+
+export interface WaitsOptions {
+  /** Questions that name this person or role, and those that anybody may answer. */
+  readonly assignee?: string;
+  /** With `assignee`: also the questions that name nobody. Default: true. */
+  readonly includeUnassigned?: boolean;
+  readonly workflow?: string;
+  readonly runId?: string;
+  /** Any of these; `user` are the questions. Default: all. */
+  readonly kinds?: readonly WaitKind[];
+  /** 1 to 500. Default: 50. */
+  readonly pageSize?: number;
+  /** From the page before. */
+  readonly pageToken?: string;
+}
+
+/** A question, as people are asked it. */
+export interface QuestionView {
+  readonly prompt: string;
+  readonly type: "text" | "approval" | "choice" | "multichoice" | "form";
+  readonly options: readonly { readonly value: string; readonly label: string }[];
+  readonly allowCustom: boolean;
+  readonly skippable: boolean;
+  /** JSON Schema of a form. */
+  readonly schema: unknown;
+  /** Who may answer; empty: anybody. */
+  readonly assignees: readonly string[];
+  /** How many different people must approve. */
+  readonly needed: number;
+  /** In ms after the asking. */
+  readonly remindersMs: readonly number[];
+}
+
+/** One answer that was given to a question. */
+export interface AnswerView {
+  readonly actor: string;
+  readonly at: Date | undefined;
+  /** Of an approval. */
+  readonly approved: boolean | undefined;
+  readonly comment: string;
+  /** api or link. */
+  readonly via: string;
+}
+
+/** Something that a run waits for, or has waited for. */
+export interface WaitInfo {
+  readonly waitId: string;
+  readonly runId: string;
+  readonly stepKey: string;
+  readonly workflow: string;
+  readonly kind: WaitKind;
+  readonly name: string;
+  readonly since: Date | undefined;
+  /** When the timer fires or the wait times out; undefined: never. */
+  readonly due: Date | undefined;
+  readonly question: QuestionView | undefined;
+  readonly answers: readonly AnswerView[];
+  readonly childRunId: string;
+  /** The cron expression of a sleep and its zone; empty where it has none. */
+  readonly cron: string;
+  readonly timeZone: string;
+  /** How it ended: answered, skipped, fired, timed_out, cancelled …; empty while it is open. */
+  readonly outcome: string;
+  readonly resolvedAt: Date | undefined;
+  readonly resolvedBy: string;
+  readonly comment: string;
+}
+
+export interface AnswerOptions {
+  /** Who answers. Needed where the question has assignees or needs several approvals. */
+  readonly actor?: string;
+  /** Why. */
+  readonly comment?: string;
+  /** For deduplication: the same again is one answer. Default: a random one. */
+  readonly resolutionId?: string;
+}
+
+export interface AnswerLinkOptions {
+  /** Who will answer with it; one of the question's assignees, where it has any. */
+  readonly assignee?: string;
+  /** Default: 7 days; at most 365. */
+  readonly expiresIn?: Duration;
+}
+
+type Time = Parameters<typeof timestampDate>[0];
+
+function date(time: Time | undefined): Date | undefined {
+  return time === undefined ? undefined : timestampDate(time);
+}
+
+function questionView(question: Question): QuestionView {
+  const type = (QuestionType[question.type] ?? "TEXT").toLowerCase() as QuestionView["type"];
+  const schema: unknown = question.formSchema === "" ? undefined : JSON.parse(question.formSchema);
+  return {
+    prompt: question.prompt,
+    type,
+    options: question.options.map(({ value, label }) => ({ value, label: label || value })),
+    allowCustom: question.allowCustom,
+    skippable: question.skippable,
+    schema,
+    assignees: question.assignees,
+    needed: type === "approval" ? Math.max(1, question.approvalsNeeded) : 1,
+    remindersMs: question.reminders.map(msFrom),
+  };
+}
+
+export function waitInfo(wait: Wait | undefined): WaitInfo {
+  if (wait === undefined) {
+    throw new PawlError({
+      reason: "INTERNAL",
+      message: "the server answered without the wait",
+      code: 13,
+    });
+  }
+  return {
+    waitId: wait.waitId,
+    runId: wait.runId,
+    stepKey: wait.stepKey,
+    workflow: wait.workflow,
+    kind: (StepKind[wait.kind] ?? "").toLowerCase() as WaitKind,
+    name: wait.name,
+    since: date(wait.since),
+    due: date(wait.due),
+    question: wait.question === undefined ? undefined : questionView(wait.question),
+    answers: wait.answers.map(({ actor, at, approved, comment, via }) => ({
+      actor,
+      at: date(at),
+      approved,
+      comment,
+      via,
+    })),
+    childRunId: wait.childRunId,
+    cron: wait.cron,
+    timeZone: wait.timeZone,
+    outcome: wait.outcome,
+    resolvedAt: date(wait.resolvedAt),
+    resolvedBy: wait.resolvedBy,
+    comment: wait.comment,
+  };
+}
+
+export async function listWaits(
+  platform: Platform,
+  options: WaitsOptions,
+): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
+  const { assignee = "", includeUnassigned = true } = options;
+  const { waits, nextPageToken } = await platform.call(SignalService.method.listWaits, {
+    kinds: (options.kinds ?? []).map((kind) => kinds[kind]),
+    assignee,
+    includeUnassigned: assignee !== "" && includeUnassigned,
+    workflow: options.workflow ?? "",
+    runId: options.runId ?? "",
+    pageSize: options.pageSize ?? 0,
+    pageToken: options.pageToken ?? "",
+  });
+  return { waits: waits.map(waitInfo), nextPageToken };
+}
+
+export async function getWait(
+  platform: Platform,
+  waitId: string,
+): Promise<WaitInfo & { readonly value: unknown }> {
+  const { wait, payload } = await platform.call(SignalService.method.getWait, { waitId });
+  const whole = payload === undefined ? undefined : await platform.download(payload);
+  return { ...waitInfo(wait), value: decode(whole) };
+}
+
+type Resolution =
+  | { readonly case: "answer"; readonly value: Pick<Payload, "data" | "encoding"> | object }
+  | { readonly case: "skip"; readonly value: boolean };
+
+/** Resolves a wait; `answer` undefined: declines to answer. */
+export async function resolveWait(
+  platform: Platform,
+  waitId: string,
+  answer: { readonly value: unknown } | undefined,
+  { actor = "", comment = "", resolutionId = uuidv7() }: AnswerOptions,
+): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+  const resolution: Resolution =
+    answer === undefined
+      ? { case: "skip", value: true }
+      : { case: "answer", value: await platform.payload(answer.value, "the answer") };
+  const { wait, duplicate } = await platform.call(SignalService.method.resolveWait, {
+    waitId,
+    resolutionId,
+    resolution,
+    actor,
+    comment,
+  });
+  return { wait: waitInfo(wait), duplicate };
+}
+
+export async function createAnswerLink(
+  platform: Platform,
+  waitId: string,
+  { assignee = "", expiresIn }: AnswerLinkOptions,
+): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
+  const { url, token, expiresAt } = await platform.call(SignalService.method.createAnswerLink, {
+    waitId,
+    assignee,
+    ...(expiresIn === undefined ? {} : { expiresIn: durationFromMs(durationMs(expiresIn)) }),
+  });
+  return { url, token, expiresAt: date(expiresAt) };
+}

@@ -1,0 +1,120 @@
+/**
+ * `ctx.approval`: rounds of questions, one after the other. Each round is one
+ * question to its approvers, of whom so many must agree; the server counts. A
+ * rejection ends the round, and with it the whole.
+ */
+import { UsageError } from "../errors.ts";
+import type { Scope } from "../run/scope.ts";
+import type { RunContext } from "./context.ts";
+import type {
+  Approval,
+  ApprovalLevel,
+  ApprovalOptions,
+  ApprovalOutcome,
+  Vote,
+} from "./question-types.ts";
+import { askIn, listOf, questionName } from "./questions.ts";
+
+/** A round that is only needed from some amount on. */
+export interface AmountLevel extends ApprovalLevel {
+  /** The amount from which on this round is needed. Default: always. */
+  readonly from?: number;
+}
+
+/**
+ * The rounds that an amount needs: `chainByAmount(5_000, [{ approvers: "manager" },
+ * { from: 1_000, approvers: "director" }, { from: 10_000, approvers: "vp" }])` asks the
+ * manager and then the director.
+ */
+export function chainByAmount(amount: number, levels: readonly AmountLevel[]): ApprovalLevel[] {
+  if (!Number.isFinite(amount))
+    throw new UsageError(`chainByAmount got ${String(amount)}, which is no amount`);
+  return levels.filter(({ from }) => from === undefined || amount >= from);
+}
+
+const known = new Set([
+  "key",
+  "timeout",
+  "default",
+  "reminders",
+  "name",
+  "approvers",
+  "needed",
+  "chain",
+]);
+
+function levelsOf(options: ApprovalOptions): readonly ApprovalLevel[] {
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) {
+      throw new UsageError(
+        `"${name}" is not an option of ctx.approval; those are ${[...known].join(", ")}`,
+      );
+    }
+  }
+  if (options.chain !== undefined) return options.chain;
+  if (listOf(options.approvers).length === 0)
+    throw new UsageError("ctx.approval needs approvers, or a chain of rounds with approvers each");
+  return [options];
+}
+
+function nameOf({ name, approvers }: ApprovalLevel): string {
+  return name ?? listOf(approvers).join(", ");
+}
+
+type Round = {
+  readonly approved: boolean;
+  readonly votes: readonly Vote[];
+  readonly late: boolean;
+};
+
+async function askRound(
+  context: RunContext,
+  scope: Scope,
+  prompt: string,
+  level: ApprovalLevel,
+  options: ApprovalOptions,
+): Promise<Round> {
+  const { timeout, reminders, default: atTimeout } = options;
+  const late: Round = { approved: atTimeout === "approved", votes: [], late: true };
+  const answer = await askIn(context, scope, questionName(nameOf(level)), prompt, {
+    type: "approval",
+    assignees: level.approvers,
+    needed: level.needed ?? 1,
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(atTimeout === undefined ? {} : { default: late }),
+    ...(reminders === undefined ? {} : { reminders }),
+  });
+  if (answer === late) return late;
+  // Without `skippable`, an approval is what comes of this question.
+  const { approved, votes } = answer as Approval;
+  return { approved, votes, late: false };
+}
+
+/** `ctx.approval`. */
+export async function askApproval(
+  context: RunContext,
+  prompt: string,
+  options: ApprovalOptions,
+): Promise<ApprovalOutcome> {
+  if (typeof prompt !== "string" || prompt.trim() === "")
+    throw new UsageError("ctx.approval needs a question to ask");
+  const levels = levelsOf(options);
+  const key = options.key === undefined ? undefined : String(options.key);
+  const here = context.scopeHere;
+  const name = key === undefined ? questionName(prompt) : "approval";
+  const scope = here.child(here.claimSegment("approval:", name, key));
+  const turn = here.enter();
+  try {
+    const votes: (Vote & { readonly level: string })[] = [];
+    let last = { level: "", timedOut: false };
+    for (const level of levels) {
+      const round = await askRound(context, scope, prompt, level, options);
+      last = { level: nameOf(level), timedOut: round.late };
+      for (const vote of round.votes) votes.push({ ...vote, level: last.level });
+      if (!round.approved) return { approved: false, decision: "rejected", votes, ...last };
+    }
+    return { approved: true, decision: "approved", votes, ...last };
+  } finally {
+    here.leave(turn);
+  }
+}
