@@ -1,0 +1,235 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// Work side by side, structured: each branch has a scope of its own, named by
+// the branch, so that no key depends on which is faster. When a branch of All or
+// Map fails, the others are ended (their contexts are cancelled, and no step starts
+// in them any more) and the error is returned once they have ended, so that no
+// clean-up runs beside a step that it is to undo. Race does not wait for those
+// who lost.
+
+// All runs branches side by side, each in a goroutine, and returns the first error.
+// A branch is named by its place; branches set variables of their own.
+func All(ctx context.Context, branches ...func(ctx context.Context) error) error {
+	names := make([]string, len(branches))
+	for i := range branches {
+		names[i] = strconv.Itoa(i)
+	}
+	return all(ctx, names, branches)
+}
+
+// AllSettled is All without ending the others when one fails: an error for each branch, or nil.
+func AllSettled(ctx context.Context, branches ...func(ctx context.Context) error) ([]error, error) {
+	results := make([]error, len(branches))
+	settled := make([]func(ctx context.Context) error, len(branches))
+	for i, branch := range branches {
+		settled[i] = func(ctx context.Context) error {
+			results[i] = branch(ctx)
+			var cancelled *CancelledError
+			// Being cancelled is for the run to deal with, not one branch's outcome.
+			if errors.As(results[i], &cancelled) {
+				return results[i]
+			}
+			return nil
+		}
+	}
+	return results, All(ctx, settled...)
+}
+
+// Race returns what the first branch to end returns, be it an error, and ends the others.
+func Race[T any](ctx context.Context, branches ...func(ctx context.Context) (T, error)) (T, error) {
+	var none T
+	if len(branches) == 0 {
+		return none, usage("Race needs at least one branch")
+	}
+	results := make([]T, len(branches))
+	wrapped := make([]func(ctx context.Context) error, len(branches))
+	names := make([]string, len(branches))
+	for i, branch := range branches {
+		names[i] = strconv.Itoa(i)
+		wrapped[i] = func(ctx context.Context) (err error) {
+			results[i], err = branch(ctx)
+			return err
+		}
+	}
+	p, err := claimBranches(ctx, names)
+	if err != nil {
+		return none, err
+	}
+	g := newGroup(ctx, p, len(branches))
+	g.race = true
+	first := g.run(wrapped)
+	return results[first.index], first.err
+}
+
+// MapOption is an ItemKey or a Concurrency.
+type MapOption[T any] func(*mapSettings[T])
+
+type mapSettings[T any] struct {
+	key         func(T) string
+	concurrency int
+}
+
+// ItemKey names items by what they are about instead of by their place.
+func ItemKey[T any](key func(item T) string) MapOption[T] {
+	return func(s *mapSettings[T]) { s.key = key }
+}
+
+// Concurrency is how many items are worked on at the same time. Default: all.
+func Concurrency[T any](limit int) MapOption[T] {
+	return func(s *mapSettings[T]) { s.concurrency = limit }
+}
+
+// Map calls fn for each item, side by side, and returns the results in the items' order.
+func Map[T, R any](ctx context.Context, name string, items []T, fn func(ctx context.Context, item T) (R, error), options ...MapOption[T]) ([]R, error) {
+	settings := mapSettings[T]{concurrency: len(items)}
+	for _, option := range options {
+		option(&settings)
+	}
+	if err := checkName("Map", name); err != nil {
+		return nil, err
+	}
+	if settings.concurrency < 1 && len(items) > 0 {
+		return nil, usage("the concurrency of Map(%q) is at least 1; it is %d", name, settings.concurrency)
+	}
+	segments, err := itemSegments(name, items, settings.key)
+	if err != nil {
+		return nil, err
+	}
+	p, err := claimMap(ctx, name, segments)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]R, len(items))
+	branch := func(i int) func(ctx context.Context) error {
+		return func(ctx context.Context) (err error) {
+			results[i], err = fn(ctx, items[i])
+			return err
+		}
+	}
+	first := make([]func(ctx context.Context) error, min(settings.concurrency, len(items)))
+	for i := range first {
+		first[i] = branch(i)
+	}
+	g := newGroup(ctx, p, len(items))
+	next := len(first)
+	g.onEnd = func() {
+		if next < len(items) {
+			g.start(next, branch(next))
+			next++
+		}
+	}
+	if err := g.run(first).err; err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+func itemSegments[T any](name string, items []T, key func(T) string) ([]string, error) {
+	segments := make([]string, len(items))
+	seen := make(map[string]bool, len(items))
+	for i, item := range items {
+		text := strconv.Itoa(i)
+		if key != nil {
+			text = key(item)
+		}
+		if text == "" || seen[text] {
+			return nil, usage("the key %q of item %d of Map(%q) is empty or another item's; keys tell items apart", text, i, name)
+		}
+		seen[text] = true
+		segments[i] = escapeName(text)
+	}
+	return segments, nil
+}
+
+// Scope names the steps in fn apart from those around it.
+func Scope[T any](ctx context.Context, name string, fn func(ctx context.Context) (T, error)) (T, error) {
+	var none T
+	p, inRun := enter(ctx)
+	if !inRun {
+		return fn(ctx)
+	}
+	if err := checkName("a scope", name); err != nil {
+		return none, err
+	}
+	op, err := p.run.open(p.scope, spaceScope, name, "", pb.StepKind_STEP_KIND_UNSPECIFIED)
+	if err != nil {
+		return none, err
+	}
+	p.run.mu.Unlock()
+	inner := p.scope.child(op.key[len(p.scope.prefix):])
+	result, err := fn(withPlace(ctx, &place{run: p.run, scope: inner, body: p.body}))
+	p.run.lockPresent()
+	op.close()
+	p.run.mu.Unlock()
+	return result, err
+}
+
+func all(ctx context.Context, names []string, branches []func(ctx context.Context) error) error {
+	p, err := claimBranches(ctx, names)
+	if err != nil {
+		return err
+	}
+	return newGroup(ctx, p, len(branches)).run(branches).err
+}
+
+// branching is the scopes of branches, in the place that they branch off; none outside of a run.
+type branching struct {
+	*place
+	scopes []*scope
+}
+
+func claimBranches(ctx context.Context, names []string) (*branching, error) {
+	p, inRun := enter(ctx)
+	b := &branching{scopes: make([]*scope, len(names))}
+	if !inRun {
+		return b, nil
+	}
+	b.place = p
+	for i, name := range names {
+		segment, err := p.run.claimSegment(p.scope, spaceAll, name)
+		if err != nil {
+			return nil, err
+		}
+		b.scopes[i] = p.scope.child(segment)
+	}
+	return b, nil
+}
+
+func claimMap(ctx context.Context, name string, segments []string) (*branching, error) {
+	p, inRun := enter(ctx)
+	b := &branching{scopes: make([]*scope, len(segments))}
+	if !inRun {
+		return b, nil
+	}
+	b.place = p
+	segment, err := p.run.claimSegment(p.scope, spaceMap, name)
+	if err != nil {
+		return nil, err
+	}
+	around := p.scope.child(segment)
+	for i, item := range segments {
+		b.scopes[i] = around.child(item)
+	}
+	return b, nil
+}
+
+// claimSegment counts a use of a name for a scope that is to be pushed.
+func (r *run) claimSegment(s *scope, space, name string) (string, error) {
+	r.lockPresent()
+	segment, err := s.claim(space, name, "")
+	r.mu.Unlock()
+	if _, ambiguous := err.(*AmbiguousStepKeyError); ambiguous {
+		r.end(err)
+		runtime.Goexit()
+	}
+	return segment, err
+}

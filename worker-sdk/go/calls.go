@@ -1,0 +1,267 @@
+package pawl
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// enter finds the place of a call, and notes that a step has steps inside.
+func enter(ctx context.Context) (*place, bool) {
+	p, ok := placeOf(ctx)
+	if ok && p.body != nil {
+		p.body.step.hasInner.Store(true)
+	}
+	return p, ok
+}
+
+// Step runs fn once: its result is recorded before it is returned, and a replay
+// returns what is recorded. An error of fn is tried again by the step's Retry;
+// what it comes to is a *StepError, on the first run as in a replay.
+//
+// fn gets a context that is cancelled when the run is cancelled or taken away, or
+// its branch or timeout ends. Outside of a run, fn is just called.
+func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) (T, error), options ...StepOption) (T, error) {
+	return step(ctx, &stepCall{name: name, kind: pb.StepKind_STEP_KIND_STEP}, fn, options)
+}
+
+// Do is Step for what has no result.
+func Do(ctx context.Context, name string, fn func(ctx context.Context) error, options ...StepOption) error {
+	_, err := Step(ctx, name, func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) }, options...)
+	return err
+}
+
+// Apply is Step with an input, which may not change in a replay: that pauses the
+// run, as code that does not fit its journal.
+func Apply[In, Out any](ctx context.Context, name string, fn func(ctx context.Context, in In) (Out, error), in In, options ...StepOption) (Out, error) {
+	what := fmt.Sprintf("the input of step %q", name)
+	call := &stepCall{name: name, kind: pb.StepKind_STEP_KIND_STEP}
+	var err error
+	var none Out
+	if call.inputDigest, err = digest([]any{in}, what); err != nil {
+		return none, err
+	}
+	input, err := encode(in, what)
+	if err != nil {
+		return none, err
+	}
+	if len(input.Data) <= shownInputBytesMax {
+		call.input = input
+	}
+	return step(ctx, call, func(ctx context.Context) (Out, error) { return fn(ctx, in) }, options)
+}
+
+func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Context) (T, error), options []StepOption) (T, error) {
+	var none T
+	p, inRun := enter(ctx)
+	if !inRun {
+		return fn(ctx)
+	}
+	if err := checkName("a step", call.name); err != nil {
+		return none, err
+	}
+	call.settings = p.run.stepSettings(options)
+	if call.settings.err != nil {
+		return none, call.settings.err
+	}
+	call.body = func(ctx context.Context) (*pb.Payload, error) {
+		value, err := fn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return encode(value, fmt.Sprintf("the result of step %q", call.name))
+	}
+	payload, err := p.run.step(ctx, p.scope, call)
+	if err != nil {
+		return none, err
+	}
+	var value T
+	if err := decodeInto(payload, &value); err != nil {
+		p.run.exit(&NonDeterminismError{
+			StepKey:     p.scope.prefix + call.name,
+			Recorded:    fmt.Sprintf("a value that does not fit (%v)", err),
+			Attempted:   fmt.Sprintf("a %T", value),
+			LikelyCause: "the step's result type was changed while this run was under way, or does not read what it writes as JSON",
+		})
+	}
+	return value, nil
+}
+
+// Stream is Step for a body that yields texts: each goes live to whoever watches
+// the run, and joined they are the result.
+func Stream(ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[string, error], options ...StepOption) (string, error) {
+	return Step(ctx, name, func(ctx context.Context) (string, error) {
+		var text strings.Builder
+		err := consume(ctx, fn(ctx), func(part string) { text.WriteString(part) })
+		return text.String(), err
+	}, options...)
+}
+
+// Collect is Step for a body that yields items: each goes live to whoever
+// watches the run, and the list of them is the result.
+func Collect[T any](ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[T, error], options ...StepOption) ([]T, error) {
+	return Step(ctx, name, func(ctx context.Context) ([]T, error) {
+		items := []T{}
+		err := consume(ctx, fn(ctx), func(item T) { items = append(items, item) })
+		return items, err
+	}, options...)
+}
+
+func consume[T any](ctx context.Context, items iter.Seq2[T, error], take func(T)) error {
+	for item, err := range items {
+		if err != nil {
+			return err
+		}
+		take(item)
+		if err := publish(ctx, "output.delta", item); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func value[T any](ctx context.Context, name string, fn func() T) (T, error) {
+	return step(ctx, &stepCall{name: name, kind: pb.StepKind_STEP_KIND_VALUE}, func(context.Context) (T, error) { return fn(), nil }, nil)
+}
+
+// Now is the time of day, recorded, in milliseconds.
+func Now(ctx context.Context) (time.Time, error) {
+	ms, err := value(ctx, "now", func() int64 { return time.Now().UnixMilli() })
+	return time.UnixMilli(ms), err
+}
+
+// Random is a number from 0 up to 1, recorded.
+func Random(ctx context.Context) (float64, error) { return value(ctx, "random", rand.Float64) }
+
+// UUID is a random UUID, recorded.
+func UUID(ctx context.Context) (string, error) { return value(ctx, "uuid", newUUID) }
+
+// Sleep waits by the server's clock; while it does, no worker holds the run.
+func Sleep(ctx context.Context, duration time.Duration) error {
+	return sleep(ctx, &pb.WaitSpec{Duration: durationpb.New(max(0, duration))}, duration)
+}
+
+// SleepUntil waits until a moment.
+func SleepUntil(ctx context.Context, moment time.Time) error {
+	return sleep(ctx, &pb.WaitSpec{Until: timestamppb.New(moment)}, time.Until(moment))
+}
+
+func sleep(ctx context.Context, spec *pb.WaitSpec, duration time.Duration) error {
+	p, inRun := enter(ctx)
+	if inRun {
+		_, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSleep, name: "sleep", kind: pb.StepKind_STEP_KIND_SLEEP, spec: spec})
+		return err
+	}
+	select {
+	case <-time.After(duration):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Signal waits for the next signal of that name. With a Timeout it may end
+// without one: in a WaitTimeoutError, or the Default.
+func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, error) {
+	var none T
+	var settings waitSettings
+	for _, option := range options {
+		option.applyWait(&settings)
+	}
+	if _, isT := settings.fallback.(T); settings.hasDefault && !isT {
+		return none, usage("the Default of signal %q is a %T, not a %T", name, settings.fallback, none)
+	}
+	p, inRun := enter(ctx)
+	if !inRun {
+		return none, usage("Signal(%q) needs a run: it was called with a context that is in none", name)
+	}
+	spec := &pb.WaitSpec{SignalName: name}
+	if settings.timeout > 0 {
+		spec.Duration = durationpb.New(settings.timeout)
+	}
+	end, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSignal, name: name, kind: pb.StepKind_STEP_KIND_SIGNAL, spec: spec})
+	if err != nil {
+		return none, err
+	}
+	if end.outcome == "timed_out" {
+		if settings.hasDefault {
+			return settings.fallback.(T), nil
+		}
+		return none, &WaitTimeoutError{What: fmt.Sprintf("the signal %q", name), StepKey: end.stepKey}
+	}
+	return decode[T](end.payload, fmt.Sprintf("the payload of signal %q", name))
+}
+
+// Child starts a run of another workflow and waits for its result. It fails in a
+// *StepError when the child does.
+func Child[In, Out any](ctx context.Context, workflow *Workflow[In, Out], in In, options ...ChildOption) (Out, error) {
+	if _, inRun := enter(ctx); !inRun {
+		return workflow.Call(ctx, in)
+	}
+	return child[Out](ctx, workflow.def.name, workflow.def, in, options)
+}
+
+// ChildNamed is Child for a workflow that another program has, in whatever language.
+func ChildNamed[Out any](ctx context.Context, workflow string, in any, options ...ChildOption) (Out, error) {
+	return child[Out](ctx, workflow, nil, in, options)
+}
+
+func child[Out any](ctx context.Context, name string, def *definition, in any, options []ChildOption) (Out, error) {
+	var none Out
+	var settings childSettings
+	for _, option := range options {
+		option.applyChild(&settings)
+	}
+	p, inRun := enter(ctx)
+	if !inRun {
+		return none, usage("ChildNamed(%q) needs a run: it was called with a context that is in none", name)
+	}
+	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}}
+	call.child = func(stepKey string, attempt uint32) (*pb.StartRunRequest, error) {
+		input, err := encode(in, fmt.Sprintf("the input of child %q", name))
+		if err != nil {
+			return nil, err
+		}
+		item := p.run.item
+		request := &pb.StartRunRequest{
+			Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(p.run.id, stepKey, attempt)),
+			Queue: settings.queue, Priority: settings.priority, Tags: settings.tags,
+			SessionId: item.SessionId, UserId: item.UserId, Traceparent: item.Traceparent,
+		}
+		def.applyDefaults(request)
+		return request, nil
+	}
+	end, err := p.run.await(ctx, p.scope, call)
+	if err != nil {
+		return none, err
+	}
+	return decode[Out](end.payload, fmt.Sprintf("the result of child %q", name))
+}
+
+// applyDefaults fills in what the workflow says about its runs.
+func (d *definition) applyDefaults(request *pb.StartRunRequest) {
+	if d == nil {
+		return
+	}
+	request.Queue = orElse(request.Queue, d.options.Queue)
+	if d.options.Timeout > 0 || d.options.QueueTimeout > 0 {
+		request.Timeouts = &pb.RunTimeouts{}
+	}
+	if d.options.Timeout > 0 {
+		request.Timeouts.Run = durationpb.New(d.options.Timeout)
+	}
+	if d.options.QueueTimeout > 0 {
+		request.Timeouts.Queue = durationpb.New(d.options.QueueTimeout)
+	}
+}

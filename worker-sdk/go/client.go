@@ -1,0 +1,314 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// ClientOptions say where the server is.
+type ClientOptions struct {
+	// Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051.
+	URL string
+	// For how long calls are made again while no server answers. Default: 10 s.
+	Patience time.Duration
+	// Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Client starts runs and steers them.
+type Client struct {
+	platform *platform
+	log      *slog.Logger
+}
+
+// NewClient makes a client; it connects with the first call.
+func NewClient(options ClientOptions) (*Client, error) {
+	if options.Patience == 0 {
+		options.Patience = 10 * time.Second
+	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	p, err := dial(orElse(options.URL, defaultURL()), options.Patience)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{platform: p, log: options.Logger}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.platform.close() }
+
+func (p *platform) withPatience(patience time.Duration) *platform {
+	other := *p
+	other.patience = patience
+	return &other
+}
+
+// StartOption is a RunID, IdempotencyKey, Queue, Priority, Tags, PinVersion, SessionID, UserID, Delay, StartAt or LeaseWait.
+type StartOption interface{ applyStart(*pb.StartRunRequest) }
+
+type startOption func(*pb.StartRunRequest)
+
+func (o startOption) applyStart(r *pb.StartRunRequest) { o(r) }
+
+// IdempotencyKey names a run instead of a RunID: the same key again answers with the same run.
+func IdempotencyKey(key string) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.IdempotencyKey = key })
+}
+
+// PinVersion pins the run to a version of the workflow.
+func PinVersion(version string) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.Version = version })
+}
+
+// SessionID and UserID say for whom the run is.
+func SessionID(id string) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.SessionId = id })
+}
+
+// UserID says for whom the run is.
+func UserID(id string) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.UserId = id })
+}
+
+// Delay has the run start not before this long from now.
+func Delay(delay time.Duration) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.Delay = durationpb.New(delay) })
+}
+
+// StartAt has the run start not before this moment.
+func StartAt(moment time.Time) StartOption {
+	return startOption(func(r *pb.StartRunRequest) { r.StartAt = timestamppb.New(moment) })
+}
+
+func (c *Client) startRequest(ctx context.Context, name string, def *definition, in any, options []StartOption) (*pb.StartRunRequest, error) {
+	payload, err := encode(in, fmt.Sprintf("the input of workflow %q", name))
+	if err != nil {
+		return nil, err
+	}
+	request := &pb.StartRunRequest{Workflow: name}
+	for _, option := range options {
+		option.applyStart(request)
+	}
+	if request.RunId == "" && request.IdempotencyKey == "" {
+		// Chosen here, so that the request can be sent again without starting a second run.
+		request.RunId = newUUIDv7()
+		if def != nil && def.options.ID != "" {
+			t, err := parseTemplate(def.options.ID)
+			if err != nil {
+				return nil, err
+			}
+			if request.RunId, err = t.render(payload); err != nil {
+				return nil, err
+			}
+		}
+	}
+	def.applyDefaults(request)
+	request.Input, err = c.platform.storable(ctx, payload)
+	return request, err
+}
+
+// Start starts a run, or finds the one that was started before under the same id with the same input.
+func Start[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (*Handle[Out], error) {
+	return start[Out](ctx, client, workflow.def.name, workflow.def, in, options)
+}
+
+// StartNamed is Start for a workflow that another program has, in whatever language.
+func StartNamed[Out any](ctx context.Context, client *Client, workflow string, in any, options ...StartOption) (*Handle[Out], error) {
+	return start[Out](ctx, client, workflow, nil, in, options)
+}
+
+func start[Out any](ctx context.Context, client *Client, name string, def *definition, in any, options []StartOption) (*Handle[Out], error) {
+	if _, inRun := placeOf(ctx); inRun {
+		return nil, usage("Start inside of a run would not be recorded as a part of it; use Child")
+	}
+	request, err := client.startRequest(ctx, name, def, in, options)
+	if err != nil {
+		return nil, err
+	}
+	response, err := call(ctx, client.platform, client.platform.runs.StartRun, request)
+	if err != nil {
+		return nil, err
+	}
+	return &Handle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}, nil
+}
+
+// Handle is a run that results in an Out: to wait for, watch and steer.
+type Handle[Out any] struct {
+	RunID string
+	// The run was there before Start was called.
+	Existing bool
+	client   *Client
+}
+
+// Find makes a handle of a run's id; it asks nobody.
+func Find[Out any](client *Client, runID string) *Handle[Out] {
+	return &Handle[Out]{client: client, RunID: runID, Existing: true}
+}
+
+func hasEnded(run *pb.Run) bool {
+	switch run.GetState() {
+	case pb.RunState_RUN_STATE_COMPLETED, pb.RunState_RUN_STATE_FAILED, pb.RunState_RUN_STATE_CANCELLED:
+		return true
+	}
+	return false
+}
+
+// Result waits for the run's end and returns its result; a *RunError where it has none.
+func (h *Handle[Out]) Result(ctx context.Context) (Out, error) {
+	var none Out
+	p := h.client.platform
+	for {
+		response, err := call(ctx, p, p.runs.WaitRun, &pb.WaitRunRequest{RunId: h.RunID, Timeout: durationpb.New(30 * time.Second)})
+		if err != nil {
+			return none, err
+		}
+		run := response.Run
+		switch {
+		case run.GetState() == pb.RunState_RUN_STATE_COMPLETED:
+			payload, err := p.download(ctx, run.Output)
+			if err != nil {
+				return none, err
+			}
+			return decode[Out](payload, "the result of run "+h.RunID)
+		case hasEnded(run):
+			return none, &RunError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.State == pb.RunState_RUN_STATE_CANCELLED}
+		}
+	}
+}
+
+// Get is the run as it is now.
+func (h *Handle[Out]) Get(ctx context.Context) (*pb.Run, error) {
+	p := h.client.platform
+	response, err := call(ctx, p, p.runs.GetRun, &pb.GetRunRequest{RunId: h.RunID})
+	return response.GetRun(), err
+}
+
+// Signal puts a signal into the run's inbox.
+func (h *Handle[Out]) Signal(ctx context.Context, name string, payload any) error {
+	encoded, err := encode(payload, fmt.Sprintf("the payload of signal %q", name))
+	if err != nil {
+		return err
+	}
+	p := h.client.platform
+	if encoded, err = p.storable(ctx, encoded); err != nil {
+		return err
+	}
+	_, err = call(ctx, p, p.signals.SendSignal, &pb.SendSignalRequest{RunId: h.RunID, Name: name, SignalId: newUUIDv7(), Payload: encoded})
+	return err
+}
+
+// Cancel ends the run; its worker gets 10 s to clean up.
+func (h *Handle[Out]) Cancel(ctx context.Context, reason string) error {
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.CancelRun, &pb.CancelRunRequest{RunId: h.RunID, Reason: reason})
+	return err
+}
+
+// Pause stops the run at its next step, until Resume.
+func (h *Handle[Out]) Pause(ctx context.Context, reason string) error {
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.PauseRun, &pb.PauseRunRequest{RunId: h.RunID, Reason: reason})
+	return err
+}
+
+// Resume continues a paused run.
+func (h *Handle[Out]) Resume(ctx context.Context) error {
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.ResumeRun, &pb.ResumeRunRequest{RunId: h.RunID})
+	return err
+}
+
+// Retry continues a failed run from its failed step.
+func (h *Handle[Out]) Retry(ctx context.Context) error {
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.RetryRun, &pb.RetryRunRequest{RunId: h.RunID})
+	return err
+}
+
+// Journal is the run's journal from its first entry.
+func (h *Handle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
+	var all []*pb.JournalEntry
+	err := h.client.platform.journal(ctx, h.RunID, 0, func(entries []*pb.JournalEntry) { all = append(all, entries...) })
+	return all, err
+}
+
+// WatchOptions say what of a run to watch.
+type WatchOptions struct {
+	// None: both checkpoints and deltas.
+	Classes []pb.EventClass
+	// Go on after this event.
+	AfterCursor string
+	// Only what is new from now on.
+	FromNow bool
+	// Wait for a run that does not exist yet.
+	WaitForStart bool
+}
+
+// Watch yields what happens in the run, to its end. It reconnects by itself. The
+// last pair has an error if there was one.
+func (h *Handle[Out]) Watch(ctx context.Context, options WatchOptions) iter.Seq2[*pb.Event, error] {
+	return func(yield func(*pb.Event, error) bool) {
+		cursor := options.AfterCursor
+		pause := pauses{first: 50 * time.Millisecond, most: time.Second}
+		for {
+			err := h.watchOnce(ctx, options, &cursor, func(event *pb.Event) bool {
+				pause.next = 0
+				return yield(event, nil)
+			})
+			if err == nil {
+				return
+			}
+			if ctx.Err() != nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
+			if !isTransient(err) && !errors.Is(err, Reason("SLOW_CONSUMER")) {
+				yield(nil, err)
+				return
+			}
+			pause.sleep(ctx)
+		}
+	}
+}
+
+// DecodeEvent fills target in with what a delta carries.
+func DecodeEvent(event *pb.Event, target any) error { return decodeInto(event.Payload, target) }
+
+func (h *Handle[Out]) watchOnce(ctx context.Context, options WatchOptions, cursor *string, yield func(*pb.Event) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := h.client.platform.events.WatchRun(ctx, &pb.WatchRunRequest{
+		RunId: h.RunID, Classes: options.Classes, AfterCursor: *cursor,
+		FromNow: options.FromNow && *cursor == "", WaitForStart: options.WaitForStart,
+	})
+	if err != nil {
+		return errorOf(err)
+	}
+	for {
+		message, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return errorOf(err)
+		}
+		for _, event := range message.Events {
+			*cursor = event.Cursor
+			if !yield(event) {
+				return nil
+			}
+		}
+	}
+}

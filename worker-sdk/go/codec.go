@@ -1,0 +1,149 @@
+package pawl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+const (
+	encodingJSON   = "json"
+	encodingTagged = "json+pawl"
+	encodingBytes  = "bytes"
+	encodingVoid   = "void"
+)
+
+// Void is the input or output of what has none.
+type Void = struct{}
+
+// encode makes a payload of a value: a Void is `void`, bytes are `bytes`, and
+// everything else is JSON, with tags where it holds times, bytes or big
+// integers, which other languages have types for.
+func encode(value any, what string) (*pb.Payload, error) {
+	switch known := value.(type) {
+	case Void:
+		return &pb.Payload{Encoding: encodingVoid}, nil
+	case []byte:
+		if known != nil {
+			return &pb.Payload{Encoding: encodingBytes, Data: bytes.Clone(known)}, nil
+		}
+	}
+	if value != nil && mayNeedTags(value) {
+		tree, tagged, err := toTagged(value)
+		if err != nil {
+			return nil, &SerializationError{What: what, Err: err}
+		}
+		if tagged {
+			data, err := json.Marshal(tree)
+			if err != nil {
+				return nil, &SerializationError{What: what, Err: err}
+			}
+			return &pb.Payload{Encoding: encodingTagged, Data: data}, nil
+		}
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, &SerializationError{What: what, Err: err}
+	}
+	return &pb.Payload{Encoding: encodingJSON, Data: data}, nil
+}
+
+// decodeInto fills in what target points to. Nothing, as in an absent payload
+// or `void`, leaves it as it is.
+func decodeInto(payload *pb.Payload, target any) error {
+	if payload == nil {
+		return nil
+	}
+	switch payload.Encoding {
+	case encodingVoid:
+		return nil
+	case encodingBytes:
+		switch known := target.(type) {
+		case *[]byte:
+			*known = bytes.Clone(payload.Data)
+			if *known == nil {
+				*known = []byte{}
+			}
+			return nil
+		case *any:
+			*known = bytes.Clone(payload.Data)
+			return nil
+		}
+		return fmt.Errorf("it is bytes, not a %T", target)
+	case "", encodingJSON:
+		return json.Unmarshal(payload.Data, target)
+	case encodingTagged:
+		if anything, ok := target.(*any); ok {
+			var tree any
+			err := json.Unmarshal(payload.Data, &tree)
+			if err == nil {
+				*anything, err = revive(tree)
+			}
+			return err
+		}
+		tree, err := parseTree(payload.Data)
+		if err != nil {
+			return err
+		}
+		plain, err := untag(tree)
+		if err != nil {
+			return err
+		}
+		data, err := json.Marshal(plain)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(data, target)
+	}
+	return fmt.Errorf("it has the encoding %q, which this SDK version does not know; upgrade it", payload.Encoding)
+}
+
+// decode returns the value of a payload as a T.
+func decode[T any](payload *pb.Payload, what string) (T, error) {
+	var value T
+	if err := decodeInto(payload, &value); err != nil {
+		return value, &SerializationError{What: what, Err: err}
+	}
+	return value, nil
+}
+
+// parseTree reads JSON without making floats of its numbers.
+func parseTree(data []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var tree any
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	if decoder.More() {
+		return nil, errors.New("there is more than one JSON value")
+	}
+	return tree, nil
+}
+
+// digest is the hex SHA-256 of a value's canonical JSON, in which the members
+// of objects are sorted by name: the same in every SDK.
+func digest(value any, what string) (string, error) {
+	payload, err := encode(value, what)
+	if err != nil {
+		return "", err
+	}
+	switch payload.Encoding {
+	case encodingBytes, encodingVoid:
+		return digestText(payload.Encoding + ":" + string(payload.Data)), nil
+	}
+	tree, err := parseTree(payload.Data)
+	if err != nil {
+		return "", &SerializationError{What: what, Err: err}
+	}
+	var canonical bytes.Buffer
+	encoder := json.NewEncoder(&canonical)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(tree); err != nil {
+		return "", &SerializationError{What: what, Err: err}
+	}
+	return digestText(string(bytes.TrimRight(canonical.Bytes(), "\n"))), nil
+}

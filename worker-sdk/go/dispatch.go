@@ -1,0 +1,192 @@
+package pawl
+
+import (
+	"context"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+var drainingFrame = &pb.WorkerFrame{Body: &pb.WorkerFrame_Draining{Draining: &pb.Draining{}}}
+
+// push sends a frame that wants no reply, if the session is open.
+func (s *session) push(frame *pb.WorkerFrame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isOpen.Load() {
+		s.outbox.push(frame, frameBytes)
+	}
+}
+
+// grant upholds S4. The session is locked.
+func (s *session) grant() {
+	count := s.slots - len(s.held) - s.credits
+	if count <= 0 || s.draining || !s.isOpen.Load() {
+		return
+	}
+	s.credits += count
+	s.outbox.push(&pb.WorkerFrame{Body: &pb.WorkerFrame_Credits{Credits: &pb.Credits{Count: uint32(count)}}}, frameBytes)
+}
+
+// dispatch takes a run on.
+func (s *session) dispatch(item *pb.WorkItem) {
+	id := item.GetLease().GetRunId()
+	// It comes back to where it was lost: what is left of it here is no longer valid.
+	s.drop(id, "the run was dispatched again")
+	s.mu.Lock()
+	s.credits = max(0, s.credits-1)
+	def := s.definitions[item.Workflow]
+	if def == nil || s.draining {
+		reason := "this worker is draining"
+		if def == nil {
+			reason = "this worker does not serve " + item.Workflow
+		}
+		s.outbox.push(nack(item.Lease, reason), frameBytes)
+		s.grant()
+		s.mu.Unlock()
+		return
+	}
+	h := &held{item: item}
+	s.held[id] = h
+	s.outbox.push(&pb.WorkerFrame{Body: &pb.WorkerFrame_DispatchAck{DispatchAck: &pb.DispatchAck{RunId: id, Fence: item.Lease.Fence}}}, frameBytes)
+	s.mu.Unlock()
+	m := newMemo()
+	m.add(item.Journal...)
+	if !item.JournalMore {
+		s.launch(h, newRun(def, item, m, s, s.log))
+		return
+	}
+	go func() {
+		err := s.platform.journal(context.Background(), id, m.lastSeq, func(entries []*pb.JournalEntry) { m.add(entries...) })
+		if err == nil {
+			s.launch(h, newRun(def, item, m, s, s.log))
+			return
+		}
+		s.log.Error("a run's journal could not be read; the run is given up", "run", id, "error", err)
+		s.remove(h)
+		s.giveBack(item.Lease)
+	}()
+}
+
+// launch begins to execute a run, unless it was taken back while its journal was read.
+func (s *session) launch(h *held, r *run) {
+	s.mu.Lock()
+	id := r.id
+	current := s.held[id] == h
+	if current {
+		h.run = r
+	}
+	news := h.news
+	h.news = nil
+	s.mu.Unlock()
+	if !current {
+		r.leave("the run was taken back while its journal was read")
+		return
+	}
+	for _, tell := range news {
+		tell(r)
+	}
+	go r.perform()
+}
+
+func nack(lease *pb.Lease, reason string) *pb.WorkerFrame {
+	return &pb.WorkerFrame{Body: &pb.WorkerFrame_Nack{Nack: &pb.Nack{RunId: lease.GetRunId(), Fence: lease.GetFence(), Reason: reason}}}
+}
+
+// giveBack sends a run that was given up to another worker, or back: not at once, lest it goes round.
+func (s *session) giveBack(lease *pb.Lease) {
+	time.AfterFunc(giveBackAfter, func() { s.push(nack(lease, "this worker could not go on with it")) })
+}
+
+// tell says something to a run, now or once it has begun.
+func (s *session) tell(id string, say func(*run)) {
+	s.mu.Lock()
+	h := s.held[id]
+	if h != nil && h.run == nil {
+		h.news = append(h.news, say)
+	}
+	r := h.execution()
+	s.mu.Unlock()
+	if r != nil {
+		say(r)
+	}
+}
+
+// execution is the run, once it has begun. The session is locked.
+func (h *held) execution() *run {
+	if h == nil {
+		return nil
+	}
+	return h.run
+}
+
+// drop: the run is no longer this worker's.
+func (s *session) drop(id string, why string) {
+	s.mu.Lock()
+	h := s.held[id]
+	r := h.execution()
+	s.mu.Unlock()
+	if r != nil {
+		r.leave(why)
+	} else if h != nil {
+		s.remove(h)
+	}
+}
+
+// released: the run has left by itself.
+func (s *session) released(r *run) {
+	s.mu.Lock()
+	h := s.held[r.id]
+	isHeld := h.execution() == r
+	for id, c := range s.calls {
+		if c.run == r {
+			delete(s.calls, id)
+		}
+	}
+	s.mu.Unlock()
+	if !isHeld {
+		return
+	}
+	if r.gaveUp {
+		s.giveBack(&pb.Lease{RunId: r.id, Fence: r.fence})
+	}
+	s.remove(h)
+}
+
+func (s *session) remove(h *held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := h.item.Lease.RunId
+	if s.held[id] == h {
+		delete(s.held, id)
+		s.grant()
+	}
+}
+
+// drain: no more dispatches.
+func (s *session) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	if s.isOpen.Load() {
+		s.outbox.push(drainingFrame, frameBytes)
+	}
+}
+
+func (s *session) inFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.held)
+}
+
+// leaseResult is what a heartbeat was answered.
+func (r *run) leaseResult(result *pb.LeaseResult) {
+	switch result.Status {
+	case pb.LeaseStatus_LEASE_STATUS_LOST:
+		r.leave("the lease was lost")
+	case pb.LeaseStatus_LEASE_STATUS_CANCEL:
+		r.cancelBy(result.Fence, "")
+	case pb.LeaseStatus_LEASE_STATUS_PAUSE:
+		r.pause()
+	}
+}

@@ -1,0 +1,150 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Reason is what to branch on in an answer of the server: errors.Is(err, pawl.NotFound).
+type Reason string
+
+// The reasons that programs ask for; docs/errors.md has them all.
+const (
+	NotFound        Reason = "NOT_FOUND"
+	RunExists       Reason = "RUN_EXISTS"
+	RunLeased       Reason = "RUN_LEASED"
+	RunTerminal     Reason = "RUN_TERMINAL"
+	RunPaused       Reason = "RUN_PAUSED"
+	LeaseLost       Reason = "LEASE_LOST"
+	InvalidInput    Reason = "INVALID_INPUT"
+	InvalidArgument Reason = "INVALID_ARGUMENT"
+	Unavailable     Reason = "UNAVAILABLE"
+)
+
+func (r Reason) Error() string { return string(r) }
+
+// Error is what the server answered instead of a result.
+type Error struct {
+	// Such as NOT_FOUND; UNAVAILABLE where no server answered.
+	Reason   Reason
+	Message  string
+	Code     codes.Code
+	Metadata map[string]string
+	// Zero where the server named none.
+	RetryAfter time.Duration
+}
+
+func (e *Error) Error() string { return string(e.Reason) + ": " + e.Message }
+
+// Is matches a Reason.
+func (e *Error) Is(target error) bool {
+	reason, ok := target.(Reason)
+	return ok && reason == e.Reason
+}
+
+// UsageError says that the program uses this package wrongly, and what to write instead.
+type UsageError struct{ Message string }
+
+func (e *UsageError) Error() string { return e.Message }
+
+func usage(format string, args ...any) error {
+	return &UsageError{Message: fmt.Sprintf(format, args...)}
+}
+
+// SerializationError says that a value cannot be recorded, or a recorded one not be read.
+type SerializationError struct {
+	// What the value is, such as `the result of step "charge"`.
+	What string
+	Err  error
+}
+
+func (e *SerializationError) Error() string { return e.What + " cannot be encoded: " + e.Err.Error() }
+func (e *SerializationError) Unwrap() error { return e.Err }
+
+// CancelledError is returned when the run is being cancelled, or when another
+// branch of the same All, Map or Race ended this one.
+type CancelledError struct{ Reason string }
+
+func (e *CancelledError) Error() string { return e.Reason }
+
+// Is matches context.Canceled.
+func (e *CancelledError) Is(target error) bool { return target == context.Canceled }
+
+// StepTimeoutError fails an attempt that took longer than the step's Timeout.
+type StepTimeoutError struct {
+	Step    string
+	Timeout time.Duration
+}
+
+func (e *StepTimeoutError) Error() string {
+	return fmt.Sprintf("step %q did not finish within its timeout of %v", e.Step, e.Timeout)
+}
+
+// WaitTimeoutError is returned by a wait that timed out and has no Default.
+type WaitTimeoutError struct {
+	What    string
+	StepKey string
+}
+
+func (e *WaitTimeoutError) Error() string {
+	return e.What + " did not come in time; give the wait a Default to go on without it"
+}
+
+// PanicError is what a panic of a step or branch is turned into.
+type PanicError struct {
+	Value any
+	Stack string
+}
+
+func (e *PanicError) Error() string { return fmt.Sprint("panic: ", e.Value) }
+
+// AmbiguousStepKeyError: which use of a step name gets which key depends on timing.
+type AmbiguousStepKeyError struct{ Message string }
+
+func (e *AmbiguousStepKeyError) Error() string { return e.Message }
+
+// NonDeterminismError: the code does not fit the run's journal. The run is
+// paused until somebody decides.
+type NonDeterminismError struct {
+	StepKey, Recorded, Attempted, LikelyCause string
+}
+
+func (e *NonDeterminismError) Error() string {
+	return fmt.Sprintf("step %s is recorded as %s, but the code now asks for %s. Likely cause: %s",
+		e.StepKey, e.Recorded, e.Attempted, e.LikelyCause)
+}
+
+const codeChanged = "the code was changed while this run was under way"
+
+// errLeft is the cause of contexts of a run that has left this worker.
+var errLeft = errors.New("the run has left this worker")
+
+// Leaving tells, in a deferred function, that the run is leaving this worker
+// rather than returning: it goes on elsewhere or later, so nothing has failed.
+func Leaving(ctx context.Context) bool {
+	p, ok := placeOf(ctx)
+	return ok && p.run.isGone()
+}
+
+// terminal marks an error as final.
+type terminal struct{ error }
+
+func (t terminal) Unwrap() error { return t.error }
+
+// Terminal says that trying again cannot help: the step fails finally, whatever its Retry says.
+func Terminal(err error) error { return terminal{err} }
+
+// retryAfter carries a delay.
+type retryAfter struct {
+	error
+	delay time.Duration
+}
+
+func (r retryAfter) Unwrap() error { return r.error }
+
+// RetryAfter overrides the policy's delay before the next attempt.
+func RetryAfter(err error, delay time.Duration) error { return retryAfter{err, delay} }

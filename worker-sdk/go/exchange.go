@@ -1,0 +1,186 @@
+package pawl
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+)
+
+// A session as the runs in it see it.
+
+// pendingCall is a request that waits for its reply, to be sent again on a new stream.
+type pendingCall struct {
+	run   *run
+	frame *pb.WorkerFrame
+	size  int
+	done  func(proto.Message, error)
+}
+
+func (s *session) confirmsStarts() bool { return false }
+func (s *session) pushesWaits() bool    { return true }
+func (s *session) suspends() bool       { return true }
+
+// canStart upholds S3.
+func (s *session) canStart() bool {
+	if s.isOpen.Load() && int64(time.Since(started)) < s.leaseUntil.Load() {
+		return true
+	}
+	s.stale.Store(true)
+	return false
+}
+
+func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
+	frame, size := frameOf(request)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nextID++
+	if s.nextID == heartbeatID {
+		s.nextID = 1
+	}
+	frame.Id = s.nextID
+	s.calls[frame.Id] = &pendingCall{run: r, frame: frame, size: size, done: done}
+	if s.isOpen.Load() {
+		s.outbox.push(frame, size)
+	}
+}
+
+func frameOf(request proto.Message) (*pb.WorkerFrame, int) {
+	switch known := request.(type) {
+	case *pb.StepStartedRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepStarted{StepStarted: known}}, frameBytes + len(known.Input.GetData())
+	case *pb.StepCompletedRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepCompleted{StepCompleted: known}}, frameBytes + len(known.Output.GetData()) + len(known.Input.GetData())
+	case *pb.StepFailedRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepFailed{StepFailed: known}}, frameBytes + proto.Size(known)
+	case *pb.SuspendRunRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_SuspendRun{SuspendRun: known}}, frameBytes + proto.Size(known)
+	case *pb.CompleteRunRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_CompleteRun{CompleteRun: known}}, frameBytes + proto.Size(known)
+	case *pb.FailRunRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_FailRun{FailRun: known}}, frameBytes + proto.Size(known)
+	}
+	panic(fmt.Sprintf("pawl: no frame carries a %T", request))
+}
+
+// settle hands a reply to whoever waits for it.
+func (s *session) settle(reply *pb.Reply) {
+	s.mu.Lock()
+	call := s.calls[reply.Id]
+	delete(s.calls, reply.Id)
+	if reply.Id == heartbeatID && len(s.beats) > 0 {
+		s.beats = s.beats[1:]
+	}
+	s.mu.Unlock()
+	if call == nil {
+		if refusal := reply.GetError(); refusal != nil {
+			s.log.Debug("the server refused a frame", "reason", refusal.Reason, "message", refusal.Message)
+		}
+		return
+	}
+	call.done(resultOf(reply))
+}
+
+func resultOf(reply *pb.Reply) (proto.Message, error) {
+	switch result := reply.Result.(type) {
+	case *pb.Reply_Error:
+		return nil, errorFromFrame(result.Error)
+	case *pb.Reply_StepStarted:
+		return result.StepStarted, nil
+	case *pb.Reply_StepCompleted:
+		return result.StepCompleted, nil
+	case *pb.Reply_StepFailed:
+		return result.StepFailed, nil
+	case *pb.Reply_SuspendRun:
+		return result.SuspendRun, nil
+	case *pb.Reply_CompleteRun:
+		return result.CompleteRun, nil
+	case *pb.Reply_FailRun:
+		return result.FailRun, nil
+	}
+	return nil, &Error{Reason: Unavailable, Message: "the server answered a request with something else", Code: codes.Unavailable}
+}
+
+// notes are starts of steps that may not be worth a frame: those that are over
+// by the time that it would leave are said by their completion.
+type notes struct {
+	announce func(*attempt)
+	mu       sync.Mutex
+	waiting  []*attempt
+	armed    bool
+}
+
+func (n *notes) add(a *attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiting = append(n.waiting, a)
+	if !n.armed {
+		n.armed = true
+		time.AfterFunc(noteAfter, n.flush)
+	}
+}
+
+func (n *notes) flush() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.armed = false
+	for _, a := range n.waiting {
+		if !a.ended.Load() {
+			n.announce(a)
+		}
+	}
+	clear(n.waiting)
+	n.waiting = n.waiting[:0]
+}
+
+func (s *session) noteStart(a *attempt) { s.notes.add(a) }
+
+func (s *session) announce(a *attempt) {
+	r := a.step.run
+	r.mu.Lock()
+	message := a.step.startMessage()
+	over := r.over()
+	r.mu.Unlock()
+	if !over {
+		frame, _ := frameOf(message)
+		s.push(frame)
+	}
+}
+
+func (s *session) publish(r *run, fence uint32, event *pb.NewEvent, size int) {
+	s.deltas.add(r.id, fence, event, size)
+}
+
+func (s *session) flush(r *run) { s.deltas.flush(r.id) }
+
+// sendDeltas sends the starts first of the steps that the output is of.
+func (s *session) sendDeltas(batch *pb.PublishEventsRequest, size int) bool {
+	s.notes.flush()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isOpen.Load() || s.outbox.congested() {
+		return false
+	}
+	s.outbox.push(&pb.WorkerFrame{Body: &pb.WorkerFrame_PublishEvents{PublishEvents: batch}}, size)
+	return true
+}
+
+func (s *session) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
+	return call(ctx, s.platform, s.platform.runs.StartRun, request)
+}
+
+func (s *session) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
+	return s.platform.upload(ctx, data)
+}
+
+func (s *session) download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
+	return s.platform.download(ctx, payload)
+}
+
+// attention: the session is told of cancellations without asking; a heartbeat asks all the same.
+func (s *session) attention(*run) { s.heartbeat() }

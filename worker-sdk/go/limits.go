@@ -1,0 +1,54 @@
+package pawl
+
+import "time"
+
+// The SDK's bounds. Those that the server also has are the server's defaults.
+const (
+	sdkVersion = "0.1.0"
+
+	stepKeyBytesMax = 512
+	nameBytesMax    = 200
+	runIDBytesMax   = 200
+
+	// A payload above this is uploaded first and sent by reference.
+	inlinePayloadBytesMax = 3 << 20
+	payloadBytesMax       = 32 << 20
+	chunkBytes            = 1 << 20
+	// Frames of one session message together; the server takes 4 MiB.
+	sessionMessageBytesMax = 3 << 20
+	framesPerMessageMax    = 1_000
+	// A frame without payloads has about this at most.
+	frameBytes = 512
+	// The largest message that is read.
+	receiveBytesMax = 8 << 20
+
+	shownInputBytesMax = 4_096
+	messageBytesMax    = 8_192
+	stackBytesMax      = 8_192
+	detailsBytesMax    = 64 << 10
+	causeDepthMax      = 8
+	reportedKeysMax    = 1_000
+	treeBytesMax       = 1 << 20
+	delaysMax          = 100
+
+	// A wait due sooner than this keeps the run in the worker.
+	hotWait = time.Second
+	// A retry due sooner than this is waited for in the worker.
+	hotRetry = 2 * time.Second
+	// How long a run must be quiet before it is suspended.
+	suspendLinger = 20 * time.Millisecond
+	// A run that could not be gone on with here is given back after this.
+	giveBackAfter = time.Second
+	// Results wait for code between two calls at most this long, see queue.go.
+	turnMax = 250 * time.Millisecond
+	// The start of a step is announced if it runs this long.
+	noteAfter = 5 * time.Millisecond
+
+	// Live output is sent this often, or when this much has gathered; what does
+	// not fit into the buffer while the server is slow or away is dropped.
+	deltaFlush          = 25 * time.Millisecond
+	deltaFlushBytes     = 4_096
+	deltaBufferBytesMax = 1 << 20
+
+	journalPageEntries = 1_000
+)

@@ -1,0 +1,36 @@
+package pawl
+
+import (
+	"context"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// runLink is what a run needs from the platform, over a session or by plain calls.
+type runLink interface {
+	// confirmsStarts: each start is answered before its step runs.
+	confirmsStarts() bool
+	// pushesWaits: resolutions of waits are pushed; otherwise the run asks again.
+	pushesWaits() bool
+	// suspends: the run may be given back while it waits.
+	suspends() bool
+	// canStart is false while the platform is out of reach: no step may start then.
+	canStart() bool
+	noteStart(a *attempt)
+	// exchange sends a request of the run and calls done once it is answered:
+	// in the order of the answers, and never for a run that has left.
+	exchange(r *run, request proto.Message, done func(proto.Message, error))
+	// publish takes live output; it never waits, never fails, and may drop.
+	publish(r *run, fence uint32, event *pb.NewEvent, size int)
+	// flush sends live output that is still being gathered.
+	flush(r *run)
+	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)
+	upload(ctx context.Context, data []byte) (*pb.PayloadRef, error)
+	download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error)
+	// attention: the platform has something to say about the run; ask soon.
+	attention(r *run)
+	// released: the run has left this worker.
+	released(r *run)
+}

@@ -1,0 +1,167 @@
+package pawl
+
+import (
+	"encoding/json"
+	"sort"
+	"strings"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// record is what the journal says about a step or wait that has ended.
+type record struct {
+	// Its place in the journal: a replay hands results out in this order.
+	seq              uint32
+	kind             pb.StepKind
+	attempt          uint32
+	payload          *pb.Payload
+	failure          *pb.Failure
+	outcome          string
+	inputDigest      string
+	definitionDigest string
+}
+
+func recordOf(entry *pb.JournalEntry) *record {
+	return &record{
+		seq:              entry.Seq,
+		kind:             entry.Kind,
+		attempt:          entry.Attempt,
+		payload:          entry.Payload,
+		failure:          entry.Failure,
+		outcome:          entry.Outcome,
+		inputDigest:      entry.InputDigest,
+		definitionDigest: entry.DefinitionDigest,
+	}
+}
+
+// memo is what a run's journal says about each step key.
+type memo struct {
+	records  map[string]*record
+	attempts map[string]uint32
+	// When the next attempt of a step that backs off is due.
+	backing map[string]time.Time
+	// The attempt of each wait that is registered and not resolved.
+	openWaits map[string]uint32
+	asked     map[string]struct{}
+	lastSeq   uint32
+}
+
+func newMemo() *memo {
+	return &memo{
+		records:   map[string]*record{},
+		attempts:  map[string]uint32{},
+		backing:   map[string]time.Time{},
+		openWaits: map[string]uint32{},
+		asked:     map[string]struct{}{},
+	}
+}
+
+func (m *memo) add(entries ...*pb.JournalEntry) {
+	for _, entry := range entries {
+		m.lastSeq = max(m.lastSeq, entry.Seq)
+		if entry.Type == "run.retried" {
+			m.supersede(entry)
+		} else if entry.StepKey != "" {
+			m.addStep(entry)
+		}
+	}
+}
+
+func (m *memo) supersede(entry *pb.JournalEntry) {
+	var keys []string
+	// The server writes the list; without one nothing is superseded.
+	if json.Unmarshal([]byte(entry.Details["superseded"]), &keys) != nil {
+		return
+	}
+	for _, key := range keys {
+		delete(m.records, key)
+		delete(m.backing, key)
+		delete(m.openWaits, key)
+	}
+}
+
+func (m *memo) addStep(entry *pb.JournalEntry) {
+	key := entry.StepKey
+	switch entry.Type {
+	case "workflow.step.completed", "workflow.step.failed", "workflow.wait.resolved":
+		m.set(key, recordOf(entry))
+	case "workflow.step.retrying":
+		m.backing[key] = entry.Until.AsTime()
+	case "workflow.wait.created":
+		m.openWaits[key] = entry.Attempt
+	}
+	m.attempts[key] = max(m.attempts[key], entry.Attempt)
+}
+
+func (m *memo) set(key string, r *record) {
+	m.records[key] = r
+	delete(m.backing, key)
+	delete(m.openWaits, key)
+}
+
+// remember notes what this worker has just recorded, where it may be asked for again.
+func (m *memo) remember(key string, r *record) {
+	m.set(key, r)
+	m.asked[key] = struct{}{}
+}
+
+// take returns the record of a key, which counts as asked for from now on.
+func (m *memo) take(key string) *record {
+	r := m.records[key]
+	if r != nil {
+		m.asked[key] = struct{}{}
+	}
+	return r
+}
+
+// forgetWithin frees what was recorded inside of a step that is done.
+func (m *memo) forgetWithin(key string) {
+	for inner := range m.records {
+		if strings.HasPrefix(inner, key+"/") {
+			delete(m.records, inner)
+		}
+	}
+}
+
+// waitAttempt is the attempt that a wait is on: the one that is registered, else the next.
+func (m *memo) waitAttempt(key string) uint32 {
+	if attempt, ok := m.openWaits[key]; ok {
+		return attempt
+	}
+	return m.attempts[key] + 1
+}
+
+// failedWithin lists the finally failed steps inside of a step, in the order of the journal.
+func (m *memo) failedWithin(key string) []string {
+	var keys []string
+	for inner, r := range m.records {
+		if r.failure != nil && strings.HasPrefix(inner, key+"/") {
+			keys = append(keys, inner)
+		}
+	}
+	sort.Slice(keys, func(i, j int) bool { return m.records[keys[i]].seq < m.records[keys[j]].seq })
+	return keys
+}
+
+// unconsumed lists records that the code never asked for, apart from those
+// inside of a step that it did ask for.
+func (m *memo) unconsumed() []string {
+	var keys []string
+	for key := range m.records {
+		if _, asked := m.asked[key]; !asked && !m.ancestorAsked(key) {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return keys[:min(len(keys), reportedKeysMax)]
+}
+
+func (m *memo) ancestorAsked(key string) bool {
+	for at := strings.LastIndexByte(key, '/'); at > 0; at = strings.LastIndexByte(key[:at], '/') {
+		if _, asked := m.asked[key[:at]]; asked {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package pawl
+
+import (
+	"context"
+	"runtime"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// operation is a call of user code that is under way: a step, a sleep, a signal,
+// a child. Its goroutine blocks in `wait`; others change its state, under the
+// run's mutex, and signal it.
+type operation struct {
+	run   *run
+	scope *scope
+	key   string
+	name  string
+	kind  pb.StepKind
+	wake  chan struct{}
+
+	// Its result may be handed to user code, see queue.go.
+	delivered bool
+	queued    bool
+	parked    bool
+	// It is in the journal: it is handed out whatever happens around it.
+	recorded bool
+	// A wait was resolved.
+	resolution *record
+	// The platform may know more about a wait by now.
+	asking bool
+	// Why it is to stop, once it is.
+	aborted *CancelledError
+}
+
+func (op *operation) signal() {
+	select {
+	case op.wake <- struct{}{}:
+	default:
+	}
+}
+
+// open makes an operation of a call: claims its key and registers it.
+func (r *run) open(s *scope, space, name, key string, kind pb.StepKind) (*operation, error) {
+	r.lockPresent()
+	segment, err := s.claim(space, name, key)
+	if err != nil {
+		r.mu.Unlock()
+		if _, ambiguous := err.(*AmbiguousStepKeyError); ambiguous {
+			// Nothing that user code catches may hide it: on another day it would pass.
+			r.end(err)
+			runtime.Goexit()
+		}
+		return nil, err
+	}
+	op := &operation{run: r, scope: s, key: s.prefix + segment, name: name, kind: kind, wake: make(chan struct{}, 1)}
+	s.inFlight++
+	r.operations[op] = struct{}{}
+	return op, nil
+}
+
+// close ends an operation whose result is about to be returned. The run is locked.
+func (op *operation) close() {
+	op.scope.inFlight--
+	delete(op.run.operations, op)
+}
+
+// wait blocks until ready, with the run locked before, after, and while ready is
+// asked. It does not return once the run has left: the goroutine ends.
+func (op *operation) wait(ctx context.Context, ready func() bool) {
+	r := op.run
+	done := ctx.Done()
+	for {
+		if r.over() {
+			r.mu.Unlock()
+			<-r.gone
+			runtime.Goexit()
+		}
+		// Cleaning up goes on under a context that is cancelled already.
+		if r.cancelDelivered {
+			done = nil
+		}
+		if ready() {
+			return
+		}
+		r.mu.Unlock()
+		select {
+		case <-op.wake:
+			r.mu.Lock()
+		case <-r.gone:
+			runtime.Goexit()
+		case <-done:
+			done = nil
+			r.mu.Lock()
+			if !r.cancelDelivered {
+				op.abort(cancelledBy(ctx))
+			}
+		}
+	}
+}
+
+// awaitDelivery blocks until the result may be handed out.
+func (op *operation) awaitDelivery() {
+	// What is recorded is handed out whatever becomes of the context.
+	op.wait(context.Background(), func() bool { return op.delivered })
+}
+
+// abort: its branch or run ends; stops what can be stopped. The run is locked.
+func (op *operation) abort(why *CancelledError) {
+	if op.aborted == nil {
+		op.aborted = why
+		op.signal()
+	}
+}
+
+// cancelled hands user code the news that the branch or run has ended. The run is locked.
+func (op *operation) cancelled() error {
+	op.run.queue.pushNext(op)
+	op.awaitDelivery()
+	op.run.cancelDelivered = op.run.cancelReason != nil
+	op.close()
+	return op.aborted
+}
+
+// cancelledBy says why a context is done.
+func cancelledBy(ctx context.Context) *CancelledError {
+	cause := context.Cause(ctx)
+	if known, ok := cause.(*CancelledError); ok {
+		return known
+	}
+	return &CancelledError{Reason: cause.Error()}
+}
+
+// admit blocks until the operation may begin; false if it is aborted instead. The run is locked.
+func (op *operation) admit(ctx context.Context) bool {
+	r := op.run
+	op.wait(ctx, func() bool {
+		if op.aborted == nil {
+			op.aborted = op.scope.endedBy()
+		}
+		if op.aborted == nil && r.cancelReason != nil && !r.cancelDelivered {
+			op.aborted = r.cancelReason
+		}
+		if op.aborted != nil {
+			return true
+		}
+		if !op.parked && r.state == stateRunning && !r.paused && r.link.canStart() {
+			return true
+		}
+		r.checkQuiet()
+		return false
+	})
+	r.activity++
+	return op.aborted == nil
+}
+
+// conflict says how a record differs from what the code asks for, if it does.
+func (op *operation) conflict(rec *record, inputDigest, definitionDigest string) *NonDeterminismError {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	if rec.kind == op.kind && !differ(rec.inputDigest, inputDigest) && !differ(rec.definitionDigest, definitionDigest) {
+		return nil
+	}
+	cause := codeChanged
+	if rec.kind == op.kind && differ(rec.inputDigest, inputDigest) {
+		cause = "the step's input is computed from something that is not recorded (time, random numbers, outside state), or the code was changed"
+	}
+	return &NonDeterminismError{
+		StepKey:     op.key,
+		Recorded:    describeSide(rec.kind, rec.inputDigest, rec.definitionDigest),
+		Attempted:   describeSide(op.kind, inputDigest, definitionDigest),
+		LikelyCause: cause,
+	}
+}
+
+func describeSide(kind pb.StepKind, inputDigest, definitionDigest string) string {
+	text := kindNames[kind]
+	if inputDigest != "" {
+		text += ", input " + clip(inputDigest, 12)
+	}
+	if definitionDigest != "" {
+		text += ", definition " + clip(definitionDigest, 12)
+	}
+	return text
+}
+
+var kindNames = map[pb.StepKind]string{
+	pb.StepKind_STEP_KIND_STEP:   "step",
+	pb.StepKind_STEP_KIND_SLEEP:  "sleep",
+	pb.StepKind_STEP_KIND_SIGNAL: "signal",
+	pb.StepKind_STEP_KIND_CHILD:  "child",
+	pb.StepKind_STEP_KIND_VALUE:  "value",
+}
+
+// exit ends the run with an error that user code must not see, and this goroutine.
+func (r *run) exit(err error) {
+	r.end(err)
+	runtime.Goexit()
+}

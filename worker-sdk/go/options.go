@@ -1,0 +1,217 @@
+package pawl
+
+import (
+	"math"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// stepSettings are a step's options, complete and checked.
+type stepSettings struct {
+	key              string
+	retry            *pb.RetryPolicy
+	timeout          time.Duration
+	atMostOnce       bool
+	definitionDigest string
+	err              error
+}
+
+// StepOption says how a step is executed: a Key, Retry, Timeout, AtMostOnce or Version.
+type StepOption interface{ applyStep(*stepSettings) }
+
+// Key tells uses of one name apart by what they are about instead of by their
+// order, such as an order's id. Unique per name and scope. Of steps and children.
+type Key string
+
+func (k Key) applyStep(s *stepSettings)   { s.key = string(k) }
+func (k Key) applyChild(s *childSettings) { s.key = string(k) }
+
+// Timeout limits one attempt of a step, whose context is cancelled then, or a wait for a signal.
+type Timeout time.Duration
+
+func (t Timeout) applyStep(s *stepSettings) { s.timeout = time.Duration(t) }
+func (t Timeout) applyWait(s *waitSettings) { s.timeout = time.Duration(t) }
+
+type stepOption func(*stepSettings)
+
+func (o stepOption) applyStep(s *stepSettings) { o(s) }
+
+// AtMostOnce has the start committed before the step runs. When it was in flight
+// in a crash it is not run again: the run is paused for a person to decide.
+func AtMostOnce() StepOption { return stepOption(func(s *stepSettings) { s.atMostOnce = true }) }
+
+// Version names the step's definition; a recorded step with another one pauses the run.
+func Version(version string) StepOption {
+	digest := digestText(version)
+	return stepOption(func(s *stepSettings) { s.definitionDigest = digest })
+}
+
+// Retry says when a failed step is tried again. Without one a step is tried once.
+type Retry struct {
+	// Attempts in all, the first one included. 0: 3.
+	MaxAttempts int
+	// Nil: Exponential(2, time.Minute).
+	Backoff Backoff
+	// No attempt starts later than this after the first one. 0: no limit.
+	MaxElapsed time.Duration
+	// 0 to 1: each delay is multiplied by a random factor between 1 - Jitter and 1.
+	Jitter float64
+	// Types of errors, by name, that are final at once.
+	NonRetryable []string
+	// When no attempt is left, the run is paused for an operator instead of failing the step.
+	PauseWhenExhausted bool
+}
+
+func (r Retry) applyStep(s *stepSettings) {
+	policy, err := r.policy()
+	s.retry = policy
+	if err != nil {
+		s.err = err
+	}
+}
+
+func (r Retry) policy() (*pb.RetryPolicy, error) {
+	if r.MaxAttempts < 0 || r.MaxAttempts > 1_000_000 {
+		return nil, usage("MaxAttempts counts the first attempt too, so it is 1 to 1000000; it is %d", r.MaxAttempts)
+	}
+	if !(r.Jitter >= 0 && r.Jitter <= 1) {
+		return nil, usage("Jitter is between 0 and 1; it is %v", r.Jitter)
+	}
+	policy := &pb.RetryPolicy{
+		MaxAttempts: uint32(r.MaxAttempts), Jitter: r.Jitter, NonRetryableTypes: r.NonRetryable,
+		OnExhausted: pb.OnExhausted_ON_EXHAUSTED_FAIL,
+	}
+	if r.MaxAttempts == 0 {
+		policy.MaxAttempts = 3
+	}
+	if r.PauseWhenExhausted {
+		policy.OnExhausted = pb.OnExhausted_ON_EXHAUSTED_PAUSE
+	}
+	if r.MaxElapsed > 0 {
+		policy.MaxElapsed = durationpb.New(r.MaxElapsed)
+	}
+	backoff := r.Backoff
+	if backoff == nil {
+		backoff = Exponential(2, time.Minute)
+	}
+	return policy, backoff(policy)
+}
+
+// Backoff says how the attempts of a step follow one another; made by the functions below.
+type Backoff func(*pb.RetryPolicy) error
+
+// Exponential waits base, base², base³ … seconds, at most max: with 2 and a minute 2, 4, 8, 16, 32, 60, 60 s.
+func Exponential(base float64, max time.Duration) Backoff {
+	return func(policy *pb.RetryPolicy) error {
+		if !(base >= 1) || math.IsInf(base, 0) || max < 0 {
+			return usage("Exponential needs a base of at least 1 and a maximum; it got %v and %v", base, max)
+		}
+		policy.Backoff = pb.Backoff_BACKOFF_EXPONENTIAL
+		policy.InitialInterval = durationpb.New(time.Duration(base * float64(time.Second)))
+		policy.Coefficient = base
+		policy.MaxInterval = durationpb.New(max)
+		return nil
+	}
+}
+
+// Linear waits start, start + step, start + 2 step …
+func Linear(start, step time.Duration) Backoff {
+	return func(policy *pb.RetryPolicy) error {
+		if start < 0 || step < 0 {
+			return usage("Linear needs delays that are not negative; it got %v and %v", start, step)
+		}
+		policy.Backoff = pb.Backoff_BACKOFF_LINEAR
+		policy.InitialInterval = durationpb.New(start)
+		policy.Increment = durationpb.New(step)
+		return nil
+	}
+}
+
+// Constant waits the same each time.
+func Constant(delay time.Duration) Backoff {
+	return func(policy *pb.RetryPolicy) error {
+		if delay < 0 {
+			return usage("Constant needs a delay that is not negative; it got %v", delay)
+		}
+		policy.Backoff = pb.Backoff_BACKOFF_CONSTANT
+		policy.InitialInterval = durationpb.New(delay)
+		return nil
+	}
+}
+
+// Delays waits these one after the other; the last one repeats.
+func Delays(delays ...time.Duration) Backoff {
+	return func(policy *pb.RetryPolicy) error {
+		if len(delays) == 0 || len(delays) > delaysMax {
+			return usage("Delays needs 1 to %d of them; it got %d", delaysMax, len(delays))
+		}
+		for _, delay := range delays {
+			policy.Delays = append(policy.Delays, durationpb.New(delay))
+		}
+		return nil
+	}
+}
+
+func (r *run) stepSettings(options []StepOption) stepSettings {
+	settings := r.def.stepDefaults
+	for _, option := range options {
+		option.applyStep(&settings)
+	}
+	return settings
+}
+
+// waitSettings are the options of a wait.
+type waitSettings struct {
+	timeout    time.Duration
+	hasDefault bool
+	fallback   any
+}
+
+// WaitOption is a Timeout or a Default.
+type WaitOption interface{ applyWait(*waitSettings) }
+
+type fallback struct{ value any }
+
+func (f fallback) applyWait(s *waitSettings) { s.hasDefault, s.fallback = true, f.value }
+
+// Default is what a wait returns when it times out.
+func Default(value any) WaitOption { return fallback{value} }
+
+type childSettings struct {
+	key, runID, queue string
+	priority          *uint32
+	tags              map[string]string
+}
+
+// ChildOption is a Key, RunID, Queue, Priority or Tags.
+type ChildOption interface{ applyChild(*childSettings) }
+
+// RunID names a run. Default: from the workflow's ID template, else a random one;
+// of children, from the parent's id and the step's key.
+type RunID string
+
+func (id RunID) applyChild(s *childSettings) { s.runID = string(id) }
+func (id RunID) applyStart(s *pb.StartRunRequest) {
+	s.RunId = string(id)
+}
+
+// Queue is where a run waits for a worker. Default: the workflow's, else `default`.
+type Queue string
+
+func (q Queue) applyChild(s *childSettings)      { s.queue = string(q) }
+func (q Queue) applyStart(s *pb.StartRunRequest) { s.Queue = string(q) }
+
+// Priority of a run: 0 to 9, higher first. Default: 5.
+type Priority uint32
+
+func (p Priority) applyChild(s *childSettings)      { s.priority = new(uint32(p)) }
+func (p Priority) applyStart(s *pb.StartRunRequest) { s.Priority = new(uint32(p)) }
+
+// Tags of a run, at most 64.
+type Tags map[string]string
+
+func (t Tags) applyChild(s *childSettings)      { s.tags = t }
+func (t Tags) applyStart(s *pb.StartRunRequest) { s.Tags = t }

@@ -1,0 +1,242 @@
+package pawl
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	mathrand "math/rand/v2"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+)
+
+// platform is the server's services over one connection.
+type platform struct {
+	conn     *grpc.ClientConn
+	runs     pb.RunServiceClient
+	steps    pb.StepServiceClient
+	workers  pb.WorkerServiceClient
+	signals  pb.SignalServiceClient
+	events   pb.EventServiceClient
+	payloads pb.PayloadServiceClient
+	// For how long a call is made again while no server answers.
+	patience time.Duration
+}
+
+func defaultURL() string { return orElse(os.Getenv("PAWL_URL"), "http://127.0.0.1:50051") }
+
+// dial makes a connection to the server's gRPC port, as http(s)://host:port or host:port.
+func dial(address string, patience time.Duration) (*platform, error) {
+	target, secure := address, false
+	if strings.Contains(address, "://") {
+		parsed, err := url.Parse(address)
+		if err != nil || parsed.Host == "" {
+			return nil, usage("%q is not the address of a server; write http://host:port or https://host:port", address)
+		}
+		target, secure = parsed.Host, parsed.Scheme == "https" || parsed.Scheme == "grpcs"
+	}
+	transport := insecure.NewCredentials()
+	if secure {
+		transport = credentials.NewTLS(nil)
+	}
+	retry := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
+	conn, err := grpc.NewClient("passthrough:///"+target,
+		grpc.WithTransportCredentials(transport),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: 2 * time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveBytesMax)))
+	if err != nil {
+		return nil, usage("%q is not the address of a server: %v", address, err)
+	}
+	return &platform{
+		conn: conn, patience: patience,
+		runs: pb.NewRunServiceClient(conn), steps: pb.NewStepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn),
+		signals: pb.NewSignalServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
+	}, nil
+}
+
+func (p *platform) close() {
+	// What it could complain of is that it was closed before.
+	_ = p.conn.Close()
+}
+
+// errorOf makes an Error of what gRPC says.
+func errorOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	known := status.Convert(err)
+	made := &Error{Reason: Reason(reasonOf(known.Code())), Message: known.Message(), Code: known.Code()}
+	for _, detail := range known.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			made.Reason, made.Metadata = Reason(detail.Reason), detail.Metadata
+		case *errdetails.RetryInfo:
+			made.RetryAfter = detail.RetryDelay.AsDuration()
+		}
+	}
+	return made
+}
+
+func errorFromFrame(err *pb.Error) error {
+	return &Error{
+		Reason: Reason(err.Reason), Message: err.Message, Code: codes.Code(err.Code),
+		Metadata: err.Metadata, RetryAfter: err.RetryAfter.AsDuration(),
+	}
+}
+
+// reasonOf names a code that came without a reason: FailedPrecondition is FAILED_PRECONDITION.
+func reasonOf(code codes.Code) string {
+	var name strings.Builder
+	for i, r := range code.String() {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			name.WriteByte('_')
+		}
+		name.WriteRune(r)
+	}
+	return strings.ToUpper(name.String())
+}
+
+// isTransient: the same again may be answered.
+func isTransient(err error) bool {
+	var known *Error
+	if !errors.As(err, &known) {
+		return false
+	}
+	switch known.Reason {
+	case Unavailable, "STORE_UNAVAILABLE", "DRAINING", "RATE_LIMITED":
+		return true
+	}
+	return false
+}
+
+// call makes a unary call, again and again while no server answers it.
+func call[Req, Res any](ctx context.Context, p *platform, method func(context.Context, *Req, ...grpc.CallOption) (*Res, error), request *Req) (*Res, error) {
+	end := time.Now().Add(p.patience)
+	pause := pauses{first: 50 * time.Millisecond, most: time.Second}
+	for {
+		response, err := method(ctx, request)
+		if err == nil {
+			return response, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		err = errorOf(err)
+		if !isTransient(err) || time.Now().After(end) {
+			return nil, err
+		}
+		pause.sleep(ctx)
+	}
+}
+
+// pauses grow, with jitter, from the first to the most.
+type pauses struct{ first, most, next time.Duration }
+
+func (p *pauses) sleep(ctx context.Context) {
+	p.next = min(max(p.first, 2*p.next), p.most)
+	select {
+	case <-time.After(time.Duration(float64(p.next) * (0.5 + mathrand.Float64()/2))):
+	case <-ctx.Done():
+	}
+}
+
+// forever is the patience of workers: about 290 years would overflow a sum, so 100.
+const forever = time.Duration(math.MaxInt64 / 3)
+
+func (p *platform) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
+	for {
+		page, err := call(ctx, p, p.runs.GetJournal, &pb.GetJournalRequest{RunId: runID, AfterSeq: afterSeq, PageSize: journalPageEntries})
+		if err != nil {
+			return err
+		}
+		take(page.Entries)
+		if !page.More || len(page.Entries) == 0 {
+			return nil
+		}
+		afterSeq = page.Entries[len(page.Entries)-1].Seq
+	}
+}
+
+func (p *platform) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
+	stream, err := p.payloads.PutPayload(ctx)
+	if err != nil {
+		return nil, errorOf(err)
+	}
+	for at := 0; at < len(data); at += chunkBytes {
+		// The reply says what went wrong.
+		if stream.Send(&pb.PutPayloadRequest{Data: data[at:min(at+chunkBytes, len(data))]}) != nil {
+			break
+		}
+	}
+	response, err := stream.CloseAndRecv()
+	if err != nil {
+		return nil, errorOf(err)
+	}
+	return response.Ref, nil
+}
+
+// download returns the payload with its data.
+func (p *platform) download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
+	ref := payload.GetRef()
+	if ref == nil {
+		return payload, nil
+	}
+	whole := &pb.Payload{Encoding: payload.Encoding, Data: make([]byte, 0, ref.Size)}
+	for len(whole.Data) < int(ref.Size) {
+		piece, err := call(ctx, p, p.payloads.GetPayload, &pb.GetPayloadRequest{Sha256: ref.Sha256, Offset: uint32(len(whole.Data)), Limit: chunkBytes})
+		if err != nil {
+			return nil, err
+		}
+		if len(piece.Data) == 0 {
+			return nil, &Error{Reason: "INTERNAL", Message: fmt.Sprintf("the payload %s ends after %d of %d bytes", ref.Sha256, len(whole.Data), ref.Size), Code: codes.Internal}
+		}
+		whole.Data = append(whole.Data, piece.Data...)
+	}
+	return whole, nil
+}
+
+// storable returns what to send of a payload, which is uploaded first where it is large.
+func (p *platform) storable(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
+	if len(payload.Data) <= inlinePayloadBytesMax {
+		return payload, nil
+	}
+	ref, err := p.upload(ctx, payload.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.Payload{Encoding: payload.Encoding, Ref: ref}, nil
+}
+
+// newUUID makes a random UUID (version 4).
+func newUUID() string {
+	var b [16]byte
+	// It cannot fail: without random numbers the program ends.
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// newUUIDv7 makes a UUID that sorts by time.
+func newUUIDv7() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	ms := uint64(time.Now().UnixMilli())
+	for i := range 6 {
+		b[i] = byte(ms >> (40 - 8*i))
+	}
+	b[6], b[8] = b[6]&0x0f|0x70, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

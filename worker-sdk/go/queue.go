@@ -1,0 +1,155 @@
+package pawl
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Results are handed to a run's code one at a time, in the order of the journal,
+// each once all branches wait in a call of this package again. So what a branch
+// does next, and who wins a Race, is the same in every replay.
+//
+// Q1  `running` counts the goroutines of the run (the workflow's own and those of
+//
+//	branches) that are not in a call of this package. Calls made by goroutines
+//	that user code started itself make it too low, never too high for long.
+//
+// Q2  A result is handed out when `running` is not above 0, smallest seq first.
+// Q3  While recorded results are waiting, a step that is not recorded is parked:
+//
+//	what comes out of the journal next may end its branch.
+//
+// Q4  A branch that waits for another one by means of its own (a channel, a
+//
+//	mutex) would stop everything; after `turnMax` the next result is handed out
+//	all the same.
+type delivery struct {
+	seq      uint32
+	order    int
+	recorded bool
+	op       *operation
+}
+
+type deliveries []delivery
+
+func (d deliveries) Len() int { return len(d) }
+func (d deliveries) Less(i, j int) bool {
+	return d[i].seq < d[j].seq || d[i].seq == d[j].seq && d[i].order < d[j].order
+}
+func (d deliveries) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+func (d *deliveries) Push(x any)   { *d = append(*d, x.(delivery)) }
+func (d *deliveries) Pop() any {
+	last := (*d)[len(*d)-1]
+	*d = (*d)[:len(*d)-1]
+	return last
+}
+
+// queue is guarded by its run's mutex.
+type queue struct {
+	run     *run
+	waiting deliveries
+	parked  []*operation
+	running int
+	order   int
+	// Of `waiting`, how many are recorded.
+	recorded int
+	// A journal is there to replay, and the code has not waited yet.
+	replaying bool
+	lastSeq   uint32
+	turn      int
+	breaker   *time.Timer
+}
+
+func (q *queue) push(op *operation, seq uint32, recorded bool) {
+	q.add(op, seq, recorded)
+	q.pump()
+}
+
+// add is push for an operation whose goroutine is about to block.
+func (q *queue) add(op *operation, seq uint32, recorded bool) {
+	if op.queued {
+		return
+	}
+	op.queued = true
+	q.order++
+	if recorded {
+		q.recorded++
+	}
+	heap.Push(&q.waiting, delivery{seq, q.order, recorded, op})
+}
+
+// park keeps an operation from starting while recorded results are waiting.
+func (q *queue) park(op *operation) {
+	if q.replaying || q.recorded > 0 {
+		op.parked = true
+		q.parked = append(q.parked, op)
+	}
+}
+
+// pushNext delivers before anything that waits: the consequence of the last delivery.
+func (q *queue) pushNext(op *operation) { q.push(op, q.lastSeq, false) }
+
+func (q *queue) isReplaying() bool { return q.replaying || q.recorded > 0 }
+
+// block: a goroutine of the run enters a call, or ends. Calls of step bodies do not count.
+func (q *queue) block(s *scope) {
+	if s.insideStep {
+		return
+	}
+	q.running--
+	q.pump()
+}
+
+func (q *queue) unblock(s *scope) {
+	if !s.insideStep {
+		q.running++
+	}
+}
+
+func (q *queue) pump() {
+	for q.running <= 0 && q.step() {
+	}
+	if q.running > 0 && q.breaker == nil && (len(q.waiting) > 0 || len(q.parked) > 0) {
+		q.armBreaker()
+	}
+}
+
+// step hands out one result, or lets parked steps go; false when there is neither.
+func (q *queue) step() bool {
+	if q.run.over() {
+		return false
+	}
+	if len(q.waiting) == 0 {
+		q.replaying = false
+		for _, op := range q.parked {
+			op.parked = false
+			op.signal()
+		}
+		q.parked = nil
+		return false
+	}
+	next := heap.Pop(&q.waiting).(delivery)
+	q.turn++
+	q.lastSeq = max(q.lastSeq, next.seq)
+	if next.recorded {
+		q.recorded--
+	}
+	q.unblock(next.op.scope)
+	next.op.delivered = true
+	next.op.signal()
+	return true
+}
+
+// armBreaker upholds Q4.
+func (q *queue) armBreaker() {
+	turn := q.turn
+	q.breaker = time.AfterFunc(turnMax, func() {
+		q.run.mu.Lock()
+		defer q.run.mu.Unlock()
+		q.breaker = nil
+		if q.turn == turn {
+			q.step()
+		}
+		q.pump()
+	})
+}

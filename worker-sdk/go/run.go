@@ -1,0 +1,373 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// A run in this worker, from its dispatch until it ends, is suspended, or is taken away.
+//
+//	running ──▶ suspending ──▶ left      nothing to do but wait: given back
+//	   │  ▲         │
+//	   │  └─────────┘                    the server had something to do after all
+//	   ├──▶ ending ──▶ left              result or failure is being reported
+//	   └──▶ left                         lease lost, or paused
+//
+// Once it has left, each of its goroutines ends at the call that it is in.
+type runState int
+
+const (
+	stateRunning runState = iota
+	stateSuspending
+	stateEnding
+	stateLeft
+)
+
+type run struct {
+	id   string
+	item *pb.WorkItem
+	link runLink
+	log  *slog.Logger
+	def  *definition
+	root *scope
+	// Cancelled when the run is cancelled or leaves; user code's contexts derive from it.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// Done when the run leaves, and only then.
+	present context.Context
+	dismiss context.CancelFunc
+	gone    <-chan struct{}
+
+	mu         sync.Mutex
+	state      runState
+	fence      uint32
+	memo       *memo
+	queue      queue
+	operations map[*operation]struct{}
+	requests   int
+	paused     bool
+	// It has left without the platform's knowledge: it has to be given back.
+	gaveUp          bool
+	cancelReason    *CancelledError
+	cancelDelivered bool
+
+	// Operations that have something of this worker's to do.
+	busy     int
+	activity int
+	// Due times by step key; zero where unknown.
+	waits  map[string]time.Time
+	linger *time.Timer
+}
+
+func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog.Logger) *run {
+	r := &run{
+		id:         item.Lease.GetRunId(),
+		item:       item,
+		link:       link,
+		log:        log,
+		def:        def,
+		root:       &scope{},
+		fence:      item.Lease.GetFence(),
+		memo:       m,
+		operations: map[*operation]struct{}{},
+		waits:      map[string]time.Time{},
+	}
+	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
+	r.present, r.dismiss = context.WithCancel(context.Background())
+	r.gone = r.present.Done()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.cancel = cancel
+	r.ctx = withPlace(ctx, &place{run: r, scope: r.root})
+	if item.Cancelling {
+		r.cancelReason = &CancelledError{Reason: "the run is being cancelled"}
+		cancel(r.cancelReason)
+	}
+	return r
+}
+
+// perform executes the workflow's code; it is the run's own goroutine.
+func (r *run) perform() {
+	output, err := r.invoke()
+	r.mu.Lock()
+	if err == nil && r.cancelReason != nil {
+		err = r.cancelReason
+	}
+	r.mu.Unlock()
+	if err == nil {
+		err = r.complete(output)
+	}
+	if err != nil {
+		r.end(err)
+	}
+}
+
+func (r *run) invoke() (output *pb.Payload, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if value := recover(); value != nil {
+			err = newPanicError(value)
+		} else if !r.isGone() {
+			go r.end(errGoexit)
+		}
+	}()
+	input, err := r.fetch(r.item.Input)
+	if err == nil {
+		output, err = r.def.invoke(r.ctx, input)
+	}
+	returned = true
+	return output, err
+}
+
+var errGoexit = errors.New("the code called runtime.Goexit, as testing.T.FailNow does")
+
+func newPanicError(value any) *PanicError {
+	stack := make([]byte, stackBytesMax)
+	return &PanicError{Value: value, Stack: string(stack[:runtime.Stack(stack, false)])}
+}
+
+// over: nothing of this run may reach user code or the platform any more. The run is locked.
+func (r *run) over() bool { return r.state == stateEnding || r.state == stateLeft }
+
+// isGone: it has left this worker.
+func (r *run) isGone() bool {
+	select {
+	case <-r.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// lockPresent locks the run; where it is over, the goroutine ends.
+func (r *run) lockPresent() {
+	r.mu.Lock()
+	if r.over() {
+		r.mu.Unlock()
+		<-r.gone
+		runtime.Goexit()
+	}
+}
+
+// nextRequestID is an id for a start, the same however often it is sent. The run is locked.
+func (r *run) nextRequestID() string {
+	r.requests++
+	return fmt.Sprintf("%d-%d-%d", r.fence, r.item.Lease.GetAttempt(), r.requests)
+}
+
+// signalAll has every operation look again. The run is locked.
+func (r *run) signalAll() {
+	for op := range r.operations {
+		op.signal()
+	}
+}
+
+// wake: the platform is in reach again. What was resolved meanwhile was told to nobody.
+func (r *run) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for op := range r.operations {
+		op.asking = true
+		op.signal()
+	}
+}
+
+// waitResolved: the server resolved a wait of this run while it is held here.
+func (r *run) waitResolved(entry *pb.JournalEntry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over() {
+		return
+	}
+	r.resolve(entry)
+}
+
+func (r *run) resolve(entry *pb.JournalEntry) {
+	r.memo.add(entry)
+	// Also where the code has stopped waiting for it meanwhile.
+	rec := r.memo.take(entry.StepKey)
+	for op := range r.operations {
+		if op.key == entry.StepKey && op.resolution == nil && rec != nil {
+			op.resolution = rec
+			delete(r.waits, op.key)
+			r.activity++
+			r.queue.push(op, rec.seq, false)
+			return
+		}
+	}
+}
+
+// ── what the platform wants ──
+
+func (r *run) obey(directive pb.Directive) {
+	switch directive {
+	case pb.Directive_DIRECTIVE_PAUSE:
+		r.pause()
+	case pb.Directive_DIRECTIVE_YIELD:
+		r.leave("the platform took the run back")
+	case pb.Directive_DIRECTIVE_CANCEL:
+		// It announces the new fence, which comes with Cancel or the next heartbeat.
+		r.link.attention(r)
+	}
+}
+
+// obeyLater is obey where the run may be locked.
+func (r *run) obeyLater(directive pb.Directive) {
+	if directive > pb.Directive_DIRECTIVE_CONTINUE {
+		go r.obey(directive)
+	}
+}
+
+// stop: the answer to a start was that neither this nor another step is to run.
+func (r *run) stop(reason string, fence uint32) {
+	switch reason {
+	case "RUN_CANCELLED":
+		r.cancelBy(fence, "")
+	case "RUN_PAUSED":
+		r.pause()
+	default:
+		r.leave(reason)
+	}
+}
+
+// pause: no step starts any more; once those in flight are recorded, the run is given back.
+func (r *run) pause() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over() {
+		r.paused = true
+		r.checkQuiet()
+	}
+}
+
+// cancelBy aborts what is in flight and lets the code clean up under the new fence.
+func (r *run) cancelBy(fence uint32, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state == stateLeft {
+		return
+	}
+	if fence != 0 {
+		r.fence = fence
+	}
+	if r.cancelReason != nil || r.state == stateEnding {
+		return
+	}
+	r.cancelReason = &CancelledError{Reason: orElse(reason, "the run is being cancelled")}
+	r.paused = false
+	r.cancel(r.cancelReason)
+	for op := range r.operations {
+		op.abort(r.cancelReason)
+	}
+}
+
+// endScope ends a branch: aborts what is in flight in it; nothing starts in it any more.
+func (r *run) endScope(s *scope, why *CancelledError) {
+	if s.ended == nil {
+		s.ended = why
+	}
+	for op := range r.operations {
+		if op.scope.isWithin(s) {
+			op.abort(why)
+		}
+	}
+}
+
+// ── the end ──
+
+// complete reports the result that the workflow returned.
+func (r *run) complete(output *pb.Payload) error {
+	payload, err := r.store(output, fmt.Sprintf("the result of workflow %q", r.def.name))
+	if err != nil {
+		return err
+	}
+	r.lockPresent()
+	r.state = stateEnding
+	keys := r.memo.unconsumed()
+	r.mu.Unlock()
+	_, err = r.ask(func() proto.Message {
+		return &pb.CompleteRunRequest{RunId: r.id, Fence: r.fence, Output: payload, UnconsumedStepKeys: keys}
+	}, nil)
+	if err != nil {
+		r.mu.Lock()
+		r.state = stateRunning
+		r.mu.Unlock()
+		return err
+	}
+	r.leave("completed")
+	return nil
+}
+
+// end ends the run with an error: failed, cancelled, or paused where code and journal disagree.
+func (r *run) end(err error) {
+	r.mu.Lock()
+	if r.over() {
+		r.mu.Unlock()
+		return
+	}
+	r.state = stateEnding
+	request := r.failureReport(err)
+	r.mu.Unlock()
+	_, refusal := r.ask(func() proto.Message {
+		request.Fence = r.fence
+		return proto.Clone(request)
+	}, nil)
+	if refusal != nil {
+		r.log.Error("the platform refused the report of a failed run", "run", r.id, "refusal", refusal)
+		r.mu.Lock()
+		r.gaveUp = true
+		r.mu.Unlock()
+	}
+	r.leave("failed")
+}
+
+func (r *run) failureReport(err error) *pb.FailRunRequest {
+	if r.cancelReason != nil {
+		err = r.cancelReason
+	}
+	request := &pb.FailRunRequest{RunId: r.id, Failure: toFailure(err)}
+	var failed *StepError
+	if errors.As(err, &failed) {
+		keys := append(r.memo.failedWithin(failed.StepKey), failed.StepKey)
+		request.FailedStepKeys = keys[:min(len(keys), reportedKeysMax)]
+	}
+	var clash *NonDeterminismError
+	if errors.As(err, &clash) {
+		request.NonDeterminism = &pb.NonDeterminism{
+			StepKey: clash.StepKey, Recorded: clash.Recorded, Attempted: clash.Attempted, LikelyCause: clash.LikelyCause,
+		}
+	}
+	return request
+}
+
+// leave: the run is no longer this worker's.
+func (r *run) leave(why string) {
+	r.mu.Lock()
+	if r.state == stateLeft {
+		r.mu.Unlock()
+		return
+	}
+	r.state = stateLeft
+	if r.linger != nil {
+		r.linger.Stop()
+	}
+	if r.queue.breaker != nil {
+		r.queue.breaker.Stop()
+	}
+	r.mu.Unlock()
+	r.dismiss()
+	r.log.Debug("a run left this worker", "run", r.id, "why", why)
+	r.cancel(errLeft)
+	r.link.released(r)
+}

@@ -1,0 +1,96 @@
+package pawl
+
+import (
+	"context"
+	"fmt"
+)
+
+// scope names steps: the workflow itself, a branch, an item of a Map, or the
+// body of a step that has steps of its own. Names are counted per scope, so a
+// key never depends on what other scopes do. Guarded by its run's mutex.
+type scope struct {
+	parent *scope
+	// Empty, or the scope's path with a `/` behind it.
+	prefix string
+	// The body of a step is somewhere around it.
+	insideStep bool
+	counts     map[string]int
+	explicit   map[string]struct{}
+	// Calls of this scope that have not returned.
+	inFlight int
+	// Why nothing starts here any more, if that is so.
+	ended *CancelledError
+}
+
+func (s *scope) child(segment string) *scope {
+	return &scope{parent: s, prefix: s.prefix + segment + "/", insideStep: s.insideStep}
+}
+
+func (s *scope) isWithin(other *scope) bool {
+	for at := s; at != nil; at = at.parent {
+		if at == other {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scope) endedBy() *CancelledError {
+	for at := s; at != nil; at = at.parent {
+		if at.ended != nil {
+			return at.ended
+		}
+	}
+	return nil
+}
+
+// claim returns the segment of the next use of that name and counts it. A call
+// returns before the next one of the same goroutine is made: so a second use
+// while something of the scope is in flight is a second goroutine's, and which
+// of the two came first is chance.
+func (s *scope) claim(space, name, key string) (string, error) {
+	base := space + escapeName(name)
+	if key != "" {
+		segment := base + "[" + escapeName(key) + "]"
+		if _, taken := s.explicit[segment]; taken {
+			return "", usage("the step %q with the key %q is used twice in one scope; give each use a key of its own", name, key)
+		}
+		if s.explicit == nil {
+			s.explicit = map[string]struct{}{}
+		}
+		s.explicit[segment] = struct{}{}
+		return segment, checkKey(s.prefix + segment)
+	}
+	if s.counts == nil {
+		s.counts = map[string]int{}
+	}
+	uses := s.counts[base] + 1
+	if uses > 1 && s.inFlight > 0 {
+		return "", &AmbiguousStepKeyError{Message: fmt.Sprintf(
+			"AMBIGUOUS_STEP_KEY: %q is used again in one scope while another call of this scope is in flight, so which use comes first depends on timing. Give this step a Key of its own, or run the parallel parts as branches of All, Race or Map", space+name)}
+	}
+	s.counts[base] = uses
+	if uses == 1 {
+		return base, checkKey(s.prefix + base)
+	}
+	return fmt.Sprintf("%s#%d", base, uses), checkKey(s.prefix + base)
+}
+
+// place is where in a run a context is.
+type place struct {
+	run   *run
+	scope *scope
+	// The attempt whose body it is in, for live output.
+	body *attempt
+}
+
+type placeKey struct{}
+
+func placeOf(ctx context.Context) (*place, bool) {
+	p, ok := ctx.Value(placeKey{}).(*place)
+	return p, ok
+}
+
+func withPlace(ctx context.Context, p *place) context.Context {
+	return context.WithValue(ctx, placeKey{}, p)
+}

@@ -1,0 +1,218 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// A wait that the server keeps: a sleep, a signal, a child run. It is registered
+// by its StepStarted; what resolves it is pushed while the run is held here, asked
+// for where nothing is pushed, and else found in the journal after the run was
+// suspended and dispatched again.
+
+type waitCall struct {
+	space string
+	name  string
+	key   string
+	kind  pb.StepKind
+	spec  *pb.WaitSpec
+	// Makes the request that starts the child run to wait for.
+	child func(stepKey string, attempt uint32) (*pb.StartRunRequest, error)
+}
+
+// resolution is how a wait ended.
+type resolution struct {
+	stepKey string
+	outcome string
+	payload *pb.Payload
+}
+
+// await waits for the server. The error is a StepError, a CancelledError, or what
+// refused the start of a child.
+func (r *run) await(ctx context.Context, s *scope, call *waitCall) (*resolution, error) {
+	if err := checkName("a wait", call.name); err != nil {
+		return nil, err
+	}
+	op, err := r.open(s, call.space, call.name, call.key, call.kind)
+	if err != nil {
+		return nil, err
+	}
+	if rec := r.memo.take(op.key); rec != nil {
+		if clash := op.conflict(rec, "", ""); clash != nil {
+			r.mu.Unlock()
+			r.exit(clash)
+		}
+		op.resolution = rec
+		r.queue.add(op, rec.seq, true)
+		r.queue.block(s)
+		return op.resolved()
+	}
+	r.queue.park(op)
+	r.queue.block(s)
+	return op.register(ctx, call)
+}
+
+// resolved hands out the resolution once it is its turn. Locked before, unlocked after.
+func (op *operation) resolved() (*resolution, error) {
+	r := op.run
+	op.recorded = true
+	op.awaitDelivery()
+	op.close()
+	r.memo.take(op.key)
+	r.mu.Unlock()
+	rec := op.resolution
+	if rec.failure != nil {
+		return nil, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: max(1, int(rec.attempt))}
+	}
+	payload, err := r.fetch(rec.payload)
+	if err != nil {
+		r.exit(err)
+	}
+	return &resolution{stepKey: op.key, outcome: rec.outcome, payload: payload}, nil
+}
+
+// register asks for the wait, as often as it takes, until it is resolved.
+func (op *operation) register(ctx context.Context, call *waitCall) (*resolution, error) {
+	r := op.run
+	childRunID := ""
+	for {
+		if op.resolution != nil {
+			return op.resolved()
+		}
+		if op.aborted != nil || !op.admit(ctx) {
+			return nil, op.giveUp()
+		}
+		r.setBusy(true)
+		attempt := r.memo.waitAttempt(op.key)
+		requestID := r.nextRequestID()
+		r.mu.Unlock()
+		if call.child != nil && childRunID == "" {
+			id, err := op.startChild(call, attempt)
+			if err != nil {
+				r.lockPresent()
+				r.queue.pushNext(op)
+				op.awaitDelivery()
+				op.close()
+				r.setBusy(false)
+				r.mu.Unlock()
+				return nil, err
+			}
+			childRunID = id
+		}
+		message, err := r.ask(func() proto.Message {
+			spec := proto.Clone(call.spec).(*pb.WaitSpec)
+			spec.ChildRunId = childRunID
+			return &pb.StepStartedRequest{
+				RunId: r.id, Fence: r.fence, StepKey: op.key, Name: op.name, Kind: op.kind, RequestId: requestID, Wait: spec,
+			}
+		}, func(message proto.Message) { op.registered(message.(*pb.StepStartedResponse)) })
+		if err != nil {
+			r.exit(err)
+		}
+		op.await(ctx, message.(*pb.StepStartedResponse))
+	}
+}
+
+// registered notes what the start of the wait was answered, before anything later is heard.
+func (op *operation) registered(response *pb.StepStartedResponse) {
+	r := op.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	op.asking = false
+	if op.resolution == nil {
+		if replay := response.GetReplay(); replay != nil {
+			op.resolution = &record{
+				seq: r.queue.lastSeq, kind: op.kind, attempt: r.memo.attempts[op.key],
+				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome,
+			}
+			r.queue.push(op, op.resolution.seq, false)
+		} else if wait := response.GetWait(); wait != nil {
+			due := time.Time{}
+			if wait.Until != nil {
+				due = wait.Until.AsTime()
+			}
+			r.addWait(op.key, due)
+		}
+	}
+	r.setBusy(false)
+}
+
+// await waits until it is resolved, is ended, or has to be asked for again. The
+// run is locked when it returns.
+func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse) {
+	r := op.run
+	if response.GetConflict() != nil {
+		r.exit(&NonDeterminismError{
+			StepKey: op.key, Recorded: response.GetConflict().Recorded.GetName(), Attempted: op.name, LikelyCause: codeChanged,
+		})
+	}
+	if stop := response.GetStop(); stop != nil {
+		r.stop(stop.Reason, stop.Fence)
+	}
+	r.obeyLater(response.Directive)
+	r.lockPresent()
+	if response.GetWait() == nil {
+		return
+	}
+	if !r.link.pushesWaits() {
+		pause := hotWait
+		if wait := response.GetWait(); wait.Until != nil {
+			pause = min(max(time.Until(wait.Until.AsTime())+5*time.Millisecond, 10*time.Millisecond), hotWait)
+		}
+		timer := time.AfterFunc(pause, func() {
+			r.mu.Lock()
+			op.asking = true
+			op.signal()
+			r.mu.Unlock()
+		})
+		defer timer.Stop()
+	}
+	op.wait(ctx, func() bool { return op.resolution != nil || op.aborted != nil || op.asking })
+	r.removeWait(op.key)
+}
+
+// giveUp returns the news that the branch or run has ended. Locked before, unlocked after.
+func (op *operation) giveUp() error {
+	err := op.cancelled()
+	op.run.mu.Unlock()
+	return err
+}
+
+// startChild starts the run to wait for; the same id finds it if it is there.
+func (op *operation) startChild(call *waitCall, attempt uint32) (string, error) {
+	r := op.run
+	request, err := call.child(op.key, attempt)
+	if err != nil {
+		return "", err
+	}
+	if request.Input, err = r.store(request.Input, fmt.Sprintf("the input of child %q", call.name)); err != nil {
+		return "", err
+	}
+	request.Parent = &pb.ParentRef{RunId: r.id, StepKey: op.key}
+	message, err := r.persist(func() (proto.Message, error) {
+		r.mu.Lock()
+		request.ParentFence = r.fence
+		r.mu.Unlock()
+		return r.link.startRun(r.present, request)
+	})
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		if refusal.Reason == RunExists {
+			r.exit(&NonDeterminismError{
+				StepKey: op.key, Recorded: "the child run " + request.RunId, Attempted: "a child run with another input or workflow",
+				LikelyCause: "the child's input is computed from something that is not recorded, or its run id is taken",
+			})
+		}
+		r.exit(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	return message.(*pb.StartRunResponse).GetRun().GetRunId(), nil
+}

@@ -1,0 +1,118 @@
+package pawl
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// WorkerOptions say what a worker serves, and from where.
+type WorkerOptions struct {
+	// Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051.
+	URL       string
+	Workflows []AnyWorkflow
+	// Runs under way at the same time. Default: 100.
+	Slots int
+	// The queues that it serves. Default: `default`.
+	Queues []string
+	// Stable over restarts; shown to people. Default: the host's name.
+	WorkerID string
+	// The version of the program; shown to people.
+	BuildVersion string
+	Labels       map[string]string
+	// How long the end of Run's context lets runs go on. What is not done or
+	// suspended by then goes on in another worker. Default: 10 s.
+	DrainTimeout time.Duration
+	// Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Worker executes the runs of some workflows.
+type Worker struct {
+	options  WorkerOptions
+	platform *platform
+	session  *session
+}
+
+// NewWorker checks the options; the worker connects in Run.
+func NewWorker(options WorkerOptions) (*Worker, error) {
+	if options.Slots == 0 {
+		options.Slots = 100
+	}
+	if options.Slots < 1 || options.Slots > 10_000 {
+		return nil, usage("Slots is 1 to 10000; it is %d", options.Slots)
+	}
+	if options.DrainTimeout == 0 {
+		options.DrainTimeout = 10 * time.Second
+	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	if options.WorkerID == "" {
+		// Without a name of its own the host is one like others.
+		options.WorkerID, _ = os.Hostname()
+	}
+	if len(options.Workflows) == 0 {
+		return nil, usage("a worker needs at least one workflow")
+	}
+	info := &pb.WorkerInfo{
+		WorkerId: options.WorkerID, InstanceId: newUUID(), Language: "go", SdkVersion: sdkVersion,
+		BuildVersion: options.BuildVersion, Queues: options.Queues, Labels: options.Labels, Slots: uint32(options.Slots),
+	}
+	if len(info.Queues) == 0 {
+		info.Queues = []string{"default"}
+	}
+	definitions := map[string]*definition{}
+	for _, workflow := range options.Workflows {
+		def := workflow.definition()
+		if other := definitions[def.name]; other != nil && other != def {
+			return nil, usage("two workflows have the name %q; rename one", def.name)
+		}
+		definitions[def.name] = def
+		info.Workflows = append(info.Workflows, def.spec())
+	}
+	p, err := dial(orElse(options.URL, defaultURL()), forever)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{
+		options: options, platform: p,
+		session: newSession(p, info, definitions, options.Slots, options.Logger),
+	}, nil
+}
+
+// Ready is closed once the server knows of this worker.
+func (w *Worker) Ready() <-chan struct{} { return w.session.opened }
+
+// Run works until the context is done: then it takes no more runs, lets those
+// under way end or suspend, for at most the drain timeout, and gives the rest
+// back. While no server is in reach it goes on trying. The error is the server's
+// who refuses this worker for good. A worker runs once.
+func (w *Worker) Run(ctx context.Context) error {
+	connection, disconnect := context.WithCancel(context.WithoutCancel(ctx))
+	defer w.platform.close()
+	defer disconnect()
+	refused := make(chan error, 1)
+	go func() { refused <- w.session.keepUp(connection) }()
+	select {
+	case err := <-refused:
+		return err
+	case <-ctx.Done():
+	}
+	w.session.drain()
+	end := time.Now().Add(w.options.DrainTimeout)
+	for w.session.inFlight() > 0 && time.Now().Before(end) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	closing, closed := context.WithCancel(connection)
+	go func() {
+		<-refused
+		closed()
+	}()
+	w.session.closing.Store(true)
+	w.session.close(closing)
+	return nil
+}
