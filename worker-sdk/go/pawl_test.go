@@ -3,7 +3,6 @@ package pawl_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -25,7 +24,7 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	slog.SetLogLoggerLevel(slog.LevelWarn)
+	t.Parallel()
 	server := testserver.Start(t)
 	client, err := pawl.NewClient(pawl.ClientOptions{URL: server.URL})
 	if err != nil {
