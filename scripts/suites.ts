@@ -45,6 +45,33 @@ export function countJunit(xml: string): Counts {
   return { passed: sum("tests") - failed - skipped, failed, skipped };
 }
 
+/** One line of `go test -json`. */
+interface GoEvent {
+  Action: string;
+  Package: string;
+  Test?: string;
+  Output?: string;
+}
+
+/** Of `go test -json`. What failed is printed, since its output went into the report. */
+export function countGo(report: string): Counts {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const outputs = new Map<string, string>();
+  for (const line of report.split("\n")) {
+    // A package that does not compile leaves lines that are no events.
+    if (!line.startsWith("{")) continue;
+    const { Action, Package, Test = "", Output = "" } = JSON.parse(line) as GoEvent;
+    const name = `${Package} ${Test}`;
+    if (Action === "output") outputs.set(name, (outputs.get(name) ?? "") + Output);
+    if (Action === "fail") console.log(outputs.get(name) ?? `${name} failed.`);
+    if (Test === "") continue;
+    if (Action === "pass") counts.passed += 1;
+    if (Action === "fail") counts.failed += 1;
+    if (Action === "skip") counts.skipped += 1;
+  }
+  return counts;
+}
+
 export const suites: readonly Suite[] = [
   {
     name: "python",
@@ -54,6 +81,14 @@ export const suites: readonly Suite[] = [
     setup: ["./setup.sh"],
     test: (report) => [".venv/bin/python", "-m", "pytest", `--junitxml=${report}`],
     count: countJunit,
+  },
+  {
+    name: "go",
+    folder: join("worker-sdk", "go"),
+    probe: ["go", "version"],
+    needs: "go, 1.26 or newer",
+    test: (report) => ["sh", "-c", 'go vet ./... && go test -json ./... > "$0"', report],
+    count: countGo,
   },
 ];
 
