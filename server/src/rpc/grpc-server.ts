@@ -1,5 +1,4 @@
 /** gRPC over HTTP/2 by grpc-js: mounts the bindings, and keeps bytes as bytes until a handler. */
-import { once } from "node:events";
 import {
   type handleBidiStreamingCall,
   type handleClientStreamingCall,
@@ -23,6 +22,7 @@ import type {
 } from "./binding.ts";
 import type { Call, Calls } from "./calls.ts";
 import { grpcStatus, wireError } from "./errors.ts";
+import { drained } from "./slow-reader.ts";
 
 /**
  * What grpc-js itself refuses, with an error of its own that has no reason. Well above our limit,
@@ -37,6 +37,8 @@ export interface GrpcServerOptions {
   readonly bindings: readonly Binding[];
   readonly calls: Calls;
   readonly log: Log;
+  /** After which a reader of a stream that reads nothing is let go. Default: 30 s. */
+  readonly slowReaderMs?: number;
 }
 
 export interface GrpcServer {
@@ -163,7 +165,7 @@ function clientStreamHandler(
 
 function serverStreamHandler(
   binding: ServerStreamBinding,
-  { calls, log }: GrpcServerOptions,
+  { calls, log, slowReaderMs }: GrpcServerOptions,
 ): handleServerStreamingCall<Buffer, Buffer> {
   return (stream) => {
     const call = calls.begin();
@@ -171,7 +173,7 @@ function serverStreamHandler(
     stream.on("cancelled", call.abort);
     async function pump(): Promise<void> {
       for await (const bytes of binding.invoke(stream.request, admitted(call))) {
-        if (!stream.write(bufferOf(bytes))) await once(stream, "drain", { signal });
+        if (!stream.write(bufferOf(bytes))) await drained(stream, signal, slowReaderMs);
       }
       signal.throwIfAborted();
     }

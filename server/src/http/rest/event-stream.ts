@@ -9,7 +9,6 @@
  * - Back-pressure is the socket's: nothing is read from the run while the client does not read. One
  *   that reads nothing for 30 s is let go, and goes on from its last id when it likes.
  */
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { create, isMessage } from "@bufbuild/protobuf";
 import {
@@ -25,6 +24,7 @@ import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
 import { pawlWireError } from "../../rpc/errors.ts";
+import { drained } from "../../rpc/slow-reader.ts";
 import { problemOf, statusOf } from "../problem.ts";
 import type { Exchange } from "./exchange.ts";
 import { plain } from "./plain.ts";
@@ -39,6 +39,8 @@ export interface StreamOptions {
   readonly request: WatchRunRequest;
   readonly heartbeatMs: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** After which a client that reads nothing is let go; 30 s otherwise. */
+  readonly patienceMs?: number;
 }
 
 /** Whether nothing follows the cursor any more. Refuses a cursor that is none. */
@@ -61,18 +63,21 @@ export async function streamEvents(
   options: StreamOptions,
 ): Promise<void> {
   const { response, context } = exchange;
-  const writer = new EventWriter(response, context.signal);
+  const writer = new EventWriter(response, context.signal, options.patienceMs);
   const watch = services.stream(EventService.method.watchRun).call(options.request, context);
   writer.begin(options.headers ?? {});
   const heart = setInterval(() => writer.comment("heartbeat"), options.heartbeatMs);
   try {
     for await (const batch of watch) {
       if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
-      if (!(await writer.events(batch.events))) break;
+      if (!(await writer.events(batch.events))) return;
     }
-  } catch (error) {
-    if (!(error instanceof PawlError)) throw error;
-    writer.problem(error);
+    context.signal.throwIfAborted();
+  } catch (cause) {
+    // What ends a call is the reason why its reads fail.
+    const error: unknown = context.signal.aborted ? context.signal.reason : cause;
+    if (error instanceof PawlError) writer.problem(error);
+    else if (!context.signal.aborted) throw error;
   } finally {
     clearInterval(heart);
     writer.end();
@@ -87,10 +92,12 @@ export function eventJson(event: Event): string {
 class EventWriter {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
+  readonly #patienceMs: number | undefined;
 
-  constructor(response: ServerResponse, signal: AbortSignal) {
+  constructor(response: ServerResponse, signal: AbortSignal, patienceMs: number | undefined) {
     this.#response = response;
     this.#signal = signal;
+    this.#patienceMs = patienceMs;
   }
 
   begin(headers: Readonly<Record<string, string>>): void {
@@ -109,44 +116,27 @@ class EventWriter {
     if (!this.#response.writableNeedDrain) this.#response.write(`: ${text}\n\n`);
   }
 
-  /** @returns whether there may be more: false once the reader is gone, let go, or at the end */
+  /** @returns whether there may be more: false once the reader is gone, or at the end */
   async events(events: readonly Event[]): Promise<boolean> {
     for (const event of events) {
       const frame = `id: ${event.cursor}\nevent: ${oneLine(event.type)}\ndata: ${eventJson(event)}\n\n`;
-      if (!this.#response.write(frame) && !(await this.#drained())) return false;
+      if (!this.#response.write(frame))
+        await drained(this.#response, this.#signal, this.#patienceMs);
       if (TERMINAL.has(event.type)) return false;
     }
     return !this.#signal.aborted;
   }
 
   problem(error: PawlError): void {
+    if (error.reason === "SLOW_CONSUMER") {
+      setTimeout(() => this.#response.destroy(), FAREWELL_MS).unref();
+    }
     const problem = problemOf(pawlWireError(error), statusOf(error.reason));
     this.#response.write(`event: ${ERROR_EVENT}\ndata: ${JSON.stringify(problem)}\n\n`);
   }
 
   end(): void {
     this.#response.end();
-  }
-
-  /** Waits until the client has read what was sent. */
-  async #drained(): Promise<boolean> {
-    const patience = AbortSignal.timeout(LIMITS.slowReaderMs);
-    try {
-      await once(this.#response, "drain", { signal: AbortSignal.any([this.#signal, patience]) });
-      return true;
-    } catch (error) {
-      if (this.#signal.aborted || !patience.aborted) {
-        if (this.#signal.reason instanceof PawlError) throw this.#signal.reason;
-        return false;
-      }
-      const seconds = LIMITS.slowReaderMs / 1_000;
-      setTimeout(() => this.#response.destroy(), FAREWELL_MS).unref();
-      throw new PawlError(
-        "SLOW_CONSUMER",
-        `Nothing was read for ${seconds} s. Come back with the last id that you saw.`,
-        { retryAfterMs: LIMITS.eventStreamRetryMs, cause: error },
-      );
-    }
   }
 }
 
