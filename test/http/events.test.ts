@@ -1,0 +1,157 @@
+/**
+ * Goal: `curl -N` shows what a run does while it does it, and goes on from where it was.
+ * Method: curl itself, against a worker whose steps go on when the test lets them; connections and
+ * servers are killed in between.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startServer } from "../harness/server.ts";
+import { type Fixture, startFixture } from "./fixture.ts";
+import { Curl, type Sse } from "./sse.ts";
+
+let fixture: Fixture;
+let url: string;
+
+beforeAll(async () => {
+  fixture = await startFixture();
+  url = fixture.server.httpUrl;
+});
+
+afterAll(async () => {
+  await fixture?.[Symbol.asyncDispose]();
+});
+
+async function start(workflow: string, runId: string, body: unknown = null): Promise<void> {
+  const response = await fetch(`${url}/v1/workflows/${workflow}/runs?runId=${runId}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  expect(response.status, await response.text()).toBe(201);
+}
+
+test("tokens are shown while the step runs, and the stream ends after the last event", async () => {
+  await using curl = new Curl(
+    ...["-H", "accept: text/event-stream", "-H", "content-type: application/json"],
+    ...["-d", "null", `${url}/v1/workflows/talk/runs?runId=live`],
+  );
+  await expect.poll(() => curl.output).toBe("one ");
+  expect(curl.types).not.toContain("workflow.step.completed");
+  fixture.gates.open("live/2");
+  await expect.poll(() => curl.output).toBe("one two ");
+  fixture.gates.open("live/3");
+  expect(await curl.end()).toBe(0);
+  expect(curl.output).toBe("one two three");
+  expect(curl.types.at(0)).toBe("run.started");
+  expect(curl.types.at(-1)).toBe("run.completed");
+  expect(curl.types.filter((type) => type.startsWith("run."))).toHaveLength(2);
+  expect(curl.events.at(-1)?.data).toMatchObject({ entry: { payload: "one two three" } });
+  const head = curl.text.split("\r\n\r\n", 1)[0]?.toLowerCase() ?? "";
+  expect(head).toContain("http/1.1 200 ok");
+  expect(head).toContain("content-type: text/event-stream");
+  expect(head).toContain("location: /v1/runs/live");
+  expect(head).toContain("cache-control: no-store");
+  expect(curl.text).toContain("\nretry: 1000\n");
+  for (const { id, event, data } of curl.events) {
+    expect([data.cursor, data.type]).toEqual([id, event]);
+  }
+});
+
+test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?after", async () => {
+  await using whole = new Curl(`${url}/v1/runs/broken/events?waitForStart=true`);
+  await expect.poll(() => whole.text).toContain("retry:");
+  await start("talk", "broken");
+  await using first = new Curl(`${url}/v1/runs/broken/events`);
+  await expect.poll(() => first.output).toBe("one ");
+  await first.kill();
+  const second = new Curl(
+    "-H",
+    `Last-Event-ID: ${first.ids.at(-1)}`,
+    `${url}/v1/runs/broken/events`,
+  );
+  fixture.gates.open("broken/2");
+  await expect.poll(() => second.output).toBe("two ");
+  await second.kill();
+  await using third = new Curl(`${url}/v1/runs/broken/events?after=${second.ids.at(-1)}`);
+  // From here on it is a watcher: what a step has sent is not kept for long after its result.
+  await expect.poll(() => third.text).toContain("retry:");
+  fixture.gates.open("broken/3");
+  await third.end();
+  await whole.end();
+  const joined = [first, second, third].flatMap(({ events }) => events);
+  const idsOf = (events: readonly Sse[]) => events.map(({ data }) => data.eventId);
+  expect(idsOf(joined)).toEqual(idsOf(whole.events));
+  expect(joined.at(-1)?.event).toBe("run.completed");
+});
+
+test("whoever comes back after the last event is told that there is no more", async () => {
+  await start("greet", "over", { name: "Ada" });
+  const all = new Curl(`${url}/v1/runs/over/events`);
+  await all.end();
+  const last = new Curl("-H", `Last-Event-ID: ${all.ids.at(-1)}`, `${url}/v1/runs/over/events`);
+  await last.end();
+  expect(last.text).toContain("HTTP/1.1 204");
+  const before = new Curl(`${url}/v1/runs/over/events?after=${all.ids.at(-2)}`);
+  await before.end();
+  expect(before.types).toEqual(["run.completed"]);
+});
+
+test("classes and fromNow choose; a quiet stream has a heart", async () => {
+  await start("talk", "chosen");
+  const events = `${url}/v1/runs/chosen/events?heartbeat=1s`;
+  await using deltas = new Curl(`${events}&classes=DELTA`);
+  await expect.poll(() => deltas.output).toBe("one ");
+  await using checkpoints = new Curl(`${events}&classes=CHECKPOINT`);
+  await using now = new Curl(`${events}&fromNow=true`);
+  for (const quiet of [checkpoints, now]) {
+    await expect.poll(() => quiet.text, { timeout: 20_000 }).toContain(": heartbeat");
+  }
+  fixture.gates.open("chosen/2");
+  fixture.gates.open("chosen/3");
+  await Promise.all([checkpoints.end(), deltas.end(), now.end()]);
+  expect(checkpoints.output).toBe("");
+  expect(checkpoints.types.at(-1)).toBe("run.completed");
+  expect(deltas.types).not.toContain("run.started");
+  expect(now.output).toBe("two three");
+  expect(now.types.at(-1)).toBe("run.completed");
+});
+
+test("a page of events as JSON goes on by its cursor", async () => {
+  await start("greet", "paged", { name: "Ada" });
+  await new Curl(`${url}/v1/runs/paged/events`).end();
+  const types: string[] = [];
+  for (let after = ""; ; ) {
+    const response = await fetch(`${url}/v1/runs/paged/events?pageSize=2&after=${after}`, {
+      headers: { accept: "application/json" },
+    });
+    const page = (await response.json()) as { events: { type: string }[]; nextCursor?: string };
+    types.push(...page.events.map(({ type }) => type));
+    if (page.nextCursor === undefined) break;
+    after = page.nextCursor;
+  }
+  expect(types).toEqual(["run.started", "workflow.step.completed", "run.completed"]);
+});
+
+test("a server that stops says so, and the next one goes on from the same id", async () => {
+  await using own = await startFixture();
+  const { httpAddress, grpcAddress, store, httpUrl } = own.server;
+  await fetch(`${httpUrl}/v1/workflows/wait/runs?runId=moved`, { method: "POST" });
+  await using before = new Curl(`${httpUrl}/v1/runs/moved/events?classes=CHECKPOINT`);
+  await expect.poll(() => before.types).toContain("workflow.waiting");
+  await own.server.kill("SIGTERM");
+  await before.end();
+  expect(before.events.at(-1)).toMatchObject({ event: "stream.error", id: "" });
+  expect(before.events.at(-1)?.data).toMatchObject({ reason: "DRAINING", status: 503 });
+
+  await using next = await startServer({ store, http: httpAddress, grpc: grpcAddress });
+  await using after = new Curl(
+    ...["-H", `Last-Event-ID: ${before.ids.at(-1)}`],
+    `${next.httpUrl}/v1/runs/moved/events?classes=CHECKPOINT`,
+  );
+  await fetch(`${next.httpUrl}/v1/runs/moved/signals/go`, { method: "POST" });
+  await after.end();
+  const all = (await (await fetch(`${next.httpUrl}/v1/runs/moved/journal`)).json()) as {
+    entries: { type: string }[];
+  };
+  const seen = [...before.events, ...after.events].filter(({ id }) => id !== "");
+  expect(seen.map(({ event }) => event)).toEqual(all.entries.map(({ type }) => type));
+});
