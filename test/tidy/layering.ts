@@ -13,6 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ["engine"],
   ["rpc"],
   ["http"],
+  ["replay"],
   ["cli", "app.ts", "main.ts", "index.ts", "internal.ts"],
 ];
 

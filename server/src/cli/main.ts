@@ -60,6 +60,16 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     positionals: 1,
     load: () => import("./commands/logs.ts"),
   },
+  export: {
+    summary: "Write a run and its journal to a file",
+    positionals: 1,
+    load: () => import("./commands/export.ts"),
+  },
+  replay: {
+    summary: "Check a worker's code against recorded runs",
+    positionals: 1_000,
+    load: () => import("./commands/replay.ts"),
+  },
   resume: {
     summary: "Let a paused run go on",
     positionals: 1,
@@ -103,8 +113,8 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
 };
 
 const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[] = [
-  ["Develop and operate", ["init", "dev", "serve", "migrate"]],
-  ["Runs", ["run", "status", "list", "inspect", "logs"]],
+  ["Develop and operate", ["init", "dev", "replay", "serve", "migrate"]],
+  ["Runs", ["run", "status", "list", "inspect", "export", "logs"]],
   ["Steer runs", ["signal", "pause", "resume", "retry", "cancel", "delete"]],
   ["See what is there", ["workers", "workflows"]],
 ];

@@ -58,6 +58,8 @@ export interface WorkItem {
   /** From the first entry, `payloadSeq` already resolved. */
   readonly journal: readonly Entry[];
   readonly more: boolean;
+  /** No step may begin before it was asked for: the run is only replayed. */
+  readonly confirmStarts?: boolean;
 }
 
 /** What names a step, in every message about one. */

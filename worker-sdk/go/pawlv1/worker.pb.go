@@ -303,7 +303,11 @@ type WorkItem struct {
 	Traceparent   string                 `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// True when only a clean-up is left: the run is being cancelled.
-	Cancelling    bool `protobuf:"varint,14,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
+	Cancelling bool `protobuf:"varint,14,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
+	// Await the answer to StepStarted before every step, which may not ride ahead:
+	// the run is only replayed, to see whether its code fits its journal, and what
+	// is not recorded must not begin.
+	ConfirmStarts bool `protobuf:"varint,20,opt,name=confirm_starts,json=confirmStarts,proto3" json:"confirm_starts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +436,13 @@ func (x *WorkItem) GetCreatedAt() *timestamppb.Timestamp {
 func (x *WorkItem) GetCancelling() bool {
 	if x != nil {
 		return x.Cancelling
+	}
+	return false
+}
+
+func (x *WorkItem) GetConfirmStarts() bool {
+	if x != nil {
+		return x.ConfirmStarts
 	}
 	return false
 }
@@ -3199,7 +3210,7 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x05slots\x18\t \x01(\rR\x05slots\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x04\n" +
 	"\bWorkItem\x12$\n" +
 	"\x05lease\x18\x01 \x01(\v2\x0e.pawl.v1.LeaseR\x05lease\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -3219,7 +3230,8 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"created_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1e\n" +
 	"\n" +
 	"cancelling\x18\x0e \x01(\bR\n" +
-	"cancelling\x1a7\n" +
+	"cancelling\x12%\n" +
+	"\x0econfirm_starts\x18\x14 \x01(\bR\rconfirmStarts\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +

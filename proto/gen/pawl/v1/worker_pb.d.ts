@@ -216,6 +216,15 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
    * @generated from field: bool cancelling = 14;
    */
   cancelling: boolean;
+
+  /**
+   * Await the answer to StepStarted before every step, which may not ride ahead:
+   * the run is only replayed, to see whether its code fits its journal, and what
+   * is not recorded must not begin.
+   *
+   * @generated from field: bool confirm_starts = 20;
+   */
+  confirmStarts: boolean;
 };
 
 /**

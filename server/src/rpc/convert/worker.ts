@@ -164,6 +164,7 @@ export function workItemOut(item: WorkItem): WorkItemProto {
     traceparent: header.options.traceparent ?? "",
     createdAt: timestamp(header.createdAt),
     cancelling: header.state === "CANCELLING" || header.intent === "cancel",
+    confirmStarts: item.confirmStarts ?? false,
   });
 }
 

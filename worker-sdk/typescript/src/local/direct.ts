@@ -62,6 +62,7 @@ async function runHere(
       traceparent: "",
       parent: undefined,
       cancelling: false,
+      confirmStarts: false,
     },
     workflow,
     link,

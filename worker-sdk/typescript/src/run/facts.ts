@@ -20,6 +20,8 @@ export interface RunFacts {
   readonly trace?: RunTrace | undefined;
   readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
   readonly cancelling: boolean;
+  /** Ask before every step, and do not run what the answer does not allow. */
+  readonly confirmStarts: boolean;
 }
 
 /** What an execution is made of. */

@@ -105,7 +105,9 @@ export class StepOperation extends Operation {
 
   #attemptNow(): void {
     this.run.setBusy(true);
-    if (this.run.link.confirmStarts || this.call.settings.atMostOnce) void this.#confirm();
+    const { link, facts } = this.run;
+    const ask = link.confirmStarts || facts.confirmStarts || this.call.settings.atMostOnce;
+    if (ask) void this.#confirm();
     else this.#execute();
   }
 

@@ -29,6 +29,7 @@ function factsOf(item: WorkItem, memo: Memo): RunFacts {
     traceparent: item.traceparent,
     parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
     cancelling: item.cancelling,
+    confirmStarts: item.confirmStarts,
   };
   const { startedMs, retries } = memo;
   const trace = currentTracing()?.run({ ...facts, startedMs, retries });

@@ -74,7 +74,7 @@ class WorkerInfo(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., language: _Optional[str] = ..., sdk_version: _Optional[str] = ..., build_version: _Optional[str] = ..., workflows: _Optional[_Iterable[_Union[WorkflowSpec, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class WorkItem(_message.Message):
-    __slots__ = ("lease", "workflow", "version", "input", "journal", "journal_more", "journal_length", "tags", "session_id", "user_id", "parent", "traceparent", "created_at", "cancelling")
+    __slots__ = ("lease", "workflow", "version", "input", "journal", "journal_more", "journal_length", "tags", "session_id", "user_id", "parent", "traceparent", "created_at", "cancelling", "confirm_starts")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class WorkItem(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CANCELLING_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_STARTS_FIELD_NUMBER: _ClassVar[int]
     lease: _common_pb2.Lease
     workflow: str
     version: str
@@ -110,7 +111,8 @@ class WorkItem(_message.Message):
     traceparent: str
     created_at: _timestamp_pb2.Timestamp
     cancelling: bool
-    def __init__(self, lease: _Optional[_Union[_common_pb2.Lease, _Mapping]] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., journal_more: _Optional[bool] = ..., journal_length: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., traceparent: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelling: _Optional[bool] = ...) -> None: ...
+    confirm_starts: bool
+    def __init__(self, lease: _Optional[_Union[_common_pb2.Lease, _Mapping]] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., journal_more: _Optional[bool] = ..., journal_length: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., traceparent: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelling: _Optional[bool] = ..., confirm_starts: _Optional[bool] = ...) -> None: ...
 
 class SessionRequest(_message.Message):
     __slots__ = ("frames",)

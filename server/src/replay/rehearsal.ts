@@ -1,0 +1,221 @@
+/**
+ * An engine in which recorded runs are executed by today's code, and nothing new is: what is
+ * recorded is answered as ever, and what is not is never allowed to begin. It tells of each run
+ * what its code came to.
+ */
+import type { JournalEntry } from "@pawl/proto";
+import type {
+  CompleteRun,
+  EngineApi,
+  FailRun,
+  OutcomeReply,
+  SessionSink,
+  StepStarted,
+  StepStartedReply,
+  WorkerSession,
+} from "../engine/api.ts";
+import { type Deferred, deferred } from "../lib/deferred.ts";
+import type { Caller } from "../model/caller.ts";
+import { leaseLost } from "../model/errors.ts";
+import type { Payload } from "../model/payload.ts";
+import type { Seeded } from "./seed.ts";
+
+export type Outcome =
+  /** It ended as the record does. */
+  | "same"
+  /** It came to where the record ends, and would go on from there. */
+  | "open"
+  /** It ended, and otherwise than the record. */
+  | "different"
+  /** It asked for what does not fit the record. */
+  | "mismatch";
+
+export interface Verdict {
+  readonly runId: string;
+  readonly outcome: Outcome;
+  /** Entries of the record. */
+  readonly length: number;
+  /** In words for people; empty where there is nothing to say. */
+  readonly detail: string;
+  /** Steps and waits that it would go on with. */
+  readonly next: readonly string[];
+  /** Recorded steps that the code no longer asks for. */
+  readonly unconsumed: readonly string[];
+}
+
+/** How long nothing more may happen before a run that came to the end of its record is done. */
+const QUIET_MS = 3_000;
+/** For a step that will never be allowed: further away than any worker waits on its feet. */
+const NEVER_MS = 24 * 3_600_000;
+
+/** One run of the rehearsal. */
+class Part {
+  readonly seeded: Seeded;
+  readonly verdict: Deferred<Verdict> = deferred();
+  readonly #next = new Set<string>();
+  #quiet: NodeJS.Timeout | undefined;
+
+  constructor(seeded: Seeded) {
+    this.seeded = seeded;
+  }
+
+  /** The code wants to do something that is not recorded. */
+  wants(key: string): void {
+    this.#next.add(key);
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.end("open"), QUIET_MS);
+  }
+
+  end(outcome: Outcome, detail = "", unconsumed: readonly string[] = []): void {
+    clearTimeout(this.#quiet);
+    const { runId, length } = this.seeded;
+    const next = [...this.#next];
+    this.verdict.resolve({ runId, outcome, length, detail, next, unconsumed });
+  }
+
+  /** Whether anything but the record was wanted. */
+  get goesOn(): boolean {
+    return this.#next.size > 0;
+  }
+}
+
+export class Rehearsal {
+  readonly engine: EngineApi;
+  readonly #inner: EngineApi;
+  readonly #parts: ReadonlyMap<string, Part>;
+
+  constructor(inner: EngineApi, seeded: readonly Seeded[]) {
+    this.#inner = inner;
+    this.#parts = new Map(seeded.map((one) => [one.runId, new Part(one)]));
+    this.engine = {
+      ...inner,
+      startRun: async (caller, start) => {
+        if (start.parent === undefined) return await inner.startRun(caller, start);
+        this.#part(start.parent.runId)?.wants(start.parent.key);
+        throw leaseLost(start.parent.runId, start.parent.fence, start.parent.fence + 1);
+      },
+      stepStarted: (caller, started) => this.#stepStarted(caller, started),
+      stepCompleted: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
+      stepFailed: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
+      suspendRun: async (_, { runId }) => {
+        this.#part(runId)?.end("open");
+        return { resumed: false, directive: "continue", resolved: [] };
+      },
+      completeRun: async (_, complete) => this.#completed(complete),
+      failRun: async (_, fail) => this.#failed(fail),
+      openSession: async (caller, worker, held, sink) =>
+        withoutStarts(await inner.openSession(caller, worker, held, confirming(sink))),
+      pollWork: async (...args) =>
+        (await inner.pollWork(...args)).map((item) => ({ ...item, confirmStarts: true })),
+    };
+  }
+
+  /** Resolves with a run's verdict, as soon as there is one. */
+  verdict(runId: string): Promise<Verdict> {
+    const part = this.#part(runId);
+    if (part === undefined) throw new TypeError(`Run ${runId} is not in this rehearsal.`);
+    return part.verdict.promise;
+  }
+
+  #part(runId: string): Part | undefined {
+    return this.#parts.get(runId);
+  }
+
+  async #stepStarted(caller: Caller, started: StepStarted): Promise<StepStartedReply> {
+    const { runId, key, kind } = started;
+    const wait: StepStartedReply = {
+      outcome: { kind: "wait", until: Date.now() + NEVER_MS, why: "backoff", attempt: 1 },
+      directive: "continue",
+    };
+    const recorded = await this.#inner.getStep(caller, runId, key);
+    if (recorded === undefined && kind !== "step" && kind !== "value") {
+      this.#part(runId)?.wants(key);
+      return wait;
+    }
+    const reply = await this.#inner.stepStarted(caller, started);
+    if (reply.outcome.kind !== "execute" && reply.outcome.kind !== "unknown_outcome") return reply;
+    this.#part(runId)?.wants(key);
+    return wait;
+  }
+
+  /** A worker that ran a step without being allowed to: an SDK that does not know `confirm_starts`. */
+  #executed(runId: string, key: string, fence: number): never {
+    const part = this.#part(runId);
+    part?.wants(key);
+    part?.end("open", `The worker ran ${key} without asking; its SDK is too old for replays.`);
+    throw leaseLost(runId, fence, fence + 1);
+  }
+
+  #completed({ runId, output, unconsumed }: CompleteRun): OutcomeReply {
+    const part = this.#part(runId);
+    const end = part?.seeded.end;
+    if (end === undefined) part?.end("open", "The code now ends here.", unconsumed);
+    else if (end.type !== "run.completed") {
+      part?.end("different", `It now completes; the record ends with ${describeEnd(end)}.`);
+    } else if (!isSame(end, output)) {
+      part?.end("different", "It completes with another result than the recorded one.");
+    } else part?.end("same", "", unconsumed);
+    return { directive: "continue" };
+  }
+
+  #failed({ runId, failure, nonDeterminism }: FailRun): OutcomeReply {
+    const part = this.#part(runId);
+    const end = part?.seeded.end;
+    if (nonDeterminism !== undefined) {
+      const { stepKey, recorded, attempted, likelyCause } = nonDeterminism;
+      const cause = likelyCause === "" ? "" : ` Likely cause: ${likelyCause}.`;
+      part?.end(
+        "mismatch",
+        `${stepKey} is recorded as ${recorded}, and the code asks for ${attempted}.${cause}`,
+      );
+    } else if (end?.type === "run.failed" && end.failure?.type === failure.type) {
+      part?.end("same");
+    } else {
+      const before = end === undefined ? "is still open" : `ends with ${describeEnd(end)}`;
+      part?.end("different", `It now fails with ${failure.type}; the record ${before}.`);
+    }
+    return { directive: "continue" };
+  }
+}
+
+function describeEnd({ type, failure }: JournalEntry): string {
+  return failure === undefined ? type : `${type} (${failure.type})`;
+}
+
+function isSame(end: JournalEntry, output: Payload): boolean {
+  const recorded = end.payload;
+  if (recorded === undefined || output.data === undefined) return recorded === undefined;
+  const encoding = (name: string): string => (name === "" ? "json" : name);
+  return (
+    encoding(recorded.encoding) === encoding(output.encoding) &&
+    Buffer.from(recorded.data).equals(output.data)
+  );
+}
+
+/** The same sink, for dispatches whose steps have to be asked for. */
+function confirming(sink: SessionSink): SessionSink {
+  return {
+    dispatch: (item) => sink.dispatch({ ...item, confirmStarts: true }),
+    cancel: (...args) => sink.cancel(...args),
+    pause: (...args) => sink.pause(...args),
+    waitResolved: (...args) => sink.waitResolved(...args),
+    leaseResults: (...args) => sink.leaseResults(...args),
+    drain: () => sink.drain(),
+    close: (reason) => sink.close(reason),
+  };
+}
+
+/** The same session, in which starts that ride ahead are not shown to anybody. */
+function withoutStarts(session: WorkerSession): WorkerSession {
+  return {
+    sessionId: session.sessionId,
+    survived: session.survived,
+    credits: (count) => session.credits(count),
+    ack: (...args) => session.ack(...args),
+    nack: (...args) => session.nack(...args),
+    heartbeat: () => session.heartbeat(),
+    draining: () => session.draining(),
+    stepStartedLive: () => undefined,
+    closed: () => session.closed(),
+  };
+}

@@ -1,0 +1,170 @@
+/** Puts a recorded run into an empty store, ready to be executed as far as its record goes. */
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { JournalEntry, Payload as PayloadProto } from "@pawl/proto";
+import { systemClock } from "../lib/clock.ts";
+import { sha256 } from "../lib/ids.ts";
+import { DEFAULT_CALLER } from "../model/caller.ts";
+import { ENTRY_TYPES, type Entry, type EntryMeta, type EntryType } from "../model/entry.ts";
+import { LIMITS } from "../model/limits.ts";
+import type { Payload, PayloadBlob } from "../model/payload.ts";
+import type { RunHeader } from "../model/run.ts";
+import { failureIn, stepKindIn } from "../rpc/convert/common.ts";
+import { questionIn } from "../rpc/convert/question.ts";
+import type { Store } from "../store/store.ts";
+import { JournalFileError, type RecordedRun } from "./journal-file.ts";
+
+/** The entries with which a run may end. They are what a replay has to come to again. */
+const ENDS: readonly string[] = ["run.completed", "run.failed", "run.cancelled", "run.cancelling"];
+
+export interface Seeded {
+  readonly runId: string;
+  readonly workflow: string;
+  readonly queue: string;
+  /** Entries that are replayed. */
+  readonly length: number;
+  /** How the record ends, if it does. */
+  readonly end: JournalEntry | undefined;
+}
+
+/** @throws JournalFileError for entries that this version does not know */
+export async function seed(store: Store, { run, entries }: RecordedRun): Promise<Seeded> {
+  const { kept, end } = cut(entries);
+  const blobs: PayloadBlob[] = [];
+  const journal = kept.map((entry) => entryIn(entry, blobs));
+  const now = systemClock.now();
+  const last = Math.max(run.fence, ...kept.map(({ fence }) => fence));
+  const header: RunHeader = {
+    org: DEFAULT_CALLER.org,
+    runId: run.runId || "replayed",
+    workflow: run.workflow,
+    version: run.version,
+    queue: run.queue || "default",
+    priority: 5,
+    state: "QUEUED",
+    reason: "",
+    intent: "none",
+    fence: last + 1,
+    seq: journal.length,
+    attempt: run.attempt,
+    crashes: 0,
+    inputDigest: "",
+    // Its parent is not here, and must not be looked for.
+    parentRunId: "",
+    parentKey: "",
+    createdAt: timeIn(run.createdAt) ?? now,
+    startAt: now,
+    startedAt: now,
+    updatedAt: now,
+    endedAt: 0,
+    options: { sessionId: run.sessionId, userId: run.userId },
+    tags: { ...run.tags },
+    waiting: null,
+    lease: null,
+  };
+  const { org, runId, workflow, version, queue } = header;
+  const payloadRefs = blobs.map(({ sha256: address, data }) => ({
+    sha256: address,
+    size: data.byteLength,
+  }));
+  const nothing = { duePut: [], dueRemove: [], dueClear: false, dueElsewhere: [] } as const;
+  const lane = version === "" ? workflow : `${workflow}@${version}`;
+  const ready = { queue, lane, rank: 4, readyAt: now };
+  const write = {
+    ...{ org, runId, expect: null, seq: journal.length, updatedAt: now, insert: header },
+    ...{ entries: journal, payloads: blobs, payloadRefs, ready },
+    ...nothing,
+  };
+  await store.commit({ now, writes: [write], claims: [] });
+  return { runId, workflow, queue, length: journal.length, end };
+}
+
+/** The record without the end that it may have: that is what the code has to come to again. */
+function cut(entries: readonly JournalEntry[]): {
+  kept: readonly JournalEntry[];
+  end: JournalEntry | undefined;
+} {
+  let length = entries.length;
+  let end: JournalEntry | undefined;
+  while (length > 0 && ENDS.includes(entries[length - 1]?.type ?? "")) {
+    length -= 1;
+    end ??= entries[length];
+  }
+  return { kept: entries.slice(0, length), end };
+}
+
+function entryIn(entry: JournalEntry, blobs: PayloadBlob[]): Entry {
+  return {
+    seq: entry.seq,
+    at: timeIn(entry.recordedAt) ?? 0,
+    type: typeIn(entry),
+    key: entry.stepKey,
+    attempt: entry.attempt,
+    meta: metaIn(entry),
+    payload: entry.payload === undefined ? undefined : payloadIn(entry.payload, blobs),
+  };
+}
+
+function typeIn({ seq, type }: JournalEntry): EntryType {
+  const known = ENTRY_TYPES.find((one) => one === type);
+  if (known === undefined) {
+    throw new JournalFileError(
+      `entry ${seq} is a ${type}, which this version of Pawl does not know`,
+    );
+  }
+  return known;
+}
+
+function payloadIn(payload: PayloadProto, blobs: PayloadBlob[]): Payload {
+  const { encoding, data } = payload;
+  if (data.byteLength <= LIMITS.inlinePayloadBytes) return { encoding, data };
+  const address = sha256(data);
+  if (!blobs.some((blob) => blob.sha256 === address)) blobs.push({ sha256: address, data });
+  return { encoding, ref: { sha256: address, size: data.byteLength } };
+}
+
+/** The reverse of what the API makes of an entry, as far as a replay needs it. */
+function metaIn(entry: JournalEntry): EntryMeta {
+  const { details } = entry;
+  const until = timeIn(entry.until);
+  const meta: EntryMeta = { fence: entry.fence };
+  if (entry.stepKey !== "") {
+    meta.kind = stepKindIn(entry.kind);
+    if (entry.name !== "" && entry.name !== entry.stepKey) meta.name = entry.name;
+  }
+  if (entry.inputDigest !== "") meta.inputDigest = entry.inputDigest;
+  if (entry.definitionDigest !== "") meta.definitionDigest = entry.definitionDigest;
+  if (entry.failure !== undefined) meta.failure = failureIn("failure", entry.failure);
+  if (until !== undefined) meta.until = until;
+  if (isOutcome(entry.outcome)) meta.outcome = entry.outcome;
+  if (details.recovery === "at_most_once") meta.atMostOnce = true;
+  if (details.signal_name !== undefined) meta.signalName = details.signal_name;
+  if (details.signal_id !== undefined) meta.signalId = details.signal_id;
+  if (details.child_run_id !== undefined) meta.childRunId = details.child_run_id;
+  if (details.superseded !== undefined) meta.superseded = keysIn(details.superseded);
+  if (entry.question !== undefined) meta.question = questionIn(entry.question);
+  return meta;
+}
+
+const OUTCOMES: readonly NonNullable<EntryMeta["outcome"]>[] = [
+  "fired",
+  "signalled",
+  "timed_out",
+  "completed",
+  "failed",
+  "cancelled",
+  "answered",
+  "skipped",
+];
+
+function isOutcome(value: string): value is NonNullable<EntryMeta["outcome"]> {
+  return OUTCOMES.some((outcome) => outcome === value);
+}
+
+function keysIn(json: string): string[] {
+  const keys: unknown = JSON.parse(json);
+  return Array.isArray(keys) ? keys.map(String) : [];
+}
+
+function timeIn(time: Timestamp | undefined): number | undefined {
+  return time === undefined ? undefined : Number(time.seconds) * 1_000 + time.nanos / 1e6;
+}
