@@ -14,6 +14,7 @@ import type {
   StepStartedReply,
   WorkerSession,
 } from "../engine/api.ts";
+import { systemClock } from "../lib/clock.ts";
 import { type Deferred, deferred } from "../lib/deferred.ts";
 import type { Caller } from "../model/caller.ts";
 import { leaseLost } from "../model/errors.ts";
@@ -124,7 +125,7 @@ export class Rehearsal {
   async #stepStarted(caller: Caller, started: StepStarted): Promise<StepStartedReply> {
     const { runId, key, kind } = started;
     const wait: StepStartedReply = {
-      outcome: { kind: "wait", until: Date.now() + NEVER_MS, why: "backoff", attempt: 1 },
+      outcome: { kind: "wait", until: systemClock.now() + NEVER_MS, why: "backoff", attempt: 1 },
       directive: "continue",
     };
     const recorded = await this.#inner.getStep(caller, runId, key);

@@ -147,8 +147,11 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends the run: at once where no worker holds it, else through the worker,
-        which gets `grace` to clean up. Idempotent. ILLEGAL_TRANSITION: it ended otherwise.
+        """Ends the run. Its worker gets `grace` to clean up; a run that has begun and
+        that nobody holds is handed out once more for that, where a live worker
+        serves it. It is CANCELLED at the end of the grace in any case, and at once
+        where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
+        ended otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,8 +175,9 @@ class RunServiceServicer:
     def RetryRun(self, request, context):
         """Continues a failed run from its failed step: completed steps keep their
         results, the failure that ended it is superseded by a new attempt. Also
-        gives a run paused by exhausted retries new attempts.
-        ILLEGAL_TRANSITION: it is neither.
+        gives a run paused by exhausted retries new attempts. Of a run whose
+        compensations have run, only those that failed are tried again; the error
+        that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
