@@ -1,0 +1,70 @@
+"""Durable workflows in Python, for Pawl: https://pawl.dev"""
+
+from ._run.branches import Outcome
+from .client import Client
+from .context import Context, StepContext, current, in_run
+from .errors import (
+    AmbiguousStepKeyError,
+    Cancelled,
+    InvalidValueError,
+    NonDeterminismError,
+    PawlError,
+    RecordedError,
+    RetryableError,
+    RunFailedError,
+    SerializationError,
+    StepFailedError,
+    StepTimeoutError,
+    Suspended,
+    TerminalError,
+    UsageError,
+    WaitTimeoutError,
+)
+from .handle import RunHandle
+from .retry import Backoff, Retry, constant, delays, exponential, linear
+from .step import Step, step, task
+from .views import EntryView, EventView, RunInfo
+from .worker import SDK_VERSION, Worker
+from .workflow import Workflow, workflow
+
+__version__ = SDK_VERSION
+
+__all__ = [
+    "AmbiguousStepKeyError",
+    "Backoff",
+    "Cancelled",
+    "Client",
+    "Context",
+    "EntryView",
+    "EventView",
+    "InvalidValueError",
+    "NonDeterminismError",
+    "Outcome",
+    "PawlError",
+    "RecordedError",
+    "Retry",
+    "RetryableError",
+    "RunFailedError",
+    "RunHandle",
+    "RunInfo",
+    "SerializationError",
+    "Step",
+    "StepContext",
+    "StepFailedError",
+    "StepTimeoutError",
+    "Suspended",
+    "TerminalError",
+    "UsageError",
+    "WaitTimeoutError",
+    "Worker",
+    "Workflow",
+    "constant",
+    "current",
+    "delays",
+    "exponential",
+    "in_run",
+    "linear",
+    "step",
+    "task",
+    "workflow",
+]

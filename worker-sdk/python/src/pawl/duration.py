@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration as DurationMessage
@@ -86,12 +86,12 @@ def timestamp_of(moment: datetime) -> Timestamp:
             "datetime.now(timezone.utc)"
         )
     stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(timezone.utc))
+    stamp.FromDatetime(moment.astimezone(UTC))
     return stamp
 
 
 def moment_of(stamp: Timestamp) -> datetime:
     """A Timestamp as a datetime in UTC."""
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
         seconds=stamp.seconds, microseconds=stamp.nanos // 1_000
     )

@@ -1,0 +1,217 @@
+"""Values to JSON values.
+
+What plain JSON has becomes JSON (`json`). A value that contains anything else that survives a
+recording becomes JSON with tagged objects (`json+pawl`):
+
+    {"$pawl": "date", "value": "2026-01-31T12:00:00.000Z"}
+
+In `json+pawl` an ordinary object with a key `$pawl` is itself tagged (`object`), so nothing that
+user code holds can be mistaken for a tag. In `json` no tag is ever looked for.
+
+docs/protocol.md lists the tags. Tuples become lists, as JSON has it; dataclasses, pydantic models
+and enums become plain data, and are built again from it where a type annotation says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from .._lib.limits import VALUE_DEPTH_MAX
+from ..errors import RecordedError, SerializationError
+
+TAG: Final = "$pawl"
+INT_MAX: Final = 2**53 - 1
+_PLAIN: Final = (str, bool, type(None))
+
+to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_to_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def to_bytes(value: object) -> bytes:
+    """JSON values as UTF-8 JSON."""
+    try:
+        return to_text(value).encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, which only an escape can carry.
+        return _to_ascii(value).encode()
+
+
+def moment_text(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    digits = "milliseconds" if utc.microsecond % 1_000 == 0 else "microseconds"
+    return utc.replace(tzinfo=None).isoformat(timespec=digits) + "Z"
+
+
+class Conversion:
+    """One value on its way: what it met is noted."""
+
+    __slots__ = ("escape", "lookalike", "models", "tagged", "typed", "what")
+
+    def __init__(self, what: str, escape: bool, typed: bool) -> None:
+        self.what = what
+        self.escape = escape
+        # Instances of classes are built again by whoever reads it.
+        self.typed = typed
+        self.tagged = False
+        self.lookalike = False
+        self.models = False
+
+    def refuse(self, path: str, problem: str) -> SerializationError:
+        return SerializationError(self.what, path, problem)
+
+    def tag(self, tag: str, value: object = None) -> dict[str, object]:
+        self.tagged = True
+        return {TAG: tag} if value is None else {TAG: tag, "value": value}
+
+    def convert(self, value: object, path: str, depth: int) -> object:
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is int:
+            assert isinstance(value, int)
+            return value if -INT_MAX <= value <= INT_MAX else self.tag("bigint", str(value))
+        if kind is float:
+            assert isinstance(value, float)
+            return value if math.isfinite(value) else self.tag("number", _float_text(value))
+        if depth > VALUE_DEPTH_MAX:
+            raise self.refuse(
+                "", f"refers to itself, or is nested deeper than {VALUE_DEPTH_MAX} levels"
+            )
+        if kind is list or kind is tuple:
+            assert isinstance(value, list | tuple)
+            return [self.convert(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+        if kind is dict:
+            assert isinstance(value, dict)
+            return self.convert_dict(value, path, depth + 1)
+        return self.convert_other(value, path, depth + 1)
+
+    def convert_dict(self, value: Mapping[Any, object], path: str, depth: int) -> object:
+        members: list[tuple[str, object]] = []
+        for key, item in value.items():
+            if type(key) is not str:
+                return self.convert_map(value, path, depth)
+            if key == TAG:
+                self.lookalike = True
+            at = f".{key}" if key.isidentifier() else f"[{to_text(key)}]"
+            members.append((key, self.convert(item, path + at, depth)))
+        if self.escape and TAG in value:
+            return self.tag("object", [[key, item] for key, item in members])
+        return dict(members)
+
+    def convert_map(self, value: Mapping[Any, object], path: str, depth: int) -> object:
+        if all(isinstance(key, str) for key in value):
+            return self.convert_dict({str(key): item for key, item in value.items()}, path, depth)
+        return self.tag(
+            "map",
+            [
+                [
+                    self.convert(key, f"{path}<key {i}>", depth),
+                    self.convert(item, f"{path}<value {i}>", depth),
+                ]
+                for i, (key, item) in enumerate(value.items())
+            ],
+        )
+
+    def convert_other(self, value: object, path: str, depth: int) -> object:
+        match value:
+            case bytes() | bytearray() | memoryview():
+                return self.tag("bytes", base64.b64encode(bytes(value)).decode())
+            case Enum():
+                return self.convert(value.value, path, depth)
+            case str():
+                return str.__str__(value)
+            case int():
+                return self.convert(int(value), path, depth)
+            case float():
+                return self.convert(float(value), path, depth)
+            case set() | frozenset():
+                items = [self.convert(item, f"{path}<item>", depth) for item in value]
+                # The order of a set is not that of the next process.
+                return self.tag("set", sorted(items, key=to_text))
+            case datetime() | date() | time() | timedelta():
+                return self.convert_time(value)
+            case Decimal():
+                return self.tag("decimal", str(value))
+            case UUID():
+                return self.tag("uuid", str(value))
+            case BaseException():
+                return self.convert_error(value, path, depth)
+            case Mapping():
+                return self.convert_dict(value, path, depth)
+            case list() | tuple():
+                return self.convert(list(value), path, depth)
+        return self.convert_model(value, path, depth)
+
+    def convert_time(self, value: date | time | timedelta) -> object:
+        if isinstance(value, datetime):
+            if value.tzinfo is not None:
+                return self.tag("date", moment_text(value))
+            return self.tag("local-datetime", value.isoformat())
+        if isinstance(value, timedelta):
+            return self.tag("duration", value / timedelta(milliseconds=1))
+        return self.tag(
+            "local-date" if isinstance(value, date) else "local-time", value.isoformat()
+        )
+
+    def convert_error(self, error: BaseException, path: str, depth: int) -> object:
+        name = error.type if isinstance(error, RecordedError) else type(error).__name__
+        message = str(error.args[0]) if isinstance(error, RecordedError) else str(error)
+        parts: dict[str, object] = {"name": name, "message": message}
+        if error.__cause__ is not None:
+            parts["cause"] = self.convert(error.__cause__, f"{path}.cause", depth)
+        return self.tag("error", parts)
+
+    def convert_model(self, value: object, path: str, depth: int) -> object:
+        name = type(value).__name__
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            self.models = True
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            return self.check_model(name, self.convert_dict(fields, path, depth), path)
+        dump = getattr(type(value), "model_dump", None)
+        if callable(dump) and hasattr(type(value), "model_fields"):
+            self.models = True
+            return self.check_model(name, self.convert(dump(value), path, depth), path)
+        if hasattr(value, "__await__"):
+            raise self.refuse(path, "is still to be awaited; await it first")
+        if callable(value):
+            raise self.refuse(path, "is a function; record data only")
+        raise self.refuse(
+            path,
+            f"is an instance of {name}, whose class would be lost; return plain data, a dataclass "
+            "or a pydantic model",
+        )
+
+    def check_model(self, name: str, converted: object, path: str) -> object:
+        if self.typed:
+            return converted
+        raise self.refuse(
+            path,
+            f"is a {name}, and nothing says that it is to be a {name} again in a replay; annotate "
+            f"the function's result (-> {name}), or pass returns={name}",
+        )
+
+
+def _float_text(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def to_json(value: object, what: str, typed: bool) -> tuple[object, bool]:
+    """Turns a value into JSON values; says whether there are tags among them.
+
+    `what` names the value in errors; `typed`: instances of classes are built again later.
+    """
+    first = Conversion(what, escape=False, typed=typed)
+    converted = first.convert(value, "", 0)
+    if not (first.tagged and first.lookalike):
+        return converted, first.tagged
+    second = Conversion(what, escape=True, typed=typed)
+    return second.convert(value, "", 0), True

@@ -1,0 +1,193 @@
+"""The runs that a worker holds: from the moment a slot takes one on until it has left.
+
+What the platform says about a run while its journal is still being read waits until its execution
+has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from .._run.link import RunLink
+from .._run.run import Run
+from ..errors import PawlError
+from ..v1.common_pb2 import JournalEntry, Lease
+from ..v1.worker_pb2 import (
+    LEASE_STATUS_CANCEL,
+    LEASE_STATUS_LOST,
+    LEASE_STATUS_PAUSE,
+    LeaseResult,
+    WorkItem,
+)
+from .platform import Platform
+
+if TYPE_CHECKING:
+    from ..workflow import Workflow
+
+logger = logging.getLogger("pawl")
+
+
+class _Held:
+    def __init__(self, fence: int, attempt: int) -> None:
+        self.fence = fence
+        self.attempt = attempt
+        self.run: Run | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.news: list[Callable[[Run], None]] = []
+
+
+class RunTable:
+    def __init__(
+        self,
+        on_free: Callable[[], None],
+        on_given_up: Callable[[str, int], None] = lambda run_id, fence: None,
+    ) -> None:
+        """`on_free`: a run has left. `on_given_up`: so has one, which the platform does not know."""
+        self._held: dict[str, _Held] = {}
+        self._on_free = on_free
+        self._on_given_up = on_given_up
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def leases(self) -> list[Lease]:
+        """Run id, current fence and attempt of each."""
+        return [
+            Lease(
+                run_id=run_id,
+                fence=held.fence if held.run is None else held.run.fence,
+                attempt=held.attempt,
+            )
+            for run_id, held in self._held.items()
+        ]
+
+    def take(
+        self, item: WorkItem, workflow: Workflow[..., Any], platform: Platform, link: RunLink
+    ) -> None:
+        """Takes a run on and begins to execute it."""
+        run_id = item.lease.run_id
+        # It comes back to where it was lost: what is left of it here is no longer valid.
+        self.drop(run_id, "the run was dispatched again")
+        held = _Held(item.lease.fence, item.lease.attempt)
+        self._held[run_id] = held
+        if item.journal_more:
+            work = self._launch(held, item, workflow, platform, link)
+            held.task = asyncio.get_running_loop().create_task(work, context=Context())
+        else:
+            self._begin(held, item, workflow, link, list(item.journal))
+
+    async def _launch(
+        self,
+        held: _Held,
+        item: WorkItem,
+        workflow: Workflow[..., Any],
+        platform: Platform,
+        link: RunLink,
+    ) -> None:
+        """Reads what is left of the journal first."""
+        run_id = item.lease.run_id
+        journal = list(item.journal)
+        try:
+            async for page in platform.journal(run_id, journal[-1].seq if journal else 0):
+                journal += page
+        except PawlError as error:
+            logger.error(
+                "the journal of run %s could not be read; it is given up: %s", run_id, error
+            )
+            if self._held.get(run_id) is held:
+                self._on_given_up(run_id, held.fence)
+            self._remove(run_id, held)
+            return
+        if self._held.get(run_id) is held:
+            self._begin(held, item, workflow, link, journal)
+
+    def _begin(
+        self,
+        held: _Held,
+        item: WorkItem,
+        workflow: Workflow[..., Any],
+        link: RunLink,
+        journal: list[JournalEntry],
+    ) -> None:
+        from ..execute import execute
+
+        run = execute(item, workflow, link, journal)
+        held.run = run
+        for tell in held.news:
+            tell(run)
+
+    def tell(self, run_id: str, tell: Callable[[Run], None]) -> None:
+        """Tells a run something, now or once its execution has begun."""
+        held = self._held.get(run_id)
+        if held is None:
+            return
+        if held.run is None:
+            held.news.append(tell)
+        else:
+            tell(held.run)
+
+    def cancel(self, run_id: str, fence: int, reason: str) -> None:
+        self.tell(run_id, lambda run: run.cancel(fence, reason))
+
+    def pause(self, run_id: str) -> None:
+        self.tell(run_id, lambda run: run.pause())
+
+    def wait_resolved(self, run_id: str, entry: JournalEntry) -> None:
+        self.tell(run_id, lambda run: run.wait_resolved(entry))
+
+    def lease_result(self, result: LeaseResult) -> None:
+        """What a heartbeat was answered."""
+        if result.status == LEASE_STATUS_LOST:
+            self.drop(result.run_id, "the lease was lost")
+        elif result.status == LEASE_STATUS_CANCEL:
+            self.cancel(result.run_id, result.fence, "")
+        elif result.status == LEASE_STATUS_PAUSE:
+            self.pause(result.run_id)
+
+    def drop(self, run_id: str, why: str) -> None:
+        """The run is no longer this worker's."""
+        held = self._held.get(run_id)
+        if held is None:
+            return
+        if held.run is not None:
+            held.run.leave(why)
+            return
+        if held.task is not None:
+            held.task.cancel()
+        self._remove(run_id, held)
+
+    def drop_all(self, why: str) -> None:
+        for run_id in list(self._held):
+            self.drop(run_id, why)
+
+    def released(self, run: Run) -> None:
+        """The run has left by itself."""
+        held = self._held.get(run.run_id)
+        if held is None or held.run is not run:
+            return
+        if run.gave_up:
+            self._on_given_up(run.run_id, run.fence)
+        self._remove(run.run_id, held)
+
+    def _remove(self, run_id: str, held: _Held) -> None:
+        if self._held.get(run_id) is not held:
+            return
+        del self._held[run_id]
+        self._on_free()
+
+    def wake_all(self) -> None:
+        """The platform is in reach again: what had to wait for that goes on.
+
+        Waits are asked about, since what was resolved meanwhile was told to nobody.
+        """
+        for held in list(self._held.values()):
+            run = held.run
+            if run is None or run.left:
+                continue
+            for operation in list(run.operations):
+                operation.ask_again()
+            run.wake()

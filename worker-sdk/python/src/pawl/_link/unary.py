@@ -1,0 +1,133 @@
+"""The platform by plain calls: for workers that poll, and programs that execute their own run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+from google.protobuf.message import Message
+
+from .._run.link import OnAnswer, RequestName, StartNote
+from .._run.run import Run
+from ..errors import PawlError
+from ..v1.common_pb2 import Payload, PayloadRef
+from ..v1.event_pb2 import NewEvent, PublishEventsRequest
+from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from .deltas import Deltas
+from .methods import BY_FRAME, PUBLISH_EVENTS, START_RUN
+from .platform import Platform
+from .status import is_transient
+
+logger = logging.getLogger("pawl")
+
+
+class UnaryLink:
+    confirm_starts = True
+    pushes_waits = False
+
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        suspends: bool,
+        on_released: Callable[[Run], None],
+        on_attention: Callable[[], None],
+    ) -> None:
+        self.suspends = suspends
+        self._platform = platform
+        self._on_released = on_released
+        self._on_attention = on_attention
+        self._deltas = Deltas(self._publish)
+        # Per run, the reports that are out, oldest first.
+        self._reports: dict[str, set[asyncio.Future[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._publishing = False
+
+    def can_start(self) -> bool:
+        """A start is confirmed by the server before its step runs, so it may be asked for always."""
+        return True
+
+    def note_start(self, note: StartNote) -> None:
+        """The start has been confirmed already."""
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def request(
+        self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
+    ) -> None:
+        if name in ("complete_run", "fail_run"):
+            self._deltas.flush(run_id)
+        self._spawn(self._request(run_id, name, message, on_answer))
+
+    async def _request(
+        self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
+    ) -> None:
+        """Answers of separate calls may overtake one another, and user code is to see them in the
+        order of the journal: so an answer waits for those that are still out for the same run, any
+        of which may have been recorded before it.
+        """
+        report = name in ("step_completed", "step_failed")
+        out = self._reports.setdefault(run_id, set())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if report:
+            out.add(done)
+        answer: Message | PawlError
+        try:
+            answer = await self._platform.call(BY_FRAME[name], message)
+        except PawlError as error:
+            answer = error
+        if report:
+            out.discard(done)
+            done.set_result(None)
+            if out:
+                await asyncio.wait(list(out))
+        on_answer(answer)
+
+    def flush(self, run_id: str) -> None:
+        self._deltas.flush(run_id)
+
+    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> None:
+        self._deltas.add(run_id, fence, event, size)
+
+    def _publish(self, request: PublishEventsRequest) -> bool:
+        if self._publishing:
+            return False
+        self._publishing = True
+        self._spawn(self._send_events(request))
+        return True
+
+    async def _send_events(self, request: PublishEventsRequest) -> None:
+        try:
+            await self._platform.send_stream(PUBLISH_EVENTS, [request], timeout_s=5)
+        except PawlError as error:
+            # Live output is worth no second try.
+            if not is_transient(error):
+                logger.debug("live output was refused: %s", error)
+        finally:
+            self._publishing = False
+
+    async def start_run(self, request: StartRunRequest) -> StartRunResponse:
+        return await self._platform.call(START_RUN, request)
+
+    async def download(self, payload: Payload) -> Payload:
+        return await self._platform.download(payload)
+
+    async def upload(self, data: bytes) -> PayloadRef:
+        return await self._platform.upload(data)
+
+    def attention(self, run_id: str) -> None:
+        self._on_attention()
+
+    def released(self, run: Run) -> None:
+        self._reports.pop(run.run_id, None)
+        self._on_released(run)
+
+    def close(self) -> None:
+        self._deltas.flush()
+        self._deltas.close()

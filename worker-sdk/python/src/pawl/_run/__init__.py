@@ -1,0 +1,1 @@
+"""The execution of one run: keys, memo, deliveries, steps and waits."""

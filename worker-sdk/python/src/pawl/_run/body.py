@@ -1,0 +1,184 @@
+"""One attempt of a step's body.
+
+It tells the operation once how it went; a body that outlives its timeout, its branch or its run
+finds nobody who listens. Coroutine functions run as tasks, everything else in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Cancelled, StepTimeoutError
+from ..v1.step_pb2 import StepStartedRequest
+from .frame import Frame, current_frame
+from .stream import reducer_of
+
+if TYPE_CHECKING:
+    from .keys import Scope
+    from .step import StepOperation
+
+_END = object()
+
+
+class StepBody:
+    __slots__ = (
+        "_inner",
+        "_started",
+        "_task",
+        "_timer",
+        "attempt",
+        "cancelled",
+        "ended",
+        "in_thread",
+        "operation",
+        "sequence",
+    )
+
+    def __init__(self, operation: StepOperation, attempt: int) -> None:
+        self.operation = operation
+        self.attempt = attempt
+        self.ended = False
+        # Why the body is to stop, for bodies in threads to look at.
+        self.cancelled: str | None = None
+        self.in_thread = False
+        # How many deltas this attempt has sent.
+        self.sequence = 0
+        self._inner: Scope | None = None
+        self._started = time.perf_counter()
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of the steps inside of this one."""
+        if self._inner is None:
+            self._inner = self.operation.inner_scope()
+        return self._inner
+
+    @property
+    def latency_ms(self) -> float:
+        return (time.perf_counter() - self._started) * 1_000
+
+    def start_message(self) -> StepStartedRequest:
+        return self.operation.start_message()
+
+    def start(self) -> None:
+        operation = self.operation
+        run, call = operation.run, operation.call
+        run.link.note_start(self)
+        context = operation.context.copy()
+        context.run(current_frame.set, Frame(run, None, self))
+        self._task = run.loop.create_task(self._perform(), context=context)
+        self._task.add_done_callback(self._done)
+        if call.options.timeout_s is not None:
+            self._timer = run.loop.call_later(call.options.timeout_s, self._time_out)
+
+    async def _perform(self) -> Any:
+        call = self.operation.call
+        result = call.invoke(self) if call.is_async else await self._in_thread(call)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, AsyncIterable):
+            return await self._consume(result)
+        if inspect.isgenerator(result):
+            return await self._consume(_in_thread_items(result))
+        return result
+
+    async def _in_thread(self, call: Any) -> Any:
+        self.in_thread = True
+        try:
+            return await asyncio.to_thread(call.invoke, self)
+        finally:
+            self.in_thread = False
+
+    async def _consume(self, items: AsyncIterable[Any]) -> Any:
+        call = self.operation.call
+        reducer = reducer_of(call.options.reduce, call.name)
+        try:
+            async for item in items:
+                reducer.add(item)
+                if self.ended:
+                    break
+                self.operation.run.publish("output.delta", item, self)
+        finally:
+            close: Callable[[], Any] | None = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+        return reducer.result()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._fail(Cancelled(self.cancelled or "the step cancelled itself"))
+            return
+        error = task.exception()
+        if error is not None:
+            self._fail(error)
+        elif self._leave(f'step "{self.operation.name}" is over'):
+            self.operation.body_returned(task.result(), self.latency_ms)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._leave(f'an attempt of step "{self.operation.name}" failed'):
+            self.operation.body_failed(error, self.latency_ms)
+
+    def _time_out(self) -> None:
+        timeout_s = self.operation.call.options.timeout_s or 0
+        self._fail(StepTimeoutError(self.operation.call.name, timeout_s))
+        self._stop("it took longer than its timeout")
+
+    def _leave(self, reason: str) -> bool:
+        """Ends the attempt; False if it had ended before."""
+        if self.ended:
+            return False
+        self._end()
+        run = self.operation.run
+        if run.left or self.operation.detached:
+            return False
+        if self.sequence > 0:
+            run.link.flush(run.run_id)
+        if self._inner is not None:
+            run.close_step_scope(self._inner, reason)
+        return True
+
+    def _end(self) -> None:
+        self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop(self, reason: str) -> None:
+        if self.cancelled is None:
+            self.cancelled = reason
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def abort(self, reason: str) -> None:
+        """Asks the body to stop. What runs in a thread can only be asked, and is waited for."""
+        if self.cancelled is None:
+            self.cancelled = reason
+        if not self.in_thread and not self._awaits_operation():
+            self._stop(reason)
+
+    def _awaits_operation(self) -> bool:
+        """Steps inside of it are under way, which are ended themselves and tell the body so."""
+        inner = self._inner
+        return inner is not None and any(
+            operation.scope.is_within(inner) for operation in self.operation.run.operations
+        )
+
+    def drop(self, reason: str) -> None:
+        """Whatever the body still does, it is not heard."""
+        self._end()
+        self._stop(reason)
+
+
+async def _in_thread_items(items: Iterator[Any]) -> Any:
+    """The items of a generator that runs in a thread."""
+    while True:
+        item = await asyncio.to_thread(next, items, _END)
+        if item is _END:
+            return
+        yield item

@@ -1,0 +1,256 @@
+"""Work side by side, structured: each branch has a scope of its own, named by the branch, so that no
+key depends on which is faster.
+
+`gather`, `map`: when a branch fails, the others are ended (what they await raises Cancelled, and no
+step starts in them any more) and the failure is raised once they have settled, so that no clean-up
+runs beside a step that it is to undo. `race` does not wait for those who lost. `settle` ends nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from ..errors import Cancelled, UsageError
+from .call import takes_context
+from .frame import Frame, current_frame
+from .keys import Scope, escape_name
+from .options import key_text
+
+T = TypeVar("T")
+#: A coroutine that nobody awaits yet, or a function that makes one (or just a value).
+Branch = Awaitable[T] | Callable[[], Awaitable[T] | T]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """How a branch of `ctx.settle` ended."""
+
+    value: T | None = None
+    error: Exception | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+class Group:
+    """Tasks in scopes of their own."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._run = frame.run
+        self._turn = frame.scope.enter()
+        self._scopes: list[Scope] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._scope_of: dict[asyncio.Task[Any], Scope] = {}
+        self.error: BaseException | None = None
+        self._ended: str | None = None
+        self._remaining = 0
+        self._all_done: asyncio.Future[None] = self._run.loop.create_future()
+        self._any_done: asyncio.Future[asyncio.Task[Any]] = self._run.loop.create_future()
+
+    def frame_in(self, scope: Scope) -> Frame:
+        self._scopes.append(scope)
+        return Frame(self._run, scope, self._frame.body)
+
+    def start(self, work: Coroutine[Any, Any, T], scope: Scope, fails: bool) -> asyncio.Task[T]:
+        """Starts a branch. `fails`: its failure ends the others."""
+        context = self.frame_in(scope).context() if scope is not self._frame.scope else None
+        task = self._run.loop.create_task(work, context=context)
+        self._tasks.append(task)
+        self._scope_of[task] = scope
+        self._remaining += 1
+        task.add_done_callback(lambda done: self._on_done(done, fails))
+        return task
+
+    def _on_done(self, task: asyncio.Task[Any], fails: bool) -> None:
+        error = _error_of(task, self._ended)
+        if error is not None and fails and self.error is None:
+            self.error = error
+            self.end(f"another branch failed: {_describe(error)}")
+        if not self._any_done.done():
+            self._any_done.set_result(task)
+        self._remaining -= 1
+        if self._remaining == 0 and not self._all_done.done():
+            self._all_done.set_result(None)
+
+    def end(self, reason: str) -> None:
+        """Ends all branches: nothing starts in them any more, and what they await is over."""
+        if self._ended is not None:
+            return
+        self._ended = reason
+        run = self._run
+        if run.left:
+            return
+        busy = [operation.scope for operation in run.operations]
+        for scope in self._scopes:
+            run.end_scope(scope, reason)
+        for task, scope in self._scope_of.items():
+            # The code of the branch awaits something that Pawl does not know of.
+            if not task.done() and not any(each.is_within(scope) for each in busy):
+                task.cancel()
+
+    async def all(self) -> None:
+        """Waits for all branches; raises the first failure."""
+        await self._wait(self._all_done)
+        if self.error is not None:
+            raise self.error
+
+    async def first(self) -> asyncio.Task[Any]:
+        return await self._wait(self._any_done)
+
+    async def _wait(self, future: asyncio.Future[T]) -> T:
+        if not self._tasks:
+            self._all_done.set_result(None)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            raise
+
+    def leave(self) -> None:
+        self._frame.scope.leave(self._turn)
+
+
+def _error_of(task: asyncio.Task[Any], ended: str | None) -> BaseException | None:
+    if task.cancelled():
+        return Cancelled(ended or "the branch was cancelled")
+    return task.exception()
+
+
+async def _perform(mode: str, name: str, branch: Any) -> Any:
+    result = branch() if callable(branch) else branch
+    if isinstance(result, asyncio.Future):
+        raise _refusal(mode, name, result)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _refusal(mode: str, name: str, branch: Any) -> UsageError:
+    if isinstance(branch, asyncio.Future):
+        seen = "a task, whose work has begun outside of the branch"
+    else:
+        seen = f"a {type(branch).__name__}"
+    return UsageError(
+        f'the branch "{name}" of ctx.{mode} is {seen}; pass coroutines or functions: '
+        f"ctx.{mode}(fetch(url), lambda: ctx.step(…))"
+    )
+
+
+def _check(mode: str, branches: Mapping[str, Any]) -> None:
+    for name, branch in branches.items():
+        started = isinstance(branch, asyncio.Future)
+        if started or not (inspect.isawaitable(branch) or callable(branch)):
+            for other in branches.values():
+                if inspect.iscoroutine(other):
+                    other.close()
+            raise _refusal(mode, name, branch)
+
+
+async def run_branches(
+    frame: Frame, mode: Literal["gather", "settle", "race"], branches: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The results, or outcomes, by the branches' names; the winner's alone for a race."""
+    _check(mode, branches)
+    if mode == "race" and not branches:
+        raise UsageError("ctx.race needs at least one branch")
+    here = frame.scope
+    scopes = [here.child(here.claim_segment("all:", name, None)) for name in branches]
+    group = Group(frame)
+    try:
+        tasks = {
+            name: group.start(_perform(mode, name, branch), scope, mode == "gather")
+            for scope, (name, branch) in zip(scopes, branches.items(), strict=True)
+        }
+        if mode == "race":
+            try:
+                winner = await group.first()
+                error = _error_of(winner, None)
+                if error is not None:
+                    raise error
+                return {"": winner.result()}
+            finally:
+                group.end("another branch has won the race")
+        await group.all()
+        if mode == "gather":
+            return {name: task.result() for name, task in tasks.items()}
+        return {name: _outcome(task) for name, task in tasks.items()}
+    finally:
+        group.leave()
+
+
+def _outcome(task: asyncio.Task[Any]) -> Outcome[Any]:
+    error = _error_of(task, None)
+    if error is None:
+        return Outcome(value=task.result())
+    if isinstance(error, Exception):
+        return Outcome(error=error)
+    # Being cancelled or suspended is for the run to deal with, not one branch's outcome.
+    raise error
+
+
+def _item_segments(name: str, items: Sequence[T], key: Callable[[T], object] | None) -> list[str]:
+    keys = [str(i) if key is None else key_text(key(item)) for i, item in enumerate(items)]
+    twice = {each for each in keys if keys.count(each) > 1} if len(set(keys)) < len(keys) else ()
+    if twice:
+        raise UsageError(
+            f'two items of ctx.map("{name}") have the key "{next(iter(twice))}"; keys tell items apart'
+        )
+    return [escape_name(each) for each in keys]
+
+
+async def map_items(
+    frame: Frame,
+    name: str,
+    items: Iterable[T],
+    fn: Callable[..., Any],
+    key: Callable[[T], object] | None,
+    concurrency: int | None,
+) -> list[Any]:
+    """The results in the order of the items."""
+    all_items = list(items)
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f'the concurrency of ctx.map("{name}") is at least 1; it is {concurrency}')
+    segments = _item_segments(name, all_items, key)
+    here = frame.scope
+    outer = here.child(here.claim_segment("map:", name, None))
+    group = Group(frame)
+    results: list[Any] = [None] * len(all_items)
+    todo = iter(range(len(all_items)))
+    with_context = takes_context(fn)
+
+    async def lane() -> None:
+        for i in todo:
+            if group.error is not None:
+                return
+            scope = outer.child(segments[i])
+            token = current_frame.set(group.frame_in(scope))
+            try:
+                result = _call(fn, with_context, frame, all_items[i])
+                results[i] = await result if inspect.isawaitable(result) else result
+            finally:
+                current_frame.reset(token)
+
+    try:
+        for _ in range(min(concurrency or len(all_items), len(all_items))):
+            group.start(lane(), outer, True)
+        await group.all()
+        return results
+    finally:
+        group.leave()
+
+
+def _call(fn: Callable[..., Any], with_context: bool, frame: Frame, item: Any) -> Any:
+    if not with_context:
+        return fn(item)
+    from ..context import Context
+
+    return fn(Context(frame.run), item)

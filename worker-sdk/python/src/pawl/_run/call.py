@@ -1,0 +1,144 @@
+"""What is to be executed as a step."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from .._codec.payload import digest, encode
+from .._codec.typed import Build, builder, hints_of
+from .._lib.limits import SHOWN_INPUT_BYTES_MAX
+from ..errors import UsageError
+from ..v1.common_pb2 import STEP_KIND_STEP, Payload, StepKind
+from .options import StepOptions, Unset
+
+if TYPE_CHECKING:
+    from .body import StepBody
+
+_returns: dict[CodeType, Build | None] = {}
+_STREAMS = ("AsyncIterator", "AsyncGenerator", "AsyncIterable", "Iterator", "Generator")
+
+
+def unwrap(fn: Any) -> Any:
+    """The function behind partials and bound methods."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__func__", fn)
+
+
+def takes_context(fn: Any) -> bool:
+    """Whether the first parameter that is open is named ctx: it gets the context."""
+    code = getattr(unwrap(fn), "__code__", None)
+    if not isinstance(code, CodeType):
+        return False
+    first = 1 if inspect.ismethod(fn) else 0
+    return code.co_argcount > first and code.co_varnames[first] == "ctx"
+
+
+def is_async(fn: Any) -> bool:
+    """Whether calling it does nothing yet, or everything that it does is awaited."""
+    plain = unwrap(fn)
+    return (
+        inspect.iscoroutinefunction(plain)
+        or inspect.isasyncgenfunction(plain)
+        or inspect.isgeneratorfunction(plain)
+    )
+
+
+def result_builder(fn: Any) -> Build | Unset | None:
+    """How to make the function's result from recorded data; Unset where nothing says so."""
+    plain = unwrap(fn)
+    annotations = getattr(plain, "__annotations__", None)
+    if not annotations or "return" not in annotations:
+        return Unset()
+    code = getattr(plain, "__code__", None)
+    if isinstance(code, CodeType) and code in _returns:
+        return _returns[code]
+    hint = hints_of(plain).get("return", Any)
+    name = getattr(hint, "__name__", "")
+    build = None if name in _STREAMS else builder(hint)
+    if isinstance(code, CodeType):
+        _returns[code] = build
+    return build
+
+
+def input_of(fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments as they are digested and shown: f(1, b=2) is f(1, 2)."""
+    if not kwargs:
+        return list(args)
+    try:
+        signature = inspect.signature(fn)
+        bound = signature.bind_partial(*((None,) if takes_context(fn) else ()), *args, **kwargs)
+    except (TypeError, ValueError):
+        return [*args, dict(kwargs)]
+    positional = list(bound.args)[1 if takes_context(fn) else 0 :]
+    return [*positional, dict(bound.kwargs)] if bound.kwargs else positional
+
+
+class StepCall:
+    """A function with its arguments and options."""
+
+    __slots__ = (
+        "args",
+        "build",
+        "fn",
+        "input",
+        "input_digest",
+        "is_async",
+        "kind",
+        "kwargs",
+        "name",
+        "options",
+        "typed",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: StepOptions,
+        kind: StepKind = STEP_KIND_STEP,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.options = options
+        self.is_async = is_async(fn)
+        returns = result_builder(fn) if isinstance(options.returns, Unset) else options.returns
+        # Something says what the result is.
+        self.typed = not isinstance(returns, Unset)
+        self.build = None if isinstance(returns, Unset) else returns
+        self.input_digest = ""
+        self.input: Payload | None = None
+        if args or kwargs:
+            what = f'the arguments of step "{name}"'
+            arguments = input_of(fn, args, kwargs)
+            self.input_digest = digest(arguments, what)
+            encoded = encode(arguments[0] if len(arguments) == 1 else arguments, what)
+            if len(encoded.data) <= SHOWN_INPUT_BYTES_MAX:
+                self.input = encoded.payload()
+
+    def invoke(self, body: StepBody) -> Any:
+        if takes_context(self.fn):
+            from ..context import StepContext
+
+            return self.fn(StepContext(body), *self.args, **self.kwargs)
+        return self.fn(*self.args, **self.kwargs)
+
+
+def function_name(fn: Any) -> str:
+    """The name that a function's step has by default."""
+    name = getattr(unwrap(fn), "__name__", "")
+    if not isinstance(name, str) or name in ("", "<lambda>"):
+        raise UsageError(
+            "this step's function has no name to record it under; give one: "
+            'ctx.step("name", lambda: …)'
+        )
+    return name

@@ -1,0 +1,96 @@
+"""Child runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from .._codec.payload import digest_text, encode
+from .._lib import limits
+from .._lib.text import escape_chars, exceeds_bytes
+from ..errors import UsageError
+from ..v1.common_pb2 import STEP_KIND_CHILD
+from ..v1.run_pb2 import StartRunRequest
+from ..v1.step_pb2 import WaitSpec
+from .payloads import upload
+from .run import Run
+from .wait import WaitCall
+
+if TYPE_CHECKING:
+    from ..workflow import Workflow
+
+_RESERVED: Final = re.compile(r"[^A-Za-z0-9\-_:/]")
+
+
+def child_run_id(parent_run_id: str, step_key: str, attempt: int) -> str:
+    """The parent's id and the step's key, so that it is the same whenever it is asked for.
+
+    Ids that become too long are hashed.
+    """
+    escaped = escape_chars(step_key, _RESERVED).replace("/", ".")
+    suffix = f"~{attempt}" if attempt > 1 else ""
+    id = f"{parent_run_id}~{escaped}{suffix}"
+    if not exceeds_bytes(id, limits.RUN_ID_BYTES_MAX):
+        return id
+    return "child~" + digest_text(f"{parent_run_id}\n{step_key}") + suffix
+
+
+def child_input(
+    workflow: Workflow[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[str, Any]:
+    """The child's name and input."""
+    if isinstance(workflow, str):
+        if kwargs or len(args) > 1:
+            raise UsageError(
+                f'the child "{workflow}" is known by its name only, so it takes one argument: its input'
+            )
+        return workflow, args[0] if args else None
+    if not hasattr(workflow, "signature"):
+        raise UsageError(
+            f"ctx.child needs a workflow, or the name of one; it got {type(workflow).__name__}"
+        )
+    return workflow.name, workflow.signature.input_of(args, kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOptions:
+    """How a child is started, beside its input."""
+
+    run_id: str = ""
+    queue: str = ""
+    priority: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def child_call(
+    run: Run,
+    step_key: str,
+    workflow: Workflow[..., Any] | str,
+    name: str,
+    input: Any,
+    options: ChildOptions,
+) -> WaitCall:
+    """Says how a child run is started and awaited."""
+    definition = None if isinstance(workflow, str) else workflow
+
+    async def request(attempt: int) -> StartRunRequest:
+        what = f'the input of child "{name}"'
+        facts = run.facts
+        message = StartRunRequest(
+            workflow=name,
+            input=await upload(run.link, encode(input, what), what),
+            run_id=options.run_id or child_run_id(run.run_id, step_key, attempt),
+            queue=options.queue or ("" if definition is None else definition.queue),
+            priority=options.priority,
+            tags=options.tags,
+            session_id=facts.session_id,
+            user_id=facts.user_id,
+            traceparent=facts.traceparent,
+        )
+        if definition is not None and definition.timeouts is not None:
+            message.timeouts.CopyFrom(definition.timeouts)
+        return message
+
+    return WaitCall(name, STEP_KIND_CHILD, WaitSpec(), lambda _, value: value, request)

@@ -1,0 +1,143 @@
+"""Hands results to user code, one at a time, in the order of the journal.
+
+User code may join several steps by means of its own (asyncio.wait, a counter, two loops side by
+side); what it does then depends on the order in which they settle. So a replay settles them in the
+order in which the journal recorded them, and lets the code run until it rests before the next one.
+The first run does the same with acknowledgements that arrive together. The code rests when the event
+loop has nothing of the run's left to call at once.
+
+While recorded results are still to be handed out, a step that is not recorded is held back (`park`):
+what comes out of the journal next may end its branch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Any
+
+from .._lib.limits import QUIET_HOPS_MAX
+
+Deliver = Callable[[], Awaitable[None] | None]
+# Where a loop does not show what it is about to call, this many rounds of it have to do.
+_BLIND_HOPS = 12
+# What the deliveries do themselves belongs to no run's code.
+_NOWHERE = Context()
+
+
+class Deliveries:
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_ours: Callable[[Any], bool]) -> None:
+        """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code."""
+        self._loop = loop
+        self._is_ours = is_ours
+        self._ready = getattr(loop, "_ready", None)
+        # How many deliveries there have been.
+        self.turn = 0
+        # The place in the journal of what was delivered last.
+        self.last_seq = 0
+        self._heap: list[tuple[int, int, bool, Deliver]] = []
+        self._parked: list[Callable[[], None]] = []
+        self._order = 0
+        self._recorded_waiting = 0
+        self._draining = False
+        self._replaying = False
+        self._hops = 0
+        self._closed = False
+
+    def begin_replay(self) -> None:
+        """There is a journal to replay: parks new steps until user code first waits for one."""
+        self._replaying = True
+        self._schedule()
+
+    @property
+    def replaying(self) -> bool:
+        """Recorded results are being handed out."""
+        return self._replaying or self._recorded_waiting > 0
+
+    def push_recorded(self, seq: int, deliver: Deliver) -> None:
+        """Delivers a recorded result, in its order."""
+        self._recorded_waiting += 1
+        self._push(seq, True, deliver)
+
+    def push(self, seq: int, deliver: Callable[[], None], alone: bool) -> None:
+        """Delivers what has just happened.
+
+        `alone`: nothing else of the run is in flight, so nothing can come between and it is
+        delivered at once.
+        """
+        if alone and not self._draining:
+            self.turn += 1
+            self.last_seq = seq
+            deliver()
+            return
+        self._push(seq, False, deliver)
+
+    def push_next(self, deliver: Callable[[], None]) -> None:
+        """Delivers before anything that is waiting: the consequence of the last delivery."""
+        self._push(self.last_seq, False, deliver)
+
+    def park(self, start: Callable[[], None]) -> None:
+        """Runs `start` when no recorded result is waiting."""
+        self._parked.append(start)
+        self._schedule()
+
+    def close(self) -> None:
+        """Nothing is delivered any more."""
+        self._closed = True
+        self._heap.clear()
+        self._parked.clear()
+
+    def _push(self, seq: int, recorded: bool, deliver: Deliver) -> None:
+        self._order += 1
+        heapq.heappush(self._heap, (seq, self._order, recorded, deliver))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._draining or self._closed:
+            return
+        self._draining = True
+        self._when_quiet()
+
+    def _when_quiet(self) -> None:
+        self._hops = 0
+        self._loop.call_soon(self._look, context=_NOWHERE)
+
+    def _is_quiet(self) -> bool:
+        if self._ready is None:
+            return self._hops >= _BLIND_HOPS
+        return not any(self._is_ours(handle._context) for handle in self._ready)
+
+    def _look(self) -> None:
+        if self._closed:
+            return
+        self._hops += 1
+        if self._hops < QUIET_HOPS_MAX and not self._is_quiet():
+            self._loop.call_soon(self._look, context=_NOWHERE)
+            return
+        self._step()
+
+    def _step(self) -> None:
+        if not self._heap:
+            self._idle()
+            return
+        seq, _, recorded, deliver = heapq.heappop(self._heap)
+        self.turn += 1
+        self.last_seq = max(self.last_seq, seq)
+        if recorded:
+            self._recorded_waiting -= 1
+        pending = deliver()
+        if pending is None:
+            self._when_quiet()
+            return
+        task = asyncio.ensure_future(pending)
+        task.add_done_callback(lambda _: self._when_quiet())
+
+    def _idle(self) -> None:
+        self._draining = False
+        self._replaying = False
+        parked = self._parked
+        self._parked = []
+        for start in parked:
+            start()

@@ -1,0 +1,29 @@
+"""Events of live output."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .._codec.payload import encode
+from ..v1.event_pb2 import NewEvent
+
+if TYPE_CHECKING:
+    from .body import StepBody
+
+# What an event has besides its payload, about, in bytes.
+_ENVELOPE = 100
+
+
+def new_event(type: str, value: Any, body: StepBody | None) -> tuple[NewEvent, int]:
+    """An event, and about how large it is; `body`: the attempt of the step that sends it."""
+    encoded = encode(value, f'an event "{type}"')
+    event = NewEvent(type=type, payload=encoded.payload())
+    now = time.time_ns()
+    event.source_timestamp.seconds = now // 1_000_000_000
+    event.source_timestamp.nanos = now % 1_000_000_000
+    if body is not None:
+        event.step_key = body.operation.key
+        event.attempt = body.attempt
+        event.sequence = body.sequence
+    return event, len(encoded.data) + _ENVELOPE

@@ -1,0 +1,76 @@
+"""What a run needs from the platform, whichever way it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from google.protobuf.message import Message
+
+from ..errors import PawlError
+from ..v1.common_pb2 import Payload, PayloadRef
+from ..v1.event_pb2 import NewEvent
+from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from ..v1.step_pb2 import StepStartedRequest
+
+if TYPE_CHECKING:
+    from .run import Run
+
+#: The requests of a run, by the names of their frames.
+RequestName = Literal[
+    "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run"
+]
+#: Gets the response, or the server's refusal.
+OnAnswer = Callable[["Message | PawlError"], None]
+
+
+class StartNote(Protocol):
+    """A step whose start may be announced, unless it ends before there is a chance to."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def start_message(self) -> StepStartedRequest: ...
+
+
+class RunLink(Protocol):
+    """A session stream, or unary calls.
+
+    What is worth sending again, because no server answered, is sent again inside.
+    """
+
+    #: Each start is to be confirmed before its step runs; False in a session.
+    confirm_starts: bool
+    #: Resolutions of waits are pushed; otherwise the run has to ask again.
+    pushes_waits: bool
+    #: The run may be given back while it waits.
+    suspends: bool
+
+    def can_start(self) -> bool:
+        """False while the platform is out of reach: no step may start then."""
+
+    def note_start(self, note: StartNote) -> None: ...
+
+    def request(
+        self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
+    ) -> None: ...
+
+    def flush(self, run_id: str) -> None:
+        """Sends live output that is being gathered: what it belongs to is about to end."""
+
+    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> None:
+        """Live output; never waits, never fails, and may drop."""
+
+    async def start_run(self, request: StartRunRequest) -> StartRunResponse: ...
+
+    async def download(self, payload: Payload) -> Payload:
+        """Fetches a payload that was too large to travel inline."""
+
+    async def upload(self, data: bytes) -> PayloadRef:
+        """Stores a payload that is too large to travel inline."""
+
+    def attention(self, run_id: str) -> None:
+        """The platform has something to say about the run: ask soon."""
+
+    def released(self, run: Run) -> None:
+        """The run has left this worker."""

@@ -1,0 +1,160 @@
+"""What a run's journal says about each step key: the memo that a replay reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..duration import message_seconds
+from ..v1.common_pb2 import Failure, JournalEntry, Payload
+
+
+@dataclass(slots=True)
+class Record:
+    """The record of a step or wait that has ended."""
+
+    #: Its place in the journal: replay hands results out in this order.
+    seq: int
+    kind: int
+    attempt: int
+    payload: Payload | None = None
+    failure: Failure | None = None
+    #: How a wait ended; empty for steps.
+    outcome: str = ""
+    input_digest: str = ""
+    definition_digest: str = ""
+
+
+@dataclass(slots=True)
+class Backing:
+    """A step whose last attempt failed, with another one to come."""
+
+    attempt: int
+    #: When the next attempt is due, in seconds since the epoch, by the server's clock.
+    until: float
+
+
+def record_of(entry: JournalEntry) -> Record:
+    """A journal entry that ends a step or wait, as a record."""
+    return Record(
+        seq=entry.seq,
+        kind=entry.kind,
+        attempt=entry.attempt,
+        payload=entry.payload if entry.HasField("payload") else None,
+        failure=entry.failure if entry.HasField("failure") else None,
+        outcome=entry.outcome,
+        input_digest=entry.input_digest,
+        definition_digest=entry.definition_digest,
+    )
+
+
+class Memo:
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._attempts: dict[str, int] = {}
+        self._backing: dict[str, Backing] = {}
+        # The attempt of each wait that was registered and has not been resolved.
+        self._open_waits: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self.last_seq = 0
+
+    def add(self, entries: Iterable[JournalEntry]) -> None:
+        """Adds the next entries of the journal."""
+        for entry in entries:
+            self.last_seq = max(self.last_seq, entry.seq)
+            if entry.type == "run.retried":
+                self._supersede(entry)
+            elif entry.step_key:
+                self._add_step(entry)
+
+    def _supersede(self, entry: JournalEntry) -> None:
+        keys = json.loads(entry.details.get("superseded") or "[]")
+        for key in keys if isinstance(keys, list) else ():
+            self._records.pop(str(key), None)
+            self._backing.pop(str(key), None)
+            self._open_waits.pop(str(key), None)
+
+    def _add_step(self, entry: JournalEntry) -> None:
+        key = entry.step_key
+        match entry.type:
+            case "workflow.step.completed" | "workflow.step.failed" | "workflow.wait.resolved":
+                self._set(key, record_of(entry))
+            case "workflow.step.retrying":
+                until = message_seconds(entry.until) if entry.HasField("until") else 0.0
+                self._backing[key] = Backing(entry.attempt, until)
+            case "workflow.wait.created":
+                self._open_waits[key] = entry.attempt
+        if entry.attempt > self._attempts.get(key, 0):
+            self._attempts[key] = entry.attempt
+
+    def _set(self, key: str, record: Record) -> None:
+        self._records[key] = record
+        self._backing.pop(key, None)
+        self._open_waits.pop(key, None)
+
+    def remember(self, key: str, record: Record) -> None:
+        """Notes what this worker has just recorded, where it may be asked for again."""
+        self._set(key, record)
+        self._asked.add(key)
+
+    def forget_within(self, key: str) -> None:
+        """Frees what was recorded inside of a step that is done: nobody will ask for it again."""
+        for inner in [inner for inner in self._records if inner.startswith(f"{key}/")]:
+            del self._records[inner]
+
+    def take(self, key: str) -> Record | None:
+        """The record of a key; it counts as asked for from now on."""
+        record = self._records.get(key)
+        if record is not None:
+            self._asked.add(key)
+        return record
+
+    def forget(self, key: str) -> None:
+        """Frees the record of a key that nobody will ask for again."""
+        self._records.pop(key, None)
+
+    def attempts(self, key: str) -> int:
+        """The highest attempt known of a step; 0 when it never ran."""
+        return self._attempts.get(key, 0)
+
+    def wait_attempt(self, key: str) -> int:
+        """The attempt that a wait is on: the one that is registered, else the next."""
+        return self._open_waits.get(key, self.attempts(key) + 1)
+
+    def note_attempt(self, key: str, attempt: int) -> None:
+        self._attempts[key] = attempt
+
+    def backing(self, key: str) -> Backing | None:
+        return self._backing.get(key)
+
+    @property
+    def size(self) -> int:
+        return len(self._records)
+
+    def failed_within(self, key: str) -> list[str]:
+        """The finally failed steps inside of a step, in the order of their recording."""
+        found = [
+            (record.seq, inner)
+            for inner, record in self._records.items()
+            if record.failure is not None and inner.startswith(f"{key}/")
+        ]
+        return [inner for _, inner in sorted(found)]
+
+    def unconsumed(self, keys_max: int) -> list[str]:
+        """Records that the code never asked for, apart from those inside of steps that it did."""
+        keys: list[str] = []
+        for key in self._records:
+            if len(keys) >= keys_max:
+                break
+            if key not in self._asked and not self._ancestor_asked(key):
+                keys.append(key)
+        return keys
+
+    def _ancestor_asked(self, key: str) -> bool:
+        at = key.rfind("/")
+        while at > 0:
+            if key[:at] in self._asked:
+                return True
+            at = key.rfind("/", 0, at)
+        return False

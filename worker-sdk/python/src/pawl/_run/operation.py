@@ -1,0 +1,172 @@
+"""Something durable that user code asked for and awaits: a step, a sleep, a signal, a child run.
+
+Its future settles only through the run's deliveries; once the run has left this worker it raises
+Suspended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Cancelled, NonDeterminismError, Suspended
+from ..v1.common_pb2 import StepKind
+from .memo import Record
+
+if TYPE_CHECKING:
+    from .keys import Scope
+    from .run import Run
+
+
+def _side(kind: int, input_digest: str, definition_digest: str) -> str:
+    parts = [StepKind.Name(kind).removeprefix("STEP_KIND_").lower()]
+    if input_digest:
+        parts.append(f"input {input_digest[:12]}")
+    if definition_digest:
+        parts.append(f"definition {definition_digest[:12]}")
+    return ", ".join(parts)
+
+
+class Operation(ABC):
+    input_digest = ""
+    definition_digest = ""
+
+    def __init__(self, run: Run, scope: Scope, key: str, name: str, kind: StepKind) -> None:
+        self.run = run
+        self.scope = scope
+        self.key = key
+        self.name = name
+        self.kind = kind
+        self.future: asyncio.Future[Any] = run.loop.create_future()
+        # Why it is to stop, once it is.
+        self.aborted: str | None = None
+        # Its result is in the journal: it is handed out whatever happens around it.
+        self.recorded = False
+        # The scope around it is gone: whatever becomes of it, nobody is told.
+        self.detached = False
+        # User code has been given its result.
+        self.over = False
+        self._turn = scope.enter()
+
+    def open(self) -> asyncio.Future[Any]:
+        """Looks into the memo; replays, or lets the run begin it."""
+        run = self.run
+        if run.left:
+            self._leave()
+            raise Suspended
+        run.operations.add(self)
+        record = run.memo.take(self.key)
+        if record is None:
+            run.arrive(self)
+        elif self._conflicts(record):
+            run.end(self._non_determinism(record))
+        else:
+            self.recorded = True
+            run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
+        return self.future
+
+    def _conflicts(self, record: Record) -> bool:
+        def differ(a: str, b: str) -> bool:
+            return a != "" and b != "" and a != b
+
+        return (
+            record.kind != self.kind
+            or differ(record.input_digest, self.input_digest)
+            or differ(record.definition_digest, self.definition_digest)
+        )
+
+    def _non_determinism(self, record: Record) -> NonDeterminismError:
+        return NonDeterminismError(
+            step_key=self.key,
+            recorded=_side(record.kind, record.input_digest, record.definition_digest),
+            attempted=_side(self.kind, self.input_digest, self.definition_digest),
+            likely_cause=(
+                "the code was changed while this run was under way"
+                if record.input_digest == self.input_digest
+                else "the step's arguments are computed from something that is not recorded (time, "
+                "random numbers, outside state), or the code was changed"
+            ),
+        )
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Starts the work; the run calls it once it may start."""
+
+    @abstractmethod
+    def replay(self, record: Record) -> Awaitable[None] | None:
+        """Hands out what is recorded."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Ends its timers and its body: nobody will hear of it any more."""
+
+    def abort(self, reason: str) -> None:
+        """Its branch or run ends: stop what can be stopped."""
+        if self.aborted is None:
+            self.aborted = reason
+
+    def resolved(self, record: Record) -> None:
+        """A wait of the server's that it registered has been resolved. Only waits listen."""
+
+    def ask_again(self) -> None:
+        """The platform may know more about a wait by now. Only waits ask."""
+
+    def detach(self) -> None:
+        if self.detached or self.over:
+            return
+        self.detached = True
+        self.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.over = True
+        self.scope.leave(self._turn)
+        self.run.operations.discard(self)
+
+    def resolve(self, value: Any) -> None:
+        if self.over or self.run.left:
+            return
+        self._leave()
+        if not self.future.done():
+            self.future.set_result(value)
+
+    def reject(self, error: BaseException) -> None:
+        if self.over or self.run.left:
+            return
+        self._leave()
+        self._raise(error)
+
+    def _raise(self, error: BaseException) -> None:
+        if self.future.done():
+            return
+        self.future.set_exception(error)
+        # Whether user code listens is its own affair, and no reason to complain.
+        self.future.exception()
+
+    def suspend(self) -> None:
+        """The run has left: user code ends here."""
+        self.clear()
+        self.over = True
+        self._raise(Suspended())
+
+    def reject_cancelled(self, reason: str) -> None:
+        """Tells user code that the branch or run has ended."""
+
+        def deliver() -> None:
+            self.run.cancel_was_delivered()
+            self.reject(Cancelled(reason))
+
+        self.run.deliveries.push_next(deliver)
+
+    async def wait(self) -> Any:
+        """Opens it and waits for it, as user code does."""
+        future = self.open()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The code no longer waits for it, by a timeout of its own for example.
+            if not self.over and not self.run.left:
+                self.abort("the code has stopped waiting for it")
+            raise

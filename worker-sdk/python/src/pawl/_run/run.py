@@ -1,0 +1,462 @@
+"""One execution of a run by this worker: from the dispatch until it ends, is suspended, or taken away.
+
+    running ──▶ suspending ──▶ left      nothing to do but wait: given back
+       │  ▲         │
+       │  └─────────┘                    the server had something to do after all
+       ├──▶ ending ──▶ left              result or failure is being reported
+       └──▶ left                         lease lost, or paused
+
+Once left, whatever user code awaits of the run raises Suspended, so nothing that it does can act for
+a run that is not its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .._lib import limits
+from .._lib.backoff import GrowingPause
+from ..errors import Cancelled, PawlError, Suspended
+from ..v1.common_pb2 import (
+    DIRECTIVE_CONTINUE,
+    DIRECTIVE_PAUSE,
+    DIRECTIVE_YIELD,
+    JournalEntry,
+    Payload,
+)
+from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from ..v1.worker_pb2 import CompleteRunRequest, SuspendRunRequest, SuspendRunResponse
+from .body import StepBody
+from .deliveries import Deliveries
+from .events import new_event
+from .frame import current_frame
+from .keys import Scope
+from .link import RequestName, RunLink
+from .memo import Memo, record_of
+from .operation import Operation
+from .options import StepOptions
+from .report import failure_report
+from .waiting import Waiting
+
+logger = logging.getLogger("pawl")
+
+# Reasons that the code which sent the request deals with itself.
+_FOR_CALLER = {
+    "PAYLOAD_TOO_LARGE",
+    "INVALID_ARGUMENT",
+    "COMMIT_CONFLICT",
+    "RUN_EXISTS",
+    "INVALID_INPUT",
+    "NOT_FOUND",
+}
+# The run is no longer this worker's.
+_GONE = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
+# How long code that does not await anything of the run may go on after it has left.
+_UNWIND_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run when its execution begins."""
+
+    run_id: str
+    fence: int
+    #: How often the run has been leased out, from 1.
+    attempt: int
+    workflow: str
+    version: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    session_id: str = ""
+    user_id: str = ""
+    traceparent: str = ""
+    cancelling: bool = False
+
+
+class Run:
+    def __init__(
+        self, facts: RunFacts, link: RunLink, memo: Memo, step_defaults: StepOptions | None
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.thread_id = threading.get_ident()
+        self.facts = facts
+        self.run_id = facts.run_id
+        self.fence = facts.fence
+        self.link = link
+        self.memo = memo
+        self.step_defaults = step_defaults
+        # Everything that user code has asked for and not yet been given.
+        self.operations: set[Operation] = set()
+        # It has left without the platform's knowledge: it has to be given back.
+        self.gave_up = False
+        self.task: asyncio.Task[None] | None = None
+        self.deliveries = Deliveries(self.loop, self._is_flow)
+        self.root = Scope(self.deliveries, None, "", False)
+        self._state: Literal["running", "suspending", "ending", "left"] = "running"
+        self._requests = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: list[tuple[Operation, Callable[[], None]]] = []
+        self._paused = False
+        self._cancel_reason = "the run is being cancelled" if facts.cancelling else None
+        self._cancel_delivered = False
+        self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back)
+        if memo.size > 0:
+            self.deliveries.begin_replay()
+
+    def _is_flow(self, context: Context) -> bool:
+        """Whether what runs in that context is this run's workflow code."""
+        frame = context.get(current_frame)
+        return frame is not None and frame.run is self and frame.body is None
+
+    @property
+    def left(self) -> bool:
+        """Nothing of this run may reach user code or the platform any more."""
+        return self._state in ("left", "ending")
+
+    @property
+    def is_gone(self) -> bool:
+        """It has left this worker, with nothing more to report."""
+        return self._state == "left"
+
+    @property
+    def cancel_reason(self) -> str | None:
+        return self._cancel_reason
+
+    def next_request_id(self) -> str:
+        """An id for a start, the same however often it is sent."""
+        self._requests += 1
+        return f"{self.fence}-{self.facts.attempt}-{self._requests}"
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs work of the SDK's own beside user code; it ends with the run."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Suspended:
+                return
+            except Exception as error:
+                self.end(error)
+
+        task = self.loop.create_task(guarded(), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ── starting operations ──
+
+    def arrive(self, operation: Operation) -> None:
+        """A new operation without a record."""
+        ended = operation.scope.ended
+        if ended is not None:
+            operation.abort(ended)
+        elif self.deliveries.replaying:
+            self.deliveries.park(lambda: self.admit(operation, operation.begin))
+        else:
+            self.admit(operation, operation.begin)
+
+    def admit(self, operation: Operation, begin: Callable[[], None]) -> None:
+        """Lets an operation begin, now or once it may."""
+        if self.left or operation.aborted is not None or operation not in self.operations:
+            return
+        ended = operation.scope.ended
+        if ended is not None:
+            operation.abort(ended)
+        elif self._cancel_reason is not None and not self._cancel_delivered:
+            operation.abort(self._cancel_reason)
+        elif self._state == "suspending" or self._paused or not self.link.can_start():
+            self._held.append((operation, begin))
+            self._waiting.check()
+        else:
+            self._waiting.activity += 1
+            begin()
+
+    def hold(self, operation: Operation) -> None:
+        """Keeps an operation until starts are allowed again."""
+        self._held.append((operation, operation.begin))
+
+    def wake(self) -> None:
+        """The platform is in reach again, or starts are allowed again."""
+        if not self._held or self._paused or self._state != "running":
+            return
+        held = self._held
+        self._held = []
+        for operation, begin in held:
+            self.admit(operation, begin)
+
+    def set_busy(self, busy: bool) -> None:
+        """An operation has something to do here (True), or only waits."""
+        self._waiting.set_busy(busy)
+
+    def deliver(self, seq: int, deliver: Callable[[], None]) -> None:
+        """Delivers what has just happened to an operation."""
+        self.deliveries.push(seq, deliver, len(self.operations) == 1)
+
+    # ── waiting ──
+
+    def add_wait(self, key: str, due: float | None) -> None:
+        """An operation waits for the server; `due` in seconds since the epoch, where it is known."""
+        self._waiting.add(key, due)
+
+    def remove_wait(self, key: str) -> None:
+        self._waiting.remove(key)
+
+    def wait_resolved(self, entry: JournalEntry) -> None:
+        """The server resolved a wait of this run while it is held here."""
+        if self.left:
+            return
+        self.memo.add([entry])
+        # Also where the code has stopped waiting for it meanwhile.
+        record = self.memo.take(entry.step_key) or record_of(entry)
+        for operation in self.operations:
+            if operation.key == entry.step_key:
+                operation.resolved(record)
+                return
+
+    def _may_be_quiet(self, waits: int) -> bool:
+        return self._state == "running" and (self._paused or (waits > 0 and self.link.suspends))
+
+    def _give_back(self) -> None:
+        if not self._paused and not self._waiting.is_worthwhile:
+            return
+        self._state = "suspending"
+        tree = None if self._paused else self._waiting.tree()
+
+        def message() -> SuspendRunRequest:
+            return SuspendRunRequest(run_id=self.run_id, fence=self.fence, tree=tree)
+
+        self.send("suspend_run", message, self._on_suspended, self.end)
+
+    def _on_suspended(self, response: SuspendRunResponse) -> None:
+        if self._state != "suspending":
+            return
+        if not response.resumed:
+            self.leave("suspended")
+            return
+        self._state = "running"
+        if response.directive != DIRECTIVE_PAUSE:
+            self._paused = False
+        for entry in response.resolved:
+            self.wait_resolved(entry)
+        answered = {entry.step_key for entry in response.resolved}
+        for operation in list(self.operations):
+            if self._waiting.has(operation.key) and operation.key not in answered:
+                operation.ask_again()
+        self.obey(response.directive)
+        self.wake()
+
+    # ── what the platform wants ──
+
+    def obey(self, directive: int) -> None:
+        if directive <= DIRECTIVE_CONTINUE:
+            return
+        if directive == DIRECTIVE_PAUSE:
+            self.pause()
+        elif directive == DIRECTIVE_YIELD:
+            self.leave("the platform took the run back")
+        else:
+            # A cancel announces the new fence, which comes with Cancel or the next heartbeat.
+            self.link.attention(self.run_id)
+
+    def stop(self, reason: str, fence: int, operation: Operation) -> None:
+        """The answer to a start: neither this nor another step is to run."""
+        if reason == "RUN_CANCELLED":
+            self.cancel(fence, "")
+        elif reason == "RUN_PAUSED":
+            self.hold(operation)
+            self.pause()
+        else:
+            self.leave(reason)
+
+    def pause(self) -> None:
+        """No step starts any more; once those in flight are recorded, the run is given back."""
+        if self._paused or self.left:
+            return
+        self._paused = True
+        self._waiting.check()
+
+    def cancel(self, fence: int, reason: str) -> None:
+        """Aborts what is in flight and lets the code clean up under the new fence."""
+        if self._state == "left":
+            return
+        if fence != 0:
+            self.fence = fence
+        if self._cancel_reason is not None or self._state == "ending":
+            return
+        self._cancel_reason = reason or "the run is being cancelled"
+        self._paused = False
+        idle = not self.operations
+        self._abort(self.root, self._cancel_reason)
+        if idle and self.task is not None:
+            # The code awaits something that Pawl does not know of.
+            self._cancel_delivered = True
+            self.task.cancel()
+        self.wake()
+
+    def cancel_was_delivered(self) -> None:
+        """Cancellation has reached user code: what it starts from now on is clean-up."""
+        if self._cancel_reason is not None:
+            self._cancel_delivered = True
+
+    def end_scope(self, scope: Scope, reason: str) -> None:
+        """Ends a branch: aborts what is in flight in it; nothing starts in it any more."""
+        scope.end(reason)
+        self._abort(scope, reason)
+
+    def _abort(self, scope: Scope, reason: str) -> None:
+        self._held = [item for item in self._held if not item[0].scope.is_within(scope)]
+        for operation in list(self.operations):
+            if operation.scope.is_within(scope):
+                operation.abort(reason)
+
+    def close_step_scope(self, scope: Scope, reason: str) -> None:
+        """The body of a step is over: what it left behind concerns nobody any more."""
+        scope.end(reason)
+        for operation in list(self.operations):
+            if operation.scope.is_within(scope):
+                operation.abort(reason)
+                operation.detach()
+
+    def publish(self, type: str, value: Any, body: StepBody | None) -> None:
+        """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
+        if self.left:
+            return
+        # At the level of the workflow a replay would send it again.
+        if body is None and self.deliveries.replaying:
+            return
+        if body is not None:
+            body.sequence += 1
+        event, size = new_event(type, value, body)
+        self.link.publish(self.run_id, self.fence, event, size)
+
+    # ── the end ──
+
+    def complete(self, output: Payload) -> None:
+        """Reports the result that the workflow returned."""
+        if self.left:
+            return
+        if self._cancel_reason is not None:
+            self.end(Cancelled(self._cancel_reason))
+            return
+        self._state = "ending"
+        unconsumed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.memo.size else []
+
+        def message() -> CompleteRunRequest:
+            return CompleteRunRequest(
+                run_id=self.run_id,
+                fence=self.fence,
+                output=output,
+                unconsumed_step_keys=unconsumed,
+            )
+
+        def on_refused(error: PawlError) -> None:
+            self._state = "running"
+            self.end(error)
+
+        self.send("complete_run", message, lambda _: self.leave("completed"), on_refused)
+
+    def end(self, error: BaseException) -> None:
+        """Ends the run with an error: failed, cancelled, or paused where code and journal disagree."""
+        if self.left:
+            return
+        self._state = "ending"
+        report = failure_report(self.run_id, error, self._cancel_reason, self.memo)
+
+        def message() -> Any:
+            report.fence = self.fence
+            return report
+
+        def on_refused(refusal: PawlError) -> None:
+            logger.error(
+                "the platform refused the report that run %s failed: %s", self.run_id, refusal
+            )
+            self.gave_up = True
+            self.leave("its failure could not be reported")
+
+        self.send("fail_run", message, lambda _: self.leave("failed"), on_refused)
+
+    def leave(self, why: str) -> None:
+        """The run is no longer this worker's: stops what runs; user code ends where it is."""
+        if self._state == "left":
+            return
+        self._state = "left"
+        logger.debug("run %s left this worker: %s", self.run_id, why)
+        self._waiting.stop()
+        self.deliveries.close()
+        for operation in list(self.operations):
+            operation.suspend()
+        self.operations.clear()
+        self._held.clear()
+        if self.task is not None and not self.task.done():
+            self.loop.call_later(_UNWIND_S, self.task.cancel)
+        self.link.released(self)
+
+    # ── requests ──
+
+    def send(
+        self,
+        name: RequestName,
+        message: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_refused: Callable[[PawlError], None],
+    ) -> None:
+        """Sends until the platform has answered; nothing is called any more once the run is gone.
+
+        `message` is asked each time: a cancel may replace the fence meanwhile.
+        """
+        fence = self.fence
+        pause: GrowingPause | None = None
+
+        def attempt() -> None:
+            nonlocal fence
+            if self.is_gone:
+                return
+            fence = self.fence
+            self.link.request(self.run_id, name, message(), on_answer)
+
+        def on_answer(answer: Any) -> None:
+            nonlocal pause
+            if self.is_gone:
+                return
+            if not isinstance(answer, PawlError):
+                on_done(answer)
+            elif answer.reason in _FOR_CALLER:
+                on_refused(answer)
+            elif answer.reason in _GONE and fence == self.fence:
+                self.leave(str(answer))
+            elif answer.reason in _GONE:
+                attempt()
+            else:
+                logger.warning(
+                    "the platform could not take a report of run %s (%s); it is sent again",
+                    self.run_id,
+                    answer.reason,
+                )
+                pause = pause or GrowingPause(0.05, 2.0)
+                wanted = answer.retry_after_s
+                self.loop.call_later(pause.next() if wanted is None else wanted, attempt)
+
+        attempt()
+
+    async def start_child(self, request: StartRunRequest) -> StartRunResponse:
+        """Starts a child run; Suspended once this run has left."""
+        while True:
+            fence = request.parent_fence = self.fence
+            try:
+                response = await self.link.start_run(request)
+            except PawlError as error:
+                if self.is_gone:
+                    raise Suspended from None
+                if error.reason not in _GONE:
+                    raise
+                if fence == self.fence:
+                    self.leave(str(error))
+                    raise Suspended from None
+                continue
+            if self.is_gone:
+                raise Suspended
+            return response

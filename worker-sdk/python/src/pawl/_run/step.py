@@ -1,0 +1,386 @@
+"""One step, from being asked for until its result has been handed to user code.
+
+    waiting ─▶ confirming ─▶ running ─▶ reporting ─▶ (delivered)
+       ▲                                    │
+       └──────────── backing off ◀──────────┘
+
+`confirming` only where the start must be committed before the body runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._codec.payload import Encoded, decode, encode
+from .._codec.typed import build_as
+from .._lib import limits
+from ..duration import duration_message, message_seconds
+from ..errors import Cancelled, NonDeterminismError, PawlError, StepFailedError, TerminalError
+from ..failure import step_failed, to_failure
+from ..v1 import step_pb2 as pb
+from ..v1.common_pb2 import Failure, Payload
+from .body import StepBody
+from .memo import Record
+from .operation import Operation
+from .payloads import is_large, upload
+
+if TYPE_CHECKING:
+    from .call import StepCall
+    from .keys import Scope
+    from .run import Run
+
+_State = Literal["waiting", "confirming", "running", "reporting", "backing off"]
+
+
+def _describe(side: pb.StepStartedResponse.Side) -> str:
+    return f"{side.name or 'nothing'} with input {side.input_digest[:12] or 'none'}"
+
+
+class StepOperation(Operation):
+    def __init__(self, run: Run, scope: Scope, key: str, call: StepCall) -> None:
+        super().__init__(run, scope, key, call.name, call.kind)
+        self.call = call
+        self.input_digest = call.input_digest
+        self.definition_digest = call.options.definition_digest
+        # The body gets the context variables of the code that asked for the step.
+        self.context = copy_context()
+        self._attempt = 0
+        self._state: _State = "waiting"
+        self._body: StepBody | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._hot = False
+        self._has_inner = False
+
+    def inner_scope(self) -> Scope:
+        """A scope for the steps that the body asks for; a fresh one for each attempt."""
+        self._has_inner = True
+        return self.scope.inside(self.key)
+
+    # ── replay ──
+
+    def replay(self, record: Record) -> Awaitable[None] | None:
+        if record.failure is not None:
+            self.reject(step_failed(record.failure, self.key, record.attempt))
+            return None
+        if not self.scope.inside_step:
+            self.run.memo.forget(self.key)
+        if record.payload is None or not record.payload.HasField("ref"):
+            self._hand_out(decode(record.payload))
+            return None
+        return self._download(record.payload)
+
+    async def _download(self, payload: Payload) -> None:
+        try:
+            self._hand_out(decode(await self.run.link.download(payload)))
+        except Exception as error:
+            self.run.end(error)
+
+    def _hand_out(self, data: Any) -> None:
+        try:
+            value = build_as(self.call.build, data, f'the result of step "{self.name}"')
+        except TerminalError as error:
+            self.reject(error)
+            return
+        self.resolve(value)
+
+    # ── before the body ──
+
+    def begin(self) -> None:
+        memo = self.run.memo
+        self._attempt = memo.attempts(self.key) + 1
+        backing = memo.backing(self.key)
+        pause = 0.0 if backing is None else backing.until - time.time()
+        if pause > 0:
+            self._back_off(pause)
+        else:
+            self._attempt_now()
+
+    def _attempt_now(self) -> None:
+        self.run.set_busy(True)
+        if self.run.link.confirm_starts or self.call.options.at_most_once:
+            self._confirm()
+        else:
+            self._execute()
+
+    def start_message(self) -> pb.StepStartedRequest:
+        options = self.call.options
+        message = pb.StepStartedRequest(
+            run_id=self.run.run_id,
+            fence=self.run.fence,
+            step_key=self.key,
+            name=self.name,
+            kind=self.kind,
+            input_digest=self.input_digest,
+            definition_digest=self.definition_digest,
+            recovery=pb.RECOVERY_AT_MOST_ONCE if options.at_most_once else pb.RECOVERY_RETRY,
+        )
+        if self.call.input is not None:
+            message.input.CopyFrom(self.call.input)
+        if options.retry is not None:
+            message.retry_policy.CopyFrom(options.retry)
+        if options.timeout_s is not None:
+            message.timeout.CopyFrom(duration_message(options.timeout_s))
+        return message
+
+    def _confirm(self) -> None:
+        self._state = "confirming"
+        request_id = self.run.next_request_id()
+
+        def message() -> pb.StepStartedRequest:
+            start = self.start_message()
+            start.request_id = request_id
+            return start
+
+        self.run.send("step_started", message, self._on_start, self.run.end)
+
+    def _on_start(self, response: pb.StepStartedResponse) -> None:
+        if self.detached:
+            self.run.set_busy(False)
+            return
+        outcome = response.WhichOneof("outcome")
+        if outcome == "execute":
+            self._attempt = response.execute.attempt
+            if self.aborted is None:
+                self._execute()
+            else:
+                self._give_up(self.aborted)
+        else:
+            self._state = "waiting"
+            self.run.set_busy(False)
+            self._on_other_start(outcome, response)
+        self.run.obey(response.directive)
+
+    def _on_other_start(self, outcome: str | None, response: pb.StepStartedResponse) -> None:
+        run = self.run
+        match outcome:
+            case "replay":
+                self._state = "reporting"
+                answer = response.replay
+                record = self._record(
+                    run.deliveries.last_seq,
+                    answer.output if answer.HasField("output") else None,
+                    answer.failure if answer.HasField("failure") else None,
+                )
+                run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
+            case "wait":
+                known = response.wait.HasField("until")
+                until = message_seconds(response.wait.until) - time.time() if known else None
+                self._back_off(max(0.02, limits.HOT_WAIT_S if until is None else until))
+            case "conflict":
+                run.end(self._conflict(response.conflict))
+            case "unknown_outcome":
+                # The platform pauses the run: a person has to say whether the step took effect.
+                run.hold(self)
+                run.pause()
+            case "stop":
+                run.stop(response.stop.reason, response.stop.fence, self)
+            case _:
+                run.end(TerminalError("the platform answered a start with nothing known here"))
+
+    def _conflict(self, conflict: pb.StepStartedResponse.Conflict) -> NonDeterminismError:
+        return NonDeterminismError(
+            step_key=self.key,
+            recorded=_describe(conflict.recorded),
+            attempted=_describe(conflict.attempted) if conflict.attempted.name else self.name,
+            likely_cause="the step's arguments or definition are not those of the recorded one",
+        )
+
+    def _record(self, seq: int, payload: Payload | None, failure: Failure | None) -> Record:
+        return Record(
+            seq=seq,
+            kind=self.kind,
+            attempt=self._attempt,
+            payload=payload,
+            failure=failure,
+            input_digest=self.input_digest,
+            definition_digest=self.definition_digest,
+        )
+
+    def _execute(self) -> None:
+        self._state = "running"
+        self._body = StepBody(self, self._attempt)
+        self._body.start()
+
+    # ── the body is over ──
+
+    def body_returned(self, value: Any, latency_ms: float) -> None:
+        """Called by the body, once."""
+        self._body = None
+        self._state = "reporting"
+        what = f'the result of step "{self.name}"'
+        try:
+            encoded = encode(value, what, self.call.typed)
+        except Exception as error:
+            self._report(to_failure(error), latency_ms)
+            return
+        if is_large(encoded):
+            self.run.spawn(self._upload(encoded, what, latency_ms))
+        else:
+            self._complete(encoded.payload(), encoded, latency_ms)
+
+    async def _upload(self, encoded: Encoded, what: str, latency_ms: float) -> None:
+        try:
+            payload = await upload(self.run.link, encoded, what)
+        except Exception as error:
+            self._report(to_failure(error), latency_ms)
+            return
+        self._complete(payload, encoded, latency_ms)
+
+    def _complete(self, output: Payload, encoded: Encoded, latency_ms: float) -> None:
+        run, call = self.run, self.call
+
+        def message() -> pb.StepCompletedRequest:
+            return pb.StepCompletedRequest(
+                run_id=run.run_id,
+                fence=run.fence,
+                step_key=self.key,
+                attempt=self._attempt,
+                output=output,
+                name=self.name,
+                kind=self.kind,
+                input_digest=self.input_digest,
+                definition_digest=self.definition_digest,
+                latency_ms=latency_ms,
+                input=call.input,
+            )
+
+        def on_completed(response: pb.StepCompletedResponse) -> None:
+            if self.scope.inside_step:
+                # A new attempt of the step around it asks again.
+                run.memo.remember(self.key, self._record(response.seq, output, None))
+            if self._has_inner:
+                run.memo.forget_within(self.key)
+            if not self.detached:
+                run.deliver(response.seq, lambda: self._hand_out(encoded.decoded()))
+            run.set_busy(False)
+            run.obey(response.directive)
+
+        def on_refused(error: PawlError) -> None:
+            if error.reason == "PAYLOAD_TOO_LARGE":
+                self._report(to_failure(TerminalError(str(error))), latency_ms)
+            else:
+                run.end(error)
+
+        run.send("step_completed", message, on_completed, on_refused)
+
+    def body_failed(self, error: BaseException, latency_ms: float) -> None:
+        """Called by the body, once."""
+        self._body = None
+        if self.aborted is not None:
+            self._give_up(self.aborted)
+            return
+        failure = to_failure(error)
+        # A step inside has failed for good: trying this one again would only replay that.
+        inner = isinstance(error, StepFailedError) and error.step_key.startswith(f"{self.key}/")
+        if inner or isinstance(error, Cancelled) or not isinstance(error, Exception):
+            failure.non_retryable = True
+        self._report(failure, latency_ms)
+
+    def _give_up(self, reason: str) -> None:
+        """Stopped before there was anything to record."""
+        self._state = "reporting"
+        self.reject_cancelled(reason)
+        self.run.set_busy(False)
+
+    def _report(self, failure: Failure, latency_ms: float) -> None:
+        run, call = self.run, self.call
+        self._state = "reporting"
+
+        def message() -> pb.StepFailedRequest:
+            return pb.StepFailedRequest(
+                run_id=run.run_id,
+                fence=run.fence,
+                step_key=self.key,
+                attempt=self._attempt,
+                failure=failure,
+                name=self.name,
+                kind=self.kind,
+                input_digest=self.input_digest,
+                definition_digest=self.definition_digest,
+                latency_ms=latency_ms,
+                input=call.input,
+                retry_policy=call.options.retry,
+            )
+
+        run.send("step_failed", message, lambda answer: self._on_failed(answer, failure), run.end)
+
+    def _on_failed(self, response: pb.StepFailedResponse, failure: Failure) -> None:
+        run, attempt = self.run, self._attempt
+        run.memo.note_attempt(self.key, attempt)
+        if response.WhichOneof("next") == "retry":
+            self._attempt = response.retry.attempt or attempt + 1
+            run.set_busy(False)
+            if self.aborted is not None:
+                self.reject_cancelled(self.aborted)
+            elif not self.detached:
+                self._back_off(_retry_delay(response.retry))
+        elif response.final.action == pb.StepFailedResponse.Final.ACTION_PAUSE:
+            run.leave(f'step "{self.name}" has no attempt left, and the run is paused')
+        else:
+            if self.scope.inside_step:
+                run.memo.remember(self.key, self._record(response.seq, None, failure))
+            if not self.detached:
+                run.deliver(
+                    response.seq, lambda: self.reject(step_failed(failure, self.key, attempt))
+                )
+            run.set_busy(False)
+        run.obey(response.directive)
+
+    # ── between attempts ──
+
+    def _back_off(self, seconds: float) -> None:
+        """Waits for the next attempt: here if it is soon, else the run may be suspended meanwhile."""
+        self._hot = seconds <= limits.HOT_RETRY_S
+        if self._hot:
+            self.run.set_busy(True)
+        else:
+            self.run.add_wait(self.key, time.time() + seconds)
+        self._state = "backing off"
+        self._timer = self.run.loop.call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._end_back_off()
+        self.run.admit(self, self._attempt_now)
+
+    def _end_back_off(self) -> None:
+        if self._state != "backing off":
+            return
+        self._state = "waiting"
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._hot:
+            self.run.set_busy(False)
+        else:
+            self.run.remove_wait(self.key)
+
+    # ── being ended ──
+
+    def abort(self, reason: str) -> None:
+        if self.aborted is not None:
+            return
+        super().abort(reason)
+        if self._body is not None:
+            self._body.abort(reason)
+        if self.recorded or self._state not in ("waiting", "backing off"):
+            return
+        self._end_back_off()
+        self.reject_cancelled(reason)
+
+    def clear(self) -> None:
+        self._end_back_off()
+        if self._state == "running" and self._body is not None:
+            self._body.drop("the run has left this worker")
+            self._body = None
+            self.run.set_busy(False)
+        self._state = "reporting"
+
+
+def _retry_delay(retry: pb.StepFailedResponse.Retry) -> float:
+    if retry.HasField("delay"):
+        return message_seconds(retry.delay)
+    return max(0.0, message_seconds(retry.at) - time.time()) if retry.HasField("at") else 0.0

@@ -1,0 +1,239 @@
+"""A wait that the server keeps: a sleep, a signal, a question or a child run.
+
+It is registered by its StepStarted; what resolves it is pushed while the run is held here, asked for
+where nothing is pushed, and else found in the journal after the run was suspended and dispatched
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .._codec.payload import decode
+from .._lib import limits
+from ..duration import message_seconds
+from ..errors import NonDeterminismError, PawlError, TerminalError
+from ..failure import step_failed
+from ..v1 import step_pb2 as pb
+from ..v1.common_pb2 import Failure, Payload, StepKind
+from ..v1.run_pb2 import StartRunRequest
+from .memo import Record
+from .operation import Operation
+
+if TYPE_CHECKING:
+    from .keys import Scope
+    from .run import Run
+
+
+@dataclass(slots=True)
+class WaitCall:
+    """What is waited for."""
+
+    name: str
+    kind: StepKind
+    wait: pb.WaitSpec
+    #: Makes user code's value from how the wait ended and the decoded payload, or raises its error.
+    finish: Callable[[str, Any], Any]
+    #: Makes the request for the child run that is to be started first, by the wait's attempt.
+    child: Callable[[int], Awaitable[StartRunRequest]] | None = None
+
+
+class WaitOperation(Operation):
+    def __init__(self, run: Run, scope: Scope, key: str, call: WaitCall) -> None:
+        super().__init__(run, scope, key, call.name, call.kind)
+        self._call = call
+        self._registered = False
+        self._delivering = False
+        self._child_run_id = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        self.run.set_busy(True)
+        if self._call.child is None or self._child_run_id:
+            self._register()
+        else:
+            self.run.spawn(self._start_child(self._call.child))
+
+    async def _start_child(self, make_request: Callable[[int], Awaitable[StartRunRequest]]) -> None:
+        run = self.run
+        try:
+            request = await make_request(run.memo.wait_attempt(self.key))
+            request.parent.run_id = run.run_id
+            request.parent.step_key = self.key
+            response = await run.start_child(request)
+        except PawlError as error:
+            run.set_busy(False)
+            if error.reason == "RUN_EXISTS":
+                run.end(self._child_conflict(request.run_id))
+            else:
+                run.end(error)
+            return
+        except Exception as error:
+            # An input that is refused before anything was started is for user code to know.
+            refusal = error
+            run.deliver(run.deliveries.last_seq, lambda: self.reject(refusal))
+            run.set_busy(False)
+            return
+        self._child_run_id = response.run.run_id
+        self._register()
+
+    def _child_conflict(self, run_id: str) -> NonDeterminismError:
+        return NonDeterminismError(
+            step_key=self.key,
+            recorded=f"the child run {run_id}",
+            attempted="a child run with another input or workflow",
+            likely_cause="the child's input is computed from something that is not recorded, or its "
+            "run id is taken",
+        )
+
+    def _register(self) -> None:
+        run = self.run
+        request_id = run.next_request_id()
+
+        def message() -> pb.StepStartedRequest:
+            start = pb.StepStartedRequest(
+                run_id=run.run_id,
+                fence=run.fence,
+                step_key=self.key,
+                name=self.name,
+                kind=self.kind,
+                request_id=request_id,
+                wait=self._call.wait,
+            )
+            if self._child_run_id:
+                start.wait.child_run_id = self._child_run_id
+            return start
+
+        run.send("step_started", message, self._on_answer, self._on_refused)
+
+    def _on_refused(self, error: BaseException) -> None:
+        self.run.set_busy(False)
+        self.run.end(error)
+
+    def _on_answer(self, response: pb.StepStartedResponse) -> None:
+        self.run.set_busy(False)
+        if self.detached or self.run.left:
+            return
+        self._on_start(response)
+        self.run.obey(response.directive)
+
+    def _on_start(self, response: pb.StepStartedResponse) -> None:
+        # Its resolution was pushed before this answer came.
+        if self.over or self._delivering:
+            return
+        if self.aborted is not None:
+            self.reject_cancelled(self.aborted)
+            return
+        match response.WhichOneof("outcome"):
+            case "replay":
+                answer = response.replay
+                self._deliver(
+                    self._record(
+                        answer.outcome,
+                        answer.output if answer.HasField("output") else None,
+                        answer.failure if answer.HasField("failure") else None,
+                    )
+                )
+            case "wait":
+                known = response.wait.HasField("until")
+                self._wait(message_seconds(response.wait.until) if known else None)
+            case "conflict":
+                self.run.end(
+                    NonDeterminismError(
+                        step_key=self.key,
+                        recorded=response.conflict.recorded.name or "something else",
+                        attempted=self.name,
+                        likely_cause="the code was changed while this run was under way",
+                    )
+                )
+            case "stop":
+                self.run.stop(response.stop.reason, response.stop.fence, self)
+            case _:
+                self.run.end(TerminalError("the platform answered a wait with nothing known here"))
+
+    def _record(self, outcome: str, payload: Payload | None, failure: Failure | None) -> Record:
+        return Record(
+            seq=self.run.deliveries.last_seq,
+            kind=self.kind,
+            attempt=self.run.memo.attempts(self.key),
+            payload=payload,
+            failure=failure,
+            outcome=outcome,
+        )
+
+    def _wait(self, due: float | None) -> None:
+        self._registered = True
+        self.run.add_wait(self.key, due)
+        if self.run.link.pushes_waits:
+            return
+        until = limits.HOT_WAIT_S if due is None else due - time.time() + 0.005
+        pause = min(max(until, 0.01), limits.HOT_WAIT_S)
+        self._timer = self.run.loop.call_later(pause, self.ask_again)
+
+    def _unregister(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._registered:
+            self.run.remove_wait(self.key)
+        self._registered = False
+
+    def ask_again(self) -> None:
+        if not self._registered:
+            return
+        self._unregister()
+        self.run.admit(self, self.begin)
+
+    def resolved(self, record: Record) -> None:
+        if self._delivering:
+            return
+        self._unregister()
+        self._deliver(record)
+
+    def _deliver(self, record: Record) -> None:
+        self._delivering = True
+        if record.payload is not None and record.payload.HasField("ref"):
+            self.run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
+        else:
+            self.run.deliver(record.seq, lambda: self._finish(record, record.payload))
+
+    def replay(self, record: Record) -> Awaitable[None] | None:
+        if record.payload is None or not record.payload.HasField("ref"):
+            self._finish(record, record.payload)
+            return None
+        return self._download(record, record.payload)
+
+    async def _download(self, record: Record, payload: Payload) -> None:
+        try:
+            whole = await self.run.link.download(payload)
+        except Exception as error:
+            self.run.end(error)
+            return
+        self._finish(record, whole)
+
+    def _finish(self, record: Record, payload: Payload | None) -> None:
+        if record.failure is not None:
+            self.reject(step_failed(record.failure, self.key, max(1, record.attempt)))
+            return
+        try:
+            value = self._call.finish(record.outcome, decode(payload))
+        except Exception as error:
+            self.reject(error)
+            return
+        self.resolve(value)
+
+    def abort(self, reason: str) -> None:
+        if self.aborted is not None:
+            return
+        super().abort(reason)
+        if self.recorded:
+            return
+        self._unregister()
+        self.reject_cancelled(reason)
+
+    def clear(self) -> None:
+        self._unregister()

@@ -1,0 +1,88 @@
+"""When a run has nothing to do here: no operation is busy, and what is pending is the server's.
+
+It has to stay so for a moment, since user code may do things between its steps that nobody sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from .._lib import limits
+from ..v1.worker_pb2 import WaitTree
+
+
+class Waiting:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        may_be_quiet: Callable[[int], bool],
+        on_quiet: Callable[[], None],
+    ) -> None:
+        """`may_be_quiet`: whether it matters now. `on_quiet`: it has been quiet for a moment."""
+        self._loop = loop
+        self._may_be_quiet = may_be_quiet
+        self._on_quiet = on_quiet
+        # Operations that have something of this worker's to do.
+        self._busy = 0
+        # Grows with everything that happens.
+        self.activity = 0
+        # Due times in seconds since the epoch, where known, by step key.
+        self._waits: dict[str, float | None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set_busy(self, busy: bool) -> None:
+        """An operation has something to do here (True), or only waits."""
+        self.activity += 1
+        if busy:
+            self._busy += 1
+        else:
+            self._busy -= 1
+            self.check()
+
+    def add(self, key: str, due: float | None) -> None:
+        self._waits[key] = due
+        self.activity += 1
+        self.check()
+
+    def remove(self, key: str) -> None:
+        self._waits.pop(key, None)
+        self.activity += 1
+
+    def has(self, key: str) -> bool:
+        return key in self._waits
+
+    @property
+    def is_worthwhile(self) -> bool:
+        """Whether all waits are long enough to give the run back for."""
+        now = time.time()
+        return all(due is None or due - now >= limits.HOT_WAIT_S for due in self._waits.values())
+
+    def tree(self) -> WaitTree | None:
+        """Wakes the run when any of its waits is resolved; None where that is too long to say."""
+        if sum(3 * len(key) for key in self._waits) > limits.TREE_BYTES_MAX:
+            return None
+        tree = WaitTree()
+        tree.group.needed = 1
+        for key in self._waits:
+            tree.group.members.add(step_key=key)
+        return tree
+
+    def check(self) -> None:
+        """Looks whether it is quiet, and again in a moment."""
+        if self._busy > 0 or self._timer is not None or not self._may_be_quiet(len(self._waits)):
+            return
+        self._timer = self._loop.call_later(limits.SUSPEND_LINGER_S, self._look, self.activity)
+
+    def _look(self, before: int) -> None:
+        self._timer = None
+        if self.activity != before:
+            self.check()
+        elif self._busy == 0 and self._may_be_quiet(len(self._waits)):
+            self._on_quiet()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,51 @@
+"""The waits that user code can ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ..duration import Duration, duration_message, seconds_of, timestamp_of
+from ..errors import WaitTimeoutError
+from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
+from ..v1.step_pb2 import WaitSpec
+from .options import key_text
+from .wait import WaitCall
+
+
+class Missing:
+    """What a default is that was not given."""
+
+
+MISSING = Missing()
+
+
+def key_of(key: object) -> str | None:
+    return None if key is None else key_text(key)
+
+
+def _nothing(outcome: str, value: Any) -> None:
+    return None
+
+
+def sleep_call(name: str, duration: Duration) -> WaitCall:
+    wait = WaitSpec(duration=duration_message(seconds_of(duration)))
+    return WaitCall(name, STEP_KIND_SLEEP, wait, _nothing)
+
+
+def sleep_until_call(name: str, moment: datetime) -> WaitCall:
+    return WaitCall(name, STEP_KIND_SLEEP, WaitSpec(until=timestamp_of(moment)), _nothing)
+
+
+def signal_call(name: str, timeout: Duration | None, default: Any) -> WaitCall:
+    def finish(outcome: str, value: Any) -> Any:
+        if outcome != "timed_out":
+            return value
+        if default is MISSING:
+            raise WaitTimeoutError(f'the signal "{name}"', f"signal:{name}")
+        return default
+
+    wait = WaitSpec(signal_name=name)
+    if timeout is not None:
+        wait.duration.CopyFrom(duration_message(seconds_of(timeout)))
+    return WaitCall(name, STEP_KIND_SIGNAL, wait, finish)

@@ -1,0 +1,259 @@
+"""Starting runs, and looking after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+from ._lib.text import uuid7
+from ._link.claim import claim, perform
+from ._link.methods import LIST_RUNS, LIST_WORKERS, LIST_WORKFLOWS, START_RUN
+from ._link.platform import Platform, default_url
+from .duration import Duration, duration_message, seconds_of, timestamp_of
+from .errors import PawlError, UsageError
+from .handle import RunHandle, has_ended, outcome_of
+from .v1.run_pb2 import ListRunsRequest, StartRunRequest
+from .v1.worker_pb2 import ListWorkersRequest, Worker
+from .v1.workflow_pb2 import ListWorkflowsRequest
+from .views import RunInfo, run_view
+from .workflow import Workflow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# How long a call is sent again while no server answers.
+_RETRY_FOR_S = 10.0
+
+
+class Client:
+    """Starts runs and looks after them. Use it as `async with Client() as client:`, or close it.
+
+    `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051. `retry_for`: how
+    long calls are sent again while no server answers.
+    """
+
+    def __init__(self, url: str | None = None, *, retry_for: Duration = _RETRY_FOR_S) -> None:
+        self._url = url or default_url()
+        self._retry_for_s = seconds_of(retry_for)
+        self._connection: Platform | None = None
+
+    @property
+    def _platform(self) -> Platform:
+        if self._connection is None:
+            self._connection = Platform(self._url, self._retry_for_s)
+        return self._connection
+
+    @overload
+    async def start(
+        self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start(self, workflow: str, input: Any = None, /) -> RunHandle[Any]: ...
+    async def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> RunHandle[Any]:
+        """Starts a run with these arguments. Of a workflow that is known by its name only, the input is
+        the one argument. `client.with_options(run_id=…).start(…)` says more about the run.
+        """
+        return await self.with_options().start(workflow, *args, **kwargs)
+
+    @overload
+    async def execute(
+        self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def execute(self, workflow: Workflow[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+    async def execute(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Executes a run in this process, with no worker, and returns its result. Called again with the
+        same run id and arguments after a crash, it continues; after its end, it returns the recorded
+        result.
+        """
+        return await self.with_options().execute(workflow, *args, **kwargs)
+
+    def with_options(
+        self,
+        *,
+        run_id: str = "",
+        idempotency_key: str = "",
+        queue: str = "",
+        priority: int | None = None,
+        version: str = "",
+        session_id: str = "",
+        user_id: str = "",
+        tags: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        queue_timeout: Duration | None = None,
+        delay: Duration | None = None,
+        start_at: datetime | None = None,
+        traceparent: str = "",
+        lease_wait: Duration = 0,
+    ) -> Starter:
+        """Says how runs are started.
+
+        - `run_id`: by default from the workflow's `id` template, else a random one.
+        - `idempotency_key`: instead of a run id: the same key again answers with the same run.
+        - `priority`: 0 to 9, higher first; 5 by default.
+        - `version`: pins the run to a version of the workflow.
+        - `timeout`: from the start to the end, waits included. Default: the workflow's.
+        - `queue_timeout`: how long it may wait for a worker. Default: the workflow's.
+        - `delay`, `start_at`: not before this long from now, or this moment.
+        - `traceparent`: W3C trace context.
+        - `lease_wait`: how long `execute` waits while another process executes the run.
+        """
+        if run_id and idempotency_key:
+            raise UsageError(
+                "give either a run_id or an idempotency_key: each of them names the run"
+            )
+        if delay is not None and start_at is not None:
+            raise UsageError("give either a delay or a start_at")
+        request = StartRunRequest(
+            run_id=run_id,
+            idempotency_key=idempotency_key,
+            queue=queue,
+            priority=priority,
+            version=version,
+            session_id=session_id,
+            user_id=user_id,
+            tags=tags or {},
+            traceparent=traceparent,
+        )
+        if timeout is not None:
+            request.timeouts.run.CopyFrom(duration_message(seconds_of(timeout)))
+        if queue_timeout is not None:
+            request.timeouts.queue.CopyFrom(duration_message(seconds_of(queue_timeout)))
+        if delay is not None:
+            request.delay.CopyFrom(duration_message(seconds_of(delay)))
+        if start_at is not None:
+            request.start_at.CopyFrom(timestamp_of(start_at))
+        return Starter(self._platform, request, seconds_of(lease_wait))
+
+    @overload
+    def handle(self, run_id: str, workflow: Workflow[..., R]) -> RunHandle[R]: ...
+    @overload
+    def handle(self, run_id: str) -> RunHandle[Any]: ...
+    def handle(self, run_id: str, workflow: Workflow[..., Any] | None = None) -> RunHandle[Any]:
+        """A handle for a run that was started before; `workflow` types its result."""
+        return RunHandle(self._platform, run_id, workflow, existing=True)
+
+    async def list(
+        self,
+        *,
+        states: Sequence[str] = (),
+        workflow: str = "",
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        parent_run_id: str = "",
+    ) -> tuple[list[RunInfo], str]:
+        """A page of runs, newest first, and the token of the next one, empty on the last."""
+        request = ListRunsRequest(
+            states=[f"RUN_STATE_{state}" for state in states],
+            workflow=workflow,
+            tags=tags or {},
+            page_size=page_size,
+            page_token=page_token,
+            parent_run_id=parent_run_id,
+        )
+        response = await self._platform.call(LIST_RUNS, request)
+        return [run_view(run) for run in response.runs], response.next_page_token
+
+    async def workflows(self) -> Sequence[str]:
+        """The names of the workflows that workers have registered."""
+        response = await self._platform.call(LIST_WORKFLOWS, ListWorkflowsRequest())
+        return [each.spec.name for each in response.workflows]
+
+    async def workers(self) -> Sequence[Worker]:
+        """The workers seen of late, connected ones first."""
+        response = await self._platform.call(LIST_WORKERS, ListWorkersRequest())
+        return list(response.workers)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class Starter:
+    """`client.with_options(…)`: starts runs in the way that was said."""
+
+    def __init__(self, platform: Platform, request: StartRunRequest, lease_wait_s: float) -> None:
+        self._platform = platform
+        self._request = request
+        self._lease_wait_s = lease_wait_s
+
+    async def _complete(
+        self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> StartRunRequest:
+        request = StartRunRequest()
+        request.CopyFrom(self._request)
+        if isinstance(workflow, str):
+            if kwargs or len(args) > 1:
+                raise UsageError(
+                    f'the workflow "{workflow}" is known by its name only, so it takes one argument: '
+                    "its input"
+                )
+            request.workflow = workflow
+            input = args[0] if args else None
+        elif isinstance(workflow, Workflow):
+            request.workflow = workflow.name
+            input = workflow.signature.input_of(args, kwargs)
+            request.queue = request.queue or workflow.queue
+            if workflow.timeouts is not None:
+                own = request.timeouts
+                request.timeouts.CopyFrom(workflow.timeouts)
+                request.timeouts.MergeFrom(own)
+        else:
+            raise UsageError(f"this is no workflow, and no name of one: {workflow!r}")
+        if not request.run_id and not request.idempotency_key:
+            template = workflow.run_id_of(input) if isinstance(workflow, Workflow) else None
+            # Chosen here, so that the request can be sent again without starting a second run.
+            request.run_id = template or uuid7()
+        what = f'the input of workflow "{request.workflow}"'
+        request.input.CopyFrom(await self._platform.payload(input, what))
+        return request
+
+    @overload
+    async def start(
+        self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start(self, workflow: str, input: Any = None, /) -> RunHandle[Any]: ...
+    async def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> RunHandle[Any]:
+        """Starts a run with these arguments, or finds the one that was started so before."""
+        request = await self._complete(workflow, args, kwargs)
+        response = await self._platform.call(START_RUN, request)
+        definition = workflow if isinstance(workflow, Workflow) else None
+        return RunHandle(self._platform, response.run.run_id, definition, response.existing)
+
+    async def execute(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Executes the run in this process, and returns its result."""
+        request = await self._complete(workflow, args, kwargs)
+        response = await claim(self._platform, request, self._lease_wait_s)
+        if has_ended(response.run):
+            result: R = await outcome_of(self._platform, response.run, workflow)
+            return result
+        if not response.HasField("claimed"):
+            raise PawlError("INTERNAL", "the server gave neither a lease nor an outcome", code=13)
+        run_id = response.claimed.lease.run_id
+        await perform(self._platform, response.claimed, workflow)
+        handle = RunHandle(self._platform, run_id, workflow, existing=True)
+        info = await handle.get()
+        if info.state == "PAUSED":
+            raise PawlError(
+                "RUN_PAUSED",
+                f"the run {run_id} is paused: {info.state_detail or info.state_reason}",
+                code=9,
+                metadata={"run_id": run_id, "state_reason": info.state_reason},
+            )
+        # Ended here, or taken over by somebody else.
+        return await handle.result()

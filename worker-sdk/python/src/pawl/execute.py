@@ -1,0 +1,76 @@
+"""Runs a workflow's code for one lease of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import Context as Variables
+from typing import TYPE_CHECKING, Any
+
+from ._codec.payload import decode, encode
+from ._run.frame import Frame, current_frame
+from ._run.link import RunLink
+from ._run.memo import Memo
+from ._run.payloads import upload
+from ._run.run import Run, RunFacts
+from .context import Context
+from .errors import Cancelled, Suspended
+from .v1.common_pb2 import JournalEntry
+from .v1.worker_pb2 import WorkItem
+
+if TYPE_CHECKING:
+    from .workflow import Workflow
+
+
+def _facts(item: WorkItem) -> RunFacts:
+    return RunFacts(
+        run_id=item.lease.run_id,
+        fence=item.lease.fence,
+        attempt=item.lease.attempt,
+        workflow=item.workflow,
+        version=item.version,
+        tags=dict(item.tags),
+        session_id=item.session_id,
+        user_id=item.user_id,
+        traceparent=item.traceparent,
+        cancelling=item.cancelling,
+    )
+
+
+def execute(
+    item: WorkItem, workflow: Workflow[..., Any], link: RunLink, journal: Sequence[JournalEntry]
+) -> Run:
+    """Begins to execute a run. The code starts in a later turn of the event loop."""
+    memo = Memo()
+    memo.add(journal)
+    run = Run(_facts(item), link, memo, workflow.step_defaults)
+    variables = Variables()
+    variables.run(current_frame.set, Frame(run, run.root))
+    run.task = run.loop.create_task(_perform(run, workflow, item), context=variables)
+    return run
+
+
+async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> None:
+    what = f'the result of workflow "{workflow.name}"'
+    try:
+        payload = item.input if item.HasField("input") else None
+        if payload is not None and payload.HasField("ref"):
+            payload = await run.link.download(payload)
+        arguments = workflow.signature.arguments_of(decode(payload))
+        if workflow.signature.takes_context:
+            output = await workflow.fn(Context(run), **arguments)
+        else:
+            output = await workflow.fn(**arguments)
+        encoded = encode(output, what, workflow.typed)
+        run.complete(await upload(run.link, encoded, what))
+    except Suspended:
+        return
+    except (Cancelled, asyncio.CancelledError) as error:
+        reason = run.cancel_reason or str(error) or "the workflow's code cancelled itself"
+        run.end(Cancelled(reason))
+    except Exception as error:
+        run.end(error)
+    except BaseExceptionGroup as group:
+        # Of a TaskGroup in user code.
+        if not run.left:
+            run.end(group)

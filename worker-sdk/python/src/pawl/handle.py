@@ -1,0 +1,181 @@
+"""A run, from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from ._codec.payload import decode
+from ._codec.typed import build_as
+from ._lib.backoff import GrowingPause
+from ._lib.text import uuid7
+from ._link import methods
+from ._link.platform import Platform
+from ._link.status import is_transient
+from .duration import Duration, duration_message, seconds_of
+from .errors import PawlError, RunFailedError
+from .failure import error_of, failure_details
+from .v1 import run_pb2 as pb
+from .v1.event_pb2 import EVENT_CLASS_CHECKPOINT, EVENT_CLASS_DELTA, WatchRunRequest
+from .v1.signal_pb2 import SendSignalRequest
+from .views import EntryView, EventView, RunInfo, entry_view, event_view, run_view
+
+if TYPE_CHECKING:
+    from .workflow import Workflow
+
+R = TypeVar("R")
+_ENDED = (pb.RUN_STATE_COMPLETED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED)
+_WAIT_S = 30.0
+
+
+def has_ended(run: pb.Run) -> bool:
+    return run.state in _ENDED
+
+
+async def outcome_of(platform: Platform, run: pb.Run, workflow: Workflow[..., Any] | None) -> Any:
+    """The result of a run that has ended; RunFailedError where it has none."""
+    if run.state == pb.RUN_STATE_COMPLETED:
+        data = decode(await platform.download(run.output))
+        build = None if workflow is None else workflow.build
+        return build_as(build, data, f"the result of run {run.run_id}")
+    failure = run.failure
+    error = RunFailedError(
+        failure.message,
+        run_id=run.run_id,
+        state=pb.RunState.Name(run.state).removeprefix("RUN_STATE_"),
+        type=failure.type or "Error",
+        details=failure_details(failure),
+    )
+    raise error from error_of(failure)
+
+
+class RunHandle(Generic[R]):
+    """A run that was started, or is known by its id."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        run_id: str,
+        workflow: Workflow[..., R] | None,
+        existing: bool,
+    ) -> None:
+        self._platform = platform
+        self._workflow = workflow
+        self.run_id = run_id
+        #: It was there before it was started.
+        self.existing = existing
+
+    async def get(self) -> RunInfo:
+        request = pb.GetRunRequest(run_id=self.run_id)
+        return run_view((await self._platform.call(methods.GET_RUN, request)).run)
+
+    async def result(self, *, timeout: Duration | None = None) -> R:
+        """Waits for the end of the run and returns its result; RunFailedError where it has none,
+        TimeoutError where it has not ended in time (default: no limit).
+        """
+        end = None if timeout is None else time.monotonic() + seconds_of(timeout)
+        while True:
+            left = _WAIT_S if end is None else min(_WAIT_S, end - time.monotonic())
+            wait = duration_message(max(0.0, left))
+            request = pb.WaitRunRequest(run_id=self.run_id, timeout=wait)
+            run = (await self._platform.call(methods.WAIT_RUN, request)).run
+            if has_ended(run):
+                result: R = await outcome_of(self._platform, run, self._workflow)
+                return result
+            if end is not None and time.monotonic() >= end:
+                state = pb.RunState.Name(run.state).removeprefix("RUN_STATE_")
+                raise TimeoutError(
+                    f"the run {self.run_id} is still {state}"
+                    + (f": {run.state_detail}" if run.state_detail else "")
+                )
+
+    async def watch(
+        self,
+        *,
+        classes: Sequence[Literal["checkpoint", "delta"]] = (),
+        after_cursor: str = "",
+        from_now: bool = False,
+        wait_for_start: bool = False,
+    ) -> AsyncIterator[EventView]:
+        """Follows the run to its end; connects again, where it was, after a lost connection.
+
+        - `classes`: none: both.
+        - `after_cursor`: goes on after that event. Default: from the start.
+        - `from_now`: only what is new.
+        - `wait_for_start`: waits for a run that does not exist yet.
+        """
+        codes = [
+            EVENT_CLASS_DELTA if name == "delta" else EVENT_CLASS_CHECKPOINT for name in classes
+        ]
+        pause = GrowingPause(0.05, 1.0)
+        while True:
+            request = WatchRunRequest(
+                run_id=self.run_id,
+                classes=codes,
+                after_cursor=after_cursor,
+                from_now=from_now and not after_cursor,
+                wait_for_start=wait_for_start,
+            )
+            try:
+                async for response in self._platform.receive_stream(methods.WATCH_RUN, request):
+                    pause.reset()
+                    for event in response.events:
+                        after_cursor = event.cursor
+                        yield event_view(event)
+                return
+            except PawlError as error:
+                if error.reason != "SLOW_CONSUMER" and not is_transient(error):
+                    raise
+                await asyncio.sleep(pause.next())
+
+    async def cancel(self, *, reason: str = "", grace: Duration | None = None) -> RunInfo:
+        """Ends the run; its worker gets `grace` (default 10 s) to clean up."""
+        request = pb.CancelRunRequest(run_id=self.run_id, reason=reason)
+        if grace is not None:
+            request.grace.CopyFrom(duration_message(seconds_of(grace)))
+        return run_view((await self._platform.call(methods.CANCEL_RUN, request)).run)
+
+    async def pause(self, *, reason: str = "") -> RunInfo:
+        """Stops the run at its next step, until `resume`."""
+        request = pb.PauseRunRequest(run_id=self.run_id, reason=reason)
+        return run_view((await self._platform.call(methods.PAUSE_RUN, request)).run)
+
+    async def resume(self) -> RunInfo:
+        request = pb.ResumeRunRequest(run_id=self.run_id)
+        return run_view((await self._platform.call(methods.RESUME_RUN, request)).run)
+
+    async def retry(self) -> RunInfo:
+        """Continues a failed run from its failed step."""
+        request = pb.RetryRunRequest(run_id=self.run_id)
+        return run_view((await self._platform.call(methods.RETRY_RUN, request)).run)
+
+    async def delete(self) -> None:
+        """Deletes the run, which must have ended, with all that belongs to it."""
+        await self._platform.call(methods.DELETE_RUN, pb.DeleteRunRequest(run_id=self.run_id))
+
+    async def signal(
+        self, name: str, payload: Any = None, *, signal_id: str | None = None, actor: str = ""
+    ) -> bool:
+        """Puts a signal into the run's inbox; False where the same one (`signal_id`) had come before."""
+        request = SendSignalRequest(
+            run_id=self.run_id,
+            name=name,
+            signal_id=signal_id or uuid7(),
+            payload=await self._platform.payload(payload, f'the payload of signal "{name}"'),
+            actor=actor,
+        )
+        return not (await self._platform.call(methods.SEND_SIGNAL, request)).duplicate
+
+    async def journal(self, after_seq: int = 0) -> AsyncIterator[EntryView]:
+        """The journal from its first entry, or after one."""
+        async for page in self._platform.journal(self.run_id, after_seq):
+            for entry in page:
+                yield entry_view(entry)
+
+    async def update_tags(
+        self, set: Mapping[str, str] | None = None, remove: Sequence[str] = ()
+    ) -> RunInfo:
+        request = pb.UpdateTagsRequest(run_id=self.run_id, set=set or {}, remove=remove)
+        return run_view((await self._platform.call(methods.UPDATE_TAGS, request)).run)

@@ -1,0 +1,149 @@
+"""When a failed step is tried again. The server does the arithmetic and keeps the count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ._lib import limits
+from .duration import Duration, duration_message, seconds_of
+from .errors import UsageError
+from .v1 import common_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays between attempts. Made by `exponential`, `linear`, `constant` and `delays`."""
+
+    kind: Literal["exponential", "linear", "constant", "delays"]
+    initial_s: float = 0.0
+    coefficient: float = 0.0
+    increment_s: float = 0.0
+    max_s: float | None = None
+    delays_s: tuple[float, ...] = ()
+
+
+def _number(name: str, value: float, least: float) -> float:
+    if not (isinstance(value, int | float) and least <= value < float("inf")):
+        raise UsageError(f"{name} is a number of seconds of at least {least}; it is {value!r}")
+    return float(value)
+
+
+def exponential(base: float = 2, max: float = 60, initial: float | None = None) -> Backoff:
+    """base, base², base³ … seconds, at most `max`: by default 2, 4, 8, 16, 32, 60, 60 …
+
+    `initial` (seconds, `base` by default) sets the first delay apart.
+    """
+    _number("base", base, 1)
+    first = _number("initial", base if initial is None else initial, 0)
+    return Backoff("exponential", first, coefficient=base, max_s=_number("max", max, 0))
+
+
+def linear(start: float = 1, step: float = 1, max: float | None = None) -> Backoff:
+    """start, start + step, start + 2 step … seconds: by default 1, 2, 3 …; at most `max` if given."""
+    return Backoff(
+        "linear",
+        _number("start", start, 0),
+        increment_s=_number("step", step, 0),
+        max_s=None if max is None else _number("max", max, 0),
+    )
+
+
+def constant(delay: float) -> Backoff:
+    """The same delay each time, in seconds."""
+    return Backoff("constant", _number("delay", delay, 0))
+
+
+def delays(durations: Sequence[Duration]) -> Backoff:
+    """These delays one after the other; the last one repeats."""
+    if not 1 <= len(durations) <= limits.DELAYS_MAX:
+        raise UsageError(
+            f"a list of delays has 1 to {limits.DELAYS_MAX} of them; this one has {len(durations)}"
+        )
+    return Backoff("delays", delays_s=tuple(seconds_of(duration) for duration in durations))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a failed step is tried again. Without one a step is tried once."""
+
+    #: Attempts in all, the first one included.
+    max_attempts: int = 3
+    #: A list gives the delays one by one; a function gets the number of failed attempts (from 1)
+    #: and returns seconds. Default: `exponential()`.
+    backoff: Backoff | Sequence[Duration] | Callable[[int], float] | None = None
+    #: No attempt starts later than this after the first one. Default: no limit.
+    max_elapsed: Duration | None = None
+    #: 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1.
+    jitter: float = 0.0
+    #: Classes of exceptions, or their names, that are final at once.
+    non_retryable: Sequence[type[BaseException] | str] = ()
+    #: When no attempt is left: fail the step, or pause the run for an operator.
+    on_exhausted: Literal["fail", "pause"] = "fail"
+
+
+#: A number of attempts, or more precise wishes.
+RetryLike = int | Retry
+
+_KINDS = {
+    "exponential": pb.BACKOFF_EXPONENTIAL,
+    "linear": pb.BACKOFF_LINEAR,
+    "constant": pb.BACKOFF_CONSTANT,
+}
+
+
+def _resolve_backoff(retry: Retry) -> Backoff:
+    backoff = retry.backoff
+    if backoff is None:
+        return exponential()
+    if isinstance(backoff, Backoff):
+        return backoff
+    if callable(backoff):
+        count = max(1, min(retry.max_attempts - 1, limits.DELAYS_MAX))
+        return delays([backoff(failed) for failed in range(1, count + 1)])
+    return delays(backoff)
+
+
+def retry_message(retry: RetryLike) -> pb.RetryPolicy:
+    """The policy as the server wants it; UsageError for what makes no sense."""
+    if isinstance(retry, int):
+        retry = Retry(max_attempts=retry)
+    if not isinstance(retry, Retry):
+        raise UsageError(
+            f"retry is a number of attempts or a Retry(max_attempts=…); it is {retry!r}"
+        )
+    if not isinstance(retry.max_attempts, int) or not 1 <= retry.max_attempts <= 1_000_000:
+        raise UsageError(
+            "max_attempts counts the first attempt too, so it is a whole number from 1 on; "
+            f"it is {retry.max_attempts!r}"
+        )
+    if not 0 <= retry.jitter <= 1:
+        raise UsageError(f"jitter is between 0 and 1; it is {retry.jitter!r}")
+    if retry.on_exhausted not in ("fail", "pause"):
+        raise UsageError(f'on_exhausted is "fail" or "pause"; it is {retry.on_exhausted!r}')
+    backoff = _resolve_backoff(retry)
+    message = pb.RetryPolicy(
+        max_attempts=retry.max_attempts,
+        jitter=retry.jitter,
+        non_retryable_types=[
+            name if isinstance(name, str) else name.__name__ for name in retry.non_retryable
+        ],
+        on_exhausted=(
+            pb.ON_EXHAUSTED_PAUSE if retry.on_exhausted == "pause" else pb.ON_EXHAUSTED_FAIL
+        ),
+    )
+    if retry.max_elapsed is not None:
+        message.max_elapsed.CopyFrom(duration_message(seconds_of(retry.max_elapsed)))
+    if backoff.kind == "delays":
+        message.delays.extend(duration_message(delay) for delay in backoff.delays_s)
+        return message
+    message.backoff = _KINDS[backoff.kind]
+    message.initial_interval.CopyFrom(duration_message(backoff.initial_s))
+    if backoff.kind == "exponential":
+        message.coefficient = backoff.coefficient
+    if backoff.kind == "linear":
+        message.increment.CopyFrom(duration_message(backoff.increment_s))
+    if backoff.max_s is not None:
+        message.max_interval.CopyFrom(duration_message(backoff.max_s))
+    return message

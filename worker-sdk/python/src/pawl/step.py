@@ -1,0 +1,198 @@
+"""Defining steps apart from the workflows that use them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    overload,
+)
+
+from ._run.call import StepCall, function_name, takes_context
+from ._run.frame import current_frame
+from ._run.keys import check_name
+from ._run.options import UNSET, StepOptions
+from ._run.stream import Reduce, reducer_of
+from .duration import Duration
+from .errors import UsageError
+from .retry import RetryLike
+
+if TYPE_CHECKING:
+    from .context import StepContext
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Recovery = Literal["retry", "at_most_once"]
+
+
+class Step(Generic[P, R]):
+    """A step, made by `@step`. It is awaited wherever it is called, also if its function is not async.
+
+    Within a run it is recorded: it runs once, and from then on its result is replayed. Anywhere else
+    it just runs. `.fn` is the function itself.
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str | None, options: StepOptions) -> None:
+        if isinstance(fn, Step):
+            raise UsageError(f'"{fn.name}" is a step already')
+        self.fn = fn
+        self.name: str = name or function_name(fn)
+        self.options = options
+        check_name("a step", self.name)
+        functools.update_wrapper(self, fn)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        frame = current_frame.get()
+        if frame is None:
+            made: R = await self._just_run(args, kwargs)
+            return made
+        from .context import Context
+
+        call = StepCall(
+            self.name, self.fn, args, kwargs, self.options.over(frame.run.step_defaults)
+        )
+        result: R = await Context(frame.run)._run_step(call)
+        return result
+
+    async def _just_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if takes_context(self.fn):
+            raise UsageError(
+                f'step "{self.name}" takes a context, which there is only within a run; call '
+                f"{self.name}.fn(ctx, …) with one of your own"
+            )
+        result = self.fn(*args, **kwargs)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, AsyncIterable) or inspect.isgenerator(result):
+            reducer = reducer_of(self.options.reduce, self.name)
+            if isinstance(result, AsyncIterable):
+                async for item in result:
+                    reducer.add(item)
+            else:
+                for item in result:
+                    reducer.add(item)
+            return reducer.result()
+        return result
+
+    def options_with(
+        self,
+        *,
+        key: object = None,
+        retry: RetryLike | None = None,
+        timeout: Duration | None = None,
+        name: str | None = None,
+    ) -> Step[P, R]:
+        """The same step with other options, such as a key for one turn of a loop."""
+        options = StepOptions.of(key=key, retry=retry, timeout=timeout).over(self.options)
+        return Step(self.fn, name or self.name, options)
+
+    def keyed(self, key: object) -> Step[P, R]:
+        """The same step under a key: `await charge.keyed(order.id)(order)`."""
+        return self.options_with(key=key)
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[StepContext, P], AsyncIterator[str]], /
+    ) -> Step[P, str]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[StepContext, P], AsyncIterator[Any]], /
+    ) -> Step[P, Any]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[StepContext, P], Coroutine[Any, Any, R]], /
+    ) -> Step[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, AsyncIterator[str]], /) -> Step[P, str]: ...
+    @overload
+    def __call__(self, fn: Callable[P, AsyncIterator[Any]], /) -> Step[P, Any]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Iterator[Any]], /) -> Step[P, Any]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[StepContext, P], R], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Step[P, R]: ...
+
+
+@overload
+def step(fn: Callable[Concatenate[StepContext, P], AsyncIterator[str]], /) -> Step[P, str]: ...
+@overload
+def step(fn: Callable[Concatenate[StepContext, P], Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+@overload
+def step(fn: Callable[P, AsyncIterator[str]], /) -> Step[P, str]: ...
+@overload
+def step(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+@overload
+def step(
+    name: str | None = None,
+    /,
+    *,
+    key: object = None,
+    retry: RetryLike | None = None,
+    timeout: Duration | None = None,
+    recovery: Recovery | None = None,
+    reduce: Reduce | None = None,
+    version: str | None = None,
+    returns: Any = UNSET,
+) -> _Decorator: ...
+@overload
+def step(fn: Callable[Concatenate[StepContext, P], R], /) -> Step[P, R]: ...
+@overload
+def step(fn: Callable[P, R], /) -> Step[P, R]: ...
+def step(
+    fn: Any = None,
+    /,
+    *,
+    key: object = None,
+    retry: RetryLike | None = None,
+    timeout: Duration | None = None,
+    recovery: Recovery | None = None,
+    reduce: Reduce | None = None,
+    version: str | None = None,
+    returns: Any = UNSET,
+) -> Any:
+    """Defines a step: `@step`, `@step("name")`, `@step(retry=5)`. The function may be async, a
+    generator of either kind, or plain: then it runs in a thread. A first parameter named `ctx` gets
+    the step's context.
+
+    - `key`: tells uses of one name apart by what they are about instead of by their order.
+    - `retry`: when failed attempts are tried again. Default: the workflow's, else not at all.
+    - `timeout`: how long one attempt may take. Default: no limit.
+    - `recovery`: what happens to a step that was in flight in a crash: `retry` (the default) runs it
+      again, `at_most_once` never does: the run is paused for a person to decide.
+    - `reduce`: how the items that it yields become its result. Default: `join`.
+    - `version`: names the definition; a recorded step with another one pauses the run.
+    - `returns`: the type of the result. Default: by annotation.
+    """
+    options = StepOptions.of(
+        key=key,
+        retry=retry,
+        timeout=timeout,
+        recovery=recovery,
+        reduce=reduce,
+        version=version,
+        returns=returns,
+    )
+    if fn is None or isinstance(fn, str):
+        return lambda function: Step(function, fn, options)
+    return Step(fn, None, options)
+
+
+#: The same under the name that some know it by.
+task = step

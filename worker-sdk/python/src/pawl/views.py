@@ -1,0 +1,123 @@
+"""Runs, journal entries and events as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ._codec.payload import decode
+from .duration import moment_of
+from .failure import error_of
+from .v1.common_pb2 import JournalEntry, StepKind
+from .v1.event_pb2 import EVENT_CLASS_DELTA, Event
+from .v1.run_pb2 import Run, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as it was when it was asked for. `state` is QUEUED, RUNNING, WAITING …"""
+
+    run_id: str
+    workflow: str
+    state: str
+    state_reason: str
+    state_detail: str
+    queue: str
+    priority: int
+    attempt: int
+    journal_length: int
+    worker_id: str
+    created_at: datetime
+    ended_at: datetime | None
+    tags: dict[str, str] = field(default_factory=dict)
+    #: Keys of the steps that it waits for.
+    waits: tuple[str, ...] = ()
+    parent_run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """An entry of a run's journal."""
+
+    seq: int
+    type: str
+    step_key: str
+    attempt: int
+    name: str
+    kind: str
+    recorded_at: datetime
+    outcome: str
+    payload: Any
+    error: Exception | None
+    details: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """Something that happened in a run: `checkpoint`s are its journal, `delta`s are live only."""
+
+    cursor: str
+    run_id: str
+    type: str
+    event_class: Literal["checkpoint", "delta"]
+    step_key: str
+    attempt: int
+    sequence: int
+    #: Of a delta.
+    data: Any
+    #: Of a checkpoint.
+    entry: EntryView | None
+
+
+def run_view(run: Run) -> RunInfo:
+    return RunInfo(
+        run_id=run.run_id,
+        workflow=run.workflow,
+        state=RunState.Name(run.state).removeprefix("RUN_STATE_"),
+        state_reason=run.state_reason,
+        state_detail=run.state_detail,
+        queue=run.queue,
+        priority=run.priority,
+        attempt=run.attempt,
+        journal_length=run.journal_length,
+        worker_id=run.worker_id,
+        created_at=moment_of(run.created_at),
+        ended_at=moment_of(run.ended_at) if run.HasField("ended_at") else None,
+        tags=dict(run.tags),
+        waits=tuple(wait.step_key for wait in run.waits),
+        parent_run_id=run.parent.run_id,
+    )
+
+
+def entry_view(entry: JournalEntry) -> EntryView:
+    """Payloads that are too large to travel inline are left out."""
+    inline = entry.HasField("payload") and not entry.payload.HasField("ref")
+    return EntryView(
+        seq=entry.seq,
+        type=entry.type,
+        step_key=entry.step_key,
+        attempt=entry.attempt,
+        name=entry.name,
+        kind=StepKind.Name(entry.kind).removeprefix("STEP_KIND_"),
+        recorded_at=moment_of(entry.recorded_at),
+        outcome=entry.outcome,
+        payload=decode(entry.payload) if inline else None,
+        error=error_of(entry.failure) if entry.HasField("failure") else None,
+        details=dict(entry.details),
+    )
+
+
+def event_view(event: Event) -> EventView:
+    delta = getattr(event, "class") == EVENT_CLASS_DELTA
+    return EventView(
+        cursor=event.cursor,
+        run_id=event.run_id,
+        type=event.type,
+        event_class="delta" if delta else "checkpoint",
+        step_key=event.step_key,
+        attempt=event.attempt,
+        sequence=event.sequence,
+        data=decode(event.payload) if event.HasField("payload") else None,
+        entry=entry_view(event.entry) if event.HasField("entry") else None,
+    )

@@ -1,0 +1,188 @@
+"""Executes the runs of some workflows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ._link.platform import Platform, default_url
+from ._link.session import Session
+from .duration import Duration, seconds_of
+from .errors import UsageError
+from .v1.worker_pb2 import WorkerInfo
+from .workflow import Workflow
+
+SDK_VERSION = "0.1.0"
+_DRAIN_POLL_S = 0.02
+
+logger = logging.getLogger("pawl")
+
+
+def _by_name(workflows: Sequence[Workflow[..., Any]]) -> dict[str, Workflow[..., Any]]:
+    named: dict[str, Workflow[..., Any]] = {}
+    for each in workflows:
+        if not isinstance(each, Workflow):
+            raise UsageError(f"a worker's workflows are functions with @workflow; {each!r} is none")
+        other = named.get(each.name)
+        if other is not None and other is not each:
+            raise UsageError(
+                f'two workflows have the name "{each.name}": one is defined at {other.defined_at}, '
+                f"the other at {each.defined_at}; rename one"
+            )
+        named[each.name] = each
+    if not named:
+        raise UsageError("a worker needs at least one workflow")
+    return named
+
+
+class Worker:
+    """Executes the runs of some workflows.
+
+    `await worker.run()` does so until SIGTERM or SIGINT, or until `stop()`; `async with worker:` while
+    the block runs. While no server is in reach it goes on trying; runs under way go on from where they
+    were.
+
+    - `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051.
+    - `slots`: runs under way at the same time.
+    - `queues`: the queues that it serves. Default: `default`.
+    - `worker_id`: stable over restarts; shown to people. Default: the host's name.
+    - `build_version`: the version of the program; shown to people.
+    - `drain_timeout`: how long `stop` lets runs go on. What is not done or suspended by then goes on in
+      another worker.
+    """
+
+    def __init__(
+        self,
+        workflows: Sequence[Workflow[..., Any]],
+        *,
+        url: str | None = None,
+        slots: int = 100,
+        queues: Sequence[str] = ("default",),
+        worker_id: str | None = None,
+        build_version: str = "",
+        labels: Mapping[str, str] | None = None,
+        drain_timeout: Duration = "10 s",
+    ) -> None:
+        if not isinstance(slots, int) or not 1 <= slots <= 10_000:
+            raise UsageError(f"slots is a whole number from 1 to 10000; it is {slots!r}")
+        self._workflows = _by_name(workflows)
+        self._url = url or default_url()
+        self._slots = slots
+        self._drain_s = seconds_of(drain_timeout)
+        self._info = WorkerInfo(
+            worker_id=worker_id or socket.gethostname(),
+            instance_id=str(uuid.uuid4()),
+            language="python",
+            sdk_version=SDK_VERSION,
+            build_version=build_version,
+            queues=queues,
+            labels=labels or {},
+            slots=slots,
+        )
+        for each in self._workflows.values():
+            self._info.workflows.add(
+                name=each.name,
+                version=each.version,
+                description=each.description,
+                input_schema=_json(each.input_schema),
+                output_schema=_json(each.output_schema),
+            )
+        self._platform: Platform | None = None
+        self._session: Session | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def worker_id(self) -> str:
+        return self._info.worker_id
+
+    @property
+    def in_flight(self) -> int:
+        """Runs that it holds at this moment."""
+        return 0 if self._session is None else len(self._session.runs)
+
+    async def start(self) -> None:
+        """Returns once the server knows of this worker; PawlError if it is refused."""
+        session = self._open()
+        session.start()
+        await asyncio.shield(session.opened)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            self._platform = Platform(self._url, float("inf"))
+            self._session = Session(self._platform, self._info, self._workflows, self._slots)
+        return self._session
+
+    async def run(self) -> None:
+        """Works until the process is told to end (SIGTERM, SIGINT), or until `stop()`."""
+        loop = asyncio.get_running_loop()
+        session = self._open()
+        handled = _handle_signals(loop, self._request_stop)
+        try:
+            await asyncio.shield(session.start())
+        except asyncio.CancelledError:
+            # Stopped; or this task is, which then goes on being so.
+            if self._stopping is None:
+                raise
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+            await self.stop()
+
+    def _request_stop(self) -> None:
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._drain_and_close())
+
+    async def stop(self) -> None:
+        """Takes no more runs, lets those under way end or suspend, for at most the drain timeout, then
+        gives the rest back and closes.
+        """
+        self._request_stop()
+        assert self._stopping is not None
+        await asyncio.shield(self._stopping)
+
+    async def _drain_and_close(self) -> None:
+        if self._session is None or self._platform is None:
+            return
+        self._session.drain()
+        end = time.monotonic() + self._drain_s
+        while self._session.runs and time.monotonic() < end:
+            await asyncio.sleep(_DRAIN_POLL_S)
+        self._platform.stop_retrying()
+        await self._session.close()
+        await self._platform.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _json(schema: dict[str, Any] | None) -> str:
+    return "" if schema is None else json.dumps(schema)
+
+
+def _handle_signals(loop: asyncio.AbstractEventLoop, stop: Any) -> list[signal.Signals]:
+    """Those that can be handled here: not on Windows, and not outside of the main thread."""
+    handled = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop)
+        except (NotImplementedError, RuntimeError, ValueError):
+            continue
+        handled.append(number)
+    return handled

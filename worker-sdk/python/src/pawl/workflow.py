@@ -1,0 +1,192 @@
+"""Defining workflows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from ._codec.typed import builder, hints_of, json_schema_of
+from ._lib.text import call_site
+from ._run.frame import current_frame
+from ._run.keys import check_name
+from ._run.options import DEFAULT, StepOptions
+from ._run.signature import InputSignature
+from .duration import Duration, duration_message, seconds_of
+from .errors import UsageError
+from .retry import RetryLike
+from .template import RunIdTemplate
+from .v1.run_pb2 import RunTimeouts
+
+if TYPE_CHECKING:
+    from .context import Context
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_LEASE_WAIT_S = 60.0
+
+
+class Workflow(Generic[P, R]):
+    """A workflow, made by `@workflow`.
+
+    Awaited within a run, it is a child run. Awaited anywhere else, it executes in this process, as a
+    run of the platform: called again with the same arguments after a crash, it continues, and after
+    its end it answers with the recorded result, where its run id says which run is meant.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Awaitable[R]],
+        *,
+        name: str | None,
+        id: str | None,
+        retry: RetryLike | None,
+        step_timeout: Duration | None,
+        timeout: Duration | None,
+        queue_timeout: Duration | None,
+        version: str,
+        description: str | None,
+        queue: str,
+    ) -> None:
+        self.fn = fn
+        self.name: str = name or str(getattr(fn, "__name__", ""))
+        check_name("a workflow", self.name)
+        if not inspect.iscoroutinefunction(fn):
+            raise UsageError(
+                f'workflow "{self.name}" is no coroutine function; write `async def`, and leave what '
+                "blocks to steps, which may be plain functions: they run in threads"
+            )
+        self.__name__ = self.name
+        self.__doc__ = fn.__doc__
+        self.__wrapped__ = fn
+        self.version = version
+        self.description = description if description is not None else inspect.getdoc(fn) or ""
+        self.queue = queue
+        self.defined_at = call_site()
+        self.signature = InputSignature(self.name, fn)
+        hint = hints_of(fn).get("return", Any)
+        self.typed = "return" in getattr(fn, "__annotations__", {})
+        self.build = builder(hint)
+        self.input_schema = self.signature.json_schema
+        self.output_schema = json_schema_of(hint)
+        self.timeouts = _timeouts(timeout, queue_timeout)
+        options = StepOptions.of(retry=retry, timeout=step_timeout)
+        self.step_defaults = None if options == DEFAULT else options
+        self.id_template = None if id is None else RunIdTemplate(id, self.signature.template_names)
+
+    def run_id_of(self, input: Any) -> str | None:
+        """What the template makes of an input; None without a template."""
+        if self.id_template is None:
+            return None
+        return self.id_template.render(self.signature.template_values(input))
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        frame = current_frame.get()
+        if frame is not None:
+            from ._run.child import ChildOptions
+            from .context import Context
+
+            input = self.signature.input_of(args, kwargs)
+            return await Context(frame.run)._run_child(self, self.name, input, None, ChildOptions())
+        from .client import Client
+
+        async with Client() as client:
+            # After a crash, the lease of the process that is gone holds for some seconds.
+            return await client.with_options(lease_wait=_LEASE_WAIT_S).execute(
+                self, *args, **kwargs
+            )
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same from code that is not async: `pipeline.run(source="users")`."""
+        import asyncio
+
+        return asyncio.run(self.__call__(*args, **kwargs))
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name} of {self.defined_at}>"
+
+
+def _timeouts(timeout: Duration | None, queue_timeout: Duration | None) -> RunTimeouts | None:
+    if timeout is None and queue_timeout is None:
+        return None
+    timeouts = RunTimeouts()
+    if timeout is not None:
+        timeouts.run.CopyFrom(duration_message(seconds_of(timeout)))
+    if queue_timeout is not None:
+        timeouts.queue.CopyFrom(duration_message(seconds_of(queue_timeout)))
+    return timeouts
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> Workflow[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+
+
+@overload
+def workflow(
+    fn: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+) -> Workflow[P, R]: ...
+@overload
+def workflow(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+@overload
+def workflow(
+    name: str | None = None,
+    /,
+    *,
+    id: str | None = None,
+    retry: RetryLike | None = None,
+    step_timeout: Duration | None = None,
+    timeout: Duration | None = None,
+    queue_timeout: Duration | None = None,
+    version: str = "",
+    description: str | None = None,
+    queue: str = "",
+) -> _Decorator: ...
+def workflow(
+    fn: Any = None,
+    /,
+    *,
+    id: str | None = None,
+    retry: RetryLike | None = None,
+    step_timeout: Duration | None = None,
+    timeout: Duration | None = None,
+    queue_timeout: Duration | None = None,
+    version: str = "",
+    description: str | None = None,
+    queue: str = "",
+) -> Any:
+    """Defines a workflow: `@workflow`, `@workflow("name")`, `@workflow(id="order-{order_id}")`.
+
+    The function is async. A first parameter named `ctx` gets the context; the others are the input.
+
+    - `id`: the run id, from the input. Default: a random one.
+    - `retry`: the default for the workflow's steps. Default: no retries.
+    - `step_timeout`: the default for one attempt of each step. Default: no limit.
+    - `timeout`: from the start of a run to its end, waits included. Default: no limit.
+    - `queue_timeout`: how long a run may wait for a worker. Default: no limit.
+    - `version`: shown, and matched by runs that are pinned to a version.
+    - `description`: for people. Default: the function's docstring.
+    - `queue`: where its runs are queued. Default: `default`.
+    """
+
+    def define(function: Callable[..., Awaitable[Any]], name: str | None) -> Workflow[..., Any]:
+        return Workflow(
+            function,
+            name=name,
+            id=id,
+            retry=retry,
+            step_timeout=step_timeout,
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            version=version,
+            description=description,
+            queue=queue,
+        )
+
+    if fn is None or isinstance(fn, str):
+        return lambda function: define(function, fn)
+    return define(fn, None)
