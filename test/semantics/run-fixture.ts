@@ -17,6 +17,7 @@ import { newRun, type StartCommand } from "../../server/src/engine/decide/start.
 import { Draft } from "../../server/src/engine/draft.ts";
 import { type RunState, satisfied, stateOf } from "../../server/src/engine/state.ts";
 import type { Entry, Failure } from "../../server/src/model/entry.ts";
+import { LIMITS } from "../../server/src/model/limits.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
 import {
   canBecome,
@@ -25,6 +26,7 @@ import {
   type WaitTree,
 } from "../../server/src/model/run.ts";
 import type { DueKind, DueRow, ReadyRow, RunWrite } from "../../server/src/store/store.ts";
+import type { WaitRow } from "../../server/src/store/wait.ts";
 
 export const RUN_ID = "run-1";
 const START_AT = 1_000_000;
@@ -74,6 +76,8 @@ export class TestRun {
   state: RunState;
   readonly journal: Entry[] = [];
   readonly due = new Map<string, DueRow>();
+  /** The rows of open waits. */
+  readonly waits = new Map<string, WaitRow>();
   readonly elsewhere: { runId: string; row: DueRow }[] = [];
   ready: ReadyRow | undefined;
   deleted = false;
@@ -158,7 +162,11 @@ export class TestRun {
     if (write.ready === "remove") this.ready = undefined;
     else if (write.ready !== undefined) this.ready = write.ready;
     if (write.dueClear) this.due.clear();
-    for (const { kind, key } of write.dueRemove) this.due.delete(`${kind}:${key}`);
+    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of write.dueRemove) {
+      if ((this.due.get(`${kind}:${key}`)?.at ?? 0) <= upTo) this.due.delete(`${kind}:${key}`);
+    }
+    for (const { key } of write.waits?.gone ?? []) this.waits.delete(key);
+    for (const row of write.waits?.put ?? []) this.waits.set(row.key, row);
     for (const row of write.duePut) this.due.set(`${row.kind}:${row.key}`, row);
     this.elsewhere.push(...write.dueElsewhere);
     const lease = write.lease === "remove" ? null : write.lease;
@@ -185,6 +193,8 @@ export class TestRun {
     const leased = header.state === "RUNNING" || (cleaning && this.ready === undefined);
     if (leased !== (header.lease !== null)) return "Lease and state do not agree.";
     if (!leased && !cleaning && header.intent !== "none") return "An intent outlived its lease.";
+    const unlisted = this.#listProblem();
+    if (unlisted !== undefined) return unlisted;
     if (isTerminal(header.state)) return this.#endedProblem();
     if (header.endedAt !== 0) return "A run that goes on has an end.";
     if (cleaning !== this.due.has("grace:")) return "Clean-up without an end.";
@@ -192,6 +202,20 @@ export class TestRun {
       return "The ready row does not fit the state.";
     }
     return this.#stuck();
+  }
+
+  /** Open waits have rows, and nothing else has. */
+  #listProblem(): string | undefined {
+    const open = new Set<string>();
+    for (const [key, step] of this.state.steps) {
+      if (step.status !== "waiting" || isTerminal(this.header.state)) continue;
+      const isShort = step.kind === "sleep" && step.until - step.firstAt < LIMITS.listedSleepMs;
+      if (!isShort) open.add(key);
+    }
+    const missing = [...open].filter((key) => !this.waits.has(key));
+    const stale = [...this.waits.keys()].filter((key) => !open.has(key));
+    if (missing.length + stale.length === 0) return undefined;
+    return `Of the list of waits ${missing.join(", ")} is missing, ${stale.join(", ")} left over.`;
   }
 
   #queued(): boolean {

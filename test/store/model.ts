@@ -59,7 +59,9 @@ export class Model {
     if (write.lease !== undefined) run.lease = write.lease === "remove" ? null : write.lease;
     if (write.nudge !== undefined) run.nudges.add(write.nudge);
     if (write.dueClear) run.due.clear();
-    for (const { kind, key } of write.dueRemove) run.due.delete(`${kind} ${key}`);
+    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of write.dueRemove) {
+      if ((run.due.get(`${kind} ${key}`)?.at ?? 0) <= upTo) run.due.delete(`${kind} ${key}`);
+    }
     for (const row of write.duePut) putDue(run, row);
     return true;
   }

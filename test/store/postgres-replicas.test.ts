@@ -170,6 +170,29 @@ test("a payload is never swept from under a run that refers to it", async () => 
   }
 });
 
+test("due work is taken by one server, and by another once the hold is over", async () => {
+  const rows = Array.from(
+    { length: 40 },
+    (_, i) => ({ kind: "wait", key: `k${i}`, at: T0, data: "" }) as const,
+  );
+  await commit(store(0), insertion(makeHeader("r-due"), { duePut: rows }));
+  const take = (i: number, now: number) => store(i).due(now, 15, now + 100);
+  const taken = (await Promise.all([take(0, T0), take(1, T0), take(2, T0)])).flatMap(
+    ({ items }) => items,
+  );
+  expect(new Set(taken.map(({ key }) => key)).size).toBe(taken.length);
+  expect(taken[0]).toMatchObject({ at: T0, heldUntil: T0 + 100 });
+  while (taken.length < 40) {
+    const { items } = await take(0, T0);
+    expect(items.length).toBeGreaterThan(0);
+    taken.push(...items);
+  }
+  expect(new Set(taken.map(({ key }) => key)).size).toBe(40);
+  expect(await take(1, T0 + 99)).toEqual({ items: [], nextAt: T0 + 100 });
+  expect((await take(1, T0 + 100)).items).toHaveLength(15);
+  await commit(store(0), change("r-due", 0, 1, { entries: [], seq: 1, deleteRun: true }));
+});
+
 test("due work for a run that is deleted at the same time does not stay behind", async () => {
   for (let i = 0; i < 30; i += 1) {
     const [parent, child] = [`parent-${i}`, `child-${i}`];

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunState } from "../../server/src/model/run.ts";
-import type { Batch, DueItem, DueRow, RunWrite, Store } from "../../server/src/store/store.ts";
+import type {
+  Batch,
+  DueItem,
+  DueRemoval,
+  DueRow,
+  RunWrite,
+  Store,
+} from "../../server/src/store/store.ts";
 import {
   CALLER,
   change,
@@ -141,6 +148,12 @@ function randomDue(random: Random): DueRow {
   return { kind, key, at: T0 + random.below(100), data: random.pick(["", "d"]) };
 }
 
+/** Whatever is there, or only what is due by then. */
+function randomRemoval(random: Random): DueRemoval {
+  const { kind, key, at } = randomDue(random);
+  return { kind, key, ...(random.chance(0.5) && { upTo: at }) };
+}
+
 /** No two rows with one key, as a write has them. */
 function randomDues(random: Random): DueRow[] {
   const rows = Array.from({ length: random.below(3) }, () => randomDue(random));
@@ -170,7 +183,7 @@ function randomExtras(random: Random): Partial<RunWrite> {
     ...(random.chance(0.3) && { lease: random.chance(0.6) ? lease : "remove" }),
     ...(random.chance(0.2) && { nudge: random.pick(["n1", "n2"]) }),
     duePut: randomDues(random),
-    dueRemove: random.chance(0.3) ? [randomDue(random)] : [],
+    dueRemove: random.chance(0.3) ? [randomRemoval(random)] : [],
     dueClear: random.chance(0.1),
     dueElsewhere: random.chance(0.2) ? [elsewhere] : [],
   };

@@ -9,6 +9,7 @@ import { commitTests } from "./commit-tests.ts";
 import { randomTests } from "./random-tests.ts";
 import { readTests } from "./read-tests.ts";
 import { smallTableTests } from "./small-table-tests.ts";
+import { waitTests } from "./wait-tests.ts";
 
 /** A store on an empty database of its own. */
 export interface Opened {
@@ -38,6 +39,7 @@ export function storeSuite(name: string, open: () => Promise<Opened>): void {
     claimTests(get);
     readTests(get);
     smallTableTests(get);
+    waitTests(get);
     randomTests(get);
   });
 }

@@ -4,7 +4,15 @@ import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
-import type { DueKind, DueRow, HeaderPatch, ReadyRow, RunWrite } from "../store/store.ts";
+import type {
+  DueItem,
+  DueKind,
+  DueRemoval,
+  DueRow,
+  HeaderPatch,
+  ReadyRow,
+  RunWrite,
+} from "../store/store.ts";
 import { fold, type RunState } from "./state.ts";
 import { waitChanges } from "./wait-rows.ts";
 
@@ -37,7 +45,7 @@ export class Draft {
   #lease: Lease | "remove" | undefined;
   #dueClear = false;
   #duePut: Map<string, DueRow> | undefined;
-  #dueRemove: Map<string, { kind: DueKind; key: string }> | undefined;
+  #dueRemove: Map<string, DueRemoval> | undefined;
   #dueElsewhere: { runId: string; row: DueRow }[] | undefined;
   /** Waits whose rows may change; whether the row is one that this draft makes. */
   #waits: Map<string, { readonly isNew: boolean }> | undefined;
@@ -156,10 +164,20 @@ export class Draft {
   }
 
   removeDue(kind: DueKind, key: string): void {
-    this.#touched = true;
     this.#duePut?.delete(`${kind}:${key}`);
+    this.#forget({ kind, key });
+  }
+
+  /** Removes a row that was read; one that was put in its place since then stays. */
+  removeFired({ kind, key, at, heldUntil }: DueRow & Pick<DueItem, "heldUntil">): void {
+    const put = this.#duePut?.get(`${kind}:${key}`);
+    if (put === undefined) this.#forget({ kind, key, upTo: heldUntil ?? at });
+  }
+
+  #forget(removal: DueRemoval): void {
+    this.#touched = true;
     this.#dueRemove ??= new Map();
-    this.#dueRemove.set(`${kind}:${key}`, { kind, key });
+    this.#dueRemove.set(`${removal.kind}:${removal.key}`, removal);
   }
 
   /** The row of this wait is to be brought in line with the wait. */

@@ -53,7 +53,8 @@ export function startLoops(core: Core): Loops {
 
 async function fireDue(core: Core): Promise<number | undefined> {
   for (;;) {
-    const { items, nextAt } = await core.store.due(core.clock.now(), LIMITS.dueItems);
+    const now = core.clock.now();
+    const { items, nextAt } = await core.store.due(now, LIMITS.dueItems, now + LIMITS.dueHoldMs);
     if (items.length === 0) return nextAt;
     const results = await Promise.allSettled(items.map((item) => fire(core, item)));
     const failed = results.find((result) => result.status === "rejected");

@@ -95,6 +95,8 @@ export const LIMITS = Object.freeze({
   claimRuns: 256,
   sessionCredits: 10_000,
   dueItems: 500,
+  /** Due work that a server has taken is not taken by another for so long. */
+  dueHoldMs: 2_000,
   expiredLeases: 500,
   sessions: 10_000,
   sessionBufferedBytes: 64 * MIB,

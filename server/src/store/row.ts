@@ -147,6 +147,7 @@ export function toDueItem(row: Row): DueItem {
     key: text(row, "step_key"),
     at: int(row, "at"),
     data: text(row, "data"),
+    ...(typeof row.held_until === "number" ? { heldUntil: row.held_until } : {}),
   };
 }
 

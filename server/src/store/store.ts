@@ -43,8 +43,12 @@ export interface Store {
   /** Open waits, oldest first. */
   listWaits(caller: Caller, filter: WaitFilter): Promise<WaitPage>;
 
-  /** Due work, oldest first, with the time of the next one that is not due yet. */
-  due(now: number, limit: number): Promise<{ items: DueItem[]; nextAt: number | undefined }>;
+  /**
+   * Due work, oldest first, with the time of the next one that is not due yet. With `holdUntil` it
+   * is the caller's until then: where servers share the store, it is due for the others only after
+   * that.
+   */
+  due(now: number, limit: number, holdUntil?: number): Promise<DuePage>;
   /** Runs in the ready queues by queue; of more than `rowsMax`, some `rowsMax` of them are looked at. */
   readyQueues(rowsMax: number): Promise<ReadyQueue[]>;
   /** Runs whose lease ran out before `now`. */
@@ -155,7 +159,7 @@ export interface RunWrite {
   /** Puts the run into its ready queue, or takes it out. */
   readonly ready?: ReadyRow | "remove";
   readonly duePut: readonly DueRow[];
-  readonly dueRemove: readonly { readonly kind: DueKind; readonly key: string }[];
+  readonly dueRemove: readonly DueRemoval[];
   /** Removes all due work of the run before `duePut`. */
   readonly dueClear: boolean;
   /** What becomes of its open waits; absent where they stay as they are. */
@@ -229,9 +233,23 @@ export interface ReadyQueue {
   readonly oldestAt: number;
 }
 
+/** Removes a row; with `upTo` only if it is not due later: what was put meanwhile stays. */
+export interface DueRemoval {
+  readonly kind: DueKind;
+  readonly key: string;
+  readonly upTo?: number;
+}
+
 export interface DueItem extends DueRow {
   readonly org: string;
   readonly runId: string;
+  /** Where it is held: what the row's `at` is now. */
+  readonly heldUntil?: number;
+}
+
+export interface DuePage {
+  readonly items: DueItem[];
+  readonly nextAt: number | undefined;
 }
 
 export interface ClaimRequest {

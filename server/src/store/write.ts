@@ -1,5 +1,8 @@
 import type { RunWrite } from "./store.ts";
 
+/** Later than anything that is due. */
+export const ANY_TIME = Number.MAX_SAFE_INTEGER;
+
 /** Whether the write concerns the run's row and its journal only. */
 export function isPlain(write: Omit<RunWrite, "entries">): boolean {
   return (

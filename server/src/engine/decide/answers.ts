@@ -14,7 +14,7 @@ import { isTerminal, type RunState } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord, WaitRecord } from "../state.ts";
 import { wake } from "./common.ts";
-import { remindLater, resolve } from "./waits.ts";
+import { nextReminder, remindLater, resolve } from "./waits.ts";
 
 export interface ResolveCommand {
   readonly key: string;
@@ -196,6 +196,13 @@ export function cancelWait(draft: Draft, key: string, actor: string, comment: st
 export function remind(draft: Draft, key: string): void {
   const step = draft.state.steps.get(key);
   if (step?.status !== "waiting" || step.wait === undefined) return;
+  const next = nextReminder(step);
+  if (next === undefined) return;
+  if (next > draft.now) {
+    // Read before another server recorded this one and put the next, or before the clock was set back.
+    draft.putDue("remind", key, next);
+    return;
+  }
   const details = { reminder: String(step.wait.reminders + 1) };
   draft.append("workflow.wait.reminded", key, step.attempt, { kind: step.kind, details });
   draft.listWait(key);

@@ -1,5 +1,5 @@
 import { isTerminal } from "../../model/run.ts";
-import type { DueRow } from "../../store/store.ts";
+import type { DueItem, DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
 import { remind } from "./answers.ts";
 import { endRun, failRun, wake } from "./common.ts";
@@ -7,8 +7,12 @@ import { attemptTimedOut } from "./step-results.ts";
 import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
 
 /** `child`: what became of the child run, for a row of that kind; undefined while it is running. */
-export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefined): void {
-  draft.removeDue(row.kind, row.key);
+export function dueFired(
+  draft: Draft,
+  row: DueRow & Pick<DueItem, "heldUntil">,
+  child: ChildOutcome | undefined,
+): void {
+  draft.removeFired(row);
   if (isTerminal(draft.header.state)) return;
   switch (row.kind) {
     case "start":
@@ -22,7 +26,7 @@ export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefi
       remind(draft, row.key);
       return;
     case "retry":
-      wake(draft);
+      retryDue(draft, row.key);
       return;
     case "attempt":
       attemptTimedOut(draft, row.key, Number(row.data));
@@ -44,9 +48,22 @@ export function dueFired(draft: Draft, row: DueRow, child: ChildOutcome | undefi
 
 function waitDue(draft: Draft, key: string): void {
   const step = draft.state.steps.get(key);
-  if (step?.status !== "waiting" || step.until === 0 || step.until > draft.now) return;
+  if (step?.status !== "waiting" || step.until === 0) return;
+  if (step.until > draft.now) {
+    // The clock was set back since the row was read; without the row, nobody would come again.
+    draft.putDue("wait", key, step.until);
+    return;
+  }
   resolve(draft, key, step.kind === "sleep" ? "fired" : "timed_out", {});
   wake(draft);
+}
+
+/** As a wait's timer: a row that was read too early is put back. */
+function retryDue(draft: Draft, key: string): void {
+  const step = draft.state.steps.get(key);
+  const early = step?.status === "backoff" && step.until > draft.now;
+  if (early && draft.header.state === "WAITING") draft.putDue("retry", key, step.until);
+  else wake(draft);
 }
 
 function runTimedOut(draft: Draft): void {

@@ -389,3 +389,36 @@ describe("a child", () => {
     expect(run.header.state).toBe("QUEUED");
   });
 });
+
+describe("a clock that is set back between the read and the decision", () => {
+  test("loses no timer", () => {
+    run.do((draft) => suspendRun(draft, suspend(run, { waits: [sleep("a", 1_000)] })));
+    const row = run.dueRow("wait", "a");
+    if (row === undefined) throw new Error("There is no timer.");
+    run.now += 999;
+    run.do((draft) => dueFired(draft, row, undefined));
+    expect(run.dueRow("wait", "a")).toEqual(row);
+    pass(1);
+    expect(outcomes()).toEqual({ a: "fired" });
+  });
+
+  test("loses no retry", () => {
+    const retryPolicy = { ...NO_RETRY, maxAttempts: 2, initialMs: 5_000 };
+    run.do((draft) => stepFailed(draft, failed(run, "s", { retryPolicy })));
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    const row = run.dueRow("retry", "s");
+    if (row === undefined) throw new Error("There is no retry.");
+    run.now = row.at - 1;
+    run.do((draft) => dueFired(draft, row, undefined));
+    expect(run.dueRow("retry", "s")).toEqual(row);
+    pass(1);
+    expect(run.header.state).toBe("QUEUED");
+  });
+});
+
+test("a row that was read and then put anew is not removed with what was read", () => {
+  run.do((draft) => suspendRun(draft, suspend(run, { waits: [sleep("a", 1_000)] })));
+  const stale = { kind: "wait", key: "a", at: run.now, data: "" } as const;
+  run.do((draft) => dueFired(draft, stale, undefined));
+  expect(run.dueRow("wait", "a")?.at).toBe(run.now + 1_000);
+});

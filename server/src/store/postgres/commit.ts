@@ -1,7 +1,7 @@
 import { checksum, toColumns } from "../entry.ts";
 import { headerValues, waitingText } from "../row.ts";
 import type { Batch, RunWrite } from "../store.ts";
-import { isPlain } from "../write.ts";
+import { ANY_TIME, isPlain } from "../write.ts";
 import type { Value } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
 import { Input, source } from "./input.ts";
@@ -189,8 +189,8 @@ function addDue(inputs: Inputs, ord: number, write: RunWrite): void {
   }
   if (write.dueClear) inputs.add("due_clear", ord, org, runId);
   else {
-    for (const { kind, key } of write.dueRemove) {
-      inputs.add("due_gone", ord, org, runId, kind, key);
+    for (const { kind, key, upTo } of write.dueRemove) {
+      inputs.add("due_gone", ord, org, runId, kind, key, upTo ?? ANY_TIME);
     }
   }
 }

@@ -249,7 +249,8 @@ export function dueGone(context: Context): string {
   return `due_gone_done AS (
   DELETE FROM pawl.due AS t USING ${context.from("due_gone")}
   WHERE t.org_id = due_gone.org_id AND t.run_id = due_gone.run_id AND t.kind = due_gone.kind
-    AND t.step_key = due_gone.step_key AND due_gone.ord ${IS_CONFIRMED}${unlessPut(context)})`;
+    AND t.step_key = due_gone.step_key AND t.at <= due_gone.up_to
+    AND due_gone.ord ${IS_CONFIRMED}${unlessPut(context)})`;
 }
 
 export function dueClear(context: Context): string {

@@ -106,7 +106,14 @@ export const SHAPES = {
     data: "text",
     elsewhere: "int4",
   },
-  due_gone: { ord: "int4", org_id: "text", run_id: "text", kind: "text", step_key: "text" },
+  due_gone: {
+    ord: "int4",
+    org_id: "text",
+    run_id: "text",
+    kind: "text",
+    step_key: "text",
+    up_to: "int8",
+  },
   due_clear: { ord: "int4", org_id: "text", run_id: "text" },
   wait_put: {
     ord: "int4",

@@ -220,8 +220,8 @@ class PostgresStore implements s.Store {
     return secret(this.#lists, org, name, candidate);
   }
 
-  due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {
-    return readDue(this.#reads, now, limit);
+  due(now: number, limit: number, holdUntil?: number): Promise<s.DuePage> {
+    return readDue(this.#reads, now, limit, holdUntil);
   }
 
   readyQueues(rowsMax: number): Promise<s.ReadyQueue[]> {

@@ -1,7 +1,7 @@
 import type { ColumnWrite } from "../entry.ts";
 import { checksum } from "../entry.ts";
 import type { Batch, BatchResult, DueRow } from "../store.ts";
-import { isPlain } from "../write.ts";
+import { ANY_TIME, isPlain } from "../write.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";
 import { storePayload } from "./payloads.ts";
@@ -22,7 +22,7 @@ const PUT_DUE = `INSERT INTO due (org_id, run_id, kind, step_key, at, data)
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET at = excluded.at, data = excluded.data`;
 const REMOVE_DUE = `DELETE FROM due
-WHERE org_id = ? AND run_id = ? AND kind = ? AND step_key = ?`;
+WHERE org_id = ? AND run_id = ? AND kind = ? AND step_key = ? AND at <= ?`;
 const CLEAR_DUE = "DELETE FROM due WHERE org_id = ? AND run_id = ?";
 
 const PUT_LEASE = `INSERT INTO lease (org_id, run_id, session_id, worker_id, until)
@@ -96,7 +96,9 @@ function applyRest(db: Database, write: ColumnWrite, now: number): void {
     db.prepare(PUT_LEASE).run(org, runId, sessionId, workerId, until);
   }
   if (write.dueClear) db.prepare(CLEAR_DUE).run(org, runId);
-  for (const { kind, key } of write.dueRemove) db.prepare(REMOVE_DUE).run(org, runId, kind, key);
+  for (const { kind, key, upTo } of write.dueRemove) {
+    db.prepare(REMOVE_DUE).run(org, runId, kind, key, upTo ?? ANY_TIME);
+  }
   for (const row of write.duePut) putDue(db, org, runId, row);
   if (write.waits !== undefined) changeWaits(db, org, runId, write.waits);
   if (write.nudge !== undefined) db.prepare(PUT_NUDGE).run(org, runId, write.nudge);

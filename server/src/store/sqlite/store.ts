@@ -69,7 +69,8 @@ class SqliteStore implements s.Store {
     return this.#link.call("secret", caller, name, candidate);
   }
 
-  due(now: number, limit: number): Promise<{ items: s.DueItem[]; nextAt: number | undefined }> {
+  /** There is nobody to hold it against. */
+  due(now: number, limit: number): Promise<s.DuePage> {
     return this.#link.call("due", now, limit);
   }
 
