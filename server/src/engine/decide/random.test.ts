@@ -283,6 +283,7 @@ class Drive {
       if (state === "PAUSED")
         this.act("resume", reason === "PAUSED_BY_OPERATOR" ? resumeRun : retryRun);
       else if (state === "RUNNING" && run.header.intent === "pause") this.act("resume", resumeRun);
+      else if (state === "CANCELLING" && run.ready !== undefined) this.claim();
       else if (state === "RUNNING" || state === "CANCELLING") {
         this.act("complete", (draft) => completeRun(draft, complete(run)));
       } else if (state === "WAITING") {
