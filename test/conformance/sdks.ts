@@ -27,8 +27,9 @@ const finders: Readonly<Record<string, Find>> = {
   python: () => {
     const folder = join(sdkFolder, "python");
     const python = join(folder, ".venv", "bin", "python");
-    if (!existsSync(python)) return unprepared("python");
-    return { command: [python, join(folder, "conformance", "main.py")], modes: [] };
+    const main = join(folder, "conformance", "main.py");
+    if (!existsSync(main) || !existsSync(python)) return unprepared("python");
+    return { command: [python, main], modes: [] };
   },
   go: () => {
     const binary = join(sdkFolder, "go", "conformance", "bin", "harness");

@@ -12,6 +12,7 @@ import { z } from "zod";
 import { connect } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { Harness } from "./harness.ts";
+import { isKept, isRecording, record } from "./journals.ts";
 import { type Played, Player, type Stage } from "./player.ts";
 import { type ConformanceCase, isFaulty, readCases } from "./schema.ts";
 import { findSdk, foundSdks, type Sdk } from "./sdks.ts";
@@ -53,6 +54,10 @@ class ServerPlace {
 
   get url(): string {
     return this.#server.grpcUrl;
+  }
+
+  get httpUrl(): string {
+    return this.#server.httpUrl;
   }
 
   readonly client = (): Client => this.#client;
@@ -116,6 +121,15 @@ function describeCases(sdk: Sdk): void {
     }
   }
 
+  /** Plays it, and keeps its journal where that is asked for. */
+  async function play(player: Player, one: ConformanceCase, workerId: string): Promise<Played> {
+    const played = await player.play();
+    if (isRecording && isKept(one)) {
+      await record(one, player.runId, workerId, { client: place.client(), httpUrl: place.httpUrl });
+    }
+    return played;
+  }
+
   function playShared(one: ConformanceCase, mode: string): Promise<Played> {
     const refuse = (): Promise<never> => Promise.reject(new Error("This case shares its worker."));
     const stage = {
@@ -125,7 +139,7 @@ function describeCases(sdk: Sdk): void {
       killServer: refuse,
     };
     const queue = `shared-${mode}`;
-    return new Player(one, { connect: place.client, folder, queue, stage }).play();
+    return play(new Player(one, { connect: place.client, folder, queue, stage }), one, queue);
   }
 
   /** With processes of its own, where a worker that kills itself is started again. */
@@ -156,7 +170,8 @@ function describeCases(sdk: Sdk): void {
         startWorker: (name, deploy) => workers.start({ sdk: name ?? main.name, deploy }),
         killServer: () => server.restart(),
       };
-      return await new Player(one, { connect: server.client, folder, queue, stage }).play();
+      const player = new Player(one, { connect: server.client, folder, queue, stage });
+      return await play(player, one, queue);
     } finally {
       await workers.kill();
       if (ownServer) await server.stop();

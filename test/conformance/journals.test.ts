@@ -1,0 +1,49 @@
+/**
+ * Goal: nothing that was ever recorded stops replaying.
+ * Method: the journals of each SDK version, replayed by today's; none may execute a step.
+ */
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { pawl } from "../cli/cli.ts";
+import { journalsQueue, keptFolders, markCrashes } from "./journals.ts";
+import { findSdk } from "./sdks.ts";
+
+interface Replays {
+  replays: { runId: string; outcome: string; detail: string; next: string[] }[];
+}
+
+describe.each(await keptFolders())("$name", ({ folder, sdk: sdkName }) => {
+  const sdk = findSdk(sdkName);
+  if (typeof sdk === "string") {
+    test.skip(`left out: ${sdk}`, () => undefined);
+    return;
+  }
+  test("every journal ends as it was recorded, and no step is executed", async () => {
+    const marks = await mkdtemp(join(tmpdir(), "pawl-journals-"));
+    try {
+      await writeFile(join(marks, "effects"), "");
+      const files = (await readdir(folder)).map((file) => join(folder, file));
+      for (const file of files) await markCrashes(file, marks);
+      const worker = sdk.command.at(-1) ?? "";
+      const env = {
+        PAWL_QUEUE: journalsQueue,
+        PAWL_WORKER_ID: "journals",
+        CONFORMANCE_DIR: marks,
+        // A Python worker runs in the environment of its SDK.
+        VIRTUAL_ENV: dirname(dirname(sdk.command[0] ?? "")),
+      };
+      const result = await pawl(
+        ["replay", ...files, "--worker", worker, "--timeout", "50", "--json"],
+        { env },
+      );
+      const { replays } = JSON.parse(result.out) as Replays;
+      expect(replays.filter(({ outcome }) => outcome !== "same")).toEqual([]);
+      expect(replays).toHaveLength(files.length);
+      expect(await readFile(join(marks, "effects"), "utf8")).toBe("");
+    } finally {
+      await rm(marks, { recursive: true, force: true });
+    }
+  });
+});
