@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { uniqueId } from "./lib/ids.ts";
-import { LOG_LEVELS, type LogLevel } from "./lib/log.ts";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./lib/log.ts";
 import { isLoopbackHost } from "./lib/loopback.ts";
 import { StartupError } from "./lib/startup-error.ts";
 
@@ -54,6 +54,8 @@ export interface ServerConfig {
   readonly migrate: boolean;
   readonly replicaId: string;
   readonly logLevel: LogLevel;
+  /** PAWL_LOG_FORMAT; undefined: `text` on a terminal, else `json`. */
+  readonly logFormat: LogFormat | undefined;
   /** Whether SQLite has a thread of its own. PAWL_STORE_THREAD=0: no. For measurements. */
   readonly storeThread: boolean;
 }
@@ -69,6 +71,7 @@ const KNOWN = [
   "PAWL_HTTP",
   "PAWL_HTTP_URL",
   "PAWL_LOG",
+  "PAWL_LOG_FORMAT",
   "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
   "PAWL_STORE_THREAD",
@@ -91,6 +94,7 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     migrate: options.migrate ?? false,
     replicaId: options.replica ?? env.PAWL_REPLICA ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
+    logFormat: parseLogFormat(env.PAWL_LOG_FORMAT ?? ""),
     storeThread: env.PAWL_STORE_THREAD !== "0",
   });
 }
@@ -171,5 +175,14 @@ function parseLogLevel(value: string): LogLevel {
   throw new StartupError(
     "BAD_CONFIG",
     `The log level is "${value}"; it must be one of ${LOG_LEVELS.join(", ")}.`,
+  );
+}
+
+function parseLogFormat(value: string): LogFormat | undefined {
+  const format = LOG_FORMATS.find((known) => known === value);
+  if (format !== undefined || value === "") return format;
+  throw new StartupError(
+    "BAD_CONFIG",
+    `PAWL_LOG_FORMAT is "${value}"; it must be one of ${LOG_FORMATS.join(", ")}.`,
   );
 }

@@ -12,6 +12,9 @@ import type { Writer } from "./writer.ts";
 
 /** Where the engine reports what it does; one line each, never a payload. */
 export interface EngineLog {
+  /** Whether `debug` writes at all. Default: no. */
+  readonly debugging?: boolean;
+  debug?(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;

@@ -8,6 +8,7 @@ import { LIMITS } from "../model/limits.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { WHOLE_PAGE, withPayloads } from "./journal.ts";
+import { logCommitted } from "./log-entries.ts";
 import { noteCommitted } from "./measure.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -23,6 +24,7 @@ export interface Wakers {
 
 export function afterCommit(core: Core, wakers: Wakers, runs: readonly CommittedRun[]): void {
   noteCommitted(core.metrics, runs);
+  logCommitted(core.log, runs);
   if (core.tracing !== undefined) traceCommitted(core.tracing, runs);
   let ready = false;
   let due = Number.POSITIVE_INFINITY;

@@ -2,14 +2,13 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { startApp } from "../../app.ts";
 import { formatAddress } from "../../config.ts";
-import { createLog } from "../../lib/log.ts";
 import { VERSION } from "../../lib/version.ts";
 import { type Args, type Command, JSON_OPTION } from "../command.ts";
 import { EXIT, usageError } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
 import { watchFiles } from "../watch-files.ts";
 import { WorkerProcess } from "../worker-process.ts";
-import { configOf, describeStore, endSoon, SERVER_OPTIONS, stopSignal } from "./serve.ts";
+import { configOf, describeStore, endSoon, logOf, SERVER_OPTIONS, stopSignal } from "./serve.ts";
 
 /** Looked for where no file is named. */
 const WORKER_FILES = ["worker.ts", "src/worker.ts", "worker.js", "src/worker.js"];
@@ -43,7 +42,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   }
   const env = { ...terminal.env, PAWL_LOG: terminal.env.PAWL_LOG ?? "warn" };
   const config = configOf(args, { ...terminal, env }, true);
-  const log = createLog({ level: config.logLevel });
+  const log = logOf(config);
   const told = stopSignal(log);
   const app = await startApp(config, log);
   const json = args.flag("json");

@@ -57,7 +57,7 @@ export const command: Command = {
   usage: "serve [--store URL] [--grpc ADDR] [--http ADDR] [--data DIR] [--migrate]",
   about:
     "Runs the server until it is told to stop (Ctrl-C or SIGTERM; a second time: at once). It\n" +
-    "listens on this machine only. The log goes to standard error, one JSON object per line; with\n" +
+    "listens on this machine only. The log goes to standard error, one JSON object per line (text on a\nterminal); with" +
     "--json one line on standard output tells the addresses once it is ready.",
   options: {
     ...SERVER_OPTIONS,
@@ -74,7 +74,7 @@ export const command: Command = {
 
 async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<number> {
   const config = configOf(args, terminal, migrate);
-  const log = createLog({ level: config.logLevel });
+  const log = logOf(config);
   for (const name of unknownVariables(terminal.env)) log.warn("config.unknown_variable", { name });
   process.on("uncaughtExceptionMonitor", (error) => log.error("process.crashed", { error }));
   const told = stopSignal(log);
@@ -121,6 +121,12 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
     migrate,
   };
   return readConfig(options, terminal.env);
+}
+
+/** JSON for programs, text where a person looks on. */
+export function logOf({ logLevel, logFormat }: ServerConfig): Log {
+  const format = logFormat ?? (process.stderr.isTTY === true ? "text" : "json");
+  return createLog({ level: logLevel, format });
 }
 
 /** Without the password that a URL may hold. */

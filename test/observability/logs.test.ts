@@ -1,0 +1,149 @@
+/**
+ * Goal: the log can be searched by run and trace, and nothing of what users sent is ever in it.
+ * Method: marked payloads through steps that fail, requests that are refused, and a database that
+ * refuses rows and says which ones; the whole log of the process is read, at its finest level.
+ */
+import { stripVTControlCharacters } from "node:util";
+import { Client, silentLogger, Worker, workflow } from "@pawl/worker";
+import pg from "pg";
+import { expect, test } from "vitest";
+import { createLog } from "../../server/src/lib/log.ts";
+import { createDatabase } from "../harness/database.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { MARKERS, workload } from "./workload.ts";
+
+const SECRET = "marker-secret-7a11";
+const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
+
+interface Line {
+  time: string;
+  level: string;
+  event: string;
+  run_id?: string;
+  [field: string]: unknown;
+}
+
+function linesOf(server: TestServer): Line[] {
+  return server
+    .log()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+}
+
+async function call(server: TestServer, method: string, body: string): Promise<number> {
+  const response = await fetch(`${server.httpUrl}/pawl.v1.${method}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+  });
+  await response.text();
+  return response.status;
+}
+
+test("runs and requests that fail leave lines with ids, and without payloads", async () => {
+  await using server = await startServer({ env: { PAWL_LOG: "debug" } });
+  await workload(server.grpcUrl);
+  const bad = [
+    `{"workflow": "${SECRET}`,
+    `{"workflow": ["${SECRET}"]}`,
+    `{"workflow": "observed", "input": {"encoding": "json", "data": "%${SECRET}"}}`,
+    `{"workflow": "observed", "input": {"encoding": "${SECRET.repeat(40)}"}}`,
+    `{"workflow": "observed", "traceparent": "${SECRET.repeat(40)}"}`,
+    `{"workflow": "observed", "input": {"encoding": "json", "data": "${btoa(`{${SECRET}`)}"}, "claim": true}`,
+  ];
+  for (const body of bad) await call(server, "RunService/StartRun", body);
+  const traced = JSON.stringify({
+    workflow: "observed-failing",
+    runId: "with-a-trace",
+    input: { encoding: "json", data: btoa(`"${SECRET}"`) },
+    traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01`,
+  });
+  expect(await call(server, "RunService/StartRun", traced)).toBe(200);
+  const cancel = { runId: "with-a-trace", reason: SECRET };
+  expect(await call(server, "RunService/CancelRun", JSON.stringify(cancel))).toBe(200);
+  const lines = linesOf(server);
+  for (const line of lines) {
+    expect(new Date(line.time).getTime()).not.toBeNaN();
+    expect(["debug", "info", "warn", "error"]).toContain(line.level);
+    expect(line.event).not.toBe("");
+  }
+  const failed = lines.find((line) => line.event === "run.failed");
+  expect(failed).toMatchObject({
+    level: "info",
+    org: "default",
+    workflow: "observed-failing",
+    error_type: "TerminalError",
+  });
+  expect(lines.find((line) => line.event === "workflow.step.retrying")).toMatchObject({
+    step_key: "flaky",
+    attempt: 1,
+    error_type: "Error",
+  });
+  const ofRun = lines.filter((line) => line.run_id === "with-a-trace");
+  expect(ofRun.map((line) => [line.event, line.trace_id])).toEqual([
+    ["run.started", TRACE_ID],
+    ["run.cancelled", TRACE_ID],
+  ]);
+  for (const marker of [...MARKERS, SECRET]) expect(server.log()).not.toContain(marker);
+});
+
+test("a database that refuses a row is logged without the row, nor its password", async () => {
+  const url = await createDatabase("logs");
+  await using server = await startServer({ store: url, env: { PAWL_LOG: "debug" } });
+  const secret = workflow("secret", (ctx) => ctx.step("tell", () => SECRET));
+  const client = new Client({ url: server.grpcUrl, logger: silentLogger, retryFor: "1 s" });
+  const worker = new Worker({
+    url: server.grpcUrl,
+    workflows: [secret],
+    logger: silentLogger,
+    drainTimeout: "1 ms",
+  });
+  await worker.start();
+  const database = new pg.Client(url);
+  await database.connect();
+  // PostgreSQL tells the whole row in the detail of its error.
+  await database.query(
+    "ALTER TABLE pawl.journal ADD CONSTRAINT refused CHECK (type NOT LIKE '%completed') NOT VALID",
+  );
+  await client.start(secret, undefined, { runId: "refused" });
+  const errors = async (): Promise<string> => {
+    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
+    return /^pawl_store_errors_total (\d+)$/m.exec(metrics)?.[1] ?? "0";
+  };
+  for (let tries = 0; tries < 200 && Number(await errors()) < 2; tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(Number(await errors())).toBeGreaterThan(1);
+  await database.query("ALTER TABLE pawl.journal DROP CONSTRAINT refused");
+  expect(await client.handle("refused", secret).result()).toBe(SECRET);
+  await worker.stop();
+  client.close();
+  await database.end();
+  const lines = linesOf(server);
+  expect(lines.some((line) => line.level === "error")).toBe(true);
+  expect(server.log()).not.toContain(SECRET);
+  const { password } = new URL(url);
+  if (password !== "") expect(server.log()).not.toContain(password);
+});
+
+test("errors of a parser are logged without what they quote", () => {
+  const lines: string[] = [];
+  const log = createLog({ write: (line) => lines.push(line) });
+  try {
+    JSON.parse(`{"a": ${SECRET}`);
+  } catch (cause) {
+    log.error("test.failed", { error: new Error("Outside.", { cause }) });
+  }
+  expect(lines[0]).toContain("SyntaxError");
+  expect(lines[0]).not.toContain("marker");
+});
+
+test("a person reads text", () => {
+  const lines: string[] = [];
+  const write = (line: string): void => void lines.push(line);
+  const log = createLog({ write, format: "text", now: () => 1_795_200_000_000 });
+  log.info("server.ready", { grpc: "127.0.0.1:50051", note: "two words", ready_ms: 12 });
+  const plain = stripVTControlCharacters(lines[0] ?? "");
+  expect(plain).toBe(
+    `${new Date(1_795_200_000_000).toISOString().slice(11, 23)} INFO  server.ready  grpc=127.0.0.1:50051  note="two words"  ready_ms=12`,
+  );
+});
