@@ -62,8 +62,9 @@ export interface ServerConfig {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Those of the server; PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
+/** Those of the server; PAWL_ACTOR, PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
 const KNOWN = [
+  "PAWL_ACTOR",
   "PAWL_CORS_ORIGINS",
   "PAWL_DATABASE_URL",
   "PAWL_DATA_DIR",

@@ -71,6 +71,13 @@ function connect(args: Args, terminal: Terminal): Server {
   };
 }
 
+/** Why the server refused a call; undefined where it was no refusal. */
+export function reasonOf(error: unknown): { reason: string; message: string } | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  const [info] = error.findDetails(ErrorInfoSchema);
+  return info === undefined ? undefined : { reason: info.reason, message: error.rawMessage };
+}
+
 /** A failed call in the user's words. */
 function explain(error: unknown, url: string): unknown {
   if (!(error instanceof ConnectError)) return error;
@@ -119,6 +126,8 @@ function exitCodeFor(code: Code): number {
 function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string {
   if (reason === "NOT_FOUND" && metadata.id !== undefined)
     return "`pawl list` shows what there is.";
+  if (reason === "PERMISSION_DENIED")
+    return "--actor NAME (or PAWL_ACTOR) says who you are; `pawl waits` shows who may answer.";
   return "";
 }
 

@@ -100,6 +100,31 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     positionals: 2,
     load: () => import("./commands/signal.ts"),
   },
+  waits: {
+    summary: "Show what runs wait for, and how to answer",
+    positionals: 0,
+    load: () => import("./commands/waits.ts"),
+  },
+  answer: {
+    summary: "Answer a question that a run asks",
+    positionals: Number.POSITIVE_INFINITY,
+    load: () => import("./commands/answer.ts"),
+  },
+  approve: {
+    summary: "Approve what a run asks",
+    positionals: 1,
+    load: () => import("./commands/approve.ts"),
+  },
+  reject: {
+    summary: "Reject what a run asks",
+    positionals: 1,
+    load: () => import("./commands/reject.ts"),
+  },
+  timers: {
+    summary: "List the sleeps of runs, or cancel one",
+    positionals: 0,
+    load: () => import("./commands/timers.ts"),
+  },
   workers: {
     summary: "List the workers",
     positionals: 0,
@@ -116,7 +141,8 @@ const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[]
   ["Develop and operate", ["init", "dev", "replay", "serve", "migrate"]],
   ["Runs", ["run", "status", "list", "inspect", "export", "logs"]],
   ["Steer runs", ["signal", "pause", "resume", "retry", "cancel", "delete"]],
-  ["See what is there", ["workers", "workflows"]],
+  ["Answer runs", ["waits", "answer", "approve", "reject"]],
+  ["See what is there", ["timers", "workers", "workflows"]],
 ];
 
 /** @returns the exit code */

@@ -6,6 +6,8 @@ export interface Terminal {
   out(text: string): void;
   /** Notes for people, to standard error; a line break is added. */
   note(text: string): void;
+  /** Asks for a line: a note whose line stays open. */
+  prompt(text: string): void;
   /** A line that replaces itself; shown on a terminal only. Empty: removes it. */
   progress(text: string): void;
   /** Progress is shown: standard error is a terminal. */
@@ -39,6 +41,10 @@ export function systemTerminal(): Terminal {
     note(text) {
       clear();
       stderr.write(`${text}\n`);
+    },
+    prompt(text) {
+      clear();
+      stderr.write(text);
     },
     progress(text) {
       if (stderr.isTTY !== true) return;

@@ -32,6 +32,7 @@ const step = (key: string, type: string, init: Init = {}): Init => ({
 const plain: Terminal = {
   out: () => undefined,
   note: () => undefined,
+  prompt: () => undefined,
   progress: () => undefined,
   live: false,
   interactive: false,
