@@ -20,6 +20,8 @@ export interface ServerOptions {
   env?: Readonly<Record<string, string>>;
   /** More arguments of `pawl serve`. */
   args?: readonly string[];
+  /** A program that becomes the server: it gets the server's command line as its last arguments. */
+  launcher?: readonly string[];
 }
 
 export interface TestServer {
@@ -64,7 +66,8 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     ...["--grpc", options.grpc ?? "127.0.0.1:0", "--http", options.http ?? "127.0.0.1:0"],
     ...(options.args ?? []),
   ];
-  const child = spawn(process.execPath, args, {
+  const [program = process.execPath, ...before] = options.launcher ?? [];
+  const child = spawn(program, options.launcher ? [...before, process.execPath, ...args] : args, {
     cwd: folder,
     env: { ...withoutPawl(process.env), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,0 +1,142 @@
+/**
+ * Goal: a database that goes away, or a disk that is full, costs time and nothing else: writes are
+ * refused with STORE_UNAVAILABLE, nothing that was acknowledged is lost, and work resumes by itself.
+ * Method: a real server under load by real workers, whose PostgreSQL is killed for a while (4 s;
+ * PAWL_OUTAGE_S=30 for the long one), or whose file may suddenly not grow.
+ */
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { RunService } from "@pawl/proto";
+import { Client, type Context, silentLogger, Worker, workflow } from "@pawl/worker";
+import { expect, test, vi } from "vitest";
+import { startPostgres } from "../harness/postgres.ts";
+import { connect, Refusal, rpc } from "../harness/protocol.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+
+const outageMs = 1_000 * Number(process.env.PAWL_OUTAGE_S ?? "4");
+const runs = 20;
+const steps = 40;
+
+/** Runs under load, with how often each of their steps was executed. */
+class Load {
+  readonly executed = new Map<string, number>();
+  readonly client: Client;
+  readonly #worker: Worker;
+  readonly #flow = workflow("load", async (ctx: Context) => {
+    let sum = 0;
+    for (let i = 0; i < steps; i += 1) {
+      sum += await ctx.step("s", async () => {
+        const key = `${ctx.runId} ${i}`;
+        this.executed.set(key, (this.executed.get(key) ?? 0) + 1);
+        await sleep(20);
+        return i;
+      });
+    }
+    return sum;
+  });
+
+  constructor(server: TestServer) {
+    const { grpcUrl: url } = server;
+    this.client = new Client({ url, logger: silentLogger });
+    this.#worker = new Worker({ url, workflows: [this.#flow], logger: silentLogger });
+  }
+
+  async start(): Promise<void> {
+    await this.#worker.start();
+    for (let i = 0; i < runs; i += 1) {
+      await this.client.start(this.#flow, undefined, { runId: `load-${i}` });
+    }
+    await vi.waitFor(() => expect(this.executed.size).toBeGreaterThan(2 * runs), 30_000);
+  }
+
+  /** Waits for all results; answers how many executions there were too many. */
+  async finish(): Promise<number> {
+    for (let i = 0; i < runs; i += 1) {
+      const handle = this.client.handle(`load-${i}`, this.#flow);
+      expect(await handle.result({ timeout: "60 s" })).toBe((steps * (steps - 1)) / 2);
+    }
+    expect(this.executed.size).toBe(runs * steps);
+    return [...this.executed.values()].reduce((sum, count) => sum + count - 1, 0);
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.stop();
+    this.client.close();
+  }
+}
+
+/** A write that no run depends on, while the store is away. */
+async function refusedWrite(server: TestServer): Promise<unknown> {
+  const client = connect(server.grpcAddress);
+  try {
+    const start = { workflow: "load", runId: "late", queue: "nobody" };
+    return await rpc(client, RunService.method.startRun, start).catch((error: unknown) => error);
+  } finally {
+    client.close();
+  }
+}
+
+async function isReady(server: TestServer): Promise<boolean> {
+  return (await fetch(`${server.httpUrl}/readyz`)).ok;
+}
+
+test.concurrent(
+  "PostgreSQL gone for a while under load",
+  async () => {
+    const cluster = await startPostgres({ fsync: true });
+    await using server = await startServer({ store: await cluster.createDatabase("outage") });
+    const load = new Load(server);
+    try {
+      await load.start();
+      await cluster.kill();
+      const refusal = await refusedWrite(server);
+      expect(refusal).toBeInstanceOf(Refusal);
+      expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+      await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 20_000);
+      const before = load.executed.size;
+      await sleep(outageMs);
+      // Fail closed: without the platform no step begins.
+      expect(load.executed.size).toBeLessThanOrEqual(before + runs);
+      await cluster.start();
+      // What was in flight may be executed again, and nothing else.
+      expect(await load.finish()).toBeLessThanOrEqual(runs);
+      await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
+    } finally {
+      await load.stop();
+      await cluster.stop();
+    }
+  },
+  120_000 + outageMs,
+);
+
+const exec = promisify(execFile);
+const hasPrlimit = await exec("prlimit", ["--version"]).then(
+  () => true,
+  () => false,
+);
+
+test.skipIf(!hasPrlimit).concurrent(
+  `a disk that is full under load${hasPrlimit ? "" : " (left out: it needs prlimit, of util-linux)"}`,
+  async () => {
+    // Without the signal a write beyond the limit fails as on a full disk.
+    const launcher = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"'];
+    await using server = await startServer({ launcher });
+    const load = new Load(server);
+    const limit = (bytes: string) =>
+      exec("prlimit", [`--pid=${server.pid}`, `--fsize=${bytes}:unlimited`]);
+    try {
+      await load.start();
+      await limit("4096");
+      const refusal = await refusedWrite(server);
+      expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+      await sleep(1_000);
+      await limit("unlimited");
+      expect(await load.finish()).toBeLessThanOrEqual(runs);
+      await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
+    } finally {
+      await load.stop();
+    }
+  },
+  120_000,
+);
