@@ -1,5 +1,8 @@
-/** `claim.100k.ratio`: what it costs to get a run when very many wait. */
-import type { Bench } from "./bench.ts";
+/**
+ * `claim.100k.ratio`: what it costs to get a run when very many wait, of the embedded store;
+ * `claim.100k.postgres.ratio`: of PostgreSQL.
+ */
+import { type Bench, type StoreKind, storeKinds } from "./bench.ts";
 import { type ClaimProbe, openClaimProbe, registerWorkflow, startRuns } from "./product/runs.ts";
 import { BenchServer } from "./product/server.ts";
 import { median } from "./stats.ts";
@@ -10,12 +13,18 @@ const many = 100_000;
 const claims = 50;
 
 export async function benchClaims(bench: Bench): Promise<void> {
-  if (!bench.wants("claim.100k.ratio")) return;
-  if (bench.options.quick) {
-    bench.notes.push("claim.100k.ratio is left out by --quick: it starts 100,000 runs.");
-    return;
+  for (const kind of storeKinds) {
+    const prefix = kind === "sqlite" ? "claim.100k" : `claim.100k.${kind}`;
+    const name = `${prefix}.ratio`;
+    if (!bench.wants(name)) continue;
+    if (bench.options.quick) {
+      bench.notes.push(`${name} is left out by --quick: it starts 100,000 runs.`);
+    } else await measureStore(bench, kind, prefix);
   }
-  const store = await bench.createDatabase("sqlite");
+}
+
+async function measureStore(bench: Bench, kind: StoreKind, prefix: string): Promise<void> {
+  const store = await bench.createDatabase(kind);
   const server = await BenchServer.start({ store });
   const wire = new Wire(server.address);
   try {
@@ -25,12 +34,12 @@ export async function benchClaims(bench: Bench): Promise<void> {
     await measure(probe);
     await startRuns(wire, claims);
     const short = await measure(probe);
-    bench.progress(`claims with ${few} queued: p50 ${short.toFixed(2)} ms; starting ${many} runs`);
+    bench.progress(`${kind}: claims with ${few} queued: p50 ${short.toFixed(2)} ms; starting ${many} runs`);
     await startRuns(wire, many);
     const long = await measure(probe);
-    bench.progress(`claims with ${many} queued: p50 ${long.toFixed(2)} ms`);
-    bench.add("claim.100k.ratio", long / short, "ratio");
-    bench.add("claim.100k.p50", long, "ms");
+    bench.progress(`${kind}: claims with ${many} queued: p50 ${long.toFixed(2)} ms`);
+    bench.add(`${prefix}.ratio`, long / short, "ratio");
+    bench.add(`${prefix}.p50`, long, "ms");
   } finally {
     wire.close();
     await server.child.kill();
