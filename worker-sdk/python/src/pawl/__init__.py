@@ -1,6 +1,7 @@
 """Durable workflows in Python, for Pawl: https://pawl.dev"""
 
 from ._run.branches import Outcome
+from ._run.questions import Approval, Vote
 from .client import Client
 from .context import Context, StepContext, current, in_run
 from .errors import (
@@ -18,6 +19,7 @@ from .errors import (
     Suspended,
     TerminalError,
     UsageError,
+    WaitCancelledError,
     WaitTimeoutError,
 )
 from .handle import RunHandle
@@ -31,6 +33,7 @@ __version__ = SDK_VERSION
 
 __all__ = [
     "AmbiguousStepKeyError",
+    "Approval",
     "Backoff",
     "Cancelled",
     "Client",
@@ -55,6 +58,8 @@ __all__ = [
     "Suspended",
     "TerminalError",
     "UsageError",
+    "Vote",
+    "WaitCancelledError",
     "WaitTimeoutError",
     "Worker",
     "Workflow",

@@ -9,12 +9,21 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from ._lib.text import uuid7
 from ._link.claim import claim, perform
-from ._link.methods import LIST_RUNS, LIST_WORKERS, LIST_WORKFLOWS, START_RUN
+from ._link.methods import (
+    LIST_RUNS,
+    LIST_WAITS,
+    LIST_WORKERS,
+    LIST_WORKFLOWS,
+    RESOLVE_WAIT,
+    START_RUN,
+)
 from ._link.platform import Platform, default_url
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import PawlError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
+from .v1.common_pb2 import STEP_KIND_USER
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
+from .v1.signal_pb2 import ListWaitsRequest, ResolveWaitRequest, Wait
 from .v1.worker_pb2 import ListWorkersRequest, Worker
 from .v1.workflow_pb2 import ListWorkflowsRequest
 from .views import RunInfo, run_view
@@ -155,6 +164,41 @@ class Client:
         )
         response = await self._platform.call(LIST_RUNS, request)
         return [run_view(run) for run in response.runs], response.next_page_token
+
+    async def waits(
+        self, *, run_id: str = "", workflow: str = "", assignee: str = "", questions: bool = False
+    ) -> Sequence[Wait]:
+        """What runs wait for, oldest first, up to 500 of them; `questions`: only questions to people."""
+        request = ListWaitsRequest(
+            run_id=run_id,
+            workflow=workflow,
+            assignee=assignee,
+            kinds=[STEP_KIND_USER] if questions else [],
+            page_size=500,
+        )
+        return list((await self._platform.call(LIST_WAITS, request)).waits)
+
+    async def answer(
+        self,
+        wait_id: str,
+        answer: Any,
+        *,
+        actor: str = "",
+        comment: str = "",
+        resolution_id: str | None = None,
+    ) -> None:
+        """Answers a question, or resolves a callback by hand. The same `resolution_id` again is fine.
+
+        PawlError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
+        """
+        request = ResolveWaitRequest(
+            wait_id=wait_id,
+            resolution_id=resolution_id or uuid7(),
+            answer=await self._platform.payload(answer, "the answer"),
+            actor=actor,
+            comment=comment,
+        )
+        await self._platform.call(RESOLVE_WAIT, request)
 
     async def workflows(self) -> Sequence[str]:
         """The names of the workflows that workers have registered."""

@@ -7,10 +7,11 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._codec.typed import build_as, builder
 from ._run import waits
@@ -21,6 +22,7 @@ from ._run.child import ChildOptions, child_call, child_input
 from ._run.frame import Frame, current_frame
 from ._run.keys import Scope, check_name
 from ._run.options import DEFAULT, UNSET, StepOptions
+from ._run.questions import Approval, Option, QuestionOptions, question_call
 from ._run.run import Run
 from ._run.step import StepOperation
 from ._run.stream import Reduce
@@ -375,6 +377,66 @@ class Context:
         if payload is default:
             return payload
         return build_as(builder(returns), payload, f'the payload of signal "{name}"')
+
+    @overload
+    async def wait_for_user(
+        self,
+        question: str,
+        /,
+        *,
+        type: Literal["approval"],
+        needed: int = 1,
+        key: object = None,
+        assignees: str | Sequence[str] = (),
+        skippable: Literal[False] = False,
+        timeout: Duration | None = None,
+        reminders: Sequence[Duration] = (),
+    ) -> Approval: ...
+    @overload
+    async def wait_for_user(
+        self,
+        question: str,
+        /,
+        *,
+        type: Literal["text", "choice"] = "text",
+        options: Sequence[Option] = (),
+        allow_custom: bool = False,
+        key: object = None,
+        assignees: str | Sequence[str] = (),
+        skippable: Literal[False] = False,
+        timeout: Duration | None = None,
+        reminders: Sequence[Duration] = (),
+    ) -> str: ...
+    @overload
+    async def wait_for_user(
+        self, question: str, /, *, key: object = None, **options: Any
+    ) -> Any: ...
+    async def wait_for_user(self, question: str, /, *, key: object = None, **options: Any) -> Any:
+        """Asks people and waits for the answer, for as long as it takes. The question shows in
+        `pawl waits` and `client.waits()`; whoever answers first decides.
+
+        - `type`: `text` (the default; the answer is a str, "" is one), `approval` (an `Approval`, true
+          when approved), `choice` (a str), `multichoice` (a list), `form` (by `schema`).
+        - `options`: to choose from: texts, or pairs of the answer and what people read. `allow_custom`:
+          other answers are possible too.
+        - `schema`: of a form: a pydantic model, or JSON Schema as a dict.
+        - `needed`: how many different people must approve; one rejection ends it. Default: 1.
+        - `assignees`: who may answer, by name or role. Default: anybody.
+        - `skippable`: somebody may decline to answer; the result is None then.
+        - `timeout`: how long to wait (default: for ever); then it returns `default`, or raises
+          WaitTimeoutError without one. WaitCancelledError: somebody cancelled the question.
+        - `reminders`: when to remind, counted from the asking. At most 20.
+        - `key`: names this question apart from its text, so that the text can change while it is open.
+        """
+        unknown = options.keys() - {field.name for field in fields(QuestionOptions)}
+        if unknown:
+            raise UsageError(
+                f"ctx.wait_for_user has no option {', '.join(sorted(unknown))}; its options are "
+                f"{', '.join(field.name for field in fields(QuestionOptions))} and key"
+            )
+        name = waits.key_of(key)
+        call = question_call(question, name, QuestionOptions(**options))
+        return await self._wait("user:", name, call)
 
     @overload
     async def child(

@@ -103,6 +103,18 @@ class WaitTimeoutError(Exception):
         self.step_key = step_key
 
 
+class WaitCancelledError(Exception):
+    """Somebody cancelled the wait: a person, or an operator who ended a timer."""
+
+    def __init__(self, name: str, step_key: str, actor: str = "", comment: str = "") -> None:
+        by = f" by {actor}" if actor else ""
+        super().__init__(f'the wait "{name}" was cancelled{by}{f": {comment}" if comment else ""}')
+        self.step_key = step_key
+        #: Who cancelled it; empty where nobody said.
+        self.actor = actor
+        self.comment = comment
+
+
 class SerializationError(TerminalError):
     """A value cannot be recorded; `path` leads to the part that is at fault."""
 

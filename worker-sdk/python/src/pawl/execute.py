@@ -34,6 +34,7 @@ def _facts(item: WorkItem) -> RunFacts:
         user_id=item.user_id,
         traceparent=item.traceparent,
         cancelling=item.cancelling,
+        confirm_starts=item.confirm_starts,
     )
 
 

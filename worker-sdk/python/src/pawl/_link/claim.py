@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,33 +29,30 @@ class LeaseKeeper:
     def __init__(self, platform: Platform, runs: RunTable) -> None:
         self._platform = platform
         self._runs = runs
-        self._beating = False
-        self._soon = asyncio.Event()
+        self._lock = asyncio.Lock()
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def _keep(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), _HEARTBEAT_S)
-            self._soon.clear()
-            await self._beat()
+            await asyncio.sleep(_HEARTBEAT_S)
+            await self.beat()
 
-    async def _beat(self) -> None:
-        leases = self._runs.leases()
-        if not leases:
-            return
-        try:
-            request = HeartbeatLeasesRequest(leases=leases)
-            response = await self._platform.once(HEARTBEAT_LEASES, request, timeout_s=5)
-        except PawlError as error:
-            # The next one tries again; every write names its fence, so nothing is at risk meanwhile.
-            logger.warning("the leases could not be renewed: %s", error)
-            return
-        for result in response.results:
-            self._runs.lease_result(result)
-
-    def beat_soon(self) -> None:
-        self._soon.set()
+    async def beat(self) -> bool:
+        """Renews now, after a renewal that is under way; False where the server did not answer."""
+        async with self._lock:
+            leases = self._runs.leases()
+            if not leases:
+                return True
+            try:
+                request = HeartbeatLeasesRequest(leases=leases)
+                response = await self._platform.once(HEARTBEAT_LEASES, request, timeout_s=5)
+            except PawlError as error:
+                # The next one tries again; every write names its fence: nothing is at risk meanwhile.
+                logger.warning("the leases could not be renewed: %s", error)
+                return False
+            for result in response.results:
+                self._runs.lease_result(result)
+            return True
 
     def stop(self) -> None:
         self._task.cancel()
@@ -93,7 +89,7 @@ async def perform(platform: Platform, item: WorkItem, workflow: Workflow[..., An
         # While this process lives, it is the one that goes on with the run.
         suspends=False,
         on_released=runs.released,
-        on_attention=leases.beat_soon,
+        on_attention=leases.beat,
     )
     try:
         runs.take(item, workflow, platform, link)

@@ -39,6 +39,15 @@ UPDATE_TAGS = Method(_RUN + "UpdateTags", run_pb2.UpdateTagsRequest, run_pb2.Upd
 SEND_SIGNAL = Method(
     _SIGNAL + "SendSignal", signal_pb2.SendSignalRequest, signal_pb2.SendSignalResponse
 )
+CANCEL_WAIT = Method(
+    _SIGNAL + "CancelWait", signal_pb2.CancelWaitRequest, signal_pb2.CancelWaitResponse
+)
+RESOLVE_WAIT = Method(
+    _SIGNAL + "ResolveWait", signal_pb2.ResolveWaitRequest, signal_pb2.ResolveWaitResponse
+)
+LIST_WAITS = Method(
+    _SIGNAL + "ListWaits", signal_pb2.ListWaitsRequest, signal_pb2.ListWaitsResponse
+)
 HEARTBEAT_LEASES = Method(
     _WORKER + "HeartbeatLeases",
     worker_pb2.HeartbeatLeasesRequest,

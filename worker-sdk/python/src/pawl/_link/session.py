@@ -33,8 +33,9 @@ from ..v1 import worker_pb2 as pb
 from ..v1.common_pb2 import Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent, PublishEventsRequest
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from ..v1.signal_pb2 import CancelWaitRequest
 from .deltas import Deltas
-from .methods import SESSION, START_RUN
+from .methods import CANCEL_WAIT, SESSION, START_RUN
 from .outbox import Outbox, encode_frame
 from .platform import Platform
 from .status import error_from_call, error_from_frame
@@ -234,6 +235,8 @@ class Session:
         frame = encode_frame(id, name, message)
         self._pending[id] = (run_id, frame, on_answer)
         self._push(frame)
+        if name in ("complete_run", "fail_run"):
+            self.runs.ending(run_id)
 
     def flush(self, run_id: str) -> None:
         self._deltas.flush(run_id)
@@ -252,15 +255,19 @@ class Session:
     async def start_run(self, request: StartRunRequest) -> StartRunResponse:
         return await self._platform.call(START_RUN, request)
 
+    async def cancel_wait(self, request: CancelWaitRequest) -> None:
+        await self._platform.call(CANCEL_WAIT, request)
+
     async def download(self, payload: Payload) -> Payload:
         return await self._platform.download(payload)
 
     async def upload(self, data: bytes) -> PayloadRef:
         return await self._platform.upload(data)
 
-    def attention(self, run_id: str) -> None:
+    async def attention(self, run_id: str) -> bool:
         # The session is told of cancellations without asking; a heartbeat asks all the same.
         self._beat()
+        return True
 
     def released(self, run: Run) -> None:
         for id in [id for id, pending in self._pending.items() if pending[0] == run.run_id]:
@@ -394,7 +401,7 @@ class Session:
         """S4."""
         if self._state != "open" or self._draining:
             return
-        count = self._slots - len(self.runs) - self._credits
+        count = self._slots - self.runs.occupied - self._credits
         if count > 0:
             self._credits += count
             self._tell("credits", pb.Credits(count=count))

@@ -48,11 +48,25 @@ class RunTable:
     ) -> None:
         """`on_free`: a run has left. `on_given_up`: so has one, which the platform does not know."""
         self._held: dict[str, _Held] = {}
+        # Runs whose code has ended, and whose outcome is on its way to the platform.
+        self._ending: set[str] = set()
         self._on_free = on_free
         self._on_given_up = on_given_up
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def occupied(self) -> int:
+        """Slots in use: a run whose code has ended needs none."""
+        return len(self._held) - len(self._ending)
+
+    def ending(self, run_id: str) -> None:
+        """The run's code has ended: its slot is free from now on."""
+        if run_id not in self._held or run_id in self._ending:
+            return
+        self._ending.add(run_id)
+        self._on_free()
 
     def leases(self) -> list[Lease]:
         """Run id, current fence and attempt of each."""
@@ -72,6 +86,7 @@ class RunTable:
         run_id = item.lease.run_id
         # It comes back to where it was lost: what is left of it here is no longer valid.
         self.drop(run_id, "the run was dispatched again")
+        self._ending.discard(run_id)
         held = _Held(item.lease.fence, item.lease.attempt)
         self._held[run_id] = held
         if item.journal_more:
@@ -177,6 +192,7 @@ class RunTable:
         if self._held.get(run_id) is not held:
             return
         del self._held[run_id]
+        self._ending.discard(run_id)
         self._on_free()
 
     def wake_all(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -16,8 +16,9 @@ from ..errors import PawlError
 from ..v1.common_pb2 import Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent, PublishEventsRequest
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from ..v1.signal_pb2 import CancelWaitRequest
 from .deltas import Deltas
-from .methods import BY_FRAME, PUBLISH_EVENTS, START_RUN
+from .methods import BY_FRAME, CANCEL_WAIT, PUBLISH_EVENTS, START_RUN
 from .platform import Platform
 from .status import is_transient
 
@@ -34,7 +35,7 @@ class UnaryLink:
         *,
         suspends: bool,
         on_released: Callable[[Run], None],
-        on_attention: Callable[[], None],
+        on_attention: Callable[[], Awaitable[bool]],
     ) -> None:
         self.suspends = suspends
         self._platform = platform
@@ -115,14 +116,17 @@ class UnaryLink:
     async def start_run(self, request: StartRunRequest) -> StartRunResponse:
         return await self._platform.call(START_RUN, request)
 
+    async def cancel_wait(self, request: CancelWaitRequest) -> None:
+        await self._platform.call(CANCEL_WAIT, request)
+
     async def download(self, payload: Payload) -> Payload:
         return await self._platform.download(payload)
 
     async def upload(self, data: bytes) -> PayloadRef:
         return await self._platform.upload(data)
 
-    def attention(self, run_id: str) -> None:
-        self._on_attention()
+    async def attention(self, run_id: str) -> bool:
+        return await self._on_attention()
 
     def released(self, run: Run) -> None:
         self._reports.pop(run.run_id, None)

@@ -93,4 +93,4 @@ def child_call(
             message.timeouts.CopyFrom(definition.timeouts)
         return message
 
-    return WaitCall(name, STEP_KIND_CHILD, WaitSpec(), lambda _, value: value, request)
+    return WaitCall(name, STEP_KIND_CHILD, WaitSpec(), lambda resolution: resolution.value, request)

@@ -11,6 +11,7 @@ from ..errors import PawlError
 from ..v1.common_pb2 import Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from ..v1.signal_pb2 import CancelWaitRequest
 from ..v1.step_pb2 import StepStartedRequest
 
 if TYPE_CHECKING:
@@ -69,8 +70,13 @@ class RunLink(Protocol):
     async def upload(self, data: bytes) -> PayloadRef:
         """Stores a payload that is too large to travel inline."""
 
-    def attention(self, run_id: str) -> None:
-        """The platform has something to say about the run: ask soon."""
+    async def cancel_wait(self, request: CancelWaitRequest) -> None:
+        """Ends a wait that nobody waits for any more."""
+
+    async def attention(self, run_id: str) -> bool:
+        """The platform has something to say about the run: asks what it is. Returns once it has been
+        asked, False where that was not possible.
+        """
 
     def released(self, run: Run) -> None:
         """The run has left this worker."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ..duration import message_seconds
 from ..v1.common_pb2 import Failure, JournalEntry, Payload
@@ -22,6 +22,8 @@ class Record:
     failure: Failure | None = None
     #: How a wait ended; empty for steps.
     outcome: str = ""
+    #: Of a wait: who answered, and the like.
+    details: Mapping[str, str] = field(default_factory=dict)
     input_digest: str = ""
     definition_digest: str = ""
 
@@ -44,6 +46,7 @@ def record_of(entry: JournalEntry) -> Record:
         payload=entry.payload if entry.HasField("payload") else None,
         failure=entry.failure if entry.HasField("failure") else None,
         outcome=entry.outcome,
+        details=dict(entry.details) if entry.outcome else {},
         input_digest=entry.input_digest,
         definition_digest=entry.definition_digest,
     )
@@ -58,11 +61,15 @@ class Memo:
         self._open_waits: dict[str, int] = {}
         self._asked: set[str] = set()
         self.last_seq = 0
+        # Why the run is being cancelled; empty where nobody said.
+        self.cancel_reason = ""
 
     def add(self, entries: Iterable[JournalEntry]) -> None:
         """Adds the next entries of the journal."""
         for entry in entries:
             self.last_seq = max(self.last_seq, entry.seq)
+            if entry.type == "run.cancelling":
+                self.cancel_reason = entry.details.get("reason", "")
             if entry.type == "run.retried":
                 self._supersede(entry)
             elif entry.step_key:
@@ -121,6 +128,15 @@ class Memo:
     def wait_attempt(self, key: str) -> int:
         """The attempt that a wait is on: the one that is registered, else the next."""
         return self._open_waits.get(key, self.attempts(key) + 1)
+
+    def is_open_wait(self, key: str) -> bool:
+        """It is registered, and not resolved as far as is known here."""
+        return key in self._open_waits
+
+    def outcome(self, key: str) -> str | None:
+        """How a wait ended, where it has."""
+        record = self._records.get(key)
+        return None if record is None else record.outcome
 
     def note_attempt(self, key: str, attempt: int) -> None:
         self._attempts[key] = attempt

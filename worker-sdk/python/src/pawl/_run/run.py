@@ -54,6 +54,7 @@ _FOR_CALLER = {
     "RUN_EXISTS",
     "INVALID_INPUT",
     "NOT_FOUND",
+    "WAIT_ALREADY_RESOLVED",
 }
 # The run is no longer this worker's.
 _GONE = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
@@ -76,6 +77,8 @@ class RunFacts:
     user_id: str = ""
     traceparent: str = ""
     cancelling: bool = False
+    #: Ask before every step, and do not run what the answer does not allow.
+    confirm_starts: bool = False
 
 
 class Run:
@@ -102,7 +105,9 @@ class Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: list[tuple[Operation, Callable[[], None]]] = []
         self._paused = False
-        self._cancel_reason = "the run is being cancelled" if facts.cancelling else None
+        self._cancel_reason: str | None = None
+        if facts.cancelling:
+            self._cancel_reason = memo.cancel_reason or "the run is being cancelled"
         self._cancel_delivered = False
         self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back)
         if memo.size > 0:
@@ -179,6 +184,16 @@ class Run:
         """Keeps an operation until starts are allowed again."""
         self._held.append((operation, operation.begin))
 
+    def await_decision(self, operation: Operation) -> None:
+        """Whether a step took effect is for a person to say: the platform pauses the run. One that is
+        being cancelled goes on without knowing.
+        """
+        if self._cancel_reason is not None:
+            operation.reject_cancelled(self._cancel_reason)
+        else:
+            self.hold(operation)
+            self.pause()
+
     def wake(self) -> None:
         """The platform is in reach again, or starts are allowed again."""
         if not self._held or self._paused or self._state != "running":
@@ -218,7 +233,11 @@ class Run:
                 return
 
     def _may_be_quiet(self, waits: int) -> bool:
-        return self._state == "running" and (self._paused or (waits > 0 and self.link.suspends))
+        return (
+            self._state == "running"
+            and self._cancel_reason is None
+            and (self._paused or (waits > 0 and self.link.suspends))
+        )
 
     def _give_back(self) -> None:
         if not self._paused and not self._waiting.is_worthwhile:
@@ -260,7 +279,10 @@ class Run:
             self.leave("the platform took the run back")
         else:
             # A cancel announces the new fence, which comes with Cancel or the next heartbeat.
-            self.link.attention(self.run_id)
+            self.spawn(self._ask_attention())
+
+    async def _ask_attention(self) -> None:
+        await self.link.attention(self.run_id)
 
     def stop(self, reason: str, fence: int, operation: Operation) -> None:
         """The answer to a start: neither this nor another step is to run."""
@@ -285,9 +307,11 @@ class Run:
             return
         if fence != 0:
             self.fence = fence
-        if self._cancel_reason is not None or self._state == "ending":
+        if self._cancel_reason is not None:
             return
         self._cancel_reason = reason or "the run is being cancelled"
+        if self._state == "ending":
+            return
         self._paused = False
         idle = not self.operations
         self._abort(self.root, self._cancel_reason)
@@ -357,7 +381,15 @@ class Run:
             self._state = "running"
             self.end(error)
 
-        self.send("complete_run", message, lambda _: self.leave("completed"), on_refused)
+        def may_send() -> bool:
+            # A cancel that came first: the run is not complete.
+            if self._cancel_reason is None:
+                return True
+            self._state = "running"
+            self.end(Cancelled(self._cancel_reason))
+            return False
+
+        self.send("complete_run", message, lambda _: self.leave("completed"), on_refused, may_send)
 
     def end(self, error: BaseException) -> None:
         """Ends the run with an error: failed, cancelled, or paused where code and journal disagree."""
@@ -403,42 +435,59 @@ class Run:
         message: Callable[[], Any],
         on_done: Callable[[Any], None],
         on_refused: Callable[[PawlError], None],
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         """Sends until the platform has answered; nothing is called any more once the run is gone.
 
-        `message` is asked each time: a cancel may replace the fence meanwhile.
+        `message` is asked each time, since a cancel may replace the fence meanwhile; so is `may_send`.
         """
         fence = self.fence
         pause: GrowingPause | None = None
 
         def attempt() -> None:
             nonlocal fence
-            if self.is_gone:
+            if self.is_gone or not may_send():
                 return
             fence = self.fence
             self.link.request(self.run_id, name, message(), on_answer)
 
         def on_answer(answer: Any) -> None:
-            nonlocal pause
             if self.is_gone:
                 return
             if not isinstance(answer, PawlError):
                 on_done(answer)
             elif answer.reason in _FOR_CALLER:
                 on_refused(answer)
-            elif answer.reason in _GONE and fence == self.fence:
-                self.leave(str(answer))
-            elif answer.reason in _GONE:
+            elif answer.reason not in _GONE:
+                again(answer)
+            elif fence != self.fence:
                 attempt()
+            elif answer.reason == "LEASE_LOST":
+                self.spawn(recheck(answer))
             else:
-                logger.warning(
-                    "the platform could not take a report of run %s (%s); it is sent again",
-                    self.run_id,
-                    answer.reason,
-                )
-                pause = pause or GrowingPause(0.05, 2.0)
-                wanted = answer.retry_after_s
-                self.loop.call_later(pause.next() if wanted is None else wanted, attempt)
+                self.leave(str(answer))
+
+        def again(answer: PawlError) -> None:
+            nonlocal pause
+            logger.warning(
+                "the platform could not take a report of run %s (%s); it is sent again",
+                self.run_id,
+                answer.reason,
+            )
+            pause = pause or GrowingPause(0.05, 2.0)
+            wanted = answer.retry_after_s
+            self.loop.call_later(pause.next() if wanted is None else wanted, attempt)
+
+        async def recheck(answer: PawlError) -> None:
+            # A cancel may have replaced the fence without a word: with plain calls nobody is told
+            # unasked.
+            asked = await self.link.attention(self.run_id)
+            if fence != self.fence:
+                attempt()
+            elif asked:
+                self.leave(str(answer))
+            else:
+                again(answer)
 
         attempt()
 

@@ -101,7 +101,8 @@ class StepOperation(Operation):
 
     def _attempt_now(self) -> None:
         self.run.set_busy(True)
-        if self.run.link.confirm_starts or self.call.options.at_most_once:
+        run = self.run
+        if run.link.confirm_starts or run.facts.confirm_starts or self.call.options.at_most_once:
             self._confirm()
         else:
             self._execute()
@@ -173,9 +174,7 @@ class StepOperation(Operation):
             case "conflict":
                 run.end(self._conflict(response.conflict))
             case "unknown_outcome":
-                # The platform pauses the run: a person has to say whether the step took effect.
-                run.hold(self)
-                run.pause()
+                run.await_decision(self)
             case "stop":
                 run.stop(response.stop.reason, response.stop.fence, self)
             case _:

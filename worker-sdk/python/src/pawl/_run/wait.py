@@ -8,25 +8,42 @@ again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._codec.payload import decode
 from .._lib import limits
 from ..duration import message_seconds
-from ..errors import NonDeterminismError, PawlError, TerminalError
+from ..errors import NonDeterminismError, PawlError, TerminalError, WaitCancelledError
 from ..failure import step_failed
 from ..v1 import step_pb2 as pb
-from ..v1.common_pb2 import Failure, Payload, StepKind
+from ..v1.common_pb2 import STEP_KIND_CHILD, Failure, Payload, StepKind
 from ..v1.run_pb2 import StartRunRequest
+from ..v1.signal_pb2 import CancelWaitRequest
 from .memo import Record
 from .operation import Operation
 
 if TYPE_CHECKING:
     from .keys import Scope
     from .run import Run
+
+
+logger = logging.getLogger("pawl")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How a wait ended."""
+
+    outcome: str
+    #: The decoded payload: a signal's, an answer, or a child run's result.
+    value: Any
+    step_key: str
+    #: Who answered, why, and the like.
+    details: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -36,8 +53,8 @@ class WaitCall:
     name: str
     kind: StepKind
     wait: pb.WaitSpec
-    #: Makes user code's value from how the wait ended and the decoded payload, or raises its error.
-    finish: Callable[[str, Any], Any]
+    #: Makes user code's value from the resolution, or raises its error.
+    finish: Callable[[Resolution], Any]
     #: Makes the request for the child run that is to be started first, by the wait's attempt.
     child: Callable[[int], Awaitable[StartRunRequest]] | None = None
 
@@ -115,6 +132,8 @@ class WaitOperation(Operation):
         self.run.end(error)
 
     def _on_answer(self, response: pb.StepStartedResponse) -> None:
+        if self.aborted is not None and response.HasField("wait"):
+            self._cancel_there(self.aborted)
         self.run.set_busy(False)
         if self.detached or self.run.left:
             return
@@ -134,6 +153,7 @@ class WaitOperation(Operation):
                 self._deliver(
                     self._record(
                         answer.outcome,
+                        answer.details,
                         answer.output if answer.HasField("output") else None,
                         answer.failure if answer.HasField("failure") else None,
                     )
@@ -155,7 +175,13 @@ class WaitOperation(Operation):
             case _:
                 self.run.end(TerminalError("the platform answered a wait with nothing known here"))
 
-    def _record(self, outcome: str, payload: Payload | None, failure: Failure | None) -> Record:
+    def _record(
+        self,
+        outcome: str,
+        details: Mapping[str, str],
+        payload: Payload | None,
+        failure: Failure | None,
+    ) -> Record:
         return Record(
             seq=self.run.deliveries.last_seq,
             kind=self.kind,
@@ -163,6 +189,7 @@ class WaitOperation(Operation):
             payload=payload,
             failure=failure,
             outcome=outcome,
+            details=dict(details),
         )
 
     def _wait(self, due: float | None) -> None:
@@ -220,7 +247,13 @@ class WaitOperation(Operation):
             self.reject(step_failed(record.failure, self.key, max(1, record.attempt)))
             return
         try:
-            value = self._call.finish(record.outcome, decode(payload))
+            details = record.details
+            if record.outcome == "cancelled":
+                raise WaitCancelledError(
+                    self.name, self.key, details.get("actor", ""), details.get("comment", "")
+                )
+            resolution = Resolution(record.outcome, decode(payload), self.key, details)
+            value = self._call.finish(resolution)
         except Exception as error:
             self.reject(error)
             return
@@ -230,10 +263,43 @@ class WaitOperation(Operation):
         if self.aborted is not None:
             return
         super().abort(reason)
-        if self.recorded:
+        memo = self.run.memo
+        # That it was cancelled then is on record; user code was told at this point.
+        if self.recorded and memo.outcome(self.key) != "cancelled":
             return
+        is_open = self._registered or memo.is_open_wait(self.key)
         self._unregister()
+        if is_open:
+            self._cancel_there(reason)
         self.reject_cancelled(reason)
+
+    def _cancel_there(self, reason: str) -> None:
+        """Ends it on the server too. What came before that is lost, as is what comes to a run that has
+        ended.
+        """
+        run = self.run
+        # A child is a run of its own. Where no branch has ended the run has, and all of its waits.
+        if self.kind == STEP_KIND_CHILD or self.scope.ended is None or run.left:
+            return
+        run.set_busy(True)
+        run.spawn(self._send_cancel(reason))
+
+    async def _send_cancel(self, reason: str) -> None:
+        run = self.run
+        request = CancelWaitRequest(wait_id=f"{run.run_id}#{self.key}", comment=reason)
+        try:
+            await run.link.cancel_wait(request)
+        except PawlError as error:
+            if error.reason != "WAIT_ALREADY_RESOLVED":
+                logger.warning(
+                    "a wait of run %s that nobody waits for stays open: %s: %s",
+                    run.run_id,
+                    self.key,
+                    error,
+                )
+        finally:
+            if not run.is_gone:
+                run.set_busy(False)
 
     def clear(self) -> None:
         self._unregister()

@@ -10,7 +10,7 @@ from ..errors import WaitTimeoutError
 from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
 from ..v1.step_pb2 import WaitSpec
 from .options import key_text
-from .wait import WaitCall
+from .wait import Resolution, WaitCall
 
 
 class Missing:
@@ -24,7 +24,7 @@ def key_of(key: object) -> str | None:
     return None if key is None else key_text(key)
 
 
-def _nothing(outcome: str, value: Any) -> None:
+def _nothing(resolution: Resolution) -> None:
     return None
 
 
@@ -38,11 +38,11 @@ def sleep_until_call(name: str, moment: datetime) -> WaitCall:
 
 
 def signal_call(name: str, timeout: Duration | None, default: Any) -> WaitCall:
-    def finish(outcome: str, value: Any) -> Any:
-        if outcome != "timed_out":
-            return value
+    def finish(resolution: Resolution) -> Any:
+        if resolution.outcome != "timed_out":
+            return resolution.value
         if default is MISSING:
-            raise WaitTimeoutError(f'the signal "{name}"', f"signal:{name}")
+            raise WaitTimeoutError(f'the signal "{name}"', resolution.step_key)
         return default
 
     wait = WaitSpec(signal_name=name)

@@ -1,0 +1,181 @@
+"""`ctx.wait_for_user`: the question as it is sent, and the answer as user code gets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from .._codec.payload import digest_text
+from .._codec.typed import build_as, builder, is_model, json_schema_of
+from ..duration import Duration, duration_message, seconds_of
+from ..errors import UsageError, WaitTimeoutError
+from ..v1 import common_pb2 as pb
+from ..v1.step_pb2 import WaitSpec
+from .wait import Resolution, WaitCall
+from .waits import MISSING
+
+QuestionType = Literal["text", "approval", "choice", "multichoice", "form"]
+#: What can be chosen: the answer itself, or the answer and what people read.
+Option = str | tuple[str, str]
+
+_TYPES = {
+    "text": pb.QUESTION_TYPE_TEXT,
+    "approval": pb.QUESTION_TYPE_APPROVAL,
+    "choice": pb.QUESTION_TYPE_CHOICE,
+    "multichoice": pb.QUESTION_TYPE_MULTICHOICE,
+    "form": pb.QUESTION_TYPE_FORM,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's yes or no."""
+
+    #: Who; empty where nobody said.
+    actor: str
+    approved: bool
+    #: Why; may be empty.
+    comment: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """How an approval ended."""
+
+    approved: bool
+    #: All votes that were given, oldest first; the last one decided.
+    votes: tuple[Vote, ...] = ()
+
+    @property
+    def decision(self) -> Literal["approved", "rejected"]:
+        return "approved" if self.approved else "rejected"
+
+    @property
+    def actor(self) -> str:
+        """Who decided."""
+        return self.votes[-1].actor if self.votes else ""
+
+    @property
+    def comment(self) -> str:
+        return self.votes[-1].comment if self.votes else ""
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionOptions:
+    """How people are asked."""
+
+    type: QuestionType = "text"
+    options: Sequence[Option] = ()
+    allow_custom: bool = False
+    schema: Any = None
+    needed: int = 1
+    assignees: str | Sequence[str] = ()
+    skippable: bool = False
+    timeout: Duration | None = None
+    default: Any = MISSING
+    reminders: Sequence[Duration] = ()
+
+
+def _shown(prompt: str) -> str:
+    return prompt if len(prompt) <= 60 else f"{prompt[:60]}…"
+
+
+def question_name(prompt: str) -> str:
+    """What a question is called in keys: itself, unless that is long."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= 80 else f"{line[:60]}… {digest_text(prompt)[:8]}"
+
+
+def _refusal(prompt: str, problem: str) -> UsageError:
+    return UsageError(f'ctx.wait_for_user("{_shown(prompt)}") {problem}')
+
+
+def _check(prompt: str, options: QuestionOptions, assignees: Sequence[str]) -> None:
+    if not isinstance(prompt, str) or prompt.strip() == "":
+        raise UsageError("ctx.wait_for_user needs a question to ask")
+    if options.type not in _TYPES:
+        raise _refusal(prompt, f'has the type "{options.type}"; there are {", ".join(_TYPES)}')
+    chooses = options.type in ("choice", "multichoice")
+    if options.options and not chooses:
+        raise _refusal(prompt, f'has options, which a question of type "{options.type}" does not')
+    if options.type == "choice" and not options.options and not options.allow_custom:
+        raise _refusal(prompt, "offers nothing to choose from: give it options")
+    if options.needed < 1 or (assignees and options.needed > len(assignees)):
+        people = str(len(assignees)) if assignees else "any number of"
+        raise _refusal(prompt, f"needs {options.needed} approvals of {people} people")
+
+
+def _form_schema(prompt: str, schema: Any) -> str:
+    found = schema if isinstance(schema, Mapping) else json_schema_of(schema)
+    if found is None:
+        raise _refusal(
+            prompt, "is a form and needs a schema: a pydantic model, or JSON Schema as a dict"
+        )
+    return json.dumps(found)
+
+
+def _question(prompt: str, options: QuestionOptions) -> pb.Question:
+    """The question as the server takes it."""
+    names = options.assignees
+    assignees = [names] if isinstance(names, str) else list(names)
+    _check(prompt, options, assignees)
+    question = pb.Question(
+        prompt=prompt,
+        type=_TYPES[options.type],
+        allow_custom=options.allow_custom,
+        skippable=options.skippable,
+        form_schema=_form_schema(prompt, options.schema) if options.type == "form" else "",
+        assignees=assignees,
+        approvals_needed=options.needed if options.type == "approval" else 0,
+        reminders=[duration_message(seconds_of(after)) for after in options.reminders],
+    )
+    values = set()
+    for option in options.options:
+        value, label = (option, "") if isinstance(option, str) else option
+        if value in values:
+            raise _refusal(prompt, f'offers "{value}" twice')
+        values.add(value)
+        question.options.add(value=value, label=label)
+    return question
+
+
+def _votes(details: Mapping[str, str]) -> tuple[Vote, ...]:
+    votes = json.loads(details.get("answers") or "[]")
+    return tuple(
+        Vote(
+            actor=str(vote.get("actor") or ""),
+            approved=vote.get("approved") is True,
+            comment=str(vote.get("comment") or ""),
+            at=datetime.fromisoformat(vote["at"]) if vote.get("at") else None,
+        )
+        for vote in votes
+    )
+
+
+def question_call(prompt: str, key: str | None, options: QuestionOptions) -> WaitCall:
+    question = _question(prompt, options)
+    wait = WaitSpec(question=question)
+    if options.timeout is not None:
+        wait.duration.CopyFrom(duration_message(seconds_of(options.timeout)))
+
+    def finish(resolution: Resolution) -> Any:
+        if resolution.outcome == "skipped":
+            return None
+        if resolution.outcome == "timed_out":
+            if options.default is MISSING:
+                raise WaitTimeoutError(f'the answer to "{_shown(prompt)}"', resolution.step_key)
+            return options.default
+        if options.type == "approval":
+            return Approval(resolution.value is True, _votes(resolution.details))
+        build = builder(options.schema) if is_model(options.schema) else None
+        return build_as(build, resolution.value, f'the answer to "{_shown(prompt)}"')
+
+    name = question_name(prompt) if key is None else "question"
+    return WaitCall(name, pb.STEP_KIND_USER, wait, finish)
