@@ -78,7 +78,9 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
   await third.end();
   await whole.end();
   const joined = [first, second, third].flatMap(({ events }) => events);
-  const idsOf = (events: readonly Sse[]) => events.map(({ data }) => data.eventId);
+  // Without the live start of the step, which only those see who watch at that moment.
+  const idsOf = (events: readonly Sse[]) =>
+    events.map(({ data }) => data.eventId).filter((id) => id !== "broken/speak");
   expect(idsOf(joined)).toEqual(idsOf(whole.events));
   expect(joined.at(-1)?.event).toBe("run.completed");
 });

@@ -11,8 +11,8 @@ import { statementFor } from "../../server/src/store/postgres/commit.ts";
 import * as due from "../../server/src/store/postgres/due.ts";
 import * as journal from "../../server/src/store/postgres/journal.ts";
 import * as leases from "../../server/src/store/postgres/leases.ts";
+import { HOT_SESSION } from "../../server/src/store/postgres/sessions.ts";
 import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
-import { HOT_SESSION } from "../../server/src/store/postgres/store.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import { createDatabase } from "../harness/database.ts";
 import {

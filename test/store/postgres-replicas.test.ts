@@ -215,7 +215,7 @@ test("wake reaches the others, not the one who calls, and not more than once per
   }
   const begin = performance.now();
   while (woken[1] === 0 || woken[2] === 0) {
-    for (let i = 0; i < 50; i += 1) await store(0).wake();
+    for (let i = 0; i < 50; i += 1) await store(0).wake("runs");
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await new Promise((resolve) => setTimeout(resolve, 100));

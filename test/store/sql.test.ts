@@ -10,6 +10,7 @@ import { listStatement } from "../../server/src/store/list-runs.ts";
 import { listWaitsStatement } from "../../server/src/store/list-waits.ts";
 import { CLAIM } from "../../server/src/store/postgres/claim.ts";
 import { statementFor } from "../../server/src/store/postgres/commit.ts";
+import * as pgDeltas from "../../server/src/store/postgres/deltas.ts";
 import * as pgDue from "../../server/src/store/postgres/due.ts";
 import * as pgJournal from "../../server/src/store/postgres/journal.ts";
 import * as pgLeases from "../../server/src/store/postgres/leases.ts";
@@ -17,6 +18,7 @@ import type { InputName } from "../../server/src/store/postgres/shapes.ts";
 import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
 import * as claim from "../../server/src/store/sqlite/claim.ts";
 import * as commit from "../../server/src/store/sqlite/commit.ts";
+import * as deltas from "../../server/src/store/sqlite/deltas.ts";
 import * as due from "../../server/src/store/sqlite/due.ts";
 import * as journal from "../../server/src/store/sqlite/journal.ts";
 import * as leases from "../../server/src/store/sqlite/leases.ts";
@@ -49,12 +51,14 @@ describe("PostgreSQL", () => {
     expect(CLAIM).toMatchSnapshot();
   });
 
-  test.each([...statements(pgJournal), ...statements(pgLeases), ...statements(pgDue)])(
-    "%s",
-    (_, sql) => {
-      expect(sql).toMatchSnapshot();
-    },
-  );
+  test.each([
+    ...statements(pgJournal),
+    ...statements(pgLeases),
+    ...statements(pgDue),
+    ...statements(pgDeltas),
+  ])("%s", (_, sql) => {
+    expect(sql).toMatchSnapshot();
+  });
 
   test("a combination of inputs has one text and one name", () => {
     const first = statementFor(["advance", "entry"]);
@@ -75,12 +79,14 @@ describe("SQLite", () => {
     return rows.map(({ detail }) => String(detail));
   }
 
-  const modules = [writeRun, commit, claim, journal, leases, due, payloads, runs, waits];
+  const modules = [writeRun, commit, claim, journal, leases, due, deltas, payloads, runs, waits];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);
     expect([sql, ...lines].join("\n")).toMatchSnapshot();
-    // The leases that ran out are found by reading all, on purpose; see schema.ts.
-    const mayScan = sql === leases.EXPIRED_LEASES || sql === leases.LIST_LEASES;
+    // The leases that ran out are found by reading all, on purpose; see schema.ts. So are the runs
+    // with deltas, by an index that holds those only.
+    const mayScan =
+      sql === leases.EXPIRED_LEASES || sql === leases.LIST_LEASES || sql === deltas.DELTA_RUNS;
     if (!mayScan) expect(lines.filter((line) => /^SCAN (?!CONSTANT)/.test(line))).toEqual([]);
   });
 

@@ -8,6 +8,17 @@ import type { Payload, PayloadRef } from "../model/payload.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, RunState, WaitTree } from "../model/run.ts";
 import type { CallbackAddress, WaitSpec, WaitsApi } from "./api-waits.ts";
+import type {
+  ListEvents,
+  NewEvent,
+  Published,
+  RunEvent,
+  RunsEvents,
+  WatchRun,
+  WatchRuns,
+} from "./event-api.ts";
+
+export type * from "./event-api.ts";
 
 /** A run as people and programs see it. */
 export interface RunView {
@@ -88,6 +99,8 @@ export interface StepCompleted extends StepIdentity {
   readonly attempt: number;
   readonly output: Payload;
   readonly latencyMs: number;
+  /** The number of the run's latest delta under this fence, where the attempt has sent any; or 0. */
+  readonly deltas?: number;
 }
 
 export interface StepFailed extends StepIdentity {
@@ -95,6 +108,8 @@ export interface StepFailed extends StepIdentity {
   readonly failure: Failure;
   readonly latencyMs: number;
   readonly retryPolicy?: RetryPolicy | undefined;
+  /** As of StepCompleted. */
+  readonly deltas?: number;
 }
 
 export type Directive = "continue" | "cancel" | "pause" | "yield";
@@ -276,40 +291,6 @@ export interface WorkerSession {
   closed(): void;
 }
 
-export interface NewEvent {
-  readonly type: string;
-  readonly key: string;
-  readonly attempt: number;
-  readonly contentIndex: number;
-  readonly sequence: number;
-  /** In ms since the epoch, by the source's clock; 0: unknown. */
-  readonly sourceAt: number;
-  readonly parentEventId: string;
-  readonly payload?: Payload | undefined;
-}
-
-/** An event of a run's one stream: a journal entry, or what a step sends live. */
-export interface RunEvent {
-  readonly cursor: string;
-  readonly runId: string;
-  readonly eventId: string;
-  readonly type: string;
-  readonly class: "checkpoint" | "delta";
-  readonly serverAt: number;
-  readonly entry?: Entry;
-  readonly delta?: NewEvent;
-}
-
-export interface WatchRun {
-  readonly runId: string;
-  readonly checkpoints: boolean;
-  readonly deltas: boolean;
-  /** Empty: from the start. */
-  readonly afterCursor: string;
-  readonly fromNow: boolean;
-  readonly waitForStart: boolean;
-}
-
 export interface ListRuns {
   readonly states: readonly RunState[];
   readonly workflow: string;
@@ -404,25 +385,28 @@ export interface EngineApi extends WaitsApi {
   ): Promise<{ signalId: string; duplicate: boolean }>;
   listSignals(caller: Caller, runId: string): Promise<SignalView[]>;
 
-  /** Answers how many were taken; those of a stale fence are dropped. Never waits for a commit. */
+  /**
+   * Takes deltas at once; answers when they are on record, or were dropped. They come before
+   * whatever is written about the run from now on.
+   *
+   * @param first the number of the first event under this fence; 0: counted here
+   */
   publishEvents(
     caller: Caller,
     runId: string,
     fence: number,
     events: readonly NewEvent[],
-  ): Promise<number>;
+    first: number,
+  ): Promise<Published>;
   /** Batches of events in order; ends after the terminal event, or when `signal` fires. */
   watchRun(
     caller: Caller,
     watch: WatchRun,
     signal: AbortSignal,
   ): AsyncIterable<readonly RunEvent[]>;
-  listEvents(
-    caller: Caller,
-    runId: string,
-    afterCursor: string,
-    pageSize: number,
-  ): Promise<{ events: RunEvent[]; nextCursor: string }>;
+  listEvents(caller: Caller, list: ListEvents): Promise<{ events: RunEvent[]; nextCursor: string }>;
+  /** Never ends by itself, until `signal` fires. */
+  watchRuns(caller: Caller, watch: WatchRuns, signal: AbortSignal): AsyncIterable<RunsEvents>;
 
   putPayload(caller: Caller, data: Uint8Array): Promise<PayloadRef>;
   getPayload(

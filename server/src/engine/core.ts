@@ -5,6 +5,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { NewEvent } from "./api.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Feeds } from "./events/feed.ts";
+import type { Intake } from "./events/intake.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
 import type { Sessions } from "./sessions.ts";
@@ -40,6 +42,10 @@ export interface Core {
   };
   readonly metrics: Metrics;
   readonly tracing: Tracing | undefined;
+  readonly intake: Intake;
+  readonly feeds: Feeds;
+  /** Streams of runs that are open. */
+  readonly watchers: { count: number };
   /** Calls back when runs may have become ready, for pollers; answers how to stop. */
   readonly onReady: (listener: () => void) => () => void;
 }

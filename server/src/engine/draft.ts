@@ -4,6 +4,7 @@ import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
+import type { NewChunk } from "../store/deltas.ts";
 import type {
   DueItem,
   DueKind,
@@ -206,8 +207,16 @@ export class Draft {
     this.#deleted = true;
   }
 
-  /** `nudge`: the replica whose session holds the run, when it is another one. */
-  toWrite(nudge: string | undefined): RunWrite {
+  /** The fence that the run must have for this draft to be written. */
+  get expectedFence(): number {
+    return this.#expect?.fence ?? 0;
+  }
+
+  /**
+   * `nudge`: the replica whose session holds the run, when it is another one. `deltas`: what the
+   * run sent before this.
+   */
+  toWrite(nudge: string | undefined, deltas?: readonly NewChunk[]): RunWrite {
     const header = this.state.header;
     if (this.#deleted && this.#expect !== null) return deletionOf(header, this.#expect);
     return {
@@ -228,6 +237,7 @@ export class Draft {
       ...(this.#waits === undefined ? {} : { waits: waitChanges(this.state, this.#waits) }),
       ...(this.#lease === undefined ? {} : { lease: this.#lease }),
       dueElsewhere: this.#dueElsewhere ?? NONE,
+      ...(deltas === undefined ? {} : { deltas }),
       ...(nudge === undefined ? {} : { nudge }),
     };
   }

@@ -31,7 +31,8 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   for (const run of runs) {
     const { draft, state, key } = run;
     const { header } = state;
-    core.hub.notify(key, header.seq, header.lease !== null, isTerminal(header.state));
+    core.hub.notify(key, isTerminal(header.state));
+    if (header.lease === null) core.intake.forget(key, header.fence);
     ready ||= draft.readied !== undefined;
     due = Math.min(due, draft.earliestDue);
     const session = core.sessions.holder(key);
@@ -39,6 +40,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     if (session !== undefined && held !== undefined)
       tellHolder(core, session, held, key, header, draft.entries);
   }
+  if (runs.length > 0) core.hub.touch();
   if (ready) {
     core.dispatcher.nudge();
     wakers.ready();
@@ -46,7 +48,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   if (due !== Number.POSITIVE_INFINITY) wakers.dueAt(due);
   if (core.store.replicas && runs.length > 0) {
     core.store
-      .wake()
+      .wake("runs")
       .catch((error: unknown) =>
         core.log.warn("the other servers could not be woken", { error: String(error) }),
       );
@@ -99,7 +101,6 @@ function tellHolder(
 ): void {
   if (header.lease?.sessionId !== session.sessionId) {
     core.sessions.drop(key);
-    core.hub.release(key);
     if (!endedByHolder(entries)) {
       session.sink.leaseResults(
         [{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }],

@@ -11,6 +11,8 @@ import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
+import { Feeds } from "./events/feed.ts";
+import { Intake } from "./events/intake.ts";
 import { StoreHealth } from "./health.ts";
 import { openLink } from "./links.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
@@ -57,28 +59,25 @@ export function createEngine(options: EngineOptions): Engine {
   const clock = options.clock ?? systemClock;
   const metrics = options.metrics ?? createMetrics();
   const health = new StoreHealth(store, log, metrics.storeErrors);
-  const pollers = new Set<() => void>();
-  const wakers: { dueAt: Wakers["dueAt"]; ready: Wakers["ready"] } = {
-    dueAt: (at) => loops.due.nudgeAt(at),
-    ready: () => {
-      for (const wake of [...pollers]) wake();
-    },
-  };
+  const pollers = new Pollers();
+  const wakers: Wakers = { dueAt: (at) => loops.due.nudgeAt(at), ready: () => pollers.wake() };
   const sessions = new Sessions(clock);
+  const intake = new Intake({
+    store,
+    clock,
+    onKept: (keys) => showDeltas(core, keys),
+    onError: (error) => health.failed("deltas could not be written; they are tried again", error),
+  });
   const writer = new Writer({
     store,
     clock,
     replicaId,
     metrics,
     tracing: options.tracing,
+    deltas: intake,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
-    onRecovered: () => {
-      lookAgain();
-      syncAllHeld(core).catch((error: unknown) =>
-        log.warn("workers could not be told what a failed store hid", { error: String(error) }),
-      );
-    },
+    onRecovered: () => tellHolders(core, lookAgain),
   });
   const dispatcher = new Dispatcher({
     writer,
@@ -103,20 +102,21 @@ export function createEngine(options: EngineOptions): Engine {
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     metrics,
     tracing: options.tracing,
-    onReady: (listener) => {
-      pollers.add(listener);
-      return () => pollers.delete(listener);
-    },
+    intake,
+    feeds: new Feeds(),
+    watchers: { count: 0 },
+    onReady: (listener) => pollers.add(listener),
   };
   const stopGauges = readGauges(core, () => health.ok);
   const loops: Loops = startLoops(core);
   const lookAgain = (): void => {
+    core.hub.touch();
     dispatcher.nudge();
     wakers.ready();
     loops.wake.nudge();
     loops.due.nudge();
   };
-  store.onWake(lookAgain);
+  store.onWake((what) => (what === "runs" ? lookAgain() : loops.watch.nudge()));
   const restart = setTimeout(() => forget(core), LIMITS.restartGraceMs);
   return engineOf(
     core,
@@ -128,9 +128,24 @@ export function createEngine(options: EngineOptions): Engine {
       dispatcher.stop();
       await loops.stop();
       await writer.drain();
+      await intake.close();
       for (const session of [...sessions.all()]) sessions.remove(session);
     },
   );
+}
+
+/** Callers that wait for runs to become ready. */
+class Pollers {
+  readonly #listeners = new Set<() => void>();
+
+  wake(): void {
+    for (const wake of [...this.#listeners]) wake();
+  }
+
+  add(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
 }
 
 function deliver(core: Core, run: ClaimedRun): void {
@@ -140,6 +155,24 @@ function deliver(core: Core, run: ClaimedRun): void {
       error: String(error),
     }),
   );
+}
+
+function tellHolders(core: Core, lookAgain: () => void): void {
+  lookAgain();
+  syncAllHeld(core).catch((error: unknown) =>
+    core.log.warn("workers could not be told what a failed store hid", { error: String(error) }),
+  );
+}
+
+/** Deltas are on record: their watchers, here and at other servers, look for them. */
+function showDeltas(core: Core, keys: readonly string[]): void {
+  for (const key of keys) core.hub.wake(key);
+  if (!core.store.replicas) return;
+  core.store
+    .wake("deltas")
+    .catch((error: unknown) =>
+      core.log.warn("the other servers could not be woken", { error: String(error) }),
+    );
 }
 
 /** Leases that this server gave out before it was restarted, and that nobody came back for. */
@@ -189,11 +222,11 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     createAnswerLink: (caller, id, assignee, expiresInMs) =>
       waits.createAnswerLink(core, caller, id, assignee, expiresInMs),
     openLink: (kind, token) => openLink(core, kind, token),
-    publishEvents: async (caller, runId, fence, events) =>
-      watch.publishEvents(core, caller, runId, fence, events),
+    publishEvents: (caller, runId, fence, events, first) =>
+      watch.publishEvents(core, caller, runId, fence, events, first),
     watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),
-    listEvents: (caller, runId, cursor, pageSize) =>
-      watch.listEvents(core, caller, runId, cursor, pageSize),
+    watchRuns: (caller, request, signal) => watch.watchMany(core, caller, request, signal),
+    listEvents: (caller, list) => watch.listEvents(core, caller, list),
     putPayload: (caller, data) => putPayload(core, caller, data),
     getPayload: (caller, address, offset, limit) =>
       getPayload(core, caller, address, offset, limit),

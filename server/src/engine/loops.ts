@@ -8,6 +8,7 @@ import { dueFired } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
 import { syncHeld } from "./effects.ts";
+import { sweepDeltas } from "./events/sweep.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { viewOf } from "./view.ts";
@@ -15,6 +16,8 @@ import { viewOf } from "./view.ts";
 export interface Loops {
   readonly due: Loop;
   readonly wake: Loop;
+  /** Only looks for what came for runs that are watched. */
+  readonly watch: Loop;
   stop(): Promise<void>;
 }
 
@@ -34,6 +37,7 @@ export function startLoops(core: Core): Loops {
     start("step-start", 50, () => writeStarts(core)),
     start("delivery", 500, () => redeliver(core)),
     start("payload", 3_600_000, () => sweep(core)),
+    start("delta", 20_000, sweepDeltas(core)),
     // Nudges make dispatch fast; this makes it sure.
     start("dispatch", core.store.replicas ? 500 : 5_000, async () => {
       core.dispatcher.nudge();
@@ -41,12 +45,14 @@ export function startLoops(core: Core): Loops {
     }),
   ];
   // The periodic run is the truth, wake-ups only make it fast. Alone, only a failed store hides a change.
+  const watch = start("watch", 60_000, () => lookAtWatched(core));
   const wake = start("wake", core.store.replicas ? 500 : 5_000, () => catchUp(core));
   return {
     due,
     wake,
+    watch,
     async stop() {
-      await Promise.all([due, wake, ...others].map((loop) => loop.stop()));
+      await Promise.all([due, wake, watch, ...others].map((loop) => loop.stop()));
     },
   };
 }
@@ -165,21 +171,31 @@ async function catchUp(core: Core): Promise<number | undefined> {
   }
   const keys = core.hub.watched();
   if (keys.length === 0) return undefined;
-  const refs = keys.map((key) => {
-    const [org = "", runId = ""] = key.split("\n");
-    return { org, runId, afterSeq: 0xffff_fffe };
-  });
-  for (const [index, loaded] of (await core.store.loadRuns(refs)).entries()) {
-    const key = keys[index];
-    if (loaded === undefined || key === undefined) continue;
-    core.hub.notify(
-      key,
-      loaded.header.seq,
-      loaded.header.lease !== null,
-      isTerminal(loaded.header.state),
-    );
-  }
+  await noticeWatched(core, keys);
   return undefined;
+}
+
+async function lookAtWatched(core: Core): Promise<number | undefined> {
+  const keys = core.hub.watched();
+  if (keys.length > 0) await noticeWatched(core, keys);
+  return undefined;
+}
+
+/** Wakes the watchers of those runs that have come further. */
+async function noticeWatched(core: Core, keys: readonly string[]): Promise<void> {
+  for (let from = 0; from < keys.length; from += LIMITS.batchCommands) {
+    const some = keys.slice(from, from + LIMITS.batchCommands);
+    const refs = some.map((key) => {
+      const [org = "", runId = ""] = key.split("\n");
+      return { org, runId };
+    });
+    for (const [index, mark] of (await core.store.runMarks(refs)).entries()) {
+      const key = some[index];
+      if (mark === undefined || key === undefined) continue;
+      const { seq, state, delta } = mark;
+      core.hub.notice(key, { seq, ...delta }, isTerminal(state));
+    }
+  }
 }
 
 /** Of a session of this server's former life, under whatever name. Pollers and claimers live on. */

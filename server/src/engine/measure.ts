@@ -133,22 +133,18 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
   gauge("pawl_leases_held", "Runs that workers connected to this server hold.", () =>
     sum(core, (session) => session.held.size),
   );
-  gauge(
-    "pawl_watchers",
-    "Open watches of runs, waits for outcomes included.",
-    () => core.hub.watchers,
-  );
+  gauge("pawl_watchers", "Open streams of events.", () => core.watchers.count);
   registry.read(
     "counter",
     "pawl_deltas_published_total",
     "Live events that came in.",
-    () => core.hub.published,
+    () => core.intake.taken,
   );
   registry.read(
     "counter",
     "pawl_deltas_dropped_total",
     "Live events that a full buffer let go; watchers are told of the gap.",
-    () => core.hub.dropped,
+    () => core.intake.dropped,
   );
   readQueues(core, gauge);
   return watchEventLoop((late) => core.metrics.eventLoopSeconds.observe(late));

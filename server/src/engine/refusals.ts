@@ -88,7 +88,7 @@ async function pause(core: Core, lease: RefusedLease, entry: string): Promise<bo
   const { confirmed } = await core.store.commit(batch);
   core.writer.evict(key);
   if (confirmed[0] !== true) return false;
-  core.hub.notify(key, draft.header.seq, false, false);
+  core.hub.notify(key, false);
   core.log.error("a run is paused: its journal is damaged on disk", { run_id: runId, entry });
   return true;
 }

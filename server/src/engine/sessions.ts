@@ -15,6 +15,8 @@ export interface HeldRun {
   readonly runId: string;
   fence: number;
   acked: boolean;
+  /** It was dispatched by this server, under this fence: nothing was done under it before. */
+  readonly fresh: boolean;
   /** The worker was told to pause. */
   pausing: boolean;
   /** The worker knows the journal up to this entry: it came with the run, or what matters was told. */
@@ -134,6 +136,7 @@ export class Sessions {
       runId: lease.runId,
       fence: lease.fence,
       acked,
+      fresh: !acked,
       pausing,
       told,
       since: this.#clock.now(),

@@ -126,7 +126,8 @@ export async function stepCompleted(
 ): Promise<StepCompletedReply> {
   if (result.output.ref !== undefined) await checkPayload(core, caller, result.output);
   const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
-  const completed = start === undefined ? result : { ...result, ...identityFrom(start, result) };
+  const known = withDeltas(core, caller, result);
+  const completed = start === undefined ? known : { ...known, ...identityFrom(start, result) };
   const decided = await core.writer.submit({
     org: caller.org,
     runId: completed.runId,
@@ -151,6 +152,18 @@ export async function stepCompleted(
     );
   }
   return decided;
+}
+
+/** Whether the attempt has sent deltas, where its worker does not say so. */
+function withDeltas<R extends StepCompleted | StepFailed>(
+  core: Core,
+  caller: Caller,
+  result: R,
+): R {
+  if ((result.deltas ?? 0) > 0) return result;
+  const key = runKey(caller.org, result.runId);
+  const deltas = core.intake.sentBy(key, result.fence, result.key, result.attempt);
+  return deltas === 0 ? result : { ...result, deltas };
 }
 
 /** What a start that only rode ahead said about its step, where the result does not repeat it. */
@@ -202,11 +215,12 @@ export async function stepFailed(
   result: StepFailed,
 ): Promise<StepFailedReply> {
   const start = core.sessions.stepEnded(runKey(caller.org, result.runId), result.key);
+  const known = withDeltas(core, caller, result);
   const failed =
     start === undefined
-      ? result
+      ? known
       : {
-          ...result,
+          ...known,
           ...identityFrom(start, result),
           retryPolicy: result.retryPolicy ?? start.retryPolicy,
         };

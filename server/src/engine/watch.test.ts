@@ -76,6 +76,8 @@ function delta(type: string, sequence: number, size = 0): NewEvent {
     sequence,
     sourceAt: 0,
     parentEventId: "",
+    eventId: "",
+    policy: "buffered",
     payload,
   };
 }
@@ -163,7 +165,13 @@ describe("checkpoints", () => {
     let afterCursor = "";
     let listed = 0;
     do {
-      const page = await engine.listEvents(caller, "r", afterCursor, 200);
+      const page = await engine.listEvents(caller, {
+        runId: "r",
+        checkpoints: true,
+        deltas: true,
+        afterCursor,
+        pageSize: 200,
+      });
       listed += page.events.length;
       afterCursor = page.nextCursor;
     } while (afterCursor !== "");
@@ -198,67 +206,80 @@ describe("a run that is deleted", () => {
 });
 
 describe("deltas", () => {
+  const publish = (fence: number, first: number, ...deltas: NewEvent[]) =>
+    engine.publishEvents(caller, "r", fence, deltas, first);
+
   test("come between the entries that they were sent between; a stale fence's are dropped", async () => {
     const fence = await begin("r");
     const seen = watch("r");
-    expect(await engine.publishEvents(caller, "r", fence, [delta("one", 1), delta("two", 2)])).toBe(
-      2,
-    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    // Also without waiting for them to be on record.
+    const published = [publish(fence, 1, delta("one", 1), delta("two", 2))];
     await engine.stepCompleted(caller, completedOf("r", fence, "a"));
-    expect(await engine.publishEvents(caller, "r", fence, [delta("three", 3)])).toBe(1);
-    expect(await engine.publishEvents(caller, "r", fence - 1, [delta("stale", 1)])).toBe(0);
+    published.push(publish(fence, 3, { ...delta("three", 1), key: "b" }));
+    expect(await Promise.all(published)).toEqual([
+      { accepted: 2, acknowledged: 2 },
+      { accepted: 1, acknowledged: 3 },
+    ]);
+    expect((await publish(fence - 1, 1, delta("stale", 1))).accepted).toBe(0);
     await finish("r", fence);
     expect(types(await seen)).toEqual([
       "run.started",
       "one",
       "two",
+      "commit",
       "workflow.step.completed",
       "three",
+      "rollback",
       "run.completed",
     ]);
-    expect(await engine.publishEvents(caller, "r", fence, [delta("late", 4)])).toBe(0);
+    expect((await publish(fence, 4, delta("late", 4))).accepted).toBe(0);
   });
 
-  test("that a slow reader missed are told to it as a gap", async () => {
+  test("that a slow reader missed let it go, with the cursor to go on from", async () => {
     const fence = await begin("r");
     const open = watching("r")[Symbol.asyncIterator]();
-    await engine.publishEvents(caller, "r", fence, [delta("first", 1)]);
-    const first = await open.next();
-    expect(types(first.value ?? [])).toEqual(["run.started", "first"]);
-    const size = 64 * 1024;
-    for (let i = 0; i < LIMITS.deltaBytesKeptPerRun / size + 10; i += 1) {
-      await engine.publishEvents(caller, "r", fence, [delta("more", i + 2, size)]);
+    await publish(fence, 1, delta("first", 1));
+    let cursor = "";
+    while (cursor === "" || !cursor) {
+      const next = await open.next();
+      cursor = (next.value ?? []).find(({ type }: RunEvent) => type === "first")?.cursor ?? "";
     }
-    const second = await open.next();
-    expect(types(second.value ?? [])[0]).toBe("gap");
+    const waiting = open.next();
+    const size = 64 * 1024;
+    const count = (2 * LIMITS.watcherBufferedBytes) / size;
+    for (let i = 0; i < count; i += 1) await publish(fence, i + 2, delta("more", i + 2, size));
+    await waiting;
+    let refusal: unknown;
+    for (;;) {
+      const next = await open.next().catch((error: unknown) => {
+        refusal = error;
+      });
+      if (next === undefined || next.done === true) break;
+    }
+    expect(refusal).toMatchObject({ reason: "SLOW_CONSUMER" });
     await finish("r", fence);
-    await open.return?.();
+    const rest = await watch("r", { afterCursor: cursor });
+    expect(rest.filter(({ type }) => type === "more")).toHaveLength(count);
   });
 });
 
 describe("the hub", () => {
   const signal = new AbortController().signal;
-  const publish = (hub: Hub<string>): void => hub.publish("k", 1, 0, [{ event: "e", bytes: 1 }]);
 
-  test("keeps the deltas of a live run for late comers, and nothing of a run that has ended", () => {
+  test("keeps a channel for those who watch only", () => {
     const hub = new Hub<string>();
-    publish(hub);
-    expect(hub.size).toBe(1);
+    hub.notify("k", false);
+    expect(hub.size).toBe(0);
     const watcher = hub.watch("k");
-    expect(watcher.deltas).toHaveLength(1);
-    hub.notify("k", 2, false, true);
+    const shown: string[] = [];
+    watcher.onShow((event) => shown.push(event));
+    hub.show("k", "e");
+    hub.notify("k", true);
     expect(watcher.ended).toBe(true);
     watcher.close();
-    expect(hub.size).toBe(0);
-  });
-
-  test("keeps nothing of a run that is held elsewhere by now", () => {
-    const hub = new Hub<string>();
-    publish(hub);
-    const watcher = hub.watch("k");
-    hub.release("k");
-    watcher.close();
-    expect(hub.size).toBe(0);
+    hub.show("k", "late");
+    expect([hub.size, shown]).toEqual([0, ["e"]]);
   });
 
   test("wakes each waiter once, also one that gave up", async () => {
@@ -268,10 +289,23 @@ describe("the hub", () => {
     const waits = [watcher.changed(signal), watcher.changed(gaveUp.signal)];
     gaveUp.abort();
     await waits[1];
-    hub.notify("k", 1, true, false);
+    hub.notify("k", false);
     await waits[0];
     watcher.close();
     watcher.close();
-    expect(hub.watchers).toBe(0);
+    expect(hub.watched()).toEqual([]);
+  });
+
+  test("wakes for a mark that is news, and not for the same again", () => {
+    const hub = new Hub<string>();
+    const watcher = hub.watch("k");
+    const mark = { seq: 1, fence: 0, number: 0 };
+    hub.notice("k", mark, false);
+    const { version } = watcher;
+    hub.notice("k", { ...mark }, false);
+    expect(watcher.version).toBe(version);
+    hub.notice("k", { ...mark, fence: 1, number: 3 }, false);
+    expect(watcher.version).toBe(version + 1);
+    watcher.close();
   });
 });

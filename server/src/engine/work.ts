@@ -193,8 +193,10 @@ function showStart(core: Core, session: LocalSession, started: StepStarted): voi
     sequence: 0,
     sourceAt: now,
     parentEventId: "",
+    eventId: `${started.runId}/${started.key}`,
+    policy: "ephemeral" as const,
   };
-  core.hub.publish(key, state?.header.seq ?? 0, now, [{ event, bytes: 200 }]);
+  core.hub.show(key, event);
 }
 
 /** Renews the session's leases in one statement and tells the worker about those that are not simply renewed. */

@@ -1,4 +1,5 @@
 /** The queued commands and claims of the writer, and how a batch of them falls into runs. */
+import type { NewChunk } from "../store/deltas.ts";
 import { type ClaimedRun, type ClaimRequest, StoreError } from "../store/store.ts";
 import type { Draft, Moment } from "./draft.ts";
 import { runKey } from "./run-cache.ts";
@@ -43,6 +44,8 @@ export interface Group {
   draft: Draft | undefined;
   /** Read from the store in this batch. */
   fresh: boolean;
+  /** Deltas that ride along. */
+  deltas: readonly NewChunk[] | undefined;
 }
 
 /** Commands on a run that cannot be read fail alone; answers the others. */
@@ -64,7 +67,13 @@ export function groupByRun(items: readonly Item[], claims: Item[]): Map<string, 
     }
     const group = groups.get(item.key);
     if (group === undefined) {
-      groups.set(item.key, { key: item.key, items: [item], draft: undefined, fresh: false });
+      groups.set(item.key, {
+        key: item.key,
+        items: [item],
+        draft: undefined,
+        fresh: false,
+        deltas: undefined,
+      });
     } else {
       group.items.push(item);
     }

@@ -25,6 +25,7 @@ import type {
 import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Draft, type Moment } from "./draft.ts";
+import type { Intake } from "./events/intake.ts";
 import { noteClaimed } from "./measure.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
@@ -55,6 +56,8 @@ export interface WriterOptions {
   readonly tracing: Tracing | undefined;
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
+  /** Deltas that come before what is written, and what became of them. */
+  readonly deltas: Pick<Intake, "take" | "settle">;
   readonly onStoreError: (error: unknown) => void;
   /** The store works again. What failed may have been committed, and nobody was told of it. */
   readonly onRecovered: () => void;
@@ -147,11 +150,14 @@ export class Writer {
         const { draft } = group;
         if (draft === undefined || !draft.changed) continue;
         changed.push(group);
-        writes.push(draft.toWrite(this.#remoteHolder(draft)));
+        if (draft.entries.length > 0 && !draft.isNew)
+          group.deltas = this.#options.deltas.take(group.key, draft.expectedFence);
+        writes.push(draft.toWrite(this.#remoteHolder(draft), group.deltas));
       }
       result = await this.#commit(moment.now, writes, claims);
       this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
+      for (const group of changed) this.#settleDeltas(group, false);
       await this.#storeFailed(items, error);
       return;
     }
@@ -224,6 +230,7 @@ export class Writer {
     for (const [index, group] of changed.entries()) {
       const { draft } = group;
       if (draft === undefined) continue;
+      this.#settleDeltas(group, result.confirmed[index] === true);
       if (result.confirmed[index] === true) {
         committed.push({ key: group.key, state: draft.state, draft });
         this.#remember(group.key, draft);
@@ -241,6 +248,12 @@ export class Writer {
     }
     this.#options.onCommitted(committed);
     for (const group of groups.values()) this.#answer(group);
+  }
+
+  #settleDeltas(group: Group, onRecord: boolean): void {
+    if (group.deltas === undefined) return;
+    this.#options.deltas.settle(group.key, group.deltas, onRecord);
+    group.deltas = undefined;
   }
 
   #answer(group: Group): void {

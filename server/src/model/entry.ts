@@ -104,6 +104,8 @@ export interface EntryMeta {
   superseded?: readonly string[];
   /** The steps through which the failure of the run came, innermost first. */
   failedKeys?: readonly string[];
+  /** Of a step's end: the number of the run's latest delta by then, where the attempt sent any. */
+  deltas?: number;
   reason?: string;
   actor?: string;
   details?: Record<string, string>;

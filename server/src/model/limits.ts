@@ -107,7 +107,9 @@ export const LIMITS = Object.freeze({
   /** Queues that have metrics of their own. */
   queuesShown: 50,
   watchersPerReplica: 10_000,
+  /** Events and bytes of a run that its watchers share; who falls behind them is let go. */
   watcherBufferedEvents: 5_000,
+  watcherBufferedBytes: 4 * MIB,
   /** A comment on a quiet event stream, for proxies that close quiet connections. */
   eventStreamHeartbeatMs: 15_000,
   eventStreamHeartbeatMaxMs: 60_000,
@@ -115,7 +117,23 @@ export const LIMITS = Object.freeze({
   eventStreamRetryMs: 1_000,
   /** A watcher that reads nothing for so long is let go; it has its cursor. */
   slowReaderMs: 30_000,
-  deltasKeptPerStep: 10_000,
-  deltaBytesKeptPerRun: 4 * MIB,
+  /** One delta's payload, inline. */
+  deltaPayloadBytes: 256 * KIB,
+  /** A chunk of deltas, but for its last one. */
+  deltaChunkBytes: 128 * KIB,
+  deltaChunkEvents: 5_000,
+  /** Deltas on their way to the store; what does not fit is dropped, and told as a gap. */
+  deltaBytesPendingPerRun: 4 * MIB,
+  deltaBytesPending: 64 * MIB,
+  /** Deltas that are kept of a run until they are superseded; the oldest go first. */
+  deltaBytesKeptPerRun: 16 * MIB,
+  /** Deltas that are kept as long as the journal, of one lease; more are kept as all others. */
+  deltaBytesDurable: 16 * MIB,
+  /** Chunks of all runs are written at most this often, and later the more there are. */
+  deltaFlushMinMs: 4,
+  deltaFlushMaxMs: 150,
+  /** What was superseded stays so long for watchers that come back. */
+  deltaGraceMs: 60_000,
+  deltaPageChunks: 500,
   workflows: 10_000,
 });

@@ -119,6 +119,9 @@ function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>):
   return bytes;
 }
 
+/** What was encoded for one stream, for others that send the same message. */
+const shared = new WeakMap<object, Uint8Array>();
+
 export function unary<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   handler: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
@@ -155,7 +158,12 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
     method,
     async *invoke(request, context) {
       for await (const message of handler(decode(method.input, request), context)) {
-        yield encode(method.output, message);
+        let bytes = shared.get(message);
+        if (bytes === undefined) {
+          bytes = encode(method.output, message);
+          shared.set(message, bytes);
+        }
+        yield bytes;
       }
     },
     async *call(request, context) {

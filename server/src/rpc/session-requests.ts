@@ -5,7 +5,7 @@ import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import { directiveOut } from "./convert/common.ts";
-import { newEventsIn } from "./convert/event.ts";
+import { firstIn, newEventsIn } from "./convert/event.ts";
 import { fence, runId, text } from "./convert/field.ts";
 import { stepFailedIn, stepFailedOut, stepStartedIn, stepStartedOut } from "./convert/step.ts";
 import { completeRunIn, failRunIn, suspendRunIn, suspendRunOut } from "./convert/worker.ts";
@@ -56,15 +56,16 @@ export async function ask(
     case "publishEvents": {
       const { value } = body;
       const events = newEventsIn(value.events);
-      const accepted = await engine.publishEvents(
+      const published = await engine.publishEvents(
         caller,
         runId(value.runId),
         fence(value.fence),
         events,
+        firstIn(value.first, events.length),
       );
       return {
         case: "publishEvents",
-        value: { $typeName: "pawl.v1.PublishEventsResponse", accepted },
+        value: { $typeName: "pawl.v1.PublishEventsResponse", ...published },
       };
     }
   }

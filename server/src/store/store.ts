@@ -2,6 +2,8 @@ import type { Caller } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
+import type { DeltaStore, NewChunk, Written } from "./deltas.ts";
+
 import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
 
 /**
@@ -20,7 +22,7 @@ import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
  * `StoreError`; after a rejected `commit` it is unknown whether it was applied, and the engine
  * finds out by reading again.
  */
-export interface Store {
+export interface Store extends DeltaStore {
   readonly kind: "sqlite" | "postgres";
   /** Whether several servers may share it. */
   readonly replicas: boolean;
@@ -93,10 +95,10 @@ export interface Store {
 
   /** Takes the runs that other replicas changed while a session of this one holds them. */
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]>;
-  /** Tells the other replicas that something was committed; loses nothing but latency when it fails. */
-  wake(): Promise<void>;
+  /** Tells the other replicas what was written; loses nothing but latency when it fails. */
+  wake(what: Written): Promise<void>;
   /** Calls back when another replica woke this one, and after the connection was lost and found. */
-  onWake(listener: () => void): void;
+  onWake(listener: (what: Written) => void): void;
 
   /** Resolves when a trivial read works. */
   ping(): Promise<void>;
@@ -171,6 +173,8 @@ export interface RunWrite {
    * where the other run exists then.
    */
   readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
+  /** Deltas of the run that came before this write: they belong after `expect.seq`. */
+  readonly deltas?: readonly NewChunk[];
   /** The replica whose session holds the run, when that is not this one. */
   readonly nudge?: string;
   /** Deletes the run and all that belongs to it. */

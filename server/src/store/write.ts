@@ -11,6 +11,7 @@ export function isPlain(write: Omit<RunWrite, "entries">): boolean {
     write.waits === undefined &&
     !write.dueClear &&
     write.nudge === undefined &&
+    write.deltas === undefined &&
     write.duePut.length === 0 &&
     write.dueRemove.length === 0 &&
     write.dueElsewhere.length === 0 &&

@@ -1027,7 +1027,10 @@ type JournalEntry struct {
 	// array of {actor, at (RFC 3339), approved, comment, via}.
 	Details map[string]string `protobuf:"bytes,18,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Of workflow.wait.created of the kind user.
-	Question      *Question `protobuf:"bytes,19,opt,name=question,proto3" json:"question,omitempty"`
+	Question *Question `protobuf:"bytes,19,opt,name=question,proto3" json:"question,omitempty"`
+	// Of a step's end: the number of the run's latest delta by then, where the
+	// attempt has sent any.
+	Deltas        uint32 `protobuf:"varint,20,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1195,6 +1198,13 @@ func (x *JournalEntry) GetQuestion() *Question {
 	return nil
 }
 
+func (x *JournalEntry) GetDeltas() uint32 {
+	if x != nil {
+		return x.Deltas
+	}
+	return 0
+}
+
 // The error of one frame or one item of a batch, with the content of
 // google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
 type Error struct {
@@ -1333,7 +1343,7 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"formSchema\x12\x1c\n" +
 	"\tassignees\x18\a \x03(\tR\tassignees\x12)\n" +
 	"\x10approvals_needed\x18\b \x01(\rR\x0fapprovalsNeeded\x127\n" +
-	"\treminders\x18\t \x03(\v2\x19.google.protobuf.DurationR\treminders\"\xf8\x05\n" +
+	"\treminders\x18\t \x03(\v2\x19.google.protobuf.DurationR\treminders\"\x90\x06\n" +
 	"\fJournalEntry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12;\n" +
 	"\vrecorded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1356,7 +1366,8 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\x05input\x18\x10 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x18\n" +
 	"\aoutcome\x18\x11 \x01(\tR\aoutcome\x12<\n" +
 	"\adetails\x18\x12 \x03(\v2\".pawl.v1.JournalEntry.DetailsEntryR\adetails\x12-\n" +
-	"\bquestion\x18\x13 \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x1a:\n" +
+	"\bquestion\x18\x13 \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x12\x16\n" +
+	"\x06deltas\x18\x14 \x01(\rR\x06deltas\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x02\n" +

@@ -73,19 +73,84 @@ func (EventClass) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
+// For how long a delta is kept.
+type DeltaPolicy int32
+
+const (
+	// As BUFFERED.
+	DeltaPolicy_DELTA_POLICY_UNSPECIFIED DeltaPolicy = 0
+	// For those who watch when it is sent; never shown to late comers.
+	DeltaPolicy_DELTA_POLICY_EPHEMERAL DeltaPolicy = 1
+	// Until the result of its step supersedes it, and at least a minute.
+	DeltaPolicy_DELTA_POLICY_BUFFERED DeltaPolicy = 2
+	// As long as the journal.
+	DeltaPolicy_DELTA_POLICY_DURABLE DeltaPolicy = 3
+)
+
+// Enum value maps for DeltaPolicy.
+var (
+	DeltaPolicy_name = map[int32]string{
+		0: "DELTA_POLICY_UNSPECIFIED",
+		1: "DELTA_POLICY_EPHEMERAL",
+		2: "DELTA_POLICY_BUFFERED",
+		3: "DELTA_POLICY_DURABLE",
+	}
+	DeltaPolicy_value = map[string]int32{
+		"DELTA_POLICY_UNSPECIFIED": 0,
+		"DELTA_POLICY_EPHEMERAL":   1,
+		"DELTA_POLICY_BUFFERED":    2,
+		"DELTA_POLICY_DURABLE":     3,
+	}
+)
+
+func (x DeltaPolicy) Enum() *DeltaPolicy {
+	p := new(DeltaPolicy)
+	*p = x
+	return p
+}
+
+func (x DeltaPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeltaPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_event_proto_enumTypes[1].Descriptor()
+}
+
+func (DeltaPolicy) Type() protoreflect.EnumType {
+	return &file_pawl_v1_event_proto_enumTypes[1]
+}
+
+func (x DeltaPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeltaPolicy.Descriptor instead.
+func (DeltaPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Opaque; names the place right after this event.
+	// Opaque; names the place right after this event. Means the same at every
+	// replica and after restarts.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	RunId  string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// As in JournalEntry.type; of deltas: output.delta, progress, log, rollback,
-	// commit, workflow.step.started, or the user's own.
-	Type          string     `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	Class         EventClass `protobuf:"varint,4,opt,name=class,proto3,enum=pawl.v1.EventClass" json:"class,omitempty"`
-	EventId       string     `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	ParentEventId string     `protobuf:"bytes,6,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
-	StepKey       string     `protobuf:"bytes,7,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	Attempt       uint32     `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// As in JournalEntry.type; of deltas: output.delta, progress, log, the user's
+	// own, workflow.step.started of a step that may be too short to be recorded, or
+	// about deltas: commit (those of this step attempt are final; the checkpoint
+	// follows), rollback (those of this step attempt are void), gap (some are
+	// missing; the payload is the JSON {"fence", "from", "to"}, their numbers).
+	Type  string     `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Class EventClass `protobuf:"varint,4,opt,name=class,proto3,enum=pawl.v1.EventClass" json:"class,omitempty"`
+	// The same whenever and wherever it is read.
+	EventId string `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Of a step's checkpoints, the scope that the step is in; of a delta, the step
+	// that sent it, or the event that its sender named. A step or scope has the id
+	// `<run_id>/<step key>`, the run itself `<run_id>`.
+	ParentEventId string `protobuf:"bytes,6,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
+	StepKey       string `protobuf:"bytes,7,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
+	Attempt       uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Tells parallel streams of one step apart.
 	ContentIndex uint32 `protobuf:"varint,9,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
 	// Of a delta, within its step attempt, from 1.
@@ -95,7 +160,11 @@ type Event struct {
 	// Of a delta.
 	Payload *Payload `protobuf:"bytes,13,opt,name=payload,proto3" json:"payload,omitempty"`
 	// Of a checkpoint.
-	Entry         *JournalEntry `protobuf:"bytes,14,opt,name=entry,proto3" json:"entry,omitempty"`
+	Entry *JournalEntry `protobuf:"bytes,14,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Of a delta that a late comer gets: so many are joined in it; their texts, or
+	// the last of them. 0 and 1: it is itself.
+	Merged        uint32      `protobuf:"varint,15,opt,name=merged,proto3" json:"merged,omitempty"`
+	Policy        DeltaPolicy `protobuf:"varint,16,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,13 +297,33 @@ func (x *Event) GetEntry() *JournalEntry {
 	return nil
 }
 
+func (x *Event) GetMerged() uint32 {
+	if x != nil {
+		return x.Merged
+	}
+	return 0
+}
+
+func (x *Event) GetPolicy() DeltaPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return DeltaPolicy_DELTA_POLICY_UNSPECIFIED
+}
+
 // Deltas of one run, in order.
 type PublishEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Must be set.
-	Fence         uint32      `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	Events        []*NewEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// At most 10,000.
+	Events []*NewEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// The number of the first of these among all events that were sent for the run
+	// under this fence, from 1; the others follow it. Makes sending again safe, and
+	// numbers that were left out are a gap to watchers. 0: the server counts; then
+	// nothing may be sent again.
+	First         uint32 `protobuf:"varint,4,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +379,13 @@ func (x *PublishEventsRequest) GetEvents() []*NewEvent {
 	return nil
 }
 
+func (x *PublishEventsRequest) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
 type NewEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 200 bytes.
@@ -300,9 +396,14 @@ type NewEvent struct {
 	Sequence        uint32                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
 	Payload         *Payload               `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
-	ParentEventId   string                 `protobuf:"bytes,8,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What it belongs to; empty: its step.
+	ParentEventId string      `protobuf:"bytes,8,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
+	Policy        DeltaPolicy `protobuf:"varint,9,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
+	// Chosen by the sender where others name it as their parent, unique within the
+	// run, at most 200 bytes; empty: the server names it.
+	EventId       string `protobuf:"bytes,10,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NewEvent) Reset() {
@@ -391,10 +492,27 @@ func (x *NewEvent) GetParentEventId() string {
 	return ""
 }
 
+func (x *NewEvent) GetPolicy() DeltaPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return DeltaPolicy_DELTA_POLICY_UNSPECIFIED
+}
+
+func (x *NewEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
 type PublishEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many were taken; the rest had a stale fence.
-	Accepted      uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// How many were taken; the rest had a stale fence, or did not fit the buffers.
+	Accepted uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// The number of the last event that needs no more sending: all up to it are on
+	// record or were dropped.
+	Acknowledged  uint32 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +550,13 @@ func (*PublishEventsResponse) Descriptor() ([]byte, []int) {
 func (x *PublishEventsResponse) GetAccepted() uint32 {
 	if x != nil {
 		return x.Accepted
+	}
+	return 0
+}
+
+func (x *PublishEventsResponse) GetAcknowledged() uint32 {
+	if x != nil {
+		return x.Acknowledged
 	}
 	return 0
 }
@@ -565,7 +690,9 @@ type ListEventsRequest struct {
 	RunId       string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	AfterCursor string                 `protobuf:"bytes,2,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
 	// 1 to 1,000; 200 by default.
-	PageSize      uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// None: both.
+	Classes       []EventClass `protobuf:"varint,4,rep,packed,name=classes,proto3,enum=pawl.v1.EventClass" json:"classes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +748,13 @@ func (x *ListEventsRequest) GetPageSize() uint32 {
 	return 0
 }
 
+func (x *ListEventsRequest) GetClasses() []EventClass {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
 type ListEventsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -674,11 +808,147 @@ func (x *ListEventsResponse) GetNextCursor() string {
 	return ""
 }
 
+type WatchRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: all.
+	Workflow string `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// All of these; at most 8.
+	Tags map[string]string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The run's state when the event is read, without its prefix: QUEUED, RUNNING,
+	// WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.
+	States []string `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"`
+	// Types of checkpoints; none: all.
+	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
+	// Go on after this response; empty: from now on.
+	AfterCursor   string `protobuf:"bytes,5,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunsRequest) Reset() {
+	*x = WatchRunsRequest{}
+	mi := &file_pawl_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunsRequest) ProtoMessage() {}
+
+func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunsRequest.ProtoReflect.Descriptor instead.
+func (*WatchRunsRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WatchRunsRequest) GetWorkflow() string {
+	if x != nil {
+		return x.Workflow
+	}
+	return ""
+}
+
+func (x *WatchRunsRequest) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *WatchRunsRequest) GetStates() []string {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *WatchRunsRequest) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *WatchRunsRequest) GetAfterCursor() string {
+	if x != nil {
+		return x.AfterCursor
+	}
+	return ""
+}
+
+type WatchRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// May be empty: then only the cursor has moved on.
+	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Opaque; names the place right after this response.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunsResponse) Reset() {
+	*x = WatchRunsResponse{}
+	mi := &file_pawl_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunsResponse) ProtoMessage() {}
+
+func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunsResponse.ProtoReflect.Descriptor instead.
+func (*WatchRunsResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WatchRunsResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *WatchRunsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 var File_pawl_v1_event_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x95\x04\n" +
+	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xdb\x04\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n" +
@@ -694,11 +964,14 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\x10source_timestamp\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceTimestamp\x12E\n" +
 	"\x10server_timestamp\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0fserverTimestamp\x12*\n" +
 	"\apayload\x18\r \x01(\v2\x10.pawl.v1.PayloadR\apayload\x12+\n" +
-	"\x05entry\x18\x0e \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\"n\n" +
+	"\x05entry\x18\x0e \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\x12\x16\n" +
+	"\x06merged\x18\x0f \x01(\rR\x06merged\x12,\n" +
+	"\x06policy\x18\x10 \x01(\x0e2\x14.pawl.v1.DeltaPolicyR\x06policy\"\x84\x01\n" +
 	"\x14PublishEventsRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12)\n" +
-	"\x06events\x18\x03 \x03(\v2\x11.pawl.v1.NewEventR\x06events\"\xaf\x02\n" +
+	"\x06events\x18\x03 \x03(\v2\x11.pawl.v1.NewEventR\x06events\x12\x14\n" +
+	"\x05first\x18\x04 \x01(\rR\x05first\"\xf8\x02\n" +
 	"\bNewEvent\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n" +
 	"\bstep_key\x18\x02 \x01(\tR\astepKey\x12\x18\n" +
@@ -707,9 +980,13 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\bsequence\x18\x05 \x01(\rR\bsequence\x12E\n" +
 	"\x10source_timestamp\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceTimestamp\x12*\n" +
 	"\apayload\x18\a \x01(\v2\x10.pawl.v1.PayloadR\apayload\x12&\n" +
-	"\x0fparent_event_id\x18\b \x01(\tR\rparentEventId\"3\n" +
+	"\x0fparent_event_id\x18\b \x01(\tR\rparentEventId\x12,\n" +
+	"\x06policy\x18\t \x01(\x0e2\x14.pawl.v1.DeltaPolicyR\x06policy\x12\x19\n" +
+	"\bevent_id\x18\n" +
+	" \x01(\tR\aeventId\"W\n" +
 	"\x15PublishEventsResponse\x12\x1a\n" +
-	"\baccepted\x18\x01 \x01(\rR\baccepted\"\xbb\x01\n" +
+	"\baccepted\x18\x01 \x01(\rR\baccepted\x12\"\n" +
+	"\facknowledged\x18\x02 \x01(\rR\facknowledged\"\xbb\x01\n" +
 	"\x0fWatchRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12-\n" +
 	"\aclasses\x18\x02 \x03(\x0e2\x13.pawl.v1.EventClassR\aclasses\x12!\n" +
@@ -717,25 +994,44 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\bfrom_now\x18\x04 \x01(\bR\afromNow\x12$\n" +
 	"\x0ewait_for_start\x18\x05 \x01(\bR\fwaitForStart\":\n" +
 	"\x10WatchRunResponse\x12&\n" +
-	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\"j\n" +
+	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\"\x99\x01\n" +
 	"\x11ListEventsRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12!\n" +
 	"\fafter_cursor\x18\x02 \x01(\tR\vafterCursor\x12\x1b\n" +
-	"\tpage_size\x18\x03 \x01(\rR\bpageSize\"]\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12-\n" +
+	"\aclasses\x18\x04 \x03(\x0e2\x13.pawl.v1.EventClassR\aclasses\"]\n" +
 	"\x12ListEventsResponse\x12&\n" +
 	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor*\\\n" +
+	"nextCursor\"\xf1\x01\n" +
+	"\x10WatchRunsRequest\x12\x1a\n" +
+	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x127\n" +
+	"\x04tags\x18\x02 \x03(\v2#.pawl.v1.WatchRunsRequest.TagsEntryR\x04tags\x12\x16\n" +
+	"\x06states\x18\x03 \x03(\tR\x06states\x12\x14\n" +
+	"\x05types\x18\x04 \x03(\tR\x05types\x12!\n" +
+	"\fafter_cursor\x18\x05 \x01(\tR\vafterCursor\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
+	"\x11WatchRunsResponse\x12&\n" +
+	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor*\\\n" +
 	"\n" +
 	"EventClass\x12\x1b\n" +
 	"\x17EVENT_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_CLASS_CHECKPOINT\x10\x01\x12\x15\n" +
-	"\x11EVENT_CLASS_DELTA\x10\x022\xea\x01\n" +
+	"\x11EVENT_CLASS_DELTA\x10\x02*|\n" +
+	"\vDeltaPolicy\x12\x1c\n" +
+	"\x18DELTA_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DELTA_POLICY_EPHEMERAL\x10\x01\x12\x19\n" +
+	"\x15DELTA_POLICY_BUFFERED\x10\x02\x12\x18\n" +
+	"\x14DELTA_POLICY_DURABLE\x10\x032\xb0\x02\n" +
 	"\fEventService\x12P\n" +
 	"\rPublishEvents\x12\x1d.pawl.v1.PublishEventsRequest\x1a\x1e.pawl.v1.PublishEventsResponse(\x01\x12A\n" +
 	"\bWatchRun\x12\x18.pawl.v1.WatchRunRequest\x1a\x19.pawl.v1.WatchRunResponse0\x01\x12E\n" +
 	"\n" +
-	"ListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponseBl\n" +
+	"ListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponse\x12D\n" +
+	"\tWatchRuns\x12\x19.pawl.v1.WatchRunsRequest\x1a\x1a.pawl.v1.WatchRunsResponse0\x01Bl\n" +
 	"\vcom.pawl.v1B\n" +
 	"EventProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
@@ -751,45 +1047,56 @@ func file_pawl_v1_event_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_event_proto_rawDescData
 }
 
-var file_pawl_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pawl_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_pawl_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_pawl_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pawl_v1_event_proto_goTypes = []any{
 	(EventClass)(0),               // 0: pawl.v1.EventClass
-	(*Event)(nil),                 // 1: pawl.v1.Event
-	(*PublishEventsRequest)(nil),  // 2: pawl.v1.PublishEventsRequest
-	(*NewEvent)(nil),              // 3: pawl.v1.NewEvent
-	(*PublishEventsResponse)(nil), // 4: pawl.v1.PublishEventsResponse
-	(*WatchRunRequest)(nil),       // 5: pawl.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 6: pawl.v1.WatchRunResponse
-	(*ListEventsRequest)(nil),     // 7: pawl.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),    // 8: pawl.v1.ListEventsResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*Payload)(nil),               // 10: pawl.v1.Payload
-	(*JournalEntry)(nil),          // 11: pawl.v1.JournalEntry
+	(DeltaPolicy)(0),              // 1: pawl.v1.DeltaPolicy
+	(*Event)(nil),                 // 2: pawl.v1.Event
+	(*PublishEventsRequest)(nil),  // 3: pawl.v1.PublishEventsRequest
+	(*NewEvent)(nil),              // 4: pawl.v1.NewEvent
+	(*PublishEventsResponse)(nil), // 5: pawl.v1.PublishEventsResponse
+	(*WatchRunRequest)(nil),       // 6: pawl.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),      // 7: pawl.v1.WatchRunResponse
+	(*ListEventsRequest)(nil),     // 8: pawl.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),    // 9: pawl.v1.ListEventsResponse
+	(*WatchRunsRequest)(nil),      // 10: pawl.v1.WatchRunsRequest
+	(*WatchRunsResponse)(nil),     // 11: pawl.v1.WatchRunsResponse
+	nil,                           // 12: pawl.v1.WatchRunsRequest.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Payload)(nil),               // 14: pawl.v1.Payload
+	(*JournalEntry)(nil),          // 15: pawl.v1.JournalEntry
 }
 var file_pawl_v1_event_proto_depIdxs = []int32{
 	0,  // 0: pawl.v1.Event.class:type_name -> pawl.v1.EventClass
-	9,  // 1: pawl.v1.Event.source_timestamp:type_name -> google.protobuf.Timestamp
-	9,  // 2: pawl.v1.Event.server_timestamp:type_name -> google.protobuf.Timestamp
-	10, // 3: pawl.v1.Event.payload:type_name -> pawl.v1.Payload
-	11, // 4: pawl.v1.Event.entry:type_name -> pawl.v1.JournalEntry
-	3,  // 5: pawl.v1.PublishEventsRequest.events:type_name -> pawl.v1.NewEvent
-	9,  // 6: pawl.v1.NewEvent.source_timestamp:type_name -> google.protobuf.Timestamp
-	10, // 7: pawl.v1.NewEvent.payload:type_name -> pawl.v1.Payload
-	0,  // 8: pawl.v1.WatchRunRequest.classes:type_name -> pawl.v1.EventClass
-	1,  // 9: pawl.v1.WatchRunResponse.events:type_name -> pawl.v1.Event
-	1,  // 10: pawl.v1.ListEventsResponse.events:type_name -> pawl.v1.Event
-	2,  // 11: pawl.v1.EventService.PublishEvents:input_type -> pawl.v1.PublishEventsRequest
-	5,  // 12: pawl.v1.EventService.WatchRun:input_type -> pawl.v1.WatchRunRequest
-	7,  // 13: pawl.v1.EventService.ListEvents:input_type -> pawl.v1.ListEventsRequest
-	4,  // 14: pawl.v1.EventService.PublishEvents:output_type -> pawl.v1.PublishEventsResponse
-	6,  // 15: pawl.v1.EventService.WatchRun:output_type -> pawl.v1.WatchRunResponse
-	8,  // 16: pawl.v1.EventService.ListEvents:output_type -> pawl.v1.ListEventsResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 1: pawl.v1.Event.source_timestamp:type_name -> google.protobuf.Timestamp
+	13, // 2: pawl.v1.Event.server_timestamp:type_name -> google.protobuf.Timestamp
+	14, // 3: pawl.v1.Event.payload:type_name -> pawl.v1.Payload
+	15, // 4: pawl.v1.Event.entry:type_name -> pawl.v1.JournalEntry
+	1,  // 5: pawl.v1.Event.policy:type_name -> pawl.v1.DeltaPolicy
+	4,  // 6: pawl.v1.PublishEventsRequest.events:type_name -> pawl.v1.NewEvent
+	13, // 7: pawl.v1.NewEvent.source_timestamp:type_name -> google.protobuf.Timestamp
+	14, // 8: pawl.v1.NewEvent.payload:type_name -> pawl.v1.Payload
+	1,  // 9: pawl.v1.NewEvent.policy:type_name -> pawl.v1.DeltaPolicy
+	0,  // 10: pawl.v1.WatchRunRequest.classes:type_name -> pawl.v1.EventClass
+	2,  // 11: pawl.v1.WatchRunResponse.events:type_name -> pawl.v1.Event
+	0,  // 12: pawl.v1.ListEventsRequest.classes:type_name -> pawl.v1.EventClass
+	2,  // 13: pawl.v1.ListEventsResponse.events:type_name -> pawl.v1.Event
+	12, // 14: pawl.v1.WatchRunsRequest.tags:type_name -> pawl.v1.WatchRunsRequest.TagsEntry
+	2,  // 15: pawl.v1.WatchRunsResponse.events:type_name -> pawl.v1.Event
+	3,  // 16: pawl.v1.EventService.PublishEvents:input_type -> pawl.v1.PublishEventsRequest
+	6,  // 17: pawl.v1.EventService.WatchRun:input_type -> pawl.v1.WatchRunRequest
+	8,  // 18: pawl.v1.EventService.ListEvents:input_type -> pawl.v1.ListEventsRequest
+	10, // 19: pawl.v1.EventService.WatchRuns:input_type -> pawl.v1.WatchRunsRequest
+	5,  // 20: pawl.v1.EventService.PublishEvents:output_type -> pawl.v1.PublishEventsResponse
+	7,  // 21: pawl.v1.EventService.WatchRun:output_type -> pawl.v1.WatchRunResponse
+	9,  // 22: pawl.v1.EventService.ListEvents:output_type -> pawl.v1.ListEventsResponse
+	11, // 23: pawl.v1.EventService.WatchRuns:output_type -> pawl.v1.WatchRunsResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_event_proto_init() }
@@ -803,8 +1110,8 @@ func file_pawl_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_event_proto_rawDesc), len(file_pawl_v1_event_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   8,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

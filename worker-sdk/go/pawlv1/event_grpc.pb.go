@@ -22,6 +22,7 @@ const (
 	EventService_PublishEvents_FullMethodName = "/pawl.v1.EventService/PublishEvents"
 	EventService_WatchRun_FullMethodName      = "/pawl.v1.EventService/WatchRun"
 	EventService_ListEvents_FullMethodName    = "/pawl.v1.EventService/ListEvents"
+	EventService_WatchRuns_FullMethodName     = "/pawl.v1.EventService/WatchRuns"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -32,15 +33,21 @@ const (
 // its steps stream (deltas), in one order.
 type EventServiceClient interface {
 	// Sends deltas of a run that the caller executes; for workers without a
-	// session. Deltas are never authoritative: those of a stale fence are dropped.
+	// session. Answered once they are on record, up to `acknowledged`. Deltas are
+	// never authoritative: those of a stale fence are dropped.
 	PublishEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PublishEventsRequest, PublishEventsResponse], error)
 	// Follows a run to its end; the terminal event is the last one. Works before
 	// the run exists (`wait_for_start`), while it runs and after it ended, on any
 	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
 	// on from the last cursor.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunResponse], error)
-	// The checkpoints after a cursor, in pages.
+	// The checkpoints, and the deltas that are still kept, after a cursor, in pages.
+	// NOT_FOUND.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
+	// Follows the checkpoints of all runs that match, for exporters: each at least
+	// once, in order within its run, from any replica; `event_id` tells repeats.
+	// Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+	WatchRuns(ctx context.Context, in *WatchRunsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunsResponse], error)
 }
 
 type eventServiceClient struct {
@@ -93,6 +100,25 @@ func (c *eventServiceClient) ListEvents(ctx context.Context, in *ListEventsReque
 	return out, nil
 }
 
+func (c *eventServiceClient) WatchRuns(ctx context.Context, in *WatchRunsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &EventService_ServiceDesc.Streams[2], EventService_WatchRuns_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRunsRequest, WatchRunsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EventService_WatchRunsClient = grpc.ServerStreamingClient[WatchRunsResponse]
+
 // EventServiceServer is the server API for EventService service.
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
@@ -101,15 +127,21 @@ func (c *eventServiceClient) ListEvents(ctx context.Context, in *ListEventsReque
 // its steps stream (deltas), in one order.
 type EventServiceServer interface {
 	// Sends deltas of a run that the caller executes; for workers without a
-	// session. Deltas are never authoritative: those of a stale fence are dropped.
+	// session. Answered once they are on record, up to `acknowledged`. Deltas are
+	// never authoritative: those of a stale fence are dropped.
 	PublishEvents(grpc.ClientStreamingServer[PublishEventsRequest, PublishEventsResponse]) error
 	// Follows a run to its end; the terminal event is the last one. Works before
 	// the run exists (`wait_for_start`), while it runs and after it ended, on any
 	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
 	// on from the last cursor.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[WatchRunResponse]) error
-	// The checkpoints after a cursor, in pages.
+	// The checkpoints, and the deltas that are still kept, after a cursor, in pages.
+	// NOT_FOUND.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// Follows the checkpoints of all runs that match, for exporters: each at least
+	// once, in order within its run, from any replica; `event_id` tells repeats.
+	// Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+	WatchRuns(*WatchRunsRequest, grpc.ServerStreamingServer[WatchRunsResponse]) error
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -128,6 +160,9 @@ func (UnimplementedEventServiceServer) WatchRun(*WatchRunRequest, grpc.ServerStr
 }
 func (UnimplementedEventServiceServer) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEvents not implemented")
+}
+func (UnimplementedEventServiceServer) WatchRuns(*WatchRunsRequest, grpc.ServerStreamingServer[WatchRunsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRuns not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -186,6 +221,17 @@ func _EventService_ListEvents_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_WatchRuns_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRunsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EventServiceServer).WatchRuns(m, &grpc.GenericServerStream[WatchRunsRequest, WatchRunsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EventService_WatchRunsServer = grpc.ServerStreamingServer[WatchRunsResponse]
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -207,6 +253,11 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchRun",
 			Handler:       _EventService_WatchRun_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchRuns",
+			Handler:       _EventService_WatchRuns_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -552,8 +552,11 @@ type StepCompletedRequest struct {
 	// By the worker's clock; unset: the moment of recording less the latency.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// In milliseconds.
-	LatencyMs     float64  `protobuf:"fixed64,11,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
-	Input         *Payload `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
+	LatencyMs float64  `protobuf:"fixed64,11,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	Input     *Payload `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
+	// The number of the latest event that was published for the run under this
+	// fence, where this attempt has published any; see PublishEventsRequest.first.
+	Deltas        uint32 `protobuf:"varint,13,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -672,6 +675,13 @@ func (x *StepCompletedRequest) GetInput() *Payload {
 	return nil
 }
 
+func (x *StepCompletedRequest) GetDeltas() uint32 {
+	if x != nil {
+		return x.Deltas
+	}
+	return 0
+}
+
 type StepCompletedResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Directive Directive              `protobuf:"varint,1,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
@@ -741,7 +751,9 @@ type StepFailedRequest struct {
 	LatencyMs        float64                `protobuf:"fixed64,11,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
 	Input            *Payload               `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
 	// As in StepStarted; only needed where no StepStarted carried it.
-	RetryPolicy   *RetryPolicy `protobuf:"bytes,13,opt,name=retry_policy,json=retryPolicy,proto3" json:"retry_policy,omitempty"`
+	RetryPolicy *RetryPolicy `protobuf:"bytes,13,opt,name=retry_policy,json=retryPolicy,proto3" json:"retry_policy,omitempty"`
+	// As in StepCompletedRequest.
+	Deltas        uint32 `protobuf:"varint,14,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -865,6 +877,13 @@ func (x *StepFailedRequest) GetRetryPolicy() *RetryPolicy {
 		return x.RetryPolicy
 	}
 	return nil
+}
+
+func (x *StepFailedRequest) GetDeltas() uint32 {
+	if x != nil {
+		return x.Deltas
+	}
+	return 0
 }
 
 type StepFailedResponse struct {
@@ -1755,7 +1774,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x04Stop\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fenceB\t\n" +
-	"\aoutcome\"\xaf\x03\n" +
+	"\aoutcome\"\xc7\x03\n" +
 	"\x14StepCompletedRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x19\n" +
@@ -1771,10 +1790,11 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n" +
 	"\n" +
 	"latency_ms\x18\v \x01(\x01R\tlatencyMs\x12&\n" +
-	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\"[\n" +
+	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x16\n" +
+	"\x06deltas\x18\r \x01(\rR\x06deltas\"[\n" +
 	"\x15StepCompletedResponse\x120\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\rR\x03seq\"\xe7\x03\n" +
+	"\x03seq\x18\x02 \x01(\rR\x03seq\"\xff\x03\n" +
 	"\x11StepFailedRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x19\n" +
@@ -1791,7 +1811,8 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\n" +
 	"latency_ms\x18\v \x01(\x01R\tlatencyMs\x12&\n" +
 	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x127\n" +
-	"\fretry_policy\x18\r \x01(\v2\x14.pawl.v1.RetryPolicyR\vretryPolicy\"\xe8\x03\n" +
+	"\fretry_policy\x18\r \x01(\v2\x14.pawl.v1.RetryPolicyR\vretryPolicy\x12\x16\n" +
+	"\x06deltas\x18\x0e \x01(\rR\x06deltas\"\xe8\x03\n" +
 	"\x12StepFailedResponse\x129\n" +
 	"\x05retry\x18\x01 \x01(\v2!.pawl.v1.StepFailedResponse.RetryH\x00R\x05retry\x129\n" +
 	"\x05final\x18\x02 \x01(\v2!.pawl.v1.StepFailedResponse.FinalH\x00R\x05final\x120\n" +

@@ -526,6 +526,14 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
    * @generated from field: pawl.v1.Question question = 19;
    */
   question?: Question | undefined;
+
+  /**
+   * Of a step's end: the number of the run's latest delta by then, where the
+   * attempt has sent any.
+   *
+   * @generated from field: uint32 deltas = 20;
+   */
+  deltas: number;
 };
 
 /**

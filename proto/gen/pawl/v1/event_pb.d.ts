@@ -17,7 +17,8 @@ export declare const file_pawl_v1_event: GenFile;
  */
 export declare type Event = Message<"pawl.v1.Event"> & {
   /**
-   * Opaque; names the place right after this event.
+   * Opaque; names the place right after this event. Means the same at every
+   * replica and after restarts.
    *
    * @generated from field: string cursor = 1;
    */
@@ -29,8 +30,11 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   runId: string;
 
   /**
-   * As in JournalEntry.type; of deltas: output.delta, progress, log, rollback,
-   * commit, workflow.step.started, or the user's own.
+   * As in JournalEntry.type; of deltas: output.delta, progress, log, the user's
+   * own, workflow.step.started of a step that may be too short to be recorded, or
+   * about deltas: commit (those of this step attempt are final; the checkpoint
+   * follows), rollback (those of this step attempt are void), gap (some are
+   * missing; the payload is the JSON {"fence", "from", "to"}, their numbers).
    *
    * @generated from field: string type = 3;
    */
@@ -42,11 +46,17 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   class: EventClass;
 
   /**
+   * The same whenever and wherever it is read.
+   *
    * @generated from field: string event_id = 5;
    */
   eventId: string;
 
   /**
+   * Of a step's checkpoints, the scope that the step is in; of a delta, the step
+   * that sent it, or the event that its sender named. A step or scope has the id
+   * `<run_id>/<step key>`, the run itself `<run_id>`.
+   *
    * @generated from field: string parent_event_id = 6;
    */
   parentEventId: string;
@@ -98,6 +108,19 @@ export declare type Event = Message<"pawl.v1.Event"> & {
    * @generated from field: pawl.v1.JournalEntry entry = 14;
    */
   entry?: JournalEntry | undefined;
+
+  /**
+   * Of a delta that a late comer gets: so many are joined in it; their texts, or
+   * the last of them. 0 and 1: it is itself.
+   *
+   * @generated from field: uint32 merged = 15;
+   */
+  merged: number;
+
+  /**
+   * @generated from field: pawl.v1.DeltaPolicy policy = 16;
+   */
+  policy: DeltaPolicy;
 };
 
 /**
@@ -125,9 +148,21 @@ export declare type PublishEventsRequest = Message<"pawl.v1.PublishEventsRequest
   fence: number;
 
   /**
+   * At most 10,000.
+   *
    * @generated from field: repeated pawl.v1.NewEvent events = 3;
    */
   events: NewEvent[];
+
+  /**
+   * The number of the first of these among all events that were sent for the run
+   * under this fence, from 1; the others follow it. Makes sending again safe, and
+   * numbers that were left out are a gap to watchers. 0: the server counts; then
+   * nothing may be sent again.
+   *
+   * @generated from field: uint32 first = 4;
+   */
+  first: number;
 };
 
 /**
@@ -178,9 +213,24 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   payload?: Payload | undefined;
 
   /**
+   * What it belongs to; empty: its step.
+   *
    * @generated from field: string parent_event_id = 8;
    */
   parentEventId: string;
+
+  /**
+   * @generated from field: pawl.v1.DeltaPolicy policy = 9;
+   */
+  policy: DeltaPolicy;
+
+  /**
+   * Chosen by the sender where others name it as their parent, unique within the
+   * run, at most 200 bytes; empty: the server names it.
+   *
+   * @generated from field: string event_id = 10;
+   */
+  eventId: string;
 };
 
 /**
@@ -194,11 +244,19 @@ export declare const NewEventSchema: GenMessage<NewEvent>;
  */
 export declare type PublishEventsResponse = Message<"pawl.v1.PublishEventsResponse"> & {
   /**
-   * How many were taken; the rest had a stale fence.
+   * How many were taken; the rest had a stale fence, or did not fit the buffers.
    *
    * @generated from field: uint32 accepted = 1;
    */
   accepted: number;
+
+  /**
+   * The number of the last event that needs no more sending: all up to it are on
+   * record or were dropped.
+   *
+   * @generated from field: uint32 acknowledged = 2;
+   */
+  acknowledged: number;
 };
 
 /**
@@ -287,6 +345,13 @@ export declare type ListEventsRequest = Message<"pawl.v1.ListEventsRequest"> & {
    * @generated from field: uint32 page_size = 3;
    */
   pageSize: number;
+
+  /**
+   * None: both.
+   *
+   * @generated from field: repeated pawl.v1.EventClass classes = 4;
+   */
+  classes: EventClass[];
 };
 
 /**
@@ -319,6 +384,78 @@ export declare type ListEventsResponse = Message<"pawl.v1.ListEventsResponse"> &
 export declare const ListEventsResponseSchema: GenMessage<ListEventsResponse>;
 
 /**
+ * @generated from message pawl.v1.WatchRunsRequest
+ */
+export declare type WatchRunsRequest = Message<"pawl.v1.WatchRunsRequest"> & {
+  /**
+   * Empty: all.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * All of these; at most 8.
+   *
+   * @generated from field: map<string, string> tags = 2;
+   */
+  tags: { [key: string]: string };
+
+  /**
+   * The run's state when the event is read, without its prefix: QUEUED, RUNNING,
+   * WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.
+   *
+   * @generated from field: repeated string states = 3;
+   */
+  states: string[];
+
+  /**
+   * Types of checkpoints; none: all.
+   *
+   * @generated from field: repeated string types = 4;
+   */
+  types: string[];
+
+  /**
+   * Go on after this response; empty: from now on.
+   *
+   * @generated from field: string after_cursor = 5;
+   */
+  afterCursor: string;
+};
+
+/**
+ * Describes the message pawl.v1.WatchRunsRequest.
+ * Use `create(WatchRunsRequestSchema)` to create a new message.
+ */
+export declare const WatchRunsRequestSchema: GenMessage<WatchRunsRequest>;
+
+/**
+ * @generated from message pawl.v1.WatchRunsResponse
+ */
+export declare type WatchRunsResponse = Message<"pawl.v1.WatchRunsResponse"> & {
+  /**
+   * May be empty: then only the cursor has moved on.
+   *
+   * @generated from field: repeated pawl.v1.Event events = 1;
+   */
+  events: Event[];
+
+  /**
+   * Opaque; names the place right after this response.
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
+};
+
+/**
+ * Describes the message pawl.v1.WatchRunsResponse.
+ * Use `create(WatchRunsResponseSchema)` to create a new message.
+ */
+export declare const WatchRunsResponseSchema: GenMessage<WatchRunsResponse>;
+
+/**
  * @generated from enum pawl.v1.EventClass
  */
 export enum EventClass {
@@ -348,6 +485,46 @@ export enum EventClass {
 export declare const EventClassSchema: GenEnum<EventClass>;
 
 /**
+ * For how long a delta is kept.
+ *
+ * @generated from enum pawl.v1.DeltaPolicy
+ */
+export enum DeltaPolicy {
+  /**
+   * As BUFFERED.
+   *
+   * @generated from enum value: DELTA_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * For those who watch when it is sent; never shown to late comers.
+   *
+   * @generated from enum value: DELTA_POLICY_EPHEMERAL = 1;
+   */
+  EPHEMERAL = 1,
+
+  /**
+   * Until the result of its step supersedes it, and at least a minute.
+   *
+   * @generated from enum value: DELTA_POLICY_BUFFERED = 2;
+   */
+  BUFFERED = 2,
+
+  /**
+   * As long as the journal.
+   *
+   * @generated from enum value: DELTA_POLICY_DURABLE = 3;
+   */
+  DURABLE = 3,
+}
+
+/**
+ * Describes the enum pawl.v1.DeltaPolicy.
+ */
+export declare const DeltaPolicySchema: GenEnum<DeltaPolicy>;
+
+/**
  * What happens in a run, live: its journal (checkpoints) and the output that
  * its steps stream (deltas), in one order.
  *
@@ -356,7 +533,8 @@ export declare const EventClassSchema: GenEnum<EventClass>;
 export declare const EventService: GenService<{
   /**
    * Sends deltas of a run that the caller executes; for workers without a
-   * session. Deltas are never authoritative: those of a stale fence are dropped.
+   * session. Answered once they are on record, up to `acknowledged`. Deltas are
+   * never authoritative: those of a stale fence are dropped.
    *
    * @generated from rpc pawl.v1.EventService.PublishEvents
    */
@@ -379,7 +557,8 @@ export declare const EventService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * The checkpoints after a cursor, in pages.
+   * The checkpoints, and the deltas that are still kept, after a cursor, in pages.
+   * NOT_FOUND.
    *
    * @generated from rpc pawl.v1.EventService.ListEvents
    */
@@ -387,6 +566,18 @@ export declare const EventService: GenService<{
     methodKind: "unary";
     input: typeof ListEventsRequestSchema;
     output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Follows the checkpoints of all runs that match, for exporters: each at least
+   * once, in order within its run, from any replica; `event_id` tells repeats.
+   * Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+   *
+   * @generated from rpc pawl.v1.EventService.WatchRuns
+   */
+  watchRuns: {
+    methodKind: "server_streaming";
+    input: typeof WatchRunsRequestSchema;
+    output: typeof WatchRunsResponseSchema;
   },
 }>;
 

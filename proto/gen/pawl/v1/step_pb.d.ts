@@ -557,6 +557,14 @@ export declare type StepCompletedRequest = Message<"pawl.v1.StepCompletedRequest
    * @generated from field: pawl.v1.Payload input = 12;
    */
   input?: Payload | undefined;
+
+  /**
+   * The number of the latest event that was published for the run under this
+   * fence, where this attempt has published any; see PublishEventsRequest.first.
+   *
+   * @generated from field: uint32 deltas = 13;
+   */
+  deltas: number;
 };
 
 /**
@@ -660,6 +668,13 @@ export declare type StepFailedRequest = Message<"pawl.v1.StepFailedRequest"> & {
    * @generated from field: pawl.v1.RetryPolicy retry_policy = 13;
    */
   retryPolicy?: RetryPolicy | undefined;
+
+  /**
+   * As in StepCompletedRequest.
+   *
+   * @generated from field: uint32 deltas = 14;
+   */
+  deltas: number;
 };
 
 /**

@@ -29,6 +29,7 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (command.deltas !== undefined && command.deltas > 0) meta.deltas = command.deltas;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
   const entry = draft.append(
     "workflow.step.completed",
@@ -53,6 +54,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   checkAttempt(header, step, command.attempt);
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (command.deltas !== undefined && command.deltas > 0) meta.deltas = command.deltas;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
   noteProgress(draft);
   return recordFailure(

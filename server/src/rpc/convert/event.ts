@@ -1,25 +1,51 @@
 /** Events and signals, both ways. */
 import { create } from "@bufbuild/protobuf";
 import {
+  DeltaPolicy,
   type Event,
   EventClass,
   EventSchema,
+  type ListEventsRequest,
   type NewEvent as NewEventProto,
+  type Payload as PayloadProto,
   type SendSignalRequest,
   type Signal,
   SignalSchema,
   type WatchRunRequest,
+  type WatchRunsRequest,
 } from "@pawl/proto";
-import type { NewEvent, RunEvent, SignalView, WatchRun } from "../../engine/api.ts";
+import type {
+  ListEvents,
+  NewEvent,
+  RunEvent,
+  SignalView,
+  WatchRun,
+  WatchRuns,
+} from "../../engine/api.ts";
+import type { DeltaPolicy as DeltaPolicyName } from "../../model/delta.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
+import { RUN_STATES, type RunState } from "../../model/run.ts";
 import { payloadIn, payloadOut, readablePayload, timestamp, timestampOrUnset } from "./common.ts";
-import { name, requiredText, runId, text, timestampMs } from "./field.ts";
+import {
+  name,
+  pageSize,
+  payloadTooLarge,
+  requiredText,
+  runId,
+  text,
+  timestampMs,
+} from "./field.ts";
 import { entryOut } from "./run.ts";
 
+const EVENT_PAGE_DEFAULT = 200;
+const EVENT_PAGE_MAX = 1_000;
 const CURSOR_BYTES = 1_024;
 const EVENTS_MAX = 10_000;
+const NUMBER_MAX = 0x7fff_fffe;
+/** A run id, a slash and a step key. */
+const PARENT_BYTES = LIMITS.idBytes + 1 + LIMITS.stepKeyBytes;
 
 function newEventIn(event: NewEventProto): NewEvent {
   return {
@@ -32,9 +58,38 @@ function newEventIn(event: NewEventProto): NewEvent {
       event.sourceTimestamp === undefined
         ? 0
         : timestampMs("events.source_timestamp", event.sourceTimestamp),
-    parentEventId: text("events.parent_event_id", event.parentEventId, LIMITS.idBytes),
-    payload: event.payload === undefined ? undefined : payloadIn("events.payload", event.payload),
+    parentEventId: text("events.parent_event_id", event.parentEventId, PARENT_BYTES),
+    eventId: text("events.event_id", event.eventId, LIMITS.idBytes),
+    policy: policyIn(event.policy),
+    payload: event.payload === undefined ? undefined : deltaPayload(event.payload),
   };
+}
+
+const POLICIES: readonly DeltaPolicyName[] = ["buffered", "ephemeral", "buffered", "durable"];
+
+function policyIn(value: DeltaPolicy): DeltaPolicyName {
+  const policy = POLICIES[value];
+  if (policy === undefined) throw invalid("events.policy", `${value} is not one that is known`);
+  return policy;
+}
+
+function policyOut(policy: DeltaPolicyName): DeltaPolicy {
+  if (policy === "ephemeral") return DeltaPolicy.EPHEMERAL;
+  return policy === "durable" ? DeltaPolicy.DURABLE : DeltaPolicy.BUFFERED;
+}
+
+function deltaPayload(value: PayloadProto): Payload {
+  const payload = payloadIn("events.payload", value);
+  const size = payload.data?.byteLength ?? 0;
+  if (size > LIMITS.deltaPayloadBytes)
+    throw payloadTooLarge("events.payload", size, LIMITS.deltaPayloadBytes);
+  return payload;
+}
+
+/** The number of the first event, 0 where the server is to count. */
+export function firstIn(first: number, count: number): number {
+  if (first + count > NUMBER_MAX) throw invalid("first", "leads beyond 2,147,483,646 events");
+  return first;
 }
 
 export function newEventsIn(events: readonly NewEventProto[]): NewEvent[] {
@@ -46,24 +101,61 @@ export function cursorIn(value: string): string {
   return text("after_cursor", value, CURSOR_BYTES);
 }
 
-export function watchRunIn(request: WatchRunRequest): WatchRun {
-  if (request.fromNow && request.afterCursor !== "") {
-    throw invalid("from_now", "cannot be combined with after_cursor");
-  }
-  for (const value of request.classes) {
+function classesIn(classes: readonly EventClass[]): { checkpoints: boolean; deltas: boolean } {
+  for (const value of classes) {
     if (value !== EventClass.CHECKPOINT && value !== EventClass.DELTA) {
       throw invalid("classes", `${value} is not a class of events`);
     }
   }
-  const all = request.classes.length === 0;
+  const all = classes.length === 0;
+  return {
+    checkpoints: all || classes.includes(EventClass.CHECKPOINT),
+    deltas: all || classes.includes(EventClass.DELTA),
+  };
+}
+
+export function listEventsIn(request: ListEventsRequest): ListEvents {
   return {
     runId: runId(request.runId),
-    checkpoints: all || request.classes.includes(EventClass.CHECKPOINT),
-    deltas: all || request.classes.includes(EventClass.DELTA),
+    ...classesIn(request.classes),
+    afterCursor: cursorIn(request.afterCursor),
+    pageSize: pageSize(request.pageSize, EVENT_PAGE_DEFAULT, EVENT_PAGE_MAX),
+  };
+}
+
+export function watchRunIn(request: WatchRunRequest): WatchRun {
+  if (request.fromNow && request.afterCursor !== "") {
+    throw invalid("from_now", "cannot be combined with after_cursor");
+  }
+  return {
+    runId: runId(request.runId),
+    ...classesIn(request.classes),
     afterCursor: cursorIn(request.afterCursor),
     fromNow: request.fromNow,
     waitForStart: request.waitForStart,
   };
+}
+
+const TYPES_MAX = 100;
+const FILTER_TAGS_MAX = 8;
+
+export function watchRunsIn(request: WatchRunsRequest): WatchRuns {
+  if (request.types.length > TYPES_MAX) throw invalid("types", `has over ${TYPES_MAX} items`);
+  if (Object.keys(request.tags).length > FILTER_TAGS_MAX)
+    throw invalid("tags", `has over ${FILTER_TAGS_MAX} items`);
+  return {
+    workflow: name("workflow", request.workflow),
+    tags: { ...request.tags },
+    states: request.states.map(stateIn),
+    types: request.types.map((type) => requiredText("types", type, LIMITS.nameBytes)),
+    afterCursor: cursorIn(request.afterCursor),
+  };
+}
+
+function stateIn(value: string): RunState {
+  const state = RUN_STATES.find((known) => known === value);
+  if (state === undefined) throw invalid("states", `"${value}" is not a state of runs`);
+  return state;
 }
 
 export function eventOut(event: RunEvent): Event {
@@ -79,7 +171,9 @@ export function eventOut(event: RunEvent): Event {
     ...(served && { serverTimestamp: served }),
     stepKey: entry?.key ?? delta?.key ?? "",
     attempt: entry?.attempt ?? delta?.attempt ?? 0,
-    parentEventId: delta?.parentEventId ?? "",
+    parentEventId: event.parentEventId,
+    ...(event.merged !== undefined && { merged: event.merged }),
+    ...(delta !== undefined && { policy: policyOut(delta.policy) }),
     contentIndex: delta?.contentIndex ?? 0,
     sequence: delta?.sequence ?? 0,
     ...(source && { sourceTimestamp: source }),

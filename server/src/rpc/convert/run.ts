@@ -225,6 +225,7 @@ export function entryOut(entry: Entry): JournalEntry {
     definitionDigest: meta.definitionDigest ?? "",
     outcome: meta.outcome ?? "",
     details: detailsOut(meta),
+    ...(meta.deltas !== undefined && { deltas: meta.deltas }),
     ...(entry.payload !== undefined && { payload: payloadOut(entry.payload) }),
     ...(meta.failure !== undefined && { failure: failureOut(meta.failure) }),
     ...(meta.until !== undefined && { until: timestamp(meta.until) }),

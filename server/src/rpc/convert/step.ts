@@ -156,6 +156,7 @@ export function stepCompletedIn(request: StepCompletedRequest): StepCompleted {
     attempt: attemptIn(request.attempt),
     output: requiredPayload("output", request.output),
     latencyMs: latencyIn(request.latencyMs),
+    ...(request.deltas > 0 && { deltas: request.deltas }),
   };
 }
 
@@ -180,6 +181,7 @@ export function stepFailedIn(request: StepFailedRequest): StepFailed {
     attempt: attemptIn(request.attempt),
     failure: failureIn("failure", request.failure),
     latencyMs: latencyIn(request.latencyMs),
+    ...(request.deltas > 0 && { deltas: request.deltas }),
     retryPolicy: retryPolicyIn(request.retryPolicy),
   };
 }

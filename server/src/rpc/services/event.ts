@@ -1,33 +1,58 @@
-import { EventService } from "@pawl/proto";
-import type { EngineApi } from "../../engine/api.ts";
+import { create } from "@bufbuild/protobuf";
+import { EventService, type WatchRunResponse, WatchRunResponseSchema } from "@pawl/proto";
+import type { EngineApi, RunEvent } from "../../engine/api.ts";
 import { type Binding, clientStream, serverStream, unary } from "../binding.ts";
-import { cursorIn, eventOut, newEventsIn, watchRunIn } from "../convert/event.ts";
-import { fence, pageSize, runId } from "../convert/field.ts";
+import {
+  eventOut,
+  firstIn,
+  listEventsIn,
+  newEventsIn,
+  watchRunIn,
+  watchRunsIn,
+} from "../convert/event.ts";
+import { fence, runId } from "../convert/field.ts";
 
-const EVENT_PAGE_DEFAULT = 200;
-const EVENT_PAGE_MAX = 1_000;
+/** The watchers of a run get the same events: each is converted once. */
+const messages = new WeakMap<readonly RunEvent[], WatchRunResponse>();
+
+function messageOf(events: readonly RunEvent[]): WatchRunResponse {
+  let message = messages.get(events);
+  if (message === undefined) {
+    message = create(WatchRunResponseSchema, { events: events.map(eventOut) });
+    messages.set(events, message);
+  }
+  return message;
+}
 
 export function eventService(engine: EngineApi): Binding[] {
   const rpc = EventService.method;
   return [
     clientStream(rpc.publishEvents, async (requests, { caller }) => {
       let accepted = 0;
+      let acknowledged = 0;
       for await (const request of requests) {
         const events = newEventsIn(request.events);
         const id = runId(request.runId);
-        accepted += await engine.publishEvents(caller, id, fence(request.fence), events);
+        const first = firstIn(request.first, events.length);
+        const token = fence(request.fence);
+        const published = await engine.publishEvents(caller, id, token, events, first);
+        accepted += published.accepted;
+        acknowledged = published.acknowledged;
       }
-      return { accepted };
+      return { accepted, acknowledged };
     }),
     serverStream(rpc.watchRun, async function* (request, { caller, signal }) {
       for await (const events of engine.watchRun(caller, watchRunIn(request), signal)) {
-        yield { events: events.map(eventOut) };
+        yield messageOf(events);
+      }
+    }),
+    serverStream(rpc.watchRuns, async function* (request, { caller, signal }) {
+      for await (const page of engine.watchRuns(caller, watchRunsIn(request), signal)) {
+        yield { events: page.events.map(eventOut), cursor: page.cursor };
       }
     }),
     unary(rpc.listEvents, async (request, { caller }) => {
-      const size = pageSize(request.pageSize, EVENT_PAGE_DEFAULT, EVENT_PAGE_MAX);
-      const after = cursorIn(request.afterCursor);
-      const page = await engine.listEvents(caller, runId(request.runId), after, size);
+      const page = await engine.listEvents(caller, listEventsIn(request));
       return { events: page.events.map(eventOut), nextCursor: page.nextCursor };
     }),
   ];

@@ -33,6 +33,7 @@ const PARTS: readonly (readonly [readonly InputName[], (context: Context) => str
   [["assignee_gone"], section.assigneeGone],
   [["payload_put"], section.payloadPut],
   [["payload_ref_put"], section.payloadRefPut],
+  [["delta_put"], section.deltaPut],
   [["nudge_put"], section.nudgePut],
 ];
 
@@ -136,6 +137,11 @@ function addWrite(inputs: Inputs, ord: number, write: RunWrite, now: number): vo
     inputs.add("lease_put", ord, org, runId, lease.sessionId, lease.workerId, lease.until);
   }
   if (nudge !== undefined) inputs.add("nudge_put", ord, org, runId, nudge);
+  for (const chunk of write.deltas ?? []) {
+    const { fence, first, last, at, keep, steps, data } = chunk;
+    const place = [fence, first, last, write.expect?.seq ?? 0];
+    inputs.add("delta_put", ord, org, runId, ...place, at, keep ? 1 : 0, steps, data);
+  }
   addDue(inputs, ord, write);
   addWaits(inputs, ord, write);
   addPayloads(inputs, ord, write, now);

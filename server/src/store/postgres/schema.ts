@@ -52,6 +52,7 @@ export const run = pawl.table(
     index("run_parent")
       .on(t.orgId, t.parentRunId, t.createdAt, t.runId)
       .where(sql`parent_run_id <> ''`),
+    index("run_ended").on(t.orgId, t.endedAt, t.runId).where(sql`ended_at > 0`),
   ],
 );
 
@@ -266,4 +267,29 @@ export const secret = pawl.table(
     value: text("value").notNull(),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.name] })],
+);
+
+/**
+ * Live output, in chunks: the deltas numbered `first` to `last` of those that were sent under a
+ * fence, after the journal entry `after_seq`. `keep`: 1 as long as the journal, 0 until what it
+ * belongs to has ended. Written without waiting for the disk, but with the entries that follow.
+ */
+export const delta = pawl.table(
+  "delta",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    fence: integer("fence").notNull(),
+    first: integer("first").notNull(),
+    last: integer("last").notNull(),
+    afterSeq: integer("after_seq").notNull(),
+    at: int8("at").notNull(),
+    keep: integer("keep").notNull(),
+    steps: text("steps").notNull(),
+    data: bytea("data").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId, t.fence, t.first] }),
+    index("delta_sweep").on(t.orgId, t.runId).where(sql`keep = 0`),
+  ],
 );

@@ -1,4 +1,5 @@
 import { HEADER_COLUMNS } from "../row.ts";
+import { REPLACE, within } from "./delta-parts.ts";
 import type { InputName } from "./shapes.ts";
 import { SHAPES } from "./shapes.ts";
 
@@ -98,6 +99,7 @@ const PARTS = [
   "nudge",
   "wait",
   "wait_assignee",
+  "delta",
 ];
 
 export function removed(context: Context): string {
@@ -189,6 +191,17 @@ function stepGone(context: Context, name: InputName, table: string): string {
   DELETE FROM pawl.${table} AS t USING ${context.from(name)}
   WHERE t.org_id = ${name}.org_id AND t.run_id = ${name}.run_id
     AND t.step_key = ${name}.step_key AND ${name}.ord ${IS_CONFIRMED})`;
+}
+
+export function deltaPut(context: Context): string {
+  const columns = "org_id, run_id, fence, first, last, after_seq, at, keep, steps, data";
+  return `delta_put AS MATERIALIZED (
+  SELECT * FROM ${context.from("delta_put")} WHERE delta_put.ord ${IS_CONFIRMED}),
+delta_put_done AS (
+  INSERT INTO pawl.delta AS d (${columns})
+  SELECT ${columns} FROM delta_put
+  ${REPLACE}),
+${within("delta_put")}`;
 }
 
 export function readyGone(context: Context): string {

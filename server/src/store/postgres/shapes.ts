@@ -145,6 +145,19 @@ export const SHAPES = {
     data: "bytea",
   },
   payload_ref_put: { ord: "int4", org_id: "text", sha256: "text", run_id: "text" },
+  delta_put: {
+    ord: "int4",
+    org_id: "text",
+    run_id: "text",
+    fence: "int4",
+    first: "int4",
+    last: "int4",
+    after_seq: "int4",
+    at: "int8",
+    keep: "int4",
+    steps: "text",
+    data: "bytea",
+  },
   nudge_put: { ord: "int4", org_id: "text", run_id: "text", replica_id: "text" },
 } as const satisfies Record<string, Shape>;
 

@@ -2,6 +2,8 @@ import type pg from "pg";
 import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
+import type { RunHeader } from "../../model/run.ts";
+import type * as d from "../deltas.ts";
 import { int } from "../row.ts";
 import type * as s from "../store.ts";
 import { StoreError } from "../store.ts";
@@ -11,6 +13,15 @@ import { claimStatement, toClaimedRuns } from "./claim.ts";
 import { writeStatement } from "./commit.ts";
 import type { Statement } from "./connection.ts";
 import { Connection } from "./connection.ts";
+import {
+  deleteDeltas,
+  deltaHeads,
+  deltaRuns,
+  endedSince,
+  putDeltas,
+  readDeltas,
+  runMarks,
+} from "./deltas.ts";
 import { readDue } from "./due.ts";
 import { loadRuns, readEntries, readJournal } from "./journal.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
@@ -21,8 +32,9 @@ import { readReadyQueues } from "./ready.ts";
 import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
 import { ReplanSchedule } from "./replan.ts";
 import { listRuns } from "./runs.ts";
+import { ANSWER_MS, HOT_SESSION, LIST_ANSWER_MS, LIST_SESSION } from "./sessions.ts";
 import { listWaits, secret } from "./waits.ts";
-import { Wakes } from "./wake.ts";
+import { LISTEN, Notices, writtenOf } from "./wake.ts";
 
 export interface PostgresSettings {
   readonly url: string;
@@ -32,37 +44,7 @@ export interface PostgresSettings {
   readonly onMessage: (message: string) => void;
 }
 
-/** An answer that takes longer than this, in ms, means that the server is dead or stuck. */
-const ANSWER_MS = 10_000;
-const LIST_ANSWER_MS = 30_000;
-
-/**
- * Hot statements have one plan whatever the statistics say: nested loops over index look-ups,
- * planned once. Measured elsewhere: the same statement made 1,000 steps/s with a plan for an empty
- * table, and 9,500 with this one.
- */
-export const HOT_SESSION = {
-  plan_cache_mode: "force_generic_plan",
-  enable_seqscan: "off",
-  enable_hashjoin: "off",
-  enable_mergejoin: "off",
-  random_page_cost: 1,
-  jit: "off",
-  synchronous_commit: "on",
-  statement_timeout: ANSWER_MS - 2_000,
-  lock_timeout: ANSWER_MS / 2,
-  idle_in_transaction_session_timeout: ANSWER_MS,
-} as const;
-
-const LIST_SESSION = {
-  jit: "off",
-  statement_timeout: LIST_ANSWER_MS - 2_000,
-  lock_timeout: ANSWER_MS / 2,
-  idle_in_transaction_session_timeout: LIST_ANSWER_MS,
-} as const;
-
 const DISCARD_PLANS: Statement = { text: "DISCARD PLANS" };
-const CHANNEL = "pawl_wake";
 
 /**
  * Opens the PostgreSQL store. A database that cannot be reached is tried again in the background;
@@ -88,12 +70,12 @@ class PostgresStore implements s.Store {
   readonly #lists: Connection;
   readonly #listen: Connection;
   readonly #replan = new ReplanSchedule();
-  readonly #wakes = new Wakes(() => this.#notify());
+  readonly #notices = new Notices((text) => this.#reads.one({ text }));
   readonly #onMessage: (message: string) => void;
   #isLost = false;
   /** The backend that our own notifications come from. */
   #ownPid: number | undefined;
-  #listener: (() => void) | undefined;
+  #listener: ((what: d.Written) => void) | undefined;
 
   constructor({ url, migrate, onMessage }: PostgresSettings) {
     this.#onMessage = onMessage;
@@ -122,9 +104,9 @@ class PostgresStore implements s.Store {
       role: "listen",
       prepare: async (client) => {
         client.on("notification", (message) => this.#notified(message));
-        await client.query(`LISTEN ${CHANNEL}`);
+        await client.query(LISTEN);
       },
-      onUp: () => this.#listener?.(),
+      onUp: () => this.#listener?.("runs"),
     });
   }
 
@@ -152,12 +134,9 @@ class PostgresStore implements s.Store {
     this.#isLost = false;
   }
 
-  #notified({ processId }: pg.Notification): void {
-    if (processId !== this.#ownPid) this.#listener?.();
-  }
-
-  async #notify(): Promise<void> {
-    await this.#reads.one({ text: `NOTIFY ${CHANNEL}` });
+  #notified({ processId, channel }: pg.Notification): void {
+    if (processId === this.#ownPid) return;
+    this.#listener?.(writtenOf(channel));
   }
 
   async commit(batch: s.Batch): Promise<s.BatchResult> {
@@ -288,16 +267,56 @@ class PostgresStore implements s.Store {
     return sweepPayloads(this.#lists, before, limit);
   }
 
+  putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
+    return putDeltas(this.#commits, chunks);
+  }
+
+  readDeltas(
+    { org }: Caller,
+    runId: string,
+    after: d.DeltaPlace,
+    limit: s.PageLimit,
+  ): Promise<{ chunks: d.DeltaChunk[]; more: boolean }> {
+    return readDeltas(this.#reads, org, runId, after, limit);
+  }
+
+  deltaHeads({ org }: Caller, runId: string): Promise<d.DeltaHead[]> {
+    return deltaHeads(this.#reads, org, runId);
+  }
+
+  deltaRuns(
+    after: { org: string; runId: string } | undefined,
+    limit: number,
+  ): Promise<{ org: string; runId: string }[]> {
+    return deltaRuns(this.#lists, after, limit);
+  }
+
+  deleteDeltas({ org }: Caller, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
+    return deleteDeltas(this.#lists, org, runId, chunks);
+  }
+
+  runMarks(refs: readonly { org: string; runId: string }[]): Promise<(d.RunMark | undefined)[]> {
+    return runMarks(this.#reads, refs);
+  }
+
+  endedSince(
+    { org }: Caller,
+    after: { endedAt: number; runId: string },
+    limit: number,
+  ): Promise<RunHeader[]> {
+    return endedSince(this.#lists, org, after, limit);
+  }
+
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]> {
     return takeNudges(this.#reads, replicaId);
   }
 
-  async wake(): Promise<void> {
+  async wake(what: d.Written): Promise<void> {
     if (!this.#commits.isUp) throw new StoreError("PostgreSQL: not connected, nobody was woken.");
-    this.#wakes.wake();
+    this.#notices.wake(what);
   }
 
-  onWake(listener: () => void): void {
+  onWake(listener: (what: d.Written) => void): void {
     this.#listener = listener;
   }
 
@@ -306,7 +325,7 @@ class PostgresStore implements s.Store {
   }
 
   async close(): Promise<void> {
-    this.#wakes.close();
+    this.#notices.close();
     this.#replan.close();
     const all = [this.#commits, this.#reads, this.#lists, this.#listen];
     await Promise.all(all.map((connection) => connection.close()));

@@ -1,3 +1,5 @@
+import type { Written } from "../deltas.ts";
+
 /** Notifications are collected for this long, in ms. */
 const WINDOW_MS = 10;
 
@@ -29,5 +31,34 @@ export class Wakes {
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+}
+
+/** Who listens hears what was written by the channel's name. */
+const CHANNELS = { runs: "pawl_wake", deltas: "pawl_deltas" } as const;
+
+export const LISTEN = `LISTEN ${CHANNELS.runs}; LISTEN ${CHANNELS.deltas}`;
+
+export function writtenOf(channel: string): Written {
+  return channel === CHANNELS.deltas ? "deltas" : "runs";
+}
+
+/** The wakes of each kind. */
+export class Notices {
+  readonly #wakes: Readonly<Record<Written, Wakes>>;
+
+  constructor(send: (text: string) => Promise<unknown>) {
+    const wakes = (what: Written): Wakes =>
+      new Wakes(async () => void (await send(`NOTIFY ${CHANNELS[what]}`)));
+    this.#wakes = { runs: wakes("runs"), deltas: wakes("deltas") };
+  }
+
+  wake(what: Written): void {
+    this.#wakes[what].wake();
+  }
+
+  close(): void {
+    this.#wakes.runs.close();
+    this.#wakes.deltas.close();
   }
 }

@@ -2,6 +2,15 @@ import type { BatchResult, Store } from "../store.ts";
 import type { ColumnBatch } from "./commit.ts";
 import { commit } from "./commit.ts";
 import type { Database } from "./database.ts";
+import {
+  deleteDeltas,
+  deltaHeads,
+  deltaRuns,
+  endedSince,
+  putDeltas,
+  readDeltas,
+  runMarks,
+} from "./deltas.ts";
 import { readDue } from "./due.ts";
 import { loadRuns, readEntries, readJournal } from "./journal.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
@@ -55,6 +64,13 @@ export function createCore(db: Database): Core {
     putPayload: ({ org }, blob, now) => storePayload(db, org, blob, now),
     getPayload: ({ org }, sha256, offset, limit) => getPayload(db, org, sha256, offset, limit),
     sweepPayloads: (before, limit) => sweepPayloads(db, before, limit),
+    putDeltas: (chunks) => putDeltas(db, chunks),
+    readDeltas: ({ org }, runId, after, limit) => readDeltas(db, org, runId, after, limit),
+    deltaHeads: ({ org }, runId) => deltaHeads(db, org, runId),
+    deltaRuns: (after, limit) => deltaRuns(db, after, limit),
+    deleteDeltas: ({ org }, runId, chunks) => deleteDeltas(db, org, runId, chunks),
+    runMarks: (refs) => runMarks(db, refs),
+    endedSince: ({ org }, after, limit) => endedSince(db, org, after, limit),
     takeNudges: (replicaId) => takeNudges(db, replicaId),
     ping: () => {
       db.prepare("SELECT 1").get();

@@ -1,3 +1,4 @@
+import type { NewChunk } from "../deltas.ts";
 import type { ColumnWrite, EntryColumns } from "../entry.ts";
 import { toColumns } from "../entry.ts";
 import type { Batch, ClaimRequest, RunWrite } from "../store.ts";
@@ -21,9 +22,11 @@ export interface PackedBatch {
   readonly rest: readonly (RestOfWrite | null)[];
 }
 
-type RestOfWrite = Omit<RunWrite, "entries" | "payloads"> & {
+type RestOfWrite = Omit<RunWrite, "entries" | "payloads" | "deltas"> & {
   /** In bytes, in the order of `payloads`. */
   readonly payloads: readonly { readonly sha256: string; readonly size: number }[];
+  /** The same, after them. */
+  readonly deltas?: readonly (Omit<NewChunk, "data"> & { readonly size: number })[];
 };
 
 /** Stands for null among the numbers. */
@@ -50,11 +53,15 @@ export function packBatch(batch: Batch): PackedBatch {
 }
 
 function packRest(write: RunWrite, pieces: Uint8Array[]): RestOfWrite {
-  const { entries: _, payloads, ...others } = write;
+  const { entries: _, payloads, deltas, ...others } = write;
   for (const { data } of payloads) pieces.push(data);
+  for (const { data } of deltas ?? []) pieces.push(data);
   return {
     ...others,
     payloads: payloads.map(({ sha256, data }) => ({ sha256, size: data.byteLength })),
+    ...(deltas === undefined
+      ? {}
+      : { deltas: deltas.map(({ data, ...chunk }) => ({ ...chunk, size: data.byteLength })) }),
   };
 }
 
@@ -85,7 +92,10 @@ function unpackWrite(reader: Reader, rest: RestOfWrite | null): ColumnWrite {
   const entries = Array.from({ length: reader.number() }, () => unpackEntry(reader));
   if (rest === null) return { ...HOT, org, runId, expect, seq, updatedAt, entries };
   const payloads = rest.payloads.map(({ sha256, size }) => ({ sha256, data: reader.bytes(size) }));
-  return { ...rest, entries, payloads };
+  const { deltas, ...others } = rest;
+  if (deltas === undefined) return { ...others, entries, payloads };
+  const chunks = deltas.map(({ size, ...chunk }) => ({ ...chunk, data: reader.bytes(size) }));
+  return { ...others, entries, payloads, deltas: chunks };
 }
 
 const HOT = {

@@ -1,6 +1,8 @@
 import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
+import type { RunHeader } from "../../model/run.ts";
+import type * as d from "../deltas.ts";
 import type * as s from "../store.ts";
 import type { WaitFilter, WaitPage } from "../wait.ts";
 import type { Link, SqliteSettings } from "./link.ts";
@@ -138,16 +140,56 @@ class SqliteStore implements s.Store {
     return this.#link.call("sweepPayloads", before, limit);
   }
 
+  putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
+    return this.#link.call("putDeltas", chunks);
+  }
+
+  readDeltas(
+    caller: Caller,
+    runId: string,
+    after: d.DeltaPlace,
+    limit: s.PageLimit,
+  ): Promise<{ chunks: d.DeltaChunk[]; more: boolean }> {
+    return this.#link.call("readDeltas", caller, runId, after, limit);
+  }
+
+  deltaHeads(caller: Caller, runId: string): Promise<d.DeltaHead[]> {
+    return this.#link.call("deltaHeads", caller, runId);
+  }
+
+  deltaRuns(
+    after: { org: string; runId: string } | undefined,
+    limit: number,
+  ): Promise<{ org: string; runId: string }[]> {
+    return this.#link.call("deltaRuns", after, limit);
+  }
+
+  deleteDeltas(caller: Caller, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
+    return this.#link.call("deleteDeltas", caller, runId, chunks);
+  }
+
+  runMarks(refs: readonly { org: string; runId: string }[]): Promise<(d.RunMark | undefined)[]> {
+    return this.#link.call("runMarks", refs);
+  }
+
+  endedSince(
+    caller: Caller,
+    after: { endedAt: number; runId: string },
+    limit: number,
+  ): Promise<RunHeader[]> {
+    return this.#link.call("endedSince", caller, after, limit);
+  }
+
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]> {
     return this.#link.call("takeNudges", replicaId);
   }
 
   /** There are no other replicas. */
-  async wake(): Promise<void> {
-    await undefined;
+  async wake(what: d.Written): Promise<void> {
+    await Promise.resolve(what);
   }
 
-  onWake(listener: () => void): void {
+  onWake(listener: (what: d.Written) => void): void {
     void listener;
   }
 

@@ -34,6 +34,7 @@ const PARTS = [
   "nudge",
   "wait",
   "wait_assignee",
+  "delta",
 ];
 
 /**

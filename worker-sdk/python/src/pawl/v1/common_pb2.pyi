@@ -191,7 +191,7 @@ class Question(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., type: _Optional[_Union[QuestionType, str]] = ..., options: _Optional[_Iterable[_Union[QuestionOption, _Mapping]]] = ..., allow_custom: _Optional[bool] = ..., skippable: _Optional[bool] = ..., form_schema: _Optional[str] = ..., assignees: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., reminders: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("seq", "recorded_at", "type", "step_key", "attempt", "name", "kind", "payload", "failure", "until", "worker_id", "fence", "latency_ms", "input_digest", "definition_digest", "input", "outcome", "details", "question")
+    __slots__ = ("seq", "recorded_at", "type", "step_key", "attempt", "name", "kind", "payload", "failure", "until", "worker_id", "fence", "latency_ms", "input_digest", "definition_digest", "input", "outcome", "details", "question", "deltas")
     class DetailsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +218,7 @@ class JournalEntry(_message.Message):
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    DELTAS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     recorded_at: _timestamp_pb2.Timestamp
     type: str
@@ -237,7 +238,8 @@ class JournalEntry(_message.Message):
     outcome: str
     details: _containers.ScalarMap[str, str]
     question: Question
-    def __init__(self, seq: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., payload: _Optional[_Union[Payload, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., fence: _Optional[int] = ..., latency_ms: _Optional[float] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., input: _Optional[_Union[Payload, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
+    deltas: int
+    def __init__(self, seq: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., payload: _Optional[_Union[Payload, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., fence: _Optional[int] = ..., latency_ms: _Optional[float] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., input: _Optional[_Union[Payload, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("reason", "message", "metadata", "code", "retry_after")

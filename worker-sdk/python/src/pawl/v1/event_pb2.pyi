@@ -16,12 +16,23 @@ class EventClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_CLASS_UNSPECIFIED: _ClassVar[EventClass]
     EVENT_CLASS_CHECKPOINT: _ClassVar[EventClass]
     EVENT_CLASS_DELTA: _ClassVar[EventClass]
+
+class DeltaPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DELTA_POLICY_UNSPECIFIED: _ClassVar[DeltaPolicy]
+    DELTA_POLICY_EPHEMERAL: _ClassVar[DeltaPolicy]
+    DELTA_POLICY_BUFFERED: _ClassVar[DeltaPolicy]
+    DELTA_POLICY_DURABLE: _ClassVar[DeltaPolicy]
 EVENT_CLASS_UNSPECIFIED: EventClass
 EVENT_CLASS_CHECKPOINT: EventClass
 EVENT_CLASS_DELTA: EventClass
+DELTA_POLICY_UNSPECIFIED: DeltaPolicy
+DELTA_POLICY_EPHEMERAL: DeltaPolicy
+DELTA_POLICY_BUFFERED: DeltaPolicy
+DELTA_POLICY_DURABLE: DeltaPolicy
 
 class Event(_message.Message):
-    __slots__ = ("cursor", "run_id", "type", "event_id", "parent_event_id", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "server_timestamp", "payload", "entry")
+    __slots__ = ("cursor", "run_id", "type", "event_id", "parent_event_id", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "server_timestamp", "payload", "entry", "merged", "policy")
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +47,8 @@ class Event(_message.Message):
     SERVER_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     ENTRY_FIELD_NUMBER: _ClassVar[int]
+    MERGED_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
     cursor: str
     run_id: str
     type: str
@@ -49,20 +62,24 @@ class Event(_message.Message):
     server_timestamp: _timestamp_pb2.Timestamp
     payload: _common_pb2.Payload
     entry: _common_pb2.JournalEntry
-    def __init__(self, cursor: _Optional[str] = ..., run_id: _Optional[str] = ..., type: _Optional[str] = ..., event_id: _Optional[str] = ..., parent_event_id: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ..., **kwargs) -> None: ...
+    merged: int
+    policy: DeltaPolicy
+    def __init__(self, cursor: _Optional[str] = ..., run_id: _Optional[str] = ..., type: _Optional[str] = ..., event_id: _Optional[str] = ..., parent_event_id: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ..., merged: _Optional[int] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., **kwargs) -> None: ...
 
 class PublishEventsRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "events")
+    __slots__ = ("run_id", "fence", "events", "first")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     events: _containers.RepeatedCompositeFieldContainer[NewEvent]
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[NewEvent, _Mapping]]] = ...) -> None: ...
+    first: int
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[NewEvent, _Mapping]]] = ..., first: _Optional[int] = ...) -> None: ...
 
 class NewEvent(_message.Message):
-    __slots__ = ("type", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "payload", "parent_event_id")
+    __slots__ = ("type", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "payload", "parent_event_id", "policy", "event_id")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +88,8 @@ class NewEvent(_message.Message):
     SOURCE_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PARENT_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     type: str
     step_key: str
     attempt: int
@@ -79,13 +98,17 @@ class NewEvent(_message.Message):
     source_timestamp: _timestamp_pb2.Timestamp
     payload: _common_pb2.Payload
     parent_event_id: str
-    def __init__(self, type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., parent_event_id: _Optional[str] = ...) -> None: ...
+    policy: DeltaPolicy
+    event_id: str
+    def __init__(self, type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., parent_event_id: _Optional[str] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class PublishEventsResponse(_message.Message):
-    __slots__ = ("accepted",)
+    __slots__ = ("accepted", "acknowledged")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     accepted: int
-    def __init__(self, accepted: _Optional[int] = ...) -> None: ...
+    acknowledged: int
+    def __init__(self, accepted: _Optional[int] = ..., acknowledged: _Optional[int] = ...) -> None: ...
 
 class WatchRunRequest(_message.Message):
     __slots__ = ("run_id", "classes", "after_cursor", "from_now", "wait_for_start")
@@ -108,14 +131,16 @@ class WatchRunResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
-    __slots__ = ("run_id", "after_cursor", "page_size")
+    __slots__ = ("run_id", "after_cursor", "page_size", "classes")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     after_cursor: str
     page_size: int
-    def __init__(self, run_id: _Optional[str] = ..., after_cursor: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    classes: _containers.RepeatedScalarFieldContainer[EventClass]
+    def __init__(self, run_id: _Optional[str] = ..., after_cursor: _Optional[str] = ..., page_size: _Optional[int] = ..., classes: _Optional[_Iterable[_Union[EventClass, str]]] = ...) -> None: ...
 
 class ListEventsResponse(_message.Message):
     __slots__ = ("events", "next_cursor")
@@ -124,3 +149,32 @@ class ListEventsResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[Event]
     next_cursor: str
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class WatchRunsRequest(_message.Message):
+    __slots__ = ("workflow", "tags", "states", "types", "after_cursor")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    workflow: str
+    tags: _containers.ScalarMap[str, str]
+    states: _containers.RepeatedScalarFieldContainer[str]
+    types: _containers.RepeatedScalarFieldContainer[str]
+    after_cursor: str
+    def __init__(self, workflow: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., states: _Optional[_Iterable[str]] = ..., types: _Optional[_Iterable[str]] = ..., after_cursor: _Optional[str] = ...) -> None: ...
+
+class WatchRunsResponse(_message.Message):
+    __slots__ = ("events", "cursor")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    cursor: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...

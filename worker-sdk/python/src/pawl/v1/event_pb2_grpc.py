@@ -51,6 +51,11 @@ class EventServiceStub:
                 request_serializer=pawl_dot_v1_dot_event__pb2.ListEventsRequest.SerializeToString,
                 response_deserializer=pawl_dot_v1_dot_event__pb2.ListEventsResponse.FromString,
                 _registered_method=True)
+        self.WatchRuns = channel.unary_stream(
+                '/pawl.v1.EventService/WatchRuns',
+                request_serializer=pawl_dot_v1_dot_event__pb2.WatchRunsRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_event__pb2.WatchRunsResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -60,7 +65,8 @@ class EventServiceServicer:
 
     def PublishEvents(self, request_iterator, context):
         """Sends deltas of a run that the caller executes; for workers without a
-        session. Deltas are never authoritative: those of a stale fence are dropped.
+        session. Answered once they are on record, up to `acknowledged`. Deltas are
+        never authoritative: those of a stale fence are dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,7 +83,17 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """The checkpoints after a cursor, in pages.
+        """The checkpoints, and the deltas that are still kept, after a cursor, in pages.
+        NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRuns(self, request, context):
+        """Follows the checkpoints of all runs that match, for exporters: each at least
+        once, in order within its run, from any replica; `event_id` tells repeats.
+        Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +116,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.ListEvents,
                     request_deserializer=pawl_dot_v1_dot_event__pb2.ListEventsRequest.FromString,
                     response_serializer=pawl_dot_v1_dot_event__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'WatchRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRuns,
+                    request_deserializer=pawl_dot_v1_dot_event__pb2.WatchRunsRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_event__pb2.WatchRunsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +206,33 @@ class EventService:
             '/pawl.v1.EventService/ListEvents',
             pawl_dot_v1_dot_event__pb2.ListEventsRequest.SerializeToString,
             pawl_dot_v1_dot_event__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pawl.v1.EventService/WatchRuns',
+            pawl_dot_v1_dot_event__pb2.WatchRunsRequest.SerializeToString,
+            pawl_dot_v1_dot_event__pb2.WatchRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -168,7 +168,7 @@ class StepStartedResponse(_message.Message):
     def __init__(self, execute: _Optional[_Union[StepStartedResponse.Execute, _Mapping]] = ..., replay: _Optional[_Union[StepStartedResponse.Replay, _Mapping]] = ..., wait: _Optional[_Union[StepStartedResponse.Wait, _Mapping]] = ..., conflict: _Optional[_Union[StepStartedResponse.Conflict, _Mapping]] = ..., unknown_outcome: _Optional[_Union[StepStartedResponse.UnknownOutcome, _Mapping]] = ..., stop: _Optional[_Union[StepStartedResponse.Stop, _Mapping]] = ..., directive: _Optional[_Union[_common_pb2.Directive, str]] = ...) -> None: ...
 
 class StepCompletedRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "step_key", "attempt", "output", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input")
+    __slots__ = ("run_id", "fence", "step_key", "attempt", "output", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input", "deltas")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +181,7 @@ class StepCompletedRequest(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    DELTAS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     step_key: str
@@ -193,7 +194,8 @@ class StepCompletedRequest(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     latency_ms: float
     input: _common_pb2.Payload
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
+    deltas: int
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
 
 class StepCompletedResponse(_message.Message):
     __slots__ = ("directive", "seq")
@@ -204,7 +206,7 @@ class StepCompletedResponse(_message.Message):
     def __init__(self, directive: _Optional[_Union[_common_pb2.Directive, str]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class StepFailedRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "step_key", "attempt", "failure", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input", "retry_policy")
+    __slots__ = ("run_id", "fence", "step_key", "attempt", "failure", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input", "retry_policy", "deltas")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +220,7 @@ class StepFailedRequest(_message.Message):
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    DELTAS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     step_key: str
@@ -231,7 +234,8 @@ class StepFailedRequest(_message.Message):
     latency_ms: float
     input: _common_pb2.Payload
     retry_policy: _common_pb2.RetryPolicy
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., retry_policy: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ...) -> None: ...
+    deltas: int
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., retry_policy: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
 
 class StepFailedResponse(_message.Message):
     __slots__ = ("retry", "final", "directive", "seq")

@@ -1,0 +1,241 @@
+/**
+ * What the watchers of one run share on one server: one reader of the store, and a window of the
+ * events that it has read last.
+ *
+ * A feed exists while somebody follows it. Followers keep their own place in the window; who falls
+ * behind it is let go with its cursor, and delays nobody.
+ */
+import type { Channel } from "../../hub/hub.ts";
+import type { Caller } from "../../model/caller.ts";
+import { PawlError } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
+import type { NewEvent, RunEvent } from "../api.ts";
+import type { Core } from "../core.ts";
+import { runKey } from "../run-cache.ts";
+import { deltaEvent, type Merger, type PlacedEvent } from "./merge.ts";
+import { isBehind, makeCursor, type Position } from "./position.ts";
+import { readNext } from "./read.ts";
+
+export type Classes = "all" | "checkpoint" | "delta";
+
+/** Events that were read together; each follower gets the same arrays. */
+interface Piece {
+  readonly from: Position;
+  readonly to: Position;
+  readonly placed: readonly PlacedEvent[];
+  readonly events: Readonly<Record<Classes, readonly RunEvent[]>>;
+  readonly bytes: number;
+}
+
+/** About what an event takes besides its payload. */
+const EVENT_BYTES = 300;
+
+function bytesOf({ delta, entry }: RunEvent): number {
+  return EVENT_BYTES + ((delta ?? entry)?.payload?.data?.byteLength ?? 0);
+}
+
+export function ofClass(events: readonly RunEvent[], classes: Classes): readonly RunEvent[] {
+  return classes === "all" ? events : events.filter((event) => event.class === classes);
+}
+
+class Feed {
+  readonly #core: Core;
+  readonly #caller: Caller;
+  readonly #merger: Merger;
+  readonly #channel: Channel<NewEvent>;
+  readonly #onEnd: () => void;
+  readonly #over = new AbortController();
+  #pieces: Piece[] = [];
+  /** Place of the first piece among all that there have been. */
+  #base = 0;
+  #events = 0;
+  #bytes = 0;
+  #ended = false;
+  #error: unknown;
+  #waiters: (() => void)[] = [];
+  followers = 0;
+
+  constructor(core: Core, caller: Caller, merger: Merger, onEnd: () => void) {
+    this.#core = core;
+    this.#caller = caller;
+    this.#merger = merger;
+    this.#onEnd = onEnd;
+    this.#channel = core.hub.watch(runKey(caller.org, merger.runId));
+    this.#channel.onShow((event) => this.#show(event));
+    void this.#run();
+  }
+
+  get #start(): Position {
+    return this.#pieces[0]?.from ?? this.#merger.position;
+  }
+
+  /** Whether all that comes after a place is still here. */
+  covers(position: Position): boolean {
+    const start = this.#start;
+    return position.seq >= start.seq && !isBehind(position, start);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#over;
+    try {
+      while (!signal.aborted && !this.#ended) {
+        const { version } = this.#channel;
+        const from = this.#merger.position;
+        const batch = await readNext(this.#core, this.#caller, this.#merger);
+        if (batch.events.length > 0) this.#push(from, this.#merger.position, batch.events);
+        if (batch.ended) this.#ended = true;
+        else if (!batch.more && this.#channel.version === version)
+          await this.#channel.changed(signal);
+      }
+    } catch (error) {
+      this.#error = error;
+    }
+    this.close();
+  }
+
+  #push(from: Position, to: Position, placed: readonly PlacedEvent[]): void {
+    const all = placed.map(({ event }) => event);
+    let bytes = 0;
+    for (const event of all) bytes += bytesOf(event);
+    const events = { all, checkpoint: ofClass(all, "checkpoint"), delta: ofClass(all, "delta") };
+    this.#pieces.push({ from, to, placed, events, bytes });
+    this.#events += all.length;
+    this.#bytes += bytes;
+    while (
+      this.#pieces.length > 1 &&
+      (this.#events > LIMITS.watcherBufferedEvents || this.#bytes > LIMITS.watcherBufferedBytes)
+    ) {
+      const oldest = this.#pieces.shift();
+      this.#base += 1;
+      this.#events -= oldest?.placed.length ?? 0;
+      this.#bytes -= oldest?.bytes ?? 0;
+    }
+    this.#wake();
+  }
+
+  /** What is for those who watch now, and has no place of its own in the stream. */
+  #show(event: NewEvent): void {
+    const { position } = this.#merger;
+    const at = this.#core.clock.now();
+    const shown = deltaEvent(this.#merger.runId, { ...position, at, event });
+    const placed = { event: { cursor: makeCursor(position), ...shown }, after: position };
+    this.#push(position, position, [placed]);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  close(): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort();
+    this.#channel.close();
+    this.#onEnd();
+    this.#wake();
+  }
+
+  /** The events after a place, as they come; ends with the run. */
+  async *follow(
+    from: Position,
+    classes: Classes,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RunEvent[]> {
+    let position = from;
+    let next = this.#base;
+    // What was only shown was for those who were there.
+    const came = this.#base + this.#pieces.length;
+    while (!signal.aborted) {
+      if (next < this.#base) throw slowConsumer(this.#merger.runId, position);
+      const piece = this.#pieces[next - this.#base];
+      if (piece !== undefined) {
+        next += 1;
+        if (piece.from === piece.to && next <= came) continue;
+        const events = eventsAfter(piece, position, classes);
+        position = isBeyond(piece.to, position) ? piece.to : position;
+        if (events.length > 0) yield events;
+      } else if (this.#error !== undefined) throw this.#error;
+      else if (this.#ended || this.#over.signal.aborted) return;
+      else await this.#changed(signal);
+    }
+  }
+
+  #changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#waiters.push(done);
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+}
+
+function isBeyond(place: Position, other: Position): boolean {
+  return place.seq > other.seq || isBehind(other, place);
+}
+
+/** Of a piece, what a follower that has read ahead by itself has not seen. */
+function eventsAfter(
+  { from, placed, events }: Piece,
+  position: Position,
+  classes: Classes,
+): readonly RunEvent[] {
+  if (!isBeyond(position, from)) return events[classes];
+  const rest = placed.filter(({ after }) => isBeyond(after, position) || after === from);
+  return ofClass(
+    rest.map(({ event }) => event),
+    classes,
+  );
+}
+
+function slowConsumer(runId: string, position: Position): PawlError {
+  const cursor = makeCursor(position);
+  return new PawlError(
+    "SLOW_CONSUMER",
+    `This watcher of run "${runId}" fell behind by more than ${LIMITS.watcherBufferedEvents} events ` +
+      "or their bytes. Go on from the last cursor.",
+    { metadata: { run_id: runId, cursor }, retryAfterMs: 100 },
+  );
+}
+
+/** The feeds of a server. */
+export class Feeds {
+  readonly #feeds = new Map<string, Feed>();
+
+  get size(): number {
+    return this.#feeds.size;
+  }
+
+  /**
+   * Follows a run from where the merger is, which must be its end as of a moment ago. The merger is
+   * the feed's from now on, if there was no feed.
+   */
+  async *follow(
+    core: Core,
+    caller: Caller,
+    merger: Merger,
+    classes: Classes,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RunEvent[]> {
+    const key = runKey(caller.org, merger.runId);
+    const { position } = merger;
+    const known = this.#feeds.get(key);
+    const feed = known?.covers(position) === true ? known : this.#open(core, caller, key, merger);
+    feed.followers += 1;
+    try {
+      yield* feed.follow(position, classes, signal);
+    } finally {
+      feed.followers -= 1;
+      if (feed.followers === 0) feed.close();
+    }
+  }
+
+  #open(core: Core, caller: Caller, key: string, merger: Merger): Feed {
+    const feed: Feed = new Feed(core, caller, merger, () => {
+      if (this.#feeds.get(key) === feed) this.#feeds.delete(key);
+    });
+    this.#feeds.set(key, feed);
+    return feed;
+  }
+}

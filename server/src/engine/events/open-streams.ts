@@ -1,0 +1,144 @@
+/** Which step attempts have sent deltas whose fate is open, and what decides it. Pure. */
+import { attemptKey, unpackSteps } from "../../model/delta.ts";
+import type { EntryHead } from "../../model/entry.ts";
+import type { DeltaHead } from "../../store/deltas.ts";
+import { isBehind, type Position } from "./position.ts";
+
+export interface OpenStream {
+  readonly key: string;
+  readonly attempt: number;
+  readonly fence: number;
+}
+
+/** What becomes of the deltas of an attempt. */
+export interface Verdict {
+  readonly type: "commit" | "rollback";
+  readonly key: string;
+  readonly attempt: number;
+}
+
+/** Entries that end a lease: what was in flight under it is void. */
+const ENDS_LEASE: ReadonlySet<string> = new Set([
+  "run.recovered",
+  "run.paused",
+  "run.completed",
+  "run.failed",
+  "run.cancelled",
+  "workflow.waiting",
+]);
+
+export function endsLease(entry: EntryHead): boolean {
+  return ENDS_LEASE.has(entry.type);
+}
+
+export class OpenStreams {
+  readonly #open = new Map<string, OpenStream>();
+  /** The highest fence that anything was sent under. */
+  #fence = 0;
+  /** Up to this fence all is decided: what was put on record too late is void. */
+  #closed = 0;
+
+  /** Up to this fence nothing more comes. */
+  get closedFence(): number {
+    return this.#closed;
+  }
+
+  has(key: string, attempt: number): boolean {
+    return this.#open.has(attemptKey(key, attempt));
+  }
+
+  /** Whether what an attempt sent under a fence is open. */
+  isOf(key: string, attempt: number, fence: number): boolean {
+    return this.#open.get(attemptKey(key, attempt))?.fence === fence;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  copy(): OpenStreams {
+    const copy = new OpenStreams();
+    for (const [name, stream] of this.#open) copy.#open.set(name, stream);
+    copy.#fence = this.#fence;
+    copy.#closed = this.#closed;
+    return copy;
+  }
+
+  /** A delta came. What the run itself sends, outside of steps, is never void. */
+  note(key: string, attempt: number, fence: number): void {
+    if (fence <= this.#closed) return;
+    this.#fence = Math.max(this.#fence, fence);
+    if (key !== "") this.#open.set(attemptKey(key, attempt), { key, attempt, fence });
+  }
+
+  /** A fence is current: what was sent under lower ones and is still open is void. */
+  fenced(fence: number): Verdict[] {
+    return this.#void((stream) => stream.fence < fence);
+  }
+
+  /** What an entry decides; it comes right after the verdicts. */
+  entry(entry: EntryHead): Verdict[] {
+    const { type, key, attempt, meta } = entry;
+    const verdicts = meta.fence === undefined ? [] : this.fenced(meta.fence);
+    if (endsLease(entry)) {
+      this.#closed = Math.max(this.#closed, meta.fence ?? this.#fence);
+      return [...verdicts, ...this.#void(() => true)];
+    }
+    const ended =
+      type === "workflow.step.completed"
+        ? "commit"
+        : type === "workflow.step.retrying" || type === "workflow.step.failed"
+          ? "rollback"
+          : undefined;
+    if (ended === undefined) return verdicts;
+    const streamed = this.has(key, attempt) || (meta.deltas ?? 0) > 0;
+    for (const [name, stream] of this.#open) {
+      if (stream.key === key && stream.attempt <= attempt) this.#open.delete(name);
+    }
+    if (streamed) verdicts.push({ type: ended, key, attempt });
+    return verdicts;
+  }
+
+  #void(isVoid: (stream: OpenStream) => boolean): Verdict[] {
+    if (this.#open.size === 0) return [];
+    const verdicts: Verdict[] = [];
+    for (const [name, stream] of this.#open) {
+      if (!isVoid(stream)) continue;
+      this.#open.delete(name);
+      verdicts.push({ type: "rollback", key: stream.key, attempt: stream.attempt });
+    }
+    // In an order that does not depend on who looks.
+    return verdicts.sort((a, b) =>
+      a.key < b.key ? -1 : a.key > b.key ? 1 : a.attempt - b.attempt,
+    );
+  }
+}
+
+/** What is open at a place, from the run's entries and chunks. */
+export function openAt(
+  position: Pick<Position, "seq" | "fence" | "number">,
+  entries: readonly EntryHead[],
+  chunks: readonly DeltaHead[],
+): OpenStreams {
+  const open = new OpenStreams();
+  let next = 0;
+  const upTo = (seq: number): void => {
+    for (
+      let chunk = chunks[next];
+      chunk !== undefined && chunk.afterSeq < seq;
+      chunk = chunks[next]
+    ) {
+      next += 1;
+      if (isBehind(position, { fence: chunk.fence, number: chunk.first })) continue;
+      open.fenced(chunk.fence);
+      for (const [key, attempt] of unpackSteps(chunk.steps)) open.note(key, attempt, chunk.fence);
+    }
+  };
+  for (const entry of entries) {
+    if (entry.seq > position.seq) break;
+    upTo(entry.seq);
+    open.entry(entry);
+  }
+  upTo(position.seq + 1);
+  return open;
+}

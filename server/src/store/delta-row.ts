@@ -1,0 +1,40 @@
+/** Rows of the delta table, as both stores read them. */
+import type { RunState } from "../model/run.ts";
+import { RUN_STATES } from "../model/run.ts";
+import type { DeltaChunk, DeltaHead, RunMark } from "./deltas.ts";
+import type { Row } from "./row.ts";
+import { int, text } from "./row.ts";
+import { StoreError } from "./store.ts";
+
+export function toDeltaHead(row: Row): DeltaHead {
+  return {
+    fence: int(row, "fence"),
+    first: int(row, "first"),
+    last: int(row, "last"),
+    afterSeq: int(row, "after_seq"),
+    at: int(row, "at"),
+    keep: int(row, "keep") !== 0,
+    steps: text(row, "steps"),
+  };
+}
+
+export function toChunk(row: Row): DeltaChunk {
+  const { data } = row;
+  if (!(data instanceof Uint8Array)) throw new StoreError("Column data holds no bytes.");
+  return { ...toDeltaHead(row), data };
+}
+
+export function toRunMark(row: Row): RunMark {
+  const state = text(row, "state");
+  if (!isState(state)) throw new StoreError(`Column state holds "${state}".`);
+  const delta =
+    typeof row.delta_fence === "number"
+      ? { fence: row.delta_fence, number: int(row, "delta_last") }
+      : { fence: 0, number: 0 };
+  const leased = state === "RUNNING" || state === "CANCELLING";
+  return { seq: int(row, "seq"), fence: int(row, "fence"), state, leased, delta };
+}
+
+function isState(value: string): value is RunState {
+  return RUN_STATES.some((state) => state === value);
+}
