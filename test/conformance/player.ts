@@ -115,7 +115,15 @@ export class Player {
     } else if ("pause" in action) await rpc(client, RunService.method.pauseRun, { runId });
     else if ("resume" in action) await rpc(client, RunService.method.resumeRun, { runId });
     else if ("retry" in action) await rpc(client, RunService.method.retryRun, { runId });
-    else if ("waitMs" in action) await sleep(action.waitMs);
+    else if ("answer" in action) {
+      const { key, value, skip } = action.answer;
+      const resolution = skip
+        ? ({ case: "skip", value: true } as const)
+        : ({ case: "answer", value: payload(value) } as const);
+      const waitId = `${runId}#${key}`;
+      const request = { waitId, resolutionId: randomUUID(), actor: "ada", resolution };
+      await rpc(client, SignalService.method.resolveWait, request);
+    } else if ("waitMs" in action) await sleep(action.waitMs);
     else throw new Error(`The runner does not know the action ${JSON.stringify(action)}.`);
   }
 

@@ -24,7 +24,13 @@ const action = z.union([
     signal: z.strictObject({ name: z.string(), value: json, id: z.string().optional() }),
   }),
   /** Answers the open question of that step key. */
-  z.strictObject({ answer: z.strictObject({ key: z.string(), value: json }) }),
+  z.strictObject({
+    answer: z.strictObject({
+      key: z.string(),
+      value: json.optional(),
+      skip: z.boolean().default(false),
+    }),
+  }),
   z.strictObject({ cancel: z.literal(true) }),
   z.strictObject({ pause: z.literal(true) }),
   z.strictObject({ resume: z.literal(true) }),

@@ -119,6 +119,8 @@ class Interpreter {
           ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
           ...("default" in operation ? { default: scope.evaluate(operation.default) } : {}),
         });
+      case "ask":
+        return this.#ask(ctx, operation, scope);
       case "child":
         return ctx.child(
           text(operation.workflow ?? "conformance"),
@@ -136,6 +138,40 @@ class Interpreter {
             : ctx.uuid();
       default:
         throw makeError({ type: "UnknownOperation", message: operation.op, nonRetryable: true });
+    }
+  }
+
+  async #ask(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {
+    const question = text(operation.question ?? "?");
+    const options = {
+      key: text(operation.key),
+      ...("skippable" in operation ? { skippable: operation.skippable === true } : {}),
+      ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
+      ...("default" in operation ? { default: scope.evaluate(operation.default) } : {}),
+    };
+    const choices = (operation.options ?? []) as readonly string[];
+    switch (operation.type) {
+      case "approval": {
+        const answer = await ctx.waitForUser(question, { ...options, type: "approval" });
+        return typeof answer === "object" && answer !== null && "approved" in answer
+          ? answer.approved
+          : (answer ?? null);
+      }
+      case "choice":
+        return (
+          (await ctx.waitForUser(question, { ...options, type: "choice", options: choices })) ??
+          null
+        );
+      case "multichoice":
+        return (
+          (await ctx.waitForUser(question, {
+            ...options,
+            type: "multichoice",
+            options: choices,
+          })) ?? null
+        );
+      default:
+        return (await ctx.waitForUser(question, options)) ?? null;
     }
   }
 
