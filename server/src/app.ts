@@ -14,7 +14,7 @@ import { Sessions } from "./rpc/session.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
-import { loadTracing, type Tracing } from "./telemetry/tracing.ts";
+import { loadTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 
 /** How long calls in progress may take to end once all commands have been committed. */
 const LAST_CALLS_MS = 2_000;
@@ -38,14 +38,14 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     onMessage: (message) => log.warn("store.message", { message }),
   });
   const metrics = createMetrics();
-  const tracing = await loadTracing(process.env, log);
+  const telemetry = await loadTelemetry(process.env, metrics.registry, log);
   let publicUrl = config.publicUrl || `http://${formatAddress(config.http)}`;
   const engine = createEngine({
     store,
     replicaId: config.replicaId,
     log,
     metrics,
-    tracing,
+    tracing: telemetry?.tracing,
     publicUrl: () => publicUrl,
   });
   const calls = new Calls();
@@ -64,7 +64,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     metrics: metrics.registry,
     corsOrigins: config.corsOrigins,
   });
-  const parts: Parts = { store, engine, calls, sessions, grpc, http, tracing };
+  const parts: Parts = { store, engine, calls, sessions, grpc, http, telemetry };
   try {
     await contact.make();
     const grpcPort = await listen("--grpc", config.grpc, () =>
@@ -112,7 +112,7 @@ interface Parts {
   readonly sessions: Sessions;
   readonly grpc: GrpcServer;
   readonly http: HttpServer;
-  readonly tracing: Tracing | undefined;
+  readonly telemetry: Telemetry | undefined;
 }
 
 /**
@@ -132,8 +132,8 @@ async function stop(parts: Parts, log: Log): Promise<void> {
   last.abort();
   grpc.kill();
   http.kill();
+  await parts.telemetry?.stop();
   await store.close();
-  await parts.tracing?.stop();
   log.debug("app.closed");
 }
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createFileRegistry, fromBinary, toJson } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-const REQUEST = "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest";
+const TRACES = "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest";
+const METRICS = "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest";
 
 interface WireValue {
   stringValue?: string;
@@ -47,9 +48,48 @@ export interface ReceivedSpan {
   readonly failed: boolean;
 }
 
+export interface ReceivedMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly kind: "sum" | "gauge" | "histogram";
+  /** Over all its series: the sum of values, or of counts. */
+  readonly total: number;
+}
+
+interface WirePoints {
+  dataPoints?: { asDouble?: number; asInt?: string; count?: string }[];
+}
+interface WireMetrics {
+  resourceMetrics?: {
+    scopeMetrics?: {
+      metrics?: {
+        name: string;
+        unit?: string;
+        sum?: WirePoints;
+        gauge?: WirePoints;
+        histogram?: WirePoints;
+      }[];
+    }[];
+  }[];
+}
+
+function metricsOf(request: WireMetrics): ReceivedMetric[] {
+  const all = (request.resourceMetrics ?? [])
+    .flatMap(({ scopeMetrics = [] }) => scopeMetrics)
+    .flatMap(({ metrics = [] }) => metrics);
+  return all.map(({ name, unit = "", sum, gauge, histogram }) => {
+    const points = (sum ?? gauge ?? histogram)?.dataPoints ?? [];
+    const values = points.map((point) => Number(point.asDouble ?? point.asInt ?? point.count ?? 0));
+    const kind = sum !== undefined ? "sum" : gauge !== undefined ? "gauge" : "histogram";
+    return { name, unit, kind, total: values.reduce((a, b) => a + b, 0) };
+  });
+}
+
 export interface Collector {
   readonly url: string;
   readonly spans: readonly ReceivedSpan[];
+  /** The latest of each name. */
+  readonly metrics: ReadonlyMap<string, ReceivedMetric>;
   /** All that came in, as text. */
   readonly text: string;
   /** The first spans of that name and number; waits for them. */
@@ -57,7 +97,7 @@ export interface Collector {
   close(): Promise<void>;
 }
 
-function schema() {
+function schemas() {
   const root = join(import.meta.dirname, "..", "..");
   const files = execFileSync(
     join(root, "node_modules", ".bin", "buf"),
@@ -65,9 +105,12 @@ function schema() {
     { maxBuffer: 1 << 24 },
   );
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, files));
-  const message = registry.getMessage(REQUEST);
-  if (message === undefined) throw new Error(`There is no ${REQUEST}.`);
-  return message;
+  const find = (name: string) => {
+    const message = registry.getMessage(name);
+    if (message === undefined) throw new Error(`There is no ${name}.`);
+    return message;
+  };
+  return { traces: find(TRACES), metrics: find(METRICS) };
 }
 
 function plain(value: WireValue): unknown {
@@ -101,16 +144,19 @@ function spansOf(request: WireRequest): ReceivedSpan[] {
 }
 
 export async function startCollector(): Promise<Collector> {
-  const message = schema();
+  const { traces, metrics: metricsRequest } = schemas();
+  const metrics = new Map<string, ReceivedMetric>();
   const spans: ReceivedSpan[] = [];
   let text = "";
   const server = createServer((request, response) => {
     const pieces: Buffer[] = [];
     request.on("data", (piece: Buffer) => pieces.push(piece));
     request.on("end", () => {
+      const message = request.url === "/v1/metrics" ? metricsRequest : traces;
       const json = toJson(message, fromBinary(message, Buffer.concat(pieces)));
       text += JSON.stringify(json);
       spans.push(...spansOf(json as WireRequest));
+      for (const metric of metricsOf(json as WireMetrics)) metrics.set(metric.name, metric);
       response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
     });
   });
@@ -120,6 +166,7 @@ export async function startCollector(): Promise<Collector> {
   return {
     url: `http://127.0.0.1:${port}`,
     spans,
+    metrics,
     get text() {
       return text;
     },

@@ -172,6 +172,18 @@ describe("a run's trace", () => {
     });
   });
 
+  test("comes with the metrics of the server, by OTLP as well", () => {
+    const { metrics } = collector;
+    expect(metrics.get("pawl_runs_started")).toMatchObject({ kind: "sum", total: 2 });
+    expect(metrics.get("pawl_run_duration")).toMatchObject({
+      kind: "histogram",
+      unit: "s",
+      total: 2,
+    });
+    expect(metrics.get("pawl_store_up")).toMatchObject({ kind: "gauge", total: 1 });
+    expect(metrics.get("process_resident_memory")).toMatchObject({ unit: "By" });
+  });
+
   test("holds nothing of what users sent", () => {
     for (const marker of MARKERS) expect(collector.text).not.toContain(marker);
     expect(collector.text).not.toContain("command_args");

@@ -10,11 +10,17 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import type { IMetricReader } from "@opentelemetry/sdk-metrics";
 import { NodeSDK } from "@opentelemetry/sdk-node";
+import { sleep } from "../lib/clock.ts";
 import { randomHex } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import { VERSION } from "../lib/version.ts";
+import type { Signals, Telemetry } from "./telemetry.ts";
 import type { FinishedSpan, SpanAttributes, Tracing } from "./tracing.ts";
+
+/** A receiver that does not answer holds a stop up for this long. */
+const STOP_MS = 2_000;
 
 let nextSpanId: string | undefined;
 
@@ -59,7 +65,12 @@ function typeOf(error: unknown): string {
   return "reason" in error && typeof error.reason === "string" ? error.reason : error.name;
 }
 
-export function startTracing(env: NodeJS.ProcessEnv, log: Log): Tracing {
+export function startTelemetry(
+  env: NodeJS.ProcessEnv,
+  signals: Signals,
+  reader: IMetricReader | undefined,
+  log: Log,
+): Telemetry {
   // All detectors would add the command line, which may hold the password of a database.
   env.OTEL_NODE_RESOURCE_DETECTORS ||= "env,host,os,serviceinstance";
   const isNamed =
@@ -67,23 +78,39 @@ export function startTracing(env: NodeJS.ProcessEnv, log: Log): Tracing {
   const sdk = new NodeSDK({
     idGenerator,
     instrumentations: [],
-    metricReaders: [],
+    metricReaders: reader === undefined ? [] : [reader],
     logRecordProcessors: [],
+    ...(signals.traces ? {} : { spanProcessors: [] }),
     ...(isNamed ? {} : { serviceName: "pawl-server" }),
   });
   sdk.start();
-  log.info("tracing.started");
-  const tracer = trace.getTracer("@pawl/server", VERSION);
+  log.info("telemetry.started", { ...signals });
+  return {
+    tracing: signals.traces ? tracingBy(trace.getTracer("@pawl/server", VERSION)) : undefined,
+    async stop() {
+      const given = new AbortController();
+      const late = sleep(STOP_MS, given.signal).then(
+        () => log.warn("telemetry.unsent", { message: "The receiver does not answer." }),
+        () => undefined,
+      );
+      await Promise.race([late, shutDown(sdk, log)]);
+      given.abort();
+    },
+  };
+}
+
+async function shutDown(sdk: NodeSDK, log: Log): Promise<void> {
+  try {
+    await sdk.shutdown();
+  } catch (error) {
+    log.warn("telemetry.unsent", { error });
+  }
+}
+
+function tracingBy(tracer: Tracer): Tracing {
   return {
     serve: (name, traceparent, work) => serve(tracer, name, traceparent, work),
     finished: (span) => finish(tracer, span),
-    async stop() {
-      try {
-        await sdk.shutdown();
-      } catch (error) {
-        log.warn("tracing.unsent", { error });
-      }
-    },
   };
 }
 

@@ -1,8 +1,4 @@
-/**
- * Spans of the server. There is tracing only where the standard OTEL_* variables name a receiver;
- * nothing of OpenTelemetry is loaded otherwise.
- */
-import type { Log } from "../lib/log.ts";
+/** Spans of the server, without knowing whose they are. */
 
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
@@ -35,22 +31,4 @@ export interface Tracing {
     ) => Promise<{ readonly answer: T; readonly attributes: SpanAttributes }>,
   ): Promise<T>;
   finished(span: FinishedSpan): void;
-  /** Sends what has not been sent yet, and ends. Does not reject. */
-  stop(): Promise<void>;
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Whether the environment asks for traces to be sent somewhere. */
-export function tracesConfigured(env: Environment): boolean {
-  if (env.OTEL_SDK_DISABLED?.toLowerCase() === "true") return false;
-  const exporter = env.OTEL_TRACES_EXPORTER ?? "";
-  if (exporter !== "") return exporter !== "none";
-  return Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
-}
-
-export async function loadTracing(env: NodeJS.ProcessEnv, log: Log): Promise<Tracing | undefined> {
-  if (!tracesConfigured(env)) return undefined;
-  const { startTracing } = await import("./otel.ts");
-  return startTracing(env, log);
 }

@@ -35,11 +35,10 @@ export function execute(execution: Execution): Run {
     const context = new StepBodyContext(base, body);
     // The types of body and arguments were matched where the step was called.
     const fn = call.body as (...args: unknown[]) => unknown;
-    const perform = () =>
-      call.args === undefined
-        ? contexts.run(context, fn, context)
-        : contexts.run(context, fn, ...call.args);
-    return body.trace === undefined ? perform() : body.trace.within(perform);
+    const { trace } = body;
+    const args = call.args ?? [context];
+    if (trace !== undefined) return trace.within(() => contexts.run(context, fn, ...args));
+    return contexts.run(context, fn, ...args);
   };
   const run = new Run({ facts, link, memo, logger, invoke });
   const base = { run, stepDefaults: workflow.stepDefaults };

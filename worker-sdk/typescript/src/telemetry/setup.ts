@@ -7,6 +7,8 @@ import type { Logger } from "../lib/logger.ts";
 import { spanIdGenerator } from "./id-generator.ts";
 import type { Tracing } from "./trace.ts";
 
+const flushMs = 2_000;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 let loading: Promise<Tracing | undefined> | undefined;
@@ -53,7 +55,7 @@ async function load(logger: Logger): Promise<Tracing | undefined> {
       const made = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
       if (!("forceFlush" in made) || typeof made.forceFlush !== "function") return;
       try {
-        await made.forceFlush();
+        await Promise.race([made.forceFlush(), patience()]);
       } catch (error) {
         logger.warn("some spans could not be sent", { error: String(error) });
       }
@@ -66,6 +68,11 @@ async function load(logger: Logger): Promise<Tracing | undefined> {
     );
     return undefined;
   }
+}
+
+/** A receiver that does not answer holds nobody up for longer. */
+function patience(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, flushMs).unref());
 }
 
 async function startSdk(): Promise<void> {
