@@ -112,6 +112,40 @@ describe.each(stores)("%s", (store) => {
     expect(scrape.sum("pawl_queue_oldest_seconds", { queue: "nobody" })).toBeGreaterThan(0);
   });
 
+  test("watchers and live events", async () => {
+    const before = await Scrape.of(server.httpUrl);
+    const client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    const talking = workflow("talking", (ctx) =>
+      ctx.step("talk", async (step) => {
+        for (let word = 0; word < 20; word += 1) step.emit("word", word);
+        await heard;
+      }),
+    );
+    let hear = (): void => undefined;
+    const heard = new Promise<void>((resolve) => {
+      hear = resolve;
+    });
+    const options = { url: server.grpcUrl, workflows: [talking], logger: silentLogger };
+    const worker = new Worker(options);
+    await worker.start();
+    const run = await client.start(talking, undefined);
+    let words = 0;
+    for await (const event of run.watch()) {
+      if (event.type === "word") words += 1;
+      if (words < 20) continue;
+      expect((await Scrape.of(server.httpUrl)).sum("pawl_watchers")).toBeGreaterThanOrEqual(1);
+      hear();
+      break;
+    }
+    await run.result();
+    await worker.stop();
+    client.close();
+    const after = await Scrape.of(server.httpUrl);
+    const name = "pawl_deltas_published_total";
+    expect(after.sum(name) - before.sum(name)).toBeGreaterThanOrEqual(20);
+    expect(after.sum("pawl_deltas_dropped_total")).toBe(0);
+  });
+
   test("every metric is documented with its type and labels, and nothing else is", async () => {
     const { metrics } = await Scrape.of(server.httpUrl);
     const real = [...metrics.values()].map(({ name, type, series }) => {
