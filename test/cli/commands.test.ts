@@ -153,26 +153,26 @@ describe("looking", () => {
     );
   });
 
-  test("logs shows entries by level and number", async () => {
-    const all = await cli("logs", "n1");
+  test("events shows entries by level and number", async () => {
+    const all = await cli("events", "n1");
     expect(all.out).toMatch(/ERROR +step\.failed +look.*there is no/);
-    const last = await cli("logs", "n1", "-n", "1");
+    const last = await cli("events", "n1", "-n", "1");
     expect(last.out.trim().split("\n")).toHaveLength(1);
     expect(last.out).toContain("run.completed");
-    const errors = await cli("logs", "n1", "-l", "error");
+    const errors = await cli("events", "n1", "-l", "error");
     expect(
       errors.out
         .trim()
         .split("\n")
         .every((line) => line.includes("ERROR")),
     ).toBe(true);
-    const wrong = await cli("logs", "n1", "-l", "loud");
+    const wrong = await cli("events", "n1", "-l", "loud");
     expect([wrong.code, wrong.err]).toEqual([EXIT.USAGE, expect.stringContaining("debug, info")]);
   });
 
-  test("logs --follow ends with the run", async () => {
+  test("events --follow ends with the run", async () => {
     await cli("run", "approve", "--id", "follow-1");
-    const following = cli("logs", "follow-1", "--follow", "--json");
+    const following = cli("events", "follow-1", "--follow", "--json");
     await cli("signal", "follow-1", "answer", "--data", '"yes"');
     const types = (await following).out
       .trim()

@@ -55,8 +55,18 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     positionals: 1,
     load: () => import("./commands/inspect.ts"),
   },
-  logs: {
+  watch: {
+    summary: "Show a run while it happens",
+    positionals: 1,
+    load: () => import("./commands/watch.ts"),
+  },
+  events: {
     summary: "Print what happened in a run",
+    positionals: 1,
+    load: () => import("./commands/events.ts"),
+  },
+  logs: {
+    summary: "Print what a run logged, and what went wrong",
     positionals: 1,
     load: () => import("./commands/logs.ts"),
   },
@@ -139,7 +149,7 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
 
 const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[] = [
   ["Develop and operate", ["init", "dev", "replay", "serve", "migrate"]],
-  ["Runs", ["run", "status", "list", "inspect", "export", "logs"]],
+  ["Runs", ["run", "status", "list", "inspect", "watch", "events", "logs", "export"]],
   ["Steer runs", ["signal", "pause", "resume", "retry", "cancel", "delete"]],
   ["Answer runs", ["waits", "answer", "approve", "reject"]],
   ["See what is there", ["timers", "workers", "workflows"]],

@@ -80,13 +80,14 @@ export async function readJournal(server: Server, runId: string): Promise<Journa
   }
 }
 
-/** All checkpoints of a run so far, with the cursor to go on from. */
+/** What happened in a run so far, with the cursor to go on from. */
 export async function readEvents(
   server: Server,
   runId: string,
+  after = "",
 ): Promise<{ events: Event[]; cursor: string }> {
   const events: Event[] = [];
-  let cursor = "";
+  let cursor = after;
   while (true) {
     const page = await server.events.listEvents({ runId, afterCursor: cursor, pageSize: 1_000 });
     events.push(...page.events);

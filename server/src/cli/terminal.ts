@@ -10,6 +10,11 @@ export interface Terminal {
   prompt(text: string): void;
   /** A line that replaces itself; shown on a terminal only. Empty: removes it. */
   progress(text: string): void;
+  /**
+   * Lines below all others that replace themselves, each cut to the width; shown where standard
+   * output is a terminal. None: removes them.
+   */
+  area(lines: readonly string[]): void;
   /** Progress is shown: standard error is a terminal. */
   readonly live: boolean;
   /** Standard output is a terminal. */
@@ -33,13 +38,20 @@ export function systemTerminal(): Terminal {
     shown = false;
     stderr.write("\r\x1b[2K");
   };
+  let drawn: readonly string[] = [];
+  const wipe = (): void => {
+    if (drawn.length > 0) stdout.write(`\r\x1b[${drawn.length}A\x1b[J`);
+    drawn = [];
+  };
   return {
     out(text) {
       clear();
+      wipe();
       stdout.write(`${text}\n`);
     },
     note(text) {
       clear();
+      wipe();
       stderr.write(`${text}\n`);
     },
     prompt(text) {
@@ -52,6 +64,12 @@ export function systemTerminal(): Terminal {
       if (text === "") return;
       shown = true;
       stderr.write(text.slice(0, (stderr.columns || 80) - 1));
+    },
+    area(lines) {
+      if (!interactive || lines.join("\n") === drawn.join("\n")) return;
+      wipe();
+      if (lines.length > 0) stdout.write(`${lines.join("\n")}\n`);
+      drawn = lines;
     },
     live: stderr.isTTY === true,
     interactive,

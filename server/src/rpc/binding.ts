@@ -179,6 +179,8 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
           try {
             context.signal.throwIfAborted();
             yield* handler(request, context);
+            // A stream that was cut off by the server's end must not look like its own.
+            context.signal.throwIfAborted();
           } catch (error) {
             throw hooks.fail(error, context, method);
           }

@@ -39,13 +39,13 @@ function levelOf(type: string): Level {
 }
 
 /** What user code logged by `ctx.log`, as far as it can be read. */
-interface Logged {
+export interface Logged {
   readonly level: Level;
   readonly message: string;
   readonly data: string;
 }
 
-function loggedBy(event: Event): Logged | undefined {
+export function loggedBy(event: Event): Logged | undefined {
   if (event.type !== "log" || event.payload === undefined) return undefined;
   try {
     const said: unknown = JSON.parse(Buffer.from(event.payload.data).toString("utf8"));

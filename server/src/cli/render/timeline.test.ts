@@ -34,6 +34,7 @@ const plain: Terminal = {
   note: () => undefined,
   prompt: () => undefined,
   progress: () => undefined,
+  area: () => undefined,
   live: false,
   interactive: false,
   columns: 60,

@@ -1,0 +1,76 @@
+import { type Event, type Run, RunState } from "@pawl/proto";
+import { systemClock } from "../../lib/clock.ts";
+import { clientCommand, type Server } from "../client.ts";
+import { breakNotes, eventJson } from "../event-command.ts";
+import { EXIT } from "../exit.ts";
+import { type Follow, followRun, isTerminal } from "../follow.ts";
+import { formatPayload } from "../payload.ts";
+import { describeEvent, levelOfEvent } from "../render/entries.ts";
+import { LiveRun } from "../render/live.ts";
+import { formatClock } from "../render/text.ts";
+import { download, styledState, whatHappened } from "../runs.ts";
+import type { Terminal } from "../terminal.ts";
+
+const REDRAW_MS = 100;
+
+export const command = clientCommand({
+  usage: "watch ID [--wait-for-start]",
+  about:
+    "Shows a run while it happens: its steps, the text that they stream, their progress, what it\n" +
+    "waits for, and its result. Where the output is no terminal, one line per event. A server that\n" +
+    "is restarted meanwhile is waited for. The exit code is 0 if the run completed, else 1; Ctrl-C\n" +
+    "ends the watching and not the run.",
+  options: {
+    "wait-for-start": { type: "boolean", help: "Wait for a run that does not exist yet." },
+  },
+  examples: ["pawl watch order-1", "pawl watch order-1 --json | jq -c '[.type, .stepKey]'"],
+  async run(server, args, terminal) {
+    const runId = args.positional(0, "The run's id");
+    const waitForStart = args.flag("wait-for-start");
+    const follow = { runId, waitForStart, onBreak: breakNotes(terminal, server) };
+    const json = args.flag("json");
+    if (json) await watchLines(server, follow, (event) => terminal.out(eventJson(event)));
+    else if (terminal.interactive) await watchLive(server, follow, terminal);
+    else await watchLines(server, follow, (event) => printLine(event, terminal));
+    const { run } = await server.runs.getRun({ runId });
+    if (run === undefined) throw new Error("The server answered without a run.");
+    if (!json) await showEnd(server, run, terminal);
+    return run.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
+  },
+});
+
+function printLine(event: Event, terminal: Terminal): void {
+  if (levelOfEvent(event) !== "debug") terminal.out(describeEvent(event, terminal, formatClock));
+}
+
+async function watchLines(
+  server: Server,
+  follow: Follow,
+  print: (event: Event) => void,
+): Promise<void> {
+  for await (const events of followRun(server, follow)) events.forEach(print);
+}
+
+async function watchLive(server: Server, follow: Follow, terminal: Terminal): Promise<void> {
+  const live = new LiveRun(terminal);
+  terminal.out(terminal.style("bold", follow.runId));
+  const draw = (): void => terminal.area(live.frame(systemClock.now()));
+  const timer = setInterval(draw, REDRAW_MS);
+  try {
+    for await (const events of followRun(server, follow)) {
+      for (const line of events.flatMap((event) => live.take(event))) terminal.out(line);
+      if (!events.some(isTerminal)) draw();
+    }
+  } finally {
+    clearInterval(timer);
+    terminal.area([]);
+  }
+}
+
+async function showEnd(server: Server, run: Run, terminal: Terminal): Promise<void> {
+  const why = whatHappened(run);
+  terminal.note(`${styledState(terminal, run.state)}${why === "" ? "" : `. ${why}`}`);
+  if (run.output !== undefined && run.output.encoding !== "void") {
+    terminal.out(formatPayload(await download(server, run.output)));
+  }
+}
