@@ -34,7 +34,9 @@ async function measureStore(bench: Bench, kind: StoreKind, prefix: string): Prom
     await measure(probe);
     await startRuns(wire, claims);
     const short = await measure(probe);
-    bench.progress(`${kind}: claims with ${few} queued: p50 ${short.toFixed(2)} ms; starting ${many} runs`);
+    bench.progress(
+      `${kind}: claims with ${few} queued: p50 ${short.toFixed(2)} ms; starting ${many} runs`,
+    );
     await startRuns(wire, many);
     const long = await measure(probe);
     bench.progress(`${kind}: claims with ${many} queued: p50 ${long.toFixed(2)} ms`);

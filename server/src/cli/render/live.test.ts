@@ -17,6 +17,7 @@ beforeEach(() => {
     note: () => undefined,
     progress: () => undefined,
     area: () => undefined,
+    prompt: () => undefined,
     live: true,
     interactive: true,
     columns: 60,
