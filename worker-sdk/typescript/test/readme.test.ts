@@ -38,6 +38,7 @@ test("there are these", () => {
   expect(programs.map(([, name]) => name)).toEqual([
     "welcome.ts",
     "saga.ts",
+    "publish.ts",
     "script.ts",
     "unit.ts",
   ]);
