@@ -16,12 +16,13 @@ import { describeMachine, formatResults, round } from "./report.ts";
 import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
 import { formatSpent } from "./spent.ts";
+import { benchMillionWaits, benchSignal, benchTimers, benchWaiting } from "./waits.ts";
 
 const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
 
   --json         print {machine, results: [{name, value, unit}]} instead of tables
   --quick        shorter and fewer rounds: about 90 s instead of 6 min
-  --long         also a million steps, which takes some minutes more
+  --long         also a million steps and a million waiting runs, which takes some minutes more
   --only PREFIX  only results whose names begin with this: steps.sqlite, recovery …`;
 
 /** In this order: idle figures first, while the machine is quiet. */
@@ -35,7 +36,11 @@ const measurements = [
   benchServerRestart,
   benchFlat,
   benchClaims,
+  benchSignal,
+  benchTimers,
+  benchWaiting,
   benchMillion,
+  benchMillionWaits,
 ];
 
 const { values } = parseArgs({

@@ -12,6 +12,7 @@ import {
   ask,
   asked,
   CHOICE,
+  eventually,
   FORM,
   getWait,
   MULTICHOICE,
@@ -216,7 +217,7 @@ describe.each(stores)("%s", (store) => {
     await ask(held, "q", { prompt: "Q?", type: TEXT, reminders });
     const sent = async () =>
       (await lab.journal(held.runId)).filter(({ type }) => type === "workflow.wait.reminded");
-    await expect.poll(async () => (await sent()).length, { timeout: 10_000 }).toBe(2);
+    await eventually(async () => (await sent()).length === 2, "two reminders");
     const [wait] = await waits(lab.client, { runId: held.runId });
     expect(wait?.remindersSent).toBe(2);
     expect((await sent()).map((entry) => entry.details.reminder)).toEqual(["1", "2"]);

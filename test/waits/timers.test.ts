@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import type { EntryHead } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import { seedSleepers } from "../bench/product/waiting.ts";
@@ -17,7 +17,7 @@ import { createDatabase } from "../harness/database.ts";
 import { connect } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
 import { fenceOf, Lab, ms, SLEEP, sleep, stores } from "../semantics/lab.ts";
-import { suspendOn, waits } from "./waits-lab.ts";
+import { eventually, suspendOn, waits } from "./waits-lab.ts";
 
 /** The journals of runs, read past all servers. */
 async function journals(url: string, runIds: readonly string[]): Promise<EntryHead[][]> {
@@ -87,10 +87,9 @@ describe.each(stores)("%s", (store) => {
     const soon = Date.now() + 300;
     const future = await sleepUntil("sleep:future", soon);
     expect(future.outcome).toMatchObject({ case: "wait", value: { until: ms(soon) } });
-    const resolved = await lab.untilEntry(runId, "workflow.wait.resolved").then(async () => {
-      await expect.poll(async () => (await lab.step(runId, "sleep:future"))?.outcome).toBe("fired");
-      return lab.step(runId, "sleep:future");
-    });
+    const nap = () => lab.step(runId, "sleep:future");
+    await eventually(async () => (await nap())?.outcome === "fired", "the sleep is over");
+    const resolved = await nap();
     const at =
       Number(resolved?.recordedAt?.seconds) * 1_000 + (resolved?.recordedAt?.nanos ?? 0) / 1e6;
     expect(at).toBeGreaterThanOrEqual(soon);
@@ -98,17 +97,20 @@ describe.each(stores)("%s", (store) => {
 });
 
 /** An empty database that no server has open; a file goes with the test. */
-async function database(kind: (typeof stores)[number]): Promise<string> {
+async function database(
+  kind: (typeof stores)[number],
+  { onTestFinished }: Pick<TestContext, "onTestFinished">,
+): Promise<string> {
   if (kind === "postgres") return createDatabase("timers");
   const folder = await mkdtemp(join(tmpdir(), "pawl-timers-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return join(folder, "pawl.db");
 }
 
-test.each(stores)(
+test.concurrent.for(stores)(
   "%s: a sleep whose server is killed half-way takes as long as without",
-  async (kind) => {
-    const url = await database(kind);
+  async (kind, context) => {
+    const url = await database(kind, context);
     const begun = Date.now();
     const until = begun + 3_000;
     const ids = await seedSleepers(url, [until]);
@@ -126,19 +128,18 @@ test.each(stores)(
   },
 );
 
-test.each(stores)(
+test.concurrent.for(stores)(
   "%s: timers that were due while every server was down fire at once on start",
-  async (kind) => {
-    const url = await database(kind);
+  async (kind, context) => {
+    const url = await database(kind, context);
     const now = Date.now();
     const moments = Array.from({ length: 300 }, (_, i) => now - 60_000 + i);
     const ids = await seedSleepers(url, moments);
     await using server = await startServer({ store: url });
     const ready = Date.now();
     const client = connect(server.grpcAddress);
-    await expect
-      .poll(async () => (await waits(client, { kinds: [SLEEP] })).length, { timeout: 20_000 })
-      .toBe(0);
+    const left = () => waits(client, { kinds: [SLEEP], pageSize: 1 });
+    await eventually(async () => (await left()).length === 0, "no timer is left");
     client.close();
     await server.stop();
     const all = await journals(url, ids);

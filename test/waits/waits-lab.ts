@@ -11,7 +11,7 @@ import {
 } from "@pawl/proto";
 import type { RawWorker } from "../harness/protocol.ts";
 import { rpc } from "../harness/protocol.ts";
-import { json, type Lab, type TransportName } from "../semantics/lab.ts";
+import { json, type Lab, sleep, type TransportName } from "../semantics/lab.ts";
 
 export const { TEXT, APPROVAL, CHOICE, MULTICHOICE, FORM } = QuestionType;
 export const { USER, CALLBACK } = StepKind;
@@ -103,4 +103,13 @@ export function link(client: Client, waitId: string, assignee = "", expiresInMs?
       },
     }),
   });
+}
+
+/** Asks again until it is true. */
+export async function eventually(isTrue: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error(`It never came to this: ${what}.`);
+    await sleep(20);
+  }
 }
