@@ -26,6 +26,7 @@ export type {
   WaitKind,
   WaitsOptions,
 } from "./client/waits.ts";
+export { toReadableStream, toResponse } from "./client/web.ts";
 export { type AmountLevel, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";
 export type {
@@ -49,6 +50,7 @@ export type {
   ChildOptions,
   CompensateCaller,
   Context,
+  EmitOptions,
   MapOptions,
   StepContext,
 } from "./context/types.ts";

@@ -41,7 +41,10 @@ export const limits = Object.freeze({
   /** … or when this much has gathered; */
   deltaFlushBytes: 4_096,
   /** what does not fit into this while the server is slow or away is dropped. */
-  deltaBufferBytesMax: 1024 * 1024,
+  deltaBufferBytesMax: 8 * 1024 * 1024,
+  /** One batch of a run. */
+  deltaBatchEventsMax: 2_000,
+  deltaBatchBytesMax: 512 * 1024,
   /** Delays computed from a backoff function. */
   delaysMax: 100,
   journalPageEntries: 1_000,

@@ -178,8 +178,19 @@ export interface RunEvent {
   readonly type: string;
   /** `checkpoint`: from the journal. `delta`: live output only. */
   readonly class: "checkpoint" | "delta";
+  /** The same whenever and wherever the event is read. */
+  readonly eventId: string;
+  /**
+   * The step or scope that it is in, as `<run id>/<step key>`, the run's id, or the event that its
+   * sender named.
+   */
+  readonly parentEventId: string;
   readonly stepKey: string;
   readonly attempt: number;
+  /** Of a delta: tells parallel streams of one step apart. */
+  readonly contentIndex: number;
+  /** A late comer's delta stands for so many of its stream, joined. */
+  readonly merged: number;
   /** Of a delta, within its step's attempt, from 1. */
   readonly sequence: number;
   readonly at: Date | undefined;
@@ -195,8 +206,12 @@ export function eventView(event: Event): RunEvent {
     runId: event.runId,
     type: event.type,
     class: event.class === EventClass.CHECKPOINT ? "checkpoint" : "delta",
+    eventId: event.eventId,
+    parentEventId: event.parentEventId,
     stepKey: event.stepKey,
     attempt: event.attempt,
+    contentIndex: event.contentIndex,
+    merged: Math.max(1, event.merged),
     sequence: event.sequence,
     at: date(event.serverTimestamp),
     data: event.payload?.ref === undefined ? decode(event.payload) : undefined,

@@ -1,7 +1,8 @@
 import { StepKind } from "@pawl/proto";
 import type { Duration } from "../duration.ts";
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
-import { publish } from "../run/events.ts";
+import { uuidv7 } from "../lib/ids.ts";
+import { type EventPlace, publish } from "../run/events.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
@@ -10,7 +11,6 @@ import { StepOperation } from "../run/step-operation.ts";
 import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
-import type { ModelCall } from "../telemetry/model-call.ts";
 import { isWorkflow } from "../workflow-brand.ts";
 import { askApproval } from "./approval.ts";
 import { mapItems, runBranches } from "./branches.ts";
@@ -21,7 +21,7 @@ import type { ApprovalOptions, CallbackOptions } from "./question-types.ts";
 import { type AskOptions, askUser } from "./questions.ts";
 import { openSignals } from "./signals.ts";
 import { parseStepCall } from "./step-call.ts";
-import type { ChildOptions, Context, MapOptions, StepContext } from "./types.ts";
+import type { ChildOptions, Context, EmitOptions, MapOptions } from "./types.ts";
 import type { CronTime, SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
 import { awaitSignal, sleepFor, sleepUntil } from "./waits.ts";
 
@@ -53,12 +53,15 @@ export class RunContext implements Context {
   readonly #base: RunBase;
   readonly #ownScope: Scope | undefined;
   readonly #body: StepBody | undefined;
+  /** The event that opened the span around it. */
+  readonly spanId: string | undefined;
 
   /** For a scope, or for the body of a step, whose scope is made when it is needed. */
-  constructor(base: RunBase, place: Scope | undefined, body?: StepBody) {
+  constructor(base: RunBase, place: Scope | undefined, body?: StepBody, spanId?: string) {
     this.#base = base;
     this.#ownScope = place;
     this.#body = body;
+    this.spanId = spanId;
   }
 
   // ── who and where ──
@@ -80,7 +83,7 @@ export class RunContext implements Context {
 
   /** Runs code in a scope below this one. */
   async enter<R>(scope: Scope, fn: (ctx: Context) => R): Promise<Awaited<R>> {
-    const context = new RunContext(this.#base, scope);
+    const context = new RunContext(this.#base, scope, this.#body, this.spanId);
     return await contexts.run(context, fn, context);
   }
 
@@ -295,47 +298,36 @@ export class RunContext implements Context {
 
   // ── live output ──
 
-  emit(type: string, data?: unknown): void {
+  /** Where what is sent here belongs: to the span around it, or the branch within the step. */
+  #place(options: EmitOptions = {}): EventPlace {
+    const { scopeHere, stepBody: body, spanId } = this.#here;
+    const { prefix } = scopeHere;
+    const isStep = body === undefined ? prefix === "" : prefix === `${body.operation.key}/`;
+    const scopeId = isStep ? undefined : `${this.runId}/${prefix.slice(0, -1)}`;
+    const { parent = spanId ?? scopeId, id, contentIndex, keep } = options;
+    return { body, parentEventId: parent, eventId: id, contentIndex, keep };
+  }
+
+  emit(type: string, data?: unknown, options?: EmitOptions): void {
     checkName("an event type", type);
-    publish(this.#run, type, data, this.#here.#body);
+    publish(this.#run, type, data, this.#place(options));
   }
   progress(done: number, total?: number, note?: string): void {
-    const data = {
-      done,
-      ...(total === undefined ? {} : { total }),
-      ...(note === undefined ? {} : { note }),
-    };
-    publish(this.#run, "progress", data, this.#here.#body);
+    this.emit("progress", { done, total, note });
   }
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void {
-    publish(
-      this.#run,
-      "log",
-      { level, message, ...(data === undefined ? {} : { data }) },
-      this.#here.#body,
-    );
-  }
-}
-
-/** The context that the body of a step gets. */
-export class StepBodyContext extends RunContext implements StepContext {
-  readonly #stepBody: StepBody;
-
-  constructor(base: RunBase, body: StepBody) {
-    super(base, undefined, body);
-    this.#stepBody = body;
+    this.emit("log", { level, message, data }, { keep: "durable" });
   }
 
-  get stepKey(): string {
-    return this.#stepBody.operation.key;
-  }
-  get attempt(): number {
-    return this.#stepBody.attempt;
-  }
-  get idempotencyKey(): string {
-    return `${this.runId}/${this.stepKey}`;
-  }
-  modelCall(call: ModelCall): void {
-    this.#stepBody.trace?.noteModelCall(call);
+  async span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>> {
+    const here = this.#here;
+    const id = `${this.runId}/span-${uuidv7()}`;
+    this.emit(`${type}.started`, data, { id });
+    const inner = new RunContext(this.#base, here.scopeHere, here.stepBody, id);
+    try {
+      return await contexts.run(inner, fn);
+    } finally {
+      contexts.run(inner, () => inner.emit(`${type}.completed`));
+    }
   }
 }

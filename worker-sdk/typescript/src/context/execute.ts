@@ -10,8 +10,9 @@ import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow } from "../workflow.ts";
-import { RunContext, StepBodyContext } from "./context.ts";
+import { RunContext } from "./context.ts";
 import { contexts } from "./current.ts";
+import { StepBodyContext } from "./step-context.ts";
 import type { Context } from "./types.ts";
 
 /** A run that is to be executed here. */

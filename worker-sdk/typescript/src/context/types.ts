@@ -168,9 +168,31 @@ export interface Context extends WaitCalls {
   child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
 
   /** Sends live output; not recorded, and never waited for. */
-  emit(type: string, data?: unknown): void;
+  emit(type: string, data?: unknown, options?: EmitOptions): void;
   progress(done: number, total?: number, note?: string): void;
+  /** Kept as long as the run's journal. */
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void;
+  /**
+   * Runs `fn` between the events `<type>.started`, with `data`, and `<type>.completed`. What is
+   * sent meanwhile by the code in it names the first one as its parent, also where several such
+   * run at once.
+   */
+  span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>>;
+}
+
+/** How a live event is sent. */
+export interface EmitOptions {
+  /**
+   * `ephemeral`: for those who watch at that moment; `buffered`: until the result of its step
+   * supersedes it; `durable`: as long as the run's journal. Default: `buffered`.
+   */
+  readonly keep?: "ephemeral" | "buffered" | "durable";
+  /** Tells parallel streams of one step apart. Default: 0. */
+  readonly contentIndex?: number;
+  /** Names it, for others to name it as their parent; unique within the run. */
+  readonly id?: string;
+  /** The event that it belongs to. Default: the span, branch or step around it. */
+  readonly parent?: string;
 }
 
 /** What the body of a step gets. Steps that it asks for are named below its own key. */
@@ -180,6 +202,18 @@ export interface StepContext extends Context {
   readonly attempt: number;
   /** The same for every attempt of this step: hand it to payment or model APIs. */
   readonly idempotencyKey: string;
+  /**
+   * Sends the items of a stream as live output of this step and returns what they reduce to
+   * (default: `join`). Several at once are told apart by their content index, 1 and up in the order
+   * of the calls; what the body itself yields has 0.
+   */
+  stream<T>(items: AsyncIterable<T>, options: { readonly reduce: "collect" }): Promise<T[]>;
+  stream<T>(items: AsyncIterable<T>, options: { readonly reduce: "last" }): Promise<T | undefined>;
+  stream<T, R>(
+    items: AsyncIterable<T>,
+    options: { readonly reduce: (items: T[]) => R },
+  ): Promise<R>;
+  stream(items: AsyncIterable<string>, options?: { readonly reduce?: "join" }): Promise<string>;
   /**
    * Notes on the step's span which model it called, and what that took; tokens of several calls add
    * up. Does nothing where there is no tracing.

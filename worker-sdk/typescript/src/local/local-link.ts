@@ -279,11 +279,12 @@ export class LocalLink implements RunLink {
     // Nothing is gathered.
   }
 
-  publish(_runId: string, _fence: number, event: NewEventInit): void {
+  publish(_runId: string, _fence: number, event: NewEventInit): number {
     const { onEvent } = this.#platform;
-    if (onEvent === undefined) return;
+    if (onEvent === undefined) return 0;
     const { data = new Uint8Array(0), encoding = "" } = event.payload ?? {};
     onEvent(event.type ?? "", decode({ data, encoding }), event.stepKey ?? "");
+    return 0;
   }
 
   async startRun(

@@ -1,4 +1,5 @@
 import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { DeltaPolicy } from "@pawl/proto";
 import { encode, payloadOf } from "../codec/payload.ts";
 import type { NewEventInit } from "./link.ts";
 import type { Run } from "./run.ts";
@@ -7,12 +8,37 @@ import type { StepBody } from "./step-body.ts";
 /** What an event has besides its payload, about. */
 const envelopeBytes = 100;
 
-/** An event of live output, and about how large it is; `body`: the attempt of the step that sends it. */
-function newEvent(
-  type: string,
-  value: unknown,
-  body: StepBody | undefined,
-): { event: NewEventInit; bytes: number } {
+/**
+ * How long live output is kept: `ephemeral`, for those who watch at that moment; `buffered`, until
+ * the result of its step supersedes it; `durable`, as long as the run's journal.
+ */
+export type Keep = "ephemeral" | "buffered" | "durable";
+
+const policies = {
+  ephemeral: DeltaPolicy.EPHEMERAL,
+  buffered: DeltaPolicy.BUFFERED,
+  durable: DeltaPolicy.DURABLE,
+} as const;
+
+/** Where an event belongs. */
+export interface EventPlace {
+  /** The attempt of the step that sends it, if any. */
+  readonly body: StepBody | undefined;
+  /** The event or scope that it belongs to; empty: the step, or the run. */
+  readonly parentEventId?: string | undefined;
+  /** Its own id, where others name it as their parent. */
+  readonly eventId?: string | undefined;
+  /** Tells parallel streams of one step apart. */
+  readonly contentIndex?: number | undefined;
+  readonly keep?: Keep | undefined;
+}
+
+/** Sends live output of a run. */
+export function publish(run: Run, type: string, value: unknown, place: EventPlace): void {
+  const { body } = place;
+  if (run.left) return;
+  // At the level of the workflow a replay would send it again.
+  if (body === undefined && run.deliveries.replaying) return;
   const encoded = encode(value, `an event "${type}"`);
   const event: NewEventInit = {
     type,
@@ -20,19 +46,16 @@ function newEvent(
     sourceTimestamp: timestampNow(),
   };
   if (body !== undefined) {
+    body.sequence += 1;
     event.stepKey = body.operation.key;
     event.attempt = body.attempt;
     event.sequence = body.sequence;
   }
-  return { event, bytes: encoded.data.length + envelopeBytes };
-}
-
-/** Sends live output of a run; `body` is the attempt of the step that it belongs to, if any. */
-export function publish(run: Run, type: string, value: unknown, body: StepBody | undefined): void {
-  if (run.left) return;
-  // At the level of the workflow a replay would send it again.
-  if (body === undefined && run.deliveries.replaying) return;
-  if (body !== undefined) body.sequence += 1;
-  const { event, bytes } = newEvent(type, value, body);
-  run.link.publish(run.runId, run.fence, event, bytes);
+  if (place.parentEventId !== undefined) event.parentEventId = place.parentEventId;
+  if (place.eventId !== undefined) event.eventId = place.eventId;
+  if (place.contentIndex !== undefined) event.contentIndex = place.contentIndex;
+  if (place.keep !== undefined) event.policy = policies[place.keep];
+  const bytes = encoded.data.length + envelopeBytes;
+  const number = run.link.publish(run.runId, run.fence, event, bytes);
+  if (body !== undefined) body.operation.deltas = number;
 }

@@ -64,8 +64,8 @@ export interface RunLink {
   fail(request: FailRunInit, error: unknown): Promise<FailRunResponse>;
   /** Sends live output that is still being gathered: what it belongs to is about to end. */
   flush(runId: string): void;
-  /** Live output; never waits, never fails, and may drop. */
-  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void;
+  /** Live output; never waits, never fails, and may drop. Answers its number under this fence. */
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): number;
   /** `workflow`: its definition, where the caller has one. */
   startRun(request: StartRunInit, workflow: AnyWorkflow | undefined): Promise<StartRunResponse>;
   /** Fetches a payload that was too large to travel inline. */

@@ -14,6 +14,8 @@ function ignore(): void {
  * once the run has left this worker it never settles.
  */
 export abstract class Operation {
+  /** The number of the latest live event that it has sent, in its latest attempt. */
+  deltas = 0;
   readonly run: Run;
   readonly scope: Scope;
   readonly key: string;

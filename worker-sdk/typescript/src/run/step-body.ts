@@ -45,6 +45,8 @@ export class StepBody implements StartNote {
   innerScope: Scope | undefined;
   /** How many deltas this attempt has sent. */
   sequence = 0;
+  /** How many streams it has besides its own. */
+  streams = 0;
   readonly #startedAt = performance.now();
   #ended = false;
   #endTimer: (() => void) | undefined;
@@ -52,6 +54,7 @@ export class StepBody implements StartNote {
   constructor(operation: StepOperation, attempt: number) {
     this.operation = operation;
     this.attempt = attempt;
+    operation.deltas = 0;
     const { run, key, name, scope } = operation;
     const { trace } = run.facts;
     if (trace === undefined) return;
@@ -120,7 +123,8 @@ export class StepBody implements StartNote {
       items,
       call.settings.reduce,
       call.name,
-      (item) => this.#ended || publish(run, "output.delta", item, this),
+      (item) =>
+        this.#ended || publish(run, "output.delta", item, { body: this, keep: call.settings.keep }),
       () => this.#ended,
     );
   }

@@ -48,8 +48,9 @@ export function completedMessage(
   attempt: number,
   output: PayloadInit,
   latencyMs: number,
+  deltas: number,
 ): StepCompletedInit {
-  return { ...stepIdentity(run, stepKey, call), attempt, output, latencyMs };
+  return { ...stepIdentity(run, stepKey, call), attempt, output, latencyMs, deltas };
 }
 
 export function failedMessage(
@@ -59,6 +60,7 @@ export function failedMessage(
   attempt: number,
   failure: FailureInit,
   latencyMs: number,
+  deltas: number,
 ): StepFailedInit {
   const { retry } = call.settings;
   return {
@@ -66,6 +68,7 @@ export function failedMessage(
     attempt,
     failure,
     latencyMs,
+    deltas,
     ...(retry === undefined ? {} : { retryPolicy: retryMessage(retry) }),
   };
 }

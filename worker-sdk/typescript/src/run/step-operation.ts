@@ -214,7 +214,7 @@ export class StepOperation extends Operation {
     run
       .persist(() =>
         run.link.completed(
-          completedMessage(run, this.key, this.call, this.#attempt, output, latencyMs),
+          completedMessage(run, this.key, this.call, this.#attempt, output, latencyMs, this.deltas),
         ),
       )
       .then(
@@ -266,11 +266,11 @@ export class StepOperation extends Operation {
   }
 
   #report(failure: FailureInit, latencyMs: number): void {
-    const { run } = this;
+    const { run, key, call, deltas } = this;
     this.#state = reporting;
     run
       .persist(() =>
-        run.link.failed(failedMessage(run, this.key, this.call, this.#attempt, failure, latencyMs)),
+        run.link.failed(failedMessage(run, key, call, this.#attempt, failure, latencyMs, deltas)),
       )
       .then(
         (response) => this.#onFailed(response, create(FailureSchema, failure)),

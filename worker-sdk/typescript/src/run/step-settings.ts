@@ -3,6 +3,7 @@ import { digestText } from "../codec/payload.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { type Retry, type RetryPolicy, resolveRetry } from "../policy/retry.ts";
+import type { Keep } from "./events.ts";
 
 /** How the items that a step yields become its result. */
 export type Reduce = "join" | "collect" | "last" | ((items: never[]) => unknown);
@@ -30,6 +31,8 @@ export interface StepOptions {
    * list. The same for no, one and many items.
    */
   readonly reduce?: Reduce;
+  /** How long what the body yields is kept for watchers. Default: `buffered`. */
+  readonly keep?: Keep;
   /** Names the step's definition; a recorded step with another one pauses the run. */
   readonly version?: string;
   /** Checks the first argument of a step that has arguments. */
@@ -45,6 +48,7 @@ export interface StepSettings {
   readonly timeoutMs: number | undefined;
   readonly atMostOnce: boolean;
   readonly reduce: Reduce;
+  readonly keep: Keep | undefined;
   readonly definitionDigest: string;
   readonly input: StandardSchemaV1 | undefined;
   readonly output: StandardSchemaV1 | undefined;
@@ -56,6 +60,7 @@ const known = new Set([
   "timeout",
   "recovery",
   "reduce",
+  "keep",
   "version",
   "input",
   "output",
@@ -67,7 +72,10 @@ function check(options: StepOptions): void {
       throw new UsageError(`"${name}" is not a step option; those are ${[...known].join(", ")}`);
     }
   }
-  const { reduce, recovery } = options;
+  const { reduce, recovery, keep } = options;
+  if (keep !== undefined && !["ephemeral", "buffered", "durable"].includes(keep)) {
+    throw new UsageError(`keep is "ephemeral", "buffered" or "durable"; it is ${String(keep)}`);
+  }
   if (
     reduce !== undefined &&
     typeof reduce !== "function" &&
@@ -91,6 +99,7 @@ export function resolveStepOptions(options: StepOptions): StepSettings {
     timeoutMs: options.timeout === undefined ? undefined : durationMs(options.timeout),
     atMostOnce: options.recovery === "at_most_once",
     reduce: options.reduce ?? "join",
+    keep: options.keep,
     definitionDigest: options.version === undefined ? "" : digestText(options.version),
     input: options.input,
     output: options.output,

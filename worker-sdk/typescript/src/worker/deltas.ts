@@ -1,61 +1,129 @@
-/** Live output on its way out: gathered for a moment, bounded, dropped when it does not fit. */
+/**
+ * Live output on its way out: gathered for a moment, bounded, dropped when it does not fit.
+ *
+ * Every event of a run gets a number, also one that is dropped: so that watchers are told of what is
+ * missing, and sending again after a reconnection shows nothing twice. What was sent counts against
+ * the bound until the server has it on record.
+ */
 import { limits } from "../limits.ts";
 import type { NewEventInit } from "../run/link.ts";
 
 export interface DeltaBatch {
   readonly runId: string;
   readonly fence: number;
+  /** The number of the first event under this fence; the others follow. */
+  readonly first: number;
   readonly events: NewEventInit[];
 }
 
+interface Gathered extends DeltaBatch {
+  bytes: number;
+}
+
+interface Stream {
+  fence: number;
+  next: number;
+  /** To be sent, in order. */
+  waiting: Gathered[];
+  /** Sent, and not yet on record. */
+  sentBytes: number;
+  sent: Set<Promise<unknown>>;
+}
+
 export class Deltas {
-  readonly #send: (batch: DeltaBatch, bytes: number) => boolean;
+  readonly #send: (batch: DeltaBatch, bytes: number) => Promise<unknown> | undefined;
   readonly #onDrop: (count: number) => void;
-  #batches = new Map<string, DeltaBatch & { bytes: number }>();
+  readonly #streams = new Map<string, Stream>();
   #bytes = 0;
+  #waitingBytes = 0;
   #dropped = 0;
+  #flushedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `send` answers false while nothing can be sent. `onDrop`: so many events were lost. */
+  /**
+   * `send` answers when the server has the events on record, and undefined while nothing can be
+   * sent. `onDrop`: so many events were lost.
+   */
   constructor(
-    send: (batch: DeltaBatch, bytes: number) => boolean,
+    send: (batch: DeltaBatch, bytes: number) => Promise<unknown> | undefined,
     onDrop: (count: number) => void,
   ) {
     this.#send = send;
     this.#onDrop = onDrop;
   }
 
-  add(runId: string, fence: number, event: NewEventInit, bytes: number): void {
+  /** Answers the event's number. */
+  add(runId: string, fence: number, event: NewEventInit, bytes: number): number {
+    const stream = this.#stream(runId, fence);
+    const number = stream.next;
+    stream.next += 1;
     if (this.#bytes + bytes > limits.deltaBufferBytesMax) {
       this.#dropped += 1;
-      return;
+      this.#schedule();
+      return number;
     }
-    let batch = this.#batches.get(runId);
-    if (batch !== undefined && batch.fence !== fence) {
-      this.#bytes -= batch.bytes;
-      batch = undefined;
-    }
-    if (batch === undefined) {
-      batch = { runId, fence, events: [], bytes: 0 };
-      this.#batches.set(runId, batch);
+    let batch = stream.waiting.at(-1);
+    const fits =
+      batch !== undefined &&
+      batch.fence === fence &&
+      batch.first + batch.events.length === number &&
+      batch.events.length < limits.deltaBatchEventsMax &&
+      batch.bytes + bytes <= limits.deltaBatchBytesMax;
+    if (batch === undefined || !fits) {
+      batch = { runId, fence, first: number, events: [], bytes: 0 };
+      stream.waiting.push(batch);
     }
     batch.events.push(event);
     batch.bytes += bytes;
     this.#bytes += bytes;
-    if (this.#bytes >= limits.deltaFlushBytes) this.flush();
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.flush();
-    }, limits.deltaFlushMs);
+    this.#waitingBytes += bytes;
+    if (this.#waitingBytes >= limits.deltaFlushBytes) this.flush();
+    this.#schedule();
+    return number;
+  }
+
+  #stream(runId: string, fence: number): Stream {
+    let stream = this.#streams.get(runId);
+    if (stream === undefined) {
+      stream = { fence, next: 1, waiting: [], sentBytes: 0, sent: new Set() };
+      this.#streams.set(runId, stream);
+    } else if (stream.fence !== fence) {
+      // What was sent under the old fence is void.
+      this.#dropWaiting(stream);
+      stream.fence = fence;
+      stream.next = 1;
+    }
+    return stream;
+  }
+
+  #dropWaiting(stream: Stream): void {
+    for (const { bytes } of stream.waiting.splice(0)) {
+      this.#bytes -= bytes;
+      this.#waitingBytes -= bytes;
+    }
+  }
+
+  /** At once after a quiet while, and otherwise not more often than that. */
+  #schedule(): void {
+    if (this.#timer !== undefined) return;
+    const delay = this.#flushedAtMs + limits.deltaFlushMs - performance.now();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.flush();
+        if (this.#waitingBytes > 0) this.#schedule();
+      },
+      Math.max(0, delay),
+    );
   }
 
   /** Sends what has gathered; a run's last words have to leave before its outcome. */
   flush(runId?: string): void {
-    for (const [id, batch] of this.#batches) {
-      if (runId !== undefined && id !== runId) continue;
-      if (!this.#send(batch, batch.bytes)) return;
-      this.#batches.delete(id);
-      this.#bytes -= batch.bytes;
+    this.#flushedAtMs = performance.now();
+    const only = runId === undefined ? undefined : this.#streams.get(runId);
+    const streams = runId === undefined ? this.#streams.values() : only === undefined ? [] : [only];
+    for (const stream of streams) {
+      if (!this.#sendAll(stream)) break;
     }
     if (this.#dropped > 0) {
       this.#onDrop(this.#dropped);
@@ -63,10 +131,51 @@ export class Deltas {
     }
   }
 
+  /** False while nothing can be sent. */
+  #sendAll(stream: Stream): boolean {
+    for (let batch = stream.waiting[0]; batch !== undefined; batch = stream.waiting[0]) {
+      const { bytes } = batch;
+      const answer = this.#send(batch, bytes);
+      if (answer === undefined) return false;
+      stream.waiting.shift();
+      this.#waitingBytes -= bytes;
+      stream.sentBytes += bytes;
+      stream.sent.add(answer);
+      const done = (): void => {
+        if (!stream.sent.delete(answer)) return;
+        stream.sentBytes -= bytes;
+        this.#bytes -= bytes;
+      };
+      answer.then(done, done);
+    }
+    return true;
+  }
+
+  /** Resolves once all that a run has sent so far is on record, or was given up. */
+  async settled(runId: string): Promise<void> {
+    for (;;) {
+      const stream = this.#streams.get(runId);
+      if (stream === undefined || (stream.sent.size === 0 && stream.waiting.length === 0)) return;
+      if (stream.sent.size === 0) return;
+      await Promise.allSettled(stream.sent);
+      this.flush(runId);
+    }
+  }
+
+  /** The run has left this worker. */
+  forget(runId: string): void {
+    const stream = this.#streams.get(runId);
+    if (stream === undefined) return;
+    this.#streams.delete(runId);
+    this.#dropWaiting(stream);
+    this.#bytes -= stream.sentBytes;
+    stream.sentBytes = 0;
+    stream.sent.clear();
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#batches.clear();
-    this.#bytes = 0;
+    for (const runId of [...this.#streams.keys()]) this.forget(runId);
   }
 }

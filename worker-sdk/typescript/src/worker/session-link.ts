@@ -119,8 +119,8 @@ export class SessionLink implements RunLink {
     this.#session.flushDeltas(runId);
   }
 
-  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
-    this.#session.publish(runId, fence, event, bytes);
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): number {
+    return this.#session.publish(runId, fence, event, bytes);
   }
 
   startRun(request: StartRunInit): Promise<StartRunResponse> {

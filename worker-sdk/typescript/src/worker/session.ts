@@ -91,13 +91,10 @@ export class Session {
     });
     this.#outbox = new Outbox((message) => this.#connection.send(message));
     this.#deltas = new Deltas(
-      ({ runId, fence, events }, bytes) => {
-        if (this.#state !== "open" || this.#connection.congested) return false;
-        this.#outbox.push(
-          { id: 0, body: { case: "publishEvents", value: { runId, fence, events } } },
-          bytes,
-        );
-        return true;
+      (batch, bytes) => {
+        if (this.#state !== "open" || this.#connection.congested) return undefined;
+        const body = { case: "publishEvents" as const, value: batch };
+        return this.ask(batch.runId, body, bytes, "publishEvents");
       },
       (count) =>
         options.logger.warn("live output was dropped: the server does not keep up", {
@@ -156,7 +153,8 @@ export class Session {
       | "stepFailed"
       | "suspendRun"
       | "completeRun"
-      | "failRun",
+      | "failRun"
+      | "publishEvents",
   >(
     runId: string,
     body: FrameInit["body"] & object,
@@ -166,8 +164,8 @@ export class Session {
     return this.#calls.open(runId, body, bytes, expected, (frame, size) => this.push(frame, size));
   }
 
-  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
-    this.#deltas.add(runId, fence, event, bytes);
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): number {
+    return this.#deltas.add(runId, fence, event, bytes);
   }
 
   flushDeltas(runId: string): void {
@@ -188,6 +186,7 @@ export class Session {
 
   released(run: Run): void {
     this.#calls.forget(run.runId);
+    this.#deltas.forget(run.runId);
     this.runs.released(run);
   }
 

@@ -16,6 +16,7 @@ import {
   WorkerService,
 } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
+import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type {
   CancelWaitInit,
@@ -42,6 +43,9 @@ export interface UnaryLinkOptions {
   readonly onReleased: (run: Run) => void;
   readonly onAttention: () => Promise<boolean>;
 }
+
+/** How often live output is sent before it is given up. */
+const PUBLISH_TRIES = 6;
 
 function ignore(): void {
   // The call itself tells its caller.
@@ -81,13 +85,15 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.call(StepService.method.stepStarted, request);
   }
 
-  completed(request: StepCompletedInit): Promise<StepCompletedResponse> {
+  async completed(request: StepCompletedInit): Promise<StepCompletedResponse> {
+    await this.#said(request.runId ?? "");
     return this.#inOrder(request.runId ?? "", () =>
       this.#options.platform.call(StepService.method.stepCompleted, request),
     );
   }
 
-  failed(request: StepFailedInit): Promise<StepFailedResponse> {
+  async failed(request: StepFailedInit): Promise<StepFailedResponse> {
+    await this.#said(request.runId ?? "");
     return this.#inOrder(request.runId ?? "", () =>
       this.#options.platform.call(StepService.method.stepFailed, request),
     );
@@ -121,13 +127,13 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.call(SignalService.method.cancelWait, request);
   }
 
-  complete(request: CompleteRunInit): Promise<CompleteRunResponse> {
-    this.#deltas.flush(request.runId);
+  async complete(request: CompleteRunInit): Promise<CompleteRunResponse> {
+    await this.#said(request.runId ?? "");
     return this.#options.platform.call(WorkerService.method.completeRun, request);
   }
 
-  fail(request: FailRunInit): Promise<FailRunResponse> {
-    this.#deltas.flush(request.runId);
+  async fail(request: FailRunInit): Promise<FailRunResponse> {
+    await this.#said(request.runId ?? "");
     return this.#options.platform.call(WorkerService.method.failRun, request);
   }
 
@@ -135,25 +141,44 @@ export class UnaryLink implements RunLink {
     this.#deltas.flush(runId);
   }
 
-  publish(runId: string, fence: number, event: NewEventInit, bytes: number): void {
-    this.#deltas.add(runId, fence, event, bytes);
+  publish(runId: string, fence: number, event: NewEventInit, bytes: number): number {
+    return this.#deltas.add(runId, fence, event, bytes);
   }
 
-  #publish({ runId, fence, events }: DeltaBatch): boolean {
-    if (this.#publishing) return false;
+  /** One call after the other; numbers make it safe to send the same again. */
+  #publish(batch: DeltaBatch): Promise<void> | undefined {
+    if (this.#publishing) return undefined;
     this.#publishing = true;
-    const request = create(PublishEventsRequestSchema, { runId, fence, events });
-    this.#options.platform.transport
-      .clientStream(EventService.method.publishEvents, [request], { timeoutMs: 5_000 })
-      .catch((error: unknown) => {
-        // Live output is worth no second try.
-        if (!isTransient(error))
-          this.#options.logger.debug("live output was refused", { error: String(error) });
-      })
+    return this.#deliver(batch)
+      .catch((error: unknown) =>
+        this.#options.logger.debug("live output was given up", { error: String(error) }),
+      )
       .finally(() => {
         this.#publishing = false;
       });
-    return true;
+  }
+
+  async #deliver(batch: DeltaBatch): Promise<void> {
+    const { transport } = this.#options.platform;
+    const request = create(PublishEventsRequestSchema, batch);
+    const backoff = new Backoff(50, 1_000);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await transport.clientStream(EventService.method.publishEvents, [request], {
+          timeoutMs: 5_000,
+        });
+        return;
+      } catch (error) {
+        if (!isTransient(error) || tries === PUBLISH_TRIES) throw error;
+        await delay(backoff.next());
+      }
+    }
+  }
+
+  /** Separate calls may overtake one another: what a step said goes before its end. */
+  async #said(runId: string): Promise<void> {
+    this.#deltas.flush(runId);
+    await this.#deltas.settled(runId);
   }
 
   startRun(request: StartRunInit): Promise<StartRunResponse> {
@@ -173,6 +198,7 @@ export class UnaryLink implements RunLink {
   }
 
   released(run: Run): void {
+    this.#deltas.forget(run.runId);
     this.#options.onReleased(run);
   }
 

@@ -210,8 +210,8 @@ export class RecordingLink implements RunLink {
     // Nothing is gathered.
   }
 
-  publish(_runId: string, _fence: number, event: Parameters<RunLink["publish"]>[2]): void {
-    this.events.push({ type: event.type ?? "", key: event.stepKey ?? "" });
+  publish(_runId: string, _fence: number, event: Parameters<RunLink["publish"]>[2]): number {
+    return this.events.push({ type: event.type ?? "", key: event.stepKey ?? "" });
   }
 
   async startRun() {

@@ -1,0 +1,48 @@
+import { publish } from "../run/events.ts";
+import type { StepBody } from "../run/step-body.ts";
+import type { Reduce } from "../run/step-settings.ts";
+import { consume } from "../run/stream.ts";
+import type { ModelCall } from "../telemetry/model-call.ts";
+import { type RunBase, RunContext } from "./context.ts";
+import type { StepContext } from "./types.ts";
+
+/** The context that the body of a step gets. */
+export class StepBodyContext extends RunContext implements StepContext {
+  readonly #stepBody: StepBody;
+
+  constructor(base: RunBase, body: StepBody) {
+    super(base, undefined, body);
+    this.#stepBody = body;
+  }
+
+  get stepKey(): string {
+    return this.#stepBody.operation.key;
+  }
+  get attempt(): number {
+    return this.#stepBody.attempt;
+  }
+  get idempotencyKey(): string {
+    return `${this.runId}/${this.stepKey}`;
+  }
+  async stream(
+    items: AsyncIterable<unknown>,
+    { reduce = "join" }: { readonly reduce?: Reduce } = {},
+  ): Promise<never> {
+    const body = this.#stepBody;
+    const { run, call } = body.operation;
+    body.streams += 1;
+    const place = { body, contentIndex: body.streams, keep: call.settings.keep };
+    const result = await consume(
+      items,
+      reduce,
+      call.name,
+      (item) => body.ended || publish(run, "output.delta", item, place),
+      () => body.ended,
+    );
+    // Its signature says what it resolves to.
+    return result as never;
+  }
+  modelCall(call: ModelCall): void {
+    this.#stepBody.trace?.noteModelCall(call);
+  }
+}
