@@ -1,0 +1,120 @@
+// A complete Pawl worker without an SDK, on generated stubs alone; docs/protocol.md explains it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"os"
+	pb "pawl.dev/pawl/pawlv1"
+	"time"
+)
+
+type run struct {
+	pb.StepServiceClient
+	pb.WorkerServiceClient
+	*pb.Lease // run id and fence
+}
+
+// errGone: the run was given back, or is somebody else's. Stop, and report nothing.
+var errGone = errors.New("the run has left this worker")
+
+// send sends a message until it is answered: without an answer nobody knows what is recorded.
+func send[Q, A any](rpc func(context.Context, *Q, ...grpc.CallOption) (*A, error), message *Q) (*A, error) {
+	answer, err := rpc(context.Background(), message)
+	for ; status.Code(err) == codes.Unavailable; answer, err = rpc(context.Background(), message) {
+		time.Sleep(200 * time.Millisecond)
+	}
+	return answer, err
+}
+
+// step does its effect until its result is recorded. Its key is its name: the workflow uses each once.
+func (r *run) step(name string) error {
+	start, err := send(r.StepStarted, &pb.StepStartedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
+		Name: name, Kind: pb.StepKind_STEP_KIND_STEP, RetryPolicy: &pb.RetryPolicy{MaxAttempts: 3}})
+	if failure := start.GetReplay().GetFailure(); failure != nil {
+		return errors.New(failure.Message)
+	} else if start.GetReplay() != nil { // recorded: its output is in there, if it has one
+		return nil
+	} else if wait := start.GetWait(); wait != nil { // it backs off; the server counts, and says until when
+		time.Sleep(time.Until(wait.Until.AsTime()))
+		return r.step(name)
+	} else if start.GetExecute() == nil { // stop, a conflict …: drop the run, its lease will end
+		return errors.Join(errGone, err)
+	}
+	attempt := start.GetExecute().Attempt
+	if problem := effect(start.GetExecute().IdempotencyKey, attempt); problem != nil {
+		if answer, err := send(r.StepFailed, &pb.StepFailedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
+			Attempt: attempt, Failure: &pb.Failure{Type: "Error", Message: problem.Error()}}); answer.GetRetry() == nil {
+			return errors.Join(err, problem) // no attempt is left: the workflow gets the error
+		}
+		return r.step(name)
+	}
+	_, err = send(r.StepCompleted, &pb.StepCompletedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
+		Attempt: attempt, Output: &pb.Payload{Encoding: "void"}})
+	return err // only where this is nil is the result real
+}
+
+// sleep registers a timer, and gives the run back until the server wakes it.
+func (r *run) sleep(duration time.Duration) error {
+	start, err := send(r.StepStarted, &pb.StepStartedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: "sleep:nap",
+		Name: "nap", Kind: pb.StepKind_STEP_KIND_SLEEP, Wait: &pb.WaitSpec{Duration: durationpb.New(duration)}})
+	if err != nil || start.GetReplay() != nil { // replay: it has fired
+		return err
+	}
+	answer, err := send(r.SuspendRun, &pb.SuspendRunRequest{RunId: r.RunId, Fence: r.Fence})
+	if answer.GetResumed() { // it has fired meanwhile: ask again
+		return r.sleep(duration)
+	}
+	return errors.Join(errGone, err)
+}
+
+// effect is what a step does. Its key is the same for all attempts, for those who can tell repetitions by it.
+func effect(key string, attempt uint32) error {
+	fmt.Println(key, attempt)
+	if attempt == 1 {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+// perform does a run from its beginning; what is recorded is skipped.
+func (r *run) perform() (err error) {
+	if err = r.step("charge"); err == nil {
+		if err = r.sleep(1500 * time.Millisecond); err == nil {
+			err = r.step("ship")
+		}
+	}
+	if err == nil {
+		_, err = send(r.CompleteRun, &pb.CompleteRunRequest{RunId: r.RunId, Fence: r.Fence, Output: &pb.Payload{Data: []byte(`"shipped"`)}})
+	} else if !errors.Is(err, errGone) {
+		_, err = send(r.FailRun, &pb.FailRunRequest{RunId: r.RunId, Fence: r.Fence, Failure: &pb.Failure{Type: "Error", Message: err.Error()}})
+	}
+	return err
+}
+
+func main() {
+	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	worker, steps := pb.NewWorkerServiceClient(conn), pb.NewStepServiceClient(conn)
+	for err == nil {
+		var work *pb.PollWorkResponse
+		work, err = send(worker.PollWork, &pb.PollWorkRequest{Worker: &pb.WorkerInfo{WorkerId: "stub",
+			InstanceId: fmt.Sprint("stub-", os.Getpid()), Workflows: []*pb.WorkflowSpec{{Name: "stub-order"}}}})
+		for _, item := range work.GetItems() { // one run at a time; start it more often for more
+			ctx, done := context.WithCancel(context.Background())
+			go func() { // keeps the lease; should it be lost, the answers to the steps say so
+				for ; ctx.Err() == nil; time.Sleep(5 * time.Second) {
+					_, _ = worker.HeartbeatLeases(ctx, &pb.HeartbeatLeasesRequest{Leases: []*pb.Lease{item.Lease}})
+				}
+			}()
+			fmt.Println((&run{steps, worker, item.Lease}).perform())
+			done()
+		}
+	}
+	panic(err)
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Executes a run by curl alone, with no worker and no SDK:  run.sh RUN_ID
+# Started again after a crash, it goes on from where it was. docs/protocol.md explains it.
+set -eu
+run=$1
+http=${PAWL_HTTP:-http://127.0.0.1:8000} # where `pawl serve` answers HTTP
+
+# Sends a message, again and again while the server is away: nobody knows what it has recorded.
+call() {
+  until curl -sS -H 'content-type: application/json' -d "$2" "$http/pawl.v1.$1"; do sleep 1; done
+}
+# The value of a member of the JSON on standard input, where there is only one of that name.
+member() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'; }
+
+# Claims the run: creates it, or takes it on where another process has left it.
+while claim=$(call RunService/StartRun '{"workflow":"stub-report","runId":"'"$run"'","claim":true}'); do
+  case $claim in
+    *'"RUN_LEASED"'*) sleep 1 ;; # whoever crashed holds it until the lease ends, 15 s at most
+    *) break ;;
+  esac
+done
+case $claim in
+  *'"claimed"'*) ;;
+  *'"RUN_STATE_COMPLETED"'*) echo "ended before: $(echo "$claim" | member data | base64 -d)"; exit ;;
+  *) echo "$claim" >&2; exit 1 ;;
+esac
+fence=$(echo "$claim" | sed 's/.*"lease":{\([^}]*\)}.*/\1/' | member fence)
+
+# Keeps the lease while this script runs.
+while sleep 5 && kill -0 $$; do
+  call WorkerService/HeartbeatLeases '{"leases":[{"runId":"'"$run"'","fence":'"$fence"'}]}' >/dev/null
+done 2>/dev/null &
+trap 'kill $!' EXIT
+
+# step NAME COMMAND: what the command printed, now or when it was recorded.
+step() {
+  about='"runId":"'"$run"'","fence":'"$fence"',"stepKey":"'"$1"'"'
+  answer=$(call StepService/StepStarted "{$about"',"name":"'"$1"'","kind":"STEP_KIND_STEP"}')
+  case $answer in
+    *'"replay"'*) echo "$answer" | member data | base64 -d ;; # it was done before the crash
+    *'"execute"'*)
+      attempt=$(echo "$answer" | member attempt)
+      output=$(sh -c "$2")
+      data=$(printf '"%s"' "$output" | base64 | tr -d '\n') # a payload is bytes, here of JSON
+      done=$(call StepService/StepCompleted "{$about"',"attempt":'"$attempt"',"output":{"data":"'"$data"'"}}')
+      case $done in *'"seq"'*) printf '"%s"' "$output" ;; *) echo "$done" >&2; exit 1 ;; esac ;;
+    *) echo "$answer" >&2; exit 1 ;; # stop: somebody else has the run, or it is paused
+  esac
+}
+
+first=$(step first "${FIRST:-date +%s}")
+second=$(step second "${SECOND:-hostname}")
+data=$(printf '[%s,%s]' "$first" "$second" | base64 | tr -d '\n')
+call WorkerService/CompleteRun '{"runId":"'"$run"'","fence":'"$fence"',"output":{"data":"'"$data"'"}}' >/dev/null
+echo "ended: [$first,$second]"
