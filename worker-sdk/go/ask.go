@@ -13,7 +13,7 @@ import (
 // Reasons that the code which sent the request deals with itself.
 var forCaller = map[Reason]bool{
 	"PAYLOAD_TOO_LARGE": true, InvalidArgument: true, "COMMIT_CONFLICT": true,
-	RunExists: true, InvalidInput: true, NotFound: true,
+	RunExists: true, InvalidInput: true, NotFound: true, "WAIT_ALREADY_RESOLVED": true,
 }
 
 // The run is no longer this worker's.
@@ -26,13 +26,18 @@ type answer struct {
 
 // ask sends a request until the platform has answered it. It does not return
 // once the run has left: the goroutine ends. `request` is called with the run
-// locked, each time anew, since a cancel may replace the fence. `taken` is called
+// locked, each time anew, since a cancel may replace the fence; where it makes none
+// since the run is cancelled, that is the error. `taken` is called
 // with the answer before any later one is looked at.
 func (r *run) ask(request func() proto.Message, taken func(proto.Message)) (proto.Message, error) {
 	return r.persist(func() (proto.Message, error) {
 		r.mu.Lock()
 		message := request()
+		cancelled := r.cancelReason
 		r.mu.Unlock()
+		if message == nil {
+			return nil, cancelled
+		}
 		answered := make(chan answer, 1)
 		r.link.exchange(r, message, func(reply proto.Message, err error) {
 			if err == nil && taken != nil {
@@ -72,8 +77,17 @@ func (r *run) persist(send func() (proto.Message, error)) (proto.Message, error)
 			if changed {
 				continue
 			}
-			r.leave(refusal.Message)
-			runtime.Goexit()
+			// A cancel may have replaced the fence without a word: with plain calls nobody is told unasked.
+			if refusal.Reason != LeaseLost || r.link.attention(r) {
+				r.mu.Lock()
+				changed = fence != r.fence
+				r.mu.Unlock()
+				if changed {
+					continue
+				}
+				r.leave(refusal.Message)
+				runtime.Goexit()
+			}
 		}
 		r.log.Warn("the platform could not take a report; it is sent again", "run", r.id, "reason", refusal.Reason)
 		pause := delay

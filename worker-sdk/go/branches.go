@@ -3,8 +3,11 @@ package pawl
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
+	"slices"
 	"strconv"
+	"sync"
 
 	pb "pawl.dev/pawl/pawlv1"
 )
@@ -19,11 +22,15 @@ import (
 // All runs branches side by side, each in a goroutine, and returns the first error.
 // A branch is named by its place; branches set variables of their own.
 func All(ctx context.Context, branches ...func(ctx context.Context) error) error {
-	names := make([]string, len(branches))
-	for i := range branches {
+	return all(ctx, indices(len(branches)), branches)
+}
+
+func indices(count int) []string {
+	names := make([]string, count)
+	for i := range names {
 		names[i] = strconv.Itoa(i)
 	}
-	return all(ctx, names, branches)
+	return names
 }
 
 // AllSettled is All without ending the others when one fails: an error for each branch, or nil.
@@ -33,28 +40,51 @@ func AllSettled(ctx context.Context, branches ...func(ctx context.Context) error
 	for i, branch := range branches {
 		settled[i] = func(ctx context.Context) error {
 			results[i] = branch(ctx)
-			var cancelled *CancelledError
-			// Being cancelled is for the run to deal with, not one branch's outcome.
-			if errors.As(results[i], &cancelled) {
-				return results[i]
-			}
-			return nil
+			return cancellation(results[i])
 		}
 	}
 	return results, All(ctx, settled...)
 }
 
+// AllSettledNamed is AllSettled with names for the branches, which are then part of the step keys.
+func AllSettledNamed(ctx context.Context, branches map[string]func(ctx context.Context) error) (map[string]error, error) {
+	results := make(map[string]error, len(branches))
+	settled := make(map[string]func(ctx context.Context) error, len(branches))
+	var mu sync.Mutex
+	for name, branch := range branches {
+		settled[name] = func(ctx context.Context) error {
+			err := branch(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			results[name] = err
+			return cancellation(err)
+		}
+	}
+	return results, AllNamed(ctx, settled)
+}
+
+// cancellation is the part of an outcome that is for the run to deal with, not one branch's.
+func cancellation(err error) error {
+	var cancelled *CancelledError
+	if errors.As(err, &cancelled) {
+		return err
+	}
+	return nil
+}
+
 // Race returns what the first branch to end returns, be it an error, and ends the others.
 func Race[T any](ctx context.Context, branches ...func(ctx context.Context) (T, error)) (T, error) {
+	return race(ctx, indices(len(branches)), branches)
+}
+
+func race[T any](ctx context.Context, names []string, branches []func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	if len(branches) == 0 {
 		return none, usage("Race needs at least one branch")
 	}
 	results := make([]T, len(branches))
 	wrapped := make([]func(ctx context.Context) error, len(branches))
-	names := make([]string, len(branches))
 	for i, branch := range branches {
-		names[i] = strconv.Itoa(i)
 		wrapped[i] = func(ctx context.Context) (err error) {
 			results[i], err = branch(ctx)
 			return err
@@ -68,6 +98,26 @@ func Race[T any](ctx context.Context, branches ...func(ctx context.Context) (T, 
 	g.race = true
 	first := g.run(wrapped)
 	return results[first.index], first.err
+}
+
+// AllNamed is All with names for the branches, which are then part of the step keys.
+func AllNamed(ctx context.Context, branches map[string]func(ctx context.Context) error) error {
+	names := slices.Sorted(maps.Keys(branches))
+	list := make([]func(ctx context.Context) error, len(names))
+	for i, name := range names {
+		list[i] = branches[name]
+	}
+	return all(ctx, names, list)
+}
+
+// RaceNamed is Race with names for the branches, which are then part of the step keys.
+func RaceNamed[T any](ctx context.Context, branches map[string]func(ctx context.Context) (T, error)) (T, error) {
+	names := slices.Sorted(maps.Keys(branches))
+	list := make([]func(ctx context.Context) (T, error), len(names))
+	for i, name := range names {
+		list[i] = branches[name]
+	}
+	return race(ctx, names, list)
 }
 
 // MapOption is an ItemKey or a Concurrency.

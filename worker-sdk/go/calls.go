@@ -115,6 +115,15 @@ func Collect[T any](ctx context.Context, name string, fn func(ctx context.Contex
 	}, options...)
 }
 
+// Last is Collect where only the last item is the result; the zero value where there is none.
+func Last[T any](ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[T, error], options ...StepOption) (T, error) {
+	return Step(ctx, name, func(ctx context.Context) (T, error) {
+		var last T
+		err := consume(ctx, fn(ctx), func(item T) { last = item })
+		return last, err
+	}, options...)
+}
+
 func consume[T any](ctx context.Context, items iter.Seq2[T, error], take func(T)) error {
 	for item, err := range items {
 		if err != nil {
@@ -147,20 +156,27 @@ func Random(ctx context.Context) (float64, error) { return value(ctx, "random", 
 // UUID is a random UUID, recorded.
 func UUID(ctx context.Context) (string, error) { return value(ctx, "uuid", newUUID) }
 
+// Name tells a sleep apart from others of its scope, and people what it is for.
+type Name string
+
 // Sleep waits by the server's clock; while it does, no worker holds the run.
-func Sleep(ctx context.Context, duration time.Duration) error {
-	return sleep(ctx, &pb.WaitSpec{Duration: durationpb.New(max(0, duration))}, duration)
+func Sleep(ctx context.Context, duration time.Duration, name ...Name) error {
+	return sleep(ctx, &pb.WaitSpec{Duration: durationpb.New(max(0, duration))}, duration, name)
 }
 
 // SleepUntil waits until a moment.
-func SleepUntil(ctx context.Context, moment time.Time) error {
-	return sleep(ctx, &pb.WaitSpec{Until: timestamppb.New(moment)}, time.Until(moment))
+func SleepUntil(ctx context.Context, moment time.Time, name ...Name) error {
+	return sleep(ctx, &pb.WaitSpec{Until: timestamppb.New(moment)}, time.Until(moment), name)
 }
 
-func sleep(ctx context.Context, spec *pb.WaitSpec, duration time.Duration) error {
+func sleep(ctx context.Context, spec *pb.WaitSpec, duration time.Duration, names []Name) error {
+	name := "sleep"
+	if len(names) > 0 {
+		name = string(names[0])
+	}
 	p, inRun := enter(ctx)
 	if inRun {
-		_, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSleep, name: "sleep", kind: pb.StepKind_STEP_KIND_SLEEP, spec: spec})
+		_, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSleep, name: name, kind: pb.StepKind_STEP_KIND_SLEEP, spec: spec})
 		return err
 	}
 	select {
@@ -179,7 +195,8 @@ func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, 
 	for _, option := range options {
 		option.applyWait(&settings)
 	}
-	if _, isT := settings.fallback.(T); settings.hasDefault && !isT {
+	fallback, fits := fallbackOf[T](&settings)
+	if !fits {
 		return none, usage("the Default of signal %q is a %T, not a %T", name, settings.fallback, none)
 	}
 	p, inRun := enter(ctx)
@@ -196,7 +213,7 @@ func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, 
 	}
 	if end.outcome == "timed_out" {
 		if settings.hasDefault {
-			return settings.fallback.(T), nil
+			return fallback, nil
 		}
 		return none, &WaitTimeoutError{What: fmt.Sprintf("the signal %q", name), StepKey: end.stepKey}
 	}

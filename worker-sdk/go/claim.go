@@ -128,7 +128,7 @@ type unaryLink struct {
 	// them in the order of the journal: so reports are made one after the other.
 	reports    sync.Mutex
 	publishing atomic.Bool
-	beating    atomic.Bool
+	beating    sync.Mutex
 }
 
 func (l *unaryLink) confirmsStarts() bool { return true }
@@ -218,17 +218,21 @@ func (l *unaryLink) download(ctx context.Context, payload *pb.Payload) (*pb.Payl
 	return l.platform.download(ctx, payload)
 }
 
-func (l *unaryLink) attention(r *run) { l.beat(r) }
-func (l *unaryLink) released(*run)    {}
+func (l *unaryLink) attention(r *run) bool { return l.beat(r) }
+
+func (l *unaryLink) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
+	_, err := call(ctx, l.platform, l.platform.signals.CancelWait, request)
+	return err
+}
+
+func (l *unaryLink) released(*run) {}
 
 const claimHeartbeat = 5 * time.Second
 
-// beat renews the lease, and passes on what is said about it.
-func (l *unaryLink) beat(r *run) {
-	if !l.beating.CompareAndSwap(false, true) {
-		return
-	}
-	defer l.beating.Store(false)
+// beat renews the lease, and passes on what is said about it; false where nothing is.
+func (l *unaryLink) beat(r *run) bool {
+	l.beating.Lock()
+	defer l.beating.Unlock()
 	r.mu.Lock()
 	lease := &pb.Lease{RunId: r.id, Fence: r.fence}
 	r.mu.Unlock()
@@ -240,9 +244,10 @@ func (l *unaryLink) beat(r *run) {
 			// The next one tries again; every write names its fence, so nothing is at risk meanwhile.
 			l.log.Warn("the lease could not be renewed", "run", r.id, "error", err)
 		}
-		return
+		return false
 	}
 	for _, result := range response.Results {
 		r.leaseResult(result)
 	}
+	return true
 }

@@ -94,6 +94,27 @@ func (e *WaitTimeoutError) Error() string {
 	return e.What + " did not come in time; give the wait a Default to go on without it"
 }
 
+// WaitCancelledError is returned by a wait that somebody cancelled, instead of answering.
+type WaitCancelledError struct {
+	Wait, StepKey string
+	// Who cancelled it, and why; empty where nobody said.
+	Actor, Comment string
+}
+
+func (e *WaitCancelledError) Error() string {
+	text := fmt.Sprintf("the wait %q was cancelled", e.Wait)
+	if e.Actor != "" {
+		text += " by " + e.Actor
+	}
+	if e.Comment != "" {
+		text += ": " + e.Comment
+	}
+	return text
+}
+
+// ErrSkipped is returned by WaitForUser when somebody declined to answer.
+var ErrSkipped = errors.New("the question was skipped")
+
 // PanicError is what a panic of a step or branch is turned into.
 type PanicError struct {
 	Value any

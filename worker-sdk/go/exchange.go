@@ -183,4 +183,12 @@ func (s *session) download(ctx context.Context, payload *pb.Payload) (*pb.Payloa
 }
 
 // attention: the session is told of cancellations without asking; a heartbeat asks all the same.
-func (s *session) attention(*run) { s.heartbeat() }
+func (s *session) attention(*run) bool {
+	s.heartbeat()
+	return true
+}
+
+func (s *session) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
+	_, err := call(ctx, s.platform, s.platform.signals.CancelWait, request)
+	return err
+}

@@ -15,6 +15,7 @@ const (
 	spaceStep   = ""
 	spaceSleep  = "sleep:"
 	spaceSignal = "signal:"
+	spaceUser   = "user:"
 	spaceChild  = "child:"
 	spaceValue  = "value:"
 	spaceAll    = "all:"

@@ -29,8 +29,9 @@ type runLink interface {
 	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)
 	upload(ctx context.Context, data []byte) (*pb.PayloadRef, error)
 	download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error)
-	// attention: the platform has something to say about the run; ask soon.
-	attention(r *run)
+	// attention asks what the platform wants with the run; false where it could not be asked.
+	attention(r *run) bool
+	cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error
 	// released: the run has left this worker.
 	released(r *run)
 }

@@ -18,6 +18,7 @@ type record struct {
 	payload          *pb.Payload
 	failure          *pb.Failure
 	outcome          string
+	details          map[string]string
 	inputDigest      string
 	definitionDigest string
 }
@@ -30,6 +31,7 @@ func recordOf(entry *pb.JournalEntry) *record {
 		payload:          entry.Payload,
 		failure:          entry.Failure,
 		outcome:          entry.Outcome,
+		details:          entry.Details,
 		inputDigest:      entry.InputDigest,
 		definitionDigest: entry.DefinitionDigest,
 	}
@@ -45,6 +47,8 @@ type memo struct {
 	openWaits map[string]uint32
 	asked     map[string]struct{}
 	lastSeq   uint32
+	// Why the run is being cancelled; empty where nobody said.
+	cancelReason string
 }
 
 func newMemo() *memo {
@@ -60,9 +64,12 @@ func newMemo() *memo {
 func (m *memo) add(entries ...*pb.JournalEntry) {
 	for _, entry := range entries {
 		m.lastSeq = max(m.lastSeq, entry.Seq)
-		if entry.Type == "run.retried" {
+		switch {
+		case entry.Type == "run.retried":
 			m.supersede(entry)
-		} else if entry.StepKey != "" {
+		case entry.Type == "run.cancelling":
+			m.cancelReason = entry.Details["reason"]
+		case entry.StepKey != "":
 			m.addStep(entry)
 		}
 	}

@@ -26,6 +26,8 @@ type operation struct {
 	recorded bool
 	// A wait was resolved.
 	resolution *record
+	// The server has the wait on record.
+	isRegistered bool
 	// The platform may know more about a wait by now.
 	asking bool
 	// Why it is to stop, once it is.
@@ -186,6 +188,7 @@ var kindNames = map[pb.StepKind]string{
 	pb.StepKind_STEP_KIND_STEP:   "step",
 	pb.StepKind_STEP_KIND_SLEEP:  "sleep",
 	pb.StepKind_STEP_KIND_SIGNAL: "signal",
+	pb.StepKind_STEP_KIND_USER:   "user",
 	pb.StepKind_STEP_KIND_CHILD:  "child",
 	pb.StepKind_STEP_KIND_VALUE:  "value",
 }

@@ -105,12 +105,17 @@ type Backoff func(*pb.RetryPolicy) error
 
 // Exponential waits base, base², base³ … seconds, at most max: with 2 and a minute 2, 4, 8, 16, 32, 60, 60 s.
 func Exponential(base float64, max time.Duration) Backoff {
+	return ExponentialFrom(time.Duration(base*float64(time.Second)), base, max)
+}
+
+// ExponentialFrom waits first, first × base, first × base² …, at most max.
+func ExponentialFrom(first time.Duration, base float64, max time.Duration) Backoff {
 	return func(policy *pb.RetryPolicy) error {
-		if !(base >= 1) || math.IsInf(base, 0) || max < 0 {
-			return usage("Exponential needs a base of at least 1 and a maximum; it got %v and %v", base, max)
+		if !(base >= 1) || math.IsInf(base, 0) || first < 0 || max < 0 {
+			return usage("an exponential backoff needs a base of at least 1, and delays that are not negative; it got %v, %v and %v", base, first, max)
 		}
 		policy.Backoff = pb.Backoff_BACKOFF_EXPONENTIAL
-		policy.InitialInterval = durationpb.New(time.Duration(base * float64(time.Second)))
+		policy.InitialInterval = durationpb.New(first)
 		policy.Coefficient = base
 		policy.MaxInterval = durationpb.New(max)
 		return nil
@@ -173,12 +178,19 @@ type waitSettings struct {
 // WaitOption is a Timeout or a Default.
 type WaitOption interface{ applyWait(*waitSettings) }
 
-type fallback struct{ value any }
+// DefaultOption is made by Default.
+type DefaultOption struct{ value any }
 
-func (f fallback) applyWait(s *waitSettings) { s.hasDefault, s.fallback = true, f.value }
+func (d DefaultOption) applyWait(s *waitSettings) { s.hasDefault, s.fallback = true, d.value }
 
-// Default is what a wait returns when it times out.
-func Default(value any) WaitOption { return fallback{value} }
+// Default is what a wait or question returns when it times out.
+func Default(value any) DefaultOption { return DefaultOption{value} }
+
+// fallbackOf is the Default as a T; false where it is something else. Nil is the zero value.
+func fallbackOf[T any](s *waitSettings) (T, bool) {
+	value, isT := s.fallback.(T)
+	return value, isT || s.fallback == nil
+}
 
 type childSettings struct {
 	key, runID, queue string

@@ -93,10 +93,9 @@ func (q *queue) isReplaying() bool { return q.replaying || q.recorded > 0 }
 
 // block: a goroutine of the run enters a call, or ends. Calls of step bodies do not count.
 func (q *queue) block(s *scope) {
-	if s.insideStep {
-		return
+	if !s.insideStep {
+		q.running--
 	}
-	q.running--
 	q.pump()
 }
 

@@ -88,7 +88,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 	r.cancel = cancel
 	r.ctx = withPlace(ctx, &place{run: r, scope: r.root})
 	if item.Cancelling {
-		r.cancelReason = &CancelledError{Reason: "the run is being cancelled"}
+		r.cancelReason = &CancelledError{Reason: orElse(m.cancelReason, "the run is being cancelled")}
 		cancel(r.cancelReason)
 	}
 	return r
@@ -97,11 +97,6 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 // perform executes the workflow's code; it is the run's own goroutine.
 func (r *run) perform() {
 	output, err := r.invoke()
-	r.mu.Lock()
-	if err == nil && r.cancelReason != nil {
-		err = r.cancelReason
-	}
-	r.mu.Unlock()
 	if err == nil {
 		err = r.complete(output)
 	}
@@ -261,10 +256,13 @@ func (r *run) cancelBy(fence uint32, reason string) {
 	if fence != 0 {
 		r.fence = fence
 	}
-	if r.cancelReason != nil || r.state == stateEnding {
+	if r.cancelReason != nil {
 		return
 	}
 	r.cancelReason = &CancelledError{Reason: orElse(reason, "the run is being cancelled")}
+	if r.state == stateEnding {
+		return
+	}
 	r.paused = false
 	r.cancel(r.cancelReason)
 	for op := range r.operations {
@@ -297,6 +295,10 @@ func (r *run) complete(output *pb.Payload) error {
 	keys := r.memo.unconsumed()
 	r.mu.Unlock()
 	_, err = r.ask(func() proto.Message {
+		if r.cancelReason != nil {
+			// The cancel came first: the run is not complete.
+			return nil
+		}
 		return &pb.CompleteRunRequest{RunId: r.id, Fence: r.fence, Output: payload, UnconsumedStepKeys: keys}
 	}, nil)
 	if err != nil {

@@ -31,6 +31,7 @@ type resolution struct {
 	stepKey string
 	outcome string
 	payload *pb.Payload
+	details map[string]string
 }
 
 // await waits for the server. The error is a StepError, a CancelledError, or what
@@ -65,16 +66,24 @@ func (op *operation) resolved() (*resolution, error) {
 	op.awaitDelivery()
 	op.close()
 	r.memo.take(op.key)
+	aborted := op.aborted
 	r.mu.Unlock()
 	rec := op.resolution
 	if rec.failure != nil {
 		return nil, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: max(1, int(rec.attempt))}
 	}
+	if rec.outcome == "cancelled" && aborted != nil {
+		// It was cancelled since its branch had ended, and that is what user code was told.
+		return nil, aborted
+	}
+	if rec.outcome == "cancelled" {
+		return nil, &WaitCancelledError{Wait: op.name, StepKey: op.key, Actor: rec.details["actor"], Comment: rec.details["comment"]}
+	}
 	payload, err := r.fetch(rec.payload)
 	if err != nil {
 		r.exit(err)
 	}
-	return &resolution{stepKey: op.key, outcome: rec.outcome, payload: payload}, nil
+	return &resolution{stepKey: op.key, outcome: rec.outcome, payload: payload, details: rec.details}, nil
 }
 
 // register asks for the wait, as often as it takes, until it is resolved.
@@ -129,7 +138,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 		if replay := response.GetReplay(); replay != nil {
 			op.resolution = &record{
 				seq: r.queue.lastSeq, kind: op.kind, attempt: r.memo.attempts[op.key],
-				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome,
+				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome, details: replay.Details,
 			}
 			r.queue.push(op, op.resolution.seq, false)
 		} else if wait := response.GetWait(); wait != nil {
@@ -137,6 +146,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 			if wait.Until != nil {
 				due = wait.Until.AsTime()
 			}
+			op.isRegistered = true
 			r.addWait(op.key, due)
 		}
 	}
@@ -179,9 +189,34 @@ func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse
 
 // giveUp returns the news that the branch or run has ended. Locked before, unlocked after.
 func (op *operation) giveUp() error {
+	r := op.run
+	_, isOpen := r.memo.openWaits[op.key]
+	isOpen = isOpen || op.isRegistered
+	// Where no branch has ended the run has, and all of its waits. A child is a run of its own.
+	if isOpen && op.kind != pb.StepKind_STEP_KIND_CHILD && op.scope.endedBy() != nil {
+		go op.cancelThere(op.aborted.Reason)
+	}
 	err := op.cancelled()
-	op.run.mu.Unlock()
+	r.mu.Unlock()
 	return err
+}
+
+// cancelThere ends the wait on the server too: nobody would take what it got.
+func (op *operation) cancelThere(reason string) {
+	r := op.run
+	r.mu.Lock()
+	r.setBusy(true)
+	r.mu.Unlock()
+	_, err := r.persist(func() (proto.Message, error) {
+		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: r.id + "#" + op.key, Comment: reason})
+	})
+	var refusal *Error
+	if err != nil && !(errors.As(err, &refusal) && refusal.Reason == "WAIT_ALREADY_RESOLVED") {
+		r.log.Warn("a wait that nobody waits for stays open", "run", r.id, "step", op.key, "error", err)
+	}
+	r.mu.Lock()
+	r.setBusy(false)
+	r.mu.Unlock()
 }
 
 // startChild starts the run to wait for; the same id finds it if it is there.

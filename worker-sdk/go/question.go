@@ -1,0 +1,188 @@
+package pawl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// questionSettings are the options of a question.
+type questionSettings struct {
+	waitSettings
+	key      string
+	question *pb.Question
+	err      error
+}
+
+// QuestionOption is a Key, Timeout, Default, Choice, MultiChoice, Form, Assignees,
+// Approvals, Skippable or Reminders.
+type QuestionOption interface{ applyQuestion(*questionSettings) }
+
+type questionOption func(*questionSettings)
+
+func (o questionOption) applyQuestion(s *questionSettings) { o(s) }
+
+func (k Key) applyQuestion(s *questionSettings)           { s.key = string(k) }
+func (t Timeout) applyQuestion(s *questionSettings)       { s.timeout = time.Duration(t) }
+func (d DefaultOption) applyQuestion(s *questionSettings) { d.applyWait(&s.waitSettings) }
+
+// Choice asks for one of these, as a string.
+func Choice(options ...string) QuestionOption {
+	return offer(pb.QuestionType_QUESTION_TYPE_CHOICE, options)
+}
+
+// MultiChoice asks for any of these, as strings; none is an answer too.
+func MultiChoice(options ...string) QuestionOption {
+	return offer(pb.QuestionType_QUESTION_TYPE_MULTICHOICE, options)
+}
+
+func offer(kind pb.QuestionType, options []string) QuestionOption {
+	return questionOption(func(s *questionSettings) {
+		s.question.Type = kind
+		for _, option := range options {
+			s.question.Options = append(s.question.Options, &pb.QuestionOption{Value: option})
+		}
+		if len(options) == 0 || len(slices.Compact(slices.Sorted(slices.Values(options)))) < len(options) {
+			s.err = usage("a choice needs options, each once; it got %q", options)
+		}
+	})
+}
+
+// Form asks for JSON that fits a JSON Schema, given as JSON text.
+func Form(schema string) QuestionOption {
+	return questionOption(func(s *questionSettings) {
+		s.question.Type, s.question.FormSchema = pb.QuestionType_QUESTION_TYPE_FORM, schema
+	})
+}
+
+// Assignees are the only ones who may answer.
+func Assignees(names ...string) QuestionOption {
+	return questionOption(func(s *questionSettings) { s.question.Assignees = names })
+}
+
+// Approvals is how many different people must approve. Default: one.
+func Approvals(needed uint32) QuestionOption {
+	return questionOption(func(s *questionSettings) { s.question.ApprovalsNeeded = needed })
+}
+
+// Skippable lets people decline to answer: WaitForUser returns ErrSkipped then.
+func Skippable() QuestionOption {
+	return questionOption(func(s *questionSettings) { s.question.Skippable = true })
+}
+
+// Reminders are recorded so long after the question was asked, for whoever reminds people.
+func Reminders(after ...time.Duration) QuestionOption {
+	return questionOption(func(s *questionSettings) {
+		for _, delay := range after {
+			s.question.Reminders = append(s.question.Reminders, durationpb.New(delay))
+		}
+	})
+}
+
+// Vote is one person's yes or no.
+type Vote struct {
+	// Who; empty where nobody said.
+	Actor    string    `json:"actor"`
+	Approved bool      `json:"approved"`
+	Comment  string    `json:"comment"`
+	At       time.Time `json:"at"`
+}
+
+// Approval is how an approval ended. The last of the votes decided.
+type Approval struct {
+	Approved bool   `json:"approved"`
+	Votes    []Vote `json:"votes"`
+}
+
+// WaitForUser asks people and waits for the answer, for as long as it takes; no
+// worker holds the run meanwhile. T says what is asked for: an Approval is a yes
+// or no, a string a text or a Choice, a []string a MultiChoice, and what a Form
+// asks for is what its JSON reads into.
+//
+// Without a Key the question's text is its key, so give one where the text may
+// change while somebody thinks about it.
+func WaitForUser[T any](ctx context.Context, question string, options ...QuestionOption) (T, error) {
+	var none T
+	settings := questionSettings{question: &pb.Question{Prompt: question, Type: pb.QuestionType_QUESTION_TYPE_TEXT}}
+	if _, approval := any(none).(Approval); approval {
+		settings.question.Type, settings.question.ApprovalsNeeded = pb.QuestionType_QUESTION_TYPE_APPROVAL, 1
+	}
+	for _, option := range options {
+		option.applyQuestion(&settings)
+	}
+	fallback, fits := fallbackOf[T](&settings.waitSettings)
+	if !fits {
+		settings.err = usage("the Default of the question %q is a %T, not a %T", clip(question, 60), settings.fallback, none)
+	}
+	p, inRun := enter(ctx)
+	if !inRun {
+		settings.err = usage("WaitForUser needs a run: it was called with a context that is in none")
+	}
+	if strings.TrimSpace(question) == "" {
+		settings.err = usage("WaitForUser needs a question to ask")
+	}
+	if settings.err != nil {
+		return none, settings.err
+	}
+	call := &waitCall{
+		space: spaceUser, name: questionName(question), key: settings.key, kind: pb.StepKind_STEP_KIND_USER,
+		spec: &pb.WaitSpec{Question: settings.question},
+	}
+	if settings.key != "" {
+		call.name = "question"
+	}
+	if settings.timeout > 0 {
+		call.spec.Duration = durationpb.New(settings.timeout)
+	}
+	end, err := p.run.await(ctx, p.scope, call)
+	if err != nil {
+		return none, err
+	}
+	switch {
+	case end.outcome == "skipped":
+		return none, ErrSkipped
+	case end.outcome == "timed_out" && settings.hasDefault:
+		return fallback, nil
+	case end.outcome == "timed_out":
+		return none, &WaitTimeoutError{What: fmt.Sprintf("the answer to %q", clip(question, 60)), StepKey: end.stepKey}
+	}
+	if approval, is := any(&none).(*Approval); is {
+		err := decodeInto(end.payload, &approval.Approved)
+		if err == nil && end.details["answers"] != "" {
+			err = json.Unmarshal([]byte(end.details["answers"]), &approval.Votes)
+		}
+		return none, err
+	}
+	return decode[T](end.payload, fmt.Sprintf("the answer to %q", clip(question, 60)))
+}
+
+// questionName is what a question is called in keys: itself, unless that is long.
+func questionName(question string) string {
+	line := []rune(strings.Join(strings.Fields(question), " "))
+	if len(line) <= 80 {
+		return string(line)
+	}
+	return string(line[:60]) + "… " + digestText(question)[:8]
+}
+
+// Answer answers a question of the run: by a bool to an approval, a string, strings,
+// or what the form asks for. `actor` says who answers.
+func (h *Handle[Out]) Answer(ctx context.Context, stepKey string, answer any, actor, comment string) error {
+	payload, err := encode(answer, "the answer")
+	if err != nil {
+		return err
+	}
+	p := h.client.platform
+	_, err = call(ctx, p, p.signals.ResolveWait, &pb.ResolveWaitRequest{
+		WaitId: h.RunID + "#" + stepKey, ResolutionId: newUUIDv7(), Actor: actor, Comment: comment,
+		Resolution: &pb.ResolveWaitRequest_Answer{Answer: payload},
+	})
+	return err
+}
