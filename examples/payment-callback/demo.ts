@@ -29,12 +29,11 @@ const worker = new Worker({ url: grpcUrl, workflows: [payment], logger: silentLo
 await worker.start();
 const client = new Client({ url: grpcUrl, logger: silentLogger });
 
-for (const [orderId, amount] of [
-  ["A-1", 4_900],
-  ["A-2", 13],
-] as const) {
-  const order = { orderId, amount, provider: providerUrl, patience: "1 s" };
-  console.log(await client.run(payment, order));
+for (const order of [
+  { orderId: "A-1", amount: 4_900, patience: "1 min" },
+  { orderId: "A-2", amount: 13, patience: "1 s" },
+]) {
+  console.log(await client.run(payment, { ...order, provider: providerUrl }));
 }
 
 await worker.stop();
