@@ -135,7 +135,8 @@ test("a worker that is killed, a client, and curl", async () => {
   const at = (code: string) => code.replaceAll("http://127.0.0.1:8000", http);
   await using curl = shell("curl", env, at);
   expect(await curl.end(), curl.output).toBe(0);
-  expect(curl.stdout).toContain('"state":"RUN_STATE_COMPLETED"');
+  expect(curl.stdout).toMatch(/event: run\.started[\s\S]*event: run\.completed/);
+  expect(curl.stdout).toMatch(/\{"runs":\[\{"runId":"order-3",.*"state":"COMPLETED"/);
   await server.kill("SIGTERM");
 });
 

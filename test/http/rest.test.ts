@@ -3,8 +3,12 @@
  * Method: a client that is made of the document alone calls every operation on a real server and
  * validates each answer; the document itself is held against the OpenAPI 3.1 standard.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { statusOf } from "../../server/src/http/problem.ts";
+import { REASONS, type Reason } from "../../server/src/model/errors.ts";
 import { postJson } from "../rpc/clients.ts";
 import { type Answer, Api } from "./api.ts";
 import { type Fixture, startFixture } from "./fixture.ts";
@@ -232,7 +236,7 @@ test("waits: a question is listed, answered once, or cancelled", async () => {
   const wait = (id: string, body?: unknown) => api.call(id, { path: { waitId: first }, body });
   expect((await wait("getWait")).body).toMatchObject({ wait: { stepKey: "user:ship" } });
   const wrong = await wait("answerWait", { answer: "perhaps", actor: "ada" });
-  expect([wrong.status, wrong.body.reason]).toEqual([400, "INVALID_ANSWER"]);
+  expect([wrong.status, wrong.body.reason]).toEqual([422, "INVALID_ANSWER"]);
   const answer = { answer: true, actor: "ada", resolutionId: "r1" };
   expect((await wait("answerWait", answer)).body).toMatchObject({
     duplicate: false,
@@ -246,6 +250,26 @@ test("waits: a question is listed, answered once, or cancelled", async () => {
     body: { actor: "a" },
   });
   expect(cancelled.body).toMatchObject({ outcome: "cancelled" });
+});
+
+test("links: a question is seen and answered by its link alone, once; a callback is called", async () => {
+  const waitId = await ask("asks-3");
+  const body = { expiresIn: "1h" };
+  const link = await api.call("createAnswerLink", { path: { waitId }, body });
+  expect(link.body.url).toContain(`/v1/answers/${link.body.token}`);
+  const path = { token: String(link.body.token) };
+  const headers = { accept: "application/json" };
+  const question = await api.call("getQuestion", { path, headers });
+  expect(question.body).toMatchObject({ question: { prompt: "Ship it?", type: "approval" } });
+  expect((await api.call("getQuestion", { path })).text).toContain("<form");
+  const wrong = await api.call("answerQuestion", { path, body: { answer: 7 } });
+  expect([wrong.status, wrong.body.reason]).toEqual([422, "INVALID_ANSWER"]);
+  const answered = await api.call("answerQuestion", { path, body: { answer: true } });
+  expect(answered.body).toMatchObject({ status: "recorded", duplicate: false });
+  const late = await api.call("answerQuestion", { path, body: { answer: false } });
+  expect([late.status, late.body.reason]).toEqual([409, "WAIT_ALREADY_RESOLVED"]);
+  const forged = await api.call("callBack", { path, body: {} });
+  expect([forged.status, forged.body.reason]).toEqual([403, "PERMISSION_DENIED"]);
 });
 
 test("workflows and workers", async () => {
@@ -314,10 +338,22 @@ test("the page for people has every operation, loads nothing and runs nothing", 
   }
 });
 
+test("docs/http.md tells of every route, and the status of every reason", async () => {
+  const text = await readFile(join(import.meta.dirname, "../../docs/http.md"), "utf8");
+  const told = [...text.matchAll(/^\| `([A-Z]+ \/v1\S*)` \|/gm)].map(([, route]) => route);
+  const served = api.operations().map(({ method, path: route }) => `${method} ${route}`);
+  expect(told.toSorted()).toEqual(served.toSorted());
+  const statuses = [...text.matchAll(/^\| (\d{3}) \| (.*) \|$/gm)].flatMap(([, status, reasons]) =>
+    [...(reasons ?? "").matchAll(/`([A-Z_]+)`/g)].map(([, reason]) => `${reason} ${status}`),
+  );
+  const known = Object.keys(REASONS) as Reason[];
+  expect(statuses.toSorted()).toEqual(known.map((one) => `${one} ${statusOf(one)}`).toSorted());
+});
+
 test("no operation was left out", () => {
   const called = new Set([...api.seen].map((one) => one.split(" ", 1)[0]));
-  // Streams have tests of their own, answer links theirs with the pages behind them.
-  for (const id of ["watchRun", "createAnswerLink"]) called.add(id);
+  // Streams have tests of their own.
+  called.add("watchRun");
   const all = api.operations().map(({ operation }) => operation.operationId);
   expect(all.filter((id) => !called.has(id))).toEqual([]);
   expect(all.length).toBeGreaterThan(20);

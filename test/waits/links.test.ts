@@ -97,7 +97,7 @@ describe.each(stores)("%s", (store) => {
     ]);
     const other = await post(url, '"second"');
     expect(other.status).toBe(409);
-    expect(await other.json()).toMatchObject({ error: { reason: "WAIT_ALREADY_RESOLVED" } });
+    expect(await other.json()).toMatchObject({ reason: "WAIT_ALREADY_RESOLVED" });
     expect(await types(lab, held.runId)).toEqual(before);
     expect((await fetch(url)).status).toBe(405);
   });
@@ -126,7 +126,7 @@ describe.each(stores)("%s", (store) => {
     for (const one of forged) {
       const response = await post(one, '"x"');
       expect(response.status, one).toBe(403);
-      expect(await response.json()).toMatchObject({ error: { reason: "PERMISSION_DENIED" } });
+      expect(await response.json()).toMatchObject({ reason: "PERMISSION_DENIED" });
     }
     expect(await types(lab, held.runId)).toEqual([
       "workflow.wait.created",

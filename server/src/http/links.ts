@@ -14,6 +14,7 @@ import { wireError } from "../rpc/errors.ts";
 import { formAnswer } from "./answer-form.ts";
 import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
 import { readBody } from "./body.ts";
+import { sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
 
 export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
 
@@ -54,7 +55,7 @@ function isJson(request: IncomingMessage): boolean {
 
 async function callback(exchange: Exchange): Promise<void> {
   const { engine, request, response, token } = exchange;
-  if (request.method !== "POST") return notAllowed(exchange, "POST");
+  if (request.method !== "POST") return notAllowed(exchange, ["POST"]);
   try {
     const link = await engine.openLink("callback", token);
     const body = await readBody(request, LIMITS.callbackBytes);
@@ -91,7 +92,7 @@ function resolve(
 async function answer(exchange: Exchange): Promise<void> {
   const { request } = exchange;
   if (request.method === "GET" || request.method === "HEAD") return showQuestion(exchange);
-  if (request.method !== "POST") return notAllowed(exchange, "GET, POST");
+  if (request.method !== "POST") return notAllowed(exchange, ["GET", "POST"]);
   return isJson(request) ? answerJson(exchange) : answerForm(exchange);
 }
 
@@ -104,7 +105,7 @@ async function showQuestion(exchange: Exchange): Promise<void> {
     else sendPage(response, 200, questionPage(question, link.actor));
   } catch (error) {
     if (asJson) sendError(exchange, error);
-    else sendProblem(exchange, error);
+    else sendProblemPage(exchange, error);
   }
 }
 
@@ -184,7 +185,7 @@ async function answerForm(exchange: Exchange): Promise<void> {
       sendPage(response, 422, questionPage(question, link.actor, error.message, fields));
     }
   } catch (error) {
-    sendProblem(exchange, error);
+    sendProblemPage(exchange, error);
   }
 }
 
@@ -216,21 +217,18 @@ function statusOf(error: unknown): number {
 }
 
 function sendError({ log, response }: Exchange, error: unknown): void {
-  const { reason, message, metadata, retryAfterMs } = wireError(error, log, "http.link");
-  if (retryAfterMs !== undefined)
-    response.setHeader("retry-after", String(Math.ceil(retryAfterMs / 1_000)));
-  sendJson(response, statusOf(error), { error: { reason, message, metadata } });
+  sendProblem(response, wireError(error, log, "http.link"), { status: statusOf(error) });
 }
 
-function sendProblem({ log, response }: Exchange, error: unknown): void {
+function sendProblemPage({ log, response }: Exchange, error: unknown): void {
   const { message } = wireError(error, log, "http.link");
   sendPage(response, statusOf(error), problemPage(message));
 }
 
-function notAllowed({ response }: Exchange, allow: string): void {
-  response.setHeader("allow", allow);
-  const message = `Send ${allow.replace(", ", " or ")} to this address.`;
-  sendJson(response, 405, { error: { reason: "INVALID_ARGUMENT", message, metadata: {} } });
+function notAllowed({ request, response }: Exchange, allowed: readonly string[]): void {
+  // Without the path, which holds the token.
+  const { method = "GET" } = request;
+  sendRefusal(response, wrongMethod(method, "This address", allowed), method);
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -28,6 +28,7 @@ const STATUS_OF_CODE: Readonly<Record<CodeName, number>> = {
 const STATUS_OF_REASON: Partial<Record<Reason, number>> = {
   PAYLOAD_TOO_LARGE: 413,
   INVALID_INPUT: 422,
+  INVALID_ANSWER: 422,
 };
 
 /** The HTTP status of a reason. */
@@ -78,17 +79,23 @@ function isReason(reason: string): reason is Reason {
   return Object.hasOwn(REASONS, reason);
 }
 
-/** Answers with the error, unless the answer has begun already. */
+/** What a problem is sent with. */
+export interface ProblemOptions {
+  /** Of the request: the answer to HEAD has no body. */
+  readonly method?: string | undefined;
+  /** Instead of the one that the reason has. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Answers with the error. The answer must not have begun. */
 export function sendProblem(
   response: ServerResponse,
   error: WireError,
-  cause: unknown,
-  method = "GET",
+  options: ProblemOptions = {},
 ): void {
-  const status =
-    cause instanceof HttpError
-      ? cause.status
-      : statusOf(isReason(error.reason) ? error.reason : "INTERNAL");
+  const reason = isReason(error.reason) ? error.reason : "INTERNAL";
+  const status = options.status ?? statusOf(reason);
   const body = `${JSON.stringify(problemOf(error, status))}\n`;
   if (error.retryAfterMs !== undefined) {
     response.setHeader("retry-after", String(Math.ceil(error.retryAfterMs / 1_000)));
@@ -97,14 +104,24 @@ export function sendProblem(
     "content-type": PROBLEM_TYPE,
     "content-length": String(Buffer.byteLength(body)),
     "cache-control": "no-store",
-    ...(cause instanceof HttpError && cause.headers),
+    "x-content-type-options": "nosniff",
+    ...options.headers,
   });
-  response.end(method === "HEAD" ? undefined : body);
+  response.end(options.method === "HEAD" ? undefined : body);
 }
 
 /** The same for an error that was made here. */
-export function sendRefusal(response: ServerResponse, error: PawlError, method = "GET"): void {
-  sendProblem(response, pawlWireError(error), error, method);
+export function sendRefusal(
+  response: ServerResponse,
+  error: PawlError,
+  method: string | undefined,
+): void {
+  sendProblem(response, pawlWireError(error), { method, ...ownWords(error) });
+}
+
+/** What an error says about its answer itself. */
+export function ownWords(error: unknown): Pick<ProblemOptions, "status" | "headers"> {
+  return error instanceof HttpError ? { status: error.status, headers: error.headers } : {};
 }
 
 export function nothingAt(path: string): HttpError {

@@ -6,9 +6,10 @@ import type { Log } from "../../lib/log.ts";
 import type { Binding } from "../../rpc/binding.ts";
 import type { Calls } from "../../rpc/calls.ts";
 import { wireError } from "../../rpc/errors.ts";
-import { nothingAt, sendProblem, wrongMethod } from "../problem.ts";
+import { nothingAt, ownWords, sendProblem, wrongMethod } from "../problem.ts";
 import { docsPage } from "./docs-page.ts";
 import { Exchange } from "./exchange.ts";
+import { LINK_OPERATIONS } from "./link-operations.ts";
 import { createDocument } from "./openapi.ts";
 import { checkNoQuery, type Method, type Route, type Services } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -59,7 +60,7 @@ export function createRestHandler(options: RestOptions): RestHandler {
     } catch (error) {
       const wire = wireError(error, log, `${asked} ${path}`, call.context.signal);
       if (response.headersSent || response.destroyed) response.destroy();
-      else sendProblem(response, wire, error, asked);
+      else sendProblem(response, wire, { method: asked, ...ownWords(error) });
     } finally {
       call.done();
     }
@@ -95,7 +96,7 @@ function documentRoutes(): Route[] {
   let document: ReturnType<typeof createDocument> | undefined;
   let page: string | undefined;
   const made = () => {
-    document ??= createDocument(ROUTES.map(({ operation }) => operation));
+    document ??= createDocument([...ROUTES.map(({ operation }) => operation), ...LINK_OPERATIONS]);
     return document;
   };
   const operation = (path: string, id: string, summary: string, type: string) => ({

@@ -1,0 +1,113 @@
+/** What OpenAPI tells of the signed links, which `links.ts` serves: their token is the credential. */
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Reason } from "../../model/errors.ts";
+import { PROBLEM_TYPE } from "../problem.ts";
+import { type Answer, JSON_TYPE, type Operation, textParameter } from "./route.ts";
+
+const HTML = "text/html";
+const TAG = "Links";
+const TOKEN = textParameter("token", "path", "The end of a link's URL, which is as good as a key.");
+const ERRORS: readonly Reason[] = ["PERMISSION_DENIED", "PAYLOAD_TOO_LARGE", "RATE_LIMITED"];
+
+const problem = () => ({ [PROBLEM_TYPE]: () => ({ $ref: "#/components/schemas/Problem" }) });
+
+/** Links have statuses of their own: what can no longer be used is gone. */
+const OVER: readonly Answer[] = [
+  { status: 409, description: "WAIT_ALREADY_RESOLVED", content: problem() },
+  {
+    status: 410,
+    description: "The link has expired, or nobody waits any more: RUN_TERMINAL, NOT_FOUND …",
+    content: problem(),
+  },
+];
+
+const RECORDED: JsonObject = {
+  type: "object",
+  properties: {
+    status: { const: "recorded" },
+    duplicate: { type: "boolean", description: "The same had been received before." },
+    open: { type: "boolean", description: "More approvers are waited for." },
+  },
+  required: ["status", "duplicate"],
+};
+
+const QUESTION: JsonObject = {
+  type: "object",
+  properties: {
+    question: {
+      type: "object",
+      properties: {
+        prompt: { type: "string" },
+        type: { enum: ["text", "approval", "choice", "multichoice", "form"] },
+      },
+      required: ["prompt", "type"],
+    },
+    assignee: { type: "string", description: "Who is asked; empty: anybody." },
+  },
+  required: ["question", "assignee"],
+};
+
+const ANSWER: JsonObject = {
+  type: "object",
+  properties: {
+    answer: { description: "As in `answerWait`." },
+    skip: { type: "boolean", description: "Instead of an answer, where the question allows it." },
+    comment: { type: "string" },
+  },
+};
+
+export const LINK_OPERATIONS: readonly Operation[] = [
+  {
+    ...{ method: "GET", path: "/v1/answers/{token}", id: "getQuestion", tag: TAG },
+    summary: "See a question by its link",
+    description: "A page with a form for people; JSON with `Accept: application/json`.",
+    parameters: [TOKEN],
+    answers: [
+      {
+        status: 200,
+        description: "The question, and who is asked.",
+        content: { [JSON_TYPE]: () => QUESTION, [HTML]: () => ({ type: "string" }) },
+      },
+      ...OVER,
+    ],
+    errors: ERRORS,
+  },
+  {
+    ...{ method: "POST", path: "/v1/answers/{token}", id: "answerQuestion", tag: TAG },
+    summary: "Answer a question by its link, once",
+    parameters: [TOKEN],
+    body: {
+      required: true,
+      description: "The answer, as JSON or as the page's form sends it.",
+      content: {
+        [JSON_TYPE]: () => ANSWER,
+        "application/x-www-form-urlencoded": () => ({ type: "object" }),
+      },
+    },
+    answers: [
+      {
+        status: 200,
+        description: "It is recorded.",
+        content: { [JSON_TYPE]: () => RECORDED, [HTML]: () => ({ type: "string" }) },
+      },
+      ...OVER,
+    ],
+    errors: [...ERRORS, "INVALID_ANSWER"],
+  },
+  {
+    ...{ method: "POST", path: "/v1/callbacks/{token}", id: "callBack", tag: TAG },
+    summary: "Resolve a callback by its link, once",
+    description: "The body is its value: JSON where the content type says so, else raw bytes.",
+    parameters: [TOKEN],
+    body: {
+      required: false,
+      description: "The value.",
+      content: { [JSON_TYPE]: () => ({}), "*/*": () => ({ type: "string" }) },
+    },
+    answers: [
+      { status: 200, description: "It is recorded.", content: { [JSON_TYPE]: () => RECORDED } },
+      ...OVER,
+    ],
+    errors: ERRORS,
+  },
+];
