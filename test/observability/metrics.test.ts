@@ -112,6 +112,12 @@ describe.each(stores)("%s", (store) => {
     expect(scrape.sum("pawl_queue_oldest_seconds", { queue: "nobody" })).toBeGreaterThan(0);
   });
 
+  test("a queue that nobody has to wait in has a depth of 0", async () => {
+    const scrape = await Scrape.of(server.httpUrl);
+    const depths = scrape.metrics.get("pawl_queue_depth")?.series ?? [];
+    expect(depths.find(({ labels }) => labels.queue === "default")?.value).toBe(0);
+  });
+
   test("watchers and live events", async () => {
     const before = await Scrape.of(server.httpUrl);
     const client = new Client({ url: server.grpcUrl, logger: silentLogger });

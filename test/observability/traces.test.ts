@@ -12,6 +12,7 @@ import { startServer, type TestServer } from "../harness/server.ts";
 import { type Collector, type ReceivedSpan, startCollector } from "./collector.ts";
 import { MARKERS } from "./workload.ts";
 
+const BY_HAND = "0af7651916cd43dd8448eb211c80319c";
 const RUN_ID = `traced-${crypto.randomUUID()}`;
 
 let collector: Collector;
@@ -41,14 +42,33 @@ async function said(child: ChildProcess, word: string): Promise<void> {
   throw new Error(`The process ended before it said "${word}".`);
 }
 
+async function call(method: string, request: object): Promise<string> {
+  const response = await fetch(`${server.httpUrl}/pawl.v1.${method}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(request),
+  });
+  return response.text();
+}
+
+/** A worker without an SDK, in the words of curl. */
+async function runByHand(runId: string): Promise<void> {
+  const traceparent = `00-${BY_HAND}-b7ad6b7169203331-01`;
+  const start = { workflow: "by-hand", runId, claim: true, traceparent };
+  const started = JSON.parse(await call("RunService/StartRun", start)) as {
+    claimed: { lease: { fence: number } };
+  };
+  const { fence } = started.claimed.lease;
+  const output = { encoding: "json", data: btoa("1") };
+  expect(await call("WorkerService/CompleteRun", { runId, fence, output })).not.toContain("code");
+  // Sent again, as after a lost reply.
+  await call("WorkerService/CompleteRun", { runId, fence, output });
+}
+
 async function startIsRecorded(key: string): Promise<void> {
   for (let tries = 0; tries < 600; tries += 1) {
-    const response = await fetch(`${server.httpUrl}/pawl.v1.RunService/GetJournal`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ runId: RUN_ID }),
-    });
-    if ((await response.text()).includes(`"workflow.step.started","stepKey":"${key}"`)) return;
+    const journal = await call("RunService/GetJournal", { runId: RUN_ID });
+    if (journal.includes(`"workflow.step.started","stepKey":"${key}"`)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`The start of ${key} was not recorded.`);
@@ -68,6 +88,7 @@ beforeAll(async () => {
   expect(await clientEnds).toEqual([0, null]);
   second.kill("SIGTERM");
   await once(second, "exit");
+  await runByHand("by-hand");
   await server.stop();
 });
 
@@ -76,6 +97,10 @@ afterAll(async () => {
   await server?.stop();
   await collector?.close();
 });
+
+function base64(hex: string): string {
+  return Buffer.from(hex, "hex").toString("base64");
+}
 
 function all(name: string): ReceivedSpan[] {
   return collector.spans.filter((span) => span.name === name);
@@ -89,7 +114,7 @@ function only(name: string): ReceivedSpan {
 
 describe("a run's trace", () => {
   test("is one tree, rooted in the client's call, over three processes", () => {
-    const { spans } = collector;
+    const spans = collector.spans.filter((span) => span.traceId !== base64(BY_HAND));
     expect(new Set(spans.map((span) => span.traceId)).size).toBe(1);
     const ids = new Set(spans.map((span) => span.spanId));
     expect(ids.size).toBe(spans.length);
@@ -172,13 +197,26 @@ describe("a run's trace", () => {
     });
   });
 
+  test("is told by the server where the worker has no tracing", () => {
+    const spans = collector.spans.filter((span) => span.traceId === base64(BY_HAND));
+    expect(spans.map((span) => span.name).sort()).toEqual([
+      "pawl.v1.RunService/StartRun",
+      "run by-hand",
+    ]);
+    const run = spans.find((span) => span.name === "run by-hand");
+    const request = spans.find((span) => span !== run);
+    expect(run?.parentId).toBe(request?.spanId);
+    expect(request?.parentId).toBe(base64("b7ad6b7169203331"));
+    expect(run?.attributes["pawl.run.outcome"]).toBe("completed");
+  });
+
   test("comes with the metrics of the server, by OTLP as well", () => {
     const { metrics } = collector;
-    expect(metrics.get("pawl_runs_started")).toMatchObject({ kind: "sum", total: 2 });
+    expect(metrics.get("pawl_runs_started")).toMatchObject({ kind: "sum", total: 3 });
     expect(metrics.get("pawl_run_duration")).toMatchObject({
       kind: "histogram",
       unit: "s",
-      total: 2,
+      total: 3,
     });
     expect(metrics.get("pawl_store_up")).toMatchObject({ kind: "gauge", total: 1 });
     expect(metrics.get("process_resident_memory")).toMatchObject({ unit: "By" });

@@ -196,6 +196,8 @@ export interface CompleteRun {
   readonly fence: number;
   readonly output: Payload;
   readonly unconsumed: readonly string[];
+  /** The worker tells of the run by a span. Default: no. */
+  readonly traced?: boolean;
 }
 
 export interface NonDeterminism {
@@ -211,6 +213,8 @@ export interface FailRun {
   readonly failure: Failure;
   readonly failedStepKeys: readonly string[];
   readonly nonDeterminism?: NonDeterminism | undefined;
+  /** The worker tells of the run by a span. Default: no. */
+  readonly traced?: boolean;
 }
 
 export interface OutcomeReply {

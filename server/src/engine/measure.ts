@@ -150,14 +150,25 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
   return watchEventLoop((late) => core.metrics.eventLoopSeconds.observe(late));
 }
 
+function emptyQueue(queue: string): ReadyQueue {
+  return { queue, runs: 0, oldestAt: 0 };
+}
+
 type Gauge = (name: string, help: string, read: () => readonly Sample[]) => void;
 
 /** The one thing that is asked of the store; while it does not answer, there are no such samples. */
 function readQueues(core: Core, gauge: Gauge): void {
   let queues: readonly ReadyQueue[] = [];
+  /** Those that were once seen: when empty, they are shown as such. */
+  const seen = new Map<string, ReadyQueue>([["default", emptyQueue("default")]]);
   core.metrics.registry.beforeCollect(async () => {
     try {
-      queues = await core.store.readyQueues(LIMITS.readyRunsCounted);
+      const found = await core.store.readyQueues(LIMITS.readyRunsCounted);
+      for (const { queue } of found) {
+        if (seen.size < LIMITS.queuesShown) seen.set(queue, emptyQueue(queue));
+      }
+      const busy = new Set(found.map(({ queue }) => queue));
+      queues = [...found, ...[...seen.values()].filter(({ queue }) => !busy.has(queue))];
     } catch (error) {
       queues = [];
       core.log.warn("the queues could not be read for the metrics", { error: String(error) });
@@ -175,7 +186,9 @@ function readQueues(core: Core, gauge: Gauge): void {
   gauge(
     "pawl_queue_oldest_seconds",
     "For how long the first run of a queue waits; a run that lost its worker keeps its place.",
-    samples(({ oldestAt }) => Math.max(0, core.clock.now() - oldestAt) / 1_000),
+    samples(({ runs, oldestAt }) =>
+      runs === 0 ? 0 : Math.max(0, core.clock.now() - oldestAt) / 1_000,
+    ),
   );
 }
 

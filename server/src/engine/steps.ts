@@ -31,6 +31,7 @@ import { callbackAddress } from "./links.ts";
 import { runKey } from "./run-cache.ts";
 import { checkPayload } from "./runs.ts";
 import { stateOf } from "./state.ts";
+import { traceOutcome, withEnd } from "./trace.ts";
 
 /** About what a row takes besides its payload. */
 const ROW_BYTES = 300;
@@ -285,12 +286,13 @@ export async function completeRun(
   complete: CompleteRun,
 ): Promise<OutcomeReply> {
   if (complete.output.ref !== undefined) await checkPayload(core, caller, complete.output);
-  const decided = await core.writer.submit({
+  const { reply: decided, ended } = await core.writer.submit({
     org: caller.org,
     runId: complete.runId,
     bytes: ROW_BYTES + payloadSize(complete.output),
-    decide: (draft) => outcome.completeRun(draft, complete),
+    decide: (draft) => withEnd(draft, () => outcome.completeRun(draft, complete)),
   });
+  if (complete.traced !== true) traceOutcome(core, ended, undefined);
   if (decided.duplicateOf !== undefined) {
     await mustEqual(core, caller, complete.runId, "", decided.duplicateOf, complete.output);
   }
@@ -298,11 +300,12 @@ export async function completeRun(
 }
 
 export async function failRun(core: Core, caller: Caller, fail: FailRun): Promise<OutcomeReply> {
-  const decided = await core.writer.submit({
+  const { reply: decided, ended } = await core.writer.submit({
     org: caller.org,
     runId: fail.runId,
     bytes: ROW_BYTES + fail.failure.message.length + (fail.failure.stack?.length ?? 0),
-    decide: (draft) => outcome.failRunByWorker(draft, fail),
+    decide: (draft) => withEnd(draft, () => outcome.failRunByWorker(draft, fail)),
   });
+  if (fail.traced !== true) traceOutcome(core, ended, fail.failure.type);
   return { directive: decided.directive };
 }

@@ -4,12 +4,13 @@
  */
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import type { RunHeader } from "../model/run.ts";
+import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { ClaimedRun } from "../store/store.ts";
 import { runSpanId, stepSpanId } from "../telemetry/span-ids.ts";
 import type { SpanAttributes, Tracing } from "../telemetry/tracing.ts";
 import type { StartedRun, StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
+import type { Draft } from "./draft.ts";
 import { readySince } from "./measure.ts";
 import { startRun } from "./runs.ts";
 import type { CommittedRun } from "./writer.ts";
@@ -56,7 +57,9 @@ export function traceCommitted(tracing: Tracing, runs: readonly CommittedRun[]):
     if (traceparent === undefined) continue;
     for (const entry of run.draft.entries) {
       if (entry.type === "workflow.wait.resolved") traceWait(tracing, run, entry, traceparent);
-      else if (endedHere(entry)) traceEnd(tracing, run.draft.header, entry, traceparent);
+      else if (endedHere(entry)) {
+        traceEnd(tracing, run.draft.header, entry.meta.failure?.type ?? "Cancelled");
+      }
     }
   }
 }
@@ -81,22 +84,44 @@ function traceWait(tracing: Tracing, { state }: CommittedRun, entry: Entry, trac
   });
 }
 
+/** Makes a decision, and answers the header of the run if that ended it. */
+export function withEnd<R>(
+  draft: Draft,
+  decide: () => R,
+): { reply: R; ended: RunHeader | undefined } {
+  const { seq } = draft.header;
+  const reply = decide();
+  const { header } = draft;
+  return { reply, ended: header.seq > seq && isTerminal(header.state) ? { ...header } : undefined };
+}
+
+/** The end that a worker reported which sends no spans. */
+export function traceOutcome(
+  { tracing }: Core,
+  ended: RunHeader | undefined,
+  errorType: string | undefined,
+): void {
+  if (tracing !== undefined && ended !== undefined) traceEnd(tracing, ended, errorType);
+}
+
 /** The run ended without a word from a worker that would tell of it. */
 function endedHere(entry: Entry): boolean {
   if (entry.type !== "run.failed" && entry.type !== "run.cancelled") return false;
   return entry.meta.worker === undefined || entry.meta.reason !== undefined;
 }
 
-function traceEnd(tracing: Tracing, header: RunHeader, entry: Entry, traceparent: string): void {
-  const outcome = entry.type === "run.failed" ? "failed" : "cancelled";
+function traceEnd(tracing: Tracing, header: RunHeader, errorType: string | undefined): void {
+  const { traceparent } = header.options;
+  if (traceparent === undefined) return;
+  const outcome = header.state.toLowerCase();
   tracing.finished({
     name: `run ${header.workflow}`,
     traceparent,
     spanId: runSpanId(header.runId),
     start: header.createdAt,
-    end: entry.at,
+    end: header.endedAt,
     attributes: { ...attributesOf(header), "pawl.run.outcome": outcome },
-    errorType: entry.meta.failure?.type ?? "Cancelled",
+    ...(errorType === undefined ? {} : { errorType }),
   });
 }
 

@@ -2736,8 +2736,10 @@ type CompleteRunRequest struct {
 	Output *Payload `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`
 	// Recorded steps that the code no longer asked for; kept as a warning.
 	UnconsumedStepKeys []string `protobuf:"bytes,4,rep,name=unconsumed_step_keys,json=unconsumedStepKeys,proto3" json:"unconsumed_step_keys,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+	Traced        bool `protobuf:"varint,5,opt,name=traced,proto3" json:"traced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CompleteRunRequest) Reset() {
@@ -2798,6 +2800,13 @@ func (x *CompleteRunRequest) GetUnconsumedStepKeys() []string {
 	return nil
 }
 
+func (x *CompleteRunRequest) GetTraced() bool {
+	if x != nil {
+		return x.Traced
+	}
+	return false
+}
+
 type CompleteRunResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Directive     Directive              `protobuf:"varint,1,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
@@ -2852,8 +2861,10 @@ type FailRunRequest struct {
 	FailedStepKeys []string `protobuf:"bytes,4,rep,name=failed_step_keys,json=failedStepKeys,proto3" json:"failed_step_keys,omitempty"`
 	// Pauses the run instead of failing it: the code does not fit the journal.
 	NonDeterminism *NonDeterminism `protobuf:"bytes,5,opt,name=non_determinism,json=nonDeterminism,proto3" json:"non_determinism,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+	Traced        bool `protobuf:"varint,6,opt,name=traced,proto3" json:"traced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FailRunRequest) Reset() {
@@ -2919,6 +2930,13 @@ func (x *FailRunRequest) GetNonDeterminism() *NonDeterminism {
 		return x.NonDeterminism
 	}
 	return nil
+}
+
+func (x *FailRunRequest) GetTraced() bool {
+	if x != nil {
+		return x.Traced
+	}
+	return false
 }
 
 // How code and journal disagree.
@@ -3380,20 +3398,22 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x12SuspendRunResponse\x12\x18\n" +
 	"\aresumed\x18\x01 \x01(\bR\aresumed\x120\n" +
 	"\tdirective\x18\x02 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x121\n" +
-	"\bresolved\x18\x03 \x03(\v2\x15.pawl.v1.JournalEntryR\bresolved\"\x9d\x01\n" +
+	"\bresolved\x18\x03 \x03(\v2\x15.pawl.v1.JournalEntryR\bresolved\"\xb5\x01\n" +
 	"\x12CompleteRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12(\n" +
 	"\x06output\x18\x03 \x01(\v2\x10.pawl.v1.PayloadR\x06output\x120\n" +
-	"\x14unconsumed_step_keys\x18\x04 \x03(\tR\x12unconsumedStepKeys\"G\n" +
+	"\x14unconsumed_step_keys\x18\x04 \x03(\tR\x12unconsumedStepKeys\x12\x16\n" +
+	"\x06traced\x18\x05 \x01(\bR\x06traced\"G\n" +
 	"\x13CompleteRunResponse\x120\n" +
-	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\"\xd5\x01\n" +
+	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\"\xed\x01\n" +
 	"\x0eFailRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12*\n" +
 	"\afailure\x18\x03 \x01(\v2\x10.pawl.v1.FailureR\afailure\x12(\n" +
 	"\x10failed_step_keys\x18\x04 \x03(\tR\x0efailedStepKeys\x12@\n" +
-	"\x0fnon_determinism\x18\x05 \x01(\v2\x17.pawl.v1.NonDeterminismR\x0enonDeterminism\"\x88\x01\n" +
+	"\x0fnon_determinism\x18\x05 \x01(\v2\x17.pawl.v1.NonDeterminismR\x0enonDeterminism\x12\x16\n" +
+	"\x06traced\x18\x06 \x01(\bR\x06traced\"\x88\x01\n" +
 	"\x0eNonDeterminism\x12\x19\n" +
 	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12\x1a\n" +
 	"\brecorded\x18\x02 \x01(\tR\brecorded\x12\x1c\n" +

@@ -1242,6 +1242,13 @@ export declare type CompleteRunRequest = Message<"pawl.v1.CompleteRunRequest"> &
    * @generated from field: repeated string unconsumed_step_keys = 4;
    */
   unconsumedStepKeys: string[];
+
+  /**
+   * The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+   *
+   * @generated from field: bool traced = 5;
+   */
+  traced: boolean;
 };
 
 /**
@@ -1300,6 +1307,13 @@ export declare type FailRunRequest = Message<"pawl.v1.FailRunRequest"> & {
    * @generated from field: pawl.v1.NonDeterminism non_determinism = 5;
    */
   nonDeterminism?: NonDeterminism | undefined;
+
+  /**
+   * The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+   *
+   * @generated from field: bool traced = 6;
+   */
+  traced: boolean;
 };
 
 /**

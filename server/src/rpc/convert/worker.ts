@@ -230,6 +230,7 @@ export function completeRunIn(request: CompleteRunRequest): CompleteRun {
     fence: fence(request.fence),
     output: requiredPayload("output", request.output),
     unconsumed: stepKeysIn("unconsumed_step_keys", request.unconsumedStepKeys),
+    traced: request.traced,
   };
 }
 
@@ -242,6 +243,7 @@ export function failRunIn(request: FailRunRequest): FailRun {
     fence: fence(request.fence),
     failure: failureIn("failure", request.failure),
     failedStepKeys: stepKeysIn("failed_step_keys", request.failedStepKeys),
+    traced: request.traced,
     nonDeterminism:
       problem === undefined
         ? undefined

@@ -20,7 +20,8 @@ export async function completeRun(run: Run, output: () => Promise<PayloadInit>):
       // A cancel that came first: the run is not complete, and its clean-up is due.
       refuseCancelled(run);
       const { fence } = run;
-      return run.link.complete({ runId, fence, output: payload, unconsumedStepKeys });
+      const traced = run.facts.trace !== undefined;
+      return run.link.complete({ runId, fence, output: payload, unconsumedStepKeys, traced });
     });
     run.facts.trace?.end(undefined);
     run.leave("completed");
@@ -45,9 +46,10 @@ export async function failRun(
 ): Promise<void> {
   if (run.left) return;
   run.setEnding(true);
+  const traced = run.facts.trace !== undefined;
   const request = failureReport(run.runId, error, run.cancelReason, run.memo, failures);
   try {
-    await run.persist(() => run.link.fail({ ...request, fence: run.fence }, error));
+    await run.persist(() => run.link.fail({ ...request, fence: run.fence, traced }, error));
     if (request.nonDeterminism === undefined) run.facts.trace?.end(request.failure?.type ?? "");
     run.leave("failed");
   } catch (refusal) {

@@ -439,16 +439,18 @@ class SuspendRunResponse(_message.Message):
     def __init__(self, resumed: _Optional[bool] = ..., directive: _Optional[_Union[_common_pb2.Directive, str]] = ..., resolved: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ...) -> None: ...
 
 class CompleteRunRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "output", "unconsumed_step_keys")
+    __slots__ = ("run_id", "fence", "output", "unconsumed_step_keys", "traced")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     UNCONSUMED_STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
+    TRACED_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     output: _common_pb2.Payload
     unconsumed_step_keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., unconsumed_step_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    traced: bool
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., unconsumed_step_keys: _Optional[_Iterable[str]] = ..., traced: _Optional[bool] = ...) -> None: ...
 
 class CompleteRunResponse(_message.Message):
     __slots__ = ("directive",)
@@ -457,18 +459,20 @@ class CompleteRunResponse(_message.Message):
     def __init__(self, directive: _Optional[_Union[_common_pb2.Directive, str]] = ...) -> None: ...
 
 class FailRunRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "failure", "failed_step_keys", "non_determinism")
+    __slots__ = ("run_id", "fence", "failure", "failed_step_keys", "non_determinism", "traced")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FAILED_STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
     NON_DETERMINISM_FIELD_NUMBER: _ClassVar[int]
+    TRACED_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     failure: _common_pb2.Failure
     failed_step_keys: _containers.RepeatedScalarFieldContainer[str]
     non_determinism: NonDeterminism
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., failed_step_keys: _Optional[_Iterable[str]] = ..., non_determinism: _Optional[_Union[NonDeterminism, _Mapping]] = ...) -> None: ...
+    traced: bool
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., failed_step_keys: _Optional[_Iterable[str]] = ..., non_determinism: _Optional[_Union[NonDeterminism, _Mapping]] = ..., traced: _Optional[bool] = ...) -> None: ...
 
 class NonDeterminism(_message.Message):
     __slots__ = ("step_key", "recorded", "attempted", "likely_cause")
