@@ -63,12 +63,17 @@ async function resume(
   second: Child,
 ): Promise<void> {
   const before = readResidentMb(server.pid);
+  const workerBefore = readResidentMb(second.pid);
   await second.call<LongRunCommand, void>({ kind: "start", address: server.address });
   await sleep(300);
   await first.kill();
   const { totalMs } = await reach(second, "long");
   bench.add("resume.step10k", totalMs, "ms");
   const after = readResidentMb(server.pid);
+  const workerAfter = readResidentMb(second.pid);
+  if (workerBefore !== undefined && workerAfter !== undefined) {
+    bench.add("resume.step10k.workerGrowth", Math.max(0, workerAfter - workerBefore), "MB");
+  }
   if (before !== undefined && after !== undefined) {
     bench.add("resume.step10k.serverGrowth", Math.max(0, after - before), "MB");
   }

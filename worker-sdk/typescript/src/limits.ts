@@ -48,4 +48,6 @@ export const limits = Object.freeze({
   /** Delays computed from a backoff function. */
   delaysMax: 100,
   journalPageEntries: 1_000,
+  /** Recorded results that a run keeps in memory for its replay; it reads the others as it comes to them. */
+  memoPayloadBytesMax: 4 * 1024 * 1024,
 });

@@ -1,7 +1,12 @@
-/** What a run's journal says about each step key: the memo that a replay reads. */
+/**
+ * What a run's journal says about each step key: the memo that a replay reads. Of a long journal
+ * only the first payloads are kept; the others are read again, page by page, as the replay comes to
+ * them, so that a worker's memory does not grow with what a run has recorded.
+ */
 import { type Failure, type JournalEntry, StepKind } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import { msFrom } from "../duration.ts";
+import { limits } from "../limits.ts";
 
 /** The record of a step or wait that has ended. */
 export interface MemoRecord {
@@ -10,6 +15,8 @@ export interface MemoRecord {
   readonly kind: StepKind;
   readonly attempt: number;
   readonly payload: ReceivedPayload | undefined;
+  /** There is a payload, and it is to be read from the journal. */
+  readonly late: boolean;
   readonly failure: Failure | undefined;
   /** How a wait ended; empty for steps. */
   readonly outcome: string;
@@ -27,9 +34,16 @@ export interface Backing {
   readonly untilMs: number;
 }
 
+/** The entries after a place in the journal: as many as one page has. */
+export type ReadPage = (afterSeq: number) => Promise<readonly JournalEntry[]>;
+
 const noDetails: Readonly<Record<string, string>> = Object.freeze({});
 
 export class Memo {
+  readonly #readPage: ReadPage | undefined;
+  #payloadBytes = 0;
+  /** Late payloads of the page that was read last, by seq. */
+  #page = new Map<number, ReceivedPayload | undefined>();
   readonly #records = new Map<string, MemoRecord>();
   readonly #attempts = new Map<string, number>();
   readonly #backing = new Map<string, Backing>();
@@ -46,6 +60,11 @@ export class Memo {
   #startedMs = 0;
   #retries = 0;
   #lastSeq = 0;
+
+  /** `readPage`: without it all payloads are kept. */
+  constructor(readPage?: ReadPage) {
+    this.#readPage = readPage;
+  }
 
   /** Adds the next entries of the journal. */
   add(entries: readonly JournalEntry[]): void {
@@ -77,7 +96,7 @@ export class Memo {
       case "workflow.step.completed":
       case "workflow.step.failed":
       case "workflow.wait.resolved":
-        this.#set(key, recordOf(entry));
+        this.#set(key, this.#keep(recordOf(entry)));
         break;
       case "workflow.step.retrying":
         this.#backing.set(key, {
@@ -98,6 +117,28 @@ export class Memo {
     }
     const attempts = this.#attempts.get(key) ?? 0;
     if (entry.attempt > attempts) this.#attempts.set(key, entry.attempt);
+  }
+
+  /** Leaves the payload in the journal, where there are many of them here. */
+  #keep(record: MemoRecord): MemoRecord {
+    const bytes = record.payload?.data.byteLength ?? 0;
+    if (this.#readPage === undefined || bytes === 0) return record;
+    if (this.#payloadBytes + bytes > limits.memoPayloadBytesMax) {
+      return { ...record, payload: undefined, late: true };
+    }
+    this.#payloadBytes += bytes;
+    return record;
+  }
+
+  /** A late payload. The replay comes by in the order of the journal, so a page serves many. */
+  async readLate({ seq }: MemoRecord): Promise<ReceivedPayload | undefined> {
+    if (!this.#page.has(seq)) {
+      const entries = (await this.#readPage?.(seq - 1)) ?? [];
+      this.#page = new Map(entries.map((entry) => [entry.seq, entry.payload]));
+    }
+    const payload = this.#page.get(seq);
+    this.#page.delete(seq);
+    return payload;
   }
 
   #set(key: string, record: MemoRecord): void {
@@ -219,6 +260,11 @@ export class Memo {
   }
 }
 
+/** Whether the payload is in memory, and needs not be fetched first. */
+export function isHere({ late, payload }: MemoRecord): boolean {
+  return !late && payload?.ref === undefined;
+}
+
 /** A journal entry that ends a step or wait, as a record. */
 export function recordOf(entry: JournalEntry): MemoRecord {
   return {
@@ -226,6 +272,7 @@ export function recordOf(entry: JournalEntry): MemoRecord {
     kind: entry.kind,
     attempt: entry.attempt,
     payload: entry.payload,
+    late: false,
     failure: entry.failure,
     outcome: entry.outcome,
     details: entry.outcome === "" ? noDetails : entry.details,

@@ -1,7 +1,10 @@
+import type { ReceivedPayload } from "../codec/payload.ts";
 import { type Encoded, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { TerminalError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { RunLink } from "./link.ts";
+import type { MemoRecord } from "./memo.ts";
+import type { Run } from "./run.ts";
 
 /** Whether a value has to be uploaded before it can be reported. */
 export function isLarge(encoded: Encoded): boolean {
@@ -18,4 +21,12 @@ export async function upload(link: RunLink, encoded: Encoded, what: string): Pro
     );
   }
   return { encoding: encoded.encoding, ref: await link.upload(encoded.data) };
+}
+
+/** The payload of a record, wherever it is: in memory, in the journal, or in a table of its own. */
+export function wholePayload(run: Run, record: MemoRecord): Promise<ReceivedPayload | undefined> {
+  return run.persist(async () => {
+    const payload = record.late ? await run.memo.readLate(record) : record.payload;
+    return payload?.ref === undefined ? payload : await run.link.download(payload);
+  });
 }

@@ -97,6 +97,7 @@ export function stepRecord(
 ): MemoRecord {
   return {
     ...end,
+    late: false,
     kind: call.kind,
     outcome: "",
     details: noDetails,

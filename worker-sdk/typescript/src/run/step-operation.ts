@@ -24,9 +24,9 @@ import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import type { StepStartedInit } from "./link.ts";
-import type { MemoRecord } from "./memo.ts";
+import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
-import { isLarge, upload } from "./payloads.ts";
+import { isLarge, upload, wholePayload } from "./payloads.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 import { StepBody, type StepCall } from "./step-body.ts";
@@ -83,14 +83,12 @@ export class StepOperation extends Operation {
       this.reject(stepFailed(record.failure, this.key, record.attempt));
       return undefined;
     }
-    const { payload } = record;
     if (!this.scope.insideStep) this.run.memo.forget(this.key);
-    if (payload?.ref === undefined) {
-      this.resolve(decode(payload));
+    if (isHere(record)) {
+      this.resolve(decode(record.payload));
       return undefined;
     }
-    return this.run
-      .persist(() => this.run.link.download(payload))
+    return wholePayload(this.run, record)
       .then((whole) => this.resolve(decode(whole)))
       .catch((error: unknown) => this.run.end(error));
   }

@@ -22,8 +22,9 @@ import { startTimer } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import type { StartRunInit } from "./link.ts";
-import type { MemoRecord } from "./memo.ts";
+import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
+import { wholePayload } from "./payloads.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 
@@ -238,6 +239,7 @@ export class WaitOperation extends Operation {
       kind: this.kind,
       attempt: this.run.memo.attempts(this.key),
       payload: result.case === "output" ? result.value : undefined,
+      late: false,
       failure: result.case === "failure" ? result.value : undefined,
       outcome,
       details,
@@ -249,18 +251,16 @@ export class WaitOperation extends Operation {
 
   #deliver(record: MemoRecord): void {
     this.#delivering = true;
-    if (record.payload?.ref === undefined) this.run.deliver(record.seq, () => this.replay(record));
+    if (isHere(record)) this.run.deliver(record.seq, () => this.replay(record));
     else this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
   }
 
   protected override replay(record: MemoRecord): void | Promise<void> {
-    const { payload } = record;
-    if (payload?.ref === undefined) {
-      this.#finish(record, payload);
+    if (isHere(record)) {
+      this.#finish(record, record.payload);
       return undefined;
     }
-    return this.run
-      .persist(() => this.run.link.download(payload))
+    return wholePayload(this.run, record)
       .then((whole) => this.#finish(record, whole))
       .catch((error: unknown) => this.run.end(error));
   }

@@ -105,6 +105,12 @@ export class Platform {
     return { data, encoding: payload.encoding };
   }
 
+  /** The first entries of the journal after one, as many as a page has. */
+  async journalPage(runId: string, afterSeq: number): Promise<readonly JournalEntry[]> {
+    const request = { runId, afterSeq, pageSize: limits.journalPageEntries };
+    return (await this.call(RunService.method.getJournal, request)).entries;
+  }
+
   /** The journal after an entry, page by page. */
   async *journal(
     runId: string,

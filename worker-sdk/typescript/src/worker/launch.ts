@@ -43,11 +43,11 @@ export async function launch(
   context: LaunchContext,
 ): Promise<Run> {
   const { platform, link, logger } = context;
-  const memo = new Memo();
+  const runId = item.lease?.runId ?? "";
+  const memo = new Memo((afterSeq) => platform.journalPage(runId, afterSeq));
   memo.add(item.journal);
   if (item.journalMore) {
-    for await (const page of platform.journal(item.lease?.runId ?? "", memo.lastSeq))
-      memo.add(page);
+    for await (const page of platform.journal(runId, memo.lastSeq)) memo.add(page);
   }
   return execute({ facts: factsOf(item, memo), workflow, link, memo, input: item.input, logger });
 }
