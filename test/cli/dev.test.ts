@@ -29,6 +29,7 @@ test("init writes what dev needs, and overwrites only when forced", async () => 
   expect(written.map((file) => file.replace(/.*[\\/]/, "")).sort()).toEqual([
     ".gitignore",
     "package.json",
+    "pawl.env",
     "worker.ts",
   ]);
   expect(await readFile(join(folder, "project", ".gitignore"), "utf8")).toBe(".pawl/\n");
@@ -42,6 +43,27 @@ test("init writes what dev needs, and overwrites only when forced", async () => 
     EXIT.OK,
     expect.stringContaining('workflow("greet"'),
   ]);
+});
+
+test("init writes the store that was chosen; a password stays out of version control", async () => {
+  const store = "postgres://me:secret@127.0.0.1:5432/pawl";
+  await pawl(["init", "chosen", "--store", store], { cwd: folder });
+  const read = (name: string) => readFile(join(folder, "chosen", name), "utf8");
+  expect(await read("pawl.env")).toContain(`\nPAWL_DATABASE_URL=${store}\n`);
+  expect(await read(".gitignore")).toBe(".pawl/\npawl.env\n");
+  const wrong = await pawl(["init", "other", "--store", "redis://127.0.0.1"], { cwd: folder });
+  expect([wrong.code, wrong.err]).toEqual([EXIT.USAGE, expect.stringContaining("redis://")]);
+});
+
+test("commands read pawl.env; the environment and options go before it", async () => {
+  const settings = ["PAWL_HTTP=nonsense", "PAWL_DATABASE_URL=redis://nowhere", "PAWL_LOG=off"];
+  await writeFile(join(folder, "pawl.env"), settings.join("\n"));
+  const said = async (env: Record<string, string>, ...args: string[]) =>
+    errorOf(await pawl(["serve", "--json", ...args], { cwd: folder, env })).message;
+  expect(await said({})).toContain('--http is "nonsense"');
+  expect(await said({ PAWL_HTTP: "silly" })).toContain('--http is "silly"');
+  expect(await said({ PAWL_HTTP: "silly" }, "--http", "127.0.0.1:0")).toContain("redis");
+  await rm(join(folder, "pawl.env"));
 });
 
 test("dev runs the example, and the worker's new code after a change", async () => {

@@ -4,6 +4,7 @@ import { VERSION } from "../lib/version.ts";
 import { type Command, commandHelp, readArgs } from "./command.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { nearest } from "./nearest.ts";
+import { loadSettings } from "./settings-file.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 
 interface Listed {
@@ -16,7 +17,7 @@ interface Listed {
 
 const COMMANDS: Readonly<Record<string, Listed>> = {
   init: {
-    summary: "Write an example worker",
+    summary: "Write an example worker and its settings",
     positionals: 1,
     load: () => import("./commands/init.ts"),
   },
@@ -160,6 +161,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const terminal = systemTerminal();
   const json = argv.includes("--json");
   try {
+    loadSettings();
     return await dispatch(argv, terminal);
   } catch (error) {
     return report(error, terminal, json);

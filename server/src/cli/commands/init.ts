@@ -4,39 +4,54 @@ import { basename, join, resolve } from "node:path";
 import { VERSION } from "../../lib/version.ts";
 import { type Command, JSON_OPTION } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
+import { checkStore, hasPassword, SETTINGS_FILE, settingsFile } from "../settings-file.ts";
 
 const IGNORED = ".pawl/";
 
 export const command: Command = {
-  usage: "init [DIR] [--force]",
+  usage: "init [DIR] [--store URL] [--force]",
   about:
-    "Writes an example worker, what it needs beside it, and the data directory. Files that are\n" +
-    "there already are left alone, and the command refuses where the worker is one of them.",
+    "Writes an example worker, the settings file pawl.env, what they need beside them, and the data\n" +
+    "directory. Every command that is run in the folder reads pawl.env. Where the worker or the\n" +
+    "settings are there already, the command refuses; other files are left alone.",
   options: {
-    force: { type: "boolean", help: "Overwrite the worker file." },
+    store: {
+      type: "string",
+      value: "URL",
+      help: "Where runs are kept: a SQLite file or postgres://…; .pawl/pawl.db otherwise.",
+    },
+    force: { type: "boolean", help: "Overwrite the worker and the settings." },
     ...JSON_OPTION,
   },
-  examples: ["pawl init my-project && cd my-project && npm install && npx pawl dev"],
+  examples: [
+    "pawl init my-project && cd my-project && npm install && npx pawl dev",
+    "pawl init my-project --store postgres://pawl@127.0.0.1/pawl",
+  ],
   async run(args, terminal) {
     const named = args.positionals[0];
     const folder = resolve(named ?? ".");
     const worker = join(folder, "worker.ts");
-    if (existsSync(worker) && !args.flag("force")) {
-      throw new CliError(EXIT.REFUSED, `There is a worker already: ${worker}.`, {
+    const settings = join(folder, SETTINGS_FILE);
+    const store = checkStore(args.text("store") ?? "");
+    const there = [worker, settings].find((file) => existsSync(file));
+    if (there !== undefined && !args.flag("force")) {
+      throw new CliError(EXIT.REFUSED, `There is a ${basename(there)} already: ${there}.`, {
         reason: "FILE_EXISTS",
-        metadata: { file: worker },
+        metadata: { file: there },
         hint: "Overwrite it with --force, or name another folder.",
       });
     }
     await mkdir(join(folder, ".pawl"), { recursive: true });
     await writeFile(worker, WORKER);
-    const written = [worker];
+    await writeFile(settings, settingsFile(store));
+    const written = [worker, settings];
     const manifest = join(folder, "package.json");
     if (!existsSync(manifest)) {
       await writeFile(manifest, packageJson(basename(folder)));
       written.push(manifest);
     }
-    if (await ignoreData(join(folder, ".gitignore"))) written.push(join(folder, ".gitignore"));
+    const ignored = hasPassword(store) ? [IGNORED, SETTINGS_FILE] : [IGNORED];
+    if (await ignore(join(folder, ".gitignore"), ignored)) written.push(join(folder, ".gitignore"));
     if (args.flag("json")) {
       terminal.out(JSON.stringify({ folder, written }, undefined, 2));
       return EXIT.OK;
@@ -52,10 +67,13 @@ export const command: Command = {
 };
 
 /** @returns whether it had to be written */
-async function ignoreData(file: string): Promise<boolean> {
+async function ignore(file: string, names: readonly string[]): Promise<boolean> {
   const text = existsSync(file) ? await readFile(file, "utf8") : "";
-  if (text.split("\n").some((line) => line.trim().replace(/^\//, "") === IGNORED)) return false;
-  await appendFile(file, `${text === "" || text.endsWith("\n") ? "" : "\n"}${IGNORED}\n`);
+  const there = text.split("\n").map((line) => line.trim().replace(/^\//, ""));
+  const missing = names.filter((name) => !there.includes(name));
+  if (missing.length === 0) return false;
+  const start = text === "" || text.endsWith("\n") ? "" : "\n";
+  await appendFile(file, `${start}${missing.join("\n")}\n`);
   return true;
 }
 

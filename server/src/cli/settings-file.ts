@@ -1,0 +1,63 @@
+/** The file `pawl.env` of the folder that a command runs in: settings for all who work there. */
+import { existsSync } from "node:fs";
+import { usageError } from "./exit.ts";
+
+export const SETTINGS_FILE = "pawl.env";
+
+/** Puts the file's settings into the environment, where they are not set already. */
+export function loadSettings(): void {
+  if (!existsSync(SETTINGS_FILE)) return;
+  try {
+    process.loadEnvFile(SETTINGS_FILE);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw usageError(`The file ${SETTINGS_FILE} cannot be read: ${code}.`);
+  }
+}
+
+/** The file as `pawl init` writes it: every setting with its default, in comments. */
+export function settingsFile(store: string): string {
+  const chosen =
+    store === "" ? "#PAWL_DATABASE_URL=postgres://pawl@127.0.0.1:5432/pawl" : setting(store);
+  return `# Settings of Pawl for this folder. Every \`pawl\` command that is run here reads them; the
+# environment goes before this file, and options go before both. \`pawl serve --help\` tells all.
+
+# Where runs are kept: a SQLite file, by default pawl.db in the data directory, or PostgreSQL.
+${chosen}
+#PAWL_DATA_DIR=.pawl
+
+# Where the server listens: gRPC for workers, HTTP for commands, curl and web pages.
+#PAWL_GRPC=127.0.0.1:50051
+#PAWL_HTTP=127.0.0.1:8000
+# Web pages of other origins that may call, with commas between.
+#PAWL_CORS_ORIGINS=http://localhost:5173
+
+# Where workers and commands find the server.
+#PAWL_URL=http://127.0.0.1:50051
+#PAWL_HTTP_URL=http://127.0.0.1:8000
+
+# debug, info, warn, error or off.
+#PAWL_LOG=info
+`;
+}
+
+function setting(store: string): string {
+  return `PAWL_DATABASE_URL=${/[\s#"'$]/.test(store) ? `'${store}'` : store}`;
+}
+
+/** Whether a store's URL has a password, which is to stay out of version control. */
+export function hasPassword(store: string): boolean {
+  return URL.canParse(store) && new URL(store).password !== "";
+}
+
+/** @throws CliError, exit code USAGE */
+export function checkStore(store: string): string {
+  if (store.includes("'") || store.includes("\n")) {
+    throw usageError("--store may have neither quotes nor line breaks in it.");
+  }
+  const scheme = /^([a-z]+):\/\//.exec(store)?.[1];
+  if (scheme === undefined || /^(postgres(ql)?|file)$/.test(scheme)) return store;
+  throw usageError(
+    `--store is ${scheme}://…; it must be the path of a SQLite file, or a postgres:// URL.`,
+  );
+}
