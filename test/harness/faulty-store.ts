@@ -62,6 +62,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     listRuns: (...args) => pass("listRuns", () => store.listRuns(...args)),
     listWaits: (...args) => pass("listWaits", () => store.listWaits(...args)),
     secret: (...args) => pass("secret", () => store.secret(...args)),
+    admit: (...args) => pass("admit", () => store.admit(...args)),
     due: (...args) => pass("due", () => store.due(...args)),
     readyQueues: (...args) => pass("readyQueues", () => store.readyQueues(...args)),
     expiredLeases: (...args) => pass("expiredLeases", () => store.expiredLeases(...args)),

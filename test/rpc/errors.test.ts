@@ -29,6 +29,8 @@ const otherWords = new Set([
   "PAUSING",
   "DELAYED",
   "NO_WORKER",
+  "CONCURRENCY_LIMIT",
+  "RATE_LIMIT",
   "RUN_CANCELLED",
 ]);
 

@@ -78,6 +78,7 @@ export function workerInfo(
     inputSchema: "",
     outputSchema: "",
     metadata: "{}",
+    flow: "",
   }));
   return {
     workerId: instanceId.replace(/#.*/, ""),

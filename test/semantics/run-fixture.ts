@@ -66,7 +66,7 @@ export function startCommand(more: Partial<StartRun> = {}, digest = "input-diges
   const claim = start.claim
     ? { sessionId: "claim/1", workerId: start.workerId, until: 0 }
     : undefined;
-  return { org: "default", start, runId: start.runId, inputDigest: digest, claim };
+  return { org: "default", start, runId: start.runId, inputDigest: digest, limits: {}, claim };
 }
 
 /** A run with the rows that belong to it. */

@@ -6,6 +6,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
+import * as admit from "../../server/src/store/postgres/admit.ts";
 import { CLAIM } from "../../server/src/store/postgres/claim.ts";
 import { statementFor } from "../../server/src/store/postgres/commit.ts";
 import * as due from "../../server/src/store/postgres/due.ts";
@@ -124,6 +125,10 @@ describe("plans, made anew without statistics", () => {
     ["everything", statementFor([...INPUT_NAMES]).text],
     ["claim", CLAIM],
     ...Object.entries(journal).filter((e): e is [string, string] => typeof e[1] === "string"),
+    ["DUE_GATES", admit.DUE_GATES],
+    ["PASS", admit.PASS],
+    ["REST", admit.REST],
+    ["EXPIRE", admit.EXPIRE],
     ["READ_DUE", due.READ_DUE],
     ["DROP_ORPHANS", due.DROP_ORPHANS],
     ["RENEW_SESSION", leases.RENEW_SESSION],
@@ -147,7 +152,7 @@ describe("plans, made anew without statistics", () => {
     for (const { type, table, index, condition } of scans) {
       expect(type, `${table} is read whole`).toMatch(/^Index/);
       // By the organization alone, an index finds everything.
-      const isKey = /run_id|sha256|queue|session_id|\bat\b/.test(condition);
+      const isKey = /run_id|sha256|queue|session_id|gate|wake_at|\bat\b/.test(condition);
       expect(isKey, `${table} by ${index}: ${condition}`).toBe(true);
       // That index can find one run only by going through its whole lane.
       if (condition.includes("run_id")) expect(index).not.toBe("ready_order");

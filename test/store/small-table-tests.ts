@@ -154,6 +154,7 @@ export function smallTableTests(get: () => Opened): void {
       inputSchema: '{"type":"object"}',
       outputSchema: "",
       metadata: "{}",
+      flow: "",
       versions: [version],
       registeredAt: T0,
       ...with_,

@@ -16,10 +16,12 @@ import * as pgJournal from "../../server/src/store/postgres/journal.ts";
 import * as pgLeases from "../../server/src/store/postgres/leases.ts";
 import type { InputName } from "../../server/src/store/postgres/shapes.ts";
 import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
+import * as admit from "../../server/src/store/sqlite/admit.ts";
 import * as claim from "../../server/src/store/sqlite/claim.ts";
 import * as commit from "../../server/src/store/sqlite/commit.ts";
 import * as deltas from "../../server/src/store/sqlite/deltas.ts";
 import * as due from "../../server/src/store/sqlite/due.ts";
+import * as flow from "../../server/src/store/sqlite/flow.ts";
 import * as journal from "../../server/src/store/sqlite/journal.ts";
 import * as leases from "../../server/src/store/sqlite/leases.ts";
 import * as payloads from "../../server/src/store/sqlite/payloads.ts";
@@ -79,7 +81,20 @@ describe("SQLite", () => {
     return rows.map(({ detail }) => String(detail));
   }
 
-  const modules = [writeRun, commit, claim, journal, leases, due, deltas, payloads, runs, waits];
+  const modules = [
+    writeRun,
+    commit,
+    claim,
+    journal,
+    leases,
+    due,
+    deltas,
+    payloads,
+    runs,
+    waits,
+    flow,
+    admit,
+  ];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);
     expect([sql, ...lines].join("\n")).toMatchSnapshot();

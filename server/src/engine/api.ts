@@ -4,6 +4,7 @@
  */
 import type { Caller } from "../model/caller.ts";
 import type { Entry, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { FlowControl } from "../model/flow.ts";
 import type { Payload, PayloadRef } from "../model/payload.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, RunState, WaitTree } from "../model/run.ts";
@@ -50,6 +51,8 @@ export interface StartRun {
   readonly startAt?: number;
   readonly parent?: { readonly runId: string; readonly key: string; readonly fence: number };
   readonly traceparent: string;
+  /** Replaces what the workflow declares, limit by limit. */
+  readonly flow?: Partial<FlowControl>;
   readonly claim: boolean;
   /** Who executes it, with `claim`. */
   readonly workerId: string;
@@ -230,6 +233,8 @@ export interface WorkflowSpec {
   readonly outputSchema: string;
   /** JSON text of an object. */
   readonly metadata: string;
+  /** The limits of its runs as JSON text; empty: none. */
+  readonly flow: string;
 }
 
 export interface WorkerInfo {

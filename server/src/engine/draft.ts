@@ -5,6 +5,7 @@ import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
+import type { FlowWrite } from "../store/flow.ts";
 import type {
   DueItem,
   DueKind,
@@ -14,6 +15,7 @@ import type {
   ReadyRow,
   RunWrite,
 } from "../store/store.ts";
+import { flowWriteOf, holdOf } from "./flow.ts";
 import { fold, type RunState } from "./state.ts";
 import { waitChanges } from "./wait-rows.ts";
 
@@ -43,6 +45,7 @@ export class Draft {
   #touched = false;
   #deleted = false;
   #ready: ReadyRow | "remove" | undefined;
+  #hold: FlowWrite["hold"];
   #lease: Lease | "remove" | undefined;
   #dueClear = false;
   #duePut: Map<string, DueRow> | undefined;
@@ -127,20 +130,29 @@ export class Draft {
     this.patch({ fence: this.state.header.fence + 1 });
   }
 
-  /** Into the ready queue, to be claimed from `readyAt` order on. */
-  makeReady(readyAt: number): void {
+  /**
+   * Into the ready queue, to be claimed from `readyAt` order on; or before the gate of its limits.
+   *
+   * @param isAdmitted whether it has passed its gates already, or is not to be held back by them
+   */
+  makeReady(readyAt: number, isAdmitted = false): void {
     const header = this.state.header;
+    const { queue, workflow, version } = header;
     this.#touched = true;
-    this.#ready = {
-      queue: header.queue,
-      lane: header.version === "" ? header.workflow : `${header.workflow}@${header.version}`,
-      rank: 9 - header.priority,
-      readyAt,
-    };
+    const lane = version === "" ? workflow : `${workflow}@${version}`;
+    const ready = { queue, lane, rank: 9 - header.priority, readyAt };
+    this.#hold = isAdmitted ? undefined : holdOf(header, ready);
+    if (this.#hold === undefined) {
+      this.#ready = ready;
+      return;
+    }
+    const isRate = header.options.rate !== undefined && header.startedAt === 0;
+    this.patch({ reason: isRate ? "RATE_LIMIT" : "CONCURRENCY_LIMIT" });
   }
 
   removeReady(): void {
     this.#touched = true;
+    this.#hold = undefined;
     this.#ready = "remove";
   }
 
@@ -219,6 +231,7 @@ export class Draft {
   toWrite(nudge: string | undefined, deltas?: readonly NewChunk[]): RunWrite {
     const header = this.state.header;
     if (this.#deleted && this.#expect !== null) return deletionOf(header, this.#expect);
+    const flow = this.#flow;
     return {
       org: header.org,
       runId: header.runId,
@@ -236,10 +249,20 @@ export class Draft {
       dueClear: this.#dueClear,
       ...(this.#waits === undefined ? {} : { waits: waitChanges(this.state, this.#waits) }),
       ...(this.#lease === undefined ? {} : { lease: this.#lease }),
+      ...(flow === undefined ? {} : { flow }),
       dueElsewhere: this.#dueElsewhere ?? NONE,
       ...(deltas === undefined ? {} : { deltas }),
       ...(nudge === undefined ? {} : { nudge }),
     };
+  }
+
+  get #flow(): FlowWrite | undefined {
+    return flowWriteOf(this.state.header, this.#hold, this.#patched);
+  }
+
+  /** Whether it may let held runs pass, itself or others. */
+  get changesGates(): boolean {
+    return this.#flow !== undefined;
   }
 
   get ended(): boolean {

@@ -19,6 +19,8 @@ import type { CommittedRun } from "./writer.ts";
 
 export interface Wakers {
   readonly dueAt: (at: number) => void;
+  /** Runs may pass their limits. */
+  readonly admit: () => void;
   readonly ready: () => void;
 }
 
@@ -27,6 +29,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   logCommitted(core.log, runs);
   if (core.tracing !== undefined) traceCommitted(core.tracing, runs);
   let ready = false;
+  let gates = false;
   let due = Number.POSITIVE_INFINITY;
   for (const run of runs) {
     const { draft, state, key } = run;
@@ -35,6 +38,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     if (header.lease === null) core.intake.forget(key, header.fence);
     ready ||= draft.readied !== undefined;
     due = Math.min(due, draft.earliestDue);
+    gates ||= draft.changesGates;
     const session = core.sessions.holder(key);
     const held = session?.held.get(key);
     if (session !== undefined && held !== undefined)
@@ -46,6 +50,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     wakers.ready();
   }
   if (due !== Number.POSITIVE_INFINITY) wakers.dueAt(due);
+  if (gates) wakers.admit();
   if (core.store.replicas && runs.length > 0) {
     core.store
       .wake("runs")

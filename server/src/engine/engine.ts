@@ -60,7 +60,7 @@ export function createEngine(options: EngineOptions): Engine {
   const metrics = options.metrics ?? createMetrics();
   const health = new StoreHealth(store, log, metrics.storeErrors);
   const pollers = new Pollers();
-  const wakers: Wakers = { dueAt: (at) => loops.due.nudgeAt(at), ready: () => pollers.wake() };
+  const wakers = wakersOf(pollers, () => loops);
   const sessions = new Sessions(clock);
   const intake = new Intake({
     store,
@@ -108,13 +108,14 @@ export function createEngine(options: EngineOptions): Engine {
     onReady: (listener) => pollers.add(listener),
   };
   const stopGauges = readGauges(core, () => health.ok);
-  const loops: Loops = startLoops(core);
+  const loops: Loops = startLoops(core, wakers.ready);
   const lookAgain = (): void => {
     core.hub.touch();
     dispatcher.nudge();
     wakers.ready();
     loops.wake.nudge();
     loops.due.nudge();
+    loops.admit.nudge();
   };
   store.onWake((what) => (what === "runs" ? lookAgain() : loops.watch.nudge()));
   const restart = setTimeout(() => forget(core), LIMITS.restartGraceMs);
@@ -173,6 +174,14 @@ function showDeltas(core: Core, keys: readonly string[]): void {
     .catch((error: unknown) =>
       core.log.warn("the other servers could not be woken", { error: String(error) }),
     );
+}
+
+function wakersOf(pollers: Pollers, loops: () => Loops): Wakers {
+  return {
+    dueAt: (at) => loops().due.nudgeAt(at),
+    admit: () => loops().admit.nudge(),
+    ready: () => pollers.wake(),
+  };
 }
 
 /** Leases that this server gave out before it was restarted, and that nobody came back for. */

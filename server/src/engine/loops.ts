@@ -9,12 +9,14 @@ import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
 import { syncHeld } from "./effects.ts";
 import { sweepDeltas } from "./events/sweep.ts";
+import { admitHeld } from "./flow.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { viewOf } from "./view.ts";
 
 export interface Loops {
   readonly due: Loop;
+  readonly admit: Loop;
   readonly wake: Loop;
   /** Only looks for what came for runs that are watched. */
   readonly watch: Loop;
@@ -23,7 +25,8 @@ export interface Loops {
 
 const DAY_MS = 86_400_000;
 
-export function startLoops(core: Core): Loops {
+/** `onReady` tells pollers that runs have become ready. */
+export function startLoops(core: Core, onReady: () => void): Loops {
   const onError = (name: string, error: unknown): void => {
     core.log.warn(`the ${name} loop failed and will run again`, { error: String(error) });
   };
@@ -31,6 +34,12 @@ export function startLoops(core: Core): Loops {
   const start = (name: string, periodMs: number, run: () => Promise<number | undefined>): Loop =>
     startLoop({ name, periodMs, run, now, onError });
 
+  const admit = start("admit", 1_000, () =>
+    admitHeld(core, () => {
+      core.dispatcher.nudge();
+      onReady();
+    }),
+  );
   const due = start("due", 1_000, () => fireDue(core));
   const others = [
     start("lease", 1_000, () => expireLeases(core)),
@@ -49,10 +58,11 @@ export function startLoops(core: Core): Loops {
   const wake = start("wake", core.store.replicas ? 500 : 5_000, () => catchUp(core));
   return {
     due,
+    admit,
     wake,
     watch,
     async stop() {
-      await Promise.all([due, wake, watch, ...others].map((loop) => loop.stop()));
+      await Promise.all([due, admit, wake, watch, ...others].map((loop) => loop.stop()));
     },
   };
 }

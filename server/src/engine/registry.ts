@@ -51,7 +51,8 @@ export class Registry {
         row.description !== spec.description ||
         row.inputSchema !== spec.inputSchema ||
         row.outputSchema !== spec.outputSchema ||
-        row.metadata !== spec.metadata
+        row.metadata !== spec.metadata ||
+        row.flow !== spec.flow
       );
     });
     if (fresh.length === 0) return;

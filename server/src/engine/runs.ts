@@ -11,6 +11,7 @@ import type { Core } from "./core.ts";
 import * as lifecycle from "./decide/lifecycle.ts";
 import { newRun, type StartCommand, type StartReply, startAgain } from "./decide/start.ts";
 import type { Draft } from "./draft.ts";
+import { limitsOf } from "./flow.ts";
 import { checkInput } from "./input-schema.ts";
 import { withPayloads, workItem } from "./journal.ts";
 import { runKey } from "./run-cache.ts";
@@ -38,6 +39,7 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
     start,
     runId: start.runId !== "" ? start.runId : idFor(caller, start, now),
     inputDigest: inputDigest(start.input),
+    limits: await limitsOf(core, caller, start, workflow?.flow ?? ""),
     claim: start.claim
       ? {
           sessionId: claimSession,

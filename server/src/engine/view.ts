@@ -18,6 +18,7 @@ export function explain(
           detail: `Starts at ${new Date(header.startAt).toISOString()}.`,
         };
       }
+      if (header.reason !== "") return { reason: header.reason, detail: heldBack(header) };
       if (!served) {
         return {
           reason: "NO_WORKER",
@@ -42,6 +43,15 @@ export function explain(
     case "CANCELLED":
       return { reason: "", detail: "" };
   }
+}
+
+function heldBack({ reason, workflow, options }: RunHeader): string {
+  const { concurrency, rate } = options;
+  const of = (key: string): string => `"${workflow}"${key === "" ? "" : ` with the key "${key}"`}`;
+  if (reason === "RATE_LIMIT" && rate !== undefined)
+    return `Held back: at most ${rate.limit} runs of ${of(rate.key)} start in ${rate.periodMs} ms. It starts by itself.`;
+  if (concurrency === undefined) return "";
+  return `Held back: at most ${concurrency.limit} runs of ${of(concurrency.key)} are under way at once. It starts by itself when one of them ends or waits.`;
 }
 
 function waitingFor(header: RunHeader): string {

@@ -98,6 +98,11 @@ export const LIMITS = Object.freeze({
   /** Due work that a server has taken is not taken by another for so long. */
   dueHoldMs: 2_000,
   expiredLeases: 500,
+  /** Runs that pass one gate at a time. */
+  admittedRuns: 500,
+  /** Of a concurrency or rate limit. */
+  flowLimitMax: 100_000,
+  ratePeriodMaxMs: 31 * 86_400_000,
   sessions: 10_000,
   sessionBufferedBytes: 64 * MIB,
   /** Frames of one session that are being worked on before its stream is no longer read. */

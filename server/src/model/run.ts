@@ -3,7 +3,7 @@ import type { WaitKind } from "./entry.ts";
 /**
  * The states of a run and how one leads to another.
  *
- * - QUEUED: ready for a worker, or not due yet. Left by a claim, a pause, a cancel, a timeout.
+ * - QUEUED: ready for a worker, not due yet, or held back by a limit. Left by a claim, a pause, a cancel, a timeout.
  * - RUNNING: one worker holds the lease. Left by an outcome, a lost lease (back to QUEUED), a pause.
  * - WAITING: suspended on timers, signals, children or retries; nobody holds it.
  * - PAUSED: stopped until a person resumes or retries it.
@@ -59,7 +59,9 @@ export type RunReason =
   | "RETRIES_EXHAUSTED"
   | "UNKNOWN_OUTCOME"
   | "CRASH_LOOP"
-  | "DATA_CORRUPTED";
+  | "DATA_CORRUPTED"
+  | "CONCURRENCY_LIMIT"
+  | "RATE_LIMIT";
 
 /**
  * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker
@@ -83,6 +85,12 @@ export interface RunOptions {
   readonly runTimeoutMs?: number;
   readonly queueTimeoutMs?: number;
   readonly idempotencyKey?: string;
+  /** How many runs of the workflow with that key may be under way at once. */
+  readonly concurrency?: { readonly limit: number; readonly key: string };
+  /** How many runs of the workflow with that key may start in any such period. */
+  readonly rate?: { readonly limit: number; readonly periodMs: number; readonly key: string };
+  /** Runs that are held back pass in turns, one of each such key. */
+  readonly fair?: string;
 }
 
 /** What a run waits for, while it is WAITING; shown to people, woken by `tree`. */

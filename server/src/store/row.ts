@@ -159,6 +159,7 @@ export function toWorkflow(row: Row): WorkflowRow {
     inputSchema: text(row, "input_schema"),
     outputSchema: text(row, "output_schema"),
     metadata: text(row, "metadata"),
+    flow: text(row, "flow"),
     versions: JSON.parse(text(row, "versions")) as string[],
     registeredAt: int(row, "registered_at"),
   };

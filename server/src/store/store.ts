@@ -3,6 +3,7 @@ import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
 import type { DeltaStore, NewChunk, Written } from "./deltas.ts";
+import type { FlowStore, FlowWrite, ReadyQueue } from "./flow.ts";
 
 import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
 
@@ -22,7 +23,7 @@ import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
  * `StoreError`; after a rejected `commit` it is unknown whether it was applied, and the engine
  * finds out by reading again.
  */
-export interface Store extends DeltaStore {
+export interface Store extends DeltaStore, FlowStore {
   readonly kind: "sqlite" | "postgres";
   /** Whether several servers may share it. */
   readonly replicas: boolean;
@@ -175,6 +176,8 @@ export interface RunWrite {
   readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
   /** Deltas of the run that came before this write: they belong after `expect.seq`. */
   readonly deltas?: readonly NewChunk[];
+  /** What the write means for the run at its gates; absent for runs without limits. */
+  readonly flow?: FlowWrite;
   /** The replica whose session holds the run, when that is not this one. */
   readonly nudge?: string;
   /** Deletes the run and all that belongs to it. */
@@ -228,13 +231,6 @@ export interface DueRow {
   readonly at: number;
   /** For `attempt` the attempt, for `child` the child run id; else empty. */
   readonly data: string;
-}
-
-export interface ReadyQueue {
-  readonly queue: string;
-  readonly runs: number;
-  /** Since when the first of them is ready; one that lost its worker keeps its place. */
-  readonly oldestAt: number;
 }
 
 /** Removes a row; with `upTo` only if it is not due later: what was put meanwhile stays. */
@@ -333,6 +329,8 @@ export interface WorkflowRow {
   readonly outputSchema: string;
   /** JSON text of an object. */
   readonly metadata: string;
+  /** The limits of its runs (`FlowControl`) as JSON text; empty: none. */
+  readonly flow: string;
   /** Ever registered, newest last. */
   readonly versions: readonly string[];
   readonly registeredAt: number;

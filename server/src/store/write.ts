@@ -9,6 +9,7 @@ export function isPlain(write: Omit<RunWrite, "entries">): boolean {
     write.ready === undefined &&
     write.lease === undefined &&
     write.waits === undefined &&
+    write.flow === undefined &&
     !write.dueClear &&
     write.nudge === undefined &&
     write.deltas === undefined &&

@@ -1285,6 +1285,194 @@ func (x *Error) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
+// When the runs of a workflow may start. A run over its limit is QUEUED with the
+// reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts by itself.
+//
+// Keys tell apart what has limits of its own: `{customerId}` stands for that
+// property of the input, `{a.b}` for one further down; each a text, number or
+// boolean. Limits of one workflow with the same key are the same limit. An empty
+// key is one for all its runs. At most 200 bytes.
+type FlowControl struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Concurrency *ConcurrencyLimit      `protobuf:"bytes,1,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	Rate        *RateLimit             `protobuf:"bytes,2,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Runs that the concurrency limit holds back start in turns, one of each such
+	// key, within their priority; empty: in their order.
+	FairnessKey   string `protobuf:"bytes,3,opt,name=fairness_key,json=fairnessKey,proto3" json:"fairness_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowControl) Reset() {
+	*x = FlowControl{}
+	mi := &file_pawl_v1_common_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowControl) ProtoMessage() {}
+
+func (x *FlowControl) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowControl.ProtoReflect.Descriptor instead.
+func (*FlowControl) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FlowControl) GetConcurrency() *ConcurrencyLimit {
+	if x != nil {
+		return x.Concurrency
+	}
+	return nil
+}
+
+func (x *FlowControl) GetRate() *RateLimit {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+func (x *FlowControl) GetFairnessKey() string {
+	if x != nil {
+		return x.FairnessKey
+	}
+	return ""
+}
+
+// How many runs may be under way at once. A run counts from when it is ready for
+// a worker until it ends, waits or is paused; what wakes up must be let in again.
+// The limit of the latest start is in force for all.
+type ConcurrencyLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 100,000.
+	Limit         uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConcurrencyLimit) Reset() {
+	*x = ConcurrencyLimit{}
+	mi := &file_pawl_v1_common_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConcurrencyLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConcurrencyLimit) ProtoMessage() {}
+
+func (x *ConcurrencyLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConcurrencyLimit.ProtoReflect.Descriptor instead.
+func (*ConcurrencyLimit) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConcurrencyLimit) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ConcurrencyLimit) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// How many runs may start in any period of that length (a sliding window).
+type RateLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 100,000.
+	Limit uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// 1 ms to 31 days.
+	Period        *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	Key           string               `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateLimit) Reset() {
+	*x = RateLimit{}
+	mi := &file_pawl_v1_common_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateLimit) ProtoMessage() {}
+
+func (x *RateLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
+func (*RateLimit) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RateLimit) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *RateLimit) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+func (x *RateLimit) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 var File_pawl_v1_common_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_common_proto_rawDesc = "" +
@@ -1380,7 +1568,18 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"retryAfter\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +
+	"\vFlowControl\x12;\n" +
+	"\vconcurrency\x18\x01 \x01(\v2\x19.pawl.v1.ConcurrencyLimitR\vconcurrency\x12&\n" +
+	"\x04rate\x18\x02 \x01(\v2\x12.pawl.v1.RateLimitR\x04rate\x12!\n" +
+	"\ffairness_key\x18\x03 \x01(\tR\vfairnessKey\":\n" +
+	"\x10ConcurrencyLimit\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\"f\n" +
+	"\tRateLimit\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x121\n" +
+	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06period\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key*e\n" +
 	"\aBackoff\x12\x17\n" +
 	"\x13BACKOFF_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13BACKOFF_EXPONENTIAL\x10\x01\x12\x12\n" +
@@ -1427,7 +1626,7 @@ func file_pawl_v1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_pawl_v1_common_proto_goTypes = []any{
 	(Backoff)(0),                  // 0: pawl.v1.Backoff
 	(OnExhausted)(0),              // 1: pawl.v1.OnExhausted
@@ -1444,42 +1643,48 @@ var file_pawl_v1_common_proto_goTypes = []any{
 	(*Question)(nil),              // 12: pawl.v1.Question
 	(*JournalEntry)(nil),          // 13: pawl.v1.JournalEntry
 	(*Error)(nil),                 // 14: pawl.v1.Error
-	nil,                           // 15: pawl.v1.JournalEntry.DetailsEntry
-	nil,                           // 16: pawl.v1.Error.MetadataEntry
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*FlowControl)(nil),           // 15: pawl.v1.FlowControl
+	(*ConcurrencyLimit)(nil),      // 16: pawl.v1.ConcurrencyLimit
+	(*RateLimit)(nil),             // 17: pawl.v1.RateLimit
+	nil,                           // 18: pawl.v1.JournalEntry.DetailsEntry
+	nil,                           // 19: pawl.v1.Error.MetadataEntry
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_pawl_v1_common_proto_depIdxs = []int32{
 	6,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
 	7,  // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
-	17, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	20, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
 	5,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
 	0,  // 4: pawl.v1.RetryPolicy.backoff:type_name -> pawl.v1.Backoff
-	17, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
-	17, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
-	17, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	17, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
+	20, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
+	20, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
+	20, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	20, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
 	1,  // 9: pawl.v1.RetryPolicy.on_exhausted:type_name -> pawl.v1.OnExhausted
-	17, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	18, // 11: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	21, // 11: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
 	3,  // 12: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
 	11, // 13: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
-	17, // 14: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
-	18, // 15: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
+	20, // 14: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
+	21, // 15: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
 	2,  // 16: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
 	5,  // 17: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
 	7,  // 18: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
-	18, // 19: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
+	21, // 19: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
 	5,  // 20: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
-	15, // 21: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
+	18, // 21: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
 	12, // 22: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
-	16, // 23: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
-	17, // 24: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	19, // 23: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
+	20, // 24: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	16, // 25: pawl.v1.FlowControl.concurrency:type_name -> pawl.v1.ConcurrencyLimit
+	17, // 26: pawl.v1.FlowControl.rate:type_name -> pawl.v1.RateLimit
+	20, // 27: pawl.v1.RateLimit.period:type_name -> google.protobuf.Duration
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_common_proto_init() }
@@ -1493,7 +1698,7 @@ func file_pawl_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_common_proto_rawDesc), len(file_pawl_v1_common_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -159,7 +159,7 @@ type Run struct {
 	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
 	// Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
 	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-	// DATA_CORRUPTED, PAUSING, DELAYED, NO_WORKER.
+	// DATA_CORRUPTED, PAUSING, DELAYED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
 	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
 	// The same for people: what is going on and what to do next.
 	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`
@@ -536,7 +536,10 @@ type StartRunRequest struct {
 	// The caller executes the run itself: the reply carries the lease and journal.
 	Claim bool `protobuf:"varint,17,opt,name=claim,proto3" json:"claim,omitempty"`
 	// Who executes it, with `claim`; shown to others. Default: "claim".
-	WorkerId      string `protobuf:"bytes,18,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	WorkerId string `protobuf:"bytes,18,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	// What is set here replaces what the workflow declares. Not for `claim`: who
+	// executes a run itself is not held back.
+	Flow          *FlowControl `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -695,6 +698,13 @@ func (x *StartRunRequest) GetWorkerId() string {
 		return x.WorkerId
 	}
 	return ""
+}
+
+func (x *StartRunRequest) GetFlow() *FlowControl {
+	if x != nil {
+		return x.Flow
+	}
+	return nil
 }
 
 type StartRunResponse struct {
@@ -1813,7 +1823,7 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\x03due\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12 \n" +
 	"\fchild_run_id\x18\x06 \x01(\tR\n" +
-	"childRunId\"\xda\x05\n" +
+	"childRunId\"\x84\x06\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12&\n" +
 	"\x05input\x18\x02 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x15\n" +
@@ -1834,7 +1844,8 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\fparent_fence\x18\x0f \x01(\rR\vparentFence\x12 \n" +
 	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12\x14\n" +
 	"\x05claim\x18\x11 \x01(\bR\x05claim\x12\x1b\n" +
-	"\tworker_id\x18\x12 \x01(\tR\bworkerId\x1a7\n" +
+	"\tworker_id\x18\x12 \x01(\tR\bworkerId\x12(\n" +
+	"\x04flow\x18\x13 \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
@@ -1981,8 +1992,9 @@ var file_pawl_v1_run_proto_goTypes = []any{
 	(*Payload)(nil),               // 32: pawl.v1.Payload
 	(*Failure)(nil),               // 33: pawl.v1.Failure
 	(*ParentRef)(nil),             // 34: pawl.v1.ParentRef
-	(*WorkItem)(nil),              // 35: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 36: pawl.v1.JournalEntry
+	(*FlowControl)(nil),           // 35: pawl.v1.FlowControl
+	(*WorkItem)(nil),              // 36: pawl.v1.WorkItem
+	(*JournalEntry)(nil),          // 37: pawl.v1.JournalEntry
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
 	30, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
@@ -2009,49 +2021,50 @@ var file_pawl_v1_run_proto_depIdxs = []int32{
 	30, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
 	31, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
 	34, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	2,  // 24: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	35, // 25: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
-	2,  // 26: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	30, // 27: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 28: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	0,  // 29: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
-	28, // 30: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
-	2,  // 31: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	36, // 32: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	30, // 33: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
-	2,  // 34: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 35: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 36: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 37: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	29, // 38: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
-	2,  // 39: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	4,  // 40: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	6,  // 41: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	8,  // 42: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	10, // 43: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	12, // 44: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	14, // 45: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	16, // 46: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	18, // 47: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	20, // 48: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	22, // 49: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	24, // 50: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	5,  // 51: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	7,  // 52: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	9,  // 53: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	11, // 54: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	13, // 55: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	15, // 56: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	17, // 57: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	19, // 58: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	21, // 59: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	23, // 60: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	25, // 61: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	51, // [51:62] is the sub-list for method output_type
-	40, // [40:51] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	35, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	2,  // 25: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
+	36, // 26: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	2,  // 27: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
+	30, // 28: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	2,  // 29: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
+	0,  // 30: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
+	28, // 31: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	2,  // 32: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
+	37, // 33: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	30, // 34: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	2,  // 35: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 36: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 37: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 38: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
+	29, // 39: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	2,  // 40: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
+	4,  // 41: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	6,  // 42: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	8,  // 43: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	10, // 44: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	12, // 45: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	14, // 46: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	16, // 47: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	18, // 48: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	20, // 49: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	22, // 50: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	24, // 51: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	5,  // 52: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	7,  // 53: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	9,  // 54: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	11, // 55: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	13, // 56: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	15, // 57: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	17, // 58: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	19, // 59: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	21, // 60: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	23, // 61: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	25, // 62: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	52, // [52:63] is the sub-list for method output_type
+	41, // [41:52] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }

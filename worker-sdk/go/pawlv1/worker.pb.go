@@ -89,9 +89,11 @@ type WorkflowSpec struct {
 	Version     string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// JSON Schemas as JSON text; empty: anything goes.
-	InputSchema   string           `protobuf:"bytes,4,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
-	OutputSchema  string           `protobuf:"bytes,5,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
-	Metadata      *structpb.Struct `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	InputSchema  string           `protobuf:"bytes,4,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
+	OutputSchema string           `protobuf:"bytes,5,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
+	Metadata     *structpb.Struct `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// The limits of its runs, unless their start says otherwise.
+	Flow          *FlowControl `protobuf:"bytes,7,opt,name=flow,proto3" json:"flow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -164,6 +166,13 @@ func (x *WorkflowSpec) GetOutputSchema() string {
 func (x *WorkflowSpec) GetMetadata() *structpb.Struct {
 	if x != nil {
 		return x.Metadata
+	}
+	return nil
+}
+
+func (x *WorkflowSpec) GetFlow() *FlowControl {
+	if x != nil {
+		return x.Flow
 	}
 	return nil
 }
@@ -3205,14 +3214,15 @@ var File_pawl_v1_worker_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\xdb\x01\n" +
+	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\x85\x02\n" +
 	"\fWorkflowSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12!\n" +
 	"\finput_schema\x18\x04 \x01(\tR\vinputSchema\x12#\n" +
 	"\routput_schema\x18\x05 \x01(\tR\foutputSchema\x123\n" +
-	"\bmetadata\x18\x06 \x01(\v2\x17.google.protobuf.StructR\bmetadata\"\x83\x03\n" +
+	"\bmetadata\x18\x06 \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12(\n" +
+	"\x04flow\x18\a \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\"\x83\x03\n" +
 	"\n" +
 	"WorkerInfo\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x1f\n" +
@@ -3507,123 +3517,125 @@ var file_pawl_v1_worker_proto_goTypes = []any{
 	nil,                             // 43: pawl.v1.WorkerInfo.LabelsEntry
 	nil,                             // 44: pawl.v1.WorkItem.TagsEntry
 	(*structpb.Struct)(nil),         // 45: google.protobuf.Struct
-	(*Lease)(nil),                   // 46: pawl.v1.Lease
-	(*Payload)(nil),                 // 47: pawl.v1.Payload
-	(*JournalEntry)(nil),            // 48: pawl.v1.JournalEntry
-	(*ParentRef)(nil),               // 49: pawl.v1.ParentRef
-	(*timestamppb.Timestamp)(nil),   // 50: google.protobuf.Timestamp
-	(*StepStartedRequest)(nil),      // 51: pawl.v1.StepStartedRequest
-	(*StepCompletedRequest)(nil),    // 52: pawl.v1.StepCompletedRequest
-	(*StepFailedRequest)(nil),       // 53: pawl.v1.StepFailedRequest
-	(*PublishEventsRequest)(nil),    // 54: pawl.v1.PublishEventsRequest
-	(*durationpb.Duration)(nil),     // 55: google.protobuf.Duration
-	(*Error)(nil),                   // 56: pawl.v1.Error
-	(*StepStartedResponse)(nil),     // 57: pawl.v1.StepStartedResponse
-	(*StepCompletedResponse)(nil),   // 58: pawl.v1.StepCompletedResponse
-	(*StepFailedResponse)(nil),      // 59: pawl.v1.StepFailedResponse
-	(*PublishEventsResponse)(nil),   // 60: pawl.v1.PublishEventsResponse
-	(StepKind)(0),                   // 61: pawl.v1.StepKind
-	(*WaitSpec)(nil),                // 62: pawl.v1.WaitSpec
-	(Directive)(0),                  // 63: pawl.v1.Directive
-	(*Failure)(nil),                 // 64: pawl.v1.Failure
+	(*FlowControl)(nil),             // 46: pawl.v1.FlowControl
+	(*Lease)(nil),                   // 47: pawl.v1.Lease
+	(*Payload)(nil),                 // 48: pawl.v1.Payload
+	(*JournalEntry)(nil),            // 49: pawl.v1.JournalEntry
+	(*ParentRef)(nil),               // 50: pawl.v1.ParentRef
+	(*timestamppb.Timestamp)(nil),   // 51: google.protobuf.Timestamp
+	(*StepStartedRequest)(nil),      // 52: pawl.v1.StepStartedRequest
+	(*StepCompletedRequest)(nil),    // 53: pawl.v1.StepCompletedRequest
+	(*StepFailedRequest)(nil),       // 54: pawl.v1.StepFailedRequest
+	(*PublishEventsRequest)(nil),    // 55: pawl.v1.PublishEventsRequest
+	(*durationpb.Duration)(nil),     // 56: google.protobuf.Duration
+	(*Error)(nil),                   // 57: pawl.v1.Error
+	(*StepStartedResponse)(nil),     // 58: pawl.v1.StepStartedResponse
+	(*StepCompletedResponse)(nil),   // 59: pawl.v1.StepCompletedResponse
+	(*StepFailedResponse)(nil),      // 60: pawl.v1.StepFailedResponse
+	(*PublishEventsResponse)(nil),   // 61: pawl.v1.PublishEventsResponse
+	(StepKind)(0),                   // 62: pawl.v1.StepKind
+	(*WaitSpec)(nil),                // 63: pawl.v1.WaitSpec
+	(Directive)(0),                  // 64: pawl.v1.Directive
+	(*Failure)(nil),                 // 65: pawl.v1.Failure
 }
 var file_pawl_v1_worker_proto_depIdxs = []int32{
 	45, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
-	1,  // 1: pawl.v1.WorkerInfo.workflows:type_name -> pawl.v1.WorkflowSpec
-	43, // 2: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
-	46, // 3: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
-	47, // 4: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
-	48, // 5: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
-	44, // 6: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
-	49, // 7: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
-	50, // 8: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 9: pawl.v1.SessionRequest.frames:type_name -> pawl.v1.WorkerFrame
-	6,  // 10: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
-	7,  // 11: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
-	8,  // 12: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
-	9,  // 13: pawl.v1.WorkerFrame.nack:type_name -> pawl.v1.Nack
-	10, // 14: pawl.v1.WorkerFrame.heartbeat:type_name -> pawl.v1.Heartbeat
-	11, // 15: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
-	12, // 16: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
-	51, // 17: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
-	52, // 18: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
-	53, // 19: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
-	33, // 20: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
-	35, // 21: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
-	37, // 22: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
-	54, // 23: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
-	2,  // 24: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
-	46, // 25: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
-	14, // 26: pawl.v1.SessionResponse.frames:type_name -> pawl.v1.ServerFrame
-	15, // 27: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
-	17, // 28: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
-	18, // 29: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
-	19, // 30: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
-	20, // 31: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
-	21, // 32: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
-	23, // 33: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
-	24, // 34: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
-	25, // 35: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
-	55, // 36: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
-	55, // 37: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	16, // 38: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
-	46, // 39: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
-	3,  // 40: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
-	55, // 41: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	56, // 42: pawl.v1.Reply.error:type_name -> pawl.v1.Error
-	57, // 43: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
-	58, // 44: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
-	59, // 45: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
-	34, // 46: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
-	36, // 47: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
-	39, // 48: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
-	60, // 49: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
-	48, // 50: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
-	22, // 51: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
-	0,  // 52: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
-	50, // 53: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 54: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
-	55, // 55: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
-	3,  // 56: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
-	55, // 57: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
-	55, // 58: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	46, // 59: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
-	22, // 60: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
-	31, // 61: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
-	30, // 62: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
-	61, // 63: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
-	62, // 64: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
-	32, // 65: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
-	30, // 66: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
-	63, // 67: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
-	48, // 68: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
-	47, // 69: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
-	63, // 70: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
-	64, // 71: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
-	38, // 72: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
-	63, // 73: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
-	42, // 74: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
-	2,  // 75: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
-	50, // 76: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
-	4,  // 77: pawl.v1.WorkerService.Session:input_type -> pawl.v1.SessionRequest
-	26, // 78: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
-	28, // 79: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
-	33, // 80: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
-	35, // 81: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
-	37, // 82: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
-	40, // 83: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
-	13, // 84: pawl.v1.WorkerService.Session:output_type -> pawl.v1.SessionResponse
-	27, // 85: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
-	29, // 86: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
-	34, // 87: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
-	36, // 88: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
-	39, // 89: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
-	41, // 90: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
-	84, // [84:91] is the sub-list for method output_type
-	77, // [77:84] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	46, // 1: pawl.v1.WorkflowSpec.flow:type_name -> pawl.v1.FlowControl
+	1,  // 2: pawl.v1.WorkerInfo.workflows:type_name -> pawl.v1.WorkflowSpec
+	43, // 3: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
+	47, // 4: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
+	48, // 5: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
+	49, // 6: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
+	44, // 7: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
+	50, // 8: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
+	51, // 9: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 10: pawl.v1.SessionRequest.frames:type_name -> pawl.v1.WorkerFrame
+	6,  // 11: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
+	7,  // 12: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
+	8,  // 13: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
+	9,  // 14: pawl.v1.WorkerFrame.nack:type_name -> pawl.v1.Nack
+	10, // 15: pawl.v1.WorkerFrame.heartbeat:type_name -> pawl.v1.Heartbeat
+	11, // 16: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
+	12, // 17: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
+	52, // 18: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
+	53, // 19: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
+	54, // 20: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
+	33, // 21: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
+	35, // 22: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
+	37, // 23: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
+	55, // 24: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
+	2,  // 25: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
+	47, // 26: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
+	14, // 27: pawl.v1.SessionResponse.frames:type_name -> pawl.v1.ServerFrame
+	15, // 28: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
+	17, // 29: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
+	18, // 30: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
+	19, // 31: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
+	20, // 32: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
+	21, // 33: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
+	23, // 34: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
+	24, // 35: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
+	25, // 36: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
+	56, // 37: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
+	56, // 38: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	16, // 39: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
+	47, // 40: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
+	3,  // 41: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
+	56, // 42: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	57, // 43: pawl.v1.Reply.error:type_name -> pawl.v1.Error
+	58, // 44: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
+	59, // 45: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
+	60, // 46: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
+	34, // 47: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
+	36, // 48: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
+	39, // 49: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
+	61, // 50: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
+	49, // 51: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
+	22, // 52: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
+	0,  // 53: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
+	51, // 54: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 55: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
+	56, // 56: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
+	3,  // 57: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
+	56, // 58: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
+	56, // 59: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	47, // 60: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
+	22, // 61: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
+	31, // 62: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
+	30, // 63: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
+	62, // 64: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
+	63, // 65: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
+	32, // 66: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
+	30, // 67: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
+	64, // 68: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
+	49, // 69: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
+	48, // 70: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
+	64, // 71: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
+	65, // 72: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
+	38, // 73: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
+	64, // 74: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
+	42, // 75: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
+	2,  // 76: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
+	51, // 77: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
+	4,  // 78: pawl.v1.WorkerService.Session:input_type -> pawl.v1.SessionRequest
+	26, // 79: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
+	28, // 80: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
+	33, // 81: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
+	35, // 82: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
+	37, // 83: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
+	40, // 84: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
+	13, // 85: pawl.v1.WorkerService.Session:output_type -> pawl.v1.SessionResponse
+	27, // 86: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
+	29, // 87: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
+	34, // 88: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
+	36, // 89: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
+	39, // 90: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
+	41, // 91: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
+	85, // [85:92] is the sub-list for method output_type
+	78, // [78:85] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_worker_proto_init() }

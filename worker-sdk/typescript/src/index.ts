@@ -79,6 +79,7 @@ export {
   WaitCancelledError,
   WaitTimeoutError,
 } from "./errors.ts";
+export type { FlowOptions } from "./flow-control.ts";
 export { defaultLogger, type Logger, silentLogger } from "./lib/logger.ts";
 export type { LocalAnswers, LocalQuestion } from "./local/answers.ts";
 export { type LocalOptions, runLocally } from "./local/direct.ts";

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context/types.ts";
 import { type Duration, durationFromMs, durationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { type FlowInit, type FlowOptions, flowOf } from "./flow-control.ts";
 import { runDirectly } from "./local/direct.ts";
 import type { Retry } from "./policy/retry.ts";
 import { checkName } from "./run/keys.ts";
@@ -12,7 +13,7 @@ import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./tem
 import { workflowMark } from "./workflow-brand.ts";
 
 /** How a workflow is offered and executed. */
-export interface WorkflowOptions {
+export interface WorkflowOptions extends FlowOptions {
   readonly name?: string;
   /** Checked before a run is created; the workflow gets what the schema turns out. */
   readonly input?: StandardSchemaV1 | undefined;
@@ -52,6 +53,9 @@ const known = new Set([
   "description",
   "id",
   "queue",
+  "concurrency",
+  "rateLimit",
+  "fairnessKey",
 ]);
 
 /** How long runs may take and wait, as the server wants it. */
@@ -67,6 +71,7 @@ export interface AnyWorkflow {
   readonly version: string;
   readonly description: string;
   readonly queue: string;
+  readonly flow: FlowInit | undefined;
   readonly inputSchema: StandardSchemaV1 | undefined;
   readonly outputSchema: StandardSchemaV1 | undefined;
   readonly inputJsonSchema: JsonSchema | undefined;
@@ -233,6 +238,7 @@ export function defineWorkflow(
     version: options.version ?? "",
     description: options.description ?? "",
     queue: options.queue ?? "",
+    flow: flowOf(options),
     inputSchema: options.input,
     outputSchema: options.output,
     inputJsonSchema,

@@ -39,6 +39,7 @@ test("there are these", () => {
     "welcome.ts",
     "saga.ts",
     "publish.ts",
+    "limits.ts",
     "script.ts",
     "unit.ts",
   ]);

@@ -586,6 +586,102 @@ export declare type Error = Message<"pawl.v1.Error"> & {
 export declare const ErrorSchema: GenMessage<Error>;
 
 /**
+ * When the runs of a workflow may start. A run over its limit is QUEUED with the
+ * reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts by itself.
+ *
+ * Keys tell apart what has limits of its own: `{customerId}` stands for that
+ * property of the input, `{a.b}` for one further down; each a text, number or
+ * boolean. Limits of one workflow with the same key are the same limit. An empty
+ * key is one for all its runs. At most 200 bytes.
+ *
+ * @generated from message pawl.v1.FlowControl
+ */
+export declare type FlowControl = Message<"pawl.v1.FlowControl"> & {
+  /**
+   * @generated from field: pawl.v1.ConcurrencyLimit concurrency = 1;
+   */
+  concurrency?: ConcurrencyLimit | undefined;
+
+  /**
+   * @generated from field: pawl.v1.RateLimit rate = 2;
+   */
+  rate?: RateLimit | undefined;
+
+  /**
+   * Runs that the concurrency limit holds back start in turns, one of each such
+   * key, within their priority; empty: in their order.
+   *
+   * @generated from field: string fairness_key = 3;
+   */
+  fairnessKey: string;
+};
+
+/**
+ * Describes the message pawl.v1.FlowControl.
+ * Use `create(FlowControlSchema)` to create a new message.
+ */
+export declare const FlowControlSchema: GenMessage<FlowControl>;
+
+/**
+ * How many runs may be under way at once. A run counts from when it is ready for
+ * a worker until it ends, waits or is paused; what wakes up must be let in again.
+ * The limit of the latest start is in force for all.
+ *
+ * @generated from message pawl.v1.ConcurrencyLimit
+ */
+export declare type ConcurrencyLimit = Message<"pawl.v1.ConcurrencyLimit"> & {
+  /**
+   * 1 to 100,000.
+   *
+   * @generated from field: uint32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message pawl.v1.ConcurrencyLimit.
+ * Use `create(ConcurrencyLimitSchema)` to create a new message.
+ */
+export declare const ConcurrencyLimitSchema: GenMessage<ConcurrencyLimit>;
+
+/**
+ * How many runs may start in any period of that length (a sliding window).
+ *
+ * @generated from message pawl.v1.RateLimit
+ */
+export declare type RateLimit = Message<"pawl.v1.RateLimit"> & {
+  /**
+   * 1 to 100,000.
+   *
+   * @generated from field: uint32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * 1 ms to 31 days.
+   *
+   * @generated from field: google.protobuf.Duration period = 2;
+   */
+  period?: Duration | undefined;
+
+  /**
+   * @generated from field: string key = 3;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message pawl.v1.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export declare const RateLimitSchema: GenMessage<RateLimit>;
+
+/**
  * @generated from enum pawl.v1.Backoff
  */
 export enum Backoff {

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Failure, JournalEntry, ParentRef, Payload } from "./common_pb.js";
+import type { Failure, FlowControl, JournalEntry, ParentRef, Payload } from "./common_pb.js";
 import type { WorkItem } from "./worker_pb.js";
 
 /**
@@ -69,7 +69,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   /**
    * Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
    * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-   * DATA_CORRUPTED, PAUSING, DELAYED, NO_WORKER.
+   * DATA_CORRUPTED, PAUSING, DELAYED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
    *
    * @generated from field: string state_reason = 5;
    */
@@ -380,6 +380,14 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
    * @generated from field: string worker_id = 18;
    */
   workerId: string;
+
+  /**
+   * What is set here replaces what the workflow declares. Not for `claim`: who
+   * executes a run itself is not held back.
+   *
+   * @generated from field: pawl.v1.FlowControl flow = 19;
+   */
+  flow?: FlowControl | undefined;
 };
 
 /**

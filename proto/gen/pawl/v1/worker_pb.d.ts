@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Directive, Error, Failure, JournalEntry, Lease, ParentRef, Payload, StepKind } from "./common_pb.js";
+import type { Directive, Error, Failure, FlowControl, JournalEntry, Lease, ParentRef, Payload, StepKind } from "./common_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StepCompletedRequest, StepCompletedResponse, StepFailedRequest, StepFailedResponse, StepStartedRequest, StepStartedResponse, WaitSpec } from "./step_pb.js";
 import type { PublishEventsRequest, PublishEventsResponse } from "./event_pb.js";
@@ -55,6 +55,13 @@ export declare type WorkflowSpec = Message<"pawl.v1.WorkflowSpec"> & {
    * @generated from field: google.protobuf.Struct metadata = 6;
    */
   metadata?: JsonObject | undefined;
+
+  /**
+   * The limits of its runs, unless their start says otherwise.
+   *
+   * @generated from field: pawl.v1.FlowControl flow = 7;
+   */
+  flow?: FlowControl | undefined;
 };
 
 /**

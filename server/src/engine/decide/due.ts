@@ -16,8 +16,10 @@ export function dueFired(
   if (isTerminal(draft.header.state)) return;
   switch (row.kind) {
     case "start":
-      if (draft.header.state === "QUEUED")
-        draft.makeReady(draft.header.startedAt === 0 ? draft.header.startAt : draft.now);
+      if (draft.header.state !== "QUEUED") return;
+      // One that has begun was refused, and has passed its gates.
+      if (draft.header.startedAt === 0) draft.makeReady(draft.header.startAt);
+      else draft.makeReady(draft.now, true);
       return;
     case "wait":
       waitDue(draft, row.key);

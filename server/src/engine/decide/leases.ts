@@ -32,7 +32,7 @@ export function releaseLease(
     draft.dropLease();
     draft.raiseFence();
     if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
-    draft.makeReady(draft.now);
+    draft.makeReady(draft.now, true);
     return true;
   }
   if (header.intent === "pause") {
@@ -57,7 +57,7 @@ export function releaseLease(
   }
   if (pauseMs > 0) draft.putDue("start", "", draft.now + pauseMs);
   // By its age, so that it goes before what arrived later. What was refused is in nobody's way.
-  else draft.makeReady(reason === "refused" ? draft.now : header.createdAt);
+  else draft.makeReady(reason === "refused" ? draft.now : header.createdAt, true);
   return true;
 }
 

@@ -29,7 +29,8 @@ export function cancelRun(draft: Draft, reason: string, graceMs: number, served:
   }
   draft.patch({ state: "CANCELLING", intent: "cancel", reason: "", waiting: null });
   draft.raiseFence();
-  if (ready) draft.makeReady(draft.now);
+  // A clean-up is not held back by the limits of its workflow.
+  if (ready) draft.makeReady(draft.now, true);
   draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
   draft.putDue("grace", "", draft.now + graceMs);
 }

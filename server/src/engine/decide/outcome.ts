@@ -145,7 +145,7 @@ function giveBack(draft: Draft, meta: EntryMeta): SuspendDecision {
   draft.raiseFence();
   draft.dropLease();
   draft.append("workflow.waiting", "", 0, { ...meta, reason: "GIVEN_BACK" });
-  draft.makeReady(draft.header.createdAt);
+  draft.makeReady(draft.header.createdAt, true);
   return { resumed: false, directive: "yield", resolvedSeqs: [] };
 }
 

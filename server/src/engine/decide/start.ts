@@ -4,6 +4,7 @@ import type { Lease, RunHeader, RunOptions } from "../../model/run.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { StartRun } from "../api.ts";
 import { Draft, type Moment } from "../draft.ts";
+import type { RunLimits } from "../flow.ts";
 import { emptyState } from "../state.ts";
 
 /** A start whose ids and digests are settled. */
@@ -12,6 +13,7 @@ export interface StartCommand {
   readonly start: StartRun;
   readonly runId: string;
   readonly inputDigest: string;
+  readonly limits: RunLimits;
   /** The lease to give, with `claim`. */
   readonly claim: Lease | undefined;
 }
@@ -47,7 +49,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     startedAt: 0,
     updatedAt: moment.now,
     endedAt: 0,
-    options: optionsOf(start),
+    options: { ...optionsOf(start), ...command.limits },
     tags: start.tags,
     waiting: null,
     lease: null,
@@ -96,7 +98,8 @@ export function startAgain(draft: Draft, command: StartCommand): StartReply {
   // This very call was committed, and the answer of the store was lost.
   if (header.lease?.sessionId === command.claim.sessionId) return { existing: true, claimed: true };
   if (header.lease !== null) throw leased(header);
-  if (header.state !== "QUEUED" || header.startAt > draft.now)
+  const isHeld = header.reason !== "";
+  if (header.state !== "QUEUED" || header.startAt > draft.now || isHeld)
     return { existing: true, claimed: false };
   draft.removeReady();
   claim(draft, command.claim);

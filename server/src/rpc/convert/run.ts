@@ -37,6 +37,7 @@ import {
   text,
   timestampMs,
 } from "./field.ts";
+import { flowIn } from "./flow.ts";
 import { questionOut } from "./question.ts";
 
 const PRIORITY_DEFAULT = 5;
@@ -65,6 +66,7 @@ export function startRunIn(request: StartRunRequest): StartRun {
   checkTags(request.tags);
   const { timeouts, delay, startAt } = request;
   const parent = parentIn(request);
+  const flow = flowIn("flow", request.flow);
   return {
     workflow: requiredText("workflow", request.workflow, LIMITS.nameBytes),
     input: readablePayload("input", request.input),
@@ -82,6 +84,7 @@ export function startRunIn(request: StartRunRequest): StartRun {
     ...(startAt && { startAt: timestampMs("start_at", startAt) }),
     ...(parent && { parent }),
     traceparent: text("traceparent", request.traceparent, TRACEPARENT_BYTES),
+    ...(flow && { flow }),
     claim: request.claim,
     workerId: text("worker_id", request.workerId, LIMITS.idBytes) || "claim",
   };

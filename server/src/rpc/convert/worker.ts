@@ -34,6 +34,7 @@ import type {
   WorkItem,
 } from "../../engine/api.ts";
 import { invalid } from "../../model/errors.ts";
+import { flowText, NO_FLOW } from "../../model/flow.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { WaitTree } from "../../model/run.ts";
 import {
@@ -45,6 +46,7 @@ import {
   timestamp,
 } from "./common.ts";
 import { fence, name, number, requiredText, runId, stepKey, text } from "./field.ts";
+import { flowIn, flowOut } from "./flow.ts";
 import { entryOut } from "./run.ts";
 import { waitSpecIn } from "./step.ts";
 
@@ -76,6 +78,7 @@ function workflowSpecIn(spec: WorkflowSpecProto, index: number): WorkflowSpec {
     outputSchema: document(field("output_schema"), spec.outputSchema),
     metadata:
       spec.metadata === undefined ? "" : document(field("metadata"), JSON.stringify(spec.metadata)),
+    flow: flowText({ ...NO_FLOW, ...flowIn(field("flow"), spec.flow) }),
   };
 }
 
@@ -270,6 +273,7 @@ function workflowSpecOut(spec: WorkflowSpec) {
     inputSchema: spec.inputSchema,
     outputSchema: spec.outputSchema,
     ...(metadata && { metadata }),
+    ...(spec.flow === "" ? {} : { flow: flowOut(spec.flow) }),
   };
 }
 

@@ -1,9 +1,11 @@
 import { checksum, toColumns } from "../entry.ts";
+import type { FlowWrite } from "../flow.ts";
 import { headerValues, waitingText } from "../row.ts";
 import type { Batch, RunWrite } from "../store.ts";
 import { ANY_TIME, isPlain } from "../write.ts";
 import type { Value } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
+import * as flow from "./flow.ts";
 import { Input, source } from "./input.ts";
 import type { Context } from "./sections.ts";
 import * as section from "./sections.ts";
@@ -34,6 +36,9 @@ const PARTS: readonly (readonly [readonly InputName[], (context: Context) => str
   [["payload_put"], section.payloadPut],
   [["payload_ref_put"], section.payloadRefPut],
   [["delta_put"], section.deltaPut],
+  [["held_put"], flow.heldPut],
+  [["held_gone"], flow.heldGone],
+  [["gate_put"], flow.gatePut],
   [["nudge_put"], section.nudgePut],
 ];
 
@@ -142,6 +147,7 @@ function addWrite(inputs: Inputs, ord: number, write: RunWrite, now: number): vo
     const place = [fence, first, last, write.expect?.seq ?? 0];
     inputs.add("delta_put", ord, org, runId, ...place, at, keep ? 1 : 0, steps, data);
   }
+  if (write.flow !== undefined) addFlow(inputs, ord, write, write.flow, now);
   addDue(inputs, ord, write);
   addWaits(inputs, ord, write);
   addPayloads(inputs, ord, write, now);
@@ -212,6 +218,24 @@ function addWaits(inputs: Inputs, ord: number, { org, runId, waits }: RunWrite):
   for (const { key, isQuestion } of waits.gone) {
     inputs.add("wait_gone", ord, org, runId, key);
     if (isQuestion) inputs.add("assignee_gone", ord, org, runId, key);
+  }
+}
+
+function addFlow(
+  inputs: Inputs,
+  ord: number,
+  { org, runId }: RunWrite,
+  { hold, leave, gates }: FlowWrite,
+  now: number,
+): void {
+  if (leave === true) inputs.add("held_gone", ord, org, runId);
+  if (hold !== undefined) {
+    const { gate, nextGate, heldAt, fair, ready } = hold;
+    const { rank, queue, lane } = ready;
+    inputs.add("held_put", ord, org, runId, gate, nextGate, rank, heldAt, fair, queue, lane);
+  }
+  for (const { name, capacity, periodMs, isLatest } of gates) {
+    inputs.add("gate_put", ord, org, name, capacity, periodMs, now, isLatest ? 1 : 0);
   }
 }
 

@@ -3,7 +3,7 @@ import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 const WORKFLOW_COLUMNS =
-  "name, version, description, input_schema, output_schema, metadata, versions, registered_at";
+  "name, version, description, input_schema, output_schema, metadata, flow, versions, registered_at";
 
 /** The versions ever registered, the latest registration last; the same as `mergeVersions`. */
 const MERGED_VERSIONS = `(SELECT json_agg(v ORDER BY place)::text FROM (
@@ -20,7 +20,7 @@ const REPLACED = WORKFLOW_COLUMNS.split(", ").filter(
 );
 
 export const PUT_WORKFLOW = `INSERT INTO pawl.workflow AS w (org_id, ${WORKFLOW_COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (org_id, name) DO UPDATE SET ${REPLACED.map((column) => `${column} = excluded.${column}`).join(", ")},
   versions = ${MERGED_VERSIONS}`;
 
@@ -54,6 +54,7 @@ export async function registerWorkflows(
       spec.inputSchema,
       spec.outputSchema,
       spec.metadata,
+      spec.flow,
       JSON.stringify(mergeVersions([], spec)),
       spec.registeredAt,
     ],

@@ -182,6 +182,8 @@ export const workflow = pawl.table(
     inputSchema: text("input_schema").notNull(),
     outputSchema: text("output_schema").notNull(),
     metadata: text("metadata").notNull(),
+    /** Its limits as JSON; empty: none. */
+    flow: text("flow").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: int8("registered_at").notNull(),
   },
@@ -291,5 +293,56 @@ export const delta = pawl.table(
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId, t.fence, t.first] }),
     index("delta_sweep").on(t.orgId, t.runId).where(sql`keep = 0`),
+  ],
+);
+
+/** What lets so many runs pass at once, or in any period. `wake_at` null: when something changes. */
+export const gate = pawl.table(
+  "gate",
+  {
+    orgId: text("org_id").notNull(),
+    gate: text("gate").notNull(),
+    capacity: integer("capacity").notNull(),
+    periodMs: int8("period_ms").notNull(),
+    wakeAt: int8("wake_at"),
+    version: integer("version").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.gate] }), index("gate_wake").on(t.wakeAt)],
+);
+
+/** Runs that are held back before a gate. */
+export const held = pawl.table(
+  "held",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    gate: text("gate").notNull(),
+    nextGate: text("next_gate").notNull(),
+    rank: integer("rank").notNull(),
+    turn: int8("turn").notNull(),
+    heldAt: int8("held_at").notNull(),
+    fair: text("fair").notNull(),
+    queue: text("queue").notNull(),
+    lane: text("lane").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("held_order").on(t.orgId, t.gate, t.rank, t.turn, t.heldAt, t.runId),
+    index("held_fair").on(t.orgId, t.gate, t.fair, t.turn),
+  ],
+);
+
+/** Runs that passed a gate; `until`: when that expires, 0 for when the run stops. */
+export const permit = pawl.table(
+  "permit",
+  {
+    orgId: text("org_id").notNull(),
+    gate: text("gate").notNull(),
+    runId: text("run_id").notNull(),
+    until: int8("until").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.gate, t.runId] }),
+    index("permit_run").on(t.orgId, t.runId),
   ],
 );

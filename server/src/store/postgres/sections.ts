@@ -100,6 +100,8 @@ const PARTS = [
   "wait",
   "wait_assignee",
   "delta",
+  "held",
+  "permit",
 ];
 
 export function removed(context: Context): string {

@@ -158,6 +158,28 @@ export const SHAPES = {
     steps: "text",
     data: "bytea",
   },
+  held_put: {
+    ord: "int4",
+    org_id: "text",
+    run_id: "text",
+    gate: "text",
+    next_gate: "text",
+    rank: "int4",
+    held_at: "int8",
+    fair: "text",
+    queue: "text",
+    lane: "text",
+  },
+  held_gone: { ord: "int4", org_id: "text", run_id: "text" },
+  gate_put: {
+    ord: "int4",
+    org_id: "text",
+    gate: "text",
+    capacity: "int4",
+    period_ms: "int8",
+    wake_at: "int8",
+    latest: "int4",
+  },
   nudge_put: { ord: "int4", org_id: "text", run_id: "text", replica_id: "text" },
 } as const satisfies Record<string, Shape>;
 

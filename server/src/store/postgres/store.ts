@@ -4,11 +4,13 @@ import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type { RunHeader } from "../../model/run.ts";
 import type * as d from "../deltas.ts";
+import type { Admission, ReadyQueue } from "../flow.ts";
 import { int } from "../row.ts";
 import type * as s from "../store.ts";
 import { StoreError } from "../store.ts";
 import type { WaitFilter, WaitPage } from "../wait.ts";
 import { isHot } from "../write.ts";
+import { admit } from "./admit.ts";
 import { claimStatement, toClaimedRuns } from "./claim.ts";
 import { writeStatement } from "./commit.ts";
 import type { Statement } from "./connection.ts";
@@ -203,7 +205,11 @@ class PostgresStore implements s.Store {
     return readDue(this.#reads, now, limit, holdUntil);
   }
 
-  readyQueues(rowsMax: number): Promise<s.ReadyQueue[]> {
+  admit(now: number, runsMax: number): Promise<Admission> {
+    return admit(this.#reads, this.#commits, now, runsMax);
+  }
+
+  readyQueues(rowsMax: number): Promise<ReadyQueue[]> {
     return readReadyQueues(this.#lists, rowsMax);
   }
 

@@ -5,6 +5,7 @@ import { ANY_TIME, isPlain } from "../write.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";
 import { putChunk } from "./deltas.ts";
+import { writeFlow } from "./flow.ts";
 import { storePayload } from "./payloads.ts";
 import { changeWaits } from "./waits.ts";
 import { writeRun } from "./write-run.ts";
@@ -102,6 +103,7 @@ function applyRest(db: Database, write: ColumnWrite, now: number): void {
   }
   for (const row of write.duePut) putDue(db, org, runId, row);
   if (write.waits !== undefined) changeWaits(db, org, runId, write.waits);
+  if (write.flow !== undefined) writeFlow(db, org, runId, write.flow, now);
   if (write.nudge !== undefined) db.prepare(PUT_NUDGE).run(org, runId, write.nudge);
   for (const chunk of write.deltas ?? []) putChunk(db, org, runId, write.expect?.seq ?? 0, chunk);
 }

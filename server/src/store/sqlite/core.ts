@@ -1,4 +1,5 @@
 import type { BatchResult, Store } from "../store.ts";
+import { admit } from "./admit.ts";
 import type { ColumnBatch } from "./commit.ts";
 import { commit } from "./commit.ts";
 import type { Database } from "./database.ts";
@@ -50,6 +51,7 @@ export function createCore(db: Database): Core {
     listRuns: ({ org }, filter) => listRuns(db, org, filter),
     listWaits: ({ org }, filter) => listWaits(db, org, filter),
     secret: ({ org }, name, candidate) => secret(db, org, name, candidate),
+    admit: (now, runsMax) => admit(db, now, runsMax),
     due: (now, limit) => readDue(db, now, limit),
     readyQueues: (rowsMax) => readReadyQueues(db, rowsMax),
     expiredLeases: (now, limit) => expiredLeases(db, now, limit),

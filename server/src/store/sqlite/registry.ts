@@ -3,10 +3,10 @@ import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Database } from "./database.ts";
 
 const WORKFLOW_COLUMNS =
-  "name, version, description, input_schema, output_schema, metadata, versions, registered_at";
+  "name, version, description, input_schema, output_schema, metadata, flow, versions, registered_at";
 export const GET_VERSIONS = "SELECT versions FROM workflow WHERE org_id = ? AND name = ?";
 export const PUT_WORKFLOW = `INSERT OR REPLACE INTO workflow (org_id, ${WORKFLOW_COLUMNS})
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 export const LIST_WORKFLOWS = `SELECT ${WORKFLOW_COLUMNS} FROM workflow
 WHERE org_id = ? ORDER BY name`;
 export const PUT_WORKER = `INSERT OR REPLACE INTO worker
@@ -28,6 +28,7 @@ export function registerWorkflows(db: Database, org: string, specs: readonly Wor
         spec.inputSchema,
         spec.outputSchema,
         spec.metadata,
+        spec.flow,
         JSON.stringify(mergeVersions(before, spec)),
         spec.registeredAt,
       );

@@ -174,6 +174,8 @@ export const workflow = sqliteTable(
     inputSchema: text("input_schema").notNull(),
     outputSchema: text("output_schema").notNull(),
     metadata: text("metadata").notNull(),
+    /** Its limits as JSON; empty: none. */
+    flow: text("flow").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: integer("registered_at").notNull(),
   },
@@ -283,5 +285,59 @@ export const delta = sqliteTable(
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId, t.fence, t.first] }),
     index("delta_sweep").on(t.orgId, t.runId).where(sql`keep = 0`),
+  ],
+);
+
+/**
+ * What lets so many runs pass at once, or, with a period, in any such period. `wake_at`: when to look
+ * at it, null for when something changes, which raises its version. See engine/flow.ts.
+ */
+export const gate = sqliteTable(
+  "gate",
+  {
+    orgId: text("org_id").notNull(),
+    gate: text("gate").notNull(),
+    capacity: integer("capacity").notNull(),
+    periodMs: integer("period_ms").notNull(),
+    wakeAt: integer("wake_at"),
+    version: integer("version").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.gate] }), index("gate_wake").on(t.wakeAt)],
+);
+
+/** Runs that are held back before a gate. */
+export const held = sqliteTable(
+  "held",
+  {
+    orgId: text("org_id").notNull(),
+    runId: text("run_id").notNull(),
+    gate: text("gate").notNull(),
+    nextGate: text("next_gate").notNull(),
+    rank: integer("rank").notNull(),
+    turn: integer("turn").notNull(),
+    heldAt: integer("held_at").notNull(),
+    fair: text("fair").notNull(),
+    queue: text("queue").notNull(),
+    lane: text("lane").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("held_order").on(t.orgId, t.gate, t.rank, t.turn, t.heldAt, t.runId),
+    index("held_fair").on(t.orgId, t.gate, t.fair, t.turn),
+  ],
+);
+
+/** Runs that passed a gate; `until`: when that expires, 0 for when the run stops. */
+export const permit = sqliteTable(
+  "permit",
+  {
+    orgId: text("org_id").notNull(),
+    gate: text("gate").notNull(),
+    runId: text("run_id").notNull(),
+    until: integer("until").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.gate, t.runId] }),
+    index("permit_run").on(t.orgId, t.runId),
   ],
 );

@@ -3,6 +3,7 @@ import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type { RunHeader } from "../../model/run.ts";
 import type * as d from "../deltas.ts";
+import type { Admission, ReadyQueue } from "../flow.ts";
 import type * as s from "../store.ts";
 import type { WaitFilter, WaitPage } from "../wait.ts";
 import type { Link, SqliteSettings } from "./link.ts";
@@ -76,7 +77,11 @@ class SqliteStore implements s.Store {
     return this.#link.call("due", now, limit);
   }
 
-  readyQueues(rowsMax: number): Promise<s.ReadyQueue[]> {
+  admit(now: number, runsMax: number): Promise<Admission> {
+    return this.#link.call("admit", now, runsMax);
+  }
+
+  readyQueues(rowsMax: number): Promise<ReadyQueue[]> {
     return this.#link.call("readyQueues", rowsMax);
   }
 

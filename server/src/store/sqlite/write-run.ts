@@ -35,6 +35,8 @@ const PARTS = [
   "wait",
   "wait_assignee",
   "delta",
+  "held",
+  "permit",
 ];
 
 /**

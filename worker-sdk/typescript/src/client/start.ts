@@ -3,13 +3,14 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { PayloadSchema, type StartRunRequest, StartRunRequestSchema } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
+import { type FlowOptions, flowOf } from "../flow-control.ts";
 import { uuidv7 } from "../lib/ids.ts";
 import { validate } from "../schema.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 
 /** How a run is started. */
-export interface StartOptions {
+export interface StartOptions extends FlowOptions {
   /** Default: from the workflow's `id` template, else a random one. */
   readonly runId?: string;
   /** Instead of a run id: the same key again answers with the same run. */
@@ -48,6 +49,9 @@ const known = new Set([
   "delay",
   "startAt",
   "traceparent",
+  "concurrency",
+  "rateLimit",
+  "fairnessKey",
 ]);
 
 function check(options: StartOptions): void {
@@ -94,6 +98,7 @@ export async function startRequest(
   const name = typeof workflow === "string" ? workflow : workflow.workflowName;
   const what = `the input of workflow "${name}"`;
   await validate(definition?.inputSchema, input, what);
+  const flow = flowOf(options);
   const payload = await platform.payload(input, what);
   return create(StartRunRequestSchema, {
     workflow: name,
@@ -112,5 +117,6 @@ export async function startRequest(
       ? {}
       : { startAt: timestampFromMs(options.startAt.getTime()) }),
     traceparent: options.traceparent ?? "",
+    ...(flow === undefined ? {} : { flow }),
   });
 }

@@ -115,6 +115,7 @@ function infoOf(
       description: definition.description,
       inputSchema: json(definition.inputJsonSchema),
       outputSchema: json(definition.outputJsonSchema),
+      ...(definition.flow === undefined ? {} : { flow: definition.flow }),
     })),
     queues: [...(options.queues ?? ["default"])],
     labels: { ...options.labels },

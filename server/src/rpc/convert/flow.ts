@@ -1,0 +1,54 @@
+/** Limits of runs: from the wire into the model's words, and back. */
+import type { FlowControl as FlowControlProto } from "@pawl/proto";
+import { invalid } from "../../model/errors.ts";
+import { type FlowControl, flowFrom } from "../../model/flow.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { duration } from "./common.ts";
+import { durationMs, number, text } from "./field.ts";
+
+/** Only what is set; undefined where nothing is. */
+export function flowIn(
+  field: string,
+  flow: FlowControlProto | undefined,
+): Partial<FlowControl> | undefined {
+  if (flow === undefined) return undefined;
+  const { concurrency, rate } = flow;
+  const fairnessKey = text(`${field}.fairness_key`, flow.fairnessKey, LIMITS.idBytes);
+  const limit = (name: string, value: number): number =>
+    number(`${field}.${name}.limit`, value, 1, LIMITS.flowLimitMax);
+  if (rate !== undefined && rate.period === undefined)
+    throw invalid(`${field}.rate.period`, "must be set");
+  const periodMs =
+    rate?.period === undefined
+      ? 0
+      : durationMs(`${field}.rate.period`, rate.period, LIMITS.ratePeriodMaxMs);
+  if (rate !== undefined && periodMs < 1)
+    throw invalid(`${field}.rate.period`, "must be 1 ms at least");
+  return {
+    ...(concurrency && {
+      concurrency: {
+        limit: limit("concurrency", concurrency.limit),
+        key: text(`${field}.concurrency.key`, concurrency.key, LIMITS.idBytes),
+      },
+    }),
+    ...(rate && {
+      rate: {
+        limit: limit("rate", rate.limit),
+        periodMs,
+        key: text(`${field}.rate.key`, rate.key, LIMITS.idBytes),
+      },
+    }),
+    ...(fairnessKey === "" ? {} : { fairnessKey }),
+  };
+}
+
+/** As stored with a workflow; undefined where it has none. */
+export function flowOut(stored: string) {
+  if (stored === "") return undefined;
+  const { concurrency, rate, fairnessKey } = flowFrom(stored);
+  return {
+    ...(concurrency && { concurrency }),
+    ...(rate && { rate: { limit: rate.limit, key: rate.key, period: duration(rate.periodMs) } }),
+    fairnessKey,
+  };
+}

@@ -1,0 +1,53 @@
+import type { Context } from "./sections.ts";
+import { IS_CONFIRMED } from "./sections.ts";
+
+/** The parts of the statement that applies writes that concern gates. */
+
+/**
+ * After the latest of its key; a key that has none begins with the round that is on. Rows of one
+ * statement do not see each other, and are counted on.
+ */
+export function heldPut(context: Context): string {
+  const at = "h.org_id = p.org_id AND h.gate = p.gate";
+  return `held_put AS MATERIALIZED (
+  SELECT *, row_number() OVER (PARTITION BY org_id, gate, fair ORDER BY ord) - 1 AS place
+  FROM ${context.from("held_put")} WHERE held_put.ord ${IS_CONFIRMED}),
+held_put_done AS (
+  INSERT INTO pawl.held (org_id, run_id, gate, next_gate, rank, turn, held_at, fair, queue, lane)
+  SELECT org_id, run_id, gate, next_gate, rank, place + coalesce(
+      (SELECT h.turn + 1 FROM pawl.held AS h WHERE ${at} AND h.fair = p.fair
+        ORDER BY h.turn DESC LIMIT 1),
+      (SELECT h.turn FROM pawl.held AS h WHERE ${at} AND h.rank = p.rank
+        ORDER BY h.turn LIMIT 1), 0), held_at, fair, queue, lane
+  FROM held_put AS p
+  ON CONFLICT (org_id, run_id) DO UPDATE SET gate = excluded.gate, next_gate = excluded.next_gate,
+    rank = excluded.rank, turn = excluded.turn, held_at = excluded.held_at, fair = excluded.fair)`;
+}
+
+export function heldGone(context: Context): string {
+  return `held_gone AS MATERIALIZED (
+  SELECT * FROM ${context.from("held_gone")} WHERE held_gone.ord ${IS_CONFIRMED}),
+held_gone_done AS (
+  DELETE FROM pawl.held AS t USING held_gone
+  WHERE t.org_id = held_gone.org_id AND t.run_id = held_gone.run_id),
+permit_gone_done AS (
+  DELETE FROM pawl.permit AS t USING held_gone
+  WHERE t.org_id = held_gone.org_id AND t.run_id = held_gone.run_id AND t.until = 0)`;
+}
+
+/**
+ * The version of a new row says whether its limits are the latest. In the order of the names, so that replicas never wait for
+ * each other in a circle.
+ */
+export function gatePut(context: Context): string {
+  return `gate_put_done AS (
+  INSERT INTO pawl.gate AS g (org_id, gate, capacity, period_ms, wake_at, version)
+  SELECT DISTINCT ON (org_id, gate) org_id, gate, capacity, period_ms, wake_at, latest
+  FROM ${context.from("gate_put")} WHERE gate_put.ord ${IS_CONFIRMED}
+  ORDER BY org_id, gate, latest DESC, ord DESC
+  ON CONFLICT (org_id, gate) DO UPDATE SET
+    capacity = CASE excluded.version WHEN 1 THEN excluded.capacity ELSE g.capacity END,
+    period_ms = CASE excluded.version WHEN 1 THEN excluded.period_ms ELSE g.period_ms END,
+    version = g.version + 1,
+    wake_at = least(coalesce(g.wake_at, excluded.wake_at), excluded.wake_at))`;
+}

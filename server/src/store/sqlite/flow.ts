@@ -1,0 +1,42 @@
+import type { FlowWrite } from "../flow.ts";
+import type { Database } from "./database.ts";
+
+const LEAVE_HELD = "DELETE FROM held WHERE org_id = ? AND run_id = ?";
+const LEAVE_PERMITS = "DELETE FROM permit WHERE org_id = ? AND run_id = ? AND until = 0";
+
+/** After the latest of its key; a key that has none begins with the round that is on. */
+const TURN = `coalesce(
+    (SELECT max(turn) + 1 FROM held WHERE org_id = ?1 AND gate = ?3 AND fair = ?8),
+    (SELECT min(turn) FROM held WHERE org_id = ?1 AND gate = ?3 AND rank = ?5), 0)`;
+export const HOLD = `INSERT INTO held (org_id, run_id, gate, next_gate, rank, turn, held_at, fair, queue, lane)
+VALUES (?1, ?2, ?3, ?4, ?5, ${TURN}, ?6, ?8, ?7, ?9)
+ON CONFLICT DO UPDATE SET gate = excluded.gate, next_gate = excluded.next_gate,
+  rank = excluded.rank, turn = excluded.turn, held_at = excluded.held_at, fair = excluded.fair`;
+/** The version of a new row says whether its limits are the latest. */
+export const PUT_GATE = `INSERT INTO gate (org_id, gate, capacity, period_ms, wake_at, version)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+  capacity = CASE excluded.version WHEN 1 THEN excluded.capacity ELSE capacity END,
+  period_ms = CASE excluded.version WHEN 1 THEN excluded.period_ms ELSE period_ms END,
+  wake_at = min(coalesce(wake_at, excluded.wake_at), excluded.wake_at), version = version + 1`;
+
+export function writeFlow(
+  db: Database,
+  org: string,
+  runId: string,
+  { hold, leave, gates }: FlowWrite,
+  now: number,
+): void {
+  if (leave === true) {
+    db.prepare(LEAVE_HELD).run(org, runId);
+    db.prepare(LEAVE_PERMITS).run(org, runId);
+  }
+  if (hold !== undefined) {
+    const { gate, nextGate, heldAt, fair, ready } = hold;
+    const { rank, queue, lane } = ready;
+    db.prepare(HOLD).run(org, runId, gate, nextGate, rank, heldAt, queue, fair, lane);
+  }
+  for (const { name, capacity, periodMs, isLatest } of gates) {
+    db.prepare(PUT_GATE).run(org, name, capacity, periodMs, now, isLatest ? 1 : 0);
+  }
+}
