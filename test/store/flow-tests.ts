@@ -32,7 +32,10 @@ function held(runId: string, hold: Hold = {}) {
   const { gate = "g", nextGate = "", rank = 4, fair = "", at = T0 } = hold;
   const { gates = [gateOf(gate, 2)] } = hold;
   const ready = { queue: "default", lane: "digest", rank, readyAt: at };
-  const flow: FlowWrite = { hold: { gate, nextGate, heldAt: at, fair, ready }, gates };
+  const flow: FlowWrite = {
+    hold: { gate, nextGate, nextCapacity: 3, heldAt: at, fair, ready },
+    gates,
+  };
   return insertion(makeHeader(runId, { reason: "CONCURRENCY_LIMIT" }), { flow });
 }
 
@@ -117,7 +120,7 @@ export function flowTests(get: () => Opened): void {
     test("with a period let so many pass in any of that length, then the gate behind decides", async () => {
       const { store } = get();
       const rate = gateOf("rate", 2, { periodMs: 1_000 });
-      const gates = [rate, gateOf("g", 3)];
+      const gates = [rate];
       const runs = ["a", "b", "c", "d", "e"].map((id) =>
         held(id, { gate: "rate", nextGate: "g", gates }),
       );

@@ -81,7 +81,9 @@ export function holdOf(
     ...(concurrency === undefined ? [] : [gateName("concurrency", workflow, concurrency.key)]),
   ];
   const [gate, nextGate = ""] = gates;
-  return gate === undefined ? undefined : { gate, nextGate, heldAt: ready.readyAt, fair, ready };
+  if (gate === undefined) return undefined;
+  const nextCapacity = concurrency?.limit ?? 0;
+  return { gate, nextGate, nextCapacity, heldAt: ready.readyAt, fair, ready };
 }
 
 /** `hasChanged`: the run's row is written anew. */

@@ -16,8 +16,10 @@ export interface FlowWrite {
   /** Holds the run back, to be put into its ready queue by `admit`. */
   readonly hold?: {
     readonly gate: string;
-    /** The gate behind that one; empty: none. */
+    /** The gate behind that one, for which the run holds until it is let through; empty: none. */
     readonly nextGate: string;
+    /** Of that gate, in case it is not there by then. */
+    readonly nextCapacity: number;
     readonly heldAt: number;
     /** Runs with the same rank pass in turns, one of each fairness key. */
     readonly fair: string;

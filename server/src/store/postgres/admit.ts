@@ -58,7 +58,8 @@ moved AS (
   FROM picked
   WHERE h.org_id = picked.org_id AND h.run_id = picked.run_id AND h.gate = picked.gate
     AND h.next_gate <> ''
-  RETURNING h.org_id, h.run_id, picked.gate, h.gate AS to_gate, picked.period_ms),
+  RETURNING h.org_id, h.run_id, picked.gate, h.gate AS to_gate, h.next_capacity,
+    picked.period_ms),
 permitted AS (
   INSERT INTO pawl.permit (org_id, gate, run_id, until)
   SELECT org_id, gate, run_id, CASE period_ms WHEN 0 THEN 0 ELSE $4::int8 + period_ms END
@@ -75,9 +76,10 @@ touched AS (
     UNION ALL SELECT org_id, run_id, 'CONCURRENCY_LIMIT' FROM moved) AS through
   WHERE r.org_id = through.org_id AND r.run_id = through.run_id),
 poked AS (
-  UPDATE pawl.gate AS g SET wake_at = $4::int8, version = g.version + 1
-  FROM (SELECT DISTINCT org_id, to_gate FROM moved) AS m
-  WHERE g.org_id = m.org_id AND g.gate = m.to_gate)
+  INSERT INTO pawl.gate AS g (org_id, gate, capacity, period_ms, wake_at, version)
+  SELECT DISTINCT ON (org_id, to_gate) org_id, to_gate, next_capacity, 0, $4::int8, 0 FROM moved
+  ORDER BY org_id, to_gate
+  ON CONFLICT (org_id, gate) DO UPDATE SET wake_at = excluded.wake_at, version = g.version + 1)
 SELECT (SELECT count(*) FROM passed) + (SELECT count(*) FROM moved) AS admitted`;
 
 export const EXPIRE = `WITH ${LISTED}

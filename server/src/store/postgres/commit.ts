@@ -230,9 +230,10 @@ function addFlow(
 ): void {
   if (leave === true) inputs.add("held_gone", ord, org, runId);
   if (hold !== undefined) {
-    const { gate, nextGate, heldAt, fair, ready } = hold;
+    const { gate, nextGate, nextCapacity, heldAt, fair, ready } = hold;
+    const gates = [gate, nextGate, nextCapacity];
     const { rank, queue, lane } = ready;
-    inputs.add("held_put", ord, org, runId, gate, nextGate, rank, heldAt, fair, queue, lane);
+    inputs.add("held_put", ord, org, runId, ...gates, rank, heldAt, fair, queue, lane);
   }
   for (const { name, capacity, periodMs, isLatest } of gates) {
     inputs.add("gate_put", ord, org, name, capacity, periodMs, now, isLatest ? 1 : 0);

@@ -13,14 +13,16 @@ export function heldPut(context: Context): string {
   SELECT *, row_number() OVER (PARTITION BY org_id, gate, fair ORDER BY ord) - 1 AS place
   FROM ${context.from("held_put")} WHERE held_put.ord ${IS_CONFIRMED}),
 held_put_done AS (
-  INSERT INTO pawl.held (org_id, run_id, gate, next_gate, rank, turn, held_at, fair, queue, lane)
-  SELECT org_id, run_id, gate, next_gate, rank, place + coalesce(
+  INSERT INTO pawl.held (org_id, run_id, gate, next_gate, next_capacity, rank, turn, held_at, fair,
+    queue, lane)
+  SELECT org_id, run_id, gate, next_gate, next_capacity, rank, place + coalesce(
       (SELECT h.turn + 1 FROM pawl.held AS h WHERE ${at} AND h.fair = p.fair
         ORDER BY h.turn DESC LIMIT 1),
       (SELECT h.turn FROM pawl.held AS h WHERE ${at} AND h.rank = p.rank
         ORDER BY h.turn LIMIT 1), 0), held_at, fair, queue, lane
   FROM held_put AS p
   ON CONFLICT (org_id, run_id) DO UPDATE SET gate = excluded.gate, next_gate = excluded.next_gate,
+    next_capacity = excluded.next_capacity,
     rank = excluded.rank, turn = excluded.turn, held_at = excluded.held_at, fair = excluded.fair)`;
 }
 

@@ -318,6 +318,7 @@ export const held = pawl.table(
     runId: text("run_id").notNull(),
     gate: text("gate").notNull(),
     nextGate: text("next_gate").notNull(),
+    nextCapacity: integer("next_capacity").notNull(),
     rank: integer("rank").notNull(),
     turn: int8("turn").notNull(),
     heldAt: int8("held_at").notNull(),

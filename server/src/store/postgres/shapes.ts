@@ -164,6 +164,7 @@ export const SHAPES = {
     run_id: "text",
     gate: "text",
     next_gate: "text",
+    next_capacity: "int4",
     rank: "int4",
     held_at: "int8",
     fair: "text",

@@ -12,7 +12,7 @@ export const NEXT_GATE = "SELECT min(wake_at) AS at FROM gate WHERE wake_at IS N
 export const EXPIRE = "DELETE FROM permit WHERE org_id = ? AND gate = ? AND until BETWEEN 1 AND ?";
 export const USED = `SELECT count(*) AS used, min(until) AS first, max(until) AS last FROM permit
 WHERE org_id = ? AND gate = ?`;
-export const BEST = `SELECT run_id, next_gate, rank, fair, queue, lane FROM held
+export const BEST = `SELECT run_id, next_gate, next_capacity, rank, fair, queue, lane FROM held
 WHERE org_id = ? AND gate = ? ORDER BY rank, turn, held_at, run_id LIMIT ?`;
 export const IS_HELD = "SELECT 1 FROM held WHERE org_id = ? AND gate = ? LIMIT 1";
 export const PERMIT = `INSERT INTO permit (org_id, gate, run_id, until) VALUES (?, ?, ?, ?)
@@ -25,8 +25,9 @@ export const GO_ON = `UPDATE held SET gate = ?3, next_gate = '', turn = coalesce
     (SELECT min(h.turn) FROM held AS h
       WHERE h.org_id = ?1 AND h.gate = ?3 AND h.rank = held.rank), 0)
 WHERE org_id = ?1 AND run_id = ?2`;
-export const POKE = `UPDATE gate SET wake_at = ?, version = version + 1
-WHERE org_id = ? AND gate = ?`;
+export const POKE = `INSERT INTO gate (org_id, gate, capacity, period_ms, wake_at, version)
+VALUES (?, ?, ?, 0, ?, 0)
+ON CONFLICT DO UPDATE SET wake_at = excluded.wake_at, version = version + 1`;
 export const NOT_HELD = "DELETE FROM held WHERE org_id = ? AND run_id = ?";
 export const READY = `INSERT INTO ready (org_id, run_id, queue, lane, rank, ready_at)
 VALUES (?, ?, ?, ?, ?, ?)
@@ -66,7 +67,7 @@ function open(db: Database, row: Row, now: number, runsMax: number): number {
       db.prepare(READY).run(org, runId, ...place, now);
     } else {
       db.prepare(GO_ON).run(org, runId, nextGate);
-      db.prepare(POKE).run(now, org, nextGate);
+      db.prepare(POKE).run(org, nextGate, int(run, "next_capacity"), now);
     }
   }
   rest(db, org, gate, { capacity, periodMs, now });

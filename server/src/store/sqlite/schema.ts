@@ -313,6 +313,7 @@ export const held = sqliteTable(
     runId: text("run_id").notNull(),
     gate: text("gate").notNull(),
     nextGate: text("next_gate").notNull(),
+    nextCapacity: integer("next_capacity").notNull(),
     rank: integer("rank").notNull(),
     turn: integer("turn").notNull(),
     heldAt: integer("held_at").notNull(),

@@ -13,6 +13,7 @@ CREATE TABLE "pawl"."held" (
 	"run_id" text COLLATE "C" NOT NULL,
 	"gate" text COLLATE "C" NOT NULL,
 	"next_gate" text COLLATE "C" NOT NULL,
+	"next_capacity" integer NOT NULL,
 	"rank" integer NOT NULL,
 	"turn" bigint NOT NULL,
 	"held_at" bigint NOT NULL,

@@ -14,6 +14,7 @@ CREATE TABLE `held` (
 	`run_id` text NOT NULL,
 	`gate` text NOT NULL,
 	`next_gate` text NOT NULL,
+	`next_capacity` integer NOT NULL,
 	`rank` integer NOT NULL,
 	`turn` integer NOT NULL,
 	`held_at` integer NOT NULL,
