@@ -75,7 +75,7 @@ export function flowTests(get: () => Opened): void {
       expect(await passed(store)).toEqual(["d"]);
     });
 
-    test("keep nothing of a run that was refused, left or is deleted", async () => {
+    test("keep nothing of a run that was refused, left, or ended", async () => {
       const { store } = get();
       await commit(store, ...["a", "b", "c"].map((id) => held(id, { gates: [gateOf("g", 1)] })));
       expect(await passed(store)).toEqual(["a"]);
@@ -89,7 +89,8 @@ export function flowTests(get: () => Opened): void {
       // A write that is not confirmed gives no permit back.
       expect((await commit(store, ended("a", 7))).confirmed).toEqual([false]);
       expect(await passed(store)).toEqual([]);
-      await commit(store, change("a", 2, 1, { deleteRun: true, entries: [] }), held("e"));
+      await commit(store, ended("a", 2), held("e"));
+      await commit(store, change("a", 2, 2, { deleteRun: true, entries: [] }));
       expect(await passed(store)).toEqual(["c", "e"]);
     });
 

@@ -88,7 +88,10 @@ created AS MATERIALIZED (
   FROM born JOIN inserted USING (org_id, run_id))`;
 }
 
-/** What belongs to a run, apart from its row. */
+/**
+ * What belongs to a run, apart from its row. It has ended, so it stands before no gate, and what it has
+ * of permits ends by itself.
+ */
 const PARTS = [
   "journal",
   "ready",
@@ -100,8 +103,6 @@ const PARTS = [
   "wait",
   "wait_assignee",
   "delta",
-  "held",
-  "permit",
 ];
 
 export function removed(context: Context): string {

@@ -23,7 +23,10 @@ const INSERT_TAG = `INSERT INTO run_tag (org_id, key, value, created_at, run_id)
 VALUES (?, ?, ?, ?, ?)`;
 const DELETE_TAGS = "DELETE FROM run_tag WHERE org_id = ? AND run_id = ?";
 
-/** What belongs to a run, apart from its row. Due work of its children's ends is among it. */
+/**
+ * What belongs to a run, apart from its row. Due work of its children's ends is among it. It stands
+ * before no gate, and what it has of permits ends by itself.
+ */
 const PARTS = [
   "journal",
   "ready",
@@ -35,8 +38,6 @@ const PARTS = [
   "wait",
   "wait_assignee",
   "delta",
-  "held",
-  "permit",
 ];
 
 /**
