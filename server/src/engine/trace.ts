@@ -22,7 +22,6 @@ export function startTraced(core: Core, caller: Caller, start: StartRun): Promis
   return core.tracing.serve(name, start.traceparent, async (traceparent) => {
     const answer = await startRun(core, caller, { ...start, traceparent });
     const attributes = {
-      "rpc.system": "grpc",
       "rpc.service": "pawl.v1.RunService",
       "rpc.method": "StartRun",
       ...attributesOf(answer.run.header),

@@ -19,7 +19,16 @@ const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
 
 /** Why a lease ended without an outcome. */
 const LOSSES = ["disconnected", "expired", "refused", "unacknowledged", "restarted"];
-const WAIT_OUTCOMES = ["fired", "signalled", "timed_out", "completed", "failed", "cancelled"];
+const WAIT_OUTCOMES = [
+  "fired",
+  "signalled",
+  "answered",
+  "skipped",
+  "timed_out",
+  "completed",
+  "failed",
+  "cancelled",
+];
 
 export interface Metrics {
   readonly registry: Registry;
