@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFlat } from "./flat.ts";
+import { benchLanguages } from "./languages.ts";
 import { benchLoop } from "./loop.ts";
 import { benchMillion } from "./million.ts";
 import { benchFirstStep, benchServerRestart, benchWorkerKill } from "./recovery.ts";
@@ -29,6 +30,7 @@ const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
 const measurements = [
   benchIdle,
   benchSpeed,
+  benchLanguages,
   benchLoop,
   benchUnary,
   benchFirstStep,
