@@ -51,6 +51,23 @@ def moment_text(moment: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=digits) + "Z"
 
 
+#: Where a value is, from the inside out; rendered only for errors.
+Path = tuple["Path", str | int] | None
+
+
+def _rendered(path: Path) -> str:
+    text = ""
+    while path is not None:
+        path, key = path
+        if isinstance(key, int):
+            text = f"[{key}]{text}"
+        elif key.startswith("<"):
+            text = key + text
+        else:
+            text = (f".{key}" if key.isidentifier() else f"[{to_text(key)}]") + text
+    return text
+
+
 class Conversion:
     """One value on its way: what it met is noted."""
 
@@ -65,14 +82,14 @@ class Conversion:
         self.lookalike = False
         self.models = False
 
-    def refuse(self, path: str, problem: str) -> SerializationError:
-        return SerializationError(self.what, path, problem)
+    def refuse(self, path: Path, problem: str) -> SerializationError:
+        return SerializationError(self.what, _rendered(path), problem)
 
     def tag(self, tag: str, value: object = None) -> dict[str, object]:
         self.tagged = True
         return {TAG: tag} if value is None else {TAG: tag, "value": value}
 
-    def convert(self, value: object, path: str, depth: int) -> object:
+    def convert(self, value: object, path: Path, depth: int) -> object:
         kind = type(value)
         if kind in _PLAIN:
             return value
@@ -84,44 +101,44 @@ class Conversion:
             return value if math.isfinite(value) else self.tag("number", _float_text(value))
         if depth > VALUE_DEPTH_MAX:
             raise self.refuse(
-                "", f"refers to itself, or is nested deeper than {VALUE_DEPTH_MAX} levels"
+                None, f"refers to itself, or is nested deeper than {VALUE_DEPTH_MAX} levels"
             )
         if kind is list or kind is tuple:
             assert isinstance(value, list | tuple)
-            return [self.convert(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+            return [self.convert(item, (path, i), depth + 1) for i, item in enumerate(value)]
         if kind is dict:
             assert isinstance(value, dict)
             return self.convert_dict(value, path, depth + 1)
         return self.convert_other(value, path, depth + 1)
 
-    def convert_dict(self, value: Mapping[Any, object], path: str, depth: int) -> object:
+    def convert_dict(self, value: Mapping[Any, object], path: Path, depth: int) -> object:
         members: list[tuple[str, object]] = []
         for key, item in value.items():
             if type(key) is not str:
                 return self.convert_map(value, path, depth)
             if key == TAG:
                 self.lookalike = True
-            at = f".{key}" if key.isidentifier() else f"[{to_text(key)}]"
-            members.append((key, self.convert(item, path + at, depth)))
+            plain = type(item) is str
+            members.append((key, item if plain else self.convert(item, (path, key), depth)))
         if self.escape and TAG in value:
             return self.tag("object", [[key, item] for key, item in members])
         return dict(members)
 
-    def convert_map(self, value: Mapping[Any, object], path: str, depth: int) -> object:
+    def convert_map(self, value: Mapping[Any, object], path: Path, depth: int) -> object:
         if all(isinstance(key, str) for key in value):
             return self.convert_dict({str(key): item for key, item in value.items()}, path, depth)
         return self.tag(
             "map",
             [
                 [
-                    self.convert(key, f"{path}<key {i}>", depth),
-                    self.convert(item, f"{path}<value {i}>", depth),
+                    self.convert(key, (path, f"<key {i}>"), depth),
+                    self.convert(item, (path, f"<value {i}>"), depth),
                 ]
                 for i, (key, item) in enumerate(value.items())
             ],
         )
 
-    def convert_other(self, value: object, path: str, depth: int) -> object:
+    def convert_other(self, value: object, path: Path, depth: int) -> object:
         match value:
             case bytes() | bytearray() | memoryview():
                 return self.tag("bytes", base64.b64encode(bytes(value)).decode())
@@ -134,7 +151,7 @@ class Conversion:
             case float():
                 return self.convert(float(value), path, depth)
             case set() | frozenset():
-                items = [self.convert(item, f"{path}<item>", depth) for item in value]
+                items = [self.convert(item, (path, "<item>"), depth) for item in value]
                 # The order of a set is not that of the next process.
                 return self.tag("set", sorted(items, key=to_text))
             case datetime() | date() | time() | timedelta():
@@ -162,15 +179,15 @@ class Conversion:
             "local-date" if isinstance(value, date) else "local-time", value.isoformat()
         )
 
-    def convert_error(self, error: BaseException, path: str, depth: int) -> object:
+    def convert_error(self, error: BaseException, path: Path, depth: int) -> object:
         name = error.type if isinstance(error, RecordedError) else type(error).__name__
         message = str(error.args[0]) if isinstance(error, RecordedError) else str(error)
         parts: dict[str, object] = {"name": name, "message": message}
         if error.__cause__ is not None:
-            parts["cause"] = self.convert(error.__cause__, f"{path}.cause", depth)
+            parts["cause"] = self.convert(error.__cause__, (path, "cause"), depth)
         return self.tag("error", parts)
 
-    def convert_model(self, value: object, path: str, depth: int) -> object:
+    def convert_model(self, value: object, path: Path, depth: int) -> object:
         name = type(value).__name__
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             self.models = True
@@ -190,7 +207,7 @@ class Conversion:
             "or a pydantic model",
         )
 
-    def check_model(self, name: str, converted: object, path: str) -> object:
+    def check_model(self, name: str, converted: object, path: Path) -> object:
         if self.typed:
             return converted
         raise self.refuse(
@@ -210,8 +227,8 @@ def to_json(value: object, what: str, typed: bool) -> tuple[object, bool]:
     `what` names the value in errors; `typed`: instances of classes are built again later.
     """
     first = Conversion(what, escape=False, typed=typed)
-    converted = first.convert(value, "", 0)
+    converted = first.convert(value, None, 0)
     if not (first.tagged and first.lookalike):
         return converted, first.tagged
     second = Conversion(what, escape=True, typed=typed)
-    return second.convert(value, "", 0), True
+    return second.convert(value, None, 0), True

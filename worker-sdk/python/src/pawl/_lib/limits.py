@@ -33,6 +33,8 @@ HOT_RETRY_S: Final = 2.0
 SUSPEND_LINGER_S: Final = 0.02
 # A run that could not be gone on with here is given back after this.
 GIVE_BACK_AFTER_S: Final = 1.0
+# A step that ends sooner than this is not announced: its completion says it all.
+START_NOTE_S: Final = 0.002
 # Live output is sent this often …
 DELTA_FLUSH_S: Final = 0.025
 # … or when this much has gathered;

@@ -34,8 +34,10 @@ _TAGS = {name: _varint(number << 3 | 2) for name, number in _FIELDS.items()}
 def encode_frame(id: int, name: str, body: Message) -> bytes:
     """A WorkerFrame as a member of SessionRequest, encoded once: it may be sent again as it is."""
     data = body.SerializeToString()
-    frame = b"".join((b"\x08" + _varint(id) if id else b"", _TAGS[name], _varint(len(data)), data))
-    return b"".join((b"\x0a", _varint(len(frame)), frame))
+    head = b"\x08" + _varint(id) + _TAGS[name] if id else _TAGS[name]
+    size = len(data)
+    head += _varint(size)
+    return b"\x0a" + _varint(len(head) + size) + head + data
 
 
 class Outbox:
@@ -50,9 +52,14 @@ class Outbox:
     def clear(self) -> None:
         self._items = []
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._items
+
     def take(self) -> list[bytes]:
         """All that is waiting, as messages within the limits."""
         items, self._items = self._items, []
+        young: list[bytes | StartNote] = []
         messages: list[bytes] = []
         frames: list[bytes] = []
         size = 0
@@ -60,6 +67,9 @@ class Outbox:
             if isinstance(item, bytes):
                 frame = item
             elif item.ended:
+                continue
+            elif not item.is_due:
+                young.append(item)
                 continue
             else:
                 frame = encode_frame(0, "step_started", item.start_message())
@@ -71,4 +81,5 @@ class Outbox:
             size += len(frame)
         if frames:
             messages.append(b"".join(frames))
+        self._items = young
         return messages

@@ -98,6 +98,7 @@ class Session:
         self._lease_clock = LeaseClock()
         self._heard_at = 0.0
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._note_timer: asyncio.TimerHandle | None = None
         self._pause = GrowingPause(0.05, 1.0)
         self._call: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -185,6 +186,7 @@ class Session:
                 for message in self._outbox.take():
                     await call.write(message)
                 self._writing = False
+                self._schedule_notes()
         except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
             # The reader sees the end of the stream, too, and connects again.
             return
@@ -223,7 +225,20 @@ class Session:
         return False
 
     def note_start(self, note: StartNote) -> None:
-        self._push(note)
+        if self._state != "open":
+            return
+        self._outbox.push(note)
+        self._schedule_notes()
+
+    def _schedule_notes(self) -> None:
+        """Not at once: a step that ends meanwhile has nothing to announce."""
+        if self._note_timer is None and not self._outbox.is_empty:
+            loop = asyncio.get_running_loop()
+            self._note_timer = loop.call_later(limits.START_NOTE_S, self._on_note_timer)
+
+    def _on_note_timer(self) -> None:
+        self._note_timer = None
+        self._wake_writer.set()
 
     def request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._lib.limits import START_NOTE_S
 from ..errors import Cancelled, StepTimeoutError
 from ..v1.step_pb2 import StepStartedRequest
 from .frame import Frame, current_frame
@@ -63,6 +64,10 @@ class StepBody:
     def latency_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1_000
 
+    @property
+    def is_due(self) -> bool:
+        return time.perf_counter() - self._started >= START_NOTE_S
+
     def start_message(self) -> StepStartedRequest:
         return self.operation.start_message()
 
@@ -111,6 +116,8 @@ class StepBody:
         return reducer.result()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
+        # Its context refers to this body: what refers to each other stays until somebody collects it.
+        self._task = None
         if task.cancelled():
             self._fail(Cancelled(self.cancelled or "the step cancelled itself"))
             return

@@ -31,6 +31,10 @@ class StartNote(Protocol):
     @property
     def ended(self) -> bool: ...
 
+    @property
+    def is_due(self) -> bool:
+        """It has run for long enough to be announced."""
+
     def start_message(self) -> StepStartedRequest: ...
 
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._lib import limits
-from .._lib.backoff import GrowingPause
 from ..errors import Cancelled, PawlError, Suspended
 from ..v1.common_pb2 import (
     DIRECTIVE_CONTINUE,
@@ -42,22 +41,11 @@ from .memo import Memo, record_of
 from .operation import Operation
 from .options import StepOptions
 from .report import failure_report
+from .sending import GONE, Sending
 from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
 
-# Reasons that the code which sent the request deals with itself.
-_FOR_CALLER = {
-    "PAYLOAD_TOO_LARGE",
-    "INVALID_ARGUMENT",
-    "COMMIT_CONFLICT",
-    "RUN_EXISTS",
-    "INVALID_INPUT",
-    "NOT_FOUND",
-    "WAIT_ALREADY_RESOLVED",
-}
-# The run is no longer this worker's.
-_GONE = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
 # How long code that does not await anything of the run may go on after it has left.
 _UNWIND_S = 5.0
 
@@ -435,61 +423,13 @@ class Run:
         message: Callable[[], Any],
         on_done: Callable[[Any], None],
         on_refused: Callable[[PawlError], None],
-        may_send: Callable[[], bool] = lambda: True,
+        may_send: Callable[[], bool] | None = None,
     ) -> None:
         """Sends until the platform has answered; nothing is called any more once the run is gone.
 
         `message` is asked each time, since a cancel may replace the fence meanwhile; so is `may_send`.
         """
-        fence = self.fence
-        pause: GrowingPause | None = None
-
-        def attempt() -> None:
-            nonlocal fence
-            if self.is_gone or not may_send():
-                return
-            fence = self.fence
-            self.link.request(self.run_id, name, message(), on_answer)
-
-        def on_answer(answer: Any) -> None:
-            if self.is_gone:
-                return
-            if not isinstance(answer, PawlError):
-                on_done(answer)
-            elif answer.reason in _FOR_CALLER:
-                on_refused(answer)
-            elif answer.reason not in _GONE:
-                again(answer)
-            elif fence != self.fence:
-                attempt()
-            elif answer.reason == "LEASE_LOST":
-                self.spawn(recheck(answer))
-            else:
-                self.leave(str(answer))
-
-        def again(answer: PawlError) -> None:
-            nonlocal pause
-            logger.warning(
-                "the platform could not take a report of run %s (%s); it is sent again",
-                self.run_id,
-                answer.reason,
-            )
-            pause = pause or GrowingPause(0.05, 2.0)
-            wanted = answer.retry_after_s
-            self.loop.call_later(pause.next() if wanted is None else wanted, attempt)
-
-        async def recheck(answer: PawlError) -> None:
-            # A cancel may have replaced the fence without a word: with plain calls nobody is told
-            # unasked.
-            asked = await self.link.attention(self.run_id)
-            if fence != self.fence:
-                attempt()
-            elif asked:
-                self.leave(str(answer))
-            else:
-                again(answer)
-
-        attempt()
+        Sending(self, name, message, on_done, on_refused, may_send).attempt()
 
     async def start_child(self, request: StartRunRequest) -> StartRunResponse:
         """Starts a child run; Suspended once this run has left."""
@@ -500,7 +440,7 @@ class Run:
             except PawlError as error:
                 if self.is_gone:
                     raise Suspended from None
-                if error.reason not in _GONE:
+                if error.reason not in GONE:
                     raise
                 if fence == self.fence:
                     self.leave(str(error))

@@ -1,0 +1,111 @@
+"""A request of a run, sent until the platform has answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from .._lib.backoff import GrowingPause
+from ..errors import PawlError
+from .link import RequestName
+
+if TYPE_CHECKING:
+    from .run import Run
+
+logger = logging.getLogger("pawl")
+
+# Reasons that the code which sent the request deals with itself.
+_FOR_CALLER: Final = {
+    "PAYLOAD_TOO_LARGE",
+    "INVALID_ARGUMENT",
+    "COMMIT_CONFLICT",
+    "RUN_EXISTS",
+    "INVALID_INPUT",
+    "NOT_FOUND",
+    "WAIT_ALREADY_RESOLVED",
+}
+#: The run is no longer this worker's.
+GONE: Final = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
+
+
+class Sending:
+    """Nothing is called any more once the run is gone.
+
+    `message` is asked each time, since a cancel may replace the fence meanwhile; so is `may_send`.
+    """
+
+    __slots__ = (
+        "_fence",
+        "_may_send",
+        "_message",
+        "_name",
+        "_on_done",
+        "_on_refused",
+        "_pause",
+        "_run",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        name: RequestName,
+        message: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_refused: Callable[[PawlError], None],
+        may_send: Callable[[], bool] | None,
+    ) -> None:
+        self._run = run
+        self._name = name
+        self._message = message
+        self._on_done = on_done
+        self._on_refused = on_refused
+        self._may_send = may_send
+        self._fence = 0
+        self._pause: GrowingPause | None = None
+
+    def attempt(self) -> None:
+        run = self._run
+        if run.is_gone or (self._may_send is not None and not self._may_send()):
+            return
+        self._fence = run.fence
+        run.link.request(run.run_id, self._name, self._message(), self._on_answer)
+
+    def _on_answer(self, answer: Any) -> None:
+        run = self._run
+        if run.is_gone:
+            return
+        if not isinstance(answer, PawlError):
+            self._on_done(answer)
+        elif answer.reason in _FOR_CALLER:
+            self._on_refused(answer)
+        elif answer.reason not in GONE:
+            self._again(answer)
+        elif self._fence != run.fence:
+            self.attempt()
+        elif answer.reason == "LEASE_LOST":
+            run.spawn(self._recheck(answer))
+        else:
+            run.leave(str(answer))
+
+    def _again(self, answer: PawlError) -> None:
+        run = self._run
+        logger.warning(
+            "the platform could not take a report of run %s (%s); it is sent again",
+            run.run_id,
+            answer.reason,
+        )
+        self._pause = self._pause or GrowingPause(0.05, 2.0)
+        wanted = answer.retry_after_s
+        run.loop.call_later(self._pause.next() if wanted is None else wanted, self.attempt)
+
+    async def _recheck(self, answer: PawlError) -> None:
+        """A cancel may have replaced the fence without a word: with plain calls nobody is told unasked."""
+        run = self._run
+        asked = await run.link.attention(run.run_id)
+        if self._fence != run.fence:
+            self.attempt()
+        elif asked:
+            run.leave(str(answer))
+        else:
+            self._again(answer)
