@@ -1,0 +1,135 @@
+"""Goal: the examples, the stub worker and the README do what they say, and nothing twice.
+
+Method: run each as a user does, in a process of its own; the examples twice; the stub is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Server, python, until
+
+from pawl import Client, PawlError
+
+EXAMPLES = ROOT / "examples" / "python"
+STUB = ROOT / "examples" / "stubs" / "python_worker.py"
+README = ROOT / "worker-sdk" / "python" / "README.md"
+
+#: What each prints at its first run, apart from the lines of its steps, which are indented.
+PRINTED = {
+    "order_processing": [
+        "Receipt(order_id='T', state='shipped', charged=Decimal('49.90'), tracking='track-T')",
+        "Receipt(order_id='T-b', state='refused: the card for T-b was declined', charged=Decimal('0'),"
+        " tracking=None)",
+    ],
+    "etl": ["{'source': 'T', 'loaded': 3}"],
+    "notification": [
+        "email: email delivered",
+        "sms: failed: no number is known",
+        "push: push delivered",
+    ],
+    "blog_agent": [
+        "Draft based on Research on T complete. ",
+        "{'draft': 'Draft based on Research on T complete.'}",
+    ],
+    "approval": ["asked: Pay 120 for T, as ada approved?", "paid 120"],
+    "loop": ["['PAWL 4', 'RATCHET 7', 'WHEEL 5']"],
+}
+#: How many lines its steps print.
+EFFECTS = {
+    "order_processing": 7,
+    "etl": 5,
+    "notification": 5,
+    "blog_agent": 0,
+    "approval": 1,
+    "loop": 3,
+}
+
+
+def finish(process: subprocess.Popen[str]) -> list[str]:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out.splitlines()
+
+
+def test_all_examples_are_tested() -> None:
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == PRINTED.keys()
+
+
+async def test_examples_print_what_they_should_and_do_nothing_twice(server: Server) -> None:
+    async def run(name: str) -> list[str]:
+        return await asyncio.to_thread(lambda: finish(python(str(EXAMPLES / f"{name}.py"), "T")))
+
+    first = dict(zip(PRINTED, await asyncio.gather(*map(run, PRINTED)), strict=True))
+    again = dict(zip(PRINTED, await asyncio.gather(*map(run, PRINTED)), strict=True))
+    for name, wanted in PRINTED.items():
+        effects = [line for line in first[name] if line.startswith("  ")]
+        assert [line for line in first[name] if line not in effects] == wanted
+        assert len(effects) == EFFECTS[name], effects
+        assert not [line for line in again[name] if line.startswith("  ")]
+        assert again[name][-1] == wanted[-1]
+
+
+async def test_the_stub_worker_goes_on_after_a_kill(server: Server, tmp_path: Path) -> None:
+    assert len(STUB.read_text().splitlines()) <= 120
+    address = server.url.removeprefix("http://")
+
+    def start() -> subprocess.Popen[str]:
+        log = (tmp_path / "log").open("a")
+        return subprocess.Popen([python_path(), str(STUB), address], stdout=log, text=True)
+
+    def printed(text: str) -> bool:
+        return text in (tmp_path / "log").read_text()
+
+    worker = start()
+    try:
+        async with Client() as client:
+            handle = None
+            while handle is None:
+                try:
+                    starter = client.with_options(run_id="stub-1")
+                    handle = await starter.start("stub-order")
+                except PawlError as error:
+                    assert error.reason == "NOT_FOUND"
+                    await asyncio.sleep(0.05)
+            await until(lambda: printed("the run has left this worker: suspended"))
+            worker.kill()
+            worker.wait()
+            worker = start()
+            assert await handle.result(timeout=30) == "paid"
+            keys = [
+                entry.step_key
+                async for entry in handle.journal()
+                if entry.type == "workflow.step.completed"
+            ]
+    finally:
+        worker.kill()
+        worker.wait()
+    assert keys == ["charge", "ship"]
+    assert (tmp_path / "log").read_text().count("stub-1/charge") == 2
+
+
+def python_path() -> str:
+    import sys
+
+    return sys.executable
+
+
+BLOCK = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", re.S)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_programs_of_the_readme_print_what_it_says(
+    server: Server, tmp_path: Path, number: int
+) -> None:
+    program, wanted = BLOCK.findall(README.read_text())[number]
+    (tmp_path / "program.py").write_text(program)
+    assert finish(python(str(tmp_path / "program.py"))) == wanted.splitlines()
+
+
+def test_no_program_of_the_readme_is_left_out() -> None:
+    assert len(BLOCK.findall(README.read_text())) == 3
