@@ -7,6 +7,7 @@ import { run } from "./run.ts";
 const checks: [name: string, command: string, ...args: string[]][] = [
   ["format and lint", "biome", "check", "--error-on-warnings", "."],
   ["types", "tsc", "-p", "tsconfig.json"],
+  ["Python: format, lint, types", "sh", "worker-sdk/python/check.sh"],
   ["generated code current", "node", "scripts/generate.ts", "--check"],
   ["contract lint", "buf", "lint"],
   ["contract compatible", "buf", "breaking", "--against", "proto/baseline.binpb"],

@@ -24,6 +24,8 @@ func untag(tree any) (any, error) {
 			return nil, fmt.Errorf("JSON has no %v; read it into an any", value)
 		case "error", "date", "bytes", "set", "object":
 			return value, nil
+		case "decimal", "uuid", "duration", "local-datetime", "local-date", "local-time":
+			return value, nil // of other languages, as they wrote it
 		case "undefined":
 			return nil, nil
 		case "map":
@@ -57,6 +59,8 @@ func revive(tree any) (any, error) {
 			return base64.StdEncoding.DecodeString(text)
 		case "set", "error", "object":
 			return value, nil
+		case "decimal", "uuid", "duration", "local-datetime", "local-date", "local-time":
+			return value, nil // of other languages, as they wrote it
 		case "map":
 			return objectOf(value)
 		}

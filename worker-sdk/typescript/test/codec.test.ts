@@ -123,6 +123,16 @@ describe("codec", () => {
     expect(digest([1], "x")).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  test("what other languages write is handed out as they wrote it", () => {
+    const value = [
+      { $pawl: "decimal", value: "1.50" },
+      { $pawl: "uuid", value: "0193-7" },
+      { $pawl: "duration", value: 1500 },
+      { $pawl: "local-date", value: "2026-01-31" },
+    ];
+    expect(revive(value)).toEqual(["1.50", "0193-7", 1500, "2026-01-31"]);
+  });
+
   test("unknown tags and encodings are told, not guessed", () => {
     expect(() => revive({ $pawl: "matrix", value: 1 })).toThrow(/upgrade/);
     expect(() => decode({ data: new Uint8Array(0), encoding: "cbor" })).toThrow(/cbor/);

@@ -64,6 +64,14 @@ function reviveTag(tag: unknown, value: unknown): unknown {
         setProperty(object, String(key), revive(item));
       return object;
     }
+    // What other languages have and this one does not is handed out as it was written.
+    case "decimal":
+    case "uuid":
+    case "duration":
+    case "local-datetime":
+    case "local-date":
+    case "local-time":
+      return value;
     default:
       return damaged(tag);
   }

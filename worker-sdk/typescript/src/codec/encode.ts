@@ -23,7 +23,11 @@ export type Tag =
   | "map"
   | "set"
   | "error"
-  | "object";
+  | "object"
+  | ForeignTag;
+
+/** Written by workers in other languages only. */
+type ForeignTag = "decimal" | "uuid" | "duration" | "local-datetime" | "local-date" | "local-time";
 
 /** Where a value is, as a list from the inside out; rendered only for errors. */
 interface Place {
