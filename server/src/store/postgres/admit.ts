@@ -65,7 +65,7 @@ permitted AS (
   SELECT org_id, gate, run_id, CASE period_ms WHEN 0 THEN 0 ELSE $4::int8 + period_ms END
   FROM (SELECT org_id, gate, run_id, period_ms FROM passed
     UNION ALL SELECT org_id, gate, run_id, period_ms FROM moved) AS through
-  ON CONFLICT (org_id, gate, run_id) DO UPDATE SET until = excluded.until),
+  ON CONFLICT (org_id, run_id, gate) DO UPDATE SET until = excluded.until),
 readied AS (
   INSERT INTO pawl.ready (org_id, run_id, queue, lane, rank, ready_at)
   SELECT org_id, run_id, queue, lane, rank, $4::int8 FROM passed

@@ -323,8 +323,8 @@ export const held = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId] }),
-    index("held_order").on(t.orgId, t.gate, t.rank, t.turn, t.heldAt, t.runId),
-    index("held_fair").on(t.orgId, t.gate, t.fair, t.turn),
+    index("held_order").on(t.gate, t.orgId, t.rank, t.turn, t.heldAt, t.runId),
+    index("held_fair").on(t.gate, t.orgId, t.fair, t.turn),
   ],
 );
 
@@ -338,7 +338,7 @@ export const permit = sqliteTable(
     until: integer("until").notNull(),
   },
   (t) => [
-    primaryKey({ columns: [t.orgId, t.gate, t.runId] }),
-    index("permit_run").on(t.orgId, t.runId),
+    primaryKey({ columns: [t.orgId, t.runId, t.gate] }),
+    index("permit_gate").on(t.gate, t.orgId, t.runId),
   ],
 );

@@ -28,11 +28,11 @@ CREATE TABLE "pawl"."permit" (
 	"gate" text COLLATE "C" NOT NULL,
 	"run_id" text COLLATE "C" NOT NULL,
 	"until" bigint NOT NULL,
-	CONSTRAINT "permit_org_id_gate_run_id_pk" PRIMARY KEY("org_id","gate","run_id")
+	CONSTRAINT "permit_org_id_run_id_gate_pk" PRIMARY KEY("org_id","run_id","gate")
 );
 --> statement-breakpoint
 ALTER TABLE "pawl"."workflow" ADD COLUMN "flow" text COLLATE "C" DEFAULT '' NOT NULL;--> statement-breakpoint
 CREATE INDEX "gate_wake" ON "pawl"."gate" USING btree ("wake_at");--> statement-breakpoint
-CREATE INDEX "held_order" ON "pawl"."held" USING btree ("org_id","gate","rank","turn","held_at","run_id");--> statement-breakpoint
-CREATE INDEX "held_fair" ON "pawl"."held" USING btree ("org_id","gate","fair","turn");--> statement-breakpoint
-CREATE INDEX "permit_run" ON "pawl"."permit" USING btree ("org_id","run_id");
+CREATE INDEX "held_order" ON "pawl"."held" USING btree ("gate","org_id","rank","turn","held_at","run_id");--> statement-breakpoint
+CREATE INDEX "held_fair" ON "pawl"."held" USING btree ("gate","org_id","fair","turn");--> statement-breakpoint
+CREATE INDEX "permit_gate" ON "pawl"."permit" USING btree ("gate","org_id","run_id");

@@ -24,15 +24,15 @@ CREATE TABLE `held` (
 	PRIMARY KEY(`org_id`, `run_id`)
 ) STRICT, WITHOUT ROWID;
 --> statement-breakpoint
-CREATE INDEX `held_order` ON `held` (`org_id`,`gate`,`rank`,`turn`,`held_at`,`run_id`);--> statement-breakpoint
-CREATE INDEX `held_fair` ON `held` (`org_id`,`gate`,`fair`,`turn`);--> statement-breakpoint
+CREATE INDEX `held_order` ON `held` (`gate`,`org_id`,`rank`,`turn`,`held_at`,`run_id`);--> statement-breakpoint
+CREATE INDEX `held_fair` ON `held` (`gate`,`org_id`,`fair`,`turn`);--> statement-breakpoint
 CREATE TABLE `permit` (
 	`org_id` text NOT NULL,
 	`gate` text NOT NULL,
 	`run_id` text NOT NULL,
 	`until` integer NOT NULL,
-	PRIMARY KEY(`org_id`, `gate`, `run_id`)
+	PRIMARY KEY(`org_id`, `run_id`, `gate`)
 ) STRICT, WITHOUT ROWID;
 --> statement-breakpoint
-CREATE INDEX `permit_run` ON `permit` (`org_id`,`run_id`);--> statement-breakpoint
+CREATE INDEX `permit_gate` ON `permit` (`gate`,`org_id`,`run_id`);--> statement-breakpoint
 ALTER TABLE `workflow` ADD `flow` text DEFAULT '' NOT NULL;
