@@ -239,4 +239,52 @@ describe.each(stores)("%s", (store) => {
       expect(await run.result()).toEqual({ actor: "ops", comment: "obsolete", late: "nobody" });
     });
   });
+
+  test("a program that executes its own run waits for people too", async () => {
+    const ask = workflow("own", (ctx: Context) => ctx.waitForUser("Own?", { type: "approval" }));
+    const running = client.execute(ask, undefined, { runId: "own" });
+    let link: { url: string } | undefined;
+    while (link === undefined) {
+      const { waits } = await client.waits({ runId: "own" });
+      if (waits[0] === undefined) await sleep(20);
+      else link = await client.answerLink(waits[0].waitId, { assignee: "ada", expiresIn: "1 h" });
+    }
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ answer: true, comment: "by mail" });
+    expect((await fetch(link.url, { method: "POST", headers, body })).status).toBe(200);
+    expect(await running).toMatchObject({ approved: true, actor: "ada", comment: "by mail" });
+  });
+
+  test("a deploy that asks something new moves no answer", async () => {
+    const name = "deployed";
+    const flow = (asks: readonly string[]) =>
+      workflow(name, async (ctx: Context) => {
+        const answers: Record<string, string> = {};
+        for (const ask of asks) answers[ask] = await ctx.waitForUser(ask);
+        return answers;
+      });
+    const serve = async (asks: readonly string[]) => {
+      const worker = new Worker({
+        url: server.grpcUrl,
+        workflows: [flow(asks)],
+        logger: silentLogger,
+      });
+      await worker.start();
+      return worker;
+    };
+    const old = await serve(["Delete?", "Sure?"]);
+    const run = await client.start(name, undefined, { runId: "deployed" });
+    while ((await run.get()).state !== "WAITING") await sleep(15);
+    await old.stop();
+    await client.answer("deployed#user:Delete?", "no");
+    const next = await serve(["Really new?", "Delete?", "Sure?"]);
+    for (const ask of ["Really new?", "Sure?"]) {
+      while ((await client.waits({ runId: "deployed" })).waits[0]?.question?.prompt !== ask)
+        await sleep(15);
+      await client.answer(`deployed#user:${ask}`, ask);
+    }
+    const answers = { "Really new?": "Really new?", "Delete?": "no", "Sure?": "Sure?" };
+    expect(await run.result()).toEqual(answers);
+    await next.stop();
+  });
 });

@@ -15,6 +15,7 @@ import { formatPayload, payloadFrom } from "../payload.ts";
 import { formatDuration } from "../render/text.ts";
 import { download, ENDED, styledState, whatHappened } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
+import { quoted } from "../waits.ts";
 
 /** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
 const WAIT_SECONDS = 2n;
@@ -135,6 +136,13 @@ async function countSteps(
       for (const event of events) {
         if (event.type === "workflow.step.completed") steps += 1;
         if (event.stepKey !== "") at = event.stepKey;
+        const question = event.entry?.question;
+        if (question !== undefined) {
+          const id = quoted(run.runId);
+          terminal.note(
+            `It asks: ${question.prompt}  ${terminal.style("dim", `pawl answer ${id}`)}`,
+          );
+        }
         if (event.type === "workflow.waiting") state = "WAITING";
         else if (event.type.startsWith("workflow.step")) state = "RUNNING";
       }

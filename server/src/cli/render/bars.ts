@@ -57,11 +57,16 @@ const KIND_SIGNS: Readonly<Record<number, string>> = {
   [StepKind.SLEEP]: "⏲ ",
   [StepKind.SIGNAL]: "✉ ",
   [StepKind.CHILD]: "↳ ",
+  [StepKind.USER]: "? ",
+  [StepKind.CALLBACK]: "↩ ",
 };
+
+/** How a wait ended, where that is not as it should be or was somebody's doing. */
+const TOLD = new Set(["timed_out", "cancelled", "answered", "skipped"]);
 
 function label(row: Row): string {
   const last = row.key.split("/").at(-1) ?? row.key;
-  const name = unescaped(last.replace(/^(sleep|signal|child|value):/, ""));
+  const name = unescaped(last.replace(/^(sleep|signal|child|value|user|callback):/, ""));
   const scope = row.kind === StepKind.UNSPECIFIED ? "/" : "";
   return `${"  ".repeat(Math.min(row.depth, 6))}${KIND_SIGNS[row.kind] ?? ""}${name}${scope}`;
 }
@@ -84,7 +89,8 @@ function facts(row: Row): [string, string, string] {
   const attempts = worked.filter(({ kind }) => kind !== "waiting").length;
   const notes: string[] = [];
   if (attempts > 1) notes.push(`${attempts} attempts`);
-  if (row.outcome === "timed_out" || row.outcome === "cancelled") notes.push(row.outcome);
+  if (TOLD.has(row.outcome))
+    notes.push(row.by === "" ? row.outcome : `${row.outcome} by ${row.by}`);
   if (row.superseded) notes.push("to be run again");
   return [
     formatDuration(total),

@@ -85,7 +85,10 @@ export function describeEntry(
   const parts = [
     entry.stepKey,
     entry.attempt > 1 ? `attempt ${entry.attempt}` : "",
+    entry.question?.prompt ?? "",
     entry.outcome,
+    entry.details.actor ? `by ${entry.details.actor}` : "",
+    entry.details.comment ?? "",
     entry.latencyMs > 0 ? formatDuration(entry.latencyMs) : "",
     entry.workerId,
     entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`,

@@ -138,3 +138,25 @@ test("durations and names are put in few characters", () => {
   expect(said).toEqual(["850 µs", "12 ms", "3.4 s", "5 min 10 s", "2 h 5 min", "3 d 4 h"]);
   expect(shorten("a-very-long-step-name", 10)).toBe("a-very…ame");
 });
+
+test("questions have their names, and who answered", () => {
+  const key = "approval:Pay?/user:mia, max";
+  const line = foldJournal(
+    journal(
+      [0, { type: "run.started" }],
+      [100, step(key, "wait.created", { kind: StepKind.USER, workerId: "" })],
+      [
+        900,
+        step(key, "wait.resolved", {
+          ...{ kind: StepKind.USER, workerId: "", outcome: "answered" },
+          details: { actor: "max" },
+        }),
+      ],
+      [1_000, { type: "run.completed" }],
+    ),
+    1_000,
+    true,
+  );
+  const drawn = drawTimeline(plain, line, { rowsMax: 10 }).join("\n");
+  expect(drawn).toMatch(/approval:Pay\?\/\n {2}\? mia, max +░+ +800 ms +answered by max/);
+});

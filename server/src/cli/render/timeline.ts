@@ -22,6 +22,8 @@ export interface Row {
   readonly spans: Span[];
   /** How it ended: an outcome, or empty while it has not. */
   outcome: string;
+  /** Who ended the wait, where that is known. */
+  by: string;
   /** Why its last attempt failed. */
   error: string;
   /** Set where a retry of the run made it run again. */
@@ -107,6 +109,7 @@ class Fold {
         depth: entry.stepKey.split("/").length - 1,
         spans: [],
         outcome: "",
+        by: "",
         error: "",
         superseded: false,
       };
@@ -160,6 +163,7 @@ class Fold {
         this.#close(key, "waiting", open?.from ?? at, at, attempt, "");
         this.#open.delete(key);
         row.outcome = entry.outcome;
+        row.by = entry.details.actor ?? "";
         return;
       default:
     }
@@ -246,6 +250,7 @@ function scopeRow(key: string, depth: number): Row {
     depth,
     spans: [],
     outcome: "",
+    by: "",
     error: "",
     superseded: false,
   };
