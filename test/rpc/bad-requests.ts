@@ -254,4 +254,47 @@ export const badRequests: Case[] = [
     ...INVALID,
     metadata: { field: "name" },
   },
+  {
+    name: "an id of no wait",
+    send: () => request(SignalService.method.getWait, { waitId: "held" }),
+    ...INVALID,
+    metadata: { field: "wait_id" },
+  },
+  {
+    name: "a wait that is not there",
+    send: () => request(SignalService.method.cancelWait, { waitId: "held#sleep:none" }),
+    code: 5,
+    reason: "NOT_FOUND",
+  },
+  {
+    name: "neither an answer nor a skip",
+    send: () => request(SignalService.method.resolveWait, { waitId: "held#user:q" }),
+    ...INVALID,
+    metadata: { field: "answer" },
+  },
+  {
+    name: "waits of a kind that does not wait",
+    send: () => request(SignalService.method.listWaits, { kinds: [1] }),
+    ...INVALID,
+    metadata: { field: "kinds" },
+  },
+  {
+    name: "a link for longer than a year",
+    send: () =>
+      request(SignalService.method.createAnswerLink, {
+        waitId: "held#user:q",
+        expiresIn: { seconds: 366n * 86_400n },
+      }),
+    ...INVALID,
+    metadata: { field: "expires_in" },
+  },
+  {
+    name: "a question with a sleep",
+    send: (held) => {
+      const wait = { duration: { seconds: 1n }, question: { prompt: "Q?", type: 1 } };
+      return request(step.stepStarted, { ...held, stepKey: "a", kind: 2, wait });
+    },
+    ...INVALID,
+    metadata: { field: "wait.question" },
+  },
 ];

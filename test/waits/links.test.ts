@@ -85,6 +85,21 @@ describe.each(stores)("%s", (store) => {
     expect([...(payload?.data ?? [])]).toEqual([0, 255, 1]);
   });
 
+  test.concurrent("a large body arrives whole; one that is too large is refused, and changes nothing", async () => {
+    const held = await lab.held("unary");
+    const url = urlOf(await callback(held));
+    const tooLarge = await post(url, new Uint8Array(9 * 1024 * 1024), "application/octet-stream");
+    expect([tooLarge.status, await tooLarge.json()]).toMatchObject([
+      413,
+      { reason: "PAYLOAD_TOO_LARGE" },
+    ]);
+    expect(await types(lab, held.runId)).toEqual(["workflow.wait.created"]);
+    const large = new Uint8Array(4 * 1024 * 1024).fill(7);
+    expect((await post(url, large, "application/octet-stream")).status).toBe(200);
+    const { payload } = await getWait(lab.client, `${held.runId}#callback:cb`);
+    expect(payload?.ref?.size).toBe(large.byteLength);
+  });
+
   test.concurrent("a used callback: the same again is told so, another body is refused", async () => {
     const held = await lab.held("unary");
     const url = urlOf(await callback(held));

@@ -9,14 +9,15 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RunService, RunState } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import type { EntryHead } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import { seedSleepers } from "../bench/product/waiting.ts";
 import { createDatabase } from "../harness/database.ts";
-import { connect } from "../harness/protocol.ts";
+import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
-import { fenceOf, Lab, ms, SLEEP, sleep, stores } from "../semantics/lab.ts";
+import { fenceOf, jsonOf, Lab, ms, SLEEP, sleep, stores } from "../semantics/lab.ts";
 import { eventually, suspendOn, waits } from "./waits-lab.ts";
 
 /** The journals of runs, read past all servers. */
@@ -95,6 +96,39 @@ describe.each(stores)("%s", (store) => {
     expect(at).toBeGreaterThanOrEqual(soon);
   });
 });
+
+test.concurrent.for([1, -1])(
+  "a worker whose clock is wrong by a day (%s) changes nothing",
+  async (sign) => {
+    const skew = sign * 86_400_000;
+    await using server = await startServer();
+    const client = connect(server.grpcAddress);
+    const script = join(import.meta.dirname, "skewed-worker.ts");
+    const worker = spawn(process.execPath, [script, server.grpcUrl, "skewed", String(skew)], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    try {
+      if (worker.stdout !== null) await once(worker.stdout, "data");
+      const begun = performance.now();
+      await rpc(client, RunService.method.startRun, { workflow: "skewed", runId: "skewed" });
+      const { run } = await rpc(client, RunService.method.waitRun, {
+        runId: "skewed",
+        timeout: { seconds: 30n },
+      });
+      const took = performance.now() - begun;
+      expect(run?.state).toBe(RunState.COMPLETED);
+      const { answer, clock } = jsonOf(run?.output) as { answer: string; clock: number };
+      expect(answer).toBe("none");
+      expect(Math.abs(clock - skew - Date.now())).toBeLessThan(3_600_000);
+      // 1.1 s of sleep, 2.1 s to the retry, 0.3 s for a signal that does not come.
+      expect(took).toBeGreaterThanOrEqual(3_490);
+      expect(took).toBeLessThan(20_000);
+    } finally {
+      client.close();
+      worker.kill("SIGKILL");
+    }
+  },
+);
 
 /** An empty database that no server has open; a file goes with the test. */
 async function database(

@@ -118,7 +118,7 @@ function inputs(question: Question, given: URLSearchParams): string {
     case "approval": {
       const needed = approvalsNeeded(question);
       const help = needed > 1 ? `${needed} people must approve. ` : "";
-      return `<p class="help">${help}A single rejection decides.</p>`;
+      return `<p class="field">${help}A single rejection decides.</p>`;
     }
     case "choice":
     case "multichoice": {

@@ -14,6 +14,7 @@ import { wireError } from "../rpc/errors.ts";
 import { formAnswer } from "./answer-form.ts";
 import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
 import { readBody } from "./body.ts";
+import { discardRest } from "./discard.ts";
 import { sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
 
 export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
@@ -34,6 +35,7 @@ export async function serveLink(
   const exchange = { engine, log, request, response, token: link.token };
   if (link.kind === "callback") await callback(exchange);
   else await answer(exchange);
+  if (!request.complete) discardRest(request);
 }
 
 interface Exchange {

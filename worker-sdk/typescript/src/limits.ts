@@ -28,6 +28,8 @@ export const limits = Object.freeze({
   /** A wait tree with longer keys than this together is left out: any wait wakes the run then. */
   treeBytesMax: 1024 * 1024,
   valueDepthMax: 500,
+  /** How long the server gives a run out for. */
+  leaseMs: 15_000,
   /** A wait due sooner than this keeps the run in the worker. */
   hotWaitMs: 1_000,
   /** A retry due sooner than this is waited for in the worker. */

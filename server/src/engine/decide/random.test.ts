@@ -18,10 +18,12 @@ import {
   TestRun,
 } from "../../../../test/semantics/run-fixture.ts";
 import { PawlError } from "../../model/errors.ts";
+import type { Question } from "../../model/question.ts";
 import { NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
 import { isTerminal, type WaitTree } from "../../model/run.ts";
 import type { NewWait } from "../api.ts";
 import type { Draft } from "../draft.ts";
+import { cancelWait, resolveWait } from "./answers.ts";
 import { dueFired } from "./due.ts";
 import { releaseLease } from "./leases.ts";
 import { cancelRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
@@ -36,7 +38,16 @@ const RUNS = 400;
 const COMMANDS_PER_RUN = 120;
 const SESSION = "replica/worker-1";
 const KEYS = ["a", "b", "c", "d"];
-const WAITS = ["sleep:s", "sleep:t", "signal:g", "signal:h", "child:c"];
+const QUESTIONS = ["user:one", "user:two", "callback:cb"];
+const WAITS = ["sleep:s", "sleep:t", "signal:g", "signal:h", "child:c", ...QUESTIONS];
+
+const ONE: Question = { prompt: "1?", type: "text", skippable: true, remindersMs: [1_000, 9_000] };
+const TWO: Question = {
+  prompt: "2?",
+  type: "approval",
+  assignees: ["p", "q"],
+  approvalsNeeded: 2,
+};
 
 const first = Number(process.env.PAWL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -109,6 +120,10 @@ class Drive {
     const timeout = this.random.chance(0.5) ? { durationMs } : {};
     if (kind === "sleep") return { key, name, kind, wait: { durationMs } };
     if (kind === "signal") return { key, name, kind, wait: { signalName: name, ...timeout } };
+    if (kind === "callback") return { key, name, kind, wait: timeout };
+    if (kind === "user") {
+      return { key, name, kind, wait: { question: name === "one" ? ONE : TWO, ...timeout } };
+    }
     return { key, name, kind: "child", wait: { childRunId: "child-1", ...timeout } };
   }
 
@@ -160,6 +175,26 @@ class Drive {
     this.act(`signal ${name}`, (draft) =>
       sendSignal(draft, { runId: "run-1", name, signalId, payload: json(1), actor: "" }),
     );
+  }
+
+  /** Somebody answers, once more, again under the same id, or to a question that is not open. */
+  answer(key = this.random.pick(QUESTIONS)): void {
+    const { random } = this;
+    const actor = random.pick(["p", "q"]);
+    const resolutionId = random.chance(0.2) ? `${key} ${actor}` : String(this.log.length);
+    const value = random.chance(0.8);
+    const skip = random.chance(0.1);
+    const command = { key, resolutionId, actor, comment: "", via: "api" } as const;
+    const answer = skip ? undefined : json(value);
+    this.act(`answer ${key}`, (draft) => resolveWait(draft, { ...command, answer }, () => value));
+    const wait = this.run.state.steps.get(key)?.wait;
+    const actors = wait?.answers.map((one) => one.actor) ?? [];
+    if (new Set(actors).size < actors.length) throw new Error(`${actors.join()} answered twice.`);
+  }
+
+  cancelWait(): void {
+    const key = this.random.pick(WAITS);
+    this.act(`cancel ${key}`, (draft) => cancelWait(draft, key, "", ""));
   }
 
   suspend(): void {
@@ -253,7 +288,9 @@ class Drive {
     else if (choice < 55) this.break(key);
     else if (choice < 63) this.openWait();
     else if (choice < 70) this.suspend();
-    else if (choice < 76) this.signal();
+    else if (choice < 74) this.signal();
+    else if (choice < 77) this.answer();
+    else if (choice < 78) this.cancelWait();
     else if (choice < 84) this.pass(random.int(0, 10_000));
     else if (choice < 87) this.childEnds();
     else if (choice < 91) this.lose();
@@ -287,6 +324,7 @@ class Drive {
       else if (state === "RUNNING" || state === "CANCELLING") {
         this.act("complete", (draft) => completeRun(draft, complete(run)));
       } else if (state === "WAITING") {
+        for (const key of QUESTIONS) this.answer(key);
         this.signal();
         this.childEnds();
         this.pass(60_000);

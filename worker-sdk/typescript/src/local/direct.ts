@@ -62,6 +62,7 @@ async function runHere(
       traceparent: "",
       parent: undefined,
       cancelling: false,
+      clockAheadMs: 0,
       confirmStarts: false,
     },
     workflow,

@@ -20,6 +20,8 @@ export interface RunFacts {
   readonly trace?: RunTrace | undefined;
   readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
   readonly cancelling: boolean;
+  /** How far the server's clock is ahead of this process's, in ms, when the run was handed out. */
+  readonly clockAheadMs: number;
   /** Ask before every step, and do not run what the answer does not allow. */
   readonly confirmStarts: boolean;
 }

@@ -69,6 +69,7 @@ export class Run {
         this.#cancelReason === undefined &&
         (this.#paused || (waits > 0 && this.link.suspends)),
       () => this.#giveBack(),
+      () => this.serverNow(),
     );
     this.root = new Scope(this.deliveries, undefined, "", false);
     if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
@@ -86,6 +87,11 @@ export class Run {
   /** Nothing of this run may reach user code or the platform any more. */
   get left(): boolean {
     return this.#state === "left" || this.#state === "ending";
+  }
+
+  /** In ms since the epoch, by the server's clock: what due times are compared with. */
+  serverNow(): number {
+    return Date.now() + this.facts.clockAheadMs;
   }
 
   /** An id for a start, the same however often it is sent. */

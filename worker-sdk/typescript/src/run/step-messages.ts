@@ -83,9 +83,9 @@ export function sentPayload({ data, encoding = "", ref }: PayloadInit): Received
 }
 
 /** How long to wait for the next attempt. */
-export function retryDelayMs({ delay, at }: StepFailedResponse_Retry): number {
+export function retryDelayMs({ delay, at }: StepFailedResponse_Retry, serverNowMs: number): number {
   if (delay !== undefined) return msFrom(delay);
-  return at === undefined ? 0 : Math.max(0, msFrom(at) - Date.now());
+  return at === undefined ? 0 : Math.max(0, msFrom(at) - serverNowMs);
 }
 
 const noDetails = Object.freeze({});
@@ -132,6 +132,6 @@ export function unknownAnswer(): TerminalError {
 }
 
 /** How long to wait before the start is asked for again. */
-export function waitMs({ until }: StepStartedResponse_Wait): number {
-  return Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - Date.now());
+export function waitMs({ until }: StepStartedResponse_Wait, serverNowMs: number): number {
+  return Math.max(20, until === undefined ? limits.hotWaitMs : msFrom(until) - serverNowMs);
 }

@@ -96,7 +96,7 @@ export class StepOperation extends Operation {
   override begin(): void {
     this.#attempt = this.run.memo.attempts(this.key) + 1;
     const backing = this.run.memo.backing(this.key);
-    const backMs = backing === undefined ? 0 : backing.untilMs - Date.now();
+    const backMs = backing === undefined ? 0 : backing.untilMs - this.run.serverNow();
     if (backMs > 0) this.#backOff(backMs);
     else this.#attemptNow();
   }
@@ -145,7 +145,7 @@ export class StepOperation extends Operation {
         this.#onReplay(outcome.value);
         break;
       case "wait":
-        this.#backOff(waitMs(outcome.value));
+        this.#backOff(waitMs(outcome.value, this.run.serverNow()));
         break;
       case "conflict":
         void this.run.end(conflictError(this.key, this.call, outcome.value));
@@ -285,7 +285,7 @@ export class StepOperation extends Operation {
       this.#attempt = next.value.attempt || attempt + 1;
       run.setBusy(false);
       if (this.aborted !== undefined) this.rejectCancelled(this.aborted);
-      else if (!this.detached) this.#backOff(retryDelayMs(next.value));
+      else if (!this.detached) this.#backOff(retryDelayMs(next.value, run.serverNow()));
     } else if (next.value?.action === FinalAction.PAUSE) {
       run.leave(`step "${this.name}" has no attempt left, and the run is paused`);
     } else {
@@ -302,7 +302,7 @@ export class StepOperation extends Operation {
   #backOff(ms: number): void {
     const hot = ms <= limits.hotRetryMs;
     if (hot) this.run.setBusy(true);
-    else this.run.addWait(this.key, Date.now() + ms);
+    else this.run.addWait(this.key, this.run.serverNow() + ms);
     const endTimer = startTimer(ms, () => {
       this.#leaveBackOff(hot);
       this.run.admit(this, () => this.#attemptNow());

@@ -207,7 +207,7 @@ export class WaitOperation extends Operation {
     const dueMs = this.#dueMs;
     this.run.addWait(this.key, dueMs);
     if (this.run.link.pushesWaits) return;
-    const untilDueMs = dueMs === undefined ? limits.hotWaitMs : dueMs - Date.now() + 5;
+    const untilDueMs = dueMs === undefined ? limits.hotWaitMs : dueMs - this.run.serverNow() + 5;
     this.#endTimer = startTimer(Math.min(Math.max(untilDueMs, 10), limits.hotWaitMs), () =>
       this.askAgain(),
     );

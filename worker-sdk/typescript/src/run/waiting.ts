@@ -16,11 +16,16 @@ export class Waiting {
   #timer: NodeJS.Timeout | undefined;
   readonly #mayBeQuiet: (waits: number) => boolean;
   readonly #onQuiet: () => void;
+  readonly #now: () => number;
 
-  /** `mayBeQuiet`: whether it matters now. `onQuiet`: it has been quiet for a moment. */
-  constructor(mayBeQuiet: (waits: number) => boolean, onQuiet: () => void) {
+  /**
+   * `mayBeQuiet`: whether it matters now. `onQuiet`: it has been quiet for a moment. `now`: by the
+   * clock that due times are of.
+   */
+  constructor(mayBeQuiet: (waits: number) => boolean, onQuiet: () => void, now: () => number) {
     this.#mayBeQuiet = mayBeQuiet;
     this.#onQuiet = onQuiet;
+    this.#now = now;
   }
 
   /** An operation has something to do here (`true`), or only waits. */
@@ -51,7 +56,7 @@ export class Waiting {
 
   /** Whether all waits are long enough to give the run back for. */
   get isWorthwhile(): boolean {
-    const now = Date.now();
+    const now = this.#now();
     for (const dueMs of this.#waits.values()) {
       if (dueMs !== undefined && dueMs - now < limits.hotWaitMs) return false;
     }

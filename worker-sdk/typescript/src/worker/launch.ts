@@ -1,6 +1,8 @@
-import type { WorkItem } from "@pawl/proto";
+import type { Lease, WorkItem } from "@pawl/proto";
 import { execute } from "../context/execute.ts";
+import { msFrom } from "../duration.ts";
 import type { Logger } from "../lib/logger.ts";
+import { limits } from "../limits.ts";
 import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import { Memo } from "../run/memo.ts";
@@ -15,7 +17,16 @@ export interface LaunchContext {
   readonly logger: Logger;
 }
 
-function factsOf(item: WorkItem, memo: Memo): RunFacts {
+/**
+ * A lease that has just been given ends a lease time from the server's now. Due times are the
+ * server's, so that a worker whose clock is wrong must not compare them with its own.
+ */
+function clockAhead(lease: Lease | undefined): number {
+  if (lease?.expiresAt === undefined) return 0;
+  return msFrom(lease.expiresAt) - limits.leaseMs - Date.now();
+}
+
+function factsOf(item: WorkItem, memo: Memo, clockAheadMs: number): RunFacts {
   const { lease, parent } = item;
   const facts = {
     runId: lease?.runId ?? "",
@@ -29,6 +40,7 @@ function factsOf(item: WorkItem, memo: Memo): RunFacts {
     traceparent: item.traceparent,
     parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
     cancelling: item.cancelling,
+    clockAheadMs,
     confirmStarts: item.confirmStarts,
   };
   const { startedMs, retries } = memo;
@@ -43,11 +55,13 @@ export async function launch(
   context: LaunchContext,
 ): Promise<Run> {
   const { platform, link, logger } = context;
+  const clockAheadMs = clockAhead(item.lease);
   const runId = item.lease?.runId ?? "";
   const memo = new Memo((afterSeq) => platform.journalPage(runId, afterSeq));
   memo.add(item.journal);
   if (item.journalMore) {
     for await (const page of platform.journal(runId, memo.lastSeq)) memo.add(page);
   }
-  return execute({ facts: factsOf(item, memo), workflow, link, memo, input: item.input, logger });
+  const facts = factsOf(item, memo, clockAheadMs);
+  return execute({ facts, workflow, link, memo, input: item.input, logger });
 }

@@ -257,6 +257,7 @@ export function facts(over: Partial<RunFacts> = {}): RunFacts {
     traceparent: "",
     parent: undefined,
     cancelling: false,
+    clockAheadMs: 0,
     confirmStarts: false,
     ...over,
   };
