@@ -18,7 +18,13 @@ export type RpcHandler = (
   response: ServerResponse,
 ) => Promise<void>;
 
-export function createRpcHandler(options: ConnectRouteOptions): RpcHandler {
+export interface RpcHandlerOptions extends ConnectRouteOptions {
+  /** After which a client that reads nothing of a stream is let go. Default: 30 s. */
+  readonly slowReaderMs?: number;
+}
+
+export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
+  const { slowReaderMs = LIMITS.slowReaderMs } = options;
   const router = createConnectRouter({
     grpc: false,
     acceptCompression: [compressionGzip],
@@ -35,6 +41,24 @@ export function createRpcHandler(options: ConnectRouteOptions): RpcHandler {
     const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
     const answer = await rpc({ ...asked, body: request.iterator({ destroyOnReturn: false }) });
     if (!request.complete) discardRest(request);
-    await universalResponseToNodeResponse(answer, response);
+    const { body } = answer;
+    const paced = body === undefined ? {} : { body: paces(body, response, slowReaderMs) };
+    await universalResponseToNodeResponse({ ...answer, ...paced }, response);
   };
+}
+
+/** The same pieces; one that is not read in time ends the connection, as nothing can be said on it. */
+async function* paces(
+  body: AsyncIterable<Uint8Array>,
+  response: ServerResponse,
+  patienceMs: number,
+): AsyncIterable<Uint8Array> {
+  for await (const piece of body) {
+    const timer = setTimeout(() => response.destroy(), patienceMs);
+    try {
+      yield piece;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
