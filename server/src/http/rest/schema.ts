@@ -6,6 +6,7 @@ import {
   type JsonValue,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { comments } from "@pawl/proto/comments";
 import { isAlwaysThere, isPayload, isWellKnown } from "./plain.ts";
 import { bareNames, DURATION_PATTERN } from "./read.ts";
 
@@ -45,22 +46,30 @@ export class Schemas {
   }
 
   #object(schema: DescMessage): JsonObject {
+    const description = said(schema.typeName);
     const properties: JsonObject = {};
     const required: string[] = [];
     for (const field of schema.fields) {
       this.#setField(properties, field, false);
       if (isAlwaysThere(field)) required.push(field.jsonName);
     }
-    return { type: "object", properties, ...(required.length > 0 && { required }) };
+    return {
+      type: "object",
+      ...(description !== "" && { description }),
+      properties,
+      ...(required.length > 0 && { required }),
+    };
   }
 
   #setField(properties: JsonObject, field: DescField, asked: boolean): void {
     const name = field.jsonName;
+    const description = said(`${field.parent.typeName}.${field.name}`);
     if (field.fieldKind !== "message" || !isPayload(field.message)) {
-      properties[name] = this.#field(field, asked);
+      const schema = this.#field(field, asked);
+      properties[name] = description === "" ? schema : { description, ...schema };
       return;
     }
-    properties[name] = { description: "Any JSON value." };
+    properties[name] = { description: `${description} Any JSON value.`.trimStart() };
     properties[`${name}Encoding`] = {
       type: "string",
       description: "What the value is, where it is not plain JSON.",
@@ -94,6 +103,20 @@ export class Schemas {
     if (field.message === undefined) return scalarSchema(field.scalar);
     return isWellKnown(field.message) ? wellKnown(field.message, asked) : this.ref(field.message);
   }
+}
+
+/** The contract's comment on a message or field, its words for fields as they are here. */
+function said(name: string): string {
+  const comment = comments[name] ?? "";
+  return comment.replaceAll(/\b[a-z]+(?:_[a-z0-9]+)+\b/g, (word) =>
+    FIELD_NAMES.has(word) ? camelCase(word) : word,
+  );
+}
+
+const FIELD_NAMES = new Set(Object.keys(comments).map((name) => name.split(".").at(-1) ?? ""));
+
+function camelCase(word: string): string {
+  return word.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function nameOf(schema: DescMessage): string {
