@@ -3,6 +3,7 @@
  * response or one field of it, in plain JSON. The services are those that gRPC serves.
  */
 import type {
+  DescField,
   DescMessage,
   DescMethodUnary,
   JsonObject,
@@ -13,7 +14,7 @@ import type { Reason } from "../../model/errors.ts";
 import { notFound } from "../../model/errors.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseJson, unsupportedType } from "./exchange.ts";
-import { plain } from "./plain.ts";
+import { isWellKnown, plain } from "./plain.ts";
 import { readMessage } from "./read.ts";
 import {
   checkNoQuery,
@@ -29,6 +30,7 @@ import {
   restNames,
   textParameter,
 } from "./route.ts";
+import { commentOn } from "./schema.ts";
 
 const BYTES_TYPE = "application/octet-stream";
 
@@ -48,7 +50,7 @@ export interface RpcRoute {
   readonly bodyIs?: string;
   /** The field that the header Idempotency-Key sets. */
   readonly idempotency?: string;
-  /** What parameters and fields mean, by name. */
+  /** What parameters and fields mean, by name, where the contract's own comment does not fit. */
   readonly about: Readonly<Record<string, string>>;
   readonly errors: readonly Reason[];
 }
@@ -78,8 +80,15 @@ function sourcesOf({ rpc, path, method, without = [], bodyIs, idempotency }: Rpc
   const rest = restNames(rpc.input, path, hidden);
   for (const name of [...pathNames(path), ...hidden]) fieldOf(rpc.input, name);
   const inQuery = method === "GET" || method === "DELETE" || bodyIs !== undefined;
-  const query = inQuery ? rest.filter((name) => name !== idempotency) : [];
+  const query = inQuery
+    ? rest.filter((name) => name !== idempotency && isFlat(fieldOf(rpc.input, name)))
+    : [];
   return { path: pathNames(path), query, body: inQuery ? [] : rest };
+}
+
+/** Whether a field fits a query parameter: it has no fields of its own. */
+function isFlat({ fieldKind, message }: DescField): boolean {
+  return message === undefined || (fieldKind === "message" && isWellKnown(message));
 }
 
 /**
@@ -134,9 +143,8 @@ export function operationOf(route: RpcRoute, sources: Sources = sourcesOf(route)
   const used = new Set<string>();
   const say = (name: string): string => {
     used.add(name);
-    const said = about[name];
-    if (said === undefined) throw new Error(`${id}: nothing is said about ${name}.`);
-    return said;
+    const field = fieldOf(rpc.input, name);
+    return about[name] ?? commentOn(`${rpc.input.typeName}.${field.name}`);
   };
   const parameters: Parameter[] = [
     ...sources.path.map((name) => parameterOf(fieldOf(rpc.input, name), "path", say(name))),

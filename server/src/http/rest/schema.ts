@@ -46,7 +46,7 @@ export class Schemas {
   }
 
   #object(schema: DescMessage): JsonObject {
-    const description = said(schema.typeName);
+    const description = commentOn(schema.typeName);
     const properties: JsonObject = {};
     const required: string[] = [];
     for (const field of schema.fields) {
@@ -63,7 +63,7 @@ export class Schemas {
 
   #setField(properties: JsonObject, field: DescField, asked: boolean): void {
     const name = field.jsonName;
-    const description = said(`${field.parent.typeName}.${field.name}`);
+    const description = commentOn(`${field.parent.typeName}.${field.name}`);
     if (field.fieldKind !== "message" || !isPayload(field.message)) {
       const schema = this.#field(field, asked);
       properties[name] = description === "" ? schema : { description, ...schema };
@@ -106,7 +106,7 @@ export class Schemas {
 }
 
 /** The contract's comment on a message or field, its words for fields as they are here. */
-function said(name: string): string {
+export function commentOn(name: string): string {
   const comment = comments[name] ?? "";
   return comment.replaceAll(/\b[a-z]+(?:_[a-z0-9]+)+\b/g, (word) =>
     FIELD_NAMES.has(word) ? camelCase(word) : word,
