@@ -87,8 +87,8 @@ export const suites: readonly Suite[] = [
     folder: join("worker-sdk", "go"),
     probe: ["go", "version"],
     needs: "go, 1.26 or newer",
-    // What test/conformance runs.
-    setup: ["go", "build", "-o", "conformance/bin/harness", "./conformance"],
+    // What test/conformance and the bench run.
+    setup: ["go", "build", "-o", "bin/", "./conformance", "./bench"],
     test: (report) => ["sh", "-c", 'go vet ./... && go test -json ./... > "$0"', report],
     count: countGo,
   },

@@ -32,7 +32,7 @@ const finders: Readonly<Record<string, Find>> = {
     return { command: [python, main], modes: [] };
   },
   go: () => {
-    const binary = join(sdkFolder, "go", "conformance", "bin", "harness");
+    const binary = join(sdkFolder, "go", "bin", "conformance");
     return existsSync(binary) ? { command: [binary], modes: [] } : unprepared("go");
   },
 };
