@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strconv"
 	"time"
 )
 
 // untag makes plain JSON of a tagged tree, in the forms in which encoding/json
 // reads Go's types: dates as RFC 3339, bytes as base64, big integers as numbers,
-// sets as lists, and Maps as objects, or as lists of pairs where a key is no text.
+// sets as lists, durations in nanoseconds, and Maps as objects, or as lists of pairs
+// where a key is no text.
 func untag(tree any) (any, error) {
 	return mapTree(tree, func(tag string, value any) (any, error) {
 		switch tag {
@@ -24,8 +26,12 @@ func untag(tree any) (any, error) {
 			return nil, fmt.Errorf("JSON has no %v; read it into an any", value)
 		case "error", "date", "bytes", "set", "object":
 			return value, nil
-		case "decimal", "uuid", "duration", "local-datetime", "local-date", "local-time":
+		case "decimal", "uuid", "local-datetime", "local-date", "local-time":
 			return value, nil // of other languages, as they wrote it
+		case "duration":
+			ms, err := strconv.ParseFloat(fmt.Sprint(value), 64)
+			// What encoding/json reads into a time.Duration.
+			return int64(ms * float64(time.Millisecond)), err
 		case "undefined":
 			return nil, nil
 		case "map":
@@ -59,8 +65,11 @@ func revive(tree any) (any, error) {
 			return base64.StdEncoding.DecodeString(text)
 		case "set", "error", "object":
 			return value, nil
-		case "decimal", "uuid", "duration", "local-datetime", "local-date", "local-time":
+		case "decimal", "uuid", "local-datetime", "local-date", "local-time":
 			return value, nil // of other languages, as they wrote it
+		case "duration":
+			ms, _ := value.(float64)
+			return time.Duration(ms * float64(time.Millisecond)), nil
 		case "map":
 			return objectOf(value)
 		}

@@ -108,7 +108,7 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 		}
 		r.setBusy(true)
 		r.mu.Unlock()
-		if r.link.confirmsStarts() || op.call.settings.atMostOnce {
+		if r.link.confirmsStarts() || r.item.ConfirmStarts || op.call.settings.atMostOnce {
 			rec, wait := op.confirm()
 			if rec != nil {
 				return op.replay(rec)

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +86,7 @@ func (t *tagger) convert(value reflect.Value, depth int) (any, error) {
 	}
 	switch value.Type() {
 	case timeType:
-		return t.tag("date", value.Interface().(time.Time).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+		return t.tag("date", formatMoment(value.Interface().(time.Time))), nil
 	case bigType:
 		number := value.Interface().(big.Int)
 		return t.tag("bigint", number.String()), nil
@@ -132,6 +134,15 @@ func (t *tagger) convert(value reflect.Value, depth int) (any, error) {
 	return asJSON(value)
 }
 
+// formatMoment writes milliseconds, and microseconds where there are any; finer parts are lost.
+func formatMoment(moment time.Time) string {
+	moment = moment.UTC()
+	if moment.Nanosecond()%1_000_000 < 1_000 {
+		return moment.Format("2006-01-02T15:04:05.000Z")
+	}
+	return moment.Format("2006-01-02T15:04:05.000000Z")
+}
+
 func asJSON(value reflect.Value) (any, error) {
 	data, err := json.Marshal(value.Interface())
 	return json.RawMessage(data), err
@@ -168,8 +179,8 @@ func (t *tagger) convertMap(value reflect.Value, depth int) (any, error) {
 		return object, nil
 	}
 	pairs := make([]any, 0, len(object))
-	for key, item := range object {
-		pairs = append(pairs, []any{key, item})
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		pairs = append(pairs, []any{key, object[key]})
 	}
 	return t.tag("object", pairs), nil
 }
