@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"pawl.dev/pawl"
@@ -52,10 +54,16 @@ func retryOf(spec operation) pawl.Retry {
 	return retry
 }
 
-// ask asks a person, by the type of the question.
+// ask asks a person, by the type of the question. A skipped one is nil.
 func (i interpreter) ask(ctx context.Context, op operation, s scope) (any, error) {
 	question := op["question"].(string)
 	var options []pawl.QuestionOption
+	if key, has := op["key"]; has {
+		options = append(options, pawl.Key(fmt.Sprint(s.evaluate(key))))
+	}
+	if op["skippable"] == true {
+		options = append(options, pawl.Skippable())
+	}
 	if _, has := op["timeoutMs"]; has {
 		options = append(options, pawl.Timeout(milliseconds(op["timeoutMs"])))
 	}
@@ -64,10 +72,14 @@ func (i interpreter) ask(ctx context.Context, op operation, s scope) (any, error
 	for _, choice := range list {
 		choices = append(choices, choice.(string))
 	}
-	switch op["type"] {
-	case "approval":
+	if op["type"] == "approval" {
 		approval, err := pawl.WaitForUser[pawl.Approval](ctx, question, options...)
-		return approval.Approved, err
+		if err != nil {
+			return nil, notSkipped(err)
+		}
+		return approval.Approved, nil
+	}
+	switch op["type"] {
 	case "choice":
 		options = append(options, pawl.Choice(choices...))
 	case "multichoice":
@@ -76,5 +88,13 @@ func (i interpreter) ask(ctx context.Context, op operation, s scope) (any, error
 	if value, has := op["default"]; has {
 		options = append(options, pawl.Default(s.evaluate(value)))
 	}
-	return pawl.WaitForUser[any](ctx, question, options...)
+	answer, err := pawl.WaitForUser[any](ctx, question, options...)
+	return answer, notSkipped(err)
+}
+
+func notSkipped(err error) error {
+	if errors.Is(err, pawl.ErrSkipped) {
+		return nil
+	}
+	return err
 }
