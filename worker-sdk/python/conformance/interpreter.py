@@ -201,6 +201,8 @@ class Interpreter:
             operation["question"],
             type=operation.get("type", "text"),
             options=operation.get("options", ()),
+            key=operation["key"],
+            skippable=operation.get("skippable", False),
             **self._timeout(operation, scope),
         )
         return answer.approved if isinstance(answer, Approval) else answer
