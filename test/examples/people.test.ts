@@ -126,12 +126,14 @@ test("the demonstrations run, and tell what they show", async () => {
     "payment-callback": /orderId: 'A-1', paid: true.*orderId: 'A-2', paid: false/s,
     reminder: /reminder-plants \{ sent: \d, done: true \}.*sent: 3, done: false/s,
   };
-  await Promise.all(
-    Object.entries(says).map(async ([name, shown]) => {
-      const demo = program(join(examples, name, "demo.ts"));
-      expect([await demo.end(), demo.output]).toEqual([0, expect.stringMatching(shown)]);
-    }),
-  );
+  const demos = Object.entries(says).map(([name, shown]) => ({
+    shown,
+    demo: program(join(examples, name, "demo.ts")),
+  }));
+  // All of them end, with the processes that they started, before any of them is judged.
+  const codes = await Promise.all(demos.map(({ demo }) => demo.end()));
+  for (const [i, { shown, demo }] of demos.entries())
+    expect([codes[i], demo.output]).toEqual([0, expect.stringMatching(shown)]);
 });
 
 test("tables survive reading and writing, and repairs repair", async () => {

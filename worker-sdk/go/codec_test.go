@@ -101,3 +101,14 @@ func TestDigestsAndIDs(t *testing.T) {
 		t.Errorf("the run id is %s, %v", got, err)
 	}
 }
+
+func TestAQuestionIsNamedAlikeInEverySDK(t *testing.T) {
+	for question, want := range map[string]string{
+		"  Publish \n now? ":     "Publish now?",
+		strings.Repeat("質問", 40): strings.Repeat("質問", 30) + "… e0f30b3b",
+	} {
+		if got := questionName(question); got != want {
+			t.Errorf("questionName(%q) = %q, want %q", question, got, want)
+		}
+	}
+}

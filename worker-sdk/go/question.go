@@ -163,13 +163,18 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 	return decode[T](end.payload, fmt.Sprintf("the answer to %q", clip(question, 60)))
 }
 
-// questionName is what a question is called in keys: itself, unless that is long.
+// questionName is what a question is called in keys: itself; where that is more than 80 characters or
+// 200 bytes, its first 60 characters (of at most 180 bytes) and a digest.
 func questionName(question string) string {
-	line := []rune(strings.Join(strings.Fields(question), " "))
-	if len(line) <= 80 {
-		return string(line)
+	line := strings.Join(strings.Fields(question), " ")
+	head := []rune(line)
+	if len(head) <= 80 && len(line) <= nameBytesMax {
+		return line
 	}
-	return string(line[:60]) + "… " + digestText(question)[:8]
+	for head = head[:min(len(head), 60)]; len(string(head)) > 180; {
+		head = head[:len(head)-1]
+	}
+	return string(head) + "… " + digestText(question)[:8]
 }
 
 // Answer answers a question of the run: by a bool to an approval, a string, strings,

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from pawl._codec.payload import decode_bytes, digest, encode
 from pawl._codec.typed import build_as, builder
+from pawl._run.questions import question_name
 from pawl.errors import InvalidValueError, RecordedError, SerializationError
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -154,3 +155,8 @@ def test_digests_are_those_of_every_sdk() -> None:
         "714ccfd5b3b0f43539c95b882014ff2a89908afad9d57c090e55d86498b9324d"
     )
     assert digest([{"b": 1, "a": 2}], "it") == digest([{"a": 2, "b": 1.0}], "it")
+
+
+def test_a_question_is_named_alike_in_every_sdk() -> None:
+    assert question_name("  Publish \n now? ") == "Publish now?"
+    assert question_name("質問" * 40) == "質問" * 30 + "… e0f30b3b"

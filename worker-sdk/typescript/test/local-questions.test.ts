@@ -74,6 +74,9 @@ describe("questions", () => {
     expect(one).not.toBe(two);
     expect(one.length).toBeLessThan(90);
     expect(await keyOf(long("a"))).toBe(one);
+    const wide = await keyOf("質問".repeat(40));
+    expect(Buffer.byteLength(wide)).toBeLessThan(200);
+    expect(wide).toMatch(/^user:(質問){30}… e0f30b3b$/);
   });
 
   test("time out with a default, or with an error that names them", async () => {

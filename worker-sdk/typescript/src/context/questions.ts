@@ -5,6 +5,8 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { digestText } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
 import { UsageError, WaitTimeoutError } from "../errors.ts";
+import { exceedsBytes } from "../lib/text.ts";
+import { limits } from "../limits.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
 import { type JsonSchema, jsonSchemaOf, validate } from "../schema.ts";
@@ -51,11 +53,17 @@ function shown(prompt: string): string {
   return prompt.length <= 60 ? prompt : `${prompt.slice(0, 60)}…`;
 }
 
-/** What a question is called in keys: itself, unless that is long. */
+/**
+ * What a question is called in keys: itself; where that is more than 80 characters or 200 bytes,
+ * its first 60 characters (of at most 180 bytes) and a digest.
+ */
 export function questionName(prompt: string): string {
   const line = prompt.trim().replaceAll(/\s+/g, " ");
-  if (line.length <= 80) return line;
-  return `${line.slice(0, 60)}… ${digestText(prompt).slice(0, 8)}`;
+  const characters = [...line];
+  if (characters.length <= 80 && !exceedsBytes(line, limits.nameBytesMax)) return line;
+  let head = characters.slice(0, 60);
+  while (exceedsBytes(head.join(""), 180)) head = head.slice(0, -1);
+  return `${head.join("")}… ${digestText(prompt).slice(0, 8)}`;
 }
 
 function check(prompt: string, options: AskOptions): keyof typeof types {

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from .._codec.payload import digest_text
 from .._codec.typed import build_as, builder, is_model, json_schema_of
+from .._lib import limits
 from ..duration import Duration, duration_message, seconds_of
 from ..errors import UsageError, WaitTimeoutError
 from ..v1 import common_pb2 as pb
@@ -88,9 +89,13 @@ def _shown(prompt: str) -> str:
 
 
 def question_name(prompt: str) -> str:
-    """What a question is called in keys: itself, unless that is long."""
+    """What a question is called in keys: itself; where that is more than 80 characters or 200
+    bytes, its first 60 characters (of at most 180 bytes) and a digest."""
     line = " ".join(prompt.split())
-    return line if len(line) <= 80 else f"{line[:60]}… {digest_text(prompt)[:8]}"
+    if len(line) <= 80 and len(line.encode()) <= limits.NAME_BYTES_MAX:
+        return line
+    head = line[:60].encode()[:180].decode(errors="ignore")
+    return f"{head}… {digest_text(prompt)[:8]}"
 
 
 def _refusal(prompt: str, problem: str) -> UsageError:
