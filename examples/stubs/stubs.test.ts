@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { readBlocks } from "../../test/first-contact/blocks.ts";
 import { startServer, type TestServer } from "../../test/harness/server.ts";
 
 const run = promisify(execFile);
@@ -28,6 +29,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
+});
+
+test("docs/protocol.md shows them as they are", async () => {
+  const guide = await readFile(join(folder, "..", "..", "docs", "protocol.md"), "utf8");
+  const shown = readBlocks(guide).map(({ code }) => code);
+  for (const file of ["run.sh", "go/main.go"]) {
+    expect(shown).toContain((await readFile(join(folder, file), "utf8")).trimEnd());
+  }
 });
 
 /** A stub worker; `printed` resolves once it has printed the text. */

@@ -39,6 +39,11 @@ const languages: readonly Language[] = [
     ],
     hint: "worker-sdk/python/setup.sh",
   },
+  {
+    name: "go",
+    command: [join(sdk, "go", "bin", "bench"), String(steps)],
+    hint: "`npx -y pnpm@12 test --suite go`",
+  },
 ];
 
 interface Times {

@@ -38,6 +38,7 @@ export const targets: Readonly<Record<string, Target>> = {
   "steps.sqlite.c1.p50": { ratio: { of: "pipe.sqlite.c1.p50", atMost: 1.4 } },
   "steps.postgres.c1.p50": { ratio: { of: "pipe.postgres.c1.p50", atMost: 1.4 } },
   "steps.python.c64": { atLeast: 4_000 },
+  "steps.go.c64": { atLeast: 10_000 },
   "unary.stepCompleted": { atLeast: 1_500 },
   "start.firstStep.p50": { atMost: 5 },
   "recovery.workerKill.p99": { atMost: 1_000 },

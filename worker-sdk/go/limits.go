@@ -31,6 +31,8 @@ const (
 	treeBytesMax       = 1 << 20
 	delaysMax          = 100
 
+	// For how long the server hands a run out.
+	leaseTime = 15 * time.Second
 	// A wait due sooner than this keeps the run in the worker.
 	hotWait = time.Second
 	// A retry due sooner than this is waited for in the worker.

@@ -46,6 +46,8 @@ type run struct {
 	present context.Context
 	dismiss context.CancelFunc
 	gone    <-chan struct{}
+	// How far the server's clock is ahead of this machine's, when the run was handed out.
+	clockAhead time.Duration
 
 	mu         sync.Mutex
 	state      runState
@@ -82,6 +84,10 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		waits:      map[string]time.Time{},
 	}
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
+	if expires := item.Lease.GetExpiresAt(); expires != nil {
+		// A lease that has just been given ends a lease time from the server's now.
+		r.clockAhead = time.Until(expires.AsTime()) - leaseTime
+	}
 	r.present, r.dismiss = context.WithCancel(context.Background())
 	r.gone = r.present.Done()
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -131,6 +137,12 @@ func newPanicError(value any) *PanicError {
 	stack := make([]byte, stackBytesMax)
 	return &PanicError{Value: value, Stack: string(stack[:runtime.Stack(stack, false)])}
 }
+
+// until is how long it is to a moment of the server's, by the server's clock.
+func (r *run) until(moment time.Time) time.Duration { return time.Until(moment) - r.clockAhead }
+
+// fromNow is the server's moment so long from now.
+func (r *run) fromNow(wait time.Duration) time.Time { return time.Now().Add(wait + r.clockAhead) }
 
 // over: nothing of this run may reach user code or the platform any more. The run is locked.
 func (r *run) over() bool { return r.state == stateEnding || r.state == stateLeft }

@@ -98,7 +98,7 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 	due, backs := r.memo.backing[op.key]
 	op.attempt = r.memo.attempts[op.key] + 1
 	for {
-		if wait := time.Until(due); backs && wait > 0 {
+		if wait := r.until(due); backs && wait > 0 {
 			op.backOff(ctx, wait)
 		}
 		if op.aborted != nil || !op.admit(ctx) {
@@ -114,7 +114,7 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 				return op.replay(rec)
 			}
 			if wait >= 0 {
-				due, backs = time.Now().Add(wait), true
+				due, backs = r.fromNow(wait), true
 				continue
 			}
 		}
@@ -129,7 +129,7 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 		if final {
 			return nil, failure
 		}
-		due, backs = time.Now().Add(wait), true
+		due, backs = r.fromNow(wait), true
 	}
 }
 
@@ -178,7 +178,7 @@ func (op *stepOperation) confirm() (*record, time.Duration) {
 	if wait := response.GetWait(); wait != nil {
 		pause := hotWait
 		if wait.Until != nil {
-			pause = time.Until(wait.Until.AsTime())
+			pause = r.until(wait.Until.AsTime())
 		}
 		return nil, max(pause, 20*time.Millisecond)
 	}
@@ -193,7 +193,7 @@ func (op *stepOperation) backOff(ctx context.Context, wait time.Duration) {
 	if hot {
 		r.setBusy(true)
 	} else {
-		r.addWait(op.key, time.Now().Add(wait))
+		r.addWait(op.key, r.fromNow(wait))
 	}
 	over := false
 	timer := time.AfterFunc(wait, func() {
@@ -403,7 +403,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	if retry := response.GetRetry(); retry != nil {
 		op.attempt = max(retry.Attempt, op.attempt+1)
 		r.setBusy(false)
-		return nil, retryDelay(retry), false
+		return nil, r.retryDelay(retry), false
 	}
 	op.awaitDelivery()
 	op.close()
@@ -438,11 +438,11 @@ func (op *stepOperation) startMessage() *pb.StepStartedRequest {
 	return request
 }
 
-func retryDelay(retry *pb.StepFailedResponse_Retry) time.Duration {
+func (r *run) retryDelay(retry *pb.StepFailedResponse_Retry) time.Duration {
 	if retry.Delay != nil {
 		return retry.Delay.AsDuration()
 	}
-	return max(0, time.Until(retry.At.AsTime()))
+	return max(0, r.until(retry.At.AsTime()))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -71,7 +71,7 @@ func (r *run) checkQuiet() {
 // isWorthwhile: all waits are long enough to give the run back for.
 func (r *run) isWorthwhile() bool {
 	for _, due := range r.waits {
-		if !due.IsZero() && time.Until(due) < hotWait {
+		if !due.IsZero() && r.until(due) < hotWait {
 			return false
 		}
 	}

@@ -173,7 +173,7 @@ func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse
 	if !r.link.pushesWaits() {
 		pause := hotWait
 		if wait := response.GetWait(); wait.Until != nil {
-			pause = min(max(time.Until(wait.Until.AsTime())+5*time.Millisecond, 10*time.Millisecond), hotWait)
+			pause = min(max(r.until(wait.Until.AsTime())+5*time.Millisecond, 10*time.Millisecond), hotWait)
 		}
 		timer := time.AfterFunc(pause, func() {
 			r.mu.Lock()
