@@ -49,7 +49,13 @@ export interface StartRun {
   readonly delayMs?: number;
   /** In ms since the epoch. */
   readonly startAt?: number;
-  readonly parent?: { readonly runId: string; readonly key: string; readonly fence: number };
+  readonly parent?: {
+    readonly runId: string;
+    readonly key: string;
+    readonly fence: number;
+    /** It is cancelled when its parent ends before it; default: it goes on. */
+    readonly close?: "cancel";
+  };
   readonly traceparent: string;
   /** Replaces what the workflow declares, limit by limit. */
   readonly flow?: Partial<FlowControl>;

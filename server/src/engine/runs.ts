@@ -9,7 +9,13 @@ import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { ListRuns, RunView, StartedRun, StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
 import * as lifecycle from "./decide/lifecycle.ts";
-import { newRun, type StartCommand, type StartReply, startAgain } from "./decide/start.ts";
+import {
+  newRun,
+  noteChild,
+  type StartCommand,
+  type StartReply,
+  startAgain,
+} from "./decide/start.ts";
 import type { Draft } from "./draft.ts";
 import { limitsOf } from "./flow.ts";
 import { checkInput } from "./input-schema.ts";
@@ -48,6 +54,7 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
         }
       : undefined,
   };
+  await announceChild(core, command);
   const result = await core.writer.submit<StartReply & { draft: Draft }>({
     org: caller.org,
     runId: command.runId,
@@ -80,6 +87,18 @@ async function checkParent(core: Core, caller: Caller, start: StartRun): Promise
   const header = await readHeader(core, caller, parent.runId);
   if (header.fence !== parent.fence || header.lease === null)
     throw leaseLost(parent.runId, parent.fence, header.fence);
+}
+
+/** A child that is cancelled with its parent is known to it before there is one. */
+async function announceChild(core: Core, { org, runId, start }: StartCommand): Promise<void> {
+  const { parent } = start;
+  if (parent?.close !== "cancel") return;
+  await core.writer.submit({
+    org,
+    runId: parent.runId,
+    bytes: 300,
+    decide: (draft) => noteChild(draft, parent.fence, parent.key, runId),
+  });
 }
 
 /** The same key names the same run, for ever and at every replica. */

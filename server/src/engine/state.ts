@@ -68,6 +68,8 @@ export interface RunState {
   /** Seq of each signal ever received, by its id. */
   readonly signalSeqs: Map<string, number>;
   openWaits: number;
+  /** Runs that are cancelled when this one ends. */
+  readonly children: Set<string>;
   /** Steps through which the latest failure of the run came. */
   failedKeys: readonly string[];
   /** The fence under which the latest outcome call (suspend, complete, fail) was made, and its entry. */
@@ -84,6 +86,7 @@ export function emptyState(header: RunHeader): RunState {
     inbox: [],
     signalSeqs: new Map(),
     openWaits: 0,
+    children: new Set(),
     failedKeys: [],
     outcomeFence: 0,
     outcomeSeq: 0,
@@ -126,6 +129,9 @@ export function fold(state: RunState, entry: EntryHead): void {
       return;
     case "workflow.wait.reminded":
       noteReminder(state, entry.key);
+      return;
+    case "workflow.child.started":
+      state.children.add(entry.meta.childRunId ?? "");
       return;
     case "run.retried":
       state.retried = true;

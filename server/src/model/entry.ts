@@ -18,6 +18,7 @@ export const ENTRY_TYPES = [
   "workflow.step.completed",
   "workflow.step.retrying",
   "workflow.step.failed",
+  "workflow.child.started",
   "workflow.wait.created",
   "workflow.wait.resolved",
   "workflow.waiting",

@@ -23,6 +23,8 @@ export const LIMITS = Object.freeze({
   tagKeyBytes: 64,
   tagValueBytes: 256,
   openWaitsPerRun: 10_000,
+  /** Children of a run that are cancelled with it. */
+  childrenPerRun: 10_000,
   questionBytes: 64 * KIB,
   questionOptions: 200,
   optionBytes: 1 * KIB,

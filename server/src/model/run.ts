@@ -85,6 +85,8 @@ export interface RunOptions {
   readonly runTimeoutMs?: number;
   readonly queueTimeoutMs?: number;
   readonly idempotencyKey?: string;
+  /** `cancel`: it is cancelled when its parent ends. */
+  readonly parentClose?: "cancel";
   /** How many runs of the workflow with that key may be under way at once. */
   readonly concurrency?: { readonly limit: number; readonly key: string };
   /** How many runs of the workflow with that key may start in any such period. */

@@ -211,7 +211,7 @@ export interface ReadyRow {
  * What happens later to a run: `start` (delayed start), `wait` (a wait's timer or timeout),
  * `remind` (a question's next reminder),
  * `retry` (a suspended step's next attempt), `attempt` (a step's timeout), `run` and `queue`
- * (timeouts), `grace` (end of a clean-up), `child` (a child run has ended).
+ * (timeouts), `grace` (end of a clean-up), `child` (a child run has ended), `parent` (the parent has ended).
  */
 export type DueKind =
   | "start"
@@ -222,7 +222,8 @@ export type DueKind =
   | "run"
   | "queue"
   | "grace"
-  | "child";
+  | "child"
+  | "parent";
 
 export interface DueRow {
   readonly kind: DueKind;

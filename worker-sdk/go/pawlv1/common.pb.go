@@ -994,6 +994,7 @@ type JournalEntry struct {
 	// run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
 	// attempt failed, another follows), workflow.step.failed (finally),
+	// workflow.child.started (one that is cancelled when this run ends before it),
 	// workflow.wait.created, workflow.wait.resolved, workflow.waiting,
 	// workflow.signal.received, workflow.user.answered (one answer to a question;
 	// the wait is resolved once there are enough), workflow.wait.reminded.

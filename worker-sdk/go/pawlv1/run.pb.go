@@ -95,6 +95,59 @@ func (RunState) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_run_proto_rawDescGZIP(), []int{0}
 }
 
+// What becomes of a child when its parent ends before it, however that ends.
+type ParentClosePolicy int32
+
+const (
+	// As ABANDON.
+	ParentClosePolicy_PARENT_CLOSE_POLICY_UNSPECIFIED ParentClosePolicy = 0
+	// It goes on.
+	ParentClosePolicy_PARENT_CLOSE_POLICY_ABANDON ParentClosePolicy = 1
+	// It is cancelled, with the usual grace to clean up.
+	ParentClosePolicy_PARENT_CLOSE_POLICY_CANCEL ParentClosePolicy = 2
+)
+
+// Enum value maps for ParentClosePolicy.
+var (
+	ParentClosePolicy_name = map[int32]string{
+		0: "PARENT_CLOSE_POLICY_UNSPECIFIED",
+		1: "PARENT_CLOSE_POLICY_ABANDON",
+		2: "PARENT_CLOSE_POLICY_CANCEL",
+	}
+	ParentClosePolicy_value = map[string]int32{
+		"PARENT_CLOSE_POLICY_UNSPECIFIED": 0,
+		"PARENT_CLOSE_POLICY_ABANDON":     1,
+		"PARENT_CLOSE_POLICY_CANCEL":      2,
+	}
+)
+
+func (x ParentClosePolicy) Enum() *ParentClosePolicy {
+	p := new(ParentClosePolicy)
+	*p = x
+	return p
+}
+
+func (x ParentClosePolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ParentClosePolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_run_proto_enumTypes[1].Descriptor()
+}
+
+func (ParentClosePolicy) Type() protoreflect.EnumType {
+	return &file_pawl_v1_run_proto_enumTypes[1]
+}
+
+func (x ParentClosePolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ParentClosePolicy.Descriptor instead.
+func (ParentClosePolicy) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
+}
+
 // How long things may take; unset: no limit.
 type RunTimeouts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -539,9 +592,11 @@ type StartRunRequest struct {
 	WorkerId string `protobuf:"bytes,18,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	// What is set here replaces what the workflow declares. Not for `claim`: who
 	// executes a run itself is not held back.
-	Flow          *FlowControl `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Flow *FlowControl `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
+	// For a run with a `parent`.
+	ParentClosePolicy ParentClosePolicy `protobuf:"varint,20,opt,name=parent_close_policy,json=parentClosePolicy,proto3,enum=pawl.v1.ParentClosePolicy" json:"parent_close_policy,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *StartRunRequest) Reset() {
@@ -705,6 +760,13 @@ func (x *StartRunRequest) GetFlow() *FlowControl {
 		return x.Flow
 	}
 	return nil
+}
+
+func (x *StartRunRequest) GetParentClosePolicy() ParentClosePolicy {
+	if x != nil {
+		return x.ParentClosePolicy
+	}
+	return ParentClosePolicy_PARENT_CLOSE_POLICY_UNSPECIFIED
 }
 
 type StartRunResponse struct {
@@ -1823,7 +1885,7 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\x03due\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12 \n" +
 	"\fchild_run_id\x18\x06 \x01(\tR\n" +
-	"childRunId\"\x84\x06\n" +
+	"childRunId\"\xd0\x06\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12&\n" +
 	"\x05input\x18\x02 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x15\n" +
@@ -1845,7 +1907,8 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12\x14\n" +
 	"\x05claim\x18\x11 \x01(\bR\x05claim\x12\x1b\n" +
 	"\tworker_id\x18\x12 \x01(\tR\bworkerId\x12(\n" +
-	"\x04flow\x18\x13 \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\x1a7\n" +
+	"\x04flow\x18\x13 \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\x12J\n" +
+	"\x13parent_close_policy\x18\x14 \x01(\x0e2\x1a.pawl.v1.ParentClosePolicyR\x11parentClosePolicy\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
@@ -1924,7 +1987,11 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x14RUN_STATE_CANCELLING\x10\x05\x12\x17\n" +
 	"\x13RUN_STATE_COMPLETED\x10\x06\x12\x14\n" +
 	"\x10RUN_STATE_FAILED\x10\a\x12\x17\n" +
-	"\x13RUN_STATE_CANCELLED\x10\b2\xe3\x05\n" +
+	"\x13RUN_STATE_CANCELLED\x10\b*y\n" +
+	"\x11ParentClosePolicy\x12#\n" +
+	"\x1fPARENT_CLOSE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bPARENT_CLOSE_POLICY_ABANDON\x10\x01\x12\x1e\n" +
+	"\x1aPARENT_CLOSE_POLICY_CANCEL\x10\x022\xe3\x05\n" +
 	"\n" +
 	"RunService\x12?\n" +
 	"\bStartRun\x12\x18.pawl.v1.StartRunRequest\x1a\x19.pawl.v1.StartRunResponse\x129\n" +
@@ -1954,117 +2021,119 @@ func file_pawl_v1_run_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_run_proto_rawDescData
 }
 
-var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_pawl_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: pawl.v1.RunState
-	(*RunTimeouts)(nil),           // 1: pawl.v1.RunTimeouts
-	(*Run)(nil),                   // 2: pawl.v1.Run
-	(*OpenWait)(nil),              // 3: pawl.v1.OpenWait
-	(*StartRunRequest)(nil),       // 4: pawl.v1.StartRunRequest
-	(*StartRunResponse)(nil),      // 5: pawl.v1.StartRunResponse
-	(*GetRunRequest)(nil),         // 6: pawl.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 7: pawl.v1.GetRunResponse
-	(*WaitRunRequest)(nil),        // 8: pawl.v1.WaitRunRequest
-	(*WaitRunResponse)(nil),       // 9: pawl.v1.WaitRunResponse
-	(*ListRunsRequest)(nil),       // 10: pawl.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 11: pawl.v1.ListRunsResponse
-	(*GetJournalRequest)(nil),     // 12: pawl.v1.GetJournalRequest
-	(*GetJournalResponse)(nil),    // 13: pawl.v1.GetJournalResponse
-	(*CancelRunRequest)(nil),      // 14: pawl.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 15: pawl.v1.CancelRunResponse
-	(*PauseRunRequest)(nil),       // 16: pawl.v1.PauseRunRequest
-	(*PauseRunResponse)(nil),      // 17: pawl.v1.PauseRunResponse
-	(*ResumeRunRequest)(nil),      // 18: pawl.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),     // 19: pawl.v1.ResumeRunResponse
-	(*RetryRunRequest)(nil),       // 20: pawl.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 21: pawl.v1.RetryRunResponse
-	(*DeleteRunRequest)(nil),      // 22: pawl.v1.DeleteRunRequest
-	(*DeleteRunResponse)(nil),     // 23: pawl.v1.DeleteRunResponse
-	(*UpdateTagsRequest)(nil),     // 24: pawl.v1.UpdateTagsRequest
-	(*UpdateTagsResponse)(nil),    // 25: pawl.v1.UpdateTagsResponse
-	nil,                           // 26: pawl.v1.Run.TagsEntry
-	nil,                           // 27: pawl.v1.StartRunRequest.TagsEntry
-	nil,                           // 28: pawl.v1.ListRunsRequest.TagsEntry
-	nil,                           // 29: pawl.v1.UpdateTagsRequest.SetEntry
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*Payload)(nil),               // 32: pawl.v1.Payload
-	(*Failure)(nil),               // 33: pawl.v1.Failure
-	(*ParentRef)(nil),             // 34: pawl.v1.ParentRef
-	(*FlowControl)(nil),           // 35: pawl.v1.FlowControl
-	(*WorkItem)(nil),              // 36: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 37: pawl.v1.JournalEntry
+	(ParentClosePolicy)(0),        // 1: pawl.v1.ParentClosePolicy
+	(*RunTimeouts)(nil),           // 2: pawl.v1.RunTimeouts
+	(*Run)(nil),                   // 3: pawl.v1.Run
+	(*OpenWait)(nil),              // 4: pawl.v1.OpenWait
+	(*StartRunRequest)(nil),       // 5: pawl.v1.StartRunRequest
+	(*StartRunResponse)(nil),      // 6: pawl.v1.StartRunResponse
+	(*GetRunRequest)(nil),         // 7: pawl.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 8: pawl.v1.GetRunResponse
+	(*WaitRunRequest)(nil),        // 9: pawl.v1.WaitRunRequest
+	(*WaitRunResponse)(nil),       // 10: pawl.v1.WaitRunResponse
+	(*ListRunsRequest)(nil),       // 11: pawl.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 12: pawl.v1.ListRunsResponse
+	(*GetJournalRequest)(nil),     // 13: pawl.v1.GetJournalRequest
+	(*GetJournalResponse)(nil),    // 14: pawl.v1.GetJournalResponse
+	(*CancelRunRequest)(nil),      // 15: pawl.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 16: pawl.v1.CancelRunResponse
+	(*PauseRunRequest)(nil),       // 17: pawl.v1.PauseRunRequest
+	(*PauseRunResponse)(nil),      // 18: pawl.v1.PauseRunResponse
+	(*ResumeRunRequest)(nil),      // 19: pawl.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),     // 20: pawl.v1.ResumeRunResponse
+	(*RetryRunRequest)(nil),       // 21: pawl.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 22: pawl.v1.RetryRunResponse
+	(*DeleteRunRequest)(nil),      // 23: pawl.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),     // 24: pawl.v1.DeleteRunResponse
+	(*UpdateTagsRequest)(nil),     // 25: pawl.v1.UpdateTagsRequest
+	(*UpdateTagsResponse)(nil),    // 26: pawl.v1.UpdateTagsResponse
+	nil,                           // 27: pawl.v1.Run.TagsEntry
+	nil,                           // 28: pawl.v1.StartRunRequest.TagsEntry
+	nil,                           // 29: pawl.v1.ListRunsRequest.TagsEntry
+	nil,                           // 30: pawl.v1.UpdateTagsRequest.SetEntry
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Payload)(nil),               // 33: pawl.v1.Payload
+	(*Failure)(nil),               // 34: pawl.v1.Failure
+	(*ParentRef)(nil),             // 35: pawl.v1.ParentRef
+	(*FlowControl)(nil),           // 36: pawl.v1.FlowControl
+	(*WorkItem)(nil),              // 37: pawl.v1.WorkItem
+	(*JournalEntry)(nil),          // 38: pawl.v1.JournalEntry
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
-	30, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
-	30, // 1: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
+	31, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
+	31, // 1: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
 	0,  // 2: pawl.v1.Run.state:type_name -> pawl.v1.RunState
-	26, // 3: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
-	31, // 4: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	31, // 5: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	31, // 6: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	31, // 7: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	31, // 8: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
-	31, // 9: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 10: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
-	32, // 11: pawl.v1.Run.output:type_name -> pawl.v1.Payload
-	33, // 12: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
-	34, // 13: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
-	1,  // 14: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
-	32, // 15: pawl.v1.Run.input:type_name -> pawl.v1.Payload
-	31, // 16: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
-	31, // 17: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
-	32, // 18: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
-	27, // 19: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
-	1,  // 20: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
-	30, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	31, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
-	34, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	35, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
-	2,  // 25: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	36, // 26: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
-	2,  // 27: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	30, // 28: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 29: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	0,  // 30: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
-	28, // 31: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
-	2,  // 32: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	37, // 33: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	30, // 34: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
-	2,  // 35: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 36: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 37: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 38: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	29, // 39: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
-	2,  // 40: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	4,  // 41: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	6,  // 42: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	8,  // 43: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	10, // 44: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	12, // 45: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	14, // 46: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	16, // 47: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	18, // 48: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	20, // 49: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	22, // 50: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	24, // 51: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	5,  // 52: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	7,  // 53: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	9,  // 54: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	11, // 55: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	13, // 56: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	15, // 57: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	17, // 58: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	19, // 59: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	21, // 60: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	23, // 61: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	25, // 62: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	52, // [52:63] is the sub-list for method output_type
-	41, // [41:52] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	27, // 3: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
+	32, // 4: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	32, // 5: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	32, // 6: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	32, // 7: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 8: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
+	32, // 9: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
+	4,  // 10: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
+	33, // 11: pawl.v1.Run.output:type_name -> pawl.v1.Payload
+	34, // 12: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
+	35, // 13: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
+	2,  // 14: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
+	33, // 15: pawl.v1.Run.input:type_name -> pawl.v1.Payload
+	32, // 16: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
+	32, // 17: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
+	33, // 18: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
+	28, // 19: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
+	2,  // 20: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
+	31, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	32, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
+	35, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
+	36, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	1,  // 25: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
+	3,  // 26: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
+	37, // 27: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	3,  // 28: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
+	31, // 29: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	3,  // 30: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
+	0,  // 31: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
+	29, // 32: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	3,  // 33: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
+	38, // 34: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	31, // 35: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	3,  // 36: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 37: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 38: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 39: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
+	30, // 40: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	3,  // 41: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
+	5,  // 42: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	7,  // 43: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	9,  // 44: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	11, // 45: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	13, // 46: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	15, // 47: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	17, // 48: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	19, // 49: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	21, // 50: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	23, // 51: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	25, // 52: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	6,  // 53: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	8,  // 54: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	10, // 55: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	12, // 56: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	14, // 57: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	16, // 58: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	18, // 59: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	20, // 60: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	22, // 61: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	24, // 62: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	26, // 63: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	53, // [53:64] is the sub-list for method output_type
+	42, // [42:53] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }
@@ -2080,7 +2149,7 @@ func file_pawl_v1_run_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_run_proto_rawDesc), len(file_pawl_v1_run_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,

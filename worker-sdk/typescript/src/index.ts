@@ -47,6 +47,7 @@ export type {
   Vote,
 } from "./context/question-types.ts";
 export type {
+  ChildHandle,
   ChildOptions,
   CompensateCaller,
   Context,

@@ -388,6 +388,13 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
    * @generated from field: pawl.v1.FlowControl flow = 19;
    */
   flow?: FlowControl | undefined;
+
+  /**
+   * For a run with a `parent`.
+   *
+   * @generated from field: pawl.v1.ParentClosePolicy parent_close_policy = 20;
+   */
+  parentClosePolicy: ParentClosePolicy;
 };
 
 /**
@@ -903,6 +910,39 @@ export enum RunState {
  * Describes the enum pawl.v1.RunState.
  */
 export declare const RunStateSchema: GenEnum<RunState>;
+
+/**
+ * What becomes of a child when its parent ends before it, however that ends.
+ *
+ * @generated from enum pawl.v1.ParentClosePolicy
+ */
+export enum ParentClosePolicy {
+  /**
+   * As ABANDON.
+   *
+   * @generated from enum value: PARENT_CLOSE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It goes on.
+   *
+   * @generated from enum value: PARENT_CLOSE_POLICY_ABANDON = 1;
+   */
+  ABANDON = 1,
+
+  /**
+   * It is cancelled, with the usual grace to clean up.
+   *
+   * @generated from enum value: PARENT_CLOSE_POLICY_CANCEL = 2;
+   */
+  CANCEL = 2,
+}
+
+/**
+ * Describes the enum pawl.v1.ParentClosePolicy.
+ */
+export declare const ParentClosePolicySchema: GenEnum<ParentClosePolicy>;
 
 /**
  * Starting, watching over and steering runs.

@@ -73,6 +73,11 @@ export function endRun(draft: Draft, state: State): void {
   draft.dropLease();
   draft.clearDue();
   unlistWaits(draft);
+  for (const child of draft.state.children) {
+    const key = `${header.runId}\n${header.seq}`;
+    const row = { kind: "parent" as const, key, at: draft.now, data: header.runId };
+    draft.putDueElsewhere(child, row);
+  }
   if (header.parentRunId !== "") {
     // A key of its own for each end: a row put now must not go with one that is being fired.
     const key = `${header.runId}\n${header.seq}`;

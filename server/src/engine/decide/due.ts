@@ -1,16 +1,24 @@
+import { LIMITS } from "../../model/limits.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { DueItem, DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
 import { remind } from "./answers.ts";
 import { endRun, failRun, wake } from "./common.ts";
+import { cancelRun } from "./lifecycle.ts";
 import { attemptTimedOut } from "./step-results.ts";
 import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
 
-/** `child`: what became of the child run, for a row of that kind; undefined while it is running. */
+/** The parent run has ended. `served`: whether a live worker would take the child. */
+export interface ParentNews {
+  readonly served: boolean;
+}
+
+/** `child`, `parent`: what became of that run, for a row of that kind; undefined while it goes on. */
 export function dueFired(
   draft: Draft,
   row: DueRow & Pick<DueItem, "heldUntil">,
   child: ChildOutcome | undefined,
+  parent?: ParentNews,
 ): void {
   draft.removeFired(row);
   if (isTerminal(draft.header.state)) return;
@@ -44,6 +52,12 @@ export function dueFired(
       return;
     case "child":
       if (child !== undefined) childEnded(draft, row.data, child);
+      return;
+    case "parent":
+      if (parent !== undefined && draft.header.options.parentClose === "cancel") {
+        const reason = `The parent run "${row.data}" has ended.`;
+        cancelRun(draft, reason, LIMITS.cancelGraceMs, parent.served);
+      }
       return;
   }
 }

@@ -22,7 +22,7 @@ import { dueFired } from "./due.ts";
 import { rebindLease, releaseLease } from "./leases.ts";
 import { cancelRun, deleteRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
 import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
-import { startAgain } from "./start.ts";
+import { noteChild, startAgain } from "./start.ts";
 import { stepCompleted, stepFailed } from "./step-results.ts";
 import { stepStarted } from "./steps.ts";
 import { sendSignal } from "./waits.ts";
@@ -303,6 +303,28 @@ describe("fences", () => {
     expect(cancelled(MAKE.WAITING, true, 0)).toBe("CANCELLED");
     expect(cancelled(MAKE.PAUSED, true)).toBe("CANCELLED");
     expect(cancelled(MAKE.WAITING, true)).toBe("CANCELLING");
+  });
+
+  test("a child that is made after its parent has ended is cancelled all the same", () => {
+    const parent = { runId: "p", key: "spawn:c", fence: 1, close: "cancel" } as const;
+    const made = new TestRun({ parent });
+    const row = made.dueRow("parent");
+    if (row === undefined) throw new Error("Nobody looks after the parent.");
+    made.do((draft) => dueFired(draft, row, undefined, undefined));
+    expect(made.header.state).toBe("QUEUED");
+    made.do((draft) => dueFired(draft, { ...row, key: "again" }, undefined, { served: true }));
+    expect(made.header.state).toBe("CANCELLED");
+  });
+
+  test("a parent tells the children that it made known, each once", () => {
+    const made = MAKE.RUNNING();
+    made.do((draft) => noteChild(draft, made.fence, "spawn:a", "a"));
+    made.do((draft) => noteChild(draft, made.fence, "spawn:a", "a"));
+    expect(() => made.do((draft) => noteChild(draft, made.fence - 1, "spawn:b", "b"))).toThrow(
+      /no longer valid/,
+    );
+    COMMANDS.complete(made);
+    expect(made.elsewhere).toMatchObject([{ runId: "a", row: { kind: "parent" } }]);
   });
 
   test("a lease is released only under its own fence and session", () => {

@@ -1,11 +1,13 @@
 import type { EntryMeta } from "../../model/entry.ts";
-import { PawlError } from "../../model/errors.ts";
+import { invalid, PawlError } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
 import type { Lease, RunHeader, RunOptions } from "../../model/run.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { StartRun } from "../api.ts";
 import { Draft, type Moment } from "../draft.ts";
 import type { RunLimits } from "../flow.ts";
 import { emptyState } from "../state.ts";
+import { checkFence } from "./common.ts";
 
 /** A start whose ids and digests are settled. */
 export interface StartCommand {
@@ -60,6 +62,8 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
   draft.append("run.started", "", 0, meta, start.input);
   if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
+  // The parent may have ended since it made its child known.
+  if (start.parent?.close === "cancel") draft.putDue("parent", "", moment.now, start.parent.runId);
   if (command.claim !== undefined && startAt <= moment.now) {
     claim(draft, command.claim);
     return draft;
@@ -79,7 +83,30 @@ function optionsOf(start: StartRun): RunOptions {
     ...(start.runTimeoutMs === undefined ? {} : { runTimeoutMs: start.runTimeoutMs }),
     ...(start.queueTimeoutMs === undefined ? {} : { queueTimeoutMs: start.queueTimeoutMs }),
     ...(start.idempotencyKey === "" ? {} : { idempotencyKey: start.idempotencyKey }),
+    ...(start.parent?.close === "cancel" ? { parentClose: start.parent.close } : {}),
   };
+}
+
+/**
+ * Written down before the child is made, under the fence of who makes it: whenever the parent ends
+ * from now on, the child hears of it.
+ */
+export function noteChild(draft: Draft, fence: number, stepKey: string, childRunId: string): void {
+  const { header, state } = draft;
+  checkFence(header, fence);
+  if (state.children.has(childRunId)) return;
+  if (state.children.size >= LIMITS.childrenPerRun) {
+    throw invalid(
+      "parent_close_policy",
+      `the run has started ${LIMITS.childrenPerRun} children already that are cancelled with it, which is the limit`,
+    );
+  }
+  draft.append("workflow.child.started", "", 0, {
+    childRunId,
+    fence,
+    worker: header.lease?.workerId ?? "",
+    details: { step_key: stepKey },
+  });
 }
 
 /** A start of a run that is there already: the same again, or a conflict. */

@@ -4,6 +4,7 @@ import {
   type JournalEntry,
   JournalEntrySchema,
   type ListRunsRequest,
+  ParentClosePolicy,
   type Run,
   RunSchema,
   RunState as RunStateProto,
@@ -53,6 +54,7 @@ function parentIn(request: StartRunRequest): StartRun["parent"] {
     runId: runId(parent.runId, "parent.run_id"),
     key: stepKey(parent.stepKey, "parent.step_key"),
     fence: fence(request.parentFence, "parent_fence"),
+    ...(request.parentClosePolicy === ParentClosePolicy.CANCEL && { close: "cancel" as const }),
   };
 }
 

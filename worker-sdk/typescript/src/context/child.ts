@@ -1,5 +1,6 @@
-import { StepKind } from "@pawl/proto";
+import { ParentClosePolicy, StepKind } from "@pawl/proto";
 import { digestText, encode } from "../codec/payload.ts";
+import { UsageError } from "../errors.ts";
 import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 import type { StartRunInit } from "../run/link.ts";
@@ -9,6 +10,7 @@ import type { Scope } from "../run/scope.ts";
 import type { WaitCall } from "../run/wait-operation.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow } from "../workflow.ts";
+import { isWorkflow } from "../workflow-brand.ts";
 import type { ChildOptions } from "./types.ts";
 
 /**
@@ -31,6 +33,20 @@ interface ChildRequest {
   readonly name: string;
   readonly input: unknown;
   readonly options: ChildOptions;
+}
+
+/** Which workflow is meant. Throws UsageError. */
+export function childName(
+  what: string,
+  workflow: unknown,
+): { readonly workflow: string | AnyWorkflow; readonly name: string } {
+  if (typeof workflow === "string") return { workflow, name: workflow };
+  if (!isWorkflow(workflow)) throw new UsageError(`${what} needs a workflow, or the name of one`);
+  return { workflow, name: workflow.workflowName };
+}
+
+export function childKey({ key }: ChildOptions): string | undefined {
+  return key === undefined ? undefined : String(key);
 }
 
 /** What the child's output schema makes of its result. */
@@ -69,6 +85,8 @@ export function childCall(child: ChildRequest): WaitCall {
       sessionId: run.facts.sessionId,
       userId: run.facts.userId,
       traceparent: (scope.trace ?? run.facts.trace ?? run.facts).traceparent,
+      parentClosePolicy:
+        options.parentClose === "abandon" ? ParentClosePolicy.ABANDON : ParentClosePolicy.CANCEL,
       ...(definition?.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
     };
   }

@@ -11,15 +11,15 @@ import { StepOperation } from "../run/step-operation.ts";
 import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
-import { isWorkflow } from "../workflow-brand.ts";
 import { askApproval } from "./approval.ts";
 import { mapItems, runBranches } from "./branches.ts";
 import { openCallback } from "./callback.ts";
-import { childCall, childResult } from "./child.ts";
+import { childCall, childKey, childName, childResult } from "./child.ts";
 import { contexts } from "./current.ts";
 import type { ApprovalOptions, CallbackOptions } from "./question-types.ts";
 import { type AskOptions, askUser } from "./questions.ts";
 import { openSignals } from "./signals.ts";
+import { spawnChild } from "./spawn.ts";
 import { parseStepCall } from "./step-call.ts";
 import type { ChildOptions, Context, EmitOptions, MapOptions } from "./types.ts";
 import type { CronTime, SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
@@ -276,23 +276,21 @@ export class RunContext implements Context {
 
   child(workflow: unknown, input: unknown, options: ChildOptions = {}): Promise<never> {
     return guarded(() => {
-      if (typeof workflow !== "string" && !isWorkflow(workflow)) {
-        throw new UsageError("ctx.child needs a workflow, or the name of one");
-      }
-      const name = typeof workflow === "string" ? workflow : workflow.workflowName;
-      const key = options.key === undefined ? undefined : String(options.key);
-      const place = this.claim("child:", name, key);
-      const call = childCall({
-        run: this.#run,
-        scope: place.scope,
-        stepKey: place.key,
-        workflow,
-        name,
-        input,
-        options,
-      });
-      const operation = new WaitOperation(this.#run, place.scope, place.key, call);
-      return operation.open().then((result) => childResult(workflow, name, result));
+      const name = childName("ctx.child", workflow);
+      const { scope, key: stepKey } = this.claim("child:", name.name, childKey(options));
+      const call = childCall({ run: this.#run, scope, stepKey, ...name, input, options });
+      const operation = new WaitOperation(this.#run, scope, stepKey, call);
+      return operation.open().then((result) => childResult(name.workflow, name.name, result));
+    });
+  }
+
+  spawn(workflow: unknown, input: unknown, options: ChildOptions = {}): Promise<never> {
+    return guarded(() => {
+      const name = childName("ctx.spawn", workflow);
+      const { scope, key: start } = this.claim("spawn:", name.name, childKey(options));
+      const { key: wait } = this.claim("child:", name.name, childKey(options));
+      const keys = { start, wait };
+      return spawnChild({ run: this.#run, scope, keys, ...name, input, options });
     });
   }
 

@@ -51,6 +51,18 @@ export interface ChildOptions {
   /** 0 to 9, higher first. Default: 5. */
   readonly priority?: number;
   readonly tags?: Readonly<Record<string, string>>;
+  /**
+   * What becomes of the child when this run ends before it, however that ends: `cancel` cancels it,
+   * with the usual grace; `abandon` lets it go on. Default: `cancel`.
+   */
+  readonly parentClose?: "cancel" | "abandon";
+}
+
+/** A child that runs beside its parent. */
+export interface ChildHandle<O> {
+  readonly runId: string;
+  /** Waits for its end and returns its result. Throws StepFailedError. */
+  result(): Promise<O>;
 }
 
 /** How `ctx.step` can be called. */
@@ -166,6 +178,12 @@ export interface Context extends WaitCalls {
   /** Starts a child run, waits for its end and returns its result. Throws StepFailedError. */
   child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;
   child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
+  /**
+   * Starts a child run and goes on beside it. Its end is not waited for, unless `result()` is: with
+   * `{ parentClose: "abandon" }` it is on its own, else it is cancelled when this run ends before it.
+   */
+  spawn<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<ChildHandle<O>>;
+  spawn(workflow: string, input: unknown, options?: ChildOptions): Promise<ChildHandle<unknown>>;
 
   /** Sends live output; not recorded, and never waited for. */
   emit(type: string, data?: unknown, options?: EmitOptions): void;

@@ -28,6 +28,7 @@ export type Namespace =
   | "map:"
   | "scope:"
   | "cleanup:"
+  | "spawn:"
   | "compensate:";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be found
