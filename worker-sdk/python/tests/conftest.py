@@ -15,11 +15,20 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pawl import Client, RunHandle, RunInfo, Worker, Workflow
+from pawl import Client, RunHandle, RunInfo, Worker, Workflow, current
 
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = Path(__file__).resolve().parent
 T = TypeVar("T")
+#: How often each thing was done, by run.
+counts: dict[str, dict[str, int]] = {}
+
+
+def count(name: str) -> int:
+    """Counts, in a step; answers how often it was done in this run."""
+    own = counts.setdefault(current().run_id, {})
+    own[name] = own.get(name, 0) + 1
+    return own[name]
 
 
 class Server:
@@ -76,11 +85,22 @@ class Lab:
 
     worker: Worker
     client: Client
+    #: Of the last run that it started.
+    run_id: str = ""
 
-    async def run(self, workflow: Workflow[..., T], *args: Any, **kwargs: Any) -> T:
+    async def start(self, workflow: Workflow[..., T], *args: Any) -> RunHandle[T]:
+        handle = await self.client.start(workflow, *args)
+        self.run_id = handle.run_id
+        return handle
+
+    async def run(self, workflow: Workflow[..., T], *args: Any) -> T:
         """Runs a workflow to its end, by the worker."""
-        handle = await self.client.start(workflow, *args, **kwargs)
-        return await handle.result(timeout=30)
+        return await (await self.start(workflow, *args)).result(timeout=50)
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """What was counted in the last run."""
+        return counts.get(self.run_id, {})
 
 
 def lab(*workflows: Workflow[..., Any], **options: Any) -> Any:
@@ -94,7 +114,14 @@ def lab(*workflows: Workflow[..., Any], **options: Any) -> Any:
     return open_lab()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+async def finish(process: subprocess.Popen[str], seconds: float = 60) -> list[str]:
+    """The lines that a program printed, which ends in order."""
+    out, err = await asyncio.to_thread(process.communicate, timeout=seconds)
+    assert process.returncode == 0, err
+    return out.splitlines()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 40) -> None:
     """Waits until something holds; asks every few milliseconds."""
     for _ in range(int(seconds / 0.02)):
         found = condition()
@@ -116,14 +143,45 @@ async def until_state(handle: RunHandle[Any], state: str) -> RunInfo:
     return await handle.get()
 
 
+#: Of tests that run side by side: how they ended.
+_outcomes: dict[str, BaseException | None] = {}
+_TEST_S = 60
+
+
+def _arguments(item: pytest.Function) -> dict[str, Any]:
+    return {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
+
+
+async def _one(item: pytest.Function, arguments: dict[str, Any]) -> None:
+    await asyncio.wait_for(item.obj(**arguments), _TEST_S)
+
+
+def _is_together(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and item.get_closest_marker("together") is not None
+
+
+async def _all_together(items: list[pytest.Function]) -> None:
+    """Tests that mostly wait, side by side; each is reported on its own."""
+    parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in items]
+    work = [_one(item, dict(own)) for item, own in zip(items, parameters, strict=True)]
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    _outcomes.update(zip((item.nodeid for item in items), outcomes, strict=True))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tests may be coroutines; each gets an event loop of its own."""
+    """Tests may be coroutines; each gets an event loop of its own, or those marked `together` share one."""
     if not asyncio.iscoroutinefunction(pyfuncitem.obj):
         return None
-    names = pyfuncitem._fixtureinfo.argnames
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), 60))
+    if not _is_together(pyfuncitem):
+        asyncio.run(_one(pyfuncitem, _arguments(pyfuncitem)))
+        return True
+    if pyfuncitem.nodeid not in _outcomes:
+        items = [item for item in pyfuncitem.session.items if _is_together(item)]
+        asyncio.run(_all_together(items))  # type: ignore[arg-type]
+    error = _outcomes[pyfuncitem.nodeid]
+    if error is not None:
+        raise error
     return True
 
 

@@ -6,15 +6,19 @@ Method: run each as a user does, in a process of its own; the examples twice; th
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Server, python, until
+from conftest import ROOT, finish, python, until
 
 from pawl import Client, PawlError
 
+pytestmark = pytest.mark.usefixtures("server")
 EXAMPLES = ROOT / "examples" / "python"
 STUB = ROOT / "examples" / "stubs" / "python_worker.py"
 README = ROOT / "worker-sdk" / "python" / "README.md"
@@ -50,19 +54,14 @@ EFFECTS = {
 }
 
 
-def finish(process: subprocess.Popen[str]) -> list[str]:
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return out.splitlines()
-
-
 def test_all_examples_are_tested() -> None:
     assert {file.stem for file in EXAMPLES.glob("*.py")} == PRINTED.keys()
 
 
-async def test_examples_print_what_they_should_and_do_nothing_twice(server: Server) -> None:
+@pytest.mark.together
+async def test_examples_print_what_they_should_and_do_nothing_twice() -> None:
     async def run(name: str) -> list[str]:
-        return await asyncio.to_thread(lambda: finish(python(str(EXAMPLES / f"{name}.py"), "T")))
+        return await finish(python(str(EXAMPLES / f"{name}.py"), "T"))
 
     first = dict(zip(PRINTED, await asyncio.gather(*map(run, PRINTED)), strict=True))
     again = dict(zip(PRINTED, await asyncio.gather(*map(run, PRINTED)), strict=True))
@@ -74,16 +73,18 @@ async def test_examples_print_what_they_should_and_do_nothing_twice(server: Serv
         assert again[name][-1] == wanted[-1]
 
 
-async def test_the_stub_worker_goes_on_after_a_kill(server: Server, tmp_path: Path) -> None:
+@pytest.mark.together
+async def test_the_stub_worker_goes_on_after_a_kill() -> None:
+    log = Path(tempfile.mkdtemp()) / "log"
     assert len(STUB.read_text().splitlines()) <= 120
-    address = server.url.removeprefix("http://")
+    address = os.environ["PAWL_URL"].removeprefix("http://")
 
     def start() -> subprocess.Popen[str]:
-        log = (tmp_path / "log").open("a")
-        return subprocess.Popen([python_path(), str(STUB), address], stdout=log, text=True)
+        with log.open("a") as output:
+            return subprocess.Popen([sys.executable, str(STUB), address], stdout=output, text=True)
 
     def printed(text: str) -> bool:
-        return text in (tmp_path / "log").read_text()
+        return text in log.read_text()
 
     worker = start()
     try:
@@ -110,25 +111,19 @@ async def test_the_stub_worker_goes_on_after_a_kill(server: Server, tmp_path: Pa
         worker.kill()
         worker.wait()
     assert keys == ["charge", "ship"]
-    assert (tmp_path / "log").read_text().count("stub-1/charge") == 2
-
-
-def python_path() -> str:
-    import sys
-
-    return sys.executable
+    assert log.read_text().count("stub-1/charge") == 2
 
 
 BLOCK = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", re.S)
 
 
+@pytest.mark.together
 @pytest.mark.parametrize("number", range(3))
-def test_the_programs_of_the_readme_print_what_it_says(
-    server: Server, tmp_path: Path, number: int
-) -> None:
+async def test_the_programs_of_the_readme_print_what_it_says(number: int) -> None:
     program, wanted = BLOCK.findall(README.read_text())[number]
-    (tmp_path / "program.py").write_text(program)
-    assert finish(python(str(tmp_path / "program.py"))) == wanted.splitlines()
+    file = Path(tempfile.mkdtemp()) / "program.py"
+    file.write_text(program)
+    assert await finish(python(str(file))) == wanted.splitlines()
 
 
 def test_no_program_of_the_readme_is_left_out() -> None:

@@ -6,13 +6,14 @@ Method: a real server, a worker in this process, runs that suspend and are dispa
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from conftest import Server, lab, until, until_state
+from conftest import Server, count, lab, until, until_state
 
 from pawl import (
     Cancelled,
@@ -31,13 +32,7 @@ from pawl import (
     workflow,
 )
 
-pytestmark = pytest.mark.usefixtures("server")
-calls: dict[str, int] = {}
-
-
-def count(name: str) -> int:
-    calls[name] = calls.get(name, 0) + 1
-    return calls[name]
+pytestmark = [pytest.mark.usefixtures("server"), pytest.mark.together]
 
 
 FALSY: list[Any] = [None, False, 0, "", [], {}, b"", 0.0]
@@ -56,18 +51,17 @@ async def falsy(ctx: Context) -> list[Any]:
 
 
 async def test_falsy_results_are_results_and_are_not_made_again() -> None:
-    calls.clear()
     async with lab(falsy) as here:
         result = await here.run(falsy)
     assert result == FALSY
     assert [type(value) for value in result] == [type(value) for value in FALSY]
-    assert calls == {"falsy": len(FALSY)}
+    assert here.counted == {"falsy": len(FALSY)}
 
 
 @workflow
 async def swallow(ctx: Context) -> str:
     try:
-        await ctx.sleep(1.2)
+        await ctx.signal("wake up")
     except Exception:
         return "swallowed"
     return await ctx.step("after", lambda: "woken")
@@ -75,10 +69,11 @@ async def swallow(ctx: Context) -> str:
 
 async def test_a_suspension_passes_except_exception() -> None:
     async with lab(swallow) as here:
-        handle = await here.client.start(swallow)
+        handle = await here.start(swallow)
         await until_state(handle, "WAITING")
         assert here.worker.in_flight == 0
-        assert await handle.result(timeout=20) == "woken"
+        await handle.signal("wake up")
+        assert await handle.result(timeout=50) == "woken"
 
 
 @workflow
@@ -103,8 +98,8 @@ async def test_branches_keep_their_order_and_are_replayed_in_the_order_of_the_jo
     fast_first: bool,
 ) -> None:
     async with lab(parallel) as here:
-        handle = await here.client.start(parallel, fast_first)
-        result = await handle.result(timeout=30)
+        handle = await here.start(parallel, fast_first)
+        result = await handle.result(timeout=50)
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert result[:2] == [["a!", "b!"], {"x": "x!", "y": "y!"}]
     assert result[2] == (["a", "b"] if fast_first else ["b", "a"])
@@ -122,13 +117,12 @@ async def loop(ctx: Context) -> list[int]:
 
 
 async def test_a_name_in_a_loop_is_told_apart_by_counting_or_by_key() -> None:
-    calls.clear()
     async with lab(loop) as here:
-        handle = await here.client.start(loop)
-        assert await handle.result(timeout=20) == [0, 1, 2, 1, 2]
+        handle = await here.start(loop)
+        assert await handle.result(timeout=50) == [0, 1, 2, 1, 2]
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert keys == ["item", "item#2", "item#3", "item[x]", "item[y]"]
-    assert all(n == 1 for name, n in calls.items() if name != "keyed")
+    assert all(n == 1 for name, n in here.counted.items() if name != "keyed")
 
 
 class Flaky(Exception):
@@ -157,10 +151,9 @@ async def retries(ctx: Context, fails: int) -> Any:
 async def test_retries_and_the_final_failure_are_the_same_in_a_replay(
     fails: int, result: list[Any]
 ) -> None:
-    calls.clear()
     async with lab(retries) as here:
         assert await here.run(retries, fails) == result
-    assert calls["flaky"] == 3
+    assert here.counted["flaky"] == 3
 
 
 @workflow
@@ -173,12 +166,11 @@ async def terminal(ctx: Context) -> None:
 
 
 async def test_a_terminal_error_is_not_tried_again_and_fails_the_run() -> None:
-    calls.clear()
     async with lab(terminal) as here:
         with pytest.raises(RunFailedError) as caught:
             await here.run(terminal)
     assert (caught.value.type, caught.value.state) == ("TerminalError", "FAILED")
-    assert calls == {"terminal": 1}
+    assert here.counted == {"terminal": 1}
 
 
 @workflow
@@ -192,24 +184,26 @@ async def patient(ctx: Context) -> int:
 
 
 async def test_a_long_pause_between_attempts_frees_the_worker() -> None:
-    calls.clear()
     async with lab(patient) as here:
-        handle = await here.client.start(patient)
-        await until(lambda: calls.get("patient") == 1 and here.worker.in_flight == 0)
-        assert await handle.result(timeout=20) == 1
+        handle = await here.start(patient)
+        await until(lambda: here.counted.get("patient") == 1 and here.worker.in_flight == 0)
+        assert await handle.result(timeout=50) == 1
+
+
+meeting = threading.Barrier(4)
 
 
 @step
-def blocking(seconds: float) -> int:
-    time.sleep(seconds)
+def blocking(with_others: bool) -> int:
+    if with_others:
+        meeting.wait(30)
     return threading.get_ident()
 
 
 @workflow
 async def threads(ctx: Context) -> bool:
-    begin = time.monotonic()
-    idents = await ctx.parallel(*(blocking(0.5) for _ in range(4)))
-    return time.monotonic() - begin < 1.8 and threading.get_ident() not in idents
+    idents = await ctx.parallel(*(blocking(True) for _ in range(4)))
+    return len(set(idents)) == 4 and threading.get_ident() not in idents
 
 
 async def test_plain_functions_run_in_threads_side_by_side() -> None:
@@ -229,10 +223,9 @@ async def nested(ctx: Context) -> int:
 
 
 async def test_a_step_inside_of_a_step_is_recorded_on_its_own() -> None:
-    calls.clear()
     async with lab(nested) as here:
         assert await here.run(nested) == 1
-    assert calls == {"inner": 1, "outer": 2}
+    assert here.counted == {"inner": 1, "outer": 2}
 
 
 @step
@@ -265,7 +258,7 @@ async def test_a_generator_streams_live_and_its_whole_is_recorded() -> None:
         watching = asyncio.create_task(watch())
         await asyncio.sleep(0.1)
         handle = await here.client.with_options(run_id=run_id).start(streaming)
-        assert await handle.result(timeout=20) == ["one two three", [0, 1, 2]]
+        assert await handle.result(timeout=50) == ["one two three", [0, 1, 2]]
         await asyncio.wait_for(watching, 10)
     deltas = [(e.step_key, e.data) for e in events if e.type == "output.delta"]
     assert deltas == [("write", w) for w in ("one ", "two ", "three")] + [
@@ -295,7 +288,7 @@ async def test_signals_come_in_their_order_also_before_the_wait() -> None:
         assert await handle.signal("go", False, signal_id="one")
         assert not await handle.signal("go", False, signal_id="one")
         await handle.signal("go", {"n": 2})
-        assert await handle.result(timeout=20) == [False, {"n": 2}, "nobody"]
+        assert await handle.result(timeout=50) == [False, {"n": 2}, "nobody"]
 
 
 @workflow
@@ -364,10 +357,15 @@ async def test_a_race_is_decided_by_the_first() -> None:
         assert await here.run(racing) == "fast"
 
 
+async def long() -> None:
+    count("long")
+    await asyncio.sleep(60)
+
+
 @workflow
 async def cancellable(ctx: Context) -> None:
     try:
-        await ctx.step("long", lambda: asyncio.sleep(60))
+        await ctx.step("long", long)
     except Exception:
         count("swallowed")
     finally:
@@ -375,34 +373,36 @@ async def cancellable(ctx: Context) -> None:
 
 
 async def test_a_cancelled_run_cleans_up_and_is_cancelled() -> None:
-    calls.clear()
     async with lab(cancellable) as here:
-        handle = await here.client.start(cancellable)
-        await until(lambda: here.worker.in_flight == 1)
-        await asyncio.sleep(0.2)
+        handle = await here.start(cancellable)
+        await until(lambda: here.counted)
         await handle.cancel(reason="enough")
         with pytest.raises(RunFailedError) as caught:
-            await handle.result(timeout=20)
+            await handle.result(timeout=50)
     assert caught.value.state == "CANCELLED"
-    assert calls == {"clean up": 1}
+    assert here.counted == {"long": 1, "clean up": 1}
+
+
+def first() -> None:
+    count("first")
+    time.sleep(0.4)
 
 
 @workflow
 async def pausable(ctx: Context) -> int:
-    await ctx.step("first", lambda: time.sleep(0.4))
+    await ctx.step("first", first)
     return await ctx.step("second", lambda: count("second"))
 
 
 async def test_a_paused_run_goes_on_when_it_is_resumed() -> None:
-    calls.clear()
     async with lab(pausable) as here:
-        handle = await here.client.start(pausable)
-        await until(lambda: here.worker.in_flight == 1)
+        handle = await here.start(pausable)
+        await until(lambda: here.counted)
         await handle.pause(reason="lunch")
         await until_state(handle, "PAUSED")
-        assert calls == {}
+        assert here.counted == {"first": 1}
         await handle.resume()
-        assert await handle.result(timeout=20) == 1
+        assert await handle.result(timeout=50) == 1
 
 
 @workflow
@@ -434,7 +434,7 @@ async def changing(ctx: Context) -> int:
 async def test_arguments_that_change_in_a_replay_pause_the_run() -> None:
     step_input.clear()
     async with lab(changing) as here:
-        handle = await here.client.start(changing)
+        handle = await here.start(changing)
 
         paused = await until_state(handle, "PAUSED")
         assert paused.state_reason == "NON_DETERMINISM"
@@ -470,7 +470,7 @@ async def test_a_step_has_a_timeout() -> None:
 async def test_outside_of_a_run_a_step_just_runs() -> None:
     assert await write(["a", "b"]) == "ab"
     assert await numbers(2) == [0, 1]
-    assert await blocking(0) == threading.get_ident()
+    assert await blocking(False) == threading.get_ident()
     with pytest.raises(UsageError, match="there is no run here"):
         current()
 
@@ -487,16 +487,18 @@ async def test_a_large_result_is_sent_in_pieces() -> None:
         assert await here.run(large) == 4_000_000
 
 
-async def test_the_server_comes_back_and_runs_go_on(server: Server, tmp_path: Any) -> None:
-    own = Server(str(tmp_path / "pawl.db"))
+async def test_the_server_comes_back_and_runs_go_on() -> None:
+    folder = tempfile.TemporaryDirectory()
+    own = await asyncio.to_thread(Server, f"{folder.name}/pawl.db")
     try:
         from pawl import Client, Worker
 
         async with Client(own.url) as client, Worker([pausable], url=own.url) as worker:
             handle = await client.start(pausable)
             await until(lambda: worker.in_flight == 1)
-            own.kill()
-            own.start()
-            assert await handle.result(timeout=30) is not None
+            await asyncio.to_thread(own.kill)
+            await asyncio.to_thread(own.start)
+            assert await handle.result(timeout=50) is not None
     finally:
-        own.stop()
+        await asyncio.to_thread(own.stop)
+        folder.cleanup()

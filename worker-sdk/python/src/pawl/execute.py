@@ -57,6 +57,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         payload = item.input if item.HasField("input") else None
         if payload is not None and payload.HasField("ref"):
             payload = await run.link.download(payload)
+        run.begun = True
         arguments = workflow.signature.arguments_of(decode(payload))
         if workflow.signature.takes_context:
             output = await workflow.fn(Context(run), **arguments)

@@ -86,6 +86,8 @@ class Run:
         # It has left without the platform's knowledge: it has to be given back.
         self.gave_up = False
         self.task: asyncio.Task[None] | None = None
+        # The workflow's code has begun.
+        self.begun = False
         self.deliveries = Deliveries(self.loop, self._is_flow)
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
@@ -303,7 +305,7 @@ class Run:
         self._paused = False
         idle = not self.operations
         self._abort(self.root, self._cancel_reason)
-        if idle and self.task is not None:
+        if idle and self.begun and self.task is not None:
             # The code awaits something that Pawl does not know of.
             self._cancel_delivered = True
             self.task.cancel()
