@@ -124,7 +124,7 @@ class OpenWait(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., child_run_id: _Optional[str] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
-    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id")
+    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,7 @@ class StartRunRequest(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CLAIM_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    FLOW_FIELD_NUMBER: _ClassVar[int]
     workflow: str
     input: _common_pb2.Payload
     run_id: str
@@ -168,7 +169,8 @@ class StartRunRequest(_message.Message):
     traceparent: str
     claim: bool
     worker_id: str
-    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ...) -> None: ...
+    flow: _common_pb2.FlowControl
+    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ...) -> None: ...
 
 class StartRunResponse(_message.Message):
     __slots__ = ("run", "existing", "claimed")

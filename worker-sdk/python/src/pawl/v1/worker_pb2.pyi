@@ -29,20 +29,22 @@ LEASE_STATUS_CANCEL: LeaseStatus
 LEASE_STATUS_PAUSE: LeaseStatus
 
 class WorkflowSpec(_message.Message):
-    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "metadata")
+    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "metadata", "flow")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     INPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    FLOW_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     description: str
     input_schema: str
     output_schema: str
     metadata: _struct_pb2.Struct
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    flow: _common_pb2.FlowControl
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ...) -> None: ...
 
 class WorkerInfo(_message.Message):
     __slots__ = ("worker_id", "instance_id", "language", "sdk_version", "build_version", "workflows", "queues", "labels", "slots")
