@@ -54,6 +54,7 @@ export const targets: Readonly<Record<string, Target>> = {
   "wait.10k.rss": { atMost: 30 },
   "wait.1m.ready": { ratio: { of: "wait.0.ready", atMost: 1.2 }, atMost: 1_500 },
   "wait.1m.lag.p99": { atMost: 1_000 },
+  "wait.1m.list.p50": { atMost: 50 },
   "rss.idle": { atMost: 120 },
   "serve.ready": { atMost: 1_500 },
 };

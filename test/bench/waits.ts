@@ -189,7 +189,7 @@ export async function benchSignal(bench: Bench): Promise<void> {
  * measured with --long or when it is asked for.
  */
 export async function benchMillionWaits(bench: Bench): Promise<void> {
-  if (!bench.wants("wait.1m.ready", "wait.1m.lag.p99")) return;
+  if (!bench.wants("wait.1m.ready", "wait.1m.list.p50", "wait.1m.lag.p99")) return;
   if (!bench.options.long && !bench.options.only.startsWith("wait.1m")) {
     bench.notes.push("wait.1m.ready is left out: use --long, or --only wait.1m.");
     return;
@@ -209,6 +209,7 @@ export async function benchMillionWaits(bench: Bench): Promise<void> {
     const ids = await seedSleepers(store, moments);
     const server = await BenchServer.start({ store });
     await sleep(Math.max(0, base + 4_000 - Date.now()));
+    bench.add("wait.1m.list.p50", await listMs(server.address), "ms");
     const mb = readResidentMb(server.pid);
     if (mb !== undefined) bench.add("wait.1m.rss", mb, "MB");
     await server.end();
@@ -219,6 +220,23 @@ export async function benchMillionWaits(bench: Bench): Promise<void> {
     await bench.dropDatabase(store);
     await bench.dropDatabase(empty);
   }
+}
+
+/** The median time of a page of the oldest timers, and of the questions, of which there are none. */
+async function listMs(address: string): Promise<number> {
+  const wire = new Wire(address);
+  const times: number[] = [];
+  try {
+    for (let n = 0; n < 50; n += 1) {
+      const kinds = n % 2 === 0 ? [] : [StepKind.USER];
+      const begin = performance.now();
+      await wire.call(SignalService.method.listWaits, { kinds, pageSize: 50 });
+      times.push(performance.now() - begin);
+    }
+  } finally {
+    wire.close();
+  }
+  return median(times);
 }
 
 /** The median of some starts, by the process's own clock; the first ones migrate and compile. */

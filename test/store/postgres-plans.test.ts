@@ -5,6 +5,7 @@
  */
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { listWaitsStatement } from "../../server/src/store/list-waits.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import * as admit from "../../server/src/store/postgres/admit.ts";
 import { CLAIM } from "../../server/src/store/postgres/claim.ts";
@@ -12,9 +13,11 @@ import { statementFor } from "../../server/src/store/postgres/commit.ts";
 import * as due from "../../server/src/store/postgres/due.ts";
 import * as journal from "../../server/src/store/postgres/journal.ts";
 import * as leases from "../../server/src/store/postgres/leases.ts";
+import { DIALECT, numbered } from "../../server/src/store/postgres/runs.ts";
 import { HOT_SESSION } from "../../server/src/store/postgres/sessions.ts";
 import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
 import type { Store } from "../../server/src/store/store.ts";
+import type { WaitFilter } from "../../server/src/store/wait.ts";
 import { createDatabase } from "../harness/database.ts";
 import {
   change,
@@ -39,7 +42,7 @@ beforeAll(async () => {
   store = await openStore(url);
   client = new pg.Client({ connectionString: url });
   await client.connect();
-  for (const table of ["run", "journal", "ready", "due", "lease"]) {
+  for (const table of ["run", "journal", "ready", "due", "lease", "wait", "wait_assignee"]) {
     await client.query(`ALTER TABLE pawl.${table} SET (autovacuum_enabled = false)`);
   }
   // Every statement is prepared while there is next to nothing; and that is all that is known.
@@ -88,6 +91,8 @@ async function grow(): Promise<void> {
     INSERT INTO pawl.due SELECT 'default', ${id}, 'run', '', ${T0} + i, '' FROM ${series};
     INSERT INTO pawl.journal (org_id, run_id, seq, at, attempt, crc, type, step_key, meta)
     SELECT 'default', ${id}, 1, i, 0, 0, 'run.started', '', '{}' FROM ${series};
+    INSERT INTO pawl.wait
+    SELECT 'default', ${id}, 'sleep:s', 'sleep', 'digest', i, ${T0}, '{}' FROM ${series};
     INSERT INTO pawl.lease SELECT 'default', ${id}, 'session ' || i % 100, 'w', i FROM ${series}`);
 }
 
@@ -130,6 +135,7 @@ describe("plans, made anew without statistics", () => {
     ["REST", admit.REST],
     ["EXPIRE", admit.EXPIRE],
     ["READ_DUE", due.READ_DUE],
+    ["TAKE_DUE", due.TAKE_DUE],
     ["DROP_ORPHANS", due.DROP_ORPHANS],
     ["RENEW_SESSION", leases.RENEW_SESSION],
     ["RENEW_LEASES", leases.RENEW_LEASES],
@@ -158,6 +164,30 @@ describe("plans, made anew without statistics", () => {
       if (condition.includes("run_id")) expect(index).not.toBe("ready_order");
     }
   });
+});
+
+const waitLists: [string, Partial<WaitFilter>][] = [
+  ["all kinds", {}],
+  ["questions among very many timers", { kinds: ["user"] }],
+  ["a workflow", { workflow: "digest" }],
+  ["a run", { runId: "run-00000001" }],
+  ["assignees", { assignees: ["al", ""] }],
+];
+test.each(waitLists)("a list of waits by %s reads no table whole", async (_, with_) => {
+  for (const after of [undefined, { since: 9, runId: "r", key: "k" }]) {
+    const filter = { kinds: ["sleep", "user"], limit: 50, ...with_, ...(after && { after }) };
+    const { sql, values } = listWaitsStatement(DIALECT, ORG, filter);
+    for (const [name, value] of Object.entries(HOT_SESSION)) {
+      await client.query(`SET ${name} = '${value}'`);
+    }
+    const { rows } = await client.query<{ "QUERY PLAN": object[] }>(
+      `EXPLAIN (FORMAT JSON) ${numbered(sql)}`,
+      values,
+    );
+    const scans = findScans(rows[0]?.["QUERY PLAN"] ?? []);
+    const whole = scans.filter(({ type, table }) => table === "wait" && !type.includes("Index"));
+    expect(whole).toEqual([]);
+  }
 });
 
 interface Scan {

@@ -194,7 +194,7 @@ class PostgresStore implements s.Store {
   }
 
   listWaits({ org }: Caller, filter: WaitFilter): Promise<WaitPage> {
-    return listWaits(this.#lists, org, filter);
+    return listWaits(this.#reads, org, filter);
   }
 
   secret({ org }: Caller, name: string, candidate: string): Promise<string> {
