@@ -170,8 +170,16 @@ export function describeQuestion(question: Question, wait: Wait): string {
   return facts.join("; ");
 }
 
-/** Commands that deal with the wait, where `id` names it. */
-export function howToAnswer(wait: Wait, id: string): string {
+/** Commands that deal with the wait, where `id` names it, for whoever is at the terminal. */
+export function howToAnswer(wait: Wait, id: string, actor: string): string {
+  const { question } = wait;
+  const [first] = question?.assignees ?? [];
+  const mayAnswer = first === undefined || question?.assignees.includes(actor) === true;
+  const named = mayAnswer ? id : `${id} --actor ${quoted(first)}`;
+  return commandsFor(wait, named);
+}
+
+function commandsFor(wait: Wait, id: string): string {
   const { question } = wait;
   if (wait.kind === StepKind.SIGNAL)
     return `pawl signal ${quoted(wait.runId)} ${quoted(wait.signalName || wait.name)} --data JSON`;

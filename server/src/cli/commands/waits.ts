@@ -65,7 +65,7 @@ export const command = clientCommand({
     } else if (waits.length === 0) {
       terminal.note(mine ? `Nothing waits for ${assignee}.` : "Nothing waits.");
     } else {
-      for (const line of showWaits(waits, terminal)) terminal.out(line);
+      for (const line of showWaits(waits, actorOf(args, terminal), terminal)) terminal.out(line);
       if (more) terminal.note("There are more; --limit N shows up to N of them.");
     }
     return EXIT.OK;
@@ -73,7 +73,7 @@ export const command = clientCommand({
 });
 
 /** A block of lines for each. */
-function showWaits(waits: readonly Wait[], terminal: Terminal): string[] {
+function showWaits(waits: readonly Wait[], actor: string, terminal: Terminal): string[] {
   const now = systemClock.now();
   const perRun = new Map<string, number>();
   for (const { runId } of waits) perRun.set(runId, (perRun.get(runId) ?? 0) + 1);
@@ -84,7 +84,7 @@ function showWaits(waits: readonly Wait[], terminal: Terminal): string[] {
       wait.question === undefined ? "" : describeQuestion(wait.question, wait),
       `${wait.workflow}, ${timesOf(wait, now)}`,
     ];
-    const how = howToAnswer(wait, id);
+    const how = howToAnswer(wait, id, actor);
     return [
       ...(i === 0 ? [] : [""]),
       `${terminal.style("bold", titleOf(wait))}  ${terminal.style("dim", wait.runId)}`,
