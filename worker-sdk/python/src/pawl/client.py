@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from ._lib.text import uuid7
 from ._link.claim import claim, perform
 from ._link.methods import (
+    CANCEL_WAIT,
     LIST_RUNS,
     LIST_WAITS,
     LIST_WORKERS,
@@ -23,7 +24,7 @@ from .errors import PawlError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
 from .v1.common_pb2 import STEP_KIND_USER
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
-from .v1.signal_pb2 import ListWaitsRequest, ResolveWaitRequest, Wait
+from .v1.signal_pb2 import CancelWaitRequest, ListWaitsRequest, ResolveWaitRequest, Wait
 from .v1.worker_pb2 import ListWorkersRequest, Worker
 from .v1.workflow_pb2 import ListWorkflowsRequest
 from .views import RunInfo, run_view
@@ -199,6 +200,18 @@ class Client:
             comment=comment,
         )
         await self._platform.call(RESOLVE_WAIT, request)
+
+    async def skip(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
+        """Declines to answer a question that is `skippable`."""
+        request = ResolveWaitRequest(
+            wait_id=wait_id, resolution_id=uuid7(), skip=True, actor=actor, comment=comment
+        )
+        await self._platform.call(RESOLVE_WAIT, request)
+
+    async def cancel_wait(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
+        """Ends a wait of any kind; what waits for it gets WaitCancelledError."""
+        request = CancelWaitRequest(wait_id=wait_id, actor=actor, comment=comment)
+        await self._platform.call(CANCEL_WAIT, request)
 
     async def workflows(self) -> Sequence[str]:
         """The names of the workflows that workers have registered."""

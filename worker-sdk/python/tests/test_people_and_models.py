@@ -1,0 +1,178 @@
+"""Goal: questions are answered by people in the type that was asked for; models and dataclasses go in and
+come out as what they are, live and in replays.
+
+Method: a real server and a worker; the answers come from a client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pytest
+from conftest import Lab, lab, until
+from pydantic import BaseModel
+
+from pawl import (
+    Approval,
+    Client,
+    Context,
+    PawlError,
+    RunFailedError,
+    UsageError,
+    WaitCancelledError,
+    WaitTimeoutError,
+    step,
+    workflow,
+)
+
+pytestmark = [pytest.mark.usefixtures("server"), pytest.mark.together]
+
+
+class Address(BaseModel):
+    street: str
+    number: int
+
+
+@workflow
+async def asking(ctx: Context) -> list[Any]:
+    text = await ctx.wait_for_user("Your name?")
+    approval = await ctx.wait_for_user("Publish?", type="approval", needed=2)
+    choice = await ctx.wait_for_user("Which?", type="choice", options=["a", ("b", "The second")])
+    several = await ctx.wait_for_user("Which ones?", type="multichoice", options=["x", "y"])
+    address = await ctx.wait_for_user("Where?", type="form", schema=Address)
+    skipped = await ctx.wait_for_user("Anything else?", skippable=True, key="else")
+    late = await ctx.wait_for_user("Quick?", timeout=0.05, default="too late")
+    assert isinstance(approval, Approval) and isinstance(address, Address)
+    votes = [[vote.actor, vote.approved, vote.comment] for vote in approval.votes]
+    return [text, bool(approval), votes, choice, several, address.number, skipped, late]
+
+
+async def answer(client: Client, run_id: str, prompt: str, value: Any, actor: str = "") -> None:
+    async def find() -> str:
+        waits = await client.waits(run_id=run_id, questions=True)
+        return next((wait.wait_id for wait in waits if wait.question.prompt == prompt), "")
+
+    await until(find)
+    await client.answer(await find(), value, actor=actor, comment="yes")
+
+
+async def test_each_type_of_question_has_its_answer() -> None:
+    async with lab(asking) as here:
+        handle = await here.start(asking)
+        run_id = handle.run_id
+        await answer(here.client, run_id, "Your name?", "")
+        await answer(here.client, run_id, "Publish?", True, "ada")
+        await answer(here.client, run_id, "Publish?", True, "grace")
+        with pytest.raises(PawlError) as caught:
+            await answer(here.client, run_id, "Which?", "c")
+        assert caught.value.reason == "INVALID_ANSWER"
+        await answer(here.client, run_id, "Which?", "b")
+        await answer(here.client, run_id, "Which ones?", [])
+        await answer(here.client, run_id, "Where?", {"street": "Long", "number": 7})
+        await skip(here, run_id)
+        votes = [["ada", True, "yes"], ["grace", True, "yes"]]
+        assert await handle.result(timeout=50) == [
+            *("", True, votes, "b", [], 7, None, "too late"),
+        ]
+
+
+async def skip(here: Lab, run_id: str) -> None:
+    async def find() -> str:
+        waits = await here.client.waits(run_id=run_id, questions=True)
+        return next((wait.wait_id for wait in waits if wait.question.skippable), "")
+
+    await until(find)
+    await here.client.skip(await find())
+
+
+@workflow
+async def nobody(ctx: Context) -> str:
+    with contextlib.suppress(WaitTimeoutError):
+        await ctx.wait_for_user("Anybody?", timeout=0.05)
+    try:
+        await ctx.wait_for_user("Which?", type="choice")
+    except UsageError as error:
+        refusal = str(error)
+    try:
+        await ctx.wait_for_user("Still there?")
+    except WaitCancelledError as error:
+        return f"{refusal}; {error.actor}"
+    return ""
+
+
+async def test_a_question_can_time_out_and_be_cancelled() -> None:
+    async with lab(nobody) as here:
+        handle = await here.start(nobody)
+
+        async def find() -> str:
+            waits = await here.client.waits(run_id=handle.run_id, questions=True)
+            return next((w.wait_id for w in waits if w.question.prompt == "Still there?"), "")
+
+        await until(find)
+        await here.client.cancel_wait(await find(), actor="linus")
+        result = await handle.result(timeout=50)
+    assert result == (
+        'ctx.wait_for_user("Which?") offers nothing to choose from: give it options; linus'
+    )
+
+
+class Size(Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+@dataclass
+class Item:
+    name: str
+    size: Size = Size.SMALL
+
+
+class Cart(BaseModel):
+    items: list[str]
+    limit: int = 3
+
+
+@step
+async def pick(cart: Cart) -> list[Item]:
+    return [Item(name, Size.LARGE) for name in cart.items]
+
+
+@step
+def first(items: list[Item]) -> Item | None:
+    return items[0] if items else None
+
+
+@workflow
+async def shop(ctx: Context, cart: Cart) -> tuple[Item | None, Cart]:
+    items = await pick(cart)
+    await ctx.sleep(1.1)
+    assert isinstance(cart, Cart) and all(isinstance(item, Item) for item in items)
+    return await first(items), cart
+
+
+async def test_models_and_dataclasses_are_what_they_are_also_in_a_replay() -> None:
+    async with lab(shop) as here:
+        cart = Cart(items=["kettle", "cup"])
+        assert await here.run(shop, cart) == (Item("kettle", Size.LARGE), cart)
+        assert await here.run(shop, Cart(items=[])) == (None, Cart(items=[]))
+        # The server knows the model's schema: no run comes of an input that does not fit.
+        with pytest.raises(PawlError) as caught:
+            await here.client.start("shop", {"items": "kettle"})
+        assert caught.value.reason == "INVALID_INPUT"
+
+
+@workflow
+async def typed(ctx: Context, number: int, item: Item) -> str:
+    return f"{number} {item.name} {item.size.value}"
+
+
+async def test_an_input_that_does_not_fit_is_told() -> None:
+    async with lab(typed) as here:
+        handle = await here.client.start("typed", {"number": 1, "item": {"name": "a"}})
+        assert await handle.result(timeout=50) == "1 a s"
+        handle = await here.client.start("typed", {"number": 1, "thing": 2})
+        with pytest.raises(RunFailedError, match="there is no thing; item is missing"):
+            await handle.result(timeout=50)
