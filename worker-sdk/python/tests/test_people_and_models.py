@@ -148,7 +148,7 @@ def first(items: list[Item]) -> Item | None:
 @workflow
 async def shop(ctx: Context, cart: Cart) -> tuple[Item | None, Cart]:
     items = await pick(cart)
-    await ctx.sleep(1.1)
+    await ctx.sleep(1.5)
     assert isinstance(cart, Cart) and all(isinstance(item, Item) for item in items)
     return await first(items), cart
 

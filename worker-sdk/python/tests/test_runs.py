@@ -46,7 +46,7 @@ def made(value: Any) -> Any:
 @workflow
 async def falsy(ctx: Context) -> list[Any]:
     before = [await ctx.step("value", made, value) for value in FALSY]
-    await ctx.sleep(1.1)
+    await ctx.sleep(1.5)
     return before
 
 
@@ -84,7 +84,7 @@ async def parallel(ctx: Context, fast_first: bool) -> list[Any]:
         await ctx.step("wait", lambda: time.sleep(seconds))
         got = await ctx.step("work", lambda: name)
         order.append(got)
-        await ctx.sleep(1.1, name="nap")
+        await ctx.sleep(1.5, name="nap")
         return await ctx.step("work", lambda: f"{name}!")
 
     a, b = (0.0, 0.2) if fast_first else (0.2, 0.0)
@@ -112,7 +112,7 @@ async def loop(ctx: Context) -> list[int]:
     results = [await ctx.step("item", lambda n=n: count(f"item {n}") * n) for n in range(3)]
     for name in ("x", "y"):
         results.append(await ctx.step("item", lambda: count("keyed"), key=name))
-    await ctx.sleep(1.1)
+    await ctx.sleep(1.5)
     return results
 
 
@@ -141,7 +141,7 @@ async def retries(ctx: Context, fails: int) -> Any:
     try:
         return await flaky(fails)
     except StepFailedError as error:
-        await ctx.sleep(1.1)
+        await ctx.sleep(1.5)
         return [error.type, str(error), error.attempts, error.step_key]
 
 
@@ -427,7 +427,7 @@ step_input: list[int] = []
 async def changing(ctx: Context) -> int:
     step_input.append(len(step_input))
     got = await ctx.step("identity", int, step_input[-1])
-    await ctx.sleep(1.1)
+    await ctx.signal("again")
     return got
 
 
@@ -436,6 +436,8 @@ async def test_arguments_that_change_in_a_replay_pause_the_run() -> None:
     async with lab(changing) as here:
         handle = await here.start(changing)
 
+        await until_state(handle, "WAITING")
+        await handle.signal("again")
         paused = await until_state(handle, "PAUSED")
         assert paused.state_reason == "NON_DETERMINISM"
 
@@ -444,7 +446,7 @@ async def test_arguments_that_change_in_a_replay_pause_the_run() -> None:
 async def recorded(ctx: Context) -> list[Any]:
     values = [await ctx.now(), await ctx.random(), await ctx.uuid()]
     again = await ctx.step("remember", lambda: values)
-    await ctx.sleep(1.1)
+    await ctx.sleep(1.5)
     return [values == again]
 
 
@@ -478,7 +480,7 @@ async def test_outside_of_a_run_a_step_just_runs() -> None:
 @workflow
 async def large(ctx: Context) -> int:
     text = await ctx.step("large", lambda: "x" * 4_000_000)
-    await ctx.sleep(1.1)
+    await ctx.sleep(1.5)
     return len(text)
 
 
