@@ -159,4 +159,9 @@ test("logs prints what went wrong, and while the run goes on what it logs", asyn
   expect(await following.end()).toBe(0);
   expect(following.out).not.toContain("too much");
   expect(following.out).not.toContain("Once");
+  const after = (await cli("logs", "w4", "-l", "debug")).out.trim().split("\n");
+  expect(after).toEqual([
+    expect.stringMatching(/INFO\s+log~\s+it begins/),
+    expect.stringMatching(/DEBUG\s+log~\s+too much to tell$/),
+  ]);
 });

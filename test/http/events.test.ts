@@ -117,14 +117,34 @@ test("classes and fromNow choose; a quiet stream has a heart", async () => {
   expect(now.types.at(-1)).toBe("run.completed");
 });
 
+test("the checkpoints of all runs, filtered, and on from an id", async () => {
+  const all = `${url}/v1/events?types=run.started,run.completed&tags=export=yes&heartbeat=1s`;
+  await using first = new Curl(all);
+  // A moment passes between its first byte and its place in the feed.
+  await expect.poll(() => first.text, { timeout: 20_000 }).toContain(": heartbeat");
+  await start("greet", "e1&tags=export=yes", { name: "Ada" });
+  await start("greet", "e2&tags=export=no", { name: "Bob" });
+  const pairs = (curl: Curl) => [...new Set(curl.events.map(({ data }) => data.eventId))];
+  await expect.poll(() => pairs(first), { timeout: 20_000 }).toEqual(["e1/1", "e1/3"]);
+  await first.kill();
+  await start("greet", "e3&tags=export=yes", { name: "Cy" });
+  const id = /[\s\S]*^id: (\S+)$/m.exec(first.text.replaceAll("\r", ""))?.[1] ?? "";
+  await using second = new Curl("-H", `Last-Event-ID: ${id}`, all);
+  await expect.poll(() => pairs(second), { timeout: 20_000 }).toContain("e3/3");
+  expect(pairs(second).filter((one) => String(one).startsWith("e2"))).toEqual([]);
+});
+
 test("a page of events as JSON goes on by its cursor", async () => {
   await start("greet", "paged", { name: "Ada" });
   await new Curl(`${url}/v1/runs/paged/events`).end();
   const types: string[] = [];
   for (let after = ""; ; ) {
-    const response = await fetch(`${url}/v1/runs/paged/events?pageSize=2&after=${after}`, {
-      headers: { accept: "application/json" },
-    });
+    const response = await fetch(
+      `${url}/v1/runs/paged/events?pageSize=2&classes=CHECKPOINT&after=${after}`,
+      {
+        headers: { accept: "application/json" },
+      },
+    );
     const page = (await response.json()) as { events: { type: string }[]; nextCursor?: string };
     types.push(...page.events.map(({ type }) => type));
     if (page.nextCursor === undefined) break;

@@ -1,14 +1,15 @@
-/** GET /v1/runs/{runId}/events: as a stream, or as a page. */
+/** Events of a run, as a stream or as a page, and of all runs. */
 import {
   EventSchema,
   EventService,
   ListEventsRequestSchema,
   ListEventsResponseSchema,
   WatchRunRequestSchema,
+  WatchRunsRequestSchema,
 } from "@pawl/proto";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { isOver, streamEvents } from "./event-stream.ts";
+import { isOver, streamEvents, streamRuns } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import { plain } from "./plain.ts";
 import { parseDuration, readMessage } from "./read.ts";
@@ -71,7 +72,7 @@ const eventParameters: readonly Parameter[] = [
   parameterOf(
     watchField("classes"),
     "query",
-    "Of a stream: CHECKPOINT (the journal), DELTA (live output); both by default.",
+    "CHECKPOINT (the journal), DELTA (live output); both by default.",
   ),
   parameterOf(watchField("fromNow"), "query", "Of a stream: only what is new from now on."),
   parameterOf(
@@ -95,7 +96,7 @@ const eventsOperation: Operation = {
   summary: "Follow a run, or read its events",
   description:
     "Answers as a stream of Server-Sent Events: what was, then what happens, until the run has " +
-    "ended. With `Accept: application/json` it answers with a page of checkpoints instead.",
+    "ended. With `Accept: application/json` it answers with a page of what was instead.",
   parameters: eventParameters,
   answers: [
     {
@@ -143,8 +144,44 @@ async function sendPage(
   runId: string,
   afterCursor: string,
 ): Promise<void> {
-  const json = readQuery(ListEventsRequestSchema, ["pageSize"], exchange.search, ["after"]);
+  const names = ["pageSize", "classes"];
+  const json = readQuery(ListEventsRequestSchema, names, exchange.search, ["after"]);
   const request = readMessage(ListEventsRequestSchema, { ...json, runId, afterCursor });
   const page = await services.unary(EventService.method.listEvents).call(request, exchange.context);
   exchange.json(200, plain(ListEventsResponseSchema, page));
 }
+
+const RUNS_NAMES = ["workflow", "tags", "states", "types"];
+const runsField = (name: string) => fieldOf(WatchRunsRequestSchema, name);
+
+export const allEventsRoute: Route = {
+  operation: {
+    method: "GET",
+    path: "/v1/events",
+    id: "watchRuns",
+    tag: "Events",
+    summary: "Follow the checkpoints of all runs, for exporters",
+    description:
+      "Answers as a stream of Server-Sent Events that does not end by itself: each checkpoint at " +
+      "least once, in order within its run; `eventId` tells repeats. Where several events came " +
+      "together, the last of them has the `id:` to go on from.",
+    parameters: [
+      parameterOf(runsField("workflow"), "query", "Runs of this workflow."),
+      parameterOf(runsField("tags"), "query", "Runs with this tag, as KEY=VALUE; may be repeated."),
+      parameterOf(runsField("states"), "query", "Runs that are in this state; may be repeated."),
+      parameterOf(runsField("types"), "query", "Events of this type; may be repeated."),
+      textParameter("after", "query", "Go on after this id; from now on otherwise."),
+      textParameter("Last-Event-ID", "header", "The same, as browsers send it; before `after`."),
+      HEARTBEAT,
+    ],
+    answers: [{ status: 200, description: "The stream.", content: STREAM }],
+    errors: ["CURSOR_EXPIRED", "SLOW_CONSUMER", "RATE_LIMITED"],
+  },
+  async serve(exchange, services) {
+    const { search } = exchange;
+    const json = readQuery(WatchRunsRequestSchema, RUNS_NAMES, search, ["after", "heartbeat"]);
+    const afterCursor = exchange.header("last-event-id") || (queryText(search, "after") ?? "");
+    const request = readMessage(WatchRunsRequestSchema, { ...json, afterCursor });
+    await streamRuns(exchange, services, { request, heartbeatMs: heartbeatOf(exchange) });
+  },
+};

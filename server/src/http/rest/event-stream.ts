@@ -1,5 +1,5 @@
 /**
- * A run's events as Server-Sent Events (the HTML standard's `text/event-stream`).
+ * Events as Server-Sent Events (the HTML standard's `text/event-stream`).
  *
  * - `id:` is the event's cursor and `event:` its type, so that a browser's EventSource comes back
  *   by itself with `Last-Event-ID` and misses nothing.
@@ -10,7 +10,7 @@
  *   that reads nothing for 30 s is let go, and goes on from its last id when it likes.
  */
 import type { ServerResponse } from "node:http";
-import { create, isMessage } from "@bufbuild/protobuf";
+import { create, isMessage, type Message } from "@bufbuild/protobuf";
 import {
   type Event,
   EventSchema,
@@ -19,6 +19,8 @@ import {
   ListEventsResponseSchema,
   type WatchRunRequest,
   WatchRunResponseSchema,
+  type WatchRunsRequest,
+  WatchRunsResponseSchema,
 } from "@pawl/proto";
 import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -36,7 +38,6 @@ const ERROR_EVENT = "stream.error";
 const FAREWELL_MS = 5_000;
 
 export interface StreamOptions {
-  readonly request: WatchRunRequest;
   readonly heartbeatMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** After which a client that reads nothing is let go; 30 s otherwise. */
@@ -60,18 +61,42 @@ export async function isOver(
 export async function streamEvents(
   exchange: Exchange,
   services: Services,
-  options: StreamOptions,
+  options: StreamOptions & { readonly request: WatchRunRequest },
 ): Promise<void> {
-  const { response, context } = exchange;
+  const watch = services.stream(EventService.method.watchRun);
+  const batches = watch.call(options.request, exchange.context);
+  await stream(exchange, options, batches, async (batch, writer) => {
+    if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
+    return await writer.events(batch.events);
+  });
+}
+
+/** Sends the checkpoints of all runs that match, until the client's end or the server's. */
+export async function streamRuns(
+  exchange: Exchange,
+  services: Services,
+  options: StreamOptions & { readonly request: WatchRunsRequest },
+): Promise<void> {
+  const watch = services.stream(EventService.method.watchRuns);
+  const batches = watch.call(options.request, exchange.context);
+  await stream(exchange, options, batches, async (batch, writer) => {
+    if (!isMessage(batch, WatchRunsResponseSchema)) throw new Error(`${batch.$typeName} came.`);
+    return await writer.batch(batch.events, batch.cursor);
+  });
+}
+
+/** @param send answers whether there may be more */
+async function stream(
+  { response, context }: Exchange,
+  options: StreamOptions,
+  batches: AsyncIterable<Message>,
+  send: (batch: Message, writer: EventWriter) => Promise<boolean>,
+): Promise<void> {
   const writer = new EventWriter(response, context.signal, options.patienceMs);
-  const watch = services.stream(EventService.method.watchRun).call(options.request, context);
   writer.begin(options.headers ?? {});
   const heart = setInterval(() => writer.comment("heartbeat"), options.heartbeatMs);
   try {
-    for await (const batch of watch) {
-      if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
-      if (!(await writer.events(batch.events))) return;
-    }
+    for await (const batch of batches) if (!(await send(batch, writer))) return;
     context.signal.throwIfAborted();
   } catch (cause) {
     // What ends a call is the reason why its reads fail.
@@ -84,9 +109,9 @@ export async function streamEvents(
   }
 }
 
-/** `data:` of one event. */
-export function eventJson(event: Event): string {
-  return JSON.stringify(plain(EventSchema, event));
+function frameOf(event: Event): string {
+  const data = JSON.stringify(plain(EventSchema, event));
+  return `event: ${oneLine(event.type)}\ndata: ${data}\n\n`;
 }
 
 class EventWriter {
@@ -119,12 +144,24 @@ class EventWriter {
   /** @returns whether there may be more: false once the reader is gone, or at the end */
   async events(events: readonly Event[]): Promise<boolean> {
     for (const event of events) {
-      const frame = `id: ${event.cursor}\nevent: ${oneLine(event.type)}\ndata: ${eventJson(event)}\n\n`;
-      if (!this.#response.write(frame))
-        await drained(this.#response, this.#signal, this.#patienceMs);
+      await this.#write(`id: ${event.cursor}\n${frameOf(event)}`);
       if (TERMINAL.has(event.type)) return false;
     }
     return !this.#signal.aborted;
+  }
+
+  /** Events that have one cursor together, which the last of them has as its id. */
+  async batch(events: readonly Event[], cursor: string): Promise<boolean> {
+    const final = events.at(-1);
+    for (const event of events.slice(0, -1)) await this.#write(frameOf(event));
+    // Without an event, an id alone still moves a client's place on.
+    await this.#write(`id: ${cursor}\n${final === undefined ? "\n" : frameOf(final)}`);
+    return !this.#signal.aborted;
+  }
+
+  async #write(frame: string): Promise<void> {
+    if (this.#response.write(frame)) return;
+    await drained(this.#response, this.#signal, this.#patienceMs);
   }
 
   problem(error: PawlError): void {

@@ -6,7 +6,7 @@ import {
   WorkerService,
   WorkflowService,
 } from "@pawl/proto";
-import { eventsRoute, RUN_ID } from "./event-routes.ts";
+import { allEventsRoute, eventsRoute, RUN_ID } from "./event-routes.ts";
 import { payloadRoute } from "./payload-route.ts";
 import type { Route } from "./route.ts";
 import { rpcRoute } from "./rpc-route.ts";
@@ -232,6 +232,7 @@ const fleetRoutes: readonly Route[] = [
 export const ROUTES: readonly Route[] = [
   ...runRoutes,
   eventsRoute,
+  allEventsRoute,
   stepsRoute,
   stepRoute,
   ...inboxRoutes,

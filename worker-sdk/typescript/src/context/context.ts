@@ -311,10 +311,12 @@ export class RunContext implements Context {
     publish(this.#run, type, data, this.#place(options));
   }
   progress(done: number, total?: number, note?: string): void {
-    this.emit("progress", { done, total, note });
+    const counted = total === undefined ? { done } : { done, total };
+    this.emit("progress", note === undefined ? counted : { ...counted, note });
   }
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void {
-    this.emit("log", { level, message, data }, { keep: "durable" });
+    const line = data === undefined ? { level, message } : { level, message, data };
+    this.emit("log", line, { keep: "durable" });
   }
 
   async span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>> {

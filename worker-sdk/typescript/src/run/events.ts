@@ -37,8 +37,9 @@ export interface EventPlace {
 export function publish(run: Run, type: string, value: unknown, place: EventPlace): void {
   const { body } = place;
   if (run.left) return;
-  // At the level of the workflow a replay would send it again.
-  if (body === undefined && run.deliveries.replaying) return;
+  // At the level of the workflow a replay would send it again; what comes after the last record is new.
+  const { replaying, lastSeq } = run.deliveries;
+  if (body === undefined && replaying && lastSeq < run.memo.lastRecordSeq) return;
   const encoded = encode(value, `an event "${type}"`);
   const event: NewEventInit = {
     type,

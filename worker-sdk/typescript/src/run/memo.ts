@@ -54,6 +54,8 @@ export class Memo {
   readonly #asked = new Set<string>();
   /** Why the run is being cancelled; empty where nobody said. */
   cancelReason = "";
+  /** The place of the last record that the journal came with: a replay is over once it is handed out. */
+  lastRecordSeq = 0;
   /** Attempts that were started, and whose end is not recorded. */
   readonly #begun = new Map<string, { attempt: number; startMs: number }>();
   #lastMs = 0;
@@ -88,6 +90,10 @@ export class Memo {
       this.#backing.delete(String(key));
       this.#openWaits.delete(String(key));
     }
+    this.lastRecordSeq = 0;
+    for (const { seq } of this.#records.values()) {
+      this.lastRecordSeq = Math.max(this.lastRecordSeq, seq);
+    }
   }
 
   #addStep(entry: JournalEntry): void {
@@ -97,6 +103,7 @@ export class Memo {
       case "workflow.step.failed":
       case "workflow.wait.resolved":
         this.#set(key, this.#keep(recordOf(entry)));
+        this.lastRecordSeq = entry.seq;
         break;
       case "workflow.step.retrying":
         this.#backing.set(key, {
