@@ -62,7 +62,11 @@ const races = workflow("races", async (ctx: Context) => {
   });
   // Nobody takes it away: the wait that lost is closed.
   const answer = await ctx.waitForUser("Now?", { key: "again" });
-  return { first, answer };
+  const second = await ctx.race({
+    answer: () => ctx.waitForUser("Or now?"),
+    stop: () => ctx.signal("stop"),
+  });
+  return { first, answer, second, stop: await ctx.signal("stop") };
 });
 
 const orders = workflow("orders", async (ctx: Context) => {
@@ -221,7 +225,14 @@ describe.each(stores)("%s", (store) => {
       expect((await client.waits({ runId: run.runId })).waits).toHaveLength(1);
       await waiting(run.runId);
       await client.answer(again.waitId, "yes");
-      expect(await run.result()).toEqual({ first: "went", answer: "yes" });
+      await client.answer((await question(run.runId, "Or now?")).waitId, "fine");
+      const closed = `${run.runId}#all:stop/signal:stop`;
+      while ((await client.wait(closed)).outcome === "") await sleep(15);
+      await run.signal("stop", "taken");
+      expect(await run.result()).toEqual({
+        ...{ first: "went", answer: "yes" },
+        ...{ second: "fine", stop: "taken" },
+      });
     });
 
     test("signals are taken one by one, also over suspensions", async () => {
