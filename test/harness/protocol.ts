@@ -322,8 +322,10 @@ export class SessionWorker implements RawWorker {
   failRun(value: Init<typeof FailRunRequestSchema>) {
     return this.ask({ case: "failRun", value }, "failRun");
   }
-  publish(runId: string, fence: number, events: Init<typeof NewEventSchema>[]) {
-    return this.ask({ case: "publishEvents", value: { runId, fence, events } }, "publishEvents");
+  /** `first`: the number of the first event; 0: the server counts. */
+  publish(runId: string, fence: number, events: Init<typeof NewEventSchema>[], first = 0) {
+    const value = { runId, fence, events, first };
+    return this.ask({ case: "publishEvents", value }, "publishEvents");
   }
 
   async heartbeat(leases: readonly { runId: string; fence: number }[]): Promise<LeaseResult[]> {

@@ -115,7 +115,22 @@ async function takeOver(
       }
     }),
   );
+  await resumeDeltas(core, caller, survived);
   return survived;
+}
+
+/** What of the runs' live output is on record already, before their worker sends the rest again. */
+async function resumeDeltas(
+  core: Core,
+  { org }: Caller,
+  runs: WorkerSession["survived"],
+): Promise<void> {
+  if (runs.length === 0) return;
+  const marks = await core.store.runMarks(runs.map(({ runId }) => ({ org, runId })));
+  for (const [index, { runId, fence }] of runs.entries()) {
+    const delta = marks[index]?.delta;
+    core.intake.resume(org, runId, fence, delta?.fence === fence ? delta.number : 0);
+  }
 }
 
 function sessionHandle(

@@ -82,6 +82,12 @@ export class Intake {
     return this.#take(key, stream, events, first === 0 ? stream.next : first);
   }
 
+  /** What is on record of a run that this server goes on with: sent again, it is no news. */
+  resume(org: string, runId: string, fence: number, onRecord: number): void {
+    const stream = this.#stream(runKey(org, runId), org, runId, fence, onRecord + 1);
+    if (stream !== undefined) stream.next = Math.max(stream.next, onRecord + 1);
+  }
+
   /** The stream of a fence; a higher fence replaces a lower one, whose attempts are void. */
   #stream(
     key: string,

@@ -159,6 +159,9 @@ async function mergedDeltas(
     if (last === undefined) break;
     read = { fence: last.fence, number: last.number, more: page.more && !isBehind(end, last) };
     for (const delta of page.deltas) {
+      // Chunks that were sent again may overlap.
+      const before = found.at(-1);
+      if (before !== undefined && !isBehind(before, delta)) continue;
       if (isBehind(end, delta) || delta.event.policy !== "buffered") continue;
       const { key, attempt } = delta.event;
       const isOpen = key === "" ? true : open.isOf(key, attempt, delta.fence);

@@ -27,12 +27,17 @@ const ENDS_LEASE: ReadonlySet<string> = new Set([
   "workflow.waiting",
 ]);
 
+/** Step attempts sent again are recent ones. */
+const ENDED_NOTED = 10_000;
+
 export function endsLease(entry: EntryHead): boolean {
   return ENDS_LEASE.has(entry.type);
 }
 
 export class OpenStreams {
   readonly #open = new Map<string, OpenStream>();
+  /** The latest attempt of each step that sent something and has ended: what is sent again is not new. */
+  readonly #ended = new Map<string, number>();
   /** The highest fence that anything was sent under. */
   #fence = 0;
   /** Up to this fence all is decided: what was put on record too late is void. */
@@ -59,6 +64,7 @@ export class OpenStreams {
   copy(): OpenStreams {
     const copy = new OpenStreams();
     for (const [name, stream] of this.#open) copy.#open.set(name, stream);
+    for (const [key, attempt] of this.#ended) copy.#ended.set(key, attempt);
     copy.#fence = this.#fence;
     copy.#closed = this.#closed;
     return copy;
@@ -66,7 +72,7 @@ export class OpenStreams {
 
   /** A delta came. What the run itself sends, outside of steps, is never void. */
   note(key: string, attempt: number, fence: number): void {
-    if (fence <= this.#closed) return;
+    if (fence <= this.#closed || (this.#ended.get(key) ?? 0) >= attempt) return;
     this.#fence = Math.max(this.#fence, fence);
     if (key !== "") this.#open.set(attemptKey(key, attempt), { key, attempt, fence });
   }
@@ -95,7 +101,15 @@ export class OpenStreams {
     for (const [name, stream] of this.#open) {
       if (stream.key === key && stream.attempt <= attempt) this.#open.delete(name);
     }
-    if (streamed) verdicts.push({ type: ended, key, attempt });
+    if (!streamed) return verdicts;
+    this.#ended.set(key, attempt);
+    if (this.#ended.size > ENDED_NOTED) {
+      for (const oldest of this.#ended.keys()) {
+        this.#ended.delete(oldest);
+        break;
+      }
+    }
+    verdicts.push({ type: ended, key, attempt });
     return verdicts;
   }
 

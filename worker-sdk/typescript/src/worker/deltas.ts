@@ -20,6 +20,12 @@ interface Gathered extends DeltaBatch {
   bytes: number;
 }
 
+/**
+ * Answers when the server has the events on record, and undefined while nothing can be sent. `must`:
+ * what follows is about them, so that they take their place before it now.
+ */
+type Send = (batch: DeltaBatch, bytes: number, must: boolean) => Promise<unknown> | undefined;
+
 interface Stream {
   fence: number;
   next: number;
@@ -31,7 +37,7 @@ interface Stream {
 }
 
 export class Deltas {
-  readonly #send: (batch: DeltaBatch, bytes: number) => Promise<unknown> | undefined;
+  readonly #send: Send;
   readonly #onDrop: (count: number) => void;
   readonly #streams = new Map<string, Stream>();
   #bytes = 0;
@@ -40,14 +46,8 @@ export class Deltas {
   #flushedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /**
-   * `send` answers when the server has the events on record, and undefined while nothing can be
-   * sent. `onDrop`: so many events were lost.
-   */
-  constructor(
-    send: (batch: DeltaBatch, bytes: number) => Promise<unknown> | undefined,
-    onDrop: (count: number) => void,
-  ) {
+  /** `onDrop`: so many events were lost. */
+  constructor(send: Send, onDrop: (count: number) => void) {
     this.#send = send;
     this.#onDrop = onDrop;
   }
@@ -123,7 +123,7 @@ export class Deltas {
     const only = runId === undefined ? undefined : this.#streams.get(runId);
     const streams = runId === undefined ? this.#streams.values() : only === undefined ? [] : [only];
     for (const stream of streams) {
-      if (!this.#sendAll(stream)) break;
+      if (!this.#sendAll(stream, runId !== undefined)) break;
     }
     if (this.#dropped > 0) {
       this.#onDrop(this.#dropped);
@@ -132,10 +132,10 @@ export class Deltas {
   }
 
   /** False while nothing can be sent. */
-  #sendAll(stream: Stream): boolean {
+  #sendAll(stream: Stream, must: boolean): boolean {
     for (let batch = stream.waiting[0]; batch !== undefined; batch = stream.waiting[0]) {
       const { bytes } = batch;
-      const answer = this.#send(batch, bytes);
+      const answer = this.#send(batch, bytes, must);
       if (answer === undefined) return false;
       stream.waiting.shift();
       this.#waitingBytes -= bytes;

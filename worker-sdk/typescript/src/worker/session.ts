@@ -91,8 +91,9 @@ export class Session {
     });
     this.#outbox = new Outbox((message) => this.#connection.send(message));
     this.#deltas = new Deltas(
-      (batch, bytes) => {
-        if (this.#state !== "open" || this.#connection.congested) return undefined;
+      (batch, bytes, must) => {
+        const mayWait = this.#state !== "open" || this.#connection.congested;
+        if (mayWait && !must) return undefined;
         const body = { case: "publishEvents" as const, value: batch };
         return this.ask(batch.runId, body, bytes, "publishEvents");
       },

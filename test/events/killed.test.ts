@@ -1,0 +1,170 @@
+/**
+ * Goal: whoever watches a run sees all of it once, however often the connection, the workers and the
+ * servers go away meanwhile, and whichever server is asked.
+ * Method: a watcher that leaves a hundred times at seeded moments and goes on from its cursor, while
+ * worker and server processes are killed at others; what it got, joined, is held against the list of
+ * events at the end. PAWL_SEED repeats a run.
+ */
+import type { ChildProcess } from "node:child_process";
+import { setTimeout as pause } from "node:timers/promises";
+import { EventService } from "@pawl/proto";
+import { Client, type RunEvent } from "@pawl/worker";
+import { expect, test } from "vitest";
+import { Random } from "../chaos/random.ts";
+import { createDatabase } from "../harness/database.ts";
+import { connect, rpc } from "../harness/protocol.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { stores } from "../semantics/lab.ts";
+import { kill, startProgram } from "./stage.ts";
+
+const LEAVES = 100;
+const TALK = { rounds: 6, words: 25 };
+
+/** Servers on one store, of which any may be killed and started again at its place. */
+class Servers {
+  readonly list: TestServer[];
+  readonly #names: readonly string[];
+
+  private constructor(list: TestServer[], names: readonly string[]) {
+    this.list = list;
+    this.#names = names;
+  }
+
+  static async start(store: string | undefined, names: readonly string[]): Promise<Servers> {
+    const list: TestServer[] = [];
+    for (const name of names) {
+      const args = ["--replica", name];
+      list.push(await startServer({ args, ...(store === undefined ? {} : { store }) }));
+    }
+    return new Servers(list, names);
+  }
+
+  async killAndRestart(index: number): Promise<void> {
+    const old = this.list[index];
+    if (old === undefined) return;
+    await old.kill();
+    this.list[index] = await startServer({
+      store: old.store,
+      grpc: old.grpcAddress,
+      http: old.httpAddress,
+      args: ["--replica", this.#names[index] ?? ""],
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.list.map((server) => server.stop()));
+  }
+}
+
+/** What is the same for everybody: without the live start of a step, which is for those who are there. */
+function isOfTheStream(event: { type: string; class: string | number }): boolean {
+  return (
+    event.type !== "workflow.step.started" || event.class === "checkpoint" || event.class === 1
+  );
+}
+
+async function watchInPieces(urls: readonly string[], runId: string, random: Random) {
+  const clients = urls.map((url) => new Client({ url }));
+  const events: RunEvent[] = [];
+  let afterCursor = "";
+  for (let leaves = 0; ; leaves += 1) {
+    const client = random.pick(clients);
+    const stay = leaves < LEAVES ? random.int(0, 5) : Number.POSITIVE_INFINITY;
+    let seen = 0;
+    const options = { waitForStart: true, ...(afterCursor === "" ? {} : { afterCursor }) };
+    for await (const event of client.handle(runId).watch(options)) {
+      events.push(event);
+      afterCursor = event.cursor;
+      seen += 1;
+      if (seen > stay) break;
+    }
+    if (events.at(-1)?.type === "run.completed") break;
+  }
+  for (const client of clients) client.close();
+  return events;
+}
+
+async function listAll(server: TestServer, runId: string) {
+  const client = connect(server.grpcAddress);
+  const events = [];
+  for (let afterCursor = ""; ; ) {
+    const { listEvents } = EventService.method;
+    const page = await rpc(client, listEvents, { runId, afterCursor, pageSize: 1_000 });
+    events.push(...page.events);
+    afterCursor = page.nextCursor;
+    if (afterCursor === "") break;
+  }
+  client.close();
+  return events;
+}
+
+test.each(stores)(
+  "%s: a watcher that leaves 100 times, killed workers and servers",
+  async (store) => {
+    const seed = Number(process.env.PAWL_SEED ?? Date.now() % 1_000_000);
+    console.log(`PAWL_SEED=${seed}`);
+    const random = new Random(seed);
+    const url = store === "postgres" ? await createDatabase("events") : undefined;
+    const servers = await Servers.start(url, store === "postgres" ? ["a", "b"] : ["a"]);
+    const urls = servers.list.map(({ grpcUrl }) => grpcUrl);
+    const [first = ""] = urls;
+    let worker: ChildProcess = await startProgram("talker.ts", first);
+    const client = new Client({ url: urls.at(-1) ?? first });
+    try {
+      const runId = `talk-${store}`;
+      const watching = watchInPieces(urls, runId, new Random(seed + 1));
+      // Later, for the watcher to be there from the first word on.
+      await client.start("talk", TALK, { runId, delay: "1 s" });
+      await pause(1_000);
+      let over = false;
+      const end = (): void => {
+        over = true;
+      };
+      watching.then(end, end);
+      for (const act of ["worker", "server", "worker", "server"] as const) {
+        await pause(random.int(60, 350));
+        if (over) break;
+        if (act === "server") await servers.killAndRestart(random.int(0, urls.length - 1));
+        else {
+          await kill(worker);
+          worker = await startProgram("talker.ts", first);
+        }
+      }
+      const seen = await watching;
+      const [any] = servers.list;
+      if (any === undefined) throw new Error("There is no server.");
+      const all = (await listAll(any, runId)).filter(isOfTheStream);
+      const mine = seen.filter(isOfTheStream);
+      const name = ({ eventId, type }: { eventId: string; type: string }) => `${type} ${eventId}`;
+      const types = new Set(all.map(({ type }) => type));
+      expect([...types]).toEqual(expect.arrayContaining(["output.delta", "commit", "rollback"]));
+      expect(mine.map(name)).toEqual(all.map(name));
+      expect(new Set(mine.map(({ eventId }) => eventId)).size).toBe(mine.length);
+      const gaps = all.filter(({ type }) => type === "gap").map(({ eventId }) => eventId);
+      expect(gaps).toEqual([]);
+      expectWhole(mine);
+    } finally {
+      client.close();
+      await kill(worker);
+      await servers.stop();
+    }
+  },
+);
+
+/** What was committed is the result, word for word. */
+function expectWhole(events: readonly RunEvent[]): void {
+  const texts = new Map<string, string>();
+  const name = ({ stepKey, attempt }: RunEvent) => `${stepKey}@${attempt}`;
+  let committed = 0;
+  for (const [index, event] of events.entries()) {
+    if (event.type === "output.delta")
+      texts.set(name(event), (texts.get(name(event)) ?? "") + String(event.data));
+    if (event.type === "rollback") texts.delete(name(event));
+    if (event.type !== "commit") continue;
+    committed += 1;
+    const result = events.slice(index).find(({ type }) => type === "workflow.step.completed");
+    expect(texts.get(name(event))).toBe(result?.entry?.value);
+  }
+  expect(committed).toBe(2 * TALK.rounds);
+  expect(events.at(-1)?.type).toBe("run.completed");
+}
