@@ -25,6 +25,11 @@ export interface EmbeddedOptions {
    * which leases of a program that was killed run out by themselves (15 s).
    */
   readonly replica?: string;
+  /**
+   * What answer links and callback URLs begin with, where a server of the same store listens for
+   * them: this one has no listener. Default `http://127.0.0.1:8000`.
+   */
+  readonly publicUrl?: string;
 }
 
 export interface Embedded {
@@ -41,11 +46,17 @@ export interface Embedded {
  */
 export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
   const log = createLog({ level: options.logLevel ?? "warn" });
+  const { publicUrl } = options;
   const store = await openStore(options.store ?? ":memory:", {
     migrate: options.migrate ?? true,
     onMessage: (message) => log.warn("store.message", { message }),
   });
-  const engine = createEngine({ store, replicaId: options.replica ?? uniqueId(), log });
+  const engine = createEngine({
+    store,
+    replicaId: options.replica ?? uniqueId(),
+    log,
+    ...(publicUrl === undefined ? {} : { publicUrl: () => publicUrl.replace(/\/+$/, "") }),
+  });
   const calls = new Calls();
   const sessions = new Sessions();
   const bindings = apiBindings({ engine, sessions, log });
