@@ -1,7 +1,8 @@
 /**
  * Goal: no single failure of the store, at whatever point, changes how a run ends or what is executed.
- * Method: one scenario (steps, a retry, a timer, a signal, a child) with the n-th store call failing,
- * for every n: before it reached the database, and after it was committed with the reply lost.
+ * Method: one scenario (steps, a retry, a timer, a signal, an approval by two people, a child) with the
+ * n-th store call failing, for every n: before it reached the database, and after it was committed with
+ * the reply lost.
  */
 import { expect, test } from "vitest";
 import { NO_RETRY } from "../../server/src/model/retry.ts";
@@ -25,7 +26,22 @@ const READS: readonly StoreCall[] = [
   "putWorker",
   "renewSession",
 ];
+const APPROVAL = {
+  prompt: "OK?",
+  type: "approval",
+  assignees: ["p", "q"],
+  approvalsNeeded: 2,
+} as const;
 const RETRY = { ...NO_RETRY, maxAttempts: 3, initialMs: 3 };
+
+const ALL_WAITS = {
+  kinds: [],
+  assignee: "",
+  includeUnassigned: false,
+  workflow: "",
+  pageSize: 10,
+  pageToken: "",
+} as const;
 
 async function parent(run: Execution): Promise<unknown> {
   const a = await run.step("a", () => "a");
@@ -39,6 +55,7 @@ async function parent(run: Execution): Promise<unknown> {
   );
   await run.wait("sleep:s", "sleep", { durationMs: 5 });
   const go = await run.wait("signal:go", "signal", { signalName: "go" });
+  const ok = await run.wait("user:ok", "user", { question: APPROVAL });
   const childId = `${run.runId}~c`;
   const child = { runId: run.runId, key: "child:c", fence: run.fence };
   await run.call(() =>
@@ -48,7 +65,7 @@ async function parent(run: Execution): Promise<unknown> {
     ),
   );
   const c = await run.wait("child:c", "child", { childRunId: childId });
-  return [a, b, go, c, await run.step("d", () => "d")].join(" ");
+  return [a, b, go, ok, c, await run.step("d", () => "d")].join(" ");
 }
 
 const engines = new WeakMap<Execution, Engine>();
@@ -83,14 +100,23 @@ async function play(
   try {
     await call(() => start(engine, id, { workflow: `flow-${id}` }));
     const signal = () => engine.sendSignal(caller, id, "go", "signal-1", json("go"), "");
-    await eventually(async () => {
-      const { waits } = (await call(() => engine.getRun(caller, id))).header.waiting ?? {};
-      return waits?.some(({ key }) => key === "signal:go") === true ? true : undefined;
-    });
+    const untilOpen = (key: string) =>
+      eventually(async () => {
+        const { waits } = (await call(() => engine.getRun(caller, id))).header.waiting ?? {};
+        return waits?.some((wait) => wait.key === key) === true ? true : undefined;
+      });
+    await untilOpen("signal:go");
     await call(signal);
+    await untilOpen("user:ok");
+    for (const actor of APPROVAL.assignees) {
+      const answer = { runId: id, key: "user:ok", actor, comment: "", via: "api" } as const;
+      await call(() =>
+        engine.resolveWait(caller, { ...answer, resolutionId: actor, answer: json(true) }),
+      );
+    }
     const view = await call(() => engine.waitRun(caller, id, 15_000, AbortSignal.timeout(20_000)));
     expect(view.header.state).toBe("COMPLETED");
-    expect(jsonValue(view.output)).toBe("a b go c d");
+    expect(jsonValue(view.output)).toBe("a b go true c d");
     for (const [runId, keys] of [
       [id, ["a", "b", "d"]],
       [`${id}~c`, ["c"]],
@@ -99,6 +125,10 @@ async function play(
       expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, index) => index + 1));
       const completed = journal.filter(({ type }) => type === "workflow.step.completed");
       expect(completed.map(({ key }) => key)).toEqual(keys);
+      const answers = journal.filter(({ type }) => type === "workflow.user.answered");
+      expect(answers.map(({ meta }) => meta.actor)).toEqual(runId === id ? APPROVAL.assignees : []);
+      const open = await call(() => engine.listWaits(caller, { ...ALL_WAITS, runId }));
+      expect(open.waits).toEqual([]);
     }
     expect(ledger.violations).toEqual([]);
     expect(worker.errors).toEqual([]);
@@ -117,45 +147,52 @@ const stores = [
   { name: "postgres", open: async () => openStore(await createDatabase("every_write")) },
 ];
 
-test.each(stores)("crash-between-every-two-writes on $name", async ({ name, open }) => {
-  const shared = name === "postgres" ? await open() : undefined;
-  const inStore = async <T>(use: (store: Store) => Promise<T>): Promise<T> => {
-    const store = shared ?? (await open());
-    try {
-      return await use(store);
-    } finally {
-      if (shared === undefined) await store.close();
-    }
-  };
-  const kinds = [
-    { methods: WRITES, when: "before" },
-    { methods: WRITES, when: "after" },
-    { methods: READS, when: "before" },
-  ] as const;
-  let played = 0;
-  for (const [index, kind] of kinds.entries()) {
-    const one = async (failCall: number): Promise<void> => {
+/** A hundred scenarios one after the other, on a machine that does other things, too. */
+const TIMEOUT_MS = 180_000;
+
+test.each(stores)(
+  "crash-between-every-two-writes on $name",
+  { timeout: TIMEOUT_MS },
+  async ({ name, open }) => {
+    const shared = name === "postgres" ? await open() : undefined;
+    const inStore = async <T>(use: (store: Store) => Promise<T>): Promise<T> => {
+      const store = shared ?? (await open());
       try {
-        const id = `${index}.${failCall}`;
-        const { failed } = await inStore((store) => play(store, id, { ...kind, failCall }));
-        if (failed !== undefined) played += 1;
-      } catch (cause) {
-        const what = `${kind.methods.join("/")} failing ${kind.when} it`;
-        throw new Error(`Call ${failCall} of ${what} changes the run.`, { cause });
+        return await use(store);
+      } finally {
+        if (shared === undefined) await store.close();
       }
     };
-    const clean = await inStore((store) =>
-      play(store, `${index}.clean`, { ...kind, failCall: NEVER }),
-    );
-    // Timing moves some calls; a few more than in the clean run cover those.
-    let calls = Array.from({ length: clean.calls + 3 }, (_, call) => call + 1);
-    // Servers on one database wake each other, so these take turns, and of the reads every third.
-    if (shared !== undefined && kind.methods === READS)
-      calls = calls.filter((call) => call % 3 === 0);
-    const atOnce = shared === undefined ? AT_ONCE : 1;
-    while (calls.length > 0) await Promise.all(calls.splice(0, atOnce).map(one));
-  }
-  await shared?.close();
-  console.log(`${name}: ${played} scenarios, each with one failed call, ended alike`);
-  expect(played).toBeGreaterThan(40);
-});
+    const kinds = [
+      { methods: WRITES, when: "before" },
+      { methods: WRITES, when: "after" },
+      { methods: READS, when: "before" },
+    ] as const;
+    let played = 0;
+    for (const [index, kind] of kinds.entries()) {
+      const one = async (failCall: number): Promise<void> => {
+        try {
+          const id = `${index}.${failCall}`;
+          const { failed } = await inStore((store) => play(store, id, { ...kind, failCall }));
+          if (failed !== undefined) played += 1;
+        } catch (cause) {
+          const what = `${kind.methods.join("/")} failing ${kind.when} it`;
+          throw new Error(`Call ${failCall} of ${what} changes the run.`, { cause });
+        }
+      };
+      const clean = await inStore((store) =>
+        play(store, `${index}.clean`, { ...kind, failCall: NEVER }),
+      );
+      // Timing moves some calls; a few more than in the clean run cover those.
+      let calls = Array.from({ length: clean.calls + 3 }, (_, call) => call + 1);
+      // Servers on one database wake each other, so these take turns, and of the reads every third.
+      if (shared !== undefined && kind.methods === READS)
+        calls = calls.filter((call) => call % 3 === 0);
+      const atOnce = shared === undefined ? AT_ONCE : 1;
+      while (calls.length > 0) await Promise.all(calls.splice(0, atOnce).map(one));
+    }
+    await shared?.close();
+    console.log(`${name}: ${played} scenarios, each with one failed call, ended alike`);
+    expect(played).toBeGreaterThan(40);
+  },
+);
