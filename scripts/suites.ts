@@ -72,6 +72,10 @@ export function countGo(report: string): Counts {
   return counts;
 }
 
+/** Formatting and vet first; their complaints are printed. */
+const goTest =
+  'gofmt -l . | { ! grep .; } && go vet ./... && go test -timeout 300s -json ./... > "$0"';
+
 export const suites: readonly Suite[] = [
   {
     name: "python",
@@ -89,7 +93,7 @@ export const suites: readonly Suite[] = [
     needs: "go, 1.26 or newer",
     // What test/conformance and the bench run.
     setup: ["go", "build", "-o", "bin/", "./conformance", "./bench"],
-    test: (report) => ["sh", "-c", 'go vet ./... && go test -json ./... > "$0"', report],
+    test: (report) => ["sh", "-c", goTest, report],
     count: countGo,
   },
 ];

@@ -141,8 +141,11 @@ func TestTwoGoroutinesOfOneScope(t *testing.T) {
 					options = append(options, pawl.Key(fmt.Sprint(n)))
 				}
 				// What it returns is the test's last line.
-				_, _ = pawl.Step(ctx, "same", func(context.Context) (int, error) {
-					time.Sleep(30 * time.Millisecond)
+				_, _ = pawl.Step(ctx, "same", func(ctx context.Context) (int, error) {
+					if !key {
+						// Until the other one has asked, which ends the run.
+						<-ctx.Done()
+					}
 					return n, nil
 				}, options...)
 			})
@@ -201,25 +204,16 @@ func TestParallelReplaysAgree(t *testing.T) {
 	for id := range runs {
 		handles = append(handles, must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, flow, id)))
 	}
-	for range 3 {
+	for round := range 3 {
 		for _, run := range handles {
 			waitFor(t, "the run is suspended", func() bool {
-				state := must[*pb.Run](t)(run.Get(ctx)).State
-				return state == pb.RunState_RUN_STATE_WAITING
+				created := keysOf(must[[]*pb.JournalEntry](t)(run.Journal(ctx)), "workflow.wait.created")
+				return len(created) == round+1 && must[*pb.Run](t)(run.Get(ctx)).State == pb.RunState_RUN_STATE_WAITING
 			})
-		}
-		for _, run := range handles {
 			if err := run.Signal(ctx, "next", 1); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, run := range handles {
-			waitFor(t, "the run goes on", func() bool {
-				return must[*pb.Run](t)(run.Get(ctx)).State != pb.RunState_RUN_STATE_WAITING ||
-					len(keysOf(must[[]*pb.JournalEntry](t)(run.Journal(ctx)), "workflow.wait.resolved")) > 0
-			})
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	for id, run := range handles {
 		got := must[string](t)(run.Result(ctx))
