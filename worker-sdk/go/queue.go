@@ -97,6 +97,8 @@ func (q *queue) block(s *scope) {
 		q.running--
 	}
 	q.pump()
+	// A branch that ends may have been the last that had something to do.
+	q.run.checkQuiet()
 }
 
 func (q *queue) unblock(s *scope) {
