@@ -7,7 +7,14 @@ import type { Answer, Operation, Parameter } from "./route.ts";
 import { Schemas } from "./schema.ts";
 
 /** What any route may be refused for. */
-const COMMON: readonly Reason[] = ["INVALID_ARGUMENT", "STORE_UNAVAILABLE", "DRAINING", "INTERNAL"];
+const COMMON: readonly Reason[] = [
+  "INVALID_ARGUMENT",
+  // To pages of other origins.
+  "PERMISSION_DENIED",
+  "STORE_UNAVAILABLE",
+  "DRAINING",
+  "INTERNAL",
+];
 
 export interface Document extends JsonObject {
   openapi: string;

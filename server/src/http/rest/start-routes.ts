@@ -48,7 +48,15 @@ const START: RpcRoute = {
     "answer is the stream of the run's events.",
   bodyIs: "input",
   idempotency: "idempotencyKey",
-  without: ["timeouts", "parent", "parentFence", "traceparent", "claim", "workerId"],
+  without: [
+    "timeouts",
+    "parent",
+    "parentFence",
+    "parentClosePolicy",
+    "traceparent",
+    "claim",
+    "workerId",
+  ],
   about: {
     workflow: "The workflow's name.",
     input: "The input: JSON, or raw bytes; none at all is no input.",
