@@ -138,7 +138,7 @@ describe.each(stores)("%s", (store) => {
       while ((await client.handle(runId).get()).state !== "WAITING") await sleep(15);
     };
 
-    test("each question gets its own answer, of its type, in any order", async () => {
+    test.concurrent("each question gets its own answer, of its type, in any order", async () => {
       const run = await start("interview");
       const size = await question(run.runId, "Size?");
       await waiting(run.runId);
@@ -167,7 +167,7 @@ describe.each(stores)("%s", (store) => {
       expect(await client.wait(size.waitId)).toMatchObject({ outcome: "answered", value: "m" });
     });
 
-    test("an approval by two, then the next level, until somebody rejects", async () => {
+    test.concurrent("an approval by two, then the next level, until somebody rejects", async () => {
       const run = await start("expense", 50_000);
       const managers = await question(run.runId, "Pay?");
       expect(managers.stepKey).toBe("approval:Pay?/user:managers");
@@ -200,7 +200,7 @@ describe.each(stores)("%s", (store) => {
       });
     });
 
-    test("a callback's URL is the same in a replay, and its body is the result", async () => {
+    test.concurrent("a callback's URL is the same in a replay, and its body is the result", async () => {
       const run = await start("pay");
       await waiting(run.runId);
       const step = await run.journal();
@@ -213,7 +213,7 @@ describe.each(stores)("%s", (store) => {
       expect((await fetch(url, { method: "POST", headers, body: "{}" })).status).toBe(409);
     });
 
-    test("what loses a race is closed", async () => {
+    test.concurrent("what loses a race is closed", async () => {
       const run = await start("races");
       const lost = await question(run.runId, "Now?");
       await waiting(run.runId);
@@ -235,7 +235,7 @@ describe.each(stores)("%s", (store) => {
       });
     });
 
-    test("signals are taken one by one, also over suspensions", async () => {
+    test.concurrent("signals are taken one by one, also over suspensions", async () => {
       const run = await start("orders");
       await run.signal("order", 1);
       await waiting(run.runId);
@@ -243,7 +243,7 @@ describe.each(stores)("%s", (store) => {
       expect(await run.result()).toEqual([1, 2, 3, 4]);
     });
 
-    test("a question that is cancelled says so; a cron time and a timeout come", async () => {
+    test.concurrent("a question that is cancelled says so; a cron time and a timeout come", async () => {
       const run = await start("cancelled");
       const { waitId } = await question(run.runId, "Forget it?");
       await client.cancelWait(waitId, { actor: "ops", comment: "obsolete" });
@@ -251,7 +251,7 @@ describe.each(stores)("%s", (store) => {
     });
   });
 
-  test("a program that executes its own run waits for people too", async () => {
+  test.concurrent("a program that executes its own run waits for people too", async () => {
     const ask = workflow("own", (ctx: Context) => ctx.waitForUser("Own?", { type: "approval" }));
     const running = client.execute(ask, undefined, { runId: "own" });
     let link: { url: string } | undefined;
@@ -266,7 +266,7 @@ describe.each(stores)("%s", (store) => {
     expect(await running).toMatchObject({ approved: true, actor: "ada", comment: "by mail" });
   });
 
-  test("a deploy that asks something new moves no answer", async () => {
+  test.concurrent("a deploy that asks something new moves no answer", async () => {
     const name = "deployed";
     const flow = (asks: readonly string[]) =>
       workflow(name, async (ctx: Context) => {
