@@ -30,6 +30,7 @@ const otherWords = new Set([
   "DELAYED",
   "NO_WORKER",
   "CONCURRENCY_LIMIT",
+  "DEBOUNCED",
   "RATE_LIMIT",
   "RUN_CANCELLED",
 ]);

@@ -154,6 +154,29 @@ describe.each(stores)("%s", (store) => {
     expect(order.indexOf(4)).toBeLessThan(order.indexOf(1));
   });
 
+  test.concurrent("starts with one key that come together are one run with the last input", async () => {
+    const { flow, started } = await counted({}, 1);
+    const start = (n: number, more: { maxWait?: string } = {}): Promise<RunHandle<number>> => {
+      const debounce = { key: flow.workflowName, period: "600 ms", ...more };
+      return client.start(flow, { key: "d", n }, { debounce });
+    };
+    const together = await Promise.all([1, 2, 3].map((n) => start(n)));
+    const last = await start(4);
+    expect(new Set([...together, last].map(({ runId }) => runId)).size).toBe(1);
+    expect((await last.get()).stateReason).toBe("DEBOUNCED");
+    expect(await last.result({ timeout: "20 s" })).toBe(4);
+    const next = await start(5, { maxWait: "700 ms" });
+    expect(next.runId).not.toBe(last.runId);
+    let again = next;
+    for (let n = 6; again.runId === next.runId; n += 1) {
+      await sleep(150);
+      again = await start(n);
+    }
+    expect(await next.result({ timeout: "20 s" })).toBeGreaterThan(4);
+    await again.cancel();
+    expect(started.map(({ n }) => n)).toHaveLength(2);
+  });
+
   test.concurrent("a key that the input does not have is refused, and nothing is started", async () => {
     const { flow } = await counted({ concurrency: { limit: 1, key: "{customer.id}" } }, 1);
     await expect(client.start(flow, { key: "a", n: 1 })).rejects.toMatchObject({

@@ -57,6 +57,12 @@ export interface StartRun {
     readonly close?: "cancel";
   };
   readonly traceparent: string;
+  /** Joins starts of the workflow with the same key into one run. */
+  readonly debounce?: {
+    readonly key: string;
+    readonly periodMs: number;
+    readonly maxWaitMs?: number;
+  };
   /** Replaces what the workflow declares, limit by limit. */
   readonly flow?: Partial<FlowControl>;
   readonly claim: boolean;

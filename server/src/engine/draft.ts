@@ -98,12 +98,19 @@ export class Draft {
   }
 
   /** Adds the next journal entry. */
-  append(type: EntryType, key: string, attempt: number, meta: EntryMeta, payload?: Payload): Entry {
+  append(
+    type: EntryType,
+    key: string,
+    attempt: number,
+    meta: EntryMeta,
+    payload?: Payload,
+    inlineMax: number = LIMITS.inlinePayloadBytes,
+  ): Entry {
     this.#touched = true;
     const header = this.state.header;
     header.seq += 1;
     header.updatedAt = this.now;
-    const stored = payload === undefined ? undefined : this.#keep(payload);
+    const stored = payload === undefined ? undefined : this.#keep(payload, inlineMax);
     const entry: Entry = {
       seq: header.seq,
       at: this.now,
@@ -270,13 +277,13 @@ export class Draft {
   }
 
   /** Moves what is too large for the row into the payload table. */
-  #keep(payload: Payload): Payload {
+  #keep(payload: Payload, inlineMax: number): Payload {
     if (payload.ref !== undefined) {
       this.#payloadRefs ??= [];
       this.#payloadRefs.push(payload.ref);
       return payload;
     }
-    if (payload.data.byteLength <= LIMITS.inlinePayloadBytes) return payload;
+    if (payload.data.byteLength <= inlineMax) return payload;
     const ref = { sha256: sha256(payload.data), size: payload.data.byteLength };
     this.#payloads ??= [];
     this.#payloads.push({ sha256: ref.sha256, data: payload.data });

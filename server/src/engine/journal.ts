@@ -58,6 +58,12 @@ export async function readEntry(
 
 const NO_INPUT: Payload = { encoding: "void", data: new Uint8Array(0) };
 
+/** The input of a run: of its start, or of the last that was joined with it before it began. */
+export function inputOf(journal: readonly Entry[]): Payload | undefined {
+  const replaced = journal.findLast((entry) => entry.type === "run.input.replaced");
+  return (replaced ?? journal[0])?.payload;
+}
+
 /** What a worker needs to execute a run that it was given. */
 export async function workItem(
   store: Store,
@@ -69,7 +75,7 @@ export async function workItem(
   return {
     header,
     leaseUntil: header.lease?.until ?? 0,
-    input: journal[0]?.payload ?? NO_INPUT,
+    input: inputOf(journal) ?? NO_INPUT,
     journal,
     more: (journal.at(-1)?.seq ?? 0) < header.seq,
   };

@@ -8,6 +8,7 @@ import type { Payload } from "../model/payload.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { ListRuns, RunView, StartedRun, StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
+import { startDebounced } from "./debounce.ts";
 import * as lifecycle from "./decide/lifecycle.ts";
 import {
   newRun,
@@ -54,6 +55,12 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
         }
       : undefined,
   };
+  if (start.debounce !== undefined) {
+    const { draft, existing } = await startDebounced(core, caller, command);
+    const header = { ...draft.header };
+    const isServed = await core.registry.isServed(header);
+    return { run: { header, ...explain(header, now, isServed) }, existing };
+  }
   await announceChild(core, command);
   const result = await core.writer.submit<StartReply & { draft: Draft }>({
     org: caller.org,

@@ -152,6 +152,7 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "run.recovered":
     case "run.resumed":
     case "run.cancelling":
+    case "run.input.replaced":
     case "run.tags.changed":
       return;
   }

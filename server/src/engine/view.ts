@@ -3,6 +3,7 @@ import type { Entry } from "../model/entry.ts";
 import type { RunHeader } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
 import type { RunView } from "./api.ts";
+import { WHOLE_PAGE } from "./journal.ts";
 
 /** What a run's state means and what to do next, where the state alone does not say. */
 export function explain(
@@ -12,6 +13,7 @@ export function explain(
 ): { reason: string; detail: string } {
   switch (header.state) {
     case "QUEUED":
+      if (header.reason === "DEBOUNCED") return { reason: header.reason, detail: heldBack(header) };
       if (header.startAt > now && header.startedAt === 0) {
         return {
           reason: "DELAYED",
@@ -46,6 +48,8 @@ export function explain(
 }
 
 function heldBack({ reason, workflow, options }: RunHeader): string {
+  if (reason === "DEBOUNCED")
+    return `Starts when no further start with the key "${options.debounce?.key ?? ""}" has come for a while.`;
   const { concurrency, rate } = options;
   const of = (key: string): string => `"${workflow}"${key === "" ? "" : ` with the key "${key}"`}`;
   if (reason === "RATE_LIMIT" && rate !== undefined)
@@ -88,7 +92,7 @@ export async function viewOf(
 ): Promise<RunView> {
   const ended = header.endedAt !== 0 || header.state === "PAUSED";
   const [[input], outcome] = await Promise.all([
-    withInput ? store.readEntries(caller, header.runId, [1]) : [undefined],
+    withInput ? readInput(store, caller, header) : [undefined],
     ended ? readOutcome(store, caller, header) : undefined,
   ]);
   return {
@@ -100,6 +104,17 @@ export async function viewOf(
       : {}),
     ...(outcome?.meta.failure === undefined ? {} : { failure: outcome.meta.failure }),
   };
+}
+
+/** The entry that has the input. */
+async function readInput(
+  store: Store,
+  caller: Caller,
+  { runId, options }: RunHeader,
+): Promise<(Entry | undefined)[]> {
+  if (options.debounce === undefined) return store.readEntries(caller, runId, [1]);
+  const { entries } = await store.readJournal(caller, runId, 0, WHOLE_PAGE);
+  return [entries.findLast(({ type }) => type === "run.input.replaced") ?? entries[0]];
 }
 
 /** The outcome is the last entry, or one of the last: tags and signals may come after it. */

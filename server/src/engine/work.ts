@@ -15,7 +15,7 @@ import type {
 import type { Core } from "./core.ts";
 import { rebindLease } from "./decide/leases.ts";
 import { checkSchema } from "./input-schema.ts";
-import { workItem } from "./journal.ts";
+import { inputOf, workItem } from "./journal.ts";
 import { refuse } from "./refusals.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -278,7 +278,7 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
     : {
         header,
         leaseUntil: header.lease?.until ?? 0,
-        input: run.entries[0]?.payload ?? { encoding: "void", data: new Uint8Array(0) },
+        input: inputOf(run.entries) ?? { encoding: "void", data: new Uint8Array(0) },
         journal: run.entries,
         more: (run.entries.at(-1)?.seq ?? 0) < header.seq,
       };

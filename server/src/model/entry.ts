@@ -14,6 +14,7 @@ export const ENTRY_TYPES = [
   "run.failed",
   "run.cancelled",
   "run.tags.changed",
+  "run.input.replaced",
   "workflow.step.started",
   "workflow.step.completed",
   "workflow.step.retrying",

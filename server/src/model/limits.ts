@@ -104,6 +104,8 @@ export const LIMITS = Object.freeze({
   admittedRuns: 500,
   /** Of a concurrency or rate limit. */
   flowLimitMax: 100_000,
+  /** Starts that are joined into one run. */
+  debouncedStarts: 900,
   ratePeriodMaxMs: 31 * 86_400_000,
   sessions: 10_000,
   sessionBufferedBytes: 64 * MIB,

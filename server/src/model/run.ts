@@ -60,6 +60,7 @@ export type RunReason =
   | "UNKNOWN_OUTCOME"
   | "CRASH_LOOP"
   | "DATA_CORRUPTED"
+  | "DEBOUNCED"
   | "CONCURRENCY_LIMIT"
   | "RATE_LIMIT";
 
@@ -85,6 +86,8 @@ export interface RunOptions {
   readonly runTimeoutMs?: number;
   readonly queueTimeoutMs?: number;
   readonly idempotencyKey?: string;
+  /** Later starts with that key are joined with this one until it begins, at `maxAt` if not before. */
+  readonly debounce?: { readonly key: string; readonly maxAt?: number };
   /** `cancel`: it is cancelled when its parent ends. */
   readonly parentClose?: "cancel";
   /** How many runs of the workflow with that key may be under way at once. */

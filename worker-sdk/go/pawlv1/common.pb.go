@@ -992,6 +992,7 @@ type JournalEntry struct {
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
 	// run.started, run.recovered, run.paused, run.resumed, run.retried,
 	// run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
+	// run.input.replaced (by a later start that was joined with it),
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
 	// attempt failed, another follows), workflow.step.failed (finally),
 	// workflow.child.started (one that is cancelled when this run ends before it),

@@ -212,7 +212,7 @@ type Run struct {
 	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
 	// Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
 	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-	// DATA_CORRUPTED, PAUSING, DELAYED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+	// DATA_CORRUPTED, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
 	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
 	// The same for people: what is going on and what to do next.
 	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`
@@ -595,8 +595,13 @@ type StartRunRequest struct {
 	Flow *FlowControl `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
 	// For a run with a `parent`.
 	ParentClosePolicy ParentClosePolicy `protobuf:"varint,20,opt,name=parent_close_policy,json=parentClosePolicy,proto3,enum=pawl.v1.ParentClosePolicy" json:"parent_close_policy,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Joins this start with those of the same key that come shortly after it: the
+	// run starts when none has come for a while, with the input of the last, and all
+	// callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+	// with run_id, idempotency_key, parent, claim, delay or start_at.
+	Debounce      *Debounce `protobuf:"bytes,21,opt,name=debounce,proto3" json:"debounce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartRunRequest) Reset() {
@@ -769,6 +774,77 @@ func (x *StartRunRequest) GetParentClosePolicy() ParentClosePolicy {
 	return ParentClosePolicy_PARENT_CLOSE_POLICY_UNSPECIFIED
 }
 
+func (x *StartRunRequest) GetDebounce() *Debounce {
+	if x != nil {
+		return x.Debounce
+	}
+	return nil
+}
+
+// RATE_LIMITED: the run has had 900 starts and has yet to begin; it takes no more.
+type Debounce struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the workflow; 1 to 200 bytes.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// How long nothing may come, 1 ms to 31 days.
+	Period *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	// The run starts this long after its first start at the latest; unset: no limit.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,3,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Debounce) Reset() {
+	*x = Debounce{}
+	mi := &file_pawl_v1_run_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Debounce) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Debounce) ProtoMessage() {}
+
+func (x *Debounce) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Debounce.ProtoReflect.Descriptor instead.
+func (*Debounce) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Debounce) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Debounce) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+func (x *Debounce) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
 type StartRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Run   *Run                   `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
@@ -782,7 +858,7 @@ type StartRunResponse struct {
 
 func (x *StartRunResponse) Reset() {
 	*x = StartRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[4]
+	mi := &file_pawl_v1_run_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +870,7 @@ func (x *StartRunResponse) String() string {
 func (*StartRunResponse) ProtoMessage() {}
 
 func (x *StartRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[4]
+	mi := &file_pawl_v1_run_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +883,7 @@ func (x *StartRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRunResponse.ProtoReflect.Descriptor instead.
 func (*StartRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{4}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StartRunResponse) GetRun() *Run {
@@ -840,7 +916,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[5]
+	mi := &file_pawl_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +928,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[5]
+	mi := &file_pawl_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +941,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetRunRequest) GetRunId() string {
@@ -884,7 +960,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[6]
+	mi := &file_pawl_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +972,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[6]
+	mi := &file_pawl_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +985,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -930,7 +1006,7 @@ type WaitRunRequest struct {
 
 func (x *WaitRunRequest) Reset() {
 	*x = WaitRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[7]
+	mi := &file_pawl_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1018,7 @@ func (x *WaitRunRequest) String() string {
 func (*WaitRunRequest) ProtoMessage() {}
 
 func (x *WaitRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[7]
+	mi := &file_pawl_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1031,7 @@ func (x *WaitRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRunRequest.ProtoReflect.Descriptor instead.
 func (*WaitRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WaitRunRequest) GetRunId() string {
@@ -981,7 +1057,7 @@ type WaitRunResponse struct {
 
 func (x *WaitRunResponse) Reset() {
 	*x = WaitRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[8]
+	mi := &file_pawl_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1069,7 @@ func (x *WaitRunResponse) String() string {
 func (*WaitRunResponse) ProtoMessage() {}
 
 func (x *WaitRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[8]
+	mi := &file_pawl_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1082,7 @@ func (x *WaitRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRunResponse.ProtoReflect.Descriptor instead.
 func (*WaitRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WaitRunResponse) GetRun() *Run {
@@ -1034,7 +1110,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[9]
+	mi := &file_pawl_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1122,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[9]
+	mi := &file_pawl_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1135,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{9}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListRunsRequest) GetStates() []RunState {
@@ -1115,7 +1191,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[10]
+	mi := &file_pawl_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1203,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[10]
+	mi := &file_pawl_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1216,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1170,7 +1246,7 @@ type GetJournalRequest struct {
 
 func (x *GetJournalRequest) Reset() {
 	*x = GetJournalRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[11]
+	mi := &file_pawl_v1_run_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1258,7 @@ func (x *GetJournalRequest) String() string {
 func (*GetJournalRequest) ProtoMessage() {}
 
 func (x *GetJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[11]
+	mi := &file_pawl_v1_run_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1271,7 @@ func (x *GetJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJournalRequest.ProtoReflect.Descriptor instead.
 func (*GetJournalRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetJournalRequest) GetRunId() string {
@@ -1230,7 +1306,7 @@ type GetJournalResponse struct {
 
 func (x *GetJournalResponse) Reset() {
 	*x = GetJournalResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[12]
+	mi := &file_pawl_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1318,7 @@ func (x *GetJournalResponse) String() string {
 func (*GetJournalResponse) ProtoMessage() {}
 
 func (x *GetJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[12]
+	mi := &file_pawl_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1331,7 @@ func (x *GetJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJournalResponse.ProtoReflect.Descriptor instead.
 func (*GetJournalResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetJournalResponse) GetEntries() []*JournalEntry {
@@ -1285,7 +1361,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[13]
+	mi := &file_pawl_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1373,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[13]
+	mi := &file_pawl_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1386,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelRunRequest) GetRunId() string {
@@ -1343,7 +1419,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[14]
+	mi := &file_pawl_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1431,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[14]
+	mi := &file_pawl_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1444,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{14}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -1388,7 +1464,7 @@ type PauseRunRequest struct {
 
 func (x *PauseRunRequest) Reset() {
 	*x = PauseRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[15]
+	mi := &file_pawl_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1476,7 @@ func (x *PauseRunRequest) String() string {
 func (*PauseRunRequest) ProtoMessage() {}
 
 func (x *PauseRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[15]
+	mi := &file_pawl_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1489,7 @@ func (x *PauseRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRunRequest.ProtoReflect.Descriptor instead.
 func (*PauseRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{15}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PauseRunRequest) GetRunId() string {
@@ -1439,7 +1515,7 @@ type PauseRunResponse struct {
 
 func (x *PauseRunResponse) Reset() {
 	*x = PauseRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[16]
+	mi := &file_pawl_v1_run_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1527,7 @@ func (x *PauseRunResponse) String() string {
 func (*PauseRunResponse) ProtoMessage() {}
 
 func (x *PauseRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[16]
+	mi := &file_pawl_v1_run_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1540,7 @@ func (x *PauseRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRunResponse.ProtoReflect.Descriptor instead.
 func (*PauseRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{16}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PauseRunResponse) GetRun() *Run {
@@ -1483,7 +1559,7 @@ type ResumeRunRequest struct {
 
 func (x *ResumeRunRequest) Reset() {
 	*x = ResumeRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[17]
+	mi := &file_pawl_v1_run_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1571,7 @@ func (x *ResumeRunRequest) String() string {
 func (*ResumeRunRequest) ProtoMessage() {}
 
 func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[17]
+	mi := &file_pawl_v1_run_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1584,7 @@ func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeRunRequest) GetRunId() string {
@@ -1527,7 +1603,7 @@ type ResumeRunResponse struct {
 
 func (x *ResumeRunResponse) Reset() {
 	*x = ResumeRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[18]
+	mi := &file_pawl_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1615,7 @@ func (x *ResumeRunResponse) String() string {
 func (*ResumeRunResponse) ProtoMessage() {}
 
 func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[18]
+	mi := &file_pawl_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1628,7 @@ func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{18}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeRunResponse) GetRun() *Run {
@@ -1571,7 +1647,7 @@ type RetryRunRequest struct {
 
 func (x *RetryRunRequest) Reset() {
 	*x = RetryRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[19]
+	mi := &file_pawl_v1_run_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1659,7 @@ func (x *RetryRunRequest) String() string {
 func (*RetryRunRequest) ProtoMessage() {}
 
 func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[19]
+	mi := &file_pawl_v1_run_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1672,7 @@ func (x *RetryRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunRequest.ProtoReflect.Descriptor instead.
 func (*RetryRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{19}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RetryRunRequest) GetRunId() string {
@@ -1615,7 +1691,7 @@ type RetryRunResponse struct {
 
 func (x *RetryRunResponse) Reset() {
 	*x = RetryRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[20]
+	mi := &file_pawl_v1_run_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1703,7 @@ func (x *RetryRunResponse) String() string {
 func (*RetryRunResponse) ProtoMessage() {}
 
 func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[20]
+	mi := &file_pawl_v1_run_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1716,7 @@ func (x *RetryRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRunResponse.ProtoReflect.Descriptor instead.
 func (*RetryRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{20}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RetryRunResponse) GetRun() *Run {
@@ -1659,7 +1735,7 @@ type DeleteRunRequest struct {
 
 func (x *DeleteRunRequest) Reset() {
 	*x = DeleteRunRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[21]
+	mi := &file_pawl_v1_run_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1747,7 @@ func (x *DeleteRunRequest) String() string {
 func (*DeleteRunRequest) ProtoMessage() {}
 
 func (x *DeleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[21]
+	mi := &file_pawl_v1_run_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1760,7 @@ func (x *DeleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{21}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteRunRequest) GetRunId() string {
@@ -1702,7 +1778,7 @@ type DeleteRunResponse struct {
 
 func (x *DeleteRunResponse) Reset() {
 	*x = DeleteRunResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[22]
+	mi := &file_pawl_v1_run_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1790,7 @@ func (x *DeleteRunResponse) String() string {
 func (*DeleteRunResponse) ProtoMessage() {}
 
 func (x *DeleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[22]
+	mi := &file_pawl_v1_run_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1803,7 @@ func (x *DeleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{22}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{23}
 }
 
 type UpdateTagsRequest struct {
@@ -1741,7 +1817,7 @@ type UpdateTagsRequest struct {
 
 func (x *UpdateTagsRequest) Reset() {
 	*x = UpdateTagsRequest{}
-	mi := &file_pawl_v1_run_proto_msgTypes[23]
+	mi := &file_pawl_v1_run_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1829,7 @@ func (x *UpdateTagsRequest) String() string {
 func (*UpdateTagsRequest) ProtoMessage() {}
 
 func (x *UpdateTagsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[23]
+	mi := &file_pawl_v1_run_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1842,7 @@ func (x *UpdateTagsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTagsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateTagsRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{23}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpdateTagsRequest) GetRunId() string {
@@ -1799,7 +1875,7 @@ type UpdateTagsResponse struct {
 
 func (x *UpdateTagsResponse) Reset() {
 	*x = UpdateTagsResponse{}
-	mi := &file_pawl_v1_run_proto_msgTypes[24]
+	mi := &file_pawl_v1_run_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1887,7 @@ func (x *UpdateTagsResponse) String() string {
 func (*UpdateTagsResponse) ProtoMessage() {}
 
 func (x *UpdateTagsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[24]
+	mi := &file_pawl_v1_run_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1900,7 @@ func (x *UpdateTagsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTagsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateTagsResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{24}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateTagsResponse) GetRun() *Run {
@@ -1885,7 +1961,7 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\x03due\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12 \n" +
 	"\fchild_run_id\x18\x06 \x01(\tR\n" +
-	"childRunId\"\xd0\x06\n" +
+	"childRunId\"\xff\x06\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12&\n" +
 	"\x05input\x18\x02 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x15\n" +
@@ -1908,11 +1984,16 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x05claim\x18\x11 \x01(\bR\x05claim\x12\x1b\n" +
 	"\tworker_id\x18\x12 \x01(\tR\bworkerId\x12(\n" +
 	"\x04flow\x18\x13 \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\x12J\n" +
-	"\x13parent_close_policy\x18\x14 \x01(\x0e2\x1a.pawl.v1.ParentClosePolicyR\x11parentClosePolicy\x1a7\n" +
+	"\x13parent_close_policy\x18\x14 \x01(\x0e2\x1a.pawl.v1.ParentClosePolicyR\x11parentClosePolicy\x12-\n" +
+	"\bdebounce\x18\x15 \x01(\v2\x11.pawl.v1.DebounceR\bdebounce\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
-	"\t_priority\"{\n" +
+	"\t_priority\"\x85\x01\n" +
+	"\bDebounce\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
+	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06period\x124\n" +
+	"\bmax_wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"{\n" +
 	"\x10StartRunResponse\x12\x1e\n" +
 	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\x12\x1a\n" +
 	"\bexisting\x18\x02 \x01(\bR\bexisting\x12+\n" +
@@ -2022,7 +2103,7 @@ func file_pawl_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_pawl_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: pawl.v1.RunState
 	(ParentClosePolicy)(0),        // 1: pawl.v1.ParentClosePolicy
@@ -2030,110 +2111,114 @@ var file_pawl_v1_run_proto_goTypes = []any{
 	(*Run)(nil),                   // 3: pawl.v1.Run
 	(*OpenWait)(nil),              // 4: pawl.v1.OpenWait
 	(*StartRunRequest)(nil),       // 5: pawl.v1.StartRunRequest
-	(*StartRunResponse)(nil),      // 6: pawl.v1.StartRunResponse
-	(*GetRunRequest)(nil),         // 7: pawl.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 8: pawl.v1.GetRunResponse
-	(*WaitRunRequest)(nil),        // 9: pawl.v1.WaitRunRequest
-	(*WaitRunResponse)(nil),       // 10: pawl.v1.WaitRunResponse
-	(*ListRunsRequest)(nil),       // 11: pawl.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 12: pawl.v1.ListRunsResponse
-	(*GetJournalRequest)(nil),     // 13: pawl.v1.GetJournalRequest
-	(*GetJournalResponse)(nil),    // 14: pawl.v1.GetJournalResponse
-	(*CancelRunRequest)(nil),      // 15: pawl.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 16: pawl.v1.CancelRunResponse
-	(*PauseRunRequest)(nil),       // 17: pawl.v1.PauseRunRequest
-	(*PauseRunResponse)(nil),      // 18: pawl.v1.PauseRunResponse
-	(*ResumeRunRequest)(nil),      // 19: pawl.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),     // 20: pawl.v1.ResumeRunResponse
-	(*RetryRunRequest)(nil),       // 21: pawl.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 22: pawl.v1.RetryRunResponse
-	(*DeleteRunRequest)(nil),      // 23: pawl.v1.DeleteRunRequest
-	(*DeleteRunResponse)(nil),     // 24: pawl.v1.DeleteRunResponse
-	(*UpdateTagsRequest)(nil),     // 25: pawl.v1.UpdateTagsRequest
-	(*UpdateTagsResponse)(nil),    // 26: pawl.v1.UpdateTagsResponse
-	nil,                           // 27: pawl.v1.Run.TagsEntry
-	nil,                           // 28: pawl.v1.StartRunRequest.TagsEntry
-	nil,                           // 29: pawl.v1.ListRunsRequest.TagsEntry
-	nil,                           // 30: pawl.v1.UpdateTagsRequest.SetEntry
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*Payload)(nil),               // 33: pawl.v1.Payload
-	(*Failure)(nil),               // 34: pawl.v1.Failure
-	(*ParentRef)(nil),             // 35: pawl.v1.ParentRef
-	(*FlowControl)(nil),           // 36: pawl.v1.FlowControl
-	(*WorkItem)(nil),              // 37: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 38: pawl.v1.JournalEntry
+	(*Debounce)(nil),              // 6: pawl.v1.Debounce
+	(*StartRunResponse)(nil),      // 7: pawl.v1.StartRunResponse
+	(*GetRunRequest)(nil),         // 8: pawl.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 9: pawl.v1.GetRunResponse
+	(*WaitRunRequest)(nil),        // 10: pawl.v1.WaitRunRequest
+	(*WaitRunResponse)(nil),       // 11: pawl.v1.WaitRunResponse
+	(*ListRunsRequest)(nil),       // 12: pawl.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 13: pawl.v1.ListRunsResponse
+	(*GetJournalRequest)(nil),     // 14: pawl.v1.GetJournalRequest
+	(*GetJournalResponse)(nil),    // 15: pawl.v1.GetJournalResponse
+	(*CancelRunRequest)(nil),      // 16: pawl.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 17: pawl.v1.CancelRunResponse
+	(*PauseRunRequest)(nil),       // 18: pawl.v1.PauseRunRequest
+	(*PauseRunResponse)(nil),      // 19: pawl.v1.PauseRunResponse
+	(*ResumeRunRequest)(nil),      // 20: pawl.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),     // 21: pawl.v1.ResumeRunResponse
+	(*RetryRunRequest)(nil),       // 22: pawl.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 23: pawl.v1.RetryRunResponse
+	(*DeleteRunRequest)(nil),      // 24: pawl.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),     // 25: pawl.v1.DeleteRunResponse
+	(*UpdateTagsRequest)(nil),     // 26: pawl.v1.UpdateTagsRequest
+	(*UpdateTagsResponse)(nil),    // 27: pawl.v1.UpdateTagsResponse
+	nil,                           // 28: pawl.v1.Run.TagsEntry
+	nil,                           // 29: pawl.v1.StartRunRequest.TagsEntry
+	nil,                           // 30: pawl.v1.ListRunsRequest.TagsEntry
+	nil,                           // 31: pawl.v1.UpdateTagsRequest.SetEntry
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*Payload)(nil),               // 34: pawl.v1.Payload
+	(*Failure)(nil),               // 35: pawl.v1.Failure
+	(*ParentRef)(nil),             // 36: pawl.v1.ParentRef
+	(*FlowControl)(nil),           // 37: pawl.v1.FlowControl
+	(*WorkItem)(nil),              // 38: pawl.v1.WorkItem
+	(*JournalEntry)(nil),          // 39: pawl.v1.JournalEntry
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
-	31, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
-	31, // 1: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
+	32, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
+	32, // 1: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
 	0,  // 2: pawl.v1.Run.state:type_name -> pawl.v1.RunState
-	27, // 3: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
-	32, // 4: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	32, // 5: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	32, // 6: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 7: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 8: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
-	32, // 9: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
+	28, // 3: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
+	33, // 4: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	33, // 5: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	33, // 6: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	33, // 7: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 8: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
+	33, // 9: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
 	4,  // 10: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
-	33, // 11: pawl.v1.Run.output:type_name -> pawl.v1.Payload
-	34, // 12: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
-	35, // 13: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
+	34, // 11: pawl.v1.Run.output:type_name -> pawl.v1.Payload
+	35, // 12: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
+	36, // 13: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
 	2,  // 14: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
-	33, // 15: pawl.v1.Run.input:type_name -> pawl.v1.Payload
-	32, // 16: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
-	32, // 17: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
-	33, // 18: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
-	28, // 19: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
+	34, // 15: pawl.v1.Run.input:type_name -> pawl.v1.Payload
+	33, // 16: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
+	33, // 17: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
+	34, // 18: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
+	29, // 19: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
 	2,  // 20: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
-	31, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	32, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
-	35, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	36, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	32, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	33, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
+	36, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
+	37, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
 	1,  // 25: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
-	3,  // 26: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	37, // 27: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
-	3,  // 28: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	31, // 29: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
-	3,  // 30: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	0,  // 31: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
-	29, // 32: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
-	3,  // 33: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	38, // 34: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	31, // 35: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
-	3,  // 36: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 37: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 38: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 39: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	30, // 40: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
-	3,  // 41: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	5,  // 42: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	7,  // 43: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	9,  // 44: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	11, // 45: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	13, // 46: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	15, // 47: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	17, // 48: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	19, // 49: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	21, // 50: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	23, // 51: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	25, // 52: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	6,  // 53: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	8,  // 54: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	10, // 55: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	12, // 56: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	14, // 57: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	16, // 58: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	18, // 59: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	20, // 60: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	22, // 61: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	24, // 62: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	26, // 63: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	53, // [53:64] is the sub-list for method output_type
-	42, // [42:53] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	6,  // 26: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
+	32, // 27: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
+	32, // 28: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
+	3,  // 29: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
+	38, // 30: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	3,  // 31: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
+	32, // 32: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	3,  // 33: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
+	0,  // 34: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
+	30, // 35: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	3,  // 36: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
+	39, // 37: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	32, // 38: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	3,  // 39: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 40: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 41: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 42: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
+	31, // 43: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	3,  // 44: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
+	5,  // 45: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	8,  // 46: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	10, // 47: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	12, // 48: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	14, // 49: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	16, // 50: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	18, // 51: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	20, // 52: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	22, // 53: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	24, // 54: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	26, // 55: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	7,  // 56: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	9,  // 57: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	11, // 58: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	13, // 59: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	15, // 60: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	17, // 61: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	19, // 62: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	21, // 63: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	23, // 64: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	25, // 65: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	27, // 66: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	56, // [56:67] is the sub-list for method output_type
+	45, // [45:56] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }
@@ -2150,7 +2235,7 @@ func file_pawl_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_run_proto_rawDesc), len(file_pawl_v1_run_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

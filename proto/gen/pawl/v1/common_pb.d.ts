@@ -414,6 +414,7 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   /**
    * run.started, run.recovered, run.paused, run.resumed, run.retried,
    * run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
+   * run.input.replaced (by a later start that was joined with it),
    * workflow.step.started, workflow.step.completed, workflow.step.retrying (an
    * attempt failed, another follows), workflow.step.failed (finally),
    * workflow.child.started (one that is cancelled when this run ends before it),

@@ -69,7 +69,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   /**
    * Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
    * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-   * DATA_CORRUPTED, PAUSING, DELAYED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+   * DATA_CORRUPTED, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
    *
    * @generated from field: string state_reason = 5;
    */
@@ -395,6 +395,16 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
    * @generated from field: pawl.v1.ParentClosePolicy parent_close_policy = 20;
    */
   parentClosePolicy: ParentClosePolicy;
+
+  /**
+   * Joins this start with those of the same key that come shortly after it: the
+   * run starts when none has come for a while, with the input of the last, and all
+   * callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+   * with run_id, idempotency_key, parent, claim, delay or start_at.
+   *
+   * @generated from field: pawl.v1.Debounce debounce = 21;
+   */
+  debounce?: Debounce | undefined;
 };
 
 /**
@@ -402,6 +412,40 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
  * Use `create(StartRunRequestSchema)` to create a new message.
  */
 export declare const StartRunRequestSchema: GenMessage<StartRunRequest>;
+
+/**
+ * RATE_LIMITED: the run has had 900 starts and has yet to begin; it takes no more.
+ *
+ * @generated from message pawl.v1.Debounce
+ */
+export declare type Debounce = Message<"pawl.v1.Debounce"> & {
+  /**
+   * Of the workflow; 1 to 200 bytes.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * How long nothing may come, 1 ms to 31 days.
+   *
+   * @generated from field: google.protobuf.Duration period = 2;
+   */
+  period?: Duration | undefined;
+
+  /**
+   * The run starts this long after its first start at the latest; unset: no limit.
+   *
+   * @generated from field: google.protobuf.Duration max_wait = 3;
+   */
+  maxWait?: Duration | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.Debounce.
+ * Use `create(DebounceSchema)` to create a new message.
+ */
+export declare const DebounceSchema: GenMessage<Debounce>;
 
 /**
  * @generated from message pawl.v1.StartRunResponse

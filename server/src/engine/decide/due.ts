@@ -25,6 +25,7 @@ export function dueFired(
   switch (row.kind) {
     case "start":
       if (draft.header.state !== "QUEUED") return;
+      if (draft.header.reason === "DEBOUNCED") draft.patch({ reason: "" });
       // One that has begun was refused, and has passed its gates.
       if (draft.header.startedAt === 0) draft.makeReady(draft.header.startAt);
       else draft.makeReady(draft.now, true);

@@ -8,6 +8,7 @@ import { Draft, type Moment } from "../draft.ts";
 import type { RunLimits } from "../flow.ts";
 import { emptyState } from "../state.ts";
 import { checkFence } from "./common.ts";
+import { debounceOf, tagsOf } from "./debounce.ts";
 
 /** A start whose ids and digests are settled. */
 export interface StartCommand {
@@ -28,7 +29,8 @@ export interface StartReply {
 /** The draft of a run that does not exist yet. */
 export function newRun(command: StartCommand, moment: Moment): Draft {
   const { start } = command;
-  const startAt = start.startAt ?? (start.delayMs === undefined ? 0 : moment.now + start.delayMs);
+  const delayMs = start.debounce?.periodMs ?? start.delayMs;
+  const startAt = start.startAt ?? (delayMs === undefined ? 0 : moment.now + delayMs);
   const header: RunHeader = {
     org: command.org,
     runId: command.runId,
@@ -37,7 +39,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     queue: start.queue,
     priority: start.priority,
     state: "QUEUED",
-    reason: "",
+    reason: start.debounce === undefined ? "" : "DEBOUNCED",
     intent: "none",
     fence: 1,
     seq: 0,
@@ -51,8 +53,8 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     startedAt: 0,
     updatedAt: moment.now,
     endedAt: 0,
-    options: { ...optionsOf(start), ...command.limits },
-    tags: start.tags,
+    options: { ...optionsOf(start), ...command.limits, ...debounceOf(start, moment.now) },
+    tags: tagsOf(start),
     waiting: null,
     lease: null,
   };

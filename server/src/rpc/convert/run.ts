@@ -1,6 +1,7 @@
 /** Runs and their journal: requests into the model's words, views into the contract's. */
 import { create } from "@bufbuild/protobuf";
 import {
+  type Debounce,
   type JournalEntry,
   JournalEntrySchema,
   type ListRunsRequest,
@@ -58,6 +59,27 @@ function parentIn(request: StartRunRequest): StartRun["parent"] {
   };
 }
 
+function debounceIn(
+  request: StartRunRequest,
+  { key, period, maxWait }: Debounce,
+): NonNullable<StartRun["debounce"]> {
+  const { runId: id, idempotencyKey, parent, claim, delay, startAt } = request;
+  if (id !== "" || idempotencyKey !== "" || parent || claim || delay || startAt) {
+    throw invalid(
+      "debounce",
+      "cannot be combined with run_id, idempotency_key, parent, claim, delay or start_at",
+    );
+  }
+  if (period === undefined) throw invalid("debounce.period", "must be set");
+  return {
+    key: requiredText("debounce.key", key, LIMITS.idBytes),
+    periodMs: Math.max(1, durationMs("debounce.period", period, LIMITS.ratePeriodMaxMs)),
+    ...(maxWait && {
+      maxWaitMs: durationMs("debounce.max_wait", maxWait, LIMITS.ratePeriodMaxMs),
+    }),
+  };
+}
+
 export function startRunIn(request: StartRunRequest): StartRun {
   if (request.runId !== "" && request.idempotencyKey !== "") {
     throw invalid("idempotency_key", "cannot be combined with run_id: each names the run");
@@ -87,6 +109,7 @@ export function startRunIn(request: StartRunRequest): StartRun {
     ...(parent && { parent }),
     traceparent: text("traceparent", request.traceparent, TRACEPARENT_BYTES),
     ...(flow && { flow }),
+    ...(request.debounce && { debounce: debounceIn(request, request.debounce) }),
     claim: request.claim,
     workerId: text("worker_id", request.workerId, LIMITS.idBytes) || "claim",
   };

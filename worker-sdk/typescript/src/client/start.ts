@@ -31,6 +31,15 @@ export interface StartOptions extends FlowOptions {
   readonly delay?: Duration;
   /** not before this moment. */
   readonly startAt?: Date;
+  /**
+   * Joins starts with the same key: the run starts when none has come for the period, at the latest
+   * `maxWait` after the first, with the input of the last. All get the same run.
+   */
+  readonly debounce?: {
+    readonly key: string;
+    readonly period: Duration;
+    readonly maxWait?: Duration;
+  };
   /** W3C trace context. */
   readonly traceparent?: string;
 }
@@ -52,6 +61,7 @@ const known = new Set([
   "concurrency",
   "rateLimit",
   "fairnessKey",
+  "debounce",
 ]);
 
 function check(options: StartOptions): void {
@@ -72,7 +82,7 @@ function check(options: StartOptions): void {
 
 function runIdOf(workflow: AnyWorkflow | undefined, input: unknown, options: StartOptions): string {
   if (options.runId !== undefined) return options.runId;
-  if (options.idempotencyKey !== undefined) return "";
+  if (options.idempotencyKey !== undefined || options.debounce !== undefined) return "";
   // Chosen here, so that the request can be sent again without starting a second run.
   return workflow?.idTemplate?.render(input) ?? uuidv7();
 }
@@ -83,6 +93,14 @@ function timeoutsOf(workflow: AnyWorkflow | undefined, options: StartOptions) {
     ...workflow?.timeouts,
     ...(timeout === undefined ? {} : { run: durationFromMs(durationMs(timeout)) }),
     ...(queueTimeout === undefined ? {} : { queue: durationFromMs(durationMs(queueTimeout)) }),
+  };
+}
+
+function debounceOf({ key, period, maxWait }: NonNullable<StartOptions["debounce"]>) {
+  return {
+    key,
+    period: durationFromMs(durationMs(period)),
+    ...(maxWait === undefined ? {} : { maxWait: durationFromMs(durationMs(maxWait)) }),
   };
 }
 
@@ -118,5 +136,6 @@ export async function startRequest(
       : { startAt: timestampFromMs(options.startAt.getTime()) }),
     traceparent: options.traceparent ?? "",
     ...(flow === undefined ? {} : { flow }),
+    ...(options.debounce === undefined ? {} : { debounce: debounceOf(options.debounce) }),
   });
 }
