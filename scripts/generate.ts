@@ -24,8 +24,9 @@ const languages = [
     folder: join("worker-sdk", "go", "pawlv1"),
   },
   {
-    name: "Python (worker-sdk/python/setup.sh)",
-    probe: ["worker-sdk/python/.venv/bin/python", "-c", "import grpc_tools"],
+    name: "Python 3.11 with venv",
+    // Makes the environment that has protoc, where there is none yet.
+    probe: ["sh", "worker-sdk/python/setup.sh"],
     template: "buf.gen.python.yaml",
     folder: join("worker-sdk", "python", "src", "pawl", "v1"),
   },

@@ -24,6 +24,12 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_COMPLETED: _ClassVar[RunState]
     RUN_STATE_FAILED: _ClassVar[RunState]
     RUN_STATE_CANCELLED: _ClassVar[RunState]
+
+class ParentClosePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PARENT_CLOSE_POLICY_UNSPECIFIED: _ClassVar[ParentClosePolicy]
+    PARENT_CLOSE_POLICY_ABANDON: _ClassVar[ParentClosePolicy]
+    PARENT_CLOSE_POLICY_CANCEL: _ClassVar[ParentClosePolicy]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_QUEUED: RunState
 RUN_STATE_RUNNING: RunState
@@ -33,6 +39,9 @@ RUN_STATE_CANCELLING: RunState
 RUN_STATE_COMPLETED: RunState
 RUN_STATE_FAILED: RunState
 RUN_STATE_CANCELLED: RunState
+PARENT_CLOSE_POLICY_UNSPECIFIED: ParentClosePolicy
+PARENT_CLOSE_POLICY_ABANDON: ParentClosePolicy
+PARENT_CLOSE_POLICY_CANCEL: ParentClosePolicy
 
 class RunTimeouts(_message.Message):
     __slots__ = ("run", "queue")
@@ -124,7 +133,7 @@ class OpenWait(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., child_run_id: _Optional[str] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
-    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow")
+    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow", "parent_close_policy")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +160,7 @@ class StartRunRequest(_message.Message):
     CLAIM_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     FLOW_FIELD_NUMBER: _ClassVar[int]
+    PARENT_CLOSE_POLICY_FIELD_NUMBER: _ClassVar[int]
     workflow: str
     input: _common_pb2.Payload
     run_id: str
@@ -170,7 +180,8 @@ class StartRunRequest(_message.Message):
     claim: bool
     worker_id: str
     flow: _common_pb2.FlowControl
-    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ...) -> None: ...
+    parent_close_policy: ParentClosePolicy
+    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., parent_close_policy: _Optional[_Union[ParentClosePolicy, str]] = ...) -> None: ...
 
 class StartRunResponse(_message.Message):
     __slots__ = ("run", "existing", "claimed")
