@@ -18,6 +18,7 @@ import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
 import { formatSpent } from "./spent.ts";
 import { benchMillionWaits, benchSignal, benchTimers, benchWaiting } from "./waits.ts";
+import { benchDeltas, benchWatch, benchWatchReplica } from "./watch.ts";
 
 const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
 
@@ -41,6 +42,9 @@ const measurements = [
   benchSignal,
   benchTimers,
   benchWaiting,
+  benchWatch,
+  benchWatchReplica,
+  benchDeltas,
   benchMillion,
   benchMillionWaits,
 ];
