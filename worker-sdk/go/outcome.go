@@ -1,0 +1,102 @@
+package pawl
+
+import (
+	"errors"
+	"fmt"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// How a run ends in this worker.
+
+// complete reports the result that the workflow returned.
+func (r *run) complete(output *pb.Payload) error {
+	payload, err := r.store(output, fmt.Sprintf("the result of workflow %q", r.def.name))
+	if err != nil {
+		return err
+	}
+	r.lockPresent()
+	r.state = stateEnding
+	keys := r.memo.unconsumed()
+	r.mu.Unlock()
+	_, err = r.ask(func() proto.Message {
+		if r.cancelReason != nil {
+			// The cancel came first: the run is not complete.
+			return nil
+		}
+		return &pb.CompleteRunRequest{RunId: r.id, Fence: r.fence, Output: payload, UnconsumedStepKeys: keys}
+	}, nil)
+	if err != nil {
+		r.mu.Lock()
+		r.state = stateRunning
+		r.mu.Unlock()
+		return err
+	}
+	r.leave("completed")
+	return nil
+}
+
+// end ends the run with an error: failed, cancelled, or paused where code and journal disagree.
+func (r *run) end(err error) {
+	r.mu.Lock()
+	if r.over() {
+		r.mu.Unlock()
+		return
+	}
+	r.state = stateEnding
+	request := r.failureReport(err)
+	r.mu.Unlock()
+	_, refusal := r.ask(func() proto.Message {
+		request.Fence = r.fence
+		return proto.Clone(request)
+	}, nil)
+	if refusal != nil {
+		r.log.Error("the platform refused the report of a failed run", "run", r.id, "refusal", refusal)
+		r.mu.Lock()
+		r.gaveUp = true
+		r.mu.Unlock()
+	}
+	r.leave("failed")
+}
+
+func (r *run) failureReport(err error) *pb.FailRunRequest {
+	if r.cancelReason != nil {
+		err = r.cancelReason
+	}
+	request := &pb.FailRunRequest{RunId: r.id, Failure: toFailure(err)}
+	var failed *StepError
+	if errors.As(err, &failed) {
+		keys := append(r.memo.failedWithin(failed.StepKey), failed.StepKey)
+		request.FailedStepKeys = keys[:min(len(keys), reportedKeysMax)]
+	}
+	var clash *NonDeterminismError
+	if errors.As(err, &clash) {
+		request.NonDeterminism = &pb.NonDeterminism{
+			StepKey: clash.StepKey, Recorded: clash.Recorded, Attempted: clash.Attempted, LikelyCause: clash.LikelyCause,
+		}
+	}
+	return request
+}
+
+// leave: the run is no longer this worker's.
+func (r *run) leave(why string) {
+	r.mu.Lock()
+	if r.state == stateLeft {
+		r.mu.Unlock()
+		return
+	}
+	r.state = stateLeft
+	if r.linger != nil {
+		r.linger.Stop()
+	}
+	if r.queue.breaker != nil {
+		r.queue.breaker.Stop()
+	}
+	r.mu.Unlock()
+	r.dismiss()
+	r.log.Debug("a run left this worker", "run", r.id, "why", why)
+	r.cancel(errLeft)
+	r.link.released(r)
+}

@@ -1,0 +1,162 @@
+package pawl
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// completed reports a result. The error is one to record as the attempt's failure.
+func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (*pb.Payload, error) {
+	r := op.run
+	sent, err := r.store(payload, fmt.Sprintf("the result of step %q", op.name))
+	if err != nil {
+		return nil, err
+	}
+	var directive pb.Directive
+	_, err = r.ask(func() proto.Message {
+		return &pb.StepCompletedRequest{
+			RunId: r.id, Fence: r.fence, StepKey: op.key, Attempt: op.attempt, Output: sent,
+			Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
+			InputDigest: op.call.inputDigest, DefinitionDigest: op.call.settings.definitionDigest,
+			LatencyMs: milliseconds(latency),
+		}
+	}, func(message proto.Message) {
+		response := message.(*pb.StepCompletedResponse)
+		directive = response.Directive
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		op.recorded = true
+		if op.scope.insideStep {
+			// A new attempt of the step around it asks again.
+			r.memo.remember(op.key, op.recordAt(response.Seq, sent, nil))
+		}
+		if op.hasInner.Load() {
+			r.memo.forgetWithin(op.key)
+		}
+		r.queue.push(op.operation, response.Seq, false)
+	})
+	var refusal *Error
+	if errors.As(err, &refusal) && refusal.Reason == "PAYLOAD_TOO_LARGE" {
+		return nil, Terminal(err)
+	}
+	if err != nil {
+		r.exit(err)
+	}
+	r.lockPresent()
+	op.awaitDelivery()
+	op.close()
+	r.setBusy(false)
+	r.mu.Unlock()
+	r.obeyLater(directive)
+	return payload, nil
+}
+
+func (op *stepOperation) recordAt(seq uint32, payload *pb.Payload, failure *pb.Failure) *record {
+	return &record{
+		seq: seq, kind: op.kind, attempt: op.attempt, payload: payload, failure: failure,
+		inputDigest: op.call.inputDigest, definitionDigest: op.call.settings.definitionDigest,
+	}
+}
+
+// failed reports a failed attempt: either it is final, and the error is user
+// code's, or another attempt follows in a while, and the run is locked.
+func (op *stepOperation) failed(err error, latency time.Duration) (error, time.Duration, bool) {
+	r := op.run
+	r.mu.Lock()
+	if op.aborted == nil {
+		op.aborted = op.scope.endedBy()
+	}
+	if op.aborted != nil {
+		// Stopped before there was anything to record.
+		final := op.cancelled()
+		r.setBusy(false)
+		r.mu.Unlock()
+		return final, 0, true
+	}
+	r.mu.Unlock()
+	failure := toFailure(err)
+	var inner *StepError
+	var cancelled *CancelledError
+	// A step inside has failed for good: trying this one again would only replay that.
+	isInner := errors.As(err, &inner) && strings.HasPrefix(inner.StepKey, op.key+"/")
+	if isInner || errors.As(err, &cancelled) {
+		failure.NonRetryable = true
+	}
+	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, func(message proto.Message) {
+		response := message.(*pb.StepFailedResponse)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.memo.attempts[op.key] = op.attempt
+		if response.GetRetry() != nil || response.GetFinal().GetAction() == pb.StepFailedResponse_Final_ACTION_PAUSE {
+			return
+		}
+		op.recorded = true
+		if op.scope.insideStep {
+			r.memo.remember(op.key, op.recordAt(response.Seq, nil, failure))
+		}
+		r.queue.push(op.operation, response.Seq, false)
+	})
+	if err != nil {
+		r.exit(err)
+	}
+	response := message.(*pb.StepFailedResponse)
+	if response.GetFinal().GetAction() == pb.StepFailedResponse_Final_ACTION_PAUSE {
+		r.leave(fmt.Sprintf("step %q has no attempt left, and the run is paused", op.name))
+		runtime.Goexit()
+	}
+	r.obeyLater(response.Directive)
+	r.lockPresent()
+	if retry := response.GetRetry(); retry != nil {
+		op.attempt = max(retry.Attempt, op.attempt+1)
+		r.setBusy(false)
+		return nil, r.retryDelay(retry), false
+	}
+	op.awaitDelivery()
+	op.close()
+	r.setBusy(false)
+	r.mu.Unlock()
+	return &StepError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
+}
+
+func (op *stepOperation) failedMessage(failure *pb.Failure, latency time.Duration) *pb.StepFailedRequest {
+	return &pb.StepFailedRequest{
+		RunId: op.run.id, Fence: op.run.fence, StepKey: op.key, Attempt: op.attempt, Failure: failure,
+		Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
+		InputDigest: op.call.inputDigest, DefinitionDigest: op.call.settings.definitionDigest,
+		LatencyMs: milliseconds(latency), RetryPolicy: op.call.settings.retry,
+	}
+}
+
+func (op *stepOperation) startMessage() *pb.StepStartedRequest {
+	settings := op.call.settings
+	request := &pb.StepStartedRequest{
+		RunId: op.run.id, Fence: op.run.fence, StepKey: op.key,
+		Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
+		InputDigest: op.call.inputDigest, DefinitionDigest: settings.definitionDigest,
+		RetryPolicy: settings.retry, Recovery: pb.Recovery_RECOVERY_RETRY,
+	}
+	if settings.atMostOnce {
+		request.Recovery = pb.Recovery_RECOVERY_AT_MOST_ONCE
+	}
+	if settings.timeout > 0 {
+		request.Timeout = durationpb.New(settings.timeout)
+	}
+	return request
+}
+
+func (r *run) retryDelay(retry *pb.StepFailedResponse_Retry) time.Duration {
+	if retry.Delay != nil {
+		return retry.Delay.AsDuration()
+	}
+	return max(0, r.until(retry.At.AsTime()))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
