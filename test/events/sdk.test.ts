@@ -1,0 +1,104 @@
+/**
+ * Goal: what steps written with the SDK send is under the right parent and stream, also when they
+ * run at once, and a watch is something that a web server can hand on.
+ * Method: a worker and a client of this process, a real server.
+ */
+import { Client, type RunEvent, silentLogger, toResponse, Worker, workflow } from "@pawl/worker";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startServer, type TestServer } from "../harness/server.ts";
+
+async function* words(...list: string[]) {
+  for (const word of list) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    yield word;
+  }
+}
+
+const tree = workflow("tree", async (ctx) => {
+  const agent = (name: string) =>
+    ctx.step(name, (outer) =>
+      outer.span(
+        "agent",
+        async () => {
+          outer.emit("thought", name);
+          const inner = (part: string) =>
+            outer.step(part, async (s) => {
+              s.emit("note", `${name}.${part}`);
+              return part;
+            });
+          await Promise.all([inner("x"), inner("y")]);
+          return name;
+        },
+        { name },
+      ),
+    );
+  await Promise.all([agent("one"), agent("two")]);
+  return await ctx.step("both", async (s) => {
+    const [a, b] = await Promise.all([s.stream(words("a", "b")), s.stream(words("c", "d"))]);
+    s.log("info", "kept");
+    return `${a} ${b}`;
+  });
+});
+
+let server: TestServer;
+let worker: Worker;
+let client: Client;
+beforeAll(async () => {
+  server = await startServer();
+  worker = new Worker({ url: server.grpcUrl, workflows: [tree], logger: silentLogger });
+  await worker.start();
+  client = new Client({ url: server.grpcUrl });
+});
+afterAll(async () => {
+  client.close();
+  await worker.stop();
+  await server.stop();
+});
+
+test("parents follow the code and streams their index; a watch is a response of server-sent events", async () => {
+  const run = await client.start(tree, undefined, { runId: "tree", delay: "300 ms" });
+  const events: RunEvent[] = [];
+  for await (const event of run.watch()) events.push(event);
+  const of = (type: string) => events.filter((event) => event.type === type);
+  for (const name of ["one", "two"]) {
+    const span = of("agent.started").find(({ stepKey }) => stepKey === name);
+    expect(span).toMatchObject({ data: { name }, parentEventId: `tree/${name}` });
+    const inSpan = ["thought", "agent.completed"].map((type) =>
+      of(type).find(({ stepKey }) => stepKey === name),
+    );
+    for (const event of inSpan) expect(event?.parentEventId).toBe(span?.eventId);
+    for (const part of ["x", "y"]) {
+      const note = of("note").find(({ data }) => data === `${name}.${part}`);
+      expect(note).toMatchObject({ stepKey: `${name}/${part}` });
+      expect(note?.parentEventId).toBe(`tree/${name}/${part}`);
+    }
+  }
+  const texts = (index: number) =>
+    of("output.delta")
+      .filter(({ contentIndex }) => contentIndex === index)
+      .map(({ data }) => data);
+  expect([texts(1), texts(2)]).toEqual([
+    ["a", "b"],
+    ["c", "d"],
+  ]);
+  expect(await run.result()).toBe("ab cd");
+  const completed = of("workflow.step.completed").map(({ stepKey, parentEventId }) => [
+    stepKey,
+    parentEventId,
+  ]);
+  expect(completed).toContainEqual(["one/x", "tree/one"]);
+  expect(completed).toContainEqual(["both", "tree"]);
+
+  const response = toResponse(run.watch());
+  expect(response.headers.get("content-type")).toContain("text/event-stream");
+  const text = await response.text();
+  const types = [...text.matchAll(/^event: (.*)$/gm)].map(([, type]) => type);
+  // A late comer: what is kept for good is there, what was superseded is not.
+  expect(types).toContain("log");
+  expect(types).not.toContain("output.delta");
+  expect([types[0], types.at(-1)]).toEqual(["run.started", "run.completed"]);
+  const [id = ""] = text.match(/(?<=^id: ).*/m) ?? [];
+  const rest: string[] = [];
+  for await (const { type } of run.watch({ afterCursor: id })) rest.push(type);
+  expect(rest).toEqual(types.slice(1));
+});
