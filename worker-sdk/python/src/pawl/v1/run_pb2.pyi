@@ -133,7 +133,7 @@ class OpenWait(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., child_run_id: _Optional[str] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
-    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow", "parent_close_policy")
+    __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow", "parent_close_policy", "debounce")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +161,7 @@ class StartRunRequest(_message.Message):
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     FLOW_FIELD_NUMBER: _ClassVar[int]
     PARENT_CLOSE_POLICY_FIELD_NUMBER: _ClassVar[int]
+    DEBOUNCE_FIELD_NUMBER: _ClassVar[int]
     workflow: str
     input: _common_pb2.Payload
     run_id: str
@@ -181,7 +182,18 @@ class StartRunRequest(_message.Message):
     worker_id: str
     flow: _common_pb2.FlowControl
     parent_close_policy: ParentClosePolicy
-    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., parent_close_policy: _Optional[_Union[ParentClosePolicy, str]] = ...) -> None: ...
+    debounce: Debounce
+    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., parent_close_policy: _Optional[_Union[ParentClosePolicy, str]] = ..., debounce: _Optional[_Union[Debounce, _Mapping]] = ...) -> None: ...
+
+class Debounce(_message.Message):
+    __slots__ = ("key", "period", "max_wait")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAIT_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    period: _duration_pb2.Duration
+    max_wait: _duration_pb2.Duration
+    def __init__(self, key: _Optional[str] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StartRunResponse(_message.Message):
     __slots__ = ("run", "existing", "claimed")
