@@ -335,7 +335,8 @@ describe.each(stores)("%s", (store) => {
     expect((await worker.publish(runId, fence, [event, event])).accepted).toBe(2);
     expect((await worker.publish(runId, fence - 1, [event])).accepted).toBe(0);
     const listed = await rpc(lab.client, EventService.method.listEvents, { runId });
-    expect(listed.events.map(({ type }) => type)).toEqual(["run.started"]);
+    const types = listed.events.map(({ type }) => type);
+    expect(types).toEqual(["run.started", "output.delta", "output.delta"]);
   });
 });
 
