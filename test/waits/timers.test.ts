@@ -152,7 +152,10 @@ test.concurrent.for(stores)(
     await sleep(Math.max(0, begun + 1_500 - Date.now()));
     await first.kill();
     await using second = await startServer({ store: url });
-    await sleep(Math.max(0, until + 300 - Date.now()));
+    const client = connect(second.grpcAddress);
+    const left = () => waits(client, { kinds: [SLEEP], pageSize: 1 });
+    await eventually(async () => (await left()).length === 0, "the timer has fired");
+    client.close();
     await second.stop();
     const [entries = []] = await journals(url, ids);
     expect(fired(entries)).toHaveLength(1);
