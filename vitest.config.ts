@@ -12,7 +12,8 @@ const common = {
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // More than there are cores: most tests wait, for leases, disks and other processes.
+    maxWorkers: 4,
     projects: [
       {
         test: { ...common, name: "tidy", include: ["test/tidy/**/*.test.ts"] },
