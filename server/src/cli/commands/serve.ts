@@ -1,6 +1,7 @@
 import { flushCompileCache } from "node:module";
 import { startApp } from "../../app.ts";
 import { formatAddress, readConfig, type ServerConfig, unknownVariables } from "../../config.ts";
+import { releaseHeap } from "../../lib/heap.ts";
 import { createLog, type Log } from "../../lib/log.ts";
 import { uptimeMs } from "../../lib/uptime.ts";
 import { VERSION } from "../../lib/version.ts";
@@ -79,6 +80,7 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   process.on("uncaughtExceptionMonitor", (error) => log.error("process.crashed", { error }));
   const told = stopSignal(log);
   const app = await startApp(config, log);
+  releaseHeap();
   const grpc = formatAddress(app.grpc);
   const http = formatAddress(app.http);
   const readyMs = Math.round(uptimeMs());

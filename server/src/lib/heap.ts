@@ -1,0 +1,18 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/**
+ * Gives back the memory that the start of the program took and no longer uses: some 18 MB of 118 of
+ * a server, most of them room for young objects that V8 would keep for later. Takes about 45 ms, in
+ * which nothing else happens.
+ *
+ * The only way to the collector is the function `gc`, which contexts made under this flag have.
+ * The flavor `last-resort` is V8's for when memory is short: it also shrinks the young generation.
+ */
+export function releaseHeap(): void {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  setFlagsFromString("--no-expose-gc");
+  if (typeof collect !== "function") return;
+  Reflect.apply(collect, undefined, [{ type: "major", execution: "sync", flavor: "last-resort" }]);
+}
