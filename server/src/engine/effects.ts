@@ -105,7 +105,7 @@ function tellHolder(
   entries: readonly Entry[],
 ): void {
   if (header.lease?.sessionId !== session.sessionId) {
-    core.sessions.drop(key);
+    core.sessions.drop(session, key);
     if (!endedByHolder(entries)) {
       session.sink.leaseResults(
         [{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }],
@@ -168,7 +168,7 @@ function giveUp(core: Core, session: LocalSession, held: HeldRun, error: unknown
   });
   const key = runKey(org, runId);
   if (session.held.get(key) !== held) return;
-  core.sessions.drop(key);
+  core.sessions.drop(session, key);
   session.sink.leaseResults([{ runId, status: "lost", fence, until: 0 }], 0);
   void release(core, { org, runId, fence, sessionId: session.sessionId }, "refused");
 }

@@ -172,7 +172,7 @@ async function writeStarts(core: Core): Promise<number | undefined> {
 /** A dispatch that no slot took up in time is fenced off and given to another. */
 async function redeliver(core: Core): Promise<number | undefined> {
   for (const { session, key, run } of core.sessions.unacknowledged()) {
-    core.sessions.drop(key);
+    core.sessions.drop(session, key);
     // For a worker that reads the dispatch after all.
     session.sink.leaseResults(
       [{ runId: run.runId, status: "lost", fence: run.fence, until: 0 }],

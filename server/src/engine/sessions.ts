@@ -107,7 +107,9 @@ export class Sessions {
   remove(session: LocalSession): void {
     clearTimeout(session.graceTimer);
     this.#sessions.delete(session.sessionId);
-    for (const key of session.held.keys()) this.#holders.delete(key);
+    for (const key of session.held.keys()) {
+      if (this.#holders.get(key) === session) this.#holders.delete(key);
+    }
   }
 
   all(): IterableIterator<LocalSession> {
@@ -122,6 +124,12 @@ export class Sessions {
     return this.#holders.get(key);
   }
 
+  /**
+   * Notes who holds a run. A session that was late, since the run has been given to another one
+   * under a later fence, does not hold it: it must not take away the other's news.
+   *
+   * @returns whether it holds it
+   */
   hold(
     session: LocalSession,
     key: string,
@@ -130,7 +138,12 @@ export class Sessions {
     told: number,
     acked: boolean,
     pausing = false,
-  ): void {
+  ): boolean {
+    const other = this.#holders.get(key);
+    if (other !== undefined && other !== session) {
+      if ((other.held.get(key)?.fence ?? 0) > lease.fence) return false;
+      this.drop(other, key);
+    }
     session.held.set(key, {
       org,
       runId: lease.runId,
@@ -142,13 +155,13 @@ export class Sessions {
       since: this.#clock.now(),
     });
     this.#holders.set(key, session);
+    return true;
   }
 
-  drop(key: string): void {
-    const session = this.#holders.get(key);
-    if (session === undefined) return;
-    this.#holders.delete(key);
+  /** The session holds the run no more; whoever else may hold it by now, still does. */
+  drop(session: LocalSession, key: string): void {
     session.held.delete(key);
+    if (this.#holders.get(key) === session) this.#holders.delete(key);
     if (session.live.size === 0) return;
     for (const liveKey of session.live.keys())
       if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);

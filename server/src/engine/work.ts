@@ -77,7 +77,7 @@ async function takeOver(
   const claimed = new Map(held.map((lease) => [runKey(caller.org, lease.runId), lease]));
   for (const [key, run] of [...session.held]) {
     if (claimed.get(key)?.fence === run.fence) continue;
-    core.sessions.drop(key);
+    core.sessions.drop(session, key);
     void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
   }
   const until = core.clock.now() + LIMITS.leaseMs;
@@ -86,18 +86,21 @@ async function takeOver(
   await Promise.all(
     held.map(async ({ runId, fence }) => {
       try {
-        const { attempt, pausing, seq } = await core.writer.submit({
+        const { header, attempt, pausing, seq } = await core.writer.submit({
           org: caller.org,
           runId,
           bytes: 300,
           decide: (draft) => ({
+            header: draft.header,
             attempt: rebindLease(draft, fence, lease) ? draft.header.attempt : 0,
             pausing: draft.header.intent === "pause",
             seq: draft.header.seq,
           }),
         });
-        if (attempt === 0) return;
-        core.sessions.hold(
+        // The same batch may have given it up as forgotten, after this was decided.
+        const kept = header.fence === fence && header.lease?.sessionId === session.sessionId;
+        if (attempt === 0 || !kept) return;
+        const isHeld = core.sessions.hold(
           session,
           runKey(caller.org, runId),
           caller.org,
@@ -107,6 +110,7 @@ async function takeOver(
           true,
           pausing,
         );
+        if (!isHeld) return;
         survived.push({ runId, fence, attempt, until });
         // What it was told while it was away, it did not hear.
         if (pausing) session.sink.pause(runId, fence);
@@ -156,7 +160,7 @@ function sessionHandle(
     nack: (runId, fence) => {
       const key = runKey(caller.org, runId);
       if (session.held.get(key)?.fence !== fence) return;
-      core.sessions.drop(key);
+      core.sessions.drop(session, key);
       void refuse(core, { org: caller.org, runId, fence, sessionId: session.sessionId });
     },
     heartbeat: () => heartbeat(core, caller, session),
@@ -227,7 +231,7 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
     if (session.held.get(key) !== run) continue;
     const lease = inStore.get(key);
     if (lease?.fence === run.fence) continue;
-    results.push(await explainLoss(core, caller, key, run, until));
+    results.push(await explainLoss(core, caller, session, key, run, until));
   }
   const strangers = new Set<string>();
   for (const [key, lease] of inStore) {
@@ -245,6 +249,7 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
 async function explainLoss(
   core: Core,
   caller: Caller,
+  session: LocalSession,
   key: string,
   run: HeldRun,
   until: number,
@@ -255,7 +260,7 @@ async function explainLoss(
     run.fence = header.fence;
     return { runId: run.runId, status: "cancel", fence: header.fence, until };
   }
-  core.sessions.drop(key);
+  core.sessions.drop(session, key);
   return { runId: run.runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
 }
 

@@ -1,0 +1,62 @@
+/**
+ * Goal: the news of a run go to the session that holds it, whatever a session does that held it
+ * before. (A worker that came back late once took away the news of the run's new holder.)
+ */
+import { expect, test } from "vitest";
+import { systemClock } from "../lib/clock.ts";
+import type { SessionSink, WorkerInfo } from "./api.ts";
+import { LocalSession, Sessions } from "./sessions.ts";
+
+const sink: SessionSink = {
+  dispatch: () => undefined,
+  cancel: () => undefined,
+  pause: () => undefined,
+  waitResolved: () => undefined,
+  leaseResults: () => undefined,
+  drain: () => undefined,
+  close: () => undefined,
+};
+
+function worker(workerId: string): WorkerInfo {
+  return {
+    workerId,
+    instanceId: workerId,
+    language: "test",
+    sdkVersion: "",
+    buildVersion: "",
+    workflows: [],
+    queues: ["default"],
+    labels: {},
+    slots: 1,
+  };
+}
+
+function two() {
+  const sessions = new Sessions(systemClock);
+  const late = new LocalSession("late", "default", worker("late"), sink);
+  const next = new LocalSession("next", "default", worker("next"), sink);
+  sessions.add(late);
+  sessions.add(next);
+  const hold = (session: LocalSession, fence: number) =>
+    sessions.hold(session, "run", "default", { runId: "run", fence }, 0, true);
+  return { sessions, late, next, hold };
+}
+
+test("a run that was given to another session is that one's, though the first lets go of it", () => {
+  const { sessions, late, next, hold } = two();
+  expect(hold(late, 2)).toBe(true);
+  expect(hold(next, 4)).toBe(true);
+  expect(late.held.has("run")).toBe(false);
+  sessions.drop(late, "run");
+  expect(sessions.holder("run")).toBe(next);
+  sessions.remove(late);
+  expect(sessions.holder("run")).toBe(next);
+});
+
+test("who comes late with an earlier fence does not hold it", () => {
+  const { sessions, late, next, hold } = two();
+  expect(hold(next, 4)).toBe(true);
+  expect(hold(late, 2)).toBe(false);
+  expect(sessions.holder("run")).toBe(next);
+  expect(late.held.has("run")).toBe(false);
+});
