@@ -212,7 +212,10 @@ describe.each(stores)("%s", (store) => {
     await sleepBy("sleep:second", { cron: "* * * * * *" });
     await suspendOn(held, ["sleep:second"]);
     const next = await worker.next(runId, fence);
-    expect(next.journal.at(-1)).toMatchObject({ stepKey: "sleep:second", outcome: "fired" });
+    // What comes after it depends on which came first, the second or the suspension.
+    expect(next.journal).toContainEqual(
+      expect.objectContaining({ stepKey: "sleep:second", outcome: "fired" }),
+    );
   });
 
   test.concurrent.each([
