@@ -19,7 +19,7 @@ import { readNext } from "./read.ts";
 export type Classes = "all" | "checkpoint" | "delta";
 
 /** Events that were read together; each follower gets the same arrays. */
-interface Piece {
+export interface Piece {
   readonly from: Position;
   readonly to: Position;
   readonly placed: readonly PlacedEvent[];
@@ -171,12 +171,14 @@ class Feed {
   }
 }
 
+/** Notes stand between a delta and the entry that decides on it, at the place of the delta. */
 function isBeyond(place: Position, other: Position): boolean {
-  return place.seq > other.seq || isBehind(other, place);
+  if (place.seq > other.seq || isBehind(other, place)) return true;
+  return place.seq === other.seq && !isBehind(place, other) && place.notes > other.notes;
 }
 
 /** Of a piece, what a follower that has read ahead by itself has not seen. */
-function eventsAfter(
+export function eventsAfter(
   { from, placed, events }: Piece,
   position: Position,
   classes: Classes,
