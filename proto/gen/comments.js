@@ -80,6 +80,7 @@ export const comments = {
   "pawl.v1.Lease.fence": "Grows with every lease, steal, cancel, pause, retry and fork; never 0.",
   "pawl.v1.LeaseResult.fence": "The fence to use from now on, with CANCEL.",
   "pawl.v1.LeaseResults": "The answers to a heartbeat, for leases that are not simply renewed.",
+  "pawl.v1.LeaseResults.notice": "Not the answer to a heartbeat, but news that nobody asked for.",
   "pawl.v1.LeaseResults.renewed": "How many leases were renewed.",
   "pawl.v1.Limits": "In bytes unless said otherwise.",
   "pawl.v1.Limits.open_waits": "How many, per run.",

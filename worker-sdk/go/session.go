@@ -175,7 +175,10 @@ func (s *session) receive(ctx context.Context, cancel context.CancelFunc, messag
 		case *pb.ServerFrame_Pause:
 			s.tell(body.Pause.RunId, (*run).pause)
 		case *pb.ServerFrame_LeaseResults:
-			s.answered()
+			// News that nobody asked for say nothing of the heartbeats that are under way.
+			if !body.LeaseResults.Notice {
+				s.answered()
+			}
 			for _, result := range body.LeaseResults.Results {
 				s.tell(result.RunId, func(r *run) { r.leaseResult(result) })
 			}

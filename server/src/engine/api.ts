@@ -280,7 +280,8 @@ export interface SessionSink {
   cancel(runId: string, fence: number, reason: string, graceMs: number): void;
   pause(runId: string, fence: number): void;
   waitResolved(runId: string, fence: number, entry: Entry): void;
-  leaseResults(results: readonly LeaseAnswer[], renewed: number): void;
+  /** `renewed` is undefined where this is not the answer to a heartbeat. */
+  leaseResults(results: readonly LeaseAnswer[], renewed: number | undefined): void;
   /** The server is going away. */
   drain(): void;
   /** The stream is of no more use: the worker is replaced by a newer connection of the same instance. */

@@ -109,7 +109,7 @@ function tellHolder(
     if (!endedByHolder(entries)) {
       session.sink.leaseResults(
         [{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }],
-        0,
+        undefined,
       );
     }
     return;
@@ -169,7 +169,7 @@ function giveUp(core: Core, session: LocalSession, held: HeldRun, error: unknown
   const key = runKey(org, runId);
   if (session.held.get(key) !== held) return;
   core.sessions.drop(session, key);
-  session.sink.leaseResults([{ runId, status: "lost", fence, until: 0 }], 0);
+  session.sink.leaseResults([{ runId, status: "lost", fence, until: 0 }], undefined);
   void release(core, { org, runId, fence, sessionId: session.sessionId }, "refused");
 }
 

@@ -176,7 +176,7 @@ async function redeliver(core: Core): Promise<number | undefined> {
     // For a worker that reads the dispatch after all.
     session.sink.leaseResults(
       [{ runId: run.runId, status: "lost", fence: run.fence, until: 0 }],
-      0,
+      undefined,
     );
     await release(core, { ...run, sessionId: session.sessionId }, "unacknowledged");
   }

@@ -106,11 +106,12 @@ export function outboxSink(outbox: Outbox, close: (reason: string) => void): Ses
       };
       push({ case: "waitResolved", value }, ENTRY_BYTES + payloadBytes(entry.payload));
     },
-    leaseResults(results: readonly LeaseAnswer[], renewed: number) {
+    leaseResults(results: readonly LeaseAnswer[], renewed: number | undefined) {
       const value = {
         $typeName: "pawl.v1.LeaseResults" as const,
         results: results.map(leaseResultOut),
-        renewed,
+        renewed: renewed ?? 0,
+        notice: renewed === undefined,
       };
       push({ case: "leaseResults", value }, SMALL_FRAME * (1 + results.length));
     },

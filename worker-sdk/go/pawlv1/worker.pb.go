@@ -1931,7 +1931,9 @@ type LeaseResults struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Results []*LeaseResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	// How many leases were renewed.
-	Renewed       uint32 `protobuf:"varint,2,opt,name=renewed,proto3" json:"renewed,omitempty"`
+	Renewed uint32 `protobuf:"varint,2,opt,name=renewed,proto3" json:"renewed,omitempty"`
+	// Not the answer to a heartbeat, but news that nobody asked for.
+	Notice        bool `protobuf:"varint,3,opt,name=notice,proto3" json:"notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1978,6 +1980,13 @@ func (x *LeaseResults) GetRenewed() uint32 {
 		return x.Renewed
 	}
 	return 0
+}
+
+func (x *LeaseResults) GetNotice() bool {
+	if x != nil {
+		return x.Notice
+	}
+	return false
 }
 
 type LeaseResult struct {
@@ -3359,10 +3368,11 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\fWaitResolved\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12+\n" +
-	"\x05entry\x18\x03 \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\"X\n" +
+	"\x05entry\x18\x03 \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\"p\n" +
 	"\fLeaseResults\x12.\n" +
 	"\aresults\x18\x01 \x03(\v2\x14.pawl.v1.LeaseResultR\aresults\x12\x18\n" +
-	"\arenewed\x18\x02 \x01(\rR\arenewed\"\xa3\x01\n" +
+	"\arenewed\x18\x02 \x01(\rR\arenewed\x12\x16\n" +
+	"\x06notice\x18\x03 \x01(\bR\x06notice\"\xa3\x01\n" +
 	"\vLeaseResult\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12,\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x14.pawl.v1.LeaseStatusR\x06status\x12\x14\n" +

@@ -876,6 +876,13 @@ export declare type LeaseResults = Message<"pawl.v1.LeaseResults"> & {
    * @generated from field: uint32 renewed = 2;
    */
   renewed: number;
+
+  /**
+   * Not the answer to a heartbeat, but news that nobody asked for.
+   *
+   * @generated from field: bool notice = 3;
+   */
+  notice: boolean;
 };
 
 /**

@@ -226,7 +226,8 @@ export class Session {
         this.runs.pause(body.value.runId);
         break;
       case "leaseResults":
-        this.#leaseClock.answered();
+        // News that nobody asked for say nothing of the heartbeats that are under way.
+        if (!body.value.notice) this.#leaseClock.answered();
         for (const result of body.value.results) this.runs.leaseResult(result);
         break;
       case "welcome":

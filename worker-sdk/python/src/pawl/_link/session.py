@@ -329,7 +329,9 @@ class Session:
             case "pause":
                 self.runs.pause(frame.pause.run_id)
             case "lease_results":
-                self._lease_clock.answered()
+                # News that nobody asked for say nothing of the heartbeats that are under way.
+                if not frame.lease_results.notice:
+                    self._lease_clock.answered()
                 for result in frame.lease_results.results:
                     self.runs.lease_result(result)
             case "welcome":

@@ -321,12 +321,14 @@ class WaitResolved(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ...) -> None: ...
 
 class LeaseResults(_message.Message):
-    __slots__ = ("results", "renewed")
+    __slots__ = ("results", "renewed", "notice")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     RENEWED_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[LeaseResult]
     renewed: int
-    def __init__(self, results: _Optional[_Iterable[_Union[LeaseResult, _Mapping]]] = ..., renewed: _Optional[int] = ...) -> None: ...
+    notice: bool
+    def __init__(self, results: _Optional[_Iterable[_Union[LeaseResult, _Mapping]]] = ..., renewed: _Optional[int] = ..., notice: _Optional[bool] = ...) -> None: ...
 
 class LeaseResult(_message.Message):
     __slots__ = ("run_id", "status", "fence", "expires_at")
