@@ -1,4 +1,4 @@
-import { HEADER_COLUMNS } from "../row.ts";
+import { HEADER_COLUMNS, RUN_PARTS } from "../row.ts";
 import { REPLACE, within } from "./delta-parts.ts";
 import type { InputName } from "./shapes.ts";
 import { SHAPES } from "./shapes.ts";
@@ -88,25 +88,8 @@ created AS MATERIALIZED (
   FROM born JOIN inserted USING (org_id, run_id))`;
 }
 
-/**
- * What belongs to a run, apart from its row. It has ended, so it stands before no gate, and what it has
- * of permits ends by itself.
- */
-const PARTS = [
-  "journal",
-  "ready",
-  "due",
-  "lease",
-  "payload_ref",
-  "run_tag",
-  "nudge",
-  "wait",
-  "wait_assignee",
-  "delta",
-];
-
 export function removed(context: Context): string {
-  const parts = PARTS.map(
+  const parts = RUN_PARTS.map(
     (table) => `removed_${table} AS (
   DELETE FROM pawl.${table} AS t USING removed
   WHERE t.org_id = removed.org_id AND t.run_id = removed.run_id)`,

@@ -1,5 +1,5 @@
 import type { ColumnWrite } from "../entry.ts";
-import { HEADER_COLUMNS, headerValues, waitingText } from "../row.ts";
+import { HEADER_COLUMNS, headerValues, RUN_PARTS, waitingText } from "../row.ts";
 import type { HeaderPatch } from "../store.ts";
 import type { Database } from "./database.ts";
 
@@ -22,23 +22,6 @@ const TAGS_OF_RUN = "SELECT tags, created_at FROM run WHERE org_id = ? AND run_i
 const INSERT_TAG = `INSERT INTO run_tag (org_id, key, value, created_at, run_id)
 VALUES (?, ?, ?, ?, ?)`;
 const DELETE_TAGS = "DELETE FROM run_tag WHERE org_id = ? AND run_id = ?";
-
-/**
- * What belongs to a run, apart from its row. Due work of its children's ends is among it. It stands
- * before no gate, and what it has of permits ends by itself.
- */
-const PARTS = [
-  "journal",
-  "ready",
-  "due",
-  "lease",
-  "payload_ref",
-  "run_tag",
-  "nudge",
-  "wait",
-  "wait_assignee",
-  "delta",
-];
 
 /**
  * Compares the run's version and writes its row, both in one statement.
@@ -102,7 +85,7 @@ function deleteRun(
   key: readonly [string, string, number, number],
 ): boolean {
   if (db.prepare(DELETE_RUN).run(...key).changes !== 1) return false;
-  for (const table of PARTS) {
+  for (const table of RUN_PARTS) {
     db.prepare(`DELETE FROM ${table} WHERE org_id = ? AND run_id = ?`).run(write.org, write.runId);
   }
   return true;
