@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { extname, resolve } from "node:path";
+import { endProcess } from "./end-process.ts";
 import { usageError } from "./exit.ts";
 
 /** How long it may take to end in order. */
@@ -46,12 +47,6 @@ export function startReplayWorker(
   });
   return {
     ended,
-    async stop() {
-      if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-      child.kill("SIGTERM");
-      const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-      await exited;
-      clearTimeout(late);
-    },
+    stop: () => endProcess(child, STOP_MS),
   };
 }

@@ -5,7 +5,7 @@
  * *ended* (by itself: it is started again when a file changes) → *running*.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { endProcess } from "./end-process.ts";
 
 /** How long a worker may take to end in order. */
 const STOP_MS = 5_000;
@@ -65,11 +65,6 @@ export class WorkerProcess {
   async #end(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    await ended;
-    clearTimeout(late);
+    if (child !== undefined) await endProcess(child, STOP_MS);
   }
 }
