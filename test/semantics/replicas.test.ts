@@ -6,6 +6,7 @@
  */
 import type { Client } from "@grpc/grpc-js";
 import { EventService, RunService, RunState, SignalService, WorkflowService } from "@pawl/proto";
+import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
 import { connect, rpc, SessionWorker, UnaryWorker } from "../harness/protocol.ts";
@@ -117,6 +118,28 @@ test.concurrent("a cancel at another server reaches the worker soon, with its re
   ).rejects.toMatchObject(refused("LEASE_LOST"));
   await worker.failRun({ runId: "r2", fence: cancel.fence, failure: BOOM });
   expect((await runOf(c, "r2"))?.state).toBe(RunState.CANCELLED);
+  worker.close();
+});
+
+test.concurrent("news that are lost between the servers reach the worker all the same, once", async () => {
+  const client = new pg.Client({ connectionString: database });
+  await client.connect();
+  await client.query(`
+    CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    CREATE OR REPLACE TRIGGER lose BEFORE INSERT ON pawl.nudge FOR EACH ROW
+      WHEN (NEW.run_id = 'r-lost') EXECUTE FUNCTION lose()`);
+  await client.end();
+  const { worker, fence } = await heldAtB("flow-lost", "r-lost");
+  for (const name of ["one", "two"]) {
+    const run = { runId: "r-lost", fence, stepKey: `signal:${name}`, kind: SIGNAL };
+    await worker.stepStarted({ ...run, wait: { signalName: name } });
+    await rpc(c, SignalService.method.sendSignal, { runId: "r-lost", name, payload: json(name) });
+    const told = await worker.until("waitResolved", ({ entry }) => jsonOf(entry?.payload) === name);
+    expect(told).toMatchObject({ runId: "r-lost", entry: { stepKey: run.stepKey } });
+  }
+  await sleep(2_500);
+  const told = worker.frames.filter((frame) => frame.case === "waitResolved");
+  expect(told).toHaveLength(2);
   worker.close();
 });
 

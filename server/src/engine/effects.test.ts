@@ -1,6 +1,6 @@
 /**
  * Goal: a worker hears of every wait of its run that is resolved, whoever resolved it and whatever
- * became of the answer to the commit.
+ * became of the answer to the commit and of the news.
  * Method: engines over one SQLite database in memory, with nothing that tells one of the other.
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -78,6 +78,34 @@ describe("a resolved wait is told to the holder of the run", () => {
     expect(worker.resolved).toEqual([]);
     await made.engine.stepCompleted(caller, completedOf("r", fence, "step"));
     expect((await told("go")).payload).toMatchObject(json("payload"));
+    expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
+  });
+
+  test("when nobody says a word, and nothing is written any more", async () => {
+    await wait("go");
+    await wait("stay");
+    await using other = await openEngine(made.store, "other");
+    await other.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    expect((await told("go")).payload).toMatchObject(json("payload"));
+    expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
+  });
+
+  test("when the answer to the commit was lost, and the store failed again right after it", async () => {
+    await wait("go");
+    loseAnswer();
+    const { store } = made;
+    const { loadRuns } = store;
+    let failures = 0;
+    store.loadRuns = async (refs) => {
+      // Those who look for what was missed, not those who decide anew.
+      if (refs.every(({ afterSeq }) => afterSeq === 0) || failures > 0)
+        return loadRuns.call(store, refs);
+      failures += 1;
+      throw new StoreError("gone again");
+    };
+    await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    expect((await told("go")).payload).toMatchObject(json("payload"));
+    expect(failures).toBe(1);
     expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
   });
 });

@@ -3,6 +3,7 @@
  * that holds a changed run is told. All of it may be lost; loops and heartbeats catch up.
  */
 
+import { sleep } from "../lib/clock.ts";
 import type { Entry } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
@@ -81,18 +82,55 @@ export async function syncHeld(core: Core, org: string, runId: string): Promise<
   tellHolder(core, session, held, key, header, entries);
 }
 
-/** After a store that failed: what was committed without an answer was told to nobody. */
-export async function syncAllHeld(core: Core): Promise<void> {
-  const all = [...core.sessions.all()].flatMap((session) => [...session.held.values()]);
+/**
+ * Compares what the holders of runs were told with what is on record, and tells them the rest.
+ *
+ * @param isDoubtful which of the runs held here to look at
+ */
+export async function syncAllHeld(
+  core: Core,
+  isDoubtful: (key: string, held: HeldRun) => boolean = () => true,
+): Promise<void> {
+  const all: [string, HeldRun][] = [];
+  for (const session of core.sessions.all()) {
+    // A session that comes back asks for itself.
+    if (!session.open) continue;
+    for (const [key, run] of session.held) if (isDoubtful(key, run)) all.push([key, run]);
+  }
   for (let from = 0; from < all.length; from += LIMITS.batchCommands) {
     const some = all.slice(from, from + LIMITS.batchCommands);
-    const refs = some.map(({ org, runId, told }) => ({ org, runId, afterSeq: told }));
+    const refs = some.map(([, { org, runId, told }]) => ({ org, runId, afterSeq: told }));
     const loaded = await core.store.loadRuns(refs);
-    for (const [index, { org, runId, told }] of some.entries()) {
-      const seq = loaded[index]?.header.seq;
-      if (seq !== undefined && seq > told) await syncHeld(core, org, runId);
-    }
+    const late = () =>
+      some.filter(([key, run], index) => {
+        const header = loaded[index]?.header;
+        const isHeld = core.sessions.holder(key)?.held.get(key) === run;
+        return isHeld && header !== undefined && isNews(header, run);
+      });
+    if (late().length === 0) continue;
+    // Commits of our own that are just being answered tell of themselves.
+    await sleep(LIMITS.newsSettledMs);
+    const refused = (
+      await Promise.allSettled(late().map(([, { org, runId }]) => syncHeld(core, org, runId)))
+    ).find((result) => result.status === "rejected");
+    if (refused !== undefined) throw refused.reason;
   }
+}
+
+/**
+ * Heals the loss of a push, whatever it was that lost it. Only a run that waits can be stuck for
+ * that: all others ask with their next step.
+ */
+export function syncWaiting(core: Core): Promise<void> {
+  return syncAllHeld(core, (key, { told }) => {
+    const state = core.writer.cached(key);
+    return state === undefined || state.openWaits > 0 || state.header.seq > told;
+  });
+}
+
+/** Of a run's row, as read after `told` was. */
+function isNews(header: RunHeader, held: HeldRun): boolean {
+  return header.seq > held.told || (header.intent === "pause") !== held.pausing;
 }
 
 /** Tells the session that holds a run what others did to it. */
@@ -133,9 +171,11 @@ function tellHolder(
     );
     return;
   }
-  held.told = Math.max(held.told, header.seq);
+  const { told } = held;
+  held.told = Math.max(told, header.seq);
   const resolved = entries.filter(
-    (entry) => entry.type === "workflow.wait.resolved" && !createdIn(entries, entry.key),
+    ({ type, seq, key: wait }) =>
+      type === "workflow.wait.resolved" && seq > told && !createdIn(entries, wait),
   );
   if (resolved.length > 0) void pushResolved(core, session, held, resolved);
 }

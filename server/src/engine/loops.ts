@@ -7,7 +7,7 @@ import type { Core } from "./core.ts";
 import { dueFired, type ParentNews } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
-import { syncHeld } from "./effects.ts";
+import { syncAllHeld, syncHeld, syncWaiting } from "./effects.ts";
 import { sweepDeltas } from "./events/sweep.ts";
 import { admitHeld } from "./flow.ts";
 import { release } from "./release.ts";
@@ -45,6 +45,10 @@ export function startLoops(core: Core, onReady: () => void): Loops {
     start("lease", 1_000, () => expireLeases(core)),
     start("step-start", 50, () => writeStarts(core)),
     start("delivery", 500, () => redeliver(core)),
+    start("news", LIMITS.newsMs, async () => {
+      await syncWaiting(core);
+      return undefined;
+    }),
     start("payload", 3_600_000, () => sweep(core)),
     start("delta", 20_000, sweepDeltas(core)),
     // Nudges make dispatch fast; this makes it sure.
@@ -55,7 +59,12 @@ export function startLoops(core: Core, onReady: () => void): Loops {
   ];
   // The periodic run is the truth, wake-ups only make it fast. Alone, only a failed store hides a change.
   const watch = start("watch", 60_000, () => lookAtWatched(core));
-  const wake = start("wake", core.store.replicas ? 500 : 5_000, () => catchUp(core));
+  const takeNudged = core.store.replicas ? nudgeTaker(core) : async () => undefined;
+  const wake = start("wake", core.store.replicas ? 500 : 5_000, async () => {
+    await takeNudged();
+    await lookAtWatched(core);
+    return undefined;
+  });
   return {
     due,
     admit,
@@ -188,16 +197,25 @@ async function sweep(core: Core): Promise<number | undefined> {
   return swept === 1_000 ? core.clock.now() : undefined;
 }
 
-/** What other replicas, or a commit whose answer was lost, did to runs that are held or watched here. */
-async function catchUp(core: Core): Promise<number | undefined> {
-  if (core.store.replicas) {
-    for (const { org, runId } of await core.store.takeNudges(core.replicaId))
+/**
+ * Tells the holders here what other replicas did to their runs. The nudges are gone from the store
+ * with the look at them: so a failure is made up for by the next one.
+ */
+function nudgeTaker(core: Core): () => Promise<void> {
+  const untold = new Map<string, { org: string; runId: string }>();
+  let isDoubtful = false;
+  return async () => {
+    const wasDoubtful = isDoubtful;
+    isDoubtful = true;
+    for (const run of await core.store.takeNudges(core.replicaId))
+      untold.set(runKey(run.org, run.runId), run);
+    if (wasDoubtful) await syncAllHeld(core);
+    isDoubtful = false;
+    for (const [key, { org, runId }] of untold) {
       await syncHeld(core, org, runId);
-  }
-  const keys = core.hub.watched();
-  if (keys.length === 0) return undefined;
-  await noticeWatched(core, keys);
-  return undefined;
+      untold.delete(key);
+    }
+  };
 }
 
 async function lookAtWatched(core: Core): Promise<number | undefined> {

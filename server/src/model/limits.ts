@@ -62,6 +62,10 @@ export const LIMITS = Object.freeze({
   heartbeatMs: 5_000,
   /** A closed session's leases wait this long for it to come back. */
   reconnectGraceMs: 500,
+  /** How often it is looked whether the workers of waiting runs were told all that is on record. */
+  newsMs: 2_000,
+  /** What is on record is told within this time, unless it was lost. */
+  newsSettledMs: 100,
   /** After a server start, leases of its predecessor wait this long for their workers. */
   restartGraceMs: 1_500,
   dispatchAckMs: 3_000,
