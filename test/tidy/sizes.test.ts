@@ -11,7 +11,7 @@ import {
   testFileLinesMax,
 } from "./exceptions.ts";
 import { findSizeFaults, measureFile, measureFunctions } from "./sizes.ts";
-import { parseSource, readSources } from "./sources.ts";
+import { parseSource, readOthers, readSources } from "./sources.ts";
 
 const sources = readSources();
 const isTest = ({ path }: { path: string }): boolean => /-?tests?\.ts$/.test(path);
@@ -21,6 +21,14 @@ const [tests, others] = [sources.filter(isTest), sources.filter((source) => !isT
 test(`no file is longer than ${fileLinesMax} lines, no file of tests than ${testFileLinesMax}`, () => {
   expect(findSizeFaults(others.map(measureFile), fileLinesMax, longFiles)).toEqual([]);
   expect(findSizeFaults(tests.map(measureFile), testFileLinesMax, {})).toEqual([]);
+});
+
+test("the files of the SDKs in other languages are no longer than that", () => {
+  const files = readOthers();
+  const areTests = ({ path }: { path: string }): boolean => /(^|\/)test_|_test\.go$/.test(path);
+  const code = files.filter((file) => !areTests(file)).map(measureFile);
+  expect(findSizeFaults(code, fileLinesMax, {})).toEqual([]);
+  expect(findSizeFaults(files.filter(areTests).map(measureFile), testFileLinesMax, {})).toEqual([]);
 });
 
 test(`no function is longer than ${functionLinesMax} lines`, () => {

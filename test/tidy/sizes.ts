@@ -13,7 +13,7 @@ export interface Size {
 type FunctionNode = ESTree.Function | ESTree.ArrowFunctionExpression;
 
 /** The length of a file, without the line break at its end. */
-export function measureFile(source: Source): Size {
+export function measureFile(source: Pick<Source, "path" | "text">): Size {
   return { name: source.path, lines: source.text.trimEnd().split("\n").length };
 }
 

@@ -41,6 +41,23 @@ export function readSources(): Source[] {
   return paths.sort().map((path) => parseSource(path, readFileSync(join(root, path), "utf8")));
 }
 
+/** The files of the SDKs in other languages, as text. */
+export function readOthers(): { path: string; text: string }[] {
+  const folders = ["worker-sdk/python", "worker-sdk/go"];
+  const paths = folders.flatMap((folder) => listOthers(join(root, folder)));
+  return paths.sort().map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+}
+
+const generated = new Set(["v1", "pawlv1", ".venv", "bin", "__pycache__"]);
+
+function listOthers(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return generated.has(entry.name) ? [] : listOthers(path);
+    return /\.(py|go)$/.test(entry.name) ? [relative(root, path).split(sep).join("/")] : [];
+  });
+}
+
 function listTypeScript(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);

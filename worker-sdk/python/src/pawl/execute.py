@@ -8,11 +8,13 @@ from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any
 
 from ._codec.payload import decode, encode
+from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
 from ._run.link import RunLink
 from ._run.memo import Memo
+from ._run.outcome import complete_run
 from ._run.payloads import upload
-from ._run.run import Run, RunFacts
+from ._run.run import Run
 from .context import Context
 from .errors import Cancelled, Suspended
 from .v1.common_pb2 import JournalEntry
@@ -64,7 +66,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         else:
             output = await workflow.fn(**arguments)
         encoded = encode(output, what, workflow.typed)
-        run.complete(await upload(run.link, encoded, what))
+        complete_run(run, await upload(run.link, encoded, what))
     except Suspended:
         return
     except (Cancelled, asyncio.CancelledError) as error:

@@ -1,8 +1,5 @@
 """A worker's side of WorkerService.Session.
 
-    idle ─▶ connecting ─▶ open ─▶ connecting …      until `close`, or a refusal:
-                  └──────────┴─▶ closed
-
 S1  Hello is the first message of every stream, and nothing else leaves before Welcome has come.
 S2  A request is kept until it is answered, and sent again, with the same content and id, on the next
     stream if its run's lease has survived.
@@ -15,55 +12,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import grpc
 from google.protobuf.message import Message
 
 from .._lib import limits
-from .._lib.backoff import GrowingPause
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..duration import message_seconds
-from ..errors import PawlError
 from ..v1 import worker_pb2 as pb
-from ..v1.common_pb2 import Payload, PayloadRef
-from ..v1.event_pb2 import NewEvent, PublishEventsRequest
-from ..v1.run_pb2 import StartRunRequest, StartRunResponse
-from ..v1.signal_pb2 import CancelWaitRequest
-from .deltas import Deltas
-from .methods import CANCEL_WAIT, SESSION, START_RUN
-from .outbox import Outbox, encode_frame
+from ..v1.event_pb2 import PublishEventsRequest
+from .calls import CallLink
+from .lease_clock import LeaseClock
+from .outbox import encode_frame
 from .platform import Platform
-from .status import error_from_call, error_from_frame
+from .status import error_from_frame
+from .stream import Stream
 from .table import RunTable
 
 if TYPE_CHECKING:
     from ..workflow import Workflow
 
-from .lease_clock import LeaseClock
-
 logger = logging.getLogger("pawl")
 
 # Of every heartbeat: an error under it is the oldest one's.
 _HEARTBEAT_ID = 0xFFFF_FFFF
-_REFUSALS = {
-    "VERSION_UNSUPPORTED",
-    "INVALID_ARGUMENT",
-    "UNAUTHENTICATED",
-    "PERMISSION_DENIED",
-    "UNIMPLEMENTED",
-}
-# How long a server may take to say its first word, and to end a stream in order.
-_GREETING_S = 5.0
-_CLOSE_S = 1.0
 
 
-class Session:
-    """The stream, the runs that came by it, and the link through which they speak."""
+class Session(CallLink):
+    """The runs that came by a stream, and the link through which they speak."""
 
     confirm_starts = False
     pushes_waits = True
@@ -76,169 +55,56 @@ class Session:
         workflows: Mapping[str, Workflow[..., Any]],
         slots: int,
     ) -> None:
+        super().__init__(platform)
         self.runs = RunTable(self._grant, self._give_back)
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._platform = platform
         self._info = info
         self._workflows = workflows
         self._slots = slots
-        self._state: Literal["idle", "connecting", "open", "closed"] = "idle"
-        self._outbox = Outbox()
-        self._wake_writer = asyncio.Event()
-        self._deltas = Deltas(self._send_deltas)
+        self._stream = Stream(platform, self._hello, self._receive, self._disconnected)
         # Requests that wait for their replies, by frame id: run, frame, and whom to tell.
         self._pending: dict[int, tuple[str, bytes, OnAnswer]] = {}
         self._next_id = 1
         self._credits = 0
         self._draining = False
-        self._closing = False
         self._stale = False
-        self._complained = False
-        self._writing = False
         self._lease_clock = LeaseClock()
         self._heard_at = 0.0
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._note_timer: asyncio.TimerHandle | None = None
-        self._pause = GrowingPause(0.05, 1.0)
-        self._call: Any = None
-        self._task: asyncio.Task[None] | None = None
 
-    # ── the stream ──
+    @property
+    def opened(self) -> asyncio.Future[None]:
+        """The server knows of this worker."""
+        return self._stream.opened
 
     def start(self) -> asyncio.Task[None]:
         """Connects, and goes on doing so. The task ends when closed; raises PawlError if refused."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep_up())
-        return self._task
-
-    async def _keep_up(self) -> None:
-        self._state = "connecting"
-        try:
-            while not self._closing:
-                error = await self._connect_once()
-                if self._is_closing():
-                    return
-                if error is not None and error.reason in _REFUSALS:
-                    if not self.opened.done():
-                        self.opened.set_exception(error)
-                        self.opened.exception()
-                    raise error
-                if not self._complained:
-                    self._complained = True
-                    logger.warning(
-                        "there is no connection to the server at %s; trying again until there is: %s",
-                        self._platform.url,
-                        error or "the server closed the stream",
-                    )
-                await asyncio.sleep(self._pause.next())
-        finally:
-            self._state = "closed"
-
-    def _is_closing(self) -> bool:
-        """Asked for anew, since it changes while others run."""
-        return self._closing
-
-    async def _connect_once(self) -> PawlError | None:
-        """One stream, from its start to its end."""
-        loop = asyncio.get_running_loop()
-        # Frames are encoded when they come up, so that messages are only joined here.
-        open_stream: Any = self._platform.channel.stream_stream(
-            SESSION.path, response_deserializer=pb.SessionResponse.FromString
-        )
-        call: Any = open_stream()
-        self._call = call
-        greeting = loop.call_later(_GREETING_S, call.cancel)
-        writer: asyncio.Task[None] | None = None
-        try:
-            await call.write(self._hello())
-            self._lease_clock.restart()
-            writer = loop.create_task(self._write(call))
-            while True:
-                message = await call.read()
-                if message is grpc.aio.EOF:
-                    return None
-                greeting.cancel()
-                self._receive(message)
-        except grpc.aio.AioRpcError as error:
-            return error_from_call(error)
-        except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
-            return PawlError("UNAVAILABLE", f"the stream ended: {error}", code=14)
-        except asyncio.CancelledError:
-            # The call was cancelled, by the greeting's timer for example, not this task.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return PawlError("UNAVAILABLE", "the stream was cancelled", code=14)
-        finally:
-            greeting.cancel()
-            if writer is not None:
-                writer.cancel()
-            call.cancel()
-            self._disconnected()
-
-    async def _write(self, call: Any) -> None:
-        """The one who writes: a message is on its way, the next one gathers meanwhile."""
-        try:
-            while True:
-                await self._wake_writer.wait()
-                self._wake_writer.clear()
-                self._writing = True
-                for message in self._outbox.take():
-                    await call.write(message)
-                self._writing = False
-                self._schedule_notes()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-            # The reader sees the end of the stream, too, and connects again.
-            return
+        return self._stream.start()
 
     def _hello(self) -> bytes:
-        self._outbox.clear()
+        self._lease_clock.restart()
         hello = pb.Hello(protocol_version=1, worker=self._info, leases=self.runs.leases())
         return encode_frame(0, "hello", hello)
 
     def _disconnected(self) -> None:
-        self._call = None
-        self._outbox.clear()
-        self._writing = False
         self._credits = 0
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat = None
-        if self._state == "open":
-            self._state = "connecting"
-
-    def _push(self, frame: bytes | StartNote) -> None:
-        if self._state == "open":
-            self._outbox.push(frame)
-            self._wake_writer.set()
 
     def _tell(self, name: str, body: Message) -> None:
-        self._push(encode_frame(0, name, body))
+        self._stream.push(encode_frame(0, name, body))
 
     # ── what runs ask for ──
 
     def can_start(self) -> bool:
         """S3."""
-        if self._state == "open" and self._lease_clock.holds:
+        if self._stream.is_open and self._lease_clock.holds:
             return True
         self._stale = True
         return False
 
     def note_start(self, note: StartNote) -> None:
-        if self._state != "open":
-            return
-        self._outbox.push(note)
-        self._schedule_notes()
-
-    def _schedule_notes(self) -> None:
-        """Not at once: a step that ends meanwhile has nothing to announce."""
-        if self._note_timer is None and not self._outbox.is_empty:
-            loop = asyncio.get_running_loop()
-            self._note_timer = loop.call_later(limits.START_NOTE_S, self._on_note_timer)
-
-    def _on_note_timer(self) -> None:
-        self._note_timer = None
-        self._wake_writer.set()
+        self._stream.note_start(note)
 
     def request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
@@ -249,35 +115,17 @@ class Session:
         self._next_id = 1 if id == _HEARTBEAT_ID - 1 else id + 1
         frame = encode_frame(id, name, message)
         self._pending[id] = (run_id, frame, on_answer)
-        self._push(frame)
+        self._stream.push(frame)
         if name in ("complete_run", "fail_run"):
             self.runs.ending(run_id)
 
-    def flush(self, run_id: str) -> None:
-        self._deltas.flush(run_id)
-
-    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> None:
-        self._deltas.add(run_id, fence, event, size)
-
-    def _send_deltas(self, request: PublishEventsRequest) -> bool:
-        if self._state != "open" or (
-            self._writing and request.ByteSize() > limits.DELTA_FLUSH_BYTES
+    def _send_events(self, request: PublishEventsRequest) -> bool:
+        if not self._stream.is_open or (
+            self._stream.is_writing and request.ByteSize() > limits.DELTA_FLUSH_BYTES
         ):
             return False
         self._tell("publish_events", request)
         return True
-
-    async def start_run(self, request: StartRunRequest) -> StartRunResponse:
-        return await self._platform.call(START_RUN, request)
-
-    async def cancel_wait(self, request: CancelWaitRequest) -> None:
-        await self._platform.call(CANCEL_WAIT, request)
-
-    async def download(self, payload: Payload) -> Payload:
-        return await self._platform.download(payload)
-
-    async def upload(self, data: bytes) -> PayloadRef:
-        return await self._platform.upload(data)
 
     async def attention(self, run_id: str) -> bool:
         # The session is told of cancellations without asking; a heartbeat asks all the same.
@@ -299,7 +147,7 @@ class Session:
                 self._on_reply(frame.reply)
             elif name is not None:
                 self._handle(name, frame)
-        if self._stale and self._state == "open" and self._lease_clock.holds:
+        if self._stale and self._stream.is_open and self._lease_clock.holds:
             self._stale = False
             self.runs.wake_all()
 
@@ -337,33 +185,12 @@ class Session:
             case "welcome":
                 self._welcome(frame.welcome)
             case "drain":
-                # It is going away: another one, or its successor, takes over.
-                asyncio.get_running_loop().create_task(self._move_on(self._call))
+                self._stream.drained()
             case "ping":
                 self._tell("pong", pb.Pong(nonce=frame.ping.nonce))
 
-    async def _move_on(self, call: Any) -> None:
-        """Ends the stream in order, after a random moment; a new one follows."""
-        await asyncio.sleep(random.random() * 0.25)
-        await self._end(call)
-
-    async def _end(self, call: Any) -> None:
-        if call is None or call is not self._call:
-            return
-        try:
-            await call.done_writing()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-            return
-        end = time.monotonic() + _CLOSE_S
-        while call is self._call and time.monotonic() < end:
-            await asyncio.sleep(0.02)
-        if call is self._call:
-            call.cancel()
-
     def _welcome(self, welcome: pb.Welcome) -> None:
-        self._state = "open"
-        self._complained = False
-        self._pause.reset()
+        self._stream.welcomed()
         if welcome.HasField("lease_time"):
             self._lease_clock.lease_s = message_seconds(welcome.lease_time)
         self._lease_clock.answered()
@@ -377,7 +204,7 @@ class Session:
                 self.runs.drop(lease.run_id, "the lease did not survive the reconnection")
         # S2, before anything new.
         for _, frame, _ in self._pending.values():
-            self._push(frame)
+            self._stream.push(frame)
         if self._draining:
             self._tell("draining", pb.Draining())
         self._grant()
@@ -386,8 +213,7 @@ class Session:
         logger.info(
             "connected to %s, ready for work: %s", self._platform.url, ", ".join(self._workflows)
         )
-        if not self.opened.done():
-            self.opened.set_result(None)
+        self._stream.ready()
 
     # ── heartbeats ──
 
@@ -400,23 +226,24 @@ class Session:
     def _on_beat(self, interval: float) -> None:
         if time.monotonic() - self._heard_at > 2.5 * interval:
             # Half-open: the server would have answered the last two.
-            if self._call is not None:
-                self._call.cancel()
+            self._stream.cancel()
             return
         self._beat()
         self._schedule_beat(interval)
 
     def _beat(self) -> None:
-        if self._state != "open":
+        if not self._stream.is_open:
             return
-        self._push(encode_frame(_HEARTBEAT_ID, "heartbeat", pb.Heartbeat(in_flight=len(self.runs))))
+        self._stream.push(
+            encode_frame(_HEARTBEAT_ID, "heartbeat", pb.Heartbeat(in_flight=len(self.runs)))
+        )
         self._lease_clock.sent()
 
     # ── dispatches ──
 
     def _grant(self) -> None:
         """S4."""
-        if self._state != "open" or self._draining:
+        if not self._stream.is_open or self._draining:
             return
         count = self._slots - self.runs.occupied - self._credits
         if count > 0:
@@ -458,13 +285,4 @@ class Session:
         self._deltas.flush()
         self._deltas.close()
         self.runs.drop_all("the worker stops")
-        self._closing = True
-        # What was said last leaves before the stream ends.
-        for _ in range(50):
-            if self._call is None or not (self._writing or self._wake_writer.is_set()):
-                break
-            await asyncio.sleep(0.01)
-        await self._end(self._call)
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._stream.close()

@@ -13,19 +13,16 @@ from google.protobuf.message import Message
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..errors import PawlError
-from ..v1.common_pb2 import Payload, PayloadRef
-from ..v1.event_pb2 import NewEvent, PublishEventsRequest
-from ..v1.run_pb2 import StartRunRequest, StartRunResponse
-from ..v1.signal_pb2 import CancelWaitRequest
-from .deltas import Deltas
-from .methods import BY_FRAME, CANCEL_WAIT, PUBLISH_EVENTS, START_RUN
+from ..v1.event_pb2 import PublishEventsRequest
+from .calls import CallLink
+from .methods import BY_FRAME, PUBLISH_EVENTS
 from .platform import Platform
 from .status import is_transient
 
 logger = logging.getLogger("pawl")
 
 
-class UnaryLink:
+class UnaryLink(CallLink):
     confirm_starts = True
     pushes_waits = False
 
@@ -37,11 +34,10 @@ class UnaryLink:
         on_released: Callable[[Run], None],
         on_attention: Callable[[], Awaitable[bool]],
     ) -> None:
+        super().__init__(platform)
         self.suspends = suspends
-        self._platform = platform
         self._on_released = on_released
         self._on_attention = on_attention
-        self._deltas = Deltas(self._publish)
         # Per run, the reports that are out, oldest first.
         self._reports: dict[str, set[asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,20 +86,14 @@ class UnaryLink:
                 await asyncio.wait(list(out))
         on_answer(answer)
 
-    def flush(self, run_id: str) -> None:
-        self._deltas.flush(run_id)
-
-    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> None:
-        self._deltas.add(run_id, fence, event, size)
-
-    def _publish(self, request: PublishEventsRequest) -> bool:
+    def _send_events(self, request: PublishEventsRequest) -> bool:
         if self._publishing:
             return False
         self._publishing = True
-        self._spawn(self._send_events(request))
+        self._spawn(self._publish(request))
         return True
 
-    async def _send_events(self, request: PublishEventsRequest) -> None:
+    async def _publish(self, request: PublishEventsRequest) -> None:
         try:
             await self._platform.send_stream(PUBLISH_EVENTS, [request], timeout_s=5)
         except PawlError as error:
@@ -112,18 +102,6 @@ class UnaryLink:
                 logger.debug("live output was refused: %s", error)
         finally:
             self._publishing = False
-
-    async def start_run(self, request: StartRunRequest) -> StartRunResponse:
-        return await self._platform.call(START_RUN, request)
-
-    async def cancel_wait(self, request: CancelWaitRequest) -> None:
-        await self._platform.call(CANCEL_WAIT, request)
-
-    async def download(self, payload: Payload) -> Payload:
-        return await self._platform.download(payload)
-
-    async def upload(self, data: bytes) -> PayloadRef:
-        return await self._platform.upload(data)
 
     async def attention(self, run_id: str) -> bool:
         return await self._on_attention()

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from .._lib.limits import START_NOTE_S
 from ..errors import Cancelled, StepTimeoutError
 from ..v1.step_pb2 import StepStartedRequest
+from .events import publish
 from .frame import Frame, current_frame
+from .step_messages import start_message
 from .stream import reducer_of
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class StepBody:
         return time.perf_counter() - self._started >= START_NOTE_S
 
     def start_message(self) -> StepStartedRequest:
-        return self.operation.start_message()
+        return start_message(self.operation)
 
     def start(self) -> None:
         operation = self.operation
@@ -108,7 +110,7 @@ class StepBody:
                 reducer.add(item)
                 if self.ended:
                     break
-                self.operation.run.publish("output.delta", item, self)
+                publish(self.operation.run, "output.delta", item, self)
         finally:
             close: Callable[[], Any] | None = getattr(items, "aclose", None)
             if close is not None:

@@ -10,6 +10,7 @@ from ..v1.event_pb2 import NewEvent
 
 if TYPE_CHECKING:
     from .body import StepBody
+    from .run import Run
 
 # What an event has besides its payload, about, in bytes.
 _ENVELOPE = 100
@@ -27,3 +28,16 @@ def new_event(type: str, value: Any, body: StepBody | None) -> tuple[NewEvent, i
         event.attempt = body.attempt
         event.sequence = body.sequence
     return event, len(encoded.data) + _ENVELOPE
+
+
+def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
+    """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
+    if run.left:
+        return
+    # At the level of the workflow a replay would send it again.
+    if body is None and run.deliveries.replaying:
+        return
+    if body is not None:
+        body.sequence += 1
+    event, size = new_event(type, value, body)
+    run.link.publish(run.run_id, run.fence, event, size)

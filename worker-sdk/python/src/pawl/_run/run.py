@@ -17,56 +17,31 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .._lib import limits
-from ..errors import Cancelled, PawlError, Suspended
+from ..errors import PawlError, Suspended
 from ..v1.common_pb2 import (
-    DIRECTIVE_CONTINUE,
     DIRECTIVE_PAUSE,
-    DIRECTIVE_YIELD,
     JournalEntry,
-    Payload,
 )
-from ..v1.run_pb2 import StartRunRequest, StartRunResponse
-from ..v1.worker_pb2 import CompleteRunRequest, SuspendRunRequest, SuspendRunResponse
-from .body import StepBody
+from ..v1.worker_pb2 import SuspendRunRequest, SuspendRunResponse
 from .deliveries import Deliveries
-from .events import new_event
+from .directives import obey
+from .facts import RunFacts
 from .frame import current_frame
 from .keys import Scope
 from .link import RequestName, RunLink
 from .memo import Memo, record_of
 from .operation import Operation
 from .options import StepOptions
-from .report import failure_report
-from .sending import GONE, Sending
+from .outcome import fail_run
+from .sending import Sending
 from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
 
 # How long code that does not await anything of the run may go on after it has left.
 _UNWIND_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What is known of a run when its execution begins."""
-
-    run_id: str
-    fence: int
-    #: How often the run has been leased out, from 1.
-    attempt: int
-    workflow: str
-    version: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-    session_id: str = ""
-    user_id: str = ""
-    traceparent: str = ""
-    cancelling: bool = False
-    #: Ask before every step, and do not run what the answer does not allow.
-    confirm_starts: bool = False
 
 
 class Run:
@@ -255,34 +230,10 @@ class Run:
         for operation in list(self.operations):
             if self._waiting.has(operation.key) and operation.key not in answered:
                 operation.ask_again()
-        self.obey(response.directive)
+        obey(self, response.directive)
         self.wake()
 
     # ── what the platform wants ──
-
-    def obey(self, directive: int) -> None:
-        if directive <= DIRECTIVE_CONTINUE:
-            return
-        if directive == DIRECTIVE_PAUSE:
-            self.pause()
-        elif directive == DIRECTIVE_YIELD:
-            self.leave("the platform took the run back")
-        else:
-            # A cancel announces the new fence, which comes with Cancel or the next heartbeat.
-            self.spawn(self._ask_attention())
-
-    async def _ask_attention(self) -> None:
-        await self.link.attention(self.run_id)
-
-    def stop(self, reason: str, fence: int, operation: Operation) -> None:
-        """The answer to a start: neither this nor another step is to run."""
-        if reason == "RUN_CANCELLED":
-            self.cancel(fence, "")
-        elif reason == "RUN_PAUSED":
-            self.hold(operation)
-            self.pause()
-        else:
-            self.leave(reason)
 
     def pause(self) -> None:
         """No step starts any more; once those in flight are recorded, the run is given back."""
@@ -335,71 +286,16 @@ class Run:
                 operation.abort(reason)
                 operation.detach()
 
-    def publish(self, type: str, value: Any, body: StepBody | None) -> None:
-        """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
-        if self.left:
-            return
-        # At the level of the workflow a replay would send it again.
-        if body is None and self.deliveries.replaying:
-            return
-        if body is not None:
-            body.sequence += 1
-        event, size = new_event(type, value, body)
-        self.link.publish(self.run_id, self.fence, event, size)
-
     # ── the end ──
 
-    def complete(self, output: Payload) -> None:
-        """Reports the result that the workflow returned."""
-        if self.left:
-            return
-        if self._cancel_reason is not None:
-            self.end(Cancelled(self._cancel_reason))
-            return
-        self._state = "ending"
-        unconsumed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.memo.size else []
-
-        def message() -> CompleteRunRequest:
-            return CompleteRunRequest(
-                run_id=self.run_id,
-                fence=self.fence,
-                output=output,
-                unconsumed_step_keys=unconsumed,
-            )
-
-        def on_refused(error: PawlError) -> None:
-            self._state = "running"
-            self.end(error)
-
-        def may_send() -> bool:
-            # A cancel that came first: the run is not complete.
-            if self._cancel_reason is None:
-                return True
-            self._state = "running"
-            self.end(Cancelled(self._cancel_reason))
-            return False
-
-        self.send("complete_run", message, lambda _: self.leave("completed"), on_refused, may_send)
+    def set_ending(self, ending: bool) -> None:
+        """An outcome is being reported (True), or none was to be reported after all."""
+        if self._state != "left":
+            self._state = "ending" if ending else "running"
 
     def end(self, error: BaseException) -> None:
         """Ends the run with an error: failed, cancelled, or paused where code and journal disagree."""
-        if self.left:
-            return
-        self._state = "ending"
-        report = failure_report(self.run_id, error, self._cancel_reason, self.memo)
-
-        def message() -> Any:
-            report.fence = self.fence
-            return report
-
-        def on_refused(refusal: PawlError) -> None:
-            logger.error(
-                "the platform refused the report that run %s failed: %s", self.run_id, refusal
-            )
-            self.gave_up = True
-            self.leave("its failure could not be reported")
-
-        self.send("fail_run", message, lambda _: self.leave("failed"), on_refused)
+        fail_run(self, error)
 
     def leave(self, why: str) -> None:
         """The run is no longer this worker's: stops what runs; user code ends where it is."""
@@ -432,22 +328,3 @@ class Run:
         `message` is asked each time, since a cancel may replace the fence meanwhile; so is `may_send`.
         """
         Sending(self, name, message, on_done, on_refused, may_send).attempt()
-
-    async def start_child(self, request: StartRunRequest) -> StartRunResponse:
-        """Starts a child run; Suspended once this run has left."""
-        while True:
-            fence = request.parent_fence = self.fence
-            try:
-                response = await self.link.start_run(request)
-            except PawlError as error:
-                if self.is_gone:
-                    raise Suspended from None
-                if error.reason not in GONE:
-                    raise
-                if fence == self.fence:
-                    self.leave(str(error))
-                    raise Suspended from None
-                continue
-            if self.is_gone:
-                raise Suspended
-            return response

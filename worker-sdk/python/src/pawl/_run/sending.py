@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from .._lib.backoff import GrowingPause
-from ..errors import PawlError
+from ..errors import PawlError, Suspended
+from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from .link import RequestName
 
 if TYPE_CHECKING:
@@ -109,3 +110,23 @@ class Sending:
             run.leave(str(answer))
         else:
             self._again(answer)
+
+
+async def start_child(run: Run, request: StartRunRequest) -> StartRunResponse:
+    """Starts a child run; Suspended once this run has left."""
+    while True:
+        fence = request.parent_fence = run.fence
+        try:
+            response = await run.link.start_run(request)
+        except PawlError as error:
+            if run.is_gone:
+                raise Suspended from None
+            if error.reason not in GONE:
+                raise
+            if fence == run.fence:
+                run.leave(str(error))
+                raise Suspended from None
+            continue
+        if run.is_gone:
+            raise Suspended
+        return response

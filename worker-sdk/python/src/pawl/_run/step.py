@@ -18,15 +18,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._codec.payload import Encoded, decode, encode
 from .._codec.typed import build_as
 from .._lib import limits
-from ..duration import duration_message, message_seconds
-from ..errors import Cancelled, NonDeterminismError, PawlError, StepFailedError, TerminalError
+from ..duration import message_seconds
+from ..errors import Cancelled, PawlError, StepFailedError, TerminalError
 from ..failure import step_failed, to_failure
 from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import Failure, Payload
 from .body import StepBody
+from .directives import obey, stop
 from .memo import Record
 from .operation import Operation
 from .payloads import is_large, upload
+from .step_messages import (
+    completed_message,
+    conflict_of,
+    failed_message,
+    retry_delay,
+    start_message,
+)
 
 if TYPE_CHECKING:
     from .call import StepCall
@@ -34,10 +42,6 @@ if TYPE_CHECKING:
     from .run import Run
 
 _State = Literal["waiting", "confirming", "running", "reporting", "backing off"]
-
-
-def _describe(side: pb.StepStartedResponse.Side) -> str:
-    return f"{side.name or 'nothing'} with input {side.input_digest[:12] or 'none'}"
 
 
 class StepOperation(Operation):
@@ -48,7 +52,8 @@ class StepOperation(Operation):
         self.definition_digest = call.options.definition_digest
         # The body gets the context variables of the code that asked for the step.
         self.context = copy_context()
-        self._attempt = 0
+        # Of the current or next attempt, from 1.
+        self.attempt = 0
         self._state: _State = "waiting"
         self._body: StepBody | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +96,7 @@ class StepOperation(Operation):
 
     def begin(self) -> None:
         memo = self.run.memo
-        self._attempt = memo.attempts(self.key) + 1
+        self.attempt = memo.attempts(self.key) + 1
         backing = memo.backing(self.key)
         pause = 0.0 if backing is None else backing.until - time.time()
         if pause > 0:
@@ -107,32 +112,12 @@ class StepOperation(Operation):
         else:
             self._execute()
 
-    def start_message(self) -> pb.StepStartedRequest:
-        options = self.call.options
-        message = pb.StepStartedRequest(
-            run_id=self.run.run_id,
-            fence=self.run.fence,
-            step_key=self.key,
-            name=self.name,
-            kind=self.kind,
-            input_digest=self.input_digest,
-            definition_digest=self.definition_digest,
-            recovery=pb.RECOVERY_AT_MOST_ONCE if options.at_most_once else pb.RECOVERY_RETRY,
-        )
-        if self.call.input is not None:
-            message.input.CopyFrom(self.call.input)
-        if options.retry is not None:
-            message.retry_policy.CopyFrom(options.retry)
-        if options.timeout_s is not None:
-            message.timeout.CopyFrom(duration_message(options.timeout_s))
-        return message
-
     def _confirm(self) -> None:
         self._state = "confirming"
         request_id = self.run.next_request_id()
 
         def message() -> pb.StepStartedRequest:
-            start = self.start_message()
+            start = start_message(self)
             start.request_id = request_id
             return start
 
@@ -144,7 +129,7 @@ class StepOperation(Operation):
             return
         outcome = response.WhichOneof("outcome")
         if outcome == "execute":
-            self._attempt = response.execute.attempt
+            self.attempt = response.execute.attempt
             if self.aborted is None:
                 self._execute()
             else:
@@ -153,7 +138,7 @@ class StepOperation(Operation):
             self._state = "waiting"
             self.run.set_busy(False)
             self._on_other_start(outcome, response)
-        self.run.obey(response.directive)
+        obey(self.run, response.directive)
 
     def _on_other_start(self, outcome: str | None, response: pb.StepStartedResponse) -> None:
         run = self.run
@@ -172,27 +157,19 @@ class StepOperation(Operation):
                 until = message_seconds(response.wait.until) - time.time() if known else None
                 self._back_off(max(0.02, limits.HOT_WAIT_S if until is None else until))
             case "conflict":
-                run.end(self._conflict(response.conflict))
+                run.end(conflict_of(self, response.conflict))
             case "unknown_outcome":
                 run.await_decision(self)
             case "stop":
-                run.stop(response.stop.reason, response.stop.fence, self)
+                stop(run, response.stop.reason, response.stop.fence, self)
             case _:
                 run.end(TerminalError("the platform answered a start with nothing known here"))
-
-    def _conflict(self, conflict: pb.StepStartedResponse.Conflict) -> NonDeterminismError:
-        return NonDeterminismError(
-            step_key=self.key,
-            recorded=_describe(conflict.recorded),
-            attempted=_describe(conflict.attempted) if conflict.attempted.name else self.name,
-            likely_cause="the step's arguments or definition are not those of the recorded one",
-        )
 
     def _record(self, seq: int, payload: Payload | None, failure: Failure | None) -> Record:
         return Record(
             seq=seq,
             kind=self.kind,
-            attempt=self._attempt,
+            attempt=self.attempt,
             payload=payload,
             failure=failure,
             input_digest=self.input_digest,
@@ -201,7 +178,7 @@ class StepOperation(Operation):
 
     def _execute(self) -> None:
         self._state = "running"
-        self._body = StepBody(self, self._attempt)
+        self._body = StepBody(self, self.attempt)
         self._body.start()
 
     # ── the body is over ──
@@ -230,22 +207,10 @@ class StepOperation(Operation):
         self._complete(payload, encoded, latency_ms)
 
     def _complete(self, output: Payload, encoded: Encoded, latency_ms: float) -> None:
-        run, call = self.run, self.call
+        run = self.run
 
         def message() -> pb.StepCompletedRequest:
-            return pb.StepCompletedRequest(
-                run_id=run.run_id,
-                fence=run.fence,
-                step_key=self.key,
-                attempt=self._attempt,
-                output=output,
-                name=self.name,
-                kind=self.kind,
-                input_digest=self.input_digest,
-                definition_digest=self.definition_digest,
-                latency_ms=latency_ms,
-                input=call.input,
-            )
+            return completed_message(self, output, latency_ms)
 
         def on_completed(response: pb.StepCompletedResponse) -> None:
             if self.scope.inside_step:
@@ -256,7 +221,7 @@ class StepOperation(Operation):
             if not self.detached:
                 run.deliver(response.seq, lambda: self._hand_out(encoded.decoded()))
             run.set_busy(False)
-            run.obey(response.directive)
+            obey(run, response.directive)
 
         def on_refused(error: PawlError) -> None:
             if error.reason == "PAYLOAD_TOO_LARGE":
@@ -286,37 +251,24 @@ class StepOperation(Operation):
         self.run.set_busy(False)
 
     def _report(self, failure: Failure, latency_ms: float) -> None:
-        run, call = self.run, self.call
+        run = self.run
         self._state = "reporting"
 
         def message() -> pb.StepFailedRequest:
-            return pb.StepFailedRequest(
-                run_id=run.run_id,
-                fence=run.fence,
-                step_key=self.key,
-                attempt=self._attempt,
-                failure=failure,
-                name=self.name,
-                kind=self.kind,
-                input_digest=self.input_digest,
-                definition_digest=self.definition_digest,
-                latency_ms=latency_ms,
-                input=call.input,
-                retry_policy=call.options.retry,
-            )
+            return failed_message(self, failure, latency_ms)
 
         run.send("step_failed", message, lambda answer: self._on_failed(answer, failure), run.end)
 
     def _on_failed(self, response: pb.StepFailedResponse, failure: Failure) -> None:
-        run, attempt = self.run, self._attempt
+        run, attempt = self.run, self.attempt
         run.memo.note_attempt(self.key, attempt)
         if response.WhichOneof("next") == "retry":
-            self._attempt = response.retry.attempt or attempt + 1
+            self.attempt = response.retry.attempt or attempt + 1
             run.set_busy(False)
             if self.aborted is not None:
                 self.reject_cancelled(self.aborted)
             elif not self.detached:
-                self._back_off(_retry_delay(response.retry))
+                self._back_off(retry_delay(response.retry))
         elif response.final.action == pb.StepFailedResponse.Final.ACTION_PAUSE:
             run.leave(f'step "{self.name}" has no attempt left, and the run is paused')
         else:
@@ -327,7 +279,7 @@ class StepOperation(Operation):
                     response.seq, lambda: self.reject(step_failed(failure, self.key, attempt))
                 )
             run.set_busy(False)
-        run.obey(response.directive)
+        obey(run, response.directive)
 
     # ── between attempts ──
 
@@ -377,9 +329,3 @@ class StepOperation(Operation):
             self._body = None
             self.run.set_busy(False)
         self._state = "reporting"
-
-
-def _retry_delay(retry: pb.StepFailedResponse.Retry) -> float:
-    if retry.HasField("delay"):
-        return message_seconds(retry.delay)
-    return max(0.0, message_seconds(retry.at) - time.time()) if retry.HasField("at") else 0.0

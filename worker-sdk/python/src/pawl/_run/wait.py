@@ -23,8 +23,10 @@ from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import STEP_KIND_CHILD, Failure, Payload, StepKind
 from ..v1.run_pb2 import StartRunRequest
 from ..v1.signal_pb2 import CancelWaitRequest
+from .directives import obey, stop
 from .memo import Record
 from .operation import Operation
+from .sending import start_child
 
 if TYPE_CHECKING:
     from .keys import Scope
@@ -81,7 +83,7 @@ class WaitOperation(Operation):
             request = await make_request(run.memo.wait_attempt(self.key))
             request.parent.run_id = run.run_id
             request.parent.step_key = self.key
-            response = await run.start_child(request)
+            response = await start_child(run, request)
         except PawlError as error:
             run.set_busy(False)
             if error.reason == "RUN_EXISTS":
@@ -138,7 +140,7 @@ class WaitOperation(Operation):
         if self.detached or self.run.left:
             return
         self._on_start(response)
-        self.run.obey(response.directive)
+        obey(self.run, response.directive)
 
     def _on_start(self, response: pb.StepStartedResponse) -> None:
         # Its resolution was pushed before this answer came.
@@ -171,7 +173,7 @@ class WaitOperation(Operation):
                     )
                 )
             case "stop":
-                self.run.stop(response.stop.reason, response.stop.fence, self)
+                stop(self.run, response.stop.reason, response.stop.fence, self)
             case _:
                 self.run.end(TerminalError("the platform answered a wait with nothing known here"))
 

@@ -1,0 +1,38 @@
+"""What the platform wants with a run, as its answers say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..v1.common_pb2 import DIRECTIVE_CONTINUE, DIRECTIVE_PAUSE, DIRECTIVE_YIELD
+
+if TYPE_CHECKING:
+    from .operation import Operation
+    from .run import Run
+
+
+def obey(run: Run, directive: int) -> None:
+    if directive <= DIRECTIVE_CONTINUE:
+        return
+    if directive == DIRECTIVE_PAUSE:
+        run.pause()
+    elif directive == DIRECTIVE_YIELD:
+        run.leave("the platform took the run back")
+    else:
+        # A cancel announces the new fence, which comes with Cancel or the next heartbeat.
+        run.spawn(_ask_attention(run))
+
+
+async def _ask_attention(run: Run) -> None:
+    await run.link.attention(run.run_id)
+
+
+def stop(run: Run, reason: str, fence: int, operation: Operation) -> None:
+    """The answer to a start: neither this nor another step is to run."""
+    if reason == "RUN_CANCELLED":
+        run.cancel(fence, "")
+    elif reason == "RUN_PAUSED":
+        run.hold(operation)
+        run.pause()
+    else:
+        run.leave(reason)

@@ -1,0 +1,24 @@
+"""What is known of a run when its execution begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run when its execution begins."""
+
+    run_id: str
+    fence: int
+    #: How often the run has been leased out, from 1.
+    attempt: int
+    workflow: str
+    version: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    session_id: str = ""
+    user_id: str = ""
+    traceparent: str = ""
+    cancelling: bool = False
+    #: Ask before every step, and do not run what the answer does not allow.
+    confirm_starts: bool = False

@@ -1,0 +1,69 @@
+"""How a run ends in this worker: with a result, or with an error."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from .._lib import limits
+from ..errors import Cancelled, PawlError
+from ..v1.common_pb2 import Payload
+from ..v1.worker_pb2 import CompleteRunRequest, FailRunRequest
+from .report import failure_report
+
+if TYPE_CHECKING:
+    from .run import Run
+
+logger = logging.getLogger("pawl")
+
+
+def complete_run(run: Run, output: Payload) -> None:
+    """Reports the result that the workflow returned."""
+    if run.left:
+        return
+    if run.cancel_reason is not None:
+        run.end(Cancelled(run.cancel_reason))
+        return
+    run.set_ending(True)
+    unconsumed = run.memo.unconsumed(limits.REPORTED_KEYS_MAX) if run.memo.size else []
+
+    def message() -> CompleteRunRequest:
+        return CompleteRunRequest(
+            run_id=run.run_id,
+            fence=run.fence,
+            output=output,
+            unconsumed_step_keys=unconsumed,
+        )
+
+    def on_refused(error: PawlError) -> None:
+        run.set_ending(False)
+        run.end(error)
+
+    def may_send() -> bool:
+        # A cancel that came first: the run is not complete.
+        if run.cancel_reason is None:
+            return True
+        run.set_ending(False)
+        run.end(Cancelled(run.cancel_reason))
+        return False
+
+    run.send("complete_run", message, lambda _: run.leave("completed"), on_refused, may_send)
+
+
+def fail_run(run: Run, error: BaseException) -> None:
+    """Ends a run with an error: failed, cancelled, or paused where code and journal disagree."""
+    if run.left:
+        return
+    run.set_ending(True)
+    report = failure_report(run.run_id, error, run.cancel_reason, run.memo)
+
+    def message() -> FailRunRequest:
+        report.fence = run.fence
+        return report
+
+    def on_refused(refusal: PawlError) -> None:
+        logger.error("the platform refused the report that run %s failed: %s", run.run_id, refusal)
+        run.gave_up = True
+        run.leave("its failure could not be reported")
+
+    run.send("fail_run", message, lambda _: run.leave("failed"), on_refused)
