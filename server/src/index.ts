@@ -2,7 +2,8 @@
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { createEngine } from "./engine/engine.ts";
 import { uniqueId } from "./lib/ids.ts";
-import { createLog, type LogLevel } from "./lib/log.ts";
+import type { LogLevel } from "./lib/log.ts";
+import { createLog } from "./lib/write-log.ts";
 import { LIMITS } from "./model/limits.ts";
 import { Calls } from "./rpc/calls.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";

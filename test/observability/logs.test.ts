@@ -3,11 +3,14 @@
  * Method: marked payloads through steps that fail, requests that are refused, and a database that
  * refuses rows and says which ones; the whole log of the process is read, at its finest level.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { Client, silentLogger, Worker, workflow } from "@pawl/worker";
 import pg from "pg";
 import { expect, test } from "vitest";
-import { createLog } from "../../server/src/lib/log.ts";
+import { LOG_FIELDS } from "../../server/src/lib/log.ts";
+import { createLog, type LogOptions } from "../../server/src/lib/write-log.ts";
 import { createDatabase } from "../harness/database.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { MARKERS, workload } from "./workload.ts";
@@ -65,7 +68,9 @@ test("runs and requests that fail leave lines with ids, and without payloads", a
   for (const line of lines) {
     expect(new Date(line.time).getTime()).not.toBeNaN();
     expect(["debug", "info", "warn", "error"]).toContain(line.level);
-    expect(line.event).not.toBe("");
+    expect(line.event).toMatch(/^[a-z_]+(\.[a-z_]+)+$/);
+    const { time, level, event, ...fields } = line;
+    for (const field of Object.keys(fields)) expect(LOG_FIELDS).toContain(field);
   }
   const failed = lines.find((line) => line.event === "run.failed");
   expect(failed).toMatchObject({
@@ -125,9 +130,15 @@ test("a database that refuses a row is logged without the row, nor its password"
   if (password !== "") expect(server.log()).not.toContain(password);
 });
 
-test("errors of a parser are logged without what they quote", () => {
+/** Takes lines as a reader that keeps up would. */
+function kept(): { lines: string[]; output: Required<LogOptions>["output"] } {
   const lines: string[] = [];
-  const log = createLog({ write: (line) => lines.push(line) });
+  return { lines, output: { write: (line) => lines.push(line), full: () => false } };
+}
+
+test("errors of a parser are logged without what they quote", () => {
+  const { lines, output } = kept();
+  const log = createLog({ output });
   try {
     JSON.parse(`{"a": ${SECRET}`);
   } catch (cause) {
@@ -138,12 +149,20 @@ test("errors of a parser are logged without what they quote", () => {
 });
 
 test("a person reads text", () => {
-  const lines: string[] = [];
-  const write = (line: string): void => void lines.push(line);
-  const log = createLog({ write, format: "text", now: () => 1_795_200_000_000 });
-  log.info("server.ready", { grpc: "127.0.0.1:50051", note: "two words", ready_ms: 12 });
-  const plain = stripVTControlCharacters(lines[0] ?? "");
+  const { lines, output } = kept();
+  const log = createLog({ output, format: "text", now: () => 1_795_200_000_000 });
+  log.info("server.ready", { grpc: "127.0.0.1:50051", name: "two words", ready_ms: 12 });
+  const plain = stripVTControlCharacters(lines.join(""));
   expect(plain).toBe(
-    `${new Date(1_795_200_000_000).toISOString().slice(11, 23)} INFO  server.ready  grpc=127.0.0.1:50051  note="two words"  ready_ms=12`,
+    `${new Date(1_795_200_000_000).toISOString().slice(11, 23)} INFO  server.ready  grpc=127.0.0.1:50051  name="two words"  ready_ms=12\n`,
   );
+});
+
+test("every field that a line can have is documented, and none that it cannot", async () => {
+  const docs = await readFile(join(import.meta.dirname, "../../docs/observability.md"), "utf8");
+  const section = docs.slice(docs.indexOf("## Logs"));
+  const named = [...section.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name),
+  );
+  expect(named.sort()).toEqual(["level", "time", "event", ...LOG_FIELDS].sort());
 });

@@ -1,5 +1,6 @@
 import type { Hub } from "../hub/hub.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { LogFields } from "../lib/log.ts";
 import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
@@ -16,10 +17,10 @@ import type { Writer } from "./writer.ts";
 export interface EngineLog {
   /** Whether `debug` writes at all. Default: no. */
   readonly debugging?: boolean;
-  debug?(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
-  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  debug?(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
 }
 
 /** The engine's collaborators, as its use cases share them. */

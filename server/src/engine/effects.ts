@@ -53,11 +53,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   if (due !== Number.POSITIVE_INFINITY) wakers.dueAt(due);
   if (gates) wakers.admit();
   if (core.store.replicas && runs.length > 0) {
-    core.store
-      .wake("runs")
-      .catch((error: unknown) =>
-        core.log.warn("the other servers could not be woken", { error: String(error) }),
-      );
+    core.store.wake("runs").catch((error: unknown) => core.log.warn("replicas.unwoken", { error }));
   }
 }
 
@@ -202,9 +198,9 @@ async function pushResolved(
 /** The worker drops the run, and whoever gets it next reads the news from the journal. */
 function giveUp(core: Core, session: LocalSession, held: HeldRun, error: unknown): void {
   const { org, runId, fence } = held;
-  core.log.warn("a worker could not be told the news of its run, which is released", {
+  core.log.warn("run.news_undelivered", {
     run_id: runId,
-    error: String(error),
+    error,
   });
   const key = runKey(org, runId);
   if (session.held.get(key) !== held) return;

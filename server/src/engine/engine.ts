@@ -84,8 +84,7 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     clock,
     deliver: (run) => deliver(core, run),
-    onError: (name, error) =>
-      log.warn(`${name} failed and will be tried again`, { error: String(error) }),
+    onError: (name, error) => log.warn("store.failed_in_background", { task: name, error }),
   });
   const reads = withPawlErrors(store, () => metrics.storeErrors.inc());
   const core: Core = {
@@ -151,29 +150,23 @@ class Pollers {
 
 function deliver(core: Core, run: ClaimedRun): void {
   work.deliver(core, run).catch((error: unknown) =>
-    core.log.warn("a run could not be delivered", {
+    core.log.warn("run.undelivered", {
       run_id: run.header.runId,
-      error: String(error),
+      error,
     }),
   );
 }
 
 function tellHolders(core: Core, lookAgain: () => void): void {
   lookAgain();
-  syncAllHeld(core).catch((error: unknown) =>
-    core.log.warn("workers could not be told what a failed store hid", { error: String(error) }),
-  );
+  syncAllHeld(core).catch((error: unknown) => core.log.warn("workers.untold", { error }));
 }
 
 /** Deltas are on record: their watchers, here and at other servers, look for them. */
 function showDeltas(core: Core, keys: readonly string[]): void {
   for (const key of keys) core.hub.wake(key);
   if (!core.store.replicas) return;
-  core.store
-    .wake("deltas")
-    .catch((error: unknown) =>
-      core.log.warn("the other servers could not be woken", { error: String(error) }),
-    );
+  core.store.wake("deltas").catch((error: unknown) => core.log.warn("replicas.unwoken", { error }));
 }
 
 function wakersOf(pollers: Pollers, loops: () => Loops): Wakers {
@@ -187,7 +180,7 @@ function wakersOf(pollers: Pollers, loops: () => Loops): Wakers {
 /** Leases that this server gave out before it was restarted, and that nobody came back for. */
 function forget(core: Core): void {
   releaseForgotten(core).catch((error: unknown) =>
-    core.log.warn("old leases were left to expire", { error: String(error) }),
+    core.log.warn("leases.left_to_expire", { error }),
   );
 }
 

@@ -26,7 +26,7 @@ export class StoreHealth {
 
   failed(message: string, error: unknown): void {
     this.#errors.inc();
-    if (this.#ok) this.#log.error(message, { error: String(error) });
+    if (this.#ok) this.#log.error("store.failed", { message, error });
     this.#ok = false;
   }
 
@@ -37,7 +37,7 @@ export class StoreHealth {
   #probe(): void {
     this.#store.ping().then(
       () => {
-        if (!this.#ok) this.#log.info("the store works again");
+        if (!this.#ok) this.#log.info("store.reached");
         this.#ok = true;
       },
       (error: unknown) => this.failed("the store does not answer", error),

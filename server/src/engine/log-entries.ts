@@ -1,6 +1,7 @@
 /** What becomes of runs, as lines of the log: by their ids and types of errors, never by what they carry. */
 import type { Entry, EntryType } from "../model/entry.ts";
 import type { RunHeader } from "../model/run.ts";
+import { runSpanId, stepSpanId } from "../telemetry/span-ids.ts";
 import type { EngineLog } from "./core.ts";
 import type { CommittedRun } from "./writer.ts";
 
@@ -29,6 +30,11 @@ export function logCommitted(log: EngineLog, runs: readonly CommittedRun[]): voi
   }
 }
 
+/** The attempt's, or the run's first: as its tracer derives it. */
+function spanOf({ runId }: RunHeader, key: string, attempt: number): string {
+  return key === "" ? runSpanId(runId) : stepSpanId(runId, key, attempt);
+}
+
 function factsOf(header: RunHeader, { key, attempt, meta }: Entry) {
   const traceId = header.options.traceparent?.split("-")[1];
   return {
@@ -39,6 +45,6 @@ function factsOf(header: RunHeader, { key, attempt, meta }: Entry) {
     ...(meta.worker === undefined ? {} : { worker_id: meta.worker }),
     ...(meta.failure === undefined ? {} : { error_type: meta.failure.type }),
     ...(header.reason === "" ? {} : { reason: header.reason }),
-    ...(traceId === undefined ? {} : { trace_id: traceId }),
+    ...(traceId === undefined ? {} : { trace_id: traceId, span_id: spanOf(header, key, attempt) }),
   };
 }

@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 /** `onReady` tells pollers that runs have become ready. */
 export function startLoops(core: Core, onReady: () => void): Loops {
   const onError = (name: string, error: unknown): void => {
-    core.log.warn(`the ${name} loop failed and will run again`, { error: String(error) });
+    core.log.warn("loop.failed", { loop: name, error });
   };
   const now = (): number => core.clock.now();
   const start = (name: string, periodMs: number, run: () => Promise<number | undefined>): Loop =>

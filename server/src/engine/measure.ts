@@ -172,7 +172,7 @@ function readQueues(core: Core, gauge: Gauge): void {
       queues = [...found, ...[...seen.values()].filter(({ queue }) => !busy.has(queue))];
     } catch (error) {
       queues = [];
-      core.log.warn("the queues could not be read for the metrics", { error: String(error) });
+      core.log.warn("metrics.queues_unread", { error });
     }
   });
   const samples = (value: (queue: ReadyQueue) => number) => (): Sample[] =>

@@ -47,9 +47,9 @@ export async function refuse(core: Core, lease: RefusedLease): Promise<void> {
     const damaged = await damagedEntry(core, lease);
     if (damaged !== undefined && (await pause(core, lease, damaged))) return;
   } catch (error) {
-    core.log.warn("a refused run could not be looked at", {
+    core.log.warn("run.refusal_unread", {
       run_id: lease.runId,
-      error: String(error),
+      error,
     });
   }
   await release(core, lease, "refused", pauseMs);
@@ -89,6 +89,6 @@ async function pause(core: Core, lease: RefusedLease, entry: string): Promise<bo
   core.writer.evict(key);
   if (confirmed[0] !== true) return false;
   core.hub.notify(key, false);
-  core.log.error("a run is paused: its journal is damaged on disk", { run_id: runId, entry });
+  core.log.error("run.corrupted", { run_id: runId, entry });
   return true;
 }

@@ -23,10 +23,10 @@ export async function release(
   } catch (error) {
     // The lease expires by itself; the lease loop takes it then.
     if (error instanceof PawlError && error.reason === "NOT_FOUND") return;
-    core.log.warn("a lease could not be released", {
+    core.log.warn("lease.unreleased", {
       run_id: lease.runId,
       reason,
-      error: String(error),
+      error,
     });
   }
 }

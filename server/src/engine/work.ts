@@ -59,7 +59,7 @@ export async function openSession(
   }
   const survived = await takeOver(core, caller, session, held);
   await core.registry.seen(caller, worker, true);
-  core.log.info("worker connected", {
+  core.log.info("worker.connected", {
     worker_id: worker.workerId,
     session_id: sessionId,
     leases: survived.length,
@@ -178,7 +178,7 @@ function sessionHandle(
 function closeSession(core: Core, caller: Caller, session: LocalSession): void {
   session.open = false;
   session.credits = 0;
-  core.log.info("worker disconnected", {
+  core.log.info("worker.disconnected", {
     worker_id: session.worker.workerId,
     leases: session.held.size,
   });
@@ -188,9 +188,9 @@ function closeSession(core: Core, caller: Caller, session: LocalSession): void {
     for (const run of held)
       void release(core, { ...run, sessionId: session.sessionId }, "disconnected");
     core.registry.seen(caller, session.worker, false).catch((error: unknown) => {
-      core.log.warn("a worker's end could not be recorded", {
+      core.log.warn("worker.end_unrecorded", {
         worker_id: session.worker.workerId,
-        error: String(error),
+        error,
       });
     });
   }, LIMITS.reconnectGraceMs);

@@ -8,7 +8,7 @@ import { type AddressInfo, connect } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { EventService, WatchRunResponseSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
-import { createLog } from "../lib/log.ts";
+import { SILENT_LOG } from "../lib/log.ts";
 import { serverStream } from "../rpc/binding.ts";
 import { Calls } from "../rpc/calls.ts";
 import { createRpcHandler } from "./rpc-handler.ts";
@@ -31,7 +31,7 @@ test("a watcher that does not read is let go, and its watch ends", async () => {
     }
   });
   const calls = new Calls();
-  const log = createLog({ level: "off" });
+  const log = SILENT_LOG;
   const handle = createRpcHandler({ bindings: [watch], calls, log, slowReaderMs: 150 });
   const over = Promise.withResolvers<void>();
   const server = createServer((request, response) => {

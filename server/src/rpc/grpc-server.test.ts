@@ -9,7 +9,7 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { EventService, WatchRunResponseSchema } from "@pawl/proto";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { expect, test } from "vitest";
-import { createLog } from "../lib/log.ts";
+import { SILENT_LOG } from "../lib/log.ts";
 import { serverStream } from "./binding.ts";
 import { Calls } from "./calls.ts";
 import { createGrpcServer } from "./grpc-server.ts";
@@ -46,7 +46,7 @@ test("a watcher that does not read is let go with SLOW_CONSUMER and has its curs
     }
   });
   const calls = new Calls();
-  const log = createLog({ level: "off" });
+  const log = SILENT_LOG;
   const server = createGrpcServer({ bindings: [watch], calls, log, slowReaderMs: 150 });
   const port = await server.listen("127.0.0.1:0");
   const client = connect(`http://127.0.0.1:${port}`);

@@ -75,7 +75,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   unwatch();
   await worker.stop();
   await app.stop();
-  endSoon();
+  await endSoon();
   return EXIT.OK;
 }
 

@@ -2,14 +2,16 @@ import { flushCompileCache } from "node:module";
 import { startApp } from "../../app.ts";
 import { formatAddress, readConfig, type ServerConfig, unknownVariables } from "../../config.ts";
 import { releaseHeap } from "../../lib/heap.ts";
-import { createLog, type Log } from "../../lib/log.ts";
+import type { Log } from "../../lib/log.ts";
+import { standardError } from "../../lib/log-output.ts";
 import { uptimeMs } from "../../lib/uptime.ts";
 import { VERSION } from "../../lib/version.ts";
+import { createLog } from "../../lib/write-log.ts";
 import { type Args, type Command, JSON_OPTION, type Option } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** After a stop, how long what is left of connections may take to go by itself. */
+/** After a stop, how long a reader of the log may take, and what is left of connections to go by itself. */
 const LINGER_MS = 500;
 /** After this long a stop is cut short. */
 const STOP_MS = 10_000;
@@ -100,12 +102,13 @@ async function serve(args: Args, terminal: Terminal, migrate: boolean): Promise<
   await told;
   await app.stop();
   log.info("server.stopped");
-  endSoon();
+  await endSoon();
   return EXIT.OK;
 }
 
 /** All is committed and closed: a socket that a client leaves half open must not hold the process. */
-export function endSoon(): void {
+export async function endSoon(): Promise<void> {
+  await standardError().flush(LINGER_MS);
   setTimeout(() => process.exit(EXIT.OK), LINGER_MS).unref();
 }
 
