@@ -97,7 +97,7 @@ export class Lab {
     return worker;
   }
 
-  /** A session of a worker that serves one version of the workflow. */
+  /** A session of a worker that serves one version of the workflow; empty: whichever. */
   async versionedWorker(workflow: string, version: string): Promise<SessionWorker> {
     const names = { workflows: [workflow], specs: [{ name: workflow, version }] };
     const worker = await SessionWorker.open(this.client, names);

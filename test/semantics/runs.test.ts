@@ -131,14 +131,21 @@ describe.each(stores)("%s", (store) => {
   describe("a timeout", () => {
     test.concurrent("of the run ends it wherever it is, and takes it from its worker", async () => {
       const flow = lab.name("flow");
-      const worker = await lab.worker("session", flow);
+      const worker = await lab.versionedWorker(flow, "");
       const runId = lab.name("run");
       await lab.start({ workflow: flow, runId, timeouts: { run: ms(300) } });
       const fence = fenceOf(await worker.next(runId));
-      const ended = await lab.until(runId, ({ state }) => state === RunState.FAILED);
-      expect(ended.failure?.type).toBe("RunTimeout");
+      const cancel = await worker.until("cancel");
+      expect(cancel).toMatchObject({ runId, fence: fence + 1, grace: { seconds: 10n } });
       const late = worker.completeRun({ runId, fence, output: json(1) });
       await expect(late).rejects.toMatchObject(refused("LEASE_LOST"));
+      expect(await lab.run(runId)).toMatchObject({
+        state: RunState.CANCELLING,
+        stateReason: "RUN_TIMEOUT",
+      });
+      await worker.completeRun({ runId, fence: cancel.fence, output: json(1) });
+      const ended = await lab.run(runId);
+      expect(ended).toMatchObject({ state: RunState.FAILED, failure: { type: "RunTimeout" } });
     });
 
     test.concurrent("in the queue counts until a worker takes it", async () => {

@@ -4,6 +4,7 @@
  * Method: workflows over sessions and by polling on both stores; bodies count how often they ran.
  * Workers die by SIGKILL in the example's test.
  */
+import { once } from "node:events";
 import {
   Cancelled,
   Client,
@@ -193,6 +194,36 @@ describe.each(stores)("%s", (store) => {
       expect(ran).toEqual(["do", "undo more", "undo"]);
       // Not dropped, to be ended by the grace.
       expect(performance.now() - before).toBeLessThan(30_000);
+    });
+
+    test.concurrent("a run whose time is up undoes what it did, wherever it is, and has failed then", async () => {
+      const ran: string[] = [];
+      const flow = workflow(name("saga"), async (ctx: Context, busy: boolean) => {
+        await ctx.step("do", () => ran.push("do"));
+        ctx.compensate("undo", (step) => {
+          ran.push("undo");
+          if (busy && step.attempt === 1) throw new TerminalError("stuck");
+        });
+        try {
+          if (busy) await ctx.step("long", (step) => once(step.abortSignal, "abort"));
+          else await ctx.all([() => ctx.signal("never"), () => ctx.sleep("1 h")]);
+        } finally {
+          ran.push("finally");
+        }
+      });
+      await work(flow, mode);
+      for (const busy of [false, true]) {
+        ran.length = 0;
+        const run = await client.start(flow, busy, { runId: name("run"), timeout: "600 ms" });
+        const failure = await failureOf(run);
+        expect(failure).toMatchObject({ state: "FAILED", type: "RunTimeout" });
+        expect(ran).toEqual(["do", "finally", "undo"]);
+        if (!busy) continue;
+        expect(failure).toMatchObject({ cause: { cause: { message: /compensation failed/ } } });
+        await run.retry();
+        await until(run, "FAILED");
+        expect(ran.slice(3)).toEqual(["finally", "undo"]);
+      }
     });
 
     test.concurrent("a clean-up that does not end is ended by its grace; none is waited for without a worker", async () => {

@@ -75,6 +75,8 @@ export interface RunState {
   /** The fence under which the latest outcome call (suspend, complete, fail) was made, and its entry. */
   outcomeFence: number;
   outcomeSeq: number;
+  /** Its time was up: what it fails with once it has been cleaned up. */
+  timeout: Failure | undefined;
   /** The run was retried, and has neither ended nor been paused since. */
   retried: boolean;
 }
@@ -90,6 +92,7 @@ export function emptyState(header: RunHeader): RunState {
     failedKeys: [],
     outcomeFence: 0,
     outcomeSeq: 0,
+    timeout: undefined,
     retried: false,
   };
 }
@@ -133,8 +136,12 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "workflow.child.started":
       state.children.add(entry.meta.childRunId ?? "");
       return;
+    case "run.cancelling":
+      state.timeout = entry.meta.failure;
+      return;
     case "run.retried":
       state.retried = true;
+      state.timeout = undefined;
       for (const key of entry.meta.superseded ?? []) supersede(state, key);
       return;
     case "run.failed":
@@ -151,7 +158,6 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "run.started":
     case "run.recovered":
     case "run.resumed":
-    case "run.cancelling":
     case "run.input.replaced":
     case "run.tags.changed":
       return;

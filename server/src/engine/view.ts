@@ -32,10 +32,7 @@ export function explain(
       if (header.intent !== "pause") return { reason: "", detail: "" };
       return { reason: "PAUSING", detail: "Pauses once the steps in flight have ended." };
     case "CANCELLING":
-      return {
-        reason: "",
-        detail: header.lease === null ? "A worker is to clean up." : "Its worker is cleaning up.",
-      };
+      return { reason: header.reason, detail: cleaningUp(header) };
     case "WAITING":
       return { reason: "", detail: waitingFor(header) };
     case "PAUSED":
@@ -45,6 +42,11 @@ export function explain(
     case "CANCELLED":
       return { reason: "", detail: "" };
   }
+}
+
+function cleaningUp({ lease, reason }: RunHeader): string {
+  const why = reason === "RUN_TIMEOUT" ? "Its time is up, and it will have failed. " : "";
+  return `${why}${lease === null ? "A worker is to clean up." : "Its worker is cleaning up."}`;
 }
 
 function heldBack({ reason, workflow, options }: RunHeader): string {

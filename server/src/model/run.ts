@@ -8,7 +8,8 @@ import type { WaitKind } from "./entry.ts";
  * - WAITING: suspended on timers, signals, children or retries; nobody holds it.
  * - PAUSED: stopped until a person resumes or retries it.
  * - CANCELLING: its holder cleans up, or a worker is to take it for that; ends as CANCELLED whatever
- *   is reported, and at the end of its grace without any report.
+ *   is reported, and at the end of its grace without any report. With the reason RUN_TIMEOUT, it ends
+ *   as FAILED instead.
  * - COMPLETED, FAILED, CANCELLED: ended. Only FAILED can be left, by a retry.
  */
 export type RunState =
@@ -37,9 +38,9 @@ const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
   RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   WAITING: ["QUEUED", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
   PAUSED: ["QUEUED", "WAITING", "CANCELLING", "FAILED", "CANCELLED"],
-  CANCELLING: ["CANCELLED"],
+  CANCELLING: ["FAILED", "CANCELLED"],
   COMPLETED: [],
-  FAILED: ["QUEUED"],
+  FAILED: ["QUEUED", "CANCELLING"],
   CANCELLED: [],
 };
 
@@ -60,6 +61,7 @@ export type RunReason =
   | "UNKNOWN_OUTCOME"
   | "CRASH_LOOP"
   | "DATA_CORRUPTED"
+  | "RUN_TIMEOUT"
   | "DEBOUNCED"
   | "CONCURRENCY_LIMIT"
   | "RATE_LIMIT";

@@ -35,7 +35,7 @@ const (
 	RunState_RUN_STATE_WAITING RunState = 3
 	// Stopped until somebody resumes or retries it; `state_reason` says why.
 	RunState_RUN_STATE_PAUSED RunState = 4
-	// Being cancelled: a worker cleans up, or is to be found for that.
+	// Being cancelled, or over its time: a worker cleans up, or is to be found for that.
 	RunState_RUN_STATE_CANCELLING RunState = 5
 	RunState_RUN_STATE_COMPLETED  RunState = 6
 	RunState_RUN_STATE_FAILED     RunState = 7
@@ -152,6 +152,8 @@ func (ParentClosePolicy) EnumDescriptor() ([]byte, []int) {
 type RunTimeouts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From creation to the end, waits included. Over it: FAILED, type RunTimeout.
+	// A run that has begun is cleaned up before, for at most 10 s more, as one that
+	// is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
 	Run *durationpb.Duration `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
 	// From being ready to the first lease. Over it: FAILED, type QueueTimeout.
 	Queue         *durationpb.Duration `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
@@ -212,7 +214,7 @@ type Run struct {
 	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
 	// Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
 	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-	// DATA_CORRUPTED, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+	// DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
 	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
 	// The same for people: what is going on and what to do next.
 	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`

@@ -73,8 +73,8 @@ type RunServiceClient interface {
 	// Continues a failed run from its failed step: completed steps keep their
 	// results, the failure that ended it is superseded by a new attempt. Also
 	// gives a run paused by exhausted retries new attempts. Of a run whose
-	// compensations have run, only those that failed are tried again; the error
-	// that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+	// compensations have run, only those that failed or did not end are tried
+	// again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
 	RetryRun(ctx context.Context, in *RetryRunRequest, opts ...grpc.CallOption) (*RetryRunResponse, error)
 	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
 	// has not ended.
@@ -242,8 +242,8 @@ type RunServiceServer interface {
 	// Continues a failed run from its failed step: completed steps keep their
 	// results, the failure that ended it is superseded by a new attempt. Also
 	// gives a run paused by exhausted retries new attempts. Of a run whose
-	// compensations have run, only those that failed are tried again; the error
-	// that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+	// compensations have run, only those that failed or did not end are tried
+	// again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
 	RetryRun(context.Context, *RetryRunRequest) (*RetryRunResponse, error)
 	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
 	// has not ended.

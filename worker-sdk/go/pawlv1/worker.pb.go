@@ -311,7 +311,7 @@ type WorkItem struct {
 	Parent        *ParentRef             `protobuf:"bytes,11,opt,name=parent,proto3" json:"parent,omitempty"`
 	Traceparent   string                 `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// True when only a clean-up is left: the run is being cancelled.
+	// True when only a clean-up is left: the run is being cancelled, or its time is up.
 	Cancelling bool `protobuf:"varint,14,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
 	// Await the answer to StepStarted before every step, which may not ride ahead:
 	// the run is only replayed, to see whether its code fits its journal, and what

@@ -21,6 +21,8 @@ export declare const file_pawl_v1_run: GenFile;
 export declare type RunTimeouts = Message<"pawl.v1.RunTimeouts"> & {
   /**
    * From creation to the end, waits included. Over it: FAILED, type RunTimeout.
+   * A run that has begun is cleaned up before, for at most 10 s more, as one that
+   * is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
    *
    * @generated from field: google.protobuf.Duration run = 1;
    */
@@ -69,7 +71,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   /**
    * Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
    * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-   * DATA_CORRUPTED, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+   * DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
    *
    * @generated from field: string state_reason = 5;
    */
@@ -928,7 +930,7 @@ export enum RunState {
   PAUSED = 4,
 
   /**
-   * Being cancelled: a worker cleans up, or is to be found for that.
+   * Being cancelled, or over its time: a worker cleans up, or is to be found for that.
    *
    * @generated from enum value: RUN_STATE_CANCELLING = 5;
    */
@@ -1094,8 +1096,8 @@ export declare const RunService: GenService<{
    * Continues a failed run from its failed step: completed steps keep their
    * results, the failure that ended it is superseded by a new attempt. Also
    * gives a run paused by exhausted retries new attempts. Of a run whose
-   * compensations have run, only those that failed are tried again; the error
-   * that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+   * compensations have run, only those that failed or did not end are tried
+   * again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
    *
    * @generated from rpc pawl.v1.RunService.RetryRun
    */

@@ -218,7 +218,7 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * True when only a clean-up is left: the run is being cancelled.
+   * True when only a clean-up is left: the run is being cancelled, or its time is up.
    *
    * @generated from field: bool cancelling = 14;
    */

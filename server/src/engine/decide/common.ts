@@ -92,6 +92,26 @@ function unlistWaits(draft: Draft): void {
   for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.listWait(key);
 }
 
+/**
+ * Ends a run that was being cleaned up, as whatever made it end says.
+ *
+ * @param meta of the last entry; a failure in it is what the worker reported
+ */
+export function endCleanup(draft: Draft, meta: EntryMeta): void {
+  const { timeout } = draft.state;
+  if (timeout === undefined) {
+    endRun(draft, "CANCELLED");
+    draft.append("run.cancelled", "", 0, meta);
+    return;
+  }
+  endRun(draft, "FAILED");
+  // A worker that only repeats why it was cancelled has nothing to add.
+  const { failure: cause } = meta;
+  const isNews = cause !== undefined && cause.message !== timeout.message;
+  const failure = isNews ? { ...timeout, cause } : timeout;
+  draft.append("run.failed", "", 0, { ...meta, failure });
+}
+
 export function failRun(draft: Draft, failure: Failure, meta: EntryMeta): void {
   endRun(draft, "FAILED");
   draft.append("run.failed", "", 0, { ...meta, failure });

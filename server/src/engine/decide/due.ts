@@ -3,22 +3,25 @@ import { isTerminal } from "../../model/run.ts";
 import type { DueItem, DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
 import { remind } from "./answers.ts";
-import { endRun, failRun, wake } from "./common.ts";
-import { cancelRun } from "./lifecycle.ts";
+import { endCleanup, failRun, wake } from "./common.ts";
+import { cancelRun, timeOut } from "./lifecycle.ts";
 import { attemptTimedOut } from "./step-results.ts";
 import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
 
-/** The parent run has ended. `served`: whether a live worker would take the child. */
-export interface ParentNews {
+/** A run is to end: its time is up, or its parent has ended. `served`: whether a live worker would take it. */
+export interface EndNews {
   readonly served: boolean;
 }
 
-/** `child`, `parent`: what became of that run, for a row of that kind; undefined while it goes on. */
+/**
+ * `child`: what became of it, for a row of that kind; undefined while it goes on. `end`: for rows that
+ * end the run; for `parent` undefined while the parent goes on.
+ */
 export function dueFired(
   draft: Draft,
   row: DueRow & Pick<DueItem, "heldUntil">,
   child: ChildOutcome | undefined,
-  parent?: ParentNews,
+  end?: EndNews,
 ): void {
   draft.removeFired(row);
   if (isTerminal(draft.header.state)) return;
@@ -43,7 +46,7 @@ export function dueFired(
       attemptTimedOut(draft, row.key, Number(row.data));
       return;
     case "run":
-      runTimedOut(draft);
+      timeOut(draft, end?.served ?? false);
       return;
     case "queue":
       queueTimedOut(draft);
@@ -55,9 +58,9 @@ export function dueFired(
       if (child !== undefined) childEnded(draft, row.data, child);
       return;
     case "parent":
-      if (parent !== undefined && draft.header.options.parentClose === "cancel") {
+      if (end !== undefined && draft.header.options.parentClose === "cancel") {
         const reason = `The parent run "${row.data}" has ended.`;
-        cancelRun(draft, reason, LIMITS.cancelGraceMs, parent.served);
+        cancelRun(draft, reason, LIMITS.cancelGraceMs, end.served);
       }
       return;
   }
@@ -83,19 +86,6 @@ function retryDue(draft: Draft, key: string): void {
   else wake(draft);
 }
 
-function runTimedOut(draft: Draft): void {
-  // It is being ended already, and its clean-up has a limit of its own.
-  if (draft.header.state === "CANCELLING") return;
-  const limit = draft.header.options.runTimeoutMs ?? 0;
-  const fence = draft.header.fence;
-  failRun(
-    draft,
-    { type: "RunTimeout", message: `The run did not end within ${limit} ms of its start.` },
-    { fence },
-  );
-  draft.raiseFence();
-}
-
 function queueTimedOut(draft: Draft): void {
   if (draft.header.state !== "QUEUED" || draft.header.startedAt !== 0) return;
   const limit = draft.header.options.queueTimeoutMs ?? 0;
@@ -109,7 +99,6 @@ function queueTimedOut(draft: Draft): void {
 
 function graceOver(draft: Draft): void {
   if (draft.header.state !== "CANCELLING") return;
-  endRun(draft, "CANCELLED");
+  endCleanup(draft, { reason: "The clean-up did not end in time." });
   draft.raiseFence();
-  draft.append("run.cancelled", "", 0, { reason: "The clean-up did not end in time." });
 }

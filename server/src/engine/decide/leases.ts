@@ -1,7 +1,7 @@
 import { LIMITS } from "../../model/limits.ts";
 import type { Lease } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
-import { endRun } from "./common.ts";
+import { endCleanup } from "./common.ts";
 import { pauseNow } from "./outcome.ts";
 
 /** Why a worker no longer has a run that it was given. */
@@ -75,9 +75,8 @@ export function pauseDamaged(draft: Draft, fence: number, entry: string): boolea
   const { header } = draft;
   if (header.fence !== fence || header.lease === null) return false;
   if (header.state === "CANCELLING") {
-    endRun(draft, "CANCELLED");
+    endCleanup(draft, { reason: "DATA_CORRUPTED" });
     draft.raiseFence();
-    draft.append("run.cancelled", "", 0, { reason: "DATA_CORRUPTED" });
     return true;
   }
   pauseNow(draft, "DATA_CORRUPTED", {

@@ -1,9 +1,10 @@
+import type { EntryMeta } from "../../model/entry.ts";
 import { illegalTransition, invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { isTerminal, type RunReason } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import { satisfied } from "../state.ts";
-import { endRun } from "./common.ts";
+import { endRun, failRun } from "./common.ts";
 import { pauseNow } from "./outcome.ts";
 import { remindLater } from "./waits.ts";
 
@@ -19,18 +20,43 @@ export function cancelRun(draft: Draft, reason: string, graceMs: number, served:
   if (isTerminal(header.state))
     throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
   const meta = reason === "" ? {} : { reason };
-  const begun = header.startedAt !== 0 && !UNFIT.has(header.reason);
-  const ready = header.lease === null;
-  if (ready && !(begun && served && graceMs > 0)) {
-    endRun(draft, "CANCELLED");
-    draft.raiseFence();
-    draft.append("run.cancelled", "", 0, meta);
+  if (graceMs > 0 ? canCleanUp(draft, served) : header.lease !== null) {
+    startCleanup(draft, meta, graceMs);
     return;
   }
-  draft.patch({ state: "CANCELLING", intent: "cancel", reason: "", waiting: null });
+  endRun(draft, "CANCELLED");
+  draft.raiseFence();
+  draft.append("run.cancelled", "", 0, meta);
+}
+
+/** The run's time is up: it fails, after a clean-up like that of a cancelled one. */
+export function timeOut(draft: Draft, served: boolean): void {
+  const { header } = draft;
+  // It is being ended already, and its clean-up has a limit of its own.
+  if (header.state === "CANCELLING") return;
+  const limit = header.options.runTimeoutMs ?? 0;
+  const message = `The run did not end within ${limit} ms of its start.`;
+  const failure = { type: "RunTimeout", message };
+  if (canCleanUp(draft, served)) {
+    startCleanup(draft, { reason: message, failure }, LIMITS.cancelGraceMs);
+    return;
+  }
+  failRun(draft, failure, { fence: header.fence });
+  draft.raiseFence();
+}
+
+function canCleanUp({ header }: Draft, served: boolean): boolean {
+  return header.lease !== null || (header.startedAt !== 0 && !UNFIT.has(header.reason) && served);
+}
+
+/** `meta.failure`: what the run fails with in the end; without one it is cancelled. */
+function startCleanup(draft: Draft, meta: EntryMeta, graceMs: number): void {
+  const isHeld = draft.header.lease !== null;
+  const reason = meta.failure === undefined ? "" : "RUN_TIMEOUT";
+  draft.patch({ state: "CANCELLING", intent: "cancel", reason, waiting: null, endedAt: 0 });
   draft.raiseFence();
   // A clean-up is not held back by the limits of its workflow.
-  if (ready) draft.makeReady(draft.now, true);
+  if (!isHeld) draft.makeReady(draft.now, true);
   draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
   draft.putDue("grace", "", draft.now + graceMs);
 }
@@ -97,11 +123,14 @@ function isCompensation(key: string): boolean {
   return key.startsWith("compensate:") || key.includes("/compensate:");
 }
 
+const UNDONE_LATER: ReadonlySet<string> = new Set(["failed", "started", "backoff", "superseded"]);
+
 /** What a run that was undone can go on with: not its own steps, whose effects are gone. */
 function failedCompensations(draft: Draft): string[] {
   const { header, state } = draft;
+  // Where the time of the clean-up was up as well, some have not ended.
   const keys = [...state.steps].flatMap(([key, { status }]) =>
-    isCompensation(key) && status === "failed" ? [key] : [],
+    isCompensation(key) && UNDONE_LATER.has(status) ? [key] : [],
   );
   if (keys.length > 0) return keys;
   throw new PawlError(
@@ -119,6 +148,7 @@ export function retryRun(draft: Draft): void {
   if (header.state !== "FAILED" && !paused)
     throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
   const undone = header.state === "FAILED" && [...state.steps.keys()].some(isCompensation);
+  const { timeout: failure } = state;
   const superseded = (undone ? failedCompensations(draft) : state.failedKeys).filter((key) => {
     const step = state.steps.get(key);
     const failedWait = step?.status === "resolved" && step.failure !== undefined;
@@ -130,6 +160,11 @@ export function retryRun(draft: Draft): void {
     );
   });
   draft.append("run.retried", "", 0, { superseded });
+  if (undone && failure !== undefined) {
+    // Nothing in the journal would make the code fail again: it has to be told again.
+    startCleanup(draft, { reason: failure.message, failure }, LIMITS.cancelGraceMs);
+    return;
+  }
   draft.raiseFence();
   if (header.state === "FAILED") rearmWaits(draft);
   requeue(draft);

@@ -5,7 +5,7 @@ import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
 import type { CompleteRun, Directive, FailRun, SuspendRun } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import { type StepRecord, satisfied } from "../state.ts";
-import { checkFence, directive, endRun, noteProgress } from "./common.ts";
+import { checkFence, directive, endCleanup, endRun, noteProgress } from "./common.ts";
 import { checkWait, createWait } from "./waits.ts";
 
 /** `duplicateOf` names the entry of the same outcome made before, for its payload to be compared. */
@@ -19,15 +19,16 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
   if (header.state === "COMPLETED" && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: state.outcomeSeq };
   }
-  // Reported during the clean-up of a cancelled run, and now again.
-  if (header.state === "CANCELLED" && state.outcomeFence === command.fence) {
+  // Reported at the end of a clean-up, and now again.
+  const isCleaned =
+    header.state === "CANCELLED" || (header.state === "FAILED" && state.timeout !== undefined);
+  if (isCleaned && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: undefined };
   }
   checkFence(header, command.fence);
   const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
   if (header.state === "CANCELLING") {
-    endRun(draft, "CANCELLED");
-    draft.append("run.cancelled", "", 0, meta);
+    endCleanup(draft, meta);
     return { directive: "yield", duplicateOf: undefined };
   }
   if (command.unconsumed.length > 0)
@@ -51,8 +52,7 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
   };
   if (command.failedStepKeys.length > 0) meta.failedKeys = command.failedStepKeys;
   if (header.state === "CANCELLING") {
-    endRun(draft, "CANCELLED");
-    draft.append("run.cancelled", "", 0, meta);
+    endCleanup(draft, meta);
     return { directive: "yield", duplicateOf: undefined };
   }
   if (command.nonDeterminism !== undefined) {

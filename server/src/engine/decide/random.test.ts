@@ -217,7 +217,9 @@ class Drive {
     const due = [...this.run.due.values()].filter((row) => row.at <= this.run.now);
     for (const row of this.random.sample(due, due.length)) {
       const child = row.kind === "child" ? this.child() : undefined;
-      this.act(`due ${row.kind} ${row.key}`, (draft) => dueFired(draft, row, child));
+      this.act(`due ${row.kind} ${row.key}`, (draft) =>
+        dueFired(draft, row, child, { served: this.random.chance(0.5) }),
+      );
     }
   }
 

@@ -23,7 +23,10 @@ export interface StartOptions extends FlowOptions {
   readonly sessionId?: string;
   readonly userId?: string;
   readonly tags?: Readonly<Record<string, string>>;
-  /** From the start to the end, waits included. Default: the workflow's. */
+  /**
+   * From the start to the end, waits included; then it is cleaned up as if it were cancelled, and has
+   * failed. Default: the workflow's.
+   */
   readonly timeout?: Duration;
   /** How long it may wait for a worker. Default: the workflow's. */
   readonly queueTimeout?: Duration;

@@ -176,8 +176,8 @@ class RunServiceServicer:
         """Continues a failed run from its failed step: completed steps keep their
         results, the failure that ended it is superseded by a new attempt. Also
         gives a run paused by exhausted retries new attempts. Of a run whose
-        compensations have run, only those that failed are tried again; the error
-        that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+        compensations have run, only those that failed or did not end are tried
+        again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
