@@ -86,6 +86,30 @@ describe("run", () => {
     expect([other.code, errorOf(other).reason]).toEqual([EXIT.REFUSED, "RUN_EXISTS"]);
   });
 
+  test("limits and times of the start; what does not fit is said", async () => {
+    const once = ["run", "greet", "--rate", "1/1h", "--rate-key", "{name}", "--timeout", "1h"];
+    const lines = [];
+    for (const id of ["limited1", "limited2"]) {
+      await cli(...once, "--id", id, "--input", '{"name":"limited"}', "--concurrency", "2");
+      lines.push((await cli("status", id)).out);
+    }
+    expect(lines[1]).toContain("RATE_LIMIT");
+    const joined = ["run", "greet", "--debounce", "k", "--debounce-for", "1h", "--json"];
+    const ids = [];
+    for (const input of ['{"name":"x"}', '{"name":"y"}'])
+      ids.push(JSON.parse((await cli(...joined, "--input", input)).out).run.runId);
+    expect(ids[1]).toBe(ids[0]);
+    for (const [wrong, said] of [
+      [["--rate", "5"], "N/TIME"],
+      [["--rate-key", "k"], "needs --rate"],
+      [["--debounce", "k"], "needs --debounce-for"],
+      [["--delay", "soon"], "30s"],
+    ] as const) {
+      const refused = await cli("run", "greet", ...wrong);
+      expect([refused.code, refused.err]).toEqual([EXIT.USAGE, expect.stringContaining(said)]);
+    }
+  });
+
   test("takes its input from a file or from standard input", async () => {
     await writeFile(join(folder, "input.json"), '{"name": "file"}');
     const file = await cli("run", "greet", "-f", "input.json", "--wait", "--json");

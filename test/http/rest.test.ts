@@ -112,6 +112,33 @@ describe("runs", () => {
     expect(none.body).toMatchObject({ input: null, inputEncoding: "void" });
   });
 
+  test("limits, time limits and debouncing are parameters with dots", async () => {
+    const once = { "flow.rate.limit": "1", "flow.rate.period": "1h", "flow.rate.key": "{name}" };
+    const limits = { ...once, "flow.concurrency.limit": "3", "flow.fairnessKey": "{name}" };
+    const times = { "timeouts.run": "1h", "timeouts.queue": "30m" };
+    const states = [];
+    for (const name of ["Ada", "Ada", "Bob"]) {
+      const { body } = await start("greet", { name }, { ...limits, ...times, wait: "5s" });
+      expect(body.timeouts).toEqual({ run: "3600s", queue: "1800s" });
+      states.push(body.stateReason ?? body.state);
+    }
+    expect(states).toEqual(["COMPLETED", "RATE_LIMIT", "COMPLETED"]);
+    const soon = { "debounce.key": "k", "debounce.period": "1h", "debounce.maxWait": "2h" };
+    const joined = [await start("wait", 1, soon), await start("wait", 2, soon)];
+    expect(new Set(joined.map(({ body }) => body.runId)).size).toBe(1);
+    expect(joined[1]?.body).toMatchObject({ existing: true, stateReason: "DEBOUNCED" });
+    for (const [name, value] of [
+      ["flow.rate.limit", "0"],
+      ["flow.rate.period", "soon"],
+      ["timeouts.run", "5"],
+    ] as const) {
+      const wrong = await start("greet", { name: "x" }, { ...once, [name]: value });
+      expect([wrong.status, wrong.body.metadata]).toMatchObject([400, { field: name }]);
+    }
+    const unknown = await start("greet", { name: "x" }, { "flow.concurrency": "1" });
+    expect(unknown.body.detail).toMatch(/flow\.concurrency\.limit/);
+  });
+
   test("lists come in pages, filtered", async () => {
     for (const name of ["p1", "p2", "p3"])
       await start("greet", { name }, { runId: name, tags: "p=1" });

@@ -1,5 +1,6 @@
 /** What a command is, how its arguments are read, and how its help looks. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { durationOf } from "../lib/duration.ts";
 import { usageError } from "./exit.ts";
 import { nearest } from "./nearest.ts";
 import type { Terminal } from "./terminal.ts";
@@ -82,6 +83,15 @@ export class Args {
       throw usageError(`--${name} is "${text}"; it must be a whole number from ${min} to ${max}.`);
     }
     return value;
+  }
+
+  /** In ms. */
+  duration(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const ms = durationOf(text);
+    if (ms !== undefined) return ms;
+    throw usageError(`--${name} is "${text}"; it must be a duration such as 500ms, 30s or 1.5h.`);
   }
 
   /** `k=v` pairs, each from its own option. */

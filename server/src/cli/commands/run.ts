@@ -16,6 +16,7 @@ import { formatDuration } from "../render/text.ts";
 import { download, ENDED, styledState, whatHappened } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
 import { quoted } from "../waits.ts";
+import { WHEN_OPTIONS, whenOf } from "../when.ts";
 
 /** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
 const WAIT_SECONDS = 2n;
@@ -40,10 +41,12 @@ export const command = clientCommand({
     queue: { type: "string", value: "NAME", help: "The queue; `default` otherwise." },
     priority: { type: "string", value: "0-9", help: "Higher goes first; 5 otherwise." },
     version: { type: "string", value: "V", help: "Only workers of this version of the workflow." },
+    ...WHEN_OPTIONS,
   },
   examples: [
     `pawl run digest --input '{"dir": "docs", "outputDir": "."}' --wait`,
     "pawl run digest -f input.json --id digest-1 --tag team=docs",
+    "pawl run sync -f input.json --concurrency 2 --concurrency-key '{customerId}' --timeout 1h",
   ],
   async run(server, args, terminal) {
     const request = await requestOf(args);
@@ -74,6 +77,7 @@ async function requestOf(args: Args) {
     queue: args.text("queue") ?? "",
     version: args.text("version") ?? "",
     ...(priority !== undefined && { priority }),
+    ...whenOf(args),
   });
 }
 

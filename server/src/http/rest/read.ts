@@ -12,27 +12,18 @@ import {
   type MessageShape,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { durationOf } from "../../lib/duration.ts";
 import { invalid } from "../../model/errors.ts";
 import { bareName, isPayload, isWellKnown } from "./plain.ts";
 
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 export const DURATION_PATTERN = "^\\d+(\\.\\d+)?(ms|s|m|h|d)$";
 const DURATION_TYPE = "google.protobuf.Duration";
 
 /** In ms, of a duration such as `500ms`, `30s` or `1.5h`. */
 export function parseDuration(field: string, value: string): number {
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)(ms|s|m|h|d)$/.exec(value);
-  const unit = UNITS[match?.[2] ?? ""];
-  if (match === null || unit === undefined) {
-    throw invalid(field, `is no duration; write a number with ms, s, m, h or d, such as 30s`);
-  }
-  return Number(match[1]) * unit;
+  const ms = durationOf(value);
+  if (ms !== undefined) return ms;
+  throw invalid(field, `is no duration; write a number with ms, s, m, h or d, such as 30s`);
 }
 
 /**
@@ -164,13 +155,16 @@ export function bareNames(of: DescEnum): string[] {
   return of.values.filter(({ number }) => number !== 0).map(({ name }) => bareName(of, name));
 }
 
-function isObject(value: JsonValue | undefined): value is JsonObject {
+export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** One query parameter or header as the JSON of the field that it sets. */
-export function readParameter(field: DescField, values: readonly string[]): JsonValue {
-  const name = field.jsonName;
+export function readParameter(
+  field: DescField,
+  values: readonly string[],
+  name: string = field.jsonName,
+): JsonValue {
   if (field.fieldKind === "map") return Object.fromEntries(values.map((one) => pair(name, one)));
   if (field.fieldKind === "list") {
     return values.flatMap((one) => one.split(",")).map((one) => readText(field, name, one));

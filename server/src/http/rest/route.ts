@@ -2,11 +2,11 @@
  * What a route of the REST surface is. The table of routes is the one source of what is served and
  * of what /openapi.json tells.
  */
-import type { DescField, DescMessage, DescMethod, JsonObject } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { invalid, type Reason } from "../../model/errors.ts";
 import type { ServerStreamBinding, UnaryBinding } from "../../rpc/binding.ts";
 import type { Exchange } from "./exchange.ts";
-import { namesOf, readParameter, unknownName } from "./read.ts";
+import { isObject, namesOf, readParameter, unknownName } from "./read.ts";
 import type { Schemas } from "./schema.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -74,13 +74,23 @@ export function fieldOf(schema: DescMessage, name: string): DescField {
   return field;
 }
 
+/** The field that a dotted name leads to: `flow.rate.limit` is the limit of the rate of the flow. */
+export function fieldAt(schema: DescMessage, name: string): DescField {
+  const [first = "", ...rest] = name.split(".");
+  const field = fieldOf(schema, first);
+  if (rest.length === 0) return field;
+  if (field.message === undefined) throw new Error(`${schema.typeName}.${first} has no fields.`);
+  return fieldAt(field.message, rest.join("."));
+}
+
 export function parameterOf(
   field: DescField,
   where: Parameter["in"],
   description: string,
+  name: string = field.jsonName,
 ): Parameter {
   return {
-    name: field.jsonName,
+    name,
     in: where,
     description,
     schema: (schemas) => schemas.parameter(field),
@@ -97,7 +107,8 @@ export function textParameter(
 }
 
 /**
- * The JSON that query parameters set, each a field of the message.
+ * The JSON that query parameters set, each a field of the message, or by a dotted name one of a
+ * message in it.
  *
  * @param others names that are read elsewhere
  */
@@ -111,9 +122,22 @@ export function readQuery(
   for (const name of new Set(search.keys())) {
     if (others.includes(name)) continue;
     if (!allowed.includes(name)) throw unknownName(name, [...allowed, ...others]);
-    json[name] = readParameter(fieldOf(schema, name), search.getAll(name));
+    setAt(json, name, readParameter(fieldAt(schema, name), search.getAll(name), name));
   }
   return json;
+}
+
+function setAt(json: JsonObject, name: string, value: JsonValue): void {
+  const dot = name.indexOf(".");
+  if (dot < 0) {
+    json[name] = value;
+    return;
+  }
+  const first = name.slice(0, dot);
+  const inner = json[first];
+  const object = isObject(inner) ? inner : {};
+  json[first] = object;
+  setAt(object, name.slice(dot + 1), value);
 }
 
 /** The names in a message's fields that are not in the path. */

@@ -3,7 +3,6 @@
  * response or one field of it, in plain JSON. The services are those that gRPC serves.
  */
 import type {
-  DescField,
   DescMessage,
   DescMethodUnary,
   JsonObject,
@@ -18,6 +17,7 @@ import { isWellKnown, plain } from "./plain.ts";
 import { readMessage } from "./read.ts";
 import {
   checkNoQuery,
+  fieldAt,
   fieldOf,
   JSON_TYPE,
   type Method,
@@ -81,14 +81,19 @@ function sourcesOf({ rpc, path, method, without = [], bodyIs, idempotency }: Rpc
   for (const name of [...pathNames(path), ...hidden]) fieldOf(rpc.input, name);
   const inQuery = method === "GET" || method === "DELETE" || bodyIs !== undefined;
   const query = inQuery
-    ? rest.filter((name) => name !== idempotency && isFlat(fieldOf(rpc.input, name)))
+    ? rest.filter((name) => name !== idempotency).flatMap((name) => flatNames(rpc.input, name))
     : [];
   return { path: pathNames(path), query, body: inQuery ? [] : rest };
 }
 
-/** Whether a field fits a query parameter: it has no fields of its own. */
-function isFlat({ fieldKind, message }: DescField): boolean {
-  return message === undefined || (fieldKind === "message" && isWellKnown(message));
+/** What fits query parameters: the field, or by dotted names the fields that it has. */
+function flatNames(schema: DescMessage, name: string): string[] {
+  const { fieldKind, message } = fieldOf(schema, name);
+  if (message === undefined || (fieldKind === "message" && isWellKnown(message))) return [name];
+  if (fieldKind !== "message") return [];
+  return message.fields.flatMap(({ jsonName }) =>
+    flatNames(message, jsonName).map((inner) => `${name}.${inner}`),
+  );
 }
 
 /**
@@ -143,12 +148,12 @@ export function operationOf(route: RpcRoute, sources: Sources = sourcesOf(route)
   const used = new Set<string>();
   const say = (name: string): string => {
     used.add(name);
-    const field = fieldOf(rpc.input, name);
-    return about[name] ?? commentOn(`${rpc.input.typeName}.${field.name}`);
+    const { parent, name: own } = fieldAt(rpc.input, name);
+    return about[name] ?? commentOn(`${parent.typeName}.${own}`);
   };
   const parameters: Parameter[] = [
     ...sources.path.map((name) => parameterOf(fieldOf(rpc.input, name), "path", say(name))),
-    ...sources.query.map((name) => parameterOf(fieldOf(rpc.input, name), "query", say(name))),
+    ...sources.query.map((name) => parameterOf(fieldAt(rpc.input, name), "query", say(name), name)),
   ];
   if (route.idempotency !== undefined) {
     parameters.push(textParameter("Idempotency-Key", "header", say(route.idempotency)));

@@ -35,6 +35,8 @@ const WAIT = textParameter(
   { type: "string", examples: ["30s"] },
 );
 
+const KEY = ": a text in which `{customerId}` stands for that property of the input.";
+
 const START: RpcRoute = {
   method: "POST",
   path: "/v1/workflows/{workflow}/runs",
@@ -48,15 +50,7 @@ const START: RpcRoute = {
     "answer is the stream of the run's events.",
   bodyIs: "input",
   idempotency: "idempotencyKey",
-  without: [
-    "timeouts",
-    "parent",
-    "parentFence",
-    "parentClosePolicy",
-    "traceparent",
-    "claim",
-    "workerId",
-  ],
+  without: ["parent", "parentFence", "parentClosePolicy", "traceparent", "claim", "workerId"],
   about: {
     workflow: "The workflow's name.",
     input: "The input: JSON, or raw bytes; none at all is no input.",
@@ -70,6 +64,18 @@ const START: RpcRoute = {
     tags: "A tag, as KEY=VALUE; may be repeated.",
     delay: "Not before this long from now; or",
     startAt: "not before this moment.",
+    "timeouts.run": "From now to the end; over it the run is cleaned up and has failed.",
+    "timeouts.queue": "From being ready to the first lease; over it the run has failed.",
+    "flow.concurrency.limit":
+      "How many runs of the workflow may be under way at once, 1 to 100,000.",
+    "flow.concurrency.key": `What has such a limit of its own${KEY}`,
+    "flow.rate.limit": "How many may start in any period, 1 to 100,000.",
+    "flow.rate.period": "Of the rate, 1 ms to 31 days.",
+    "flow.rate.key": `What has such a rate of its own${KEY}`,
+    "flow.fairnessKey": `What takes turns where the concurrency holds runs back${KEY}`,
+    "debounce.key": "Joins this start with those of this key that come within the period.",
+    "debounce.period": "The run starts when none has come for so long, with the last input.",
+    "debounce.maxWait": "It starts this long after its first start at the latest.",
   },
   errors: [
     "NOT_FOUND",
