@@ -27,6 +27,7 @@ export type {
   WaitsOptions,
 } from "./client/waits.ts";
 export { toReadableStream, toResponse } from "./client/web.ts";
+export { type AgentEvent, agent } from "./context/agent.ts";
 export { type AmountLevel, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";
 export type {
@@ -88,6 +89,7 @@ export { pipeline } from "./pipeline.ts";
 export { type Backoff, constant, delays, exponential, linear } from "./policy/backoff.ts";
 export type { Retry, RetryOptions } from "./policy/retry.ts";
 export type { Reduce, StepOptions } from "./run/step-settings.ts";
+export { event, type StreamEvent } from "./run/stream-event.ts";
 export { type AnyStep, type StepFunction, step } from "./step.ts";
 export { spanIdGenerator } from "./telemetry/id-generator.ts";
 export type { ModelCall } from "./telemetry/model-call.ts";

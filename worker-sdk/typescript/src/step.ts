@@ -38,8 +38,9 @@ function makeStep<A extends unknown[], R>(
   const outside = async (args: A): Promise<R> => {
     const result = await body(...args);
     if (!isAsyncIterable(result)) return result as R;
-    const ignore = () => undefined;
-    return (await consume(result, settings.reduce, name, ignore, () => false)) as R;
+    const { reduce } = settings;
+    const nobody = { send: () => undefined, stopped: () => false };
+    return (await consume(result, { reduce, name, ...nobody })) as R;
   };
   const call = (...args: A): Promise<R> => {
     const context = contexts.getStore();

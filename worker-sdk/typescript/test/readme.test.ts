@@ -37,6 +37,7 @@ afterAll(async () => {
 test("there are these", () => {
   expect(programs.map(([, name]) => name)).toEqual([
     "welcome.ts",
+    "agents.ts",
     "saga.ts",
     "publish.ts",
     "limits.ts",

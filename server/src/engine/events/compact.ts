@@ -29,7 +29,13 @@ export function compact(deltas: readonly PlacedDelta[]): MergedDelta[] {
       out.push({ order, delta: { ...delta, merged: 1 } });
       continue;
     }
-    const name = `${event.type}\n${event.attempt}\n${event.contentIndex}\n${event.key}`;
+    const name = [
+      event.type,
+      event.attempt,
+      event.contentIndex,
+      event.parentEventId,
+      event.key,
+    ].join("\n");
     const stream = streams.get(name);
     if (stream === undefined) {
       const texts = text === undefined ? undefined : [text];

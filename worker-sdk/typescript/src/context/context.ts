@@ -297,7 +297,7 @@ export class RunContext implements Context {
   // ── live output ──
 
   /** Where what is sent here belongs: to the span around it, or the branch within the step. */
-  #place(options: EmitOptions = {}): EventPlace {
+  placeHere(options: EmitOptions = {}): EventPlace {
     const { scopeHere, stepBody: body, spanId } = this.#here;
     const { prefix } = scopeHere;
     const isStep = body === undefined ? prefix === "" : prefix === `${body.operation.key}/`;
@@ -308,7 +308,7 @@ export class RunContext implements Context {
 
   emit(type: string, data?: unknown, options?: EmitOptions): void {
     checkName("an event type", type);
-    publish(this.#run, type, data, this.#place(options));
+    publish(this.#run, type, data, this.placeHere(options));
   }
   progress(done: number, total?: number, note?: string): void {
     const counted = total === undefined ? { done } : { done, total };
@@ -319,11 +319,16 @@ export class RunContext implements Context {
     this.emit("log", line, { keep: "durable" });
   }
 
+  /** The same place, within a span. */
+  inSpan(id: string): RunContext {
+    const { scopeHere, stepBody } = this.#here;
+    return new RunContext(this.#base, scopeHere, stepBody, id);
+  }
+
   async span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>> {
-    const here = this.#here;
     const id = `${this.runId}/span-${uuidv7()}`;
     this.emit(`${type}.started`, data, { id });
-    const inner = new RunContext(this.#base, here.scopeHere, here.stepBody, id);
+    const inner = this.inSpan(id);
     try {
       return await contexts.run(inner, fn);
     } finally {

@@ -38,6 +38,8 @@ export function execute(execution: Execution): Run {
     const fn = call.body as (...args: unknown[]) => unknown;
     const { trace } = body;
     const args = call.args ?? [context];
+    const enter = <R>(inner: () => R): R => contexts.run(context, inner);
+    body.within = trace === undefined ? enter : (inner) => trace.within(() => enter(inner));
     if (trace !== undefined) return trace.within(() => contexts.run(context, fn, ...args));
     return contexts.run(context, fn, ...args);
   };

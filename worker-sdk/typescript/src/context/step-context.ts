@@ -26,19 +26,23 @@ export class StepBodyContext extends RunContext implements StepContext {
   }
   async stream(
     items: AsyncIterable<unknown>,
-    { reduce = "join" }: { readonly reduce?: Reduce } = {},
+    { reduce }: { readonly reduce?: Reduce } = {},
   ): Promise<never> {
     const body = this.#stepBody;
     const { run, call } = body.operation;
     body.streams += 1;
-    const place = { body, contentIndex: body.streams, keep: call.settings.keep };
-    const result = await consume(
-      items,
+    const contentIndex = body.streams;
+    const { keep } = call.settings;
+    const { parentEventId: around } = this.placeHere();
+    const result = await consume(items, {
       reduce,
-      call.name,
-      (item) => body.ended || publish(run, "output.delta", item, place),
-      () => body.ended,
-    );
+      name: call.name,
+      send: (type, data, { id, parent = around, ...options }) => {
+        const place = { body, keep, contentIndex, ...options, eventId: id, parentEventId: parent };
+        if (!body.ended) publish(run, type, data, place);
+      },
+      stopped: () => body.ended,
+    });
     // Its signature says what it resolves to.
     return result as never;
   }

@@ -1,21 +1,36 @@
 import type { Reduce, StepOptions } from "../run/step-settings.ts";
+import type { EmitOptions, StreamEvent } from "../run/stream-event.ts";
 import type { StepFunction } from "../step.ts";
 import type { ModelCall } from "../telemetry/model-call.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
 import type { WaitCalls } from "./wait-types.ts";
 
+/** What an agent among the items tells as its output. */
+type OutputOf<Item> =
+  Item extends StreamEvent<"agent.completed", { readonly output: infer Output }> ? Output : never;
+
+/** Items that make the result: all but events. */
+type Plain<Item> = Exclude<Item, StreamEvent>;
+
+/** What a stream's items are reduced to where nothing is said: an agent's output, or a text. */
+export type StreamResult<Item> = [OutputOf<Item>] extends [never]
+  ? Plain<Item> extends string
+    ? string
+    : never
+  : OutputOf<Item>;
+
 /** What a step's body makes: the value it returns, or what its items are reduced to. */
 export type StepResult<R, O> =
   Awaited<R> extends AsyncIterable<infer Item>
     ? O extends { readonly reduce: "collect" }
-      ? Item[]
+      ? Plain<Item>[]
       : O extends { readonly reduce: "last" }
-        ? Item | undefined
-        : O extends { readonly reduce: (items: Item[]) => infer Result }
+        ? Plain<Item> | undefined
+        : O extends { readonly reduce: (items: Plain<Item>[]) => infer Result }
           ? Result
-          : Item extends string
+          : O extends { readonly reduce: "join" }
             ? string
-            : never
+            : StreamResult<Item>
     : Awaited<R>;
 
 type Thunk = (ctx: Context) => unknown;
@@ -198,21 +213,6 @@ export interface Context extends WaitCalls {
   span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>>;
 }
 
-/** How a live event is sent. */
-export interface EmitOptions {
-  /**
-   * `ephemeral`: for those who watch at that moment; `buffered`: until the result of its step
-   * supersedes it; `durable`: as long as the run's journal. Default: `buffered`.
-   */
-  readonly keep?: "ephemeral" | "buffered" | "durable";
-  /** Tells parallel streams of one step apart. Default: 0. */
-  readonly contentIndex?: number;
-  /** Names it, for others to name it as their parent; unique within the run. */
-  readonly id?: string;
-  /** The event that it belongs to. Default: the span, branch or step around it. */
-  readonly parent?: string;
-}
-
 /** What the body of a step gets. Steps that it asks for are named below its own key. */
 export interface StepContext extends Context {
   readonly stepKey: string;
@@ -221,17 +221,15 @@ export interface StepContext extends Context {
   /** The same for every attempt of this step: hand it to payment or model APIs. */
   readonly idempotencyKey: string;
   /**
-   * Sends the items of a stream as live output of this step and returns what they reduce to
-   * (default: `join`). Several at once are told apart by their content index, 1 and up in the order
-   * of the calls; what the body itself yields has 0.
+   * Sends the items of a stream as live output of this step, events under their own types, and
+   * returns what they reduce to, as the step itself would. Several at once are told apart by their
+   * content index, 1 and up in the order of the calls; what the body itself yields has 0.
    */
-  stream<T>(items: AsyncIterable<T>, options: { readonly reduce: "collect" }): Promise<T[]>;
-  stream<T>(items: AsyncIterable<T>, options: { readonly reduce: "last" }): Promise<T | undefined>;
-  stream<T, R>(
+  stream<T>(items: AsyncIterable<T>): Promise<StreamResult<T>>;
+  stream<T, const O extends { readonly reduce: Reduce }>(
     items: AsyncIterable<T>,
-    options: { readonly reduce: (items: T[]) => R },
-  ): Promise<R>;
-  stream(items: AsyncIterable<string>, options?: { readonly reduce?: "join" }): Promise<string>;
+    options: O & { readonly reduce: Reduce },
+  ): Promise<StepResult<AsyncIterable<T>, O>>;
   /**
    * Notes on the step's span which model it called, and what that took; tokens of several calls add
    * up. Does nothing where there is no tracing.
@@ -239,4 +237,4 @@ export interface StepContext extends Context {
   modelCall(call: ModelCall): void;
 }
 
-export type { AnyWorkflow };
+export type { AnyWorkflow, EmitOptions };

@@ -47,6 +47,8 @@ export class StepBody implements StartNote {
   sequence = 0;
   /** How many streams it has besides its own. */
   streams = 0;
+  /** Calls code in the context that the body got. */
+  within: (<R>(fn: () => R) => R) | undefined;
   readonly #startedAt = performance.now();
   #ended = false;
   #endTimer: (() => void) | undefined;
@@ -119,14 +121,17 @@ export class StepBody implements StartNote {
 
   #consume(items: AsyncIterable<unknown>): Promise<unknown> {
     const { run, call } = this.operation;
-    return consume(
-      items,
-      call.settings.reduce,
-      call.name,
-      (item) =>
-        this.#ended || publish(run, "output.delta", item, { body: this, keep: call.settings.keep }),
-      () => this.#ended,
-    );
+    const { reduce, keep } = call.settings;
+    return consume(items, {
+      reduce,
+      name: call.name,
+      send: (type, data, { id, parent, ...options }) => {
+        const place = { body: this, keep, ...options, eventId: id, parentEventId: parent };
+        if (!this.#ended) publish(run, type, data, place);
+      },
+      stopped: () => this.#ended,
+      within: this.within,
+    });
   }
 
   #return(value: unknown): void {

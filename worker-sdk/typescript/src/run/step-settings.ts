@@ -26,9 +26,10 @@ export interface StepOptions {
    */
   readonly recovery?: "retry" | "at_most_once";
   /**
-   * For a body that yields: `join` concatenates texts (the default), `collect`
-   * makes a list, `last` takes the last item (or undefined), a function gets the
-   * list. The same for no, one and many items.
+   * For a body that yields: `join` concatenates texts, `collect` makes a list, `last` takes the
+   * last item (or undefined), a function gets the list. The same for no, one and many items;
+   * events (`event`) are none. Default: the output of the body's agent, if it tells of one in
+   * `agent.completed`, else `join`.
    */
   readonly reduce?: Reduce;
   /** How long what the body yields is kept for watchers. Default: `buffered`. */
@@ -47,7 +48,7 @@ export interface StepSettings {
   readonly retry: RetryPolicy | undefined;
   readonly timeoutMs: number | undefined;
   readonly atMostOnce: boolean;
-  readonly reduce: Reduce;
+  readonly reduce: Reduce | undefined;
   readonly keep: Keep | undefined;
   readonly definitionDigest: string;
   readonly input: StandardSchemaV1 | undefined;
@@ -98,7 +99,7 @@ export function resolveStepOptions(options: StepOptions): StepSettings {
     retry: options.retry === undefined ? undefined : resolveRetry(options.retry),
     timeoutMs: options.timeout === undefined ? undefined : durationMs(options.timeout),
     atMostOnce: options.recovery === "at_most_once",
-    reduce: options.reduce ?? "join",
+    reduce: options.reduce,
     keep: options.keep,
     definitionDigest: options.version === undefined ? "" : digestText(options.version),
     input: options.input,

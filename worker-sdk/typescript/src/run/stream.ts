@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import type { Reduce } from "./step-settings.ts";
+import { type EmitOptions, Nesting, StreamEvent } from "./stream-event.ts";
 
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return (
@@ -55,22 +56,74 @@ function reducerOf(reduce: Reduce, name: string): Reducer {
   return collected((items) => reduce(items as never[]));
 }
 
+/** Sends an item or event. */
+export type SendItem = (type: string, data: unknown, options: EmitOptions) => void;
+
+export interface Consumer {
+  /** Undefined: the output of the stream's agent, else its texts joined. */
+  readonly reduce: Reduce | undefined;
+  readonly name: string;
+  readonly send: SendItem;
+  /** The stream is read no further, and may clean up. */
+  readonly stopped: () => boolean;
+  /** The code that makes the items runs within it. Default: wherever it is. */
+  readonly within?: (<R>(fn: () => R) => R) | undefined;
+}
+
+/** Of an agent's end. */
+interface Output {
+  readonly output: unknown;
+}
+
+function hasOutput(data: unknown): data is Output {
+  return typeof data === "object" && data !== null && "output" in data;
+}
+
 /**
- * Reads a stream to its end: hands each item to `emit`, and reduces them to the
- * step's result. Stops reading, and lets the stream clean up, once `stopped`.
+ * Reads a stream to its end: sends each event under its own type and each other item as
+ * `output.delta`, and reduces these to the step's result.
  */
 export async function consume(
   items: AsyncIterable<unknown>,
-  reduce: Reduce,
-  name: string,
-  emit: (item: unknown) => void,
-  stopped: () => boolean,
+  { reduce, name, send, stopped, within }: Consumer,
 ): Promise<unknown> {
-  const reducer = reducerOf(reduce, name);
-  for await (const item of items) {
-    reducer.add(item);
-    emit(item);
+  const reducer = reducerOf(reduce ?? "join", name);
+  const nesting = new Nesting();
+  let output: Output | undefined;
+  for await (const item of within === undefined ? items : runWithin(items, within)) {
+    if (item instanceof StreamEvent) {
+      const { id, parent, outermost } = nesting.place(item);
+      const { type, data, options } = item;
+      if (type === "agent.completed" && outermost && hasOutput(data)) output = data;
+      send(type, data, {
+        ...options,
+        ...(id === undefined ? {} : { id }),
+        ...(parent === undefined ? {} : { parent }),
+      });
+    } else {
+      reducer.add(item);
+      send("output.delta", item, {});
+    }
     if (stopped()) break;
   }
-  return reducer.result();
+  return reduce === undefined && output !== undefined ? output.output : reducer.result();
+}
+
+/** A generator's code runs in the context of whoever asks for the next item. */
+function runWithin(
+  items: AsyncIterable<unknown>,
+  within: <R>(fn: () => R) => R,
+): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = within(() => items[Symbol.asyncIterator]());
+      return {
+        next: () => within(() => iterator.next()),
+        return: async () => {
+          await within(() => iterator.return?.());
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
 }
