@@ -117,8 +117,13 @@ describe("runs", () => {
     const limits = { ...once, "flow.concurrency.limit": "3", "flow.fairnessKey": "{name}" };
     const times = { "timeouts.run": "1h", "timeouts.queue": "30m" };
     const states = [];
+    // The second is held back, and not waited for.
     for (const name of ["Ada", "Ada", "Bob"]) {
-      const { body } = await start("greet", { name }, { ...limits, ...times, wait: "5s" });
+      const { body } = await start(
+        "greet",
+        { name },
+        { ...limits, ...times, wait: states.length === 1 ? "50ms" : "30s" },
+      );
       expect(body.timeouts).toEqual({ run: "3600s", queue: "1800s" });
       states.push(body.stateReason ?? body.state);
     }

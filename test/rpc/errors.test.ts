@@ -32,6 +32,7 @@ const otherWords = new Set([
   "CONCURRENCY_LIMIT",
   "DEBOUNCED",
   "RATE_LIMIT",
+  "RUN_TIMEOUT",
   "RUN_CANCELLED",
 ]);
 
