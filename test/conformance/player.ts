@@ -116,15 +116,29 @@ export class Player {
     else if ("resume" in action) await rpc(client, RunService.method.resumeRun, { runId });
     else if ("retry" in action) await rpc(client, RunService.method.retryRun, { runId });
     else if ("answer" in action) {
-      const { key, value, skip } = action.answer;
+      const { key, value, skip, actor } = action.answer;
       const resolution = skip
         ? ({ case: "skip", value: true } as const)
         : ({ case: "answer", value: payload(value) } as const);
       const waitId = `${runId}#${key}`;
-      const request = { waitId, resolutionId: randomUUID(), actor: "ada", resolution };
+      const request = { waitId, resolutionId: randomUUID(), actor, resolution };
       await rpc(client, SignalService.method.resolveWait, request);
+    } else if ("post" in action) {
+      await this.#post(action.post.callback, action.post.value);
     } else if ("waitMs" in action) await sleep(action.waitMs);
     else throw new Error(`The runner does not know the action ${JSON.stringify(action)}.`);
+  }
+
+  async #post(callback: string, value: unknown): Promise<void> {
+    const file = join(this.#folder, `${this.runId}.callback.${callback}`);
+    const url = await this.#until(`the callback ${callback}`, async () => {
+      const urls = new Set((await readFile(file, "utf8")).trim().split("\n"));
+      if (urls.size > 1) throw new Error(`A replay got another URL: ${[...urls].join(", ")}`);
+      return [...urls][0];
+    });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(value) });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   }
 
   async #run(): Promise<Run> {

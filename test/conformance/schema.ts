@@ -28,9 +28,12 @@ const action = z.union([
     answer: z.strictObject({
       key: z.string(),
       value: json.optional(),
+      actor: z.string().default("ada"),
       skip: z.boolean().default(false),
     }),
   }),
+  /** Sends that JSON to the URL of the callback of that name, once the program has it. */
+  z.strictObject({ post: z.strictObject({ callback: z.string(), value: json }) }),
   z.strictObject({ cancel: z.literal(true) }),
   z.strictObject({ pause: z.literal(true) }),
   z.strictObject({ resume: z.literal(true) }),

@@ -38,7 +38,7 @@ func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duratio
 	r.mu.Lock()
 	deltas := a.sequence > 0
 	if op.hasInner.Load() {
-		r.endScope(a.scope, over)
+		r.closeStepScope(a.scope, over)
 	}
 	r.mu.Unlock()
 	if deltas {

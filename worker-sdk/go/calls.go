@@ -72,13 +72,7 @@ func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Contex
 	if call.settings.err != nil {
 		return none, call.settings.err
 	}
-	call.body = func(ctx context.Context) (*pb.Payload, error) {
-		value, err := fn(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return encode(value, fmt.Sprintf("the result of step %q", call.name))
-	}
+	call.body = bodyOf(call.name, fn)
 	payload, err := p.run.step(ctx, p.scope, call)
 	if err != nil {
 		return none, err
@@ -93,6 +87,17 @@ func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Contex
 		})
 	}
 	return value, nil
+}
+
+// bodyOf is a body whose result is encoded.
+func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ctx context.Context) (*pb.Payload, error) {
+	return func(ctx context.Context) (*pb.Payload, error) {
+		value, err := fn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return encode(value, fmt.Sprintf("the result of step %q", name))
+	}
 }
 
 // Stream is Step for a body that yields texts: each goes live to whoever watches
@@ -167,6 +172,25 @@ func Sleep(ctx context.Context, duration time.Duration, name ...Name) error {
 // SleepUntil waits until a moment.
 func SleepUntil(ctx context.Context, moment time.Time, name ...Name) error {
 	return sleep(ctx, &pb.WaitSpec{Until: timestamppb.New(moment)}, time.Until(moment), name)
+}
+
+// SleepCron waits until the next time of a cron expression: SleepCron(ctx, "0 9 * * MON-FRI", berlin).
+// Without a location the times are UTC. It needs a run.
+func SleepCron(ctx context.Context, cron string, location *time.Location, name ...Name) error {
+	zone := "UTC"
+	if location != nil {
+		zone = location.String()
+	}
+	if location == time.Local {
+		return usage("SleepCron needs a location by name, such as time.LoadLocation makes: what is local differs between workers")
+	}
+	if strings.TrimSpace(cron) == "" {
+		return usage(`SleepCron got an empty cron expression; "0 9 * * *" is every day at 9`)
+	}
+	if _, inRun := placeOf(ctx); !inRun {
+		return usage("SleepCron(%q) needs a run: it was called with a context that is in none", cron)
+	}
+	return sleep(ctx, &pb.WaitSpec{Cron: cron, TimeZone: zone}, 0, name)
 }
 
 func sleep(ctx context.Context, spec *pb.WaitSpec, duration time.Duration, names []Name) error {

@@ -12,15 +12,20 @@ import (
 // What is not a user's step has a namespace in front; a colon in a user's name
 // is escaped, so that no name collides with those.
 const (
-	spaceStep   = ""
-	spaceSleep  = "sleep:"
-	spaceSignal = "signal:"
-	spaceUser   = "user:"
-	spaceChild  = "child:"
-	spaceValue  = "value:"
-	spaceAll    = "all:"
-	spaceMap    = "map:"
-	spaceScope  = "scope:"
+	spaceStep       = ""
+	spaceSleep      = "sleep:"
+	spaceSignal     = "signal:"
+	spaceUser       = "user:"
+	spaceChild      = "child:"
+	spaceValue      = "value:"
+	spaceCallback   = "callback:"
+	spaceCompensate = "compensate:"
+	spaceAll        = "all:"
+	spaceMap        = "map:"
+	spaceScope      = "scope:"
+	spaceCleanup    = "cleanup:"
+	spaceSignals    = "signals:"
+	spaceApproval   = "approval:"
 )
 
 func escape(text string, reserved func(r rune) bool) string {

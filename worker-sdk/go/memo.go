@@ -45,6 +45,8 @@ type memo struct {
 	backing map[string]time.Time
 	// The attempt of each wait that is registered and not resolved.
 	openWaits map[string]uint32
+	// Where callbacks were registered.
+	callbacks map[string]uint32
 	asked     map[string]struct{}
 	lastSeq   uint32
 	// Why the run is being cancelled; empty where nobody said.
@@ -57,6 +59,7 @@ func newMemo() *memo {
 		attempts:  map[string]uint32{},
 		backing:   map[string]time.Time{},
 		openWaits: map[string]uint32{},
+		callbacks: map[string]uint32{},
 		asked:     map[string]struct{}{},
 	}
 }
@@ -97,6 +100,9 @@ func (m *memo) addStep(entry *pb.JournalEntry) {
 		m.backing[key] = entry.Until.AsTime()
 	case "workflow.wait.created":
 		m.openWaits[key] = entry.Attempt
+		if entry.Kind == pb.StepKind_STEP_KIND_CALLBACK {
+			m.callbacks[key] = entry.Seq
+		}
 	}
 	m.attempts[key] = max(m.attempts[key], entry.Attempt)
 }

@@ -43,6 +43,15 @@ func (op *operation) signal() {
 
 // open makes an operation of a call: claims its key and registers it.
 func (r *run) open(s *scope, space, name, key string, kind pb.StepKind) (*operation, error) {
+	claimed, err := r.claim(s, space, name, key)
+	if err != nil {
+		return nil, err
+	}
+	return r.begin(s, claimed, name, kind), nil
+}
+
+// claim is the key of a call. The run is locked when it returns one.
+func (r *run) claim(s *scope, space, name, key string) (string, error) {
 	r.lockPresent()
 	segment, err := s.claim(space, name, key)
 	if err != nil {
@@ -52,18 +61,24 @@ func (r *run) open(s *scope, space, name, key string, kind pb.StepKind) (*operat
 			r.end(err)
 			runtime.Goexit()
 		}
-		return nil, err
+		return "", err
 	}
-	op := &operation{run: r, scope: s, key: s.prefix + segment, name: name, kind: kind, wake: make(chan struct{}, 1)}
+	return s.prefix + segment, nil
+}
+
+// begin registers a call. The run is locked.
+func (r *run) begin(s *scope, key, name string, kind pb.StepKind) *operation {
+	op := &operation{run: r, scope: s, key: key, name: name, kind: kind, wake: make(chan struct{}, 1)}
 	s.inFlight++
 	r.operations[op] = struct{}{}
-	return op, nil
+	return op
 }
 
 // close ends an operation whose result is about to be returned. The run is locked.
 func (op *operation) close() {
 	op.scope.inFlight--
 	delete(op.run.operations, op)
+	op.run.checkIdle()
 }
 
 // wait blocks until ready, with the run locked before, after, and while ready is
@@ -139,7 +154,7 @@ func (op *operation) admit(ctx context.Context) bool {
 		if op.aborted == nil {
 			op.aborted = op.scope.endedBy()
 		}
-		if op.aborted == nil && r.cancelReason != nil && !r.cancelDelivered {
+		if op.aborted == nil && r.cancelReason != nil && !r.cancelDelivered && !op.scope.isShielded() {
 			op.aborted = r.cancelReason
 		}
 		if op.aborted != nil {
@@ -185,12 +200,13 @@ func describeSide(kind pb.StepKind, inputDigest, definitionDigest string) string
 }
 
 var kindNames = map[pb.StepKind]string{
-	pb.StepKind_STEP_KIND_STEP:   "step",
-	pb.StepKind_STEP_KIND_SLEEP:  "sleep",
-	pb.StepKind_STEP_KIND_SIGNAL: "signal",
-	pb.StepKind_STEP_KIND_USER:   "user",
-	pb.StepKind_STEP_KIND_CHILD:  "child",
-	pb.StepKind_STEP_KIND_VALUE:  "value",
+	pb.StepKind_STEP_KIND_STEP:     "step",
+	pb.StepKind_STEP_KIND_SLEEP:    "sleep",
+	pb.StepKind_STEP_KIND_SIGNAL:   "signal",
+	pb.StepKind_STEP_KIND_USER:     "user",
+	pb.StepKind_STEP_KIND_CHILD:    "child",
+	pb.StepKind_STEP_KIND_VALUE:    "value",
+	pb.StepKind_STEP_KIND_CALLBACK: "callback",
 }
 
 // exit ends the run with an error that user code must not see, and this goroutine.

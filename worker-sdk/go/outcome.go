@@ -39,14 +39,15 @@ func (r *run) complete(output *pb.Payload) error {
 }
 
 // end ends the run with an error: failed, cancelled, or paused where code and journal disagree.
-func (r *run) end(err error) {
+// `failures`: compensations that failed on top of it.
+func (r *run) end(err error, failures ...compensationFailure) {
 	r.mu.Lock()
 	if r.over() {
 		r.mu.Unlock()
 		return
 	}
 	r.state = stateEnding
-	request := r.failureReport(err)
+	request := r.failureReport(err, failures)
 	r.mu.Unlock()
 	_, refusal := r.ask(func() proto.Message {
 		request.Fence = r.fence
@@ -61,16 +62,17 @@ func (r *run) end(err error) {
 	r.leave("failed")
 }
 
-func (r *run) failureReport(err error) *pb.FailRunRequest {
+func (r *run) failureReport(err error, failures []compensationFailure) *pb.FailRunRequest {
+	var keys []string
+	for _, failure := range failures {
+		keys = append(keys, r.failedKeys(failure.err)...)
+	}
+	keys = append(keys, r.failedKeys(err)...)
 	if r.cancelReason != nil {
 		err = r.cancelReason
 	}
-	request := &pb.FailRunRequest{RunId: r.id, Failure: toFailure(err)}
-	var failed *StepError
-	if errors.As(err, &failed) {
-		keys := append(r.memo.failedWithin(failed.StepKey), failed.StepKey)
-		request.FailedStepKeys = keys[:min(len(keys), reportedKeysMax)]
-	}
+	request := &pb.FailRunRequest{RunId: r.id, Failure: toFailure(err), FailedStepKeys: keys[:min(len(keys), reportedKeysMax)]}
+	tellFailures(request.Failure, failures)
 	var clash *NonDeterminismError
 	if errors.As(err, &clash) {
 		request.NonDeterminism = &pb.NonDeterminism{
@@ -78,6 +80,15 @@ func (r *run) failureReport(err error) *pb.FailRunRequest {
 		}
 	}
 	return request
+}
+
+// failedKeys are those of the failed steps that an error came through, innermost first.
+func (r *run) failedKeys(err error) []string {
+	var failed *StepError
+	if !errors.As(err, &failed) {
+		return nil
+	}
+	return append(r.memo.failedWithin(failed.StepKey), failed.StepKey)
 }
 
 // leave: the run is no longer this worker's.

@@ -2,7 +2,6 @@ package pawl
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,10 +153,7 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 		return none, &WaitTimeoutError{What: fmt.Sprintf("the answer to %q", clip(question, 60)), StepKey: end.stepKey}
 	}
 	if approval, is := any(&none).(*Approval); is {
-		err := decodeInto(end.payload, &approval.Approved)
-		if err == nil && end.details["answers"] != "" {
-			err = json.Unmarshal([]byte(end.details["answers"]), &approval.Votes)
-		}
+		*approval, err = approvalOf(end)
 		return none, err
 	}
 	return decode[T](end.payload, fmt.Sprintf("the answer to %q", clip(question, 60)))

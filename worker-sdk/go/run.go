@@ -55,6 +55,12 @@ type run struct {
 	operations map[*operation]struct{}
 	requests   int
 	paused     bool
+	// To be undone, should the run fail or be cancelled; in the order of their registration.
+	compensations []compensation
+	// The scopes of callbacks that are open, by their keys.
+	callbacks map[string]*scope
+	// Closed once no operation is left, where somebody waits for that.
+	idle chan struct{}
 	// It has left without the platform's knowledge: it has to be given back.
 	gaveUp          bool
 	cancelReason    *CancelledError
@@ -79,6 +85,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		fence:      item.Lease.GetFence(),
 		memo:       m,
 		operations: map[*operation]struct{}{},
+		callbacks:  map[string]*scope{},
 		waits:      map[string]time.Time{},
 	}
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
@@ -105,7 +112,7 @@ func (r *run) perform() {
 		err = r.complete(output)
 	}
 	if err != nil {
-		r.end(err)
+		r.end(err, r.compensate(err)...)
 	}
 }
 
@@ -276,7 +283,9 @@ func (r *run) cancelBy(fence uint32, reason string) {
 	r.paused = false
 	r.cancel(r.cancelReason)
 	for op := range r.operations {
-		op.abort(r.cancelReason)
+		if op.scope.isReachedBy(r.root) {
+			op.abort(r.cancelReason)
+		}
 	}
 }
 
@@ -285,6 +294,22 @@ func (r *run) endScope(s *scope, why *CancelledError) {
 	if s.ended == nil {
 		s.ended = why
 	}
+	for op := range r.operations {
+		if op.scope.isReachedBy(s) {
+			op.abort(why)
+		}
+	}
+	for key, open := range r.callbacks {
+		if open.isReachedBy(s) {
+			delete(r.callbacks, key)
+			go r.cancelThere(key, why.Reason)
+		}
+	}
+}
+
+// closeStepScope: the body of a step is over, and what it left behind concerns nobody any more.
+func (r *run) closeStepScope(s *scope, why *CancelledError) {
+	r.endScope(s, why)
 	for op := range r.operations {
 		if op.scope.isWithin(s) {
 			op.abort(why)

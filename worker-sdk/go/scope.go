@@ -18,6 +18,8 @@ type scope struct {
 	explicit   map[string]struct{}
 	// Calls of this scope that have not returned.
 	inFlight int
+	// Neither the end of the scopes around it nor a cancel reaches into it.
+	shielded bool
 	// Why nothing starts here any more, if that is so.
 	ended *CancelledError
 }
@@ -35,10 +37,43 @@ func (s *scope) isWithin(other *scope) bool {
 	return false
 }
 
+// shield is a scope for clean-up.
+func (s *scope) shield(segment string) *scope {
+	if segment != "" {
+		segment += "/"
+	}
+	return &scope{parent: s, prefix: s.prefix + segment, insideStep: s.insideStep, shielded: true}
+}
+
+// isReachedBy is isWithin, but shields end the way up.
+func (s *scope) isReachedBy(other *scope) bool {
+	for at := s; at != nil; at = at.parent {
+		if at == other {
+			return true
+		}
+		if at.shielded {
+			return false
+		}
+	}
+	return false
+}
+
+func (s *scope) isShielded() bool {
+	for at := s; at != nil; at = at.parent {
+		if at.shielded {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *scope) endedBy() *CancelledError {
 	for at := s; at != nil; at = at.parent {
 		if at.ended != nil {
 			return at.ended
+		}
+		if at.shielded {
+			return nil
 		}
 	}
 	return nil

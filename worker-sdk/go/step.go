@@ -12,7 +12,9 @@ import (
 
 // stepCall is what is to be executed.
 type stepCall struct {
-	name        string
+	name string
+	// The key, where it was claimed before: of a compensation.
+	claimed     string
 	kind        pb.StepKind
 	settings    stepSettings
 	inputDigest string
@@ -49,10 +51,17 @@ func (r *run) step(ctx context.Context, s *scope, call *stepCall) (*pb.Payload, 
 	if call.kind == pb.StepKind_STEP_KIND_VALUE {
 		space = spaceValue
 	}
-	base, err := r.open(s, space, call.name, call.settings.key, call.kind)
-	if err != nil {
-		return nil, err
+	key := call.claimed
+	if key == "" {
+		claimed, err := r.claim(s, space, call.name, call.settings.key)
+		if err != nil {
+			return nil, err
+		}
+		key = claimed
+	} else {
+		r.lockPresent()
 	}
+	base := r.begin(s, key, call.name, call.kind)
 	op := &stepOperation{operation: base, call: call}
 	if rec := r.memo.take(op.key); rec != nil {
 		if clash := op.conflict(rec, call.inputDigest, call.settings.definitionDigest); clash != nil {

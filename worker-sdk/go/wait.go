@@ -40,10 +40,16 @@ func (r *run) await(ctx context.Context, s *scope, call *waitCall) (*resolution,
 	if err := checkName("a wait", call.name); err != nil {
 		return nil, err
 	}
-	op, err := r.open(s, call.space, call.name, call.key, call.kind)
+	key, err := r.claim(s, call.space, call.name, call.key)
 	if err != nil {
 		return nil, err
 	}
+	return r.awaitAt(ctx, s, key, call)
+}
+
+// awaitAt waits under a key that is claimed. Locked before, unlocked after.
+func (r *run) awaitAt(ctx context.Context, s *scope, key string, call *waitCall) (*resolution, error) {
+	op := r.begin(s, key, call.name, call.kind)
 	if rec := r.memo.take(op.key); rec != nil {
 		if clash := op.conflict(rec, "", ""); clash != nil {
 			r.mu.Unlock()
@@ -194,7 +200,7 @@ func (op *operation) giveUp() error {
 	isOpen = isOpen || op.isRegistered
 	// Where no branch has ended the run has, and all of its waits. A child is a run of its own.
 	if isOpen && op.kind != pb.StepKind_STEP_KIND_CHILD && op.scope.endedBy() != nil {
-		go op.cancelThere(op.aborted.Reason)
+		go r.cancelThere(op.key, op.aborted.Reason)
 	}
 	err := op.cancelled()
 	r.mu.Unlock()
@@ -202,17 +208,16 @@ func (op *operation) giveUp() error {
 }
 
 // cancelThere ends the wait on the server too: nobody would take what it got.
-func (op *operation) cancelThere(reason string) {
-	r := op.run
+func (r *run) cancelThere(key, reason string) {
 	r.mu.Lock()
 	r.setBusy(true)
 	r.mu.Unlock()
 	_, err := r.persist(func() (proto.Message, error) {
-		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: r.id + "#" + op.key, Comment: reason})
+		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: r.id + "#" + key, Comment: reason})
 	})
 	var refusal *Error
 	if err != nil && !(errors.As(err, &refusal) && refusal.Reason == "WAIT_ALREADY_RESOLVED") {
-		r.log.Warn("a wait that nobody waits for stays open", "run", r.id, "step", op.key, "error", err)
+		r.log.Warn("a wait that nobody waits for stays open", "run", r.id, "step", key, "error", err)
 	}
 	r.mu.Lock()
 	r.setBusy(false)

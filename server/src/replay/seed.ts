@@ -7,6 +7,7 @@ import { DEFAULT_CALLER } from "../model/caller.ts";
 import { ENTRY_TYPES, type Entry, type EntryMeta, type EntryType } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob } from "../model/payload.ts";
+import type { AnswerVia } from "../model/question.ts";
 import type { RunHeader } from "../model/run.ts";
 import { failureIn, stepKindIn } from "../rpc/convert/common.ts";
 import { questionIn } from "../rpc/convert/question.ts";
@@ -142,7 +143,23 @@ function metaIn(entry: JournalEntry): EntryMeta {
   if (details.child_run_id !== undefined) meta.childRunId = details.child_run_id;
   if (details.superseded !== undefined) meta.superseded = keysIn(details.superseded);
   if (entry.question !== undefined) meta.question = questionIn(entry.question);
+  if (details.cron !== undefined) meta.cron = details.cron;
+  if (details.time_zone !== undefined) meta.timeZone = details.time_zone;
+  answerIn(meta, details);
   return meta;
+}
+
+const WAYS: readonly AnswerVia[] = ["api", "link", "callback"];
+
+/** Who answered or ended a wait, and why: code may go by that, too. */
+function answerIn(meta: EntryMeta, details: JournalEntry["details"]): void {
+  const via = WAYS.find((way) => way === details.via);
+  if (details.actor !== undefined) meta.actor = details.actor;
+  if (details.comment !== undefined) meta.comment = details.comment;
+  if (details.resolution_id !== undefined) meta.resolutionId = details.resolution_id;
+  if (via !== undefined) meta.via = via;
+  if (details.approved !== undefined) meta.approved = details.approved === "true";
+  if (details.answers !== undefined) meta.details = { answers: details.answers };
 }
 
 const OUTCOMES: readonly NonNullable<EntryMeta["outcome"]>[] = [

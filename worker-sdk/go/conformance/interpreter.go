@@ -80,6 +80,14 @@ func (i interpreter) operation(ctx context.Context, op operation, s scope) (any,
 		return nil, false, i.effect(ctx, op["name"].(string))
 	case "crash":
 		return nil, false, i.crash(ctx, op["label"].(string))
+	case "compensate":
+		name := op["name"].(string)
+		return nil, false, pawl.Compensate(ctx, name, func(ctx context.Context) error {
+			_, err := i.body(ctx, op, inStep(ctx, s), name)
+			return err
+		}, stepOptions(op, s)...)
+	case "signals":
+		return nil, false, i.signals(ctx, op, s)
 	case "emit":
 		return nil, false, pawl.Emit(ctx, op["type"].(string), s.evaluate(op["data"]))
 	}
@@ -155,8 +163,23 @@ func (i interpreter) wait(ctx context.Context, op operation, s scope) (any, erro
 			return pawl.Random(ctx)
 		}
 		return pawl.UUID(ctx)
+	case "cleanup":
+		var result any
+		err := pawl.Cleanup(ctx, func(ctx context.Context) (err error) {
+			result, err = value(ctx, op["do"], s)
+			return err
+		})
+		return result, err
 	case "ask":
 		return i.ask(ctx, op, s)
+	case "approval":
+		return i.approve(ctx, op, s)
+	case "callback":
+		return i.callback(ctx, op, s)
+	case "result":
+		return s.variable(op["of"].(string)).(*pawl.Callback[any]).Result(ctx)
+	case "sleepUntil":
+		return nil, sleepUntil(ctx, op)
 	}
 	return nil, pawl.Terminal(&programError{"UnknownOperation", fmt.Sprint(op["op"])})
 }
@@ -204,24 +227,10 @@ func (i interpreter) branches(ctx context.Context, op operation, s scope) (any, 
 func (i interpreter) step(ctx context.Context, op operation, s scope) (any, error) {
 	name := op["name"].(string)
 	label := name
-	var options []pawl.StepOption
 	if key, has := op["key"]; has {
-		text := fmt.Sprint(s.evaluate(key))
-		options = append(options, pawl.Key(text))
-		label = name + "[" + text + "]"
+		label = name + "[" + fmt.Sprint(s.evaluate(key)) + "]"
 	}
-	if retry, has := op["retry"].(operation); has {
-		options = append(options, retryOf(retry))
-	}
-	if _, has := op["timeoutMs"]; has {
-		options = append(options, pawl.Timeout(milliseconds(op["timeoutMs"])))
-	}
-	if op["atMostOnce"] == true {
-		options = append(options, pawl.AtMostOnce())
-	}
-	if version, has := op["version"].(string); has {
-		options = append(options, pawl.Version(version))
-	}
+	options := stepOptions(op, s)
 	body := func(ctx context.Context) (any, error) { return i.body(ctx, op, inStep(ctx, s), label) }
 	if items, streams := op["yield"].([]any); streams {
 		switch op["reduce"] {

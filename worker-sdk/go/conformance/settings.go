@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -54,47 +52,22 @@ func retryOf(spec operation) pawl.Retry {
 	return retry
 }
 
-// ask asks a person, by the type of the question. A skipped one is nil.
-func (i interpreter) ask(ctx context.Context, op operation, s scope) (any, error) {
-	question := op["question"].(string)
-	var options []pawl.QuestionOption
+func stepOptions(op operation, s scope) []pawl.StepOption {
+	var options []pawl.StepOption
 	if key, has := op["key"]; has {
 		options = append(options, pawl.Key(fmt.Sprint(s.evaluate(key))))
 	}
-	if op["skippable"] == true {
-		options = append(options, pawl.Skippable())
+	if retry, has := op["retry"].(operation); has {
+		options = append(options, retryOf(retry))
 	}
 	if _, has := op["timeoutMs"]; has {
 		options = append(options, pawl.Timeout(milliseconds(op["timeoutMs"])))
 	}
-	var choices []string
-	list, _ := op["options"].([]any)
-	for _, choice := range list {
-		choices = append(choices, choice.(string))
+	if op["atMostOnce"] == true {
+		options = append(options, pawl.AtMostOnce())
 	}
-	if op["type"] == "approval" {
-		approval, err := pawl.WaitForUser[pawl.Approval](ctx, question, options...)
-		if err != nil {
-			return nil, notSkipped(err)
-		}
-		return approval.Approved, nil
+	if version, has := op["version"].(string); has {
+		options = append(options, pawl.Version(version))
 	}
-	switch op["type"] {
-	case "choice":
-		options = append(options, pawl.Choice(choices...))
-	case "multichoice":
-		options = append(options, pawl.MultiChoice(choices...))
-	}
-	if value, has := op["default"]; has {
-		options = append(options, pawl.Default(s.evaluate(value)))
-	}
-	answer, err := pawl.WaitForUser[any](ctx, question, options...)
-	return answer, notSkipped(err)
-}
-
-func notSkipped(err error) error {
-	if errors.Is(err, pawl.ErrSkipped) {
-		return nil
-	}
-	return err
+	return options
 }

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from outside import approve, ask, open_callback, wait_options
 from values import Scope, attempt, to_json
 
 from pawl import (
-    Approval,
     Cancelled,
     Context,
     Retry,
@@ -91,6 +91,21 @@ def retry_of(retry: Operation) -> Retry:
     )
 
 
+def step_options(operation: Operation, scope: Scope) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if "key" in operation:
+        options["key"] = str(scope.evaluate(operation["key"]))
+    if "retry" in operation:
+        options["retry"] = retry_of(operation["retry"])
+    if "timeoutMs" in operation:
+        options["timeout"] = operation["timeoutMs"] / 1000
+    if operation.get("atMostOnce"):
+        options["recovery"] = "at_most_once"
+    if "version" in operation:
+        options["version"] = operation["version"]
+    return options
+
+
 class Interpreter:
     def __init__(self, environment: Environment, ctx: Context) -> None:
         self._environment = environment
@@ -125,6 +140,15 @@ class Interpreter:
                 self._effect(operation["name"])
             case "crash":
                 self._crash(operation["label"])
+            case "compensate":
+                name = operation["name"]
+
+                async def undo() -> Any:
+                    return await self._body(operation, scope, name)
+
+                self._ctx.compensate(name, undo, **step_options(operation, scope))
+            case "signals":
+                await self._signals(operation, scope)
             case "emit":
                 self._ctx.emit(operation["type"], scope.evaluate(operation.get("data")))
             case _:
@@ -162,10 +186,25 @@ class Interpreter:
                     return await self._value(operation["do"], scope)
             case "sleep":
                 return await ctx.sleep(operation["ms"] / 1000, name=operation.get("name", "sleep"))
+            case "cleanup":
+                async with ctx.cleanup():
+                    return await self._value(operation["do"], scope)
+            case "sleepUntil":
+                return await ctx.sleep_until(
+                    cron=operation["cron"],
+                    tz=operation.get("timeZone", ""),
+                    name=operation.get("name", "sleep"),
+                )
             case "signal":
-                return await ctx.signal(operation["name"], **self._timeout(operation, scope))
+                return await ctx.signal(operation["name"], **wait_options(operation, scope))
             case "ask":
-                return await self._ask(operation, scope)
+                return await ask(ctx, operation, scope)
+            case "approval":
+                return await approve(ctx, operation, scope)
+            case "callback":
+                return await open_callback(ctx, operation, scope, self._environment.folder)
+            case "result":
+                return await scope.evaluate({"$": operation["of"]}).result()
             case "child":
                 return await ctx.child(
                     operation.get("workflow", "conformance"),
@@ -188,40 +227,13 @@ class Interpreter:
             for name, block in operation["branches"].items()
         }
 
-    def _timeout(self, operation: Operation, scope: Scope) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        if "timeoutMs" in operation:
-            options["timeout"] = operation["timeoutMs"] / 1000
-        if "default" in operation:
-            options["default"] = scope.evaluate(operation["default"])
-        return options
-
-    async def _ask(self, operation: Operation, scope: Scope) -> Any:
-        answer = await self._ctx.wait_for_user(
-            operation["question"],
-            type=operation.get("type", "text"),
-            options=operation.get("options", ()),
-            key=operation["key"],
-            skippable=operation.get("skippable", False),
-            **self._timeout(operation, scope),
-        )
-        return answer.approved if isinstance(answer, Approval) else answer
-
     async def _step(self, operation: Operation, scope: Scope) -> Any:
-        options: dict[str, Any] = {}
         name = label = operation["name"]
-        if "key" in operation:
-            options["key"] = str(scope.evaluate(operation["key"]))
+        options = step_options(operation, scope)
+        if "key" in options:
             label = f"{name}[{options['key']}]"
-        if "retry" in operation:
-            options["retry"] = retry_of(operation["retry"])
-        if "timeoutMs" in operation:
-            options["timeout"] = operation["timeoutMs"] / 1000
-        if operation.get("atMostOnce"):
-            options["recovery"] = "at_most_once"
-        for each in ("version", "reduce"):
-            if each in operation:
-                options[each] = operation[each]
+        if "reduce" in operation:
+            options["reduce"] = operation["reduce"]
         if "yield" in operation:
 
             async def stream() -> AsyncIterator[Any]:
@@ -271,6 +283,14 @@ class Interpreter:
                 raise
             scope.set("error", failure_of(error))
         return await self.block(operation["catch"], scope)
+
+    async def _signals(self, operation: Operation, scope: Scope) -> None:
+        taken = 0
+        async for item in self._ctx.signals(operation["name"]):
+            await self.block(operation["do"], scope.with_item(item))
+            taken += 1
+            if taken == operation["times"]:
+                break
 
     async def _repeat(self, operation: Operation, scope: Scope) -> Ended:
         for i in range(operation["times"]):

@@ -10,6 +10,7 @@ import {
   type StepContext,
 } from "@pawl/worker";
 import { failureOf, makeError } from "./errors.ts";
+import { approve, ask, openCallback, resultOf, sleepUntil } from "./outside.ts";
 import { Scope, toJson } from "./values.ts";
 
 export interface Environment {
@@ -79,6 +80,16 @@ class Interpreter {
       case "crash":
         this.#crash(text(operation.label));
         return undefined;
+      case "compensate":
+        ctx.compensate(
+          text(operation.name),
+          (inner: StepContext) =>
+            this.#body(inner, operation, scope.inStep(inner), text(operation.name)),
+          stepOptions(operation, scope),
+        );
+        return undefined;
+      case "signals":
+        return this.#signals(ctx, operation, scope);
       case "emit":
         ctx.emit(text(operation.type), scope.evaluate(operation.data));
         return undefined;
@@ -114,13 +125,23 @@ class Interpreter {
         return ctx.scope(text(operation.name), (inner) => value(inner, operation.do));
       case "sleep":
         return ctx.sleep(Number(operation.ms), named(operation));
+      case "cleanup":
+        return ctx.cleanup((inner) => value(inner, operation.do));
+      case "sleepUntil":
+        return sleepUntil(ctx, operation);
       case "signal":
         return ctx.signal(text(operation.name), {
           ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
           ...("default" in operation ? { default: scope.evaluate(operation.default) } : {}),
         });
       case "ask":
-        return this.#ask(ctx, operation, scope);
+        return ask(ctx, operation, scope);
+      case "approval":
+        return approve(ctx, operation, scope);
+      case "callback":
+        return openCallback(ctx, operation, scope, this.#environment.folder);
+      case "result":
+        return resultOf(scope.evaluate({ $: operation.of }));
       case "child":
         return ctx.child(
           text(operation.workflow ?? "conformance"),
@@ -141,51 +162,8 @@ class Interpreter {
     }
   }
 
-  async #ask(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {
-    const question = text(operation.question ?? "?");
-    const options = {
-      key: text(operation.key),
-      ...("skippable" in operation ? { skippable: operation.skippable === true } : {}),
-      ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
-      ...("default" in operation ? { default: scope.evaluate(operation.default) } : {}),
-    };
-    const choices = (operation.options ?? []) as readonly string[];
-    switch (operation.type) {
-      case "approval": {
-        const answer = await ctx.waitForUser(question, { ...options, type: "approval" });
-        return typeof answer === "object" && answer !== null && "approved" in answer
-          ? answer.approved
-          : (answer ?? null);
-      }
-      case "choice":
-        return (
-          (await ctx.waitForUser(question, { ...options, type: "choice", options: choices })) ??
-          null
-        );
-      case "multichoice":
-        return (
-          (await ctx.waitForUser(question, {
-            ...options,
-            type: "multichoice",
-            options: choices,
-          })) ?? null
-        );
-      default:
-        return (await ctx.waitForUser(question, options)) ?? null;
-    }
-  }
-
   #step(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {
-    const options = {
-      ...("key" in operation ? { key: String(scope.evaluate(operation.key)) } : {}),
-      ...("retry" in operation
-        ? { retry: retryOf(operation.retry as Record<string, unknown>) }
-        : {}),
-      ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
-      ...(operation.atMostOnce === true ? { recovery: "at_most_once" as const } : {}),
-      ...("version" in operation ? { version: text(operation.version) } : {}),
-      ...("reduce" in operation ? { reduce: operation.reduce as "join" | "collect" | "last" } : {}),
-    };
+    const options = stepOptions(operation, scope);
     const name = text(operation.name);
     const label = "key" in options ? `${name}[${options.key}]` : name;
     if ("yield" in operation) {
@@ -264,6 +242,16 @@ class Interpreter {
     }
   }
 
+  async #signals(ctx: Context, operation: Operation, scope: Scope): Promise<Ended | undefined> {
+    let taken = 0;
+    for await (const item of ctx.signals(text(operation.name))) {
+      await this.block(ctx, operation.do as Block, scope.withItem(item));
+      taken += 1;
+      if (taken === Number(operation.times)) break;
+    }
+    return undefined;
+  }
+
   async #repeat(ctx: Context, operation: Operation, scope: Scope): Promise<Ended> {
     for (let i = 0; i < Number(operation.times); i += 1) {
       scope.set("i", i);
@@ -293,6 +281,17 @@ function text(value: unknown): string {
 
 function named(operation: Operation): { name: string } | undefined {
   return "name" in operation ? { name: text(operation.name) } : undefined;
+}
+
+function stepOptions(operation: Operation, scope: Scope) {
+  return {
+    ...("key" in operation ? { key: String(scope.evaluate(operation.key)) } : {}),
+    ...("retry" in operation ? { retry: retryOf(operation.retry as Record<string, unknown>) } : {}),
+    ...("timeoutMs" in operation ? { timeout: Number(operation.timeoutMs) } : {}),
+    ...(operation.atMostOnce === true ? { recovery: "at_most_once" as const } : {}),
+    ...("version" in operation ? { version: text(operation.version) } : {}),
+    ...("reduce" in operation ? { reduce: operation.reduce as "join" | "collect" | "last" } : {}),
+  };
 }
 
 /** Times are in ms in programs, in seconds here. */

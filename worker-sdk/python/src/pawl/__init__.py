@@ -1,7 +1,8 @@
 """Durable workflows in Python, for Pawl: https://pawl.dev"""
 
 from ._run.branches import Outcome
-from ._run.questions import Approval, Vote
+from ._run.callback import Callback
+from ._run.questions import Approval, ApprovalLevel, ApprovalOutcome, Vote
 from .client import Client
 from .context import Context, StepContext, current, in_run
 from .errors import (
@@ -34,7 +35,10 @@ __version__ = SDK_VERSION
 __all__ = [
     "AmbiguousStepKeyError",
     "Approval",
+    "ApprovalLevel",
+    "ApprovalOutcome",
     "Backoff",
+    "Callback",
     "Cancelled",
     "Client",
     "Context",

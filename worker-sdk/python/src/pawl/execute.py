@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any
 
 from ._codec.payload import decode, encode
+from ._lib import limits
 from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
 from ._run.link import RunLink
 from ._run.memo import Memo
-from ._run.outcome import complete_run
+from ._run.outcome import complete_run, fail_run
 from ._run.payloads import upload
 from ._run.run import Run
 from .context import Context
+from .duration import message_seconds
 from .errors import Cancelled, Suspended
 from .v1.common_pb2 import JournalEntry
 from .v1.worker_pb2 import WorkItem
@@ -36,8 +39,16 @@ def _facts(item: WorkItem) -> RunFacts:
         user_id=item.user_id,
         traceparent=item.traceparent,
         cancelling=item.cancelling,
+        clock_ahead_s=_clock_ahead_s(item),
         confirm_starts=item.confirm_starts,
     )
+
+
+def _clock_ahead_s(item: WorkItem) -> float:
+    """Due times are the server's, and a worker's clock may be wrong."""
+    if not item.lease.HasField("expires_at"):
+        return 0.0
+    return message_seconds(item.lease.expires_at) - limits.LEASE_S - time.time()
 
 
 def execute(
@@ -59,22 +70,31 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         payload = item.input if item.HasField("input") else None
         if payload is not None and payload.HasField("ref"):
             payload = await run.link.download(payload)
-        run.begun = True
         arguments = workflow.signature.arguments_of(decode(payload))
+        run.in_code = True
         if workflow.signature.takes_context:
             output = await workflow.fn(Context(run), **arguments)
         else:
             output = await workflow.fn(**arguments)
+        run.in_code = False
         encoded = encode(output, what, workflow.typed)
-        complete_run(run, await upload(run.link, encoded, what))
+        await complete_run(run, await upload(run.link, encoded, what))
     except Suspended:
         return
     except (Cancelled, asyncio.CancelledError) as error:
         reason = run.cancel_reason or str(error) or "the workflow's code cancelled itself"
-        run.end(Cancelled(reason))
+        await _fail(run, Cancelled(reason))
     except Exception as error:
-        run.end(error)
+        await _fail(run, error)
     except BaseExceptionGroup as group:
         # Of a TaskGroup in user code.
-        if not run.left:
-            run.end(group)
+        await _fail(run, group)
+
+
+async def _fail(run: Run, error: BaseException) -> None:
+    run.in_code = False
+    try:
+        failures = await run.compensations.run(run, error)
+    except Suspended:
+        return
+    fail_run(run, error, failures)

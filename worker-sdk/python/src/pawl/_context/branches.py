@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .._run.branches import Branch, Outcome, map_items, run_branches
 from .._run.frame import Frame, current_frame
@@ -101,19 +101,28 @@ class Branches(ContextBase):
     def scope(self, name: str) -> ScopeBlock:
         """Names the steps in it apart from those around it: `async with ctx.scope("shipping"): …`"""
         check_name("a scope", name)
-        return ScopeBlock(self._here, name)
+        return ScopeBlock(self._here, name, "scope:")
+
+    def cleanup(self, name: str = "cleanup") -> ScopeBlock:
+        """For `finally` blocks: steps in it run although their branch has ended or the run is being
+        cancelled: `async with ctx.cleanup(): await ctx.step("release", release, lock)`
+        """
+        check_name("a scope", name)
+        return ScopeBlock(self._here, name, "cleanup:")
 
 
 class ScopeBlock:
-    """`async with ctx.scope("name"):`"""
+    """`async with ctx.scope("name"):`, and `ctx.cleanup()`."""
 
-    def __init__(self, frame: Frame, name: str) -> None:
+    def __init__(self, frame: Frame, name: str, namespace: Literal["scope:", "cleanup:"]) -> None:
         self._outer = frame
         self._name = name
+        self._namespace = namespace
 
     async def __aenter__(self) -> None:
         here = self._outer.scope
-        inner = here.child(here.claim_segment("scope:", self._name, None))
+        segment = here.claim_segment(self._namespace, self._name, None)
+        inner = here.shield(segment) if self._namespace == "cleanup:" else here.child(segment)
         self._turn = here.enter()
         self._token = current_frame.set(Frame(self._outer.run, inner, self._outer.body))
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal, overload
 
 from .._run import waits
-from .._run.questions import Approval, Option, QuestionOptions, question_call
+from .._run.questions import (
+    Approval,
+    ApprovalLevel,
+    ApprovalOutcome,
+    Option,
+    QuestionOptions,
+    Vote,
+    names_of,
+    question_call,
+    question_name,
+)
+from .._run.wait import WaitOperation
 from ..duration import Duration
 from ..errors import UsageError
 from .waits import Waits
@@ -73,3 +84,61 @@ class People(Waits):
         name = waits.key_of(key)
         call = question_call(question, name, QuestionOptions(**options))
         return await self._wait("user:", name, call)
+
+    async def approval(
+        self,
+        question: str,
+        /,
+        *,
+        approvers: str | Sequence[str] = (),
+        needed: int = 1,
+        chain: Sequence[ApprovalLevel] | None = None,
+        key: object = None,
+        timeout: Duration | None = None,
+        default: Literal["approved", "rejected"] | None = None,
+        reminders: Sequence[Duration] = (),
+    ) -> ApprovalOutcome:
+        """Asks for approval in rounds, one after the other; a rejection ends it.
+
+        - `approvers`, `needed`: of one round: who may approve, and how many of them must.
+        - `chain`: several rounds instead, each an `ApprovalLevel`.
+        - `timeout`: of each round (default: for ever); what a round that was not decided in time counts
+          as is `default`, or WaitTimeoutError without one.
+        - `key`: names this approval apart from its question.
+        """
+        if not isinstance(question, str) or question.strip() == "":
+            raise UsageError("ctx.approval needs a question to ask")
+        if chain is None and not names_of(approvers):
+            raise UsageError(
+                "ctx.approval needs approvers, or a chain of rounds with approvers each"
+            )
+        levels = [ApprovalLevel(approvers, needed)] if chain is None else chain
+        text = waits.key_of(key)
+        here = self._here.scope
+        name = question_name(question) if text is None else "approval"
+        scope = here.child(here.claim_segment("approval:", name, text))
+        votes: list[Vote] = []
+        last, late = "", False
+        turn = here.enter()
+        try:
+            for level in levels:
+                last = level.label
+                options = QuestionOptions(
+                    type="approval",
+                    assignees=level.approvers,
+                    needed=level.needed,
+                    timeout=timeout,
+                    default=waits.MISSING if default is None else None,
+                    reminders=reminders,
+                )
+                round_ = question_name(last)
+                call = question_call(question, None, options, round_)
+                place = scope.claim("user:", round_, None)
+                answer = await WaitOperation(self._run, scope, place, call).wait()
+                late = answer is None
+                votes += () if late else [replace(vote, level=last) for vote in answer.votes]
+                if not (default == "approved" if late else answer.approved):
+                    return ApprovalOutcome(False, tuple(votes), last, late)
+            return ApprovalOutcome(True, tuple(votes), last, late)
+        finally:
+            here.leave(turn)

@@ -99,6 +99,16 @@ class Steps(ContextBase):
 
         Arguments are digested, and may not change in a replay. The options are those of `@step`.
         """
+        own = (key, retry, timeout, recovery, reduce, version, returns)
+        name, fn, args, options = self._parse(name, fn, args, own)
+        if inspect.iscoroutine(fn):
+            return await self._run_coroutine(name, fn, options)
+        return await self._run_step(_call(name, fn, args, kwargs, options))
+
+    def _parse(
+        self, name: Any, fn: Any, args: tuple[Any, ...], own: tuple[Any, ...]
+    ) -> tuple[str, Any, tuple[Any, ...], StepOptions]:
+        """The name, function, arguments and options of a call with or without a name."""
         if not isinstance(name, str):
             args = args if fn is None else (fn, *args)
             name, fn = (name.name if isinstance(name, Step) else function_name(name)), name
@@ -107,8 +117,9 @@ class Steps(ContextBase):
         if isinstance(fn, Step):
             base = fn.options.over(base)
             fn = fn.fn
-        plain = (key, retry, timeout, recovery, reduce, version) == (None,) * 6
-        own = (
+        key, retry, timeout, recovery, reduce, version, returns = own
+        plain = own[:-1] == (None,) * 6
+        options = (
             DEFAULT
             if plain and returns is UNSET
             else StepOptions.of(
@@ -121,15 +132,39 @@ class Steps(ContextBase):
                 returns=returns,
             )
         )
-        options = own.over(base)
-        if inspect.iscoroutine(fn):
-            return await self._run_coroutine(name, fn, options)
-        if not callable(fn):
+        return name, fn, args, options.over(base)
+
+    def compensate(
+        self,
+        name: Any,
+        fn: Any = None,
+        /,
+        *args: Any,
+        key: object = None,
+        retry: RetryLike | None = None,
+        timeout: Duration | None = None,
+        recovery: Recovery | None = None,
+        version: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Undoes a step, should the run fail or be cancelled later: `ctx.compensate("cancel flight",
+        cancel, flight)` after the step that booked it. Called like `ctx.step`, with the same options;
+        not awaited, since nothing runs yet.
+
+        Compensations run in reverse, as steps with retries and results of their own, each once, also
+        where the worker dies in between. One that fails finally is told with the run's error.
+        """
+        own = (key, retry, timeout, recovery, None, version, UNSET)
+        name, fn, args, options = self._parse(name, fn, args, own)
+        call = _call(name, fn, args, kwargs, options)
+        scope = self._here.scope
+        if scope.inside_step:
             raise UsageError(
-                f'step "{name}" needs a function to run; it got {type(fn).__name__}: '
-                f'ctx.step("{name}", fn, arg, …)'
+                f'ctx.compensate("{name}") inside of a step would be forgotten in a replay; call it in '
+                "the workflow, before or after the step"
             )
-        return await self._run_step(StepCall(name, fn, args, kwargs, options))
+        place = self._claim(scope, "compensate:", name, options.key)
+        self._run.compensations.register(place, call)
 
     async def _run_coroutine(
         self, name: str, coroutine: Coroutine[Any, Any, Any], options: StepOptions
@@ -171,3 +206,14 @@ class Steps(ContextBase):
         """A random UUID, recorded."""
         text: str = await self._value("uuid", lambda: str(uuid.uuid4()))
         return text
+
+
+def _call(
+    name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: StepOptions
+) -> StepCall:
+    if not callable(fn):
+        raise UsageError(
+            f'step "{name}" needs a function to run; it got {type(fn).__name__}: '
+            f'ctx.step("{name}", fn, arg, …)'
+        )
+    return StepCall(name, fn, args, kwargs, options)

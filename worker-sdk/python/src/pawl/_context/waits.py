@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from collections.abc import AsyncIterator
+from datetime import datetime, tzinfo
+from typing import Any, overload
 
 from .._codec.typed import build_as, builder
 from .._run import waits
+from .._run.callback import Callback, CallbackOperation, callback_call
 from .._run.keys import check_name
 from .._run.wait import WaitCall, WaitOperation
 from ..duration import Duration
+from ..errors import UsageError, WaitTimeoutError
 from .base import ContextBase
 
 MISSING = waits.MISSING
@@ -26,9 +29,34 @@ class Waits(ContextBase):
         """Waits, by the server's clock: `await ctx.sleep("1 day")`. The worker is free meanwhile."""
         await self._wait("sleep:", None, waits.sleep_call(name, duration))
 
-    async def sleep_until(self, moment: datetime, *, name: str = "sleep") -> None:
-        """Waits for a moment in time, which needs a time zone."""
-        await self._wait("sleep:", None, waits.sleep_until_call(name, moment))
+    @overload
+    async def sleep_until(self, moment: datetime, *, name: str = "sleep") -> None: ...
+    @overload
+    async def sleep_until(
+        self, *, cron: str, tz: str | tzinfo = "", name: str = "sleep"
+    ) -> None: ...
+    async def sleep_until(
+        self,
+        moment: datetime | None = None,
+        *,
+        cron: str | None = None,
+        tz: str | tzinfo = "",
+        name: str = "sleep",
+    ) -> None:
+        """Waits for a moment in time, which needs a time zone; or for the next time of a cron
+        expression: `await ctx.sleep_until(cron="0 9 * * MON-FRI", tz="Europe/Berlin")`.
+
+        `tz` is an IANA time zone, by name or as a ZoneInfo. Default: UTC.
+        """
+        if (moment is None) == (cron is None):
+            raise UsageError("ctx.sleep_until takes a moment, or a cron expression: cron=…")
+        if moment is not None:
+            if tz:
+                raise UsageError("ctx.sleep_until takes a time zone with cron only")
+            call = waits.sleep_until_call(name, moment)
+        else:
+            call = waits.cron_call(name, cron or "", str(tz))
+        await self._wait("sleep:", None, call)
 
     async def signal(
         self,
@@ -50,3 +78,58 @@ class Waits(ContextBase):
         if payload is default:
             return payload
         return build_as(builder(returns), payload, f'the payload of signal "{name}"')
+
+    async def signals(
+        self, name: str, *, timeout: Duration | None = None, returns: Any = None
+    ) -> AsyncIterator[Any]:
+        """The signals of that name, one after the other: `async for order in ctx.signals("order"):`.
+
+        `timeout`: the iteration ends when none has come for so long. Default: it goes on for ever.
+        Iterations have scopes of their own, in which they count what they took.
+        """
+        check_name("a wait", name)
+        outer = self._here.scope
+        inner = outer.child(outer.claim_segment("signals:", name, None))
+        call = waits.signal_call(name, timeout, MISSING)
+        build = builder(returns)
+        try:
+            while True:
+                place = inner.claim("signal:", name, None)
+                turn = outer.enter()
+                try:
+                    payload = await WaitOperation(self._run, inner, place, call).wait()
+                except WaitTimeoutError:
+                    return
+                finally:
+                    outer.leave(turn)
+                yield build_as(build, payload, f'the payload of signal "{name}"')
+        finally:
+            if not self._run.left:
+                self._run.end_scope(inner, "the iteration over signals has ended")
+
+    async def callback(
+        self,
+        name: str = "callback",
+        *,
+        key: object = None,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
+        returns: Any = None,
+    ) -> Callback[Any]:
+        """A URL for an outside process: hand `url` on in a step, and await `result()`, which is what
+        that process posts there.
+
+        - `timeout`: how long to wait, from now (default: for ever); then the result is `default`, or
+          WaitTimeoutError without one.
+        - `returns`: the result's type.
+        """
+        check_name("a callback", name)
+        scope = self._here.scope
+        call = callback_call(name, timeout, default, builder(returns))
+        place = self._claim(scope, "callback:", name, waits.key_of(key))
+        operation = CallbackOperation(self._run, scope, place, call)
+        turn = scope.enter()
+        try:
+            return Callback(operation, scope, await operation.address())
+        finally:
+            scope.leave(turn)

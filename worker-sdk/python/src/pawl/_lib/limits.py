@@ -25,6 +25,8 @@ REPORTED_KEYS_MAX: Final = 1_000
 # A wait tree with longer keys than this together is left out: any wait wakes the run then.
 TREE_BYTES_MAX: Final = 1024 * 1024
 VALUE_DEPTH_MAX: Final = 200
+# A lease that has just been given ends so long from the server's now.
+LEASE_S: Final = 15.0
 # A wait due sooner than this keeps the run in the worker.
 HOT_WAIT_S: Final = 1.0
 # A retry due sooner than this is waited for in the worker.

@@ -31,6 +31,8 @@ def stop(run: Run, reason: str, fence: int, operation: Operation) -> None:
     """The answer to a start: neither this nor another step is to run."""
     if reason == "RUN_CANCELLED":
         run.cancel(fence, "")
+        # What a cancel does not reach asks again, under the new fence.
+        run.admit(operation, operation.begin)
     elif reason == "RUN_PAUSED":
         run.hold(operation)
         run.pause()

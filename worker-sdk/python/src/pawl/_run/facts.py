@@ -20,5 +20,7 @@ class RunFacts:
     user_id: str = ""
     traceparent: str = ""
     cancelling: bool = False
+    #: How far the server's clock is ahead of this machine's.
+    clock_ahead_s: float = 0.0
     #: Ask before every step, and do not run what the answer does not allow.
     confirm_starts: bool = False

@@ -73,6 +73,7 @@ class Scope:
         "_explicit",
         "_fresh",
         "_in_flight",
+        "_shielded",
         "_turn",
         "_turns",
         "inside_step",
@@ -93,10 +94,22 @@ class Scope:
         # How many of those were started in this turn.
         self._fresh = 0
         self._turn = -1
+        self._shielded = False
         self._ended: str | None = None
 
     def child(self, segment: str) -> Scope:
         return Scope(self._turns, self, f"{self.prefix}{segment}/", self.inside_step)
+
+    def shield(self, segment: str) -> Scope:
+        """A scope for clean-up: neither the end of the scopes around it nor a cancel reaches into it."""
+        prefix = f"{self.prefix}{segment}/" if segment else self.prefix
+        scope = Scope(self._turns, self, prefix, self.inside_step)
+        scope._shielded = True
+        return scope
+
+    def beside(self, key: str) -> Scope:
+        """A scope for what is in flight there without making a later use of a name ambiguous."""
+        return Scope(self._turns, self, f"{key}/", self.inside_step)
 
     def inside(self, key: str) -> Scope:
         """The scope inside of the step with that key."""
@@ -161,6 +174,26 @@ class Scope:
             scope = scope.parent
         return False
 
+    def is_reached_by(self, other: Scope) -> bool:
+        """As `is_within`, but shields end the way up."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope is other:
+                return True
+            if scope._shielded:
+                return False
+            scope = scope.parent
+        return False
+
+    @property
+    def is_shielded(self) -> bool:
+        scope: Scope | None = self
+        while scope is not None:
+            if scope._shielded:
+                return True
+            scope = scope.parent
+        return False
+
     @property
     def ended(self) -> str | None:
         """Why no step may start here any more, if that is so."""
@@ -168,6 +201,8 @@ class Scope:
         while scope is not None:
             if scope._ended is not None:
                 return scope._ended
+            if scope._shielded:
+                return None
             scope = scope.parent
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..duration import message_seconds
-from ..v1.common_pb2 import Failure, JournalEntry, Payload
+from ..v1.common_pb2 import STEP_KIND_CALLBACK, Failure, JournalEntry, Payload
 
 
 @dataclass(slots=True)
@@ -59,6 +59,8 @@ class Memo:
         self._backing: dict[str, Backing] = {}
         # The attempt of each wait that was registered and has not been resolved.
         self._open_waits: dict[str, int] = {}
+        # Where callbacks were registered.
+        self._callbacks: dict[str, int] = {}
         self._asked: set[str] = set()
         self.last_seq = 0
         # Why the run is being cancelled; empty where nobody said.
@@ -92,6 +94,8 @@ class Memo:
                 self._backing[key] = Backing(entry.attempt, until)
             case "workflow.wait.created":
                 self._open_waits[key] = entry.attempt
+                if entry.kind == STEP_KIND_CALLBACK:
+                    self._callbacks[key] = entry.seq
         if entry.attempt > self._attempts.get(key, 0):
             self._attempts[key] = entry.attempt
 
@@ -132,6 +136,10 @@ class Memo:
     def is_open_wait(self, key: str) -> bool:
         """It is registered, and not resolved as far as is known here."""
         return key in self._open_waits
+
+    def created_seq(self, key: str) -> int:
+        """The place in the journal at which a callback was registered."""
+        return self._callbacks.get(key, 0)
 
     def outcome(self, key: str) -> str | None:
         """How a wait ended, where it has."""

@@ -123,7 +123,7 @@ class Operation(ABC):
     def _leave(self) -> None:
         self.over = True
         self.scope.leave(self._turn)
-        self.run.operations.discard(self)
+        self.run.forget(self)
 
     def resolve(self, value: Any) -> None:
         if self.over or self.run.left:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from .._lib import limits
-from ..errors import Cancelled, PawlError
+from ..errors import Cancelled, PawlError, Suspended
 from ..v1.common_pb2 import Payload
 from ..v1.worker_pb2 import CompleteRunRequest, FailRunRequest
+from .compensations import CompensationFailure
 from .report import failure_report
 
 if TYPE_CHECKING:
@@ -17,15 +19,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pawl")
 
 
-def complete_run(run: Run, output: Payload) -> None:
-    """Reports the result that the workflow returned."""
+async def complete_run(run: Run, output: Payload) -> None:
+    """Reports the result that the workflow returned; raises what keeps it from being the outcome."""
     if run.left:
-        return
+        raise Suspended
     if run.cancel_reason is not None:
-        run.end(Cancelled(run.cancel_reason))
-        return
+        raise Cancelled(run.cancel_reason)
     run.set_ending(True)
     unconsumed = run.memo.unconsumed(limits.REPORTED_KEYS_MAX) if run.memo.size else []
+    reported = run.reporting = run.loop.create_future()
 
     def message() -> CompleteRunRequest:
         return CompleteRunRequest(
@@ -35,27 +37,34 @@ def complete_run(run: Run, output: Payload) -> None:
             unconsumed_step_keys=unconsumed,
         )
 
-    def on_refused(error: PawlError) -> None:
+    def on_done(_: Any) -> None:
+        reported.set_result(None)
+        run.leave("completed")
+
+    def on_refused(error: BaseException) -> None:
         run.set_ending(False)
-        run.end(error)
+        reported.set_exception(error)
 
     def may_send() -> bool:
         # A cancel that came first: the run is not complete.
         if run.cancel_reason is None:
             return True
-        run.set_ending(False)
-        run.end(Cancelled(run.cancel_reason))
+        on_refused(Cancelled(run.cancel_reason))
         return False
 
-    run.send("complete_run", message, lambda _: run.leave("completed"), on_refused, may_send)
+    run.send("complete_run", message, on_done, on_refused, may_send)
+    await reported
 
 
-def fail_run(run: Run, error: BaseException) -> None:
-    """Ends a run with an error: failed, cancelled, or paused where code and journal disagree."""
+def fail_run(run: Run, error: BaseException, failures: Sequence[CompensationFailure] = ()) -> None:
+    """Ends a run with an error: failed, cancelled, or paused where code and journal disagree.
+
+    `failures`: compensations that failed on top of it.
+    """
     if run.left:
         return
     run.set_ending(True)
-    report = failure_report(run.run_id, error, run.cancel_reason, run.memo)
+    report = failure_report(run.run_id, error, run.cancel_reason, run.memo, failures)
 
     def message() -> FailRunRequest:
         report.fence = run.fence

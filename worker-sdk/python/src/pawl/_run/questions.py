@@ -41,6 +41,8 @@ class Vote:
     #: Why; may be empty.
     comment: str
     at: datetime | None
+    #: The round of `ctx.approval`; empty elsewhere.
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,46 @@ class Approval:
 
     def __bool__(self) -> bool:
         return self.approved
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalLevel:
+    """One round of `ctx.approval`: these people, so many of them."""
+
+    #: Who may approve, by name or role.
+    approvers: str | Sequence[str]
+    #: How many of them must.
+    needed: int = 1
+    #: Shown, and part of the round's key. Default: the approvers.
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or ", ".join(names_of(self.approvers))
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalOutcome:
+    """How all rounds of `ctx.approval` ended."""
+
+    approved: bool
+    #: All votes of all rounds, oldest first, each with the name of its round.
+    votes: tuple[Vote, ...]
+    #: The round that decided; empty where nobody had to be asked.
+    level: str
+    #: It was decided by `default`, since nobody did in time.
+    timed_out: bool
+
+    @property
+    def decision(self) -> Literal["approved", "rejected"]:
+        return "approved" if self.approved else "rejected"
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+
+def names_of(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +170,7 @@ def _form_schema(prompt: str, schema: Any) -> str:
 
 def _question(prompt: str, options: QuestionOptions) -> pb.Question:
     """The question as the server takes it."""
-    names = options.assignees
-    assignees = [names] if isinstance(names, str) else list(names)
+    assignees = names_of(options.assignees)
     _check(prompt, options, assignees)
     question = pb.Question(
         prompt=prompt,
@@ -164,7 +205,10 @@ def _votes(details: Mapping[str, str]) -> tuple[Vote, ...]:
     )
 
 
-def question_call(prompt: str, key: str | None, options: QuestionOptions) -> WaitCall:
+def question_call(
+    prompt: str, key: str | None, options: QuestionOptions, name: str | None = None
+) -> WaitCall:
+    """`name`: what it is called in keys; by default the question, or `question` where there is a key."""
     question = _question(prompt, options)
     wait = WaitSpec(question=question)
     if options.timeout is not None:
@@ -182,5 +226,5 @@ def question_call(prompt: str, key: str | None, options: QuestionOptions) -> Wai
         build = builder(options.schema) if is_model(options.schema) else None
         return build_as(build, resolution.value, f'the answer to "{_shown(prompt)}"')
 
-    name = question_name(prompt) if key is None else "question"
-    return WaitCall(name, pb.STEP_KIND_USER, wait, finish)
+    own = question_name(prompt) if key is None else "question"
+    return WaitCall(name or own, pb.STEP_KIND_USER, wait, finish)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from ..v1.common_pb2 import (
     JournalEntry,
 )
 from ..v1.worker_pb2 import SuspendRunRequest, SuspendRunResponse
+from .compensations import Compensations
 from .deliveries import Deliveries
 from .directives import obey
 from .facts import RunFacts
@@ -36,6 +38,7 @@ from .operation import Operation
 from .options import StepOptions
 from .outcome import fail_run
 from .sending import Sending
+from .tasks import Tasks
 from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
@@ -61,20 +64,25 @@ class Run:
         # It has left without the platform's knowledge: it has to be given back.
         self.gave_up = False
         self.task: asyncio.Task[None] | None = None
-        # The workflow's code has begun.
-        self.begun = False
+        # The workflow's code is under way.
+        self.in_code = False
+        self.compensations = Compensations()
+        # Waited for: all operations are over; the outcome is on record.
+        self._idle: asyncio.Future[None] | None = None
+        self.reporting: asyncio.Future[None] | None = None
         self.deliveries = Deliveries(self.loop, self._is_flow)
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
         self._requests = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self.loop, self.end)
         self._held: list[tuple[Operation, Callable[[], None]]] = []
         self._paused = False
-        self._cancel_reason: str | None = None
+        # Why it is being cancelled, if it is.
+        self.cancel_reason: str | None = None
         if facts.cancelling:
-            self._cancel_reason = memo.cancel_reason or "the run is being cancelled"
+            self.cancel_reason = memo.cancel_reason or "the run is being cancelled"
         self._cancel_delivered = False
-        self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back)
+        self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back, self.server_now)
         if memo.size > 0:
             self.deliveries.begin_replay()
 
@@ -93,9 +101,9 @@ class Run:
         """It has left this worker, with nothing more to report."""
         return self._state == "left"
 
-    @property
-    def cancel_reason(self) -> str | None:
-        return self._cancel_reason
+    def server_now(self) -> float:
+        """In seconds since the epoch, by the server's clock: what due times are compared with."""
+        return time.time() + self.facts.clock_ahead_s
 
     def next_request_id(self) -> str:
         """An id for a start, the same however often it is sent."""
@@ -103,19 +111,8 @@ class Run:
         return f"{self.fence}-{self.facts.attempt}-{self._requests}"
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs work of the SDK's own beside user code; it ends with the run."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Suspended:
-                return
-            except Exception as error:
-                self.end(error)
-
-        task = self.loop.create_task(guarded(), context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Runs work of the SDK's own beside user code; what it raises ends the run."""
+        self._tasks.spawn(work)
 
     # ── starting operations ──
 
@@ -136,14 +133,19 @@ class Run:
         ended = operation.scope.ended
         if ended is not None:
             operation.abort(ended)
-        elif self._cancel_reason is not None and not self._cancel_delivered:
-            operation.abort(self._cancel_reason)
+        elif self._is_interrupted and not operation.scope.is_shielded:
+            operation.abort(self.cancel_reason or "")
         elif self._state == "suspending" or self._paused or not self.link.can_start():
             self._held.append((operation, begin))
             self._waiting.check()
         else:
             self._waiting.activity += 1
             begin()
+
+    @property
+    def _is_interrupted(self) -> bool:
+        """Cancelled, and user code has yet to hear of it."""
+        return self.cancel_reason is not None and not self._cancel_delivered
 
     def hold(self, operation: Operation) -> None:
         """Keeps an operation until starts are allowed again."""
@@ -153,8 +155,8 @@ class Run:
         """Whether a step took effect is for a person to say: the platform pauses the run. One that is
         being cancelled goes on without knowing.
         """
-        if self._cancel_reason is not None:
-            operation.reject_cancelled(self._cancel_reason)
+        if self.cancel_reason is not None:
+            operation.reject_cancelled(self.cancel_reason)
         else:
             self.hold(operation)
             self.pause()
@@ -173,7 +175,7 @@ class Run:
         self._waiting.set_busy(busy)
 
     def deliver(self, seq: int, deliver: Callable[[], None]) -> None:
-        """Delivers what has just happened to an operation."""
+        """Delivers what has happened to an operation."""
         self.deliveries.push(seq, deliver, len(self.operations) == 1)
 
     # ── waiting ──
@@ -200,7 +202,7 @@ class Run:
     def _may_be_quiet(self, waits: int) -> bool:
         return (
             self._state == "running"
-            and self._cancel_reason is None
+            and self.cancel_reason is None
             and (self._paused or (waits > 0 and self.link.suspends))
         )
 
@@ -248,15 +250,15 @@ class Run:
             return
         if fence != 0:
             self.fence = fence
-        if self._cancel_reason is not None:
+        if self.cancel_reason is not None:
             return
-        self._cancel_reason = reason or "the run is being cancelled"
+        self.cancel_reason = reason or "the run is being cancelled"
         if self._state == "ending":
             return
         self._paused = False
         idle = not self.operations
-        self._abort(self.root, self._cancel_reason)
-        if idle and self.begun and self.task is not None:
+        self._abort(self.root, self.cancel_reason)
+        if idle and self.in_code and self.task is not None:
             # The code awaits something that Pawl does not know of.
             self._cancel_delivered = True
             self.task.cancel()
@@ -264,7 +266,7 @@ class Run:
 
     def cancel_was_delivered(self) -> None:
         """Cancellation has reached user code: what it starts from now on is clean-up."""
-        if self._cancel_reason is not None:
+        if self.cancel_reason is not None:
             self._cancel_delivered = True
 
     def end_scope(self, scope: Scope, reason: str) -> None:
@@ -273,10 +275,23 @@ class Run:
         self._abort(scope, reason)
 
     def _abort(self, scope: Scope, reason: str) -> None:
-        self._held = [item for item in self._held if not item[0].scope.is_within(scope)]
+        self._held = [item for item in self._held if not item[0].scope.is_reached_by(scope)]
         for operation in list(self.operations):
-            if operation.scope.is_within(scope):
+            if operation.scope.is_reached_by(scope):
                 operation.abort(reason)
+
+    def forget(self, operation: Operation) -> None:
+        """The operation is over."""
+        self.operations.discard(operation)
+        if self._idle is not None and not self._idle.done() and not self.operations:
+            self._idle.set_result(None)
+
+    async def settle(self, reason: str) -> None:
+        """The code is over: ends what it left behind, and waits until it has ended."""
+        self.end_scope(self.root, reason)
+        if self.operations:
+            self._idle = self.loop.create_future()
+            await self._idle
 
     def close_step_scope(self, scope: Scope, reason: str) -> None:
         """The body of a step is over: what it left behind concerns nobody any more."""
@@ -309,7 +324,10 @@ class Run:
             operation.suspend()
         self.operations.clear()
         self._held.clear()
-        if self.task is not None and not self.task.done():
+        for future in (self._idle, self.reporting):
+            if future is not None and not future.done():
+                future.set_exception(Suspended())
+        if self.in_code and self.task is not None and not self.task.done():
             self.loop.call_later(_UNWIND_S, self.task.cancel)
         self.link.released(self)
 

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,7 +97,7 @@ class StepOperation(Operation):
         memo = self.run.memo
         self.attempt = memo.attempts(self.key) + 1
         backing = memo.backing(self.key)
-        pause = 0.0 if backing is None else backing.until - time.time()
+        pause = 0.0 if backing is None else backing.until - self.run.server_now()
         if pause > 0:
             self._back_off(pause)
         else:
@@ -154,7 +153,7 @@ class StepOperation(Operation):
                 run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
             case "wait":
                 known = response.wait.HasField("until")
-                until = message_seconds(response.wait.until) - time.time() if known else None
+                until = message_seconds(response.wait.until) - run.server_now() if known else None
                 self._back_off(max(0.02, limits.HOT_WAIT_S if until is None else until))
             case "conflict":
                 run.end(conflict_of(self, response.conflict))
@@ -268,7 +267,7 @@ class StepOperation(Operation):
             if self.aborted is not None:
                 self.reject_cancelled(self.aborted)
             elif not self.detached:
-                self._back_off(retry_delay(response.retry))
+                self._back_off(retry_delay(response.retry, run.server_now()))
         elif response.final.action == pb.StepFailedResponse.Final.ACTION_PAUSE:
             run.leave(f'step "{self.name}" has no attempt left, and the run is paused')
         else:
@@ -289,7 +288,7 @@ class StepOperation(Operation):
         if self._hot:
             self.run.set_busy(True)
         else:
-            self.run.add_wait(self.key, time.time() + seconds)
+            self.run.add_wait(self.key, self.run.server_now() + seconds)
         self._state = "backing off"
         self._timer = self.run.loop.call_later(seconds, self._on_timer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ..duration import duration_message, message_seconds
@@ -87,7 +86,7 @@ def conflict_of(
     )
 
 
-def retry_delay(retry: pb.StepFailedResponse.Retry) -> float:
+def retry_delay(retry: pb.StepFailedResponse.Retry, now: float) -> float:
     if retry.HasField("delay"):
         return message_seconds(retry.delay)
-    return max(0.0, message_seconds(retry.at) - time.time()) if retry.HasField("at") else 0.0
+    return max(0.0, message_seconds(retry.at) - now) if retry.HasField("at") else 0.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,9 +61,14 @@ class WaitCall:
 
 
 class WaitOperation(Operation):
-    def __init__(self, run: Run, scope: Scope, key: str, call: WaitCall) -> None:
+    def __init__(
+        self, run: Run, scope: Scope, key: str, call: WaitCall, counts: bool = True
+    ) -> None:
         super().__init__(run, scope, key, call.name, call.kind)
         self._call = call
+        # User code waits for it, so the run does.
+        self._counts = counts
+        self._due: float | None = None
         self._registered = False
         self._delivering = False
         self._child_run_id = ""
@@ -109,7 +113,19 @@ class WaitOperation(Operation):
             "run id is taken",
         )
 
+    def awaited(self) -> asyncio.Future[Any]:
+        """Its result, which user code waits for from now on."""
+        if not self._counts:
+            self._counts = True
+            if self._registered:
+                self._count()
+        return self.future
+
     def _register(self) -> None:
+        self.ask(self._on_answer)
+
+    def ask(self, on_answer: Callable[[pb.StepStartedResponse], None]) -> None:
+        """Registers the wait, or hears what has become of it."""
         run = self.run
         request_id = run.next_request_id()
 
@@ -127,7 +143,7 @@ class WaitOperation(Operation):
                 start.wait.child_run_id = self._child_run_id
             return start
 
-        run.send("step_started", message, self._on_answer, self._on_refused)
+        run.send("step_started", message, on_answer, self._on_refused)
 
     def _on_refused(self, error: BaseException) -> None:
         self.run.set_busy(False)
@@ -139,8 +155,16 @@ class WaitOperation(Operation):
         self.run.set_busy(False)
         if self.detached or self.run.left:
             return
+        outcome = response.WhichOneof("outcome")
+        if outcome == "wait" or outcome == "replay":
+            self.registered(response.wait if outcome == "wait" else response.replay)
         self._on_start(response)
         obey(self.run, response.directive)
+
+    def registered(
+        self, answer: pb.StepStartedResponse.Wait | pb.StepStartedResponse.Replay
+    ) -> None:
+        """The server has it on record. Only callbacks have something to learn from the answer."""
 
     def _on_start(self, response: pb.StepStartedResponse) -> None:
         # Its resolution was pushed before this answer came.
@@ -196,10 +220,16 @@ class WaitOperation(Operation):
 
     def _wait(self, due: float | None) -> None:
         self._registered = True
+        self._due = due
+        if self._counts:
+            self._count()
+
+    def _count(self) -> None:
+        due = self._due
         self.run.add_wait(self.key, due)
         if self.run.link.pushes_waits:
             return
-        until = limits.HOT_WAIT_S if due is None else due - time.time() + 0.005
+        until = limits.HOT_WAIT_S if due is None else due - self.run.server_now() + 0.005
         pause = min(max(until, 0.01), limits.HOT_WAIT_S)
         self._timer = self.run.loop.call_later(pause, self.ask_again)
 

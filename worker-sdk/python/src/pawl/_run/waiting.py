@@ -6,7 +6,6 @@ It has to stay so for a moment, since user code may do things between its steps 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from .._lib import limits
@@ -19,11 +18,13 @@ class Waiting:
         loop: asyncio.AbstractEventLoop,
         may_be_quiet: Callable[[int], bool],
         on_quiet: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
         """`may_be_quiet`: whether it matters now. `on_quiet`: it has been quiet for a moment."""
         self._loop = loop
         self._may_be_quiet = may_be_quiet
         self._on_quiet = on_quiet
+        self._now = now
         # Operations that have something of this worker's to do.
         self._busy = 0
         # Grows with everything that happens.
@@ -56,7 +57,7 @@ class Waiting:
     @property
     def is_worthwhile(self) -> bool:
         """Whether all waits are long enough to give the run back for."""
-        now = time.time()
+        now = self._now()
         return all(due is None or due - now >= limits.HOT_WAIT_S for due in self._waits.values())
 
     def tree(self) -> WaitTree | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ..duration import Duration, duration_message, seconds_of, timestamp_of
-from ..errors import WaitTimeoutError
+from ..errors import UsageError, WaitTimeoutError
 from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
 from ..v1.step_pb2 import WaitSpec
 from .options import key_text
@@ -35,6 +35,17 @@ def sleep_call(name: str, duration: Duration) -> WaitCall:
 
 def sleep_until_call(name: str, moment: datetime) -> WaitCall:
     return WaitCall(name, STEP_KIND_SLEEP, WaitSpec(until=timestamp_of(moment)), _nothing)
+
+
+def cron_call(name: str, cron: str, tz: str) -> WaitCall:
+    if not isinstance(cron, str) or cron.strip() == "":
+        raise UsageError(
+            'ctx.sleep_until got an empty cron expression; "0 9 * * *" is every day at 9'
+        )
+    wait = WaitSpec(cron=cron)
+    if tz:
+        wait.time_zone = tz
+    return WaitCall(name, STEP_KIND_SLEEP, wait, _nothing)
 
 
 def signal_call(name: str, timeout: Duration | None, default: Any) -> WaitCall:

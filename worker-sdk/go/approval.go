@@ -1,0 +1,127 @@
+package pawl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// ApprovalLevel is one round of Approve: these people, so many of them.
+type ApprovalLevel struct {
+	// Shown, and part of the round's key. Default: the approvers.
+	Name string
+	// Who may approve, by name or role.
+	Approvers []string
+	// How many of them must. 0: one.
+	Needed uint32
+}
+
+func (l ApprovalLevel) label() string { return orElse(l.Name, strings.Join(l.Approvers, ", ")) }
+
+// LevelVote is a vote with the round that it was given in.
+type LevelVote struct {
+	Vote
+	Level string
+}
+
+// ApprovalOutcome is how all rounds of Approve ended.
+type ApprovalOutcome struct {
+	Approved bool
+	// All votes of all rounds, oldest first.
+	Votes []LevelVote
+	// The round that decided; empty where nobody had to be asked.
+	Level string
+	// It was decided by the Default, since nobody did in time.
+	TimedOut bool
+}
+
+// Approve asks for approval in rounds, one after the other; each is one question to
+// its approvers, of whom so many must agree. A rejection ends it. Of the options it
+// knows Key, Reminders, a Timeout of each round, and a Default, true or false, for a
+// round that was not decided in time; without one that is a WaitTimeoutError.
+func Approve(ctx context.Context, question string, rounds []ApprovalLevel, options ...QuestionOption) (ApprovalOutcome, error) {
+	var outcome ApprovalOutcome
+	settings := questionSettings{question: &pb.Question{}}
+	for _, option := range options {
+		option.applyQuestion(&settings)
+	}
+	late, fits := fallbackOf[bool](&settings.waitSettings)
+	p, inRun := enter(ctx)
+	switch {
+	case !inRun:
+		settings.err = usage("Approve needs a run: it was called with a context that is in none")
+	case strings.TrimSpace(question) == "":
+		settings.err = usage("Approve needs a question to ask")
+	case !fits:
+		settings.err = usage("the Default of Approve is true or false; it is a %T", settings.fallback)
+	}
+	if settings.err != nil {
+		return outcome, settings.err
+	}
+	name := questionName(question)
+	if settings.key != "" {
+		name = "approval"
+	}
+	op, err := p.run.open(p.scope, spaceApproval, name, settings.key, pb.StepKind_STEP_KIND_UNSPECIFIED)
+	if err != nil {
+		return outcome, err
+	}
+	p.run.mu.Unlock()
+	inner := p.scope.child(op.key[len(p.scope.prefix):])
+	outcome.Approved = true
+	for _, level := range rounds {
+		if err = approveRound(ctx, p.run, inner, question, level, &settings, late, &outcome); err != nil || !outcome.Approved {
+			break
+		}
+	}
+	p.run.lockPresent()
+	op.close()
+	p.run.mu.Unlock()
+	return outcome, err
+}
+
+func approveRound(ctx context.Context, r *run, s *scope, prompt string, level ApprovalLevel, settings *questionSettings, late bool, outcome *ApprovalOutcome) error {
+	call := &waitCall{
+		space: spaceUser, name: questionName(level.label()), kind: pb.StepKind_STEP_KIND_USER,
+		spec: &pb.WaitSpec{Question: &pb.Question{
+			Prompt: prompt, Type: pb.QuestionType_QUESTION_TYPE_APPROVAL, Assignees: level.Approvers,
+			ApprovalsNeeded: max(1, level.Needed), Reminders: settings.question.Reminders,
+		}},
+	}
+	if settings.timeout > 0 {
+		call.spec.Duration = durationpb.New(settings.timeout)
+	}
+	end, err := r.await(ctx, s, call)
+	if err != nil {
+		return err
+	}
+	outcome.Level, outcome.TimedOut = level.label(), end.outcome == "timed_out"
+	if outcome.TimedOut {
+		outcome.Approved = late
+		if !settings.hasDefault {
+			return &WaitTimeoutError{What: fmt.Sprintf("the answer to %q", clip(prompt, 60)), StepKey: end.stepKey}
+		}
+		return nil
+	}
+	approval, err := approvalOf(end)
+	outcome.Approved = approval.Approved
+	for _, vote := range approval.Votes {
+		outcome.Votes = append(outcome.Votes, LevelVote{vote, level.label()})
+	}
+	return err
+}
+
+// approvalOf is how one question for approval ended.
+func approvalOf(end *resolution) (Approval, error) {
+	var approval Approval
+	err := decodeInto(end.payload, &approval.Approved)
+	if err == nil && end.details["answers"] != "" {
+		err = json.Unmarshal([]byte(end.details["answers"]), &approval.Votes)
+	}
+	return approval, err
+}

@@ -1,0 +1,158 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// What undoes the steps of a run, should it fail or be cancelled (a saga). The
+// code registers each compensation where it stands; a replay registers the same
+// ones again, under the same keys.
+type compensation struct {
+	key  string
+	call *stepCall
+}
+
+// compensationFailure is a compensation that failed for good.
+type compensationFailure struct {
+	name string
+	err  error
+}
+
+// Compensate undoes a step, should the run fail or be cancelled later; call it after
+// that step. fn runs then, as a step with the options of one: in reverse order, each
+// once, also where the worker dies in between. One that fails finally is told with
+// the run's error, and the others still run. Outside of a run it does nothing.
+func Compensate(ctx context.Context, name string, fn func(ctx context.Context) error, options ...StepOption) error {
+	p, inRun := placeOf(ctx)
+	if !inRun {
+		return nil
+	}
+	if err := checkName("a compensation", name); err != nil {
+		return err
+	}
+	if p.scope.insideStep {
+		return usage("Compensate(%q) inside of a step would be forgotten in a replay; call it in the workflow, before or after the step", name)
+	}
+	r := p.run
+	settings := r.stepSettings(options)
+	if settings.err != nil {
+		return settings.err
+	}
+	body := bodyOf(name, func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) })
+	key, err := r.claim(p.scope, spaceCompensate, name, settings.key)
+	if err != nil {
+		return err
+	}
+	call := &stepCall{name: name, claimed: key, kind: pb.StepKind_STEP_KIND_STEP, settings: settings, body: body}
+	r.compensations = append(r.compensations, compensation{key, call})
+	r.mu.Unlock()
+	return nil
+}
+
+// compensate runs what was registered, the latest first, as steps that neither the
+// end of the code nor a cancel stops. It waits first for what is still under way, so
+// that nothing is undone beside its being done. It is the run's own goroutine.
+func (r *run) compensate(err error) []compensationFailure {
+	var clash *NonDeterminismError
+	var ambiguous *AmbiguousStepKeyError
+	r.mu.Lock()
+	list := r.compensations
+	r.compensations = nil
+	// A run that stops because code and journal disagree is to go on later.
+	if len(list) == 0 || r.over() || errors.As(err, &clash) || errors.As(err, &ambiguous) {
+		r.mu.Unlock()
+		return nil
+	}
+	r.mu.Unlock()
+	r.settle(&CancelledError{Reason: "the workflow has ended"})
+	s := r.root.shield("")
+	ctx, stop := r.whilePresent(context.WithoutCancel(r.ctx))
+	defer stop()
+	ctx = withPlace(ctx, &place{run: r, scope: s})
+	var failures []compensationFailure
+	for i := len(list) - 1; i >= 0; i-- {
+		if _, err := r.step(ctx, s, list[i].call); err != nil {
+			failures = append(failures, compensationFailure{list[i].call.name, err})
+		}
+	}
+	return failures
+}
+
+// settle ends what the code has left behind, and waits until it has ended.
+func (r *run) settle(why *CancelledError) {
+	r.lockPresent()
+	r.cancel(why)
+	r.endScope(r.root, why)
+	idle := make(chan struct{})
+	r.idle = idle
+	r.checkIdle()
+	r.queue.block(r.root)
+	r.mu.Unlock()
+	select {
+	case <-idle:
+	case <-r.gone:
+		runtime.Goexit()
+	}
+	r.lockPresent()
+	r.queue.unblock(r.root)
+	r.mu.Unlock()
+}
+
+// checkIdle tells whoever waits for it that no call is left. The run is locked.
+func (r *run) checkIdle() {
+	if r.idle == nil {
+		return
+	}
+	for op := range r.operations {
+		// Scopes wait for nothing themselves.
+		if op.kind != pb.StepKind_STEP_KIND_UNSPECIFIED {
+			return
+		}
+	}
+	close(r.idle)
+	r.idle = nil
+}
+
+func tellFailures(failure *pb.Failure, failures []compensationFailure) {
+	if len(failures) == 0 {
+		return
+	}
+	what := "its compensation"
+	if len(failures) > 1 {
+		what = fmt.Sprintf("%d compensations", len(failures))
+	}
+	told := make([]string, len(failures))
+	for i, each := range failures {
+		told[i] = fmt.Sprintf("%q: %s", each.name, each.err)
+	}
+	failure.Message = clip(fmt.Sprintf("%s; %s failed: %s", failure.Message, what, strings.Join(told, "; ")), messageBytesMax)
+}
+
+// Cleanup is for deferred functions: calls in fn go on although their branch has
+// ended or the run is being cancelled. The keys of its steps are in a scope of their own.
+func Cleanup(ctx context.Context, fn func(ctx context.Context) error) error {
+	p, inRun := enter(ctx)
+	if !inRun {
+		return fn(context.WithoutCancel(ctx))
+	}
+	r := p.run
+	op, err := r.open(p.scope, spaceCleanup, "cleanup", "", pb.StepKind_STEP_KIND_UNSPECIFIED)
+	if err != nil {
+		return err
+	}
+	r.mu.Unlock()
+	inner := p.scope.shield(op.key[len(p.scope.prefix):])
+	within, stop := r.whilePresent(context.WithoutCancel(ctx))
+	defer stop()
+	err = fn(withPlace(within, &place{run: r, scope: inner, body: p.body}))
+	r.lockPresent()
+	op.close()
+	r.mu.Unlock()
+	return err
+}
