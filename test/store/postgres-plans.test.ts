@@ -156,6 +156,8 @@ describe("plans, made anew without statistics", () => {
     const scans = findScans(rows[0]?.["QUERY PLAN"] ?? []);
     expect(scans.length).toBeGreaterThan(0);
     for (const { type, table, index, condition } of scans) {
+      // A row that was found is taken by its place.
+      if (type === "Tid Scan") continue;
       expect(type, `${table} is read whole`).toMatch(/^Index/);
       // By the organization alone, an index finds everything.
       const isKey = /run_id|sha256|queue|session_id|gate|wake_at|\bat\b/.test(condition);

@@ -7,7 +7,8 @@
  *    otherwise the run is read again and its commands are decided anew.
  * 3. After a commit that failed, nothing is known: every run of the batch is read again. Commands
  *    are idempotent, so one that had been applied finds itself recorded.
- * 4. What is cached are the runs that workers hold; everything else is read when needed.
+ * 4. Two batches may be under way at once, never with the same run in both.
+ * 5. What is cached are the runs that workers hold; everything else is read when needed.
  */
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
@@ -77,6 +78,8 @@ export class Writer {
     this.#options = options;
     this.#batcher = createBatcher<Item>({
       run: (items) => this.#run(items),
+      // A claim takes runs that nobody holds, and the store sees to it that it does.
+      key: (item) => (item.claim === undefined ? item.key : undefined),
       itemsMax: LIMITS.batchCommands,
       weightMax: LIMITS.batchBytes,
       weight: (item) => item.bytes,

@@ -19,7 +19,8 @@ function make(more: Partial<BatcherOptions<number>> = {}) {
     runs.push({ items, gate });
     return gate.promise;
   };
-  const options = { run, itemsMax: 100, weightMax: 1_000, weight: () => 1, queuedMax: 1_000 };
+  const key = () => undefined;
+  const options = { run, key, itemsMax: 100, weightMax: 1_000, weight: () => 1, queuedMax: 1_000 };
   return { runs, batcher: createBatcher<number>({ ...options, ...more }) };
 }
 
@@ -78,6 +79,71 @@ test("nothing is lost, doubled or put out of order, whatever the bursts", async 
   }
   await batcher.drain();
   expect(seen).toEqual(Array.from({ length: next }, (_, index) => index));
+});
+
+test("a second batch goes out before the first is answered once it is half as large, and no third", async () => {
+  const { runs, batcher } = make();
+  for (let item = 0; item < 20; item += 1) batcher.push(item);
+  await turn();
+  for (let item = 20; item < 29; item += 1) batcher.push(item);
+  await turn();
+  expect(runs).toHaveLength(1);
+  batcher.push(29);
+  await turn();
+  for (let item = 30; item < 90; item += 1) batcher.push(item);
+  await turn();
+  expect(runs.map(({ items }) => items.length)).toEqual([20, 10]);
+  // The second one ends first: the first is under way still, and one more may go.
+  runs[1]?.gate.resolve();
+  await turn();
+  expect(runs.map(({ items }) => items.length)).toEqual([20, 10, 60]);
+});
+
+test("items of one key are in one batch at a time and in order; those without one are free", async () => {
+  const { runs, batcher } = make({ key: (item) => (item < 100 ? String(item % 10) : undefined) });
+  for (let item = 0; item < 10; item += 1) batcher.push(item);
+  batcher.push(100);
+  await turn();
+  for (let item = 10; item < 20; item += 1) batcher.push(item);
+  await turn();
+  expect(runs).toHaveLength(1);
+  for (const item of [101, 102]) batcher.push(item);
+  await turn();
+  expect(runs.map(({ items }) => items).slice(1)).toEqual([[101, 102]]);
+  runs[0]?.gate.resolve();
+  await turn();
+  expect(runs[2]?.items).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+});
+
+test("whatever the keys and bursts: no key in two runs at once, each in its order", async () => {
+  const running = new Set<number>();
+  const seen = new Map<number, number[]>();
+  let most = 0;
+  let under = 0;
+  const run = async (items: number[]): Promise<void> => {
+    under += 1;
+    most = Math.max(most, under);
+    const keys = new Set(items.map((item) => item % 7));
+    for (const key of keys) {
+      expect(running.has(key)).toBe(false);
+      running.add(key);
+    }
+    for (let i = 0; i < items.length % 4; i += 1) await turn();
+    for (const item of items) seen.set(item % 7, [...(seen.get(item % 7) ?? []), item]);
+    for (const key of keys) running.delete(key);
+    under -= 1;
+  };
+  const { batcher } = make({ run, key: (item) => String(item % 7), itemsMax: 30 });
+  let next = 0;
+  for (let burst = 0; burst < 200; burst += 1) {
+    // Bursts of one key, so that others are free.
+    for (let i = 0; i < (burst * 5) % 40; i += 1) batcher.push(next++ * 7 + (burst % 5));
+    await turn();
+  }
+  await batcher.drain();
+  expect(most).toBe(2);
+  expect([...seen.values()].flat()).toHaveLength(next);
+  for (const items of seen.values()) expect(items).toEqual([...items].sort((a, b) => a - b));
 });
 
 test("a drain resolves when nothing is queued or running, at once where that is so", async () => {

@@ -1,14 +1,16 @@
 /**
- * Group commit without a timer: what is pushed while a run is under way makes up the next one,
- * so batches grow with the load and a lone item waits for nobody. It knows nothing of what it
- * carries; `run` answers each item itself.
+ * Group commit without a timer: what is pushed while runs are under way makes up the next one, so
+ * batches grow with the load and a lone item waits for nobody. It knows nothing of what it carries;
+ * `run` answers each item itself.
  *
  * Callers that all wait for the same batch come back all at once, and then both sides take turns at
- * idling. So a burst that meets an idle batcher is run in two halves: from then on one half is under
- * way while the answers of the other travel. That pays only while a run takes about as long as the
- * way there and back; with a slow disk it would double the flushes, so it is left alone then.
+ * idling. Two things keep both busy. A burst that meets an idle batcher is cut in halves; that pays
+ * only while a run takes about as long as the way there and back (with a slow disk it would double
+ * the flushes), so it is left alone otherwise. And a second run goes out before the first has been
+ * answered, once it is worth it. Items with the same key are never in both.
  *
- * States: idle → scheduled (end of this turn) → running → scheduled | idle. `drain()` resolves at idle.
+ * States: idle → scheduled (end of this turn) → running (one or two) → scheduled | idle. `drain()`
+ * resolves at idle.
  */
 export interface Batcher<T> {
   /** False when the queue is full: the item was not taken. */
@@ -21,6 +23,8 @@ export interface Batcher<T> {
 export interface BatcherOptions<T> {
   /** Handles one batch. Must not reject, and must settle every item. */
   readonly run: (items: T[]) => Promise<void>;
+  /** Items with the same key run in the order of their pushes; undefined: in any. */
+  readonly key: (item: T) => string | undefined;
   readonly itemsMax: number;
   readonly weightMax: number;
   /** In the unit of `weightMax`, such as bytes. */
@@ -34,62 +38,80 @@ const SPLIT_FROM = 16;
 const SPLIT_GAP_MIN = 0.25;
 const SPLIT_GAP_MAX = 4;
 
+/** A second run goes out with so many items at least, and with such a share of the first one's. */
+const AHEAD_FROM = 8;
+const AHEAD_SHARE = 0.5;
+
 export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
   let queue: T[] = [];
-  let running = false;
+  /** None, one or two. */
+  const running: (readonly T[])[] = [];
   let scheduled = false;
   const idle: (() => void)[] = [];
   let ranMs = 0;
   let endedAt = 0;
-  let wasIdle = true;
 
-  /** How many items a burst of `count` is cut to. */
-  function split(count: number): number {
-    if (!wasIdle || count < SPLIT_FROM) return count;
-    const gap = performance.now() - endedAt;
-    return gap > ranMs * SPLIT_GAP_MIN && gap < ranMs * SPLIT_GAP_MAX ? count >> 1 : count;
+  function mayRun(): boolean {
+    const [first, second] = running;
+    if (first === undefined) return true;
+    return second === undefined && queue.length >= Math.max(AHEAD_FROM, first.length * AHEAD_SHARE);
   }
 
   function schedule(): void {
-    if (running || scheduled) return;
+    if (scheduled || !mayRun()) return;
     scheduled = true;
     // The rest of this turn may push more: frames of one message arrive in one turn.
     queueMicrotask(flush);
   }
 
+  /** How many items a burst of `count` is cut to. */
+  function split(count: number): number {
+    if (running.length > 0 || count < SPLIT_FROM) return count;
+    const gap = performance.now() - endedAt;
+    return gap > ranMs * SPLIT_GAP_MIN && gap < ranMs * SPLIT_GAP_MAX ? count >> 1 : count;
+  }
+
+  /** From the head of the queue, within the bounds, passing over what has to wait for a run. */
   function take(): T[] {
+    const busy = new Set(running.flat().map(options.key));
+    busy.delete(undefined);
+    const countMax = Math.min(options.itemsMax, split(queue.length));
+    const taken: T[] = [];
+    const rest: T[] = [];
     let weight = 0;
-    let count = 0;
+    let isFull = false;
     for (const item of queue) {
-      weight += options.weight(item);
-      if (count > 0 && (count >= options.itemsMax || weight > options.weightMax)) break;
-      count += 1;
+      if (!isFull && !busy.has(options.key(item))) {
+        weight += options.weight(item);
+        isFull = taken.length > 0 && (taken.length >= countMax || weight > options.weightMax);
+        if (!isFull) {
+          taken.push(item);
+          continue;
+        }
+      }
+      rest.push(item);
     }
-    count = split(count);
-    if (count === queue.length) {
-      const all = queue;
-      queue = [];
-      return all;
-    }
-    return queue.splice(0, count);
+    queue = rest;
+    return taken;
   }
 
   function flush(): void {
     scheduled = false;
     if (queue.length === 0) {
-      for (const resolve of idle.splice(0)) resolve();
+      if (running.length === 0) for (const resolve of idle.splice(0)) resolve();
       return;
     }
-    running = true;
     const batch = take();
+    if (batch.length === 0) return;
+    running.push(batch);
     const startedAt = performance.now();
     options.run(batch).finally(() => {
-      running = false;
+      running.splice(running.indexOf(batch), 1);
       endedAt = performance.now();
       ranMs = endedAt - startedAt;
-      wasIdle = queue.length === 0;
       schedule();
     });
+    schedule();
   }
 
   return {

@@ -16,8 +16,8 @@ const PAGE = journalPage("claimed.org_id", "claimed.run_id", "0", "$9::int4", "$
  * Claims the best runs over all (queue, lane) pairs. The lanes are merged without locks first, to
  * see how many each may give; then so many of each lane are locked, in order, passing over runs
  * that another transaction holds (invariant 3). The lock is the run's, under which alone its ready
- * row changes; a run whose ready row went away or to another lane meanwhile is left out. (That is
- * compared in a way that no index serves: else the planner may read the whole lane for each run.)
+ * row changes; a run whose ready row was changed meanwhile is left out. Rows are deleted by their
+ * place: a join by key may be planned, while a table is small, to read all of it for each run.
  */
 export const CLAIM = `WITH lane AS (
   SELECT q.queue, l.lane FROM unnest($2::text[]) AS q(queue) CROSS JOIN unnest($3::text[]) AS l(lane)),
@@ -30,39 +30,37 @@ share AS MATERIALIZED (
     ORDER BY head.rank, head.ready_at, head.run_id LIMIT $4::int4) AS best
   GROUP BY queue, lane),
 locked AS MATERIALIZED (
-  SELECT share.queue, share.lane, free.run_id FROM share CROSS JOIN LATERAL (
-    SELECT q.run_id FROM pawl.ready AS q CROSS JOIN LATERAL (
+  SELECT free.* FROM share CROSS JOIN LATERAL (
+    SELECT q.ctid AS place, q.org_id, q.run_id, q.rank, q.ready_at FROM pawl.ready AS q CROSS JOIN LATERAL (
       SELECT true FROM pawl.run AS r WHERE r.org_id = q.org_id AND r.run_id = q.run_id
       FOR NO KEY UPDATE SKIP LOCKED) AS mine
     WHERE q.org_id = $1 AND q.queue = share.queue AND q.lane = share.lane
     ORDER BY q.rank, q.ready_at, q.run_id LIMIT share.n) AS free),
 taken AS (
-  DELETE FROM pawl.ready AS q USING locked
-  WHERE q.org_id = $1 AND q.run_id = locked.run_id
-    AND (q.queue, q.lane) IS NOT DISTINCT FROM (locked.queue, locked.lane)
-  RETURNING q.run_id, q.rank, q.ready_at),
+  DELETE FROM pawl.ready AS q USING locked WHERE q.ctid = locked.place
+  RETURNING locked.org_id, locked.run_id, locked.rank, locked.ready_at),
 slotted AS MATERIALIZED (
-  SELECT taken.run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),
+  SELECT org_id, run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),
 claimed AS (
   UPDATE pawl.run AS r SET state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END,
     fence = fence + 1, attempt = attempt + 1, updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
-  FROM slotted WHERE r.org_id = $1 AND r.run_id = slotted.run_id
+  FROM slotted WHERE r.org_id = slotted.org_id AND r.run_id = slotted.run_id
   RETURNING slotted.place, ${HEADER_COLUMNS.map((column) => `r.${column}`).join(", ")}),
 leased AS (
   INSERT INTO pawl.lease (org_id, run_id, session_id, worker_id, until)
-  SELECT $1, slotted.run_id, slot.session_id, slot.worker_id, $7::int8
-  FROM slotted JOIN unnest($5::text[], $6::text[]) WITH ORDINALITY AS slot(session_id, worker_id, place)
-    ON slot.place = slotted.place
+  SELECT org_id, run_id, ($5::text[])[place], ($6::text[])[place], $7::int8 FROM slotted
   ON CONFLICT (org_id, run_id) DO UPDATE SET session_id = excluded.session_id,
-    worker_id = excluded.worker_id, until = excluded.until
-  RETURNING run_id, session_id, worker_id, until),
+    worker_id = excluded.worker_id, until = excluded.until),
 undue AS (
-  DELETE FROM pawl.due AS d USING slotted
-  WHERE d.org_id = $1 AND d.run_id = slotted.run_id AND d.kind = 'queue')
+  DELETE FROM pawl.due AS d USING slotted CROSS JOIN LATERAL (
+    SELECT q.ctid AS place FROM pawl.due AS q
+    WHERE q.org_id = slotted.org_id AND q.run_id = slotted.run_id AND q.kind = 'queue' AND q.step_key = ''
+    LIMIT 1) AS timer
+  WHERE d.ctid = timer.place)
 SELECT CASE WHEN coalesce(page.nth, 1) = 1 THEN row_to_json(header)::text END AS header, claimed.run_id AS owner,
   page.*
-FROM claimed JOIN leased ON leased.run_id = claimed.run_id
-CROSS JOIN LATERAL (SELECT claimed.*, leased.session_id, leased.worker_id, leased.until) AS header
+FROM claimed CROSS JOIN LATERAL (SELECT claimed.*, ($5::text[])[claimed.place] AS session_id,
+  ($6::text[])[claimed.place] AS worker_id, $7::int8 AS until) AS header
 LEFT JOIN LATERAL (${PAGE}) AS page ON true
 ORDER BY claimed.place, page.seq`;
 

@@ -14,6 +14,8 @@ export const HOT_SESSION = {
   enable_seqscan: "off",
   enable_hashjoin: "off",
   enable_mergejoin: "off",
+  // Else a join of few rows by key may be planned to read all rows of the organization instead.
+  enable_material: "off",
   random_page_cost: 1,
   jit: "off",
   synchronous_commit: "on",

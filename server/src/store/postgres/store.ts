@@ -36,7 +36,7 @@ import { ReplanSchedule } from "./replan.ts";
 import { listRuns } from "./runs.ts";
 import { ANSWER_MS, HOT_SESSION, LIST_ANSWER_MS, LIST_SESSION } from "./sessions.ts";
 import { listWaits, secret } from "./waits.ts";
-import { LISTEN, Notices, writtenOf } from "./wake.ts";
+import { LISTEN, Notices } from "./wake.ts";
 
 export interface PostgresSettings {
   readonly url: string;
@@ -98,6 +98,7 @@ class PostgresStore implements s.Store {
         );
         this.#ownPid = int(rows[0] ?? {}, "pid");
       },
+      onUp: () => this.#notices.hello(),
     });
     const slow = { url, session: LIST_SESSION, answerMs: LIST_ANSWER_MS };
     this.#lists = new Connection({ ...slow, role: "lists" });
@@ -108,7 +109,10 @@ class PostgresStore implements s.Store {
         client.on("notification", (message) => this.#notified(message));
         await client.query(LISTEN);
       },
-      onUp: () => this.#listener?.("runs"),
+      onUp: () => {
+        this.#notices.hello();
+        this.#listener?.("runs");
+      },
     });
   }
 
@@ -136,9 +140,10 @@ class PostgresStore implements s.Store {
     this.#isLost = false;
   }
 
-  #notified({ processId, channel }: pg.Notification): void {
+  #notified({ processId, channel, payload }: pg.Notification): void {
     if (processId === this.#ownPid) return;
-    this.#listener?.(writtenOf(channel));
+    const written = this.#notices.heard(channel, payload);
+    if (written !== undefined) this.#listener?.(written);
   }
 
   async commit(batch: s.Batch): Promise<s.BatchResult> {
