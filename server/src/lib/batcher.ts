@@ -42,6 +42,33 @@ const SPLIT_GAP_MAX = 4;
 const AHEAD_FROM = 8;
 const AHEAD_SHARE = 0.5;
 
+/** From the head of the queue, within the bounds, passing over what has to wait for a run. */
+function divide<T>(
+  queue: readonly T[],
+  busy: ReadonlySet<string | undefined>,
+  count: number,
+  { key, weight, itemsMax, weightMax }: BatcherOptions<T>,
+): { batch: T[]; rest: T[] } {
+  const countMax = Math.min(itemsMax, count);
+  const batch: T[] = [];
+  const rest: T[] = [];
+  let sum = 0;
+  let isFull = false;
+  for (const item of queue) {
+    const itemKey = key(item);
+    if (!isFull && (itemKey === undefined || !busy.has(itemKey))) {
+      sum += weight(item);
+      isFull = batch.length > 0 && (batch.length >= countMax || sum > weightMax);
+      if (!isFull) {
+        batch.push(item);
+        continue;
+      }
+    }
+    rest.push(item);
+  }
+  return { batch, rest };
+}
+
 export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
   let queue: T[] = [];
   /** None, one or two. */
@@ -71,37 +98,15 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
     return gap > ranMs * SPLIT_GAP_MIN && gap < ranMs * SPLIT_GAP_MAX ? count >> 1 : count;
   }
 
-  /** From the head of the queue, within the bounds, passing over what has to wait for a run. */
-  function take(): T[] {
-    const busy = new Set(running.flat().map(options.key));
-    busy.delete(undefined);
-    const countMax = Math.min(options.itemsMax, split(queue.length));
-    const taken: T[] = [];
-    const rest: T[] = [];
-    let weight = 0;
-    let isFull = false;
-    for (const item of queue) {
-      if (!isFull && !busy.has(options.key(item))) {
-        weight += options.weight(item);
-        isFull = taken.length > 0 && (taken.length >= countMax || weight > options.weightMax);
-        if (!isFull) {
-          taken.push(item);
-          continue;
-        }
-      }
-      rest.push(item);
-    }
-    queue = rest;
-    return taken;
-  }
-
   function flush(): void {
     scheduled = false;
     if (queue.length === 0) {
       if (running.length === 0) for (const resolve of idle.splice(0)) resolve();
       return;
     }
-    const batch = take();
+    const busy = new Set(running.flat().map(options.key));
+    const { batch, rest } = divide(queue, busy, split(queue.length), options);
+    queue = rest;
     if (batch.length === 0) return;
     running.push(batch);
     const startedAt = performance.now();
