@@ -110,7 +110,7 @@ test("a worker that is killed, a client, and curl", async () => {
 
   await using worker = shell("node examples/order.ts", env);
   // A person takes longer than that to get to the next terminal.
-  await server.waitFor(/worker connected/);
+  await server.waitFor(/worker\.connected/);
   await using order = shell("pawl run order", env);
   const [, pid = ""] = await worker.waitFor(/kill -9 (\d+)/);
   expect(worker.output).toContain("charging A-1");
