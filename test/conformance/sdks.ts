@@ -29,7 +29,7 @@ const finders: Readonly<Record<string, Find>> = {
     const python = join(folder, ".venv", "bin", "python");
     const main = join(folder, "conformance", "main.py");
     if (!existsSync(main) || !existsSync(python)) return unprepared("python");
-    return { command: [python, main], modes: [] };
+    return { command: [python, main], modes: ["poll"] };
   },
   go: () => {
     const binary = join(sdkFolder, "go", "bin", "conformance");

@@ -32,6 +32,7 @@ async def main() -> None:
         [serve("conformance"), serve("conformance-python")],
         queues=[environment.queue],
         worker_id=os.environ["PAWL_WORKER_ID"],
+        mode="poll" if os.environ.get("CONFORMANCE_MODE") == "poll" else "session",
         slots=64,
     )
     ended = asyncio.Event()

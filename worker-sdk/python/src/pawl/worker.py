@@ -11,9 +11,10 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ._link.platform import Platform, default_url
+from ._link.poller import Poller
 from ._link.session import Session
 from .duration import Duration, seconds_of
 from .errors import UsageError
@@ -55,6 +56,8 @@ class Worker:
     - `queues`: the queues that it serves. Default: `default`.
     - `worker_id`: stable over restarts; shown to people. Default: the host's name.
     - `build_version`: the version of the program; shown to people.
+    - `mode`: `session`, one stream for everything; or `poll`, plain calls only, where streams do not
+      get through: several times slower.
     - `drain_timeout`: how long `stop` lets runs go on. What is not done or suspended by then goes on in
       another worker.
     """
@@ -69,10 +72,14 @@ class Worker:
         worker_id: str | None = None,
         build_version: str = "",
         labels: Mapping[str, str] | None = None,
+        mode: Literal["session", "poll"] = "session",
         drain_timeout: Duration = "10 s",
     ) -> None:
         if not isinstance(slots, int) or not 1 <= slots <= 10_000:
             raise UsageError(f"slots is a whole number from 1 to 10000; it is {slots!r}")
+        if mode not in ("session", "poll"):
+            raise UsageError(f'mode is "session" or "poll"; it is {mode!r}')
+        self._link = Session if mode == "session" else Poller
         self._workflows = _by_name(workflows)
         self._url = url or default_url()
         self._slots = slots
@@ -96,7 +103,7 @@ class Worker:
                 output_schema=_json(each.output_schema),
             )
         self._platform: Platform | None = None
-        self._session: Session | None = None
+        self._session: Session | Poller | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -114,10 +121,10 @@ class Worker:
         session.start()
         await asyncio.shield(session.opened)
 
-    def _open(self) -> Session:
+    def _open(self) -> Session | Poller:
         if self._session is None:
             self._platform = Platform(self._url, float("inf"))
-            self._session = Session(self._platform, self._info, self._workflows, self._slots)
+            self._session = self._link(self._platform, self._info, self._workflows, self._slots)
         return self._session
 
     async def run(self) -> None:

@@ -27,6 +27,11 @@ TREE_BYTES_MAX: Final = 1024 * 1024
 VALUE_DEPTH_MAX: Final = 200
 # A lease that has just been given ends so long from the server's now.
 LEASE_S: Final = 15.0
+# How often leases are renewed, where the server has not said.
+HEARTBEAT_S: Final = 5.0
+# How long a worker that polls waits for work, in one call.
+POLL_S: Final = 20.0
+POLL_ITEMS_MAX: Final = 100
 # A wait due sooner than this keeps the run in the worker.
 HOT_WAIT_S: Final = 1.0
 # A retry due sooner than this is waited for in the worker.
@@ -42,7 +47,11 @@ DELTA_FLUSH_S: Final = 0.025
 # … or when this much has gathered;
 DELTA_FLUSH_BYTES: Final = 4_096
 # what does not fit into this while the server is slow or away is dropped.
-DELTA_BUFFER_BYTES_MAX: Final = 1024 * 1024
+DELTA_BUFFER_BYTES_MAX: Final = 8 * 1024 * 1024
+DELTA_BATCH_EVENTS_MAX: Final = 2_000
+DELTA_BATCH_BYTES_MAX: Final = 512 * 1024
+# How often live output is sent by plain calls before it is given up.
+DELTA_TRIES: Final = 6
 # Delays computed from a backoff function.
 DELAYS_MAX: Final = 100
 JOURNAL_PAGE_ENTRIES: Final = 1_000

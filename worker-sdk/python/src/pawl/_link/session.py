@@ -22,9 +22,10 @@ from .._lib import limits
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..duration import message_seconds
+from ..errors import PawlError
 from ..v1 import worker_pb2 as pb
-from ..v1.event_pb2 import PublishEventsRequest
 from .calls import CallLink
+from .deltas import Batch
 from .lease_clock import LeaseClock
 from .outbox import encode_frame
 from .platform import Platform
@@ -111,20 +112,27 @@ class Session(CallLink):
     ) -> None:
         if name in ("complete_run", "fail_run"):
             self._deltas.flush(run_id)
+        self._ask(run_id, name, message, on_answer)
+        if name in ("complete_run", "fail_run"):
+            self.runs.ending(run_id)
+
+    def _ask(self, run_id: str, name: str, message: Message, on_answer: OnAnswer) -> None:
         id = self._next_id
         self._next_id = 1 if id == _HEARTBEAT_ID - 1 else id + 1
         frame = encode_frame(id, name, message)
         self._pending[id] = (run_id, frame, on_answer)
         self._stream.push(frame)
-        if name in ("complete_run", "fail_run"):
-            self.runs.ending(run_id)
 
-    def _send_events(self, request: PublishEventsRequest) -> bool:
-        if not self._stream.is_open or (
-            self._stream.is_writing and request.ByteSize() > limits.DELTA_FLUSH_BYTES
-        ):
+    def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:
+        congested = self._stream.is_writing and batch.size > limits.DELTA_FLUSH_BYTES
+        if not must and (congested or not self._stream.is_open):
             return False
-        self._tell("publish_events", request)
+
+        def on_answer(_: Message | PawlError) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        self._ask(batch.request.run_id, "publish_events", batch.request, on_answer)
         return True
 
     async def attention(self, run_id: str) -> bool:
@@ -135,6 +143,7 @@ class Session(CallLink):
     def released(self, run: Run) -> None:
         for id in [id for id, pending in self._pending.items() if pending[0] == run.run_id]:
             del self._pending[id]
+        self._deltas.forget(run.run_id)
         self.runs.released(run)
 
     # ── what the server says ──

@@ -10,11 +10,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from .._lib import limits
+from .._lib.backoff import GrowingPause
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..errors import PawlError
-from ..v1.event_pb2 import PublishEventsRequest
 from .calls import CallLink
+from .deltas import Batch
 from .methods import BY_FRAME, PUBLISH_EVENTS
 from .platform import Platform
 from .status import is_transient
@@ -41,7 +43,8 @@ class UnaryLink(CallLink):
         # Per run, the reports that are out, oldest first.
         self._reports: dict[str, set[asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._publishing = False
+        # Runs whose live output is on its way.
+        self._publishing: set[str] = set()
 
     def can_start(self) -> bool:
         """A start is confirmed by the server before its step runs, so it may be asked for always."""
@@ -58,8 +61,6 @@ class UnaryLink(CallLink):
     def request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
     ) -> None:
-        if name in ("complete_run", "fail_run"):
-            self._deltas.flush(run_id)
         self._spawn(self._request(run_id, name, message, on_answer))
 
     async def _request(
@@ -69,6 +70,9 @@ class UnaryLink(CallLink):
         order of the journal: so an answer waits for those that are still out for the same run, any
         of which may have been recorded before it.
         """
+        if name not in ("step_started", "suspend_run"):
+            # Separate calls may overtake one another: what a step said goes before its end.
+            await self._deltas.settled(run_id)
         report = name in ("step_completed", "step_failed")
         out = self._reports.setdefault(run_id, set())
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -86,28 +90,38 @@ class UnaryLink(CallLink):
                 await asyncio.wait(list(out))
         on_answer(answer)
 
-    def _send_events(self, request: PublishEventsRequest) -> bool:
-        if self._publishing:
+    def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:
+        """One call after the other for each run; numbers make it safe to send the same again."""
+        run_id = batch.request.run_id
+        if run_id in self._publishing:
             return False
-        self._publishing = True
-        self._spawn(self._publish(request))
+        self._publishing.add(run_id)
+        self._spawn(self._publish(batch, done))
         return True
 
-    async def _publish(self, request: PublishEventsRequest) -> None:
+    async def _publish(self, batch: Batch, done: asyncio.Future[None]) -> None:
+        pause = GrowingPause(0.05, 1.0)
         try:
-            await self._platform.send_stream(PUBLISH_EVENTS, [request], timeout_s=5)
-        except PawlError as error:
-            # Live output is worth no second try.
-            if not is_transient(error):
-                logger.debug("live output was refused: %s", error)
+            for tries in range(limits.DELTA_TRIES):
+                try:
+                    await self._platform.send_stream(PUBLISH_EVENTS, [batch.request], timeout_s=5)
+                    return
+                except PawlError as error:
+                    if not is_transient(error) or tries == limits.DELTA_TRIES - 1:
+                        logger.debug("live output was given up: %s", error)
+                        return
+                await asyncio.sleep(pause.next())
         finally:
-            self._publishing = False
+            self._publishing.discard(batch.request.run_id)
+            if not done.done():
+                done.set_result(None)
 
     async def attention(self, run_id: str) -> bool:
         return await self._on_attention()
 
     def released(self, run: Run) -> None:
         self._reports.pop(run.run_id, None)
+        self._deltas.forget(run.run_id)
         self._on_released(run)
 
     def close(self) -> None:

@@ -40,4 +40,6 @@ def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
     if body is not None:
         body.sequence += 1
     event, size = new_event(type, value, body)
-    run.link.publish(run.run_id, run.fence, event, size)
+    number = run.link.publish(run.run_id, run.fence, event, size)
+    if body is not None:
+        body.operation.deltas = number

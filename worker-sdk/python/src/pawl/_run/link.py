@@ -63,8 +63,8 @@ class RunLink(Protocol):
     def flush(self, run_id: str) -> None:
         """Sends live output that is being gathered: what it belongs to is about to end."""
 
-    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> None:
-        """Live output; never waits, never fails, and may drop."""
+    def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> int:
+        """Live output; never waits, never fails, and may drop. Returns the event's number."""
 
     async def start_run(self, request: StartRunRequest) -> StartRunResponse: ...
 

@@ -53,6 +53,8 @@ class StepOperation(Operation):
         self.context = copy_context()
         # Of the current or next attempt, from 1.
         self.attempt = 0
+        # The number of the latest event that this attempt has sent; 0 for none.
+        self.deltas = 0
         self._state: _State = "waiting"
         self._body: StepBody | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -177,6 +179,7 @@ class StepOperation(Operation):
 
     def _execute(self) -> None:
         self._state = "running"
+        self.deltas = 0
         self._body = StepBody(self, self.attempt)
         self._body.start()
 

@@ -48,6 +48,7 @@ def completed_message(
         input_digest=step.input_digest,
         definition_digest=step.definition_digest,
         latency_ms=latency_ms,
+        deltas=step.deltas,
         input=step.call.input,
     )
 
@@ -66,6 +67,7 @@ def failed_message(
         input_digest=step.input_digest,
         definition_digest=step.definition_digest,
         latency_ms=latency_ms,
+        deltas=step.deltas,
         input=step.call.input,
         retry_policy=step.call.options.retry,
     )
