@@ -33,7 +33,7 @@ const finders: Readonly<Record<string, Find>> = {
   },
   go: () => {
     const binary = join(sdkFolder, "go", "bin", "conformance");
-    return existsSync(binary) ? { command: [binary], modes: [] } : unprepared("go");
+    return existsSync(binary) ? { command: [binary], modes: ["poll"] } : unprepared("go");
   },
 };
 

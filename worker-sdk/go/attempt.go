@@ -14,6 +14,7 @@ import (
 func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duration, error) {
 	r := op.run
 	a := &attempt{step: op, number: op.attempt, began: time.Now()}
+	op.deltas.Store(0)
 	if r.isCleaningUp() {
 		// What it starts now is to be done in spite of the cancellation.
 		var stop func()

@@ -3,15 +3,11 @@ package pawl
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 )
 
 // LeaseWait is how long Execute waits while somebody else executes the run. Default: not at all.
@@ -97,18 +93,14 @@ func (c *Client) perform(ctx context.Context, def *definition, item *pb.WorkItem
 			return err
 		}
 	}
-	link := &unaryLink{platform: c.platform.withPatience(forever), log: c.log}
-	link.deltas = &deltas{send: link.sendDeltas, onDrop: func(count int) {
-		c.log.Warn("live output was dropped: the server does not keep up", "events", count)
-	}}
+	link := newUnaryLink(c.platform.withPatience(forever), c.log)
 	r := newRun(def, item, m, link, c.log)
 	go r.perform()
-	ticker := time.NewTicker(claimHeartbeat)
+	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-r.gone:
-			link.deltas.flush("")
 			return nil
 		case <-ticker.C:
 			go link.beat(r)
@@ -117,137 +109,4 @@ func (c *Client) perform(ctx context.Context, def *definition, item *pb.WorkItem
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// unaryLink is the platform by plain calls, for a program that executes its own run.
-type unaryLink struct {
-	platform *platform
-	log      *slog.Logger
-	deltas   *deltas
-	// Answers of separate calls may overtake one another, and user code is to see
-	// them in the order of the journal: so reports are made one after the other.
-	reports    sync.Mutex
-	publishing atomic.Bool
-	beating    sync.Mutex
-}
-
-func (l *unaryLink) confirmsStarts() bool { return true }
-func (l *unaryLink) pushesWaits() bool    { return false }
-
-// suspends: while this process lives, it is the one that goes on with the run.
-func (l *unaryLink) suspends() bool     { return false }
-func (l *unaryLink) canStart() bool     { return true }
-func (l *unaryLink) noteStart(*attempt) {}
-
-func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
-	go func() {
-		ctx := r.present
-		p := l.platform
-		var reply proto.Message
-		var err error
-		switch known := request.(type) {
-		case *pb.StepStartedRequest:
-			reply, err = answerOf(call(ctx, p, p.steps.StepStarted, known))
-		case *pb.StepCompletedRequest:
-			l.reports.Lock()
-			defer l.reports.Unlock()
-			reply, err = answerOf(call(ctx, p, p.steps.StepCompleted, known))
-		case *pb.StepFailedRequest:
-			l.reports.Lock()
-			defer l.reports.Unlock()
-			reply, err = answerOf(call(ctx, p, p.steps.StepFailed, known))
-		case *pb.SuspendRunRequest:
-			reply, err = answerOf(call(ctx, p, p.workers.SuspendRun, known))
-		case *pb.CompleteRunRequest:
-			l.flush(r)
-			reply, err = answerOf(call(ctx, p, p.workers.CompleteRun, known))
-		case *pb.FailRunRequest:
-			l.flush(r)
-			reply, err = answerOf(call(ctx, p, p.workers.FailRun, known))
-		}
-		if !r.isGone() {
-			done(reply, err)
-		}
-	}()
-}
-
-// answerOf keeps an answer that is missing from becoming a message that is nil.
-func answerOf[M proto.Message](message M, err error) (proto.Message, error) {
-	if err != nil {
-		return nil, err
-	}
-	return message, nil
-}
-
-func (l *unaryLink) publish(r *run, fence uint32, event *pb.NewEvent, size int) {
-	l.deltas.add(r.id, fence, event, size)
-}
-
-func (l *unaryLink) flush(r *run) { l.deltas.flush(r.id) }
-
-func (l *unaryLink) sendDeltas(batch *pb.PublishEventsRequest, _ int) bool {
-	if !l.publishing.CompareAndSwap(false, true) {
-		return false
-	}
-	go func() {
-		defer l.publishing.Store(false)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		stream, err := l.platform.events.PublishEvents(ctx)
-		if err == nil {
-			// The reply says what went wrong. Live output is worth no second try.
-			_ = stream.Send(batch)
-			_, err = stream.CloseAndRecv()
-		}
-		if err != nil {
-			l.log.Debug("live output was refused", "error", err)
-		}
-	}()
-	return true
-}
-
-func (l *unaryLink) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
-	return call(ctx, l.platform, l.platform.runs.StartRun, request)
-}
-
-func (l *unaryLink) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
-	return l.platform.upload(ctx, data)
-}
-
-func (l *unaryLink) download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
-	return l.platform.download(ctx, payload)
-}
-
-func (l *unaryLink) attention(r *run) bool { return l.beat(r) }
-
-func (l *unaryLink) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
-	_, err := call(ctx, l.platform, l.platform.signals.CancelWait, request)
-	return err
-}
-
-func (l *unaryLink) released(*run) {}
-
-const claimHeartbeat = 5 * time.Second
-
-// beat renews the lease, and passes on what is said about it; false where nothing is.
-func (l *unaryLink) beat(r *run) bool {
-	l.beating.Lock()
-	defer l.beating.Unlock()
-	r.mu.Lock()
-	lease := &pb.Lease{RunId: r.id, Fence: r.fence}
-	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(r.present, claimHeartbeat)
-	defer cancel()
-	response, err := l.platform.workers.HeartbeatLeases(ctx, &pb.HeartbeatLeasesRequest{Leases: []*pb.Lease{lease}})
-	if err != nil {
-		if !r.isGone() {
-			// The next one tries again; every write names its fence, so nothing is at risk meanwhile.
-			l.log.Warn("the lease could not be renewed", "run", r.id, "error", err)
-		}
-		return false
-	}
-	for _, result := range response.Results {
-		r.leaseResult(result)
-	}
-	return true
 }

@@ -144,6 +144,7 @@ func (s *session) released(r *run) {
 		}
 	}
 	s.mu.Unlock()
+	s.deltas.forget(r)
 	if !isHeld {
 		return
 	}

@@ -37,8 +37,17 @@ func (s *session) canStart() bool {
 
 func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
+	switch request.(type) {
+	case *pb.CompleteRunRequest, *pb.FailRunRequest:
+		s.flush(r)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.open(r, frame, size, done)
+}
+
+// open sends a request, to be kept until it is answered. The session is locked.
+func (s *session) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.Message, error)) {
 	s.nextID++
 	if s.nextID == heartbeatID {
 		s.nextID = 1
@@ -102,6 +111,8 @@ func resultOf(reply *pb.Reply) (proto.Message, error) {
 		return result.CompleteRun, nil
 	case *pb.Reply_FailRun:
 		return result.FailRun, nil
+	case *pb.Reply_PublishEvents:
+		return result.PublishEvents, nil
 	}
 	return nil, &Error{Reason: Unavailable, Message: "the server answered a request with something else", Code: codes.Unavailable}
 }
@@ -152,21 +163,22 @@ func (s *session) announce(a *attempt) {
 	}
 }
 
-func (s *session) publish(r *run, fence uint32, event *pb.NewEvent, size int) {
-	s.deltas.add(r.id, fence, event, size)
+func (s *session) publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32 {
+	return s.deltas.add(r, fence, event, size)
 }
 
-func (s *session) flush(r *run) { s.deltas.flush(r.id) }
+func (s *session) flush(r *run) { s.deltas.flush(r) }
 
 // sendDeltas sends the starts first of the steps that the output is of.
-func (s *session) sendDeltas(batch *pb.PublishEventsRequest, size int) bool {
+func (s *session) sendDeltas(r *run, batch *pb.PublishEventsRequest, size int, must bool, done func()) bool {
 	s.notes.flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isOpen.Load() || s.outbox.congested() {
+	if !must && (!s.isOpen.Load() || s.outbox.congested()) {
 		return false
 	}
-	s.outbox.push(&pb.WorkerFrame{Body: &pb.WorkerFrame_PublishEvents{PublishEvents: batch}}, size)
+	frame := &pb.WorkerFrame{Body: &pb.WorkerFrame_PublishEvents{PublishEvents: batch}}
+	s.open(r, frame, frameBytes+size, func(proto.Message, error) { done() })
 	return true
 }
 

@@ -50,7 +50,17 @@ const (
 	// not fit into the buffer while the server is slow or away is dropped.
 	deltaFlush          = 25 * time.Millisecond
 	deltaFlushBytes     = 4_096
-	deltaBufferBytesMax = 1 << 20
+	deltaBufferBytesMax = 8 << 20
+	deltaBatchEventsMax = 2_000
+	deltaBatchBytesMax  = 512 << 10
+	// How often live output is sent by plain calls before it is given up.
+	deltaTries = 6
+
+	// How often leases are renewed, where the server has not said.
+	heartbeatInterval = 5 * time.Second
+	// How long a worker that polls waits for work, in one call.
+	pollWait     = 20 * time.Second
+	pollItemsMax = 100
 
 	journalPageEntries = 1_000
 )

@@ -22,8 +22,8 @@ type runLink interface {
 	// exchange sends a request of the run and calls done once it is answered:
 	// in the order of the answers, and never for a run that has left.
 	exchange(r *run, request proto.Message, done func(proto.Message, error))
-	// publish takes live output; it never waits, never fails, and may drop.
-	publish(r *run, fence uint32, event *pb.NewEvent, size int)
+	// publish takes live output; it never waits, never fails, and may drop. It returns the event's number.
+	publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32
 	// flush sends live output that is still being gathered.
 	flush(r *run)
 	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)

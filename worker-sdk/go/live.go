@@ -3,8 +3,6 @@ package pawl
 import (
 	"context"
 	"fmt"
-	"sync"
-	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 
@@ -53,83 +51,19 @@ func publish(ctx context.Context, eventType string, data any) error {
 	fence := r.fence
 	r.mu.Unlock()
 	const envelope = 100
-	r.link.publish(r, fence, event, len(payload.Data)+envelope)
+	number := r.link.publish(r, fence, event, len(payload.Data)+envelope)
+	if body != nil {
+		body.noteDelta(number)
+	}
 	return nil
 }
 
-// deltas is live output on its way out: gathered for a moment, bounded, dropped
-// when it does not fit.
-type deltas struct {
-	// send answers false while nothing can be sent.
-	send    func(batch *pb.PublishEventsRequest, size int) bool
-	onDrop  func(count int)
-	mu      sync.Mutex
-	batches map[string]*deltaBatch
-	size    int
-	dropped int
-	timer   *time.Timer
-}
-
-type deltaBatch struct {
-	request *pb.PublishEventsRequest
-	size    int
-}
-
-func (d *deltas) add(runID string, fence uint32, event *pb.NewEvent, size int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.size+size > deltaBufferBytesMax {
-		d.dropped++
-		return
-	}
-	batch := d.batches[runID]
-	if batch != nil && batch.request.Fence != fence {
-		d.size -= batch.size
-		batch = nil
-	}
-	if batch == nil {
-		batch = &deltaBatch{request: &pb.PublishEventsRequest{RunId: runID, Fence: fence}}
-		if d.batches == nil {
-			d.batches = map[string]*deltaBatch{}
-		}
-		d.batches[runID] = batch
-	}
-	batch.request.Events = append(batch.request.Events, event)
-	batch.size += size
-	d.size += size
-	if d.size >= deltaFlushBytes {
-		d.flushLocked("")
-	}
-	if d.timer == nil {
-		d.timer = time.AfterFunc(deltaFlush, func() {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.timer = nil
-			d.flushLocked("")
-		})
-	}
-}
-
-// flush sends what has gathered, of one run or of all.
-func (d *deltas) flush(runID string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.flushLocked(runID)
-}
-
-func (d *deltas) flushLocked(runID string) {
-	for id, batch := range d.batches {
-		if runID != "" && id != runID {
-			continue
-		}
-		if !d.send(batch.request, batch.size) {
+// noteDelta keeps the number of the latest event that the attempt has sent.
+func (a *attempt) noteDelta(number uint32) {
+	for {
+		known := a.step.deltas.Load()
+		if number <= known || a.step.deltas.CompareAndSwap(known, number) {
 			return
 		}
-		delete(d.batches, id)
-		d.size -= batch.size
-	}
-	if d.dropped > 0 {
-		d.onDrop(d.dropped)
-		d.dropped = 0
 	}
 }

@@ -26,7 +26,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (
 			RunId: r.id, Fence: r.fence, StepKey: op.key, Attempt: op.attempt, Output: sent,
 			Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
 			InputDigest: op.call.inputDigest, DefinitionDigest: op.call.settings.definitionDigest,
-			LatencyMs: milliseconds(latency),
+			LatencyMs: milliseconds(latency), Deltas: op.deltas.Load(),
 		}
 	}, func(message proto.Message) {
 		response := message.(*pb.StepCompletedResponse)
@@ -131,7 +131,7 @@ func (op *stepOperation) failedMessage(failure *pb.Failure, latency time.Duratio
 		RunId: op.run.id, Fence: op.run.fence, StepKey: op.key, Attempt: op.attempt, Failure: failure,
 		Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
 		InputDigest: op.call.inputDigest, DefinitionDigest: op.call.settings.definitionDigest,
-		LatencyMs: milliseconds(latency), RetryPolicy: op.call.settings.retry,
+		LatencyMs: milliseconds(latency), RetryPolicy: op.call.settings.retry, Deltas: op.deltas.Load(),
 	}
 }
 

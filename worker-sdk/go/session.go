@@ -302,6 +302,8 @@ func wait(ctx context.Context, duration time.Duration) {
 	}
 }
 
+func (s *session) ready() <-chan struct{} { return s.opened }
+
 func (s *session) wakeAll() {
 	for _, id := range s.ids() {
 		s.tell(id, (*run).wake)
@@ -317,7 +319,8 @@ func (s *session) ids() []string {
 
 // close ends the stream; the server releases what is still leased.
 func (s *session) close(ctx context.Context) {
-	s.deltas.flush("")
+	s.closing.Store(true)
+	s.deltas.flush(nil)
 	for _, id := range s.ids() {
 		s.drop(id, "the worker stops")
 	}

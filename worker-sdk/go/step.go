@@ -31,6 +31,8 @@ type stepOperation struct {
 	// Of the next or current attempt, from 1.
 	attempt  uint32
 	hasInner atomic.Bool
+	// The number of the latest event that the attempt has sent; 0 for none.
+	deltas atomic.Uint32
 }
 
 // attempt is one execution of a step's body.

@@ -23,6 +23,8 @@ type WorkerOptions struct {
 	// The version of the program; shown to people.
 	BuildVersion string
 	Labels       map[string]string
+	// Plain calls only, where streams do not get through: several times slower.
+	Poll bool
 	// How long the end of Run's context lets runs go on. What is not done or
 	// suspended by then goes on in another worker. Default: 10 s.
 	DrainTimeout time.Duration
@@ -34,7 +36,21 @@ type WorkerOptions struct {
 type Worker struct {
 	options  WorkerOptions
 	platform *platform
-	session  *session
+	link     workerLink
+}
+
+// workerLink is how a worker gets its runs.
+type workerLink interface {
+	// keepUp works until the context is done, or the server refuses this worker for good.
+	keepUp(ctx context.Context) error
+	// ready is closed once the server knows of this worker.
+	ready() <-chan struct{}
+	// drain takes no more runs.
+	drain()
+	// inFlight is how many runs it holds.
+	inFlight() int
+	// close gives back what it holds.
+	close(ctx context.Context)
 }
 
 // NewWorker checks the options; the worker connects in Run.
@@ -78,14 +94,17 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{
-		options: options, platform: p,
-		session: newSession(p, info, definitions, options.Slots, options.Logger),
-	}, nil
+	w := &Worker{options: options, platform: p}
+	if options.Poll {
+		w.link = newPoller(p, info, definitions, options.Slots, options.Logger)
+	} else {
+		w.link = newSession(p, info, definitions, options.Slots, options.Logger)
+	}
+	return w, nil
 }
 
 // Ready is closed once the server knows of this worker.
-func (w *Worker) Ready() <-chan struct{} { return w.session.opened }
+func (w *Worker) Ready() <-chan struct{} { return w.link.ready() }
 
 // Run works until the context is done: then it takes no more runs, lets those
 // under way end or suspend, for at most the drain timeout, and gives the rest
@@ -96,15 +115,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.platform.close()
 	defer disconnect()
 	refused := make(chan error, 1)
-	go func() { refused <- w.session.keepUp(connection) }()
+	go func() { refused <- w.link.keepUp(connection) }()
 	select {
 	case err := <-refused:
 		return err
 	case <-ctx.Done():
 	}
-	w.session.drain()
+	w.link.drain()
 	end := time.Now().Add(w.options.DrainTimeout)
-	for w.session.inFlight() > 0 && time.Now().Before(end) {
+	for w.link.inFlight() > 0 && time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	closing, closed := context.WithCancel(connection)
@@ -112,7 +131,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		<-refused
 		closed()
 	}()
-	w.session.closing.Store(true)
-	w.session.close(closing)
+	w.link.close(closing)
 	return nil
 }

@@ -235,12 +235,12 @@ func (i interpreter) step(ctx context.Context, op operation, s scope) (any, erro
 	if items, streams := op["yield"].([]any); streams {
 		switch op["reduce"] {
 		case "collect":
-			all, err := pawl.Collect(ctx, name, yielding(i, items, s, label, func(item any) any { return item }), options...)
+			all, err := pawl.Collect(ctx, name, yielding(i, items, s, label, milliseconds(op["pauseMs"]), func(item any) any { return item }), options...)
 			return listOf(all), err
 		case "last":
-			return pawl.Last(ctx, name, yielding(i, items, s, label, func(item any) any { return item }), options...)
+			return pawl.Last(ctx, name, yielding(i, items, s, label, milliseconds(op["pauseMs"]), func(item any) any { return item }), options...)
 		}
-		return pawl.Stream(ctx, name, yielding(i, items, s, label, func(item any) string { return item.(string) }), options...)
+		return pawl.Stream(ctx, name, yielding(i, items, s, label, milliseconds(op["pauseMs"]), func(item any) string { return item.(string) }), options...)
 	}
 	if args, has := op["args"]; has {
 		return pawl.Apply(ctx, name, func(ctx context.Context, _ any) (any, error) { return body(ctx) }, s.evaluate(args), options...)
@@ -255,7 +255,7 @@ func inStep(ctx context.Context, s scope) scope {
 	return s
 }
 
-func yielding[T any](i interpreter, items []any, s scope, label string, of func(any) T) func(ctx context.Context) iter.Seq2[T, error] {
+func yielding[T any](i interpreter, items []any, s scope, label string, pause time.Duration, of func(any) T) func(ctx context.Context) iter.Seq2[T, error] {
 	return func(ctx context.Context) iter.Seq2[T, error] {
 		return func(yield func(T, error) bool) {
 			err := i.effect(ctx, label)
@@ -264,6 +264,7 @@ func yielding[T any](i interpreter, items []any, s scope, label string, of func(
 				if !yield(of(within.evaluate(item)), err) {
 					return
 				}
+				time.Sleep(pause)
 			}
 		}
 	}

@@ -29,6 +29,7 @@ func serve() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	worker, err := pawl.NewWorker(pawl.WorkerOptions{
 		Queues: []string{env.queue}, WorkerID: os.Getenv("PAWL_WORKER_ID"), Slots: 64,
+		Poll: os.Getenv("CONFORMANCE_MODE") == "poll",
 		Workflows: []pawl.AnyWorkflow{
 			pawl.NewWorkflow("conformance", env.run),
 			pawl.NewWorkflow("conformance-go", env.run),

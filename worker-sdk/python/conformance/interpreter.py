@@ -240,6 +240,8 @@ class Interpreter:
                 self._effect(label)
                 for item in operation["yield"]:
                     yield scope.evaluate(item)
+                    if "pauseMs" in operation:
+                        await asyncio.sleep(operation["pauseMs"] / 1000)
 
             return await self._ctx.step(name, stream, **options)
 

@@ -173,7 +173,10 @@ class Interpreter {
         name,
         async function* (inner: StepContext) {
           effect();
-          for (const item of items) yield scope.inStep(inner).evaluate(item) as string;
+          for (const item of items) {
+            yield scope.inStep(inner).evaluate(item) as string;
+            if ("pauseMs" in operation) await pause(Number(operation.pauseMs), inner.abortSignal);
+          }
         },
         options,
       );

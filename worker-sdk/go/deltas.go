@@ -1,0 +1,202 @@
+package pawl
+
+import (
+	"sync"
+	"time"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
+
+// deltas is live output on its way out: gathered for a moment, bounded, dropped when
+// it does not fit.
+//
+// Every event of a run gets a number, also one that is dropped: so that watchers are
+// told of what is missing, and sending again after a reconnection shows nothing twice.
+// What was sent counts against the bound until the server has it on record.
+type deltas struct {
+	// send answers false while nothing can be sent. `must`: what follows is about these
+	// events, so that they take their place before it now. `done` is called when they
+	// are on record, or were given up; not within send.
+	send   func(r *run, batch *pb.PublishEventsRequest, size int, must bool, done func()) bool
+	onDrop func(count int)
+
+	mu      sync.Mutex
+	streams map[*run]*deltaStream
+	size    int
+	// Of the size, what is not sent yet.
+	waiting int
+	dropped int
+	flushed time.Time
+	timer   *time.Timer
+}
+
+// deltaStream is what a run has sent under its fence.
+type deltaStream struct {
+	fence uint32
+	next  uint32
+	// To be sent, in order.
+	waiting []*deltaBatch
+	// Of what was sent and is not on record: bytes, and batches.
+	sentSize, sent int
+	// Closed when the next batch is on record.
+	change chan struct{}
+}
+
+type deltaBatch struct {
+	request *pb.PublishEventsRequest
+	size    int
+}
+
+// add returns the event's number.
+func (d *deltas) add(r *run, fence uint32, event *pb.NewEvent, size int) uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.stream(r, fence)
+	if s == nil {
+		return 0
+	}
+	number := s.next
+	s.next++
+	if d.size+size > deltaBufferBytesMax {
+		d.dropped++
+		d.schedule()
+		return number
+	}
+	var batch *deltaBatch
+	if len(s.waiting) > 0 {
+		batch = s.waiting[len(s.waiting)-1]
+	}
+	if batch == nil || batch.request.First+uint32(len(batch.request.Events)) != number ||
+		len(batch.request.Events) >= deltaBatchEventsMax || batch.size+size > deltaBatchBytesMax {
+		batch = &deltaBatch{request: &pb.PublishEventsRequest{RunId: r.id, Fence: fence, First: number}}
+		s.waiting = append(s.waiting, batch)
+	}
+	batch.request.Events = append(batch.request.Events, event)
+	batch.size += size
+	d.size += size
+	d.waiting += size
+	if d.waiting >= deltaFlushBytes {
+		d.flushLocked(nil)
+	}
+	d.schedule()
+	return number
+}
+
+// stream is the run's under that fence; nil where a newer one is in use. What was to
+// be sent under an older fence is void.
+func (d *deltas) stream(r *run, fence uint32) *deltaStream {
+	s := d.streams[r]
+	switch {
+	case s == nil:
+		s = &deltaStream{fence: fence, next: 1, change: make(chan struct{})}
+		if d.streams == nil {
+			d.streams = map[*run]*deltaStream{}
+		}
+		d.streams[r] = s
+	case fence < s.fence:
+		return nil
+	case fence > s.fence:
+		d.dropWaiting(s)
+		s.fence, s.next = fence, 1
+	}
+	return s
+}
+
+func (d *deltas) dropWaiting(s *deltaStream) {
+	for _, batch := range s.waiting {
+		d.size -= batch.size
+		d.waiting -= batch.size
+	}
+	s.waiting = nil
+}
+
+// schedule flushes at once after a quiet while, and otherwise not more often than that.
+func (d *deltas) schedule() {
+	if d.timer != nil {
+		return
+	}
+	d.timer = time.AfterFunc(max(0, deltaFlush-time.Since(d.flushed)), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.timer = nil
+		d.flushLocked(nil)
+		if d.waiting > 0 {
+			d.schedule()
+		}
+	})
+}
+
+// flush sends what has gathered of one run, whose last words have to leave before its
+// outcome, or of all.
+func (d *deltas) flush(only *run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flushLocked(only)
+}
+
+func (d *deltas) flushLocked(only *run) {
+	d.flushed = time.Now()
+	for r, s := range d.streams {
+		if only != nil && r != only {
+			continue
+		}
+		for len(s.waiting) > 0 {
+			batch := s.waiting[0]
+			if !d.send(r, batch.request, batch.size, only != nil, func() { d.settled(r, s, batch.size) }) {
+				break
+			}
+			s.waiting = s.waiting[1:]
+			d.waiting -= batch.size
+			s.sentSize += batch.size
+			s.sent++
+		}
+	}
+	if d.dropped > 0 {
+		d.onDrop(d.dropped)
+		d.dropped = 0
+	}
+}
+
+// settled: a batch is on record, or was given up.
+func (d *deltas) settled(r *run, s *deltaStream, size int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.sent--
+	if d.streams[r] == s {
+		s.sentSize -= size
+		d.size -= size
+	}
+	close(s.change)
+	s.change = make(chan struct{})
+}
+
+// wait sends all that a run has said, and returns once it is on record, or was given up.
+func (d *deltas) wait(r *run) {
+	for {
+		d.mu.Lock()
+		d.flushLocked(r)
+		s := d.streams[r]
+		if s == nil || s.sent == 0 {
+			d.mu.Unlock()
+			return
+		}
+		change := s.change
+		d.mu.Unlock()
+		select {
+		case <-change:
+		case <-r.gone:
+			return
+		}
+	}
+}
+
+// forget: the run has left this worker.
+func (d *deltas) forget(r *run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.streams[r]; s != nil {
+		d.dropWaiting(s)
+		d.size -= s.sentSize
+		delete(d.streams, r)
+	}
+}
