@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/harness/sequencer.ts";
 
 /** What all projects share: real processes and a real database take their time. */
 const common = {
@@ -20,6 +21,7 @@ export default defineConfig({
   test: {
     // More than there are cores: most tests wait, for leases, disks and other processes.
     maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: { ...common, name: "tidy", include: ["test/tidy/**/*.test.ts"] },

@@ -1,0 +1,15 @@
+/**
+ * The order of test files where no earlier run tells how long each takes: vitest goes by their size,
+ * and those that take longest are short, since their cases are data. Begun last, they would run alone.
+ */
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+const long = /test\/(chaos\/chaos|conformance\/(typescript|python|go|journals))\.test\.ts$/;
+
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification): boolean => long.test(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
