@@ -20,7 +20,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := regexp.MustCompile("(?s)```go\n// (\\w+)\\.go\n(.*?)```\n\n```text\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(programs) != 2 {
+	if len(programs) != 3 {
 		t.Fatalf("README.md has %d programs", len(programs))
 	}
 	for _, program := range programs {
