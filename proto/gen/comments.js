@@ -279,6 +279,7 @@ export const comments = {
   "pawl.v1.WatchRunRequest.after_cursor": "Go on after this event; empty: from the start.",
   "pawl.v1.WatchRunRequest.classes": "None: both.",
   "pawl.v1.WatchRunRequest.from_now": "Only what is new from now on; not with `after_cursor`.",
+  "pawl.v1.WatchRunRequest.include_children": "With its children, theirs, and so on, in one stream under one cursor; `run_id` tells whose an event is. A child's events come after the first checkpoint that has its id (details `child_run_id`), and before the one that tells of its end. A child is followed until it or its parent ends. At most 64 are followed at once: of a further one comes a gap with its run id, and nothing else.",
   "pawl.v1.WatchRunRequest.wait_for_start": "Wait for a run that does not exist yet instead of NOT_FOUND.",
   "pawl.v1.WatchRunsRequest.after_cursor": "Go on after this response; empty: from now on.",
   "pawl.v1.WatchRunsRequest.states": "The run's state when the event is read, without its prefix: QUEUED, RUNNING, WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.",

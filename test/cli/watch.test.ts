@@ -121,7 +121,12 @@ test("watch outlives a server that is killed, and misses nothing", async () => {
 
 test("watch tells a failed run by its exit code, and what is not there", async () => {
   await cli("run", "sad", "--id", "w3", "--wait");
+  const before = performance.now();
+  await cli("status", "w3");
+  const between = performance.now();
   const failed = await cli("watch", "w3");
+  // Its connection once kept it alive for the six seconds that the server keeps idle ones.
+  expect(performance.now() - between).toBeLessThan(between - before + 4_000);
   expect(failed.code).toBe(1);
   expect(failed.out).toMatch(/ERROR\s+step\.failed\s+try.*Error: no way/);
   expect(failed.err).toMatch(/FAILED.*no way/);

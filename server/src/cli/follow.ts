@@ -22,12 +22,13 @@ export interface Follow {
   /** Empty: from the start. */
   readonly afterCursor?: string;
   readonly waitForStart?: boolean;
+  readonly includeChildren?: boolean;
   /** Told when a connection broke and another is tried, and once it is there. */
   readonly onBreak?: (state: "broken" | "back") => void;
 }
 
-export function isTerminal(event: Event): boolean {
-  return TERMINAL.has(event.type);
+export function isTerminal(event: Event, runId: string): boolean {
+  return event.runId === runId && TERMINAL.has(event.type);
 }
 
 /**
@@ -35,25 +36,30 @@ export function isTerminal(event: Event): boolean {
  * fails, where the server refuses, or after five minutes without an answer.
  */
 export async function* followRun(server: Server, follow: Follow): AsyncGenerator<readonly Event[]> {
-  const { runId, waitForStart = false, onBreak } = follow;
+  const { runId, waitForStart = false, includeChildren = false, onBreak } = follow;
   let afterCursor = follow.afterCursor ?? "";
   let answered = false;
+  let over = false;
   let brokenAt: number | undefined;
   for (let delay = FIRST_DELAY_MS; ; delay = Math.min(LAST_DELAY_MS, delay * 2)) {
     try {
-      for await (const { events } of server.events.watchRun({ runId, afterCursor, waitForStart })) {
+      const request = { runId, afterCursor, waitForStart, includeChildren };
+      for await (const { events } of server.events.watchRun(request)) {
         if (brokenAt !== undefined) onBreak?.("back");
         brokenAt = undefined;
         answered = true;
         delay = FIRST_DELAY_MS;
         afterCursor = events.at(-1)?.cursor ?? afterCursor;
         yield events;
-        if (events.some(isTerminal)) return;
+        // The stream is read to its end: left before it, its connection would keep the process alive.
+        over ||= events.some((event) => isTerminal(event, runId));
       }
+      if (over) return;
       const { run } = await server.runs.getRun({ runId });
       // Nothing follows this cursor any more: the run had ended before.
       if (run !== undefined && ENDED.has(run.state)) return;
     } catch (error) {
+      if (over) return;
       const now = systemClock.now();
       if (brokenAt === undefined) {
         brokenAt = now;

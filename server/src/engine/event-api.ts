@@ -36,6 +36,8 @@ export interface WatchRun {
   readonly afterCursor: string;
   readonly fromNow: boolean;
   readonly waitForStart: boolean;
+  /** With its children, theirs, and so on. */
+  readonly includeChildren: boolean;
 }
 
 export interface ListEvents {

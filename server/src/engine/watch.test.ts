@@ -46,6 +46,7 @@ function watching(
     afterCursor: "",
     fromNow: false,
     waitForStart: false,
+    includeChildren: false,
   };
   return engine.watchRun(caller, { ...request, ...more }, signal);
 }

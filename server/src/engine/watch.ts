@@ -12,12 +12,15 @@ import type {
   WatchRuns,
 } from "./api.ts";
 import type { Core } from "./core.ts";
+import type { OpenStream } from "./events/branch.ts";
 import { type Classes, ofClass } from "./events/feed.ts";
 import { endOf, joinRun, resumeAt } from "./events/join.ts";
 import { Merger } from "./events/merge.ts";
 import { checkCursor, makeCursor, parseCursor, START } from "./events/position.ts";
 import { readNext } from "./events/read.ts";
+import { parseTreeCursor } from "./events/tree-cursor.ts";
 import { watchRuns } from "./events/watch-runs.ts";
+import { watchTree } from "./events/watch-tree.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 
@@ -45,8 +48,33 @@ export async function* watchRun(
   watch: WatchRun,
   signal: AbortSignal,
 ): AsyncGenerator<readonly RunEvent[]> {
-  yield* counted(core, watchFrom(core, caller, watch, signal));
+  const { includeChildren, afterCursor } = watch;
+  const run = { ...watch, afterCursor: parseTreeCursor(afterCursor).cursor };
+  const stream = includeChildren
+    ? watchAll(core, caller, watch, signal)
+    : watchFrom(core, caller, run, signal);
+  yield* counted(core, stream);
 }
+
+async function* watchAll(
+  core: Core,
+  caller: Caller,
+  watch: WatchRun,
+  signal: AbortSignal,
+): AsyncGenerator<readonly RunEvent[]> {
+  const { waitForStart } = watch;
+  const { runId } = watch;
+  if ((await started(core, caller, watch, signal)) === undefined) return;
+  const open: OpenStream = (id, afterCursor, until) => {
+    // A child is known before it exists.
+    const wait = id !== runId || waitForStart;
+    const own = { ...ALL, runId: id, afterCursor, waitForStart: wait };
+    return watchFrom(core, caller, own, until);
+  };
+  yield* watchTree(core, caller, watch, classesOf(watch), open, signal);
+}
+
+const ALL = { checkpoints: true, deltas: true, fromNow: false, includeChildren: false };
 
 export async function* watchMany(
   core: Core,
@@ -164,7 +192,8 @@ export async function listEvents(
   list: ListEvents,
 ): Promise<{ events: RunEvent[]; nextCursor: string }> {
   const { runId, pageSize } = list;
-  const from = list.afterCursor === "" ? START : parseCursor(list.afterCursor);
+  const { cursor } = parseTreeCursor(list.afterCursor);
+  const from = cursor === "" ? START : parseCursor(cursor);
   checkCursor(runId, from, (await readHeader(core, caller, runId)).seq);
   const merger = await resumeAt(core, caller, runId, { ...from, mode: "live" });
   const classes = classesOf(list);

@@ -120,6 +120,8 @@ export const LIMITS = Object.freeze({
   /** Queues that have metrics of their own. */
   queuesShown: 50,
   watchersPerReplica: 10_000,
+  /** Runs below the watched one that a watcher follows at once; each has a place in its cursor. */
+  watchedChildren: 64,
   /** Events and bytes of a run that its watchers share; who falls behind them is let go. */
   watcherBufferedEvents: 5_000,
   watcherBufferedBytes: 4 * MIB,

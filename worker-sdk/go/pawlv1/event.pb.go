@@ -571,9 +571,15 @@ type WatchRunRequest struct {
 	// Only what is new from now on; not with `after_cursor`.
 	FromNow bool `protobuf:"varint,4,opt,name=from_now,json=fromNow,proto3" json:"from_now,omitempty"`
 	// Wait for a run that does not exist yet instead of NOT_FOUND.
-	WaitForStart  bool `protobuf:"varint,5,opt,name=wait_for_start,json=waitForStart,proto3" json:"wait_for_start,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WaitForStart bool `protobuf:"varint,5,opt,name=wait_for_start,json=waitForStart,proto3" json:"wait_for_start,omitempty"`
+	// With its children, theirs, and so on, in one stream under one cursor; `run_id`
+	// tells whose an event is. A child's events come after the first checkpoint that
+	// has its id (details `child_run_id`), and before the one that tells of its end.
+	// A child is followed until it or its parent ends. At most 64 are followed at
+	// once: of a further one comes a gap with its run id, and nothing else.
+	IncludeChildren bool `protobuf:"varint,6,opt,name=include_children,json=includeChildren,proto3" json:"include_children,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *WatchRunRequest) Reset() {
@@ -637,6 +643,13 @@ func (x *WatchRunRequest) GetFromNow() bool {
 func (x *WatchRunRequest) GetWaitForStart() bool {
 	if x != nil {
 		return x.WaitForStart
+	}
+	return false
+}
+
+func (x *WatchRunRequest) GetIncludeChildren() bool {
+	if x != nil {
+		return x.IncludeChildren
 	}
 	return false
 }
@@ -986,13 +999,14 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	" \x01(\tR\aeventId\"W\n" +
 	"\x15PublishEventsResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\rR\baccepted\x12\"\n" +
-	"\facknowledged\x18\x02 \x01(\rR\facknowledged\"\xbb\x01\n" +
+	"\facknowledged\x18\x02 \x01(\rR\facknowledged\"\xe6\x01\n" +
 	"\x0fWatchRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12-\n" +
 	"\aclasses\x18\x02 \x03(\x0e2\x13.pawl.v1.EventClassR\aclasses\x12!\n" +
 	"\fafter_cursor\x18\x03 \x01(\tR\vafterCursor\x12\x19\n" +
 	"\bfrom_now\x18\x04 \x01(\bR\afromNow\x12$\n" +
-	"\x0ewait_for_start\x18\x05 \x01(\bR\fwaitForStart\":\n" +
+	"\x0ewait_for_start\x18\x05 \x01(\bR\fwaitForStart\x12)\n" +
+	"\x10include_children\x18\x06 \x01(\bR\x0fincludeChildren\":\n" +
 	"\x10WatchRunResponse\x12&\n" +
 	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\"\x99\x01\n" +
 	"\x11ListEventsRequest\x12\x15\n" +

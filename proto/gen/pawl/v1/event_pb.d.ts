@@ -301,6 +301,17 @@ export declare type WatchRunRequest = Message<"pawl.v1.WatchRunRequest"> & {
    * @generated from field: bool wait_for_start = 5;
    */
   waitForStart: boolean;
+
+  /**
+   * With its children, theirs, and so on, in one stream under one cursor; `run_id`
+   * tells whose an event is. A child's events come after the first checkpoint that
+   * has its id (details `child_run_id`), and before the one that tells of its end.
+   * A child is followed until it or its parent ends. At most 64 are followed at
+   * once: of a further one comes a gap with its run id, and nothing else.
+   *
+   * @generated from field: bool include_children = 6;
+   */
+  includeChildren: boolean;
 };
 
 /**

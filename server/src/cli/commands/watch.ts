@@ -14,7 +14,7 @@ import type { Terminal } from "../terminal.ts";
 const REDRAW_MS = 100;
 
 export const command = clientCommand({
-  usage: "watch ID [--wait-for-start]",
+  usage: "watch ID [--wait-for-start] [--children]",
   about:
     "Shows a run while it happens: its steps, the text that they stream, their progress, what it\n" +
     "waits for, and its result. Where the output is no terminal, one line per event. A server that\n" +
@@ -22,16 +22,23 @@ export const command = clientCommand({
     "ends the watching and not the run.",
   options: {
     "wait-for-start": { type: "boolean", help: "Wait for a run that does not exist yet." },
+    children: {
+      type: "boolean",
+      help: "With its children, theirs, and so on; one line per event.",
+    },
   },
   examples: ["pawl watch order-1", "pawl watch order-1 --json | jq -c '[.type, .stepKey]'"],
   async run(server, args, terminal) {
     const runId = args.positional(0, "The run's id");
     const waitForStart = args.flag("wait-for-start");
-    const follow = { runId, waitForStart, onBreak: breakNotes(terminal, server) };
+    const includeChildren = args.flag("children");
+    const onBreak = breakNotes(terminal, server);
+    const follow = { runId, waitForStart, includeChildren, onBreak };
     const json = args.flag("json");
+    const lines = !terminal.interactive || includeChildren;
     if (json) await watchLines(server, follow, (event) => terminal.out(eventJson(event)));
-    else if (terminal.interactive) await watchLive(server, follow, terminal);
-    else await watchLines(server, follow, (event) => printLine(event, terminal));
+    else if (lines) await watchLines(server, follow, (event) => printLine(event, runId, terminal));
+    else await watchLive(server, follow, terminal);
     const { run } = await server.runs.getRun({ runId });
     if (run === undefined) throw new Error("The server answered without a run.");
     if (!json) await showEnd(server, run, terminal);
@@ -39,8 +46,10 @@ export const command = clientCommand({
   },
 });
 
-function printLine(event: Event, terminal: Terminal): void {
-  if (levelOfEvent(event) !== "debug") terminal.out(describeEvent(event, terminal, formatClock));
+function printLine(event: Event, runId: string, terminal: Terminal): void {
+  if (levelOfEvent(event) === "debug") return;
+  const line = describeEvent(event, terminal, formatClock);
+  terminal.out(event.runId === runId ? line : `${line}  ${terminal.style("dim", event.runId)}`);
 }
 
 async function watchLines(
@@ -59,7 +68,7 @@ async function watchLive(server: Server, follow: Follow, terminal: Terminal): Pr
   try {
     for await (const events of followRun(server, follow)) {
       for (const line of events.flatMap((event) => live.take(event))) terminal.out(line);
-      if (!events.some(isTerminal)) draw();
+      if (!events.some((event) => isTerminal(event, follow.runId))) draw();
     }
   } finally {
     clearInterval(timer);

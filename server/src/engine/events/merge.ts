@@ -162,6 +162,24 @@ function note(type: string, key: string, attempt: number, data: object): DeltaEv
   };
 }
 
+/** About a run's deltas, from no place of their own. */
+export function noteEvent(
+  runId: string,
+  type: string,
+  at: number,
+  data: object,
+): Omit<RunEvent, "cursor"> {
+  return {
+    runId,
+    eventId: `${runId}/${type}`,
+    parentEventId: runId,
+    type,
+    class: "delta",
+    serverAt: at,
+    delta: note(type, "", 0, data),
+  };
+}
+
 function verdictEvent(
   runId: string,
   { seq, fence }: Position,

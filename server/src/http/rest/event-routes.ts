@@ -80,6 +80,11 @@ const eventParameters: readonly Parameter[] = [
     "query",
     "Of a stream: wait for a run that does not exist yet, instead of 404.",
   ),
+  parameterOf(
+    watchField("includeChildren"),
+    "query",
+    "Of a stream: with the events of its children, theirs, and so on; `runId` tells whose one is.",
+  ),
   HEARTBEAT,
   parameterOf(
     fieldOf(ListEventsRequestSchema, "pageSize"),
@@ -112,7 +117,7 @@ const eventsOperation: Operation = {
   errors: ["NOT_FOUND", "CURSOR_EXPIRED", "SLOW_CONSUMER", "RATE_LIMITED"],
 };
 
-const WATCH_NAMES = ["classes", "fromNow", "waitForStart"];
+const WATCH_NAMES = ["classes", "fromNow", "waitForStart", "includeChildren"];
 
 export const eventsRoute: Route = {
   operation: eventsOperation,

@@ -67,7 +67,7 @@ export async function streamEvents(
   const batches = watch.call(options.request, exchange.context);
   await stream(exchange, options, batches, async (batch, writer) => {
     if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
-    return await writer.events(batch.events);
+    return await writer.events(batch.events, options.request.runId);
   });
 }
 
@@ -142,10 +142,10 @@ class EventWriter {
   }
 
   /** @returns whether there may be more: false once the reader is gone, or at the end */
-  async events(events: readonly Event[]): Promise<boolean> {
+  async events(events: readonly Event[], runId: string): Promise<boolean> {
     for (const event of events) {
       await this.#write(`id: ${event.cursor}\n${frameOf(event)}`);
-      if (TERMINAL.has(event.type)) return false;
+      if (event.runId === runId && TERMINAL.has(event.type)) return false;
     }
     return !this.#signal.aborted;
   }

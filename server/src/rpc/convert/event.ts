@@ -41,7 +41,8 @@ import { entryOut } from "./run.ts";
 
 const EVENT_PAGE_DEFAULT = 200;
 const EVENT_PAGE_MAX = 1_000;
-const CURSOR_BYTES = 1_024;
+/** One has a place for each child under way. */
+const CURSOR_BYTES = 8_192;
 const EVENTS_MAX = 10_000;
 const NUMBER_MAX = 0x7fff_fffe;
 /** A run id, a slash and a step key. */
@@ -133,6 +134,7 @@ export function watchRunIn(request: WatchRunRequest): WatchRun {
     afterCursor: cursorIn(request.afterCursor),
     fromNow: request.fromNow,
     waitForStart: request.waitForStart,
+    includeChildren: request.includeChildren,
   };
 }
 

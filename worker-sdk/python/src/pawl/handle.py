@@ -98,6 +98,7 @@ class RunHandle(Generic[R]):
         after_cursor: str = "",
         from_now: bool = False,
         wait_for_start: bool = False,
+        children: bool = False,
     ) -> AsyncIterator[EventView]:
         """Follows the run to its end; connects again, where it was, after a lost connection.
 
@@ -105,6 +106,7 @@ class RunHandle(Generic[R]):
         - `after_cursor`: goes on after that event. Default: from the start.
         - `from_now`: only what is new.
         - `wait_for_start`: waits for a run that does not exist yet.
+        - `children`: with the events of its children, theirs, and so on; `run_id` tells whose.
         """
         codes = [
             EVENT_CLASS_DELTA if name == "delta" else EVENT_CLASS_CHECKPOINT for name in classes
@@ -117,6 +119,7 @@ class RunHandle(Generic[R]):
                 after_cursor=after_cursor,
                 from_now=from_now and not after_cursor,
                 wait_for_start=wait_for_start,
+                include_children=children,
             )
             try:
                 async for response in self._platform.receive_stream(methods.WATCH_RUN, request):

@@ -33,6 +33,11 @@ export interface WatchOptions {
   readonly afterCursor?: string;
   /** Only what is new from now on. */
   readonly fromNow?: boolean;
+  /**
+   * With the events of its children, theirs, and so on; `runId` tells whose an event is. At most 64
+   * are followed at once, each until it or its parent ends. Default: only its own.
+   */
+  readonly children?: boolean;
   /** Wait for a run that does not exist yet. */
   readonly waitForStart?: boolean;
   readonly abortSignal?: AbortSignal;
@@ -147,6 +152,7 @@ export class RunHandle<O = unknown> {
           afterCursor,
           fromNow: afterCursor === "" && options.fromNow === true,
           waitForStart: options.waitForStart ?? false,
+          includeChildren: options.children ?? false,
         };
         const stream: AsyncIterable<WatchRunResponse> = this.#platform.transport.serverStream(
           EventService.method.watchRun,

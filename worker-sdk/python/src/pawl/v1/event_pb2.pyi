@@ -111,18 +111,20 @@ class PublishEventsResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ..., acknowledged: _Optional[int] = ...) -> None: ...
 
 class WatchRunRequest(_message.Message):
-    __slots__ = ("run_id", "classes", "after_cursor", "from_now", "wait_for_start")
+    __slots__ = ("run_id", "classes", "after_cursor", "from_now", "wait_for_start", "include_children")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
     FROM_NOW_FIELD_NUMBER: _ClassVar[int]
     WAIT_FOR_START_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_CHILDREN_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     classes: _containers.RepeatedScalarFieldContainer[EventClass]
     after_cursor: str
     from_now: bool
     wait_for_start: bool
-    def __init__(self, run_id: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[EventClass, str]]] = ..., after_cursor: _Optional[str] = ..., from_now: _Optional[bool] = ..., wait_for_start: _Optional[bool] = ...) -> None: ...
+    include_children: bool
+    def __init__(self, run_id: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[EventClass, str]]] = ..., after_cursor: _Optional[str] = ..., from_now: _Optional[bool] = ..., wait_for_start: _Optional[bool] = ..., include_children: _Optional[bool] = ...) -> None: ...
 
 class WatchRunResponse(_message.Message):
     __slots__ = ("events",)
