@@ -3,53 +3,29 @@
  * it when it is cancelled.
  * Method: the example's worker is killed with SIGKILL in the middle; children are counted while it runs.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { batch } from "@pawl/examples/batch/workflow.ts";
-import { Client, silentLogger } from "@pawl/worker";
+import type { Client } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Program } from "../first-contact/program.ts";
-import { createDatabase } from "../harness/database.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "../semantics/lab.ts";
-
-const root = join(import.meta.dirname, "..", "..");
+import { ExampleStage } from "./stage.ts";
 
 describe.each(stores)("%s", (store) => {
-  let server: TestServer;
+  let stage: ExampleStage;
   let client: Client;
   let dir: string;
-  const programs: Program[] = [];
-
   beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), "pawl-batch-"));
-    server = await startServer(
-      store === "postgres" ? { store: await createDatabase("batch") } : {},
-    );
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    stage = await ExampleStage.set(store, "batch");
+    ({ client, dir } = stage);
   });
-  afterAll(async () => {
-    for (const program of programs) program.kill("SIGKILL");
-    client.close();
-    await server.stop();
-    await rm(dir, { recursive: true });
-  });
-
-  async function worker(name: string): Promise<Program> {
-    const path = join(root, "examples", "batch", "worker.ts");
-    const env = { PAWL_URL: server.grpcUrl };
-    const program = new Program(process.execPath, [path, name], { cwd: root, env });
-    programs.push(program);
-    await program.waitFor(/is ready/);
-    return program;
-  }
+  afterAll(() => stage[Symbol.asyncDispose]());
 
   const resized = async (): Promise<string[]> =>
     (await readFile(join(dir, "resized.txt"), "utf8").catch(() => "")).split("\n").slice(0, -1);
 
   test("some fail, the worker is killed, and each of the others is done", async () => {
-    const first = await worker("first");
+    const first = await stage.worker("first");
     const pictures = Array.from({ length: 10 }, (_, i) => ({
       name: `p${i}`,
       bytes: i % 4 === 1 ? 0 : 400,
@@ -62,7 +38,7 @@ describe.each(stores)("%s", (store) => {
       await sleep(30);
     }
     await first.kill("SIGKILL");
-    await worker("second");
+    await stage.worker("second");
     expect(await run.result({ timeout: "40 s" })).toEqual({
       resized: 7,
       bytes: 700,

@@ -2,54 +2,28 @@
  * Goal: the order of the example is undone once, whoever dies in the middle of that.
  * Method: its worker is killed with SIGKILL while it undoes; the books of the shop are read.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { readLedger } from "@pawl/examples/order-saga/shop.ts";
 import { order } from "@pawl/examples/order-saga/workflow.ts";
-import { Client, silentLogger } from "@pawl/worker";
+import type { Client } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Program } from "../first-contact/program.ts";
-import { createDatabase } from "../harness/database.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "../semantics/lab.ts";
-
-const root = join(import.meta.dirname, "..", "..");
+import { ExampleStage } from "./stage.ts";
 
 describe.each(stores)("%s", (store) => {
-  let server: TestServer;
+  let stage: ExampleStage;
   let client: Client;
   let dir: string;
-  const programs: Program[] = [];
-
   beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), "pawl-order-"));
-    server = await startServer(
-      store === "postgres" ? { store: await createDatabase("orders") } : {},
-    );
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    stage = await ExampleStage.set(store, "order-saga");
+    ({ client, dir } = stage);
   });
-  afterAll(async () => {
-    for (const program of programs) program.kill("SIGKILL");
-    client.close();
-    await server.stop();
-    await rm(dir, { recursive: true });
-  });
-
-  async function worker(name: string): Promise<Program> {
-    const path = join(root, "examples", "order-saga", "worker.ts");
-    const env = { PAWL_URL: server.grpcUrl };
-    const program = new Program(process.execPath, [path, name], { cwd: root, env });
-    programs.push(program);
-    await program.waitFor(/is ready/);
-    return program;
-  }
+  afterAll(() => stage[Symbol.asyncDispose]());
 
   const deeds = async (orderId: string): Promise<string[]> =>
     (await readLedger(dir)).filter((line) => line.orderId === orderId).map(({ deed }) => deed);
 
   test("undone in reverse, each once, by whoever is alive", async () => {
-    const first = await worker("first");
+    const first = await stage.worker("first");
     const failing = await client.start(order, {
       ...{ orderId: "A-2", amount: 1_200, dir, tooLarge: true, paceMs: 300 },
     });
@@ -62,7 +36,7 @@ describe.each(stores)("%s", (store) => {
     // In the middle of both: one thing is undone, another is being undone.
     await first.waitFor(/refund A-3/);
     first.kill("SIGKILL");
-    await worker("second");
+    await stage.worker("second");
     await expect(failing.result({ timeout: "30 s" })).rejects.toMatchObject({
       state: "FAILED",
       message: "no courier has room for this parcel",

@@ -4,24 +4,14 @@
  * Method: parents and children over the wire on both stores; a parent's code throws once after its
  * steps, so that it is replayed.
  */
-import {
-  Client,
-  type Context,
-  type RunHandle,
-  silentLogger,
-  TerminalError,
-  Worker,
-  workflow,
-} from "@pawl/worker";
+import { type Client, type Context, type RunHandle, TerminalError, workflow } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createDatabase } from "../harness/database.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "./lab.ts";
+import { SdkLab } from "./sdk-lab.ts";
 
 describe.each(stores)("%s", (store) => {
-  let server: TestServer;
+  let lab: SdkLab;
   let client: Client;
-  let worker: Worker;
   const ran: string[] = [];
   const crashed = new Set<string>();
 
@@ -51,22 +41,11 @@ describe.each(stores)("%s", (store) => {
   });
 
   beforeAll(async () => {
-    server = await startServer(
-      store === "postgres" ? { store: await createDatabase("children") } : {},
-    );
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
-    worker = new Worker({
-      url: server.grpcUrl,
-      workflows: [child, joins, leaves],
-      logger: silentLogger,
-    });
-    await worker.start();
+    lab = await SdkLab.open(store, "children");
+    ({ client } = lab);
+    await lab.work({ workflows: [child, joins, leaves] });
   });
-  afterAll(async () => {
-    await worker.stop();
-    client.close();
-    await server.stop();
-  });
+  afterAll(() => lab[Symbol.asyncDispose]());
 
   async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
     for (let waited = 0; waited < 15_000; waited += 20) {

@@ -18,21 +18,17 @@ import { createDatabase } from "../harness/database.ts";
 import { connect, openWorker, rpc } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "./lab.ts";
+import { SdkLab } from "./sdk-lab.ts";
 
 describe.each(stores)("%s", (store) => {
+  let sdk: SdkLab;
   let server: TestServer;
   let client: Client;
-  const workers: Worker[] = [];
-
   beforeAll(async () => {
-    server = await startServer(store === "postgres" ? { store: await createDatabase("flow") } : {});
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    sdk = await SdkLab.open(store, "flow");
+    ({ server, client } = sdk);
   });
-  afterAll(async () => {
-    await Promise.all(workers.map((worker) => worker.stop()));
-    client.close();
-    await server.stop();
-  });
+  afterAll(() => sdk[Symbol.asyncDispose]());
 
   const name = (label: string): string => `${label}-${crypto.randomUUID().slice(0, 8)}`;
 
@@ -57,15 +53,7 @@ describe.each(stores)("%s", (store) => {
         return n;
       },
     );
-    const worker = new Worker({
-      url: server.grpcUrl,
-      workflows: [flow],
-      workerId: name("w"),
-      slots,
-      logger: silentLogger,
-    });
-    workers.push(worker);
-    await worker.start();
+    await sdk.work({ workflows: [flow], workerId: name("w"), slots });
     return { flow, peak, started };
   }
 

@@ -7,53 +7,35 @@
 import { once } from "node:events";
 import {
   Cancelled,
-  Client,
+  type Client,
   type Context,
   constant,
   type RunHandle,
-  silentLogger,
   TerminalError,
-  Worker,
+  type Worker,
   workflow,
 } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createDatabase } from "../harness/database.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "./lab.ts";
+import { SdkLab } from "./sdk-lab.ts";
 
 const modes = ["session", "poll"] as const;
 
 describe.each(stores)("%s", (store) => {
-  let server: TestServer;
+  let lab: SdkLab;
   let client: Client;
-  const workers: Worker[] = [];
-
   beforeAll(async () => {
-    server = await startServer(store === "postgres" ? { store: await createDatabase("saga") } : {});
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    lab = await SdkLab.open(store, "saga");
+    ({ client } = lab);
   });
-  afterAll(async () => {
-    await Promise.all(workers.map((worker) => worker.stop()));
-    client.close();
-    await server.stop();
-  });
+  afterAll(() => lab[Symbol.asyncDispose]());
 
-  async function work(
+  function work(
     definition: ConstructorParameters<typeof Worker>[0]["workflows"][number],
     mode: (typeof modes)[number],
   ): Promise<Worker> {
     const workerId = `w-${crypto.randomUUID().slice(0, 8)}`;
-    const worker = new Worker({
-      url: server.grpcUrl,
-      workflows: [definition],
-      mode,
-      workerId,
-      drainTimeout: "1 s",
-      logger: silentLogger,
-    });
-    workers.push(worker);
-    await worker.start();
-    return worker;
+    return lab.work({ workflows: [definition], mode, workerId, drainTimeout: "1 s" });
   }
 
   async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {

@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "./lab.ts";
+import { SdkLab } from "./sdk-lab.ts";
 
 const modes = ["session", "poll"] as const;
 
@@ -43,16 +44,14 @@ class Probe {
 }
 
 describe.each(stores)("%s", (store) => {
+  let lab: SdkLab;
   let server: TestServer;
   let client: Client;
   beforeAll(async () => {
-    server = await startServer(store === "postgres" ? { store: await createDatabase("sdk") } : {});
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    lab = await SdkLab.open(store, "sdk");
+    ({ server, client } = lab);
   });
-  afterAll(async () => {
-    client.close();
-    await server.stop();
-  });
+  afterAll(() => lab[Symbol.asyncDispose]());
 
   describe.each(modes)("%s", (mode) => {
     const name = (label: string): string => `${label}-${mode}-${crypto.randomUUID().slice(0, 8)}`;

@@ -5,7 +5,7 @@
  * Method: workflows of the SDK in a worker of this process, answered through the client.
  */
 import {
-  Client,
+  type Client,
   type Context,
   chainByAmount,
   PawlError,
@@ -17,9 +17,9 @@ import {
 } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { createDatabase } from "../harness/database.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import type { TestServer } from "../harness/server.ts";
 import { sleep, stores } from "../semantics/lab.ts";
+import { SdkLab } from "../semantics/sdk-lab.ts";
 
 const form = z.object({ column: z.string().trim(), drop: z.boolean().default(false) });
 
@@ -93,35 +93,20 @@ const cancelled = workflow("cancelled", async (ctx: Context) => {
 const workflows = [interview, expense, pay, races, orders, cancelled];
 
 describe.each(stores)("%s", (store) => {
+  let lab: SdkLab;
   let server: TestServer;
   let client: Client;
   beforeAll(async () => {
-    const database = store === "postgres" ? { store: await createDatabase("waits_sdk") } : {};
-    server = await startServer(database);
-    client = new Client({ url: server.grpcUrl, logger: silentLogger });
+    lab = await SdkLab.open(store, "waits_sdk");
+    ({ server, client } = lab);
   });
-  afterAll(async () => {
-    client?.close();
-    await server?.stop();
-  });
+  afterAll(() => lab[Symbol.asyncDispose]());
 
   describe.each(["session", "poll"] as const)("%s", (mode) => {
-    let worker: Worker;
     const start = (name: string, input?: unknown) =>
       client.start(name, input, { queue: mode, runId: `${name}-${mode}` });
     beforeAll(async () => {
-      worker = new Worker({
-        url: server.grpcUrl,
-        workflows,
-        mode,
-        queues: [mode],
-        workerId: `people-${mode}`,
-        logger: silentLogger,
-      });
-      await worker.start();
-    });
-    afterAll(async () => {
-      await worker?.stop();
+      await lab.work({ workflows, mode, queues: [mode], workerId: `people-${mode}` });
     });
 
     /** The open question of a run with that text. */
