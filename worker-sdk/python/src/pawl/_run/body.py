@@ -79,6 +79,8 @@ class StepBody:
         run.link.note_start(self)
         context = operation.context.copy()
         context.run(current_frame.set, Frame(run, None, self))
+        if operation.span is not None:
+            operation.span.enter(context)
         self._task = run.loop.create_task(self._perform(), context=context)
         self._task.add_done_callback(self._done)
         if call.options.timeout_s is not None:
@@ -154,6 +156,8 @@ class StepBody:
 
     def _end(self) -> None:
         self.ended = True
+        if self.operation.span is not None:
+            self.operation.span.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

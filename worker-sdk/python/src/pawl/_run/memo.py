@@ -63,6 +63,8 @@ class Memo:
         self._callbacks: dict[str, int] = {}
         self._asked: set[str] = set()
         self.last_seq = 0
+        # How often the run was retried after it had failed.
+        self.retries = 0
         # Why the run is being cancelled; empty where nobody said.
         self.cancel_reason = ""
 
@@ -73,6 +75,7 @@ class Memo:
             if entry.type == "run.cancelling":
                 self.cancel_reason = entry.details.get("reason", "")
             if entry.type == "run.retried":
+                self.retries += 1
                 self._supersede(entry)
             elif entry.step_key:
                 self._add_step(entry)

@@ -27,6 +27,7 @@ from .directives import obey, stop
 from .memo import Record
 from .operation import Operation
 from .payloads import is_large, upload
+from .spans import Outcome, StepSpan, start_span
 from .step_messages import (
     completed_message,
     conflict_of,
@@ -55,6 +56,7 @@ class StepOperation(Operation):
         self.attempt = 0
         # The number of the latest event that this attempt has sent; 0 for none.
         self.deltas = 0
+        self.span: StepSpan | None = None
         self._state: _State = "waiting"
         self._body: StepBody | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -180,6 +182,7 @@ class StepOperation(Operation):
     def _execute(self) -> None:
         self._state = "running"
         self.deltas = 0
+        self.span = start_span(self)
         self._body = StepBody(self, self.attempt)
         self._body.start()
 
@@ -215,6 +218,7 @@ class StepOperation(Operation):
             return completed_message(self, output, latency_ms)
 
         def on_completed(response: pb.StepCompletedResponse) -> None:
+            self._end_span("completed")
             if self.scope.inside_step:
                 # A new attempt of the step around it asks again.
                 run.memo.remember(self.key, self._record(response.seq, output, None))
@@ -249,8 +253,14 @@ class StepOperation(Operation):
     def _give_up(self, reason: str) -> None:
         """Stopped before there was anything to record."""
         self._state = "reporting"
+        self._end_span("cancelled")
         self.reject_cancelled(reason)
         self.run.set_busy(False)
+
+    def _end_span(self, outcome: Outcome, error_type: str = "") -> None:
+        if self.span is not None:
+            self.span.end(outcome, error_type)
+            self.span = None
 
     def _report(self, failure: Failure, latency_ms: float) -> None:
         run = self.run
@@ -264,7 +274,9 @@ class StepOperation(Operation):
     def _on_failed(self, response: pb.StepFailedResponse, failure: Failure) -> None:
         run, attempt = self.run, self.attempt
         run.memo.note_attempt(self.key, attempt)
-        if response.WhichOneof("next") == "retry":
+        retries = response.WhichOneof("next") == "retry"
+        self._end_span("retrying" if retries else "failed", failure.type)
+        if retries:
             self.attempt = response.retry.attempt or attempt + 1
             run.set_busy(False)
             if self.aborted is not None:
