@@ -90,7 +90,8 @@ describe.each(stores)("%s", (store) => {
           ...(delayMs > 0 ? { delay: ms(delayMs) } : {}),
         });
       };
-      await begin("later", 9, 800);
+      // Longer than it takes to begin the others, on a busy machine too.
+      await begin("later", 9, 2_500);
       const delayed = Object.keys(ids)[0] ?? "";
       expect(await lab.run(delayed)).toMatchObject({
         state: RunState.QUEUED,

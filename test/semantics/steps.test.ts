@@ -400,7 +400,8 @@ describe.each(stores)("%s", (store) => {
         stepKey: "sleep:nap",
         name: "nap",
         kind: SLEEP,
-        wait: { duration: ms(500) },
+        // Longer than the two calls that follow may take.
+        wait: { duration: ms(2_000) },
       };
       expect((await worker.stepStarted(wait)).outcome).toMatchObject({
         case: "wait",
