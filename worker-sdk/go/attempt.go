@@ -23,7 +23,7 @@ func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duratio
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	a.scope = &scope{parent: op.scope, prefix: op.key + "/", insideStep: true}
-	ctx = withPlace(ctx, &place{run: r, scope: a.scope, body: a})
+	ctx = withPlace(op.beginTrace(ctx), &place{run: r, scope: a.scope, body: a})
 	r.link.noteStart(a)
 	var payload *pb.Payload
 	var err error
@@ -32,7 +32,8 @@ func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duratio
 	} else {
 		payload, err = a.call(ctx)
 	}
-	latency := time.Since(a.began)
+	op.over = time.Now()
+	latency := op.over.Sub(a.began)
 	a.ended.Store(true)
 	over := &CancelledError{Reason: fmt.Sprintf("step %q is over", op.name)}
 	cancel(over)

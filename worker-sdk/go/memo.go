@@ -49,6 +49,8 @@ type memo struct {
 	callbacks map[string]uint32
 	asked     map[string]struct{}
 	lastSeq   uint32
+	// How often the run was retried after it had failed.
+	retries int
 	// Why the run is being cancelled; empty where nobody said.
 	cancelReason string
 }
@@ -69,6 +71,7 @@ func (m *memo) add(entries ...*pb.JournalEntry) {
 		m.lastSeq = max(m.lastSeq, entry.Seq)
 		switch {
 		case entry.Type == "run.retried":
+			m.retries++
 			m.supersede(entry)
 		case entry.Type == "run.cancelling":
 			m.cancelReason = entry.Details["reason"]

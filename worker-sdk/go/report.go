@@ -50,6 +50,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (
 	if err != nil {
 		r.exit(err)
 	}
+	op.endTrace("completed", "")
 	r.lockPresent()
 	op.awaitDelivery()
 	op.close()
@@ -79,6 +80,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		final := op.cancelled()
 		r.setBusy(false)
 		r.mu.Unlock()
+		op.endTrace("cancelled", "")
 		return final, 0, true
 	}
 	r.mu.Unlock()
@@ -108,6 +110,11 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		r.exit(err)
 	}
 	response := message.(*pb.StepFailedResponse)
+	if response.GetRetry() != nil {
+		op.endTrace("retrying", failure.Type)
+	} else {
+		op.endTrace("failed", failure.Type)
+	}
 	if response.GetFinal().GetAction() == pb.StepFailedResponse_Final_ACTION_PAUSE {
 		r.leave(fmt.Sprintf("step %q has no attempt left, and the run is paused", op.name))
 		runtime.Goexit()

@@ -33,6 +33,10 @@ type stepOperation struct {
 	hasInner atomic.Bool
 	// The number of the latest event that the attempt has sent; 0 for none.
 	deltas atomic.Uint32
+	// Tells the tracer how the attempt ended; nil where there is none.
+	tell func(StepEnd)
+	// When the body of the attempt was over.
+	over time.Time
 }
 
 // attempt is one execution of a step's body.

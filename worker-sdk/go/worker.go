@@ -28,6 +28,8 @@ type WorkerOptions struct {
 	// How long the end of Run's context lets runs go on. What is not done or
 	// suspended by then goes on in another worker. Default: 10 s.
 	DrainTimeout time.Duration
+	// Is told of each attempt of a step, to send spans. Default: nobody.
+	TraceStep StepTracer
 	// Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -81,13 +83,16 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 	if len(info.Queues) == 0 {
 		info.Queues = []string{"default"}
 	}
-	definitions := map[string]*definition{}
+	definitions, own := map[string]*definition{}, map[string]*definition{}
 	for _, workflow := range options.Workflows {
 		def := workflow.definition()
 		if other := definitions[def.name]; other != nil && other != def {
 			return nil, usage("two workflows have the name %q; rename one", def.name)
 		}
 		definitions[def.name] = def
+		served := *def
+		served.tracer = options.TraceStep
+		own[def.name] = &served
 		info.Workflows = append(info.Workflows, def.spec())
 	}
 	p, err := dial(orElse(options.URL, defaultURL()), forever)
@@ -96,9 +101,9 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 	}
 	w := &Worker{options: options, platform: p}
 	if options.Poll {
-		w.link = newPoller(p, info, definitions, options.Slots, options.Logger)
+		w.link = newPoller(p, info, own, options.Slots, options.Logger)
 	} else {
-		w.link = newSession(p, info, definitions, options.Slots, options.Logger)
+		w.link = newSession(p, info, own, options.Slots, options.Logger)
 	}
 	return w, nil
 }

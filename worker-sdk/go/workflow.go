@@ -35,6 +35,8 @@ type definition struct {
 	name         string
 	options      WorkflowOptions
 	stepDefaults stepSettings
+	// Of the worker that serves it.
+	tracer StepTracer
 	// Executes the code: payload in, payload out.
 	invoke func(ctx context.Context, input *pb.Payload) (*pb.Payload, error)
 }
