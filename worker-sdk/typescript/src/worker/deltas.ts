@@ -122,21 +122,19 @@ export class Deltas {
     this.#flushedAtMs = performance.now();
     const only = runId === undefined ? undefined : this.#streams.get(runId);
     const streams = runId === undefined ? this.#streams.values() : only === undefined ? [] : [only];
-    for (const stream of streams) {
-      if (!this.#sendAll(stream, runId !== undefined)) break;
-    }
+    for (const stream of streams) this.#sendAll(stream, runId !== undefined);
     if (this.#dropped > 0) {
       this.#onDrop(this.#dropped);
       this.#dropped = 0;
     }
   }
 
-  /** False while nothing can be sent. */
-  #sendAll(stream: Stream, must: boolean): boolean {
+  /** As far as something can be sent now. */
+  #sendAll(stream: Stream, must: boolean): void {
     for (let batch = stream.waiting[0]; batch !== undefined; batch = stream.waiting[0]) {
       const { bytes } = batch;
       const answer = this.#send(batch, bytes, must);
-      if (answer === undefined) return false;
+      if (answer === undefined) return;
       stream.waiting.shift();
       this.#waitingBytes -= bytes;
       stream.sentBytes += bytes;
@@ -148,7 +146,6 @@ export class Deltas {
       };
       answer.then(done, done);
     }
-    return true;
   }
 
   /** Resolves once all that a run has sent so far is on record, or was given up. */

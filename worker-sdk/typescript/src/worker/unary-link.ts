@@ -58,7 +58,8 @@ export class UnaryLink implements RunLink {
   readonly #options: UnaryLinkOptions;
   readonly #deltas: Deltas;
   readonly #reports = new Map<string, Set<Promise<unknown>>>();
-  #publishing = false;
+  /** Runs whose live output is on its way. */
+  readonly #publishing = new Set<string>();
 
   constructor(options: UnaryLinkOptions) {
     this.#options = options;
@@ -145,16 +146,16 @@ export class UnaryLink implements RunLink {
     return this.#deltas.add(runId, fence, event, bytes);
   }
 
-  /** One call after the other; numbers make it safe to send the same again. */
+  /** One call after the other for each run; numbers make it safe to send the same again. */
   #publish(batch: DeltaBatch): Promise<void> | undefined {
-    if (this.#publishing) return undefined;
-    this.#publishing = true;
+    if (this.#publishing.has(batch.runId)) return undefined;
+    this.#publishing.add(batch.runId);
     return this.#deliver(batch)
       .catch((error: unknown) =>
         this.#options.logger.debug("live output was given up", { error: String(error) }),
       )
       .finally(() => {
-        this.#publishing = false;
+        this.#publishing.delete(batch.runId);
       });
   }
 
