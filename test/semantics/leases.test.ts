@@ -196,21 +196,31 @@ describe.each(stores)("%s", (store) => {
     ).rejects.toMatchObject(refused("LEASE_LOST"));
   });
 
-  test.concurrent("a worker that reconnects keeps its runs, and what it had not heard of is sent again", async () => {
-    const { worker, runId, fence, flow, item } = await lab.held("session");
-    const message = { runId, fence, stepKey: "a", attempt: 1, output: json("result") };
-    await worker.stepCompleted(message);
-    worker.close();
-    const names = { workflows: [flow], workerId: worker.workerId };
-    const lost = { runId: "unknown", fence: 3 };
-    const back = await SessionWorker.open(
-      lab.client,
-      names,
-      [item.lease, lost].flatMap((lease) =>
+  /** A worker of a run that has recorded a step, on a new connection; in time, as far as is known here. */
+  async function reconnected() {
+    for (let tries = 0; ; tries += 1) {
+      const { worker, runId, fence, flow, item } = await lab.held("session");
+      const message = { runId, fence, stepKey: "a", attempt: 1, output: json("result") };
+      await worker.stepCompleted(message);
+      const names = { workflows: [flow], workerId: worker.workerId };
+      const lost = { runId: "unknown", fence: 3 };
+      const leases = [item.lease, lost].flatMap((lease) =>
         lease ? [{ ...lease, $typeName: "pawl.v1.Lease" as const, attempt: 1 }] : [],
-      ),
-    );
-    const welcome = await back.until("welcome");
+      );
+      const closed = performance.now();
+      worker.close();
+      const back = await SessionWorker.open(lab.client, names, leases);
+      const welcome = await back.until("welcome");
+      // On a busy machine it comes back after its grace of half a second.
+      const isLate = performance.now() - closed > 400;
+      if (welcome.leases.length > 0 || !isLate || tries > 5)
+        return { back, welcome, message, runId, fence };
+      back.close();
+    }
+  }
+
+  test.concurrent("a worker that reconnects keeps its runs, and what it had not heard of is sent again", async () => {
+    const { back, welcome, message, runId, fence } = await reconnected();
     expect(welcome.leases).toMatchObject([{ runId, fence }]);
     await sleep(700);
     await back.stepCompleted(message);
