@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe } from "vitest";
 import type { Store } from "../../server/src/store/store.ts";
 import { claimTests } from "./claim-tests.ts";
 import { commitTests } from "./commit-tests.ts";
+import { deltaTests } from "./delta-tests.ts";
 import { flowTests } from "./flow-tests.ts";
 import { randomTests } from "./random-tests.ts";
 import { readTests } from "./read-tests.ts";
@@ -39,6 +40,7 @@ export function storeSuite(name: string, open: () => Promise<Opened>): void {
     commitTests(get);
     claimTests(get);
     flowTests(get);
+    deltaTests(get);
     readTests(get);
     smallTableTests(get);
     waitTests(get);
