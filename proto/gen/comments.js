@@ -284,7 +284,7 @@ export const comments = {
   "pawl.v1.WatchRunsRequest.after_cursor": "Go on after this response; empty: from now on.",
   "pawl.v1.WatchRunsRequest.states": "The run's state when the event is read, without its prefix: QUEUED, RUNNING, WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.",
   "pawl.v1.WatchRunsRequest.tags": "All of these; at most 8.",
-  "pawl.v1.WatchRunsRequest.types": "Types of checkpoints; none: all.",
+  "pawl.v1.WatchRunsRequest.types": "Types of checkpoints, as of JournalEntry; none: all. INVALID_ARGUMENT: no such type.",
   "pawl.v1.WatchRunsRequest.workflow": "Empty: all.",
   "pawl.v1.WatchRunsResponse.cursor": "Opaque; names the place right after this response.",
   "pawl.v1.WatchRunsResponse.events": "May be empty: then only the cursor has moved on.",

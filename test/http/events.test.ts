@@ -109,7 +109,13 @@ test("classes and fromNow choose; a quiet stream has a heart", async () => {
     await expect.poll(() => quiet.text, { timeout: 20_000 }).toContain(": heartbeat");
   }
   fixture.gates.open("chosen/2");
+  await expect.poll(() => now.output).toBe("two ");
+  // A browser that comes back asks the same URL again, and tells its place.
+  const place = ["-H", `Last-Event-ID: ${now.ids.at(-1)}`];
+  await using back = new Curl(...place, `${events}&fromNow=true`);
   fixture.gates.open("chosen/3");
+  await back.end();
+  expect([back.output, back.types.at(-1)]).toEqual(["three", "run.completed"]);
   await Promise.all([checkpoints.end(), deltas.end(), now.end()]);
   expect(checkpoints.output).toBe("");
   expect(checkpoints.types.at(-1)).toBe("run.completed");
@@ -133,6 +139,22 @@ test("the checkpoints of all runs, filtered, and on from an id", async () => {
   await using second = new Curl("-H", `Last-Event-ID: ${id}`, all);
   await expect.poll(() => pairs(second), { timeout: 20_000 }).toContain("e3/3");
   expect(pairs(second).filter((one) => String(one).startsWith("e2"))).toEqual([]);
+});
+
+test.each([
+  ["runs/refused/events?fromNow=true&after=MS4wLjAuMGw", "from_now"],
+  ["runs/refused/events?after=none", "after_cursor"],
+  ["runs/refused/events?classes=ALL", "classes[0]"],
+  ["events?states=DONE", "states"],
+  ["events?after=none", "after_cursor"],
+  ["events?status=FAILED", "status"],
+  ["events?types=run.ended", "types"],
+])("what cannot be streamed is refused before a stream begins: %s", async (path, field) => {
+  await start("greet", "refused", { name: "Ada" }).catch(() => undefined);
+  const response = await fetch(`${url}/v1/${path}`, { headers: { accept: "text/event-stream" } });
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ reason: "INVALID_ARGUMENT", metadata: { field } });
 });
 
 test("a page of events as JSON goes on by its cursor", async () => {

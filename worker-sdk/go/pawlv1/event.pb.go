@@ -830,7 +830,7 @@ type WatchRunsRequest struct {
 	// The run's state when the event is read, without its prefix: QUEUED, RUNNING,
 	// WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.
 	States []string `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"`
-	// Types of checkpoints; none: all.
+	// Types of checkpoints, as of JournalEntry; none: all. INVALID_ARGUMENT: no such type.
 	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
 	// Go on after this response; empty: from now on.
 	AfterCursor   string `protobuf:"bytes,5,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`

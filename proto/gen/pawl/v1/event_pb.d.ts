@@ -421,7 +421,7 @@ export declare type WatchRunsRequest = Message<"pawl.v1.WatchRunsRequest"> & {
   states: string[];
 
   /**
-   * Types of checkpoints; none: all.
+   * Types of checkpoints, as of JournalEntry; none: all. INVALID_ARGUMENT: no such type.
    *
    * @generated from field: repeated string types = 4;
    */

@@ -130,7 +130,10 @@ export const eventsRoute: Route = {
     }
     const others = ["after", "heartbeat"];
     const json = readQuery(WatchRunRequestSchema, WATCH_NAMES, exchange.search, others);
-    const request = readMessage(WatchRunRequestSchema, { ...json, runId, afterCursor: after });
+    // A browser comes back to the URL that it began with, and to its place.
+    const cameBack = exchange.header("last-event-id") ? { fromNow: false } : {};
+    const fields = { ...json, ...cameBack, runId, afterCursor: after };
+    const request = readMessage(WatchRunRequestSchema, fields);
     const heartbeatMs = heartbeatOf(exchange);
     if (!request.waitForStart || after !== "") {
       const over = await isOver(services, exchange.context, runId, after);
@@ -139,7 +142,7 @@ export const eventsRoute: Route = {
         return;
       }
     }
-    await streamEvents(exchange, services, { request, heartbeatMs });
+    await streamEvents(exchange, services, { request, heartbeatMs, refuses: true });
   },
 };
 
@@ -187,6 +190,7 @@ export const allEventsRoute: Route = {
     const json = readQuery(WatchRunsRequestSchema, RUNS_NAMES, search, ["after", "heartbeat"]);
     const afterCursor = exchange.header("last-event-id") || (queryText(search, "after") ?? "");
     const request = readMessage(WatchRunsRequestSchema, { ...json, afterCursor });
-    await streamRuns(exchange, services, { request, heartbeatMs: heartbeatOf(exchange) });
+    const heartbeatMs = heartbeatOf(exchange);
+    await streamRuns(exchange, services, { request, heartbeatMs, refuses: true });
   },
 };

@@ -22,6 +22,7 @@ import {
   type WatchRunsRequest,
   WatchRunsResponseSchema,
 } from "@pawl/proto";
+import { sleep } from "../../lib/clock.ts";
 import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
@@ -36,10 +37,14 @@ const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);
 const ERROR_EVENT = "stream.error";
 /** How long a slow reader may take over its last words. */
 const FAREWELL_MS = 5_000;
+/** A refusal comes at once. A stream that is quiet for so long is one. */
+const REFUSAL_MS = 100;
 
 export interface StreamOptions {
   readonly heartbeatMs: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What is refused at once gets a plain answer instead of a stream. */
+  readonly refuses?: boolean;
   /** After which a client that reads nothing is let go; 30 s otherwise. */
   readonly patienceMs?: number;
 }
@@ -92,11 +97,16 @@ async function stream(
   batches: AsyncIterable<Message>,
   send: (batch: Message, writer: EventWriter) => Promise<boolean>,
 ): Promise<void> {
+  const first = batches[Symbol.asyncIterator]();
+  const pending = first.next();
+  if (options.refuses === true) await refusal(pending);
   const writer = new EventWriter(response, context.signal, options.patienceMs);
   writer.begin(options.headers ?? {});
   const heart = setInterval(() => writer.comment("heartbeat"), options.heartbeatMs);
   try {
-    for await (const batch of batches) if (!(await send(batch, writer))) return;
+    for (let next = await pending; next.done !== true; next = await first.next()) {
+      if (!(await send(next.value, writer))) return;
+    }
     context.signal.throwIfAborted();
   } catch (cause) {
     // What ends a call is the reason why its reads fail.
@@ -106,7 +116,15 @@ async function stream(
   } finally {
     clearInterval(heart);
     writer.end();
+    await first.return?.();
   }
+}
+
+/** Throws what the first batch is refused with, unless that takes long. */
+async function refusal(first: Promise<unknown>): Promise<void> {
+  const waited = new AbortController();
+  const quiet = sleep(REFUSAL_MS, waited.signal).catch(() => undefined);
+  await Promise.race([first, quiet]).finally(() => waited.abort());
 }
 
 function frameOf(event: Event): string {

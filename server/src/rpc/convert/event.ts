@@ -23,6 +23,7 @@ import type {
   WatchRuns,
 } from "../../engine/api.ts";
 import type { DeltaPolicy as DeltaPolicyName } from "../../model/delta.ts";
+import { ENTRY_TYPES } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
@@ -149,9 +150,15 @@ export function watchRunsIn(request: WatchRunsRequest): WatchRuns {
     workflow: name("workflow", request.workflow),
     tags: { ...request.tags },
     states: request.states.map(stateIn),
-    types: request.types.map((type) => requiredText("types", type, LIMITS.nameBytes)),
+    types: request.types.map(typeIn),
     afterCursor: cursorIn(request.afterCursor),
   };
+}
+
+function typeIn(value: string): string {
+  if (ENTRY_TYPES.some((known) => known === value)) return value;
+  const shown = value.slice(0, 100);
+  throw invalid("types", `"${shown}" is no type of checkpoints, such as run.completed`);
 }
 
 function stateIn(value: string): RunState {
