@@ -12,6 +12,7 @@ import type { TableShape } from "../../server/src/store/declared.ts";
 import { declaredTables } from "../../server/src/store/declared.ts";
 import { pendingMigrations, refuseToMigrate } from "../../server/src/store/migrations.ts";
 import { migrate, needsMigration, openStore } from "../../server/src/store/open.ts";
+import { CHUNK, SHAPES } from "../../server/src/store/postgres/shapes.ts";
 import { createDatabase } from "../harness/database.ts";
 
 describe("which migrations are pending", () => {
@@ -137,6 +138,29 @@ describe("PostgreSQL", () => {
       const tables = await actual(client);
       expect(tables).toEqual(declaredTables("postgres"));
       for (const [name, { primaryKey }] of tables) expect(primaryKey[0], name).toBe("org_id");
+    } finally {
+      await client.end();
+    }
+  });
+
+  test("there is a type for the rows of each input relation", async () => {
+    const url = await createDatabase("migrations");
+    await migrate(url);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ name: string; columns: string[] }>(`
+        SELECT c.relname AS name,
+          array_agg(a.attname || ' ' || t.typname ORDER BY a.attnum) AS columns
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
+        WHERE n.nspname = 'pawl' AND c.relkind = 'c' GROUP BY c.relname`);
+      const declared = Object.entries({ ...SHAPES, chunk: CHUNK }).map(([name, columns]) => ({
+        name: `${name}_input`,
+        columns: Object.entries(columns).map((column) => column.join(" ")),
+      }));
+      const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+      expect(rows.sort(byName)).toEqual(declared.sort(byName));
     } finally {
       await client.end();
     }

@@ -1,5 +1,5 @@
 /**
- * Arrays as parameters in PostgreSQL's binary format. The driver would write them as text, payloads
+ * Arrays of values and of rows as parameters in PostgreSQL's binary format. The driver would write them as text, payloads
  * as hex, at twice the size and several times the time.
  */
 export type ColumnType = "int4" | "int8" | "text" | "bytea";
@@ -19,22 +19,54 @@ const OIDS: Readonly<Record<ColumnType, number>> = { int4: 23, int8: 20, text: 2
 
 const HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
+const OID_BYTES = 4;
 const NULL_LENGTH = -1;
 
 export function encodeArray(type: ColumnType, values: readonly Value[]): Buffer {
-  if (values.length === 0) return encodeHeader(Buffer.alloc(12), type, 0);
+  if (values.length === 0) return encodeHeader(Buffer.alloc(12), OIDS[type], 0);
   let size = HEADER_BYTES + LENGTH_BYTES * values.length;
   for (const value of values) size += byteLength(type, value);
-  const buffer = encodeHeader(Buffer.allocUnsafe(size), type, values.length);
+  const buffer = encodeHeader(Buffer.allocUnsafe(size), OIDS[type], values.length);
   let offset = HEADER_BYTES;
   for (const value of values) offset = writeElement(buffer, offset, type, value);
   return buffer;
 }
 
-function encodeHeader(buffer: Buffer, type: ColumnType, length: number): Buffer {
+/**
+ * Rows as an array of the composite type with the object id `oid` and columns of these types, as
+ * PostgreSQL's `array_recv` and `record_recv` read it.
+ */
+export function encodeRows(
+  oid: number,
+  types: readonly ColumnType[],
+  rows: readonly (readonly Value[])[],
+): Buffer {
+  const rowBytes = 2 * LENGTH_BYTES + types.length * (OID_BYTES + LENGTH_BYTES);
+  let size = HEADER_BYTES + rowBytes * rows.length;
+  for (const row of rows) {
+    for (let i = 0; i < types.length; i += 1)
+      size += byteLength(types[i] ?? "text", row[i] ?? null);
+  }
+  const buffer = encodeHeader(Buffer.allocUnsafe(size), oid, rows.length);
+  let offset = HEADER_BYTES;
+  for (const row of rows) {
+    const start = offset;
+    buffer.writeInt32BE(types.length, start + LENGTH_BYTES);
+    offset += 2 * LENGTH_BYTES;
+    for (let i = 0; i < types.length; i += 1) {
+      const type = types[i] ?? "text";
+      buffer.writeInt32BE(OIDS[type], offset);
+      offset = writeElement(buffer, offset + OID_BYTES, type, row[i] ?? null);
+    }
+    buffer.writeInt32BE(offset - start - LENGTH_BYTES, start);
+  }
+  return buffer;
+}
+
+function encodeHeader(buffer: Buffer, oid: number, length: number): Buffer {
   buffer.writeInt32BE(length === 0 ? 0 : 1, 0); // dimensions
   buffer.writeInt32BE(1, 4); // may hold nulls
-  buffer.writeInt32BE(OIDS[type], 8);
+  buffer.writeUInt32BE(oid, 8);
   if (length === 0) return buffer;
   buffer.writeInt32BE(length, 12);
   buffer.writeInt32BE(1, 16); // lower bound

@@ -6,7 +6,7 @@ import { ANY_TIME, isPlain } from "../write.ts";
 import type { Value } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
 import * as flow from "./flow.ts";
-import { Input, source } from "./input.ts";
+import { Input, type InputTypes, source } from "./input.ts";
 import type { Context } from "./sections.ts";
 import * as section from "./sections.ts";
 import type { InputName } from "./shapes.ts";
@@ -50,13 +50,13 @@ const texts = new Map<string, Statement>();
  * The one statement that applies a batch of writes; its rows are the `ord`s of the confirmed ones.
  * The text depends only on which inputs have rows, so that it is prepared once per combination.
  */
-export function writeStatement(batch: Batch): Statement {
+export function writeStatement(batch: Batch, types: InputTypes): Statement {
   const inputs = new Inputs();
   for (const ord of lockOrder(batch.writes)) {
     const write = batch.writes[ord];
     if (write !== undefined) addWrite(inputs, ord, write, batch.now);
   }
-  return { ...statementFor(inputs.names), values: inputs.parameters };
+  return { ...statementFor(inputs.names), values: inputs.encode(types) };
 }
 
 /** By key: so that replicas that write the same runs never wait for each other in a circle. */
@@ -81,13 +81,7 @@ export function statementFor(names: readonly InputName[]): Statement {
 }
 
 function assemble(names: readonly InputName[]): string {
-  const sources = new Map<InputName, string>();
-  let parameter = 1;
-  for (const name of names) {
-    const shape = SHAPES[name];
-    sources.set(name, source(name, shape, parameter));
-    parameter += Object.keys(shape).length;
-  }
+  const sources = new Map(names.map((name, i) => [name, source(name, i + 1)]));
   const context: Context = {
     has: (name) => sources.has(name),
     from: (name) => sources.get(name) ?? "",
@@ -104,7 +98,7 @@ class Inputs {
   add(name: InputName, ...row: readonly Value[]): void {
     let input = this.#inputs.get(name);
     if (input === undefined) {
-      input = new Input(SHAPES[name]);
+      input = new Input(name, SHAPES[name]);
       this.#inputs.set(name, input);
     }
     input.add(row);
@@ -115,8 +109,8 @@ class Inputs {
     return INPUT_NAMES.filter((name) => this.#inputs.has(name));
   }
 
-  get parameters(): Buffer[] {
-    return this.names.flatMap((name) => this.#inputs.get(name)?.parameters ?? []);
+  encode(types: InputTypes): Buffer[] {
+    return this.names.flatMap((name) => this.#inputs.get(name)?.encode(types) ?? []);
   }
 }
 

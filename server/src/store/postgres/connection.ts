@@ -69,10 +69,15 @@ export class Connection {
     return this.#client !== undefined;
   }
 
+  /** @throws StoreError where it is not */
+  mustBeUp(): pg.Client {
+    if (this.#client === undefined) throw this.#unavailable(this.#problem);
+    return this.#client;
+  }
+
   /** Runs the statements back to back, in one piece of network traffic. */
   async run(statements: readonly Statement[]): Promise<Row[][]> {
-    const client = this.#client;
-    if (client === undefined) throw this.#unavailable(this.#problem);
+    const client = this.mustBeUp();
     const socket = this.#socket;
     socket.cork();
     const results = statements.map(({ name, text, values }) =>

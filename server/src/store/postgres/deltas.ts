@@ -7,24 +7,12 @@ import type { PageLimit } from "../store.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 import { REPLACE, within } from "./delta-parts.ts";
-import { Input, type Shape, source } from "./input.ts";
+import { Input, type InputTypes, source } from "./input.ts";
 import { DIALECT } from "./runs.ts";
-
-const SHAPE = {
-  ord: "int4",
-  org_id: "text",
-  run_id: "text",
-  fence: "int4",
-  first: "int4",
-  last: "int4",
-  at: "int8",
-  keep: "int4",
-  steps: "text",
-  data: "bytea",
-} as const satisfies Shape;
+import { CHUNK } from "./shapes.ts";
 
 /** The run's row is read and not locked: a step of it must not wait. Readers skip what came too late. */
-export const PUT_DELTAS = `WITH chunk AS MATERIALIZED (SELECT * FROM ${source("chunk", SHAPE, 1)}),
+export const PUT_DELTAS = `WITH chunk AS MATERIALIZED (SELECT * FROM ${source("chunk", 1)}),
 held AS MATERIALIZED (
   SELECT chunk.ord, r.seq FROM chunk JOIN pawl.run AS r
     ON r.org_id = chunk.org_id AND r.run_id = chunk.run_id AND r.fence = chunk.fence
@@ -81,9 +69,10 @@ ORDER BY run.ended_at, run.run_id LIMIT $4::int4`;
  */
 export async function putDeltas(
   db: Connection,
+  types: InputTypes,
   chunks: readonly d.PutDeltas[],
 ): Promise<d.PutDeltasResult[]> {
-  const input = new Input(SHAPE);
+  const input = new Input("chunk", CHUNK);
   for (const [ord, { org, runId, chunk }] of chunks.entries()) {
     const { fence, first, last, at, keep, steps, data } = chunk;
     input.add([ord, org, runId, fence, first, last, at, keep ? 1 : 0, steps, data]);
@@ -91,7 +80,7 @@ export async function putDeltas(
   const [, , rows = []] = await db.run([
     { text: "BEGIN" },
     { text: "SET LOCAL synchronous_commit = off" },
-    { name: "put deltas", text: PUT_DELTAS, values: input.parameters },
+    { name: "put deltas", text: PUT_DELTAS, values: [input.encode(types)] },
     { text: "COMMIT" },
   ]);
   const results = chunks.map((): d.PutDeltasResult => "stale");

@@ -1,6 +1,10 @@
 import type { Shape } from "./input.ts";
 
-/** The input relations of the statement that applies writes: one array of parameters per column. */
+/**
+ * The input relations of the statement that applies writes. Each has a composite type in the
+ * database (`pawl.NAME_input`). One that changes gets another name, since servers of the version
+ * before go on with the old one while they are replaced.
+ */
 export const SHAPES = {
   /** References to payloads that must be there already. */
   wants: { ord: "int4", org_id: "text", sha256: "text" },
@@ -183,6 +187,20 @@ export const SHAPES = {
   },
   nudge_put: { ord: "int4", org_id: "text", run_id: "text", replica_id: "text" },
 } as const satisfies Record<string, Shape>;
+
+/** The rows of `putDeltas`. */
+export const CHUNK = {
+  ord: "int4",
+  org_id: "text",
+  run_id: "text",
+  fence: "int4",
+  first: "int4",
+  last: "int4",
+  at: "int8",
+  keep: "int4",
+  steps: "text",
+  data: "bytea",
+} as const satisfies Shape;
 
 export type InputName = keyof typeof SHAPES;
 

@@ -25,6 +25,7 @@ import {
   runMarks,
 } from "./deltas.ts";
 import { readDue } from "./due.ts";
+import { type InputTypes, readInputTypes } from "./input.ts";
 import { loadRuns, readEntries, readJournal } from "./journal.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
 import { migrateAtStart } from "./migrate.ts";
@@ -74,6 +75,7 @@ class PostgresStore implements s.Store {
   readonly #replan = new ReplanSchedule();
   readonly #notices = new Notices((text) => this.#reads.one({ text }));
   readonly #onMessage: (message: string) => void;
+  #types: InputTypes = new Map();
   #isLost = false;
   /** The backend that our own notifications come from. */
   #ownPid: number | undefined;
@@ -85,7 +87,10 @@ class PostgresStore implements s.Store {
     this.#commits = new Connection({
       ...hot,
       role: "commits",
-      prepare: (client) => migrateAtStart(client, migrate),
+      prepare: async (client) => {
+        await migrateAtStart(client, migrate);
+        this.#types = await readInputTypes(client);
+      },
       onUp: () => this.#found(),
       onDown: (cause) => this.#lost(cause),
     });
@@ -148,8 +153,10 @@ class PostgresStore implements s.Store {
 
   async commit(batch: s.Batch): Promise<s.BatchResult> {
     const { writes, claims, now } = batch;
+    // The types of its input are known then.
+    this.#commits.mustBeUp();
     const statements: Statement[] = [];
-    if (writes.length > 0) statements.push(writeStatement(batch));
+    if (writes.length > 0) statements.push(writeStatement(batch, this.#types));
     for (const request of claims) statements.push(claimStatement(request, now));
     if (statements.length === 0) return { confirmed: [], claimed: [] };
     const isTransaction = statements.length > 1;
@@ -278,8 +285,9 @@ class PostgresStore implements s.Store {
     return sweepPayloads(this.#lists, before, limit);
   }
 
-  putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
-    return putDeltas(this.#commits, chunks);
+  async putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
+    this.#commits.mustBeUp();
+    return putDeltas(this.#commits, this.#types, chunks);
   }
 
   readDeltas(
