@@ -41,6 +41,7 @@ export function encodeRows(
   types: readonly ColumnType[],
   rows: readonly (readonly Value[])[],
 ): Buffer {
+  if (rows.length === 0) return encodeHeader(Buffer.alloc(12), oid, 0);
   const rowBytes = 2 * LENGTH_BYTES + types.length * (OID_BYTES + LENGTH_BYTES);
   let size = HEADER_BYTES + rowBytes * rows.length;
   for (const row of rows) {

@@ -72,6 +72,7 @@ export async function putDeltas(
   types: InputTypes,
   chunks: readonly d.PutDeltas[],
 ): Promise<d.PutDeltasResult[]> {
+  db.mustBeUp(); // The types of its input are known then.
   const input = new Input("chunk", CHUNK);
   for (const [ord, { org, runId, chunk }] of chunks.entries()) {
     const { fence, first, last, at, keep, steps, data } = chunk;

@@ -153,8 +153,7 @@ class PostgresStore implements s.Store {
 
   async commit(batch: s.Batch): Promise<s.BatchResult> {
     const { writes, claims, now } = batch;
-    // The types of its input are known then.
-    this.#commits.mustBeUp();
+    this.#commits.mustBeUp(); // The types of its input are known then.
     const statements: Statement[] = [];
     if (writes.length > 0) statements.push(writeStatement(batch, this.#types));
     for (const request of claims) statements.push(claimStatement(request, now));
@@ -285,8 +284,7 @@ class PostgresStore implements s.Store {
     return sweepPayloads(this.#lists, before, limit);
   }
 
-  async putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
-    this.#commits.mustBeUp();
+  putDeltas(chunks: readonly d.PutDeltas[]): Promise<d.PutDeltasResult[]> {
     return putDeltas(this.#commits, this.#types, chunks);
   }
 
