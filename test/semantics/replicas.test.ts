@@ -17,6 +17,7 @@ import {
   fenceOf,
   json,
   jsonOf,
+  ms,
   refused,
   SIGNAL,
   SLEEP,
@@ -121,14 +122,30 @@ test.concurrent("a cancel at another server reaches the worker soon, with its re
   worker.close();
 });
 
-test.concurrent("news that are lost between the servers reach the worker all the same, once", async () => {
+/** From now on no server tells another of this run. */
+async function loseNews(runId: string): Promise<void> {
   const client = new pg.Client({ connectionString: database });
   await client.connect();
   await client.query(`
-    CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-    CREATE OR REPLACE TRIGGER lose BEFORE INSERT ON pawl.nudge FOR EACH ROW
-      WHEN (NEW.run_id = 'r-lost') EXECUTE FUNCTION lose()`);
+    CREATE FUNCTION "lose ${runId}"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    CREATE TRIGGER "lose ${runId}" BEFORE INSERT ON pawl.nudge FOR EACH ROW
+      WHEN (NEW.run_id = '${runId}') EXECUTE FUNCTION "lose ${runId}"()`);
   await client.end();
+}
+
+test.concurrent("a pause that the holding server has not heard of holds for what it writes", async () => {
+  const { worker, fence } = await heldAtB("flow-unheard", "r-unheard");
+  const run = { runId: "r-unheard", fence, stepKey: "sleep", kind: SLEEP };
+  await worker.stepStarted({ ...run, wait: { duration: ms(3_600_000) } });
+  await loseNews("r-unheard");
+  await rpc(a, RunService.method.pauseRun, { runId: "r-unheard" });
+  await worker.suspendRun({ runId: "r-unheard", fence });
+  expect((await runOf(c, "r-unheard"))?.state).toBe(RunState.PAUSED);
+  worker.close();
+});
+
+test.concurrent("news that are lost between the servers reach the worker all the same, once", async () => {
+  await loseNews("r-lost");
   const { worker, fence } = await heldAtB("flow-lost", "r-lost");
   for (const name of ["one", "two"]) {
     const run = { runId: "r-lost", fence, stepKey: `signal:${name}`, kind: SIGNAL };

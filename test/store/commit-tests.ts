@@ -179,6 +179,22 @@ export function commitTests(get: () => Opened): void {
       expect((await commit(store, write)).confirmed).toEqual([true]);
     });
 
+    test("a patch is refused where the run is to be paused by now, a step is not", async () => {
+      const { store } = get();
+      const header = makeHeader("r1", { state: "RUNNING", fence: 1 });
+      await commit(store, insertion(header));
+      const paused = makePatch({ fence: 1, intent: "pause" });
+      const pause = change("r1", 1, 1, { entries: [], patch: paused });
+      expect((await commit(store, pause)).confirmed).toEqual([true]);
+      const patch = makePatch({ fence: 1, state: "WAITING", intent: "none" });
+      const suspend = (seq: number, intent: "none" | "pause"): RunWrite =>
+        change("r1", 1, seq, { patch, expect: { fence: 1, seq, intent } });
+      expect((await commit(store, suspend(1, "none"))).confirmed).toEqual([false]);
+      const step = change("r1", 1, 1, { expect: { fence: 1, seq: 1, intent: "none" } });
+      expect((await commit(store, step)).confirmed).toEqual([true]);
+      expect((await commit(store, suspend(2, "pause"))).confirmed).toEqual([true]);
+    });
+
     test("a batch of many runs is confirmed one by one", async () => {
       const { store } = get();
       const ids = Array.from({ length: 300 }, (_, i) => `run-${(i * 7919) % 300}`);

@@ -15,6 +15,7 @@ import type {
   ReadyRow,
   RunWrite,
 } from "../store/store.ts";
+import type { RunVersion } from "../store/version.ts";
 import { flowWriteOf, holdOf } from "./flow.ts";
 import { fold, type RunState } from "./state.ts";
 import { waitChanges } from "./wait-rows.ts";
@@ -40,7 +41,7 @@ export class Draft {
   readonly entries: Entry[] = [];
   /** The session that held the run before this draft. */
   readonly heldBy: string | undefined;
-  readonly #expect: { fence: number; seq: number } | null;
+  readonly #expect: RunVersion | null;
   #patched = false;
   #touched = false;
   #deleted = false;
@@ -62,7 +63,8 @@ export class Draft {
     this.now = moment.now;
     this.random = moment.random;
     this.heldBy = state.header.lease?.sessionId;
-    this.#expect = isNew ? null : { fence: state.header.fence, seq: state.header.seq };
+    const { fence, seq, intent } = state.header;
+    this.#expect = isNew ? null : { fence, seq, intent };
   }
 
   get header(): RunHeader {
@@ -296,7 +298,7 @@ export class Draft {
 const NONE: readonly never[] = Object.freeze([]);
 
 /** Whatever else was decided about the run goes with it. */
-function deletionOf(header: RunHeader, expect: { fence: number; seq: number }): RunWrite {
+function deletionOf(header: RunHeader, expect: RunVersion): RunWrite {
   return {
     org: header.org,
     runId: header.runId,

@@ -5,6 +5,7 @@ import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../
 import type { DeltaStore, NewChunk, Written } from "./deltas.ts";
 import type { FlowStore, FlowWrite, ReadyQueue } from "./flow.ts";
 
+import type { RunVersion } from "./version.ts";
 import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
 
 /**
@@ -146,7 +147,7 @@ export interface RunWrite {
   readonly org: string;
   readonly runId: string;
   /** The version that must be there; `null`: the run must not exist. */
-  readonly expect: { readonly fence: number; readonly seq: number } | null;
+  readonly expect: RunVersion | null;
   /** The seq after this write; always `expect.seq + entries.length`. */
   readonly seq: number;
   readonly updatedAt: number;

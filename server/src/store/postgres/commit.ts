@@ -163,6 +163,7 @@ function addRun(inputs: Inputs, ord: number, write: RunWrite): void {
       runId,
       expect.fence,
       expect.seq,
+      expect.intent ?? null,
       seq,
       updatedAt,
       patch.state,

@@ -69,7 +69,8 @@ export function patched(context: Context): string {
   UPDATE pawl.run AS r SET ${PATCHED.map((name) => `${name} = patch.${name}`).join(", ")}
   FROM ${context.from("patch")}
   WHERE r.org_id = patch.org_id AND r.run_id = patch.run_id
-    AND r.fence = patch.expected_fence AND r.seq = patch.expected${unlessLacking(context, "patch.ord")}
+    AND r.fence = patch.expected_fence AND r.seq = patch.expected
+    AND r.intent = coalesce(patch.expected_intent, r.intent)${unlessLacking(context, "patch.ord")}
   RETURNING patch.ord, r.org_id, r.run_id, r.created_at)`;
 }
 

@@ -23,6 +23,7 @@ export const SHAPES = {
     run_id: "text",
     expected_fence: "int4",
     expected: "int4",
+    expected_intent: "text",
     seq: "int4",
     updated_at: "int8",
     state: "text",

@@ -9,7 +9,7 @@ WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
 
 export const PATCH_RUN = `UPDATE run SET seq = ?, updated_at = ?, state = ?, reason = ?, intent = ?,
   fence = ?, attempt = ?, crashes = ?, started_at = ?, ended_at = ?, tags = ?, waiting = ?
-WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
+WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ? AND intent = coalesce(?, intent)`;
 
 export const INSERT_RUN = `INSERT INTO run (${HEADER_COLUMNS.join(", ")})
 VALUES (${HEADER_COLUMNS.map(() => "?").join(", ")})
@@ -70,6 +70,7 @@ function patchRun(
       tags,
       waitingText(patch.waiting),
       ...key,
+      write.expect?.intent ?? null,
     );
   if (changes !== 1) return false;
   if (before !== undefined && before.tags !== tags) {

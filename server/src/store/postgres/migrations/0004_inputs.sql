@@ -19,6 +19,7 @@ CREATE TYPE "pawl"."patch_input" AS (
 	"run_id" text,
 	"expected_fence" integer,
 	"expected" integer,
+	"expected_intent" text,
 	"seq" integer,
 	"updated_at" bigint,
 	"state" text,
