@@ -24,9 +24,10 @@ afterAll(async () => {
   await cluster.stop();
 });
 
+/** Until it can write and read, for which it has a connection each. */
 async function untilUp(store: Store): Promise<void> {
   const isUp = () =>
-    store.ping().then(
+    Promise.all([store.ping(), getRun(store, "none")]).then(
       () => true,
       () => false,
     );
