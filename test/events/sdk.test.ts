@@ -40,6 +40,17 @@ const tree = workflow("tree", async (ctx) => {
   });
 });
 
+/** Says something before a step, between two, and before a wait that gives the run back. */
+const talk = workflow("talk", async (ctx) => {
+  ctx.log("info", "before a");
+  await ctx.step("a", async () => 1);
+  ctx.log("info", "before b");
+  await ctx.step("b", async () => 2);
+  ctx.log("info", "before the wait");
+  await ctx.signal("go");
+  ctx.log("info", "before the end");
+});
+
 let server: TestServer;
 let worker: Worker;
 let client: Client;
@@ -102,3 +113,36 @@ test("parents follow the code and streams their index; a watch is a response of 
   for await (const { type } of run.watch({ afterCursor: id })) rest.push(type);
   expect(rest).toEqual(types.slice(1));
 });
+
+test.each(["session", "poll"] as const)(
+  "what is said is in the order of the code: %s",
+  async (mode) => {
+    const queue = `talk-${mode}`;
+    const options = { url: server.grpcUrl, workflows: [talk], queues: [queue], mode };
+    const own = new Worker({ ...options, logger: silentLogger });
+    await own.start();
+    try {
+      const run = await client.start(talk, undefined, { runId: queue, queue });
+      await expect.poll(async () => (await run.get()).state).toBe("WAITING");
+      await run.signal("go");
+      await run.result();
+      const said: unknown[] = [];
+      for await (const { type, stepKey, data } of run.watch()) {
+        if (type === "log") said.push(data);
+        else if (type === "workflow.step.completed") said.push(stepKey);
+        else if (type === "workflow.waiting") said.push("waits");
+      }
+      expect(said).toMatchObject([
+        { message: "before a" },
+        "a",
+        { message: "before b" },
+        "b",
+        { message: "before the wait" },
+        "waits",
+        { message: "before the end" },
+      ]);
+    } finally {
+      await own.stop();
+    }
+  },
+);

@@ -52,7 +52,7 @@ export interface RunLink {
   readonly suspends: boolean;
   /** False while the platform is out of reach: no step may start then. */
   canStart(): boolean;
-  noteStart(note: StartNote): void;
+  noteStart(runId: string, note: StartNote): void;
   start(request: StepStartedInit): Promise<StepStartedResponse>;
   completed(request: StepCompletedInit): Promise<StepCompletedResponse>;
   failed(request: StepFailedInit): Promise<StepFailedResponse>;

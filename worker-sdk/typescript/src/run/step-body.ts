@@ -102,7 +102,7 @@ export class StepBody implements StartNote {
       this.#return(result);
       return;
     }
-    run.link.noteStart(this);
+    run.link.noteStart(run.runId, this);
     const { timeoutMs } = call.settings;
     if (timeoutMs !== undefined) {
       this.#endTimer = startTimer(timeoutMs, () =>

@@ -119,8 +119,9 @@ export class Deltas {
 
   /** Sends what has gathered; a run's last words have to leave before its outcome. */
   flush(runId?: string): void {
-    this.#flushedAtMs = performance.now();
     const only = runId === undefined ? undefined : this.#streams.get(runId);
+    if (runId !== undefined && (only === undefined || only.waiting.length === 0)) return;
+    this.#flushedAtMs = performance.now();
     const streams = runId === undefined ? this.#streams.values() : only === undefined ? [] : [only];
     for (const stream of streams) this.#sendAll(stream, runId !== undefined);
     if (this.#dropped > 0) {

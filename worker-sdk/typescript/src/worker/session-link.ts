@@ -48,11 +48,13 @@ export class SessionLink implements RunLink {
     return this.#session.mayStart();
   }
 
-  noteStart(note: StartNote): void {
+  noteStart(runId: string, note: StartNote): void {
+    this.flush(runId);
     this.#session.push(note, frameBytes);
   }
 
   start(value: StepStartedInit): Promise<StepStartedResponse> {
+    this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.input);
     return this.#session.ask(
       value.runId ?? "",
@@ -63,6 +65,7 @@ export class SessionLink implements RunLink {
   }
 
   completed(value: StepCompletedInit): Promise<StepCompletedResponse> {
+    this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.output) + payloadBytes(value.input);
     return this.#session.ask(
       value.runId ?? "",
@@ -73,11 +76,13 @@ export class SessionLink implements RunLink {
   }
 
   failed(value: StepFailedInit): Promise<StepFailedResponse> {
+    this.flush(value.runId ?? "");
     const bytes = 64 * frameBytes + payloadBytes(value.input);
     return this.#session.ask(value.runId ?? "", { case: "stepFailed", value }, bytes, "stepFailed");
   }
 
   suspend(value: SuspendRunInit): Promise<SuspendRunResponse> {
+    this.flush(value.runId ?? "");
     return this.#session.ask(
       value.runId ?? "",
       { case: "suspendRun", value },
@@ -115,6 +120,7 @@ export class SessionLink implements RunLink {
     return answer;
   }
 
+  /** Before all that the run reports: its stream is in the order of its code. */
   flush(runId: string): void {
     this.#session.flushDeltas(runId);
   }

@@ -82,7 +82,8 @@ export class UnaryLink implements RunLink {
     // The start has been confirmed already.
   }
 
-  start(request: StepStartedInit): Promise<StepStartedResponse> {
+  async start(request: StepStartedInit): Promise<StepStartedResponse> {
+    await this.#said(request.runId ?? "");
     return this.#options.platform.call(StepService.method.stepStarted, request);
   }
 
@@ -120,7 +121,8 @@ export class UnaryLink implements RunLink {
     }
   }
 
-  suspend(request: SuspendRunInit): Promise<SuspendRunResponse> {
+  async suspend(request: SuspendRunInit): Promise<SuspendRunResponse> {
+    await this.#said(request.runId ?? "");
     return this.#options.platform.call(WorkerService.method.suspendRun, request);
   }
 
