@@ -190,7 +190,9 @@ async def test_a_long_pause_between_attempts_frees_the_worker() -> None:
         assert await handle.result(timeout=50) == 1
 
 
-meeting = threading.Barrier(4)
+#: More than asyncio's own pool of threads holds on most machines.
+TOGETHER = 40
+meeting = threading.Barrier(TOGETHER)
 
 
 @step
@@ -202,8 +204,8 @@ def blocking(with_others: bool) -> int:
 
 @workflow
 async def threads(ctx: Context) -> bool:
-    idents = await ctx.parallel(*(blocking(True) for _ in range(4)))
-    return len(set(idents)) == 4 and threading.get_ident() not in idents
+    idents = await ctx.parallel(*(blocking(True) for _ in range(TOGETHER)))
+    return len(set(idents)) == TOGETHER and threading.get_ident() not in idents
 
 
 async def test_plain_functions_run_in_threads_side_by_side() -> None:

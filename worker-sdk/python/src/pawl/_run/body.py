@@ -19,6 +19,7 @@ from .events import publish
 from .frame import Frame, current_frame
 from .step_messages import start_message
 from .stream import reducer_of
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from .keys import Scope
@@ -100,7 +101,7 @@ class StepBody:
     async def _in_thread(self, call: Any) -> Any:
         self.in_thread = True
         try:
-            return await asyncio.to_thread(call.invoke, self)
+            return await in_thread(call.invoke, self)
         finally:
             self.in_thread = False
 
@@ -191,7 +192,7 @@ class StepBody:
 async def _in_thread_items(items: Iterator[Any]) -> Any:
     """The items of a generator that runs in a thread."""
     while True:
-        item = await asyncio.to_thread(next, items, _END)
+        item = await in_thread(next, items, _END)
         if item is _END:
             return
         yield item
