@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -36,8 +37,9 @@ type deltaStream struct {
 	next  uint32
 	// To be sent, in order.
 	waiting []*deltaBatch
-	// Of what was sent and is not on record: bytes, and batches.
-	sentSize, sent int
+	// Of what was sent and is not on record: bytes, and the number of each batch's first event.
+	sentSize int
+	sent     []uint32
 	// Closed when the next batch is on record.
 	change chan struct{}
 }
@@ -126,8 +128,8 @@ func (d *deltas) schedule() {
 	})
 }
 
-// flush sends what has gathered of one run, whose last words have to leave before its
-// outcome, or of all.
+// flush sends what has gathered of one run, which has to leave before what the run
+// reports next, or of all.
 func (d *deltas) flush(only *run) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,21 +137,14 @@ func (d *deltas) flush(only *run) {
 }
 
 func (d *deltas) flushLocked(only *run) {
-	d.flushed = time.Now()
-	for r, s := range d.streams {
-		if only != nil && r != only {
-			continue
+	if only == nil {
+		d.flushed = time.Now()
+		for r, s := range d.streams {
+			d.sendAll(r, s, false)
 		}
-		for len(s.waiting) > 0 {
-			batch := s.waiting[0]
-			if !d.send(r, batch.request, batch.size, only != nil, func() { d.settled(r, s, batch.size) }) {
-				break
-			}
-			s.waiting = s.waiting[1:]
-			d.waiting -= batch.size
-			s.sentSize += batch.size
-			s.sent++
-		}
+	} else if s := d.streams[only]; s != nil && len(s.waiting) > 0 {
+		d.flushed = time.Now()
+		d.sendAll(only, s, true)
 	}
 	if d.dropped > 0 {
 		d.onDrop(d.dropped)
@@ -157,27 +152,49 @@ func (d *deltas) flushLocked(only *run) {
 	}
 }
 
+// sendAll sends as far as something can be sent now.
+func (d *deltas) sendAll(r *run, s *deltaStream, must bool) {
+	for len(s.waiting) > 0 {
+		batch := s.waiting[0]
+		if !d.send(r, batch.request, batch.size, must, func() { d.settled(r, s, batch) }) {
+			return
+		}
+		s.waiting = s.waiting[1:]
+		d.waiting -= batch.size
+		s.sentSize += batch.size
+		s.sent = append(s.sent, batch.request.First)
+	}
+}
+
 // settled: a batch is on record, or was given up.
-func (d *deltas) settled(r *run, s *deltaStream, size int) {
+func (d *deltas) settled(r *run, s *deltaStream, batch *deltaBatch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s.sent--
+	if at := slices.Index(s.sent, batch.request.First); at >= 0 {
+		s.sent = slices.Delete(s.sent, at, at+1)
+	}
 	if d.streams[r] == s {
-		s.sentSize -= size
-		d.size -= size
+		s.sentSize -= batch.size
+		d.size -= batch.size
 	}
 	close(s.change)
 	s.change = make(chan struct{})
 }
 
-// wait sends all that a run has said, and returns once it is on record, or was given up.
+// wait sends what a run has said, and returns once that is on record, or was given
+// up. What it says from now on does not count: a step that streams side by side would
+// never let the caller go.
 func (d *deltas) wait(r *run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.streams[r]
+	if s == nil {
+		return
+	}
+	fence, next := s.fence, s.next
 	for {
-		d.mu.Lock()
 		d.flushLocked(r)
-		s := d.streams[r]
-		if s == nil || s.sent == 0 {
-			d.mu.Unlock()
+		if d.streams[r] != s || s.fence != fence || !s.isSending(next) {
 			return
 		}
 		change := s.change
@@ -185,9 +202,17 @@ func (d *deltas) wait(r *run) {
 		select {
 		case <-change:
 		case <-r.gone:
+		}
+		d.mu.Lock()
+		if r.isGone() {
 			return
 		}
 	}
+}
+
+// isSending: events before that number are sent, and not on record.
+func (s *deltaStream) isSending(next uint32) bool {
+	return slices.ContainsFunc(s.sent, func(first uint32) bool { return first < next })
 }
 
 // forget: the run has left this worker.

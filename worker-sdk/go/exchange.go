@@ -37,10 +37,7 @@ func (s *session) canStart() bool {
 
 func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
-	switch request.(type) {
-	case *pb.CompleteRunRequest, *pb.FailRunRequest:
-		s.flush(r)
-	}
+	s.flush(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open(r, frame, size, done)
@@ -149,7 +146,10 @@ func (n *notes) flush() {
 	n.waiting = n.waiting[:0]
 }
 
-func (s *session) noteStart(a *attempt) { s.notes.add(a) }
+func (s *session) noteStart(a *attempt) {
+	s.flush(a.step.run)
+	s.notes.add(a)
+}
 
 func (s *session) announce(a *attempt) {
 	r := a.step.run

@@ -19,8 +19,8 @@ type runLink interface {
 	// canStart is false while the platform is out of reach: no step may start then.
 	canStart() bool
 	noteStart(a *attempt)
-	// exchange sends a request of the run and calls done once it is answered:
-	// in the order of the answers, and never for a run that has left.
+	// exchange sends a request of the run, after all live output that the run has
+	// published so far, and calls done once it is answered: in the order of the answers, and never for a run that has left.
 	exchange(r *run, request proto.Message, done func(proto.Message, error))
 	// publish takes live output; it never waits, never fails, and may drop. It returns the event's number.
 	publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32

@@ -39,8 +39,8 @@ func publish(ctx context.Context, eventType string, data any) error {
 	event := &pb.NewEvent{Type: eventType, Payload: payload, SourceTimestamp: timestamppb.Now()}
 	r, body := p.run, p.body
 	r.mu.Lock()
-	// At the level of the workflow a replay would send it again.
-	if r.over() || body == nil && r.queue.isReplaying() {
+	// At the level of the workflow a replay would send it again; what comes after the last record is new.
+	if r.over() || body == nil && r.queue.isReplaying() && r.queue.lastSeq < r.memo.lastRecordSeq {
 		r.mu.Unlock()
 		return nil
 	}

@@ -49,6 +49,8 @@ type memo struct {
 	callbacks map[string]uint32
 	asked     map[string]struct{}
 	lastSeq   uint32
+	// The place of the last record that the journal came with: a replay is over once it is handed out.
+	lastRecordSeq uint32
 	// How often the run was retried after it had failed.
 	retries int
 	// Why the run is being cancelled; empty where nobody said.
@@ -92,6 +94,10 @@ func (m *memo) supersede(entry *pb.JournalEntry) {
 		delete(m.backing, key)
 		delete(m.openWaits, key)
 	}
+	m.lastRecordSeq = 0
+	for _, r := range m.records {
+		m.lastRecordSeq = max(m.lastRecordSeq, r.seq)
+	}
 }
 
 func (m *memo) addStep(entry *pb.JournalEntry) {
@@ -99,6 +105,7 @@ func (m *memo) addStep(entry *pb.JournalEntry) {
 	switch entry.Type {
 	case "workflow.step.completed", "workflow.step.failed", "workflow.wait.resolved":
 		m.set(key, recordOf(entry))
+		m.lastRecordSeq = entry.Seq
 	case "workflow.step.retrying":
 		m.backing[key] = entry.Until.AsTime()
 	case "workflow.wait.created":

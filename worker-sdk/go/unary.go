@@ -50,28 +50,24 @@ func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Mess
 		p := l.platform
 		var reply proto.Message
 		var err error
+		// Separate calls may overtake one another: what the run has said goes first.
+		l.deltas.wait(r)
 		switch known := request.(type) {
 		case *pb.StepStartedRequest:
 			reply, err = answerOf(call(ctx, p, p.steps.StepStarted, known))
 		case *pb.StepCompletedRequest:
-			// What a step said goes before its end.
-			l.deltas.wait(r)
 			l.reports.Lock()
 			defer l.reports.Unlock()
 			reply, err = answerOf(call(ctx, p, p.steps.StepCompleted, known))
 		case *pb.StepFailedRequest:
-			// What a step said goes before its end.
-			l.deltas.wait(r)
 			l.reports.Lock()
 			defer l.reports.Unlock()
 			reply, err = answerOf(call(ctx, p, p.steps.StepFailed, known))
 		case *pb.SuspendRunRequest:
 			reply, err = answerOf(call(ctx, p, p.workers.SuspendRun, known))
 		case *pb.CompleteRunRequest:
-			l.deltas.wait(r)
 			reply, err = answerOf(call(ctx, p, p.workers.CompleteRun, known))
 		case *pb.FailRunRequest:
-			l.deltas.wait(r)
 			reply, err = answerOf(call(ctx, p, p.workers.FailRun, known))
 		}
 		if !r.isGone() {

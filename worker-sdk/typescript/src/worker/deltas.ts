@@ -31,9 +31,9 @@ interface Stream {
   next: number;
   /** To be sent, in order. */
   waiting: Gathered[];
-  /** Sent, and not yet on record. */
   sentBytes: number;
-  sent: Set<Promise<unknown>>;
+  /** Sent, and not yet on record: the number of the first event of each. */
+  sent: Map<Promise<unknown>, number>;
 }
 
 export class Deltas {
@@ -85,7 +85,7 @@ export class Deltas {
   #stream(runId: string, fence: number): Stream {
     let stream = this.#streams.get(runId);
     if (stream === undefined) {
-      stream = { fence, next: 1, waiting: [], sentBytes: 0, sent: new Set() };
+      stream = { fence, next: 1, waiting: [], sentBytes: 0, sent: new Map() };
       this.#streams.set(runId, stream);
     } else if (stream.fence !== fence) {
       // What was sent under the old fence is void.
@@ -117,7 +117,7 @@ export class Deltas {
     );
   }
 
-  /** Sends what has gathered; a run's last words have to leave before its outcome. */
+  /** Sends what has gathered, of all runs or of one: that has to leave before what the run reports next. */
   flush(runId?: string): void {
     const only = runId === undefined ? undefined : this.#streams.get(runId);
     if (runId !== undefined && (only === undefined || only.waiting.length === 0)) return;
@@ -133,13 +133,13 @@ export class Deltas {
   /** As far as something can be sent now. */
   #sendAll(stream: Stream, must: boolean): void {
     for (let batch = stream.waiting[0]; batch !== undefined; batch = stream.waiting[0]) {
-      const { bytes } = batch;
+      const { bytes, first } = batch;
       const answer = this.#send(batch, bytes, must);
       if (answer === undefined) return;
       stream.waiting.shift();
       this.#waitingBytes -= bytes;
       stream.sentBytes += bytes;
-      stream.sent.add(answer);
+      stream.sent.set(answer, first);
       const done = (): void => {
         if (!stream.sent.delete(answer)) return;
         stream.sentBytes -= bytes;
@@ -149,14 +149,20 @@ export class Deltas {
     }
   }
 
-  /** Resolves once all that a run has sent so far is on record, or was given up. */
+  /**
+   * Sends what a run has said, and resolves once that is on record, or was given up. What it says from
+   * now on does not count: a step that streams side by side would never let the caller go.
+   */
   async settled(runId: string): Promise<void> {
+    const stream = this.#streams.get(runId);
+    if (stream === undefined) return;
+    const { fence, next } = stream;
     for (;;) {
-      const stream = this.#streams.get(runId);
-      if (stream === undefined || (stream.sent.size === 0 && stream.waiting.length === 0)) return;
-      if (stream.sent.size === 0) return;
-      await Promise.allSettled(stream.sent);
       this.flush(runId);
+      if (this.#streams.get(runId) !== stream || stream.fence !== fence) return;
+      const said = [...stream.sent].flatMap(([answer, first]) => (first < next ? [answer] : []));
+      if (said.length === 0) return;
+      await Promise.allSettled(said);
     }
   }
 

@@ -178,9 +178,8 @@ export class UnaryLink implements RunLink {
     }
   }
 
-  /** Separate calls may overtake one another: what a step said goes before its end. */
+  /** Separate calls may overtake one another: what the run has said goes first. */
   async #said(runId: string): Promise<void> {
-    this.#deltas.flush(runId);
     await this.#deltas.settled(runId);
   }
 

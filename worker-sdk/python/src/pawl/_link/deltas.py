@@ -39,7 +39,7 @@ class _Stream:
     #: To be sent, in order.
     waiting: list[Batch] = field(default_factory=list)
     #: Sent, and not yet on record.
-    sent: dict[asyncio.Future[None], int] = field(default_factory=dict)
+    sent: dict[asyncio.Future[None], Batch] = field(default_factory=dict)
 
 
 #: Answers False while nothing can be sent. `must`: what follows is about these events, so that they
@@ -114,12 +114,19 @@ class Deltas:
             self._schedule()
 
     def flush(self, run_id: str | None = None) -> None:
-        """Sends what has gathered; a run's last words have to leave before its outcome."""
+        """Sends what has gathered, of all runs or of one: that has to leave before what the run reports
+        next.
+        """
+        if run_id is None:
+            streams = list(self._streams.values())
+        else:
+            stream = self._streams.get(run_id)
+            if stream is None or not stream.waiting:
+                return
+            streams = [stream]
         self._flushed_at = time.monotonic()
-        for name in [run_id] if run_id is not None else list(self._streams):
-            stream = self._streams.get(name)
-            if stream is not None:
-                self._send_all(stream, run_id is not None)
+        for stream in streams:
+            self._send_all(stream, run_id is not None)
         if self._dropped > 0:
             logger.warning(
                 "%d events of live output were dropped: the server does not keep up", self._dropped
@@ -134,27 +141,39 @@ class Deltas:
                 return
             del stream.waiting[0]
             self._waiting_bytes -= batch.size
-            stream.sent[done] = batch.size
+            stream.sent[done] = batch
             done.add_done_callback(lambda done: self._on_done(stream, done))
 
     def _on_done(self, stream: _Stream, done: asyncio.Future[None]) -> None:
-        self._bytes -= stream.sent.pop(done, 0)
+        batch = stream.sent.pop(done, None)
+        if batch is not None:
+            self._bytes -= batch.size
 
     async def settled(self, run_id: str) -> None:
-        """Sends all that a run has said; returns once it is on record, or was given up."""
+        """Sends what a run has said; returns once that is on record, or was given up.
+
+        What it says from now on does not count: a step that streams side by side would never let the
+        caller go.
+        """
+        stream = self._streams.get(run_id)
+        if stream is None:
+            return
+        fence, next = stream.fence, stream.next
         while True:
             self.flush(run_id)
-            stream = self._streams.get(run_id)
-            if stream is None or not stream.sent:
+            if self._streams.get(run_id) is not stream or stream.fence != fence:
                 return
-            await asyncio.wait(list(stream.sent))
+            said = [done for done, batch in stream.sent.items() if batch.request.first < next]
+            if not said:
+                return
+            await asyncio.wait(said)
 
     def forget(self, run_id: str) -> None:
         """The run has left this worker."""
         stream = self._streams.pop(run_id, None)
         if stream is not None:
             self._drop_waiting(stream)
-            self._bytes -= sum(stream.sent.values())
+            self._bytes -= sum(batch.size for batch in stream.sent.values())
             stream.sent.clear()
 
     def close(self) -> None:

@@ -104,14 +104,14 @@ class Session(CallLink):
         self._stale = True
         return False
 
-    def note_start(self, note: StartNote) -> None:
+    def note_start(self, run_id: str, note: StartNote) -> None:
+        self._deltas.flush(run_id)
         self._stream.note_start(note)
 
     def request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
     ) -> None:
-        if name in ("complete_run", "fail_run"):
-            self._deltas.flush(run_id)
+        self._deltas.flush(run_id)
         self._ask(run_id, name, message, on_answer)
         if name in ("complete_run", "fail_run"):
             self.runs.ending(run_id)

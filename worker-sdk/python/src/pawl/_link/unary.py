@@ -50,7 +50,7 @@ class UnaryLink(CallLink):
         """A start is confirmed by the server before its step runs, so it may be asked for always."""
         return True
 
-    def note_start(self, note: StartNote) -> None:
+    def note_start(self, run_id: str, note: StartNote) -> None:
         """The start has been confirmed already."""
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -70,9 +70,8 @@ class UnaryLink(CallLink):
         order of the journal: so an answer waits for those that are still out for the same run, any
         of which may have been recorded before it.
         """
-        if name not in ("step_started", "suspend_run"):
-            # Separate calls may overtake one another: what a step said goes before its end.
-            await self._deltas.settled(run_id)
+        # Separate calls may overtake one another, too: what the run has said goes first.
+        await self._deltas.settled(run_id)
         report = name in ("step_completed", "step_failed")
         out = self._reports.setdefault(run_id, set())
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -77,7 +77,7 @@ class StepBody:
     def start(self) -> None:
         operation = self.operation
         run, call = operation.run, operation.call
-        run.link.note_start(self)
+        run.link.note_start(run.run_id, self)
         context = operation.context.copy()
         context.run(current_frame.set, Frame(run, None, self))
         if operation.span is not None:

@@ -34,8 +34,9 @@ def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
     """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
     if run.left:
         return
-    # At the level of the workflow a replay would send it again.
-    if body is None and run.deliveries.replaying:
+    # At the level of the workflow a replay would send it again; what comes after the last record is new.
+    deliveries = run.deliveries
+    if body is None and deliveries.replaying and deliveries.last_seq < run.memo.last_record_seq:
         return
     if body is not None:
         body.sequence += 1

@@ -54,11 +54,14 @@ class RunLink(Protocol):
     def can_start(self) -> bool:
         """False while the platform is out of reach: no step may start then."""
 
-    def note_start(self, note: StartNote) -> None: ...
+    def note_start(self, run_id: str, note: StartNote) -> None: ...
 
     def request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
-    ) -> None: ...
+    ) -> None:
+        """Sends it after all live output that the run has published so far: its stream is in the order
+        of its code, and nothing can follow a suspension.
+        """
 
     def flush(self, run_id: str) -> None:
         """Sends live output that is being gathered: what it belongs to is about to end."""

@@ -63,6 +63,8 @@ class Memo:
         self._callbacks: dict[str, int] = {}
         self._asked: set[str] = set()
         self.last_seq = 0
+        # The place of the last record that the journal came with: a replay is over once it is handed out.
+        self.last_record_seq = 0
         # How often the run was retried after it had failed.
         self.retries = 0
         # Why the run is being cancelled; empty where nobody said.
@@ -86,12 +88,14 @@ class Memo:
             self._records.pop(str(key), None)
             self._backing.pop(str(key), None)
             self._open_waits.pop(str(key), None)
+        self.last_record_seq = max((record.seq for record in self._records.values()), default=0)
 
     def _add_step(self, entry: JournalEntry) -> None:
         key = entry.step_key
         match entry.type:
             case "workflow.step.completed" | "workflow.step.failed" | "workflow.wait.resolved":
                 self._set(key, record_of(entry))
+                self.last_record_seq = entry.seq
             case "workflow.step.retrying":
                 until = message_seconds(entry.until) if entry.HasField("until") else 0.0
                 self._backing[key] = Backing(entry.attempt, until)
