@@ -15,6 +15,7 @@ import { serverMain, startServer, type TestServer } from "../harness/server.ts";
 import { Curl } from "../http/sse.ts";
 import { stores } from "../semantics/lab.ts";
 import { kill, startProgram } from "./stage.ts";
+import { expectWhole } from "./whole.ts";
 
 const LEAVES = 40;
 
@@ -47,25 +48,6 @@ function expectOrder(events: readonly RunEvent[], runId: string): void {
     if (told < 0) continue;
     expect(events.findLastIndex((event) => event.runId === child)).toBeLessThan(told);
   }
-}
-
-/** What was committed before the watcher's eyes is the result, word for word. */
-function expectWhole(events: readonly RunEvent[]): number {
-  const texts = new Map<string, string>();
-  const name = ({ runId, stepKey, attempt }: RunEvent) => `${runId} ${stepKey}@${attempt}`;
-  let committed = 0;
-  for (const [index, event] of events.entries()) {
-    if (event.type === "output.delta")
-      texts.set(name(event), (texts.get(name(event)) ?? "") + String(event.data));
-    if (event.type === "rollback") texts.delete(name(event));
-    if (event.type !== "commit") continue;
-    committed += 1;
-    const result = events
-      .slice(index)
-      .find(({ type, runId }) => type === "workflow.step.completed" && runId === event.runId);
-    expect(texts.get(name(event))).toBe(result?.entry?.value);
-  }
-  return committed;
 }
 
 async function collect(events: AsyncIterable<RunEvent>): Promise<RunEvent[]> {

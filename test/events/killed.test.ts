@@ -16,6 +16,7 @@ import { connect, rpc } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { stores } from "../semantics/lab.ts";
 import { kill, startProgram } from "./stage.ts";
+import { expectWhole } from "./whole.ts";
 
 const LEAVES = 100;
 const TALK = { rounds: 6, words: 25 };
@@ -142,7 +143,8 @@ test.each(stores)(
       expect(new Set(mine.map(({ eventId }) => eventId)).size).toBe(mine.length);
       const gaps = all.filter(({ type }) => type === "gap").map(({ eventId }) => eventId);
       expect(gaps).toEqual([]);
-      expectWhole(mine);
+      expect(expectWhole(mine)).toBe(2 * TALK.rounds);
+      expect(mine.at(-1)?.type).toBe("run.completed");
     } finally {
       client.close();
       await kill(worker);
@@ -150,21 +152,3 @@ test.each(stores)(
     }
   },
 );
-
-/** What was committed is the result, word for word. */
-function expectWhole(events: readonly RunEvent[]): void {
-  const texts = new Map<string, string>();
-  const name = ({ stepKey, attempt }: RunEvent) => `${stepKey}@${attempt}`;
-  let committed = 0;
-  for (const [index, event] of events.entries()) {
-    if (event.type === "output.delta")
-      texts.set(name(event), (texts.get(name(event)) ?? "") + String(event.data));
-    if (event.type === "rollback") texts.delete(name(event));
-    if (event.type !== "commit") continue;
-    committed += 1;
-    const result = events.slice(index).find(({ type }) => type === "workflow.step.completed");
-    expect(texts.get(name(event))).toBe(result?.entry?.value);
-  }
-  expect(committed).toBe(2 * TALK.rounds);
-  expect(events.at(-1)?.type).toBe("run.completed");
-}
