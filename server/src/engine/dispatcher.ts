@@ -1,6 +1,12 @@
 /**
- * Hands ready runs to sessions that have room for them. One claim at a time for sessions that want
- * the same work; a claim that comes back full is followed by another, an empty one waits for a nudge.
+ * Hands ready runs to sessions that have room for them. A claim that comes back full is followed by
+ * another, an empty one waits for a nudge.
+ *
+ * Runs that were claimed together end together, since their steps are committed together. So claims
+ * are small, and while more runs are ready than were asked for, a second one is sent before the
+ * first is answered: while the store takes runs, the server hands out those before them, and the
+ * worker starts those before these. Measured with 256 runs of ten steps at the same time: a tenth
+ * more steps per second than in whole waves, one claim after the other.
  */
 import type { Clock } from "../lib/clock.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -17,10 +23,25 @@ export interface DispatcherOptions {
   readonly onError: (name: string, error: unknown) => void;
 }
 
+/** Claims under way at the same time for sessions that want the same work, while much is ready. */
+const FLIGHTS_MAX = 2;
+
+/** A claim under way, and whether there may be more to take than what it sees. */
+interface Flight {
+  again: boolean;
+}
+
+/** The claims for sessions that want the same work. */
+interface Lane {
+  readonly flights: Set<Flight>;
+  /** Whether the latest claim was given all that it asked for. */
+  isDeep: boolean;
+}
+
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  /** By signature: whether a claim is under way, and whether to try again after it. */
-  readonly #claims = new Map<string, { again: boolean }>();
+  /** By signature; those with a claim under way. */
+  readonly #lanes = new Map<string, Lane>();
   #scheduled = false;
   #stopped = false;
 
@@ -30,6 +51,13 @@ export class Dispatcher {
 
   /** Something may be ready, or somebody may want it. */
   nudge(): void {
+    // What has just become ready, the claims under way may not see.
+    for (const { flights } of this.#lanes.values())
+      for (const flight of flights) flight.again = true;
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled || this.#stopped) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -52,17 +80,20 @@ export class Dispatcher {
       else group.push(session);
     }
     for (const [signature, group] of bySignature) {
-      const running = this.#claims.get(signature);
-      if (running !== undefined) running.again = true;
-      else void this.#claim(signature, group);
+      const lane = this.#lanes.get(signature) ?? { flights: new Set(), isDeep: false };
+      this.#lanes.set(signature, lane);
+      const most = lane.isDeep ? FLIGHTS_MAX : 1;
+      while (lane.flights.size < most && group.some((session) => session.wanting > 0)) {
+        void this.#claim(signature, lane, group);
+      }
     }
   }
 
-  async #claim(signature: string, group: readonly LocalSession[]): Promise<void> {
+  async #claim(signature: string, lane: Lane, group: readonly LocalSession[]): Promise<void> {
     const first = group[0];
     if (first === undefined) return;
-    const flight = { again: false };
-    this.#claims.set(signature, flight);
+    const flight: Flight = { again: false };
+    lane.flights.add(flight);
     const slots = reserve(group);
     let claimed: ClaimedRun[] = [];
     try {
@@ -78,10 +109,11 @@ export class Dispatcher {
       this.#options.onError("dispatch", error);
     }
     for (const session of slots.slice(claimed.length)) session.credits += 1;
-    this.#claims.delete(signature);
+    lane.flights.delete(flight);
+    lane.isDeep = claimed.length > 0 && claimed.length === slots.length;
+    if (lane.flights.size === 0 && !lane.isDeep) this.#lanes.delete(signature);
     for (const run of claimed) this.#options.deliver(run);
-    const full = claimed.length > 0 && claimed.length === slots.length;
-    if (full || flight.again) this.nudge();
+    if (lane.isDeep || flight.again) this.#schedule();
   }
 }
 

@@ -98,7 +98,8 @@ export const LIMITS = Object.freeze({
   /** Step records that the engine keeps in memory, over all runs. */
   cachedSteps: 400_000,
   cachedRuns: 20_000,
-  claimRuns: 256,
+  /** Runs in one claim: few, so that nobody waits for a large one (engine/dispatcher.ts). */
+  claimRuns: 32,
   sessionCredits: 10_000,
   dueItems: 500,
   /** Due work that a server has taken is not taken by another for so long. */
