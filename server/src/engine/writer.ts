@@ -10,6 +10,7 @@
  * 4. Two batches may be under way at once, never with the same run in both.
  * 5. What is cached are the runs that workers hold; everything else is read when needed.
  */
+import { Awake } from "../lib/awake.ts";
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
@@ -66,12 +67,15 @@ export interface WriterOptions {
 
 /** A command that a sick store cannot take is refused after this long. */
 const STORE_PATIENCE_MS = 3_000;
+/** The batches of one or two runs that go step after step; larger ones overlap. */
+const LONE_ITEMS = 2;
 const STORE_RETRY_MS = [0, 20, 50, 100, 250, 500];
 
 export class Writer {
   readonly #options: WriterOptions;
   readonly #batcher: Batcher<Item>;
   readonly #cache = new RunCache();
+  readonly #awake = new Awake();
   #failures = 0;
 
   constructor(options: WriterOptions) {
@@ -140,6 +144,7 @@ export class Writer {
   }
 
   async #run(items: Item[]): Promise<void> {
+    if (items.length <= LONE_ITEMS) this.#awake.work();
     const moment: Moment = { now: this.#options.clock.now(), random: this.#options.clock.random() };
     const claims: Item[] = [];
     const groups = groupByRun(items, claims);
@@ -224,6 +229,9 @@ export class Writer {
     const { store, metrics } = this.#options;
     const start = monotonicMs();
     const result = await store.commit({ now, writes, claims: requests });
+    // The embedded store's thread looks out for the next step itself (store/sqlite/thread.ts), and
+    // two that look would leave no core for the worker.
+    if (!store.replicas) this.#awake.rest();
     metrics.commitSeconds.observe(secondsSince(start));
     return result;
   }

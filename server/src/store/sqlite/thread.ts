@@ -2,7 +2,9 @@
  * The store's thread: one database connection whose fsync never blocks the server's event loop.
  * It imports nothing but SQLite and the operations, so that it stays small.
  */
+import { availableParallelism } from "node:os";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { monotonicMs } from "../../lib/clock.ts";
 import type { Core } from "./core.ts";
 import { invoke } from "./core.ts";
 import type { Database } from "./database.ts";
@@ -28,7 +30,9 @@ function serve({ settings, bell }: ThreadData): void {
     return;
   }
   const { db, core } = opened;
+  const rest = createRest(bell);
   send({ kind: "ready" });
+  let isLone = false;
   for (;;) {
     // Read before the queue is: a request that comes in between has rung, and the wait ends at once.
     const rung = Atomics.load(bell, 0);
@@ -44,10 +48,37 @@ function serve({ settings, bell }: ThreadData): void {
         port.close();
         return;
       }
+      isLone = request.method === "commit" && request.batch.rest.length <= LONE_WRITES;
       send(answer(core, request));
     }
-    Atomics.wait(bell, 0, rung);
+    rest(rung, isLone);
   }
+}
+
+/** The commits of one or two runs that go step after step. */
+const LONE_WRITES = 2;
+/** How long the thread looks for the next request before it sleeps. */
+const LOOK_MS = 0.3;
+/** Requests that come at longer intervals are not looked for. */
+const GAP_MS = 1;
+
+/**
+ * Waits until the bell is not what it was. The next step of a lone run comes within some 0.2 ms, and
+ * waking a core takes long, so that after such a commit and a short rest before it the thread looks
+ * for a while before it sleeps. Meanwhile the server's thread sleeps (lib/awake.ts). Measured with
+ * both on two cores: the median step of a lone run took 0.31 ms instead of 0.45 ms.
+ */
+function createRest(bell: Int32Array<SharedArrayBuffer>): (rung: number, isLone: boolean) => void {
+  const mayLook = availableParallelism() > 1;
+  let wasShort = false;
+  return (rung, isLone) => {
+    const from = monotonicMs();
+    if (mayLook && isLone && wasShort) {
+      while (Atomics.load(bell, 0) === rung && monotonicMs() - from < LOOK_MS);
+    }
+    Atomics.wait(bell, 0, rung);
+    wasShort = monotonicMs() - from < GAP_MS;
+  };
 }
 
 function answer(core: Core, request: Exclude<Request, { method: "close" }>): Reply {
