@@ -96,7 +96,27 @@ test("a second batch goes out before the first is answered once it is half as la
   // The second one ends first: the first is under way still, and one more may go.
   runs[1]?.gate.resolve();
   await turn();
-  expect(runs.map(({ items }) => items.length)).toEqual([20, 10, 60]);
+  // Half of the 80 that are there.
+  expect(runs.map(({ items }) => items.length)).toEqual([20, 10, 40]);
+});
+
+test("a burst is carried out in halves while runs are quick, and whole while they are slow", async () => {
+  const sizesOf = async (runMs: number): Promise<number[]> => {
+    const sizes: number[] = [];
+    const run = async (items: number[]): Promise<void> => {
+      sizes.push(items.length);
+      if (runMs > 0) await new Promise((resolve) => setTimeout(resolve, runMs));
+    };
+    const { batcher } = make({ run });
+    // By the first it is known how long a run takes.
+    for (const count of [1, 80, 5]) {
+      for (let item = 0; item < count; item += 1) batcher.push(item);
+      await batcher.drain();
+    }
+    return sizes;
+  };
+  expect(await sizesOf(0)).toEqual([1, 40, 40, 5]);
+  expect(await sizesOf(20)).toEqual([1, 80, 5]);
 });
 
 test("items of one key are in one batch at a time and in order; those without one are free", async () => {

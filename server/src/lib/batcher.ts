@@ -4,10 +4,11 @@
  * `run` answers each item itself.
  *
  * Callers that all wait for the same batch come back all at once, and then both sides take turns at
- * idling. Two things keep both busy. A burst that meets an idle batcher is cut in halves; that pays
- * only while a run takes about as long as the way there and back (with a slow disk it would double
- * the flushes), so it is left alone otherwise. And a second run goes out before the first has been
- * answered, once it is worth it. Items with the same key are never in both.
+ * idling. Two things keep both busy. A second run goes out before the first has been answered, once
+ * it is worth it; items with the same key are never in both. And no run takes more than half of what
+ * is there, so that there is a second one: while one half is carried out, the callers of the other
+ * half come back. That pays only while what each run costs besides its items (waiting for the disk,
+ * above all) is less than the time that so many callers take to come back.
  *
  * States: idle → scheduled (end of this turn) → running (one or two) → scheduled | idle. `drain()`
  * resolves at idle.
@@ -32,11 +33,12 @@ export interface BatcherOptions<T> {
   readonly queuedMax: number;
 }
 
-/** Smaller bursts are not worth two runs. */
+/** Fewer items are not worth two runs. */
 const SPLIT_FROM = 16;
-/** The idle time before a burst, as a share of the run before it, within which halves overlap well. */
-const SPLIT_GAP_MIN = 0.25;
-const SPLIT_GAP_MAX = 4;
+/** About what the way to a caller and back takes for each item, in ms. */
+const AWAY_MS = 0.02;
+/** How much of a peak is left after another run, and by how much a least time grows: the recent counts. */
+const FADE = 0.98;
 
 /** A second run goes out with so many items at least, and with such a share of the first one's. */
 const AHEAD_FROM = 8;
@@ -75,7 +77,10 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
   const running: (readonly T[])[] = [];
   let scheduled = false;
   const idle: (() => void)[] = [];
-  let ranMs = 0;
+  /** The most items that were queued and running lately. */
+  let peak = 0;
+  /** The least time that a run took lately, from its start or the end of the one before it. */
+  let leastMs = Number.POSITIVE_INFINITY;
   let endedAt = 0;
 
   function mayRun(): boolean {
@@ -91,11 +96,12 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
     queueMicrotask(flush);
   }
 
-  /** How many items a burst of `count` is cut to. */
-  function split(count: number): number {
-    if (running.length > 0 || count < SPLIT_FROM) return count;
-    const gap = performance.now() - endedAt;
-    return gap > ranMs * SPLIT_GAP_MIN && gap < ranMs * SPLIT_GAP_MAX ? count >> 1 : count;
+  /** How many items the next run may take. */
+  function share(): number {
+    const there = running.reduce((sum, items) => sum + items.length, queue.length);
+    peak = Math.max(there, peak * FADE);
+    const isWorthIt = peak >= SPLIT_FROM && leastMs < peak * AWAY_MS;
+    return isWorthIt ? Math.ceil(peak / 2) : queue.length;
   }
 
   function flush(): void {
@@ -105,15 +111,16 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
       return;
     }
     const busy = new Set(running.flat().map(options.key));
-    const { batch, rest } = divide(queue, busy, split(queue.length), options);
+    const { batch, rest } = divide(queue, busy, share(), options);
     queue = rest;
     if (batch.length === 0) return;
     running.push(batch);
     const startedAt = performance.now();
     options.run(batch).finally(() => {
       running.splice(running.indexOf(batch), 1);
-      endedAt = performance.now();
-      ranMs = endedAt - startedAt;
+      const now = performance.now();
+      leastMs = Math.min(now - Math.max(startedAt, endedAt), leastMs / FADE);
+      endedAt = now;
       schedule();
     });
     schedule();
