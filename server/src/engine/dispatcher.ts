@@ -32,7 +32,7 @@ interface Flight {
 }
 
 /** The claims for sessions that want the same work. */
-interface Lane {
+interface Claims {
   readonly flights: Set<Flight>;
   /** Whether the latest claim was given all that it asked for. */
   isDeep: boolean;
@@ -40,8 +40,8 @@ interface Lane {
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  /** By signature; those with a claim under way. */
-  readonly #lanes = new Map<string, Lane>();
+  /** By signature. */
+  readonly #claims = new Map<string, Claims>();
   #scheduled = false;
   #stopped = false;
 
@@ -52,7 +52,7 @@ export class Dispatcher {
   /** Something may be ready, or somebody may want it. */
   nudge(): void {
     // What has just become ready, the claims under way may not see.
-    for (const { flights } of this.#lanes.values())
+    for (const { flights } of this.#claims.values())
       for (const flight of flights) flight.again = true;
     this.#schedule();
   }
@@ -79,21 +79,30 @@ export class Dispatcher {
       if (group === undefined) bySignature.set(session.signature, [session]);
       else group.push(session);
     }
+    if (this.#claims.size > this.#options.sessions.size) this.#forget();
     for (const [signature, group] of bySignature) {
-      const lane = this.#lanes.get(signature) ?? { flights: new Set(), isDeep: false };
-      this.#lanes.set(signature, lane);
-      const most = lane.isDeep ? FLIGHTS_MAX : 1;
-      while (lane.flights.size < most && group.some((session) => session.wanting > 0)) {
-        void this.#claim(signature, lane, group);
+      const claims = this.#claims.get(signature) ?? { flights: new Set(), isDeep: false };
+      this.#claims.set(signature, claims);
+      const most = claims.isDeep ? FLIGHTS_MAX : 1;
+      while (claims.flights.size < most && group.some((session) => session.wanting > 0)) {
+        void this.#claim(signature, claims, group);
       }
     }
   }
 
-  async #claim(signature: string, lane: Lane, group: readonly LocalSession[]): Promise<void> {
+  /** What workers want that have gone. */
+  #forget(): void {
+    const wanted = new Set<string>();
+    for (const { signature } of this.#options.sessions.all()) wanted.add(signature);
+    for (const [signature, { flights }] of this.#claims)
+      if (flights.size === 0 && !wanted.has(signature)) this.#claims.delete(signature);
+  }
+
+  async #claim(signature: string, claims: Claims, group: readonly LocalSession[]): Promise<void> {
     const first = group[0];
     if (first === undefined) return;
     const flight: Flight = { again: false };
-    lane.flights.add(flight);
+    claims.flights.add(flight);
     const slots = reserve(group);
     let claimed: ClaimedRun[] = [];
     try {
@@ -109,11 +118,11 @@ export class Dispatcher {
       this.#options.onError("dispatch", error);
     }
     for (const session of slots.slice(claimed.length)) session.credits += 1;
-    lane.flights.delete(flight);
-    lane.isDeep = claimed.length > 0 && claimed.length === slots.length;
-    if (lane.flights.size === 0 && !lane.isDeep) this.#lanes.delete(signature);
+    claims.flights.delete(flight);
+    claims.isDeep = claimed.length > 0 && claimed.length === slots.length;
+    if (claims.flights.size === 0 && !claims.isDeep) this.#claims.delete(signature);
     for (const run of claimed) this.#options.deliver(run);
-    if (lane.isDeep || flight.again) this.#schedule();
+    if (claims.isDeep || flight.again) this.#schedule();
   }
 }
 

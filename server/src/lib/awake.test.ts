@@ -5,12 +5,15 @@ import { Awake } from "./awake.ts";
 
 describe("Awake", () => {
   it("polls after work that came soon after other work, and then sleeps", async () => {
-    const awake = new Awake();
+    let now = 0;
+    const awake = new Awake(() => now);
     awake.work();
     expect(awake.isPolling, "after the first").toBe(false);
+    now += 1;
     awake.work();
     expect(awake.isPolling, "after the second").toBe(availableParallelism() > 1);
-    await sleep(20);
+    now += 20;
+    await sleep(1);
     expect(awake.isPolling, "later").toBe(false);
     awake.work();
     expect(awake.isPolling, "after a pause").toBe(false);
@@ -31,7 +34,7 @@ describe("Awake", () => {
   });
 
   it("rests when it is told to", async () => {
-    const awake = new Awake();
+    const awake = new Awake(() => 0);
     awake.work();
     awake.work();
     awake.rest();

@@ -20,13 +20,19 @@ const GAP_MS = 2;
  */
 export class Awake {
   readonly #isUseful = availableParallelism() > 1;
+  readonly #now: () => number;
   #workedAt = Number.NEGATIVE_INFINITY;
   #until = 0;
   #isPolling = false;
 
+  /** @param now in ms, never going back */
+  constructor(now: () => number = monotonicMs) {
+    this.#now = now;
+  }
+
   /** Work has begun that will soon be answered by another thread or process. */
   work(): void {
-    const now = monotonicMs();
+    const now = this.#now();
     const isClose = now - this.#workedAt < GAP_MS;
     this.#workedAt = now;
     if (!this.#isUseful || !isClose) return;
@@ -46,7 +52,7 @@ export class Awake {
   }
 
   readonly #poll = (): void => {
-    this.#isPolling = monotonicMs() < this.#until;
+    this.#isPolling = this.#now() < this.#until;
     if (this.#isPolling) setImmediate(this.#poll);
   };
 }
