@@ -8,23 +8,14 @@ export interface Exception {
 }
 
 /** Lines of a file; above this it needs an exception. The aim is 300. */
-export const fileLinesMax = 350;
+export const fileLinesMax = 500;
 /** Of a file of tests: tables of cases are long, and nobody reads them from end to end. */
 export const testFileLinesMax = 650;
 /** Lines of a function; above this it needs an exception. The aim is 70. */
 export const functionLinesMax = 80;
 
 /** By path. */
-export const longFiles: Readonly<Record<string, Exception>> = {
-  "server/src/engine/api.ts": {
-    linesMax: 450,
-    reason: "declares every use case with its documentation, and holds no logic",
-  },
-  "test/harness/protocol.ts": {
-    linesMax: 450,
-    reason: "the raw protocol, one short method for each call, and no logic of its own",
-  },
-};
+export const longFiles: Readonly<Record<string, Exception>> = {};
 
 /** By `path#function`. */
 export const longFunctions: Readonly<Record<string, Exception>> = {

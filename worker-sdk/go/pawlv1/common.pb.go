@@ -571,7 +571,10 @@ type RetryPolicy struct {
 	NonRetryableTypes []string    `protobuf:"bytes,9,rep,name=non_retryable_types,json=nonRetryableTypes,proto3" json:"non_retryable_types,omitempty"`
 	OnExhausted       OnExhausted `protobuf:"varint,10,opt,name=on_exhausted,json=onExhausted,proto3,enum=pawl.v1.OnExhausted" json:"on_exhausted,omitempty"`
 	// Explicit delays, first to last, instead of a formula; the last one repeats.
-	Delays        []*durationpb.Duration `protobuf:"bytes,11,rep,name=delays,proto3" json:"delays,omitempty"`
+	Delays []*durationpb.Duration `protobuf:"bytes,11,rep,name=delays,proto3" json:"delays,omitempty"`
+	// How many deaths of workers in the middle of this step pause its run
+	// (CRASH_LOOP); 0: 3. Deaths do not count against max_attempts.
+	MaxCrashes    uint32 `protobuf:"varint,12,opt,name=max_crashes,json=maxCrashes,proto3" json:"max_crashes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -683,11 +686,77 @@ func (x *RetryPolicy) GetDelays() []*durationpb.Duration {
 	return nil
 }
 
-// The right to execute a run. Every durable write names the fence.
+func (x *RetryPolicy) GetMaxCrashes() uint32 {
+	if x != nil {
+		return x.MaxCrashes
+	}
+	return 0
+}
+
+// How long a run may take; unset: no limit.
+type RunTimeouts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From creation to the end, waits included. Over it: FAILED, type RunTimeout.
+	// A run that has begun is cleaned up before, for at most 10 s more, as one that
+	// is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
+	Run *durationpb.Duration `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// From being ready to the first lease. Over it: FAILED, type QueueTimeout.
+	Queue         *durationpb.Duration `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunTimeouts) Reset() {
+	*x = RunTimeouts{}
+	mi := &file_pawl_v1_common_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunTimeouts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunTimeouts) ProtoMessage() {}
+
+func (x *RunTimeouts) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_common_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunTimeouts.ProtoReflect.Descriptor instead.
+func (*RunTimeouts) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RunTimeouts) GetRun() *durationpb.Duration {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *RunTimeouts) GetQueue() *durationpb.Duration {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+// The right to execute a run. Every durable write names the fence, and is valid as
+// long as the fence is the run's current one, even if the lease has lapsed.
 type Lease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Grows with every lease, steal, cancel, pause, retry and fork; never 0.
+	// Grows whenever the run is given to a holder, is cancelled or retried, and when
+	// a pause takes effect; never 0.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// How often the run has been leased out, from 1.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -699,7 +768,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_pawl_v1_common_proto_msgTypes[4]
+	mi := &file_pawl_v1_common_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +780,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[4]
+	mi := &file_pawl_v1_common_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +793,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Lease) GetRunId() string {
@@ -766,7 +835,7 @@ type ParentRef struct {
 
 func (x *ParentRef) Reset() {
 	*x = ParentRef{}
-	mi := &file_pawl_v1_common_proto_msgTypes[5]
+	mi := &file_pawl_v1_common_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +847,7 @@ func (x *ParentRef) String() string {
 func (*ParentRef) ProtoMessage() {}
 
 func (x *ParentRef) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[5]
+	mi := &file_pawl_v1_common_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +860,7 @@ func (x *ParentRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParentRef.ProtoReflect.Descriptor instead.
 func (*ParentRef) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{5}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ParentRef) GetRunId() string {
@@ -821,7 +890,7 @@ type QuestionOption struct {
 
 func (x *QuestionOption) Reset() {
 	*x = QuestionOption{}
-	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	mi := &file_pawl_v1_common_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +902,7 @@ func (x *QuestionOption) String() string {
 func (*QuestionOption) ProtoMessage() {}
 
 func (x *QuestionOption) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[6]
+	mi := &file_pawl_v1_common_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +915,7 @@ func (x *QuestionOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuestionOption.ProtoReflect.Descriptor instead.
 func (*QuestionOption) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{6}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *QuestionOption) GetValue() string {
@@ -892,7 +961,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	mi := &file_pawl_v1_common_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +973,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[7]
+	mi := &file_pawl_v1_common_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +986,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{7}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Question) GetPrompt() string {
@@ -995,8 +1064,13 @@ type JournalEntry struct {
 	// run.input.replaced (by a later start that was joined with it),
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
 	// attempt failed, another follows), workflow.step.failed (finally),
+	// workflow.step.cancelled (an attempt was stopped because its run was cancelled
+	// or its branch ended; asked for again, the step is executed anew),
 	// workflow.child.started (one that is cancelled when this run ends before it),
-	// workflow.wait.created, workflow.wait.resolved, workflow.waiting,
+	// workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (nobody
+	// waits any more, details `why`: lost or withdrawn, and `returned`: the id of a
+	// signal that went back to the inbox; asked for again, the wait is registered
+	// anew), run.cleanup.started (details `compensations`), workflow.waiting,
 	// workflow.signal.received, workflow.user.answered (one answer to a question;
 	// the wait is resolved once there are enough), workflow.wait.reminded.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
@@ -1039,7 +1113,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_pawl_v1_common_proto_msgTypes[8]
+	mi := &file_pawl_v1_common_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1125,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[8]
+	mi := &file_pawl_v1_common_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1138,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{8}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *JournalEntry) GetSeq() uint32 {
@@ -1224,7 +1298,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_pawl_v1_common_proto_msgTypes[9]
+	mi := &file_pawl_v1_common_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1310,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[9]
+	mi := &file_pawl_v1_common_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1323,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{9}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Error) GetReason() string {
@@ -1307,7 +1381,7 @@ type FlowControl struct {
 
 func (x *FlowControl) Reset() {
 	*x = FlowControl{}
-	mi := &file_pawl_v1_common_proto_msgTypes[10]
+	mi := &file_pawl_v1_common_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1393,7 @@ func (x *FlowControl) String() string {
 func (*FlowControl) ProtoMessage() {}
 
 func (x *FlowControl) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[10]
+	mi := &file_pawl_v1_common_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1406,7 @@ func (x *FlowControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowControl.ProtoReflect.Descriptor instead.
 func (*FlowControl) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{10}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FlowControl) GetConcurrency() *ConcurrencyLimit {
@@ -1370,7 +1444,7 @@ type ConcurrencyLimit struct {
 
 func (x *ConcurrencyLimit) Reset() {
 	*x = ConcurrencyLimit{}
-	mi := &file_pawl_v1_common_proto_msgTypes[11]
+	mi := &file_pawl_v1_common_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1456,7 @@ func (x *ConcurrencyLimit) String() string {
 func (*ConcurrencyLimit) ProtoMessage() {}
 
 func (x *ConcurrencyLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[11]
+	mi := &file_pawl_v1_common_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1469,7 @@ func (x *ConcurrencyLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConcurrencyLimit.ProtoReflect.Descriptor instead.
 func (*ConcurrencyLimit) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{11}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConcurrencyLimit) GetLimit() uint32 {
@@ -1426,7 +1500,7 @@ type RateLimit struct {
 
 func (x *RateLimit) Reset() {
 	*x = RateLimit{}
-	mi := &file_pawl_v1_common_proto_msgTypes[12]
+	mi := &file_pawl_v1_common_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1512,7 @@ func (x *RateLimit) String() string {
 func (*RateLimit) ProtoMessage() {}
 
 func (x *RateLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_common_proto_msgTypes[12]
+	mi := &file_pawl_v1_common_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1525,7 @@ func (x *RateLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
 func (*RateLimit) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{12}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RateLimit) GetLimit() uint32 {
@@ -1496,7 +1570,7 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\rnon_retryable\x18\x05 \x01(\bR\fnonRetryable\x12:\n" +
 	"\vretry_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12*\n" +
-	"\adetails\x18\a \x01(\v2\x10.pawl.v1.PayloadR\adetails\"\xab\x04\n" +
+	"\adetails\x18\a \x01(\v2\x10.pawl.v1.PayloadR\adetails\"\xcc\x04\n" +
 	"\vRetryPolicy\x12!\n" +
 	"\fmax_attempts\x18\x01 \x01(\rR\vmaxAttempts\x12*\n" +
 	"\abackoff\x18\x02 \x01(\x0e2\x10.pawl.v1.BackoffR\abackoff\x12D\n" +
@@ -1510,7 +1584,12 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\x13non_retryable_types\x18\t \x03(\tR\x11nonRetryableTypes\x127\n" +
 	"\fon_exhausted\x18\n" +
 	" \x01(\x0e2\x14.pawl.v1.OnExhaustedR\vonExhausted\x121\n" +
-	"\x06delays\x18\v \x03(\v2\x19.google.protobuf.DurationR\x06delays\"\x89\x01\n" +
+	"\x06delays\x18\v \x03(\v2\x19.google.protobuf.DurationR\x06delays\x12\x1f\n" +
+	"\vmax_crashes\x18\f \x01(\rR\n" +
+	"maxCrashes\"k\n" +
+	"\vRunTimeouts\x12+\n" +
+	"\x03run\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03run\x12/\n" +
+	"\x05queue\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05queue\"\x89\x01\n" +
 	"\x05Lease\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x18\n" +
@@ -1628,7 +1707,7 @@ func file_pawl_v1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_pawl_v1_common_proto_goTypes = []any{
 	(Backoff)(0),                  // 0: pawl.v1.Backoff
 	(OnExhausted)(0),              // 1: pawl.v1.OnExhausted
@@ -1639,54 +1718,57 @@ var file_pawl_v1_common_proto_goTypes = []any{
 	(*PayloadRef)(nil),            // 6: pawl.v1.PayloadRef
 	(*Failure)(nil),               // 7: pawl.v1.Failure
 	(*RetryPolicy)(nil),           // 8: pawl.v1.RetryPolicy
-	(*Lease)(nil),                 // 9: pawl.v1.Lease
-	(*ParentRef)(nil),             // 10: pawl.v1.ParentRef
-	(*QuestionOption)(nil),        // 11: pawl.v1.QuestionOption
-	(*Question)(nil),              // 12: pawl.v1.Question
-	(*JournalEntry)(nil),          // 13: pawl.v1.JournalEntry
-	(*Error)(nil),                 // 14: pawl.v1.Error
-	(*FlowControl)(nil),           // 15: pawl.v1.FlowControl
-	(*ConcurrencyLimit)(nil),      // 16: pawl.v1.ConcurrencyLimit
-	(*RateLimit)(nil),             // 17: pawl.v1.RateLimit
-	nil,                           // 18: pawl.v1.JournalEntry.DetailsEntry
-	nil,                           // 19: pawl.v1.Error.MetadataEntry
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*RunTimeouts)(nil),           // 9: pawl.v1.RunTimeouts
+	(*Lease)(nil),                 // 10: pawl.v1.Lease
+	(*ParentRef)(nil),             // 11: pawl.v1.ParentRef
+	(*QuestionOption)(nil),        // 12: pawl.v1.QuestionOption
+	(*Question)(nil),              // 13: pawl.v1.Question
+	(*JournalEntry)(nil),          // 14: pawl.v1.JournalEntry
+	(*Error)(nil),                 // 15: pawl.v1.Error
+	(*FlowControl)(nil),           // 16: pawl.v1.FlowControl
+	(*ConcurrencyLimit)(nil),      // 17: pawl.v1.ConcurrencyLimit
+	(*RateLimit)(nil),             // 18: pawl.v1.RateLimit
+	nil,                           // 19: pawl.v1.JournalEntry.DetailsEntry
+	nil,                           // 20: pawl.v1.Error.MetadataEntry
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_pawl_v1_common_proto_depIdxs = []int32{
 	6,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
 	7,  // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
-	20, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	21, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
 	5,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
 	0,  // 4: pawl.v1.RetryPolicy.backoff:type_name -> pawl.v1.Backoff
-	20, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
-	20, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
-	20, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	20, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
+	21, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
+	21, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
+	21, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	21, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
 	1,  // 9: pawl.v1.RetryPolicy.on_exhausted:type_name -> pawl.v1.OnExhausted
-	20, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	21, // 11: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 12: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
-	11, // 13: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
-	20, // 14: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
-	21, // 15: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
-	2,  // 16: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
-	5,  // 17: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
-	7,  // 18: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
-	21, // 19: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
-	5,  // 20: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
-	18, // 21: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
-	12, // 22: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
-	19, // 23: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
-	20, // 24: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	16, // 25: pawl.v1.FlowControl.concurrency:type_name -> pawl.v1.ConcurrencyLimit
-	17, // 26: pawl.v1.FlowControl.rate:type_name -> pawl.v1.RateLimit
-	20, // 27: pawl.v1.RateLimit.period:type_name -> google.protobuf.Duration
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	21, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	21, // 11: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
+	21, // 12: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
+	22, // 13: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 14: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
+	12, // 15: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
+	21, // 16: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
+	22, // 17: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
+	2,  // 18: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
+	5,  // 19: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
+	7,  // 20: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
+	22, // 21: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
+	5,  // 22: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
+	19, // 23: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
+	13, // 24: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
+	20, // 25: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
+	21, // 26: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	17, // 27: pawl.v1.FlowControl.concurrency:type_name -> pawl.v1.ConcurrencyLimit
+	18, // 28: pawl.v1.FlowControl.rate:type_name -> pawl.v1.RateLimit
+	21, // 29: pawl.v1.RateLimit.period:type_name -> google.protobuf.Duration
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_common_proto_init() }
@@ -1700,7 +1782,7 @@ func file_pawl_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_common_proto_rawDesc), len(file_pawl_v1_common_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -148,63 +148,6 @@ func (ParentClosePolicy) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
 }
 
-// How long things may take; unset: no limit.
-type RunTimeouts struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// From creation to the end, waits included. Over it: FAILED, type RunTimeout.
-	// A run that has begun is cleaned up before, for at most 10 s more, as one that
-	// is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
-	Run *durationpb.Duration `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// From being ready to the first lease. Over it: FAILED, type QueueTimeout.
-	Queue         *durationpb.Duration `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RunTimeouts) Reset() {
-	*x = RunTimeouts{}
-	mi := &file_pawl_v1_run_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RunTimeouts) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RunTimeouts) ProtoMessage() {}
-
-func (x *RunTimeouts) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RunTimeouts.ProtoReflect.Descriptor instead.
-func (*RunTimeouts) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *RunTimeouts) GetRun() *durationpb.Duration {
-	if x != nil {
-		return x.Run
-	}
-	return nil
-}
-
-func (x *RunTimeouts) GetQueue() *durationpb.Duration {
-	if x != nil {
-		return x.Queue
-	}
-	return nil
-}
-
 type Run struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	RunId    string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -248,14 +191,19 @@ type Run struct {
 	UserId    string       `protobuf:"bytes,25,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	Timeouts  *RunTimeouts `protobuf:"bytes,26,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
 	// Only in GetRun.
-	Input         *Payload `protobuf:"bytes,27,opt,name=input,proto3" json:"input,omitempty"`
+	Input *Payload `protobuf:"bytes,27,opt,name=input,proto3" json:"input,omitempty"`
+	// Names this life of the run id for ever: a run that is made under the id of a
+	// deleted one has another. A UUIDv7.
+	RunUid string `protobuf:"bytes,28,opt,name=run_uid,json=runUid,proto3" json:"run_uid,omitempty"`
+	// Of a run that ended with compensations that were not done: RetryRun does them.
+	Undone        *Undone `protobuf:"bytes,29,opt,name=undone,proto3" json:"undone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_pawl_v1_run_proto_msgTypes[1]
+	mi := &file_pawl_v1_run_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +215,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_run_proto_msgTypes[1]
+	mi := &file_pawl_v1_run_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +228,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Run) GetRunId() string {
@@ -470,6 +418,75 @@ func (x *Run) GetInput() *Payload {
 		return x.Input
 	}
 	return nil
+}
+
+func (x *Run) GetRunUid() string {
+	if x != nil {
+		return x.RunUid
+	}
+	return ""
+}
+
+func (x *Run) GetUndone() *Undone {
+	if x != nil {
+		return x.Undone
+	}
+	return nil
+}
+
+// Compensations that a run's clean-up did not get done.
+type Undone struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their step keys.
+	StepKeys []string `protobuf:"bytes,1,rep,name=step_keys,json=stepKeys,proto3" json:"step_keys,omitempty"`
+	// True where no worker said which compensations were pending, so that there may be some.
+	Unknown       bool `protobuf:"varint,2,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undone) Reset() {
+	*x = Undone{}
+	mi := &file_pawl_v1_run_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undone) ProtoMessage() {}
+
+func (x *Undone) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undone.ProtoReflect.Descriptor instead.
+func (*Undone) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Undone) GetStepKeys() []string {
+	if x != nil {
+		return x.StepKeys
+	}
+	return nil
+}
+
+func (x *Undone) GetUnknown() bool {
+	if x != nil {
+		return x.Unknown
+	}
+	return false
 }
 
 // One thing that a run waits for.
@@ -1355,8 +1372,11 @@ type CancelRunRequest struct {
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// For the record and for people.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long workers may clean up; 10 s by default, 1 h at most, 0: no clean-up.
-	Grace         *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
+	// How long a worker may clean up, counted from when it has the run for that; 10 s
+	// by default, 1 h at most.
+	Grace *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
+	// Ends the run at once, without a worker and without its clean-up.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1410,6 +1430,13 @@ func (x *CancelRunRequest) GetGrace() *durationpb.Duration {
 		return x.Grace
 	}
 	return nil
+}
+
+func (x *CancelRunRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type CancelRunResponse struct {
@@ -1916,10 +1943,7 @@ var File_pawl_v1_run_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"k\n" +
-	"\vRunTimeouts\x12+\n" +
-	"\x03run\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03run\x12/\n" +
-	"\x05queue\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05queue\"\xee\b\n" +
+	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xb0\t\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -1952,10 +1976,15 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"session_id\x18\x18 \x01(\tR\tsessionId\x12\x17\n" +
 	"\auser_id\x18\x19 \x01(\tR\x06userId\x120\n" +
 	"\btimeouts\x18\x1a \x01(\v2\x14.pawl.v1.RunTimeoutsR\btimeouts\x12&\n" +
-	"\x05input\x18\x1b \x01(\v2\x10.pawl.v1.PayloadR\x05input\x1a7\n" +
+	"\x05input\x18\x1b \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x17\n" +
+	"\arun_uid\x18\x1c \x01(\tR\x06runUid\x12'\n" +
+	"\x06undone\x18\x1d \x01(\v2\x0f.pawl.v1.UndoneR\x06undone\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\x06Undone\x12\x1b\n" +
+	"\tstep_keys\x18\x01 \x03(\tR\bstepKeys\x12\x18\n" +
+	"\aunknown\x18\x02 \x01(\bR\aunknown\"\xcf\x01\n" +
 	"\bOpenWait\x12\x19\n" +
 	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2029,11 +2058,12 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\rR\bpageSize\"Y\n" +
 	"\x12GetJournalResponse\x12/\n" +
 	"\aentries\x18\x01 \x03(\v2\x15.pawl.v1.JournalEntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"r\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\x88\x01\n" +
 	"\x10CancelRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12/\n" +
-	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"3\n" +
+	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"3\n" +
 	"\x11CancelRunResponse\x12\x1e\n" +
 	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\"@\n" +
 	"\x0fPauseRunRequest\x12\x15\n" +
@@ -2109,8 +2139,8 @@ var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_pawl_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: pawl.v1.RunState
 	(ParentClosePolicy)(0),        // 1: pawl.v1.ParentClosePolicy
-	(*RunTimeouts)(nil),           // 2: pawl.v1.RunTimeouts
-	(*Run)(nil),                   // 3: pawl.v1.Run
+	(*Run)(nil),                   // 2: pawl.v1.Run
+	(*Undone)(nil),                // 3: pawl.v1.Undone
 	(*OpenWait)(nil),              // 4: pawl.v1.OpenWait
 	(*StartRunRequest)(nil),       // 5: pawl.v1.StartRunRequest
 	(*Debounce)(nil),              // 6: pawl.v1.Debounce
@@ -2139,88 +2169,88 @@ var file_pawl_v1_run_proto_goTypes = []any{
 	nil,                           // 29: pawl.v1.StartRunRequest.TagsEntry
 	nil,                           // 30: pawl.v1.ListRunsRequest.TagsEntry
 	nil,                           // 31: pawl.v1.UpdateTagsRequest.SetEntry
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*Payload)(nil),               // 34: pawl.v1.Payload
-	(*Failure)(nil),               // 35: pawl.v1.Failure
-	(*ParentRef)(nil),             // 36: pawl.v1.ParentRef
-	(*FlowControl)(nil),           // 37: pawl.v1.FlowControl
-	(*WorkItem)(nil),              // 38: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 39: pawl.v1.JournalEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Payload)(nil),               // 33: pawl.v1.Payload
+	(*Failure)(nil),               // 34: pawl.v1.Failure
+	(*ParentRef)(nil),             // 35: pawl.v1.ParentRef
+	(*RunTimeouts)(nil),           // 36: pawl.v1.RunTimeouts
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(*FlowControl)(nil),           // 38: pawl.v1.FlowControl
+	(*WorkItem)(nil),              // 39: pawl.v1.WorkItem
+	(*JournalEntry)(nil),          // 40: pawl.v1.JournalEntry
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
-	32, // 0: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
-	32, // 1: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
-	0,  // 2: pawl.v1.Run.state:type_name -> pawl.v1.RunState
-	28, // 3: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
-	33, // 4: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	33, // 5: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	33, // 6: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	33, // 7: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	33, // 8: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
-	33, // 9: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
-	4,  // 10: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
-	34, // 11: pawl.v1.Run.output:type_name -> pawl.v1.Payload
-	35, // 12: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
-	36, // 13: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
-	2,  // 14: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
-	34, // 15: pawl.v1.Run.input:type_name -> pawl.v1.Payload
-	33, // 16: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
-	33, // 17: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
-	34, // 18: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
-	29, // 19: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
-	2,  // 20: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
-	32, // 21: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	33, // 22: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
-	36, // 23: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	37, // 24: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
-	1,  // 25: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
-	6,  // 26: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
-	32, // 27: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
-	32, // 28: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
-	3,  // 29: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	38, // 30: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
-	3,  // 31: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	32, // 32: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
-	3,  // 33: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	0,  // 34: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
-	30, // 35: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
-	3,  // 36: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	39, // 37: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	32, // 38: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
-	3,  // 39: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 40: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 41: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
-	3,  // 42: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	31, // 43: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
-	3,  // 44: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	5,  // 45: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	8,  // 46: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	10, // 47: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	12, // 48: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	14, // 49: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	16, // 50: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	18, // 51: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	20, // 52: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	22, // 53: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	24, // 54: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	26, // 55: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	7,  // 56: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	9,  // 57: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	11, // 58: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	13, // 59: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	15, // 60: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	17, // 61: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	19, // 62: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	21, // 63: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	23, // 64: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	25, // 65: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	27, // 66: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	56, // [56:67] is the sub-list for method output_type
-	45, // [45:56] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	0,  // 0: pawl.v1.Run.state:type_name -> pawl.v1.RunState
+	28, // 1: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
+	32, // 2: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	32, // 3: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	32, // 4: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	32, // 5: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 6: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
+	32, // 7: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
+	4,  // 8: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
+	33, // 9: pawl.v1.Run.output:type_name -> pawl.v1.Payload
+	34, // 10: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
+	35, // 11: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
+	36, // 12: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
+	33, // 13: pawl.v1.Run.input:type_name -> pawl.v1.Payload
+	3,  // 14: pawl.v1.Run.undone:type_name -> pawl.v1.Undone
+	32, // 15: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
+	32, // 16: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
+	33, // 17: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
+	29, // 18: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
+	36, // 19: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
+	37, // 20: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	32, // 21: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
+	35, // 22: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
+	38, // 23: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	1,  // 24: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
+	6,  // 25: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
+	37, // 26: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
+	37, // 27: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
+	2,  // 28: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
+	39, // 29: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	2,  // 30: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
+	37, // 31: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	2,  // 32: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
+	0,  // 33: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
+	30, // 34: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	2,  // 35: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
+	40, // 36: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	37, // 37: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	2,  // 38: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 39: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 40: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
+	2,  // 41: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
+	31, // 42: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	2,  // 43: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
+	5,  // 44: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	8,  // 45: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	10, // 46: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	12, // 47: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	14, // 48: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	16, // 49: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	18, // 50: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	20, // 51: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	22, // 52: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	24, // 53: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	26, // 54: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	7,  // 55: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	9,  // 56: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	11, // 57: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	13, // 58: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	15, // 59: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	17, // 60: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	19, // 61: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	21, // 62: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	23, // 63: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	25, // 64: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	27, // 65: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	55, // [55:66] is the sub-list for method output_type
+	44, // [44:55] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }

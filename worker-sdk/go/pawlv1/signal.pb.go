@@ -156,8 +156,12 @@ func (x *SendSignalResponse) GetDuplicate() bool {
 }
 
 type ListSignalsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// 1 to 500; 50 by default. A page is also bounded in bytes.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As returned with the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,9 +203,25 @@ func (x *ListSignalsRequest) GetRunId() string {
 	return ""
 }
 
+func (x *ListSignalsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSignalsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type ListSignalsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Signals       []*Signal              `protobuf:"bytes,1,rep,name=signals,proto3" json:"signals,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Signals []*Signal              `protobuf:"bytes,1,rep,name=signals,proto3" json:"signals,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +261,13 @@ func (x *ListSignalsResponse) GetSignals() []*Signal {
 		return x.Signals
 	}
 	return nil
+}
+
+func (x *ListSignalsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type Signal struct {
@@ -350,7 +377,7 @@ type Wait struct {
 	SignalName string `protobuf:"bytes,12,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
 	// Of a child.
 	ChildRunId string `protobuf:"bytes,13,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
-	// As in JournalEntry.outcome; empty while the wait is open.
+	// As in JournalEntry.outcome, or lost or withdrawn; empty while the wait is open.
 	Outcome    string                 `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	ResolvedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
 	// Who answered or cancelled it, where that is known.
@@ -626,7 +653,11 @@ type ListWaitsRequest struct {
 	// 1 to 500; 50 by default.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// As answered with the page before.
-	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Instead of the open ones those that ended without an outcome, newest first:
+	// lost (the race that they were in went another way) and withdrawn (the code
+	// that holds the run no longer asks).
+	Closed        bool `protobuf:"varint,8,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -708,6 +739,13 @@ func (x *ListWaitsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListWaitsRequest) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
 }
 
 type ListWaitsResponse struct {
@@ -1286,11 +1324,15 @@ const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\x05actor\x18\x05 \x01(\tR\x05actor\"O\n" +
 	"\x12SendSignalResponse\x12\x1b\n" +
 	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"+\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"g\n" +
 	"\x12ListSignalsRequest\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\"@\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
 	"\x13ListSignalsResponse\x12)\n" +
-	"\asignals\x18\x01 \x03(\v2\x0f.pawl.v1.SignalR\asignals\"\xd9\x01\n" +
+	"\asignals\x18\x01 \x03(\v2\x0f.pawl.v1.SignalR\asignals\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n" +
 	"\x06Signal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tsignal_id\x18\x02 \x01(\tR\bsignalId\x12*\n" +
@@ -1333,7 +1375,7 @@ const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\acomment\x18\x04 \x01(\tR\acomment\x12\x10\n" +
 	"\x03via\x18\x05 \x01(\tR\x03via\x12#\n" +
 	"\rresolution_id\x18\x06 \x01(\tR\fresolutionIdB\v\n" +
-	"\t_approved\"\xf5\x01\n" +
+	"\t_approved\"\x8d\x02\n" +
 	"\x10ListWaitsRequest\x12'\n" +
 	"\x05kinds\x18\x01 \x03(\x0e2\x11.pawl.v1.StepKindR\x05kinds\x12\x1a\n" +
 	"\bassignee\x18\x02 \x01(\tR\bassignee\x12-\n" +
@@ -1342,7 +1384,8 @@ const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1b\n" +
 	"\tpage_size\x18\x06 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\a \x01(\tR\tpageToken\"`\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06closed\x18\b \x01(\bR\x06closed\"`\n" +
 	"\x11ListWaitsResponse\x12#\n" +
 	"\x05waits\x18\x01 \x03(\v2\r.pawl.v1.WaitR\x05waits\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +

@@ -52,7 +52,8 @@ type SignalServiceClient interface {
 	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
 	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
 	// approver has answered before, or the id came with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
+	// for it; metadata `why`. PERMISSION_DENIED: `actor` is not
 	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
 	// the run has ended without it. NOT_FOUND.
 	ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error)
@@ -168,7 +169,8 @@ type SignalServiceServer interface {
 	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
 	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
 	// approver has answered before, or the id came with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
+	// for it; metadata `why`. PERMISSION_DENIED: `actor` is not
 	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
 	// the run has ended without it. NOT_FOUND.
 	ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error)

@@ -753,7 +753,11 @@ type StepFailedRequest struct {
 	// As in StepStarted; only needed where no StepStarted carried it.
 	RetryPolicy *RetryPolicy `protobuf:"bytes,13,opt,name=retry_policy,json=retryPolicy,proto3" json:"retry_policy,omitempty"`
 	// As in StepCompletedRequest.
-	Deltas        uint32 `protobuf:"varint,14,opt,name=deltas,proto3" json:"deltas,omitempty"`
+	Deltas uint32 `protobuf:"varint,14,opt,name=deltas,proto3" json:"deltas,omitempty"`
+	// The attempt was stopped because its run was cancelled or its branch ended:
+	// recorded as workflow.step.cancelled, which is no failure and is never retried.
+	// Valid under the fence that came with the cancel.
+	Cancelled     bool `protobuf:"varint,15,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -884,6 +888,13 @@ func (x *StepFailedRequest) GetDeltas() uint32 {
 		return x.Deltas
 	}
 	return 0
+}
+
+func (x *StepFailedRequest) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
 }
 
 type StepFailedResponse struct {
@@ -1086,7 +1097,8 @@ type StepStartedResponse_Execute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From 1; name it in StepCompleted or StepFailed.
 	Attempt uint32 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// The same for every attempt of this step: hand it to payment or model APIs.
+	// The same for every attempt of this step, `<run_uid>/<step key>`: hand it to
+	// payment or model APIs.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1794,7 +1806,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x06deltas\x18\r \x01(\rR\x06deltas\"[\n" +
 	"\x15StepCompletedResponse\x120\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\rR\x03seq\"\xff\x03\n" +
+	"\x03seq\x18\x02 \x01(\rR\x03seq\"\x9d\x04\n" +
 	"\x11StepFailedRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x19\n" +
@@ -1812,7 +1824,8 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"latency_ms\x18\v \x01(\x01R\tlatencyMs\x12&\n" +
 	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x127\n" +
 	"\fretry_policy\x18\r \x01(\v2\x14.pawl.v1.RetryPolicyR\vretryPolicy\x12\x16\n" +
-	"\x06deltas\x18\x0e \x01(\rR\x06deltas\"\xe8\x03\n" +
+	"\x06deltas\x18\x0e \x01(\rR\x06deltas\x12\x1c\n" +
+	"\tcancelled\x18\x0f \x01(\bR\tcancelled\"\xe8\x03\n" +
 	"\x12StepFailedResponse\x129\n" +
 	"\x05retry\x18\x01 \x01(\v2!.pawl.v1.StepFailedResponse.RetryH\x00R\x05retry\x129\n" +
 	"\x05final\x18\x02 \x01(\v2!.pawl.v1.StepFailedResponse.FinalH\x00R\x05final\x120\n" +

@@ -93,7 +93,9 @@ type WorkflowSpec struct {
 	OutputSchema string           `protobuf:"bytes,5,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
 	Metadata     *structpb.Struct `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	// The limits of its runs, unless their start says otherwise.
-	Flow          *FlowControl `protobuf:"bytes,7,opt,name=flow,proto3" json:"flow,omitempty"`
+	Flow *FlowControl `protobuf:"bytes,7,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The time limits of its runs, unless their start says otherwise.
+	Timeouts      *RunTimeouts `protobuf:"bytes,8,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +175,13 @@ func (x *WorkflowSpec) GetMetadata() *structpb.Struct {
 func (x *WorkflowSpec) GetFlow() *FlowControl {
 	if x != nil {
 		return x.Flow
+	}
+	return nil
+}
+
+func (x *WorkflowSpec) GetTimeouts() *RunTimeouts {
+	if x != nil {
+		return x.Timeouts
 	}
 	return nil
 }
@@ -304,19 +313,26 @@ type WorkItem struct {
 	// The rest must be fetched by GetJournal before the code starts.
 	JournalMore bool `protobuf:"varint,6,opt,name=journal_more,json=journalMore,proto3" json:"journal_more,omitempty"`
 	// Entries in the journal at the time of the lease.
-	JournalLength uint32                 `protobuf:"varint,7,opt,name=journal_length,json=journalLength,proto3" json:"journal_length,omitempty"`
-	Tags          map[string]string      `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	SessionId     string                 `protobuf:"bytes,9,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	UserId        string                 `protobuf:"bytes,10,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Parent        *ParentRef             `protobuf:"bytes,11,opt,name=parent,proto3" json:"parent,omitempty"`
-	Traceparent   string                 `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	JournalLength uint32 `protobuf:"varint,7,opt,name=journal_length,json=journalLength,proto3" json:"journal_length,omitempty"`
+	// Those of the start; changes made since are in GetRun.
+	Tags        map[string]string      `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	SessionId   string                 `protobuf:"bytes,9,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	UserId      string                 `protobuf:"bytes,10,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Parent      *ParentRef             `protobuf:"bytes,11,opt,name=parent,proto3" json:"parent,omitempty"`
+	Traceparent string                 `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	CreatedAt   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// True when only a clean-up is left: the run is being cancelled, or its time is up.
 	Cancelling bool `protobuf:"varint,14,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
 	// Await the answer to StepStarted before every step, which may not ride ahead:
 	// the run is only replayed, to see whether its code fits its journal, and what
 	// is not recorded must not begin.
 	ConfirmStarts bool `protobuf:"varint,20,opt,name=confirm_starts,json=confirmStarts,proto3" json:"confirm_starts,omitempty"`
+	// As Run.run_uid.
+	RunUid string `protobuf:"bytes,21,opt,name=run_uid,json=runUid,proto3" json:"run_uid,omitempty"`
+	// The run has lost a worker: await the answer to StepStarted before every step,
+	// until the end of a step or of a wait is recorded, so that a step that kills its
+	// worker is known by name.
+	Careful       bool `protobuf:"varint,22,opt,name=careful,proto3" json:"careful,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -456,6 +472,20 @@ func (x *WorkItem) GetConfirmStarts() bool {
 	return false
 }
 
+func (x *WorkItem) GetRunUid() string {
+	if x != nil {
+		return x.RunUid
+	}
+	return ""
+}
+
+func (x *WorkItem) GetCareful() bool {
+	if x != nil {
+		return x.Careful
+	}
+	return false
+}
+
 // Worker to server. Many frames travel in one message.
 type SessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -521,6 +551,8 @@ type WorkerFrame struct {
 	//	*WorkerFrame_CompleteRun
 	//	*WorkerFrame_FailRun
 	//	*WorkerFrame_PublishEvents
+	//	*WorkerFrame_CloseWaits
+	//	*WorkerFrame_BeginCleanUp
 	Body          isWorkerFrame_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -696,6 +728,24 @@ func (x *WorkerFrame) GetPublishEvents() *PublishEventsRequest {
 	return nil
 }
 
+func (x *WorkerFrame) GetCloseWaits() *CloseWaitsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerFrame_CloseWaits); ok {
+			return x.CloseWaits
+		}
+	}
+	return nil
+}
+
+func (x *WorkerFrame) GetBeginCleanUp() *BeginCleanUpRequest {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerFrame_BeginCleanUp); ok {
+			return x.BeginCleanUp
+		}
+	}
+	return nil
+}
+
 type isWorkerFrame_Body interface {
 	isWorkerFrame_Body()
 }
@@ -757,6 +807,14 @@ type WorkerFrame_PublishEvents struct {
 	PublishEvents *PublishEventsRequest `protobuf:"bytes,15,opt,name=publish_events,json=publishEvents,proto3,oneof"`
 }
 
+type WorkerFrame_CloseWaits struct {
+	CloseWaits *CloseWaitsRequest `protobuf:"bytes,16,opt,name=close_waits,json=closeWaits,proto3,oneof"`
+}
+
+type WorkerFrame_BeginCleanUp struct {
+	BeginCleanUp *BeginCleanUpRequest `protobuf:"bytes,17,opt,name=begin_clean_up,json=beginCleanUp,proto3,oneof"`
+}
+
 func (*WorkerFrame_Hello) isWorkerFrame_Body() {}
 
 func (*WorkerFrame_Credits) isWorkerFrame_Body() {}
@@ -784,6 +842,10 @@ func (*WorkerFrame_CompleteRun) isWorkerFrame_Body() {}
 func (*WorkerFrame_FailRun) isWorkerFrame_Body() {}
 
 func (*WorkerFrame_PublishEvents) isWorkerFrame_Body() {}
+
+func (*WorkerFrame_CloseWaits) isWorkerFrame_Body() {}
+
+func (*WorkerFrame_BeginCleanUp) isWorkerFrame_Body() {}
 
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -901,7 +963,7 @@ func (x *Credits) GetCount() uint32 {
 	return 0
 }
 
-// Sent once a slot really holds the work; due within 3 s.
+// Sent once a slot really holds the work, before user code runs; due within 3 s.
 type DispatchAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -1691,6 +1753,8 @@ type Reply struct {
 	//	*Reply_CompleteRun
 	//	*Reply_FailRun
 	//	*Reply_PublishEvents
+	//	*Reply_CloseWaits
+	//	*Reply_BeginCleanUp
 	Result        isReply_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1812,6 +1876,24 @@ func (x *Reply) GetPublishEvents() *PublishEventsResponse {
 	return nil
 }
 
+func (x *Reply) GetCloseWaits() *CloseWaitsResponse {
+	if x != nil {
+		if x, ok := x.Result.(*Reply_CloseWaits); ok {
+			return x.CloseWaits
+		}
+	}
+	return nil
+}
+
+func (x *Reply) GetBeginCleanUp() *BeginCleanUpResponse {
+	if x != nil {
+		if x, ok := x.Result.(*Reply_BeginCleanUp); ok {
+			return x.BeginCleanUp
+		}
+	}
+	return nil
+}
+
 type isReply_Result interface {
 	isReply_Result()
 }
@@ -1848,6 +1930,14 @@ type Reply_PublishEvents struct {
 	PublishEvents *PublishEventsResponse `protobuf:"bytes,9,opt,name=publish_events,json=publishEvents,proto3,oneof"`
 }
 
+type Reply_CloseWaits struct {
+	CloseWaits *CloseWaitsResponse `protobuf:"bytes,10,opt,name=close_waits,json=closeWaits,proto3,oneof"`
+}
+
+type Reply_BeginCleanUp struct {
+	BeginCleanUp *BeginCleanUpResponse `protobuf:"bytes,11,opt,name=begin_clean_up,json=beginCleanUp,proto3,oneof"`
+}
+
 func (*Reply_Error) isReply_Result() {}
 
 func (*Reply_StepStarted) isReply_Result() {}
@@ -1863,6 +1953,10 @@ func (*Reply_CompleteRun) isReply_Result() {}
 func (*Reply_FailRun) isReply_Result() {}
 
 func (*Reply_PublishEvents) isReply_Result() {}
+
+func (*Reply_CloseWaits) isReply_Result() {}
+
+func (*Reply_BeginCleanUp) isReply_Result() {}
 
 // A wait of a run that the worker holds was resolved.
 type WaitResolved struct {
@@ -2493,7 +2587,11 @@ type WaitGroup struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Members []*WaitTree            `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
 	// How many members must be satisfied; 0: all of them. 1 is `any`.
-	Needed        uint32 `protobuf:"varint,2,opt,name=needed,proto3" json:"needed,omitempty"`
+	Needed uint32 `protobuf:"varint,2,opt,name=needed,proto3" json:"needed,omitempty"`
+	// The members are alternatives, as in a race: once enough are satisfied, the open
+	// waits of the others are closed as lost in the same transaction. Code that goes
+	// on waiting for one of them asks for it again.
+	Exclusive     bool `protobuf:"varint,3,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2540,6 +2638,13 @@ func (x *WaitGroup) GetNeeded() uint32 {
 		return x.Needed
 	}
 	return 0
+}
+
+func (x *WaitGroup) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
 }
 
 // A wait to be registered together with the suspension.
@@ -2619,7 +2724,10 @@ type SuspendRunRequest struct {
 	// Waits that no StepStarted has registered yet.
 	Waits []*NewWait `protobuf:"bytes,3,rep,name=waits,proto3" json:"waits,omitempty"`
 	// Over registered waits and steps that back off. Unset: any open wait wakes it.
-	Tree          *WaitTree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
+	Tree *WaitTree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
+	// Every wait that the code still holds. Open ones that it does not name are closed
+	// as withdrawn: the code that is deployed now does not ask for them. Unset: none is.
+	Held          *HeldWaits `protobuf:"bytes,5,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2682,6 +2790,57 @@ func (x *SuspendRunRequest) GetTree() *WaitTree {
 	return nil
 }
 
+func (x *SuspendRunRequest) GetHeld() *HeldWaits {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+type HeldWaits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StepKeys      []string               `protobuf:"bytes,1,rep,name=step_keys,json=stepKeys,proto3" json:"step_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldWaits) Reset() {
+	*x = HeldWaits{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldWaits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldWaits) ProtoMessage() {}
+
+func (x *HeldWaits) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldWaits.ProtoReflect.Descriptor instead.
+func (*HeldWaits) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *HeldWaits) GetStepKeys() []string {
+	if x != nil {
+		return x.StepKeys
+	}
+	return nil
+}
+
 type SuspendRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// True when the tree was already satisfied, or more is to be done: the run was
@@ -2696,7 +2855,7 @@ type SuspendRunResponse struct {
 
 func (x *SuspendRunResponse) Reset() {
 	*x = SuspendRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	mi := &file_pawl_v1_worker_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2867,7 @@ func (x *SuspendRunResponse) String() string {
 func (*SuspendRunResponse) ProtoMessage() {}
 
 func (x *SuspendRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	mi := &file_pawl_v1_worker_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2880,7 @@ func (x *SuspendRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendRunResponse.ProtoReflect.Descriptor instead.
 func (*SuspendRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{33}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SuspendRunResponse) GetResumed() bool {
@@ -2762,7 +2921,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[34]
+	mi := &file_pawl_v1_worker_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2774,7 +2933,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[34]
+	mi := &file_pawl_v1_worker_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2787,7 +2946,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{34}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompleteRunRequest) GetRunId() string {
@@ -2834,7 +2993,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[35]
+	mi := &file_pawl_v1_worker_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3005,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[35]
+	mi := &file_pawl_v1_worker_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3018,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{35}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompleteRunResponse) GetDirective() Directive {
@@ -2887,7 +3046,7 @@ type FailRunRequest struct {
 
 func (x *FailRunRequest) Reset() {
 	*x = FailRunRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[36]
+	mi := &file_pawl_v1_worker_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3058,7 @@ func (x *FailRunRequest) String() string {
 func (*FailRunRequest) ProtoMessage() {}
 
 func (x *FailRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[36]
+	mi := &file_pawl_v1_worker_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3071,7 @@ func (x *FailRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailRunRequest.ProtoReflect.Descriptor instead.
 func (*FailRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{36}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *FailRunRequest) GetRunId() string {
@@ -2970,7 +3129,7 @@ type NonDeterminism struct {
 
 func (x *NonDeterminism) Reset() {
 	*x = NonDeterminism{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[37]
+	mi := &file_pawl_v1_worker_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2982,7 +3141,7 @@ func (x *NonDeterminism) String() string {
 func (*NonDeterminism) ProtoMessage() {}
 
 func (x *NonDeterminism) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[37]
+	mi := &file_pawl_v1_worker_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2995,7 +3154,7 @@ func (x *NonDeterminism) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NonDeterminism.ProtoReflect.Descriptor instead.
 func (*NonDeterminism) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{37}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *NonDeterminism) GetStepKey() string {
@@ -3035,7 +3194,7 @@ type FailRunResponse struct {
 
 func (x *FailRunResponse) Reset() {
 	*x = FailRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[38]
+	mi := &file_pawl_v1_worker_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3047,7 +3206,7 @@ func (x *FailRunResponse) String() string {
 func (*FailRunResponse) ProtoMessage() {}
 
 func (x *FailRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[38]
+	mi := &file_pawl_v1_worker_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3060,10 +3219,222 @@ func (x *FailRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailRunResponse.ProtoReflect.Descriptor instead.
 func (*FailRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{38}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FailRunResponse) GetDirective() Directive {
+	if x != nil {
+		return x.Directive
+	}
+	return Directive_DIRECTIVE_UNSPECIFIED
+}
+
+type CloseWaitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Must be set.
+	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// At most 1,000.
+	StepKeys      []string `protobuf:"bytes,3,rep,name=step_keys,json=stepKeys,proto3" json:"step_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseWaitsRequest) Reset() {
+	*x = CloseWaitsRequest{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseWaitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseWaitsRequest) ProtoMessage() {}
+
+func (x *CloseWaitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseWaitsRequest.ProtoReflect.Descriptor instead.
+func (*CloseWaitsRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CloseWaitsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *CloseWaitsRequest) GetFence() uint32 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *CloseWaitsRequest) GetStepKeys() []string {
+	if x != nil {
+		return x.StepKeys
+	}
+	return nil
+}
+
+type CloseWaitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directive     Directive              `protobuf:"varint,1,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseWaitsResponse) Reset() {
+	*x = CloseWaitsResponse{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseWaitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseWaitsResponse) ProtoMessage() {}
+
+func (x *CloseWaitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseWaitsResponse.ProtoReflect.Descriptor instead.
+func (*CloseWaitsResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CloseWaitsResponse) GetDirective() Directive {
+	if x != nil {
+		return x.Directive
+	}
+	return Directive_DIRECTIVE_UNSPECIFIED
+}
+
+type BeginCleanUpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Must be set; the one that came with the cancel.
+	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// Step keys, in the order in which they will be executed.
+	Compensations []string `protobuf:"bytes,3,rep,name=compensations,proto3" json:"compensations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginCleanUpRequest) Reset() {
+	*x = BeginCleanUpRequest{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginCleanUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginCleanUpRequest) ProtoMessage() {}
+
+func (x *BeginCleanUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginCleanUpRequest.ProtoReflect.Descriptor instead.
+func (*BeginCleanUpRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *BeginCleanUpRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *BeginCleanUpRequest) GetFence() uint32 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *BeginCleanUpRequest) GetCompensations() []string {
+	if x != nil {
+		return x.Compensations
+	}
+	return nil
+}
+
+type BeginCleanUpResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directive     Directive              `protobuf:"varint,1,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginCleanUpResponse) Reset() {
+	*x = BeginCleanUpResponse{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginCleanUpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginCleanUpResponse) ProtoMessage() {}
+
+func (x *BeginCleanUpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginCleanUpResponse.ProtoReflect.Descriptor instead.
+func (*BeginCleanUpResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *BeginCleanUpResponse) GetDirective() Directive {
 	if x != nil {
 		return x.Directive
 	}
@@ -3078,7 +3449,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[39]
+	mi := &file_pawl_v1_worker_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3461,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[39]
+	mi := &file_pawl_v1_worker_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3474,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{39}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{44}
 }
 
 type ListWorkersResponse struct {
@@ -3115,7 +3486,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	mi := &file_pawl_v1_worker_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3498,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	mi := &file_pawl_v1_worker_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3511,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{40}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -3150,6 +3521,7 @@ func (x *ListWorkersResponse) GetWorkers() []*Worker {
 	return nil
 }
 
+// One process.
 type Worker struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Info      *WorkerInfo            `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -3163,7 +3535,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	mi := &file_pawl_v1_worker_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3547,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	mi := &file_pawl_v1_worker_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3560,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{41}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Worker) GetInfo() *WorkerInfo {
@@ -3223,7 +3595,7 @@ var File_pawl_v1_worker_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\x85\x02\n" +
+	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\xb7\x02\n" +
 	"\fWorkflowSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
@@ -3231,7 +3603,8 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\finput_schema\x18\x04 \x01(\tR\vinputSchema\x12#\n" +
 	"\routput_schema\x18\x05 \x01(\tR\foutputSchema\x123\n" +
 	"\bmetadata\x18\x06 \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12(\n" +
-	"\x04flow\x18\a \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\"\x83\x03\n" +
+	"\x04flow\x18\a \x01(\v2\x14.pawl.v1.FlowControlR\x04flow\x120\n" +
+	"\btimeouts\x18\b \x01(\v2\x14.pawl.v1.RunTimeoutsR\btimeouts\"\x83\x03\n" +
 	"\n" +
 	"WorkerInfo\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x1f\n" +
@@ -3247,7 +3620,7 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x05slots\x18\t \x01(\rR\x05slots\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xae\x05\n" +
 	"\bWorkItem\x12$\n" +
 	"\x05lease\x18\x01 \x01(\v2\x0e.pawl.v1.LeaseR\x05lease\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -3268,12 +3641,14 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"cancelling\x18\x0e \x01(\bR\n" +
 	"cancelling\x12%\n" +
-	"\x0econfirm_starts\x18\x14 \x01(\bR\rconfirmStarts\x1a7\n" +
+	"\x0econfirm_starts\x18\x14 \x01(\bR\rconfirmStarts\x12\x17\n" +
+	"\arun_uid\x18\x15 \x01(\tR\x06runUid\x12\x18\n" +
+	"\acareful\x18\x16 \x01(\bR\acareful\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
 	"\x0eSessionRequest\x12,\n" +
-	"\x06frames\x18\x01 \x03(\v2\x14.pawl.v1.WorkerFrameR\x06frames\"\xad\x06\n" +
+	"\x06frames\x18\x01 \x03(\v2\x14.pawl.v1.WorkerFrameR\x06frames\"\xb2\a\n" +
 	"\vWorkerFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12&\n" +
 	"\x05hello\x18\x02 \x01(\v2\x0e.pawl.v1.HelloH\x00R\x05hello\x12,\n" +
@@ -3292,7 +3667,10 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"suspendRun\x12@\n" +
 	"\fcomplete_run\x18\r \x01(\v2\x1b.pawl.v1.CompleteRunRequestH\x00R\vcompleteRun\x124\n" +
 	"\bfail_run\x18\x0e \x01(\v2\x17.pawl.v1.FailRunRequestH\x00R\afailRun\x12F\n" +
-	"\x0epublish_events\x18\x0f \x01(\v2\x1d.pawl.v1.PublishEventsRequestH\x00R\rpublishEventsB\x06\n" +
+	"\x0epublish_events\x18\x0f \x01(\v2\x1d.pawl.v1.PublishEventsRequestH\x00R\rpublishEvents\x12=\n" +
+	"\vclose_waits\x18\x10 \x01(\v2\x1a.pawl.v1.CloseWaitsRequestH\x00R\n" +
+	"closeWaits\x12D\n" +
+	"\x0ebegin_clean_up\x18\x11 \x01(\v2\x1c.pawl.v1.BeginCleanUpRequestH\x00R\fbeginCleanUpB\x06\n" +
 	"\x04body\"\xab\x01\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\"\n" +
@@ -3351,7 +3729,7 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12/\n" +
-	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\x98\x04\n" +
+	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\x9f\x05\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12&\n" +
 	"\x05error\x18\x02 \x01(\v2\x0e.pawl.v1.ErrorH\x00R\x05error\x12A\n" +
@@ -3363,7 +3741,11 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"suspendRun\x12A\n" +
 	"\fcomplete_run\x18\a \x01(\v2\x1c.pawl.v1.CompleteRunResponseH\x00R\vcompleteRun\x125\n" +
 	"\bfail_run\x18\b \x01(\v2\x18.pawl.v1.FailRunResponseH\x00R\afailRun\x12G\n" +
-	"\x0epublish_events\x18\t \x01(\v2\x1e.pawl.v1.PublishEventsResponseH\x00R\rpublishEventsB\b\n" +
+	"\x0epublish_events\x18\t \x01(\v2\x1e.pawl.v1.PublishEventsResponseH\x00R\rpublishEvents\x12>\n" +
+	"\vclose_waits\x18\n" +
+	" \x01(\v2\x1b.pawl.v1.CloseWaitsResponseH\x00R\n" +
+	"closeWaits\x12E\n" +
+	"\x0ebegin_clean_up\x18\v \x01(\v2\x1d.pawl.v1.BeginCleanUpResponseH\x00R\fbeginCleanUpB\b\n" +
 	"\x06result\"h\n" +
 	"\fWaitResolved\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
@@ -3401,20 +3783,24 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\bWaitTree\x12\x1b\n" +
 	"\bstep_key\x18\x01 \x01(\tH\x00R\astepKey\x12*\n" +
 	"\x05group\x18\x02 \x01(\v2\x12.pawl.v1.WaitGroupH\x00R\x05groupB\x06\n" +
-	"\x04node\"P\n" +
+	"\x04node\"n\n" +
 	"\tWaitGroup\x12+\n" +
 	"\amembers\x18\x01 \x03(\v2\x11.pawl.v1.WaitTreeR\amembers\x12\x16\n" +
-	"\x06needed\x18\x02 \x01(\rR\x06needed\"\x86\x01\n" +
+	"\x06needed\x18\x02 \x01(\rR\x06needed\x12\x1c\n" +
+	"\texclusive\x18\x03 \x01(\bR\texclusive\"\x86\x01\n" +
 	"\aNewWait\x12\x19\n" +
 	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x11.pawl.v1.StepKindR\x04kind\x12%\n" +
-	"\x04wait\x18\x04 \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\"\x8f\x01\n" +
+	"\x04wait\x18\x04 \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\"\xb7\x01\n" +
 	"\x11SuspendRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12&\n" +
 	"\x05waits\x18\x03 \x03(\v2\x10.pawl.v1.NewWaitR\x05waits\x12%\n" +
-	"\x04tree\x18\x04 \x01(\v2\x11.pawl.v1.WaitTreeR\x04tree\"\x93\x01\n" +
+	"\x04tree\x18\x04 \x01(\v2\x11.pawl.v1.WaitTreeR\x04tree\x12&\n" +
+	"\x04held\x18\x05 \x01(\v2\x12.pawl.v1.HeldWaitsR\x04held\"(\n" +
+	"\tHeldWaits\x12\x1b\n" +
+	"\tstep_keys\x18\x01 \x03(\tR\bstepKeys\"\x93\x01\n" +
 	"\x12SuspendRunResponse\x12\x18\n" +
 	"\aresumed\x18\x01 \x01(\bR\aresumed\x120\n" +
 	"\tdirective\x18\x02 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x121\n" +
@@ -3440,6 +3826,18 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\tattempted\x18\x03 \x01(\tR\tattempted\x12!\n" +
 	"\flikely_cause\x18\x04 \x01(\tR\vlikelyCause\"C\n" +
 	"\x0fFailRunResponse\x120\n" +
+	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\"]\n" +
+	"\x11CloseWaitsRequest\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x1b\n" +
+	"\tstep_keys\x18\x03 \x03(\tR\bstepKeys\"F\n" +
+	"\x12CloseWaitsResponse\x120\n" +
+	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\"h\n" +
+	"\x13BeginCleanUpRequest\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\rR\x05fence\x12$\n" +
+	"\rcompensations\x18\x03 \x03(\tR\rcompensations\"H\n" +
+	"\x14BeginCleanUpResponse\x120\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\"\x14\n" +
 	"\x12ListWorkersRequest\"@\n" +
 	"\x13ListWorkersResponse\x12)\n" +
@@ -3454,7 +3852,7 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x14LEASE_STATUS_RENEWED\x10\x01\x12\x15\n" +
 	"\x11LEASE_STATUS_LOST\x10\x02\x12\x17\n" +
 	"\x13LEASE_STATUS_CANCEL\x10\x03\x12\x16\n" +
-	"\x12LEASE_STATUS_PAUSE\x10\x042\x81\x04\n" +
+	"\x12LEASE_STATUS_PAUSE\x10\x042\x95\x05\n" +
 	"\rWorkerService\x12@\n" +
 	"\aSession\x12\x17.pawl.v1.SessionRequest\x1a\x18.pawl.v1.SessionResponse(\x010\x01\x12?\n" +
 	"\bPollWork\x12\x18.pawl.v1.PollWorkRequest\x1a\x19.pawl.v1.PollWorkResponse\x12T\n" +
@@ -3462,7 +3860,10 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"SuspendRun\x12\x1a.pawl.v1.SuspendRunRequest\x1a\x1b.pawl.v1.SuspendRunResponse\x12H\n" +
 	"\vCompleteRun\x12\x1b.pawl.v1.CompleteRunRequest\x1a\x1c.pawl.v1.CompleteRunResponse\x12<\n" +
-	"\aFailRun\x12\x17.pawl.v1.FailRunRequest\x1a\x18.pawl.v1.FailRunResponse\x12H\n" +
+	"\aFailRun\x12\x17.pawl.v1.FailRunRequest\x1a\x18.pawl.v1.FailRunResponse\x12E\n" +
+	"\n" +
+	"CloseWaits\x12\x1a.pawl.v1.CloseWaitsRequest\x1a\x1b.pawl.v1.CloseWaitsResponse\x12K\n" +
+	"\fBeginCleanUp\x12\x1c.pawl.v1.BeginCleanUpRequest\x1a\x1d.pawl.v1.BeginCleanUpResponse\x12H\n" +
 	"\vListWorkers\x12\x1b.pawl.v1.ListWorkersRequest\x1a\x1c.pawl.v1.ListWorkersResponseBm\n" +
 	"\vcom.pawl.v1B\vWorkerProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
@@ -3479,7 +3880,7 @@ func file_pawl_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pawl_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_pawl_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_pawl_v1_worker_proto_goTypes = []any{
 	(LeaseStatus)(0),                // 0: pawl.v1.LeaseStatus
 	(*WorkflowSpec)(nil),            // 1: pawl.v1.WorkflowSpec
@@ -3515,137 +3916,155 @@ var file_pawl_v1_worker_proto_goTypes = []any{
 	(*WaitGroup)(nil),               // 31: pawl.v1.WaitGroup
 	(*NewWait)(nil),                 // 32: pawl.v1.NewWait
 	(*SuspendRunRequest)(nil),       // 33: pawl.v1.SuspendRunRequest
-	(*SuspendRunResponse)(nil),      // 34: pawl.v1.SuspendRunResponse
-	(*CompleteRunRequest)(nil),      // 35: pawl.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),     // 36: pawl.v1.CompleteRunResponse
-	(*FailRunRequest)(nil),          // 37: pawl.v1.FailRunRequest
-	(*NonDeterminism)(nil),          // 38: pawl.v1.NonDeterminism
-	(*FailRunResponse)(nil),         // 39: pawl.v1.FailRunResponse
-	(*ListWorkersRequest)(nil),      // 40: pawl.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),     // 41: pawl.v1.ListWorkersResponse
-	(*Worker)(nil),                  // 42: pawl.v1.Worker
-	nil,                             // 43: pawl.v1.WorkerInfo.LabelsEntry
-	nil,                             // 44: pawl.v1.WorkItem.TagsEntry
-	(*structpb.Struct)(nil),         // 45: google.protobuf.Struct
-	(*FlowControl)(nil),             // 46: pawl.v1.FlowControl
-	(*Lease)(nil),                   // 47: pawl.v1.Lease
-	(*Payload)(nil),                 // 48: pawl.v1.Payload
-	(*JournalEntry)(nil),            // 49: pawl.v1.JournalEntry
-	(*ParentRef)(nil),               // 50: pawl.v1.ParentRef
-	(*timestamppb.Timestamp)(nil),   // 51: google.protobuf.Timestamp
-	(*StepStartedRequest)(nil),      // 52: pawl.v1.StepStartedRequest
-	(*StepCompletedRequest)(nil),    // 53: pawl.v1.StepCompletedRequest
-	(*StepFailedRequest)(nil),       // 54: pawl.v1.StepFailedRequest
-	(*PublishEventsRequest)(nil),    // 55: pawl.v1.PublishEventsRequest
-	(*durationpb.Duration)(nil),     // 56: google.protobuf.Duration
-	(*Error)(nil),                   // 57: pawl.v1.Error
-	(*StepStartedResponse)(nil),     // 58: pawl.v1.StepStartedResponse
-	(*StepCompletedResponse)(nil),   // 59: pawl.v1.StepCompletedResponse
-	(*StepFailedResponse)(nil),      // 60: pawl.v1.StepFailedResponse
-	(*PublishEventsResponse)(nil),   // 61: pawl.v1.PublishEventsResponse
-	(StepKind)(0),                   // 62: pawl.v1.StepKind
-	(*WaitSpec)(nil),                // 63: pawl.v1.WaitSpec
-	(Directive)(0),                  // 64: pawl.v1.Directive
-	(*Failure)(nil),                 // 65: pawl.v1.Failure
+	(*HeldWaits)(nil),               // 34: pawl.v1.HeldWaits
+	(*SuspendRunResponse)(nil),      // 35: pawl.v1.SuspendRunResponse
+	(*CompleteRunRequest)(nil),      // 36: pawl.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),     // 37: pawl.v1.CompleteRunResponse
+	(*FailRunRequest)(nil),          // 38: pawl.v1.FailRunRequest
+	(*NonDeterminism)(nil),          // 39: pawl.v1.NonDeterminism
+	(*FailRunResponse)(nil),         // 40: pawl.v1.FailRunResponse
+	(*CloseWaitsRequest)(nil),       // 41: pawl.v1.CloseWaitsRequest
+	(*CloseWaitsResponse)(nil),      // 42: pawl.v1.CloseWaitsResponse
+	(*BeginCleanUpRequest)(nil),     // 43: pawl.v1.BeginCleanUpRequest
+	(*BeginCleanUpResponse)(nil),    // 44: pawl.v1.BeginCleanUpResponse
+	(*ListWorkersRequest)(nil),      // 45: pawl.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),     // 46: pawl.v1.ListWorkersResponse
+	(*Worker)(nil),                  // 47: pawl.v1.Worker
+	nil,                             // 48: pawl.v1.WorkerInfo.LabelsEntry
+	nil,                             // 49: pawl.v1.WorkItem.TagsEntry
+	(*structpb.Struct)(nil),         // 50: google.protobuf.Struct
+	(*FlowControl)(nil),             // 51: pawl.v1.FlowControl
+	(*RunTimeouts)(nil),             // 52: pawl.v1.RunTimeouts
+	(*Lease)(nil),                   // 53: pawl.v1.Lease
+	(*Payload)(nil),                 // 54: pawl.v1.Payload
+	(*JournalEntry)(nil),            // 55: pawl.v1.JournalEntry
+	(*ParentRef)(nil),               // 56: pawl.v1.ParentRef
+	(*timestamppb.Timestamp)(nil),   // 57: google.protobuf.Timestamp
+	(*StepStartedRequest)(nil),      // 58: pawl.v1.StepStartedRequest
+	(*StepCompletedRequest)(nil),    // 59: pawl.v1.StepCompletedRequest
+	(*StepFailedRequest)(nil),       // 60: pawl.v1.StepFailedRequest
+	(*PublishEventsRequest)(nil),    // 61: pawl.v1.PublishEventsRequest
+	(*durationpb.Duration)(nil),     // 62: google.protobuf.Duration
+	(*Error)(nil),                   // 63: pawl.v1.Error
+	(*StepStartedResponse)(nil),     // 64: pawl.v1.StepStartedResponse
+	(*StepCompletedResponse)(nil),   // 65: pawl.v1.StepCompletedResponse
+	(*StepFailedResponse)(nil),      // 66: pawl.v1.StepFailedResponse
+	(*PublishEventsResponse)(nil),   // 67: pawl.v1.PublishEventsResponse
+	(StepKind)(0),                   // 68: pawl.v1.StepKind
+	(*WaitSpec)(nil),                // 69: pawl.v1.WaitSpec
+	(Directive)(0),                  // 70: pawl.v1.Directive
+	(*Failure)(nil),                 // 71: pawl.v1.Failure
 }
 var file_pawl_v1_worker_proto_depIdxs = []int32{
-	45, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
-	46, // 1: pawl.v1.WorkflowSpec.flow:type_name -> pawl.v1.FlowControl
-	1,  // 2: pawl.v1.WorkerInfo.workflows:type_name -> pawl.v1.WorkflowSpec
-	43, // 3: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
-	47, // 4: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
-	48, // 5: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
-	49, // 6: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
-	44, // 7: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
-	50, // 8: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
-	51, // 9: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: pawl.v1.SessionRequest.frames:type_name -> pawl.v1.WorkerFrame
-	6,  // 11: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
-	7,  // 12: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
-	8,  // 13: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
-	9,  // 14: pawl.v1.WorkerFrame.nack:type_name -> pawl.v1.Nack
-	10, // 15: pawl.v1.WorkerFrame.heartbeat:type_name -> pawl.v1.Heartbeat
-	11, // 16: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
-	12, // 17: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
-	52, // 18: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
-	53, // 19: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
-	54, // 20: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
-	33, // 21: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
-	35, // 22: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
-	37, // 23: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
-	55, // 24: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
-	2,  // 25: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
-	47, // 26: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
-	14, // 27: pawl.v1.SessionResponse.frames:type_name -> pawl.v1.ServerFrame
-	15, // 28: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
-	17, // 29: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
-	18, // 30: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
-	19, // 31: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
-	20, // 32: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
-	21, // 33: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
-	23, // 34: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
-	24, // 35: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
-	25, // 36: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
-	56, // 37: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
-	56, // 38: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	16, // 39: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
-	47, // 40: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
-	3,  // 41: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
-	56, // 42: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	57, // 43: pawl.v1.Reply.error:type_name -> pawl.v1.Error
-	58, // 44: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
-	59, // 45: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
-	60, // 46: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
-	34, // 47: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
-	36, // 48: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
-	39, // 49: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
-	61, // 50: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
-	49, // 51: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
-	22, // 52: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
-	0,  // 53: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
-	51, // 54: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 55: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
-	56, // 56: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
-	3,  // 57: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
-	56, // 58: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
-	56, // 59: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	47, // 60: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
-	22, // 61: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
-	31, // 62: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
-	30, // 63: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
-	62, // 64: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
-	63, // 65: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
-	32, // 66: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
-	30, // 67: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
-	64, // 68: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
-	49, // 69: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
-	48, // 70: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
-	64, // 71: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
-	65, // 72: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
-	38, // 73: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
-	64, // 74: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
-	42, // 75: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
-	2,  // 76: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
-	51, // 77: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
-	4,  // 78: pawl.v1.WorkerService.Session:input_type -> pawl.v1.SessionRequest
-	26, // 79: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
-	28, // 80: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
-	33, // 81: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
-	35, // 82: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
-	37, // 83: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
-	40, // 84: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
-	13, // 85: pawl.v1.WorkerService.Session:output_type -> pawl.v1.SessionResponse
-	27, // 86: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
-	29, // 87: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
-	34, // 88: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
-	36, // 89: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
-	39, // 90: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
-	41, // 91: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
-	85, // [85:92] is the sub-list for method output_type
-	78, // [78:85] is the sub-list for method input_type
-	78, // [78:78] is the sub-list for extension type_name
-	78, // [78:78] is the sub-list for extension extendee
-	0,  // [0:78] is the sub-list for field type_name
+	50, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
+	51, // 1: pawl.v1.WorkflowSpec.flow:type_name -> pawl.v1.FlowControl
+	52, // 2: pawl.v1.WorkflowSpec.timeouts:type_name -> pawl.v1.RunTimeouts
+	1,  // 3: pawl.v1.WorkerInfo.workflows:type_name -> pawl.v1.WorkflowSpec
+	48, // 4: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
+	53, // 5: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
+	54, // 6: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
+	55, // 7: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
+	49, // 8: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
+	56, // 9: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
+	57, // 10: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 11: pawl.v1.SessionRequest.frames:type_name -> pawl.v1.WorkerFrame
+	6,  // 12: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
+	7,  // 13: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
+	8,  // 14: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
+	9,  // 15: pawl.v1.WorkerFrame.nack:type_name -> pawl.v1.Nack
+	10, // 16: pawl.v1.WorkerFrame.heartbeat:type_name -> pawl.v1.Heartbeat
+	11, // 17: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
+	12, // 18: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
+	58, // 19: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
+	59, // 20: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
+	60, // 21: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
+	33, // 22: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
+	36, // 23: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
+	38, // 24: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
+	61, // 25: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
+	41, // 26: pawl.v1.WorkerFrame.close_waits:type_name -> pawl.v1.CloseWaitsRequest
+	43, // 27: pawl.v1.WorkerFrame.begin_clean_up:type_name -> pawl.v1.BeginCleanUpRequest
+	2,  // 28: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
+	53, // 29: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
+	14, // 30: pawl.v1.SessionResponse.frames:type_name -> pawl.v1.ServerFrame
+	15, // 31: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
+	17, // 32: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
+	18, // 33: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
+	19, // 34: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
+	20, // 35: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
+	21, // 36: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
+	23, // 37: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
+	24, // 38: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
+	25, // 39: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
+	62, // 40: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
+	62, // 41: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	16, // 42: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
+	53, // 43: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
+	3,  // 44: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
+	62, // 45: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	63, // 46: pawl.v1.Reply.error:type_name -> pawl.v1.Error
+	64, // 47: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
+	65, // 48: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
+	66, // 49: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
+	35, // 50: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
+	37, // 51: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
+	40, // 52: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
+	67, // 53: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
+	42, // 54: pawl.v1.Reply.close_waits:type_name -> pawl.v1.CloseWaitsResponse
+	44, // 55: pawl.v1.Reply.begin_clean_up:type_name -> pawl.v1.BeginCleanUpResponse
+	55, // 56: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
+	22, // 57: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
+	0,  // 58: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
+	57, // 59: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 60: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
+	62, // 61: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
+	3,  // 62: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
+	62, // 63: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
+	62, // 64: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	53, // 65: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
+	22, // 66: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
+	31, // 67: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
+	30, // 68: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
+	68, // 69: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
+	69, // 70: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
+	32, // 71: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
+	30, // 72: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
+	34, // 73: pawl.v1.SuspendRunRequest.held:type_name -> pawl.v1.HeldWaits
+	70, // 74: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
+	55, // 75: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
+	54, // 76: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
+	70, // 77: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
+	71, // 78: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
+	39, // 79: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
+	70, // 80: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
+	70, // 81: pawl.v1.CloseWaitsResponse.directive:type_name -> pawl.v1.Directive
+	70, // 82: pawl.v1.BeginCleanUpResponse.directive:type_name -> pawl.v1.Directive
+	47, // 83: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
+	2,  // 84: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
+	57, // 85: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
+	4,  // 86: pawl.v1.WorkerService.Session:input_type -> pawl.v1.SessionRequest
+	26, // 87: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
+	28, // 88: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
+	33, // 89: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
+	36, // 90: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
+	38, // 91: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
+	41, // 92: pawl.v1.WorkerService.CloseWaits:input_type -> pawl.v1.CloseWaitsRequest
+	43, // 93: pawl.v1.WorkerService.BeginCleanUp:input_type -> pawl.v1.BeginCleanUpRequest
+	45, // 94: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
+	13, // 95: pawl.v1.WorkerService.Session:output_type -> pawl.v1.SessionResponse
+	27, // 96: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
+	29, // 97: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
+	35, // 98: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
+	37, // 99: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
+	40, // 100: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
+	42, // 101: pawl.v1.WorkerService.CloseWaits:output_type -> pawl.v1.CloseWaitsResponse
+	44, // 102: pawl.v1.WorkerService.BeginCleanUp:output_type -> pawl.v1.BeginCleanUpResponse
+	46, // 103: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
+	95, // [95:104] is the sub-list for method output_type
+	86, // [86:95] is the sub-list for method input_type
+	86, // [86:86] is the sub-list for extension type_name
+	86, // [86:86] is the sub-list for extension extendee
+	0,  // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_worker_proto_init() }
@@ -3671,6 +4090,8 @@ func file_pawl_v1_worker_proto_init() {
 		(*WorkerFrame_CompleteRun)(nil),
 		(*WorkerFrame_FailRun)(nil),
 		(*WorkerFrame_PublishEvents)(nil),
+		(*WorkerFrame_CloseWaits)(nil),
+		(*WorkerFrame_BeginCleanUp)(nil),
 	}
 	file_pawl_v1_worker_proto_msgTypes[13].OneofWrappers = []any{
 		(*ServerFrame_Welcome)(nil),
@@ -3692,6 +4113,8 @@ func file_pawl_v1_worker_proto_init() {
 		(*Reply_CompleteRun)(nil),
 		(*Reply_FailRun)(nil),
 		(*Reply_PublishEvents)(nil),
+		(*Reply_CloseWaits)(nil),
+		(*Reply_BeginCleanUp)(nil),
 	}
 	file_pawl_v1_worker_proto_msgTypes[29].OneofWrappers = []any{
 		(*WaitTree_StepKey)(nil),
@@ -3703,7 +4126,7 @@ func file_pawl_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_worker_proto_rawDesc), len(file_pawl_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   44,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,8 @@ const (
 	WorkerService_SuspendRun_FullMethodName      = "/pawl.v1.WorkerService/SuspendRun"
 	WorkerService_CompleteRun_FullMethodName     = "/pawl.v1.WorkerService/CompleteRun"
 	WorkerService_FailRun_FullMethodName         = "/pawl.v1.WorkerService/FailRun"
+	WorkerService_CloseWaits_FullMethodName      = "/pawl.v1.WorkerService/CloseWaits"
+	WorkerService_BeginCleanUp_FullMethodName    = "/pawl.v1.WorkerService/BeginCleanUp"
 	WorkerService_ListWorkers_FullMethodName     = "/pawl.v1.WorkerService/ListWorkers"
 )
 
@@ -54,6 +56,14 @@ type WorkerServiceClient interface {
 	CompleteRun(ctx context.Context, in *CompleteRunRequest, opts ...grpc.CallOption) (*CompleteRunResponse, error)
 	// The run ended with an error, was cancelled, or met code that does not fit its journal.
 	FailRun(ctx context.Context, in *FailRunRequest, opts ...grpc.CallOption) (*FailRunResponse, error)
+	// The code will never take what these waits bring: their branch has lost, failed
+	// or ended. Open ones are closed; a signal that resolved one goes back to its
+	// place in the inbox; a child that ends with its parent is cancelled. Waits that
+	// have another outcome, or are not known, are passed over.
+	CloseWaits(ctx context.Context, in *CloseWaitsRequest, opts ...grpc.CallOption) (*CloseWaitsResponse, error)
+	// Says which compensations a clean-up is about to execute, before the first of
+	// them: what is not done when the clean-up ends is shown, and can be retried.
+	BeginCleanUp(ctx context.Context, in *BeginCleanUpRequest, opts ...grpc.CallOption) (*BeginCleanUpResponse, error)
 	// The workers seen of late, connected ones first.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 }
@@ -129,6 +139,26 @@ func (c *workerServiceClient) FailRun(ctx context.Context, in *FailRunRequest, o
 	return out, nil
 }
 
+func (c *workerServiceClient) CloseWaits(ctx context.Context, in *CloseWaitsRequest, opts ...grpc.CallOption) (*CloseWaitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseWaitsResponse)
+	err := c.cc.Invoke(ctx, WorkerService_CloseWaits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workerServiceClient) BeginCleanUp(ctx context.Context, in *BeginCleanUpRequest, opts ...grpc.CallOption) (*BeginCleanUpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginCleanUpResponse)
+	err := c.cc.Invoke(ctx, WorkerService_BeginCleanUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *workerServiceClient) ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListWorkersResponse)
@@ -165,6 +195,14 @@ type WorkerServiceServer interface {
 	CompleteRun(context.Context, *CompleteRunRequest) (*CompleteRunResponse, error)
 	// The run ended with an error, was cancelled, or met code that does not fit its journal.
 	FailRun(context.Context, *FailRunRequest) (*FailRunResponse, error)
+	// The code will never take what these waits bring: their branch has lost, failed
+	// or ended. Open ones are closed; a signal that resolved one goes back to its
+	// place in the inbox; a child that ends with its parent is cancelled. Waits that
+	// have another outcome, or are not known, are passed over.
+	CloseWaits(context.Context, *CloseWaitsRequest) (*CloseWaitsResponse, error)
+	// Says which compensations a clean-up is about to execute, before the first of
+	// them: what is not done when the clean-up ends is shown, and can be retried.
+	BeginCleanUp(context.Context, *BeginCleanUpRequest) (*BeginCleanUpResponse, error)
 	// The workers seen of late, connected ones first.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
@@ -194,6 +232,12 @@ func (UnimplementedWorkerServiceServer) CompleteRun(context.Context, *CompleteRu
 }
 func (UnimplementedWorkerServiceServer) FailRun(context.Context, *FailRunRequest) (*FailRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FailRun not implemented")
+}
+func (UnimplementedWorkerServiceServer) CloseWaits(context.Context, *CloseWaitsRequest) (*CloseWaitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseWaits not implemented")
+}
+func (UnimplementedWorkerServiceServer) BeginCleanUp(context.Context, *BeginCleanUpRequest) (*BeginCleanUpResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginCleanUp not implemented")
 }
 func (UnimplementedWorkerServiceServer) ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWorkers not implemented")
@@ -316,6 +360,42 @@ func _WorkerService_FailRun_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkerService_CloseWaits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseWaitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).CloseWaits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_CloseWaits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).CloseWaits(ctx, req.(*CloseWaitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WorkerService_BeginCleanUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginCleanUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).BeginCleanUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_BeginCleanUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).BeginCleanUp(ctx, req.(*BeginCleanUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _WorkerService_ListWorkers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListWorkersRequest)
 	if err := dec(in); err != nil {
@@ -360,6 +440,14 @@ var WorkerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "FailRun",
 			Handler:    _WorkerService_FailRun_Handler,
+		},
+		{
+			MethodName: "CloseWaits",
+			Handler:    _WorkerService_CloseWaits_Handler,
+		},
+		{
+			MethodName: "BeginCleanUp",
+			Handler:    _WorkerService_BeginCleanUp_Handler,
 		},
 		{
 			MethodName: "ListWorkers",

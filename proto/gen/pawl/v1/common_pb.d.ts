@@ -217,6 +217,14 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
    * @generated from field: repeated google.protobuf.Duration delays = 11;
    */
   delays: Duration[];
+
+  /**
+   * How many deaths of workers in the middle of this step pause its run
+   * (CRASH_LOOP); 0: 3. Deaths do not count against max_attempts.
+   *
+   * @generated from field: uint32 max_crashes = 12;
+   */
+  maxCrashes: number;
 };
 
 /**
@@ -226,7 +234,37 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
 export declare const RetryPolicySchema: GenMessage<RetryPolicy>;
 
 /**
- * The right to execute a run. Every durable write names the fence.
+ * How long a run may take; unset: no limit.
+ *
+ * @generated from message pawl.v1.RunTimeouts
+ */
+export declare type RunTimeouts = Message<"pawl.v1.RunTimeouts"> & {
+  /**
+   * From creation to the end, waits included. Over it: FAILED, type RunTimeout.
+   * A run that has begun is cleaned up before, for at most 10 s more, as one that
+   * is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
+   *
+   * @generated from field: google.protobuf.Duration run = 1;
+   */
+  run?: Duration | undefined;
+
+  /**
+   * From being ready to the first lease. Over it: FAILED, type QueueTimeout.
+   *
+   * @generated from field: google.protobuf.Duration queue = 2;
+   */
+  queue?: Duration | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.RunTimeouts.
+ * Use `create(RunTimeoutsSchema)` to create a new message.
+ */
+export declare const RunTimeoutsSchema: GenMessage<RunTimeouts>;
+
+/**
+ * The right to execute a run. Every durable write names the fence, and is valid as
+ * long as the fence is the run's current one, even if the lease has lapsed.
  *
  * @generated from message pawl.v1.Lease
  */
@@ -237,7 +275,8 @@ export declare type Lease = Message<"pawl.v1.Lease"> & {
   runId: string;
 
   /**
-   * Grows with every lease, steal, cancel, pause, retry and fork; never 0.
+   * Grows whenever the run is given to a holder, is cancelled or retried, and when
+   * a pause takes effect; never 0.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -417,8 +456,13 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
    * run.input.replaced (by a later start that was joined with it),
    * workflow.step.started, workflow.step.completed, workflow.step.retrying (an
    * attempt failed, another follows), workflow.step.failed (finally),
+   * workflow.step.cancelled (an attempt was stopped because its run was cancelled
+   * or its branch ended; asked for again, the step is executed anew),
    * workflow.child.started (one that is cancelled when this run ends before it),
-   * workflow.wait.created, workflow.wait.resolved, workflow.waiting,
+   * workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (nobody
+   * waits any more, details `why`: lost or withdrawn, and `returned`: the id of a
+   * signal that went back to the inbox; asked for again, the wait is registered
+   * anew), run.cleanup.started (details `compensations`), workflow.waiting,
    * workflow.signal.received, workflow.user.answered (one answer to a question;
    * the wait is resolved once there are enough), workflow.wait.reminded.
    *

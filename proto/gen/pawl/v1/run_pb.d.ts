@@ -5,42 +5,13 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Failure, FlowControl, JournalEntry, ParentRef, Payload } from "./common_pb.js";
+import type { Failure, FlowControl, JournalEntry, ParentRef, Payload, RunTimeouts } from "./common_pb.js";
 import type { WorkItem } from "./worker_pb.js";
 
 /**
  * Describes the file pawl/v1/run.proto.
  */
 export declare const file_pawl_v1_run: GenFile;
-
-/**
- * How long things may take; unset: no limit.
- *
- * @generated from message pawl.v1.RunTimeouts
- */
-export declare type RunTimeouts = Message<"pawl.v1.RunTimeouts"> & {
-  /**
-   * From creation to the end, waits included. Over it: FAILED, type RunTimeout.
-   * A run that has begun is cleaned up before, for at most 10 s more, as one that
-   * is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
-   *
-   * @generated from field: google.protobuf.Duration run = 1;
-   */
-  run?: Duration | undefined;
-
-  /**
-   * From being ready to the first lease. Over it: FAILED, type QueueTimeout.
-   *
-   * @generated from field: google.protobuf.Duration queue = 2;
-   */
-  queue?: Duration | undefined;
-};
-
-/**
- * Describes the message pawl.v1.RunTimeouts.
- * Use `create(RunTimeoutsSchema)` to create a new message.
- */
-export declare const RunTimeoutsSchema: GenMessage<RunTimeouts>;
 
 /**
  * @generated from message pawl.v1.Run
@@ -208,6 +179,21 @@ export declare type Run = Message<"pawl.v1.Run"> & {
    * @generated from field: pawl.v1.Payload input = 27;
    */
   input?: Payload | undefined;
+
+  /**
+   * Names this life of the run id for ever: a run that is made under the id of a
+   * deleted one has another. A UUIDv7.
+   *
+   * @generated from field: string run_uid = 28;
+   */
+  runUid: string;
+
+  /**
+   * Of a run that ended with compensations that were not done: RetryRun does them.
+   *
+   * @generated from field: pawl.v1.Undone undone = 29;
+   */
+  undone?: Undone | undefined;
 };
 
 /**
@@ -215,6 +201,33 @@ export declare type Run = Message<"pawl.v1.Run"> & {
  * Use `create(RunSchema)` to create a new message.
  */
 export declare const RunSchema: GenMessage<Run>;
+
+/**
+ * Compensations that a run's clean-up did not get done.
+ *
+ * @generated from message pawl.v1.Undone
+ */
+export declare type Undone = Message<"pawl.v1.Undone"> & {
+  /**
+   * Their step keys.
+   *
+   * @generated from field: repeated string step_keys = 1;
+   */
+  stepKeys: string[];
+
+  /**
+   * True where no worker said which compensations were pending, so that there may be some.
+   *
+   * @generated from field: bool unknown = 2;
+   */
+  unknown: boolean;
+};
+
+/**
+ * Describes the message pawl.v1.Undone.
+ * Use `create(UndoneSchema)` to create a new message.
+ */
+export declare const UndoneSchema: GenMessage<Undone>;
 
 /**
  * One thing that a run waits for.
@@ -692,11 +705,19 @@ export declare type CancelRunRequest = Message<"pawl.v1.CancelRunRequest"> & {
   reason: string;
 
   /**
-   * How long workers may clean up; 10 s by default, 1 h at most, 0: no clean-up.
+   * How long a worker may clean up, counted from when it has the run for that; 10 s
+   * by default, 1 h at most.
    *
    * @generated from field: google.protobuf.Duration grace = 3;
    */
   grace?: Duration | undefined;
+
+  /**
+   * Ends the run at once, without a worker and without its clean-up.
+   *
+   * @generated from field: bool force = 4;
+   */
+  force: boolean;
 };
 
 /**
@@ -1058,11 +1079,11 @@ export declare const RunService: GenService<{
     output: typeof GetJournalResponseSchema;
   },
   /**
-   * Ends the run. Its worker gets `grace` to clean up; a run that has begun and
-   * that nobody holds is handed out once more for that, where a live worker
-   * serves it. It is CANCELLED at the end of the grace in any case, and at once
-   * where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
-   * ended otherwise.
+   * Ends the run. A run that has begun stays CANCELLING until its code has cleaned
+   * up, or a worker has had it for the whole `grace`; where nobody holds it, it is
+   * handed out once more for that, as soon as a worker serves it. A run that has
+   * not begun is CANCELLED at once, as is any run with `force`. Idempotent.
+   * ILLEGAL_TRANSITION: it ended otherwise.
    *
    * @generated from rpc pawl.v1.RunService.CancelRun
    */
@@ -1095,9 +1116,12 @@ export declare const RunService: GenService<{
   /**
    * Continues a failed run from its failed step: completed steps keep their
    * results, the failure that ended it is superseded by a new attempt. Also
-   * gives a run paused by exhausted retries new attempts. Of a run whose
-   * compensations have run, only those that failed or did not end are tried
-   * again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+   * gives a run paused by exhausted retries new attempts. A failed child that the
+   * run waited for goes on from its own failed step; one that has been repaired
+   * since is taken as it is. Of a run whose compensations have run, and of one that
+   * was cancelled or timed out, only the compensations that are not done are
+   * executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
+   * is nothing left to undo.
    *
    * @generated from rpc pawl.v1.RunService.RetryRun
    */

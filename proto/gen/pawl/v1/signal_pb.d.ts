@@ -85,6 +85,20 @@ export declare type ListSignalsRequest = Message<"pawl.v1.ListSignalsRequest"> &
    * @generated from field: string run_id = 1;
    */
   runId: string;
+
+  /**
+   * 1 to 500; 50 by default. A page is also bounded in bytes.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * As returned with the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 };
 
 /**
@@ -101,6 +115,13 @@ export declare type ListSignalsResponse = Message<"pawl.v1.ListSignalsResponse">
    * @generated from field: repeated pawl.v1.Signal signals = 1;
    */
   signals: Signal[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -236,7 +257,7 @@ export declare type Wait = Message<"pawl.v1.Wait"> & {
   childRunId: string;
 
   /**
-   * As in JournalEntry.outcome; empty while the wait is open.
+   * As in JournalEntry.outcome, or lost or withdrawn; empty while the wait is open.
    *
    * @generated from field: string outcome = 14;
    */
@@ -373,6 +394,15 @@ export declare type ListWaitsRequest = Message<"pawl.v1.ListWaitsRequest"> & {
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
+
+  /**
+   * Instead of the open ones those that ended without an outcome, newest first:
+   * lost (the race that they were in went another way) and withdrawn (the code
+   * that holds the run no longer asks).
+   *
+   * @generated from field: bool closed = 8;
+   */
+  closed: boolean;
 };
 
 /**
@@ -695,7 +725,8 @@ export declare const SignalService: GenService<{
    * `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
    * metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
    * approver has answered before, or the id came with another answer; metadata
-   * `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+   * `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
+   * for it; metadata `why`. PERMISSION_DENIED: `actor` is not
    * an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
    * the run has ended without it. NOT_FOUND.
    *

@@ -245,7 +245,8 @@ export declare type StepStartedResponse_Execute = Message<"pawl.v1.StepStartedRe
   attempt: number;
 
   /**
-   * The same for every attempt of this step: hand it to payment or model APIs.
+   * The same for every attempt of this step, `<run_uid>/<step key>`: hand it to
+   * payment or model APIs.
    *
    * @generated from field: string idempotency_key = 2;
    */
@@ -675,6 +676,15 @@ export declare type StepFailedRequest = Message<"pawl.v1.StepFailedRequest"> & {
    * @generated from field: uint32 deltas = 14;
    */
   deltas: number;
+
+  /**
+   * The attempt was stopped because its run was cancelled or its branch ended:
+   * recorded as workflow.step.cancelled, which is no failure and is never retried.
+   * Valid under the fence that came with the cancel.
+   *
+   * @generated from field: bool cancelled = 15;
+   */
+  cancelled: boolean;
 };
 
 /**

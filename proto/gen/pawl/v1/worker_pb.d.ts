@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Directive, Error, Failure, FlowControl, JournalEntry, Lease, ParentRef, Payload, StepKind } from "./common_pb.js";
+import type { Directive, Error, Failure, FlowControl, JournalEntry, Lease, ParentRef, Payload, RunTimeouts, StepKind } from "./common_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StepCompletedRequest, StepCompletedResponse, StepFailedRequest, StepFailedResponse, StepStartedRequest, StepStartedResponse, WaitSpec } from "./step_pb.js";
 import type { PublishEventsRequest, PublishEventsResponse } from "./event_pb.js";
@@ -62,6 +62,13 @@ export declare type WorkflowSpec = Message<"pawl.v1.WorkflowSpec"> & {
    * @generated from field: pawl.v1.FlowControl flow = 7;
    */
   flow?: FlowControl | undefined;
+
+  /**
+   * The time limits of its runs, unless their start says otherwise.
+   *
+   * @generated from field: pawl.v1.RunTimeouts timeouts = 8;
+   */
+  timeouts?: RunTimeouts | undefined;
 };
 
 /**
@@ -188,6 +195,8 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
   journalLength: number;
 
   /**
+   * Those of the start; changes made since are in GetRun.
+   *
    * @generated from field: map<string, string> tags = 8;
    */
   tags: { [key: string]: string };
@@ -232,6 +241,22 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
    * @generated from field: bool confirm_starts = 20;
    */
   confirmStarts: boolean;
+
+  /**
+   * As Run.run_uid.
+   *
+   * @generated from field: string run_uid = 21;
+   */
+  runUid: string;
+
+  /**
+   * The run has lost a worker: await the answer to StepStarted before every step,
+   * until the end of a step or of a wait is recorded, so that a step that kills its
+   * worker is known by name.
+   *
+   * @generated from field: bool careful = 22;
+   */
+  careful: boolean;
 };
 
 /**
@@ -358,6 +383,18 @@ export declare type WorkerFrame = Message<"pawl.v1.WorkerFrame"> & {
      */
     value: PublishEventsRequest;
     case: "publishEvents";
+  } | {
+    /**
+     * @generated from field: pawl.v1.CloseWaitsRequest close_waits = 16;
+     */
+    value: CloseWaitsRequest;
+    case: "closeWaits";
+  } | {
+    /**
+     * @generated from field: pawl.v1.BeginCleanUpRequest begin_clean_up = 17;
+     */
+    value: BeginCleanUpRequest;
+    case: "beginCleanUp";
   } | { case: undefined; value?: undefined };
 };
 
@@ -422,7 +459,7 @@ export declare type Credits = Message<"pawl.v1.Credits"> & {
 export declare const CreditsSchema: GenMessage<Credits>;
 
 /**
- * Sent once a slot really holds the work; due within 3 s.
+ * Sent once a slot really holds the work, before user code runs; due within 3 s.
  *
  * @generated from message pawl.v1.DispatchAck
  */
@@ -820,6 +857,18 @@ export declare type Reply = Message<"pawl.v1.Reply"> & {
      */
     value: PublishEventsResponse;
     case: "publishEvents";
+  } | {
+    /**
+     * @generated from field: pawl.v1.CloseWaitsResponse close_waits = 10;
+     */
+    value: CloseWaitsResponse;
+    case: "closeWaits";
+  } | {
+    /**
+     * @generated from field: pawl.v1.BeginCleanUpResponse begin_clean_up = 11;
+     */
+    value: BeginCleanUpResponse;
+    case: "beginCleanUp";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1118,6 +1167,15 @@ export declare type WaitGroup = Message<"pawl.v1.WaitGroup"> & {
    * @generated from field: uint32 needed = 2;
    */
   needed: number;
+
+  /**
+   * The members are alternatives, as in a race: once enough are satisfied, the open
+   * waits of the others are closed as lost in the same transaction. Code that goes
+   * on waiting for one of them asks for it again.
+   *
+   * @generated from field: bool exclusive = 3;
+   */
+  exclusive: boolean;
 };
 
 /**
@@ -1188,6 +1246,14 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
    * @generated from field: pawl.v1.WaitTree tree = 4;
    */
   tree?: WaitTree | undefined;
+
+  /**
+   * Every wait that the code still holds. Open ones that it does not name are closed
+   * as withdrawn: the code that is deployed now does not ask for them. Unset: none is.
+   *
+   * @generated from field: pawl.v1.HeldWaits held = 5;
+   */
+  held?: HeldWaits | undefined;
 };
 
 /**
@@ -1195,6 +1261,22 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
  * Use `create(SuspendRunRequestSchema)` to create a new message.
  */
 export declare const SuspendRunRequestSchema: GenMessage<SuspendRunRequest>;
+
+/**
+ * @generated from message pawl.v1.HeldWaits
+ */
+export declare type HeldWaits = Message<"pawl.v1.HeldWaits"> & {
+  /**
+   * @generated from field: repeated string step_keys = 1;
+   */
+  stepKeys: string[];
+};
+
+/**
+ * Describes the message pawl.v1.HeldWaits.
+ * Use `create(HeldWaitsSchema)` to create a new message.
+ */
+export declare const HeldWaitsSchema: GenMessage<HeldWaits>;
 
 /**
  * @generated from message pawl.v1.SuspendRunResponse
@@ -1386,6 +1468,98 @@ export declare type FailRunResponse = Message<"pawl.v1.FailRunResponse"> & {
 export declare const FailRunResponseSchema: GenMessage<FailRunResponse>;
 
 /**
+ * @generated from message pawl.v1.CloseWaitsRequest
+ */
+export declare type CloseWaitsRequest = Message<"pawl.v1.CloseWaitsRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Must be set.
+   *
+   * @generated from field: uint32 fence = 2;
+   */
+  fence: number;
+
+  /**
+   * At most 1,000.
+   *
+   * @generated from field: repeated string step_keys = 3;
+   */
+  stepKeys: string[];
+};
+
+/**
+ * Describes the message pawl.v1.CloseWaitsRequest.
+ * Use `create(CloseWaitsRequestSchema)` to create a new message.
+ */
+export declare const CloseWaitsRequestSchema: GenMessage<CloseWaitsRequest>;
+
+/**
+ * @generated from message pawl.v1.CloseWaitsResponse
+ */
+export declare type CloseWaitsResponse = Message<"pawl.v1.CloseWaitsResponse"> & {
+  /**
+   * @generated from field: pawl.v1.Directive directive = 1;
+   */
+  directive: Directive;
+};
+
+/**
+ * Describes the message pawl.v1.CloseWaitsResponse.
+ * Use `create(CloseWaitsResponseSchema)` to create a new message.
+ */
+export declare const CloseWaitsResponseSchema: GenMessage<CloseWaitsResponse>;
+
+/**
+ * @generated from message pawl.v1.BeginCleanUpRequest
+ */
+export declare type BeginCleanUpRequest = Message<"pawl.v1.BeginCleanUpRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Must be set; the one that came with the cancel.
+   *
+   * @generated from field: uint32 fence = 2;
+   */
+  fence: number;
+
+  /**
+   * Step keys, in the order in which they will be executed.
+   *
+   * @generated from field: repeated string compensations = 3;
+   */
+  compensations: string[];
+};
+
+/**
+ * Describes the message pawl.v1.BeginCleanUpRequest.
+ * Use `create(BeginCleanUpRequestSchema)` to create a new message.
+ */
+export declare const BeginCleanUpRequestSchema: GenMessage<BeginCleanUpRequest>;
+
+/**
+ * @generated from message pawl.v1.BeginCleanUpResponse
+ */
+export declare type BeginCleanUpResponse = Message<"pawl.v1.BeginCleanUpResponse"> & {
+  /**
+   * @generated from field: pawl.v1.Directive directive = 1;
+   */
+  directive: Directive;
+};
+
+/**
+ * Describes the message pawl.v1.BeginCleanUpResponse.
+ * Use `create(BeginCleanUpResponseSchema)` to create a new message.
+ */
+export declare const BeginCleanUpResponseSchema: GenMessage<BeginCleanUpResponse>;
+
+/**
  * @generated from message pawl.v1.ListWorkersRequest
  */
 export declare type ListWorkersRequest = Message<"pawl.v1.ListWorkersRequest"> & {
@@ -1414,6 +1588,8 @@ export declare type ListWorkersResponse = Message<"pawl.v1.ListWorkersResponse">
 export declare const ListWorkersResponseSchema: GenMessage<ListWorkersResponse>;
 
 /**
+ * One process.
+ *
  * @generated from message pawl.v1.Worker
  */
 export declare type Worker = Message<"pawl.v1.Worker"> & {
@@ -1556,6 +1732,30 @@ export declare const WorkerService: GenService<{
     methodKind: "unary";
     input: typeof FailRunRequestSchema;
     output: typeof FailRunResponseSchema;
+  },
+  /**
+   * The code will never take what these waits bring: their branch has lost, failed
+   * or ended. Open ones are closed; a signal that resolved one goes back to its
+   * place in the inbox; a child that ends with its parent is cancelled. Waits that
+   * have another outcome, or are not known, are passed over.
+   *
+   * @generated from rpc pawl.v1.WorkerService.CloseWaits
+   */
+  closeWaits: {
+    methodKind: "unary";
+    input: typeof CloseWaitsRequestSchema;
+    output: typeof CloseWaitsResponseSchema;
+  },
+  /**
+   * Says which compensations a clean-up is about to execute, before the first of
+   * them: what is not done when the clean-up ends is shown, and can be retried.
+   *
+   * @generated from rpc pawl.v1.WorkerService.BeginCleanUp
+   */
+  beginCleanUp: {
+    methodKind: "unary";
+    input: typeof BeginCleanUpRequestSchema;
+    output: typeof BeginCleanUpResponseSchema;
   },
   /**
    * The workers seen of late, connected ones first.

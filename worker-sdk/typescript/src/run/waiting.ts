@@ -74,7 +74,10 @@ export class Waiting {
     }
     return {
       $typeName: "pawl.v1.WaitTree",
-      node: { case: "group", value: { $typeName: "pawl.v1.WaitGroup", members, needed: 1 } },
+      node: {
+        case: "group",
+        value: { $typeName: "pawl.v1.WaitGroup", members, exclusive: false, needed: 1 },
+      },
     };
   }
 

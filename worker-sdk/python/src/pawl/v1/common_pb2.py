@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/common.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"`\n\x07Payload\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12\x1a\n\x08\x65ncoding\x18\x02 \x01(\tR\x08\x65ncoding\x12%\n\x03ref\x18\x03 \x01(\x0b\x32\x13.pawl.v1.PayloadRefR\x03ref\"8\n\nPayloadRef\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size\"\x82\x02\n\x07\x46\x61ilure\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x14\n\x05stack\x18\x03 \x01(\tR\x05stack\x12&\n\x05\x63\x61use\x18\x04 \x01(\x0b\x32\x10.pawl.v1.FailureR\x05\x63\x61use\x12#\n\rnon_retryable\x18\x05 \x01(\x08R\x0cnonRetryable\x12:\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12*\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07\x64\x65tails\"\xab\x04\n\x0bRetryPolicy\x12!\n\x0cmax_attempts\x18\x01 \x01(\rR\x0bmaxAttempts\x12*\n\x07\x62\x61\x63koff\x18\x02 \x01(\x0e\x32\x10.pawl.v1.BackoffR\x07\x62\x61\x63koff\x12\x44\n\x10initial_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0finitialInterval\x12 \n\x0b\x63oefficient\x18\x04 \x01(\x01R\x0b\x63oefficient\x12\x37\n\tincrement\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\tincrement\x12<\n\x0cmax_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bmaxInterval\x12:\n\x0bmax_elapsed\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\nmaxElapsed\x12\x16\n\x06jitter\x18\x08 \x01(\x01R\x06jitter\x12.\n\x13non_retryable_types\x18\t \x03(\tR\x11nonRetryableTypes\x12\x37\n\x0con_exhausted\x18\n \x01(\x0e\x32\x14.pawl.v1.OnExhaustedR\x0bonExhausted\x12\x31\n\x06\x64\x65lays\x18\x0b \x03(\x0b\x32\x19.google.protobuf.DurationR\x06\x64\x65lays\"\x89\x01\n\x05Lease\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"=\n\tParentRef\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\"<\n\x0eQuestionOption\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n\x05label\x18\x02 \x01(\tR\x05label\"\xe4\x02\n\x08Question\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x15.pawl.v1.QuestionTypeR\x04type\x12\x31\n\x07options\x18\x03 \x03(\x0b\x32\x17.pawl.v1.QuestionOptionR\x07options\x12!\n\x0c\x61llow_custom\x18\x04 \x01(\x08R\x0b\x61llowCustom\x12\x1c\n\tskippable\x18\x05 \x01(\x08R\tskippable\x12\x1f\n\x0b\x66orm_schema\x18\x06 \x01(\tR\nformSchema\x12\x1c\n\tassignees\x18\x07 \x03(\tR\tassignees\x12)\n\x10\x61pprovals_needed\x18\x08 \x01(\rR\x0f\x61pprovalsNeeded\x12\x37\n\treminders\x18\t \x03(\x0b\x32\x19.google.protobuf.DurationR\treminders\"\x90\x06\n\x0cJournalEntry\x12\x10\n\x03seq\x18\x01 \x01(\rR\x03seq\x12;\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x19\n\x08step_key\x18\x04 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x05 \x01(\rR\x07\x61ttempt\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12*\n\x07payload\x18\x08 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12*\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x10.pawl.v1.FailureR\x07\x66\x61ilure\x12\x30\n\x05until\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n\tworker_id\x18\x0b \x01(\tR\x08workerId\x12\x14\n\x05\x66\x65nce\x18\x0c \x01(\rR\x05\x66\x65nce\x12\x1d\n\nlatency_ms\x18\r \x01(\x01R\tlatencyMs\x12!\n\x0cinput_digest\x18\x0e \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x0f \x01(\tR\x10\x64\x65\x66initionDigest\x12&\n\x05input\x18\x10 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x18\n\x07outcome\x18\x11 \x01(\tR\x07outcome\x12<\n\x07\x64\x65tails\x18\x12 \x03(\x0b\x32\".pawl.v1.JournalEntry.DetailsEntryR\x07\x64\x65tails\x12-\n\x08question\x18\x13 \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12\x16\n\x06\x64\x65ltas\x18\x14 \x01(\rR\x06\x64\x65ltas\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x80\x02\n\x05\x45rror\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x38\n\x08metadata\x18\x03 \x03(\x0b\x32\x1c.pawl.v1.Error.MetadataEntryR\x08metadata\x12\x12\n\x04\x63ode\x18\x04 \x01(\rR\x04\x63ode\x12:\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x95\x01\n\x0b\x46lowControl\x12;\n\x0b\x63oncurrency\x18\x01 \x01(\x0b\x32\x19.pawl.v1.ConcurrencyLimitR\x0b\x63oncurrency\x12&\n\x04rate\x18\x02 \x01(\x0b\x32\x12.pawl.v1.RateLimitR\x04rate\x12!\n\x0c\x66\x61irness_key\x18\x03 \x01(\tR\x0b\x66\x61irnessKey\":\n\x10\x43oncurrencyLimit\x12\x14\n\x05limit\x18\x01 \x01(\rR\x05limit\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key\"f\n\tRateLimit\x12\x14\n\x05limit\x18\x01 \x01(\rR\x05limit\x12\x31\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06period\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key*e\n\x07\x42\x61\x63koff\x12\x17\n\x13\x42\x41\x43KOFF_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41\x43KOFF_EXPONENTIAL\x10\x01\x12\x12\n\x0e\x42\x41\x43KOFF_LINEAR\x10\x02\x12\x14\n\x10\x42\x41\x43KOFF_CONSTANT\x10\x03*Z\n\x0bOnExhausted\x12\x1c\n\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_EXHAUSTED_FAIL\x10\x01\x12\x16\n\x12ON_EXHAUSTED_PAUSE\x10\x02*\xba\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTEP_KIND_STEP\x10\x01\x12\x13\n\x0fSTEP_KIND_SLEEP\x10\x02\x12\x14\n\x10STEP_KIND_SIGNAL\x10\x03\x12\x13\n\x0fSTEP_KIND_CHILD\x10\x04\x12\x13\n\x0fSTEP_KIND_VALUE\x10\x05\x12\x12\n\x0eSTEP_KIND_USER\x10\x06\x12\x16\n\x12STEP_KIND_CALLBACK\x10\x07*\xb2\x01\n\x0cQuestionType\x12\x1d\n\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUESTION_TYPE_TEXT\x10\x01\x12\x1a\n\x16QUESTION_TYPE_APPROVAL\x10\x02\x12\x18\n\x14QUESTION_TYPE_CHOICE\x10\x03\x12\x1d\n\x19QUESTION_TYPE_MULTICHOICE\x10\x04\x12\x16\n\x12QUESTION_TYPE_FORM\x10\x05*~\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTIVE_CONTINUE\x10\x01\x12\x14\n\x10\x44IRECTIVE_CANCEL\x10\x02\x12\x13\n\x0f\x44IRECTIVE_PAUSE\x10\x03\x12\x13\n\x0f\x44IRECTIVE_YIELD\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/common.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"`\n\x07Payload\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12\x1a\n\x08\x65ncoding\x18\x02 \x01(\tR\x08\x65ncoding\x12%\n\x03ref\x18\x03 \x01(\x0b\x32\x13.pawl.v1.PayloadRefR\x03ref\"8\n\nPayloadRef\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size\"\x82\x02\n\x07\x46\x61ilure\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x14\n\x05stack\x18\x03 \x01(\tR\x05stack\x12&\n\x05\x63\x61use\x18\x04 \x01(\x0b\x32\x10.pawl.v1.FailureR\x05\x63\x61use\x12#\n\rnon_retryable\x18\x05 \x01(\x08R\x0cnonRetryable\x12:\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12*\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07\x64\x65tails\"\xcc\x04\n\x0bRetryPolicy\x12!\n\x0cmax_attempts\x18\x01 \x01(\rR\x0bmaxAttempts\x12*\n\x07\x62\x61\x63koff\x18\x02 \x01(\x0e\x32\x10.pawl.v1.BackoffR\x07\x62\x61\x63koff\x12\x44\n\x10initial_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0finitialInterval\x12 \n\x0b\x63oefficient\x18\x04 \x01(\x01R\x0b\x63oefficient\x12\x37\n\tincrement\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\tincrement\x12<\n\x0cmax_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bmaxInterval\x12:\n\x0bmax_elapsed\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\nmaxElapsed\x12\x16\n\x06jitter\x18\x08 \x01(\x01R\x06jitter\x12.\n\x13non_retryable_types\x18\t \x03(\tR\x11nonRetryableTypes\x12\x37\n\x0con_exhausted\x18\n \x01(\x0e\x32\x14.pawl.v1.OnExhaustedR\x0bonExhausted\x12\x31\n\x06\x64\x65lays\x18\x0b \x03(\x0b\x32\x19.google.protobuf.DurationR\x06\x64\x65lays\x12\x1f\n\x0bmax_crashes\x18\x0c \x01(\rR\nmaxCrashes\"k\n\x0bRunTimeouts\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03run\x12/\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05queue\"\x89\x01\n\x05Lease\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"=\n\tParentRef\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\"<\n\x0eQuestionOption\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n\x05label\x18\x02 \x01(\tR\x05label\"\xe4\x02\n\x08Question\x12\x16\n\x06prompt\x18\x01 \x01(\tR\x06prompt\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x15.pawl.v1.QuestionTypeR\x04type\x12\x31\n\x07options\x18\x03 \x03(\x0b\x32\x17.pawl.v1.QuestionOptionR\x07options\x12!\n\x0c\x61llow_custom\x18\x04 \x01(\x08R\x0b\x61llowCustom\x12\x1c\n\tskippable\x18\x05 \x01(\x08R\tskippable\x12\x1f\n\x0b\x66orm_schema\x18\x06 \x01(\tR\nformSchema\x12\x1c\n\tassignees\x18\x07 \x03(\tR\tassignees\x12)\n\x10\x61pprovals_needed\x18\x08 \x01(\rR\x0f\x61pprovalsNeeded\x12\x37\n\treminders\x18\t \x03(\x0b\x32\x19.google.protobuf.DurationR\treminders\"\x90\x06\n\x0cJournalEntry\x12\x10\n\x03seq\x18\x01 \x01(\rR\x03seq\x12;\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x19\n\x08step_key\x18\x04 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x05 \x01(\rR\x07\x61ttempt\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12*\n\x07payload\x18\x08 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12*\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x10.pawl.v1.FailureR\x07\x66\x61ilure\x12\x30\n\x05until\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n\tworker_id\x18\x0b \x01(\tR\x08workerId\x12\x14\n\x05\x66\x65nce\x18\x0c \x01(\rR\x05\x66\x65nce\x12\x1d\n\nlatency_ms\x18\r \x01(\x01R\tlatencyMs\x12!\n\x0cinput_digest\x18\x0e \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x0f \x01(\tR\x10\x64\x65\x66initionDigest\x12&\n\x05input\x18\x10 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x18\n\x07outcome\x18\x11 \x01(\tR\x07outcome\x12<\n\x07\x64\x65tails\x18\x12 \x03(\x0b\x32\".pawl.v1.JournalEntry.DetailsEntryR\x07\x64\x65tails\x12-\n\x08question\x18\x13 \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12\x16\n\x06\x64\x65ltas\x18\x14 \x01(\rR\x06\x64\x65ltas\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x80\x02\n\x05\x45rror\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x38\n\x08metadata\x18\x03 \x03(\x0b\x32\x1c.pawl.v1.Error.MetadataEntryR\x08metadata\x12\x12\n\x04\x63ode\x18\x04 \x01(\rR\x04\x63ode\x12:\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x95\x01\n\x0b\x46lowControl\x12;\n\x0b\x63oncurrency\x18\x01 \x01(\x0b\x32\x19.pawl.v1.ConcurrencyLimitR\x0b\x63oncurrency\x12&\n\x04rate\x18\x02 \x01(\x0b\x32\x12.pawl.v1.RateLimitR\x04rate\x12!\n\x0c\x66\x61irness_key\x18\x03 \x01(\tR\x0b\x66\x61irnessKey\":\n\x10\x43oncurrencyLimit\x12\x14\n\x05limit\x18\x01 \x01(\rR\x05limit\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key\"f\n\tRateLimit\x12\x14\n\x05limit\x18\x01 \x01(\rR\x05limit\x12\x31\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06period\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key*e\n\x07\x42\x61\x63koff\x12\x17\n\x13\x42\x41\x43KOFF_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41\x43KOFF_EXPONENTIAL\x10\x01\x12\x12\n\x0e\x42\x41\x43KOFF_LINEAR\x10\x02\x12\x14\n\x10\x42\x41\x43KOFF_CONSTANT\x10\x03*Z\n\x0bOnExhausted\x12\x1c\n\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_EXHAUSTED_FAIL\x10\x01\x12\x16\n\x12ON_EXHAUSTED_PAUSE\x10\x02*\xba\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTEP_KIND_STEP\x10\x01\x12\x13\n\x0fSTEP_KIND_SLEEP\x10\x02\x12\x14\n\x10STEP_KIND_SIGNAL\x10\x03\x12\x13\n\x0fSTEP_KIND_CHILD\x10\x04\x12\x13\n\x0fSTEP_KIND_VALUE\x10\x05\x12\x12\n\x0eSTEP_KIND_USER\x10\x06\x12\x16\n\x12STEP_KIND_CALLBACK\x10\x07*\xb2\x01\n\x0cQuestionType\x12\x1d\n\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUESTION_TYPE_TEXT\x10\x01\x12\x1a\n\x16QUESTION_TYPE_APPROVAL\x10\x02\x12\x18\n\x14QUESTION_TYPE_CHOICE\x10\x03\x12\x1d\n\x19QUESTION_TYPE_MULTICHOICE\x10\x04\x12\x16\n\x12QUESTION_TYPE_FORM\x10\x05*~\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTIVE_CONTINUE\x10\x01\x12\x14\n\x10\x44IRECTIVE_CANCEL\x10\x02\x12\x13\n\x0f\x44IRECTIVE_PAUSE\x10\x03\x12\x13\n\x0f\x44IRECTIVE_YIELD\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,16 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOURNALENTRY_DETAILSENTRY']._serialized_options = b'8\001'
   _globals['_ERROR_METADATAENTRY']._loaded_options = None
   _globals['_ERROR_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_BACKOFF']._serialized_start=3059
-  _globals['_BACKOFF']._serialized_end=3160
-  _globals['_ONEXHAUSTED']._serialized_start=3162
-  _globals['_ONEXHAUSTED']._serialized_end=3252
-  _globals['_STEPKIND']._serialized_start=3255
-  _globals['_STEPKIND']._serialized_end=3441
-  _globals['_QUESTIONTYPE']._serialized_start=3444
-  _globals['_QUESTIONTYPE']._serialized_end=3622
-  _globals['_DIRECTIVE']._serialized_start=3624
-  _globals['_DIRECTIVE']._serialized_end=3750
+  _globals['_BACKOFF']._serialized_start=3201
+  _globals['_BACKOFF']._serialized_end=3302
+  _globals['_ONEXHAUSTED']._serialized_start=3304
+  _globals['_ONEXHAUSTED']._serialized_end=3394
+  _globals['_STEPKIND']._serialized_start=3397
+  _globals['_STEPKIND']._serialized_end=3583
+  _globals['_QUESTIONTYPE']._serialized_start=3586
+  _globals['_QUESTIONTYPE']._serialized_end=3764
+  _globals['_DIRECTIVE']._serialized_start=3766
+  _globals['_DIRECTIVE']._serialized_end=3892
   _globals['_PAYLOAD']._serialized_start=98
   _globals['_PAYLOAD']._serialized_end=194
   _globals['_PAYLOADREF']._serialized_start=196
@@ -54,27 +54,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAILURE']._serialized_start=255
   _globals['_FAILURE']._serialized_end=513
   _globals['_RETRYPOLICY']._serialized_start=516
-  _globals['_RETRYPOLICY']._serialized_end=1071
-  _globals['_LEASE']._serialized_start=1074
-  _globals['_LEASE']._serialized_end=1211
-  _globals['_PARENTREF']._serialized_start=1213
-  _globals['_PARENTREF']._serialized_end=1274
-  _globals['_QUESTIONOPTION']._serialized_start=1276
-  _globals['_QUESTIONOPTION']._serialized_end=1336
-  _globals['_QUESTION']._serialized_start=1339
-  _globals['_QUESTION']._serialized_end=1695
-  _globals['_JOURNALENTRY']._serialized_start=1698
-  _globals['_JOURNALENTRY']._serialized_end=2482
-  _globals['_JOURNALENTRY_DETAILSENTRY']._serialized_start=2424
-  _globals['_JOURNALENTRY_DETAILSENTRY']._serialized_end=2482
-  _globals['_ERROR']._serialized_start=2485
-  _globals['_ERROR']._serialized_end=2741
-  _globals['_ERROR_METADATAENTRY']._serialized_start=2682
-  _globals['_ERROR_METADATAENTRY']._serialized_end=2741
-  _globals['_FLOWCONTROL']._serialized_start=2744
-  _globals['_FLOWCONTROL']._serialized_end=2893
-  _globals['_CONCURRENCYLIMIT']._serialized_start=2895
-  _globals['_CONCURRENCYLIMIT']._serialized_end=2953
-  _globals['_RATELIMIT']._serialized_start=2955
-  _globals['_RATELIMIT']._serialized_end=3057
+  _globals['_RETRYPOLICY']._serialized_end=1104
+  _globals['_RUNTIMEOUTS']._serialized_start=1106
+  _globals['_RUNTIMEOUTS']._serialized_end=1213
+  _globals['_LEASE']._serialized_start=1216
+  _globals['_LEASE']._serialized_end=1353
+  _globals['_PARENTREF']._serialized_start=1355
+  _globals['_PARENTREF']._serialized_end=1416
+  _globals['_QUESTIONOPTION']._serialized_start=1418
+  _globals['_QUESTIONOPTION']._serialized_end=1478
+  _globals['_QUESTION']._serialized_start=1481
+  _globals['_QUESTION']._serialized_end=1837
+  _globals['_JOURNALENTRY']._serialized_start=1840
+  _globals['_JOURNALENTRY']._serialized_end=2624
+  _globals['_JOURNALENTRY_DETAILSENTRY']._serialized_start=2566
+  _globals['_JOURNALENTRY_DETAILSENTRY']._serialized_end=2624
+  _globals['_ERROR']._serialized_start=2627
+  _globals['_ERROR']._serialized_end=2883
+  _globals['_ERROR_METADATAENTRY']._serialized_start=2824
+  _globals['_ERROR_METADATAENTRY']._serialized_end=2883
+  _globals['_FLOWCONTROL']._serialized_start=2886
+  _globals['_FLOWCONTROL']._serialized_end=3035
+  _globals['_CONCURRENCYLIMIT']._serialized_start=3037
+  _globals['_CONCURRENCYLIMIT']._serialized_end=3095
+  _globals['_RATELIMIT']._serialized_start=3097
+  _globals['_RATELIMIT']._serialized_end=3199
 # @@protoc_insertion_point(module_scope)

@@ -115,7 +115,7 @@ class Failure(_message.Message):
     def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., stack: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., non_retryable: _Optional[bool] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., details: _Optional[_Union[Payload, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("max_attempts", "backoff", "initial_interval", "coefficient", "increment", "max_interval", "max_elapsed", "jitter", "non_retryable_types", "on_exhausted", "delays")
+    __slots__ = ("max_attempts", "backoff", "initial_interval", "coefficient", "increment", "max_interval", "max_elapsed", "jitter", "non_retryable_types", "on_exhausted", "delays", "max_crashes")
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     INITIAL_INTERVAL_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,7 @@ class RetryPolicy(_message.Message):
     NON_RETRYABLE_TYPES_FIELD_NUMBER: _ClassVar[int]
     ON_EXHAUSTED_FIELD_NUMBER: _ClassVar[int]
     DELAYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CRASHES_FIELD_NUMBER: _ClassVar[int]
     max_attempts: int
     backoff: Backoff
     initial_interval: _duration_pb2.Duration
@@ -138,7 +139,16 @@ class RetryPolicy(_message.Message):
     non_retryable_types: _containers.RepeatedScalarFieldContainer[str]
     on_exhausted: OnExhausted
     delays: _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]
-    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, str]] = ..., initial_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coefficient: _Optional[float] = ..., increment: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[float] = ..., non_retryable_types: _Optional[_Iterable[str]] = ..., on_exhausted: _Optional[_Union[OnExhausted, str]] = ..., delays: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ...) -> None: ...
+    max_crashes: int
+    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, str]] = ..., initial_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coefficient: _Optional[float] = ..., increment: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[float] = ..., non_retryable_types: _Optional[_Iterable[str]] = ..., on_exhausted: _Optional[_Union[OnExhausted, str]] = ..., delays: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., max_crashes: _Optional[int] = ...) -> None: ...
+
+class RunTimeouts(_message.Message):
+    __slots__ = ("run", "queue")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    run: _duration_pb2.Duration
+    queue: _duration_pb2.Duration
+    def __init__(self, run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("run_id", "fence", "attempt", "expires_at")

@@ -43,16 +43,8 @@ PARENT_CLOSE_POLICY_UNSPECIFIED: ParentClosePolicy
 PARENT_CLOSE_POLICY_ABANDON: ParentClosePolicy
 PARENT_CLOSE_POLICY_CANCEL: ParentClosePolicy
 
-class RunTimeouts(_message.Message):
-    __slots__ = ("run", "queue")
-    RUN_FIELD_NUMBER: _ClassVar[int]
-    QUEUE_FIELD_NUMBER: _ClassVar[int]
-    run: _duration_pb2.Duration
-    queue: _duration_pb2.Duration
-    def __init__(self, run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
-
 class Run(_message.Message):
-    __slots__ = ("run_id", "workflow", "version", "state", "state_reason", "state_detail", "queue", "priority", "tags", "created_at", "started_at", "updated_at", "ended_at", "start_at", "fence", "attempt", "journal_length", "worker_id", "lease_expires_at", "waits", "output", "failure", "parent", "session_id", "user_id", "timeouts", "input")
+    __slots__ = ("run_id", "workflow", "version", "state", "state_reason", "state_detail", "queue", "priority", "tags", "created_at", "started_at", "updated_at", "ended_at", "start_at", "fence", "attempt", "journal_length", "worker_id", "lease_expires_at", "waits", "output", "failure", "parent", "session_id", "user_id", "timeouts", "input", "run_uid", "undone")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +79,8 @@ class Run(_message.Message):
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    RUN_UID_FIELD_NUMBER: _ClassVar[int]
+    UNDONE_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     workflow: str
     version: str
@@ -112,9 +106,19 @@ class Run(_message.Message):
     parent: _common_pb2.ParentRef
     session_id: str
     user_id: str
-    timeouts: RunTimeouts
+    timeouts: _common_pb2.RunTimeouts
     input: _common_pb2.Payload
-    def __init__(self, run_id: _Optional[str] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., state_reason: _Optional[str] = ..., state_detail: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fence: _Optional[int] = ..., attempt: _Optional[int] = ..., journal_length: _Optional[int] = ..., worker_id: _Optional[str] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[OpenWait, _Mapping]]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
+    run_uid: str
+    undone: Undone
+    def __init__(self, run_id: _Optional[str] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., state_reason: _Optional[str] = ..., state_detail: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fence: _Optional[int] = ..., attempt: _Optional[int] = ..., journal_length: _Optional[int] = ..., worker_id: _Optional[str] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[OpenWait, _Mapping]]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., timeouts: _Optional[_Union[_common_pb2.RunTimeouts, _Mapping]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_uid: _Optional[str] = ..., undone: _Optional[_Union[Undone, _Mapping]] = ...) -> None: ...
+
+class Undone(_message.Message):
+    __slots__ = ("step_keys", "unknown")
+    STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    step_keys: _containers.RepeatedScalarFieldContainer[str]
+    unknown: bool
+    def __init__(self, step_keys: _Optional[_Iterable[str]] = ..., unknown: _Optional[bool] = ...) -> None: ...
 
 class OpenWait(_message.Message):
     __slots__ = ("step_key", "kind", "name", "since", "due", "child_run_id")
@@ -172,7 +176,7 @@ class StartRunRequest(_message.Message):
     session_id: str
     user_id: str
     tags: _containers.ScalarMap[str, str]
-    timeouts: RunTimeouts
+    timeouts: _common_pb2.RunTimeouts
     delay: _duration_pb2.Duration
     start_at: _timestamp_pb2.Timestamp
     parent: _common_pb2.ParentRef
@@ -183,7 +187,7 @@ class StartRunRequest(_message.Message):
     flow: _common_pb2.FlowControl
     parent_close_policy: ParentClosePolicy
     debounce: Debounce
-    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., parent_close_policy: _Optional[_Union[ParentClosePolicy, str]] = ..., debounce: _Optional[_Union[Debounce, _Mapping]] = ...) -> None: ...
+    def __init__(self, workflow: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., version: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., timeouts: _Optional[_Union[_common_pb2.RunTimeouts, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., parent_fence: _Optional[int] = ..., traceparent: _Optional[str] = ..., claim: _Optional[bool] = ..., worker_id: _Optional[str] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., parent_close_policy: _Optional[_Union[ParentClosePolicy, str]] = ..., debounce: _Optional[_Union[Debounce, _Mapping]] = ...) -> None: ...
 
 class Debounce(_message.Message):
     __slots__ = ("key", "period", "max_wait")
@@ -281,14 +285,16 @@ class GetJournalResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class CancelRunRequest(_message.Message):
-    __slots__ = ("run_id", "reason", "grace")
+    __slots__ = ("run_id", "reason", "grace", "force")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     GRACE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     reason: str
     grace: _duration_pb2.Duration
-    def __init__(self, run_id: _Optional[str] = ..., reason: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    force: bool
+    def __init__(self, run_id: _Optional[str] = ..., reason: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class CancelRunResponse(_message.Message):
     __slots__ = ("run",)

@@ -147,11 +147,11 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends the run. Its worker gets `grace` to clean up; a run that has begun and
-        that nobody holds is handed out once more for that, where a live worker
-        serves it. It is CANCELLED at the end of the grace in any case, and at once
-        where there is nothing to clean up with. Idempotent. ILLEGAL_TRANSITION: it
-        ended otherwise.
+        """Ends the run. A run that has begun stays CANCELLING until its code has cleaned
+        up, or a worker has had it for the whole `grace`; where nobody holds it, it is
+        handed out once more for that, as soon as a worker serves it. A run that has
+        not begun is CANCELLED at once, as is any run with `force`. Idempotent.
+        ILLEGAL_TRANSITION: it ended otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,9 +175,12 @@ class RunServiceServicer:
     def RetryRun(self, request, context):
         """Continues a failed run from its failed step: completed steps keep their
         results, the failure that ended it is superseded by a new attempt. Also
-        gives a run paused by exhausted retries new attempts. Of a run whose
-        compensations have run, only those that failed or did not end are tried
-        again; the error that ended it stays. ILLEGAL_TRANSITION: it is neither, or all is undone.
+        gives a run paused by exhausted retries new attempts. A failed child that the
+        run waited for goes on from its own failed step; one that has been repaired
+        since is taken as it is. Of a run whose compensations have run, and of one that
+        was cancelled or timed out, only the compensations that are not done are
+        executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
+        is nothing left to undo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,16 +34,22 @@ class SendSignalResponse(_message.Message):
     def __init__(self, signal_id: _Optional[str] = ..., duplicate: _Optional[bool] = ...) -> None: ...
 
 class ListSignalsRequest(_message.Message):
-    __slots__ = ("run_id",)
+    __slots__ = ("run_id", "page_size", "page_token")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     run_id: str
-    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSignalsResponse(_message.Message):
-    __slots__ = ("signals",)
+    __slots__ = ("signals", "next_page_token")
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     signals: _containers.RepeatedCompositeFieldContainer[Signal]
-    def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Signal(_message.Message):
     __slots__ = ("name", "signal_id", "payload", "actor", "received_at", "consumed_by")
@@ -120,7 +126,7 @@ class WaitAnswer(_message.Message):
     def __init__(self, actor: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved: _Optional[bool] = ..., comment: _Optional[str] = ..., via: _Optional[str] = ..., resolution_id: _Optional[str] = ...) -> None: ...
 
 class ListWaitsRequest(_message.Message):
-    __slots__ = ("kinds", "assignee", "include_unassigned", "workflow", "run_id", "page_size", "page_token")
+    __slots__ = ("kinds", "assignee", "include_unassigned", "workflow", "run_id", "page_size", "page_token", "closed")
     KINDS_FIELD_NUMBER: _ClassVar[int]
     ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_UNASSIGNED_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +134,7 @@ class ListWaitsRequest(_message.Message):
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
     kinds: _containers.RepeatedScalarFieldContainer[_common_pb2.StepKind]
     assignee: str
     include_unassigned: bool
@@ -135,7 +142,8 @@ class ListWaitsRequest(_message.Message):
     run_id: str
     page_size: int
     page_token: str
-    def __init__(self, kinds: _Optional[_Iterable[_Union[_common_pb2.StepKind, str]]] = ..., assignee: _Optional[str] = ..., include_unassigned: _Optional[bool] = ..., workflow: _Optional[str] = ..., run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    closed: bool
+    def __init__(self, kinds: _Optional[_Iterable[_Union[_common_pb2.StepKind, str]]] = ..., assignee: _Optional[str] = ..., include_unassigned: _Optional[bool] = ..., workflow: _Optional[str] = ..., run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., closed: _Optional[bool] = ...) -> None: ...
 
 class ListWaitsResponse(_message.Message):
     __slots__ = ("waits", "next_page_token")

@@ -117,7 +117,8 @@ class SignalServiceServicer:
         `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
         metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
         approver has answered before, or the id came with another answer; metadata
-        `outcome`, `resolved_by`, `resolved_at`. PERMISSION_DENIED: `actor` is not
+        `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
+        for it; metadata `why`. PERMISSION_DENIED: `actor` is not
         an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
         the run has ended without it. NOT_FOUND.
         """

@@ -206,7 +206,7 @@ class StepCompletedResponse(_message.Message):
     def __init__(self, directive: _Optional[_Union[_common_pb2.Directive, str]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class StepFailedRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "step_key", "attempt", "failure", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input", "retry_policy", "deltas")
+    __slots__ = ("run_id", "fence", "step_key", "attempt", "failure", "name", "kind", "input_digest", "definition_digest", "started_at", "latency_ms", "input", "retry_policy", "deltas", "cancelled")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -221,6 +221,7 @@ class StepFailedRequest(_message.Message):
     INPUT_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
     DELTAS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     step_key: str
@@ -235,7 +236,8 @@ class StepFailedRequest(_message.Message):
     input: _common_pb2.Payload
     retry_policy: _common_pb2.RetryPolicy
     deltas: int
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., retry_policy: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
+    cancelled: bool
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[float] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., retry_policy: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., deltas: _Optional[int] = ..., cancelled: _Optional[bool] = ...) -> None: ...
 
 class StepFailedResponse(_message.Message):
     __slots__ = ("retry", "final", "directive", "seq")

@@ -29,7 +29,7 @@ LEASE_STATUS_CANCEL: LeaseStatus
 LEASE_STATUS_PAUSE: LeaseStatus
 
 class WorkflowSpec(_message.Message):
-    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "metadata", "flow")
+    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "metadata", "flow", "timeouts")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class WorkflowSpec(_message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     FLOW_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     description: str
@@ -44,7 +45,8 @@ class WorkflowSpec(_message.Message):
     output_schema: str
     metadata: _struct_pb2.Struct
     flow: _common_pb2.FlowControl
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ...) -> None: ...
+    timeouts: _common_pb2.RunTimeouts
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., flow: _Optional[_Union[_common_pb2.FlowControl, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.RunTimeouts, _Mapping]] = ...) -> None: ...
 
 class WorkerInfo(_message.Message):
     __slots__ = ("worker_id", "instance_id", "language", "sdk_version", "build_version", "workflows", "queues", "labels", "slots")
@@ -76,7 +78,7 @@ class WorkerInfo(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., language: _Optional[str] = ..., sdk_version: _Optional[str] = ..., build_version: _Optional[str] = ..., workflows: _Optional[_Iterable[_Union[WorkflowSpec, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class WorkItem(_message.Message):
-    __slots__ = ("lease", "workflow", "version", "input", "journal", "journal_more", "journal_length", "tags", "session_id", "user_id", "parent", "traceparent", "created_at", "cancelling", "confirm_starts")
+    __slots__ = ("lease", "workflow", "version", "input", "journal", "journal_more", "journal_length", "tags", "session_id", "user_id", "parent", "traceparent", "created_at", "cancelling", "confirm_starts", "run_uid", "careful")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +101,8 @@ class WorkItem(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CANCELLING_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_STARTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_UID_FIELD_NUMBER: _ClassVar[int]
+    CAREFUL_FIELD_NUMBER: _ClassVar[int]
     lease: _common_pb2.Lease
     workflow: str
     version: str
@@ -114,7 +118,9 @@ class WorkItem(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     cancelling: bool
     confirm_starts: bool
-    def __init__(self, lease: _Optional[_Union[_common_pb2.Lease, _Mapping]] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., journal_more: _Optional[bool] = ..., journal_length: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., traceparent: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelling: _Optional[bool] = ..., confirm_starts: _Optional[bool] = ...) -> None: ...
+    run_uid: str
+    careful: bool
+    def __init__(self, lease: _Optional[_Union[_common_pb2.Lease, _Mapping]] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., journal_more: _Optional[bool] = ..., journal_length: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., traceparent: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelling: _Optional[bool] = ..., confirm_starts: _Optional[bool] = ..., run_uid: _Optional[str] = ..., careful: _Optional[bool] = ...) -> None: ...
 
 class SessionRequest(_message.Message):
     __slots__ = ("frames",)
@@ -123,7 +129,7 @@ class SessionRequest(_message.Message):
     def __init__(self, frames: _Optional[_Iterable[_Union[WorkerFrame, _Mapping]]] = ...) -> None: ...
 
 class WorkerFrame(_message.Message):
-    __slots__ = ("id", "hello", "credits", "dispatch_ack", "nack", "heartbeat", "draining", "pong", "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run", "publish_events")
+    __slots__ = ("id", "hello", "credits", "dispatch_ack", "nack", "heartbeat", "draining", "pong", "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run", "publish_events", "close_waits", "begin_clean_up")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     CREDITS_FIELD_NUMBER: _ClassVar[int]
@@ -139,6 +145,8 @@ class WorkerFrame(_message.Message):
     COMPLETE_RUN_FIELD_NUMBER: _ClassVar[int]
     FAIL_RUN_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_WAITS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_CLEAN_UP_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: Hello
     credits: Credits
@@ -154,7 +162,9 @@ class WorkerFrame(_message.Message):
     complete_run: CompleteRunRequest
     fail_run: FailRunRequest
     publish_events: _event_pb2.PublishEventsRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., credits: _Optional[_Union[Credits, _Mapping]] = ..., dispatch_ack: _Optional[_Union[DispatchAck, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedRequest, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedRequest, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedRequest, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunRequest, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunRequest, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunRequest, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsRequest, _Mapping]] = ...) -> None: ...
+    close_waits: CloseWaitsRequest
+    begin_clean_up: BeginCleanUpRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., credits: _Optional[_Union[Credits, _Mapping]] = ..., dispatch_ack: _Optional[_Union[DispatchAck, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedRequest, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedRequest, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedRequest, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunRequest, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunRequest, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunRequest, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsRequest, _Mapping]] = ..., close_waits: _Optional[_Union[CloseWaitsRequest, _Mapping]] = ..., begin_clean_up: _Optional[_Union[BeginCleanUpRequest, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "capabilities", "worker", "leases")
@@ -289,7 +299,7 @@ class Cancel(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., reason: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "error", "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run", "publish_events")
+    __slots__ = ("id", "error", "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run", "publish_events", "close_waits", "begin_clean_up")
     ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     STEP_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -299,6 +309,8 @@ class Reply(_message.Message):
     COMPLETE_RUN_FIELD_NUMBER: _ClassVar[int]
     FAIL_RUN_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_WAITS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_CLEAN_UP_FIELD_NUMBER: _ClassVar[int]
     id: int
     error: _common_pb2.Error
     step_started: _step_pb2.StepStartedResponse
@@ -308,7 +320,9 @@ class Reply(_message.Message):
     complete_run: CompleteRunResponse
     fail_run: FailRunResponse
     publish_events: _event_pb2.PublishEventsResponse
-    def __init__(self, id: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedResponse, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedResponse, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedResponse, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunResponse, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunResponse, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunResponse, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsResponse, _Mapping]] = ...) -> None: ...
+    close_waits: CloseWaitsResponse
+    begin_clean_up: BeginCleanUpResponse
+    def __init__(self, id: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedResponse, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedResponse, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedResponse, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunResponse, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunResponse, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunResponse, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsResponse, _Mapping]] = ..., close_waits: _Optional[_Union[CloseWaitsResponse, _Mapping]] = ..., begin_clean_up: _Optional[_Union[BeginCleanUpResponse, _Mapping]] = ...) -> None: ...
 
 class WaitResolved(_message.Message):
     __slots__ = ("run_id", "fence", "entry")
@@ -401,12 +415,14 @@ class WaitTree(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., group: _Optional[_Union[WaitGroup, _Mapping]] = ...) -> None: ...
 
 class WaitGroup(_message.Message):
-    __slots__ = ("members", "needed")
+    __slots__ = ("members", "needed", "exclusive")
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     NEEDED_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     members: _containers.RepeatedCompositeFieldContainer[WaitTree]
     needed: int
-    def __init__(self, members: _Optional[_Iterable[_Union[WaitTree, _Mapping]]] = ..., needed: _Optional[int] = ...) -> None: ...
+    exclusive: bool
+    def __init__(self, members: _Optional[_Iterable[_Union[WaitTree, _Mapping]]] = ..., needed: _Optional[int] = ..., exclusive: _Optional[bool] = ...) -> None: ...
 
 class NewWait(_message.Message):
     __slots__ = ("step_key", "name", "kind", "wait")
@@ -421,16 +437,24 @@ class NewWait(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., wait: _Optional[_Union[_step_pb2.WaitSpec, _Mapping]] = ...) -> None: ...
 
 class SuspendRunRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "waits", "tree")
+    __slots__ = ("run_id", "fence", "waits", "tree", "held")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
     TREE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     waits: _containers.RepeatedCompositeFieldContainer[NewWait]
     tree: WaitTree
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[NewWait, _Mapping]]] = ..., tree: _Optional[_Union[WaitTree, _Mapping]] = ...) -> None: ...
+    held: HeldWaits
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[NewWait, _Mapping]]] = ..., tree: _Optional[_Union[WaitTree, _Mapping]] = ..., held: _Optional[_Union[HeldWaits, _Mapping]] = ...) -> None: ...
+
+class HeldWaits(_message.Message):
+    __slots__ = ("step_keys",)
+    STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
+    step_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, step_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SuspendRunResponse(_message.Message):
     __slots__ = ("resumed", "directive", "resolved")
@@ -491,6 +515,38 @@ class NonDeterminism(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., recorded: _Optional[str] = ..., attempted: _Optional[str] = ..., likely_cause: _Optional[str] = ...) -> None: ...
 
 class FailRunResponse(_message.Message):
+    __slots__ = ("directive",)
+    DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
+    directive: _common_pb2.Directive
+    def __init__(self, directive: _Optional[_Union[_common_pb2.Directive, str]] = ...) -> None: ...
+
+class CloseWaitsRequest(_message.Message):
+    __slots__ = ("run_id", "fence", "step_keys")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    fence: int
+    step_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., step_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CloseWaitsResponse(_message.Message):
+    __slots__ = ("directive",)
+    DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
+    directive: _common_pb2.Directive
+    def __init__(self, directive: _Optional[_Union[_common_pb2.Directive, str]] = ...) -> None: ...
+
+class BeginCleanUpRequest(_message.Message):
+    __slots__ = ("run_id", "fence", "compensations")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATIONS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    fence: int
+    compensations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., compensations: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BeginCleanUpResponse(_message.Message):
     __slots__ = ("directive",)
     DIRECTIVE_FIELD_NUMBER: _ClassVar[int]
     directive: _common_pb2.Directive

@@ -70,6 +70,16 @@ class WorkerServiceStub:
                 request_serializer=pawl_dot_v1_dot_worker__pb2.FailRunRequest.SerializeToString,
                 response_deserializer=pawl_dot_v1_dot_worker__pb2.FailRunResponse.FromString,
                 _registered_method=True)
+        self.CloseWaits = channel.unary_unary(
+                '/pawl.v1.WorkerService/CloseWaits',
+                request_serializer=pawl_dot_v1_dot_worker__pb2.CloseWaitsRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_worker__pb2.CloseWaitsResponse.FromString,
+                _registered_method=True)
+        self.BeginCleanUp = channel.unary_unary(
+                '/pawl.v1.WorkerService/BeginCleanUp',
+                request_serializer=pawl_dot_v1_dot_worker__pb2.BeginCleanUpRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_worker__pb2.BeginCleanUpResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/pawl.v1.WorkerService/ListWorkers',
                 request_serializer=pawl_dot_v1_dot_worker__pb2.ListWorkersRequest.SerializeToString,
@@ -131,6 +141,24 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloseWaits(self, request, context):
+        """The code will never take what these waits bring: their branch has lost, failed
+        or ended. Open ones are closed; a signal that resolved one goes back to its
+        place in the inbox; a child that ends with its parent is cancelled. Waits that
+        have another outcome, or are not known, are passed over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginCleanUp(self, request, context):
+        """Says which compensations a clean-up is about to execute, before the first of
+        them: what is not done when the clean-up ends is shown, and can be retried.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWorkers(self, request, context):
         """The workers seen of late, connected ones first.
         """
@@ -170,6 +198,16 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.FailRun,
                     request_deserializer=pawl_dot_v1_dot_worker__pb2.FailRunRequest.FromString,
                     response_serializer=pawl_dot_v1_dot_worker__pb2.FailRunResponse.SerializeToString,
+            ),
+            'CloseWaits': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseWaits,
+                    request_deserializer=pawl_dot_v1_dot_worker__pb2.CloseWaitsRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_worker__pb2.CloseWaitsResponse.SerializeToString,
+            ),
+            'BeginCleanUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginCleanUp,
+                    request_deserializer=pawl_dot_v1_dot_worker__pb2.BeginCleanUpRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_worker__pb2.BeginCleanUpResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -345,6 +383,60 @@ class WorkerService:
             '/pawl.v1.WorkerService/FailRun',
             pawl_dot_v1_dot_worker__pb2.FailRunRequest.SerializeToString,
             pawl_dot_v1_dot_worker__pb2.FailRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseWaits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pawl.v1.WorkerService/CloseWaits',
+            pawl_dot_v1_dot_worker__pb2.CloseWaitsRequest.SerializeToString,
+            pawl_dot_v1_dot_worker__pb2.CloseWaitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginCleanUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pawl.v1.WorkerService/BeginCleanUp',
+            pawl_dot_v1_dot_worker__pb2.BeginCleanUpRequest.SerializeToString,
+            pawl_dot_v1_dot_worker__pb2.BeginCleanUpResponse.FromString,
             options,
             channel_credentials,
             insecure,
