@@ -36,7 +36,11 @@ beforeAll(async () => {
   const worker = {
     workerId: "w",
     instanceId: "i",
-    workflows: [{ name: "plain" }, { name: "strict", inputSchema: schema }],
+    workflows: [
+      { name: "plain" },
+      { name: "strict", inputSchema: schema },
+      { name: "limited", flow: { concurrency: { limit: 1, key: "{t}" } } },
+    ],
   };
   // The first poll registers the workflows.
   await callGrpc(client, WorkerService.method.pollWork, { worker, wait: {} });
@@ -115,6 +119,16 @@ test.each([
     code: "invalid_argument",
     reason: "INVALID_ARGUMENT",
   });
+});
+
+test.each([
+  ["tags", '{"t":"ab\\ud83d"}', /tags.*"t".*UTF8/],
+  ["runId", '"a\\udc00b"', /run_id.*UTF8/],
+])("half a character in %s", async (field, value, message) => {
+  const body = `{"workflow":"plain","${field}":${value}}`;
+  const answer = await postJson(server.httpUrl, "RunService/StartRun", body);
+  expect(connectRefusal(answer.body)).toMatchObject({ reason: "INVALID_ARGUMENT" });
+  expect(answer.body).toMatchObject({ message: expect.stringMatching(message) });
 });
 
 test("a body without JSON's content type, a GET and an unknown path are explained", async () => {

@@ -254,6 +254,28 @@ export const badRequests: Case[] = [
     ...INVALID,
     metadata: { field: "name" },
   },
+  ...[".", ".."].map((runId) => ({
+    name: `the run id ${runId}, which no path can hold`,
+    send: () => request(run.startRun, { workflow: "plain", runId }),
+    ...INVALID,
+    metadata: { field: "run_id" },
+  })),
+  ...["a\0b", "x".repeat(2_000)].map((t) => ({
+    name: `an input that makes no key of a limit: ${JSON.stringify(t.slice(0, 5))}`,
+    send: () => request(run.startRun, { workflow: "limited", input: json({ t }) }),
+    ...INVALID,
+    metadata: { field: "input" },
+  })),
+  ...["{a", "a}", "{}", "{a}{"].map((key) => ({
+    name: `a limit's key that is no template: ${key}`,
+    send: () => {
+      const workflows = [{ name: "bad", flow: { concurrency: { limit: 1, key } } }];
+      return request(WorkerService.method.pollWork, {
+        worker: { workerId: "w2", instanceId: "i", workflows },
+      });
+    },
+    ...INVALID,
+  })),
   {
     name: "an id of no wait",
     send: () => request(SignalService.method.getWait, { waitId: "held" }),

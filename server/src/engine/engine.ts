@@ -77,6 +77,7 @@ export function createEngine(options: EngineOptions): Engine {
     deltas: intake,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
+    onRefused: (error) => log.warn("store.refused", { error }),
     onRecovered: () => tellHolders(core, lookAgain),
   });
   const dispatcher = new Dispatcher({

@@ -6,6 +6,7 @@ import { type FlowControl, flowFrom, isTemplate, renderKey } from "../model/flow
 import { LIMITS } from "../model/limits.ts";
 import type { RunHeader, RunOptions } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
+import { textProblem } from "../model/text.ts";
 import type { FlowWrite, Gate } from "../store/flow.ts";
 import type { ReadyRow } from "../store/store.ts";
 import type { StartRun } from "./api.ts";
@@ -32,7 +33,7 @@ export async function limitsOf(
   const input = templates.some(isTemplate) ? await readInput(core, caller, start) : undefined;
   const key = (template: string): string => {
     const rendered = renderKey(template, input);
-    if ("key" in rendered) return rendered.key;
+    if ("key" in rendered) return checked(rendered.key, template, start.workflow);
     throw invalid(
       "input",
       `has no "${rendered.missing}" (a text, number or boolean), which the key "${template}" of the limits of "${start.workflow}" is made of`,
@@ -43,6 +44,18 @@ export async function limitsOf(
     ...(rate && { rate: { ...rate, key: key(rate.key) } }),
     ...(concurrency && fairnessKey !== "" ? { fair: shortened(key(fairnessKey)) } : {}),
   };
+}
+
+function checked(key: string, template: string, workflow: string): string {
+  const problem =
+    Buffer.byteLength(key) > LIMITS.flowKeyBytes
+      ? `is ${Buffer.byteLength(key)} bytes; at most ${LIMITS.flowKeyBytes} are allowed`
+      : textProblem(key);
+  if (problem === undefined) return key;
+  throw invalid(
+    "input",
+    `makes the key "${template}" of the limits of "${workflow}" that ${problem}`,
+  );
 }
 
 async function readInput(core: Core, caller: Caller, { input }: StartRun): Promise<unknown> {

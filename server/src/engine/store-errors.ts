@@ -1,27 +1,63 @@
-import { PawlError, storeUnavailable } from "../model/errors.ts";
+import { PawlError, type StoreUse, storeUnavailable } from "../model/errors.ts";
 import { type Store, StoreError } from "../store/store.ts";
 
 /** What a store rejected with, in the words of the error table. */
-export function toPawlError(error: unknown): unknown {
+export function toPawlError(error: unknown, use: StoreUse): unknown {
   if (!(error instanceof StoreError)) return error;
-  if (error.corrupted === undefined) return storeUnavailable(error);
-  const { runId, seq } = error.corrupted;
-  return new PawlError("DATA_CORRUPTED", error.message, {
-    metadata: { run_id: runId, seq: String(seq) },
-    cause: error,
-  });
+  const { corrupted, fault, message } = error;
+  if (corrupted !== undefined) {
+    const { runId, seq } = corrupted;
+    const metadata = { run_id: runId, seq: String(seq) };
+    return new PawlError("DATA_CORRUPTED", message, { metadata, cause: error });
+  }
+  switch (fault) {
+    case "away":
+      return storeUnavailable(error, use);
+    case "data":
+      return new PawlError(
+        "INVALID_ARGUMENT",
+        `The database refuses what was sent: ${message}. Nothing was changed; send something else.`,
+        { metadata: { field: "request" }, cause: error },
+      );
+    case "damaged":
+      return new PawlError(
+        "DATA_CORRUPTED",
+        `${message}. Nothing was acknowledged; stop the server and restore the database from a backup.`,
+        { cause: error },
+      );
+  }
 }
 
+/** Calls that change what is on record; all others read. */
+const WRITES: ReadonlySet<string | symbol> = new Set<keyof Store>([
+  "commit",
+  "secret",
+  "admit",
+  "renewSession",
+  "renewLeases",
+  "registerWorkflows",
+  "putWorker",
+  "putPayload",
+  "sweepPayloads",
+  "putDeltas",
+  "deleteDeltas",
+  "takeNudges",
+]);
+
 /** The store as the use cases read it: it rejects with `PawlError`. The writer has it bare, for it tries again. */
-export function withPawlErrors(store: Store, onError: () => void = () => undefined): Store {
-  const rethrow = (error: unknown): never => {
-    if (error instanceof StoreError) onError();
-    throw toPawlError(error);
-  };
+export function withPawlErrors(
+  store: Store,
+  onError: (error: StoreError) => void = () => undefined,
+): Store {
   return new Proxy(store, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== "function") return member;
+      const use = WRITES.has(name) ? "write" : "read";
+      const rethrow = (error: unknown): never => {
+        if (error instanceof StoreError) onError(error);
+        throw toPawlError(error, use);
+      };
       return (...args: unknown[]) => {
         const answer: unknown = Reflect.apply(member, target, args);
         return answer instanceof Promise ? answer.catch(rethrow) : answer;

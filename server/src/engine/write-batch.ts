@@ -48,12 +48,17 @@ export interface Group {
   deltas: readonly NewChunk[] | undefined;
 }
 
+/** Whether the same batch would fail in the same way again, for something that it holds. */
+export function isPoison(error: unknown): boolean {
+  return !(error instanceof StoreError) || error.fault === "data";
+}
+
 /** Commands on a run that cannot be read fail alone; answers the others. */
 export function failCorrupted(items: Item[], error: unknown): Item[] {
   const bad = error instanceof StoreError ? error.corrupted?.runId : undefined;
   if (bad === undefined) return items;
   return items.filter((item) => {
-    if (item.runId === bad) item.fail(toPawlError(error));
+    if (item.runId === bad) item.fail(toPawlError(error, "read"));
     return item.runId !== bad;
   });
 }

@@ -8,7 +8,9 @@
  * 3. After a commit that failed, nothing is known: every run of the batch is read again. Commands
  *    are idempotent, so one that had been applied finds itself recorded.
  * 4. Two batches may be under way at once, never with the same run in both.
- * 5. What is cached are the runs that workers hold; everything else is read when needed.
+ * 5. A command that the store refuses for what it holds, or that cannot be decided, fails alone: its
+ *    batch is taken apart, and all others of it are committed.
+ * 6. What is cached are the runs that workers hold; everything else is read when needed.
  */
 import { Awake } from "../lib/awake.ts";
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
@@ -31,6 +33,7 @@ import type { Intake } from "./events/intake.ts";
 import { noteClaimed } from "./measure.ts";
 import { RunCache, runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
+import { toPawlError } from "./store-errors.ts";
 import { traceClaimed } from "./trace.ts";
 import {
   claimItem,
@@ -39,6 +42,7 @@ import {
   type Group,
   groupByRun,
   type Item,
+  isPoison,
   type RunCommand,
 } from "./write-batch.ts";
 
@@ -61,6 +65,8 @@ export interface WriterOptions {
   /** Deltas that come before what is written, and what became of them. */
   readonly deltas: Pick<Intake, "take" | "settle">;
   readonly onStoreError: (error: unknown) => void;
+  /** A single command could not be written, for what it holds or by a fault of ours. */
+  readonly onRefused: (error: unknown) => void;
   /** The store works again. What failed may have been committed, and nobody was told of it. */
   readonly onRecovered: () => void;
 }
@@ -81,7 +87,7 @@ export class Writer {
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#batcher = createBatcher<Item>({
-      run: (items) => this.#run(items),
+      run: (items) => this.#run(items, true),
       // A claim takes runs that nobody holds, and the store sees to it that it does.
       key: (item) => (item.claim === undefined ? item.key : undefined),
       itemsMax: LIMITS.batchCommands,
@@ -143,7 +149,8 @@ export class Writer {
     );
   }
 
-  async #run(items: Item[]): Promise<void> {
+  /** @param rides whether deltas that are pending are committed along */
+  async #run(items: Item[], rides: boolean): Promise<void> {
     if (items.length <= LONE_ITEMS) this.#awake.work();
     const moment: Moment = { now: this.#options.clock.now(), random: this.#options.clock.random() };
     const claims: Item[] = [];
@@ -158,7 +165,7 @@ export class Writer {
         const { draft } = group;
         if (draft === undefined || !draft.changed) continue;
         changed.push(group);
-        if (draft.entries.length > 0 && !draft.isNew)
+        if (rides && draft.entries.length > 0 && !draft.isNew)
           group.deltas = this.#options.deltas.take(group.key, draft.expectedFence);
         writes.push(draft.toWrite(this.#remoteHolder(draft), group.deltas));
       }
@@ -166,7 +173,8 @@ export class Writer {
       this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
       for (const group of changed) this.#settleDeltas(group, false);
-      await this.#storeFailed(items, error);
+      if (isPoison(error)) await this.#takeApart(items, error, rides);
+      else await this.#storeFailed(items, error);
       return;
     }
     this.#settle(groups, changed, claims, result);
@@ -299,6 +307,27 @@ export class Writer {
         this.#push(item);
       }
     }
+  }
+
+  /**
+   * Halves the batch until what cannot be written is alone. Deltas that came before it are tried
+   * without: they are written by themselves then, and their writer knows what to do.
+   */
+  async #takeApart(items: Item[], error: unknown, rides: boolean): Promise<void> {
+    for (const item of items) {
+      this.#cache.delete(item.key);
+      item.tries = Math.max(1, item.tries);
+      item.mustBeFresh = true;
+    }
+    if (items.length === 1 && !rides) {
+      const [culprit] = items;
+      this.#options.onRefused(error);
+      culprit?.fail(toPawlError(error, "write"));
+      return;
+    }
+    const half = items.length >> 1;
+    if (half > 0) await this.#run(items.slice(0, half), false);
+    await this.#run(items.slice(half), false);
   }
 
   async #storeFailed(batch: Item[], error: unknown): Promise<void> {

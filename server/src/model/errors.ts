@@ -105,10 +105,12 @@ export function leaseLost(runId: string, attempted: number, current: number): Pa
   );
 }
 
-export function storeUnavailable(cause: unknown): PawlError {
-  return new PawlError(
-    "STORE_UNAVAILABLE",
-    "The database cannot be written right now. Nothing was acknowledged; send the same request again.",
-    { retryAfterMs: 500, cause },
-  );
+export type StoreUse = "read" | "write";
+
+export function storeUnavailable(cause: unknown, use: StoreUse = "write"): PawlError {
+  const message =
+    use === "read"
+      ? "The database cannot be read right now. Send the same request again."
+      : "The database cannot be written right now. Nothing was acknowledged; send the same request again.";
+  return new PawlError("STORE_UNAVAILABLE", message, { retryAfterMs: 500, cause });
 }

@@ -35,6 +35,15 @@ export function flowText(flow: FlowControl): string {
 
 const VARIABLE = /\{([^{}]*)\}/g;
 
+/** What is wrong with a template; undefined: nothing. Completes the sentence "The key …". */
+export function templateProblem(template: string): string | undefined {
+  const brace = template.replaceAll(VARIABLE, (all) => " ".repeat(all.length)).search(/[{}]/);
+  if (brace >= 0)
+    return `has a "${template[brace]}" at index ${brace} that belongs to no {variable}`;
+  const empty = [...template.matchAll(VARIABLE)].find(([, path]) => path?.trim() === "");
+  return empty === undefined ? undefined : `has a variable without a name at index ${empty.index}`;
+}
+
 /** Whether the key depends on the input. */
 export function isTemplate(key: string): boolean {
   return key.search(VARIABLE) >= 0;
@@ -65,7 +74,7 @@ function valueAt(input: unknown, path: string): unknown {
   let at: unknown = input;
   for (const part of path.split(".")) {
     if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return undefined;
-    at = Object.entries(at).find(([name]) => name === part)?.[1];
+    at = Reflect.get(at, part);
   }
   return at;
 }

@@ -19,6 +19,8 @@ export const LIMITS = Object.freeze({
   stepKeyBytes: 512,
   nameBytes: 200,
   idBytes: 200,
+  /** A limit's key, with the values of its variables. */
+  flowKeyBytes: 1 * KIB,
   tags: 64,
   tagKeyBytes: 64,
   tagValueBytes: 256,

@@ -5,6 +5,7 @@
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
+import { textProblem } from "../../model/text.ts";
 
 /** What a run id may consist of. */
 const RUN_ID = /^[A-Za-z0-9\-_.:~%/@]+$/;
@@ -20,8 +21,8 @@ export function text(field: string, value: string, maxBytes: number): string {
     if (bytes > maxBytes)
       throw invalid(field, `is ${bytes} bytes; at most ${maxBytes} are allowed`);
   }
-  if (value.includes("\0")) throw invalid(field, "contains a NUL character");
-  if (!value.isWellFormed()) throw invalid(field, "is not well-formed Unicode");
+  const problem = textProblem(value);
+  if (problem !== undefined) throw invalid(field, problem);
   return value;
 }
 
@@ -39,6 +40,8 @@ export function runId(value: string, field = "run_id"): string {
 export function newRunId(value: string): string {
   if (value === "") return value;
   text("run_id", value, LIMITS.idBytes);
+  // Clients that follow the URL standard take these out of a path, even where they are encoded.
+  if (value === "." || value === "..") throw invalid("run_id", `may not be "${value}"`);
   if (!RUN_ID.test(value)) {
     throw invalid("run_id", "may only contain letters, digits and -_.:~%/@");
   }

@@ -1,7 +1,7 @@
 /** Limits of runs: from the wire into the model's words, and back. */
 import type { FlowControl as FlowControlProto } from "@pawl/proto";
 import { invalid } from "../../model/errors.ts";
-import { type FlowControl, flowFrom } from "../../model/flow.ts";
+import { type FlowControl, flowFrom, templateProblem } from "../../model/flow.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { duration } from "./common.ts";
 import { durationMs, number, text } from "./field.ts";
@@ -13,7 +13,7 @@ export function flowIn(
 ): Partial<FlowControl> | undefined {
   if (flow === undefined) return undefined;
   const { concurrency, rate } = flow;
-  const fairnessKey = text(`${field}.fairness_key`, flow.fairnessKey, LIMITS.idBytes);
+  const fairnessKey = template(`${field}.fairness_key`, flow.fairnessKey);
   const limit = (name: string, value: number): number =>
     number(`${field}.${name}.limit`, value, 1, LIMITS.flowLimitMax);
   if (rate !== undefined && rate.period === undefined)
@@ -28,18 +28,25 @@ export function flowIn(
     ...(concurrency && {
       concurrency: {
         limit: limit("concurrency", concurrency.limit),
-        key: text(`${field}.concurrency.key`, concurrency.key, LIMITS.idBytes),
+        key: template(`${field}.concurrency.key`, concurrency.key),
       },
     }),
     ...(rate && {
       rate: {
         limit: limit("rate", rate.limit),
         periodMs,
-        key: text(`${field}.rate.key`, rate.key, LIMITS.idBytes),
+        key: template(`${field}.rate.key`, rate.key),
       },
     }),
     ...(fairnessKey === "" ? {} : { fairnessKey }),
   };
+}
+
+/** Text with variables, `{a.b}`. */
+function template(field: string, value: string): string {
+  const problem = templateProblem(text(field, value, LIMITS.idBytes));
+  if (problem !== undefined) throw invalid(field, problem);
+  return value;
 }
 
 /** As stored with a workflow; undefined where it has none. */

@@ -3,7 +3,7 @@ import pg from "pg";
 import { sleep } from "../../lib/clock.ts";
 import { StartupError } from "../../lib/startup-error.ts";
 import type { Row } from "../row.ts";
-import { StoreError } from "../store.ts";
+import { StoreError, type StoreFault } from "../store.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const RETRY_MS = 200;
@@ -112,7 +112,7 @@ export class Connection {
   #unavailable(cause: unknown): StoreError {
     if (cause instanceof StoreError) return cause;
     const message = cause instanceof Error ? cause.message : String(cause);
-    return new StoreError(`PostgreSQL: ${message}`, { cause });
+    return new StoreError(`PostgreSQL: ${message}`, { cause, fault: faultOf(cause) });
   }
 
   /** One attempt; undefined where it failed. */
@@ -184,6 +184,16 @@ export class Connection {
       this.#settings.onDown?.(cause);
     }
   }
+}
+
+/**
+ * Classes of SQLSTATE: 22 is bad data, 23 a broken constraint, 54 a limit of the program; XX001 and
+ * XX002 are damaged tables and indexes.
+ */
+function faultOf(cause: unknown): StoreFault {
+  const code = cause instanceof pg.DatabaseError ? (cause.code ?? "") : "";
+  if (/^(22|23|54)/.test(code)) return "data";
+  return /^XX00[12]$/.test(code) ? "damaged" : "away";
 }
 
 function sessionSettings({ session }: ConnectionSettings): string {

@@ -3,12 +3,16 @@ import { dirname, resolve } from "node:path";
 import type { StatementSync } from "node:sqlite";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../lib/startup-error.ts";
-import { StoreError } from "../store.ts";
+import { StoreError, type StoreFault } from "../store.ts";
 
 /** "PAWL": marks the file as ours. */
 const APPLICATION_ID = 0x5041574c;
 const BUSY = 5;
 const NOT_A_DATABASE = 26;
+const CORRUPT = 11;
+/** Too large a value, a constraint, a type that does not fit, a parameter out of range. */
+const REFUSED: ReadonlySet<number> = new Set([18, 19, 20, 25]);
+const DAMAGED: ReadonlySet<number> = new Set([CORRUPT, NOT_A_DATABASE]);
 /** Primary result codes: the lower byte of SQLite's extended ones. */
 const PRIMARY = 0xff;
 
@@ -151,8 +155,19 @@ function explain(file: string, cause: unknown): unknown {
 }
 
 /** What a failure of a running database is to the engine. */
-export function toStoreError(cause: unknown): StoreError {
+export function toStoreError(cause: unknown, file: string): StoreError {
   if (cause instanceof StoreError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError(`SQLite: ${message}`, { cause });
+  const fault = faultOf(cause);
+  const where = fault === "damaged" ? `SQLite: the file ${file} is damaged: ` : "SQLite: ";
+  return new StoreError(`${where}${message}`, { cause, fault });
+}
+
+function faultOf(cause: unknown): StoreFault {
+  const code = resultCode(cause);
+  // Node itself refuses what it cannot bind, with an error that has no result code.
+  if (code === undefined)
+    return cause instanceof TypeError || cause instanceof RangeError ? "data" : "away";
+  if (DAMAGED.has(code & PRIMARY)) return "damaged";
+  return REFUSED.has(code & PRIMARY) ? "data" : "away";
 }

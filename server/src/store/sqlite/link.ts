@@ -64,12 +64,14 @@ function delayCommits(core: Core, delayMs: number): Core {
 export class MainLink implements Link {
   readonly #db: Database;
   readonly #core: Core;
+  readonly #file: string;
   #open = true;
 
   constructor(settings: SqliteSettings) {
     const { db, core } = openCore(settings);
     this.#db = db;
     this.#core = core;
+    this.#file = settings.path;
   }
 
   commit(batch: Batch): Promise<BatchResult> {
@@ -89,7 +91,7 @@ export class MainLink implements Link {
     try {
       return work();
     } catch (cause) {
-      throw toStoreError(cause);
+      throw toStoreError(cause, this.#file);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { StartupCode } from "../../lib/startup-error.ts";
 import { StartupError } from "../../lib/startup-error.ts";
-import { StoreError } from "../store.ts";
+import { StoreError, type StoreFault } from "../store.ts";
 import type { Args, Query } from "./core.ts";
 import type { SqliteSettings } from "./link.ts";
 import type { PackedBatch } from "./packed.ts";
@@ -33,15 +33,17 @@ export type Reply =
 export interface FailedCall {
   readonly message: string;
   readonly corrupted: StoreError["corrupted"];
+  readonly fault: StoreFault;
   readonly cause: unknown;
 }
 
 export function packError(error: StoreError): FailedCall {
-  return { message: error.message, corrupted: error.corrupted, cause: error.cause };
+  const { message, corrupted, fault, cause } = error;
+  return { message, corrupted, fault, cause };
 }
 
-export function unpackError({ message, corrupted, cause }: FailedCall): StoreError {
-  return new StoreError(message, { cause }, corrupted);
+export function unpackError({ message, corrupted, fault, cause }: FailedCall): StoreError {
+  return new StoreError(message, { cause, fault }, corrupted);
 }
 
 export function packRefusal(error: unknown): Reply {

@@ -148,8 +148,14 @@ class Session {
       }
       const id = this.#nextId;
       this.#nextId += 1;
+      try {
+        this.#worker.postMessage(request(id));
+      } catch (cause) {
+        const said = cause instanceof Error ? cause.message : String(cause);
+        reject(new StoreError(`SQLite: ${said}`, { cause, fault: "data" }));
+        return;
+      }
       this.#pending.set(id, { resolve: (value) => resolve(value as T), reject });
-      this.#worker.postMessage(request(id));
       Atomics.add(this.#bell, 0, 1);
       Atomics.notify(this.#bell, 0);
     });

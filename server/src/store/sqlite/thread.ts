@@ -49,7 +49,7 @@ function serve({ settings, bell }: ThreadData): void {
         return;
       }
       isLone = request.method === "commit" && request.batch.rest.length <= LONE_WRITES;
-      send(answer(core, request));
+      send(answer(core, request, settings.path));
     }
     rest(rung, isLone);
   }
@@ -81,7 +81,7 @@ function createRest(bell: Int32Array<SharedArrayBuffer>): (rung: number, isLone:
   };
 }
 
-function answer(core: Core, request: Exclude<Request, { method: "close" }>): Reply {
+function answer(core: Core, request: Exclude<Request, { method: "close" }>, file: string): Reply {
   const { id } = request;
   try {
     const value =
@@ -90,7 +90,7 @@ function answer(core: Core, request: Exclude<Request, { method: "close" }>): Rep
         : invoke(core, request.method, request.args);
     return { kind: "done", id, value };
   } catch (cause) {
-    return { kind: "failed", id, error: packError(toStoreError(cause)) };
+    return { kind: "failed", id, error: packError(toStoreError(cause, file)) };
   }
 }
 
