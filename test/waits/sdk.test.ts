@@ -90,7 +90,11 @@ const cancelled = workflow("cancelled", async (ctx: Context) => {
   }
 });
 
-const workflows = [interview, expense, pay, races, orders, cancelled];
+const quick = workflow("quick", (ctx: Context) =>
+  ctx.signal("go", { timeout: "900 ms", default: "none" }),
+);
+
+const workflows = [interview, expense, pay, races, orders, cancelled, quick];
 
 describe.each(stores)("%s", (store) => {
   let lab: SdkLab;
@@ -150,6 +154,22 @@ describe.each(stores)("%s", (store) => {
         more: undefined,
       });
       expect(await client.wait(size.waitId)).toMatchObject({ outcome: "answered", value: "m" });
+    });
+
+    test("a signal that comes just as its wait is registered reaches the code", async () => {
+      const runs = Array.from({ length: 4 * 40 }, (_, i) => `quick-${mode}-${i}`);
+      const ends: unknown[] = [];
+      while (runs.length > 0) {
+        // Many at once, so that a wait and its signal are often committed together.
+        const some = runs.splice(0, 40).map(async (runId) => {
+          const run = await client.start("quick", undefined, { queue: mode, runId });
+          await sleep(Math.random() * 40);
+          await run.signal("go", "now");
+          ends.push(await run.result());
+        });
+        await Promise.all(some);
+      }
+      expect(ends).toEqual(ends.map(() => "now"));
     });
 
     test.concurrent("an approval by two, then the next level, until somebody rejects", async () => {

@@ -56,6 +56,7 @@ export class Draft {
   #waits: Map<string, { readonly isNew: boolean }> | undefined;
   #payloads: PayloadBlob[] | undefined;
   #payloadRefs: PayloadRef[] | undefined;
+  #replied: Set<number> | undefined;
 
   /** `isNew`: the run does not exist yet, and this draft creates it. */
   constructor(state: RunState, moment: Moment, isNew: boolean) {
@@ -125,6 +126,16 @@ export class Draft {
     fold(this.state, entry);
     this.entries.push(entry);
     return entry;
+  }
+
+  /** The reply to the command that is being decided tells the holder of this entry of the draft. */
+  noteReplied(seq: number): void {
+    this.#replied ??= new Set();
+    this.#replied.add(seq);
+  }
+
+  isReplied(seq: number): boolean {
+    return this.#replied?.has(seq) ?? false;
   }
 
   patch(patch: Partial<HeaderPatch>): void {

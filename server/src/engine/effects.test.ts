@@ -14,7 +14,11 @@ import {
   TestWorker,
 } from "../../../test/semantics/engine-fixture.ts";
 import { json } from "../../../test/semantics/run-fixture.ts";
+import { deferred } from "../lib/deferred.ts";
+import type { StepKind } from "../model/entry.ts";
+import type { Question } from "../model/question.ts";
 import { StoreError } from "../store/store.ts";
+import type { WaitSpec } from "./api-waits.ts";
 
 let made: TestEngine;
 let worker: TestWorker;
@@ -107,6 +111,107 @@ describe("a resolved wait is told to the holder of the run", () => {
     expect((await told("go")).payload).toMatchObject(json("payload"));
     expect(failures).toBe(1);
     expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
+  });
+});
+
+describe("a wait that is resolved in the batch of its registration", () => {
+  /** Holds up the writes of the run, so that those that `send` sends make up one batch. */
+  async function inOneBatch(send: () => Promise<unknown>[]): Promise<void> {
+    const { store, engine } = made;
+    const { commit } = store;
+    const gate = deferred<void>();
+    const held = deferred<void>();
+    store.commit = async (batch) => {
+      store.commit = async (next) => {
+        expect(next.writes).toHaveLength(1);
+        store.commit = commit;
+        return commit.call(store, next);
+      };
+      held.resolve();
+      await gate.promise;
+      return commit.call(store, batch);
+    };
+    const before = engine.stepCompleted(caller, completedOf("r", fence, "before"));
+    await held.promise;
+    const sent = send();
+    // Some read before they write.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    gate.resolve();
+    await Promise.all([before, ...sent]);
+  }
+
+  const question: Question = { prompt: "Well?", type: "text" };
+  const open = (key: string, kind: StepKind, spec: WaitSpec) =>
+    made.engine.stepStarted(caller, startedOf("r", fence, key, { kind, wait: spec }));
+  const answer = (key: string) =>
+    made.engine.resolveWait(caller, {
+      runId: "r",
+      key,
+      resolutionId: "",
+      answer: json("yes"),
+      actor: "ada",
+      comment: "",
+      via: "api",
+    });
+
+  test.each<[string, StepKind, WaitSpec, (key: string) => Promise<unknown>]>([
+    [
+      "by a signal",
+      "signal",
+      { signalName: "go" },
+      () => made.engine.sendSignal(caller, "r", "go", "s1", json(1), ""),
+    ],
+    ["by an answer", "user", { question }, answer],
+    ["by a callback", "callback", {}, answer],
+    [
+      "by cancelWait",
+      "sleep",
+      { durationMs: 100_000 },
+      (key) => made.engine.cancelWait(caller, { runId: "r", key }, "", ""),
+    ],
+  ])("%s is told to the holder", async (_, kind, spec, end) => {
+    await inOneBatch(() => [open("w", kind, spec), end("w")]);
+    const entry = await told("w");
+    expect(entry.type).toBe("workflow.wait.resolved");
+    expect(worker.resolved).toHaveLength(1);
+  });
+
+  test("by its child's end is told to the holder", async () => {
+    await start(made.engine, "kid", { claim: true, workerId: "kid" }).then(({ claimed }) =>
+      made.engine.completeRun(caller, {
+        runId: "kid",
+        fence: claimed?.header.fence ?? 0,
+        output: json("grown up"),
+        unconsumed: [],
+      }),
+    );
+    await inOneBatch(() => [open("w", "child", { childRunId: "kid" })]);
+    expect((await told("w")).payload).toMatchObject(json("grown up"));
+  });
+
+  test("by a signal that came first is in the reply alone", async () => {
+    const replies: unknown[] = [];
+    await inOneBatch(() => [
+      made.engine.sendSignal(caller, "r", "go", "s1", json(1), ""),
+      new Promise((resolve) => setImmediate(resolve))
+        .then(() => open("w", "signal", { signalName: "go" }))
+        .then(({ outcome }) => replies.push(outcome.kind)),
+    ]);
+    expect(replies).toEqual(["replay"]);
+    expect(worker.resolved).toEqual([]);
+  });
+
+  test("is told by the news loop where the push gets stuck", async () => {
+    const { store } = made;
+    const { readEntries } = store;
+    store.readEntries = () => new Promise(() => undefined);
+    await inOneBatch(() => [
+      made.engine.sendSignal(caller, "r", "other", "s0", json(0), ""),
+      open("w", "signal", { signalName: "go" }),
+    ]);
+    await made.engine.sendSignal(caller, "r", "go", "s1", json(1), "");
+    store.readEntries = readEntries;
+    expect((await told("w")).payload).toMatchObject(json(1));
   });
 });
 

@@ -43,7 +43,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     const session = core.sessions.holder(key);
     const held = session?.held.get(key);
     if (session !== undefined && held !== undefined)
-      tellHolder(core, session, held, key, header, draft.entries);
+      tellHolder(core, session, held, key, header, draft.entries, (seq) => draft.isReplied(seq));
   }
   if (runs.length > 0) core.hub.touch();
   if (ready) {
@@ -74,7 +74,7 @@ export async function syncHeld(core: Core, org: string, runId: string): Promise<
     more = page.more && page.entries.length > 0;
   }
   if (session.held.get(key) !== held) return;
-  held.told = Math.max(held.told, (entries[0]?.seq ?? header.seq + 1) - 1);
+  held.telling = Math.max(held.told, (entries[0]?.seq ?? header.seq + 1) - 1);
   tellHolder(core, session, held, key, header, entries);
 }
 
@@ -129,7 +129,11 @@ function isNews(header: RunHeader, held: HeldRun): boolean {
   return header.seq > held.told || (header.intent === "pause") !== held.pausing;
 }
 
-/** Tells the session that holds a run what others did to it. */
+/**
+ * Tells the session that holds a run what others did to it.
+ *
+ * @param isReplied whether the holder learns of an entry by the reply to its own command
+ */
 function tellHolder(
   core: Core,
   session: LocalSession,
@@ -137,6 +141,7 @@ function tellHolder(
   key: string,
   header: RunHeader,
   entries: readonly Entry[],
+  isReplied: (seq: number) => boolean = () => false,
 ): void {
   if (header.lease?.sessionId !== session.sessionId) {
     core.sessions.drop(session, key);
@@ -160,36 +165,35 @@ function tellHolder(
     if (held.pausing) session.sink.pause(header.runId, header.fence);
   }
   const from = entries[0]?.seq ?? header.seq + 1;
-  if (from > held.told + 1) {
+  if (from > held.telling + 1) {
     // Others wrote between: another server, or a commit of ours whose answer was lost.
     syncHeld(core, held.org, held.runId).catch((error: unknown) =>
       giveUp(core, session, held, error),
     );
     return;
   }
-  const { told } = held;
-  held.told = Math.max(told, header.seq);
+  const { telling } = held;
+  held.telling = Math.max(telling, header.seq);
   const resolved = entries.filter(
-    ({ type, seq, key: wait }) =>
-      type === "workflow.wait.resolved" && seq > told && !createdIn(entries, wait),
+    ({ type, seq }) => type === "workflow.wait.resolved" && seq > telling && !isReplied(seq),
   );
   if (resolved.length > 0) void pushResolved(core, session, held, resolved);
+  else if (held.sending === 0) held.told = held.telling;
 }
 
-/** A wait that was opened and resolved at once is in the reply to whoever opened it. */
-function createdIn(entries: readonly Entry[], key: string): boolean {
-  return entries.some((entry) => entry.type === "workflow.wait.created" && entry.key === key);
-}
-
+/** What was sent counts as told only now: should this get stuck, the news loop sends it again. */
 async function pushResolved(
   core: Core,
   session: LocalSession,
   held: HeldRun,
   resolved: Entry[],
 ): Promise<void> {
+  held.sending += 1;
   try {
     const entries = await withPayloads(core.store, { org: held.org }, held.runId, resolved);
     for (const entry of entries) session.sink.waitResolved(held.runId, held.fence, entry);
+    held.sending -= 1;
+    if (held.sending === 0) held.told = held.telling;
   } catch (error) {
     giveUp(core, session, held, error);
   }

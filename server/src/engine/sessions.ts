@@ -19,8 +19,12 @@ export interface HeldRun {
   readonly fresh: boolean;
   /** The worker was told to pause. */
   pausing: boolean;
-  /** The worker knows the journal up to this entry: it came with the run, or what matters was told. */
+  /** The worker knows the journal up to this entry: it came with the run, or what matters was sent. */
   told: number;
+  /** As `told`, with what is being read in order to be sent. */
+  telling: number;
+  /** How many such readings are under way. */
+  sending: number;
   readonly since: number;
 }
 
@@ -152,6 +156,8 @@ export class Sessions {
       fresh: !acked,
       pausing,
       told,
+      telling: told,
+      sending: 0,
       since: this.#clock.now(),
     });
     this.#holders.set(key, session);

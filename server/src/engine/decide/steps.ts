@@ -39,7 +39,10 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
     });
     noteProgress(draft);
     const made = state.steps.get(key);
-    if (made?.status === "resolved") return { kind: "replay", seq: made.seq };
+    if (made?.status === "resolved") {
+      draft.noteReplied(made.seq);
+      return { kind: "replay", seq: made.seq };
+    }
     return { kind: "wait", why: "wait", attempt, ...(made?.until ? { until: made.until } : {}) };
   }
   recordStart(draft, command, attempt, worker);
