@@ -13,7 +13,7 @@ import type {
   ApprovalOutcome,
   Vote,
 } from "./question-types.ts";
-import { askIn, listOf, questionName } from "./questions.ts";
+import { askIn, listOf, questionName, questionText } from "./questions.ts";
 
 /** A round that is only needed from some amount on. */
 export interface AmountLevel extends ApprovalLevel {
@@ -93,11 +93,10 @@ async function askRound(
 /** `ctx.approval`. */
 export async function askApproval(
   context: RunContext,
-  prompt: string,
+  question: string,
   options: ApprovalOptions,
 ): Promise<ApprovalOutcome> {
-  if (typeof prompt !== "string" || prompt.trim() === "")
-    throw new UsageError("ctx.approval needs a question to ask");
+  const prompt = questionText("ctx.approval", question);
   const levels = levelsOf(options);
   const key = options.key === undefined ? undefined : String(options.key);
   const here = context.scopeHere;

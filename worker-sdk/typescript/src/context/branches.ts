@@ -9,7 +9,7 @@
  * who lost. `allSettled` ends nobody.
  */
 import { Cancelled, UsageError } from "../errors.ts";
-import { escapeName, type Namespace } from "../run/keys.ts";
+import { checkText, escapeName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
 import type { Context, MapOptions } from "./types.ts";
@@ -31,9 +31,12 @@ function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] 
       `ctx.${mode} needs a list of functions, or an object of them; it got ${typeof branches}`,
     );
   }
-  return Object.entries(branches).map(([name, branch]: [string, unknown]) =>
-    typeof branch === "function" ? [name, branch as Branch] : refuseBranch(mode, name, branch),
-  );
+  return Object.entries(branches).map(([name, branch]: [string, unknown]) => {
+    checkText(`the name of a branch of ctx.${mode}`, name);
+    return typeof branch === "function"
+      ? [name, branch as Branch]
+      : refuseBranch(mode, name, branch);
+  });
 }
 
 class Group {
@@ -148,6 +151,7 @@ function itemSegments<T>(name: string, items: readonly T[], options: MapOptions<
   const seen = new Set<string>();
   return items.map((item, i) => {
     const key = String(options.key === undefined ? i : options.key(item, i));
+    checkText(`the key of item ${i} of ctx.map("${name}")`, key);
     if (key === "") throw new UsageError(`the key of item ${i} of ctx.map("${name}") is empty`);
     if (seen.has(key)) {
       throw new UsageError(

@@ -5,8 +5,9 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { digestText } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
 import { UsageError, WaitTimeoutError } from "../errors.ts";
-import { exceedsBytes } from "../lib/text.ts";
+import { collapseSpace, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
+import { checkText } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
 import { type JsonSchema, jsonSchemaOf, validate } from "../schema.ts";
@@ -58,7 +59,7 @@ function shown(prompt: string): string {
  * its first 60 characters (of at most 180 bytes) and a digest.
  */
 export function questionName(prompt: string): string {
-  const line = prompt.trim().replaceAll(/\s+/g, " ");
+  const line = collapseSpace(prompt);
   const characters = [...line];
   if (characters.length <= 80 && !exceedsBytes(line, limits.nameBytesMax)) return line;
   let head = characters.slice(0, 60);
@@ -66,9 +67,16 @@ export function questionName(prompt: string): string {
   return `${head.join("")}… ${digestText(prompt).slice(0, 8)}`;
 }
 
+/** The text of a question, as it is sent and named. Throws UsageError. */
+export function questionText(what: string, prompt: unknown): string {
+  if (typeof prompt !== "string" || collapseSpace(prompt) === "")
+    throw new UsageError(`${what} needs a question to ask`);
+  const text = prompt.toWellFormed();
+  checkText(`the question of ${what}`, text);
+  return text;
+}
+
 function check(prompt: string, options: AskOptions): keyof typeof types {
-  if (typeof prompt !== "string" || prompt.trim() === "")
-    throw new UsageError("ctx.waitForUser needs a question to ask");
   const { type = "text" } = options;
   if (!Object.hasOwn(types, type)) {
     refuse(prompt, `has the type "${type}"; there are ${Object.keys(types).join(", ")}`);
@@ -180,11 +188,12 @@ function callOf(prompt: string, name: string, options: AskOptions): WaitCall {
 /** `ctx.waitForUser`. */
 export function askUser(
   context: RunContext,
-  prompt: string,
+  question: string,
   options: AskOptions,
 ): Promise<unknown> {
+  const prompt = questionText("ctx.waitForUser", question);
   const key = options.key === undefined ? undefined : String(options.key);
-  const name = key === undefined ? questionName(String(prompt)) : "question";
+  const name = key === undefined ? questionName(prompt) : "question";
   const call = callOf(prompt, name, options);
   const place = context.claim("user:", name, key);
   return new WaitOperation(context.base.run, place.scope, place.key, call).open();

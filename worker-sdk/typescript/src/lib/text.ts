@@ -11,6 +11,30 @@ function percent(char: string): string {
   return out;
 }
 
+/** What counts as white space in questions: the same list in all SDKs. */
+const space = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+/g;
+
+/** The text on one line: every run of white space is one space, and none is at the ends. */
+export function collapseSpace(text: string): string {
+  return text.replace(space, " ").replace(/^ | $/g, "");
+}
+
+/**
+ * What is in a text that cannot be a part of a name: NUL, which PostgreSQL cannot store, or half of
+ * a surrogate pair, which UTF-8 cannot say. Undefined where there is nothing of the kind.
+ */
+export function textFault(text: string): string | undefined {
+  if (text.isWellFormed() && !text.includes("\0")) return undefined;
+  let position = 0;
+  for (const character of text) {
+    position += 1;
+    if (character === "\0") return `a NUL as character ${position}`;
+    if (!character.isWellFormed())
+      return `half of a surrogate pair as character ${position} (a text that was cut within an emoji, perhaps)`;
+  }
+  return undefined;
+}
+
 /** Percent-escapes every character that `reserved` (a global pattern) matches. */
 export function escapeChars(text: string, reserved: RegExp): string {
   return text.replace(reserved, percent);

@@ -11,7 +11,7 @@
  * a colon in a user's name is escaped, so no name collides with those.
  */
 import { UsageError } from "../errors.ts";
-import { escapeChars, exceedsBytes } from "../lib/text.ts";
+import { escapeChars, exceedsBytes, textFault } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 
 export type Namespace =
@@ -39,14 +39,30 @@ export function escapeName(name: string): string {
   return reserved.test(name) ? escapeChars(name, reservedGlobal) : name;
 }
 
-/** Refuses names that are empty or too long. */
-export function checkName(what: string, name: string): void {
+/** Refuses a text that is to be a part of a name or id, and has what cannot be stored as it is. */
+export function checkText(what: string, text: string): void {
+  const fault = textFault(text);
+  if (fault !== undefined)
+    throw new UsageError(
+      `${what} has ${fault}; leave it out: ${JSON.stringify(text.slice(0, 40))}`,
+    );
+}
+
+/** Refuses names that are empty or too long, or that cannot be stored as they are. */
+export function checkName(what: string, name: unknown): asserts name is string {
+  if (typeof name !== "string")
+    throw new UsageError(`the name of ${what} must be a text; it is ${kindOf(name)}`);
+  checkText(`the name of ${what}`, name);
   if (name === "") throw new UsageError(`${what} needs a name that is not empty`);
   if (exceedsBytes(name, limits.nameBytesMax)) {
     throw new UsageError(
       `the name of ${what} has ${Buffer.byteLength(name)} bytes, ${limits.nameBytesMax} are possible: "${name.slice(0, 40)}…"`,
     );
   }
+}
+
+function kindOf(value: unknown): string {
+  return value === null || value === undefined ? String(value) : `a ${typeof value}`;
 }
 
 /** Refuses keys that are too long. */

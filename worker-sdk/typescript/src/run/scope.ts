@@ -12,7 +12,7 @@
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
 import { callSite } from "../lib/text.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
-import { checkKey, escapeName, type Namespace } from "./keys.ts";
+import { checkKey, checkText, escapeName, type Namespace } from "./keys.ts";
 
 /** Counts the deliveries of a run: code between two of them is one turn. */
 export interface Turns {
@@ -87,6 +87,7 @@ export class Scope {
   claimSegment(namespace: Namespace, name: string, key: string | undefined): string {
     const base = namespace + escapeName(name);
     if (key !== undefined) {
+      checkText(`the key of "${name}"`, key);
       const segment = `${base}[${escapeName(key)}]`;
       this.#explicit ??= new Set();
       if (this.#explicit.has(segment)) {
