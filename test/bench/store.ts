@@ -178,6 +178,7 @@ function header(runId: string): RunHeader {
   return {
     org: "default",
     runId,
+    runUid: `uid of ${runId}`,
     workflow: "bench",
     version: "",
     queue: "default",

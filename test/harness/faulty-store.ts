@@ -74,6 +74,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     listWorkflows: (...args) => pass("listWorkflows", () => store.listWorkflows(...args)),
     putWorker: (...args) => pass("putWorker", () => store.putWorker(...args)),
     listWorkers: (...args) => pass("listWorkers", () => store.listWorkers(...args)),
+    sweepWorkers: (...args) => pass("sweepWorkers", () => store.sweepWorkers(...args)),
     countLeases: (...args) => pass("countLeases", () => store.countLeases(...args)),
     putPayload: (...args) => pass("putPayload", () => store.putPayload(...args)),
     getPayload: (...args) => pass("getPayload", () => store.getPayload(...args)),

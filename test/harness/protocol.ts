@@ -90,8 +90,8 @@ type Init<T extends DescMessage> = MessageInitShape<T>;
 export interface RawWorker {
   readonly transport: "session" | "unary";
   readonly workerId: string;
-  /** The next lease of this run with a higher fence than `after`; takes runs as long as it waits. */
-  next(runId: string, after?: number): Promise<WorkItem>;
+  /** The next lease of this run with a higher fence than `after`, of another life of its id than `former`; takes runs as long as it waits. */
+  next(runId: string, after?: number, former?: WorkItem): Promise<WorkItem>;
   stepStarted(request: Init<typeof StepStartedRequestSchema>): Promise<StepStartedResponse>;
   stepCompleted(request: Init<typeof StepCompletedRequestSchema>): Promise<StepCompletedResponse>;
   stepFailed(request: Init<typeof StepFailedRequestSchema>): Promise<StepFailedResponse>;
@@ -109,8 +109,11 @@ export interface RawWorker {
 class Inbox {
   readonly items: WorkItem[] = [];
 
-  find(runId: string, after: number): WorkItem | undefined {
-    return this.items.find(({ lease }) => lease?.runId === runId && lease.fence > after);
+  find(runId: string, after: number, former?: WorkItem): WorkItem | undefined {
+    return this.items.find(
+      (item) =>
+        item.lease?.runId === runId && item.lease.fence > after && item.runUid !== former?.runUid,
+    );
   }
 }
 
@@ -129,10 +132,10 @@ export class UnaryWorker implements RawWorker {
     this.workerId = names.workerId ?? crypto.randomUUID();
   }
 
-  async next(runId: string, after = 0): Promise<WorkItem> {
+  async next(runId: string, after = 0, former?: WorkItem): Promise<WorkItem> {
     const deadline = performance.now() + WAIT_MS;
     for (;;) {
-      const item = this.#inbox.find(runId, after);
+      const item = this.#inbox.find(runId, after, former);
       if (item !== undefined) return item;
       if (this.#closed || performance.now() > deadline)
         throw new Error(`No lease of ${runId} came.`);
@@ -282,8 +285,8 @@ export class SessionWorker implements RawWorker {
     });
   }
 
-  next(runId: string, after = 0): Promise<WorkItem> {
-    return this.#wait(`a lease of ${runId}`, () => this.#inbox.find(runId, after));
+  next(runId: string, after = 0, former?: WorkItem): Promise<WorkItem> {
+    return this.#wait(`a lease of ${runId}`, () => this.#inbox.find(runId, after, former));
   }
 
   /** Sends a frame and waits for its reply. Rejects with `Refusal`. */

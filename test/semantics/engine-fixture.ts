@@ -79,6 +79,7 @@ export function workerInfo(
     outputSchema: "",
     metadata: "{}",
     flow: "",
+    timeouts: "",
   }));
   return {
     workerId: instanceId.replace(/#.*/, ""),

@@ -103,6 +103,41 @@ describe.each(stores)("%s", (store) => {
       expect((await lab.run(runId)).state).toBe(RunState.COMPLETED);
     });
 
+    test.concurrent("who still executes a deleted run writes nothing into the next one of its id", async () => {
+      const { worker, runId, fence, flow, item } = await lab.held(transport);
+      const key = async (at: number) => {
+        const { outcome } = await worker.stepStarted({
+          runId,
+          fence: at,
+          stepKey: "a",
+          kind: STEP,
+        });
+        return outcome.case === "execute" ? outcome.value.idempotencyKey : outcome.case;
+      };
+      const formerKey = await key(fence);
+      await rpc(lab.client, RunService.method.cancelRun, { runId, force: true, grace: ms(0) });
+      await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
+      await rpc(lab.client, RunService.method.deleteRun, { runId });
+      await lab.start({ workflow: flow, runId });
+      const next = await worker.next(runId, 0, item);
+      expect(next.runUid).not.toBe(item.runUid);
+      expect((await lab.run(runId)).runUid).toBe(next.runUid);
+      const before = (await lab.journal(runId)).length;
+      for (const stale of [fence, fence + 1])
+        expect(await tryAll(worker, lab, runId, stale)).toEqual(ALL_LOST);
+      expect(await lab.journal(runId)).toHaveLength(before);
+      // Nor does a reconnection give it the run.
+      const names = { workflows: [flow], workerId: worker.workerId };
+      const zombie = await SessionWorker.open(lab.client, names, item.lease ? [item.lease] : [], 0);
+      expect((await zombie.until("welcome")).leases).toEqual([]);
+      zombie.close();
+      if (transport === "session") return;
+      expect([formerKey, await key(fenceOf(next))]).toEqual([
+        `${item.runUid}/a`,
+        `${next.runUid}/a`,
+      ]);
+    });
+
     test.concurrent("a missing fence is refused as such", async () => {
       const { worker, runId } = await lab.held(transport);
       const call = worker.stepCompleted({ runId, stepKey: "a", attempt: 1, output: json(1) });

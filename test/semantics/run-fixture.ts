@@ -66,7 +66,15 @@ export function startCommand(more: Partial<StartRun> = {}, digest = "input-diges
   const claim = start.claim
     ? { sessionId: "claim/1", workerId: start.workerId, until: 0 }
     : undefined;
-  return { org: "default", start, runId: start.runId, inputDigest: digest, limits: {}, claim };
+  return {
+    org: "default",
+    start,
+    runId: start.runId,
+    runUid: "uid-1",
+    inputDigest: digest,
+    limits: {},
+    claim,
+  };
 }
 
 /** A run with the rows that belong to it. */

@@ -254,7 +254,7 @@ describe.each(stores)("%s", (store) => {
       const reply = await worker.stepStarted({ runId, fence: next, stepKey: "a", kind: STEP });
       expect(reply.outcome).toMatchObject({
         case: "execute",
-        value: { attempt: 3, idempotencyKey: `${runId}/a` },
+        value: { attempt: 3, idempotencyKey: `${(await lab.run(runId)).runUid}/a` },
       });
     });
 

@@ -22,6 +22,7 @@ export function makeHeader(runId: string, with_: Partial<RunHeader> = {}): RunHe
   return {
     org: ORG,
     runId,
+    runUid: `uid of ${runId}`,
     workflow: "digest",
     version: "",
     queue: "default",

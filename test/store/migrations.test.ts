@@ -155,12 +155,14 @@ describe("PostgreSQL", () => {
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = 'pawl' AND c.relkind = 'c' GROUP BY c.relname`);
+      // Of servers of the version before.
+      const current = rows.filter(({ name }) => name !== "born_input");
       const declared = Object.entries({ ...SHAPES, chunk: CHUNK }).map(([name, columns]) => ({
         name: `${name}_input`,
         columns: Object.entries(columns).map((column) => column.join(" ")),
       }));
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
-      expect(rows.sort(byName)).toEqual(declared.sort(byName));
+      expect(current.sort(byName)).toEqual(declared.sort(byName));
     } finally {
       await client.end();
     }

@@ -129,13 +129,13 @@ export function smallTableTests(get: () => Opened): void {
       expect((await store.expiredLeases(T0 + 50, 10)).map(({ runId }) => runId)).toEqual(["c"]);
     });
 
-    test("are counted by worker", async () => {
+    test("are counted by session", async () => {
       const { store } = await lend();
       await commit(store, change("b", 4, 1, { lease: "remove" }));
       expect(await store.countLeases(CALLER)).toEqual(
         new Map([
-          ["w0", 2],
-          ["w1", 1],
+          ["s0", 2],
+          ["s1", 1],
         ]),
       );
       expect(await store.countLeases({ org: "acme" })).toEqual(new Map());
@@ -155,6 +155,7 @@ export function smallTableTests(get: () => Opened): void {
       outputSchema: "",
       metadata: "{}",
       flow: "",
+      timeouts: "",
       versions: [version],
       registeredAt: T0,
       ...with_,
@@ -185,11 +186,11 @@ export function smallTableTests(get: () => Opened): void {
       expect(row).toEqual({ ...spec("ship", ""), versions: ["2", "10", ""] });
     });
 
-    test("a worker is replaced by its id", async () => {
+    test("a worker is replaced by the id of its process", async () => {
       const { store } = get();
-      const worker = (workerId: string, seenAt: number, connected = true) => ({
-        workerId,
-        instanceId: `i-${seenAt}`,
+      const worker = (instanceId: string, seenAt: number, connected = true) => ({
+        workerId: "host",
+        instanceId,
         connected,
         seenAt,
         info: '{"slots":4}',
@@ -202,6 +203,8 @@ export function smallTableTests(get: () => Opened): void {
       expect(await store.listWorkers(CALLER, 0, 1)).toEqual(all.slice(0, 1));
       expect(await store.listWorkers(CALLER, T0 + 9, 10)).toEqual(all.slice(0, 1));
       expect(await store.listWorkers(CALLER, T0 + 10, 10)).toEqual([]);
+      await store.sweepWorkers(T0 + 9);
+      expect(await store.listWorkers(CALLER, 0, 10)).toEqual(all.slice(0, 1));
     });
   });
 

@@ -41,8 +41,8 @@ function statements(module: object): [string, string][] {
 describe("PostgreSQL", () => {
   const batches: [string, InputName[]][] = [
     ["steps", ["advance", "entry"]],
-    ["starts", ["born", "entry", "ready_put"]],
-    ["starts, steps and ends", ["advance", "patch", "born", "entry", "ready_put", "lease_gone"]],
+    ["starts", ["birth", "entry", "ready_put"]],
+    ["starts, steps and ends", ["advance", "patch", "birth", "entry", "ready_put", "lease_gone"]],
     ["everything", [...INPUT_NAMES]],
   ];
   test.each(batches)("writes: %s", (_, names) => {

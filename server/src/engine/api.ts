@@ -247,6 +247,8 @@ export interface WorkflowSpec {
   readonly metadata: string;
   /** The limits of its runs as JSON text; empty: none. */
   readonly flow: string;
+  /** The time limits of its runs (`RunTimeouts`) as JSON text; empty: none. */
+  readonly timeouts: string;
 }
 
 export interface WorkerInfo {

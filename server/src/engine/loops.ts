@@ -10,6 +10,7 @@ import type { ChildOutcome } from "./decide/waits.ts";
 import { syncAllHeld, syncHeld, syncWaiting } from "./effects.ts";
 import { sweepDeltas } from "./events/sweep.ts";
 import { admitHeld } from "./flow.ts";
+import { WORKER_SHOWN_MS } from "./registry.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
 import { viewOf } from "./view.ts";
@@ -194,6 +195,7 @@ async function redeliver(core: Core): Promise<number | undefined> {
 }
 
 async function sweep(core: Core): Promise<number | undefined> {
+  await core.store.sweepWorkers(core.clock.now() - WORKER_SHOWN_MS);
   const swept = await core.store.sweepPayloads(core.clock.now() - DAY_MS, 1_000);
   return swept === 1_000 ? core.clock.now() : undefined;
 }

@@ -122,10 +122,10 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
   );
   gauge(
     "pawl_workers_connected",
-    "Workers with an open connection, by name.",
+    "Processes of workers with an open connection.",
     () =>
       new Set(
-        [...core.sessions.all()].flatMap(({ open, worker }) => (open ? [worker.workerId] : [])),
+        [...core.sessions.all()].flatMap(({ open, worker }) => (open ? [worker.instanceId] : [])),
       ).size,
   );
   gauge("pawl_worker_slots_free", "Runs that connected workers have room for.", () =>

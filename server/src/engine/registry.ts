@@ -13,7 +13,8 @@ import { lanesOf, type Sessions } from "./sessions.ts";
 
 /** A worker that said nothing for this long is not counted as live. */
 const WORKER_LIVE_MS = 20_000;
-const WORKER_SHOWN_MS = 24 * 3_600_000;
+/** One that has gone is shown for this long; each start of a process is another one. */
+export const WORKER_SHOWN_MS = 3_600_000;
 const WORKERS_SHOWN = 1_000;
 const FRESH_MS = 1_000;
 const LIVE_KEPT_MS = 250;
@@ -31,7 +32,7 @@ export class Registry {
   readonly #liveRead = new Map<string, { at: number; workers: WorkerInfo[] }>();
   /** Grows with every registration: what was read before one is not fresh after it. */
   #registrations = 0;
-  /** Workers that poll at this server, by org and id. */
+  /** Workers that poll at this server, by org and process. */
   readonly #pollers = new Map<string, { org: string; worker: WorkerInfo; seenAt: number }>();
 
   constructor(store: Store, clock: Clock, sessions: Sessions) {
@@ -52,7 +53,8 @@ export class Registry {
         row.inputSchema !== spec.inputSchema ||
         row.outputSchema !== spec.outputSchema ||
         row.metadata !== spec.metadata ||
-        row.flow !== spec.flow
+        row.flow !== spec.flow ||
+        row.timeouts !== spec.timeouts
       );
     });
     if (fresh.length === 0) return;
@@ -98,9 +100,9 @@ export class Registry {
       .map((row) => ({
         spec: row,
         versions: row.versions,
-        servedBy: live
-          .filter((worker) => worker.workflows.some((spec) => spec.name === row.name))
-          .map((worker) => worker.workerId),
+        servedBy: [
+          ...new Set(live.filter(servesWorkflow(row.name)).map(({ workerId }) => workerId)),
+        ],
         registeredAt: row.registeredAt,
       }));
   }
@@ -108,13 +110,17 @@ export class Registry {
   async workers(caller: Caller): Promise<WorkerView[]> {
     const now = this.#clock.now();
     const rows = await this.#store.listWorkers(caller, now - WORKER_SHOWN_MS, WORKERS_SHOWN);
-    const inFlight = await this.#store.countLeases(caller);
+    const inFlight = new Map<string, number>();
+    for (const [sessionId, count] of await this.#store.countLeases(caller)) {
+      const instanceId = sessionId.slice(sessionId.indexOf("/") + 1);
+      inFlight.set(instanceId, (inFlight.get(instanceId) ?? 0) + count);
+    }
     return rows
       .map((row) => ({
         info: infoOf(row),
         connected: isLive(row, now),
         seenAt: row.seenAt,
-        inFlight: inFlight.get(row.workerId) ?? 0,
+        inFlight: inFlight.get(row.instanceId) ?? 0,
       }))
       .sort((a, b) => Number(b.connected) - Number(a.connected) || b.seenAt - a.seenAt);
   }
@@ -145,15 +151,10 @@ export class Registry {
 
   /** A worker that polls; written down now and then. */
   async polled(caller: Caller, worker: WorkerInfo): Promise<void> {
-    const key = `${caller.org}\n${worker.workerId}`;
+    const key = `${caller.org}\n${worker.instanceId}`;
     const now = this.#clock.now();
     const before = this.#pollers.get(key);
-    if (
-      before !== undefined &&
-      before.worker.instanceId === worker.instanceId &&
-      now - before.seenAt < LIMITS.heartbeatMs
-    )
-      return;
+    if (before !== undefined && now - before.seenAt < LIMITS.heartbeatMs) return;
     this.#pollers.set(key, { org: caller.org, worker, seenAt: now });
     for (const [other, poller] of this.#pollers)
       if (now - poller.seenAt > WORKER_SHOWN_MS) this.#pollers.delete(other);
@@ -188,6 +189,10 @@ export class Registry {
     this.#known.set(caller.org, read);
     return read;
   }
+}
+
+function servesWorkflow(name: string): (worker: WorkerInfo) => boolean {
+  return ({ workflows }) => workflows.some((spec) => spec.name === name);
 }
 
 function isLive(row: WorkerRow, now: number): boolean {

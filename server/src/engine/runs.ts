@@ -5,7 +5,7 @@ import type { Entry } from "../model/entry.ts";
 import { invalid, leaseLost, notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
-import { isTerminal, type RunHeader } from "../model/run.ts";
+import { isTerminal, type RunHeader, timeoutsFrom } from "../model/run.ts";
 import type { ListRuns, RunView, StartedRun, StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
 import { startDebounced } from "./debounce.ts";
@@ -27,14 +27,15 @@ import { explain, viewOf } from "./view.ts";
 /** A seq that no journal reaches: loads a header without entries. */
 const NO_ENTRIES = 0xffff_fffe;
 
-export async function startRun(core: Core, caller: Caller, start: StartRun): Promise<StartedRun> {
-  if (start.runId !== "" && start.idempotencyKey !== "") {
+export async function startRun(core: Core, caller: Caller, asked: StartRun): Promise<StartedRun> {
+  if (asked.runId !== "" && asked.idempotencyKey !== "") {
     throw invalid("idempotency_key", "names the run, and so does run_id; give one of them");
   }
   // A claimer executes the run itself, so nobody else has to know the workflow.
-  const workflow = start.claim
-    ? await core.registry.find(caller, start.workflow)
-    : await core.registry.get(caller, start.workflow);
+  const workflow = asked.claim
+    ? await core.registry.find(caller, asked.workflow)
+    : await core.registry.get(caller, asked.workflow);
+  const start = { ...timeoutsFrom(workflow?.timeouts ?? ""), ...asked };
   checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
   await checkPayload(core, caller, start.input);
   await checkParent(core, caller, start);
@@ -45,6 +46,7 @@ export async function startRun(core: Core, caller: Caller, start: StartRun): Pro
     org: caller.org,
     start,
     runId: start.runId !== "" ? start.runId : idFor(caller, start, now),
+    runUid: uuidv7(now),
     inputDigest: inputDigest(start.input),
     limits: await limitsOf(core, caller, start, workflow?.flow ?? ""),
     claim: start.claim

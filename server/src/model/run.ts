@@ -80,13 +80,28 @@ export interface Lease {
   readonly until: number;
 }
 
+/** How long a run may take, in ms. */
+export interface RunTimeouts {
+  readonly runTimeoutMs?: number;
+  readonly queueTimeoutMs?: number;
+}
+
+/** As stored with a workflow. */
+export function timeoutsFrom(text: string): RunTimeouts {
+  return text === "" ? {} : (JSON.parse(text) as RunTimeouts);
+}
+
+/** Empty where there is nothing to store. */
+export function timeoutsText({ runTimeoutMs, queueTimeoutMs }: RunTimeouts): string {
+  if (runTimeoutMs === undefined && queueTimeoutMs === undefined) return "";
+  return JSON.stringify({ runTimeoutMs, queueTimeoutMs });
+}
+
 /** What never changes after StartRun. Times in ms. */
-export interface RunOptions {
+export interface RunOptions extends RunTimeouts {
   readonly sessionId?: string;
   readonly userId?: string;
   readonly traceparent?: string;
-  readonly runTimeoutMs?: number;
-  readonly queueTimeoutMs?: number;
   readonly idempotencyKey?: string;
   /** Later starts with that key are joined with this one until it begins, at `maxAt` if not before. */
   readonly debounce?: { readonly key: string; readonly maxAt?: number };
@@ -124,6 +139,8 @@ export type WaitTree =
 export interface RunHeader {
   readonly org: string;
   readonly runId: string;
+  /** Names this life of the run id for ever: what outlives a call is made from it. A UUIDv7. */
+  readonly runUid: string;
   readonly workflow: string;
   /** Pins the run to a version of its workflow; empty: any. */
   readonly version: string;
@@ -133,7 +150,7 @@ export interface RunHeader {
   readonly state: RunState;
   readonly reason: RunReason;
   readonly intent: Intent;
-  /** Grows at every lease, steal, cancel, pause and retry; compared by every durable write. */
+  /** Grows whenever the run is given to a holder, is cancelled or retried, and when a pause takes effect; compared by every durable write. */
   readonly fence: number;
   /** Entries in the journal; with the fence, the version that every commit compares. */
   readonly seq: number;

@@ -37,6 +37,7 @@ export async function seed(store: Store, { run, entries }: RecordedRun): Promise
   const header: RunHeader = {
     org: DEFAULT_CALLER.org,
     runId: run.runId || "replayed",
+    runUid: run.runUid,
     workflow: run.workflow,
     version: run.version,
     queue: run.queue || "default",

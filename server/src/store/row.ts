@@ -44,6 +44,7 @@ export const HEADER_COLUMNS = [
   "options",
   "tags",
   "waiting",
+  "run_uid",
 ] as const;
 
 /** The values of {@link HEADER_COLUMNS}. */
@@ -77,6 +78,7 @@ export function headerValues(
     JSON.stringify(header.options),
     JSON.stringify(header.tags),
     waitingText(header.waiting),
+    header.runUid,
   ];
 }
 
@@ -90,6 +92,7 @@ export function toHeader(row: Row): RunHeader {
   return {
     org: text(row, "org_id"),
     runId: text(row, "run_id"),
+    runUid: text(row, "run_uid"),
     workflow: text(row, "workflow"),
     version: text(row, "version"),
     queue: text(row, "queue"),
@@ -160,6 +163,7 @@ export function toWorkflow(row: Row): WorkflowRow {
     outputSchema: text(row, "output_schema"),
     metadata: text(row, "metadata"),
     flow: text(row, "flow"),
+    timeouts: text(row, "timeouts"),
     versions: JSON.parse(text(row, "versions")) as string[],
     registeredAt: int(row, "registered_at"),
   };

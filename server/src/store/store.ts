@@ -74,11 +74,13 @@ export interface Store extends DeltaStore, FlowStore {
   /** Workflows as registered by workers; a later registration replaces the schemas of its name. */
   registerWorkflows(caller: Caller, specs: readonly WorkflowRow[]): Promise<void>;
   listWorkflows(caller: Caller): Promise<WorkflowRow[]>;
-  /** Inserts or replaces a worker by its id. */
+  /** Inserts or replaces a worker by the id of its process. */
   putWorker(caller: Caller, worker: WorkerRow): Promise<void>;
   /** Seen since then, latest first. */
   listWorkers(caller: Caller, since: number, limit: number): Promise<WorkerRow[]>;
-  /** Runs that each worker holds now. */
+  /** Deletes workers that were last seen before then. */
+  sweepWorkers(before: number): Promise<void>;
+  /** How many runs each session holds now. */
   countLeases(caller: Caller): Promise<Map<string, number>>;
 
   putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void>;
@@ -342,6 +344,8 @@ export interface WorkflowRow {
   readonly metadata: string;
   /** The limits of its runs (`FlowControl`) as JSON text; empty: none. */
   readonly flow: string;
+  /** The time limits of its runs (`RunTimeouts`) as JSON text; empty: none. */
+  readonly timeouts: string;
   /** Ever registered, newest last. */
   readonly versions: readonly string[];
   readonly registeredAt: number;

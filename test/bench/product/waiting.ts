@@ -35,6 +35,7 @@ function sleeper(seeded: number, until: number): RunWrite {
   const header: RunHeader = {
     org,
     runId,
+    runUid: runId,
     workflow: workflowName,
     version: "",
     queue: "default",

@@ -15,6 +15,7 @@ export interface StartCommand {
   readonly org: string;
   readonly start: StartRun;
   readonly runId: string;
+  readonly runUid: string;
   readonly inputDigest: string;
   readonly limits: RunLimits;
   /** The lease to give, with `claim`. */
@@ -34,6 +35,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   const header: RunHeader = {
     org: command.org,
     runId: command.runId,
+    runUid: command.runUid,
     workflow: start.workflow,
     version: start.version,
     queue: start.queue,
@@ -41,7 +43,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     state: "QUEUED",
     reason: start.debounce === undefined ? "" : "DEBOUNCED",
     intent: "none",
-    fence: 1,
+    fence: firstFence(start, moment.random),
     seq: 0,
     attempt: 0,
     crashes: 0,
@@ -75,6 +77,18 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   if (startAt > moment.now) draft.putDue("start", "", startAt);
   else draft.makeReady(moment.now);
   return draft;
+}
+
+/** Far from where fences of either life can meet, and half of what fits a column. */
+const FIRST_FENCES = 2 ** 30;
+
+/**
+ * Where others may have had the run id before, in a run that was deleted since, the count of fences
+ * begins somewhere by chance: whoever still executes that one writes under a fence of its own.
+ */
+function firstFence({ runId, idempotencyKey, debounce }: StartRun, random: number): number {
+  const isNewId = runId === "" && idempotencyKey === "" && debounce === undefined;
+  return isNewId ? 1 : 1 + Math.floor(random * FIRST_FENCES);
 }
 
 function optionsOf(start: StartRun): RunOptions {

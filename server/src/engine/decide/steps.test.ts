@@ -40,11 +40,11 @@ function delayOf(reply: StepFailedReply): number {
 describe("a start answers", () => {
   test("execute, with the attempt and a key that is stable over attempts", () => {
     const first = run.do((draft) => stepStarted(draft, started(run, "a")));
-    expect(first).toEqual({ kind: "execute", attempt: 1, idempotencyKey: "run-1/a" });
+    expect(first).toEqual({ kind: "execute", attempt: 1, idempotencyKey: "uid-1/a" });
     lose();
     run.claim();
     const second = run.do((draft) => stepStarted(draft, started(run, "a")));
-    expect(second).toEqual({ kind: "execute", attempt: 2, idempotencyKey: "run-1/a" });
+    expect(second).toEqual({ kind: "execute", attempt: 2, idempotencyKey: "uid-1/a" });
   });
 
   test("replay of a result, a final failure and a resolved wait, also while the run is pausing", () => {

@@ -1,5 +1,5 @@
 import { LIMITS } from "../../model/limits.ts";
-import { isTerminal } from "../../model/run.ts";
+import { isTerminal, type RunHeader } from "../../model/run.ts";
 import type { StepOutcome, StepStarted } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord } from "../state.ts";
@@ -46,7 +46,12 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
     return { kind: "wait", why: "wait", attempt, ...(made?.until ? { until: made.until } : {}) };
   }
   recordStart(draft, command, attempt, worker);
-  return { kind: "execute", attempt, idempotencyKey: `${command.runId}/${command.key}` };
+  return { kind: "execute", attempt, idempotencyKey: idempotencyKey(header, command.key) };
+}
+
+/** The same for all attempts of the step, and for no step of another run under the same id. */
+function idempotencyKey({ runUid }: RunHeader, key: string): string {
+  return `${runUid}/${key}`;
 }
 
 /** A start that was live for a while is written down, if the step is still the running one. */
@@ -129,7 +134,7 @@ function inFlight(draft: Draft, step: StepRecord, command: StepStarted): StartDe
     return {
       kind: "execute",
       attempt: step.attempt,
-      idempotencyKey: `${command.runId}/${command.key}`,
+      idempotencyKey: idempotencyKey(draft.header, command.key),
     };
   }
   const until = draft.header.lease?.until;

@@ -10,12 +10,13 @@ import {
   RunSchema,
   RunState as RunStateProto,
   type StartRunRequest,
+  type RunTimeouts as TimeoutsProto,
 } from "@pawl/proto";
 import type { ListRuns, RunView, StartRun } from "../../engine/api.ts";
 import type { Entry, EntryMeta } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { RUN_STATES, type RunHeader, type RunState } from "../../model/run.ts";
+import { RUN_STATES, type RunHeader, type RunState, type RunTimeouts } from "../../model/run.ts";
 import {
   duration,
   failureOut,
@@ -102,8 +103,7 @@ export function startRunIn(request: StartRunRequest): StartRun {
     sessionId: text("session_id", request.sessionId, LIMITS.idBytes),
     userId: text("user_id", request.userId, LIMITS.idBytes),
     tags: request.tags,
-    ...(timeouts?.run && { runTimeoutMs: durationMs("timeouts.run", timeouts.run) }),
-    ...(timeouts?.queue && { queueTimeoutMs: durationMs("timeouts.queue", timeouts.queue) }),
+    ...timeoutsIn("timeouts", timeouts),
     ...(delay && { delayMs: durationMs("delay", delay) }),
     ...(startAt && { startAt: timestampMs("start_at", startAt) }),
     ...(parent && { parent }),
@@ -149,6 +149,7 @@ export function runOut(view: RunView): Run {
   const header = view.header;
   return create(RunSchema, {
     runId: header.runId,
+    runUid: header.runUid,
     workflow: header.workflow,
     version: header.version,
     state: STATES[header.state],
@@ -177,22 +178,34 @@ export function runOut(view: RunView): Run {
   });
 }
 
-function times(header: RunHeader) {
-  const { runTimeoutMs, queueTimeoutMs } = header.options;
-  const startedAt = timestampOrUnset(header.startedAt);
-  const endedAt = timestampOrUnset(header.endedAt);
-  const startAt = timestampOrUnset(header.startAt);
-  const timeouts = {
+export function timeoutsIn(field: string, timeouts: TimeoutsProto | undefined): RunTimeouts {
+  return {
+    ...(timeouts?.run && { runTimeoutMs: durationMs(`${field}.run`, timeouts.run) }),
+    ...(timeouts?.queue && { queueTimeoutMs: durationMs(`${field}.queue`, timeouts.queue) }),
+  };
+}
+
+/** Undefined where there are no limits. */
+export function timeoutsOut({ runTimeoutMs, queueTimeoutMs }: RunTimeouts) {
+  if (runTimeoutMs === undefined && queueTimeoutMs === undefined) return undefined;
+  return {
     ...(runTimeoutMs !== undefined && { run: duration(runTimeoutMs) }),
     ...(queueTimeoutMs !== undefined && { queue: duration(queueTimeoutMs) }),
   };
+}
+
+function times(header: RunHeader) {
+  const timeouts = timeoutsOut(header.options);
+  const startedAt = timestampOrUnset(header.startedAt);
+  const endedAt = timestampOrUnset(header.endedAt);
+  const startAt = timestampOrUnset(header.startAt);
   return {
     createdAt: timestamp(header.createdAt),
     updatedAt: timestamp(header.updatedAt),
     ...(startAt && { startAt }),
     ...(startedAt && { startedAt }),
     ...(endedAt && { endedAt }),
-    ...((runTimeoutMs ?? queueTimeoutMs) !== undefined && { timeouts }),
+    ...(timeouts && { timeouts }),
   };
 }
 

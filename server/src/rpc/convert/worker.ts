@@ -36,7 +36,7 @@ import type {
 import { invalid } from "../../model/errors.ts";
 import { flowText, NO_FLOW } from "../../model/flow.ts";
 import { LIMITS } from "../../model/limits.ts";
-import type { WaitTree } from "../../model/run.ts";
+import { timeoutsFrom, timeoutsText, type WaitTree } from "../../model/run.ts";
 import {
   directiveOut,
   failureIn,
@@ -47,7 +47,7 @@ import {
 } from "./common.ts";
 import { fence, name, number, requiredText, runId, stepKey, text } from "./field.ts";
 import { flowIn, flowOut } from "./flow.ts";
-import { entryOut } from "./run.ts";
+import { entryOut, timeoutsIn, timeoutsOut } from "./run.ts";
 import { waitSpecIn } from "./step.ts";
 
 const QUEUES_MAX = 100;
@@ -79,6 +79,7 @@ function workflowSpecIn(spec: WorkflowSpecProto, index: number): WorkflowSpec {
     metadata:
       spec.metadata === undefined ? "" : document(field("metadata"), JSON.stringify(spec.metadata)),
     flow: flowText({ ...NO_FLOW, ...flowIn(field("flow"), spec.flow) }),
+    timeouts: timeoutsText(timeoutsIn(field("timeouts"), spec.timeouts)),
   };
 }
 
@@ -168,6 +169,7 @@ export function workItemOut(item: WorkItem): WorkItemProto {
     createdAt: timestamp(header.createdAt),
     cancelling: header.state === "CANCELLING" || header.intent === "cancel",
     confirmStarts: item.confirmStarts ?? false,
+    runUid: header.runUid,
   });
 }
 
@@ -266,6 +268,7 @@ function structOut(json: string): JsonObject | undefined {
 
 function workflowSpecOut(spec: WorkflowSpec) {
   const metadata = structOut(spec.metadata);
+  const timeouts = timeoutsOut(timeoutsFrom(spec.timeouts));
   return {
     name: spec.name,
     version: spec.version,
@@ -274,6 +277,7 @@ function workflowSpecOut(spec: WorkflowSpec) {
     outputSchema: spec.outputSchema,
     ...(metadata && { metadata }),
     ...(spec.flow === "" ? {} : { flow: flowOut(spec.flow) }),
+    ...(timeouts && { timeouts }),
   };
 }
 

@@ -17,9 +17,9 @@ const PARTS: readonly (readonly [readonly InputName[], (context: Context) => str
   [["wants"], section.lacking],
   [["advance"], section.advanced],
   [["patch"], section.patched],
-  [["born"], section.created],
+  [["birth"], section.created],
   [["gone"], section.removed],
-  [["advance", "patch", "born", "gone"], section.confirmed],
+  [["advance", "patch", "birth", "gone"], section.confirmed],
   [["entry"], section.entries],
   [["patch", "tag"], section.tags],
   [["ready_put"], section.readyPut],
@@ -151,7 +151,7 @@ function addRun(inputs: Inputs, ord: number, write: RunWrite): void {
   const { org, runId, expect, seq, updatedAt, patch, insert } = write;
   if (expect === null) {
     if (insert === undefined) throw new TypeError("A write that expects no run must insert one.");
-    inputs.add("born", ord, ...headerValues(insert, seq, updatedAt));
+    inputs.add("birth", ord, ...headerValues(insert, seq, updatedAt));
     addTags(inputs, ord, insert.tags);
   } else if (write.deleteRun === true) {
     inputs.add("gone", ord, org, runId, expect.fence, expect.seq);

@@ -31,8 +31,8 @@ FROM held JOIN pawl.run AS run ON run.org_id = held.org_id AND run.run_id = held
 WHERE lease.org_id = held.org_id AND lease.run_id = held.run_id
 RETURNING held.ord, lease.org_id, lease.run_id, session_id, worker_id, until, run.fence`;
 
-export const COUNT_LEASES = `SELECT worker_id, count(*) AS n FROM pawl.lease
-WHERE org_id = $1 GROUP BY worker_id`;
+export const COUNT_LEASES = `SELECT session_id, count(*) AS n FROM pawl.lease
+WHERE org_id = $1 GROUP BY session_id`;
 
 export async function expiredLeases(
   db: Connection,
@@ -90,5 +90,5 @@ export async function renewLeases(
 
 export async function countLeases(db: Connection, org: string): Promise<Map<string, number>> {
   const rows = await db.one({ name: "count leases", text: COUNT_LEASES, values: [org] });
-  return new Map(rows.map((row) => [text(row, "worker_id"), int(row, "n")]));
+  return new Map(rows.map((row) => [text(row, "session_id"), int(row, "n")]));
 }

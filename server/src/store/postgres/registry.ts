@@ -3,7 +3,7 @@ import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 const WORKFLOW_COLUMNS =
-  "name, version, description, input_schema, output_schema, metadata, flow, versions, registered_at";
+  "name, version, description, input_schema, output_schema, metadata, flow, timeouts, versions, registered_at";
 
 /** The versions ever registered, the latest registration last; the same as `mergeVersions`. */
 const MERGED_VERSIONS = `(SELECT json_agg(v ORDER BY place)::text FROM (
@@ -20,21 +20,23 @@ const REPLACED = WORKFLOW_COLUMNS.split(", ").filter(
 );
 
 export const PUT_WORKFLOW = `INSERT INTO pawl.workflow AS w (org_id, ${WORKFLOW_COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (org_id, name) DO UPDATE SET ${REPLACED.map((column) => `${column} = excluded.${column}`).join(", ")},
   versions = ${MERGED_VERSIONS}`;
 
 export const LIST_WORKFLOWS = `SELECT ${WORKFLOW_COLUMNS} FROM pawl.workflow
 WHERE org_id = $1 ORDER BY name`;
 
-export const PUT_WORKER = `INSERT INTO pawl.worker
+export const PUT_WORKER = `INSERT INTO pawl.worker_process
   (org_id, worker_id, instance_id, connected, seen_at, info)
 VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (org_id, worker_id) DO UPDATE SET instance_id = excluded.instance_id,
+ON CONFLICT (org_id, instance_id) DO UPDATE SET worker_id = excluded.worker_id,
   connected = excluded.connected, seen_at = excluded.seen_at, info = excluded.info`;
 
 export const LIST_WORKERS = `SELECT worker_id, instance_id, connected, seen_at, info
-FROM pawl.worker WHERE org_id = $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3`;
+FROM pawl.worker_process WHERE org_id = $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3`;
+
+export const SWEEP_WORKERS = "DELETE FROM pawl.worker_process WHERE seen_at < $1";
 
 /** In the order of the names, so that replicas never wait for each other in a circle. */
 export async function registerWorkflows(
@@ -55,6 +57,7 @@ export async function registerWorkflows(
       spec.outputSchema,
       spec.metadata,
       spec.flow,
+      spec.timeouts,
       JSON.stringify(mergeVersions([], spec)),
       spec.registeredAt,
     ],
@@ -81,4 +84,8 @@ export async function listWorkers(
 ): Promise<WorkerRow[]> {
   const values = [org, since, limit];
   return (await db.one({ name: "list workers", text: LIST_WORKERS, values })).map(toWorker);
+}
+
+export async function sweepWorkers(db: Connection, before: number): Promise<void> {
+  await db.one({ name: "sweep workers", text: SWEEP_WORKERS, values: [before] });
 }

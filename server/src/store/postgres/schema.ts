@@ -43,6 +43,8 @@ export const run = pawl.table(
     options: text("options").notNull(),
     tags: text("tags").notNull(),
     waiting: text("waiting"),
+    /** Names this life of the run id. */
+    runUid: text("run_uid").notNull().default(sql`pawl.new_uid()`),
   },
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId] }),
@@ -184,6 +186,8 @@ export const workflow = pawl.table(
     metadata: text("metadata").notNull(),
     /** Its limits as JSON; empty: none. */
     flow: text("flow").notNull().default(""),
+    /** The time limits of its runs as JSON; empty: none. */
+    timeouts: text("timeouts").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: int8("registered_at").notNull(),
   },
@@ -191,6 +195,23 @@ export const workflow = pawl.table(
 );
 
 /** Worker processes, connected or seen before. */
+export const workerProcess = pawl.table(
+  "worker_process",
+  {
+    orgId: text("org_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    instanceId: text("instance_id").notNull(),
+    connected: integer("connected").notNull(),
+    seenAt: int8("seen_at").notNull(),
+    info: text("info").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.instanceId] }),
+    index("worker_process_seen").on(t.orgId, t.seenAt),
+  ],
+);
+
+/** What servers of the version before know of workers, by name. */
 export const worker = pawl.table(
   "worker",
   {

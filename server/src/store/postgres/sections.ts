@@ -78,7 +78,7 @@ export function patched(context: Context): string {
 export function created(context: Context): string {
   const columns = HEADER_COLUMNS.join(", ");
   const condition = context.has("wants") ? `\n  WHERE born.ord ${NOT_LACKING}` : "";
-  return `born AS MATERIALIZED (SELECT * FROM ${context.from("born")}),
+  return `born AS MATERIALIZED (SELECT * FROM ${context.from("birth")}),
 inserted AS (
   INSERT INTO pawl.run (${columns})
   SELECT ${columns} FROM born${condition}
@@ -110,7 +110,7 @@ export function confirmed(context: Context): string {
   const sources: readonly (readonly [InputName, string])[] = [
     ["advance", "advanced"],
     ["patch", "patched"],
-    ["born", "created"],
+    ["birth", "created"],
     ["gone", "removed"],
   ];
   const selects = sources
@@ -222,7 +222,7 @@ export function payloadPut(context: Context): string {
  */
 export function duePut(context: Context): string {
   const key = "org_id = due_put.org_id AND r.run_id = due_put.run_id";
-  const isNew = context.has("born") ? ` OR EXISTS (SELECT FROM created AS r WHERE r.${key})` : "";
+  const isNew = context.has("birth") ? ` OR EXISTS (SELECT FROM created AS r WHERE r.${key})` : "";
   const isGone = context.has("gone")
     ? ` AND NOT EXISTS (SELECT FROM removed AS r WHERE r.${key})`
     : "";
@@ -264,7 +264,7 @@ export function dueClear(context: Context): string {
 export function tags(context: Context): string {
   const relations = [
     ...(context.has("patch") ? ["patched"] : []),
-    ...(context.has("born") ? ["created"] : []),
+    ...(context.has("birth") ? ["created"] : []),
   ];
   const touched = relations.map((name) => `SELECT ord, org_id, run_id, created_at FROM ${name}`);
   const put = context.has("tag")

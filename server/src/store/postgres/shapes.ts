@@ -37,7 +37,7 @@ export const SHAPES = {
     tags: "text",
     waiting: "text",
   },
-  born: {
+  birth: {
     ord: "int4",
     org_id: "text",
     run_id: "text",
@@ -63,6 +63,7 @@ export const SHAPES = {
     options: "text",
     tags: "text",
     waiting: "text",
+    run_uid: "text",
   },
   gone: { ord: "int4", org_id: "text", run_id: "text", fence: "int4", expected: "int4" },
   entry: {

@@ -32,7 +32,13 @@ import { migrateAtStart } from "./migrate.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
 import { readReadyQueues } from "./ready.ts";
-import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
+import {
+  listWorkers,
+  listWorkflows,
+  putWorker,
+  registerWorkflows,
+  sweepWorkers,
+} from "./registry.ts";
 import { ReplanSchedule } from "./replan.ts";
 import { listRuns } from "./runs.ts";
 import { ANSWER_MS, HOT_SESSION, LIST_ANSWER_MS, LIST_SESSION } from "./sessions.ts";
@@ -261,6 +267,10 @@ class PostgresStore implements s.Store {
 
   listWorkers({ org }: Caller, since: number, limit: number): Promise<s.WorkerRow[]> {
     return listWorkers(this.#lists, org, since, limit);
+  }
+
+  sweepWorkers(before: number): Promise<void> {
+    return sweepWorkers(this.#lists, before);
   }
 
   countLeases({ org }: Caller): Promise<Map<string, number>> {

@@ -18,7 +18,13 @@ import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } fro
 import { takeNudges } from "./nudges.ts";
 import { getPayload, storePayload, sweepPayloads } from "./payloads.ts";
 import { readReadyQueues } from "./ready.ts";
-import { listWorkers, listWorkflows, putWorker, registerWorkflows } from "./registry.ts";
+import {
+  listWorkers,
+  listWorkflows,
+  putWorker,
+  registerWorkflows,
+  sweepWorkers,
+} from "./registry.ts";
 import { listRuns } from "./runs.ts";
 import { listWaits, secret } from "./waits.ts";
 
@@ -62,6 +68,7 @@ export function createCore(db: Database): Core {
     listWorkflows: ({ org }) => listWorkflows(db, org),
     putWorker: ({ org }, worker) => putWorker(db, org, worker),
     listWorkers: ({ org }, since, limit) => listWorkers(db, org, since, limit),
+    sweepWorkers: (before) => sweepWorkers(db, before),
     countLeases: ({ org }) => countLeases(db, org),
     putPayload: ({ org }, blob, now) => storePayload(db, org, blob, now),
     getPayload: ({ org }, sha256, offset, limit) => getPayload(db, org, sha256, offset, limit),

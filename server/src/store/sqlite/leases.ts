@@ -12,8 +12,8 @@ export const SESSION_LEASES = `${LEASED} WHERE session_id = ?`;
 export const ONE_LEASE = `${LEASED} WHERE lease.org_id = ? AND lease.run_id = ? AND fence = ?`;
 export const RENEW_SESSION = "UPDATE lease SET until = ? WHERE session_id = ?";
 export const RENEW_LEASE = "UPDATE lease SET until = ? WHERE org_id = ? AND run_id = ?";
-export const COUNT_LEASES = `SELECT worker_id, count(*) AS n FROM lease
-WHERE org_id = ? GROUP BY worker_id`;
+export const COUNT_LEASES = `SELECT session_id, count(*) AS n FROM lease
+WHERE org_id = ? GROUP BY session_id`;
 
 export function expiredLeases(db: Database, now: number, limit: number): LeasedRun[] {
   return db.prepare(EXPIRED_LEASES).all(now, limit).map(toLeasedRun);
@@ -53,5 +53,5 @@ export function renewLeases(
 
 export function countLeases(db: Database, org: string): Map<string, number> {
   const rows = db.prepare(COUNT_LEASES).all(org);
-  return new Map(rows.map((row) => [text(row, "worker_id"), Number(row.n)]));
+  return new Map(rows.map((row) => [text(row, "session_id"), Number(row.n)]));
 }

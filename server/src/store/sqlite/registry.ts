@@ -3,17 +3,19 @@ import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Database } from "./database.ts";
 
 const WORKFLOW_COLUMNS =
-  "name, version, description, input_schema, output_schema, metadata, flow, versions, registered_at";
+  "name, version, description, input_schema, output_schema, metadata, flow, timeouts, versions, registered_at";
 export const GET_VERSIONS = "SELECT versions FROM workflow WHERE org_id = ? AND name = ?";
 export const PUT_WORKFLOW = `INSERT OR REPLACE INTO workflow (org_id, ${WORKFLOW_COLUMNS})
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 export const LIST_WORKFLOWS = `SELECT ${WORKFLOW_COLUMNS} FROM workflow
 WHERE org_id = ? ORDER BY name`;
-export const PUT_WORKER = `INSERT OR REPLACE INTO worker
+export const PUT_WORKER = `INSERT OR REPLACE INTO worker_process
   (org_id, worker_id, instance_id, connected, seen_at, info)
 VALUES (?, ?, ?, ?, ?, ?)`;
-export const LIST_WORKERS = `SELECT worker_id, instance_id, connected, seen_at, info FROM worker
+export const LIST_WORKERS = `SELECT worker_id, instance_id, connected, seen_at, info FROM worker_process
 WHERE org_id = ? AND seen_at >= ? ORDER BY seen_at DESC LIMIT ?`;
+
+export const SWEEP_WORKERS = "DELETE FROM worker_process WHERE seen_at < ?";
 
 export function registerWorkflows(db: Database, org: string, specs: readonly WorkflowRow[]): void {
   db.transaction(() => {
@@ -29,6 +31,7 @@ export function registerWorkflows(db: Database, org: string, specs: readonly Wor
         spec.outputSchema,
         spec.metadata,
         spec.flow,
+        spec.timeouts,
         JSON.stringify(mergeVersions(before, spec)),
         spec.registeredAt,
       );
@@ -47,4 +50,8 @@ export function putWorker(db: Database, org: string, worker: WorkerRow): void {
 
 export function listWorkers(db: Database, org: string, since: number, limit: number): WorkerRow[] {
   return db.prepare(LIST_WORKERS).all(org, since, limit).map(toWorker);
+}
+
+export function sweepWorkers(db: Database, before: number): void {
+  db.prepare(SWEEP_WORKERS).run(before);
 }

@@ -35,6 +35,8 @@ export const run = sqliteTable(
     options: text("options").notNull(),
     tags: text("tags").notNull(),
     waiting: text("waiting"),
+    /** Names this life of the run id. */
+    runUid: text("run_uid").notNull().default(""),
   },
   (t) => [
     primaryKey({ columns: [t.orgId, t.runId] }),
@@ -176,6 +178,8 @@ export const workflow = sqliteTable(
     metadata: text("metadata").notNull(),
     /** Its limits as JSON; empty: none. */
     flow: text("flow").notNull().default(""),
+    /** The time limits of its runs as JSON; empty: none. */
+    timeouts: text("timeouts").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: integer("registered_at").notNull(),
   },
@@ -183,6 +187,23 @@ export const workflow = sqliteTable(
 );
 
 /** Worker processes, connected or seen before. */
+export const workerProcess = sqliteTable(
+  "worker_process",
+  {
+    orgId: text("org_id").notNull(),
+    workerId: text("worker_id").notNull(),
+    instanceId: text("instance_id").notNull(),
+    connected: integer("connected").notNull(),
+    seenAt: integer("seen_at").notNull(),
+    info: text("info").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.instanceId] }),
+    index("worker_process_seen").on(t.orgId, t.seenAt),
+  ],
+);
+
+/** What servers of the version before know of workers, by name. */
 export const worker = sqliteTable(
   "worker",
   {

@@ -124,6 +124,10 @@ class SqliteStore implements s.Store {
     return this.#link.call("listWorkers", caller, since, limit);
   }
 
+  sweepWorkers(before: number): Promise<void> {
+    return this.#link.call("sweepWorkers", before);
+  }
+
   countLeases(caller: Caller): Promise<Map<string, number>> {
     return this.#link.call("countLeases", caller);
   }
