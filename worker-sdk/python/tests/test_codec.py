@@ -53,7 +53,7 @@ MOMENT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
         ),
         (b"", "bytes", ""),
         (b"\x00\xff", "bytes", None),
-        ("\ud800", "json", '"\\ud800"'),
+        ("👍", "json", '"👍"'),
     ],
 )
 def test_values_survive(value: Any, encoding: str, text: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration as DurationMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ._lib import limits
 from .errors import UsageError
 
 #: Seconds, a text such as "90 s", "1 day" or "1h 30m", or a timedelta. A day is 24 hours.
@@ -32,6 +33,7 @@ _UNIT_S: Final = {
     "w": 604_800.0,
     "week": 604_800.0,
 }
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
 
 
@@ -55,18 +57,24 @@ def _parse(text: str) -> float:
 
 
 def seconds_of(duration: Duration) -> float:
-    """The duration in seconds; refuses what is negative or not finite."""
+    """The duration in seconds; UsageError for what is negative, too long, or not a duration."""
     if isinstance(duration, timedelta):
         seconds = duration.total_seconds()
     elif isinstance(duration, str):
         seconds = _parse(duration)
+    elif isinstance(duration, int | float) and not isinstance(duration, bool):
+        seconds = duration
     else:
-        seconds = float(duration)
-    if not math.isfinite(seconds) or seconds < 0:
         raise UsageError(
-            f"a duration of {seconds} s is not possible; it must be finite and not negative"
+            f"{type(duration).__name__} is not a duration; write seconds as a number, a text such as "
+            '"30 s", or a timedelta'
         )
-    return seconds
+    if not 0 <= seconds <= limits.DURATION_S_MAX:
+        raise UsageError(
+            f"a duration of {seconds} s is not possible; it must be between 0 and 10 years. To wait "
+            "without a limit, leave the timeout out"
+        )
+    return float(seconds)
 
 
 def duration_message(seconds: float) -> DurationMessage:
@@ -85,13 +93,10 @@ def timestamp_of(moment: datetime) -> Timestamp:
             f"{moment!r} has no time zone, so it is no moment in time; use for example "
             "datetime.now(timezone.utc)"
         )
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(UTC))
-    return stamp
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def moment_of(stamp: Timestamp) -> datetime:
     """A Timestamp as a datetime in UTC."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
-        seconds=stamp.seconds, microseconds=stamp.nanos // 1_000
-    )
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1_000)

@@ -9,6 +9,7 @@ from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any
 
 from ._codec.payload import decode, encode
+from ._codec.typed import rebuilt
 from ._lib import limits
 from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
@@ -77,18 +78,20 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         else:
             output = await workflow.fn(**arguments)
         run.in_code = False
-        encoded = encode(output, what, workflow.typed)
+        encoded = encode(output, what, workflow.build is not None)
+        rebuilt(workflow.build, encoded, what)
         await complete_run(run, await upload(run.link, encoded, what))
     except Suspended:
         return
     except (Cancelled, asyncio.CancelledError) as error:
         reason = run.cancel_reason or str(error) or "the workflow's code cancelled itself"
         await _fail(run, Cancelled(reason))
-    except Exception as error:
+    except GeneratorExit as error:
+        # Nothing may be awaited here: the coroutine is being closed, or the code has raised it.
+        if not run.left and not run.loop.is_closed():
+            run.spawn(_fail(run, error))
+    except BaseException as error:
         await _fail(run, error)
-    except BaseExceptionGroup as group:
-        # Of a TaskGroup in user code.
-        await _fail(run, group)
 
 
 async def _fail(run: Run, error: BaseException) -> None:

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from ._codec.typed import builder, hints_of, json_schema_of
+from ._codec.models import json_schema_of
+from ._codec.typed import builder, hints_of
 from ._lib.text import call_site
 from ._run.frame import current_frame
 from ._run.keys import check_name
@@ -16,7 +17,7 @@ from .duration import Duration, duration_message, seconds_of
 from .errors import UsageError
 from .retry import RetryLike
 from .template import RunIdTemplate
-from .v1.run_pb2 import RunTimeouts
+from .v1.common_pb2 import RunTimeouts
 
 if TYPE_CHECKING:
     from .context import Context
@@ -65,7 +66,6 @@ class Workflow(Generic[P, R]):
         self.defined_at = call_site()
         self.signature = InputSignature(self.name, fn)
         hint = hints_of(fn).get("return", Any)
-        self.typed = "return" in getattr(fn, "__annotations__", {})
         self.build = builder(hint)
         self.input_schema = self.signature.json_schema
         self.output_schema = json_schema_of(hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Hashable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,10 +37,26 @@ def _error(value: object) -> RecordedError:
     return error
 
 
+def _as_key(value: Any) -> Any:
+    """As it can be a key or in a set, where that is possible: lists as tuples, sets as frozensets."""
+    if isinstance(value, list):
+        return tuple(_as_key(item) for item in value)
+    return frozenset(value) if isinstance(value, set) else value
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _map(value: object) -> Any:
     """A dict; pairs where a key cannot be one in Python."""
     pairs = [(revive(key), revive(item)) for key, item in _pairs(value, "map")]
-    return dict(pairs) if all(isinstance(key, Hashable) for key, _ in pairs) else pairs
+    keyed = [(_as_key(key), item) for key, item in pairs]
+    return dict(keyed) if all(_is_hashable(key) for key, _ in keyed) else pairs
 
 
 def _set(value: object) -> Any:
@@ -49,10 +64,16 @@ def _set(value: object) -> Any:
     if not isinstance(value, list):
         raise _damaged("set")
     items = [revive(item) for item in value]
-    return set(items) if all(isinstance(item, Hashable) for item in items) else items
+    keyed = [_as_key(item) for item in items]
+    return set(keyed) if all(map(_is_hashable, keyed)) else items
 
 
-def _tagged(tag: object, value: Any) -> Any:
+def _duration(value: Any, micros: Any) -> timedelta:
+    """`micros` completes what a number of milliseconds cannot say exactly."""
+    return timedelta(milliseconds=value) + timedelta(microseconds=micros or 0)
+
+
+def _tagged(tag: object, value: Any, micros: Any) -> Any:
     match tag:
         case "undefined":
             return None
@@ -77,7 +98,7 @@ def _tagged(tag: object, value: Any) -> Any:
         case "uuid":
             return UUID(value)
         case "duration":
-            return timedelta(milliseconds=value)
+            return _duration(value, micros)
         case "local-datetime":
             return datetime.fromisoformat(value)
         case "local-date":
@@ -97,7 +118,7 @@ def revive(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if TAG in value:
-        return _tagged(value[TAG], value.get("value"))
+        return _tagged(value[TAG], value.get("value"), value.get("micros"))
     for key, item in value.items():
         if isinstance(item, list | dict):
             value[key] = revive(item)

@@ -26,23 +26,20 @@ from typing import Any, Final
 from uuid import UUID
 
 from .._lib.limits import VALUE_DEPTH_MAX
-from ..errors import RecordedError, SerializationError
+from .._lib.text import shown, well_formed
+from ..errors import RecordedError, SerializationError, TerminalError
+from . import models
 
 TAG: Final = "$pawl"
 INT_MAX: Final = 2**53 - 1
-_PLAIN: Final = (str, bool, type(None))
+_PLAIN: Final = (bool, type(None))
 
 to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_to_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def to_bytes(value: object) -> bytes:
     """JSON values as UTF-8 JSON."""
-    try:
-        return to_text(value).encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair, which only an escape can carry.
-        return _to_ascii(value).encode()
+    return to_text(value).encode()
 
 
 def moment_text(moment: datetime) -> str:
@@ -71,7 +68,7 @@ def _rendered(path: Path) -> str:
 class Conversion:
     """One value on its way: what it met is noted."""
 
-    __slots__ = ("escape", "lookalike", "models", "tagged", "typed", "what")
+    __slots__ = ("escape", "kinds", "lookalike", "tagged", "typed", "what")
 
     def __init__(self, what: str, escape: bool, typed: bool) -> None:
         self.what = what
@@ -80,17 +77,21 @@ class Conversion:
         self.typed = typed
         self.tagged = False
         self.lookalike = False
-        self.models = False
+        # The classes of the instances that have become plain data.
+        self.kinds: list[type] = []
 
     def refuse(self, path: Path, problem: str) -> SerializationError:
         return SerializationError(self.what, _rendered(path), problem)
 
-    def tag(self, tag: str, value: object = None) -> dict[str, object]:
+    def tag(self, tag: str, value: object = None) -> dict[str, Any]:
         self.tagged = True
         return {TAG: tag} if value is None else {TAG: tag, "value": value}
 
     def convert(self, value: object, path: Path, depth: int) -> object:
         kind = type(value)
+        if kind is str:
+            assert isinstance(value, str)
+            return value if value.isascii() else well_formed(value)
         if kind in _PLAIN:
             return value
         if kind is int:
@@ -118,8 +119,9 @@ class Conversion:
                 return self.convert_map(value, path, depth)
             if key == TAG:
                 self.lookalike = True
-            plain = type(item) is str
-            members.append((key, item if plain else self.convert(item, (path, key), depth)))
+            name = key if key.isascii() else well_formed(key)
+            plain = type(item) is str and item.isascii()
+            members.append((name, item if plain else self.convert(item, (path, key), depth)))
         if self.escape and TAG in value:
             return self.tag("object", [[key, item] for key, item in members])
         return dict(members)
@@ -143,9 +145,10 @@ class Conversion:
             case bytes() | bytearray() | memoryview():
                 return self.tag("bytes", base64.b64encode(bytes(value)).decode())
             case Enum():
+                self.note(value, path)
                 return self.convert(value.value, path, depth)
             case str():
-                return str.__str__(value)
+                return well_formed(str.__str__(value))
             case int():
                 return self.convert(int(value), path, depth)
             case float():
@@ -165,6 +168,8 @@ class Conversion:
             case Mapping():
                 return self.convert_dict(value, path, depth)
             case list() | tuple():
+                if hasattr(type(value), "_fields"):
+                    self.note(value, path)
                 return self.convert(list(value), path, depth)
         return self.convert_model(value, path, depth)
 
@@ -174,42 +179,66 @@ class Conversion:
                 return self.tag("date", moment_text(value))
             return self.tag("local-datetime", value.isoformat())
         if isinstance(value, timedelta):
-            return self.tag("duration", value / timedelta(milliseconds=1))
+            return self.convert_duration(value)
         return self.tag(
             "local-date" if isinstance(value, date) else "local-time", value.isoformat()
         )
 
+    def convert_duration(self, value: timedelta) -> object:
+        ms = value / timedelta(milliseconds=1)
+        try:
+            exact = timedelta(milliseconds=ms) == value
+        except OverflowError:
+            exact = False
+        if exact:
+            return self.tag("duration", ms)
+        whole = value // timedelta(milliseconds=1)
+        micros = (value - timedelta(milliseconds=whole)) // timedelta(microseconds=1)
+        tagged = self.tag("duration", whole)
+        return tagged if micros == 0 else {**tagged, "micros": micros}
+
     def convert_error(self, error: BaseException, path: Path, depth: int) -> object:
+        recorded = isinstance(error, RecordedError)
         name = error.type if isinstance(error, RecordedError) else type(error).__name__
-        message = str(error.args[0]) if isinstance(error, RecordedError) else str(error)
-        parts: dict[str, object] = {"name": name, "message": message}
+        message = shown(
+            lambda: error.args[0] if recorded else error, "an error without a readable message"
+        )
+        parts: dict[str, object] = {"name": well_formed(name), "message": message}
         if error.__cause__ is not None:
             parts["cause"] = self.convert(error.__cause__, (path, "cause"), depth)
         return self.tag("error", parts)
 
     def convert_model(self, value: object, path: Path, depth: int) -> object:
         name = type(value).__name__
+        if hasattr(value, "get_secret_value"):
+            raise self.refuse(path, f"is a {name}; a secret must not be recorded")
+        if models.is_model(type(value)):
+            self.note(value, path)
+            return self.convert(models.dump(value), path, depth)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            self.models = True
+            self.note(value, path)
             fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            return self.check_model(name, self.convert_dict(fields, path, depth), path)
-        dump = getattr(type(value), "model_dump", None)
-        if callable(dump) and hasattr(type(value), "model_fields"):
-            self.models = True
-            return self.check_model(name, self.convert(dump(value), path, depth), path)
+            return self.convert_dict(fields, path, depth)
         if hasattr(value, "__await__"):
             raise self.refuse(path, "is still to be awaited; await it first")
         if callable(value):
             raise self.refuse(path, "is a function; record data only")
+        plain = models.as_plain(value)
+        if plain is not None:
+            self.note(value, path)
+            return self.convert(plain, path, depth)
         raise self.refuse(
             path,
             f"is an instance of {name}, whose class would be lost; return plain data, a dataclass "
             "or a pydantic model",
         )
 
-    def check_model(self, name: str, converted: object, path: Path) -> object:
+    def note(self, value: object, path: Path) -> None:
+        """An instance of a class is about to become plain data."""
+        self.kinds.append(type(value))
         if self.typed:
-            return converted
+            return
+        name = type(value).__name__
         raise self.refuse(
             path,
             f"is a {name}, and nothing says that it is to be a {name} again in a replay; annotate "
@@ -221,14 +250,21 @@ def _float_text(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def to_json(value: object, what: str, typed: bool) -> tuple[object, bool]:
-    """Turns a value into JSON values; says whether there are tags among them.
+def to_json(value: object, what: str, typed: bool) -> tuple[object, Conversion]:
+    """Turns a value into JSON values; the conversion says what it met.
 
     `what` names the value in errors; `typed`: instances of classes are built again later.
     """
     first = Conversion(what, escape=False, typed=typed)
-    converted = first.convert(value, None, 0)
-    if not (first.tagged and first.lookalike):
-        return converted, first.tagged
-    second = Conversion(what, escape=True, typed=typed)
-    return second.convert(value, None, 0), True
+    try:
+        converted = first.convert(value, None, 0)
+        if first.tagged and first.lookalike:
+            first.escape = True
+            converted = first.convert(value, None, 0)
+    except TerminalError:
+        raise
+    except BaseException as error:
+        # Of a property, a serializer, a comparison: trying the step again would not help.
+        problem = f"cannot be read: {type(error).__name__}: {shown(error.__str__, 'no message')}"
+        raise SerializationError(what, "", problem) from error
+    return converted, first

@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any, Final
 
-from ..errors import TerminalError
+from .._lib.text import well_formed
+from ..errors import InvalidValueError, TerminalError
 from ..v1.common_pb2 import Payload
 from .decode import revive
 from .encode import to_bytes, to_json, to_text
@@ -17,17 +18,20 @@ _IMMUTABLE: Final = (str, bool, int, float, type(None))
 class Encoded:
     """An encoded value together with what decoding it yields."""
 
-    __slots__ = ("_value", "data", "encoding")
+    __slots__ = ("data", "encoding", "json", "kinds")
 
-    def __init__(self, data: bytes, encoding: str, value: object) -> None:
+    def __init__(self, data: bytes, encoding: str, json: object, kinds: list[type]) -> None:
         self.data = data
         self.encoding = encoding
-        self._value = value
+        #: As JSON values, with tags.
+        self.json = json
+        #: The classes of the instances in it that have become plain data.
+        self.kinds = kinds
 
     def decoded(self) -> Any:
         """The value as a replay would see it, before its type is looked at."""
-        if type(self._value) in _IMMUTABLE and self.encoding == "json":
-            return self._value
+        if type(self.json) in _IMMUTABLE and self.encoding == "json":
+            return self.json
         return decode_bytes(self.data, self.encoding)
 
     def payload(self) -> Payload:
@@ -42,21 +46,44 @@ def encode(value: object, what: str, typed: bool = True) -> Encoded:
     kind = type(value)
     if kind is bytes or kind is bytearray or kind is memoryview:
         assert isinstance(value, bytes | bytearray | memoryview)
-        return Encoded(bytes(value), "bytes", None)
-    converted, tagged = to_json(value, what, typed)
-    return Encoded(to_bytes(converted), "json+pawl" if tagged else "json", converted)
+        return Encoded(bytes(value), "bytes", None, [])
+    converted, conversion = to_json(value, what, typed)
+    encoding = "json+pawl" if conversion.tagged else "json"
+    return Encoded(to_bytes(converted), encoding, converted, conversion.kinds)
+
+
+def _parse(data: bytes) -> Any:
+    """JSON values; what other programs have escaped may hold halves of surrogate pairs."""
+    value = json.loads(data)
+    return _well_formed(value) if b"\\u" in data else value
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed(item) for item in value]
+    if isinstance(value, dict):
+        return {well_formed(key): _well_formed(item) for key, item in value.items()}
+    return value
 
 
 def decode_bytes(data: bytes, encoding: str) -> Any:
-    match encoding:
-        case "json" | "":
-            return json.loads(data)
-        case "json+pawl":
-            return revive(json.loads(data))
-        case "bytes":
-            return data
-        case "void":
-            return None
+    try:
+        match encoding:
+            case "json" | "":
+                return _parse(data)
+            case "json+pawl":
+                return revive(_parse(data))
+            case "bytes":
+                return data
+            case "void":
+                return None
+    except TerminalError:
+        raise
+    except Exception as error:
+        # Anybody may have sent it.
+        raise InvalidValueError("a recorded value", [f"cannot be read: {error}"]) from error
     raise TerminalError(
         f'a recorded value has the encoding "{encoding}", which this SDK version does not know; '
         "upgrade pawl-sdk"

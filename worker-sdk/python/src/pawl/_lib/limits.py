@@ -12,11 +12,17 @@ INLINE_PAYLOAD_BYTES_MAX: Final = 3 * 1024 * 1024
 CHUNK_BYTES: Final = 1024 * 1024
 # Frames of one session message together; the server takes 4 MiB.
 SESSION_MESSAGE_BYTES_MAX: Final = 3 * 1024 * 1024
+# One frame; a larger one would end the stream for all.
+FRAME_BYTES_MAX: Final = 4 * 1024 * 1024 - 64 * 1024
 FRAMES_PER_MESSAGE_MAX: Final = 1_000
 # A step's input is shown to people up to this size.
 SHOWN_INPUT_BYTES_MAX: Final = 4_096
 MESSAGE_CHARS_MAX: Final = 8_192
-STACK_CHARS_MAX: Final = 8_192
+# What a failure says, as the server keeps it.
+FAILURE_MESSAGE_BYTES_MAX: Final = 8 * 1024
+FAILURE_STACK_BYTES_MAX: Final = 16 * 1024
+# The longest duration that the server takes: ten years.
+DURATION_S_MAX: Final = 3_650 * 86_400
 CAUSE_DEPTH_MAX: Final = 8
 # What an error carries as `details`, encoded; more is dropped with a note.
 DETAILS_BYTES_MAX: Final = 64 * 1024

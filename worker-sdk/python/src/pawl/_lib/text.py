@@ -5,6 +5,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 
 _SDK_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _LIBRARY_FOLDER = os.path.dirname(os.path.abspath(os.__file__))
@@ -26,6 +27,49 @@ def escape_chars(text: str, reserved: "re.Pattern[str]") -> str:
 
 def clip(text: str, chars_max: int) -> str:
     return text if len(text) <= chars_max else f"{text[:chars_max]}…"
+
+
+def clip_bytes(text: str, bytes_max: int) -> str:
+    """The longest prefix that fits, with a mark where something is missing."""
+    if not exceeds_bytes(text, bytes_max):
+        return text
+    return text.encode()[: bytes_max - 3].decode(errors="ignore") + "…"
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether it has no lone surrogates; cheap where there is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate; two halves that meet become their character."""
+    if text.isascii() or is_well_formed(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def flaw_of(text: str) -> str:
+    """What keeps a text from being a name or a key, with its position; empty where nothing does."""
+    if "\0" in text:
+        return f"a NUL character at position {text.index(chr(0))}"
+    if text.isascii() or is_well_formed(text):
+        return ""
+    for position, char in enumerate(text):
+        if "\ud800" <= char <= "\udfff":
+            return f"half of a surrogate pair (U+{ord(char):04X}) at position {position}"
+    return ""
+
+
+def shown(read: Callable[[], object], otherwise: str) -> str:
+    """What a foreign object gives as text. Reading it runs code of its own, which may raise anything."""
+    try:
+        return well_formed(str.__str__(str(read())))
+    except BaseException as error:
+        return f"{otherwise} ({type(error).__name__} while it was read)"
 
 
 def call_site() -> str:

@@ -72,7 +72,11 @@ class Outbox:
                 young.append(item)
                 continue
             else:
-                frame = encode_frame(0, "step_started", item.start_message())
+                try:
+                    frame = encode_frame(0, "step_started", item.start_message())
+                except Exception:
+                    # It is news only; its report will be refused, and its caller told.
+                    continue
             full = len(frames) >= limits.FRAMES_PER_MESSAGE_MAX
             if full or (frames and size + len(frame) > limits.SESSION_MESSAGE_BYTES_MAX):
                 messages.append(b"".join(frames))

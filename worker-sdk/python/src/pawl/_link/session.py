@@ -119,7 +119,16 @@ class Session(CallLink):
     def _ask(self, run_id: str, name: str, message: Message, on_answer: OnAnswer) -> None:
         id = self._next_id
         self._next_id = 1 if id == _HEARTBEAT_ID - 1 else id + 1
-        frame = encode_frame(id, name, message)
+        try:
+            frame = encode_frame(id, name, message)
+        except Exception as error:
+            # Only its caller is concerned.
+            on_answer(PawlError("INVALID_ARGUMENT", str(error), code=3))
+            return
+        if len(frame) > limits.FRAME_BYTES_MAX:
+            problem = f"the message has {len(frame)} bytes, {limits.FRAME_BYTES_MAX} are possible"
+            on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
+            return
         self._pending[id] = (run_id, frame, on_answer)
         self._stream.push(frame)
 
@@ -152,10 +161,14 @@ class Session(CallLink):
         self._heard_at = time.monotonic()
         for frame in message.frames:
             name = frame.WhichOneof("body")
-            if name == "reply":
-                self._on_reply(frame.reply)
-            elif name is not None:
-                self._handle(name, frame)
+            try:
+                if name == "reply":
+                    self._on_reply(frame.reply)
+                elif name is not None:
+                    self._handle(name, frame)
+            except Exception:
+                # One frame never keeps the others from being read.
+                logger.exception("a frame of the server (%s) could not be dealt with", name)
         if self._stale and self._stream.is_open and self._lease_clock.holds:
             self._stale = False
             self.runs.wake_all()

@@ -18,6 +18,8 @@ _PLAIN: Final = {
     4: "DEADLINE_EXCEEDED",
     5: "NOT_FOUND",
     7: "PERMISSION_DENIED",
+    # Of gRPC itself: a message is larger than a side takes.
+    8: "PAYLOAD_TOO_LARGE",
     12: "UNIMPLEMENTED",
     14: "UNAVAILABLE",
     16: "UNAUTHENTICATED",

@@ -131,7 +131,9 @@ class Stream:
                 self._receive(message)
         except grpc.aio.AioRpcError as error:
             return error_from_call(error)
-        except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
+        except Exception as error:
+            if not isinstance(error, asyncio.InvalidStateError | grpc.aio.UsageError):
+                logger.exception("the stream to the server failed")
             return PawlError("UNAVAILABLE", f"the stream ended: {error}", code=14)
         except asyncio.CancelledError:
             # The call was cancelled, by the greeting's timer for example, not this task.
@@ -160,6 +162,9 @@ class Stream:
         except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
             # The reader sees the end of the stream, too, and connects again.
             return
+        except Exception:
+            logger.exception("nothing can be written to the server; connecting again")
+            call.cancel()
 
     def _disconnected(self) -> None:
         self._call = None

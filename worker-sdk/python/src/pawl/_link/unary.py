@@ -82,6 +82,9 @@ class UnaryLink(CallLink):
             answer = await self._platform.call(BY_FRAME[name], message)
         except PawlError as error:
             answer = error
+        except Exception as error:
+            # Whoever sent it waits for an answer.
+            answer = PawlError("INVALID_ARGUMENT", str(error), code=3)
         if report:
             out.discard(done)
             done.set_result(None)

@@ -1,7 +1,8 @@
 """One attempt of a step's body.
 
 It tells the operation once how it went; a body that outlives its timeout, its branch or its run
-finds nobody who listens. Coroutine functions run as tasks, everything else in a thread.
+finds nobody who listens. Coroutine functions run as tasks, everything else in a thread; all of an
+attempt in one thread and in one context.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .._lib.limits import START_NOTE_S
@@ -19,13 +21,11 @@ from .events import publish
 from .frame import Frame, current_frame
 from .step_messages import start_message
 from .stream import reducer_of
-from .threads import in_thread
+from .threads import Raised, in_thread
 
 if TYPE_CHECKING:
     from .keys import Scope
     from .step import StepOperation
-
-_END = object()
 
 
 class StepBody:
@@ -88,22 +88,49 @@ class StepBody:
             self._timer = run.loop.call_later(call.options.timeout_s, self._time_out)
 
     async def _perform(self) -> Any:
+        """What the body returned, or what it raised as a value: a task lets some exceptions end the
+        event loop.
+        """
+        try:
+            return await self._result()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            return Raised(error)
+
+    async def _result(self) -> Any:
         call = self.operation.call
-        result = call.invoke(self) if call.is_async else await self._in_thread(call)
+        if call.is_async:
+            result = call.invoke(self)
+        else:
+            self.in_thread = True
+            try:
+                result = await in_thread(self._in_thread)
+            finally:
+                self.in_thread = False
+        if isinstance(result, Raised):
+            return result
         if inspect.isawaitable(result):
             result = await result
         if isinstance(result, AsyncIterable):
             return await self._consume(result)
-        if inspect.isgenerator(result):
-            return await self._consume(_in_thread_items(result))
         return result
 
-    async def _in_thread(self, call: Any) -> Any:
-        self.in_thread = True
-        try:
-            return await in_thread(call.invoke, self)
-        finally:
-            self.in_thread = False
+    def _in_thread(self) -> Any:
+        """A plain function, or all of a generator: what it holds is often bound to its thread."""
+        call = self.operation.call
+        result = call.invoke(self)
+        if not inspect.isgenerator(result):
+            return result
+        loop = self.operation.run.loop
+        reducer = reducer_of(call.options.reduce, call.name)
+        with closing(result) as items:
+            for item in items:
+                reducer.add(item)
+                if self.ended or self.cancelled is not None:
+                    break
+                loop.call_soon_threadsafe(self._publish, item)
+        return reducer.result()
 
     async def _consume(self, items: AsyncIterable[Any]) -> Any:
         call = self.operation.call
@@ -111,14 +138,26 @@ class StepBody:
         try:
             async for item in items:
                 reducer.add(item)
-                if self.ended:
+                if not self._publish(item):
                     break
-                publish(self.operation.run, "output.delta", item, self)
         finally:
             close: Callable[[], Any] | None = getattr(items, "aclose", None)
             if close is not None:
                 await close()
         return reducer.result()
+
+    def _publish(self, item: Any) -> bool:
+        """False where the attempt is over."""
+        if self.ended:
+            return False
+        try:
+            publish(self.operation.run, "output.delta", item, self)
+        except Exception as error:
+            # What cannot be sent cannot be recorded either.
+            self._fail(error)
+            self._stop("it yielded what cannot be recorded")
+            return False
+        return True
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         # Its context refers to this body: what refers to each other stays until somebody collects it.
@@ -126,11 +165,11 @@ class StepBody:
         if task.cancelled():
             self._fail(Cancelled(self.cancelled or "the step cancelled itself"))
             return
-        error = task.exception()
-        if error is not None:
-            self._fail(error)
+        result = task.result()
+        if isinstance(result, Raised):
+            self._fail(result.error)
         elif self._leave(f'step "{self.operation.name}" is over'):
-            self.operation.body_returned(task.result(), self.latency_ms)
+            self.operation.body_returned(result, self.latency_ms)
 
     def _fail(self, error: BaseException) -> None:
         if self._leave(f'an attempt of step "{self.operation.name}" failed'):
@@ -187,12 +226,3 @@ class StepBody:
         """Whatever the body still does, it is not heard."""
         self._end()
         self._stop(reason)
-
-
-async def _in_thread_items(items: Iterator[Any]) -> Any:
-    """The items of a generator that runs in a thread."""
-    while True:
-        item = await in_thread(next, items, _END)
-        if item is _END:
-            return
-        yield item

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from .._codec.payload import digest, encode
-from .._codec.typed import Build, builder, hints_of
+from .._codec.typed import Build, Unbuildable, builder, hints_of
 from .._lib.limits import SHOWN_INPUT_BYTES_MAX
 from ..errors import UsageError
 from ..v1.common_pb2 import STEP_KIND_STEP, Payload, StepKind
@@ -18,7 +18,8 @@ from .options import StepOptions, Unset
 if TYPE_CHECKING:
     from .body import StepBody
 
-_returns: dict[CodeType, Build | None] = {}
+#: By code object: the annotation as it was, and what it means.
+_returns: dict[CodeType, tuple[Any, Build | None]] = {}
 _STREAMS = ("AsyncIterator", "AsyncGenerator", "AsyncIterable", "Iterator", "Generator")
 
 
@@ -39,29 +40,33 @@ def takes_context(fn: Any) -> bool:
 
 
 def is_async(fn: Any) -> bool:
-    """Whether calling it does nothing yet, or everything that it does is awaited."""
+    """Whether everything that it does is awaited."""
     plain = unwrap(fn)
-    return (
-        inspect.iscoroutinefunction(plain)
-        or inspect.isasyncgenfunction(plain)
-        or inspect.isgeneratorfunction(plain)
-    )
+    return inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
 
 
-def result_builder(fn: Any) -> Build | Unset | None:
-    """How to make the function's result from recorded data; Unset where nothing says so."""
+def result_builder(fn: Any) -> Build | None:
+    """How to make the function's result from recorded data; None where nothing says so, or the data is
+    it already.
+    """
     plain = unwrap(fn)
     annotations = getattr(plain, "__annotations__", None)
     if not annotations or "return" not in annotations:
-        return Unset()
-    code = getattr(plain, "__code__", None)
-    if isinstance(code, CodeType) and code in _returns:
-        return _returns[code]
-    hint = hints_of(plain).get("return", Any)
-    name = getattr(hint, "__name__", "")
-    build = None if name in _STREAMS else builder(hint)
-    if isinstance(code, CodeType):
-        _returns[code] = build
+        return None
+    hint = annotations["return"]
+    code: Any = getattr(plain, "__code__", None)
+    # One code object makes many functions, each with annotations of its own; texts are read in a
+    # function's own variables.
+    cached = isinstance(code, CodeType) and not (isinstance(hint, str) and code.co_freevars)
+    if cached:
+        known = _returns.get(code)
+        if known is not None and known[0] is hint:
+            return known[1]
+    resolved = hints_of(plain).get("return", Any) if isinstance(hint, str) else hint
+    name = getattr(resolved, "__name__", "")
+    build = None if name in _STREAMS else builder(resolved)
+    if cached:
+        _returns[code] = (hint, build)
     return build
 
 
@@ -92,7 +97,6 @@ class StepCall:
         "kwargs",
         "name",
         "options",
-        "typed",
     )
 
     def __init__(
@@ -111,10 +115,13 @@ class StepCall:
         self.kwargs = kwargs
         self.options = options
         self.is_async = is_async(fn)
-        returns = result_builder(fn) if isinstance(options.returns, Unset) else options.returns
-        # Something says what the result is.
-        self.typed = not isinstance(returns, Unset)
-        self.build = None if isinstance(returns, Unset) else returns
+        returns = options.returns
+        self.build = result_builder(fn) if isinstance(returns, Unset) else returns
+        if isinstance(self.build, Unbuildable):
+            raise UsageError(
+                f'step "{name}" returns a {self.build.name}, of which nothing can be recorded that it '
+                "could be made from again; return plain data, a dataclass or a pydantic model"
+            )
         self.input_digest = ""
         self.input: Payload | None = None
         if args or kwargs:

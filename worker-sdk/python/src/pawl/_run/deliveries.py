@@ -28,9 +28,17 @@ _NOWHERE = Context()
 
 
 class Deliveries:
-    def __init__(self, loop: asyncio.AbstractEventLoop, is_ours: Callable[[Any], bool]) -> None:
-        """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        is_ours: Callable[[Any], bool],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code.
+        `on_error`: a delivery raised; the others go on.
+        """
         self._loop = loop
+        self._on_error = on_error
         self._is_ours = is_ours
         self._ready = getattr(loop, "_ready", None)
         # How many deliveries there have been.
@@ -38,7 +46,7 @@ class Deliveries:
         # The place in the journal of what was delivered last.
         self.last_seq = 0
         self._heap: list[tuple[int, int, bool, Deliver]] = []
-        self._parked: list[Callable[[], None]] = []
+        self._parked: list[Deliver] = []
         self._order = 0
         self._recorded_waiting = 0
         self._draining = False
@@ -70,7 +78,7 @@ class Deliveries:
         if alone and not self._draining:
             self.turn += 1
             self.last_seq = seq
-            deliver()
+            self._deliver(deliver)
             return
         self._push(seq, False, deliver)
 
@@ -127,12 +135,20 @@ class Deliveries:
         self.last_seq = max(self.last_seq, seq)
         if recorded:
             self._recorded_waiting -= 1
-        pending = deliver()
+        pending = self._deliver(deliver)
         if pending is None:
             self._when_quiet()
             return
         task = asyncio.ensure_future(pending)
         task.add_done_callback(lambda _: self._when_quiet())
+
+    def _deliver(self, deliver: Deliver) -> Awaitable[None] | None:
+        """Values and errors are of the user's classes: what handling them raises ends their run only."""
+        try:
+            return deliver()
+        except BaseException as error:
+            self._on_error(error)
+            return None
 
     def _idle(self) -> None:
         self._draining = False
@@ -140,4 +156,4 @@ class Deliveries:
         parked = self._parked
         self._parked = []
         for start in parked:
-            start()
+            self._deliver(start)

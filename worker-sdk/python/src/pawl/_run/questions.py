@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from .._codec.models import is_model, json_schema_of
 from .._codec.payload import digest_text
-from .._codec.typed import build_as, builder, is_model, json_schema_of
+from .._codec.typed import build_as, builder
 from .._lib import limits
 from ..duration import Duration, duration_message, seconds_of
 from ..errors import UsageError, WaitTimeoutError

@@ -70,7 +70,7 @@ class Run:
         # Waited for: all operations are over; the outcome is on record.
         self._idle: asyncio.Future[None] | None = None
         self.reporting: asyncio.Future[None] | None = None
-        self.deliveries = Deliveries(self.loop, self._is_flow)
+        self.deliveries = Deliveries(self.loop, self._is_flow, self.end)
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
         self._requests = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._lib.backoff import GrowingPause
 from ..errors import PawlError, Suspended
+from ..failure import error_message
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from .link import RequestName
 
@@ -26,6 +27,11 @@ _FOR_CALLER: Final = {
     "NOT_FOUND",
     "WAIT_ALREADY_RESOLVED",
 }
+# Reasons and gRPC codes (cancelled, unknown, deadline, exhausted, aborted, internal, unavailable) after
+# which the same message may be taken; a fault of the server is not waited out for ever.
+_PASSING_CODES: Final = {1, 2, 4, 8, 10, 13, 14}
+_FAULT_CODES: Final = {2, 13}
+_FAULTS_MAX: Final = 10
 #: The run is no longer this worker's.
 GONE: Final = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
 
@@ -37,6 +43,7 @@ class Sending:
     """
 
     __slots__ = (
+        "_faults",
         "_fence",
         "_may_send",
         "_message",
@@ -63,6 +70,7 @@ class Sending:
         self._on_refused = on_refused
         self._may_send = may_send
         self._fence = 0
+        self._faults = 0
         self._pause: GrowingPause | None = None
 
     def attempt(self) -> None:
@@ -70,18 +78,36 @@ class Sending:
         if run.is_gone or (self._may_send is not None and not self._may_send()):
             return
         self._fence = run.fence
-        run.link.request(run.run_id, self._name, self._message(), self._on_answer)
+        try:
+            message = self._message()
+        except Exception as error:
+            # What cannot be encoded is refused here, as the server would: nobody else is concerned.
+            self._on_answer(PawlError("INVALID_ARGUMENT", error_message(error), code=3))
+            return
+        run.link.request(run.run_id, self._name, message, self._on_answer)
 
     def _on_answer(self, answer: Any) -> None:
         run = self._run
         if run.is_gone:
             return
+        try:
+            self._handle(answer)
+        except BaseException as error:
+            # The caller reads every run's answers: what one of them raises ends that run only.
+            run.end(error)
+
+    def _handle(self, answer: Any) -> None:
+        run = self._run
         if not isinstance(answer, PawlError):
             self._on_done(answer)
         elif answer.reason in _FOR_CALLER:
             self._on_refused(answer)
         elif answer.reason not in GONE:
-            self._again(answer)
+            self._faults += answer.code in _FAULT_CODES
+            if answer.code in _PASSING_CODES and self._faults < _FAULTS_MAX:
+                self._again(answer)
+            else:
+                self._on_refused(answer)
         elif self._fence != run.fence:
             self.attempt()
         elif answer.reason == "LEASE_LOST":

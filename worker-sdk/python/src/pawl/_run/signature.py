@@ -15,7 +15,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .._codec.typed import build_as, builder, hints_of, is_model, json_schema_of
+from .._codec.models import is_model, json_schema_of
+from .._codec.typed import build_as, builder, hints_of
 from ..errors import InvalidValueError, UsageError
 from .call import takes_context
 

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._codec.payload import Encoded, decode, encode
-from .._codec.typed import build_as
+from .._codec.typed import build_as, rebuilt
 from .._lib import limits
 from ..duration import message_seconds
 from ..errors import Cancelled, PawlError, StepFailedError, TerminalError
@@ -77,18 +77,21 @@ class StepOperation(Operation):
         if not self.scope.inside_step:
             self.run.memo.forget(self.key)
         if record.payload is None or not record.payload.HasField("ref"):
-            self._hand_out(decode(record.payload))
+            self._hand_out(record.payload)
             return None
         return self._download(record.payload)
 
     async def _download(self, payload: Payload) -> None:
         try:
-            self._hand_out(decode(await self.run.link.download(payload)))
+            whole = await self.run.link.download(payload)
         except Exception as error:
             self.run.end(error)
+            return
+        self._hand_out(whole)
 
-    def _hand_out(self, data: Any) -> None:
+    def _hand_out(self, payload: Payload | None) -> None:
         try:
+            data = decode(payload)
             value = build_as(self.call.build, data, f'the result of step "{self.name}"')
         except TerminalError as error:
             self.reject(error)
@@ -194,24 +197,26 @@ class StepOperation(Operation):
         self._state = "reporting"
         what = f'the result of step "{self.name}"'
         try:
-            encoded = encode(value, what, self.call.typed)
+            encoded = encode(value, what, self.call.build is not None)
+            again = rebuilt(self.call.build, encoded, what)
         except Exception as error:
             self._report(to_failure(error), latency_ms)
             return
         if is_large(encoded):
-            self.run.spawn(self._upload(encoded, what, latency_ms))
+            self.run.spawn(self._upload(encoded, again, what, latency_ms))
         else:
-            self._complete(encoded.payload(), encoded, latency_ms)
+            self._complete(encoded.payload(), again, latency_ms)
 
-    async def _upload(self, encoded: Encoded, what: str, latency_ms: float) -> None:
+    async def _upload(self, encoded: Encoded, again: Any, what: str, latency_ms: float) -> None:
         try:
             payload = await upload(self.run.link, encoded, what)
         except Exception as error:
             self._report(to_failure(error), latency_ms)
             return
-        self._complete(payload, encoded, latency_ms)
+        self._complete(payload, again, latency_ms)
 
-    def _complete(self, output: Payload, encoded: Encoded, latency_ms: float) -> None:
+    def _complete(self, output: Payload, result: Any, latency_ms: float) -> None:
+        """`result`: what a replay would be given."""
         run = self.run
 
         def message() -> pb.StepCompletedRequest:
@@ -225,7 +230,7 @@ class StepOperation(Operation):
             if self._has_inner:
                 run.memo.forget_within(self.key)
             if not self.detached:
-                run.deliver(response.seq, lambda: self._hand_out(encoded.decoded()))
+                run.deliver(response.seq, lambda: self.resolve(result))
             run.set_busy(False)
             obey(run, response.directive)
 

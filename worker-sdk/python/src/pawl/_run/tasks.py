@@ -29,5 +29,7 @@ class Tasks:
             await work
         except Suspended:
             return
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
             self._on_error(error)
