@@ -46,6 +46,11 @@ class Feed {
   readonly #onEnd: () => void;
   readonly #over = new AbortController();
   #pieces: Piece[] = [];
+  /**
+   * The place after the last piece. The merger may be ahead of it: it moves when a page is read,
+   * which is shown once it is known whether the run has ended.
+   */
+  #shownTo: Position;
   /** Place of the first piece among all that there have been. */
   #base = 0;
   #events = 0;
@@ -60,13 +65,14 @@ class Feed {
     this.#caller = caller;
     this.#merger = merger;
     this.#onEnd = onEnd;
+    this.#shownTo = merger.position;
     this.#channel = core.hub.watch(runKey(caller.org, merger.runId));
     this.#channel.onShow((event) => this.#show(event));
     void this.#run();
   }
 
   get #start(): Position {
-    return this.#pieces[0]?.from ?? this.#merger.position;
+    return this.#pieces[0]?.from ?? this.#shownTo;
   }
 
   /** Whether all that comes after a place is still here. */
@@ -80,9 +86,8 @@ class Feed {
     try {
       while (!signal.aborted && !this.#ended) {
         const { version } = this.#channel;
-        const from = this.#merger.position;
         const batch = await readNext(this.#core, this.#caller, this.#merger);
-        if (batch.events.length > 0) this.#push(from, this.#merger.position, batch.events);
+        if (batch.events.length > 0) this.#push(this.#merger.position, batch.events);
         if (batch.ended) this.#ended = true;
         else if (!batch.more && this.#channel.version === version)
           await this.#channel.changed(signal);
@@ -93,12 +98,14 @@ class Feed {
     this.close();
   }
 
-  #push(from: Position, to: Position, placed: readonly PlacedEvent[]): void {
+  #push(to: Position, placed: readonly PlacedEvent[]): void {
+    const from = this.#shownTo;
     const all = placed.map(({ event }) => event);
     let bytes = 0;
     for (const event of all) bytes += bytesOf(event);
     const events = { all, checkpoint: ofClass(all, "checkpoint"), delta: ofClass(all, "delta") };
     this.#pieces.push({ from, to, placed, events, bytes });
+    this.#shownTo = to;
     this.#events += all.length;
     this.#bytes += bytes;
     while (
@@ -115,11 +122,11 @@ class Feed {
 
   /** What is for those who watch now, and has no place of its own in the stream. */
   #show(event: NewEvent): void {
-    const { position } = this.#merger;
+    const position = this.#shownTo;
     const at = this.#core.clock.now();
     const shown = deltaEvent(this.#merger.runId, { ...position, at, event });
     const placed = { event: { cursor: makeCursor(position), ...shown }, after: position };
-    this.#push(position, position, [placed]);
+    this.#push(position, [placed]);
   }
 
   #wake(): void {
