@@ -3,7 +3,7 @@
  * paid, in a second or in an hour. The run holds no worker meanwhile, and the URL survives all
  * crashes.
  */
-import { exponential, workflow } from "@pawl/worker";
+import { duration, exponential, workflow } from "@pawl/worker";
 import { z } from "zod";
 import { pace } from "../shared/ledger.ts";
 
@@ -27,7 +27,10 @@ export const payment = workflow(
   "payment",
   { input, id: "payment-{orderId}", description: "A payment that calls back." },
   async (ctx, { orderId, amount, provider, patience }) => {
-    const paid = await ctx.callback<Paid, null>("paid", { timeout: patience, default: null });
+    const paid = await ctx.callback<Paid, null>("paid", {
+      timeout: duration(patience),
+      default: null,
+    });
 
     await ctx.step(
       "ask provider",

@@ -2,7 +2,7 @@
  * Reminds somebody until it is done, or often enough: sends, sleeps, and is told. It may sleep for a
  * month; a run that sleeps is a row in the store and nothing else.
  */
-import { exponential, workflow } from "@pawl/worker";
+import { duration, exponential, workflow } from "@pawl/worker";
 import { z } from "zod";
 import { act } from "../shared/ledger.ts";
 
@@ -26,7 +26,7 @@ export const reminder = workflow(
   { input, id: "reminder-{id}", description: "Reminds somebody until it is done." },
   async (ctx, { text, every, cron, timeZone, times, outbox }) => {
     const sleep = () =>
-      cron === undefined ? ctx.sleep(every) : ctx.sleepUntil({ cron, timeZone });
+      cron === undefined ? ctx.sleep(duration(every)) : ctx.sleepUntil({ cron, timeZone });
 
     for (let sent = 1; ; sent += 1) {
       await ctx.step("send", (step) => act(step, outbox, `${text} (${sent})`), { retry });

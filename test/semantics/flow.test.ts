@@ -7,6 +7,7 @@ import { RunService, RunState } from "@pawl/proto";
 import {
   Client,
   type Context,
+  type Duration,
   type FlowOptions,
   type RunHandle,
   silentLogger,
@@ -145,8 +146,8 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("starts with one key that come together are one run with the last input", async () => {
     const { flow, started } = await counted({}, 1);
-    const start = (n: number, more: { maxWait?: string } = {}): Promise<RunHandle<number>> => {
-      const debounce = { key: flow.workflowName, period: "2 s", ...more };
+    const start = (n: number, more: { maxWait?: Duration } = {}): Promise<RunHandle<number>> => {
+      const debounce = { key: flow.workflowName, period: "2 s" as const, ...more };
       return client.start(flow, { key: "d", n }, { debounce });
     };
     const together = await Promise.all([1, 2, 3].map((n) => start(n)));

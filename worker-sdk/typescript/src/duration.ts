@@ -1,4 +1,7 @@
+import { types } from "node:util";
 import { UsageError } from "./errors.ts";
+import { shown } from "./lib/foreign.ts";
+import { limits } from "./limits.ts";
 
 /** Parts of a duration; they add up. */
 export interface DurationParts {
@@ -10,11 +13,26 @@ export interface DurationParts {
   readonly milliseconds?: number;
 }
 
+type Plural<T extends string> = T | `${T}s`;
+type Unit =
+  | "ms"
+  | "s"
+  | "m"
+  | "h"
+  | "d"
+  | "w"
+  | Plural<"millisecond" | "sec" | "second" | "min" | "minute" | "hr" | "hour" | "day" | "week">;
+type Amount = `${number}${"" | " "}${Unit}`;
+
+/** A length of time as text, such as `"90 s"`, `"1 day"` or `"1h 30m"`. */
+export type DurationText = Amount | `${Amount}${"" | " "}${number}${string}`;
+
 /**
  * A length of time: a number of milliseconds, a text such as `"90 s"`, `"1 day"`
- * or `"1h 30m"`, or parts. A day is 24 hours.
+ * or `"1h 30m"`, or parts. A day is 24 hours. At most 3,650 days. Texts that are
+ * only known at run time go through `duration()`.
  */
-export type Duration = number | string | DurationParts;
+export type Duration = number | DurationText | DurationParts;
 
 const unitMs: Readonly<Record<string, number>> = {
   ms: 1,
@@ -65,7 +83,7 @@ function parseText(text: string): number {
   return total;
 }
 
-function sumParts(parts: DurationParts): number {
+function sumParts(parts: object): number {
   let total = 0;
   for (const [unit, amount] of Object.entries(parts)) {
     const factor = partMs[unit];
@@ -79,20 +97,55 @@ function sumParts(parts: DurationParts): number {
   return total;
 }
 
-/** The duration in milliseconds; refuses what is negative or not finite. */
-export function durationMs(duration: Duration): number {
-  const ms =
-    typeof duration === "number"
-      ? duration
-      : typeof duration === "string"
-        ? parseText(duration)
-        : sumParts(duration);
-  if (!Number.isFinite(ms) || ms < 0) {
+function anyMs(duration: unknown): number {
+  if (typeof duration === "number") return duration;
+  if (typeof duration === "string") return parseText(duration);
+  if (typeof duration === "object" && duration !== null) return sumParts(duration);
+  throw new UsageError(
+    `${shown(duration)} is not a duration; write milliseconds as a number, or a text such as "30 s"`,
+  );
+}
+
+/** The duration in milliseconds; refuses what is negative, or longer than ten years. */
+export function durationMs(duration: Duration | string): number {
+  const ms = anyMs(duration);
+  if (!(ms >= 0 && ms <= limits.durationMsMax)) {
     throw new UsageError(
-      `a duration of ${ms} ms is not possible; it must be finite and not negative`,
+      `a duration of ${ms} ms is not possible; it must be between 0 and 3,650 days. For no limit, leave the option out`,
     );
   }
   return ms;
+}
+
+/** The same, for what is left until a moment, which may be over: then it is 0. */
+export function waitingMs(duration: Duration): number {
+  const ms = anyMs(duration);
+  return durationMs(Math.max(0, ms));
+}
+
+/** A duration from a text that is only known at run time, such as a setting. In milliseconds. */
+export function duration(text: string): number {
+  return durationMs(text);
+}
+
+/** When an error wants to be tried again, in ms from now; undefined where that cannot be told. Never throws. */
+export function retryAfterMs(wanted: unknown): number | undefined {
+  const ms = afterMs(wanted);
+  return !Number.isFinite(ms) ? undefined : Math.min(Math.max(0, ms), limits.durationMsMax);
+}
+
+function afterMs(wanted: unknown): number {
+  try {
+    if (types.isDate(wanted)) return Date.prototype.getTime.call(wanted) - Date.now();
+    // A Retry-After header counts seconds, or names a date.
+    if (typeof wanted === "string" && /^\s*\d+(\.\d+)?\s*$/.test(wanted))
+      return Number(wanted) * 1_000;
+    if (typeof wanted === "string" && /^\s*[a-z]{3,9},|^\s*\d{4}-/i.test(wanted))
+      return Date.parse(wanted) - Date.now();
+    return anyMs(wanted);
+  } catch {
+    return Number.NaN;
+  }
 }
 
 /** Milliseconds as google.protobuf.Duration. */

@@ -1,4 +1,5 @@
 import type { Duration } from "./duration.ts";
+import { shareClass } from "./lib/shared-class.ts";
 
 /** What a schema found wrong with a value. */
 export interface SchemaIssue {
@@ -24,13 +25,22 @@ export class TerminalError extends Error {
 }
 
 /**
+ * When to try again: a duration, a moment, or the value of a Retry-After header as it came (a date,
+ * or a number of seconds as text).
+ */
+export type RetryAfter = Duration | Date | (string & {}) | null;
+
+/**
  * The attempt failed and may be tried again; `retryAfter` overrides the policy's
  * delay. Any other error is retried by the policy too.
  */
 export class RetryableError extends Error {
-  readonly retryAfter: Duration | undefined;
+  readonly retryAfter: RetryAfter | undefined;
   readonly details: unknown;
-  constructor(message: string, data: ErrorData & { readonly retryAfter?: Duration } = {}) {
+  constructor(
+    message: string,
+    data: ErrorData & { readonly retryAfter?: RetryAfter | undefined } = {},
+  ) {
     super(message, "cause" in data ? { cause: data.cause } : undefined);
     this.name = "RetryableError";
     this.retryAfter = data.retryAfter;
@@ -220,4 +230,23 @@ export class RunFailedError extends Error {
     this.type = data.type;
     this.details = data.details;
   }
+}
+
+for (const shared of [
+  TerminalError,
+  RetryableError,
+  Cancelled,
+  StepFailedError,
+  StepTimeoutError,
+  WaitTimeoutError,
+  WaitCancelledError,
+  SerializationError,
+  InvalidValueError,
+  AmbiguousStepKeyError,
+  NonDeterminismError,
+  UsageError,
+  PawlError,
+  RunFailedError,
+]) {
+  shareClass(shared);
 }

@@ -1,75 +1,81 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Failure, FailureSchema } from "@pawl/proto";
 import { decode, encode, payloadOf, type ReceivedPayload } from "./codec/payload.ts";
-import { durationFromMs, durationMs } from "./duration.ts";
+import { durationFromMs, retryAfterMs } from "./duration.ts";
 import { RetryableError, StepFailedError, TerminalError } from "./errors.ts";
+import { classNameOf, isError, messageOf, read, shown } from "./lib/foreign.ts";
+import { clipBytes } from "./lib/text.ts";
 import { limits } from "./limits.ts";
 
 export type FailureInit = MessageInitShape<typeof FailureSchema>;
 
 /** Names that an error inherits, and that say less than the name of its class. */
-const inheritedNames = new Set(["Error", "TerminalError", "RetryableError"]);
+const inheritedNames = new Set<unknown>(["Error", "TerminalError", "RetryableError"]);
+
+function textIn(error: object, key: string): string {
+  const text = read(error, key);
+  return typeof text === "string" ? text : "";
+}
 
 /** The class of an error, as shown, recorded and matched by `nonRetryable`. */
 export function errorType(error: unknown): string {
-  if (error instanceof StepFailedError) return error.type;
-  if (!(error instanceof Error)) return "Error";
-  if (!inheritedNames.has(error.name)) return error.name;
-  return error.constructor.name || error.name;
+  if (!isError(error)) return "Error";
+  if (error instanceof StepFailedError) return textIn(error, "type") || "Error";
+  const name = textIn(error, "name");
+  return clipBytes(
+    (inheritedNames.has(name) ? classNameOf(error) : "") || name || "Error",
+    limits.nameBytesMax,
+  );
 }
 
-function clip(text: string, charsMax: number): string {
-  return text.length <= charsMax ? text : `${text.slice(0, charsMax)}…`;
-}
-
-function detailsOf(error: Error): FailureInit {
-  const details = "details" in error ? error.details : undefined;
-  if (details === undefined) return {};
+/** Adds what the error carries; returns what of it is lost. */
+function addDetails(failure: FailureInit, error: object): string {
+  const details = read(error, "details");
+  if (details === undefined) return "";
   // The error itself matters more than what it carries.
-  const lost = (why: unknown): FailureInit => ({
-    message: `${clip(error.message, limits.messageCharsMax)} (its details are lost: ${why})`,
-  });
   try {
     const encoded = encode(details, "the error's details");
     const { length } = encoded.data;
-    if (length <= limits.detailsBytesMax) return { details: payloadOf(encoded) };
-    return lost(`${length} bytes, ${limits.detailsBytesMax} are possible`);
+    if (length > limits.detailsBytesMax)
+      return ` (its details are lost: ${length} bytes, ${limits.detailsBytesMax} are possible)`;
+    failure.details = payloadOf(encoded);
+    return "";
   } catch (problem) {
-    return lost(problem);
+    return ` (its details are lost: ${problem})`;
   }
 }
 
-function describe(thrown: unknown): string {
-  try {
-    return typeof thrown === "string" ? thrown : `thrown: ${JSON.stringify(thrown)}`;
-  } catch {
-    return `thrown: ${String(thrown)}`;
-  }
+/** Adds when the error wants to be tried again; returns what is wrong with that. */
+function addRetryAfter(failure: FailureInit, error: object): string {
+  const wanted = error instanceof RetryableError ? read(error, "retryAfter") : undefined;
+  if (wanted === undefined || wanted === null) return "";
+  const ms = retryAfterMs(wanted);
+  if (ms === undefined) return ` (its retryAfter is not a time: ${shown(wanted).slice(0, 100)})`;
+  failure.retryAfter = durationFromMs(ms);
+  return "";
 }
 
-/** Turns whatever was thrown into a failure to record. */
+/**
+ * Turns whatever was thrown into a failure to record, with as much text as can be had. Never throws,
+ * and makes no more of it than the server keeps, so that code sees the same error in a replay.
+ */
 export function toFailure(thrown: unknown, depth = 0): FailureInit {
-  if (!(thrown instanceof Error)) {
-    return { type: "Error", message: clip(describe(thrown), limits.messageCharsMax) };
+  if (!isError(thrown)) {
+    const text = typeof thrown === "string" ? thrown : `thrown: ${shown(thrown)}`;
+    return { type: "Error", message: clipBytes(text, limits.messageBytesMax) };
   }
   const failure: FailureInit = {
     type: errorType(thrown),
-    message: clip(thrown.message, limits.messageCharsMax),
-    stack: clip(thrown.stack ?? "", limits.stackCharsMax),
-    ...detailsOf(thrown),
+    stack: clipBytes(textIn(thrown, "stack"), limits.stackBytesMax),
   };
-  if (thrown.cause !== undefined && depth < limits.causeDepthMax) {
-    failure.cause = toFailure(thrown.cause, depth + 1);
-  }
-  if (
-    thrown instanceof TerminalError ||
-    ("nonRetryable" in thrown && thrown.nonRetryable === true)
-  ) {
+  const lost = addDetails(failure, thrown) + addRetryAfter(failure, thrown);
+  const bytesMax = limits.messageBytesMax - Buffer.byteLength(lost);
+  failure.message = clipBytes(messageOf(thrown), bytesMax) + lost;
+  const cause = read(thrown, "cause");
+  if (cause !== undefined && depth + 1 < limits.causesMax)
+    failure.cause = toFailure(cause, depth + 1);
+  if (thrown instanceof TerminalError || read(thrown, "nonRetryable") === true)
     failure.nonRetryable = true;
-  }
-  if (thrown instanceof RetryableError && thrown.retryAfter !== undefined) {
-    failure.retryAfter = durationFromMs(durationMs(thrown.retryAfter));
-  }
   return failure;
 }
 

@@ -63,13 +63,14 @@ export type {
   SleepOptions,
   WaitCalls,
 } from "./context/wait-types.ts";
-export type { Duration, DurationParts } from "./duration.ts";
+export { type Duration, type DurationParts, type DurationText, duration } from "./duration.ts";
 export {
   AmbiguousStepKeyError,
   Cancelled,
   InvalidValueError,
   NonDeterminismError,
   PawlError,
+  type RetryAfter,
   RetryableError,
   RunFailedError,
   type SchemaIssue,

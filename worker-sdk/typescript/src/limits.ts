@@ -18,9 +18,10 @@ export const limits = Object.freeze({
   framesPerMessageMax: 1_000,
   /** A step's input is shown to people up to this size. */
   shownInputBytesMax: 4_096,
-  messageCharsMax: 8_192,
-  stackCharsMax: 8_192,
-  causeDepthMax: 8,
+  /** Of an error, as the server keeps it. */
+  messageBytesMax: 8 * 1024,
+  stackBytesMax: 16 * 1024,
+  causesMax: 8,
   /** What an error carries as `details`, encoded; more is dropped with a note. */
   detailsBytesMax: 64 * 1024,
   /** Keys in the report of a run's end. */
@@ -28,6 +29,8 @@ export const limits = Object.freeze({
   /** A wait tree with longer keys than this together is left out: any wait wakes the run then. */
   treeBytesMax: 1024 * 1024,
   valueDepthMax: 500,
+  /** Any length of time: ten years. */
+  durationMsMax: 3_650 * 86_400_000,
   /** How long the server gives a run out for. */
   leaseMs: 15_000,
   /** A wait due sooner than this keeps the run in the worker. */

@@ -1,5 +1,6 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidValueError, type SchemaIssue } from "./errors.ts";
+import { isThenable } from "./lib/foreign.ts";
 
 /** A JSON Schema as an object. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -30,8 +31,8 @@ export function validate(
 ): unknown | Promise<unknown> {
   if (schema === undefined) return value;
   const result = schema["~standard"].validate(value);
-  return result instanceof Promise
-    ? result.then((late) => settle(what, late))
+  return isThenable(result)
+    ? Promise.resolve(result).then((late) => settle(what, late))
     : settle(what, result);
 }
 

@@ -1,6 +1,7 @@
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { SerializationError } from "../src/index.ts";
-import { decode, digest, encode, revive, toJsonValue } from "../src/internal.ts";
+import { decode, digest, encode, revive } from "../src/internal.ts";
 
 function roundTrip(value: unknown): unknown {
   return decode(encode(value, "the value"));
@@ -14,7 +15,6 @@ const cases: [string, unknown, string][] = [
   ["empty list", [], "json"],
   ["empty object", {}, "json"],
   ["nested", { a: [1, "x", { b: null }] }, "json"],
-  ["lone surrogate", "\ud800x", "json"],
   ["__proto__ as a key", JSON.parse('{"__proto__": {"a": 1}}'), "json"],
   ["date", new Date("2026-01-31T12:00:00.123Z"), "json+pawl"],
   ["dates inside", { at: [new Date(0)] }, "json+pawl"],
@@ -182,8 +182,81 @@ describe("codec", () => {
     }
   });
 
-  test("what is plain is not copied", () => {
-    const value = { a: [1, { b: 2 }] };
-    expect(toJsonValue(value, "x").value).toBe(value);
+  test("half of a surrogate pair is U+FFFD, wherever it is, and NUL is kept", () => {
+    const value = { "\ud800": ["x\udc00", new Map([["\ud800", "a\0b"]])], b: "\ud83d\ude00" };
+    expect(roundTrip(value)).toStrictEqual({
+      "\ufffd": ["x\ufffd", new Map([["\ufffd", "a\0b"]])],
+      b: "\u{1f600}",
+    });
+    expect(roundTrip("\ud800x")).toBe("\ufffdx");
+    // As others may have written it.
+    const data = Buffer.from(
+      '{"a\\ud800":["\\uDC00",{"$pawl":"map","value":[["\\ud83d\\ude00",1]]}]}',
+    );
+    expect(decode({ data, encoding: "json" })).toMatchObject({ "a\ufffd": ["\ufffd", {}] });
+    expect(decode({ data, encoding: "json+pawl" })).toStrictEqual({
+      "a\ufffd": ["\ufffd", new Map([["\u{1f600}", 1]])],
+    });
+  });
+
+  test("each property is read once, and toJSON has no say", () => {
+    let reads = 0;
+    const value = {
+      get a() {
+        reads += 1;
+        return reads === 1 ? "text" : new Date(0);
+      },
+    };
+    expect(roundTrip(value)).toStrictEqual({ a: "text" });
+    expect(reads).toBe(1);
+    expect(roundTrip(Object.assign([1, 2], { toJSON: () => "gone" }))).toStrictEqual([1, 2]);
+  });
+
+  test("values of another realm are what they are here", () => {
+    const foreign: unknown = runInNewContext(
+      "({ a: [1, new Date(5), new Map([[1, new Set([2])]]), new Uint8Array([3]), 7n] })",
+    );
+    expect(roundTrip(foreign)).toStrictEqual({
+      a: [1, new Date(5), new Map([[1, new Set([2])]]), new Uint8Array([3]), 7n],
+    });
+    expect(roundTrip(runInNewContext("new Uint8Array([3])"))).toStrictEqual(new Uint8Array([3]));
+    expect(roundTrip(runInNewContext("Object.create(null)"))).toStrictEqual({});
+    const error: unknown = roundTrip(runInNewContext("new RangeError('far')"));
+    expect(error).toMatchObject({ name: "RangeError", message: "far" });
+    expect(() => roundTrip(runInNewContext("new (class Own {})()"))).toThrow("instance of Own");
+  });
+
+  test("what cannot be read is refused with its place", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    for (const [value, place] of [
+      [
+        {
+          a: [
+            {
+              get b() {
+                throw new Error("no");
+              },
+            },
+          ],
+        },
+        ".a[0].b cannot be read: no",
+      ],
+      [[proxy], "[0] cannot be read"],
+      [
+        new Proxy(
+          {},
+          {
+            ownKeys: () => {
+              throw new Error("keys");
+            },
+          },
+        ),
+        "it cannot be read: keys",
+      ],
+    ] as const) {
+      expect(() => encode(value, "it")).toThrow(SerializationError);
+      expect(() => encode(value, "it")).toThrow(place);
+    }
   });
 });

@@ -1,18 +1,5 @@
 import { TerminalError } from "../errors.ts";
-import { type Tag, tagKey } from "./encode.ts";
-
-function setProperty(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === "__proto__") {
-    Object.defineProperty(target, key, {
-      value,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    });
-  } else {
-    target[key] = value;
-  }
-}
+import { setProperty, type Tag, tagKey } from "./encode.ts";
 
 function damaged(tag: unknown): never {
   throw new TerminalError(
@@ -75,6 +62,22 @@ function reviveTag(tag: unknown, value: unknown): unknown {
     default:
       return damaged(tag);
   }
+}
+
+/** Half of a surrogate pair is U+FFFD, also where another language or HTTP client wrote it; changes its argument. */
+export function mendTexts(value: unknown): unknown {
+  if (typeof value === "string") return value.toWellFormed();
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i += 1) value[i] = mendTexts(value[i]);
+    return value;
+  }
+  if (!isRecord(value)) return value;
+  for (const key of Object.keys(value)) {
+    const item = mendTexts(value[key]);
+    if (!key.isWellFormed()) delete value[key];
+    setProperty(value, key.toWellFormed(), item);
+  }
+  return value;
 }
 
 /** JSON values with tags back to what they stand for; changes its argument. */

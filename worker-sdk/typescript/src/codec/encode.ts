@@ -8,8 +8,13 @@
  * In `json+pawl` an ordinary object with a key `$pawl` is itself tagged
  * (`object`), so nothing that user code holds can be mistaken for a tag. In
  * `json` no tag is ever looked for.
+ *
+ * What comes out is a copy: each property is read once, whatever a getter would say the next time,
+ * and `toJSON` has no say. Half of a surrogate pair becomes U+FFFD, as in all languages.
  */
+import { types } from "node:util";
 import { SerializationError } from "../errors.ts";
+import { classNameOf, isError, messageOf, read } from "../lib/foreign.ts";
 import { limits } from "../limits.ts";
 
 export const tagKey = "$pawl";
@@ -32,7 +37,10 @@ type ForeignTag = "decimal" | "uuid" | "duration" | "local-datetime" | "local-da
 /** Where a value is, as a list from the inside out; rendered only for errors. */
 interface Place {
   readonly parent: Place | undefined;
-  readonly key: string;
+  /** A property, or the number of an item. */
+  readonly key: string | number;
+  /** What the number counts, other than items of a list. */
+  readonly of?: string;
 }
 
 interface Conversion {
@@ -44,8 +52,16 @@ interface Conversion {
 
 function pathOf(place: Place | undefined): string {
   let path = "";
-  for (let at = place; at !== undefined; at = at.parent) path = at.key + path;
+  for (let at = place; at !== undefined; at = at.parent) path = segmentOf(at) + path;
   return path;
+}
+
+const identifier = /^[A-Za-z_$][\w$]*$/;
+
+function segmentOf({ key, of }: Place): string {
+  if (of !== undefined) return `<${of} ${key}>`;
+  if (typeof key === "number") return `[${key}]`;
+  return identifier.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 function refuse(conversion: Conversion, place: Place | undefined, problem: string): never {
@@ -57,10 +73,24 @@ function tag(conversion: Conversion, type: Tag, value?: unknown): Record<string,
   return value === undefined ? { [tagKey]: type } : { [tagKey]: type, value };
 }
 
-const identifier = /^[A-Za-z_$][\w$]*$/;
+/** Sets a property, whatever its name. */
+export function setProperty(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    Object.defineProperty(target, key, {
+      value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  } else {
+    target[key] = value;
+  }
+}
 
-function property(parent: Place | undefined, key: string): Place {
-  return { parent, key: identifier.test(key) ? `.${key}` : `[${JSON.stringify(key)}]` };
+/** Code of the value's own, such as a getter, failed. */
+function refuseFault(conversion: Conversion, place: Place | undefined, fault: unknown): never {
+  if (fault instanceof SerializationError) throw fault;
+  return refuse(conversion, place, `cannot be read: ${messageOf(fault)}`);
 }
 
 function convertArray(
@@ -69,17 +99,13 @@ function convertArray(
   place: Place | undefined,
   depth: number,
 ): unknown {
-  let copy: unknown[] | undefined;
-  for (let i = 0; i < array.length; i += 1) {
+  const { length } = array;
+  const copy: unknown[] = [];
+  for (let i = 0; i < length; i += 1) {
     const item = array[i];
-    const converted =
-      typeof item === "string" || typeof item === "boolean"
-        ? item
-        : convert(conversion, item, { parent: place, key: `[${i}]` }, depth);
-    if (copy === undefined && converted !== item) copy = array.slice(0, i);
-    if (copy !== undefined) copy[i] = converted;
+    copy.push(isBare(item) ? item : convert(conversion, item, { parent: place, key: i }, depth));
   }
-  return copy ?? array;
+  return copy;
 }
 
 function convertPlain(
@@ -88,41 +114,48 @@ function convertPlain(
   place: Place | undefined,
   depth: number,
 ): unknown {
-  const keys = Object.keys(object);
-  let copy: [string, unknown][] | undefined;
-  let lookalike = false;
-  for (let i = 0; i < keys.length; i += 1) {
-    const key = keys[i] as string;
-    if (key === tagKey) lookalike = true;
-    const item = object[key];
-    const converted =
-      typeof item === "string" || typeof item === "boolean"
+  const copy: Record<string, unknown> = {};
+  let key = "";
+  try {
+    for (key of Object.keys(object)) {
+      if (key === tagKey) conversion.lookalike = true;
+      const item = object[key];
+      const converted = isBare(item)
         ? item
-        : convert(conversion, item, property(place, key), depth);
-    if (copy === undefined && converted !== item) {
-      copy = keys.slice(0, i).map((earlier) => [earlier, object[earlier]]);
+        : convert(conversion, item, { parent: place, key }, depth);
+      setProperty(copy, key.toWellFormed(), converted);
     }
-    if (copy !== undefined) copy.push([key, converted]);
+  } catch (fault) {
+    return refuseFault(conversion, { parent: place, key }, fault);
   }
-  if (lookalike) {
-    conversion.lookalike = true;
-    if (conversion.escape) {
-      return tag(conversion, "object", copy ?? keys.map((key) => [key, object[key]]));
-    }
-  }
-  return copy === undefined ? object : Object.fromEntries(copy);
+  if (conversion.escape && Object.hasOwn(copy, tagKey))
+    return tag(conversion, "object", Object.entries(copy));
+  return copy;
+}
+
+/** Whether it is in JSON what it is here. */
+function isBare(value: unknown): boolean {
+  return (
+    typeof value === "boolean" ||
+    (typeof value === "string" && value.isWellFormed()) ||
+    (typeof value === "number" && Number.isFinite(value) && !Object.is(value, -0))
+  );
 }
 
 function convertError(
   conversion: Conversion,
-  error: Error,
+  error: object,
   place: Place | undefined,
   depth: number,
 ) {
-  const { name, message, stack, cause } = error;
-  const parts: Record<string, unknown> = { name, message, stack };
+  const [name, stack, cause] = ["name", "stack", "cause"].map((key) => read(error, key));
+  const parts: Record<string, unknown> = {
+    name: String(name ?? "Error").toWellFormed(),
+    message: messageOf(error).toWellFormed(),
+  };
+  if (typeof stack === "string") parts.stack = stack.toWellFormed();
   if (cause !== undefined)
-    parts.cause = convert(conversion, cause, property(place, "cause"), depth);
+    parts.cause = convert(conversion, cause, { parent: place, key: "cause" }, depth);
   return tag(conversion, "error", parts);
 }
 
@@ -132,45 +165,55 @@ function convertBuiltIn(
   place: Place | undefined,
   depth: number,
 ): unknown {
-  if (value instanceof Date) {
-    const ms = value.getTime();
-    return tag(conversion, "date", Number.isNaN(ms) ? null : value.toISOString());
+  const part = (kind: string, item: unknown, i: number) =>
+    convert(conversion, item, { parent: place, key: i, of: kind }, depth);
+  if (types.isDate(value)) {
+    const ms = Date.prototype.getTime.call(value);
+    return tag(conversion, "date", Number.isNaN(ms) ? null : new Date(ms).toISOString());
   }
-  if (value instanceof Uint8Array) {
+  if (types.isUint8Array(value)) {
     return tag(
       conversion,
       "bytes",
       Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"),
     );
   }
-  if (value instanceof Map) {
+  if (types.isMap(value)) {
+    const entries = [...Map.prototype.entries.call(value)];
     return tag(
       conversion,
       "map",
-      [...value].map(([key, item], i) => [
-        convert(conversion, key, { parent: place, key: `<key ${i}>` }, depth),
-        convert(conversion, item, { parent: place, key: `<value ${i}>` }, depth),
-      ]),
+      entries.map(([key, item], i) => [part("key", key, i), part("value", item, i)]),
     );
   }
-  if (value instanceof Set) {
+  if (types.isSet(value)) {
+    const items = [...Set.prototype.values.call(value)];
     return tag(
       conversion,
       "set",
-      [...value].map((item, i) =>
-        convert(conversion, item, { parent: place, key: `<item ${i}>` }, depth),
-      ),
+      items.map((item, i) => part("item", item, i)),
     );
   }
-  if (value instanceof Error) return convertError(conversion, value, place, depth);
-  if (value instanceof Promise) return refuse(conversion, place, "is a promise; await it first");
-  const name = value.constructor?.name ?? "an unknown class";
+  if (isError(value)) return convertError(conversion, value, place, depth);
+  if (types.isPromise(value)) return refuse(conversion, place, "is a promise; await it first");
+  const name = classNameOf(value) || "an unknown class";
   return refuse(
     conversion,
     place,
-    ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+    ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)
       ? `is a ${name}; record a Uint8Array instead`
       : `is an instance of ${name}, whose class would be lost; return plain data, and build the instance from it outside of the step`,
+  );
+}
+
+/** Whether an object is of no class, here or in another realm (`node:vm`, Jest). */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return true;
+  return (
+    typeof prototype === "object" &&
+    Object.getPrototypeOf(prototype) === null &&
+    Object.hasOwn(prototype, "isPrototypeOf")
   );
 }
 
@@ -187,15 +230,15 @@ function convertObject(
       `refers to itself, or is nested deeper than ${limits.valueDepthMax} levels`,
     );
   }
-  if (Array.isArray(value)) return convertArray(conversion, value, place, depth + 1);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) {
-    return convertBuiltIn(conversion, value, place, depth + 1);
+  try {
+    if (Array.isArray(value)) return convertArray(conversion, value, place, depth + 1);
+    if (!isPlain(value)) return convertBuiltIn(conversion, value, place, depth + 1);
+    if (Object.getOwnPropertySymbols(value).length > 0)
+      return refuse(conversion, place, "has a symbol for a key; use a string");
+    return convertPlain(conversion, value as Record<string, unknown>, place, depth + 1);
+  } catch (fault) {
+    return refuseFault(conversion, place, fault);
   }
-  if (Object.getOwnPropertySymbols(value).length > 0) {
-    return refuse(conversion, place, "has a symbol for a key; use a string");
-  }
-  return convertPlain(conversion, value as Record<string, unknown>, place, depth + 1);
 }
 
 function convert(
@@ -206,6 +249,7 @@ function convert(
 ): unknown {
   switch (typeof value) {
     case "string":
+      return value.toWellFormed();
     case "boolean":
       return value;
     case "number":

@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
+import { types } from "node:util";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { PayloadSchema } from "@pawl/proto";
 import { TerminalError } from "../errors.ts";
-import { revive } from "./decode.ts";
+import { mendTexts, revive } from "./decode.ts";
 import { toJsonValue } from "./encode.ts";
 
 /** A payload as it goes into a request. */
@@ -68,9 +69,42 @@ const encodedVoid = new EncodedVoid();
 export function encode(value: unknown, what: string): Encoded {
   if (value === undefined) return encodedVoid;
   // Copied, so that later writes by user code do not reach what is sent.
-  if (value instanceof Uint8Array) return new EncodedBytes(new Uint8Array(value));
+  if (types.isUint8Array(value)) return new EncodedBytes(new Uint8Array(value));
   const { value: json, tagged } = toJsonValue(value, what);
   return new EncodedJson(JSON.stringify(json), tagged ? "json+pawl" : "json");
+}
+
+/** The arguments of a step. */
+export interface EncodedArguments {
+  /** The list, as it was when it was encoded. */
+  readonly all: Encoded;
+  readonly digest: string;
+  /** For people: where there is one argument, that one. */
+  readonly shown: Encoded;
+}
+
+export function encodeArguments(args: readonly unknown[], what: string): EncodedArguments {
+  const { value, tagged } = toJsonValue(args, what);
+  const encoding = tagged ? "json+pawl" : "json";
+  const all = new EncodedJson(JSON.stringify(value), encoding);
+  const [only] = args;
+  const isJson = only !== undefined && !types.isUint8Array(only);
+  const shown = args.length === 1 && Array.isArray(value) && isJson ? JSON.stringify(value[0]) : "";
+  return {
+    all,
+    digest: hash("sha256", canonical(value), "hex"),
+    shown:
+      shown !== ""
+        ? new EncodedJson(shown, encoding)
+        : args.length === 1
+          ? encode(only, what)
+          : all,
+  };
+}
+
+/** The value as a replay would see it, which nobody else holds. */
+export function snapshot(value: unknown, what: string): unknown {
+  return typeof value === "object" && value !== null ? encode(value, what).decoded() : value;
 }
 
 /** The parts of an encoded value that travel. */
@@ -90,9 +124,9 @@ export function decode(payload: ReceivedPayload | undefined): unknown {
     case "json":
     case "json+pawl": {
       const { buffer, byteOffset, byteLength } = payload.data;
-      const parsed: unknown = JSON.parse(
-        Buffer.from(buffer, byteOffset, byteLength).toString("utf8"),
-      );
+      const text = Buffer.from(buffer, byteOffset, byteLength).toString("utf8");
+      let parsed: unknown = JSON.parse(text);
+      if (/\\u[dD]/.test(text)) parsed = mendTexts(parsed);
       return payload.encoding === "json+pawl" ? revive(parsed) : parsed;
     }
     default:

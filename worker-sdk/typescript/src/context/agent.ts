@@ -1,4 +1,6 @@
 /** Agents: code that tells of itself, wherever it is called. */
+import { errorType } from "../failure.ts";
+import { messageOf } from "../lib/foreign.ts";
 import { uuidv7 } from "../lib/ids.ts";
 import { checkName } from "../run/keys.ts";
 import { isAsyncIterable } from "../run/stream.ts";
@@ -68,7 +70,7 @@ export function agent<A extends unknown[], O>(
       return output;
     } catch (error) {
       iterator = undefined;
-      const { name: type, message } = error instanceof Error ? error : new Error(String(error));
+      const [type, message] = [errorType(error), messageOf(error)];
       yield of(new StreamEvent("agent.failed", { name, error: { type, message } }, { parent: id }));
       throw error;
     } finally {

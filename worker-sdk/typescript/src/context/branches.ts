@@ -9,6 +9,7 @@
  * who lost. `allSettled` ends nobody.
  */
 import { Cancelled, UsageError } from "../errors.ts";
+import { messageOf } from "../lib/foreign.ts";
 import { checkText, escapeName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
@@ -65,10 +66,6 @@ class Group {
   }
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 /** Waits for all; at the first failure ends the others, and throws it once they have settled. */
 async function allOrFirstError(group: Group, running: readonly Promise<unknown>[]): Promise<void> {
   let failed: { readonly error: unknown } | undefined;
@@ -79,7 +76,7 @@ async function allOrFirstError(group: Group, running: readonly Promise<unknown>[
         (error: unknown) => {
           if (failed !== undefined) return;
           failed = { error };
-          group.end(`another branch failed: ${describe(error)}`);
+          group.end(`another branch failed: ${messageOf(error)}`);
         },
       ),
     ),

@@ -63,6 +63,9 @@ export async function childResult(
 export function childCall(child: ChildRequest): WaitCall {
   const { run, scope, stepKey, workflow, name, input, options } = child;
   const definition = typeof workflow === "string" ? undefined : workflow;
+  const what = `the input of child "${name}"`;
+  // As it is now, whatever becomes of the caller's object.
+  const encoded = encode(input, what);
   return {
     name,
     kind: StepKind.CHILD,
@@ -72,9 +75,7 @@ export function childCall(child: ChildRequest): WaitCall {
   };
 
   async function request(attempt: number): Promise<StartRunInit> {
-    const what = `the input of child "${name}"`;
-    await validate(definition?.inputSchema, input, what);
-    const encoded = encode(input, what);
+    await validate(definition?.inputSchema, encoded.decoded(), what);
     return {
       workflow: name,
       input: await run.persist(() => upload(run.link, encoded, what)),

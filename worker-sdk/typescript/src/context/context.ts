@@ -77,7 +77,7 @@ export class RunContext implements Context {
   /** The innermost context that the caller is in, if it is this one or within it. */
   get #here(): RunContext {
     const active = contexts.getStore();
-    if (active === undefined || active === this || active.#run !== this.#run) return this;
+    if (active === undefined || active === this || active.base.run !== this.#run) return this;
     return active.scopeHere.isWithin(this.scopeHere) ? active : this;
   }
 

@@ -3,8 +3,17 @@ import { UsageError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import type { Context } from "./types.ts";
 
-/** Which context the code runs in; follows it through awaits and callbacks. */
-export const contexts = new AsyncLocalStorage<RunContext>();
+/** Counts up where contexts of two versions of the SDK cannot stand for each other any more. */
+const storageKey = Symbol.for("pawl.contexts.1");
+const shared: typeof globalThis & { [storageKey]?: AsyncLocalStorage<RunContext> } = globalThis;
+
+/**
+ * Which context the code runs in; follows it through awaits and callbacks. All copies of the SDK in
+ * a process share it: a helper library may bring its own, and its steps are to be recorded as well.
+ */
+export const contexts: AsyncLocalStorage<RunContext> =
+  shared[storageKey] ?? new AsyncLocalStorage();
+shared[storageKey] = contexts;
 
 /** The context of the workflow, branch or step that is running; undefined outside of all. */
 export function currentOrUndefined(): Context | undefined {

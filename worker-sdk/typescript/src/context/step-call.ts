@@ -1,5 +1,6 @@
 import { StepKind } from "@pawl/proto";
-import { digest, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { encodeArguments, payloadOf } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { checkName } from "../run/keys.ts";
@@ -10,6 +11,7 @@ import {
   type StepOptions,
   type StepSettings,
 } from "../run/step-settings.ts";
+import { validate } from "../schema.ts";
 import { isStepFunction } from "../step.ts";
 
 function refuseBody(name: string, body: unknown): never {
@@ -21,9 +23,20 @@ function refuseBody(name: string, body: unknown): never {
   );
 }
 
-function shownInput(args: readonly unknown[], name: string): PayloadInit | undefined {
-  const encoded = encode(args.length === 1 ? args[0] : args, `the arguments of step "${name}"`);
-  return encoded.data.length <= limits.shownInputBytesMax ? payloadOf(encoded) : undefined;
+/** The body, with its first argument as the step's `input` schema turns it out. */
+function withInput(
+  name: string,
+  body: StepCall["body"],
+  schema: StandardSchemaV1,
+): StepCall["body"] {
+  // The types of body and arguments were matched where the step was called.
+  const fn = body as (...args: unknown[]) => unknown;
+  return (first: unknown, ...others: unknown[]) => {
+    const parsed = validate(schema, first, `the input of step "${name}"`);
+    return parsed instanceof Promise
+      ? parsed.then((value) => fn(value, ...others))
+      : fn(parsed, ...others);
+  };
 }
 
 function withArguments(
@@ -32,15 +45,22 @@ function withArguments(
   args: readonly unknown[],
   settings: StepSettings,
 ): StepCall {
-  const known = args.length > 0;
+  const { input } = settings;
+  if (args.length === 0) {
+    return { name, kind: StepKind.STEP, body, args, settings, inputDigest: "", input: undefined };
+  }
+  const { all, digest, shown } = encodeArguments(args, `the arguments of step "${name}"`);
   return {
     name,
     kind: StepKind.STEP,
-    body,
-    args,
+    body: input === undefined ? body : withInput(name, body, input),
+    // Each attempt gets them as they were at the call, whatever becomes of the caller's objects.
+    get args() {
+      return all.decoded() as readonly unknown[];
+    },
     settings,
-    inputDigest: known ? digest(args, `the arguments of step "${name}"`) : "",
-    input: known ? shownInput(args, name) : undefined,
+    inputDigest: digest,
+    input: shown.data.length <= limits.shownInputBytesMax ? payloadOf(shown) : undefined,
   };
 }
 

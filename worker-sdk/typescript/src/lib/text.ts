@@ -3,6 +3,14 @@ export function exceedsBytes(text: string, bytesMax: number): boolean {
   return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax;
 }
 
+/** A text as the server keeps it where it is for people: well-formed, without NUL, and not too long. */
+export function clipBytes(text: string, bytesMax: number): string {
+  const clean = text.toWellFormed().replaceAll("\0", "\ufffd");
+  if (!exceedsBytes(clean, bytesMax)) return clean;
+  const bytes = Buffer.from(clean).subarray(0, Math.max(0, bytesMax - 3));
+  return `${bytes.toString("utf8").replace(/\ufffd+$/, "")}…`;
+}
+
 function percent(char: string): string {
   let out = "";
   for (const byte of Buffer.from(char, "utf8")) {

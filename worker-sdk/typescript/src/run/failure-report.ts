@@ -1,5 +1,7 @@
 import { Cancelled, NonDeterminismError, StepFailedError } from "../errors.ts";
 import { type FailureInit, toFailure } from "../failure.ts";
+import { isError, messageOf, read } from "../lib/foreign.ts";
+import { clipBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 import type { CompensationFailure } from "./compensations.ts";
 import type { FailRunInit } from "./link.ts";
@@ -9,11 +11,12 @@ import type { Memo } from "./memo.ts";
 function failedKeys(error: unknown, memo: Memo): string[] {
   const keys = new Set<string>();
   let at: unknown = error;
-  for (let depth = 0; at instanceof Error && depth < limits.causeDepthMax; depth += 1) {
+  for (let depth = 0; isError(at) && depth < limits.causesMax; depth += 1) {
     if (at instanceof StepFailedError) {
-      for (const key of [...memo.failedWithin(at.stepKey), at.stepKey]) keys.add(key);
+      const stepKey = String(read(at, "stepKey") ?? "");
+      for (const key of [...memo.failedWithin(stepKey), stepKey]) keys.add(key);
     }
-    at = at.cause;
+    at = read(at, "cause");
   }
   return [...keys].slice(0, limits.reportedKeysMax);
 }
@@ -22,11 +25,8 @@ function withFailures(failure: FailureInit, failures: readonly CompensationFailu
   if (failures.length === 0) return failure;
   const list = failures.map(({ name, error }) => `"${name}": ${messageOf(error)}`);
   const what = failures.length === 1 ? "its compensation" : `${failures.length} compensations`;
-  return { ...failure, message: `${failure.message}; ${what} failed: ${list.join("; ")}` };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = `${failure.message}; ${what} failed: ${list.join("; ")}`;
+  return { ...failure, message: clipBytes(message, limits.messageBytesMax) };
 }
 
 /**

@@ -2,6 +2,7 @@ import type { StepKind } from "@pawl/proto";
 import type { PayloadInit } from "../codec/payload.ts";
 import { StepTimeoutError } from "../errors.ts";
 import { startTimer } from "../lib/delay.ts";
+import { isThenable } from "../lib/foreign.ts";
 import { validate } from "../schema.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import { publish } from "./events.ts";
@@ -22,15 +23,6 @@ export interface StepCall {
   readonly inputDigest: string;
   /** The input, for people, where it is small. */
   readonly input: PayloadInit | undefined;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "then" in value &&
-    typeof value.then === "function"
-  );
 }
 
 /**
@@ -94,7 +86,7 @@ export class StepBody implements StartNote {
       return;
     }
     const pending = isThenable(result)
-      ? result
+      ? Promise.resolve(result)
       : isAsyncIterable(result)
         ? this.#consume(result)
         : undefined;
@@ -112,7 +104,7 @@ export class StepBody implements StartNote {
     this.#follow(pending);
   }
 
-  #follow(pending: PromiseLike<unknown>): void {
+  #follow(pending: Promise<unknown>): void {
     pending.then(
       (value) => this.#return(value),
       (error: unknown) => this.#fail(error),
@@ -141,18 +133,31 @@ export class StepBody implements StartNote {
       this.#follow(this.#consume(value));
       return;
     }
-    const { output } = this.operation.call.settings;
+    const { name, settings } = this.operation.call;
+    const { output, timeoutMs } = settings;
+    // A body that blocks the event loop blocks the timer, too.
+    if (timeoutMs !== undefined && this.latencyMs > timeoutMs) {
+      this.#fail(new StepTimeoutError(name, timeoutMs));
+      return;
+    }
     if (output === undefined) {
       this.#succeed(value);
       return;
     }
     try {
-      const checked = validate(output, value, `the result of step "${this.operation.name}"`);
-      if (checked instanceof Promise) this.#follow(checked.then(() => this.#succeed(value)));
-      else this.#succeed(value);
+      const checked = validate(output, value, `the result of step "${name}"`);
+      if (checked instanceof Promise) this.#succeedLater(checked);
+      else this.#succeed(checked);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #succeedLater(checked: Promise<unknown>): void {
+    checked.then(
+      (value) => this.#succeed(value),
+      (error: unknown) => this.#fail(error),
+    );
   }
 
   #succeed(value: unknown): void {

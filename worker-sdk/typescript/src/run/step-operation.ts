@@ -21,6 +21,7 @@ import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../co
 import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
 import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
+import { read } from "../lib/foreign.ts";
 import { limits } from "../limits.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import type { StepStartedInit } from "./link.ts";
@@ -250,7 +251,8 @@ export class StepOperation extends Operation {
     }
     const failure = toFailure(error);
     // A step inside has failed for good: trying this one again would only replay that.
-    const isInner = error instanceof StepFailedError && error.stepKey.startsWith(`${this.key}/`);
+    const isInner =
+      error instanceof StepFailedError && String(read(error, "stepKey")).startsWith(`${this.key}/`);
     if (isInner || error instanceof Cancelled) failure.nonRetryable = true;
     this.#report(failure, latencyMs);
   }

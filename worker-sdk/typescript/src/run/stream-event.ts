@@ -1,5 +1,6 @@
 /** Events as the items of a stream: what agents and models tell of themselves while they work. */
 import { uuidv7 } from "../lib/ids.ts";
+import { shareClass } from "../lib/shared-class.ts";
 import type { Keep } from "./events.ts";
 import { checkName } from "./keys.ts";
 
@@ -30,6 +31,8 @@ export class StreamEvent<T extends string = string, D = unknown> {
     this.options = options;
   }
 }
+
+shareClass(StreamEvent);
 
 /**
  * What a step or agent yields to send an event: `yield event("lm.message.delta", text)`. It goes out

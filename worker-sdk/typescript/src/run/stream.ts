@@ -1,4 +1,7 @@
+import { snapshot } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
+import { read } from "../lib/foreign.ts";
+import { Halves } from "./halves.ts";
 import type { Reduce } from "./step-settings.ts";
 import { type EmitOptions, Nesting, StreamEvent } from "./stream-event.ts";
 
@@ -6,8 +9,7 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
   return (
     typeof value === "object" &&
     value !== null &&
-    Symbol.asyncIterator in value &&
-    typeof value[Symbol.asyncIterator] === "function"
+    typeof read(value, Symbol.asyncIterator) === "function"
   );
 }
 
@@ -89,23 +91,29 @@ export async function consume(
 ): Promise<unknown> {
   const reducer = reducerOf(reduce ?? "join", name);
   const nesting = new Nesting();
+  const halves = new Halves(send);
   let output: Output | undefined;
-  for await (const item of within === undefined ? items : runWithin(items, within)) {
+  for await (const given of within === undefined ? items : runWithin(items, within)) {
+    // What is recorded is what was sent, though the generator may go on with its object.
+    const item =
+      given instanceof StreamEvent ? given : snapshot(given, `an item of step "${name}"`);
     if (item instanceof StreamEvent) {
       const { id, parent, outermost } = nesting.place(item);
       const { type, data, options } = item;
-      if (type === "agent.completed" && outermost && hasOutput(data)) output = data;
-      send(type, data, {
+      if (type === "agent.completed" && outermost && hasOutput(data))
+        output = { output: snapshot(data.output, `the output of step "${name}"`) };
+      halves.send(type, data, {
         ...options,
         ...(id === undefined ? {} : { id }),
         ...(parent === undefined ? {} : { parent }),
       });
     } else {
       reducer.add(item);
-      send("output.delta", item, {});
+      halves.send("output.delta", item, {});
     }
     if (stopped()) break;
   }
+  halves.flush();
   return reduce === undefined && output !== undefined ? output.output : reducer.result();
 }
 
