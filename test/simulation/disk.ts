@@ -1,0 +1,169 @@
+/**
+ * The store of the simulated world: the real SQLite store, in memory, behind a facade that delays,
+ * reorders and fails. What it has committed is also written down here, so that the world can be
+ * held against it.
+ */
+import type { Entry } from "../../server/src/model/entry.ts";
+import type { RunHeader } from "../../server/src/model/run.ts";
+import { openStore } from "../../server/src/store/open.ts";
+import {
+  type Batch,
+  type BatchResult,
+  type Store,
+  StoreError,
+} from "../../server/src/store/store.ts";
+import { currentProcess, type SimProcess, type World } from "./world.ts";
+
+/** What is on record of one life of a run id. */
+export interface RunRecord {
+  readonly runId: string;
+  readonly header: RunHeader;
+  readonly entries: Entry[];
+  /** When each entry was committed, in ms of the world's time. */
+  readonly committedMs: number[];
+}
+
+/** Methods that do no work of their own in the store. */
+const PLAIN: ReadonlySet<string> = new Set(["onWake", "close", "kind", "replicas"]);
+
+interface Pending {
+  readonly process: SimProcess | undefined;
+  apply(): void;
+}
+
+export class Disk {
+  readonly #world: World;
+  readonly #inner: Store;
+  readonly #pending = new Set<Pending>();
+  readonly records = new Map<string, RunRecord>();
+  /** Of writes and reads, how many fail before or after they were applied. */
+  failing = 0;
+  /** How long an operation takes, mostly and rarely. */
+  latencyMs: readonly [short: number, long: number] = [1, 20];
+  /** While it is away, everything fails. */
+  isAway = false;
+  #lastCommitAt = 0;
+
+  private constructor(world: World, inner: Store) {
+    this.#world = world;
+    this.#inner = inner;
+  }
+
+  static async open(world: World): Promise<Disk> {
+    return new Disk(world, await openStore(":memory:", { thread: false }));
+  }
+
+  get inner(): Store {
+    return this.#inner;
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  /** What was under way when a server died has reached the disk or has not, in order. */
+  crash(process: SimProcess): void {
+    let isLost = false;
+    for (const one of [...this.#pending]) {
+      if (one.process !== process) continue;
+      isLost ||= this.#world.chance.hits(0.5);
+      this.#pending.delete(one);
+      if (!isLost) one.apply();
+    }
+  }
+
+  /** The store as one server sees it. */
+  store(): Store {
+    const call = (name: string, args: readonly unknown[]) => this.#call(name, args);
+    return new Proxy(this.#inner, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function" || typeof name !== "string" || PLAIN.has(name))
+          return typeof value === "function" ? value.bind(target) : value;
+        return (...args: unknown[]) => call(name, args);
+      },
+    });
+  }
+
+  #call(name: string, args: readonly unknown[]): Promise<unknown> {
+    const { chance } = this.#world;
+    const process = currentProcess();
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) =>
+        this.#world.schedule(chance.latency(...this.latencyMs), finish, process);
+      const pending: Pending = {
+        process,
+        apply: () => {
+          if (!this.#pending.delete(pending) && process?.state !== "dead") return;
+          const fails = this.isAway || chance.hits(this.failing);
+          if (fails && (this.isAway || chance.hits(0.5))) {
+            settle(() => reject(new StoreError("The disk failed before it wrote.")));
+            return;
+          }
+          this.#apply(name, args).then(
+            (result) =>
+              settle(() => {
+                if (fails) reject(new StoreError("The disk failed after it wrote."));
+                else resolve(result);
+              }),
+            (error: unknown) => settle(() => reject(error)),
+          );
+        },
+      };
+      this.#pending.add(pending);
+      // Commits mostly arrive in their order; what else is asked may overtake them.
+      let at = this.#world.nowMs + chance.latency(...this.latencyMs);
+      if (name === "commit" && chance.hits(0.8)) {
+        at = Math.max(at, this.#lastCommitAt);
+        this.#lastCommitAt = at;
+      }
+      const apply = () => {
+        if (this.#pending.has(pending)) pending.apply();
+      };
+      this.#world.schedule(at - this.#world.nowMs, apply, THE_DISK);
+    });
+  }
+
+  async #apply(name: string, args: readonly unknown[]): Promise<unknown> {
+    const method: unknown = Reflect.get(this.#inner, name);
+    if (typeof method !== "function") throw new Error(`The store has no ${name}.`);
+    const result: unknown = await Reflect.apply(method, this.#inner, args);
+    if (name === "commit" && isBatch(args[0]) && isBatchResult(result))
+      this.#record(args[0], result);
+    return result;
+  }
+
+  #record(batch: Batch, result: BatchResult): void {
+    for (const [index, write] of batch.writes.entries()) {
+      if (result.confirmed[index] !== true) continue;
+      if (write.deleteRun === true) this.records.delete(write.runId);
+      let record = this.records.get(write.runId);
+      if (record === undefined && write.insert !== undefined) {
+        const { insert: header, runId } = write;
+        record = { runId, header: { ...header }, entries: [], committedMs: [] };
+        this.records.set(runId, record);
+      }
+      if (record === undefined) continue;
+      Object.assign(record.header, write.patch, { seq: write.seq, updatedAt: write.updatedAt });
+      if (write.lease !== undefined)
+        Object.assign(record.header, { lease: write.lease === "remove" ? null : write.lease });
+      for (const entry of write.entries) {
+        record.entries.push(entry);
+        record.committedMs.push(this.#world.nowMs);
+      }
+    }
+    for (const claimed of result.claimed.flat())
+      Object.assign(this.records.get(claimed.header.runId)?.header ?? {}, claimed.header);
+  }
+}
+
+/** Nobody's process: it goes on when a server dies. */
+const THE_DISK: SimProcess | undefined = undefined;
+
+function isBatch(value: unknown): value is Batch {
+  return typeof value === "object" && value !== null && "writes" in value && "claims" in value;
+}
+
+function isBatchResult(value: unknown): value is BatchResult {
+  return typeof value === "object" && value !== null && "confirmed" in value && "claimed" in value;
+}
