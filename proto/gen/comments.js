@@ -260,6 +260,7 @@ export const comments = {
   "pawl.v1.SuspendRunRequest.fence": "Must be set.",
   "pawl.v1.SuspendRunRequest.held": "Every wait that the code still holds. Open ones that it does not name are closed as withdrawn: the code that is deployed now does not ask for them. Unset: none is.",
   "pawl.v1.SuspendRunRequest.tree": "Over registered waits and steps that back off. Unset: any open wait wakes it.",
+  "pawl.v1.SuspendRunRequest.unconsumed_step_keys": "Recorded steps that the code has passed over, as in CompleteRunRequest; only needed where the WorkItem has `confirm_starts`.",
   "pawl.v1.SuspendRunRequest.waits": "Waits that no StepStarted has registered yet.",
   "pawl.v1.SuspendRunResponse.resolved": "The waits that are resolved already, with `resumed`.",
   "pawl.v1.SuspendRunResponse.resumed": "True when the tree was already satisfied, or more is to be done: the run was not suspended and the lease is still the worker's; ask StepStarted again.",

@@ -2727,9 +2727,12 @@ type SuspendRunRequest struct {
 	Tree *WaitTree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
 	// Every wait that the code still holds. Open ones that it does not name are closed
 	// as withdrawn: the code that is deployed now does not ask for them. Unset: none is.
-	Held          *HeldWaits `protobuf:"bytes,5,opt,name=held,proto3" json:"held,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Held *HeldWaits `protobuf:"bytes,5,opt,name=held,proto3" json:"held,omitempty"`
+	// Recorded steps that the code has passed over, as in CompleteRunRequest; only
+	// needed where the WorkItem has `confirm_starts`.
+	UnconsumedStepKeys []string `protobuf:"bytes,6,rep,name=unconsumed_step_keys,json=unconsumedStepKeys,proto3" json:"unconsumed_step_keys,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *SuspendRunRequest) Reset() {
@@ -2793,6 +2796,13 @@ func (x *SuspendRunRequest) GetTree() *WaitTree {
 func (x *SuspendRunRequest) GetHeld() *HeldWaits {
 	if x != nil {
 		return x.Held
+	}
+	return nil
+}
+
+func (x *SuspendRunRequest) GetUnconsumedStepKeys() []string {
+	if x != nil {
+		return x.UnconsumedStepKeys
 	}
 	return nil
 }
@@ -3792,13 +3802,14 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x11.pawl.v1.StepKindR\x04kind\x12%\n" +
-	"\x04wait\x18\x04 \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\"\xb7\x01\n" +
+	"\x04wait\x18\x04 \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\"\xe9\x01\n" +
 	"\x11SuspendRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12&\n" +
 	"\x05waits\x18\x03 \x03(\v2\x10.pawl.v1.NewWaitR\x05waits\x12%\n" +
 	"\x04tree\x18\x04 \x01(\v2\x11.pawl.v1.WaitTreeR\x04tree\x12&\n" +
-	"\x04held\x18\x05 \x01(\v2\x12.pawl.v1.HeldWaitsR\x04held\"(\n" +
+	"\x04held\x18\x05 \x01(\v2\x12.pawl.v1.HeldWaitsR\x04held\x120\n" +
+	"\x14unconsumed_step_keys\x18\x06 \x03(\tR\x12unconsumedStepKeys\"(\n" +
 	"\tHeldWaits\x12\x1b\n" +
 	"\tstep_keys\x18\x01 \x03(\tR\bstepKeys\"\x93\x01\n" +
 	"\x12SuspendRunResponse\x12\x18\n" +

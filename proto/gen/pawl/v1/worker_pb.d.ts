@@ -1254,6 +1254,14 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
    * @generated from field: pawl.v1.HeldWaits held = 5;
    */
   held?: HeldWaits | undefined;
+
+  /**
+   * Recorded steps that the code has passed over, as in CompleteRunRequest; only
+   * needed where the WorkItem has `confirm_starts`.
+   *
+   * @generated from field: repeated string unconsumed_step_keys = 6;
+   */
+  unconsumedStepKeys: string[];
 };
 
 /**

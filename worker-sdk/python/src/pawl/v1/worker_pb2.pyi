@@ -437,18 +437,20 @@ class NewWait(_message.Message):
     def __init__(self, step_key: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.StepKind, str]] = ..., wait: _Optional[_Union[_step_pb2.WaitSpec, _Mapping]] = ...) -> None: ...
 
 class SuspendRunRequest(_message.Message):
-    __slots__ = ("run_id", "fence", "waits", "tree", "held")
+    __slots__ = ("run_id", "fence", "waits", "tree", "held", "unconsumed_step_keys")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FENCE_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
     TREE_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    UNCONSUMED_STEP_KEYS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     fence: int
     waits: _containers.RepeatedCompositeFieldContainer[NewWait]
     tree: WaitTree
     held: HeldWaits
-    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[NewWait, _Mapping]]] = ..., tree: _Optional[_Union[WaitTree, _Mapping]] = ..., held: _Optional[_Union[HeldWaits, _Mapping]] = ...) -> None: ...
+    unconsumed_step_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[NewWait, _Mapping]]] = ..., tree: _Optional[_Union[WaitTree, _Mapping]] = ..., held: _Optional[_Union[HeldWaits, _Mapping]] = ..., unconsumed_step_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HeldWaits(_message.Message):
     __slots__ = ("step_keys",)
