@@ -79,6 +79,11 @@ export function toFailure(thrown: unknown, depth = 0): FailureInit {
   return failure;
 }
 
+/** What is left of a failure that the platform does not take: its type and text. */
+export function plainFailure({ type = "Error", message = "" }: FailureInit): FailureInit {
+  return { type, message, nonRetryable: true };
+}
+
 /** The parts of a failure that errors are made of, sent or received. */
 interface FailureParts {
   readonly type?: string | undefined;

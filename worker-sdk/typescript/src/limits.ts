@@ -16,6 +16,9 @@ export const limits = Object.freeze({
   /** Frames of one session message together; the server takes 4 MiB. */
   sessionMessageBytesMax: 3 * 1024 * 1024,
   framesPerMessageMax: 1_000,
+  /** A frame of this size may be what a proxy ends the stream for; it is given up after so many times. */
+  suspectFrameBytes: 128 * 1024,
+  suspectFrameTries: 3,
   /** A step's input is shown to people up to this size. */
   shownInputBytesMax: 4_096,
   /** Of an error, as the server keeps it. */

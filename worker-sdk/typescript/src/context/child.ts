@@ -71,7 +71,7 @@ export function childCall(child: ChildRequest): WaitCall {
     kind: StepKind.CHILD,
     wait: {},
     finish: ({ value }) => value,
-    child: { workflow: definition, request },
+    child: { workflow: definition, ownId: options.runId !== undefined, request },
   };
 
   async function request(attempt: number): Promise<StartRunInit> {

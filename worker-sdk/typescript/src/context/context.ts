@@ -30,7 +30,7 @@ function ignore(): void {
 }
 
 /** Wrong use rejects, as everything else that can go wrong. */
-function guarded(start: () => Promise<unknown>): Promise<never> {
+export function guarded(start: () => Promise<unknown>): Promise<never> {
   let promise: Promise<unknown>;
   try {
     promise = start();
@@ -325,7 +325,11 @@ export class RunContext implements Context {
     return new RunContext(this.#base, scopeHere, stepBody, id);
   }
 
-  async span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>> {
+  span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>> {
+    return guarded(() => this.#runSpan(type, fn, data));
+  }
+
+  async #runSpan<R>(type: string, fn: () => R, data: unknown): Promise<Awaited<R>> {
     const id = `${this.runId}/span-${uuidv7()}`;
     this.emit(`${type}.started`, data, { id });
     const inner = this.inSpan(id);

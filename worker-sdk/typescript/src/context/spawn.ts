@@ -63,6 +63,8 @@ export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unkno
       })
         .open()
         .then((value) => childResult(workflow, name, value));
+      // Whether user code listens is its own affair, and no reason to end the process.
+      result.catch(() => undefined);
       return result;
     },
   };

@@ -3,7 +3,7 @@ import type { StepBody } from "../run/step-body.ts";
 import type { Reduce } from "../run/step-settings.ts";
 import { consume } from "../run/stream.ts";
 import type { ModelCall } from "../telemetry/model-call.ts";
-import { type RunBase, RunContext } from "./context.ts";
+import { guarded, type RunBase, RunContext } from "./context.ts";
 import type { StepContext } from "./types.ts";
 
 /** The context that the body of a step gets. */
@@ -24,17 +24,21 @@ export class StepBodyContext extends RunContext implements StepContext {
   get idempotencyKey(): string {
     return `${this.runId}/${this.stepKey}`;
   }
-  async stream(
+  stream(
     items: AsyncIterable<unknown>,
-    { reduce }: { readonly reduce?: Reduce } = {},
+    options: { readonly reduce?: Reduce } = {},
   ): Promise<never> {
+    return guarded(() => this.#consume(items, options.reduce));
+  }
+
+  #consume(items: AsyncIterable<unknown>, reduce: Reduce | undefined): Promise<unknown> {
     const body = this.#stepBody;
     const { run, call } = body.operation;
     body.streams += 1;
     const contentIndex = body.streams;
     const { keep } = call.settings;
     const { parentEventId: around } = this.placeHere();
-    const result = await consume(items, {
+    return consume(items, {
       reduce,
       name: call.name,
       send: (type, data, { id, parent = around, ...options }) => {
@@ -43,8 +47,6 @@ export class StepBodyContext extends RunContext implements StepContext {
       },
       stopped: () => body.ended,
     });
-    // Its signature says what it resolves to.
-    return result as never;
   }
   modelCall(call: ModelCall): void {
     this.#stepBody.trace?.noteModelCall(call);

@@ -134,6 +134,11 @@ export abstract class Operation {
     return this.#detached;
   }
 
+  /** Code of the user's is running for it. */
+  get isRunning(): boolean {
+    return false;
+  }
+
   /** Its result is in the journal: it is handed out whatever happens around it. */
   get isRecorded(): boolean {
     return this.#recorded;
@@ -164,6 +169,12 @@ export abstract class Operation {
     if (this.#over || this.run.left) return;
     this.#leave();
     this.#reject(error);
+  }
+
+  /** The platform refuses it: that is for user code to know, at the call that asked. */
+  protected refuse(error: unknown): void {
+    if (error instanceof NonDeterminismError) void this.run.end(error);
+    else this.run.deliver(this.run.deliveries.lastSeq, () => this.reject(error));
   }
 
   /** Tells user code that the branch or run has ended. */

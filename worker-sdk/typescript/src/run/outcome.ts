@@ -1,6 +1,9 @@
 /** How a run ends in this worker: with a result, or with an error. */
+import { create } from "@bufbuild/protobuf";
+import { FailRunRequestSchema, FailureSchema } from "@pawl/proto";
 import type { PayloadInit } from "../codec/payload.ts";
 import { Cancelled } from "../errors.ts";
+import { plainFailure } from "../failure.ts";
 import { limits } from "../limits.ts";
 import type { CompensationFailure } from "./compensations.ts";
 import { failureReport } from "./failure-report.ts";
@@ -47,9 +50,22 @@ export async function failRun(
   if (run.left) return;
   run.setEnding(true);
   const traced = run.facts.trace !== undefined;
-  const request = failureReport(run.runId, error, run.cancelReason, run.memo, failures);
+  const request = create(
+    FailRunRequestSchema,
+    failureReport(run.runId, error, run.cancelReason, run.memo, failures),
+  );
+  request.traced = traced;
+  const report = () =>
+    run.persist(() => {
+      request.fence = run.fence;
+      return run.link.fail(request, error);
+    });
   try {
-    await run.persist(() => run.link.fail({ ...request, fence: run.fence, traced }, error));
+    await report().catch(() => {
+      // What the error carries may be what is refused.
+      request.failure = create(FailureSchema, plainFailure(request.failure ?? {}));
+      return report();
+    });
     if (request.nonDeterminism === undefined) run.facts.trace?.end(request.failure?.type ?? "");
     run.leave("failed");
   } catch (refusal) {

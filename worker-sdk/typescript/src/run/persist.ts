@@ -13,16 +13,15 @@ export interface Sender {
   recheck(): Promise<boolean>;
 }
 
-/** Reasons that the code which sent the request deals with itself. */
-const forCaller = new Set([
-  "PAYLOAD_TOO_LARGE",
-  "INVALID_ARGUMENT",
-  "COMMIT_CONFLICT",
-  "RUN_EXISTS",
-  "INVALID_INPUT",
-  "NOT_FOUND",
-  "WAIT_ALREADY_RESOLVED",
-]);
+/**
+ * Codes of refusals, which the code that sent the request deals with itself: INVALID_ARGUMENT,
+ * NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED.
+ */
+const refusals = new Set([3, 5, 6, 9, 11, 12]);
+/** UNKNOWN, INTERNAL, DATA_LOSS: a fault on the other side, which may lie in the request all the same. */
+const faults = new Set([2, 13, 15]);
+/** How often a request is sent that is answered by a fault: for about half a minute. */
+const faultTries = 20;
 /** The run is no longer this worker's. */
 const gone = new Set(["LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"]);
 
@@ -37,13 +36,14 @@ function never(): Promise<never> {
  */
 export async function persist<T>(sender: Sender, send: () => Promise<T>): Promise<T> {
   let backoff: Backoff | undefined;
+  let failures = 0;
   for (;;) {
     const { fence } = sender;
     try {
       return await send();
     } catch (error) {
       if (sender.isGone) return never();
-      if (!(error instanceof PawlError) || forCaller.has(error.reason)) throw error;
+      if (!(error instanceof PawlError)) throw error;
       if (gone.has(error.reason)) {
         if (fence !== sender.fence) continue;
         // A cancel may have replaced the fence without a word: with plain calls nobody is told unasked.
@@ -54,7 +54,9 @@ export async function persist<T>(sender: Sender, send: () => Promise<T>): Promis
           sender.leave(error.message);
           return never();
         }
-      }
+      } else if (refusals.has(error.code)) throw error;
+      if (faults.has(error.code)) failures += 1;
+      if (failures >= faultTries) throw error;
       const { runId, logger } = sender;
       logger.warn("the platform could not take a report; it is sent again", {
         runId,

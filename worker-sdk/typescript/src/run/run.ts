@@ -12,7 +12,7 @@
  * catches or cleans up can act for a run that is not its own.
  */
 
-import { Directive, type JournalEntry } from "@pawl/proto";
+import { Directive, type JournalEntry, type SuspendRunResponse } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
 import { AbortSignals } from "./abort-signals.ts";
 import { Compensations } from "./compensations.ts";
@@ -213,9 +213,14 @@ export class Run {
     this.#state = "suspending";
     const tree = this.#paused ? undefined : this.#waiting.tree();
     const over = tree === undefined ? {} : { tree };
-    const response = await this.persist(() =>
-      this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
-    );
+    let response: SuspendRunResponse;
+    try {
+      response = await this.persist(() =>
+        this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
+      );
+    } catch (error) {
+      return this.end(error);
+    }
     if (this.#state !== "suspending") return;
     if (!response.resumed) return this.leave("suspended", true);
     this.#state = "running";

@@ -3,6 +3,7 @@ import type { PayloadInit } from "../codec/payload.ts";
 import { StepTimeoutError } from "../errors.ts";
 import { startTimer } from "../lib/delay.ts";
 import { isThenable } from "../lib/foreign.ts";
+import { loopWatch } from "../lib/loop-watch.ts";
 import { validate } from "../schema.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import { publish } from "./events.ts";
@@ -84,6 +85,8 @@ export class StepBody implements StartNote {
     } catch (error) {
       this.#fail(error);
       return;
+    } finally {
+      loopWatch.ran(this.#startedAt, run.runId, this.operation.key);
     }
     const pending = isThenable(result)
       ? Promise.resolve(result)

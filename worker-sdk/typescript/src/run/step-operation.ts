@@ -19,9 +19,10 @@ import {
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
-import { type FailureInit, stepFailed, toFailure } from "../failure.ts";
+import { type FailureInit, plainFailure, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { read } from "../lib/foreign.ts";
+import { loopWatch } from "../lib/loop-watch.ts";
 import { limits } from "../limits.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import type { StepStartedInit } from "./link.ts";
@@ -73,6 +74,10 @@ export class StepOperation extends Operation {
     return this.call.settings.definitionDigest;
   }
 
+  override get isRunning(): boolean {
+    return this.#state.is === "running";
+  }
+
   /** A scope for the steps that the body asks for; a fresh one for each attempt. */
   innerScope(): Scope {
     this.#hasInner = true;
@@ -120,15 +125,26 @@ export class StepOperation extends Operation {
     this.#state = confirming;
     const requestId = this.run.nextRequestId();
     try {
-      const response = await this.run.persist(() =>
-        this.run.link.start({ ...this.startMessage(), requestId }),
-      );
+      const response = await this.#askToStart(requestId);
       if (this.detached) this.run.setBusy(false);
       if (this.detached || this.run.left) return;
       this.#onStart(response);
       this.run.obey(response.directive);
     } catch (error) {
-      void this.run.end(error);
+      this.#state = reporting;
+      if (!this.detached) this.refuse(error);
+      this.run.setBusy(false);
+    }
+  }
+
+  /** An answer from before this process stood still may be out of date: the same again tells. */
+  async #askToStart(requestId: string): Promise<StepStartedResponse> {
+    for (;;) {
+      const sentMs = performance.now();
+      const response = await this.run.persist(() =>
+        this.run.link.start({ ...this.startMessage(), requestId }),
+      );
+      if (!loopWatch.stoodStillSince(sentMs) || this.detached || this.run.left) return response;
     }
   }
 
@@ -235,8 +251,10 @@ export class StepOperation extends Operation {
     run.obey(response.directive);
   }
 
+  /** A result that is not taken fails its step; one that another attempt's stands against, its run. */
   #onRefused(error: unknown, latencyMs: number): void {
-    if (error instanceof PawlError && error.reason === "PAYLOAD_TOO_LARGE") {
+    const conflicts = ["COMMIT_CONFLICT", "STEP_INPUT_MISMATCH"];
+    if (error instanceof PawlError && !conflicts.includes(error.reason)) {
       this.#report(toFailure(new TerminalError(error.message, { cause: error })), latencyMs);
     } else {
       void this.run.end(error);
@@ -274,8 +292,19 @@ export class StepOperation extends Operation {
       )
       .then(
         (response) => this.#onFailed(response, create(FailureSchema, failure)),
-        (error: unknown) => run.end(error),
+        (error: unknown) => this.#onFailureRefused(error, failure, latencyMs),
       );
+  }
+
+  /** What an error carries is not taken: its type and text are, or the code gets the refusal itself. */
+  #onFailureRefused(error: unknown, failure: FailureInit, latencyMs: number): void {
+    const plain = plainFailure(failure);
+    const refused = error instanceof PawlError && error.reason !== "COMMIT_CONFLICT";
+    if (refused && failure.stack !== undefined) this.#report(plain, latencyMs);
+    else if (refused) {
+      if (!this.detached) this.refuse(error);
+      this.run.setBusy(false);
+    } else void this.run.end(error);
   }
 
   #onFailed({ next, seq, directive }: StepFailedResponse, failure: Failure): void {

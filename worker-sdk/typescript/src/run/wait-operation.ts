@@ -53,6 +53,8 @@ export interface WaitCall {
   /** The child run to be started first. */
   readonly child?: {
     readonly workflow: AnyWorkflow | undefined;
+    /** User code has chosen its run id. */
+    readonly ownId: boolean;
     readonly request: (attempt: number) => Promise<StartRunInit>;
   };
   /** Makes user code's value from the resolution, or throws its error. */
@@ -103,11 +105,8 @@ export class WaitOperation extends Operation {
       this.#onStart(response);
       run.obey(response.directive);
     } catch (error) {
-      // An input that is refused before anything was started is for user code to know.
-      const own = error instanceof TerminalError && !(error instanceof NonDeterminismError);
-      if (own) run.deliver(run.deliveries.lastSeq, () => this.reject(error));
+      if (!this.detached) this.refuse(error);
       run.setBusy(false);
-      if (!own) void run.end(error);
     }
   }
 
@@ -150,12 +149,13 @@ export class WaitOperation extends Operation {
       this.#childRunId = response.run?.runId ?? "";
     } catch (error) {
       if (!(error instanceof PawlError) || error.reason !== "RUN_EXISTS") throw error;
+      // An id that user code chose, and somebody else has.
+      if (child.ownId && !run.memo.isOpenWait(this.key)) throw error;
       throw new NonDeterminismError({
         stepKey: this.key,
         recorded: `the child run ${request.runId}`,
         attempted: "a child run with another input or workflow",
-        likelyCause:
-          "the child's input is computed from something that is not recorded, or its run id is taken",
+        likelyCause: "the child's input is computed from something that is not recorded",
       });
     }
     return this.#childRunId;

@@ -11,7 +11,7 @@ import type {
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ConnectError, type Transport as ConnectTransport } from "@connectrpc/connect";
 import type { PawlError } from "../errors.ts";
-import { errorFromStatus } from "./status.ts";
+import { errorFromStatus, unencodable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
 function translate(error: unknown): PawlError {
@@ -27,13 +27,31 @@ function translate(error: unknown): PawlError {
   return errorFromStatus(known.code, known.rawMessage, details, error);
 }
 
+/** Why the message cannot be sent, if it cannot: the library's own error does not tell that apart. */
+function encodingProblem<I extends DescMessage>(
+  schema: I,
+  message: MessageInitShape<I>,
+): PawlError | undefined {
+  try {
+    toBinary(schema, create(schema, message));
+    return undefined;
+  } catch (error) {
+    return unencodable(error);
+  }
+}
+
 async function* each<T>(items: Iterable<T>): AsyncIterable<T> {
   yield* items;
 }
 
+interface Outbound<T> {
+  readonly item: T;
+  readonly onSent: (() => void) | undefined;
+}
+
 /** Messages to be sent, as the async iterable that Connect reads. */
 class Outgoing<T> implements AsyncIterable<T> {
-  readonly #queue: T[] = [];
+  readonly #queue: Outbound<T>[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
 
@@ -41,8 +59,12 @@ class Outgoing<T> implements AsyncIterable<T> {
     return this.#queue.length;
   }
 
-  push(item: T): void {
-    this.#queue.push(item);
+  push(item: T, onSent: (() => void) | undefined): void {
+    if (this.#ended) {
+      onSent?.();
+      return;
+    }
+    this.#queue.push({ item, onSent });
     this.#wake?.();
   }
 
@@ -51,11 +73,22 @@ class Outgoing<T> implements AsyncIterable<T> {
     this.#wake?.();
   }
 
+  /** Nobody reads any more. */
+  abandon(): void {
+    this.end();
+    for (const { onSent } of this.#queue.splice(0)) onSent?.();
+  }
+
   async *[Symbol.asyncIterator](): AsyncIterator<T> {
     for (;;) {
-      const item = this.#queue.shift();
-      if (item !== undefined) {
-        yield item;
+      const next = this.#queue.shift();
+      if (next !== undefined) {
+        // Whoever asks for what comes after it has dealt with it.
+        try {
+          yield next.item;
+        } finally {
+          next.onSent?.();
+        }
       } else {
         if (this.#ended) return;
         await new Promise<void>((resolve) => {
@@ -91,7 +124,7 @@ class ConnectAdapter implements Transport {
       const response = await this.#transport.unary(method, signal, timeoutMs, undefined, request);
       return response.message;
     } catch (error) {
-      throw translate(error);
+      throw encodingProblem(method.input, request) ?? translate(error);
     }
   }
 
@@ -159,12 +192,16 @@ class ConnectAdapter implements Transport {
       } catch (error) {
         handlers.onEnd(translate(error));
       } finally {
-        outgoing.end();
+        outgoing.abandon();
       }
     };
     void read();
     return {
-      send: (message) => outgoing.push(message),
+      send: (message, onSent) => {
+        const problem = encodingProblem(method.input, message);
+        if (problem !== undefined) throw problem;
+        outgoing.push(message, onSent);
+      },
       get congested() {
         return outgoing.length > 16;
       },

@@ -16,18 +16,25 @@ import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { PawlError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { errorFromStatus } from "./status.ts";
+import { errorFromStatus, unencodable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
 function pathOf(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
-function serializer<D extends DescMessage>(schema: D) {
-  return (message: MessageShape<D>): Buffer => {
+/** Messages are encoded before they reach the library, for which one that cannot be ends its call. */
+function encoded<D extends DescMessage>(schema: D, message: MessageShape<D>): Buffer {
+  try {
     const bytes = toBinary(schema, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  };
+  } catch (error) {
+    throw unencodable(error);
+  }
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
 }
 
 function deserializer<D extends DescMessage>(schema: D) {
@@ -92,6 +99,9 @@ export function createGrpcTransport(url: string): Transport {
       "grpc.initial_reconnect_backoff_ms": 50,
       "grpc.min_reconnect_backoff_ms": 50,
       "grpc.max_reconnect_backoff_ms": 500,
+      // Nothing is kept to be sent again, which is up to the callers; and a write is done when it has
+      // reached the socket, not when it has been put aside.
+      "grpc.per_rpc_retry_buffer_size": 0,
     }),
   );
 }
@@ -111,9 +121,9 @@ class GrpcTransport implements Transport {
     return new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
         pathOf(method),
-        serializer(method.input),
+        asIs,
         deserializer(method.output),
-        create(method.input, request),
+        encoded(method.input, create(method.input, request)),
         new Metadata(),
         deadline(options),
         (error, response) => {
@@ -135,9 +145,9 @@ class GrpcTransport implements Transport {
   ): AsyncIterable<MessageShape<O>> {
     const call = this.#client.makeServerStreamRequest(
       pathOf(method),
-      serializer(method.input),
+      asIs,
       deserializer(method.output),
-      create(method.input, request),
+      encoded(method.input, create(method.input, request)),
       new Metadata(),
       deadline(options),
     );
@@ -160,9 +170,12 @@ class GrpcTransport implements Transport {
     options?: CallOptions,
   ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
+      const messages = Array.from(requests, (request) =>
+        encoded(method.input, create(method.input, request)),
+      );
       const call = this.#client.makeClientStreamRequest(
         pathOf(method),
-        serializer(method.input),
+        asIs,
         deserializer(method.output),
         new Metadata(),
         deadline(options),
@@ -175,7 +188,7 @@ class GrpcTransport implements Transport {
         },
       );
       const unlink = linkSignal(options?.signal, call);
-      for (const request of requests) call.write(create(method.input, request));
+      for (const message of messages) call.write(message);
       call.end();
     });
   }
@@ -186,21 +199,32 @@ class GrpcTransport implements Transport {
   ): Duplex<MessageShape<I>> {
     const call = this.#client.makeBidiStreamRequest(
       pathOf(method),
-      serializer(method.input),
+      asIs,
       deserializer(method.output),
       new Metadata(),
     );
     let ended = false;
+    const unsent = new Set<() => void>();
     const finish = (error: Error | undefined) => {
       if (ended) return;
       ended = true;
       handlers.onEnd(error);
+      for (const onSent of unsent) onSent();
+    };
+    const send = (message: MessageShape<I>, onSent: (() => void) | undefined) => {
+      if (ended) return onSent?.();
+      const bytes = encoded(method.input, message);
+      if (onSent === undefined) return void call.write(bytes);
+      unsent.add(onSent);
+      call.write(bytes, () => {
+        if (unsent.delete(onSent)) onSent();
+      });
     };
     call.on("data", (message: MessageShape<O>) => handlers.onMessage(message));
     call.on("error", (error: unknown) => finish(translate(error)));
     call.on("end", () => finish(undefined));
     return {
-      send: (message) => void (ended || call.write(message)),
+      send,
       get congested() {
         return call.writableNeedDrain;
       },

@@ -32,14 +32,18 @@ export class Platform {
     this.#retryForMs = retryForMs;
   }
 
-  /** Sends until answered, or until the time for that is up. The requests are idempotent. */
+  /**
+   * Sends until answered, or until the time for that is up, which begins when the first try has
+   * failed: a call may have waited for long before it lost its connection. The requests are idempotent.
+   */
   async retrying<T>(send: () => Promise<T>, { signal, retryForMs }: RetryWishes = {}): Promise<T> {
     const backoff = new Backoff(50, 1_000);
-    const endMs = performance.now() + (retryForMs ?? this.#retryForMs);
+    let endMs = Number.POSITIVE_INFINITY;
     for (;;) {
       try {
         return await send();
       } catch (error) {
+        endMs = Math.min(endMs, performance.now() + (retryForMs ?? this.#retryForMs));
         const late = this.#closed || signal?.aborted === true || performance.now() >= endMs;
         if (late || !isTransient(error)) throw error;
         const wantedMs = error instanceof PawlError ? (error.retryAfterMs ?? 0) : 0;

@@ -11,6 +11,8 @@ interface Detail {
   readonly value: Uint8Array;
 }
 
+const cancelled = 1;
+const invalidArgument = 3;
 const deadlineExceeded = 4;
 const unavailable = 14;
 
@@ -62,11 +64,24 @@ export function errorFromFrame(error: FrameError): PawlError {
   });
 }
 
+/** A message with a value that its field cannot hold: nothing was sent. */
+export function unencodable(cause: unknown): PawlError {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  const message = `the message cannot be encoded: ${problem}`;
+  return new PawlError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument, cause });
+}
+
 /** Whether the same request may be answered when it is sent again. */
 export function isTransient(error: unknown): boolean {
   return (
     error instanceof PawlError && (error.code === unavailable || error.reason === "RATE_LIMITED")
   );
+}
+
+/** Whether a stream ended with its connection, or because one side wanted it to, and not for what was in it. */
+export function isLostConnection(error: Error): boolean {
+  if (!(error instanceof PawlError)) return false;
+  return [unavailable, cancelled, deadlineExceeded].includes(error.code);
 }
 
 export function unavailableError(message: string, cause?: unknown): PawlError {

@@ -23,7 +23,11 @@ export interface DuplexHandlers<O> {
 }
 
 export interface Duplex<I> {
-  send(message: I): void;
+  /**
+   * `onSent`: it has left this process, or never will. Throws PawlError INVALID_ARGUMENT for a
+   * message that cannot be encoded; the stream does not notice.
+   */
+  send(message: I, onSent?: () => void): void;
   /** What was sent is piling up: the other side reads too slowly. */
   readonly congested: boolean;
   /** No more messages from here. */

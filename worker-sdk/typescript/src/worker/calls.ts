@@ -1,5 +1,7 @@
 /** Requests of a session that wait for their replies, to be sent again on a new stream. */
 import type { Reply } from "@pawl/proto";
+import { PawlError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { errorFromFrame, unavailableError } from "../transport/status.ts";
 import type { FrameInit } from "./outbox.ts";
 
@@ -15,8 +17,16 @@ interface Pending {
   readonly runId: string;
   readonly frame: FrameInit;
   readonly bytes: number;
+  /** It left on the stream that is open, or was the last. */
+  sent: boolean;
+  /** How many streams ended in an error while it was the first large request without an answer. */
+  endings: number;
   settle(result: Reply["result"]): void;
+  reject(error: PawlError): void;
 }
+
+/** Takes a frame to be sent; false where there is no stream. */
+type Send = (frame: FrameInit, bytes: number) => boolean;
 
 /** The one after it is the heartbeats'. */
 const idsMax = 0xffff_fffe;
@@ -31,21 +41,21 @@ export class Calls {
     body: FrameInit["body"] & object,
     bytes: number,
     expected: C,
-    send: (frame: FrameInit, bytes: number) => void,
+    send: Send,
   ): Promise<ResultOf<C>> {
     const id = this.#nextId;
     this.#nextId = id === idsMax ? 1 : id + 1;
     const frame: FrameInit = { id, body };
-    const promise = new Promise<ResultOf<C>>((resolve, reject) => {
+    return new Promise<ResultOf<C>>((resolve, reject) => {
       const settle = (result: Reply["result"]): void => {
         if (result.case === "error") reject(errorFromFrame(result.value));
         else if (result.case === expected) resolve(result.value as ResultOf<C>);
         else reject(unavailableError(`the server answered a request with "${result.case}"`));
       };
-      this.#pending.set(id, { runId, frame, bytes, settle });
+      const pending = { runId, frame, bytes, sent: false, endings: 0, settle, reject };
+      this.#pending.set(id, pending);
+      pending.sent = send(frame, bytes);
     });
-    send(frame, bytes);
-    return promise;
   }
 
   /** Hands a reply to whoever waits for it; false if nobody does. */
@@ -58,8 +68,41 @@ export class Calls {
   }
 
   /** Sends all again, in their order. */
-  resend(send: (frame: FrameInit, bytes: number) => void): void {
-    for (const { frame, bytes } of this.#pending.values()) send(frame, bytes);
+  resend(send: Send): void {
+    for (const pending of this.#pending.values()) {
+      pending.sent = send(pending.frame, pending.bytes);
+    }
+  }
+
+  /** Fails the request of that id, which cannot be sent; false if nobody waits for it. */
+  refuse(id: number, error: PawlError): boolean {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.reject(error);
+    return pending !== undefined;
+  }
+
+  /**
+   * A stream ended in an error that is no lost connection. Proxies end it so when a message, or all
+   * of a stream's together, is over their limit: the first large request that got no answer may
+   * never get through. It fails when that has happened a few times.
+   */
+  streamRefused(error: Error): PawlError | undefined {
+    for (const [id, pending] of this.#pending) {
+      const { sent, bytes } = pending;
+      if (!sent || bytes < limits.suspectFrameBytes) continue;
+      pending.endings += 1;
+      if (pending.endings < limits.suspectFrameTries) return undefined;
+      const refusal = new PawlError({
+        reason: "PAYLOAD_TOO_LARGE",
+        message: `a message of ${bytes} bytes ended the connection ${pending.endings} times (${error.message}); a proxy on the way may bound request bodies, as nginx does with client_max_body_size`,
+        code: 3,
+        cause: error,
+      });
+      this.refuse(id, refusal);
+      return refusal;
+    }
+    return undefined;
   }
 
   /** Forgets the requests of a run that is gone; their promises never settle. */

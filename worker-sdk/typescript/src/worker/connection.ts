@@ -6,6 +6,7 @@ import { type SessionRequest, type SessionResponse, WorkerService } from "@pawl/
 import { PawlError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
+import { isLostConnection } from "../transport/status.ts";
 import type { Duplex, Transport } from "../transport/transport.ts";
 
 export interface ConnectionHandlers {
@@ -13,7 +14,7 @@ export interface ConnectionHandlers {
   readonly onConnect: () => void;
   readonly onMessage: (message: SessionResponse) => void;
   /** The stream has ended. */
-  readonly onDisconnect: () => void;
+  readonly onDisconnect: (error: Error | undefined) => void;
   /** Connecting again does not help. */
   readonly onRefused: (error: PawlError) => void;
 }
@@ -27,6 +28,8 @@ const refusals = new Set([
 ]);
 /** How long a server may take to say its first word. */
 const greetingMs = 5_000;
+/** A stream that went on for so long had nothing wrong with it. */
+const usefulMs = 5_000;
 const closePollMs = 50;
 const closePolls = 20;
 
@@ -38,6 +41,7 @@ export class Connection {
   readonly #closing = new AbortController();
   #stream: Duplex<SessionRequest> | undefined;
   #complained = false;
+  #welcomedAtMs: number | undefined;
 
   constructor(transport: Transport, logger: Logger, handlers: ConnectionHandlers) {
     this.#transport = transport;
@@ -80,7 +84,9 @@ export class Connection {
         onEnd: (error) => {
           clearTimeout(greeting);
           this.#stream = undefined;
-          this.#handlers.onDisconnect();
+          this.#handlers.onDisconnect(error);
+          if (this.#welcomedAtMs !== undefined && this.#wasUseful(error)) this.#backoff.reset();
+          this.#welcomedAtMs = undefined;
           resolve(error);
         },
       });
@@ -91,11 +97,19 @@ export class Connection {
   /** The server has welcomed this worker: all is well. */
   welcomed(): void {
     this.#complained = false;
-    this.#backoff.reset();
+    this.#welcomedAtMs = performance.now();
   }
 
-  send(message: SessionRequest): void {
-    this.#stream?.send(message);
+  /** One that ends again and again for something that this worker sends is to be tried less often. */
+  #wasUseful(error: Error | undefined): boolean {
+    const livedMs = performance.now() - (this.#welcomedAtMs ?? 0);
+    return error === undefined || isLostConnection(error) || livedMs > usefulMs;
+  }
+
+  /** Throws PawlError for a message that cannot be encoded. */
+  send(message: SessionRequest, onSent?: () => void): void {
+    if (this.#stream === undefined) onSent?.();
+    else this.#stream.send(message, onSent);
   }
 
   /** What was sent is piling up. */

@@ -15,6 +15,8 @@ export interface LaunchContext {
   readonly platform: Platform;
   readonly link: RunLink;
   readonly logger: Logger;
+  /** When the code may start; at once where it is not given. */
+  readonly may?: Promise<void>;
 }
 
 /**
@@ -54,7 +56,7 @@ export async function launch(
   workflow: AnyWorkflow,
   context: LaunchContext,
 ): Promise<Run> {
-  const { platform, link, logger } = context;
+  const { platform, link, logger, may } = context;
   const clockAheadMs = clockAhead(item.lease);
   const runId = item.lease?.runId ?? "";
   const memo = new Memo((afterSeq) => platform.journalPage(runId, afterSeq));
@@ -62,6 +64,7 @@ export async function launch(
   if (item.journalMore) {
     for await (const page of platform.journal(runId, memo.lastSeq)) memo.add(page);
   }
+  await may;
   const facts = factsOf(item, memo, clockAheadMs);
   return execute({ facts, workflow, link, memo, input: item.input, logger });
 }

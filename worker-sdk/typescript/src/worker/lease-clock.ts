@@ -1,7 +1,8 @@
 /**
  * For how long the leases of a session are known to hold. An answered heartbeat vouches for the
- * lease time from the moment it was sent: after this process stood still, answers to older ones
- * are still waiting to be read, and say nothing about now.
+ * lease time from the moment it was sent, unless this process has stood still since: the server may
+ * have been restarted, or have given the leases away with the stream, and answers to heartbeats from
+ * before are still waiting to be read.
  */
 export class LeaseClock {
   #leaseMs = 15_000;
@@ -31,6 +32,12 @@ export class LeaseClock {
   /** The oldest heartbeat was refused. */
   refused(): void {
     this.#sentMs.shift();
+  }
+
+  /** This process stood still: nothing holds until a heartbeat is answered that is sent from now on. */
+  stoodStill(): void {
+    this.#heldFromMs = Number.NEGATIVE_INFINITY;
+    this.#sentMs = this.#sentMs.map(() => Number.NEGATIVE_INFINITY);
   }
 
   get holds(): boolean {

@@ -26,20 +26,26 @@ function isNote(frame: FrameInit | StartNote): frame is StartNote {
 export const frameBytes = 512;
 
 export class Outbox {
-  readonly #send: (message: SessionRequest) => void;
+  readonly #transmit: (message: SessionRequest, onSent: (() => void) | undefined) => void;
+  readonly #onUnsendable: (frame: FrameInit, error: unknown) => void;
   #items: Item[] = [];
   #scheduled = false;
   #open = false;
 
-  constructor(send: (message: SessionRequest) => void) {
-    this.#send = send;
+  /** `transmit` throws for a message that cannot be encoded; `onUnsendable` is told of the frame in it. */
+  constructor(
+    transmit: (message: SessionRequest, onSent: (() => void) | undefined) => void,
+    onUnsendable: (frame: FrameInit, error: unknown) => void,
+  ) {
+    this.#transmit = transmit;
+    this.#onUnsendable = onUnsendable;
   }
 
   /** Starts from nothing, with this frame alone in the first message. */
   restart(first: FrameInit): void {
     this.#items = [];
     this.#open = true;
-    this.#send(create(SessionRequestSchema, { frames: [first] }));
+    this.#send([first], undefined);
   }
 
   /** Nothing leaves any more; what waits is forgotten. */
@@ -60,8 +66,12 @@ export class Outbox {
     });
   }
 
-  flush(): void {
-    if (!this.#open || this.#items.length === 0) return;
+  /** `onSent`: all of it has left this process, or never will. */
+  flush(onSent?: () => void): void {
+    if (!this.#open || this.#items.length === 0) {
+      onSent?.();
+      return;
+    }
     const items = this.#items;
     this.#items = [];
     let frames: FrameInit[] = [];
@@ -78,13 +88,26 @@ export class Outbox {
         frames.length >= limits.framesPerMessageMax ||
         (frames.length > 0 && bytes + size > limits.sessionMessageBytesMax)
       ) {
-        this.#send(create(SessionRequestSchema, { frames }));
+        this.#send(frames, undefined);
         frames = [];
         bytes = 0;
       }
       frames.push(init);
       bytes += size;
     }
-    if (frames.length > 0) this.#send(create(SessionRequestSchema, { frames }));
+    if (frames.length > 0) this.#send(frames, onSent);
+    else onSent?.();
+  }
+
+  /** One frame that cannot be encoded keeps none of the others from leaving. */
+  #send(frames: readonly FrameInit[], onSent: (() => void) | undefined): void {
+    try {
+      this.#transmit(create(SessionRequestSchema, { frames: [...frames] }), onSent);
+    } catch (error) {
+      const [only] = frames;
+      if (frames.length > 1) for (const frame of frames) this.#send([frame], undefined);
+      else if (only !== undefined) this.#onUnsendable(only, error);
+      onSent?.();
+    }
   }
 }

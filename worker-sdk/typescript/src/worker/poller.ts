@@ -4,11 +4,13 @@ import { durationFromMs, msFrom } from "../duration.ts";
 import { PawlError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
+import { loopWatch } from "../lib/loop-watch.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { LeaseKeeper } from "./leases.ts";
 import { RunTable } from "./run-table.ts";
+import { tellOfStandstill } from "./standstill.ts";
 import { UnaryLink } from "./unary-link.ts";
 
 export interface PollerOptions {
@@ -32,6 +34,7 @@ export class Poller {
   readonly #opened = Promise.withResolvers<void>();
   #free: PromiseWithResolvers<void> | undefined;
   #loop: Promise<void> | undefined;
+  #endListening: (() => void) | undefined;
 
   constructor(options: PollerOptions) {
     const { platform, logger } = options;
@@ -50,6 +53,10 @@ export class Poller {
   /** Resolves once the server has answered for the first time. */
   start(): Promise<void> {
     this.#leases.start(5_000);
+    this.#endListening ??= loopWatch.listen((ms, culprit) => {
+      tellOfStandstill(this.#options.logger, this.runs, ms, culprit);
+      void this.#leases.beat();
+    });
     this.#loop ??= this.#pollForEver();
     return this.#opened.promise;
   }
@@ -140,6 +147,7 @@ export class Poller {
   async close(): Promise<void> {
     this.drain();
     this.#leases.stop();
+    this.#endListening?.();
     this.runs.dropAll("the worker stops");
     this.#link.close();
     await this.#loop;

@@ -5,6 +5,7 @@
  */
 import { type JournalEntry, type LeaseResult, LeaseStatus, type WorkItem } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
+import type { Culprit } from "../lib/loop-watch.ts";
 import type { Run } from "../run/run.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { type LaunchContext, launch } from "./launch.ts";
@@ -150,6 +151,21 @@ export class RunTable {
     this.#held.delete(runId);
     this.#ending.delete(runId);
     this.#onFree();
+  }
+
+  /** The steps whose bodies are running. */
+  stepsUnderWay(): Culprit[] {
+    const found: Culprit[] = [];
+    for (const { run } of this.#held.values()) {
+      for (const { key, isRunning } of run?.operations ?? [])
+        if (isRunning && run !== undefined) found.push({ runId: run.runId, stepKey: key });
+    }
+    return found;
+  }
+
+  /** Steps may start again. */
+  wakeHeld(): void {
+    for (const { run } of this.#held.values()) if (run?.left === false) run.wake();
   }
 
   /**

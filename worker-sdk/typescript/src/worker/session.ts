@@ -9,10 +9,12 @@
  * S2  A request is kept until it is answered, and sent again, with the same
  *     content and id, on the next stream if its run's lease has survived.
  * S3  No step starts unless the stream is open and a heartbeat was answered that
- *     was sent within the lease time.
+ *     was sent within the lease time, and after this process last stood still.
  * S4  Credits granted never exceed the free slots. A run's slot is free once its
  *     code has ended, before its outcome is answered: so the next run comes
  *     with that answer, and not a round trip later.
+ * S5  A run's code starts when the acknowledgement of its dispatch has left this
+ *     process: what it does may keep anything else from leaving.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -24,12 +26,14 @@ import {
   type WorkItem,
 } from "@pawl/proto";
 import { msFrom } from "../duration.ts";
-import type { PawlError } from "../errors.ts";
+import { PawlError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
+import { type Culprit, loopWatch } from "../lib/loop-watch.ts";
 import { limits } from "../limits.ts";
 import type { NewEventInit, StartNote } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
+import { isLostConnection, unencodable } from "../transport/status.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { Calls, type ResultOf } from "./calls.ts";
 import { Connection } from "./connection.ts";
@@ -38,6 +42,7 @@ import { LeaseClock } from "./lease-clock.ts";
 import { type FrameInit, frameBytes, Outbox } from "./outbox.ts";
 import { RunTable } from "./run-table.ts";
 import { SessionLink } from "./session-link.ts";
+import { tellOfStandstill } from "./standstill.ts";
 
 export interface SessionOptions {
   readonly platform: Platform;
@@ -70,6 +75,8 @@ export class Session {
   #stale = false;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   readonly #opened = Promise.withResolvers<void>();
+  /** S5, of the dispatches of the message that is being read. */
+  #acknowledged: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -82,14 +89,17 @@ export class Session {
     this.#connection = new Connection(options.platform.transport, options.logger, {
       onConnect: () => this.#hello(),
       onMessage: (message) => this.#receive(message),
-      onDisconnect: () => this.#disconnected(),
+      onDisconnect: (error) => this.#disconnected(error),
       onRefused: (error) => {
         this.#opened.reject(error);
         this.#opened.promise.catch(() => undefined);
         options.onRefused(error);
       },
     });
-    this.#outbox = new Outbox((message) => this.#connection.send(message));
+    this.#outbox = new Outbox(
+      (message, onSent) => this.#connection.send(message, onSent),
+      (frame, error) => this.#unsendable(frame, error),
+    );
     this.#deltas = new Deltas(
       (batch, bytes, must) => {
         const mayWait = this.#state !== "open" || this.#connection.congested;
@@ -112,7 +122,9 @@ export class Session {
 
   async #run(): Promise<void> {
     this.#state = "connecting";
+    const endListening = loopWatch.listen((ms, culprit) => this.#stoodStill(ms, culprit));
     await this.#connection.keepUp();
+    endListening();
     this.#state = "closed";
     this.#opened.resolve();
   }
@@ -127,24 +139,54 @@ export class Session {
     this.#leaseClock.restart();
   }
 
-  #disconnected(): void {
+  #disconnected(error: Error | undefined): void {
+    const wasOpen = this.#state === "open";
     this.#outbox.close();
     clearInterval(this.#heartbeatTimer);
     this.#credits = 0;
     this.#state = "connecting";
+    if (!wasOpen || error === undefined || isLostConnection(error)) return;
+    this.#options.logger.warn("the connection ended in an error", { error: error.message });
+    const refusal = this.#calls.streamRefused(error);
+    if (refusal === undefined) return;
+    this.#options.logger.error("a message does not get through; its step or run fails", {
+      error: refusal.message,
+    });
+  }
+
+  #unsendable({ id = 0, body }: FrameInit, error: unknown): void {
+    const refusal = error instanceof PawlError ? error : unencodable(error);
+    this.#options.logger.warn("something that a run reports cannot be sent", {
+      what: body?.case,
+      error: refusal.message,
+    });
+    this.#calls.refuse(id, refusal);
   }
 
   // ── what runs and their link ask for ──
 
   /** S3. */
   mayStart(): boolean {
+    loopWatch.look();
     if (this.#state === "open" && this.#leaseClock.holds) return true;
     this.#stale = true;
     return false;
   }
 
-  push(frame: FrameInit | StartNote, bytes: number): void {
-    if (this.#state === "open") this.#outbox.push(frame, bytes);
+  #stoodStill(ms: number, culprit: Culprit | undefined): void {
+    tellOfStandstill(this.#options.logger, this.runs, ms, culprit);
+    this.#leaseClock.stoodStill();
+    // Nothing was heard because nobody listened.
+    this.#heardAtMs = performance.now();
+    this.#stale = true;
+    this.heartbeat();
+  }
+
+  /** Answers whether there is a stream for it to leave on. */
+  push(frame: FrameInit | StartNote, bytes: number): boolean {
+    if (this.#state !== "open") return false;
+    this.#outbox.push(frame, bytes);
+    return true;
   }
 
   ask<
@@ -196,9 +238,12 @@ export class Session {
   #receive(message: SessionResponse): void {
     this.#heardAtMs = performance.now();
     for (const frame of message.frames) this.#handle(frame.body);
+    const acknowledged = this.#acknowledged;
+    this.#acknowledged = undefined;
+    if (acknowledged !== undefined) this.#outbox.flush(acknowledged.resolve);
     if (this.#stale && this.#state === "open" && this.#leaseClock.holds) {
       this.#stale = false;
-      this.runs.wakeAll();
+      this.runs.wakeHeld();
     }
   }
 
@@ -263,10 +308,11 @@ export class Session {
       if (!survived.has(runId)) this.runs.drop(runId, "the lease did not survive the reconnection");
     }
     // S2, before anything new.
-    this.#calls.resend((frame, bytes) => this.#outbox.push(frame, bytes));
+    this.#calls.resend((frame, bytes) => this.push(frame, bytes));
     if (this.#draining) this.push({ id: 0, body: { case: "draining", value: {} } }, frameBytes);
     this.#grant();
-    this.#stale = false;
+    this.#stale = !this.#leaseClock.holds;
+    if (this.#stale) this.heartbeat();
     this.runs.wakeAll();
     this.#options.logger.info("connected, ready for work", {
       session: welcome.sessionId,
@@ -308,7 +354,9 @@ export class Session {
     }
     this.push({ id: 0, body: { case: "dispatchAck", value: { runId, fence } } }, frameBytes);
     const { platform, logger } = this.#options;
-    void this.runs.take(item, workflow, { platform, link: this.#link, logger });
+    this.#acknowledged ??= Promise.withResolvers<void>();
+    const may = this.#acknowledged.promise;
+    void this.runs.take(item, workflow, { platform, link: this.#link, logger, may });
   }
 
   /** A run that was given up goes to another worker, or comes back: not at once, lest it goes round. */
