@@ -2,16 +2,13 @@ package pawl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
-
-	pb "pawl.dev/pawl/pawlv1"
 )
 
 // execute runs the body once.
-func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duration, error) {
+func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration, error) {
 	r := op.run
 	a := &attempt{step: op, number: op.attempt, began: time.Now()}
 	op.deltas.Store(0)
@@ -25,12 +22,12 @@ func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duratio
 	a.scope = &scope{parent: op.scope, prefix: op.key + "/", insideStep: true}
 	ctx = withPlace(op.beginTrace(ctx), &place{run: r, scope: a.scope, body: a})
 	r.link.noteStart(a)
-	var payload *pb.Payload
+	var result stepResult
 	var err error
 	if timeout := op.call.settings.timeout; timeout > 0 {
-		payload, err = a.callWithin(ctx, timeout)
+		result, err = a.callWithin(ctx, timeout)
 	} else {
-		payload, err = a.call(ctx)
+		result, err = a.call(ctx)
 	}
 	op.over = time.Now()
 	latency := op.over.Sub(a.began)
@@ -49,11 +46,11 @@ func (op *stepOperation) execute(ctx context.Context) (*pb.Payload, time.Duratio
 	if r.isGone() {
 		runtime.Goexit()
 	}
-	return payload, latency, err
+	return result, latency, err
 }
 
 // call runs the body on this goroutine.
-func (a *attempt) call(ctx context.Context) (payload *pb.Payload, err error) {
+func (a *attempt) call(ctx context.Context) (result stepResult, err error) {
 	returned := false
 	defer func() {
 		if returned {
@@ -65,38 +62,38 @@ func (a *attempt) call(ctx context.Context) (payload *pb.Payload, err error) {
 			go r.end(errGoexit)
 		}
 	}()
-	payload, err = a.step.call.body(ctx)
+	result, err = a.step.call.body(ctx)
 	returned = true
-	return payload, err
+	return result, err
 }
 
 // callWithin gives up on a body that takes longer; its context is cancelled then.
-func (a *attempt) callWithin(ctx context.Context, timeout time.Duration) (*pb.Payload, error) {
+func (a *attempt) callWithin(ctx context.Context, timeout time.Duration) (stepResult, error) {
 	late := &StepTimeoutError{Step: a.step.name, Timeout: timeout}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, late)
 	defer cancel()
-	type result struct {
-		payload *pb.Payload
-		err     error
+	type ending struct {
+		result stepResult
+		err    error
 	}
-	done := make(chan result, 1)
+	done := make(chan ending, 1)
 	go func() {
-		payload, err := a.call(ctx)
-		done <- result{payload, err}
+		result, err := a.call(ctx)
+		done <- ending{result, err}
 	}()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case r := <-done:
-		if errors.Is(r.err, context.DeadlineExceeded) && context.Cause(ctx) == error(late) {
-			return nil, late
+		if isDeadline(r.err) && context.Cause(ctx) == error(late) {
+			return stepResult{}, late
 		}
-		return r.payload, r.err
+		return r.result, r.err
 	case <-timer.C:
-		return nil, late
+		return stepResult{}, late
 	case <-a.step.run.gone:
 		runtime.Goexit()
-		return nil, nil
+		return stepResult{}, nil
 	}
 }
 

@@ -2,7 +2,6 @@ package pawl
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"runtime"
 	"slices"
@@ -65,8 +64,7 @@ func AllSettledNamed(ctx context.Context, branches map[string]func(ctx context.C
 
 // cancellation is the part of an outcome that is for the run to deal with, not one branch's.
 func cancellation(err error) error {
-	var cancelled *CancelledError
-	if errors.As(err, &cancelled) {
+	if _, is := find[*CancelledError](err); is {
 		return err
 	}
 	return nil

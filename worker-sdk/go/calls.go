@@ -73,12 +73,15 @@ func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Contex
 		return none, call.settings.err
 	}
 	call.body = bodyOf(call.name, fn)
-	payload, err := p.run.step(ctx, p.scope, call)
+	result, err := p.run.step(ctx, p.scope, call)
 	if err != nil {
 		return none, err
 	}
+	if known, isNew := result.value.(*T); isNew {
+		return *known, nil
+	}
 	var value T
-	if err := decodeInto(payload, &value); err != nil {
+	if err := decodeInto(result.payload, &value); err != nil {
 		p.run.exit(&NonDeterminismError{
 			StepKey:     p.scope.prefix + call.name,
 			Recorded:    fmt.Sprintf("a value that does not fit (%v)", err),
@@ -89,14 +92,24 @@ func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Contex
 	return value, nil
 }
 
-// bodyOf is a body whose result is encoded.
-func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ctx context.Context) (*pb.Payload, error) {
-	return func(ctx context.Context) (*pb.Payload, error) {
-		value, err := fn(ctx)
+// bodyOf is a body whose result is encoded, and read again: what the code gets is what a replay
+// will give it, and what cannot be read back fails the attempt that made it.
+func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ctx context.Context) (stepResult, error) {
+	return func(ctx context.Context) (stepResult, error) {
+		made, err := fn(ctx)
 		if err != nil {
-			return nil, err
+			return stepResult{}, err
 		}
-		return encode(value, fmt.Sprintf("the result of step %q", name))
+		what := fmt.Sprintf("the result of step %q", name)
+		payload, err := encode(made, what)
+		if err != nil {
+			return stepResult{}, err
+		}
+		value := new(T)
+		if err := decodeInto(payload, value); err != nil {
+			return stepResult{}, &SerializationError{What: what, Err: err, reading: true}
+		}
+		return stepResult{payload, value}, nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	pb "pawl.dev/pawl/pawlv1"
 )
@@ -31,29 +32,38 @@ func encode(value any, what string) (*pb.Payload, error) {
 			return &pb.Payload{Encoding: encodingBytes, Data: bytes.Clone(known)}, nil
 		}
 	}
-	if value != nil && mayNeedTags(value) {
-		tree, tagged, err := toTagged(value)
-		if err != nil {
-			return nil, &SerializationError{What: what, Err: err}
-		}
-		if tagged {
-			data, err := json.Marshal(tree)
-			if err != nil {
-				return nil, &SerializationError{What: what, Err: err}
-			}
-			return &pb.Payload{Encoding: encodingTagged, Data: data}, nil
-		}
-	}
-	data, err := json.Marshal(value)
+	data, tagged, err := marshal(value)
 	if err != nil {
 		return nil, &SerializationError{What: what, Err: err}
+	}
+	if tagged {
+		return &pb.Payload{Encoding: encodingTagged, Data: data}, nil
 	}
 	return &pb.Payload{Encoding: encodingJSON, Data: data}, nil
 }
 
+// marshal makes JSON of a value, with tags or without. Methods of the value that panic are
+// no more than a value that cannot be encoded.
+func marshal(value any) (data []byte, tagged bool, err error) {
+	defer recoverInto(&err)
+	if value != nil && mayNeedTags(value) {
+		return toTagged(value)
+	}
+	data, err = json.Marshal(value)
+	return data, false, err
+}
+
+// recoverInto makes an error of a panic of user code.
+func recoverInto(err *error) {
+	if value := recover(); value != nil {
+		*err = newPanicError(value)
+	}
+}
+
 // decodeInto fills in what target points to. Nothing, as in an absent payload
 // or `void`, leaves it as it is.
-func decodeInto(payload *pb.Payload, target any) error {
+func decodeInto(payload *pb.Payload, target any) (err error) {
+	defer recoverInto(&err)
 	if payload == nil {
 		return nil
 	}
@@ -76,27 +86,7 @@ func decodeInto(payload *pb.Payload, target any) error {
 	case "", encodingJSON:
 		return json.Unmarshal(payload.Data, target)
 	case encodingTagged:
-		if anything, ok := target.(*any); ok {
-			var tree any
-			err := json.Unmarshal(payload.Data, &tree)
-			if err == nil {
-				*anything, err = revive(tree)
-			}
-			return err
-		}
-		tree, err := parseTree(payload.Data)
-		if err != nil {
-			return err
-		}
-		plain, err := untag(tree)
-		if err != nil {
-			return err
-		}
-		data, err := json.Marshal(plain)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(data, target)
+		return fill(payload.Data, reflect.ValueOf(target).Elem(), 0)
 	}
 	return fmt.Errorf("it has the encoding %q, which this SDK version does not know; upgrade it", payload.Encoding)
 }
@@ -105,7 +95,7 @@ func decodeInto(payload *pb.Payload, target any) error {
 func decode[T any](payload *pb.Payload, what string) (T, error) {
 	var value T
 	if err := decodeInto(payload, &value); err != nil {
-		return value, &SerializationError{What: what, Err: err}
+		return value, &SerializationError{What: what, Err: err, reading: true}
 	}
 	return value, nil
 }

@@ -2,7 +2,6 @@ package pawl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -59,13 +58,13 @@ func Compensate(ctx context.Context, name string, fn func(ctx context.Context) e
 // end of the code nor a cancel stops. It waits first for what is still under way, so
 // that nothing is undone beside its being done. It is the run's own goroutine.
 func (r *run) compensate(err error) []compensationFailure {
-	var clash *NonDeterminismError
-	var ambiguous *AmbiguousStepKeyError
+	_, isClash := find[*NonDeterminismError](err)
+	_, isAmbiguous := find[*AmbiguousStepKeyError](err)
 	r.mu.Lock()
 	list := r.compensations
 	r.compensations = nil
 	// A run that stops because code and journal disagree is to go on later.
-	if len(list) == 0 || r.over() || errors.As(err, &clash) || errors.As(err, &ambiguous) {
+	if len(list) == 0 || r.over() || isClash || isAmbiguous {
 		r.mu.Unlock()
 		return nil
 	}

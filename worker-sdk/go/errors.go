@@ -60,9 +60,16 @@ type SerializationError struct {
 	// What the value is, such as `the result of step "charge"`.
 	What string
 	Err  error
+	// It cannot be read; else it cannot be recorded.
+	reading bool
 }
 
-func (e *SerializationError) Error() string { return e.What + " cannot be encoded: " + e.Err.Error() }
+func (e *SerializationError) Error() string {
+	if e.reading {
+		return e.What + " cannot be read: " + textOf(e.Err)
+	}
+	return e.What + " cannot be encoded: " + textOf(e.Err)
+}
 func (e *SerializationError) Unwrap() error { return e.Err }
 
 // CancelledError is returned when the run is being cancelled, or when another
@@ -121,7 +128,7 @@ type PanicError struct {
 	Stack string
 }
 
-func (e *PanicError) Error() string { return fmt.Sprint("panic: ", e.Value) }
+func (e *PanicError) Error() string { return "panic: " + describe(e.Value) }
 
 // AmbiguousStepKeyError: which use of a step name gets which key depends on timing.
 type AmbiguousStepKeyError struct{ Message string }
@@ -157,7 +164,13 @@ type terminal struct{ error }
 func (t terminal) Unwrap() error { return t.error }
 
 // Terminal says that trying again cannot help: the step fails finally, whatever its Retry says.
-func Terminal(err error) error { return terminal{err} }
+// Of nil it is nil.
+func Terminal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return terminal{err}
+}
 
 // retryAfter carries a delay.
 type retryAfter struct {
@@ -167,5 +180,11 @@ type retryAfter struct {
 
 func (r retryAfter) Unwrap() error { return r.error }
 
-// RetryAfter overrides the policy's delay before the next attempt.
-func RetryAfter(err error, delay time.Duration) error { return retryAfter{err, delay} }
+// RetryAfter overrides the policy's delay before the next attempt; one that is negative is none.
+// Of nil it is nil.
+func RetryAfter(err error, delay time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return retryAfter{err, delay}
+}

@@ -3,14 +3,11 @@ package pawl
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
 	pb "pawl.dev/pawl/pawlv1"
-
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Failure is a recorded error. It is the same on the first run and in every
@@ -34,37 +31,107 @@ func (f *Failure) Unwrap() error {
 	return f.cause
 }
 
-// Is matches an error made by errors.New with the recorded text.
+// Is matches a sentinel by its text, and a value of another type by what is recorded of it.
 func (f *Failure) Is(target error) bool {
 	switch target {
 	case context.Canceled:
-		return f.Type == "Cancelled"
+		return f.Type == "Cancelled" || f.Message == target.Error()
 	case context.DeadlineExceeded:
-		return f.Type == "StepTimeoutError" || f.Message == target.Error()
+		return f.Type == "StepTimeoutError" || f.Type == "WaitTimeoutError" || f.Message == target.Error()
 	}
-	return isPlain(target) && f.Message == target.Error()
+	if isPlain(target) {
+		return f.Message == textOf(target)
+	}
+	if kind := reflect.TypeOf(target); kind.Kind() == reflect.Pointer {
+		return f.isOf(kind.Elem()) && f.Message == textOf(target)
+	}
+	made, ok := f.rebuild(reflect.TypeOf(target))
+	return ok && made.Comparable() && made.Interface() == any(target)
 }
 
 // As fills in a target of the recorded type.
 func (f *Failure) As(target any) bool {
 	value := reflect.ValueOf(target).Elem()
-	kind := value.Type()
+	made, ok := f.rebuild(value.Type())
+	if ok {
+		value.Set(made)
+	}
+	return ok
+}
+
+// isOf tells whether it was recorded of that type.
+func (f *Failure) isOf(kind reflect.Type) bool {
+	if kind == reflect.TypeFor[PanicError]() {
+		return f.Type == "Panic"
+	}
+	if kind.Kind() == reflect.Interface || kind.Name() == "" || kind.Name() != f.Type {
+		return false
+	}
+	recorded, isKnown := strings.CutPrefix(f.Stack, typeMark)
+	if !isKnown {
+		return f.Type != "Error" // which is what errors without a type are called
+	}
+	return recorded == fullName(kind)
+}
+
+// rebuild makes an error of the recorded type, with its recorded fields.
+func (f *Failure) rebuild(kind reflect.Type) (reflect.Value, bool) {
 	pointer := kind.Kind() == reflect.Pointer
 	if pointer {
 		kind = kind.Elem()
 	}
-	if kind.Kind() == reflect.Interface || kind.Name() != f.Type {
-		return false
+	if !f.isOf(kind) {
+		return reflect.Value{}, false
 	}
 	made := reflect.New(kind)
-	if f.details != nil && decodeInto(f.details, made.Interface()) != nil {
-		return false
+	if panicked, is := made.Interface().(*PanicError); is {
+		panicked.Value, panicked.Stack = strings.TrimPrefix(f.Message, "panic: "), f.Stack
+	} else if f.details != nil && f.fillDetails(made) != nil {
+		return reflect.Value{}, false
 	}
 	if !pointer {
 		made = made.Elem()
 	}
-	value.Set(made)
-	return true
+	return made, true
+}
+
+// fillDetails reads what the error carried. Of a struct each field is read by itself, and one
+// that was an error becomes what is recorded of that.
+func (f *Failure) fillDetails(target reflect.Value) (err error) {
+	defer recoverInto(&err)
+	kind := target.Type().Elem()
+	var members map[string]json.RawMessage
+	isStruct := kind.Kind() == reflect.Struct && !target.Type().Implements(unmarshalerType) && !target.Type().Implements(textUnmarshalerType)
+	if !isStruct || json.Unmarshal(f.details.Data, &members) != nil {
+		return decodeInto(f.details, target.Interface())
+	}
+	for _, field := range fieldsOf(kind) {
+		raw, isKnown := members[field.name]
+		into := reflect.Value{}
+		if isKnown {
+			into = field.madeIn(target.Elem())
+		}
+		var text string
+		switch {
+		case !into.IsValid():
+		case field.kind == errorInterface && json.Unmarshal(raw, &text) == nil && text != "":
+			into.Set(reflect.ValueOf(f.inside(text)))
+		case fill(raw, into, 0) != nil:
+			// The others are worth having all the same.
+			into.SetZero()
+		}
+	}
+	return nil
+}
+
+// inside is the error of that text that it carried.
+func (f *Failure) inside(text string) error {
+	for at := f.cause; at != nil; at = at.cause {
+		if at.Message == text {
+			return at
+		}
+	}
+	return &Failure{Type: "Error", Message: text}
 }
 
 // Details decodes what the error carried into target; false where it carried nothing.
@@ -72,7 +139,10 @@ func (f *Failure) Details(target any) (bool, error) {
 	if f.details == nil {
 		return false, nil
 	}
-	return true, decodeInto(f.details, target)
+	if value := reflect.ValueOf(target); value.Kind() == reflect.Pointer && !value.IsNil() {
+		return true, f.fillDetails(value)
+	}
+	return true, usage("Details needs a pointer to what is to be filled in; it got a %T", target)
 }
 
 // StepError is returned for a step, child run or wait that failed finally.
@@ -129,118 +199,8 @@ func clip(text string, bytesMax int) string {
 // isPlain tells errors that are nothing but a text.
 func isPlain(err error) bool {
 	switch reflect.TypeOf(err).String() {
-	case "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors":
+	case "*errors.errorString", "*errors.joinError", "*fmt.wrapError", "*fmt.wrapErrors":
 		return true
 	}
 	return false
-}
-
-// errorType names an error for Retry.NonRetryable and for other languages: the
-// name of the first type of its chain that says more than a text does.
-func errorType(err error) string {
-	for at := err; at != nil; at = errors.Unwrap(at) {
-		switch known := at.(type) {
-		case *Failure:
-			return known.Type
-		case *StepError:
-			return known.Type
-		case *CancelledError:
-			return "Cancelled"
-		case *PanicError:
-			return "Panic"
-		case interface{ ErrorType() string }:
-			return known.ErrorType()
-		case terminal, retryAfter:
-			continue
-		}
-		if isPlain(at) {
-			continue
-		}
-		kind := reflect.TypeOf(at)
-		if kind.Kind() == reflect.Pointer {
-			kind = kind.Elem()
-		}
-		if kind.Name() != "" && kind.Name() != "joinError" {
-			return kind.Name()
-		}
-	}
-	return "Error"
-}
-
-// toFailure turns an error into what is recorded.
-func toFailure(err error) *pb.Failure {
-	failure := failureChain(err, 0)
-	var final terminal
-	var usage *UsageError
-	var serialization *SerializationError
-	if errors.As(err, &final) || errors.As(err, &usage) || errors.As(err, &serialization) {
-		failure.NonRetryable = true
-	}
-	var after retryAfter
-	if errors.As(err, &after) {
-		failure.RetryAfter = durationpb.New(after.delay)
-	}
-	return failure
-}
-
-func failureChain(err error, depth int) *pb.Failure {
-	// Wrappers of this package add nothing to the text.
-	for {
-		inner, ok := unmarked(err)
-		if !ok {
-			break
-		}
-		err = inner
-	}
-	failure := &pb.Failure{Type: errorType(err), Message: clip(strings.ToValidUTF8(err.Error(), "�"), messageBytesMax)}
-	switch known := err.(type) {
-	case *PanicError:
-		failure.Stack = clip(known.Stack, stackBytesMax)
-	case *StepError:
-		failure.Details, failure.Stack = known.details, known.Stack
-		err = known.Failure
-	case *Failure:
-		failure.Details, failure.Stack = known.details, known.Stack
-	default:
-		failure.Details = detailsOf(err)
-	}
-	if cause := causeOf(err); cause != nil && depth < causeDepthMax {
-		failure.Cause = failureChain(cause, depth+1)
-	}
-	return failure
-}
-
-func unmarked(err error) (error, bool) {
-	switch known := err.(type) {
-	case terminal:
-		return known.error, true
-	case retryAfter:
-		return known.error, true
-	}
-	return nil, false
-}
-
-func causeOf(err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, cause := range many.Unwrap() {
-			if cause != nil {
-				return cause
-			}
-		}
-		return nil
-	}
-	return errors.Unwrap(err)
-}
-
-// detailsOf records the exported fields of an error, for errors.As after a replay.
-func detailsOf(err error) *pb.Payload {
-	if isPlain(err) {
-		return nil
-	}
-	data, problem := json.Marshal(err)
-	// What the error says matters more than what it carries.
-	if problem != nil || len(data) <= len(`{}`) || len(data) > detailsBytesMax {
-		return nil
-	}
-	return &pb.Payload{Data: data, Encoding: encodingJSON}
 }

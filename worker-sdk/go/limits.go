@@ -22,11 +22,20 @@ const (
 	// The largest message that is read.
 	receiveBytesMax = 8 << 20
 
+	// The longest that the server takes.
+	durationMax = 3_650 * 24 * time.Hour
+
+	// Of values with tags.
+	nestingMax = 1_000
+	// Larger integers are not exact as JavaScript's numbers.
+	safeIntegerMax = 1<<53 - 1
+
 	shownInputBytesMax = 4_096
 	messageBytesMax    = 8_192
 	stackBytesMax      = 8_192
 	detailsBytesMax    = 64 << 10
 	causeDepthMax      = 8
+	errorTreeMax       = 64
 	reportedKeysMax    = 1_000
 	treeBytesMax       = 1 << 20
 	delaysMax          = 100

@@ -1,7 +1,6 @@
 package pawl
 
 import (
-	"errors"
 	"fmt"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -73,8 +72,7 @@ func (r *run) failureReport(err error, failures []compensationFailure) *pb.FailR
 	}
 	request := &pb.FailRunRequest{RunId: r.id, Failure: toFailure(err), FailedStepKeys: keys[:min(len(keys), reportedKeysMax)]}
 	tellFailures(request.Failure, failures)
-	var clash *NonDeterminismError
-	if errors.As(err, &clash) {
+	if clash, is := find[*NonDeterminismError](err); is {
 		request.NonDeterminism = &pb.NonDeterminism{
 			StepKey: clash.StepKey, Recorded: clash.Recorded, Attempted: clash.Attempted, LikelyCause: clash.LikelyCause,
 		}
@@ -84,8 +82,8 @@ func (r *run) failureReport(err error, failures []compensationFailure) *pb.FailR
 
 // failedKeys are those of the failed steps that an error came through, innermost first.
 func (r *run) failedKeys(err error) []string {
-	var failed *StepError
-	if !errors.As(err, &failed) {
+	failed, is := find[*StepError](err)
+	if !is {
 		return nil
 	}
 	return append(r.memo.failedWithin(failed.StepKey), failed.StepKey)

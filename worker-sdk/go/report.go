@@ -14,11 +14,11 @@ import (
 )
 
 // completed reports a result. The error is one to record as the attempt's failure.
-func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (*pb.Payload, error) {
+func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) error {
 	r := op.run
 	sent, err := r.store(payload, fmt.Sprintf("the result of step %q", op.name))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var directive pb.Directive
 	_, err = r.ask(func() proto.Message {
@@ -45,7 +45,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (
 	})
 	var refusal *Error
 	if errors.As(err, &refusal) && refusal.Reason == "PAYLOAD_TOO_LARGE" {
-		return nil, Terminal(err)
+		return Terminal(err)
 	}
 	if err != nil {
 		r.exit(err)
@@ -57,7 +57,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) (
 	r.setBusy(false)
 	r.mu.Unlock()
 	r.obeyLater(directive)
-	return payload, nil
+	return nil
 }
 
 func (op *stepOperation) recordAt(seq uint32, payload *pb.Payload, failure *pb.Failure) *record {
@@ -85,11 +85,10 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	}
 	r.mu.Unlock()
 	failure := toFailure(err)
-	var inner *StepError
-	var cancelled *CancelledError
+	inner, hasInner := find[*StepError](err)
+	_, isCancelled := find[*CancelledError](err)
 	// A step inside has failed for good: trying this one again would only replay that.
-	isInner := errors.As(err, &inner) && strings.HasPrefix(inner.StepKey, op.key+"/")
-	if isInner || errors.As(err, &cancelled) {
+	if isCancelled || hasInner && strings.HasPrefix(inner.StepKey, op.key+"/") {
 		failure.NonRetryable = true
 	}
 	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, func(message proto.Message) {

@@ -23,7 +23,7 @@ func untag(tree any) (any, error) {
 			if value == "-0" {
 				return json.Number("-0"), nil
 			}
-			return nil, fmt.Errorf("JSON has no %v; read it into an any", value)
+			return nil, fmt.Errorf("JSON has no %v; read it into a float64 or an any", value)
 		case "error", "date", "bytes", "set", "object":
 			return value, nil
 		case "decimal", "uuid", "local-datetime", "local-date", "local-time":
@@ -100,7 +100,7 @@ func objectOf(value any) (any, error) {
 	for _, item := range pairs {
 		pair, _ := item.([]any)
 		if len(pair) != 2 {
-			return nil, fmt.Errorf("a Map has an entry that is no pair")
+			return nil, errNoPair
 		}
 		key, isText := pair[0].(string)
 		if !isText {

@@ -20,8 +20,14 @@ type stepCall struct {
 	inputDigest string
 	// The input, for people, where it is small.
 	input *pb.Payload
-	// The body; its result is encoded.
-	body func(ctx context.Context) (*pb.Payload, error)
+	body  func(ctx context.Context) (stepResult, error)
+}
+
+// stepResult is what a step comes to: encoded, and for the caller of the body a pointer to it.
+type stepResult struct {
+	payload *pb.Payload
+	// Nil where it is out of the journal.
+	value any
 }
 
 // stepOperation is one step, from being asked for until its result is returned.
@@ -52,7 +58,7 @@ type attempt struct {
 }
 
 // step runs a step, or hands out what is recorded of it.
-func (r *run) step(ctx context.Context, s *scope, call *stepCall) (*pb.Payload, error) {
+func (r *run) step(ctx context.Context, s *scope, call *stepCall) (stepResult, error) {
 	space := spaceStep
 	if call.kind == pb.StepKind_STEP_KIND_VALUE {
 		space = spaceValue
@@ -61,7 +67,7 @@ func (r *run) step(ctx context.Context, s *scope, call *stepCall) (*pb.Payload, 
 	if key == "" {
 		claimed, err := r.claim(s, space, call.name, call.settings.key)
 		if err != nil {
-			return nil, err
+			return stepResult{}, err
 		}
 		key = claimed
 	} else {
@@ -84,7 +90,7 @@ func (r *run) step(ctx context.Context, s *scope, call *stepCall) (*pb.Payload, 
 }
 
 // replay hands out a record, once it is its turn. The run is locked, and not any more when it returns.
-func (op *stepOperation) replay(rec *record) (*pb.Payload, error) {
+func (op *stepOperation) replay(rec *record) (stepResult, error) {
 	op.recorded = true
 	op.awaitDelivery()
 	op.close()
@@ -93,17 +99,17 @@ func (op *stepOperation) replay(rec *record) (*pb.Payload, error) {
 	}
 	op.run.mu.Unlock()
 	if rec.failure != nil {
-		return nil, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: int(rec.attempt)}
+		return stepResult{}, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: int(rec.attempt)}
 	}
 	payload, err := op.run.fetch(rec.payload)
 	if err != nil {
 		op.run.exit(err)
 	}
-	return payload, nil
+	return stepResult{payload: payload}, nil
 }
 
 // perform executes attempts until one is recorded for good. Locked before, unlocked after.
-func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
+func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 	r := op.run
 	due, backs := r.memo.backing[op.key]
 	op.attempt = r.memo.attempts[op.key] + 1
@@ -114,7 +120,7 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 		if op.aborted != nil || !op.admit(ctx) {
 			err := op.cancelled()
 			r.mu.Unlock()
-			return nil, err
+			return stepResult{}, err
 		}
 		r.setBusy(true)
 		r.mu.Unlock()
@@ -128,16 +134,15 @@ func (op *stepOperation) perform(ctx context.Context) (*pb.Payload, error) {
 				continue
 			}
 		}
-		payload, latency, err := op.execute(ctx)
+		result, latency, err := op.execute(ctx)
 		if err == nil {
-			payload, err = op.completed(payload, latency)
-			if err == nil {
-				return payload, nil
+			if err = op.completed(result.payload, latency); err == nil {
+				return result, nil
 			}
 		}
 		failure, wait, final := op.failed(err, latency)
 		if final {
-			return nil, failure
+			return stepResult{}, failure
 		}
 		due, backs = r.fromNow(wait), true
 	}

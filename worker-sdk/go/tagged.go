@@ -1,11 +1,12 @@
 package pawl
 
 import (
+	"bytes"
+	"encoding"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/big"
 	"reflect"
@@ -20,14 +21,16 @@ import (
 const tagKey = "$pawl"
 
 var (
-	timeType      = reflect.TypeFor[time.Time]()
-	bigType       = reflect.TypeFor[big.Int]()
-	bytesType     = reflect.TypeFor[[]byte]()
-	marshalerType = reflect.TypeFor[json.Marshaler]()
-	tagNeeds      sync.Map // reflect.Type → bool
+	timeType          = reflect.TypeFor[time.Time]()
+	bigType           = reflect.TypeFor[big.Int]()
+	bytesType         = reflect.TypeFor[[]byte]()
+	marshalerType     = reflect.TypeFor[json.Marshaler]()
+	textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
+	tagNeeds          sync.Map // reflect.Type → bool
 )
 
-// mayNeedTags looks at the type of a value: whether tags may be needed somewhere in it.
+// mayNeedTags looks at the type of a value: whether encoding/json alone might lose
+// something of it.
 func mayNeedTags(value any) bool { return typeNeedsTags(reflect.TypeOf(value)) }
 
 func typeNeedsTags(kind reflect.Type) bool {
@@ -44,8 +47,11 @@ func findNeed(kind reflect.Type, seen map[reflect.Type]bool) bool {
 	case timeType, bigType, bytesType:
 		return true
 	}
-	if seen[kind] || kind.Implements(marshalerType) {
+	if seen[kind] || marshals(kind) {
 		return false
+	}
+	if kind.Kind() != reflect.Pointer && kind.Kind() != reflect.Interface && marshals(reflect.PointerTo(kind)) {
+		return true // encoding/json calls methods of a pointer only where it has one
 	}
 	seen[kind] = true
 	switch kind.Kind() {
@@ -54,8 +60,8 @@ func findNeed(kind reflect.Type, seen map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		return findNeed(kind.Elem(), seen)
 	case reflect.Struct:
-		for i := range kind.NumField() {
-			if findNeed(kind.Field(i).Type, seen) {
+		for _, field := range fieldsOf(kind) {
+			if findNeed(field.kind, seen) {
 				return true
 			}
 		}
@@ -63,166 +69,280 @@ func findNeed(kind reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-type tagger struct{ tagged bool }
+// marshals: the type has its own form in JSON.
+func marshals(kind reflect.Type) bool {
+	return kind.Implements(marshalerType) || kind.Implements(textMarshalerType)
+}
 
-// toTagged makes a JSON tree of a value, and tells whether it has tags.
-func toTagged(value any) (any, bool, error) {
+// tagger writes the JSON of a value as encoding/json does, besides the tags.
+type tagger struct {
+	out    bytes.Buffer
+	tagged bool
+}
+
+// toTagged makes JSON of a value, and tells whether it has tags.
+func toTagged(value any) ([]byte, bool, error) {
 	t := &tagger{}
-	tree, err := t.convert(reflect.ValueOf(value), 0)
-	return tree, t.tagged, err
+	err := t.write(reflect.ValueOf(value), 0)
+	return t.out.Bytes(), t.tagged, err
 }
 
-func (t *tagger) tag(name string, value any) map[string]any {
+// tag writes a tag; the value is JSON, or a text without anything to escape.
+func (t *tagger) tag(name, value string) {
 	t.tagged = true
-	return map[string]any{tagKey: name, "value": value}
+	fmt.Fprintf(&t.out, `{"$pawl":%q,"value":%q}`, name, value)
 }
 
-func (t *tagger) convert(value reflect.Value, depth int) (any, error) {
-	if depth > 500 {
-		return nil, errors.New("it refers to itself, or is nested deeper than 500 levels")
+func (t *tagger) write(value reflect.Value, depth int) error {
+	if depth > nestingMax {
+		return fmt.Errorf("it refers to itself, or is nested deeper than %d levels", nestingMax)
 	}
 	if !value.IsValid() {
-		return nil, nil
+		t.out.WriteString("null")
+		return nil
 	}
 	switch value.Type() {
 	case timeType:
-		return t.tag("date", formatMoment(value.Interface().(time.Time))), nil
+		return t.writeMoment(value.Interface().(time.Time))
 	case bigType:
 		number := value.Interface().(big.Int)
-		return t.tag("bigint", number.String()), nil
+		t.tag("bigint", number.String())
+		return nil
 	case bytesType:
 		if value.IsNil() {
-			return nil, nil
+			t.out.WriteString("null")
+		} else {
+			t.tag("bytes", base64.StdEncoding.EncodeToString(value.Bytes()))
 		}
-		return t.tag("bytes", base64.StdEncoding.EncodeToString(value.Bytes())), nil
+		return nil
 	}
-	switch value.Kind() {
+	switch kind := value.Kind(); kind {
 	case reflect.Pointer, reflect.Interface:
 		if value.IsNil() {
-			return nil, nil
+			t.out.WriteString("null")
+			return nil
 		}
-		if value.Type().Implements(marshalerType) && value.Elem().Type() != timeType && value.Elem().Type() != bigType {
-			return asJSON(value)
+		if kind == reflect.Interface || !marshals(value.Type()) || value.Elem().Type() == timeType || value.Elem().Type() == bigType {
+			return t.write(value.Elem(), depth+1)
 		}
-		return t.convert(value.Elem(), depth+1)
-	case reflect.Float32, reflect.Float64:
-		return t.convertFloat(value.Float(), value), nil
+		return t.writeJSON(value)
+	default:
+		if marshals(value.Type()) {
+			return t.writeJSON(value)
+		}
+		if marshals(reflect.PointerTo(value.Type())) {
+			return t.writeJSON(addressable(value).Addr())
+		}
 	}
-	if !typeNeedsTags(value.Type()) {
-		return asJSON(value)
-	}
+	return t.writeKind(value, depth)
+}
+
+func (t *tagger) writeKind(value reflect.Value, depth int) error {
 	switch value.Kind() {
+	case reflect.Float32, reflect.Float64:
+		return t.writeFloat(value)
+	case reflect.Int, reflect.Int64:
+		if number := value.Int(); number > safeIntegerMax || number < -safeIntegerMax {
+			t.tag("bigint", fmt.Sprint(number))
+			return nil
+		}
+	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
+		if number := value.Uint(); number > safeIntegerMax {
+			t.tag("bigint", fmt.Sprint(number))
+			return nil
+		}
 	case reflect.Slice, reflect.Array:
+		if !typeNeedsTags(value.Type()) {
+			break
+		}
 		if value.Kind() == reflect.Slice && value.IsNil() {
-			return nil, nil
+			break
 		}
-		list := make([]any, value.Len())
-		for i := range list {
-			item, err := t.convert(value.Index(i), depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list[i] = item
-		}
-		return list, nil
+		return t.writeList(value, depth)
 	case reflect.Map:
-		return t.convertMap(value, depth)
+		if !value.IsNil() && typeNeedsTags(value.Type()) {
+			return t.writeMap(value, depth)
+		}
 	case reflect.Struct:
-		object := map[string]any{}
-		return object, t.convertFields(object, value, depth)
+		if typeNeedsTags(value.Type()) {
+			return t.writeStruct(value, depth)
+		}
 	}
-	return asJSON(value)
+	return t.writeJSON(value)
 }
 
-// formatMoment writes milliseconds, and microseconds where there are any; finer parts are lost.
-func formatMoment(moment time.Time) string {
-	moment = moment.UTC()
-	if moment.Nanosecond()%1_000_000 < 1_000 {
-		return moment.Format("2006-01-02T15:04:05.000Z")
-	}
-	return moment.Format("2006-01-02T15:04:05.000000Z")
-}
-
-func asJSON(value reflect.Value) (any, error) {
+// writeJSON writes what encoding/json makes of a value. Where that has an object with a
+// key `$pawl`, it is told from a tag.
+func (t *tagger) writeJSON(value reflect.Value) error {
 	data, err := json.Marshal(value.Interface())
-	return json.RawMessage(data), err
+	if err != nil {
+		return err
+	}
+	if data[0] != '{' && data[0] != '[' || !bytes.Contains(data, []byte("pawl")) {
+		t.out.Write(data)
+		return nil
+	}
+	tree, err := parseTree(data)
+	if err != nil {
+		return err
+	}
+	return t.write(reflect.ValueOf(tree), 0)
 }
 
-func (t *tagger) convertFloat(number float64, value reflect.Value) any {
+// writeMoment writes milliseconds, and microseconds where there are any; finer parts are lost.
+func (t *tagger) writeMoment(moment time.Time) error {
+	moment = moment.UTC()
+	if year := moment.Year(); year < 0 || year > 9999 {
+		return fmt.Errorf("a time of the year %d cannot be recorded; 0 to 9999 are possible", year)
+	}
+	layout := "2006-01-02T15:04:05.000000Z"
+	if moment.Nanosecond()%1_000_000 < 1_000 {
+		layout = "2006-01-02T15:04:05.000Z"
+	}
+	t.tag("date", moment.Format(layout))
+	return nil
+}
+
+func (t *tagger) writeFloat(value reflect.Value) error {
+	number := value.Float()
 	switch {
 	case math.IsNaN(number):
-		return t.tag("number", "NaN")
+		t.tag("number", "NaN")
 	case math.IsInf(number, 1):
-		return t.tag("number", "Infinity")
+		t.tag("number", "Infinity")
 	case math.IsInf(number, -1):
-		return t.tag("number", "-Infinity")
-	}
-	return value.Interface()
-}
-
-func (t *tagger) convertMap(value reflect.Value, depth int) (any, error) {
-	if value.IsNil() {
-		return nil, nil
-	}
-	if value.Type().Key().Kind() != reflect.String {
-		return asJSON(value)
-	}
-	object := make(map[string]any, value.Len())
-	for iter := value.MapRange(); iter.Next(); {
-		item, err := t.convert(iter.Value(), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		object[iter.Key().String()] = item
-	}
-	if _, lookalike := object[tagKey]; !lookalike {
-		return object, nil
-	}
-	pairs := make([]any, 0, len(object))
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		pairs = append(pairs, []any{key, object[key]})
-	}
-	return t.tag("object", pairs), nil
-}
-
-// convertFields follows encoding/json: names and omissions from the tags, the
-// fields of embedded structs among those of the struct around them.
-func (t *tagger) convertFields(object map[string]any, value reflect.Value, depth int) error {
-	kind := value.Type()
-	for i := range kind.NumField() {
-		field := kind.Field(i)
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "-" && options == "" {
-			continue
-		}
-		if field.Anonymous && name == "" && field.Type.Kind() == reflect.Struct && field.Type != timeType {
-			if err := t.convertFields(object, value.Field(i), depth+1); err != nil {
-				return err
-			}
-			continue
-		}
-		if !field.IsExported() {
-			continue
-		}
-		item := value.Field(i)
-		if strings.Contains(options, "omitzero") && item.IsZero() || strings.Contains(options, "omitempty") && isEmpty(item) {
-			continue
-		}
-		converted, err := t.convert(item, depth+1)
-		if err != nil {
-			return fmt.Errorf("%s: %w", field.Name, err)
-		}
-		object[orElse(name, field.Name)] = converted
+		t.tag("number", "-Infinity")
+	case number == 0 && math.Signbit(number):
+		t.tag("number", "-0")
+	default:
+		data, err := json.Marshal(value.Interface())
+		t.out.Write(data)
+		return err
 	}
 	return nil
 }
 
-func isEmpty(value reflect.Value) bool {
-	switch value.Kind() {
-	case reflect.Slice, reflect.Map, reflect.Array, reflect.String:
-		return value.Len() == 0
-	case reflect.Struct:
-		return false
+func (t *tagger) writeList(value reflect.Value, depth int) error {
+	t.out.WriteByte('[')
+	for i := range value.Len() {
+		if i > 0 {
+			t.out.WriteByte(',')
+		}
+		if err := t.write(value.Index(i), depth+1); err != nil {
+			return err
+		}
 	}
-	return value.IsZero()
+	t.out.WriteByte(']')
+	return nil
 }
+
+// member is one of an object.
+type member struct {
+	name  string
+	write func() error
+}
+
+// writeObject writes members, as pairs where one is named like a tag.
+func (t *tagger) writeObject(members []member) error {
+	open, between, end, tail := "{", ":", "", "}"
+	if slices.ContainsFunc(members, func(m member) bool { return m.name == tagKey }) {
+		t.tagged = true
+		open, between, end, tail = `{"$pawl":"object","value":[`, ",", "]", "]}"
+	}
+	t.out.WriteString(open)
+	for i, each := range members {
+		if i > 0 {
+			t.out.WriteByte(',')
+		}
+		if end != "" {
+			t.out.WriteByte('[')
+		}
+		name, err := json.Marshal(each.name)
+		if err != nil {
+			return err
+		}
+		t.out.Write(name)
+		t.out.WriteString(between)
+		if err := each.write(); err != nil {
+			return err
+		}
+		t.out.WriteString(end)
+	}
+	t.out.WriteString(tail)
+	return nil
+}
+
+func (t *tagger) writeMap(value reflect.Value, depth int) error {
+	members := make([]member, 0, value.Len())
+	for iter := value.MapRange(); iter.Next(); {
+		name, err := keyText(iter.Key())
+		if err != nil {
+			return err
+		}
+		item := iter.Value()
+		members = append(members, member{name, func() error { return t.write(item, depth+1) }})
+	}
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	return t.writeObject(members)
+}
+
+// keyText is what encoding/json makes of a map's key.
+func keyText(key reflect.Value) (string, error) {
+	if key.Kind() == reflect.String {
+		return key.String(), nil
+	}
+	if text, ok := key.Interface().(encoding.TextMarshaler); ok {
+		if key.Kind() == reflect.Pointer && key.IsNil() {
+			return "", nil
+		}
+		data, err := text.MarshalText()
+		return string(data), err
+	}
+	switch {
+	case key.CanInt():
+		return fmt.Sprint(key.Int()), nil
+	case key.CanUint():
+		return fmt.Sprint(key.Uint()), nil
+	}
+	return "", fmt.Errorf("a map with keys of the type %s has no form in JSON", key.Type())
+}
+
+func (t *tagger) writeStruct(value reflect.Value, depth int) error {
+	fields := fieldsOf(value.Type())
+	members := make([]member, 0, len(fields))
+	for i := range fields {
+		field := &fields[i]
+		item := field.in(value)
+		if !item.IsValid() || field.isOmitted(item) {
+			continue
+		}
+		members = append(members, member{field.name, func() error {
+			err := t.writeField(field, item, depth)
+			if err != nil {
+				return fmt.Errorf("%s: %w", field.name, err)
+			}
+			return nil
+		}})
+	}
+	return t.writeObject(members)
+}
+
+func (t *tagger) writeField(field *jsonField, item reflect.Value, depth int) error {
+	target := item
+	if target.Kind() == reflect.Pointer {
+		target = target.Elem()
+	}
+	isSpecial := target.IsValid() && target.CanFloat() && (math.IsNaN(target.Float()) || math.IsInf(target.Float(), 0))
+	if !field.quoted || !target.IsValid() || isSpecial || marshals(target.Type()) {
+		return t.write(item, depth+1)
+	}
+	data, err := json.Marshal(target.Interface())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(string(data))
+	t.out.Write(text)
+	return err
+}
+
+var errNoPair = errors.New("a Map has an entry that is no pair")
