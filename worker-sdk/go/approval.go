@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	pb "pawl.dev/pawl/pawlv1"
-
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // ApprovalLevel is one round of Approve: these people, so many of them.
@@ -46,7 +44,8 @@ type ApprovalOutcome struct {
 // round that was not decided in time; without one that is a WaitTimeoutError.
 func Approve(ctx context.Context, question string, rounds []ApprovalLevel, options ...QuestionOption) (ApprovalOutcome, error) {
 	var outcome ApprovalOutcome
-	settings := questionSettings{question: &pb.Question{}}
+	question, problem := questionText("Approve", question)
+	settings := questionSettings{question: &pb.Question{}, err: problem}
 	for _, option := range options {
 		option.applyQuestion(&settings)
 	}
@@ -55,8 +54,6 @@ func Approve(ctx context.Context, question string, rounds []ApprovalLevel, optio
 	switch {
 	case !inRun:
 		settings.err = usage("Approve needs a run: it was called with a context that is in none")
-	case strings.TrimSpace(question) == "":
-		settings.err = usage("Approve needs a question to ask")
 	case !fits:
 		settings.err = usage("the Default of Approve is true or false; it is a %T", settings.fallback)
 	}
@@ -93,9 +90,7 @@ func approveRound(ctx context.Context, r *run, s *scope, prompt string, level Ap
 			ApprovalsNeeded: max(1, level.Needed), Reminders: settings.question.Reminders,
 		}},
 	}
-	if settings.timeout > 0 {
-		call.spec.Duration = durationpb.New(settings.timeout)
-	}
+	settings.limit(call.spec)
 	end, err := r.await(ctx, s, call)
 	if err != nil {
 		return err

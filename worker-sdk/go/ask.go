@@ -7,13 +7,18 @@ import (
 
 	pb "pawl.dev/pawl/pawlv1"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 )
 
-// Reasons that the code which sent the request deals with itself.
-var forCaller = map[Reason]bool{
-	"PAYLOAD_TOO_LARGE": true, InvalidArgument: true, "COMMIT_CONFLICT": true,
-	RunExists: true, InvalidInput: true, NotFound: true, "WAIT_ALREADY_RESOLVED": true,
+// isForCaller: the code which sent the request deals with it itself. The same again would be
+// refused again.
+func isForCaller(refusal *Error) bool {
+	switch refusal.Code {
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.OutOfRange:
+		return true
+	}
+	return refusal.Reason == "PAYLOAD_TOO_LARGE" || refusal.Reason == "COMMIT_CONFLICT"
 }
 
 // The run is no longer this worker's.
@@ -67,7 +72,7 @@ func (r *run) persist(send func() (proto.Message, error)) (proto.Message, error)
 			runtime.Goexit()
 		}
 		var refusal *Error
-		if err == nil || !errors.As(err, &refusal) || forCaller[refusal.Reason] {
+		if err == nil || !errors.As(err, &refusal) || !goneReasons[refusal.Reason] && isForCaller(refusal) {
 			return message, err
 		}
 		if goneReasons[refusal.Reason] {

@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -11,8 +12,16 @@ import (
 func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration, error) {
 	r := op.run
 	a := &attempt{step: op, number: op.attempt, began: time.Now()}
+	if p, _ := placeOf(ctx); p.body != nil {
+		a.deadline = p.body.deadline
+	}
 	op.deltas.Store(0)
-	if r.isCleaningUp() {
+	if !r.isCleaningUp() {
+		// A cancel ends the attempt, unless it is a part of a clean-up.
+		if !op.scope.isShielded() {
+			a.abandoned = r.abandoned
+		}
+	} else {
 		// What it starts now is to be done in spite of the cancellation.
 		var stop func()
 		ctx, stop = r.whilePresent(context.WithoutCancel(ctx))
@@ -22,13 +31,7 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	a.scope = &scope{parent: op.scope, prefix: op.key + "/", insideStep: true}
 	ctx = withPlace(op.beginTrace(ctx), &place{run: r, scope: a.scope, body: a})
 	r.link.noteStart(a)
-	var result stepResult
-	var err error
-	if timeout := op.call.settings.timeout; timeout > 0 {
-		result, err = a.callWithin(ctx, timeout)
-	} else {
-		result, err = a.call(ctx)
-	}
+	result, err := a.perform(ctx)
 	op.over = time.Now()
 	latency := op.over.Sub(a.began)
 	a.ended.Store(true)
@@ -49,52 +52,75 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	return result, latency, err
 }
 
-// call runs the body on this goroutine.
-func (a *attempt) call(ctx context.Context) (result stepResult, err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if value := recover(); value != nil {
-			err = newPanicError(value)
-		} else if r := a.step.run; !r.isGone() {
-			go r.end(errGoexit)
-		}
-	}()
-	result, err = a.step.call.body(ctx)
-	returned = true
-	return result, err
+// ending is how an attempt ended.
+type ending struct {
+	result stepResult
+	err    error
 }
 
-// callWithin gives up on a body that takes longer; its context is cancelled then.
-func (a *attempt) callWithin(ctx context.Context, timeout time.Duration) (stepResult, error) {
-	late := &StepTimeoutError{Step: a.step.name, Timeout: timeout}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, late)
-	defer cancel()
-	type ending struct {
-		result stepResult
-		err    error
-	}
-	done := make(chan ending, 1)
-	go func() {
-		result, err := a.call(ctx)
-		done <- ending{result, err}
-	}()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		if isDeadline(r.err) && context.Cause(ctx) == error(late) {
+// perform runs the body, in a goroutine of its own: nothing can end one that does not listen to
+// its context, so that where its time is up, or it has not ended soon after a cancel, the code
+// goes on without it.
+func (a *attempt) perform(ctx context.Context) (stepResult, error) {
+	settings := &a.step.call.settings
+	var late *StepTimeoutError
+	var timeUp <-chan time.Time
+	if settings.hasTimeout {
+		late = &StepTimeoutError{Step: a.step.name, Timeout: settings.timeout}
+		if settings.timeout <= 0 {
 			return stepResult{}, late
 		}
-		return r.result, r.err
-	case <-timer.C:
+		deadline := a.began.Add(settings.timeout)
+		if a.deadline.IsZero() || deadline.Before(a.deadline) {
+			a.deadline = deadline
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, late)
+		defer cancel()
+		timer := time.NewTimer(settings.timeout)
+		defer timer.Stop()
+		timeUp = timer.C
+	}
+	done := make(chan ending, 1)
+	go a.call(ctx, done)
+	r := a.step.run
+	select {
+	case end := <-done:
+		if late != nil && isDeadline(end.err) && context.Cause(ctx) == error(late) {
+			return stepResult{}, late
+		}
+		return end.result, end.err
+	case <-timeUp:
 		return stepResult{}, late
-	case <-a.step.run.gone:
+	case <-a.abandoned:
+		return stepResult{}, errAbandoned
+	case <-r.gone:
 		runtime.Goexit()
 		return stepResult{}, nil
 	}
+}
+
+var errAbandoned = errors.New("the body did not end in time after the run was cancelled")
+
+// call runs the body on this goroutine.
+func (a *attempt) call(ctx context.Context, done chan<- ending) {
+	var end ending
+	returned := false
+	defer func() {
+		if !returned {
+			if value := recover(); value != nil {
+				end = ending{err: newPanicError(value)}
+			} else {
+				if r := a.step.run; !r.isGone() {
+					r.end(errGoexit)
+				}
+				return
+			}
+		}
+		done <- end
+	}()
+	end.result, end.err = a.step.call.body(ctx)
+	returned = true
 }
 
 // whilePresent cancels a context when the run leaves.

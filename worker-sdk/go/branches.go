@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -38,7 +39,7 @@ func AllSettled(ctx context.Context, branches ...func(ctx context.Context) error
 	settled := make([]func(ctx context.Context) error, len(branches))
 	for i, branch := range branches {
 		settled[i] = func(ctx context.Context) error {
-			results[i] = branch(ctx)
+			results[i] = outcomeOf(ctx, branch)
 			return cancellation(results[i])
 		}
 	}
@@ -52,7 +53,7 @@ func AllSettledNamed(ctx context.Context, branches map[string]func(ctx context.C
 	var mu sync.Mutex
 	for name, branch := range branches {
 		settled[name] = func(ctx context.Context) error {
-			err := branch(ctx)
+			err := outcomeOf(ctx, branch)
 			mu.Lock()
 			defer mu.Unlock()
 			results[name] = err
@@ -60,6 +61,12 @@ func AllSettledNamed(ctx context.Context, branches map[string]func(ctx context.C
 		}
 	}
 	return results, AllNamed(ctx, settled)
+}
+
+// outcomeOf is the outcome of a branch, whose panic is one as well.
+func outcomeOf(ctx context.Context, branch func(ctx context.Context) error) (err error) {
+	defer recoverInto(&err)
+	return branch(ctx)
 }
 
 // cancellation is the part of an outcome that is for the run to deal with, not one branch's.
@@ -192,6 +199,9 @@ func itemSegments[T any](name string, items []T, key func(T) string) ([]string, 
 		if text == "" || seen[text] {
 			return nil, usage("the key %q of item %d of Map(%q) is empty or another item's; keys tell items apart", text, i, name)
 		}
+		if err := checkText(fmt.Sprintf("the key of item %d of Map(%q)", i, name), text); err != nil {
+			return nil, err
+		}
 		seen[text] = true
 		segments[i] = escapeName(text)
 	}
@@ -233,6 +243,14 @@ func all(ctx context.Context, names []string, branches []func(ctx context.Contex
 type branching struct {
 	*place
 	scopes []*scope
+	// The keys that are in use until the group is left.
+	keys []string
+}
+
+func (b *branching) occupy(by int) {
+	for _, key := range b.keys {
+		b.scope.occupy(key, by)
+	}
 }
 
 func claimBranches(ctx context.Context, names []string) (*branching, error) {
@@ -243,11 +261,15 @@ func claimBranches(ctx context.Context, names []string) (*branching, error) {
 	}
 	b.place = p
 	for i, name := range names {
+		if err := checkName("a branch", name); err != nil {
+			return nil, err
+		}
 		segment, err := p.run.claimSegment(p.scope, spaceAll, name)
 		if err != nil {
 			return nil, err
 		}
 		b.scopes[i] = p.scope.child(segment)
+		b.keys = append(b.keys, p.scope.prefix+segment)
 	}
 	return b, nil
 }
@@ -263,6 +285,7 @@ func claimMap(ctx context.Context, name string, segments []string) (*branching, 
 	if err != nil {
 		return nil, err
 	}
+	b.keys = []string{p.scope.prefix + segment}
 	around := p.scope.child(segment)
 	for i, item := range segments {
 		b.scopes[i] = around.child(item)

@@ -9,7 +9,6 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // A wait for a call from outside. Unlike other waits it has something to say before
@@ -26,7 +25,7 @@ type callbackSettings struct {
 type CallbackOption interface{ applyCallback(*callbackSettings) }
 
 func (k Key) applyCallback(s *callbackSettings)           { s.key = string(k) }
-func (t Timeout) applyCallback(s *callbackSettings)       { s.timeout = time.Duration(t) }
+func (t Timeout) applyCallback(s *callbackSettings)       { s.timeout, s.hasTimeout = time.Duration(t), true }
 func (d DefaultOption) applyCallback(s *callbackSettings) { d.applyWait(&s.waitSettings) }
 
 // Callback is a URL that an outside process calls when it is done.
@@ -71,9 +70,7 @@ func OpenCallback[T any](ctx context.Context, name string, options ...CallbackOp
 		return nil, err
 	}
 	call := &waitCall{name: name, kind: pb.StepKind_STEP_KIND_CALLBACK, spec: &pb.WaitSpec{}}
-	if settings.timeout > 0 {
-		call.spec.Duration = durationpb.New(settings.timeout)
-	}
+	settings.limit(call.spec)
 	r := p.run
 	key, err := r.claim(p.scope, spaceCallback, name, settings.key)
 	if err != nil {
@@ -84,10 +81,10 @@ func OpenCallback[T any](ctx context.Context, name string, options ...CallbackOp
 		// In flight in a scope of its own, so that it makes no later use of a name ambiguous.
 		own: &scope{parent: p.scope, prefix: key + "/", insideStep: p.scope.insideStep},
 	}
-	p.scope.inFlight++
+	p.scope.occupy(key, 1)
 	address, err := r.callbackAddress(ctx, c.own, key, call)
 	r.mu.Lock()
-	p.scope.inFlight--
+	p.scope.occupy(key, -1)
 	r.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -125,7 +122,10 @@ func (r *run) callbackAddress(ctx context.Context, s *scope, key string, call *w
 		if !op.recorded && (op.aborted != nil || !op.admit(ctx)) {
 			return nil, op.giveUp()
 		}
-		address := op.askForAddress(call)
+		address, err := op.askForAddress(call)
+		if err != nil {
+			return nil, op.refused(err)
+		}
 		if address == nil {
 			continue
 		}
@@ -138,8 +138,9 @@ func (r *run) callbackAddress(ctx context.Context, s *scope, key string, call *w
 	}
 }
 
-// askForAddress asks the server; nil where it has said that nothing is to begin now. Locked before and after.
-func (op *operation) askForAddress(call *waitCall) registration {
+// askForAddress asks the server; nil where it has said that nothing is to begin now. Locked before
+// and after, unless it fails.
+func (op *operation) askForAddress(call *waitCall) (registration, error) {
 	r := op.run
 	var address registration
 	r.setBusy(true)
@@ -165,7 +166,7 @@ func (op *operation) askForAddress(call *waitCall) registration {
 		r.setBusy(false)
 	})
 	if err != nil {
-		r.exit(err)
+		return nil, err
 	}
 	response := message.(*pb.StepStartedResponse)
 	if clash := response.GetConflict(); clash != nil {
@@ -178,7 +179,7 @@ func (op *operation) askForAddress(call *waitCall) registration {
 	}
 	r.obeyLater(response.Directive)
 	r.lockPresent()
-	return address
+	return address, nil
 }
 
 // Result is what was posted: decoded JSON, or bytes for a T of []byte. It waits
@@ -190,12 +191,15 @@ func (c *Callback[T]) Result(ctx context.Context) (T, error) {
 		return c.value, c.err
 	}
 	var none T
+	if err := c.call.limitBy(ctx); err != nil {
+		return none, err
+	}
 	r := c.run
 	r.lockPresent()
-	c.outer.inFlight++
+	c.outer.occupy(c.key, 1)
 	end, err := r.awaitAt(ctx, c.own, c.key, c.call)
 	r.mu.Lock()
-	c.outer.inFlight--
+	c.outer.occupy(c.key, -1)
 	if err == nil {
 		delete(r.callbacks, c.key)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	pb "pawl.dev/pawl/pawlv1"
 
@@ -118,9 +119,52 @@ func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ct
 func Stream(ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[string, error], options ...StepOption) (string, error) {
 	return Step(ctx, name, func(ctx context.Context) (string, error) {
 		var text strings.Builder
-		err := consume(ctx, fn(ctx), func(part string) { text.WriteString(part) })
-		return text.String(), err
+		// What is said live is the same text: a character that is yielded in pieces is said whole.
+		rest := ""
+		for part, err := range fn(ctx) {
+			if err != nil {
+				return "", err
+			}
+			text.WriteString(part)
+			rest += part
+			whole := len(rest) - incomplete(rest)
+			if whole == 0 && part != "" {
+				continue
+			}
+			if err := published(ctx, rest[:whole]); err != nil {
+				return "", err
+			}
+			rest = rest[whole:]
+		}
+		if rest != "" {
+			return text.String(), published(ctx, rest)
+		}
+		return text.String(), nil
 	}, options...)
+}
+
+// incomplete is how many bytes at the end of a text are the beginning of a character.
+func incomplete(text string) int {
+	for size := 1; size < utf8.UTFMax && size <= len(text); size++ {
+		if at := text[len(text)-size:]; utf8.RuneStart(at[0]) {
+			if utf8.FullRuneInString(at) {
+				return 0
+			}
+			return size
+		}
+	}
+	return 0
+}
+
+// published sends what a step has yielded, unless the step is over.
+func published[T any](ctx context.Context, item T) error {
+	if err := publish(ctx, "output.delta", item); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Collect is Step for a body that yields items: each goes live to whoever
@@ -148,11 +192,8 @@ func consume[T any](ctx context.Context, items iter.Seq2[T, error], take func(T)
 			return err
 		}
 		take(item)
-		if err := publish(ctx, "output.delta", item); err != nil {
+		if err := published(ctx, item); err != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -241,9 +282,7 @@ func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, 
 		return none, usage("Signal(%q) needs a run: it was called with a context that is in none", name)
 	}
 	spec := &pb.WaitSpec{SignalName: name}
-	if settings.timeout > 0 {
-		spec.Duration = durationpb.New(settings.timeout)
-	}
+	settings.limit(spec)
 	end, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSignal, name: name, kind: pb.StepKind_STEP_KIND_SIGNAL, spec: spec})
 	if err != nil {
 		return none, err
@@ -281,7 +320,7 @@ func child[Out any](ctx context.Context, name string, def *definition, in any, o
 	if !inRun {
 		return none, usage("ChildNamed(%q) needs a run: it was called with a context that is in none", name)
 	}
-	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}}
+	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}, namesChild: settings.runID != ""}
 	call.child = func(stepKey string, attempt uint32) (*pb.StartRunRequest, error) {
 		input, err := encode(in, fmt.Sprintf("the input of child %q", name))
 		if err != nil {
@@ -294,7 +333,7 @@ func child[Out any](ctx context.Context, name string, def *definition, in any, o
 			SessionId: item.SessionId, UserId: item.UserId, Traceparent: item.Traceparent,
 		}
 		def.applyDefaults(request)
-		return request, nil
+		return request, checkStart(request)
 	}
 	end, err := p.run.await(ctx, p.scope, call)
 	if err != nil {
@@ -309,13 +348,20 @@ func (d *definition) applyDefaults(request *pb.StartRunRequest) {
 		return
 	}
 	request.Queue = orElse(request.Queue, d.options.Queue)
+	request.Timeouts = d.timeouts()
+}
+
+// timeouts are the limits of the workflow's runs; nil where there are none.
+func (d *definition) timeouts() *pb.RunTimeouts {
+	var timeouts *pb.RunTimeouts
 	if d.options.Timeout > 0 || d.options.QueueTimeout > 0 {
-		request.Timeouts = &pb.RunTimeouts{}
+		timeouts = &pb.RunTimeouts{}
 	}
 	if d.options.Timeout > 0 {
-		request.Timeouts.Run = durationpb.New(d.options.Timeout)
+		timeouts.Run = durationpb.New(d.options.Timeout)
 	}
 	if d.options.QueueTimeout > 0 {
-		request.Timeouts.Queue = durationpb.New(d.options.QueueTimeout)
+		timeouts.Queue = durationpb.New(d.options.QueueTimeout)
 	}
+	return timeouts
 }

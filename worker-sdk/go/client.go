@@ -115,6 +115,9 @@ func (c *Client) startRequest(ctx context.Context, name string, def *definition,
 		}
 	}
 	def.applyDefaults(request)
+	if err := checkStart(request); err != nil {
+		return nil, err
+	}
 	request.Input, err = c.platform.storable(ctx, payload)
 	return request, err
 }
@@ -190,9 +193,7 @@ func (h *Handle[Out]) Result(ctx context.Context) (Out, error) {
 
 // Get is the run as it is now.
 func (h *Handle[Out]) Get(ctx context.Context) (*pb.Run, error) {
-	p := h.client.platform
-	response, err := call(ctx, p, p.runs.GetRun, &pb.GetRunRequest{RunId: h.RunID})
-	return response.GetRun(), err
+	return h.client.platform.getRun(ctx, h.RunID)
 }
 
 // Signal puts a signal into the run's inbox.

@@ -1,12 +1,17 @@
 package pawl
 
-import "context"
+import (
+	"context"
+
+	pb "pawl.dev/pawl/pawlv1"
+)
 
 // RunInfo is what a run's code can know of its run.
 type RunInfo struct {
 	RunID, Workflow, Version string
 	// How often the run has been leased out, from 1.
-	Attempt           int
+	Attempt int
+	// Those that it was started with; see CurrentTags.
 	Tags              map[string]string
 	SessionID, UserID string
 }
@@ -22,6 +27,22 @@ func CurrentRun(ctx context.Context) RunInfo {
 		RunID: p.run.id, Workflow: item.Workflow, Version: item.Version, Attempt: int(item.Lease.GetAttempt()),
 		Tags: item.Tags, SessionID: item.SessionId, UserID: item.UserId,
 	}
+}
+
+// CurrentTags are the run's tags as they are now, recorded: Handle and others may change them at any time.
+func CurrentTags(ctx context.Context) (map[string]string, error) {
+	p, inRun := placeOf(ctx)
+	if !inRun {
+		return nil, usage("CurrentTags needs a run: it was called with a context that is in none")
+	}
+	call := &stepCall{name: "tags", kind: pb.StepKind_STEP_KIND_VALUE}
+	return step(ctx, call, func(ctx context.Context) (map[string]string, error) {
+		run, err := p.run.link.getRun(ctx, p.run.id)
+		if err != nil || run.Tags == nil {
+			return map[string]string{}, err
+		}
+		return run.Tags, nil
+	}, nil)
 }
 
 // AttemptInfo is what a step's body can know of itself.
@@ -40,5 +61,7 @@ func CurrentAttempt(ctx context.Context) (AttemptInfo, bool) {
 		return AttemptInfo{}, false
 	}
 	key := p.body.step.key
-	return AttemptInfo{StepKey: key, Number: int(p.body.number), IdempotencyKey: p.run.id + "/" + key}, true
+	return AttemptInfo{
+		StepKey: key, Number: int(p.body.number), IdempotencyKey: orElse(p.run.item.RunUid, p.run.id) + "/" + key,
+	}, true
 }

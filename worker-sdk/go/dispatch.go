@@ -48,24 +48,28 @@ func (s *session) dispatch(item *pb.WorkItem) {
 	}
 	h := &held{item: item}
 	s.held[id] = h
-	s.outbox.push(&pb.WorkerFrame{Body: &pb.WorkerFrame_DispatchAck{DispatchAck: &pb.DispatchAck{RunId: id, Fence: item.Lease.Fence}}}, frameBytes)
+	ack := &pb.WorkerFrame{Body: &pb.WorkerFrame_DispatchAck{DispatchAck: &pb.DispatchAck{RunId: id, Fence: item.Lease.Fence}}}
+	// It is on the stream before user code begins, which may keep this process busy.
+	s.outbox.pushThen(ack, frameBytes, func() { s.begin(h, def) })
 	s.mu.Unlock()
+}
+
+// begin reads what is left of a run's journal, then executes it.
+func (s *session) begin(h *held, def *definition) {
+	item := h.item
+	id := item.Lease.RunId
 	m := newMemo()
 	m.add(item.Journal...)
-	if !item.JournalMore {
-		s.launch(h, newRun(def, item, m, s, s.log))
-		return
-	}
-	go func() {
+	if item.JournalMore {
 		err := s.platform.journal(context.Background(), id, m.lastSeq, func(entries []*pb.JournalEntry) { m.add(entries...) })
-		if err == nil {
-			s.launch(h, newRun(def, item, m, s, s.log))
+		if err != nil {
+			s.log.Error("a run's journal could not be read; the run is given up", "run", id, "error", err)
+			s.remove(h)
+			s.giveBack(item.Lease)
 			return
 		}
-		s.log.Error("a run's journal could not be read; the run is given up", "run", id, "error", err)
-		s.remove(h)
-		s.giveBack(item.Lease)
-	}()
+	}
+	s.launch(h, newRun(def, item, m, s, s.log))
 }
 
 // launch begins to execute a run, unless it was taken back while its journal was read.
@@ -86,7 +90,7 @@ func (s *session) launch(h *held, r *run) {
 	for _, tell := range news {
 		tell(r)
 	}
-	go r.perform()
+	r.perform()
 }
 
 func nack(lease *pb.Lease, reason string) *pb.WorkerFrame {
@@ -186,7 +190,7 @@ func (r *run) leaseResult(result *pb.LeaseResult) {
 	case pb.LeaseStatus_LEASE_STATUS_LOST:
 		r.leave("the lease was lost")
 	case pb.LeaseStatus_LEASE_STATUS_CANCEL:
-		r.cancelBy(result.Fence, "")
+		r.cancelBy(result.Fence, "", 0)
 	case pb.LeaseStatus_LEASE_STATUS_PAUSE:
 		r.pause()
 	}

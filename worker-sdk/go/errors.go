@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -97,15 +98,24 @@ type WaitTimeoutError struct {
 	StepKey string
 }
 
+// Is matches context.DeadlineExceeded: the deadline of a wait's context is a timeout of the wait.
+func (e *WaitTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
 func (e *WaitTimeoutError) Error() string {
 	return e.What + " did not come in time; give the wait a Default to go on without it"
 }
 
-// WaitCancelledError is returned by a wait that somebody cancelled, instead of answering.
+// WaitCancelledError is returned by a wait that somebody cancelled, instead of answering, or whose
+// context was cancelled: then it is a context.Canceled.
 type WaitCancelledError struct {
 	Wait, StepKey string
 	// Who cancelled it, and why; empty where nobody said.
 	Actor, Comment string
+}
+
+// Is matches context.Canceled where the wait's context was.
+func (e *WaitCancelledError) Is(target error) bool {
+	return target == context.Canceled && strings.HasPrefix(e.Comment, contextMark)
 }
 
 func (e *WaitCancelledError) Error() string {

@@ -28,7 +28,7 @@ func (s *session) suspends() bool       { return true }
 
 // canStart upholds S3.
 func (s *session) canStart() bool {
-	if s.isOpen.Load() && int64(time.Since(started)) < s.leaseUntil.Load() {
+	if s.isOpen.Load() && int64(time.Since(started)) < s.leaseUntil.Load() && !s.stoodStill() {
 		return true
 	}
 	s.stale.Store(true)
@@ -37,10 +37,33 @@ func (s *session) canStart() bool {
 
 func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
+	if size > sessionMessageBytesMax+frameSlack {
+		done(nil, &Error{Reason: InvalidArgument, Code: codes.InvalidArgument, Message: fmt.Sprintf(
+			"a message of %d bytes is too large for the server; %d are possible", size, sessionMessageBytesMax)})
+		return
+	}
 	s.flush(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open(r, frame, size, done)
+}
+
+// unsendable: a frame cannot be encoded, such as for a text that is not UTF-8. Only whoever sent
+// it has to do with that.
+func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
+	s.mu.Lock()
+	call := s.calls[frame.Id]
+	delete(s.calls, frame.Id)
+	s.mu.Unlock()
+	if call == nil {
+		s.log.Warn("a message could not be encoded and was dropped", "error", err)
+		return
+	}
+	go call.done(nil, unencodable(err))
+}
+
+func unencodable(err error) error {
+	return &Error{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
 }
 
 // open sends a request, to be kept until it is answered. The session is locked.
@@ -59,7 +82,7 @@ func (s *session) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.
 func frameOf(request proto.Message) (*pb.WorkerFrame, int) {
 	switch known := request.(type) {
 	case *pb.StepStartedRequest:
-		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepStarted{StepStarted: known}}, frameBytes + len(known.Input.GetData())
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepStarted{StepStarted: known}}, frameBytes + len(known.Input.GetData()) + proto.Size(known.Wait)
 	case *pb.StepCompletedRequest:
 		return &pb.WorkerFrame{Body: &pb.WorkerFrame_StepCompleted{StepCompleted: known}}, frameBytes + len(known.Output.GetData()) + len(known.Input.GetData())
 	case *pb.StepFailedRequest:
@@ -180,6 +203,10 @@ func (s *session) sendDeltas(r *run, batch *pb.PublishEventsRequest, size int, m
 	frame := &pb.WorkerFrame{Body: &pb.WorkerFrame_PublishEvents{PublishEvents: batch}}
 	s.open(r, frame, frameBytes+size, func(proto.Message, error) { done() })
 	return true
+}
+
+func (s *session) getRun(ctx context.Context, runID string) (*pb.Run, error) {
+	return s.platform.getRun(ctx, runID)
 }
 
 func (s *session) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {

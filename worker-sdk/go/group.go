@@ -40,8 +40,7 @@ func newGroup(ctx context.Context, p *branching, left int) *group {
 	if p.place != nil {
 		g.mu = &p.run.mu
 		p.run.lockPresent()
-		// The scope around is busy until the group is left.
-		p.scope.inFlight++
+		p.occupy(1)
 		p.run.mu.Unlock()
 	}
 	return g
@@ -152,6 +151,6 @@ func (g *group) wait() branchEnd {
 	}
 	r.lockPresent()
 	defer r.mu.Unlock()
-	g.p.scope.inFlight--
+	g.p.occupy(-1)
 	return g.result
 }

@@ -4,7 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	pb "pawl.dev/pawl/pawlv1"
 )
 
 // Step keys: the path of scopes and the step's own segment, joined by `/`. A
@@ -51,7 +56,61 @@ func escapeName(name string) string {
 	})
 }
 
+// checkText refuses a text that is to be a part of a name or id, and has what cannot be stored
+// as it is: a NUL, or a byte that is not UTF-8.
+func checkText(what, text string) error {
+	position := 0
+	for rest := text; rest != ""; {
+		character, size := utf8.DecodeRuneInString(rest)
+		position++
+		fault := ""
+		if character == 0 {
+			fault = "a NUL"
+		} else if character == utf8.RuneError && size == 1 {
+			fault = "a byte that is not UTF-8 (a text that was cut within a character, perhaps)"
+		}
+		if fault != "" {
+			return usage("%s has %s as character %d; leave it out: %q", what, fault, position, clip(text, 40))
+		}
+		rest = rest[size:]
+	}
+	return nil
+}
+
+// checkTexts is checkText of several, by their names, and of the keys and values of tags and queues.
+func checkTexts(texts map[string]string, tags map[string]string, queues ...string) error {
+	for _, what := range slices.Sorted(maps.Keys(texts)) {
+		if err := checkText(what, texts[what]); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if err := checkText("the key of a tag", name); err != nil {
+			return err
+		}
+		if err := checkText(fmt.Sprintf("the tag %q", name), tags[name]); err != nil {
+			return err
+		}
+	}
+	for _, queue := range queues {
+		if err := checkText("the name of a queue", queue); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkStart(request *pb.StartRunRequest) error {
+	return checkTexts(map[string]string{
+		"the run id": request.RunId, "the idempotency key": request.IdempotencyKey, "the name of a workflow": request.Workflow,
+		"the version": request.Version, "the session id": request.SessionId, "the user id": request.UserId,
+	}, request.Tags, request.Queue)
+}
+
 func checkName(what, name string) error {
+	if err := checkText("the name of "+what, name); err != nil {
+		return err
+	}
 	if name == "" {
 		return usage("%s needs a name that is not empty", what)
 	}

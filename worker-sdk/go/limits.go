@@ -16,7 +16,9 @@ const (
 	chunkBytes            = 1 << 20
 	// Frames of one session message together; the server takes 4 MiB.
 	sessionMessageBytesMax = 3 << 20
-	framesPerMessageMax    = 1_000
+	// What a single frame may have beyond that, and still be taken.
+	frameSlack          = 512 << 10
+	framesPerMessageMax = 1_000
 	// A frame without payloads has about this at most.
 	frameBytes = 512
 	// The largest message that is read.
@@ -46,6 +48,9 @@ const (
 	hotWait = time.Second
 	// A retry due sooner than this is waited for in the worker.
 	hotRetry = 2 * time.Second
+	// The grace of a cancel, where the server has not said, and how much of it bodies get at most to end.
+	cancelGrace = 10 * time.Second
+	settleMax   = time.Second
 	// How long a run must be quiet before it is suspended.
 	suspendLinger = 20 * time.Millisecond
 	// A run that could not be gone on with here is given back after this.
@@ -65,6 +70,9 @@ const (
 	// How often live output is sent by plain calls before it is given up.
 	deltaTries = 6
 
+	// How often it is looked whether the process is alive, and for how long it may not have been.
+	pulseEvery = 100 * time.Millisecond
+	stillMax   = 500 * time.Millisecond
 	// How often leases are renewed, where the server has not said.
 	heartbeatInterval = 5 * time.Second
 	// How long a worker that polls waits for work, in one call.

@@ -26,6 +26,7 @@ type runLink interface {
 	publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32
 	// flush sends live output that is still being gathered.
 	flush(r *run)
+	getRun(ctx context.Context, runID string) (*pb.Run, error)
 	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)
 	upload(ctx context.Context, data []byte) (*pb.PayloadRef, error)
 	download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error)

@@ -3,6 +3,7 @@ package pawl
 import (
 	"context"
 	"runtime"
+	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 )
@@ -32,6 +33,8 @@ type operation struct {
 	asking bool
 	// Why it is to stop, once it is.
 	aborted *CancelledError
+	// User code's own context is done: not the run's, a branch's or a step's.
+	ended error
 }
 
 func (op *operation) signal() {
@@ -69,14 +72,14 @@ func (r *run) claim(s *scope, space, name, key string) (string, error) {
 // begin registers a call. The run is locked.
 func (r *run) begin(s *scope, key, name string, kind pb.StepKind) *operation {
 	op := &operation{run: r, scope: s, key: key, name: name, kind: kind, wake: make(chan struct{}, 1)}
-	s.inFlight++
+	s.occupy(key, 1)
 	r.operations[op] = struct{}{}
 	return op
 }
 
 // close ends an operation whose result is about to be returned. The run is locked.
 func (op *operation) close() {
-	op.scope.inFlight--
+	op.scope.occupy(op.key, -1)
 	delete(op.run.operations, op)
 	op.run.checkIdle()
 }
@@ -108,7 +111,10 @@ func (op *operation) wait(ctx context.Context, ready func() bool) {
 		case <-done:
 			done = nil
 			r.mu.Lock()
-			if !r.cancelDelivered {
+			if r.cancelDelivered {
+				continue
+			}
+			if op.ended = endedByUser(ctx); op.ended == nil {
 				op.abort(cancelledBy(ctx))
 			}
 		}
@@ -145,6 +151,42 @@ func cancelledBy(ctx context.Context) *CancelledError {
 		return known
 	}
 	return &CancelledError{Reason: cause.Error()}
+}
+
+// endedByUser says why a context is done that user code ended; nil where it has not, be it that
+// the context is not done, or that the run, a branch or a step's timeout has ended it.
+func endedByUser(ctx context.Context) error {
+	switch cause := context.Cause(ctx).(type) {
+	case nil, *CancelledError, *StepTimeoutError:
+		return nil
+	default:
+		if cause == errLeft {
+			return nil
+		}
+		return cause
+	}
+}
+
+// ownDeadline is when a context ends that user code gave a deadline; false where it has none
+// besides that of a step's Timeout.
+func ownDeadline(ctx context.Context) (time.Time, bool) {
+	deadline, has := ctx.Deadline()
+	if p, _ := placeOf(ctx); has && p.body != nil && !p.body.deadline.IsZero() && !deadline.Before(p.body.deadline) {
+		return deadline, false
+	}
+	return deadline, has
+}
+
+// refused hands user code what the platform refused.
+func (op *operation) refused(err error) error {
+	r := op.run
+	r.lockPresent()
+	r.queue.pushNext(op)
+	op.awaitDelivery()
+	op.close()
+	r.setBusy(false)
+	r.mu.Unlock()
+	return err
 }
 
 // admit blocks until the operation may begin; false if it is aborted instead. The run is locked.

@@ -14,6 +14,7 @@ type stepSettings struct {
 	key              string
 	retry            *pb.RetryPolicy
 	timeout          time.Duration
+	hasTimeout       bool
 	atMostOnce       bool
 	definitionDigest string
 	err              error
@@ -29,11 +30,12 @@ type Key string
 func (k Key) applyStep(s *stepSettings)   { s.key = string(k) }
 func (k Key) applyChild(s *childSettings) { s.key = string(k) }
 
-// Timeout limits one attempt of a step, whose context is cancelled then, or a wait for a signal.
+// Timeout limits one attempt of a step, whose context is cancelled then, or a wait. One that is
+// not above 0 is over at once.
 type Timeout time.Duration
 
-func (t Timeout) applyStep(s *stepSettings) { s.timeout = time.Duration(t) }
-func (t Timeout) applyWait(s *waitSettings) { s.timeout = time.Duration(t) }
+func (t Timeout) applyStep(s *stepSettings) { s.timeout, s.hasTimeout = time.Duration(t), true }
+func (t Timeout) applyWait(s *waitSettings) { s.timeout, s.hasTimeout = time.Duration(t), true }
 
 type stepOption func(*stepSettings)
 
@@ -61,6 +63,9 @@ type Retry struct {
 	Jitter float64
 	// Types of errors, by name, that are final at once.
 	NonRetryable []string
+	// How many workers may die in the middle of the step until its run is paused; deaths do not
+	// count as attempts. 0: 3.
+	MaxCrashes int
 	// When no attempt is left, the run is paused for an operator instead of failing the step.
 	PauseWhenExhausted bool
 }
@@ -77,12 +82,15 @@ func (r Retry) policy() (*pb.RetryPolicy, error) {
 	if r.MaxAttempts < 0 || r.MaxAttempts > 1_000_000 {
 		return nil, usage("MaxAttempts counts the first attempt too, so it is 1 to 1000000; it is %d", r.MaxAttempts)
 	}
+	if r.MaxCrashes < 0 || r.MaxCrashes > 1_000_000 {
+		return nil, usage("MaxCrashes is 1 to 1000000; it is %d", r.MaxCrashes)
+	}
 	if !(r.Jitter >= 0 && r.Jitter <= 1) {
 		return nil, usage("Jitter is between 0 and 1; it is %v", r.Jitter)
 	}
 	policy := &pb.RetryPolicy{
 		MaxAttempts: uint32(r.MaxAttempts), Jitter: r.Jitter, NonRetryableTypes: r.NonRetryable,
-		OnExhausted: pb.OnExhausted_ON_EXHAUSTED_FAIL,
+		OnExhausted: pb.OnExhausted_ON_EXHAUSTED_FAIL, MaxCrashes: uint32(r.MaxCrashes),
 	}
 	if r.MaxAttempts == 0 {
 		policy.MaxAttempts = 3
@@ -171,8 +179,16 @@ func (r *run) stepSettings(options []StepOption) stepSettings {
 // waitSettings are the options of a wait.
 type waitSettings struct {
 	timeout    time.Duration
+	hasTimeout bool
 	hasDefault bool
 	fallback   any
+}
+
+// limit notes the timeout in what is asked of the server.
+func (s *waitSettings) limit(spec *pb.WaitSpec) {
+	if s.hasTimeout {
+		spec.Duration = durationpb.New(min(max(0, s.timeout), durationMax))
+	}
 }
 
 // WaitOption is a Timeout or a Default.

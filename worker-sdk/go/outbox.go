@@ -3,33 +3,62 @@ package pawl
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 
 	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 // outbox is frames on their way out over one stream. What gathers while the last
 // message is being sent leaves together, since a message costs far more than a frame.
 type outbox struct {
 	signal chan struct{}
+	// Is told of a frame that cannot be encoded, and was left out.
+	refuse func(frame *pb.WorkerFrame, err error)
 	mu     sync.Mutex
 	frames []*pb.WorkerFrame
 	sizes  []int
 	size   int
+	// Called once the frames are on the stream, or that has ended.
+	sent []func()
 	// Send what is left, then half-close the stream.
 	closing bool
+	// Nothing is sent any more.
+	ended bool
 }
 
-func newOutbox() *outbox { return &outbox{signal: make(chan struct{}, 1)} }
+func newOutbox(refuse func(frame *pb.WorkerFrame, err error)) *outbox {
+	return &outbox{signal: make(chan struct{}, 1), refuse: refuse}
+}
 
 // push adds a frame; size is about how large it is when encoded.
-func (o *outbox) push(frame *pb.WorkerFrame, size int) {
+func (o *outbox) push(frame *pb.WorkerFrame, size int) { o.pushThen(frame, size, nil) }
+
+// pushThen calls sent, in a goroutine, once the frame is on the stream, or that has ended.
+func (o *outbox) pushThen(frame *pb.WorkerFrame, size int, sent func()) {
 	o.mu.Lock()
+	if sent != nil {
+		o.sent = append(o.sent, sent)
+	}
 	o.frames = append(o.frames, frame)
 	o.sizes = append(o.sizes, size)
 	o.size += size
+	if o.ended {
+		o.tell()
+	}
 	o.mu.Unlock()
 	o.nudge()
+}
+
+// tell says that the frames have left. The outbox is locked.
+func (o *outbox) tell() {
+	for _, sent := range o.sent {
+		go sent()
+	}
+	o.sent = nil
 }
 
 func (o *outbox) nudge() {
@@ -56,6 +85,12 @@ func (o *outbox) congested() bool {
 
 // run sends until the stream ends.
 func (o *outbox) run(ctx context.Context, stream pb.WorkerService_SessionClient) {
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.ended = true
+		o.tell()
+	}()
 	for {
 		select {
 		case <-o.signal:
@@ -67,10 +102,14 @@ func (o *outbox) run(ctx context.Context, stream pb.WorkerService_SessionClient)
 			runtime.Gosched()
 		}
 		o.mu.Lock()
-		frames, sizes, closing := o.frames, o.sizes, o.closing
-		o.frames, o.sizes, o.size = nil, nil, 0
+		frames, sizes, sent, closing := o.frames, o.sizes, o.sent, o.closing
+		o.frames, o.sizes, o.size, o.sent = nil, nil, 0, nil
 		o.mu.Unlock()
-		if !sendAll(stream, frames, sizes) {
+		arrived := o.sendAll(stream, frames, sizes)
+		for _, tell := range sent {
+			go tell()
+		}
+		if !arrived {
 			// The receiving side is told why the stream has ended.
 			return
 		}
@@ -81,17 +120,34 @@ func (o *outbox) run(ctx context.Context, stream pb.WorkerService_SessionClient)
 	}
 }
 
-func sendAll(stream pb.WorkerService_SessionClient, frames []*pb.WorkerFrame, sizes []int) bool {
+func (o *outbox) sendAll(stream pb.WorkerService_SessionClient, frames []*pb.WorkerFrame, sizes []int) bool {
 	for len(frames) > 0 {
 		count, size := 1, sizes[0]
 		for count < len(frames) && count < framesPerMessageMax && size+sizes[count] <= sessionMessageBytesMax {
 			size += sizes[count]
 			count++
 		}
-		if stream.Send(&pb.SessionRequest{Frames: frames[:count]}) != nil {
+		if !o.send(stream, frames[:count]) {
 			return false
 		}
 		frames, sizes = frames[count:], sizes[count:]
 	}
 	return true
+}
+
+// send sends frames as one message. It is encoded before: to send what cannot be encoded would end
+// the stream, for everybody's frames.
+func (o *outbox) send(stream pb.WorkerService_SessionClient, frames []*pb.WorkerFrame) bool {
+	var message grpc.PreparedMsg
+	if message.Encode(stream, &pb.SessionRequest{Frames: frames}) != nil {
+		frames = slices.DeleteFunc(slices.Clone(frames), func(frame *pb.WorkerFrame) bool {
+			_, err := proto.Marshal(frame)
+			if err != nil {
+				o.refuse(frame, err)
+			}
+			return err != nil
+		})
+		return stream.Send(&pb.SessionRequest{Frames: frames}) == nil
+	}
+	return stream.SendMsg(&message) == nil
 }

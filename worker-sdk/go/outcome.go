@@ -48,10 +48,20 @@ func (r *run) end(err error, failures ...compensationFailure) {
 	r.state = stateEnding
 	request := r.failureReport(err, failures)
 	r.mu.Unlock()
-	_, refusal := r.ask(func() proto.Message {
-		request.Fence = r.fence
-		return proto.Clone(request)
-	}, nil)
+	send := func() error {
+		_, refusal := r.ask(func() proto.Message {
+			request.Fence = r.fence
+			return proto.Clone(request)
+		}, nil)
+		return refusal
+	}
+	refusal := send()
+	if refusal != nil {
+		// A failure in short is better than a run that goes round for ever.
+		request.Failure = bareFailure(request.Failure, refusal)
+		request.FailedStepKeys = nil
+		refusal = send()
+	}
 	if refusal != nil {
 		r.log.Error("the platform refused the report of a failed run", "run", r.id, "refusal", refusal)
 		r.mu.Lock()

@@ -156,6 +156,11 @@ func (p *pauses) sleep(ctx context.Context) {
 // forever is the patience of workers: about 290 years would overflow a sum, so 100.
 const forever = time.Duration(math.MaxInt64 / 3)
 
+func (p *platform) getRun(ctx context.Context, runID string) (*pb.Run, error) {
+	response, err := call(ctx, p, p.runs.GetRun, &pb.GetRunRequest{RunId: runID})
+	return response.GetRun(), err
+}
+
 func (p *platform) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
 	for {
 		page, err := call(ctx, p, p.runs.GetJournal, &pb.GetJournalRequest{RunId: runID, AfterSeq: afterSeq, PageSize: journalPageEntries})

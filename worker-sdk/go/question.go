@@ -3,6 +3,7 @@ package pawl
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ type questionOption func(*questionSettings)
 func (o questionOption) applyQuestion(s *questionSettings) { o(s) }
 
 func (k Key) applyQuestion(s *questionSettings)           { s.key = string(k) }
-func (t Timeout) applyQuestion(s *questionSettings)       { s.timeout = time.Duration(t) }
+func (t Timeout) applyQuestion(s *questionSettings)       { s.timeout, s.hasTimeout = time.Duration(t), true }
 func (d DefaultOption) applyQuestion(s *questionSettings) { d.applyWait(&s.waitSettings) }
 
 // Choice asks for one of these, as a string.
@@ -109,7 +110,8 @@ type Approval struct {
 // change while somebody thinks about it.
 func WaitForUser[T any](ctx context.Context, question string, options ...QuestionOption) (T, error) {
 	var none T
-	settings := questionSettings{question: &pb.Question{Prompt: question, Type: pb.QuestionType_QUESTION_TYPE_TEXT}}
+	question, problem := questionText("WaitForUser", question)
+	settings := questionSettings{question: &pb.Question{Prompt: question, Type: pb.QuestionType_QUESTION_TYPE_TEXT}, err: problem}
 	if _, approval := any(none).(Approval); approval {
 		settings.question.Type, settings.question.ApprovalsNeeded = pb.QuestionType_QUESTION_TYPE_APPROVAL, 1
 	}
@@ -124,8 +126,8 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 	if !inRun {
 		settings.err = usage("WaitForUser needs a run: it was called with a context that is in none")
 	}
-	if strings.TrimSpace(question) == "" {
-		settings.err = usage("WaitForUser needs a question to ask")
+	if settings.err == nil {
+		settings.err = checkAnswerType(settings.question.Type, reflect.TypeFor[T]())
 	}
 	if settings.err != nil {
 		return none, settings.err
@@ -137,9 +139,7 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 	if settings.key != "" {
 		call.name = "question"
 	}
-	if settings.timeout > 0 {
-		call.spec.Duration = durationpb.New(settings.timeout)
-	}
+	settings.limit(call.spec)
 	end, err := p.run.await(ctx, p.scope, call)
 	if err != nil {
 		return none, err
@@ -159,10 +159,29 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 	return decode[T](end.payload, fmt.Sprintf("the answer to %q", clip(question, 60)))
 }
 
+// checkAnswerType refuses a type that no answer to a question can be read into.
+func checkAnswerType(question pb.QuestionType, kind reflect.Type) error {
+	wanted, name := reflect.String, "a string"
+	switch question {
+	case pb.QuestionType_QUESTION_TYPE_FORM, pb.QuestionType_QUESTION_TYPE_APPROVAL:
+		return nil
+	case pb.QuestionType_QUESTION_TYPE_MULTICHOICE:
+		wanted, name = reflect.Slice, "a []string"
+	}
+	pointer := reflect.PointerTo(kind)
+	if kind.Kind() == wanted || kind.Kind() == reflect.Interface || pointer.Implements(unmarshalerType) || pointer.Implements(textUnmarshalerType) {
+		return nil
+	}
+	if wanted == reflect.String && kind.Kind() == reflect.Bool {
+		return usage("the answer is %s, which does not read into a bool; ask for a pawl.Approval, whose question is a yes or no", name)
+	}
+	return usage("the answer is %s, which does not read into a %s; use a Form for other types", name, kind)
+}
+
 // questionName is what a question is called in keys: itself; where that is more than 80 characters or
 // 200 bytes, its first 60 characters (of at most 180 bytes) and a digest.
 func questionName(question string) string {
-	line := strings.Join(strings.Fields(question), " ")
+	line := collapseSpace(question)
 	head := []rune(line)
 	if len(head) <= 80 && len(line) <= nameBytesMax {
 		return line
@@ -171,6 +190,27 @@ func questionName(question string) string {
 		head = head[:len(head)-1]
 	}
 	return string(head) + "… " + digestText(question)[:8]
+}
+
+// isSpace: what counts as white space in questions, the same list in all SDKs.
+func isSpace(r rune) bool {
+	switch r {
+	case ' ', 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000, 0xfeff:
+		return true
+	}
+	return r >= '\t' && r <= '\r' || r >= 0x2000 && r <= 0x200a
+}
+
+// collapseSpace puts a text on one line: each run of white space is one space, and none is at the ends.
+func collapseSpace(text string) string { return strings.Join(strings.FieldsFunc(text, isSpace), " ") }
+
+// questionText is a question as it is sent and named.
+func questionText(what, question string) (string, error) {
+	text := strings.ToValidUTF8(question, "\uFFFD")
+	if collapseSpace(text) == "" {
+		return "", usage("%s needs a question to ask", what)
+	}
+	return text, checkText("the question of "+what, text)
 }
 
 // Answer answers a question of the run: by a bool to an approval, a string, strings,

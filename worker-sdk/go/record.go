@@ -133,6 +133,14 @@ func toFailure(err error) *pb.Failure {
 	return failure
 }
 
+// bareFailure is what is recorded in place of a failure that the server refused.
+func bareFailure(failure *pb.Failure, refusal error) *pb.Failure {
+	return &pb.Failure{
+		Type: "Error", NonRetryable: failure.NonRetryable,
+		Message: clip(failure.Message, nameBytesMax) + " (the rest could not be recorded: " + clip(refusal.Error(), nameBytesMax) + ")",
+	}
+}
+
 // failureChain makes one chain of causes of a tree of errors, in the order in which errors.Is
 // and errors.As look at them.
 func failureChain(tree []error) *pb.Failure {

@@ -33,6 +33,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		directive = response.Directive
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		r.careful = false
 		op.recorded = true
 		if op.scope.insideStep {
 			// A new attempt of the step around it asks again.
@@ -44,7 +45,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		r.queue.push(op.operation, response.Seq, false)
 	})
 	var refusal *Error
-	if errors.As(err, &refusal) && refusal.Reason == "PAYLOAD_TOO_LARGE" {
+	if errors.As(err, &refusal) && refusal.Reason != "COMMIT_CONFLICT" {
 		return Terminal(err)
 	}
 	if err != nil {
@@ -91,10 +92,11 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	if isCancelled || hasInner && strings.HasPrefix(inner.StepKey, op.key+"/") {
 		failure.NonRetryable = true
 	}
-	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, func(message proto.Message) {
+	taken := func(message proto.Message) {
 		response := message.(*pb.StepFailedResponse)
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		r.careful = false
 		r.memo.attempts[op.key] = op.attempt
 		if response.GetRetry() != nil || response.GetFinal().GetAction() == pb.StepFailedResponse_Final_ACTION_PAUSE {
 			return
@@ -104,7 +106,12 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 			r.memo.remember(op.key, op.recordAt(response.Seq, nil, failure))
 		}
 		r.queue.push(op.operation, response.Seq, false)
-	})
+	}
+	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, taken)
+	if err != nil {
+		failure = bareFailure(failure, err)
+		message, err = r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, taken)
+	}
 	if err != nil {
 		r.exit(err)
 	}
@@ -152,7 +159,7 @@ func (op *stepOperation) startMessage() *pb.StepStartedRequest {
 	if settings.atMostOnce {
 		request.Recovery = pb.Recovery_RECOVERY_AT_MOST_ONCE
 	}
-	if settings.timeout > 0 {
+	if settings.hasTimeout && settings.timeout > 0 {
 		request.Timeout = durationpb.New(settings.timeout)
 	}
 	return request

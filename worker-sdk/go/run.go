@@ -65,6 +65,10 @@ type run struct {
 	gaveUp          bool
 	cancelReason    *CancelledError
 	cancelDelivered bool
+	// Starts of steps are awaited until an end is on record: a worker was lost with this run.
+	careful bool
+	// Closed when bodies that a cancel has not ended are waited for no longer.
+	abandoned chan struct{}
 
 	// Operations that have something of this worker's to do.
 	busy     int
@@ -87,6 +91,8 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		operations: map[*operation]struct{}{},
 		callbacks:  map[string]*scope{},
 		waits:      map[string]time.Time{},
+		abandoned:  make(chan struct{}),
+		careful:    item.Careful,
 	}
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
 	if expires := item.Lease.GetExpiresAt(); expires != nil {
@@ -206,6 +212,7 @@ func (r *run) waitResolved(entry *pb.JournalEntry) {
 }
 
 func (r *run) resolve(entry *pb.JournalEntry) {
+	r.careful = false
 	r.memo.add(entry)
 	// Also where the code has stopped waiting for it meanwhile.
 	rec := r.memo.take(entry.StepKey)
@@ -245,7 +252,7 @@ func (r *run) obeyLater(directive pb.Directive) {
 func (r *run) stop(reason string, fence uint32) {
 	switch reason {
 	case "RUN_CANCELLED":
-		r.cancelBy(fence, "")
+		r.cancelBy(fence, "", 0)
 	case "RUN_PAUSED":
 		r.pause()
 	default:
@@ -264,7 +271,8 @@ func (r *run) pause() {
 }
 
 // cancelBy aborts what is in flight and lets the code clean up under the new fence.
-func (r *run) cancelBy(fence uint32, reason string) {
+// Bodies of steps get a moment of the grace to end by themselves.
+func (r *run) cancelBy(fence uint32, reason string, grace time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state == stateLeft {
@@ -282,6 +290,10 @@ func (r *run) cancelBy(fence uint32, reason string) {
 	}
 	r.paused = false
 	r.cancel(r.cancelReason)
+	if grace <= 0 {
+		grace = cancelGrace
+	}
+	time.AfterFunc(min(grace/4, settleMax), func() { close(r.abandoned) })
 	for op := range r.operations {
 		if op.scope.isReachedBy(r.root) {
 			op.abort(r.cancelReason)

@@ -3,6 +3,7 @@ package pawl
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // scope names steps: the workflow itself, a branch, an item of a Map, or the
@@ -14,10 +15,8 @@ type scope struct {
 	prefix string
 	// The body of a step is somewhere around it.
 	insideStep bool
-	counts     map[string]int
+	uses       map[string]uses
 	explicit   map[string]struct{}
-	// Calls of this scope that have not returned.
-	inFlight int
 	// Neither the end of the scopes around it nor a cancel reaches into it.
 	shielded bool
 	// Why nothing starts here any more, if that is so.
@@ -35,6 +34,13 @@ func (s *scope) isWithin(other *scope) bool {
 		}
 	}
 	return false
+}
+
+// uses are those of one name in a scope.
+type uses struct {
+	count int
+	// Of these, how many have not ended.
+	inFlight int
 }
 
 // shield is a scope for clean-up.
@@ -81,11 +87,14 @@ func (s *scope) endedBy() *CancelledError {
 
 // claim returns the segment of the next use of that name and counts it. A call
 // returns before the next one of the same goroutine is made: so a second use
-// while something of the scope is in flight is a second goroutine's, and which
-// of the two came first is chance.
+// before the first has ended is another goroutine's, and which of the two came
+// first is chance.
 func (s *scope) claim(space, name, key string) (string, error) {
 	base := space + escapeName(name)
 	if key != "" {
+		if err := checkText(fmt.Sprintf("the key of %q", name), key); err != nil {
+			return "", err
+		}
 		segment := base + "[" + escapeName(key) + "]"
 		if _, taken := s.explicit[segment]; taken {
 			return "", usage("the step %q with the key %q is used twice in one scope; give each use a key of its own", name, key)
@@ -96,19 +105,37 @@ func (s *scope) claim(space, name, key string) (string, error) {
 		s.explicit[segment] = struct{}{}
 		return segment, checkKey(s.prefix + segment)
 	}
-	if s.counts == nil {
-		s.counts = map[string]int{}
+	if s.uses == nil {
+		s.uses = map[string]uses{}
 	}
-	uses := s.counts[base] + 1
-	if uses > 1 && s.inFlight > 0 {
+	known := s.uses[base]
+	if known.inFlight > 0 {
 		return "", &AmbiguousStepKeyError{Message: fmt.Sprintf(
-			"AMBIGUOUS_STEP_KEY: %q is used again in one scope while another call of this scope is in flight, so which use comes first depends on timing. Give this step a Key of its own, or run the parallel parts as branches of All, Race or Map", space+name)}
+			"AMBIGUOUS_STEP_KEY: %q is used again in one scope while its use before is in flight, so which use comes first depends on timing. Give this step a Key of its own, or run the parallel parts as branches of All, Race or Map", space+name)}
 	}
-	s.counts[base] = uses
-	if uses == 1 {
-		return base, checkKey(s.prefix + base)
+	known.count++
+	s.uses[base] = known
+	segment := base
+	if known.count > 1 {
+		segment = fmt.Sprintf("%s#%d", base, known.count)
 	}
-	return fmt.Sprintf("%s#%d", base, uses), checkKey(s.prefix + base)
+	return segment, checkKey(s.prefix + segment)
+}
+
+// occupy notes that a use of a name is under way, or is no longer. Uses with keys of their own
+// may be at the same time.
+func (s *scope) occupy(key string, by int) {
+	// What undoes a step has its key from elsewhere, and an open callback is in a scope of its own.
+	if s.uses == nil || len(key) <= len(s.prefix) || strings.HasSuffix(key, "]") {
+		return
+	}
+	base := key[len(s.prefix):]
+	if at := strings.IndexByte(base, '#'); at >= 0 {
+		base = base[:at]
+	}
+	known := s.uses[base]
+	known.inFlight += by
+	s.uses[base] = known
 }
 
 // place is where in a run a context is.

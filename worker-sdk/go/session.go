@@ -23,7 +23,8 @@ import (
 // Welcome has come. S2: a request is kept until it is answered, and sent again,
 // with the same content and id, on the next stream if its run's lease has
 // survived. S3: no step starts unless the stream is open and a heartbeat was
-// answered that was sent within the lease time. S4: credits granted never exceed
+// answered that was sent within the lease time, and after the last time that the process stood
+// still. S4: credits granted never exceed
 // the free slots.
 type session struct {
 	platform    *platform
@@ -40,6 +41,7 @@ type session struct {
 	// Until when the leases are known to hold, by the monotonic clock.
 	leaseUntil atomic.Int64
 	stale      atomic.Bool
+	pulse      pulse
 
 	mu       sync.Mutex
 	held     map[string]*held
@@ -86,6 +88,7 @@ func newSession(p *platform, info *pb.WorkerInfo, definitions map[string]*defini
 // refuses this worker for good.
 func (s *session) keepUp(ctx context.Context) error {
 	pause := pauses{first: 50 * time.Millisecond, most: time.Second}
+	go s.watchPulse(ctx)
 	for {
 		welcomed, err := s.connect(ctx)
 		s.isOpen.Store(false)
@@ -118,7 +121,7 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, errorOf(err)
 	}
-	box := newOutbox()
+	box := newOutbox(s.unsendable)
 	hello := &pb.Hello{ProtocolVersion: 1, Worker: s.info}
 	s.mu.Lock()
 	s.outbox, s.credits, s.heardAt = box, 0, time.Now()
@@ -171,7 +174,7 @@ func (s *session) receive(ctx context.Context, cancel context.CancelFunc, messag
 		case *pb.ServerFrame_WaitResolved:
 			s.tell(body.WaitResolved.RunId, func(r *run) { r.waitResolved(body.WaitResolved.Entry) })
 		case *pb.ServerFrame_Cancel:
-			s.tell(body.Cancel.RunId, func(r *run) { r.cancelBy(body.Cancel.Fence, body.Cancel.Reason) })
+			s.tell(body.Cancel.RunId, func(r *run) { r.cancelBy(body.Cancel.Fence, body.Cancel.Reason, body.Cancel.Grace.AsDuration()) })
 		case *pb.ServerFrame_Pause:
 			s.tell(body.Pause.RunId, (*run).pause)
 		case *pb.ServerFrame_LeaseResults:
@@ -235,6 +238,10 @@ func (s *session) welcome(ctx context.Context, cancel context.CancelFunc, welcom
 	s.mu.Unlock()
 	s.answered()
 	s.stale.Store(false)
+	if !s.pulse.isVouched() {
+		s.stale.Store(true)
+		s.heartbeat()
+	}
 	go s.beat(ctx, cancel, interval)
 	s.wakeAll()
 	s.log.Info("connected, ready for work", "session", welcome.SessionId)
@@ -279,6 +286,7 @@ func (s *session) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.beats) > 0 {
+		s.pulse.vouched(s.beats[0])
 		s.leaseUntil.Store(int64(s.beats[0].Sub(started) + s.lease))
 		s.beats = s.beats[1:]
 	}

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	pb "pawl.dev/pawl/pawlv1"
-
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Signals takes the signals of that name one after the other:
@@ -42,9 +41,7 @@ func Signals[T any](ctx context.Context, name string, options ...WaitOption) ite
 		r.mu.Unlock()
 		inner := p.scope.child(key[len(p.scope.prefix):])
 		spec := &pb.WaitSpec{SignalName: name}
-		if settings.timeout > 0 {
-			spec.Duration = durationpb.New(settings.timeout)
-		}
+		settings.limit(spec)
 		for {
 			value, err := nextSignal[T](ctx, p, inner, &waitCall{space: spaceSignal, name: name, kind: pb.StepKind_STEP_KIND_SIGNAL, spec: spec})
 			if errors.Is(err, errNoSignal) {
@@ -64,11 +61,12 @@ func nextSignal[T any](ctx context.Context, p *place, inner *scope, call *waitCa
 	r := p.run
 	r.lockPresent()
 	// While one is awaited, that is in flight in the scope around, as any wait would be.
-	p.scope.inFlight++
+	key := strings.TrimSuffix(inner.prefix, "/")
+	p.scope.occupy(key, 1)
 	r.mu.Unlock()
 	end, err := r.await(ctx, inner, call)
 	r.lockPresent()
-	p.scope.inFlight--
+	p.scope.occupy(key, -1)
 	r.mu.Unlock()
 	if err != nil {
 		return none, err

@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,11 @@ type attempt struct {
 	step   *stepOperation
 	number uint32
 	began  time.Time
-	ended  atomic.Bool
+	// Of the timeouts of this step and those around it, the one that ends first; zero where there is none.
+	deadline time.Time
+	// Closed when a cancel no longer waits for it; nil where none ends it.
+	abandoned <-chan struct{}
+	ended     atomic.Bool
 	// The scope of the steps inside of the body.
 	scope *scope
 	// How many deltas it has sent. Guarded by the run's mutex.
@@ -123,9 +128,19 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 			return stepResult{}, err
 		}
 		r.setBusy(true)
+		careful := r.careful
+		cleansUp := r.cancelDelivered
 		r.mu.Unlock()
-		if r.link.confirmsStarts() || r.item.ConfirmStarts || op.call.settings.atMostOnce {
-			rec, wait := op.confirm()
+		if ended := endedByUser(ctx); ended != nil && !cleansUp {
+			// A failure of the step as any other: on another day the context might not be done here.
+			failure, _, _ := op.failed(Terminal(fmt.Errorf("the context of step %q is done: %w", op.name, ended)), 0)
+			return stepResult{}, failure
+		}
+		if careful || r.link.confirmsStarts() || r.item.ConfirmStarts || op.call.settings.atMostOnce {
+			rec, wait, err := op.confirm()
+			if err != nil {
+				return stepResult{}, op.refused(err)
+			}
 			if rec != nil {
 				return op.replay(rec)
 			}
@@ -135,7 +150,7 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 			}
 		}
 		result, latency, err := op.execute(ctx)
-		if err == nil {
+		if err == nil && !op.isAborted() {
 			if err = op.completed(result.payload, latency); err == nil {
 				return result, nil
 			}
@@ -148,10 +163,17 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 	}
 }
 
+// isAborted: its branch or run has ended, so that what its body came to is not recorded.
+func (op *stepOperation) isAborted() bool {
+	op.run.mu.Lock()
+	defer op.run.mu.Unlock()
+	return op.aborted != nil
+}
+
 // confirm has the start committed before the body runs. It returns a record to
 // replay (the run is locked then), or how long to wait before asking again (the run
 // is locked then), or -1: execute.
-func (op *stepOperation) confirm() (*record, time.Duration) {
+func (op *stepOperation) confirm() (*record, time.Duration, error) {
 	r := op.run
 	r.mu.Lock()
 	requestID := r.nextRequestID()
@@ -162,13 +184,13 @@ func (op *stepOperation) confirm() (*record, time.Duration) {
 		return request
 	}, nil)
 	if err != nil {
-		r.exit(err)
+		return nil, 0, err
 	}
 	response := message.(*pb.StepStartedResponse)
 	r.obeyLater(response.Directive)
 	if execute := response.GetExecute(); execute != nil {
 		op.attempt = execute.Attempt
-		return nil, -1
+		return nil, -1, nil
 	}
 	if clash := response.GetConflict(); clash != nil {
 		r.exit(&NonDeterminismError{
@@ -188,16 +210,16 @@ func (op *stepOperation) confirm() (*record, time.Duration) {
 	if replay := response.GetReplay(); replay != nil {
 		rec := &record{seq: r.queue.lastSeq, attempt: op.attempt, payload: replay.GetOutput(), failure: replay.GetFailure()}
 		r.queue.push(op.operation, rec.seq, true)
-		return rec, 0
+		return rec, 0, nil
 	}
 	if wait := response.GetWait(); wait != nil {
 		pause := hotWait
 		if wait.Until != nil {
 			pause = r.until(wait.Until.AsTime())
 		}
-		return nil, max(pause, 20*time.Millisecond)
+		return nil, max(pause, 20*time.Millisecond), nil
 	}
-	return nil, 0
+	return nil, 0, nil
 }
 
 // backOff waits for the next attempt: here if it is soon, else the run may be
@@ -217,7 +239,7 @@ func (op *stepOperation) backOff(ctx context.Context, wait time.Duration) {
 		op.signal()
 		r.mu.Unlock()
 	})
-	op.wait(ctx, func() bool { return over || op.aborted != nil })
+	op.wait(ctx, func() bool { return over || op.aborted != nil || op.ended != nil })
 	timer.Stop()
 	if hot {
 		r.setBusy(false)

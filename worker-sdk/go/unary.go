@@ -70,6 +70,11 @@ func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Mess
 		case *pb.FailRunRequest:
 			reply, err = answerOf(call(ctx, p, p.workers.FailRun, known))
 		}
+		if err != nil {
+			if _, problem := proto.Marshal(request); problem != nil {
+				err = unencodable(problem)
+			}
+		}
 		if !r.isGone() {
 			done(reply, err)
 		}
@@ -124,6 +129,10 @@ func (l *unaryLink) publishOnce(batch *pb.PublishEventsRequest) error {
 		_, err = stream.CloseAndRecv()
 	}
 	return err
+}
+
+func (l *unaryLink) getRun(ctx context.Context, runID string) (*pb.Run, error) {
+	return l.platform.getRun(ctx, runID)
 }
 
 func (l *unaryLink) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {

@@ -9,6 +9,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // A wait that the server keeps: a sleep, a signal, a child run. It is registered
@@ -24,6 +25,8 @@ type waitCall struct {
 	spec  *pb.WaitSpec
 	// Makes the request that starts the child run to wait for.
 	child func(stepKey string, attempt uint32) (*pb.StartRunRequest, error)
+	// The child's run id is user code's: whoever else has it has not been started from here.
+	namesChild bool
 }
 
 // resolution is how a wait ended.
@@ -35,9 +38,12 @@ type resolution struct {
 }
 
 // await waits for the server. The error is a StepError, a CancelledError, or what
-// refused the start of a child.
+// the server refused.
 func (r *run) await(ctx context.Context, s *scope, call *waitCall) (*resolution, error) {
 	if err := checkName("a wait", call.name); err != nil {
+		return nil, err
+	}
+	if err := call.limitBy(ctx); err != nil {
 		return nil, err
 	}
 	key, err := r.claim(s, call.space, call.name, call.key)
@@ -45,6 +51,24 @@ func (r *run) await(ctx context.Context, s *scope, call *waitCall) (*resolution,
 		return nil, err
 	}
 	return r.awaitAt(ctx, s, key, call)
+}
+
+// limitBy has the server keep the deadline of a context: this worker does not hold the run while
+// it waits, and another time's clock would end the wait in another place.
+func (call *waitCall) limitBy(ctx context.Context) error {
+	deadline, has := ownDeadline(ctx)
+	if !has {
+		return nil
+	}
+	if call.kind != pb.StepKind_STEP_KIND_SIGNAL && call.kind != pb.StepKind_STEP_KIND_USER {
+		return usage("the wait %q got a context with a deadline, which the server cannot keep for it; wait in a Race with a Sleep, or hand on a context without a deadline", call.name)
+	}
+	rest := min(max(0, time.Until(deadline)), durationMax)
+	if call.spec.Duration == nil || rest < call.spec.Duration.AsDuration() {
+		call.spec = proto.Clone(call.spec).(*pb.WaitSpec)
+		call.spec.Duration = durationpb.New(rest)
+	}
+	return nil
 }
 
 // awaitAt waits under a key that is claimed. Locked before, unlocked after.
@@ -96,6 +120,7 @@ func (op *operation) resolved() (*resolution, error) {
 func (op *operation) register(ctx context.Context, call *waitCall) (*resolution, error) {
 	r := op.run
 	childRunID := ""
+	withdrawn := false
 	for {
 		if op.resolution != nil {
 			return op.resolved()
@@ -108,15 +133,9 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 		requestID := r.nextRequestID()
 		r.mu.Unlock()
 		if call.child != nil && childRunID == "" {
-			id, err := op.startChild(call, attempt)
+			id, err := op.startChild(ctx, call, attempt)
 			if err != nil {
-				r.lockPresent()
-				r.queue.pushNext(op)
-				op.awaitDelivery()
-				op.close()
-				r.setBusy(false)
-				r.mu.Unlock()
-				return nil, err
+				return nil, op.refused(err)
 			}
 			childRunID = id
 		}
@@ -128,10 +147,25 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 			}
 		}, func(message proto.Message) { op.registered(message.(*pb.StepStartedResponse)) })
 		if err != nil {
-			r.exit(err)
+			return nil, op.refused(err)
 		}
-		op.await(ctx, message.(*pb.StepStartedResponse))
+		op.await(ctx, message.(*pb.StepStartedResponse), withdrawn)
+		if op.isWithdrawn(ctx) && op.isRegistered && !withdrawn && op.resolution == nil && op.aborted == nil {
+			// The server decides whether this or what the wait is for came first, and that is on record.
+			withdrawn = true
+			r.mu.Unlock()
+			r.cancelThere(op.key, contextMark+textOf(op.ended))
+			r.lockPresent()
+		}
 	}
+}
+
+// contextMark is in front of the reason of a wait that was cancelled since its context was.
+const contextMark = "the context was cancelled: "
+
+// isWithdrawn: user code cancelled the context of the wait. Its deadline is the server's to keep.
+func (op *operation) isWithdrawn(ctx context.Context) bool {
+	return op.ended != nil && ctx.Err() == context.Canceled
 }
 
 // registered notes what the start of the wait was answered, before anything later is heard.
@@ -161,7 +195,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 
 // await waits until it is resolved, is ended, or has to be asked for again. The
 // run is locked when it returns.
-func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse) {
+func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse, withdrawn bool) {
 	r := op.run
 	if response.GetConflict() != nil {
 		r.exit(&NonDeterminismError{
@@ -189,7 +223,9 @@ func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse
 		})
 		defer timer.Stop()
 	}
-	op.wait(ctx, func() bool { return op.resolution != nil || op.aborted != nil || op.asking })
+	op.wait(ctx, func() bool {
+		return op.resolution != nil || op.aborted != nil || op.asking || !withdrawn && op.isWithdrawn(ctx)
+	})
 	r.removeWait(op.key)
 }
 
@@ -225,8 +261,11 @@ func (r *run) cancelThere(key, reason string) {
 }
 
 // startChild starts the run to wait for; the same id finds it if it is there.
-func (op *operation) startChild(call *waitCall, attempt uint32) (string, error) {
+func (op *operation) startChild(ctx context.Context, call *waitCall, attempt uint32) (string, error) {
 	r := op.run
+	if ended := endedByUser(ctx); ended != nil && !r.isCleaningUp() {
+		return "", fmt.Errorf("the context of child %q is done: %w", call.name, ended)
+	}
 	request, err := call.child(op.key, attempt)
 	if err != nil {
 		return "", err
@@ -242,14 +281,11 @@ func (op *operation) startChild(call *waitCall, attempt uint32) (string, error) 
 		return r.link.startRun(r.present, request)
 	})
 	var refusal *Error
-	if errors.As(err, &refusal) {
-		if refusal.Reason == RunExists {
-			r.exit(&NonDeterminismError{
-				StepKey: op.key, Recorded: "the child run " + request.RunId, Attempted: "a child run with another input or workflow",
-				LikelyCause: "the child's input is computed from something that is not recorded, or its run id is taken",
-			})
-		}
-		r.exit(err)
+	if errors.As(err, &refusal) && refusal.Reason == RunExists && !call.namesChild {
+		r.exit(&NonDeterminismError{
+			StepKey: op.key, Recorded: "the child run " + request.RunId, Attempted: "a child run with another input or workflow",
+			LikelyCause: "the child's input is computed from something that is not recorded",
+		})
 	}
 	if err != nil {
 		return "", err

@@ -2,8 +2,10 @@ package pawl
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -18,7 +20,7 @@ type WorkerOptions struct {
 	Slots int
 	// The queues that it serves. Default: `default`.
 	Queues []string
-	// Stable over restarts; shown to people. Default: the host's name.
+	// Shown to people, and unique among the workers. Default: the host's name and the process id.
 	WorkerID string
 	// The version of the program; shown to people.
 	BuildVersion string
@@ -39,6 +41,7 @@ type Worker struct {
 	options  WorkerOptions
 	platform *platform
 	link     workerLink
+	ran      atomic.Bool
 }
 
 // workerLink is how a worker gets its runs.
@@ -71,7 +74,8 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 	}
 	if options.WorkerID == "" {
 		// Without a name of its own the host is one like others.
-		options.WorkerID, _ = os.Hostname()
+		host, _ := os.Hostname()
+		options.WorkerID = fmt.Sprintf("%s-%d", orElse(host, "host"), os.Getpid())
 	}
 	if len(options.Workflows) == 0 {
 		return nil, usage("a worker needs at least one workflow")
@@ -80,12 +84,21 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 		WorkerId: options.WorkerID, InstanceId: newUUID(), Language: "go", SdkVersion: sdkVersion,
 		BuildVersion: options.BuildVersion, Queues: options.Queues, Labels: options.Labels, Slots: uint32(options.Slots),
 	}
+	if err := checkTexts(map[string]string{"WorkerID": info.WorkerId, "BuildVersion": info.BuildVersion}, info.Labels, info.Queues...); err != nil {
+		return nil, err
+	}
 	if len(info.Queues) == 0 {
 		info.Queues = []string{"default"}
 	}
 	definitions, own := map[string]*definition{}, map[string]*definition{}
 	for _, workflow := range options.Workflows {
-		def := workflow.definition()
+		var def *definition
+		if workflow != nil {
+			def = workflow.definition()
+		}
+		if def == nil {
+			return nil, usage("one of the workflows is nil; NewWorkflow makes them")
+		}
 		if other := definitions[def.name]; other != nil && other != def {
 			return nil, usage("two workflows have the name %q; rename one", def.name)
 		}
@@ -116,6 +129,9 @@ func (w *Worker) Ready() <-chan struct{} { return w.link.ready() }
 // back. While no server is in reach it goes on trying. The error is the server's
 // who refuses this worker for good. A worker runs once.
 func (w *Worker) Run(ctx context.Context) error {
+	if w.ran.Swap(true) {
+		return usage("a worker runs once; make another one with NewWorker")
+	}
 	connection, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	defer w.platform.close()
 	defer disconnect()

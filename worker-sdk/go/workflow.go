@@ -74,7 +74,7 @@ func NewWorkflow[In, Out any](name string, code func(ctx context.Context, in In)
 	if err != nil {
 		panic(err)
 	}
-	def.stepDefaults.timeout = def.options.StepTimeout
+	def.stepDefaults.timeout, def.stepDefaults.hasTimeout = def.options.StepTimeout, def.options.StepTimeout != 0
 	def.invoke = func(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
 		in, err := decode[In](payload, fmt.Sprintf("the input of workflow %q", name))
 		if err != nil {
@@ -92,7 +92,12 @@ func NewWorkflow[In, Out any](name string, code func(ctx context.Context, in In)
 // Name is what runs of the workflow are started by.
 func (w *Workflow[In, Out]) Name() string { return w.def.name }
 
-func (w *Workflow[In, Out]) definition() *definition { return w.def }
+func (w *Workflow[In, Out]) definition() *definition {
+	if w == nil {
+		return nil
+	}
+	return w.def
+}
 
 // Call just runs the code here and now, as in a unit test: steps run once,
 // sleeps sleep, and nothing is recorded.
@@ -101,7 +106,7 @@ func (w *Workflow[In, Out]) Call(ctx context.Context, in In) (Out, error) { retu
 func (d *definition) spec() *pb.WorkflowSpec {
 	return &pb.WorkflowSpec{
 		Name: d.name, Version: d.options.Version, Description: d.options.Description,
-		InputSchema: d.options.InputSchema, OutputSchema: d.options.OutputSchema,
+		InputSchema: d.options.InputSchema, OutputSchema: d.options.OutputSchema, Timeouts: d.timeouts(),
 	}
 }
 
@@ -160,6 +165,9 @@ func (t template) render(input *pb.Payload) (string, error) {
 			if value[tagKey] == "bigint" {
 				text, _ = value["value"].(string)
 			}
+		}
+		if err := checkText(fmt.Sprintf("the input's %q, which the run id is made of,", name), text); err != nil {
+			return "", err
 		}
 		if text == "" {
 			return "", usage("the run id needs the input's %q to be a text, number or boolean that is not empty; or give a RunID", name)

@@ -1,0 +1,75 @@
+package pawl
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pulse notices that this process stood still: it was stopped, its machine slept or had no time
+// for it. What it knows of its leases is old then, however fresh it looks: the server may have
+// given its runs to others meanwhile, and be another one by now. So no step starts until a
+// heartbeat is answered that was sent afterwards.
+type pulse struct {
+	mu sync.Mutex
+	// By both clocks, since the monotonic one stands still while a machine sleeps.
+	last time.Time
+	// When it went on; zero once a heartbeat has vouched for the leases.
+	wokeAt time.Time
+}
+
+// beat notes that the process is alive, and returns how long it stood still, where it has.
+func (p *pulse) beat() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	gap := time.Duration(0)
+	if !p.last.IsZero() {
+		gap = max(now.Sub(p.last), now.Round(0).Sub(p.last.Round(0)))
+	}
+	p.last = now
+	if gap <= stillMax {
+		return 0
+	}
+	p.wokeAt = now
+	return gap
+}
+
+// vouched: a heartbeat was answered that was sent then.
+func (p *pulse) vouched(sent time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if sent.After(p.wokeAt) {
+		p.wokeAt = time.Time{}
+	}
+}
+
+func (p *pulse) isVouched() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wokeAt.IsZero()
+}
+
+// watchPulse beats for as long as the worker works.
+func (s *session) watchPulse(ctx context.Context) {
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		s.stoodStill()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// stoodStill tells whether no heartbeat has been answered since the process last stood still.
+func (s *session) stoodStill() bool {
+	if gap := s.pulse.beat(); gap > 0 {
+		s.log.Warn("this process stood still; no step starts until the server has said that its runs are still its own", "ms", gap.Milliseconds())
+		s.stale.Store(true)
+		// Whoever asks may hold a run, which a heartbeat looks at.
+		go s.heartbeat()
+	}
+	return !s.pulse.isVouched()
+}
