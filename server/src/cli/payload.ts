@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { create, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "@pawl/proto";
+import { tryJson } from "../lib/json.ts";
+import { LIMITS } from "../model/limits.ts";
 import { usageError } from "./exit.ts";
 
 /** JSON from an option, or from a file (`-` is standard input), as the server takes it. */
@@ -53,12 +55,9 @@ export function showPayload(payload: Payload | undefined, width: number): string
 export function formatPayload(payload: Payload): string {
   if (payload.ref !== undefined || !isJson(payload.encoding)) return describe(payload);
   const text = Buffer.from(payload.data).toString("utf8");
-  try {
-    return JSON.stringify(JSON.parse(text), undefined, 2);
-  } catch {
-    // User code may have said `json` of what is none; show what there is.
-    return text;
-  }
+  // User code may have said `json` of what is none, or is too deep; show what there is.
+  const read = tryJson(payload.data, LIMITS.jsonDepth);
+  return read === undefined ? text : JSON.stringify(read.value, undefined, 2);
 }
 
 function isJson(encoding: string): boolean {
@@ -94,13 +93,9 @@ function withValue(json: Record<string, JsonValue>): JsonValue {
   const { data, encoding } = json;
   if (typeof data !== "string") return json;
   if (encoding !== undefined && encoding !== "json") return json;
-  try {
-    const value: JsonValue = JSON.parse(Buffer.from(data, "base64").toString("utf8"));
-    return { ...json, value };
-  } catch {
-    // Said to be JSON and is not: leave it as it came.
-    return json;
-  }
+  const read = tryJson(Buffer.from(data, "base64"), LIMITS.jsonDepth);
+  // Said to be JSON and is not, or too deep: leave it as it came.
+  return read === undefined ? json : { ...json, value: read.value as JsonValue };
 }
 
 function isObject(json: JsonValue): json is Record<string, JsonValue> {

@@ -21,7 +21,7 @@ export async function pollWork(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<WorkItem[]> {
-  checkWorker(worker);
+  await checkWorker(worker);
   await core.registry.polled(caller, worker);
   const deadline = core.clock.now() + waitMs;
   const sessionId = `poll/${worker.instanceId}`;

@@ -36,7 +36,7 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
     ? await core.registry.find(caller, asked.workflow)
     : await core.registry.get(caller, asked.workflow);
   const start = { ...timeoutsFrom(workflow?.timeouts ?? ""), ...asked };
-  checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
+  await checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
   await checkPayload(core, caller, start.input);
   await checkParent(core, caller, start);
 

@@ -47,7 +47,8 @@ export async function stepStarted(
 ): Promise<StepStartedReply> {
   // A call that names no request is one all the same when the writer has to decide it again.
   const named = request.requestId === "" ? { ...request, requestId: `~${shortId()}` } : request;
-  checkForm(named.wait);
+  const isFormChecked = checkForm(named.wait);
+  if (isFormChecked !== undefined) await isFormChecked;
   // No await for all others: the requests of a session keep their order.
   const started =
     named.wait?.cron === undefined ? named : { ...named, wait: await atNextTime(core, named.wait) };
@@ -79,9 +80,10 @@ export async function stepStarted(
   return { outcome: { ...decision, ...callback }, directive: decided.directive };
 }
 
-function checkForm(wait: WaitSpec | undefined): void {
+/** Undefined: there is nothing to wait for. */
+function checkForm(wait: WaitSpec | undefined): Promise<void> | undefined {
   const schema = wait?.question?.formSchema;
-  if (schema !== undefined) checkSchema("wait.question.form_schema", schema);
+  return schema === undefined ? undefined : checkSchema("wait.question.form_schema", schema);
 }
 
 /** With the moment that a cron expression stands for. */
@@ -257,7 +259,10 @@ export async function suspendRun(
   caller: Caller,
   suspend: SuspendRun,
 ): Promise<SuspendReply> {
-  for (const { wait } of suspend.waits) checkForm(wait);
+  for (const { wait } of suspend.waits) {
+    const isChecked = checkForm(wait);
+    if (isChecked !== undefined) await isChecked;
+  }
   const timed = suspend.waits.some(({ wait }) => wait.cron !== undefined);
   const waits = timed
     ? await Promise.all(

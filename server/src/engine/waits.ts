@@ -146,15 +146,17 @@ export async function resolveWait(
   const { runId, key, answer } = request;
   await checkPayload(core, caller, answer);
   const resolutionId = request.resolutionId || uuidv7(core.clock.now());
-  const { decision, wait } = await core.writer.submit({
-    org: caller.org,
-    runId,
-    bytes: 500 + (answer?.data?.byteLength ?? 0),
-    decide: (draft) => ({
-      decision: answers.resolveWait(draft, { ...request, resolutionId }, checkedAnswer),
-      wait: viewIn(draft, key),
+  const { decision, wait } = await withFormsChecked((check) =>
+    core.writer.submit({
+      org: caller.org,
+      runId,
+      bytes: 500 + (answer?.data?.byteLength ?? 0),
+      decide: (draft) => ({
+        decision: answers.resolveWait(draft, { ...request, resolutionId }, check),
+        wait: viewIn(draft, key),
+      }),
     }),
-  });
+  );
   switch (decision.kind) {
     case "recorded":
       return { wait, duplicate: false, resolutionId };
@@ -171,13 +173,52 @@ export async function resolveWait(
   }
 }
 
+/** The decision has to be made again once the form's value is checked, for that may take a while. */
+class FormUnchecked extends Error {
+  override readonly name = "FormUnchecked";
+  readonly schema: string;
+  readonly data: Uint8Array;
+  readonly value: unknown;
+
+  constructor(schema: string, data: Uint8Array, value: unknown) {
+    super("A form's value was not checked yet.");
+    this.schema = schema;
+    this.data = data;
+    this.value = value;
+  }
+}
+
+/** Decides, and again with the check of the form that the question turned out to be. */
+async function withFormsChecked<T>(decide: (check: answers.AnswerCheck) => Promise<T>): Promise<T> {
+  /** What was found, by schema: another question may be asked by then. */
+  const problems = new Map<string, string>();
+  for (;;) {
+    try {
+      return await decide((question, answer) => checkedAnswer(question, answer, problems));
+    } catch (error) {
+      if (!(error instanceof FormUnchecked)) throw error;
+      const { schema, data, value } = error;
+      problems.set(schema, await formProblem(schema, data, value));
+    }
+  }
+}
+
 /** The value of an answer that fits its question. */
-function checkedAnswer(question: Question, answer: Payload): unknown {
-  if (answer.data === undefined)
+function checkedAnswer(
+  question: Question,
+  answer: Payload,
+  problems: ReadonlyMap<string, string>,
+): unknown {
+  const { data, encoding } = answer;
+  if (data === undefined)
     throw invalidAnswer(question, "came by reference; answers are sent inline");
-  const value = parseAnswer(question, answer.data, answer.encoding);
-  checkAnswer(question, value, formProblem);
-  return value;
+  const parsed = parseAnswer(question, data, encoding);
+  checkAnswer(question, parsed, (schema, value) => {
+    const problem = problems.get(schema);
+    if (problem === undefined) throw new FormUnchecked(schema, data, value);
+    return problem;
+  });
+  return parsed;
 }
 
 function alreadyResolved(wait: WaitView): PawlError {

@@ -23,12 +23,12 @@ import { readHeader } from "./runs.ts";
 import { type HeldRun, LocalSession } from "./sessions.ts";
 
 /** Refuses what could never be served. */
-export function checkWorker(worker: WorkerInfo): void {
+export async function checkWorker(worker: WorkerInfo): Promise<void> {
   const names = new Set<string>();
   for (const spec of worker.workflows) {
     if (names.has(spec.name)) throw invalid("workflows", `names "${spec.name}" twice`);
     names.add(spec.name);
-    checkSchema(`workflows["${spec.name}"].input_schema`, spec.inputSchema);
+    await checkSchema(`workflows["${spec.name}"].input_schema`, spec.inputSchema);
   }
 }
 
@@ -39,7 +39,7 @@ export async function openSession(
   held: readonly HeldLease[],
   sink: SessionSink,
 ): Promise<WorkerSession> {
-  checkWorker(worker);
+  await checkWorker(worker);
   const sessionId = `${core.replicaId}/${worker.instanceId}`;
   if (core.sessions.size >= LIMITS.sessions && core.sessions.get(sessionId) === undefined) {
     throw new PawlError(

@@ -1,4 +1,6 @@
 /** The fields of a question's form: what to ask for, and what was filled in. */
+import { tryJson } from "../lib/json.ts";
+import { LIMITS } from "../model/limits.ts";
 import type { Question } from "../model/question.ts";
 
 /** One property of a form's schema that a simple input can ask for. */
@@ -98,12 +100,10 @@ export function formAnswer(question: Question, fields: URLSearchParams): unknown
 function formValue(formSchema: string, fields: URLSearchParams): unknown {
   const known = fieldsOf(formSchema);
   if (known === undefined) {
-    try {
-      return JSON.parse(fields.get(JSON_FIELD) ?? "");
-    } catch {
-      // The check against the schema says what is wrong with the text.
-      return fields.get(JSON_FIELD);
-    }
+    const text = fields.get(JSON_FIELD) ?? "";
+    const read = tryJson(Buffer.from(text), LIMITS.jsonDepth);
+    // The check against the schema says what is wrong with the text.
+    return read === undefined ? text : read.value;
   }
   return Object.fromEntries(
     known.flatMap((field) => {

@@ -10,6 +10,7 @@ import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Question } from "../model/question.ts";
+import { jsonIn } from "../rpc/convert/common.ts";
 import { wireError } from "../rpc/errors.ts";
 import { formAnswer } from "./answer-form.ts";
 import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
@@ -62,19 +63,11 @@ async function callback(exchange: Exchange): Promise<void> {
     const link = await engine.openLink("callback", token);
     const body = await readBody(request, LIMITS.callbackBytes);
     const payload: Payload = { encoding: isJson(request) ? "json" : "bytes", data: body };
-    if (payload.encoding === "json") parseJson(body);
+    if (payload.encoding === "json") jsonIn("body", body);
     const { duplicate } = await resolve(engine, link, payload, "callback", "");
     sendJson(response, 200, { status: "recorded", duplicate });
   } catch (error) {
     sendError(exchange, error);
-  }
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString("utf8"));
-  } catch {
-    throw invalid("body", "is not JSON, which its content type calls for");
   }
 }
 
@@ -140,7 +133,7 @@ async function answerJson(exchange: Exchange): Promise<void> {
   const { engine, request, response, token } = exchange;
   try {
     const link = await engine.openLink("answer", token);
-    const body = parseJson(await readBody(request, LIMITS.answerBytes * 2));
+    const body = jsonIn("body", await readBody(request, LIMITS.answerBytes * 2));
     const { payload, comment } = jsonAnswer(body);
     const { duplicate, wait } = await resolve(engine, link, payload, "link", comment);
     sendJson(response, 200, { status: "recorded", duplicate, open: wait.resolution === undefined });
@@ -183,12 +176,18 @@ async function answerForm(exchange: Exchange): Promise<void> {
       const open = done.wait.resolution === undefined;
       sendPage(response, 200, donePage(question, done.duplicate, open));
     } catch (error) {
-      if (!(error instanceof PawlError) || error.reason !== "INVALID_ANSWER") throw error;
+      if (!isAboutAnswer(error)) throw error;
       sendPage(response, 422, questionPage(question, link.actor, error.message, fields));
     }
   } catch (error) {
     sendProblemPage(exchange, error);
   }
+}
+
+/** Whether another answer may be taken. */
+function isAboutAnswer(error: unknown): error is PawlError {
+  if (!(error instanceof PawlError)) return false;
+  return error.reason === "INVALID_ANSWER" || error.reason === "SCHEMA_TOO_SLOW";
 }
 
 /** HTTP's word for what happened. A refused link tells nothing of what it would lead to. */
@@ -203,6 +202,7 @@ function statusOf(error: unknown): number {
     case "NOT_FOUND":
       return 410;
     case "INVALID_ANSWER":
+    case "SCHEMA_TOO_SLOW":
       return 422;
     case "PAYLOAD_TOO_LARGE":
       return 413;

@@ -29,6 +29,7 @@ const STATUS_OF_REASON: Partial<Record<Reason, number>> = {
   PAYLOAD_TOO_LARGE: 413,
   INVALID_INPUT: 422,
   INVALID_ANSWER: 422,
+  SCHEMA_TOO_SLOW: 422,
 };
 
 /** The HTTP status of a reason. */

@@ -44,6 +44,13 @@ export const LIMITS = Object.freeze({
   shownWaits: 100,
   /** Schemas, details of a failure and the like. */
   documentBytes: 256 * KIB,
+  /** Arrays and objects inside each other, in JSON that the server reads. */
+  jsonDepth: 400,
+  /** Checks by JSON Schema that may take long (engine/schemas/checker.ts). */
+  schemaThreads: 2,
+  schemaCheckMs: 250,
+  schemaPrepareMs: 10_000,
+  schemaChecksQueued: 1_000,
   failureMessageBytes: 8 * KIB,
   failureStackBytes: 16 * KIB,
   failureCauses: 8,

@@ -1,4 +1,5 @@
 /** Questions to people, and what is an answer to them. */
+import { JsonError, parseJson } from "../lib/json.ts";
 import { invalid, PawlError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -157,9 +158,10 @@ export function parseAnswer(question: Question, data: Uint8Array, encoding: stri
   if (encoding !== "json" && encoding !== "json+pawl")
     throw invalidAnswer(question, `has the encoding \`${encoding}\`, not \`json\``);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
-  } catch {
-    throw invalidAnswer(question, "is not JSON");
+    return parseJson(data, LIMITS.jsonDepth);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    throw invalidAnswer(question, error.message);
   }
 }
 

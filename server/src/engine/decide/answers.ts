@@ -1,7 +1,10 @@
 /** What people and outside processes do to open waits: answer, skip, call back, cancel, be reminded. */
+
+import { jsonProblem } from "../../lib/json.ts";
 import type { EntryMeta, WaitOutcome } from "../../model/entry.ts";
 import { isWaitKind } from "../../model/entry.ts";
 import { invalid, notFound, PawlError } from "../../model/errors.ts";
+import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
 import {
   type Answer,
@@ -88,8 +91,13 @@ function knownResolution(wait: WaitRecord, id: string): ResolveDecision | undefi
 }
 
 function callBack(draft: Draft, command: ResolveCommand): ResolveDecision {
-  if (command.answer === undefined) throw invalid("skip", "does not go with a callback");
-  resolve(draft, command.key, "completed", metaOf(command), command.answer);
+  const { answer } = command;
+  if (answer === undefined) throw invalid("skip", "does not go with a callback");
+  if (answer.encoding === "json" && answer.data !== undefined) {
+    const problem = jsonProblem(answer.data, LIMITS.jsonDepth);
+    if (problem !== undefined) throw invalid("answer", problem);
+  }
+  resolve(draft, command.key, "completed", metaOf(command), answer);
   wake(draft);
   return { kind: "recorded" };
 }

@@ -4,6 +4,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
+import { jsonIn } from "../../rpc/convert/common.ts";
 import { payloadTooLarge } from "../../rpc/convert/field.ts";
 import { discardRest } from "../discard.ts";
 import { HttpError } from "../problem.ts";
@@ -104,13 +105,7 @@ export class Exchange {
 /** @throws HttpError 415, or INVALID_ARGUMENT where it is not JSON */
 export function parseJson(body: Body): JsonValue {
   if (!JSON_TYPES.test(body.type)) throw unsupportedType(body.type, ["application/json"]);
-  try {
-    const value: JsonValue = JSON.parse(body.bytes.toString("utf8"));
-    return value;
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw invalid("body", `is not JSON: ${said.replace(/, ".*/s, "")}`);
-  }
+  return jsonIn("body", body.bytes) as JsonValue;
 }
 
 export function unsupportedType(type: string, known: readonly string[]): HttpError {

@@ -23,6 +23,8 @@ import {
 } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Payload, PayloadSchema } from "@pawl/proto";
+import { tryJson } from "../../lib/json.ts";
+import { LIMITS } from "../../model/limits.ts";
 
 const WELL_KNOWN = "google.protobuf.";
 /** FeatureSet.FieldPresence.IMPLICIT: a zero value is not told from an unset one. */
@@ -134,23 +136,14 @@ export function setPayload(json: JsonObject, name: string, payload: Payload): vo
     json[`${name}Encoding`] = encoding;
     return;
   }
-  const value = encoding === "json" || encoding === "json+pawl" ? parsed(payload) : undefined;
-  if (value === undefined) {
-    // Raw bytes, another language's format, or JSON in name only.
+  const isJson = encoding === "json" || encoding === "json+pawl";
+  const read = isJson ? tryJson(payload.data, LIMITS.jsonDepth) : undefined;
+  if (read === undefined) {
+    // Raw bytes, another language's format, JSON in name only or too deep to be written again.
     json[name] = base64(payload.data);
-    json[`${name}Encoding`] = encoding === "json" ? "bytes" : encoding;
+    json[`${name}Encoding`] = isJson ? "bytes" : encoding;
     return;
   }
-  json[name] = value;
+  json[name] = read.value as JsonValue;
   if (encoding !== "json") json[`${name}Encoding`] = encoding;
-}
-
-function parsed(payload: Payload): JsonValue | undefined {
-  try {
-    const value: JsonValue = JSON.parse(Buffer.from(payload.data).toString("utf8"));
-    return value;
-  } catch {
-    // User code may have called it JSON; it is told as bytes instead.
-    return undefined;
-  }
 }

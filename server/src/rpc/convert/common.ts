@@ -14,6 +14,7 @@ import {
 } from "@pawl/proto";
 import type { Directive } from "../../engine/api.ts";
 import { sha256 as digestOf } from "../../lib/ids.ts";
+import { JsonError, parseJson } from "../../lib/json.ts";
 import type { Failure, StepKind } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -74,17 +75,23 @@ export function requiredPayload(field: string, value: PayloadProto | undefined):
   return payloadIn(field, value);
 }
 
+/** JSON from outside, which is refused where it could not be shown again. */
+export function jsonIn(field: string, data: Uint8Array): unknown {
+  try {
+    return parseJson(data, LIMITS.jsonDepth);
+  } catch (error) {
+    throw error instanceof JsonError ? invalid(field, error.message) : error;
+  }
+}
+
 /** For values that the server may have to read: JSON that is none is refused here. */
 export function readablePayload(field: string, value: PayloadProto | undefined): Payload {
   if (value === undefined) return VOID;
   const payload = payloadIn(field, value);
   if (payload.data !== undefined && payload.encoding === "json") {
-    try {
-      JSON.parse(Buffer.from(payload.data).toString("utf8"));
-    } catch {
-      const problem = payload.data.byteLength === 0 ? "is empty" : "is not JSON";
-      throw invalid(`${field}.data`, `${problem}, which the encoding \`json\` calls for`);
-    }
+    if (payload.data.byteLength === 0)
+      throw invalid(`${field}.data`, "is empty, which the encoding `json` does not allow");
+    jsonIn(`${field}.data`, payload.data);
   }
   return payload;
 }

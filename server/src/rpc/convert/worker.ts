@@ -40,6 +40,7 @@ import { timeoutsFrom, timeoutsText, type WaitTree } from "../../model/run.ts";
 import {
   directiveOut,
   failureIn,
+  jsonIn,
   payloadOut,
   requiredPayload,
   stepKindIn,
@@ -60,11 +61,7 @@ const DESCRIPTION_BYTES = 16 * 1024;
 function document(field: string, value: string): string {
   text(field, value, LIMITS.documentBytes);
   if (value === "") return value;
-  try {
-    JSON.parse(value);
-  } catch {
-    throw invalid(field, "is not JSON");
-  }
+  jsonIn(field, Buffer.from(value));
   return value;
 }
 
