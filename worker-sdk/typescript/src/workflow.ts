@@ -17,7 +17,7 @@ export interface WorkflowOptions extends FlowOptions {
   readonly name?: string;
   /** Checked before a run is created; the workflow gets what the schema turns out. */
   readonly input?: StandardSchemaV1 | undefined;
-  /** Checked when the workflow returns; callers get what the schema turns out. */
+  /** Checked when the workflow returns; what the schema turns out is recorded. */
   readonly output?: StandardSchemaV1 | undefined;
   /** Where the schema's library cannot make JSON Schema by itself. */
   readonly inputSchema?: JsonSchema;
@@ -242,7 +242,7 @@ export function defineWorkflow(
     inputSchema: options.input,
     outputSchema: options.output,
     inputJsonSchema,
-    outputJsonSchema: options.outputSchema ?? jsonSchemaOf(options.output),
+    outputJsonSchema: options.outputSchema ?? jsonSchemaOf(options.output, "output"),
     stepDefaults: stepDefaultsOf(options),
     timeouts: timeoutsOf(options),
     idTemplate:

@@ -19,6 +19,8 @@ const texts = z
     names: keyed,
     refusedNames: refused,
     refusedKeys: refused,
+    values: z.array(z.object({ text: z.string(), recorded: z.string() })),
+    joined: z.array(z.object({ pieces: z.array(z.string()), result: z.string() })),
   })
   .parse(
     JSON.parse(
@@ -32,6 +34,36 @@ function expectRefusal(error: Error, position: number | undefined): void {
 }
 
 describe("texts", () => {
+  test("values are well-formed before code is given them", async () => {
+    for (const { text, recorded } of texts.values) {
+      const handed = await run(
+        async (ctx) => [
+          await ctx.step("s", () => ({ [text]: text })),
+          await ctx.step("with", (x: string) => x === recorded, [text]),
+          await ctx.signal("go"),
+        ],
+        { signals: { go: [text] } },
+      );
+      expect(handed).toStrictEqual([{ [recorded]: recorded }, true, recorded]);
+    }
+  });
+
+  test("halves of a character that meet are the character, for watchers too", async () => {
+    for (const { pieces, result } of texts.joined) {
+      const seen: unknown[] = [];
+      const onEvent = (_type: string, data: unknown) => void seen.push(data);
+      const joined = await run(
+        (ctx) =>
+          ctx.step("s", async function* () {
+            yield* pieces;
+          }),
+        { onEvent },
+      );
+      expect(joined).toBe(result);
+      expect(seen.join("")).toBe(result);
+    }
+  });
+
   test("a question has the same key everywhere", async () => {
     const asked = new Map<string, string>();
     for (const { text } of texts.questions) {

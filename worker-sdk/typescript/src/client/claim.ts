@@ -85,7 +85,7 @@ export async function executeClaimed(
   request.claim = true;
   const response = await claim(platform, request, leaseWaitMs, abortSignal);
   const { run, claimed } = response;
-  if (run !== undefined && hasEnded(run)) return outcomeOf(platform, run, workflow);
+  if (run !== undefined && hasEnded(run)) return outcomeOf(platform, run);
   if (claimed === undefined) {
     throw new PawlError({
       reason: "INTERNAL",
@@ -96,7 +96,7 @@ export async function executeClaimed(
   await perform(platform, claimed, workflow, logger, abortSignal);
   abortSignal?.throwIfAborted();
   const runId = claimed.lease?.runId ?? request.runId;
-  const handle = new RunHandle(platform, runId, workflow, true);
+  const handle = new RunHandle(platform, runId, true);
   const info = await handle.get();
   if (info.state === "PAUSED") {
     throw new PawlError({

@@ -121,13 +121,7 @@ export class Client {
     const response = await this.#traced(request, () =>
       this.#platform.call(RunService.method.startRun, request),
     );
-    const definition = typeof workflow === "string" ? undefined : workflow;
-    return new RunHandle(
-      this.#platform,
-      response.run?.runId ?? request.runId,
-      definition,
-      response.existing,
-    );
+    return new RunHandle(this.#platform, response.run?.runId ?? request.runId, response.existing);
   }
 
   /** With a span around it, where there is tracing, that the run is a child of. */
@@ -182,11 +176,11 @@ export class Client {
     )) as O;
   }
 
-  /** A handle for a run that was started before; `workflow` types and checks its result. */
+  /** A handle for a run that was started before; `workflow` types its result. */
   handle<I, O>(runId: string, workflow: Workflow<I, O>): RunHandle<O>;
   handle(runId: string): RunHandle;
-  handle(runId: string, workflow?: AnyWorkflow): RunHandle<never> {
-    return new RunHandle(this.#platform, runId, workflow, true);
+  handle(runId: string, _workflow?: AnyWorkflow): RunHandle<never> {
+    return new RunHandle(this.#platform, runId, true);
   }
 
   /** A page of runs, newest first. */

@@ -13,10 +13,8 @@ import { PawlError, RunFailedError } from "../errors.ts";
 import { errorOf, failureDetails } from "../failure.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { uuidv7 } from "../lib/ids.ts";
-import { validate } from "../schema.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
-import type { AnyWorkflow } from "../workflow.ts";
 import {
   eventView,
   type JournalView,
@@ -58,14 +56,10 @@ export function hasEnded(run: Run): boolean {
 }
 
 /** The result of a run that has ended; throws RunFailedError where it has none. */
-export async function outcomeOf(
-  platform: Platform,
-  run: Run,
-  workflow: AnyWorkflow | undefined,
-): Promise<unknown> {
+export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> {
   if (run.state === RunState.COMPLETED) {
     const payload = run.output === undefined ? undefined : await platform.download(run.output);
-    return validate(workflow?.outputSchema, decode(payload), `the result of run ${run.runId}`);
+    return decode(payload);
   }
   const { failure } = run;
   throw new RunFailedError({
@@ -86,17 +80,10 @@ export class RunHandle<O = unknown> {
   /** The run was there before `start` was called. */
   readonly existing: boolean;
   readonly #platform: Platform;
-  readonly #workflow: AnyWorkflow | undefined;
 
-  constructor(
-    platform: Platform,
-    runId: string,
-    workflow: AnyWorkflow | undefined,
-    existing: boolean,
-  ) {
+  constructor(platform: Platform, runId: string, existing: boolean) {
     this.#platform = platform;
     this.runId = runId;
-    this.#workflow = workflow;
     this.existing = existing;
   }
 
@@ -118,8 +105,7 @@ export class RunHandle<O = unknown> {
         { runId: this.runId, timeout: durationFromMs(leftMs) },
         abortSignal === undefined ? {} : { signal: abortSignal },
       );
-      if (run !== undefined && hasEnded(run))
-        return (await outcomeOf(this.#platform, run, this.#workflow)) as O;
+      if (run !== undefined && hasEnded(run)) return (await outcomeOf(this.#platform, run)) as O;
       if (performance.now() >= endMs) {
         throw new PawlError({
           reason: "DEADLINE_EXCEEDED",

@@ -49,16 +49,6 @@ export function childKey({ key }: ChildOptions): string | undefined {
   return key === undefined ? undefined : String(key);
 }
 
-/** What the child's output schema makes of its result. */
-export async function childResult(
-  workflow: string | AnyWorkflow,
-  name: string,
-  result: unknown,
-): Promise<unknown> {
-  if (typeof workflow === "string") return result;
-  return validate(workflow.outputSchema, result, `the result of child "${name}"`);
-}
-
 /** Says how a child run is started and awaited. */
 export function childCall(child: ChildRequest): WaitCall {
   const { run, scope, stepKey, workflow, name, input, options } = child;

@@ -14,7 +14,7 @@ import type { AnyStep } from "../step.ts";
 import { askApproval } from "./approval.ts";
 import { mapItems, runBranches } from "./branches.ts";
 import { openCallback } from "./callback.ts";
-import { childCall, childKey, childName, childResult } from "./child.ts";
+import { childCall, childKey, childName } from "./child.ts";
 import { contexts } from "./current.ts";
 import type { ApprovalOptions, CallbackOptions } from "./question-types.ts";
 import { type AskOptions, askUser } from "./questions.ts";
@@ -280,7 +280,7 @@ export class RunContext implements Context {
       const { scope, key: stepKey } = this.claim("child:", name.name, childKey(options));
       const call = childCall({ run: this.#run, scope, stepKey, ...name, input, options });
       const operation = new WaitOperation(this.#run, scope, stepKey, call);
-      return operation.open().then((result) => childResult(name.workflow, name.name, result));
+      return operation.open();
     });
   }
 

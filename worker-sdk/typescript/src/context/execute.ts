@@ -1,10 +1,11 @@
-import { decode, encode, type ReceivedPayload } from "../codec/payload.ts";
+import { encode, type ReceivedPayload } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import type { Memo } from "../run/memo.ts";
 import { completeRun, failRun } from "../run/outcome.ts";
+import { parsedInput } from "../run/parsed-values.ts";
 import { upload } from "../run/payloads.ts";
 import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
@@ -58,17 +59,17 @@ async function perform(
   try {
     const payload =
       input?.ref === undefined ? input : await run.persist(() => link.download(input));
-    const argument = await validate(
+    const argument = await parsedInput(
+      run,
       workflow.inputSchema,
-      decode(payload),
+      payload,
       `the input of workflow "${name}"`,
     );
     const handler = workflow.handler as (ctx: Context, input: unknown) => unknown;
     const output = await contexts.run(context, handler, context, argument);
     await completeRun(run, async () => {
       const what = `the result of workflow "${name}"`;
-      await validate(workflow.outputSchema, output, what);
-      const encoded = encode(output, what);
+      const encoded = encode(await validate(workflow.outputSchema, output, what), what);
       return run.persist(() => upload(link, encoded, what));
     });
   } catch (error) {

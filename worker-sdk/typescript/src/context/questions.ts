@@ -8,9 +8,11 @@ import { UsageError, WaitTimeoutError } from "../errors.ts";
 import { collapseSpace, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 import { checkText } from "../run/keys.ts";
+import { parsedAnswer } from "../run/parsed-values.ts";
+import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
-import { type JsonSchema, jsonSchemaOf, validate } from "../schema.ts";
+import { type JsonSchema, jsonSchemaOf } from "../schema.ts";
 import type { RunContext } from "./context.ts";
 import type { Approval, QuestionOption, Vote } from "./question-types.ts";
 
@@ -162,7 +164,7 @@ function approvalOf(resolution: Resolution): Approval {
   return { approved, decision: approved ? "approved" : "rejected", votes, actor, comment };
 }
 
-function callOf(prompt: string, name: string, options: AskOptions): WaitCall {
+function callOf(run: Run, prompt: string, name: string, options: AskOptions): WaitCall {
   const question = questionOf(prompt, options);
   const { timeout, type } = options;
   return {
@@ -180,7 +182,7 @@ function callOf(prompt: string, name: string, options: AskOptions): WaitCall {
       }
       const value = type === "approval" ? approvalOf(resolution) : resolution.value;
       if (type !== "form" || !isStandard(options.schema)) return value;
-      return validate(options.schema, value, `the answer to "${shown(prompt)}"`);
+      return parsedAnswer(run, options.schema, resolution, `the answer to "${shown(prompt)}"`);
     },
   };
 }
@@ -194,7 +196,7 @@ export function askUser(
   const prompt = questionText("ctx.waitForUser", question);
   const key = options.key === undefined ? undefined : String(options.key);
   const name = key === undefined ? questionName(prompt) : "question";
-  const call = callOf(prompt, name, options);
+  const call = callOf(context.base.run, prompt, name, options);
   const place = context.claim("user:", name, key);
   return new WaitOperation(context.base.run, place.scope, place.key, call).open();
 }
@@ -207,7 +209,7 @@ export function askIn(
   prompt: string,
   options: AskOptions,
 ): Promise<unknown> {
-  const call = callOf(prompt, name, options);
+  const call = callOf(context.base.run, prompt, name, options);
   const key = scope.claim("user:", name, undefined);
   return new WaitOperation(context.base.run, scope, key, call).open();
 }

@@ -8,7 +8,7 @@ import { StepOperation } from "../run/step-operation.ts";
 import { defaultSettings } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyWorkflow } from "../workflow.ts";
-import { childCall, childResult } from "./child.ts";
+import { childCall } from "./child.ts";
 import type { ChildHandle, ChildOptions } from "./types.ts";
 
 export interface SpawnRequest {
@@ -24,7 +24,7 @@ export interface SpawnRequest {
 
 /** Starts the child in a step, so that a replay has its run id without asking. */
 export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unknown>> {
-  const { run, scope, keys, workflow, name } = spawn;
+  const { run, scope, keys, name } = spawn;
   const { child } = childCall({ ...spawn, stepKey: keys.start });
   const start = async (): Promise<string> => {
     if (child === undefined) throw new UsageError("there is no child to start");
@@ -60,11 +60,7 @@ export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unkno
         kind: StepKind.CHILD,
         wait: { childRunId: runId },
         finish: ({ value }) => value,
-      })
-        .open()
-        .then((value) => childResult(workflow, name, value));
-      // Whether user code listens is its own affair, and no reason to end the process.
-      result.catch(() => undefined);
+      }).open();
       return result;
     },
   };

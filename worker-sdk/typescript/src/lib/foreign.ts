@@ -50,8 +50,12 @@ export function isError(value: unknown): value is object {
 /** The message of an error; any other value as text. */
 export function messageOf(thrown: unknown): string {
   if (!isError(thrown)) return shown(thrown);
-  const message = read(thrown, "message");
-  return message === undefined ? "" : shown(message);
+  try {
+    const message: unknown = Reflect.get(thrown, "message");
+    return message === undefined ? "" : shown(message);
+  } catch {
+    return "an error whose message cannot be read";
+  }
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -56,6 +56,8 @@ export class Memo {
   cancelReason = "";
   /** The place of the last record that the journal came with: a replay is over once it is handed out. */
   lastRecordSeq = 0;
+  /** The place of the last entry that a worker sent; 0: none has begun the code. */
+  lastWorkSeq = 0;
   /** Attempts that were started, and whose end is not recorded. */
   readonly #begun = new Map<string, { attempt: number; startMs: number }>();
   #lastMs = 0;
@@ -98,6 +100,7 @@ export class Memo {
 
   #addStep(entry: JournalEntry): void {
     const key = entry.stepKey;
+    if (entry.type !== "workflow.wait.resolved") this.lastWorkSeq = entry.seq;
     switch (entry.type) {
       case "workflow.step.completed":
       case "workflow.step.failed":
@@ -203,6 +206,11 @@ export class Memo {
   /** How a wait ended; undefined where that is not on record. */
   outcome(key: string): string | undefined {
     return this.#records.get(key)?.outcome;
+  }
+
+  /** Whether a worker has gone on after that place, so that the code has been given what is there. */
+  wasHandedOut(seq: number): boolean {
+    return seq < this.lastWorkSeq;
   }
 
   noteAttempt(key: string, attempt: number): void {

@@ -52,6 +52,8 @@ export class Run {
   readonly #waiting: Waiting;
   readonly #signals = new AbortSignals();
   #held: Held[] = [];
+  /** A record that everything else has to wait for. */
+  #first: Promise<void> | undefined;
   #paused = false;
   #cancelReason: string | undefined;
   #cancelDelivered = false;
@@ -350,6 +352,22 @@ export class Run {
 
   /** Sends until the platform has answered; never settles once the run is gone. */
   persist<T>(send: () => Promise<T>): Promise<T> {
-    return persist(this, send);
+    const first = this.#first;
+    return first === undefined ? persist(this, send) : first.then(() => persist(this, send));
+  }
+
+  /** Sends a record ahead of all that follow: those wait until it is on record. */
+  recordFirst(send: () => Promise<void>): void {
+    const before = this.#first ?? Promise.resolve();
+    const first = before
+      .then(() => persist(this, send))
+      .catch((error: unknown) => {
+        this.#first = undefined;
+        return this.end(error);
+      })
+      .then(() => {
+        if (this.#first === first) this.#first = undefined;
+      });
+    this.#first = first;
   }
 }

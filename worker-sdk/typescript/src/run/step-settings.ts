@@ -36,9 +36,9 @@ export interface StepOptions {
   readonly keep?: Keep;
   /** Names the step's definition; a recorded step with another one pauses the run. */
   readonly version?: string;
-  /** Checks the first argument of a step that has arguments. */
+  /** Checks the first argument of a step that has arguments; the body gets what it turns out. */
   readonly input?: StandardSchemaV1;
-  /** Checks the result before it is recorded. */
+  /** Checks the result; what it turns out is recorded. */
   readonly output?: StandardSchemaV1;
 }
 

@@ -34,6 +34,8 @@ export interface Resolution {
   /** The decoded payload: a signal's, an answer, or a child run's result. */
   readonly value: unknown;
   readonly stepKey: string;
+  /** Its place in the journal. */
+  readonly seq: number;
   /** Who answered, why, and the like. */
   readonly details: Readonly<Record<string, string>>;
 }
@@ -274,7 +276,9 @@ export class WaitOperation extends Operation {
     try {
       if (outcome === "cancelled") throw new WaitCancelledError(this.name, this.key, details);
       const value = decode(payload);
-      this.resolve(this.#call.finish({ outcome, value, stepKey: this.key, details }));
+      this.resolve(
+        this.#call.finish({ outcome, value, stepKey: this.key, seq: record.seq, details }),
+      );
     } catch (error) {
       this.reject(error);
     }

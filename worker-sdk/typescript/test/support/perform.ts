@@ -19,9 +19,10 @@ export async function perform(
   const run = begin(link, definition, undefined, over);
   const outcome = await link.outcome;
   const { request } = outcome;
-  const data = request !== undefined && "output" in request ? request.output?.data : undefined;
+  const output = request !== undefined && "output" in request ? request.output : undefined;
+  const { data, encoding = "" } = output ?? {};
   const result =
-    data === undefined || data.length === 0
+    data === undefined || data.length === 0 || !encoding.startsWith("json")
       ? undefined
       : (JSON.parse(Buffer.from(data).toString()) as unknown);
   run.leave("the test is over");

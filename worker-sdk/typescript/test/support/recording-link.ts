@@ -63,6 +63,8 @@ export interface LinkOptions {
   readonly confirmStarts?: boolean;
   /** Payloads of signals, by name. */
   readonly signals?: Record<string, unknown[]>;
+  /** What has come to the journal that the run begins with. */
+  readonly entries?: readonly EntryInit[];
   /** Sleeps do not end. */
   readonly sleepless?: boolean;
 }
@@ -87,6 +89,8 @@ export class RecordingLink implements RunLink {
     this.confirmStarts = options.confirmStarts ?? false;
     this.suspends = options.suspends ?? false;
     this.journal = [...(options.journal ?? [])];
+    for (const entry of options.entries ?? [])
+      this.journal.push(create(JournalEntrySchema, { ...entry, seq: this.journal.length + 1 }));
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve;
     });
