@@ -81,8 +81,8 @@ describe.each(stores)("%s", (store) => {
     const all = [
       "run.started",
       "step.completed:done@1",
-      "log:open@1",
       "open@1=one",
+      "log:open@1",
       "open@1= two",
       "commit:open@1",
       "step.completed:open@1",

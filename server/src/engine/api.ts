@@ -347,6 +347,13 @@ export interface SignalView {
   readonly consumedBy: string;
 }
 
+export interface ListSignals {
+  readonly runId: string;
+  readonly pageSize: number;
+  /** Empty: the first page. */
+  readonly pageToken: string;
+}
+
 /** Everything that the outside can ask of the engine. Rejects with PawlError. */
 export interface EngineApi extends WaitsApi {
   startRun(caller: Caller, start: StartRun): Promise<StartedRun>;
@@ -407,7 +414,10 @@ export interface EngineApi extends WaitsApi {
     payload: Payload,
     actor: string,
   ): Promise<{ signalId: string; duplicate: boolean }>;
-  listSignals(caller: Caller, runId: string): Promise<SignalView[]>;
+  listSignals(
+    caller: Caller,
+    list: ListSignals,
+  ): Promise<{ signals: SignalView[]; nextPageToken: string }>;
 
   /**
    * Takes deltas at once; answers when they are on record, or were dropped. They come before
@@ -419,7 +429,7 @@ export interface EngineApi extends WaitsApi {
     caller: Caller,
     runId: string,
     fence: number,
-    events: readonly NewEvent[],
+    events: readonly (NewEvent | undefined)[],
     first: number,
   ): Promise<Published>;
   /** Batches of events in order; ends after the terminal event, or when `signal` fires. */

@@ -217,7 +217,7 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     getWorkflow: (caller, name) => getWorkflow(core, caller, name),
     sendSignal: (caller, runId, name, signalId, payload, actor) =>
       signals.sendSignal(core, caller, runId, name, signalId, payload, actor),
-    listSignals: (caller, runId) => signals.listSignals(core, caller, runId),
+    listSignals: (caller, list) => signals.listSignals(core, caller, list),
     listWaits: (caller, list) => waits.listWaits(core, caller, list),
     getWait: (caller, id) => waits.getWait(core, caller, id),
     resolveWait: (caller, request) => waits.resolveWait(core, caller, request),

@@ -2,13 +2,15 @@
 import { sha256, uuidv7 } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import { PawlError } from "../model/errors.ts";
+import { invalid, PawlError } from "../model/errors.ts";
+import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
-import type { SignalView } from "./api.ts";
+import type { ListSignals, SignalView } from "./api.ts";
 import type { Core } from "./core.ts";
 import { sendSignal as decideSignal } from "./decide/waits.ts";
+import { bytesOfEntry } from "./events/size.ts";
 import { readEntry, samePayload } from "./journal.ts";
-import { checkPayload, getJournal } from "./runs.ts";
+import { checkPayload, readHeader } from "./runs.ts";
 
 export async function sendSignal(
   core: Core,
@@ -39,29 +41,62 @@ export async function sendSignal(
   );
 }
 
+/** Signals that are read at once: few, since each may be large. */
+const READ_TOGETHER = 16;
+
+/** A page of the signals that a run was sent, oldest first, bounded in bytes. */
 export async function listSignals(
   core: Core,
   caller: Caller,
-  runId: string,
-): Promise<SignalView[]> {
-  const received: Entry[] = [];
+  { runId, pageSize, pageToken }: ListSignals,
+): Promise<{ signals: SignalView[]; nextPageToken: string }> {
+  const after = pageToken === "" ? 0 : parseToken(pageToken);
+  const [run] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  if (run === undefined) await readHeader(core, caller, runId);
+  const received: number[] = [];
   const takenBy = new Map<string, string>();
-  for (let after = 0, more = true; more; ) {
-    const page = await getJournal(core, caller, runId, after, Number.MAX_SAFE_INTEGER);
-    for (const entry of page.entries) {
-      if (entry.type === "workflow.signal.received") received.push(entry);
-      if (entry.type === "workflow.wait.resolved" && entry.meta.signalId !== undefined)
-        takenBy.set(entry.meta.signalId, entry.key);
-    }
-    after = page.entries.at(-1)?.seq ?? after;
-    more = page.more;
+  for (const { type, seq, key, meta } of run?.entries ?? []) {
+    if (type === "workflow.signal.received" && seq > after) received.push(seq);
+    if (type === "workflow.wait.resolved" && meta.signalId !== undefined)
+      takenBy.set(meta.signalId, key);
+    // The code was never given it: it is in the inbox again.
+    const returned = meta.details?.returned;
+    if (returned !== undefined) takenBy.delete(returned);
   }
-  return received.map((entry) => ({
-    name: entry.meta.signalName ?? "",
-    signalId: entry.meta.signalId ?? "",
-    payload: entry.payload ?? { encoding: "void", data: new Uint8Array(0) },
-    actor: entry.meta.actor ?? "",
-    receivedAt: entry.at,
-    consumedBy: takenBy.get(entry.meta.signalId ?? "") ?? "",
-  }));
+  const signals: SignalView[] = [];
+  let bytes = 0;
+  let last = after;
+  for (let at = 0; at < received.length; at += READ_TOGETHER) {
+    const seqs = received.slice(at, at + READ_TOGETHER);
+    for (const entry of await core.store.readEntries(caller, runId, seqs)) {
+      if (entry === undefined) continue;
+      bytes += bytesOfEntry(entry);
+      const isFull = signals.length === pageSize || bytes > LIMITS.journalPageBytes;
+      if (isFull && signals.length > 0) return { signals, nextPageToken: makeToken(last) };
+      signals.push(viewOf(entry, takenBy));
+      last = entry.seq;
+    }
+  }
+  return { signals, nextPageToken: "" };
+}
+
+function viewOf({ meta, payload, at }: Entry, takenBy: ReadonlyMap<string, string>): SignalView {
+  return {
+    name: meta.signalName ?? "",
+    signalId: meta.signalId ?? "",
+    payload: payload ?? { encoding: "void", data: new Uint8Array(0) },
+    actor: meta.actor ?? "",
+    receivedAt: at,
+    consumedBy: takenBy.get(meta.signalId ?? "") ?? "",
+  };
+}
+
+function makeToken(seq: number): string {
+  return Buffer.from(String(seq)).toString("base64url");
+}
+
+function parseToken(token: string): number {
+  const text = Buffer.from(token, "base64url").toString("utf8");
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw invalid("page_token", "is not one that this server gave out");
 }

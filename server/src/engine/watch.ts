@@ -17,7 +17,8 @@ import { type Classes, ofClass } from "./events/feed.ts";
 import { endOf, joinRun, resumeAt } from "./events/join.ts";
 import { Merger } from "./events/merge.ts";
 import { checkCursor, makeCursor, parseCursor, START } from "./events/position.ts";
-import { readNext } from "./events/read.ts";
+import { READ_PAGE, readNext } from "./events/read.ts";
+import { bytesOfEvent } from "./events/size.ts";
 import { parseTreeCursor } from "./events/tree-cursor.ts";
 import { watchRuns } from "./events/watch-runs.ts";
 import { watchTree } from "./events/watch-tree.ts";
@@ -29,7 +30,7 @@ export function publishEvents(
   caller: Caller,
   runId: string,
   fence: number,
-  events: readonly NewEvent[],
+  events: readonly (NewEvent | undefined)[],
   first: number,
 ): Promise<Published> {
   const key = runKey(caller.org, runId);
@@ -123,8 +124,11 @@ async function* watchFrom(
     const events = ofClass(value, classes);
     if (events.length > 0) yield events;
   }
+  // A reader with little time sees something soon; one that stays does not pay for many pages.
+  let bytes = LIMITS.deltaChunkBytes;
   for (let more = true; more && !signal.aborted; ) {
-    const batch = await readNext(core, caller, merger);
+    const batch = await readNext(core, caller, merger, { ...READ_PAGE, bytes });
+    bytes = Math.min(2 * bytes, READ_PAGE.bytes);
     const events = ofClass(
       batch.events.map(({ event }) => event),
       classes,
@@ -195,14 +199,18 @@ export async function listEvents(
   const { cursor } = parseTreeCursor(list.afterCursor);
   const from = cursor === "" ? START : parseCursor(cursor);
   checkCursor(runId, from, (await readHeader(core, caller, runId)).seq);
-  const merger = await resumeAt(core, caller, runId, { ...from, mode: "live" });
+  const place = { seq: from.seq, fence: from.fence, number: from.number, notes: from.notes };
+  const merger = await resumeAt(core, caller, runId, { ...place, mode: "live" });
   const classes = classesOf(list);
   const events: RunEvent[] = [];
+  let bytes = 0;
   for (;;) {
-    const batch = await readNext(core, caller, merger, pageSize);
+    const batch = await readNext(core, caller, merger, { ...READ_PAGE, entries: pageSize });
     for (const { event } of batch.events) {
       if (classes !== "all" && event.class !== classes) continue;
-      if (events.length === pageSize) return { events, nextCursor: events.at(-1)?.cursor ?? "" };
+      bytes += bytesOfEvent(event);
+      const isFull = events.length === pageSize || bytes > LIMITS.journalPageBytes;
+      if (isFull && events.length > 0) return { events, nextCursor: events.at(-1)?.cursor ?? "" };
       events.push(event);
     }
     if (batch.ended) return { events, nextCursor: "" };

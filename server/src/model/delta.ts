@@ -100,12 +100,20 @@ export function unpackDeltas(bytes: Uint8Array): DeltaEvent[] {
   return events;
 }
 
-/** A step attempt that has sent deltas. */
+/**
+ * A step attempt that has sent deltas. Of what the run itself sent (its key is empty), instead of the
+ * attempt, the highest sequence.
+ */
 export type StepAttempt = readonly [key: string, attempt: number];
 
 export function packSteps(events: readonly DeltaEvent[]): string {
   const steps = new Map<string, StepAttempt>();
-  for (const { key, attempt } of events) steps.set(attemptKey(key, attempt), [key, attempt]);
+  let said = -1;
+  for (const { key, attempt, sequence } of events) {
+    if (key === "") said = Math.max(said, sequence);
+    else steps.set(attemptKey(key, attempt), [key, attempt]);
+  }
+  if (said >= 0) steps.set("", ["", said]);
   return JSON.stringify([...steps.values()]);
 }
 

@@ -20,7 +20,7 @@ import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import { ConnectDuplex } from "./connect-duplex.ts";
-import { messageTooLarge } from "./convert/field.ts";
+import { messageTooLarge, responseTooLarge } from "./convert/field.ts";
 
 export interface CallContext {
   readonly caller: Caller;
@@ -115,7 +115,7 @@ function own<I extends DescMessage>(schema: I, request: Message): MessageShape<I
 
 function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>): Uint8Array {
   const bytes = toBinary(schema, whole(schema, message));
-  if (bytes.byteLength > LIMITS.messageBytes) throw messageTooLarge(bytes.byteLength);
+  if (bytes.byteLength > LIMITS.messageBytes) throw responseTooLarge(bytes.byteLength);
   return bytes;
 }
 

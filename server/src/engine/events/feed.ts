@@ -15,6 +15,7 @@ import { runKey } from "../run-cache.ts";
 import { deltaEvent, type Merger, type PlacedEvent } from "./merge.ts";
 import { isBehind, makeCursor, type Position } from "./position.ts";
 import { readNext } from "./read.ts";
+import { bytesOfEvent } from "./size.ts";
 
 export type Classes = "all" | "checkpoint" | "delta";
 
@@ -25,13 +26,6 @@ export interface Piece {
   readonly placed: readonly PlacedEvent[];
   readonly events: Readonly<Record<Classes, readonly RunEvent[]>>;
   readonly bytes: number;
-}
-
-/** About what an event takes besides its payload. */
-const EVENT_BYTES = 300;
-
-function bytesOf({ delta, entry }: RunEvent): number {
-  return EVENT_BYTES + ((delta ?? entry)?.payload?.data?.byteLength ?? 0);
 }
 
 export function ofClass(events: readonly RunEvent[], classes: Classes): readonly RunEvent[] {
@@ -102,7 +96,7 @@ class Feed {
     const from = this.#shownTo;
     const all = placed.map(({ event }) => event);
     let bytes = 0;
-    for (const event of all) bytes += bytesOf(event);
+    for (const event of all) bytes += bytesOfEvent(event);
     const events = { all, checkpoint: ofClass(all, "checkpoint"), delta: ofClass(all, "delta") };
     this.#pieces.push({ from, to, placed, events, bytes });
     this.#shownTo = to;

@@ -69,7 +69,7 @@ export class Intake {
     org: string,
     runId: string,
     fence: number,
-    events: readonly DeltaEvent[],
+    events: readonly (DeltaEvent | undefined)[],
     first: number,
     isNew = false,
   ): Promise<Published> {
@@ -119,7 +119,7 @@ export class Intake {
   async #numbered(
     key: string,
     stream: Outgoing,
-    events: readonly DeltaEvent[],
+    events: readonly (DeltaEvent | undefined)[],
   ): Promise<Published> {
     stream.asking ??= this.#ask(stream);
     await stream.asking;
@@ -136,7 +136,7 @@ export class Intake {
   #take(
     key: string,
     stream: Outgoing,
-    events: readonly DeltaEvent[],
+    events: readonly (DeltaEvent | undefined)[],
     first: number,
   ): Promise<Published> {
     // What was sent before, and is sent again since its answer was lost.
@@ -146,7 +146,7 @@ export class Intake {
     const before = stream.bytes;
     for (let index = known; index < events.length; index += 1) {
       const event = events[index];
-      if (event === undefined) break;
+      if (event === undefined) continue;
       const bytes = bytesOf(event);
       if (this.#isFull(stream, before, bytes)) {
         this.#dropped += 1;

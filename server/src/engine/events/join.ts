@@ -1,19 +1,26 @@
 /**
  * How a watcher begins: where its cursor says, now, or as a late comer. A late comer gets the
- * checkpoints, with the deltas that are kept for good in their places, then what is open by now,
- * each stream merged, and from there on everything.
+ * checkpoints and, in their places, the deltas that are kept for good or open by now, texts joined
+ * (`compact.ts`), and from there on everything.
  */
 import type { Caller } from "../../model/caller.ts";
+import { unpackSteps } from "../../model/delta.ts";
+import type { Entry } from "../../model/entry.ts";
 import type { DeltaHead } from "../../store/deltas.ts";
 import type { RunEvent } from "../api.ts";
 import type { Core } from "../core.ts";
 import { WHOLE_PAGE, withPayloads } from "../journal.ts";
 import { readHeader } from "../runs.ts";
-import { compact } from "./compact.ts";
+import { type Compacted, Compactor } from "./compact.ts";
 import { checkpointEvent, closedPlace, deltaEvent, Merger, type PlacedDelta } from "./merge.ts";
 import { OpenStreams, openAt } from "./open-streams.ts";
-import { isBehind, makeCursor, type Position } from "./position.ts";
+import { isBehind, makeCursor, type Position, placeIn } from "./position.ts";
 import { readChunks } from "./read.ts";
+import { bytesOfEvent } from "./size.ts";
+
+/** Events that are given out together. */
+const BATCH_EVENTS = 500;
+const BATCH_BYTES = 256 * 1024;
 
 /** A merger at a place in the stream that was left there. */
 export async function resumeAt(
@@ -50,16 +57,17 @@ export async function endOf(
   return { end: { seq, ...closedPlace(place, open), notes: 0, mode: "live" }, open, chunks };
 }
 
-async function placeOf(core: Core, caller: Caller, runId: string, from: Position) {
-  if (from.mode !== "compacting") return endOf(core, caller, runId);
+/** The end of what a late comer gets: as of now, or where it was when it came for the first time. */
+async function joinTo(core: Core, caller: Caller, runId: string, { end }: Position) {
+  if (end === undefined) return endOf(core, caller, runId);
   const chunks = await core.store.deltaHeads(caller, runId);
-  const open = openAt(from, await headsOf(core, caller, runId), chunks);
-  const end: Position = { ...from, notes: 0, mode: "live" };
-  return { end, open, chunks };
+  const entries = chunks.length === 0 ? [] : await headsOf(core, caller, runId);
+  const place: Position = { ...end, notes: 0, mode: "live" };
+  return { end: place, open: openAt(place, entries, chunks), chunks };
 }
 
 /**
- * The events that bring a late comer up to now, in batches; answers the merger that goes on from
+ * The events that bring a late comer up to now, in batches; returns the merger that goes on from
  * there. `from`: where it was before, if it is not its first time.
  */
 export async function* joinRun(
@@ -68,105 +76,115 @@ export async function* joinRun(
   runId: string,
   from: Position,
 ): AsyncGenerator<readonly RunEvent[], Merger> {
-  const { end, open, chunks } = await placeOf(core, caller, runId, from);
-  const durable = chunks.some((chunk) => chunk.keep);
-  const merged = await mergedDeltas(core, caller, runId, end, open, chunks);
-  const merger = new Merger(runId, end, open);
-  if (from.mode !== "compacting") {
-    // Nothing but entries may be left: then the last of them is where all goes on.
-    const rest = merged.length === 0 ? end : undefined;
-    yield* history(core, caller, runId, { from, end, durable, rest });
+  const { end, open, chunks } = await joinTo(core, caller, runId, from);
+  let batch: RunEvent[] = [];
+  let bytes = 0;
+  let { seq, fence, number } = from;
+  let last: Omit<RunEvent, "cursor"> | undefined;
+  const place = (): string =>
+    makeCursor({ seq, fence, number, notes: 0, mode: "joining", end: placeIn(end) });
+  for await (const items of history(core, caller, runId, { from, end, open, chunks })) {
+    for (const { entry, delta } of items) {
+      if (delta !== undefined && !isBehind(from, { fence: delta.fence, number: delta.first }))
+        continue;
+      // The last event of all leads to the end.
+      if (last !== undefined) {
+        const event = { cursor: place(), ...last };
+        bytes += bytesOfEvent(event);
+        batch.push(event);
+      }
+      if (entry !== undefined) {
+        seq = entry.seq;
+        last = checkpointEvent(runId, entry);
+      } else {
+        ({ fence, first: number } = delta);
+        last = { ...deltaEvent(runId, delta), merged: delta.merged };
+      }
+      if (batch.length < BATCH_EVENTS && bytes < BATCH_BYTES) continue;
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
   }
-  if (merged.length === 0) return merger;
-  const seen = from.mode === "compacting" ? from.notes : 0;
-  yield merged.slice(seen).map((delta, index) => {
-    const nth = seen + index + 1;
-    const after: Position =
-      nth === merged.length ? end : { ...end, notes: nth, mode: "compacting" };
-    return { cursor: makeCursor(after), ...deltaEvent(runId, delta), merged: delta.merged };
-  });
-  return merger;
+  if (last !== undefined) batch.push({ cursor: makeCursor(end), ...last });
+  if (batch.length > 0) yield batch;
+  return new Merger(runId, end, open);
 }
 
 interface Stretch {
   readonly from: Position;
   readonly end: Position;
-  readonly durable: boolean;
-  /** The place after the last entry, where nothing else follows. */
-  readonly rest: Position | undefined;
+  readonly open: OpenStreams;
+  readonly chunks: readonly DeltaHead[];
 }
 
-/** Entries up to the end, with the deltas between them that are kept for good. */
+/** Entries up to the end, and in between the deltas that are kept for good or still open there. */
 async function* history(
   core: Core,
   caller: Caller,
   runId: string,
-  { from, end, durable, rest }: Stretch,
-): AsyncGenerator<readonly RunEvent[]> {
-  let position: Position = { ...from, notes: 0, mode: "joining" };
-  let deltas: PlacedDelta[] = [];
-  let read = { fence: from.fence, number: from.number, more: durable };
-  const fill = async (): Promise<void> => {
-    while (deltas.length === 0 && read.more) {
-      const page = await readChunks(core, caller, runId, read);
-      const last = page.deltas.at(-1);
-      read = { fence: last?.fence ?? 0, number: last?.number ?? 0, more: page.more };
-      deltas = page.deltas.filter(
-        (delta) => delta.event.policy === "durable" && !isBehind(end, delta),
-      );
+  { from, end, open, chunks }: Stretch,
+): AsyncGenerator<Compacted<Entry>[]> {
+  const compactor = new Compactor<Entry>();
+  const deltas = lateDeltas(core, caller, runId, { from, end, open, chunks });
+  let next = await deltas.next();
+  const before = async function* (seq: number): AsyncGenerator<Compacted<Entry>[]> {
+    for (; next.done !== true && next.value.afterSeq < seq; next = await deltas.next()) {
+      compactor.delta(next.value);
+      if (compactor.ready >= BATCH_EVENTS) yield isNew(compactor.take(), from);
     }
   };
-  while (position.seq < end.seq) {
-    const page = await core.store.readJournal(caller, runId, position.seq, WHOLE_PAGE);
-    if (page.entries.length === 0) break;
-    const events: RunEvent[] = [];
-    const between = async (seq: number): Promise<void> => {
-      for (await fill(); deltas[0] !== undefined && deltas[0].afterSeq < seq; await fill()) {
-        const delta = deltas.shift();
-        if (delta === undefined) return;
-        position = { ...position, fence: delta.fence, number: delta.number };
-        events.push({ cursor: makeCursor(position), ...deltaEvent(runId, delta) });
-      }
-    };
+  // What lies before the place is not given out again, but decides what is joined.
+  const passed = chunks.length === 0 ? from.seq : 0;
+  for (let position = passed; position < end.seq; ) {
+    const page = await core.store.readJournal(caller, runId, position, WHOLE_PAGE);
+    const final = page.entries.at(-1);
+    if (final === undefined) break;
     for (const entry of await withPayloads(core.store, caller, runId, page.entries)) {
       if (entry.seq > end.seq) break;
-      await between(entry.seq);
-      position = { ...position, seq: entry.seq };
-      const isLast = entry.seq === end.seq && deltas.length === 0 && !read.more;
-      const after = isLast && rest !== undefined ? rest : position;
-      events.push({ cursor: makeCursor(after), ...checkpointEvent(runId, entry) });
+      yield* before(entry.seq);
+      compactor.entry(entry);
     }
-    if (position.seq >= end.seq) await between(end.seq + 1);
-    if (events.length > 0) yield events;
+    position = final.seq;
+    yield isNew(compactor.take(), from);
   }
+  yield* before(end.seq + 1);
+  yield isNew(compactor.end(), from);
 }
 
-/** The deltas up to a place whose fate is open there, each stream merged. */
-async function mergedDeltas(
+function isNew(items: Compacted<Entry>[], { seq }: Position): Compacted<Entry>[] {
+  return items.filter(({ entry }) => entry === undefined || entry.seq > seq);
+}
+
+/** The deltas up to the end that are kept for good, or whose fate is open there. */
+async function* lateDeltas(
   core: Core,
   caller: Caller,
   runId: string,
-  end: Position,
-  open: OpenStreams,
-  chunks: readonly DeltaHead[],
-): Promise<ReturnType<typeof compact>> {
-  if (chunks.length === 0) return [];
-  const found: PlacedDelta[] = [];
-  let read = { fence: 0, number: 0, more: true };
-  while (read.more) {
+  { end, open, chunks }: Stretch,
+): AsyncGenerator<PlacedDelta> {
+  const wanted = (key: string, attempt: number, fence: number): boolean =>
+    key === "" || open.isOf(key, attempt, fence);
+  const first = chunks.find(
+    ({ keep, steps, fence }) =>
+      keep || unpackSteps(steps).some(([key, attempt]) => wanted(key, attempt, fence)),
+  );
+  if (first === undefined) return;
+  const said = new OpenStreams();
+  let read = { fence: first.fence, number: first.first - 1 };
+  for (let more = true; more; ) {
     const page = await readChunks(core, caller, runId, read);
-    const last = page.deltas.at(-1);
-    if (last === undefined) break;
-    read = { fence: last.fence, number: last.number, more: page.more && !isBehind(end, last) };
+    more = page.more;
     for (const delta of page.deltas) {
       // Chunks that were sent again may overlap.
-      const before = found.at(-1);
-      if (before !== undefined && !isBehind(before, delta)) continue;
-      if (isBehind(end, delta) || delta.event.policy !== "buffered") continue;
-      const { key, attempt } = delta.event;
-      const isOpen = key === "" ? true : open.isOf(key, attempt, delta.fence);
-      if (isOpen) found.push(delta);
+      if (!isBehind(read, delta)) continue;
+      if (isBehind(end, delta)) return;
+      read = { fence: delta.fence, number: delta.number };
+      const { key, attempt, policy, sequence } = delta.event;
+      if (key === "" && said.isRepeat(delta.fence, sequence)) continue;
+      said.note(key, key === "" ? sequence : attempt, delta.fence);
+      if (policy === "durable" || (policy === "buffered" && wanted(key, attempt, delta.fence)))
+        yield delta;
     }
   }
-  return compact(found);
 }

@@ -93,9 +93,11 @@ export class Merger {
     }
     this.#skip = 0;
     if (number > this.position.number + 1) this.#gap(fence, number - 1, delta.at);
-    this.open.note(event.key, event.attempt, fence);
+    const ofRun = event.key === "";
+    const isRepeat = ofRun && this.open.isRepeat(fence, event.sequence);
+    this.open.note(event.key, ofRun ? event.sequence : event.attempt, fence);
     this.#move({ number });
-    this.#push(deltaEvent(this.runId, delta));
+    if (!isRepeat) this.#push(deltaEvent(this.runId, delta));
   }
 
   #entry(entry: Entry): void {

@@ -40,6 +40,8 @@ export class OpenStreams {
   readonly #ended = new Map<string, number>();
   /** The highest fence that anything was sent under. */
   #fence = 0;
+  /** How much the run itself had said, outside of steps: under the fence that it said it last, and before. */
+  #said = { fence: 0, upTo: 0, before: 0 };
   /** Up to this fence all is decided: what was put on record too late is void. */
   #closed = 0;
 
@@ -67,14 +69,33 @@ export class OpenStreams {
     for (const [key, attempt] of this.#ended) copy.#ended.set(key, attempt);
     copy.#fence = this.#fence;
     copy.#closed = this.#closed;
+    copy.#said = { ...this.#said };
     return copy;
   }
 
-  /** A delta came. What the run itself sends, outside of steps, is never void. */
+  /**
+   * A delta came. What the run itself sends, outside of steps, is never void: there, `attempt` is how
+   * much it has said by then.
+   */
   note(key: string, attempt: number, fence: number): void {
-    if (fence <= this.#closed || (this.#ended.get(key) ?? 0) >= attempt) return;
+    if (fence <= this.#closed) return;
+    if (key === "") {
+      this.#fence = Math.max(this.#fence, fence);
+      const { upTo, before } = this.#said;
+      if (fence === this.#said.fence) this.#said.upTo = Math.max(upTo, attempt);
+      else if (fence > this.#said.fence)
+        this.#said = { fence, upTo: attempt, before: Math.max(upTo, before) };
+      return;
+    }
+    if ((this.#ended.get(key) ?? 0) >= attempt) return;
     this.#fence = Math.max(this.#fence, fence);
-    if (key !== "") this.#open.set(attemptKey(key, attempt), { key, attempt, fence });
+    this.#open.set(attemptKey(key, attempt), { key, attempt, fence });
+  }
+
+  /** Whether the run said this outside of steps before its worker was lost, and now its code says it again. */
+  isRepeat(fence: number, sequence: number): boolean {
+    const { upTo, before } = this.#said;
+    return sequence > 0 && sequence <= (fence > this.#said.fence ? Math.max(upTo, before) : before);
   }
 
   /** A fence is current: what was sent under lower ones and is still open is void. */

@@ -12,11 +12,17 @@ export interface Position extends DeltaPlace {
   /** How many of the notes (commit, rollback) that come next have been seen. */
   readonly notes: number;
   /**
-   * `live`: every delta counts. `joining`: a late comer, that gets entries and what is kept for good
-   * first. `compacting`: a late comer at `seq`, `fence`, `number` that has seen so many, `notes`, of
-   * the merged deltas.
+   * `live`: every delta counts. `joining`: a late comer, that gets entries, and deltas joined. It has
+   * seen what begins up to `fence` and `number`.
    */
-  readonly mode: "live" | "joining" | "compacting";
+  readonly mode: "live" | "joining";
+  /** Of a late comer, where it becomes a live watcher; not set: at the end of what there is. */
+  readonly end?: EndPlace;
+}
+
+/** A place without what a watcher is told about it. */
+export interface EndPlace extends DeltaPlace {
+  readonly seq: number;
 }
 
 /** Larger than every number: nothing more comes under this fence. */
@@ -24,25 +30,30 @@ export const LAST_NUMBER = 0x7fff_ffff;
 
 export const START: Position = { seq: 0, fence: 0, number: 0, notes: 0, mode: "live" };
 
-const LETTERS = { live: "l", joining: "j", compacting: "c" } as const;
+export function placeIn({ seq, fence, number }: Position): EndPlace {
+  return { seq, fence, number };
+}
 
-export function makeCursor({ seq, fence, number, notes, mode }: Position): string {
-  return Buffer.from(`${seq}.${fence}.${number}.${notes}${LETTERS[mode]}`).toString("base64url");
+export function makeCursor({ seq, fence, number, notes, mode, end }: Position): string {
+  const until = end === undefined ? "" : `.${end.seq}.${end.fence}.${end.number}`;
+  const rest = mode === "live" ? `.${notes}l` : `${until}j`;
+  return Buffer.from(`${seq}.${fence}.${number}${rest}`).toString("base64url");
 }
 
 export function parseCursor(cursor: string): Position {
   const text = Buffer.from(cursor, "base64url").toString("utf8");
-  const match = /^(\d{1,10})\.(\d{1,10})\.(\d{1,10})\.(\d{1,10})([ljc])$/.exec(text);
-  if (match === null) throw invalid("after_cursor", "is not one that this server gave out");
-  const [, seq, fence, number, notes, letter] = match;
-  const mode = letter === "l" ? "live" : letter === "j" ? "joining" : "compacting";
-  return {
-    seq: Number(seq),
-    fence: Number(fence),
-    number: Number(number),
-    notes: Number(notes),
-    mode,
-  };
+  const numbers = text.slice(0, -1).split(".");
+  const [seq = 0, fence = 0, number = 0, ...rest] = numbers.map(Number);
+  if (/^(\d{1,10}\.){3}\d{1,10}l$/.test(text)) {
+    const [notes = 0] = rest;
+    return { seq, fence, number, notes, mode: "live" };
+  }
+  if (!/^(\d{1,10}\.){2}\d{1,10}((\.\d{1,10}){3})?j$/.test(text))
+    throw invalid("after_cursor", "is not one that this server gave out");
+  const joining = { seq, fence, number, notes: 0, mode: "joining" } as const;
+  const [endSeq, endFence = 0, endNumber = 0] = rest;
+  if (endSeq === undefined) return joining;
+  return { ...joining, end: { seq: endSeq, fence: endFence, number: endNumber } };
 }
 
 export function isBehind(place: DeltaPlace, other: DeltaPlace): boolean {
@@ -51,7 +62,7 @@ export function isBehind(place: DeltaPlace, other: DeltaPlace): boolean {
 
 /** For a cursor beyond the end: the run was deleted, and another one has its id now. */
 export function checkCursor(runId: string, position: Position, seq: number): void {
-  if (position.seq <= seq) return;
+  if (Math.max(position.seq, position.end?.seq ?? 0) <= seq) return;
   throw new PawlError(
     "CURSOR_EXPIRED",
     `The cursor is beyond the end of run "${runId}", which was made anew since. Start without one.`,

@@ -17,22 +17,30 @@ export interface Batch {
   readonly ended: boolean;
 }
 
+export interface PageSize {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** For a reader of what happens now. */
+export const READ_PAGE: PageSize = Object.freeze({
+  entries: LIMITS.journalPageEntries,
+  bytes: LIMITS.journalPageBytes,
+});
+
 /** What comes next after the merger's position. */
 export async function readNext(
   core: Core,
   caller: Caller,
   merger: Merger,
-  entriesMax: number = LIMITS.journalPageEntries,
+  size: PageSize = READ_PAGE,
 ): Promise<Batch> {
   const { runId, position } = merger;
   // First the journal: what was put before an entry is there when the entry is.
-  const page = await core.store.readJournal(caller, runId, position.seq, {
-    entries: entriesMax,
-    bytes: LIMITS.journalPageBytes,
-  });
+  const page = await core.store.readJournal(caller, runId, position.seq, size);
   const [entries, chunks] = await Promise.all([
     withPayloads(core.store, caller, runId, page.entries),
-    readChunks(core, caller, runId, position),
+    readChunks(core, caller, runId, position, size.bytes),
   ]);
   const pages: Pages = {
     entries,
@@ -53,10 +61,11 @@ export async function readChunks(
   caller: Caller,
   runId: string,
   after: DeltaPlace,
+  bytes: number = LIMITS.journalPageBytes,
 ): Promise<{ deltas: PlacedDelta[]; more: boolean }> {
   const { chunks, more } = await core.store.readDeltas(caller, runId, after, {
     entries: LIMITS.deltaPageChunks,
-    bytes: LIMITS.journalPageBytes,
+    bytes,
   });
   return { deltas: chunks.flatMap((chunk) => placed(chunk)), more };
 }

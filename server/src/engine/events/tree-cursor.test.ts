@@ -9,7 +9,7 @@ import { makeCursor, START } from "./position.ts";
 import { makeTreeCursor, parseTreeCursor, type TreePlace } from "./tree-cursor.ts";
 
 const root = makeCursor({ ...START, seq: 12, fence: 3, number: 40 });
-const child = makeCursor({ ...START, seq: 2, notes: 1, mode: "compacting" });
+const child = makeCursor({ ...START, seq: 2, notes: 1, mode: "joining" });
 
 test.each<[string, TreePlace]>([
   ["no children", { cursor: root, children: [] }],

@@ -125,7 +125,7 @@ const inboxRoutes: readonly Route[] = [
     id: "listSignals",
     tag: "Signals",
     summary: "List the signals that a run was sent, oldest first",
-    about: { runId: RUN_ID },
+    about: { runId: RUN_ID, pageSize: PAGE_SIZE, pageToken: PAGE_TOKEN },
     errors: ["NOT_FOUND"],
   }),
 ];

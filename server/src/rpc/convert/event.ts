@@ -1,4 +1,5 @@
 /** Events and signals, both ways. */
+import { isUtf8 } from "node:buffer";
 import { create } from "@bufbuild/protobuf";
 import {
   DeltaPolicy,
@@ -6,6 +7,7 @@ import {
   EventClass,
   EventSchema,
   type ListEventsRequest,
+  type ListSignalsRequest,
   type NewEvent as NewEventProto,
   type Payload as PayloadProto,
   type SendSignalRequest,
@@ -16,6 +18,7 @@ import {
 } from "@pawl/proto";
 import type {
   ListEvents,
+  ListSignals,
   NewEvent,
   RunEvent,
   SignalView,
@@ -24,7 +27,7 @@ import type {
 } from "../../engine/api.ts";
 import type { DeltaPolicy as DeltaPolicyName } from "../../model/delta.ts";
 import { ENTRY_TYPES } from "../../model/entry.ts";
-import { invalid } from "../../model/errors.ts";
+import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
 import { RUN_STATES, type RunState } from "../../model/run.ts";
@@ -49,6 +52,7 @@ const NUMBER_MAX = 0x7fff_fffe;
 /** A run id, a slash and a step key. */
 const PARENT_BYTES = LIMITS.idBytes + 1 + LIMITS.stepKeyBytes;
 
+/** Throws where it cannot be taken. */
 function newEventIn(event: NewEventProto): NewEvent {
   return {
     type: requiredText("events.type", event.type, LIMITS.nameBytes),
@@ -85,7 +89,19 @@ function deltaPayload(value: PayloadProto): Payload {
   const size = payload.data?.byteLength ?? 0;
   if (size > LIMITS.deltaPayloadBytes)
     throw payloadTooLarge("events.payload", size, LIMITS.deltaPayloadBytes);
-  return payload;
+  // Watchers decode it without being asked: JSON in name only is told as the bytes that it is.
+  return isReadable(payload) ? payload : { ...payload, encoding: "bytes" };
+}
+
+function isReadable({ encoding, data }: Payload): boolean {
+  if (data === undefined || (encoding !== "json" && encoding !== "json+pawl")) return true;
+  if (!isUtf8(data)) return false;
+  try {
+    JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The number of the first event, 0 where the server is to count. */
@@ -94,9 +110,24 @@ export function firstIn(first: number, count: number): number {
   return first;
 }
 
-export function newEventsIn(events: readonly NewEventProto[]): NewEvent[] {
+/**
+ * One that cannot be taken costs no other: `undefined` stands in its place, and is a gap to watchers.
+ * Throws where none can be taken.
+ */
+export function newEventsIn(events: readonly NewEventProto[]): (NewEvent | undefined)[] {
   if (events.length > EVENTS_MAX) throw invalid("events", `has over ${EVENTS_MAX} items`);
-  return events.map(newEventIn);
+  let refusal: PawlError | undefined;
+  const taken = events.map((event) => {
+    try {
+      return newEventIn(event);
+    } catch (error) {
+      if (!(error instanceof PawlError)) throw error;
+      refusal ??= error;
+      return undefined;
+    }
+  });
+  if (refusal !== undefined && taken.every((event) => event === undefined)) throw refusal;
+  return taken;
 }
 
 export function cursorIn(value: string): string {
@@ -206,6 +237,16 @@ export function sendSignalIn(request: SendSignalRequest): SignalIn {
     signalId: text("signal_id", request.signalId, LIMITS.idBytes),
     payload: readablePayload("payload", request.payload),
     actor: name("actor", request.actor),
+  };
+}
+
+const PAGE_TOKEN_BYTES = 64;
+
+export function listSignalsIn(request: ListSignalsRequest): ListSignals {
+  return {
+    runId: runId(request.runId),
+    pageSize: pageSize(request.pageSize, LIMITS.listPageDefault, LIMITS.listPageMax),
+    pageToken: text("page_token", request.pageToken, PAGE_TOKEN_BYTES),
   };
 }
 

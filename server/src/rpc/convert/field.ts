@@ -112,6 +112,16 @@ export function payloadTooLarge(field: string, size: number, limit: number): Paw
  *
  * @param size in bytes, where all of it was seen
  */
+/** The caller did nothing wrong, but may ask for less. */
+export function responseTooLarge(size: number): PawlError {
+  const limit = LIMITS.messageBytes;
+  return new PawlError(
+    "PAYLOAD_TOO_LARGE",
+    `The response has ${size} bytes, and a message may have ${limit}. Ask for a smaller page.`,
+    { metadata: { field: "response", size: String(size), limit: String(limit) } },
+  );
+}
+
 export function messageTooLarge(size?: number): PawlError {
   const limit = LIMITS.messageBytes;
   const seen = size === undefined ? `larger than ${limit} bytes` : `${size} bytes`;

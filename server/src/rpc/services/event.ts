@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { EventService, type WatchRunResponse, WatchRunResponseSchema } from "@pawl/proto";
 import type { EngineApi, RunEvent } from "../../engine/api.ts";
+import { bytesOfEvent, countWithin } from "../../engine/events/size.ts";
+import { LIMITS } from "../../model/limits.ts";
 import { type Binding, clientStream, serverStream, unary } from "../binding.ts";
 import {
   eventOut,
@@ -12,8 +14,28 @@ import {
 } from "../convert/event.ts";
 import { fence, runId } from "../convert/field.ts";
 
-/** The watchers of a run get the same events: each is converted once. */
+/** The watchers of a run get the same events: they are cut into messages, and each is converted, once. */
+const parts = new WeakMap<readonly RunEvent[], readonly (readonly RunEvent[])[]>();
 const messages = new WeakMap<readonly RunEvent[], WatchRunResponse>();
+/** Well below what a message may have, also as JSON; few events, so that the first leave soon. */
+const PART = { items: 500, bytes: LIMITS.journalPageBytes };
+
+function partsOf(events: readonly RunEvent[]): readonly (readonly RunEvent[])[] {
+  let known = parts.get(events);
+  if (known === undefined) {
+    known = [...cut(events)];
+    parts.set(events, known);
+  }
+  return known;
+}
+
+function* cut(events: readonly RunEvent[]): Generator<readonly RunEvent[]> {
+  for (let at = 0; at < events.length; ) {
+    const count = countWithin(events, at, PART, bytesOfEvent);
+    yield count === events.length ? events : events.slice(at, at + count);
+    at += count;
+  }
+}
 
 function messageOf(events: readonly RunEvent[]): WatchRunResponse {
   let message = messages.get(events);
@@ -43,12 +65,14 @@ export function eventService(engine: EngineApi): Binding[] {
     }),
     serverStream(rpc.watchRun, async function* (request, { caller, signal }) {
       for await (const events of engine.watchRun(caller, watchRunIn(request), signal)) {
-        yield messageOf(events);
+        for (const part of partsOf(events)) yield messageOf(part);
       }
     }),
     serverStream(rpc.watchRuns, async function* (request, { caller, signal }) {
       for await (const page of engine.watchRuns(caller, watchRunsIn(request), signal)) {
-        yield { events: page.events.map(eventOut), cursor: page.cursor };
+        if (page.events.length === 0) yield { events: [], cursor: page.cursor };
+        for (const part of cut(page.events))
+          yield { events: part.map(eventOut), cursor: page.cursor };
       }
     }),
     unary(rpc.listEvents, async (request, { caller }) => {

@@ -1,5 +1,6 @@
 import { RunService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
+import { bytesOfEntry, countWithin } from "../../engine/events/size.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { type Binding, unary } from "../binding.ts";
 import { checkTags, durationMs, pageSize, requiredText, runId, text } from "../convert/field.ts";
@@ -7,6 +8,8 @@ import { entryOut, listRunsIn, runOut, startRunIn } from "../convert/run.ts";
 import { workItemOut } from "../convert/worker.ts";
 
 const REASON_BYTES = 1_024;
+/** A page of a journal, well below what a message may have, also as JSON. */
+const PAGE = { items: LIMITS.journalPageEntries, bytes: 2 * LIMITS.journalPageBytes };
 
 export function runService(engine: EngineApi): Binding[] {
   const rpc = RunService.method;
@@ -35,7 +38,10 @@ export function runService(engine: EngineApi): Binding[] {
       const size = pageSize(request.pageSize, max, max);
       const id = runId(request.runId);
       const page = await engine.getJournal(caller, id, request.afterSeq, size);
-      return { entries: page.entries.map(entryOut), more: page.more };
+      // Entries may have the payload of another, which the store does not count.
+      const fits = countWithin(page.entries, 0, PAGE, bytesOfEntry);
+      const entries = page.entries.slice(0, fits).map(entryOut);
+      return { entries, more: page.more || fits < page.entries.length };
     }),
     unary(rpc.cancelRun, async (request, { caller }) => {
       const { grace } = request;

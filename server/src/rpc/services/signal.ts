@@ -2,8 +2,8 @@ import { SignalService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
 import { type Binding, unary } from "../binding.ts";
 import { payloadOut, timestamp } from "../convert/common.ts";
-import { sendSignalIn, signalOut } from "../convert/event.ts";
-import { name, runId } from "../convert/field.ts";
+import { listSignalsIn, sendSignalIn, signalOut } from "../convert/event.ts";
+import { name } from "../convert/field.ts";
 import { waitIdIn } from "../convert/question.ts";
 import {
   commentIn,
@@ -21,8 +21,8 @@ export function signalService(engine: EngineApi): Binding[] {
       return await engine.sendSignal(caller, runId, name, signalId, payload, actor);
     }),
     unary(rpc.listSignals, async (request, { caller }) => {
-      const signals = await engine.listSignals(caller, runId(request.runId));
-      return { signals: signals.map(signalOut) };
+      const page = await engine.listSignals(caller, listSignalsIn(request));
+      return { signals: page.signals.map(signalOut), nextPageToken: page.nextPageToken };
     }),
     unary(rpc.listWaits, async (request, { caller }) => {
       const { waits, nextPageToken } = await engine.listWaits(caller, listWaitsIn(request));
