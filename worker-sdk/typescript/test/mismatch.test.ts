@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { workflow } from "../src/index.ts";
+import { type Context, workflow } from "../src/index.ts";
 import { failureOf, perform } from "./support/perform.ts";
 
 describe("what does not fit", () => {
@@ -38,6 +38,44 @@ describe("what does not fit", () => {
     expect(failureOf(outcome)?.message).toMatch(
       /"store" is used for the 2nd time .*mismatch\.test\.ts:\d+:\d+/,
     );
+  });
+
+  test("the same where the code awaited something of its own in between", async () => {
+    const uses: Readonly<Record<string, (ctx: Context, n: number) => Promise<unknown>>> = {
+      price: (ctx) => ctx.step("price", () => sleep(100)),
+      "user:Go?": (ctx) => ctx.waitForUser("Go?", { timeout: "1 h" }),
+      "signal:go": (ctx) => ctx.signal("go"),
+      "scope:part": (ctx) => ctx.scope("part", (c) => c.step("s", () => sleep(100))),
+      "all:a": (ctx) => ctx.all({ a: (c) => c.step("s", () => sleep(100)) }),
+      "map:items": (ctx) => ctx.map("items", [1], (_, c) => c.step("s", () => sleep(100))),
+      "callback:callback": async (ctx) => (await ctx.callback()).result,
+    };
+    for (const [name, use] of Object.entries(uses)) {
+      const definition = workflow("w", (ctx) =>
+        Promise.all([1, 2].map((n) => sleep(n * 10).then(() => use(ctx, n)))),
+      );
+      const { outcome } = await perform(definition, { sleepless: true });
+      expect(failureOf(outcome), name).toMatchObject({ type: "AmbiguousStepKeyError" });
+      expect(failureOf(outcome)?.message).toContain(`"${name}" is used for the 2nd time`);
+    }
+  });
+
+  test("what its code alone puts in order is fine", async () => {
+    const definition = workflow("w", async (ctx) => {
+      const late = async (n: number) => {
+        for (let i = 0; i < n; i += 1) await undefined;
+        return ctx.step("microtasks", (s) => s.stepKey);
+      };
+      const other = ctx.step("other", () => sleep(60));
+      // Beside something else that is in flight, one after the other.
+      const loop = [await ctx.step("poll", (s) => sleep(5, s.stepKey))];
+      await sleep(5);
+      loop.push(await ctx.step("poll", (s) => sleep(5, s.stepKey)));
+      await other;
+      return [...(await Promise.all([late(3), late(1)])), ...loop];
+    });
+    const { result } = await perform(definition);
+    expect(result).toEqual(["microtasks#2", "microtasks", "poll", "poll#2"]);
   });
 
   test("the same in one turn, with keys, or in branches is fine", async () => {

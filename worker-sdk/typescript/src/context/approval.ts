@@ -102,7 +102,7 @@ export async function askApproval(
   const here = context.scopeHere;
   const name = key === undefined ? questionName(prompt) : "approval";
   const scope = here.child(here.claimSegment("approval:", name, key));
-  const turn = here.enter();
+  const uses = here.enter(scope.prefix);
   try {
     const votes: (Vote & { readonly level: string })[] = [];
     let last = { level: "", timedOut: false };
@@ -114,6 +114,6 @@ export async function askApproval(
     }
     return { approved: true, decision: "approved", votes, ...last };
   } finally {
-    here.leave(turn);
+    here.leave(uses);
   }
 }

@@ -11,7 +11,7 @@
 import { Cancelled, UsageError } from "../errors.ts";
 import { messageOf } from "../lib/foreign.ts";
 import { checkText, escapeName, type Namespace } from "../run/keys.ts";
-import type { Scope } from "../run/scope.ts";
+import type { Scope, Uses } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
 import type { Context, MapOptions } from "./types.ts";
 
@@ -42,16 +42,16 @@ function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] 
 
 class Group {
   readonly #parent: RunContext;
-  readonly #turn: number;
+  readonly #uses: (Uses | undefined)[] = [];
   readonly #scopes: Scope[] = [];
 
   constructor(parent: RunContext) {
     this.#parent = parent;
-    this.#turn = parent.scopeHere.enter();
   }
 
   branch<R>(scope: Scope, fn: (ctx: Context) => R): Promise<Awaited<R>> {
     this.#scopes.push(scope);
+    this.#uses.push(this.#parent.scopeHere.enter(scope.prefix));
     return this.#parent.enter(scope, fn);
   }
 
@@ -62,7 +62,7 @@ class Group {
   }
 
   leave(): void {
-    this.#parent.scopeHere.leave(this.#turn);
+    for (const uses of this.#uses) this.#parent.scopeHere.leave(uses);
   }
 }
 

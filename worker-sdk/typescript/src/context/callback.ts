@@ -39,11 +39,11 @@ class OpenCallback implements Callback<never> {
   }
 
   async #await(): Promise<never> {
-    const turn = this.#scope.enter();
+    const uses = this.#scope.enter(this.#operation.key);
     try {
       return (await this.#operation.awaited()) as never;
     } finally {
-      this.#scope.leave(turn);
+      this.#scope.leave(uses);
     }
   }
 }
@@ -73,11 +73,11 @@ export async function openCallback(
   const call = callOf(name, options);
   const place = context.claim("callback:", name, key);
   const operation = new CallbackOperation(context.base.run, place.scope, place.key, call);
-  const turn = place.scope.enter();
+  const uses = place.scope.enter(place.key);
   try {
     void operation.open();
     return new OpenCallback(operation, place.scope, await operation.address);
   } finally {
-    place.scope.leave(turn);
+    place.scope.leave(uses);
   }
 }

@@ -220,11 +220,11 @@ export class RunContext implements Context {
     const here = this.#here.scopeHere;
     const segment = here.claimSegment(namespace, name, undefined);
     const inner = namespace === "cleanup:" ? here.shield(segment) : here.child(segment);
-    const turn = here.enter();
+    const uses = here.enter(inner.prefix);
     try {
       return await this.enter(inner, fn);
     } finally {
-      here.leave(turn);
+      here.leave(uses);
     }
   }
 

@@ -41,7 +41,7 @@ class Signals implements AsyncIterableIterator<never> {
 
   async #next(): Promise<IteratorResult<never>> {
     if (this.#done) return { done: true, value: undefined };
-    const turn = this.#outer.enter();
+    const uses = this.#outer.enter(this.#scope.prefix);
     try {
       const { timeout } = this.#options;
       const value = await signalIn(this.#context, this.#scope, this.#name, timeout, none);
@@ -51,7 +51,7 @@ class Signals implements AsyncIterableIterator<never> {
       // What was still awaited when the loop was left is nobody's any more.
       if (!this.#done || !(error instanceof Cancelled)) throw error;
     } finally {
-      this.#outer.leave(turn);
+      this.#outer.leave(uses);
     }
     return { done: true, value: undefined };
   }

@@ -100,7 +100,8 @@ export class Memo {
 
   #addStep(entry: JournalEntry): void {
     const key = entry.stepKey;
-    if (entry.type !== "workflow.wait.resolved") this.lastWorkSeq = entry.seq;
+    if (entry.type.startsWith("workflow.step.") || entry.type === "workflow.wait.created")
+      this.lastWorkSeq = entry.seq;
     switch (entry.type) {
       case "workflow.step.completed":
       case "workflow.step.failed":

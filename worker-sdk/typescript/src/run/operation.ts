@@ -2,7 +2,7 @@ import { StepKind } from "@pawl/proto";
 import { Cancelled, NonDeterminismError } from "../errors.ts";
 import type { MemoRecord } from "./memo.ts";
 import type { Run } from "./run.ts";
-import type { Scope } from "./scope.ts";
+import type { Scope, Uses } from "./scope.ts";
 
 function ignore(): void {
   // The promise belongs to user code; that nobody listens to it must not end the process.
@@ -26,7 +26,7 @@ export abstract class Operation {
   protected aborted: string | undefined;
   #resolve: (value: unknown) => void = ignore;
   #reject: (error: unknown) => void = ignore;
-  readonly #turn: number;
+  readonly #uses: Uses | undefined;
   #recorded = false;
   #detached = false;
   #over = false;
@@ -42,7 +42,7 @@ export abstract class Operation {
       this.#reject = reject;
     });
     this.promise.catch(ignore);
-    this.#turn = scope.enter();
+    this.#uses = scope.enter(key);
   }
 
   /** Digests to compare with the recorded ones; empty where there are none. */
@@ -155,7 +155,7 @@ export abstract class Operation {
 
   #leave(): void {
     this.#over = true;
-    this.scope.leave(this.#turn);
+    this.scope.leave(this.#uses);
     this.run.operations.delete(this);
   }
 

@@ -5,11 +5,12 @@
  *
  * The keys of two uses of one name follow the order of the calls. That order is
  * the program's as long as the calls are made one after the other, or in one
- * turn. A call made in a later turn, while something that this scope started in
- * an earlier one is still in flight, may have come before or after it by timing:
- * that is refused (`ambiguous`), before any run depends on it.
+ * stretch: one delivery of a result, and one turn of the event loop. A use in a
+ * later stretch, while an earlier use of the name is still in flight, may have come
+ * before or after it by timing: that is refused, before any run depends on it.
  */
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
+import { loopTurn } from "../lib/loop-turn.ts";
 import { callSite } from "../lib/text.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import { checkKey, checkText, escapeName, type Namespace } from "./keys.ts";
@@ -30,6 +31,15 @@ export function userCallSite(): string {
   return callSite(stack, (line) => line.includes(sdkFolder) || line.includes("node:"));
 }
 
+/** The uses of one name in a scope. */
+export interface Uses {
+  count: number;
+  /** Of those, how many are in flight … */
+  open: number;
+  /** … and the stretch in which the first of these began. */
+  since: number;
+}
+
 export class Scope {
   readonly parent: Scope | undefined;
   /** Empty, or the scope's path with a `/` behind it. */
@@ -39,11 +49,8 @@ export class Scope {
   /** Of the step whose body is around it. */
   trace: StepTrace | undefined;
   readonly #turns: Turns;
-  #counts: Map<string, number> | undefined;
+  #uses: Map<string, Uses> | undefined;
   #explicit: Set<string> | undefined;
-  #inFlight = 0;
-  #startedThisTurn = 0;
-  #thisTurn = -1;
   #shielded = false;
   #ended: string | undefined;
   #controller: AbortController | undefined;
@@ -98,39 +105,45 @@ export class Scope {
       this.#explicit.add(segment);
       return segment;
     }
-    this.#counts ??= new Map();
-    const uses = (this.#counts.get(base) ?? 0) + 1;
-    if (uses > 1 && this.#hasEarlierInFlight()) this.#ambiguous(namespace + name, uses);
-    this.#counts.set(base, uses);
-    return uses === 1 ? base : `${base}#${uses}`;
+    this.#uses ??= new Map();
+    const uses = this.#uses.get(base);
+    if (uses === undefined) {
+      this.#uses.set(base, { count: 1, open: 0, since: 0 });
+      return base;
+    }
+    if (uses.open > 0 && uses.since < this.#stretch)
+      this.#ambiguous(namespace + name, uses.count + 1);
+    uses.count += 1;
+    return `${base}#${uses.count}`;
   }
 
   #ambiguous(name: string, uses: number): never {
     throw new AmbiguousStepKeyError(
-      `AMBIGUOUS_STEP_KEY: "${name}" is used for the ${uses}${uses === 2 ? "nd" : uses === 3 ? "rd" : "th"} time in one scope, at ${userCallSite()}, after an await and while another step of this scope is still in flight, so which use comes first depends on timing. Give this step a key of its own ({ key: … }), or run the parallel parts as branches of ctx.all, ctx.race or ctx.map`,
+      `AMBIGUOUS_STEP_KEY: "${name}" is used for the ${uses}${uses === 2 ? "nd" : uses === 3 ? "rd" : "th"} time in one scope, at ${userCallSite()}, in a later turn of the event loop than a use that is still in flight, so which of them comes first depends on timing. Give this step a key of its own ({ key: … }), or run the parallel parts as branches of ctx.all, ctx.race or ctx.map`,
     );
   }
 
-  #hasEarlierInFlight(): boolean {
-    const fresh = this.#thisTurn === this.#turns.turn ? this.#startedThisTurn : 0;
-    return this.#inFlight > fresh;
+  /** Grows with each delivery and each turn of the event loop. */
+  get #stretch(): number {
+    return this.#turns.turn + loopTurn();
   }
 
-  /** Something of this scope is in flight now; returns its turn, for `leave`. */
-  enter(): number {
-    const { turn } = this.#turns;
-    if (this.#thisTurn !== turn) {
-      this.#thisTurn = turn;
-      this.#startedThisTurn = 0;
-    }
-    this.#inFlight += 1;
-    this.#startedThisTurn += 1;
-    return turn;
+  /** What has that key, or is below it, is in flight now; `leave` ends that. */
+  enter(key: string): Uses | undefined {
+    const end = key.indexOf("/", this.prefix.length);
+    const segment = key.slice(this.prefix.length, end < 0 ? undefined : end);
+    // With a key of its own it cannot be mixed up with another.
+    if (segment.endsWith("]")) return undefined;
+    const number = segment.lastIndexOf("#");
+    const uses = this.#uses?.get(number < 0 ? segment : segment.slice(0, number));
+    if (uses === undefined) return undefined;
+    if (uses.open === 0) uses.since = this.#stretch;
+    uses.open += 1;
+    return uses;
   }
 
-  leave(turn: number): void {
-    this.#inFlight -= 1;
-    if (turn === this.#thisTurn) this.#startedThisTurn -= 1;
+  leave(uses: Uses | undefined): void {
+    if (uses !== undefined) uses.open -= 1;
   }
 
   isWithin(other: Scope): boolean {
