@@ -201,6 +201,7 @@ function header(runId: string): RunHeader {
     options: {},
     tags: {},
     waiting: null,
+    notes: {},
     lease: null,
   };
 }

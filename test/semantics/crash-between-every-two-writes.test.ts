@@ -39,6 +39,7 @@ const ALL_WAITS = {
   assignee: "",
   includeUnassigned: false,
   workflow: "",
+  closed: false,
   pageSize: 10,
   pageToken: "",
 } as const;

@@ -13,6 +13,7 @@ import type {
   StepStarted,
   SuspendRun,
 } from "../../server/src/engine/api.ts";
+import { startGrace } from "../../server/src/engine/decide/clean-up.ts";
 import { newRun, type StartCommand } from "../../server/src/engine/decide/start.ts";
 import { Draft } from "../../server/src/engine/draft.ts";
 import { type RunState, satisfied, stateOf } from "../../server/src/engine/state.ts";
@@ -156,6 +157,7 @@ export class TestRun {
     header.updatedAt = this.now;
     if (header.startedAt === 0) header.startedAt = this.now;
     header.lease = { sessionId: session, workerId, until: this.now + 15_000 };
+    if (header.state === "CANCELLING") this.do(startGrace);
     this.check();
     return header.fence;
   }
@@ -205,7 +207,9 @@ export class TestRun {
     if (unlisted !== undefined) return unlisted;
     if (isTerminal(header.state)) return this.#endedProblem();
     if (header.endedAt !== 0) return "A run that goes on has an end.";
-    if (cleaning !== this.due.has("grace:")) return "Clean-up without an end.";
+    const hasGrace = cleaning && header.lease !== null;
+    if (hasGrace !== this.due.has("grace:")) return "A grace without a clean-up, or the reverse.";
+    if (cleaning !== (header.notes.cleanUp !== undefined)) return "The notes do not fit the state.";
     if (header.state === "QUEUED" ? !this.#queued() : !cleaning && this.ready !== undefined) {
       return "The ready row does not fit the state.";
     }
@@ -220,10 +224,14 @@ export class TestRun {
       const isShort = step.kind === "sleep" && step.until - step.firstAt < LIMITS.listedSleepMs;
       if (!isShort) open.add(key);
     }
-    const missing = [...open].filter((key) => !this.waits.has(key));
-    const stale = [...this.waits.keys()].filter((key) => !open.has(key));
+    const missing = [...open].filter((key) => !this.#isListedOpen(key));
+    const stale = [...this.waits.keys()].filter((key) => this.#isListedOpen(key) && !open.has(key));
     if (missing.length + stale.length === 0) return undefined;
     return `Of the list of waits ${missing.join(", ")} is missing, ${stale.join(", ")} left over.`;
+  }
+
+  #isListedOpen(key: string): boolean {
+    return this.waits.get(key)?.kind.startsWith("closed ") === false;
   }
 
   #queued(): boolean {

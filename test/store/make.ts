@@ -45,6 +45,7 @@ export function makeHeader(runId: string, with_: Partial<RunHeader> = {}): RunHe
     options: {},
     tags: {},
     waiting: null,
+    notes: {},
     lease: null,
     ...with_,
   };
@@ -125,6 +126,7 @@ export function makePatch(with_: Partial<HeaderPatch> = {}): HeaderPatch {
     endedAt: 0,
     tags: {},
     waiting: null,
+    notes: {},
     ...with_,
   };
 }

@@ -1,6 +1,6 @@
 /** The use cases on waits in the model's words; a part of api.ts. */
 import type { Caller } from "../model/caller.ts";
-import type { WaitKind, WaitOutcome } from "../model/entry.ts";
+import type { ClosedWhy, WaitKind, WaitOutcome } from "../model/entry.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Answer, AnswerVia, Question } from "../model/question.ts";
 import type { RunState } from "../model/run.ts";
@@ -43,6 +43,16 @@ export interface WaitView {
   readonly cron: string;
   readonly timeZone: string;
   readonly resolution: (Answer & { readonly outcome: WaitOutcome }) | undefined;
+  /** How it ended without an outcome. */
+  readonly closed: ClosedWait | undefined;
+}
+
+/** A wait that nobody waits for any more. */
+export interface ClosedWait {
+  readonly why: ClosedWhy;
+  readonly at: number;
+  /** Of the code that no longer asks; empty: not known. */
+  readonly version: string;
 }
 
 export interface FoundWait {
@@ -60,6 +70,8 @@ export interface ListWaits {
   readonly includeUnassigned: boolean;
   readonly workflow: string;
   readonly runId: string;
+  /** Those that were lost or withdrawn, instead of the open ones. */
+  readonly closed: boolean;
   readonly pageSize: number;
   readonly pageToken: string;
 }

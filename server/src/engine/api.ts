@@ -125,6 +125,8 @@ export interface StepFailed extends StepIdentity {
   readonly retryPolicy?: RetryPolicy | undefined;
   /** As of StepCompleted. */
   readonly deltas?: number;
+  /** The attempt was stopped, which is no failure. */
+  readonly cancelled?: true;
 }
 
 export type Directive = "continue" | "cancel" | "pause" | "yield";
@@ -198,6 +200,22 @@ export interface SuspendRun {
   readonly fence: number;
   readonly waits: readonly NewWait[];
   readonly tree?: WaitTree | undefined;
+  /** All that the code waits for; undefined: not said. */
+  readonly held?: readonly string[] | undefined;
+}
+
+/** Waits that the code has given up. */
+export interface CloseWaits {
+  readonly runId: string;
+  readonly fence: number;
+  readonly keys: readonly string[];
+}
+
+/** What a clean-up is going to undo, in this order. */
+export interface BeginCleanUp {
+  readonly runId: string;
+  readonly fence: number;
+  readonly compensations: readonly string[];
 }
 
 export interface SuspendReply {
@@ -366,7 +384,14 @@ export interface EngineApi extends WaitsApi {
     afterSeq: number,
     entriesMax: number,
   ): Promise<{ entries: Entry[]; more: boolean }>;
-  cancelRun(caller: Caller, runId: string, reason: string, graceMs: number): Promise<RunView>;
+  /** `force`: at once, without a clean-up. */
+  cancelRun(
+    caller: Caller,
+    runId: string,
+    reason: string,
+    graceMs: number,
+    force: boolean,
+  ): Promise<RunView>;
   pauseRun(caller: Caller, runId: string, reason: string): Promise<RunView>;
   resumeRun(caller: Caller, runId: string): Promise<RunView>;
   retryRun(caller: Caller, runId: string): Promise<RunView>;
@@ -386,6 +411,8 @@ export interface EngineApi extends WaitsApi {
   suspendRun(caller: Caller, suspend: SuspendRun): Promise<SuspendReply>;
   completeRun(caller: Caller, complete: CompleteRun): Promise<OutcomeReply>;
   failRun(caller: Caller, fail: FailRun): Promise<OutcomeReply>;
+  closeWaits(caller: Caller, close: CloseWaits): Promise<OutcomeReply>;
+  beginCleanUp(caller: Caller, begin: BeginCleanUp): Promise<OutcomeReply>;
 
   /** Rejects with VERSION_UNSUPPORTED or INVALID_ARGUMENT for a Hello that cannot be served. */
   openSession(

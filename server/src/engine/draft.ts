@@ -339,5 +339,6 @@ function patchOf(header: RunHeader): HeaderPatch {
     endedAt: header.endedAt,
     tags: header.tags,
     waiting: header.waiting,
+    notes: header.notes,
   };
 }

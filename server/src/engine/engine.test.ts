@@ -253,7 +253,7 @@ describe("leases", () => {
   test("a cancel that came while it was away: the clean-up is handed out like any run", async () => {
     const fence = await held("r");
     worker.session?.closed();
-    await engine.cancelRun(caller, "r", "", 60_000);
+    await engine.cancelRun(caller, "r", "", 60_000, false);
     const back = new TestWorker("w1");
     const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
     expect(session.survived).toEqual([]);
@@ -290,7 +290,7 @@ describe("leases", () => {
 
   test("the grace of a cancel is the one that was asked for", async () => {
     const fence = await held("r");
-    await engine.cancelRun(caller, "r", "enough", 1_234);
+    await engine.cancelRun(caller, "r", "enough", 1_234, false);
     await worker.until(() =>
       worker.told.find((what) => what === `cancel r ${fence + 1} enough 1234`),
     );

@@ -194,8 +194,8 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
       runs.waitRun(core, caller, runId, timeoutMs, signal),
     listRuns: (caller, list) => runs.listRuns(core, caller, list),
     getJournal: (caller, runId, after, max) => runs.getJournal(core, caller, runId, after, max),
-    cancelRun: (caller, runId, reason, graceMs) =>
-      runs.cancelRun(core, caller, runId, reason, graceMs),
+    cancelRun: (caller, runId, reason, graceMs, force) =>
+      runs.cancelRun(core, caller, runId, reason, graceMs, force),
     pauseRun: (caller, runId, reason) => runs.pauseRun(core, caller, runId, reason),
     resumeRun: (caller, runId) => runs.resumeRun(core, caller, runId),
     retryRun: (caller, runId) => runs.retryRun(core, caller, runId),
@@ -208,6 +208,8 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     suspendRun: (caller, suspend) => steps.suspendRun(core, caller, suspend),
     completeRun: (caller, complete) => steps.completeRun(core, caller, complete),
     failRun: (caller, fail) => steps.failRun(core, caller, fail),
+    closeWaits: (caller, close) => steps.closeWaits(core, caller, close),
+    beginCleanUp: (caller, begin) => steps.beginCleanUp(core, caller, begin),
     openSession: (caller, worker, held, sink) => work.openSession(core, caller, worker, held, sink),
     pollWork: (caller, worker, max, waitMs, signal) =>
       polling.pollWork(core, caller, worker, max, waitMs, signal),

@@ -121,7 +121,8 @@ export function flowWriteOf(
     return { hold, gates };
   }
   const { state } = header;
-  const stopped = state === "WAITING" || state === "PAUSED" || isTerminal(state);
+  const stopped =
+    state === "WAITING" || state === "PAUSED" || state === "CANCELLING" || isTerminal(state);
   if (!hasChanged || !stopped) return undefined;
   return { leave: true, gates: gates.map((gate) => ({ ...gate, isLatest: false })) };
 }

@@ -4,7 +4,7 @@ import { LIMITS } from "../model/limits.ts";
 import { isTerminal } from "../model/run.ts";
 import type { DueItem } from "../store/store.ts";
 import type { Core } from "./core.ts";
-import { dueFired, type EndNews } from "./decide/due.ts";
+import { dueFired } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";
 import type { ChildOutcome } from "./decide/waits.ts";
 import { syncAllHeld, syncHeld, syncWaiting } from "./effects.ts";
@@ -91,28 +91,19 @@ async function fireDue(core: Core): Promise<number | undefined> {
 async function fire(core: Core, item: DueItem): Promise<void> {
   core.metrics.timerLagSeconds.observe(Math.max(0, core.clock.now() - item.at) / 1_000);
   const child = item.kind === "child" ? await childOutcome(core, item) : undefined;
-  const end = await endNews(core, item);
+  const isOrphan = item.kind === "parent" && (await hasEnded(core, item.org, item.data));
   await core.writer.submit({
     org: item.org,
     runId: item.runId,
     bytes: 400,
-    decide: (draft) => dueFired(draft, item, child, end),
+    decide: (draft) => dueFired(draft, item, child, isOrphan),
   });
 }
 
-/** Undefined while the parent goes on: its end will make this due again. */
-async function endNews(
-  core: Core,
-  { org, runId, kind, data }: DueItem,
-): Promise<EndNews | undefined> {
-  if (kind !== "parent" && kind !== "run") return undefined;
-  const ids = kind === "parent" ? [runId, data] : [runId];
-  const [run, parent] = await core.store.loadRuns(
-    ids.map((id) => ({ org, runId: id, afterSeq: 0xffff_fffe })),
-  );
-  if (run === undefined || (parent !== undefined && !isTerminal(parent.header.state)))
-    return undefined;
-  return { served: await core.registry.isServed(run.header) };
+/** Whether a run has ended, or is no more. If it goes on, its end makes due what asked for it. */
+async function hasEnded(core: Core, org: string, runId: string): Promise<boolean> {
+  const [run] = await core.store.loadRuns([{ org, runId, afterSeq: 0xffff_fffe }]);
+  return run === undefined || isTerminal(run.header.state);
 }
 
 /** What became of a child run; undefined while it goes on, for its end will make it due again. */

@@ -256,15 +256,15 @@ async function steer(
   return view(core, caller, { ...header }, false);
 }
 
-export async function cancelRun(
+export function cancelRun(
   core: Core,
   caller: Caller,
   runId: string,
   reason: string,
   graceMs: number,
+  force: boolean,
 ): Promise<RunView> {
-  const served = await core.registry.isServed(await readHeader(core, caller, runId));
-  return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs, served));
+  return steer(core, caller, runId, (draft) => lifecycle.cancelRun(draft, reason, graceMs, force));
 }
 
 export function pauseRun(

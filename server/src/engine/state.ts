@@ -1,15 +1,27 @@
-import type { EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { ClosedWhy, EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
 import type { Answer, Question } from "../model/question.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, WaitTree } from "../model/run.ts";
+import type { ClosedWait } from "./api-waits.ts";
 
 /**
  * What the journal says about one step key. A step goes
  * started → completed | failed | backoff → started …; a wait goes waiting → resolved.
  * `superseded`: failed, but a retry of the run makes it start anew; attempts go on counting.
+ * `cancelled`: an attempt was stopped. `closed`: a wait that the code has given up. Both count as
+ * not recorded: asked for again, the step is executed and the wait registered anew.
  */
 export interface StepRecord {
-  status: "started" | "backoff" | "completed" | "failed" | "waiting" | "resolved" | "superseded";
+  status:
+    | "started"
+    | "backoff"
+    | "completed"
+    | "failed"
+    | "waiting"
+    | "resolved"
+    | "superseded"
+    | "cancelled"
+    | "closed";
   kind: StepKind;
   name: string;
   /** Of the latest entry. */
@@ -32,6 +44,8 @@ export interface StepRecord {
   requestId: string;
   failure: Failure | undefined;
   signalName: string;
+  /** The id of the signal that resolved it; empty: none has. */
+  taken: string;
   childRunId: string;
   outcome: WaitOutcome | undefined;
   /** Of waits: what lists and people see of them. */
@@ -49,6 +63,8 @@ export interface WaitRecord {
   reminders: number;
   /** How it ended, and through whom, where that is known. */
   resolution: (Answer & { readonly outcome: WaitOutcome }) | undefined;
+  /** How it ended without an outcome, until it is asked for again. */
+  closed: ClosedWait | undefined;
 }
 
 /** A signal in the inbox that no wait has taken. */
@@ -77,6 +93,8 @@ export interface RunState {
   outcomeSeq: number;
   /** Its time was up: what it fails with once it has been cleaned up. */
   timeout: Failure | undefined;
+  /** What workers said that they are going to undo; undefined: none has said so. */
+  compensations: readonly string[] | undefined;
   /** The run was retried, and has neither ended nor been paused since. */
   retried: boolean;
 }
@@ -93,6 +111,7 @@ export function emptyState(header: RunHeader): RunState {
     outcomeFence: 0,
     outcomeSeq: 0,
     timeout: undefined,
+    compensations: undefined,
     retried: false,
   };
 }
@@ -118,11 +137,17 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "workflow.step.failed":
       failStep(record(state, entry), "failed", entry);
       return;
+    case "workflow.step.cancelled":
+      record(state, entry).status = "cancelled";
+      return;
     case "workflow.wait.created":
       openWait(state, record(state, entry), entry);
       return;
     case "workflow.wait.resolved":
       resolveWait(state, record(state, entry), entry);
+      return;
+    case "workflow.wait.closed":
+      closeWait(state, record(state, entry), entry);
       return;
     case "workflow.signal.received":
       receiveSignal(state, entry);
@@ -138,6 +163,10 @@ export function fold(state: RunState, entry: EntryHead): void {
       return;
     case "run.cancelling":
       state.timeout = entry.meta.failure;
+      giveUpWaits(state, entry.at);
+      return;
+    case "run.cleanup.started":
+      state.compensations = entry.meta.compensations ?? [];
       return;
     case "run.retried":
       state.retried = true;
@@ -188,6 +217,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
       requestId: "",
       failure: undefined,
       signalName: "",
+      taken: "",
       childRunId: "",
       outcome: undefined,
       wait: undefined,
@@ -195,7 +225,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
     state.steps.set(entry.key, made);
     return made;
   }
-  if (existing.status === "superseded") startAnew(existing, entry);
+  if (isForgotten(existing)) startAnew(existing, entry);
   existing.attempt = entry.attempt;
   existing.seq = entry.seq;
   existing.at = entry.at;
@@ -205,9 +235,19 @@ function record(state: RunState, entry: EntryHead): StepRecord {
   return existing;
 }
 
-/** After a supersession only the count of attempts goes on; time limits and identity are new. */
+/** Whether a step or wait counts as not recorded: whoever asks for it is told to begin anew. */
+export function isForgotten({ status }: StepRecord): boolean {
+  return status === "superseded" || status === "cancelled" || status === "closed";
+}
+
+/** A wait that was lost by a race which goes on after all is the one that it was. */
+export function isReopened(step: StepRecord): boolean {
+  return step.status === "closed" && step.wait?.closed?.why === "lost";
+}
+
+/** Only the count of attempts goes on; time limits and identity are new. */
 function startAnew(step: StepRecord, entry: EntryHead): void {
-  step.firstAt = entry.at - (entry.meta.ms ?? 0);
+  if (!isReopened(step)) step.firstAt = entry.at - (entry.meta.ms ?? 0);
   step.inputDigest = "";
   step.definitionDigest = "";
   step.retryPolicy = undefined;
@@ -229,19 +269,56 @@ function failStep(step: StepRecord, status: "backoff" | "failed", entry: EntryHe
 }
 
 function openWait(state: RunState, step: StepRecord, entry: EntryHead): void {
+  const { question } = entry.meta;
+  const before = isReopened(step) && isEqual(step.wait?.question, question) ? step.wait : undefined;
   step.status = "waiting";
+  step.outcome = undefined;
+  step.failure = undefined;
   step.until = entry.meta.until ?? 0;
   step.signalName = entry.meta.signalName ?? "";
+  step.taken = "";
   step.childRunId = entry.meta.childRunId ?? "";
   step.wait = {
-    question: entry.meta.question,
+    question,
     cron: entry.meta.cron ?? "",
     timeZone: entry.meta.timeZone ?? "",
-    answers: [],
-    reminders: 0,
+    answers: before?.answers ?? [],
+    reminders: before?.reminders ?? 0,
     resolution: undefined,
+    closed: undefined,
   };
   state.openWaits += 1;
+}
+
+function isEqual(a: Question | undefined, b: Question | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function closeWait(state: RunState, step: StepRecord, { at, meta }: EntryHead): void {
+  if (step.status === "waiting") state.openWaits -= 1;
+  giveUp(step, meta.closed ?? "lost", at, meta.details?.version);
+  const { returned } = meta;
+  const seq = returned === undefined ? undefined : state.signalSeqs.get(returned);
+  if (returned === undefined || seq === undefined) return;
+  const after = state.inbox.findIndex((signal) => signal.seq > seq);
+  const signal = { seq, name: step.signalName, signalId: returned };
+  state.inbox.splice(after < 0 ? state.inbox.length : after, 0, signal);
+}
+
+function giveUp(step: StepRecord, why: ClosedWhy, at: number, version = ""): void {
+  step.status = "closed";
+  step.outcome = undefined;
+  step.taken = "";
+  if (step.wait === undefined) return;
+  step.wait.resolution = undefined;
+  step.wait.closed = { why, at, version };
+}
+
+/** From a cancel on, the code is given nothing that it waited for before. */
+function giveUpWaits(state: RunState, at: number): void {
+  for (const step of state.steps.values())
+    if (step.status === "waiting") giveUp(step, "cancelled", at);
+  state.openWaits = 0;
 }
 
 /** What an entry says about who answered or ended a wait. */
@@ -263,13 +340,15 @@ function noteReminder(state: RunState, key: string): void {
 }
 
 function resolveWait(state: RunState, step: StepRecord, entry: EntryHead): void {
+  const isOpen = step.status === "waiting";
   step.status = "resolved";
   step.outcome = entry.meta.outcome;
   step.failure = entry.meta.failure;
   if (step.wait !== undefined && entry.meta.outcome !== undefined)
     step.wait.resolution = { ...answerOf(entry), outcome: entry.meta.outcome };
-  state.openWaits -= 1;
+  if (isOpen) state.openWaits -= 1;
   const taken = entry.meta.signalId;
+  step.taken = taken ?? "";
   if (taken !== undefined) state.inbox = state.inbox.filter((signal) => signal.signalId !== taken);
 }
 

@@ -5,6 +5,8 @@ import type { Entry } from "../model/entry.ts";
 import { notFound, PawlError } from "../model/errors.ts";
 import { type Payload, payloadSize } from "../model/payload.ts";
 import type {
+  BeginCleanUp,
+  CloseWaits,
   CompleteRun,
   FailRun,
   OutcomeReply,
@@ -21,6 +23,8 @@ import type {
 } from "./api.ts";
 import type { WaitSpec } from "./api-waits.ts";
 import type { Core } from "./core.ts";
+import { beginCleanUp as decideBegin } from "./decide/clean-up.ts";
+import { closeWaits as decideClose } from "./decide/closing.ts";
 import { directive } from "./decide/common.ts";
 import * as outcome from "./decide/outcome.ts";
 import * as results from "./decide/step-results.ts";
@@ -269,12 +273,17 @@ export async function suspendRun(
         suspend.waits.map(async (one) => ({ ...one, wait: await atNextTime(core, one.wait) })),
       )
     : suspend.waits;
-  const stopping = core.sessions.holder(runKey(caller.org, suspend.runId))?.draining === true;
+  const holder = core.sessions.holder(runKey(caller.org, suspend.runId));
+  const stopping = holder?.draining === true;
   const decided = await core.writer.submit({
     org: caller.org,
     runId: suspend.runId,
     bytes: ROW_BYTES * (1 + suspend.waits.length),
-    decide: (draft) => outcome.suspendRun(draft, { ...suspend, waits }, stopping),
+    decide: (draft) => {
+      const spec = holder?.worker.workflows.find(({ name }) => name === draft.header.workflow);
+      const by = { stopping, ...(spec === undefined ? {} : { version: spec.version }) };
+      return outcome.suspendRun(draft, { ...suspend, waits }, by);
+    },
   });
   const { resolvedSeqs } = decided;
   if (resolvedSeqs.length === 0)
@@ -313,4 +322,30 @@ export async function failRun(core: Core, caller: Caller, fail: FailRun): Promis
   });
   if (fail.traced !== true) traceOutcome(core, ended, fail.failure.type);
   return { directive: decided.directive };
+}
+
+export async function closeWaits(
+  core: Core,
+  { org }: Caller,
+  close: CloseWaits,
+): Promise<OutcomeReply> {
+  return {
+    directive: await core.writer.submit({
+      ...{ org, runId: close.runId, bytes: ROW_BYTES * close.keys.length },
+      decide: (draft) => decideClose(draft, close),
+    }),
+  };
+}
+
+export async function beginCleanUp(
+  core: Core,
+  { org }: Caller,
+  begin: BeginCleanUp,
+): Promise<OutcomeReply> {
+  return {
+    directive: await core.writer.submit({
+      ...{ org, runId: begin.runId, bytes: ROW_BYTES * begin.compensations.length },
+      decide: (draft) => decideBegin(draft, begin),
+    }),
+  };
 }

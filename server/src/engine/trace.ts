@@ -106,7 +106,7 @@ export function traceOutcome(
 /** The run ended without a word from a worker that would tell of it. */
 function endedHere(entry: Entry): boolean {
   if (entry.type !== "run.failed" && entry.type !== "run.cancelled") return false;
-  return entry.meta.worker === undefined || entry.meta.reason !== undefined;
+  return entry.meta.worker === undefined;
 }
 
 function traceEnd(tracing: Tracing, header: RunHeader, errorType: string | undefined): void {

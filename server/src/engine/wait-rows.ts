@@ -4,6 +4,7 @@ import { LIMITS } from "../model/limits.ts";
 import { type Answer, listedAssignees, type Question } from "../model/question.ts";
 import { isTerminal } from "../model/run.ts";
 import type { WaitChanges, WaitRow } from "../store/wait.ts";
+import type { ClosedWait } from "./api-waits.ts";
 import type { RunState, StepRecord } from "./state.ts";
 
 /** What a row holds besides its columns. Absent: empty. */
@@ -16,6 +17,9 @@ export interface WaitData {
   readonly childRunId?: string;
   readonly cron?: string;
   readonly timeZone?: string;
+  /** Of a closed wait: when it was registered, and how it was closed. */
+  readonly since?: number;
+  readonly closed?: ClosedWait;
 }
 
 /** Brings the rows of some waits in line with their state. */
@@ -25,14 +29,45 @@ export function waitChanges(
 ): WaitChanges {
   const put: WaitRow[] = [];
   const gone: { key: string; isQuestion: boolean }[] = [];
+  const unasked: string[] = [];
   const ended = isTerminal(state.header.state);
   for (const [key, { isNew }] of waits) {
     const step = state.steps.get(key);
     if (step === undefined || !isListed(step)) continue;
+    const isQuestion = step.wait?.question !== undefined;
     if (step.status === "waiting" && !ended) put.push(rowOf(state, key, step));
-    else if (!isNew) gone.push({ key, isQuestion: step.wait?.question !== undefined });
+    else if (isShown(step)) {
+      put.push(closedRowOf(state, key, step));
+      if (isQuestion) unasked.push(key);
+    } else if (!isNew) gone.push({ key, isQuestion });
   }
-  return { put, gone };
+  return unasked.length === 0 ? { put, gone } : { put, gone, unasked };
+}
+
+/** What was closed because its run is being ended is in no list, as what ends with it. */
+function isShown({ status, wait }: StepRecord): boolean {
+  return status === "closed" && wait?.closed !== undefined && wait.closed.why !== "cancelled";
+}
+
+/** Closed waits are kinds of their own, by when they were closed. */
+function closedRowOf(state: RunState, key: string, step: StepRecord): WaitRow {
+  const closed = step.wait?.closed;
+  const data: WaitData = {
+    ...dataOf(step, key),
+    since: step.firstAt,
+    ...(closed === undefined ? {} : { closed }),
+  };
+  return {
+    ...rowOf(state, key, step),
+    kind: closedKind(step.kind),
+    since: closed?.at ?? 0,
+    data: JSON.stringify(data),
+    assignees: undefined,
+  };
+}
+
+export function closedKind(kind: string): string {
+  return `closed ${kind}`;
 }
 
 /** The same at every moment of a wait's life. */

@@ -30,7 +30,7 @@ import { readEntry, samePayload } from "./journal.ts";
 import { answerLink } from "./links.ts";
 import { checkPayload } from "./runs.ts";
 import { type RunState, type StepRecord, stateOf, type WaitRecord } from "./state.ts";
-import type { WaitData } from "./wait-rows.ts";
+import { closedKind, type WaitData } from "./wait-rows.ts";
 
 export async function listWaits(
   core: Core,
@@ -38,11 +38,13 @@ export async function listWaits(
   list: ListWaits,
 ): Promise<{ waits: WaitView[]; nextPageToken: string }> {
   const kinds = list.kinds.length === 0 ? WAIT_KINDS : list.kinds;
+  const { closed } = list;
   const { assignee, workflow, runId, pageSize, pageToken } = list;
   // Only questions have assignees.
   if (assignee !== "" && !kinds.includes("user")) return { waits: [], nextPageToken: "" };
   const page = await core.store.listWaits(caller, {
-    kinds: [...new Set(kinds)],
+    kinds: [...new Set(kinds)].map((kind) => (closed ? closedKind(kind) : kind)),
+    ...(closed ? { newest: true } : {}),
     ...(assignee === "" ? {} : { assignees: [assignee, ...(list.includeUnassigned ? [""] : [])] }),
     ...(workflow === "" ? {} : { workflow }),
     ...(runId === "" ? {} : { runId }),
@@ -75,13 +77,15 @@ function parseToken(token: string): { since: number; runId: string; key: string 
 
 function listedView(row: ListedWait): WaitView {
   const data = JSON.parse(row.data) as WaitData;
+  const kind = WAIT_KINDS.find((one) => row.kind === one || row.kind === closedKind(one));
+  if (kind === undefined) throw new TypeError(`A wait is of the unknown kind ${row.kind}.`);
   return {
     runId: row.runId,
     key: row.key,
     workflow: row.workflow,
-    kind: row.kind as WaitKind,
+    kind,
     name: data.name ?? row.key,
-    since: row.since,
+    since: data.since ?? row.since,
     due: row.until,
     question: data.question,
     answers: data.answers ?? [],
@@ -91,6 +95,7 @@ function listedView(row: ListedWait): WaitView {
     cron: data.cron ?? "",
     timeZone: data.timeZone ?? "",
     resolution: undefined,
+    closed: data.closed,
   };
 }
 
@@ -111,6 +116,7 @@ function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord
     cron: wait.cron,
     timeZone: wait.timeZone,
     resolution: wait.resolution,
+    closed: wait.closed,
   };
 }
 

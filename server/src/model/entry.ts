@@ -10,6 +10,7 @@ export const ENTRY_TYPES = [
   "run.resumed",
   "run.retried",
   "run.cancelling",
+  "run.cleanup.started",
   "run.completed",
   "run.failed",
   "run.cancelled",
@@ -19,9 +20,11 @@ export const ENTRY_TYPES = [
   "workflow.step.completed",
   "workflow.step.retrying",
   "workflow.step.failed",
+  "workflow.step.cancelled",
   "workflow.child.started",
   "workflow.wait.created",
   "workflow.wait.resolved",
+  "workflow.wait.closed",
   "workflow.waiting",
   "workflow.signal.received",
   "workflow.user.answered",
@@ -72,6 +75,15 @@ export type WaitOutcome =
   | "skipped";
 
 /**
+ * Why nobody waits for something any more. `lost`: its branch ended; `withdrawn`: the code that is
+ * deployed now does not ask for it; `cancelled`: its run is being ended.
+ */
+export type ClosedWhy = "lost" | "withdrawn" | "cancelled";
+
+/** Compensations that a clean-up did not get done; `unknown`: no worker said which there are. */
+export type Undone = readonly string[] | "unknown";
+
+/**
  * The small part of an entry, stored as JSON text. Absent means the default:
  * no name = the key itself, no kind = `step`.
  */
@@ -109,6 +121,14 @@ export interface EntryMeta {
   /** Of a step's end: the number of the run's latest delta by then, where the attempt sent any. */
   deltas?: number;
   reason?: string;
+  /** Of a wait that was closed. */
+  closed?: ClosedWhy;
+  /** The signal that went back to the inbox with that. */
+  returned?: string;
+  /** The step keys that a clean-up is going to execute. */
+  compensations?: readonly string[];
+  /** Of the end of a run that was to be cleaned up; see `Undone`. */
+  undone?: Undone;
   actor?: string;
   details?: Record<string, string>;
   question?: Question;

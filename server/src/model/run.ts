@@ -1,4 +1,4 @@
-import type { WaitKind } from "./entry.ts";
+import type { Undone, WaitKind } from "./entry.ts";
 
 /**
  * The states of a run and how one leads to another.
@@ -8,9 +8,10 @@ import type { WaitKind } from "./entry.ts";
  * - WAITING: suspended on timers, signals, children or retries; nobody holds it.
  * - PAUSED: stopped until a person resumes or retries it.
  * - CANCELLING: its holder cleans up, or a worker is to take it for that; ends as CANCELLED whatever
- *   is reported, and at the end of its grace without any report. With the reason RUN_TIMEOUT, it ends
- *   as FAILED instead.
- * - COMPLETED, FAILED, CANCELLED: ended. Only FAILED can be left, by a retry.
+ *   is reported, and without any report once a worker has had it for the whole grace. With the reason
+ *   RUN_TIMEOUT, it ends as FAILED instead.
+ * - COMPLETED, FAILED, CANCELLED: ended. FAILED can be left by a retry, CANCELLED by one that does
+ *   what was left undone.
  */
 export type RunState =
   | "QUEUED"
@@ -41,7 +42,7 @@ const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
   CANCELLING: ["FAILED", "CANCELLED"],
   COMPLETED: [],
   FAILED: ["QUEUED", "CANCELLING"],
-  CANCELLED: [],
+  CANCELLED: ["CANCELLING"],
 };
 
 export function canBecome(from: RunState, to: RunState): boolean {
@@ -130,10 +131,38 @@ export interface OpenWait {
   readonly childRunId?: string;
 }
 
-/** `needed` members must be satisfied: all of them, one (any), or some. */
+/**
+ * `needed` members must be satisfied: all of them, one (any), or some. `exclusive`: they are
+ * alternatives, so that nobody waits for the others once enough of them are.
+ */
 export type WaitTree =
   | { readonly key: string }
-  | { readonly needed: number; readonly members: readonly WaitTree[] };
+  | {
+      readonly needed: number;
+      readonly members: readonly WaitTree[];
+      readonly exclusive?: true;
+    };
+
+/** What is known of a run beside its state, for people and for what comes next. Absent: nothing. */
+export interface RunNotes {
+  /** Why somebody paused or cancelled it, in their words. */
+  readonly pauseReason?: string;
+  readonly cancelReason?: string;
+  /** While it is CANCELLING. */
+  readonly cleanUp?: CleanUp;
+  /** Once it has ended: what its clean-up did not get done. */
+  readonly undone?: Undone;
+}
+
+/** How far the clean-up of a run may still go. */
+export interface CleanUp {
+  /** How long a worker may take, in ms, counted from when one has the run for it. */
+  readonly graceMs: number;
+  /** Since when one has it, in ms since the epoch; 0: none has. */
+  readonly since: number;
+  /** Workers that died in it. */
+  readonly crashes: number;
+}
 
 /** The run row. Everything else about a run is in its journal. Times in ms since the epoch. */
 export interface RunHeader {
@@ -172,5 +201,6 @@ export interface RunHeader {
   readonly options: RunOptions;
   readonly tags: Readonly<Record<string, string>>;
   readonly waiting: Waiting | null;
+  readonly notes: RunNotes;
   readonly lease: Lease | null;
 }

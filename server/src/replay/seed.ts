@@ -61,6 +61,7 @@ export async function seed(store: Store, { run, entries }: RecordedRun): Promise
     options: { sessionId: run.sessionId, userId: run.userId },
     tags: { ...run.tags },
     waiting: null,
+    notes: {},
     lease: null,
   };
   const { org, runId, workflow, version, queue } = header;

@@ -8,13 +8,28 @@ import { directiveOut } from "./convert/common.ts";
 import { firstIn, newEventsIn } from "./convert/event.ts";
 import { fence, runId, text } from "./convert/field.ts";
 import { stepFailedIn, stepFailedOut, stepStartedIn, stepStartedOut } from "./convert/step.ts";
-import { completeRunIn, failRunIn, suspendRunIn, suspendRunOut } from "./convert/worker.ts";
+import {
+  beginCleanUpIn,
+  closeWaitsIn,
+  completeRunIn,
+  failRunIn,
+  suspendRunIn,
+  suspendRunOut,
+} from "./convert/worker.ts";
 
 type Body = WorkerFrame["body"];
 type Request = Extract<
   Body,
   {
-    case: "stepStarted" | "stepFailed" | "suspendRun" | "completeRun" | "failRun" | "publishEvents";
+    case:
+      | "stepStarted"
+      | "stepFailed"
+      | "suspendRun"
+      | "completeRun"
+      | "failRun"
+      | "publishEvents"
+      | "closeWaits"
+      | "beginCleanUp";
   }
 >;
 
@@ -52,6 +67,19 @@ export async function ask(
       const reply = await engine.failRun(caller, failRunIn(body.value));
       const directive = directiveOut(reply.directive);
       return { case: "failRun", value: { $typeName: "pawl.v1.FailRunResponse", directive } };
+    }
+    case "closeWaits": {
+      const reply = await engine.closeWaits(caller, closeWaitsIn(body.value));
+      const directive = directiveOut(reply.directive);
+      return { case: "closeWaits", value: { $typeName: "pawl.v1.CloseWaitsResponse", directive } };
+    }
+    case "beginCleanUp": {
+      const reply = await engine.beginCleanUp(caller, beginCleanUpIn(body.value));
+      const directive = directiveOut(reply.directive);
+      return {
+        case: "beginCleanUp",
+        value: { $typeName: "pawl.v1.BeginCleanUpResponse", directive },
+      };
     }
     case "publishEvents": {
       const { value } = body;

@@ -218,6 +218,8 @@ class Session {
       case "completeRun":
       case "failRun":
       case "publishEvents":
+      case "closeWaits":
+      case "beginCleanUp":
         this.#answer(id, ask(this.#engine, this.#context.caller, body));
         return;
       case "heartbeat":

@@ -1,10 +1,14 @@
 import type { Dialect, ListStatement } from "./list-runs.ts";
 import type { WaitFilter } from "./wait.ts";
 
-const KEY = "since, run_id, step_key";
+/** The order of a list, over the columns of a table. */
+function order(table: string, filter: WaitFilter): string {
+  const way = filter.newest === true ? " DESC" : "";
+  return ["since", "run_id", "step_key"].map((column) => `${table}${column}${way}`).join(", ");
+}
 
 /**
- * One page of open waits, oldest first, and one more to see whether there are more. The page is
+ * One page of waits in their order, and one more to see whether there are more. The page is
  * merged from parts, each the first rows of one index range in its order: one per assignee, or one
  * per kind. The waits of one run are few enough to be sorted.
  */
@@ -21,10 +25,10 @@ export function listWaitsStatement(
   // CROSS JOIN: SQLite would else read all waits in the final order, to look each up in the page.
   return {
     sql: `SELECT w.run_id, w.step_key, w.kind, w.workflow, w.since, w.until, w.data
-FROM (SELECT * FROM (\n${keys}) AS parts\nORDER BY ${KEY} LIMIT ?) AS page
+FROM (SELECT * FROM (\n${keys}) AS parts\nORDER BY ${order("", filter)} LIMIT ?) AS page
 CROSS JOIN ${dialect.schema}wait AS w
 WHERE w.org_id = ? AND w.run_id = page.run_id AND w.step_key = page.step_key
-ORDER BY w.since, w.run_id, w.step_key`,
+ORDER BY ${order("w.", filter)}`,
     values: [...parts.flatMap((part) => part.values), filter.limit + 1, org],
   };
 }
@@ -79,16 +83,18 @@ function page(
   source: string,
   where: string[],
   values: (string | number)[],
-  { after, limit }: WaitFilter,
+  filter: WaitFilter,
 ): ListStatement {
+  const { after, limit } = filter;
   if (after !== undefined) {
-    where.push("(key.since, key.run_id, key.step_key) > (?, ?, ?)");
+    const beyond = filter.newest === true ? "<" : ">";
+    where.push(`(key.since, key.run_id, key.step_key) ${beyond} (?, ?, ?)`);
     values.push(after.since, after.runId, after.key);
   }
   return {
     sql: `SELECT key.since, key.run_id, key.step_key FROM ${source}
 WHERE ${where.join("\n  AND ")}
-ORDER BY key.since, key.run_id, key.step_key LIMIT ?`,
+ORDER BY ${order("key.", filter)} LIMIT ?`,
     values: [...values, limit + 1],
   };
 }

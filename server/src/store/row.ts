@@ -1,4 +1,4 @@
-import type { Lease, RunHeader, RunOptions, RunState, Waiting } from "../model/run.ts";
+import type { Lease, RunHeader, RunNotes, RunOptions, RunState, Waiting } from "../model/run.ts";
 import { RUN_STATES } from "../model/run.ts";
 import type { DueItem, DueKind, LeasedRun, WorkerRow, WorkflowRow } from "./store.ts";
 import { StoreError } from "./store.ts";
@@ -77,18 +77,33 @@ export function headerValues(
     header.parentKey,
     JSON.stringify(header.options),
     JSON.stringify(header.tags),
-    waitingText(header.waiting),
+    waitingText(header),
     header.runUid,
   ];
 }
 
-export function waitingText(waiting: Waiting | null): string | null {
-  return waiting === null ? null : JSON.stringify(waiting);
+/** The column `waiting`: what a run waits for, and the notes on it. */
+export function waitingText({
+  waiting,
+  notes,
+}: Pick<RunHeader, "waiting" | "notes">): string | null {
+  const isBare = Object.keys(notes).length === 0;
+  if (isBare) return waiting === null ? null : JSON.stringify(waiting);
+  return JSON.stringify({ ...waiting, notes });
 }
+
+function toWaiting(value: unknown): Pick<RunHeader, "waiting" | "notes"> {
+  if (typeof value !== "string") return { waiting: null, notes: NO_NOTES };
+  const { notes, ...waiting } = JSON.parse(value) as Partial<Waiting> & { notes?: RunNotes };
+  const { tree, waits } = waiting;
+  const isWaiting = tree !== undefined && waits !== undefined;
+  return { waiting: isWaiting ? { tree, waits } : null, notes: notes ?? NO_NOTES };
+}
+
+const NO_NOTES: RunNotes = Object.freeze({});
 
 /** From the header's columns and, where there is a lease, `session_id`, `worker_id`, `until`. */
 export function toHeader(row: Row): RunHeader {
-  const waiting = row.waiting;
   return {
     org: text(row, "org_id"),
     runId: text(row, "run_id"),
@@ -114,7 +129,7 @@ export function toHeader(row: Row): RunHeader {
     endedAt: int(row, "ended_at"),
     options: JSON.parse(text(row, "options")) as RunOptions,
     tags: JSON.parse(text(row, "tags")) as Record<string, string>,
-    waiting: typeof waiting === "string" ? (JSON.parse(waiting) as Waiting) : null,
+    ...toWaiting(row.waiting),
     lease: typeof row.session_id === "string" ? toLease(row) : null,
   };
 }

@@ -1,7 +1,15 @@
 import type { Caller } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
-import type { Intent, Lease, RunHeader, RunReason, RunState, Waiting } from "../model/run.ts";
+import type {
+  Intent,
+  Lease,
+  RunHeader,
+  RunNotes,
+  RunReason,
+  RunState,
+  Waiting,
+} from "../model/run.ts";
 import type { DeltaStore, NewChunk, Written } from "./deltas.ts";
 import type { FlowStore, FlowWrite, ReadyQueue } from "./flow.ts";
 
@@ -208,6 +216,7 @@ export interface HeaderPatch {
   readonly endedAt: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly waiting: Waiting | null;
+  readonly notes: RunNotes;
 }
 
 export interface ReadyRow {
@@ -235,14 +244,15 @@ export type DueKind =
   | "queue"
   | "grace"
   | "child"
-  | "parent";
+  | "parent"
+  | "unwanted";
 
 export interface DueRow {
   readonly kind: DueKind;
   /** Step key, where the kind has one; for the end of a child a name of that end; else empty. */
   readonly key: string;
   readonly at: number;
-  /** For `attempt` the attempt, for `child` the child run id; else empty. */
+  /** For `attempt` the attempt, for `child` the child run id, for `parent` and `unwanted` the parent's; else empty. */
   readonly data: string;
 }
 

@@ -3,10 +3,10 @@ import { int, type Row, text } from "./row.ts";
 /** An open wait, as lists show it. What it waits for is in the journal; this is only kept beside it. */
 export interface WaitRow {
   readonly key: string;
-  /** One of the kinds of steps that are waits. */
+  /** One of the kinds of steps that are waits, or such a kind of waits that were closed. */
   readonly kind: string;
   readonly workflow: string;
-  /** When it was registered, in ms since the epoch. */
+  /** When it was registered, or closed, in ms since the epoch. */
   readonly since: number;
   /** When it is due, in ms since the epoch; 0: never. */
   readonly until: number;
@@ -16,10 +16,12 @@ export interface WaitRow {
   readonly assignees: readonly string[] | undefined;
 }
 
-/** What a write changes about the run's open waits; no key is in both. */
+/** What a write changes about the run's waits; no key is both put and gone. */
 export interface WaitChanges {
-  /** Inserted, or replaced: only `data` may differ then. */
+  /** Inserted, or replaced. */
   readonly put: readonly WaitRow[];
+  /** Questions among those that nobody may answer any more. */
+  readonly unasked?: readonly string[];
   readonly gone: readonly { readonly key: string; readonly isQuestion: boolean }[];
 }
 
@@ -34,6 +36,8 @@ export interface WaitFilter {
   readonly assignees?: readonly string[];
   readonly workflow?: string;
   readonly runId?: string;
+  /** Newest first. Default: oldest first. */
+  readonly newest?: true;
   readonly limit: number;
   readonly after?: WaitPlace;
 }
@@ -45,7 +49,6 @@ export interface WaitPlace {
   readonly key: string;
 }
 
-/** Oldest first. */
 export interface WaitPage {
   readonly waits: ListedWait[];
   readonly more: boolean;

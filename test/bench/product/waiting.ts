@@ -57,6 +57,7 @@ function sleeper(seeded: number, until: number): RunWrite {
     endedAt: 0,
     options: {},
     tags: {},
+    notes: {},
     waiting: {
       tree: { key },
       waits: [{ key, kind: "sleep", name: key, since: now, due: until }],

@@ -141,7 +141,7 @@ test("a timeout, a cancel and the end of the run take question, timer and remind
     () => run.do((draft) => cancelWait(draft, "q", "op", "")),
     () =>
       run.do((draft) => suspendRun(draft, suspend(run))) &&
-      run.do((draft) => cancelRun(draft, "", 0, false)),
+      run.do((draft) => cancelRun(draft, "", 0)),
   ];
   for (const end of ends) {
     run = new TestRun();

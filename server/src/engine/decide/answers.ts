@@ -16,8 +16,8 @@ import {
 import { isTerminal, type RunState } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord, WaitRecord } from "../state.ts";
-import { wake } from "./common.ts";
-import { nextReminder, remindLater, resolve } from "./waits.ts";
+import { nextReminder, remindLater, resolve, waitMeta } from "./wait-changes.ts";
+import { wake } from "./wake.ts";
 
 export interface ResolveCommand {
   readonly key: string;
@@ -127,7 +127,7 @@ function answerQuestion(
     "workflow.user.answered",
     key,
     step.attempt,
-    { kind: step.kind, ...meta },
+    { ...waitMeta(key, step), ...meta },
     answer,
   );
   if (isDecided(question, wait)) {
@@ -212,7 +212,7 @@ export function remind(draft: Draft, key: string): void {
     return;
   }
   const details = { reminder: String(step.wait.reminders + 1) };
-  draft.append("workflow.wait.reminded", key, step.attempt, { kind: step.kind, details });
+  draft.append("workflow.wait.reminded", key, step.attempt, { ...waitMeta(key, step), details });
   draft.listWait(key);
   remindLater(draft, key);
 }

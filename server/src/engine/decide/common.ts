@@ -1,11 +1,10 @@
-import type { EntryMeta, Failure } from "../../model/entry.ts";
+import type { EntryMeta, Failure, Undone } from "../../model/entry.ts";
 import { leaseLost, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
 import { isTerminal, type RunHeader, type RunState as State } from "../../model/run.ts";
 import type { Directive, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { type RunState, satisfied } from "../state.ts";
 
 /** Refuses a write whose lease is not the run's current one. */
 export function checkFence(header: RunHeader, fence: number): void {
@@ -64,12 +63,21 @@ export function noteProgress(draft: Draft): void {
   if (draft.header.crashes > 0) draft.patch({ crashes: 0 });
 }
 
-/** Ends a run: no lease, no queue, nothing due, the parent told. The caller appends the entry. */
-export function endRun(draft: Draft, state: State): void {
+/**
+ * Ends a run: no lease, no queue, nothing due, the parent told. The caller appends the entry.
+ *
+ * @param undone what its clean-up did not get done
+ */
+export function endRun(draft: Draft, state: State, undone?: Undone): void {
   const header = draft.header;
   const queued = header.state === "QUEUED" || header.state === "CANCELLING";
   if (queued && header.lease === null) draft.removeReady();
-  draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null });
+  const { cancelReason } = header.notes;
+  const notes = {
+    ...(cancelReason === undefined ? {} : { cancelReason }),
+    ...(undone === undefined ? {} : { undone }),
+  };
+  draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null, notes });
   draft.dropLease();
   draft.clearDue();
   unlistWaits(draft);
@@ -92,46 +100,8 @@ function unlistWaits(draft: Draft): void {
   for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.listWait(key);
 }
 
-/**
- * Ends a run that was being cleaned up, as whatever made it end says.
- *
- * @param meta of the last entry; a failure in it is what the worker reported
- */
-export function endCleanup(draft: Draft, meta: EntryMeta): void {
-  const { timeout } = draft.state;
-  if (timeout === undefined) {
-    endRun(draft, "CANCELLED");
-    draft.append("run.cancelled", "", 0, meta);
-    return;
-  }
-  endRun(draft, "FAILED");
-  // A worker that only repeats why it was cancelled has nothing to add.
-  const { failure: cause } = meta;
-  const isNews = cause !== undefined && cause.message !== timeout.message;
-  const failure = isNews ? { ...timeout, cause } : timeout;
-  draft.append("run.failed", "", 0, { ...meta, failure });
-}
-
-export function failRun(draft: Draft, failure: Failure, meta: EntryMeta): void {
-  endRun(draft, "FAILED");
-  draft.append("run.failed", "", 0, { ...meta, failure });
-}
-
-/** A WAITING run whose tree is satisfied goes back to the queue; otherwise its list of waits is kept true. */
-export function wake(draft: Draft): void {
-  const { state } = draft;
-  const waiting = state.header.waiting;
-  if (waiting === null) return;
-  if (state.header.state === "WAITING" && satisfied(state, waiting.tree, draft.now)) {
-    draft.patch({ state: "QUEUED", waiting: null });
-    draft.makeReady(draft.now);
-    return;
-  }
-  const waits = waiting.waits.filter((wait) => stillOpen(state, wait.key));
-  if (waits.length !== waiting.waits.length) draft.patch({ waiting: { ...waiting, waits } });
-}
-
-function stillOpen(state: RunState, key: string): boolean {
-  const status = state.steps.get(key)?.status;
-  return status === "waiting" || status === "backoff";
+export function failRun(draft: Draft, failure: Failure, meta: EntryMeta, undone?: Undone): void {
+  endRun(draft, "FAILED", undone);
+  const left = undone === undefined ? {} : { undone };
+  draft.append("run.failed", "", 0, { ...meta, ...left, failure });
 }

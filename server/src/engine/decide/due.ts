@@ -3,25 +3,23 @@ import { isTerminal } from "../../model/run.ts";
 import type { DueItem, DueRow } from "../../store/store.ts";
 import type { Draft } from "../draft.ts";
 import { remind } from "./answers.ts";
-import { endCleanup, failRun, wake } from "./common.ts";
+import { graceOver } from "./clean-up.ts";
+import { failRun } from "./common.ts";
 import { cancelRun, timeOut } from "./lifecycle.ts";
 import { attemptTimedOut } from "./step-results.ts";
-import { type ChildOutcome, childEnded, resolve } from "./waits.ts";
-
-/** A run is to end: its time is up, or its parent has ended. `served`: whether a live worker would take it. */
-export interface EndNews {
-  readonly served: boolean;
-}
+import { resolve } from "./wait-changes.ts";
+import { type ChildOutcome, childEnded } from "./waits.ts";
+import { wake } from "./wake.ts";
 
 /**
- * `child`: what became of it, for a row of that kind; undefined while it goes on. `end`: for rows that
- * end the run; for `parent` undefined while the parent goes on.
+ * `child`: what became of it, for a row of that kind; undefined while it goes on. `isOrphan`: for a
+ * row of the kind `parent`, whether that has ended.
  */
 export function dueFired(
   draft: Draft,
   row: DueRow & Pick<DueItem, "heldUntil">,
   child: ChildOutcome | undefined,
-  end?: EndNews,
+  isOrphan = false,
 ): void {
   draft.removeFired(row);
   if (isTerminal(draft.header.state)) return;
@@ -46,7 +44,7 @@ export function dueFired(
       attemptTimedOut(draft, row.key, Number(row.data));
       return;
     case "run":
-      timeOut(draft, end?.served ?? false);
+      timeOut(draft);
       return;
     case "queue":
       queueTimedOut(draft);
@@ -58,12 +56,16 @@ export function dueFired(
       if (child !== undefined) childEnded(draft, row.data, child);
       return;
     case "parent":
-      if (end !== undefined && draft.header.options.parentClose === "cancel") {
-        const reason = `The parent run "${row.data}" has ended.`;
-        cancelRun(draft, reason, LIMITS.cancelGraceMs, end.served);
-      }
+      if (isOrphan) cancelChild(draft, `The parent run "${row.data}" has ended.`);
+      return;
+    case "unwanted":
+      cancelChild(draft, `The parent run "${row.data}" no longer waits for it.`);
       return;
   }
+}
+
+function cancelChild(draft: Draft, reason: string): void {
+  if (draft.header.options.parentClose === "cancel") cancelRun(draft, reason, LIMITS.cancelGraceMs);
 }
 
 function waitDue(draft: Draft, key: string): void {
@@ -94,11 +96,5 @@ function queueTimedOut(draft: Draft): void {
     { type: "QueueTimeout", message: `No worker took the run within ${limit} ms.` },
     {},
   );
-  draft.raiseFence();
-}
-
-function graceOver(draft: Draft): void {
-  if (draft.header.state !== "CANCELLING") return;
-  endCleanup(draft, { reason: "The clean-up did not end in time." });
   draft.raiseFence();
 }

@@ -1,7 +1,7 @@
 import { LIMITS } from "../../model/limits.ts";
 import type { Lease } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
-import { endCleanup } from "./common.ts";
+import { endCleanUp, giveUpCleanUp, startGrace, stopGrace } from "./clean-up.ts";
 import { pauseNow } from "./outcome.ts";
 
 /** Why a worker no longer has a run that it was given. */
@@ -29,14 +29,16 @@ export function releaseLease(
   const meta = { worker, fence, reason };
   if (header.state === "CANCELLING") {
     // Another worker goes on with the clean-up, in what is left of the grace.
+    const goesOn = stopGrace(draft, isCrash(reason));
+    if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
+    if (!goesOn) giveUpCleanUp(draft, "Its workers died in it.");
     draft.dropLease();
     draft.raiseFence();
-    if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
-    draft.makeReady(draft.now, true);
+    if (goesOn) draft.makeReady(draft.now, true);
     return true;
   }
   if (header.intent === "pause") {
-    pauseNow(draft, "PAUSED_BY_OPERATOR", { ...meta, reason: "PAUSED_BY_OPERATOR" });
+    pauseNow(draft, "PAUSED_BY_OPERATOR", { worker, fence });
     return true;
   }
   draft.dropLease();
@@ -67,6 +69,7 @@ export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean 
   if (header.fence !== fence || header.lease === null || header.lease.workerId !== lease.workerId)
     return false;
   draft.giveLease(lease);
+  startGrace(draft);
   return true;
 }
 
@@ -75,7 +78,7 @@ export function pauseDamaged(draft: Draft, fence: number, entry: string): boolea
   const { header } = draft;
   if (header.fence !== fence || header.lease === null) return false;
   if (header.state === "CANCELLING") {
-    endCleanup(draft, { reason: "DATA_CORRUPTED" });
+    endCleanUp(draft, { details: { clean_up: "The run's journal is damaged." } }, false);
     draft.raiseFence();
     return true;
   }

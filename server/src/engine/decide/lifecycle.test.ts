@@ -57,7 +57,7 @@ const MAKE: Record<RunState, () => TestRun> = {
   },
   CANCELLING() {
     const made = MAKE.RUNNING();
-    made.do((draft) => cancelRun(draft, "enough", 10_000, false));
+    made.do((draft) => cancelRun(draft, "enough", 10_000));
     return made;
   },
   COMPLETED() {
@@ -72,13 +72,13 @@ const MAKE: Record<RunState, () => TestRun> = {
   },
   CANCELLED() {
     const made = new TestRun();
-    made.do((draft) => cancelRun(draft, "", 0, false));
+    made.do((draft) => cancelRun(draft, "", 0));
     return made;
   },
 };
 
 const COMMANDS = {
-  cancel: (it: TestRun) => it.do((draft) => cancelRun(draft, "", 10_000, false)),
+  cancel: (it: TestRun) => it.do((draft) => cancelRun(draft, "", 10_000)),
   pause: (it: TestRun) => it.do((draft) => pauseRun(draft, "")),
   resume: (it: TestRun) => it.do(resumeRun),
   retry: (it: TestRun) => it.do(retryRun),
@@ -92,8 +92,10 @@ const COMMANDS = {
     it.do((draft) => dueFired(draft, { kind: "run", key: "", at: it.now, data: "" }, undefined)),
   "queue timeout": (it: TestRun) =>
     it.do((draft) => dueFired(draft, { kind: "queue", key: "", at: it.now, data: "" }, undefined)),
-  "grace over": (it: TestRun) =>
-    it.do((draft) => dueFired(draft, { kind: "grace", key: "", at: it.now, data: "" }, undefined)),
+  "grace over": (it: TestRun) => {
+    it.now += 10_000;
+    it.do((draft) => dueFired(draft, { kind: "grace", key: "", at: it.now, data: "" }, undefined));
+  },
 };
 
 const ILL = "ILLEGAL_TRANSITION";
@@ -102,7 +104,7 @@ const END = "RUN_TERMINAL";
 
 /** The state afterwards, or the refusal. Outcomes name the run's current fence. */
 const TABLE: Record<keyof typeof COMMANDS, Record<RunState, string>> = {
-  cancel: row("CANCELLED CANCELLING CANCELLED CANCELLED CANCELLING ILL ILL CANCELLED"),
+  cancel: row("CANCELLED CANCELLING CANCELLING CANCELLED CANCELLING ILL ILL CANCELLED"),
   pause: row("PAUSED RUNNING PAUSED PAUSED ILL ILL ILL ILL"),
   resume: row("QUEUED RUNNING WAITING QUEUED ILL ILL ILL ILL"),
   retry: row("ILL ILL ILL ILL ILL ILL QUEUED ILL"),
@@ -111,7 +113,7 @@ const TABLE: Record<keyof typeof COMMANDS, Record<RunState, string>> = {
   fail: row("LOST FAILED LOST PAUSED CANCELLED END FAILED END"),
   suspend: row("LOST QUEUED LOST PAUSED CANCELLING END END END"),
   "lose the lease": row("QUEUED QUEUED WAITING PAUSED CANCELLING COMPLETED FAILED CANCELLED"),
-  "run timeout": row("FAILED CANCELLING FAILED FAILED CANCELLING COMPLETED FAILED CANCELLED"),
+  "run timeout": row("FAILED CANCELLING CANCELLING FAILED CANCELLING COMPLETED FAILED CANCELLED"),
   "queue timeout": row("FAILED RUNNING WAITING PAUSED CANCELLING COMPLETED FAILED CANCELLED"),
   "grace over": row("QUEUED RUNNING WAITING PAUSED CANCELLED COMPLETED FAILED CANCELLED"),
 };
@@ -190,7 +192,7 @@ describe("idempotence: the same command again answers alike and writes nothing",
       );
     };
     run.claim();
-    run.do((draft) => cancelRun(draft, "", 1_000, false));
+    run.do((draft) => cancelRun(draft, "", 1_000));
     const first = fenced();
     expect(run.header.state).toBe("CANCELLED");
     expect(fenced()).toMatchObject({ directive: "yield" });
@@ -273,38 +275,6 @@ describe("fences", () => {
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
   });
 
-  test("the clean-up of a cancelled run is handed out until its grace is over", () => {
-    for (const make of [MAKE.WAITING, MAKE.RUNNING]) {
-      const made = make();
-      made.do((draft) => cancelRun(draft, "enough", 10_000, true));
-      expect(made.header).toMatchObject({ state: "CANCELLING", intent: "cancel", waiting: null });
-      if (make === MAKE.RUNNING) COMMANDS["lose the lease"](made);
-      const fences = [made.fence];
-      for (let i = 0; i < 3; i += 1) {
-        fences.push(made.claim());
-        made.do((draft) => stepCompleted(draft, completed(made, `clean ${i}`)));
-        COMMANDS["lose the lease"](made);
-      }
-      expect(fences).toEqual([...new Set(fences)]);
-      COMMANDS["grace over"](made);
-      expect(made.header.state).toBe("CANCELLED");
-      expect(made.ready).toBeUndefined();
-    }
-  });
-
-  test("a run ends at once when it is cancelled before it began, or where nobody could clean up", () => {
-    const cancelled = (make: () => TestRun, served: boolean, graceMs = 10_000): string => {
-      const made = make();
-      made.do((draft) => cancelRun(draft, "", graceMs, served));
-      return made.header.state;
-    };
-    expect(cancelled(MAKE.QUEUED, true)).toBe("CANCELLED");
-    expect(cancelled(MAKE.WAITING, false)).toBe("CANCELLED");
-    expect(cancelled(MAKE.WAITING, true, 0)).toBe("CANCELLED");
-    expect(cancelled(MAKE.PAUSED, true)).toBe("CANCELLED");
-    expect(cancelled(MAKE.WAITING, true)).toBe("CANCELLING");
-  });
-
   test("a child that is made after its parent has ended is cancelled all the same", () => {
     const parent = { runId: "p", key: "spawn:c", fence: 1, close: "cancel" } as const;
     const made = new TestRun({ parent });
@@ -312,7 +282,7 @@ describe("fences", () => {
     if (row === undefined) throw new Error("Nobody looks after the parent.");
     made.do((draft) => dueFired(draft, row, undefined, undefined));
     expect(made.header.state).toBe("QUEUED");
-    made.do((draft) => dueFired(draft, { ...row, key: "again" }, undefined, { served: true }));
+    made.do((draft) => dueFired(draft, { ...row, key: "again" }, undefined, true));
     expect(made.header.state).toBe("CANCELLED");
   });
 
@@ -548,7 +518,7 @@ describe("cancel", () => {
   test("gives the holder a new fence and a limited time to clean up", () => {
     run.claim();
     const old = run.fence;
-    run.do((draft) => cancelRun(draft, "enough", 7_000, false));
+    run.do((draft) => cancelRun(draft, "enough", 7_000));
     expect(run.last).toMatchObject({
       type: "run.cancelling",
       meta: { reason: "enough", details: { grace_ms: "7000" } },

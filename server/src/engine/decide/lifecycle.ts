@@ -1,68 +1,67 @@
-import type { EntryMeta } from "../../model/entry.ts";
 import { illegalTransition, invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { isTerminal, type RunReason } from "../../model/run.ts";
+import { isTerminal } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
-import { satisfied } from "../state.ts";
+import { type StepRecord, satisfied } from "../state.ts";
+import {
+  canCleanUp,
+  cancelled,
+  giveUpCleanUp,
+  isOfCompensation,
+  startCleanUp,
+  undoneOf,
+} from "./clean-up.ts";
 import { endRun, failRun } from "./common.ts";
 import { pauseNow } from "./outcome.ts";
-import { remindLater } from "./waits.ts";
+import { remindLater } from "./wait-changes.ts";
 
 /**
- * Its holder gets `graceMs` to clean up under a new fence. A run that has begun and that nobody
- * holds is handed out once more for that, if `served`; all others end at once.
+ * A run that has begun is cleaned up, by its holder or by the next worker that serves it, for
+ * `graceMs` from when one has it for that; all others end at once.
  *
- * @param served whether a live worker would take the run
+ * @param force at once in any case, also where the run is being cleaned up
  */
-export function cancelRun(draft: Draft, reason: string, graceMs: number, served: boolean): void {
+export function cancelRun(draft: Draft, reason: string, graceMs: number, force = false): void {
   const { header } = draft;
-  if (header.state === "CANCELLED" || header.state === "CANCELLING") return;
+  if (header.state === "CANCELLED") return;
+  const isForced = force || graceMs === 0;
+  if (header.state === "CANCELLING") {
+    if (!isForced) return;
+    giveUpCleanUp(draft, "Somebody ended the run without waiting for it.");
+    draft.raiseFence();
+    return;
+  }
   if (isTerminal(header.state))
     throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
   const meta = reason === "" ? {} : { reason };
-  if (graceMs > 0 ? canCleanUp(draft, served) : header.lease !== null) {
-    startCleanup(draft, meta, graceMs);
+  if (!isForced && canCleanUp(draft)) {
+    startCleanUp(draft, meta, graceMs);
     return;
   }
-  endRun(draft, "CANCELLED");
+  const undone = undoneOf(draft, false);
+  if (reason !== "") draft.patch({ notes: { ...header.notes, cancelReason: reason } });
+  endRun(draft, "CANCELLED", undone);
   draft.raiseFence();
-  draft.append("run.cancelled", "", 0, meta);
+  const left = undone === undefined ? {} : { undone };
+  draft.append("run.cancelled", "", 0, { ...meta, ...left, failure: cancelled(reason) });
 }
 
 /** The run's time is up: it fails, after a clean-up like that of a cancelled one. */
-export function timeOut(draft: Draft, served: boolean): void {
+export function timeOut(draft: Draft): void {
   const { header } = draft;
   // It is being ended already, and its clean-up has a limit of its own.
   if (header.state === "CANCELLING") return;
   const limit = header.options.runTimeoutMs ?? 0;
   const message = `The run did not end within ${limit} ms of its start.`;
   const failure = { type: "RunTimeout", message };
-  if (canCleanUp(draft, served)) {
-    startCleanup(draft, { reason: message, failure }, LIMITS.cancelGraceMs);
+  if (canCleanUp(draft)) {
+    startCleanUp(draft, { reason: message, failure }, LIMITS.cancelGraceMs);
     return;
   }
-  failRun(draft, failure, { fence: header.fence });
+  const undone = undoneOf(draft, false);
+  failRun(draft, failure, { fence: header.fence }, undone);
   draft.raiseFence();
 }
-
-function canCleanUp({ header }: Draft, served: boolean): boolean {
-  return header.lease !== null || (header.startedAt !== 0 && !UNFIT.has(header.reason) && served);
-}
-
-/** `meta.failure`: what the run fails with in the end; without one it is cancelled. */
-function startCleanup(draft: Draft, meta: EntryMeta, graceMs: number): void {
-  const isHeld = draft.header.lease !== null;
-  const reason = meta.failure === undefined ? "" : "RUN_TIMEOUT";
-  draft.patch({ state: "CANCELLING", intent: "cancel", reason, waiting: null, endedAt: 0 });
-  draft.raiseFence();
-  // A clean-up is not held back by the limits of its workflow.
-  if (!isHeld) draft.makeReady(draft.now, true);
-  draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
-  draft.putDue("grace", "", draft.now + graceMs);
-}
-
-/** Paused for reasons that would keep a clean-up from getting anywhere, too. */
-const UNFIT: ReadonlySet<RunReason> = new Set(["CRASH_LOOP", "DATA_CORRUPTED", "NON_DETERMINISM"]);
 
 /** At once where nobody holds the run; else at its next step boundary. */
 export function pauseRun(draft: Draft, reason: string): void {
@@ -71,11 +70,9 @@ export function pauseRun(draft: Draft, reason: string): void {
   if (isTerminal(header.state) || header.state === "CANCELLING") {
     throw illegalTransition(header.runId, header.state, "paused", "PAUSED");
   }
-  if (header.lease !== null) {
-    draft.patch({ intent: "pause" });
-    return;
-  }
-  pauseNow(draft, "PAUSED_BY_OPERATOR", { reason: reason === "" ? "PAUSED_BY_OPERATOR" : reason });
+  if (reason !== "") draft.patch({ notes: { ...header.notes, pauseReason: reason } });
+  if (header.lease !== null) draft.patch({ intent: "pause" });
+  else pauseNow(draft, "PAUSED_BY_OPERATOR", {});
 }
 
 /** Continues where it stopped: waiting if what it waits for is still to come, else queued. */
@@ -85,7 +82,7 @@ export function resumeRun(draft: Draft): void {
     throw illegalTransition(header.runId, header.state, "resumed", "QUEUED");
   }
   if (header.intent === "pause") {
-    draft.patch({ intent: "resume" });
+    draft.patch({ intent: "resume", notes: {} });
     return;
   }
   if (header.state !== "PAUSED") return;
@@ -96,10 +93,10 @@ export function resumeRun(draft: Draft): void {
 function requeue(draft: Draft): void {
   const { header, state } = draft;
   if (header.waiting !== null && !satisfied(state, header.waiting.tree, draft.now)) {
-    draft.patch({ state: "WAITING", reason: "", crashes: 0 });
+    draft.patch({ state: "WAITING", reason: "", crashes: 0, notes: {} });
     return;
   }
-  draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null });
+  draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null, notes: {} });
   const startAt = header.startedAt === 0 ? Math.max(header.startAt, draft.now) : draft.now;
   const limit = header.options.queueTimeoutMs;
   if (limit !== undefined && header.startedAt === 0) draft.putDue("queue", "", startAt + limit);
@@ -118,51 +115,25 @@ function rearmWaits(draft: Draft): void {
   }
 }
 
-/** The steps of a run's clean-up have a namespace of their own; see docs/protocol.md. */
-function isCompensation(key: string): boolean {
-  return key.startsWith("compensate:") || key.includes("/compensate:");
-}
-
-const UNDONE_LATER: ReadonlySet<string> = new Set(["failed", "started", "backoff", "superseded"]);
-
-/** What a run that was undone can go on with: not its own steps, whose effects are gone. */
-function failedCompensations(draft: Draft): string[] {
-  const { header, state } = draft;
-  // Where the time of the clean-up was up as well, some have not ended.
-  const keys = [...state.steps].flatMap(([key, { status }]) =>
-    isCompensation(key) && UNDONE_LATER.has(status) ? [key] : [],
-  );
-  if (keys.length > 0) return keys;
-  throw new PawlError(
-    "ILLEGAL_TRANSITION",
-    `Run "${header.runId}" is FAILED, and its compensations have undone what its steps did; it cannot be retried. Start a new run.`,
-    { metadata: { run_id: header.runId, from: header.state, to: "QUEUED" } },
-  );
-}
-
 /** From its failed step: what ended it is superseded, all other results stay. Idempotent until it stops again. */
 export function retryRun(draft: Draft): void {
   const { header, state } = draft;
   if (state.retried && !isTerminal(header.state) && header.state !== "PAUSED") return;
   const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
-  if (header.state !== "FAILED" && !paused)
+  const isCleaned = header.state === "CANCELLED" || isUndone(draft);
+  if (header.state !== "FAILED" && header.state !== "CANCELLED" && !paused)
     throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
-  const undone = header.state === "FAILED" && [...state.steps.keys()].some(isCompensation);
+  if (isCleaned && header.notes.undone === undefined) throw allUndone(draft);
   const { timeout: failure } = state;
-  const superseded = (undone ? failedCompensations(draft) : state.failedKeys).filter((key) => {
-    const step = state.steps.get(key);
-    const failedWait = step?.status === "resolved" && step.failure !== undefined;
-    return (
-      step?.status === "failed" ||
-      step?.status === "started" ||
-      step?.status === "backoff" ||
-      failedWait
-    );
-  });
+  const keys = isCleaned ? [...state.steps.keys()].filter(isOfCompensation) : state.failedKeys;
+  const superseded = keys.filter((key) => hasFailed(state.steps.get(key)));
+  const reason = failure?.message ?? header.notes.cancelReason;
   draft.append("run.retried", "", 0, { superseded });
-  if (undone && failure !== undefined) {
+  if (isCleaned && (failure !== undefined || header.state === "CANCELLED")) {
     // Nothing in the journal would make the code fail again: it has to be told again.
-    startCleanup(draft, { reason: failure.message, failure }, LIMITS.cancelGraceMs);
+    const why = reason === undefined ? {} : { reason };
+    const end = failure === undefined ? {} : { failure };
+    startCleanUp(draft, { ...why, ...end }, LIMITS.cancelGraceMs);
     return;
   }
   draft.raiseFence();
@@ -170,6 +141,26 @@ export function retryRun(draft: Draft): void {
   requeue(draft);
   const timeout = header.options.runTimeoutMs;
   if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);
+}
+
+/** Whether its compensations have begun, so that what its own steps did is no more. */
+function isUndone({ header, state }: Draft): boolean {
+  if (header.state !== "FAILED") return false;
+  if (header.notes.undone !== undefined || state.compensations !== undefined) return true;
+  return [...state.steps.keys()].some(isOfCompensation);
+}
+
+function hasFailed(step: StepRecord | undefined): boolean {
+  if (step?.status === "resolved") return step.failure !== undefined;
+  return step?.status === "failed" || step?.status === "started" || step?.status === "backoff";
+}
+
+function allUndone({ header }: Draft): PawlError {
+  return new PawlError(
+    "ILLEGAL_TRANSITION",
+    `Run "${header.runId}" is ${header.state}, and nothing is left to be undone; it cannot be retried. Start a new run.`,
+    { metadata: { run_id: header.runId, from: header.state, to: "QUEUED" } },
+  );
 }
 
 export function deleteRun(draft: Draft): void {

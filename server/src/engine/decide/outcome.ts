@@ -4,9 +4,12 @@ import { LIMITS } from "../../model/limits.ts";
 import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
 import type { CompleteRun, Directive, FailRun, SuspendRun } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { type StepRecord, satisfied } from "../state.ts";
-import { checkFence, directive, endCleanup, endRun, noteProgress } from "./common.ts";
+import { isForgotten, type RunState, type StepRecord, satisfied } from "../state.ts";
+import { endCleanUp, isOfCompensation, undoneOf } from "./clean-up.ts";
+import { checkFence, directive, endRun, failRun, noteProgress } from "./common.ts";
+import { closeOpen } from "./wait-changes.ts";
 import { checkWait, createWait } from "./waits.ts";
+import { closeLosers } from "./wake.ts";
 
 /** `duplicateOf` names the entry of the same outcome made before, for its payload to be compared. */
 export interface OutcomeDecision {
@@ -28,7 +31,7 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
   checkFence(header, command.fence);
   const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
   if (header.state === "CANCELLING") {
-    endCleanup(draft, meta);
+    endCleanUp(draft, meta, true);
     return { directive: "yield", duplicateOf: undefined };
   }
   if (command.unconsumed.length > 0)
@@ -50,11 +53,14 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
     worker: header.lease?.workerId ?? "",
     failure: command.failure,
   };
-  if (command.failedStepKeys.length > 0) meta.failedKeys = command.failedStepKeys;
   if (header.state === "CANCELLING") {
-    endCleanup(draft, meta);
+    // Code that does not fit the journal cannot clean up; code that does can, by a retry.
+    endCleanUp(draft, meta, command.nonDeterminism === undefined);
     return { directive: "yield", duplicateOf: undefined };
   }
+  const failedKeys =
+    command.failedStepKeys.length > 0 ? command.failedStepKeys : lastFailed(draft.state);
+  if (failedKeys.length > 0) meta.failedKeys = failedKeys;
   if (command.nonDeterminism !== undefined) {
     const { stepKey, recorded, attempted, likelyCause } = command.nonDeterminism;
     meta.reason = "NON_DETERMINISM";
@@ -62,9 +68,26 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
     pauseNow(draft, "NON_DETERMINISM", meta);
     return { directive: "yield", duplicateOf: undefined };
   }
-  endRun(draft, "FAILED");
-  draft.append("run.failed", "", 0, meta);
+  failRun(draft, command.failure, meta, undoneOf(draft, true));
   return { directive: "yield", duplicateOf: undefined };
+}
+
+/** The steps through which a run failed, where its worker does not say: the latest, and within it. */
+function lastFailed({ steps }: RunState): string[] {
+  const keys: string[] = [];
+  for (let scope = ""; ; scope = `${keys[0]}/`) {
+    let last: string | undefined;
+    let seq = 0;
+    for (const [key, step] of steps) {
+      const isFailed =
+        step.status === "failed" || (step.status === "resolved" && step.failure !== undefined);
+      if (!isFailed || step.seq < seq || !key.startsWith(scope) || isOfCompensation(key)) continue;
+      last = key;
+      seq = step.seq;
+    }
+    if (last === undefined) return keys;
+    keys.unshift(last);
+  }
 }
 
 /** Takes the lease away and stops the run until somebody resumes it. */
@@ -73,7 +96,7 @@ export function pauseNow(draft: Draft, reason: RunHeader["reason"], meta: EntryM
   draft.patch({ state: "PAUSED", reason, intent: "none" });
   draft.raiseFence();
   draft.dropLease();
-  draft.append("run.paused", "", 0, meta);
+  draft.append("run.paused", "", 0, { reason: draft.header.notes.pauseReason ?? reason, ...meta });
 }
 
 export interface SuspendDecision {
@@ -86,9 +109,14 @@ export interface SuspendDecision {
 /**
  * Gives the run back until its tree is satisfied; or not, when it is already.
  *
- * @param stopping the worker stops its runs wherever they are: without a tree, it does not wait
+ * @param by `stopping`: the worker stops its runs wherever they are: without a tree, it does not
+ *   wait. `version`: of its code, where that is known
  */
-export function suspendRun(draft: Draft, command: SuspendRun, stopping = false): SuspendDecision {
+export function suspendRun(
+  draft: Draft,
+  command: SuspendRun,
+  by: { readonly stopping?: boolean; readonly version?: string } = {},
+): SuspendDecision {
   const { header, state } = draft;
   const again =
     header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
@@ -104,7 +132,7 @@ export function suspendRun(draft: Draft, command: SuspendRun, stopping = false):
   const worker = header.lease?.workerId ?? "";
   for (const wait of command.waits) {
     const step = state.steps.get(wait.key);
-    if (step !== undefined && step.status !== "superseded") continue;
+    if (step !== undefined && !isForgotten(step)) continue;
     createWait(draft, (step?.attempt ?? 0) + 1, command.fence, worker, wait);
   }
   const meta: EntryMeta = { fence: command.fence, worker };
@@ -114,20 +142,34 @@ export function suspendRun(draft: Draft, command: SuspendRun, stopping = false):
     const { tree } = command;
     draft.patch({ waiting: tree === undefined ? null : { tree, waits: openWaits(draft) } });
     if (tree !== undefined) setRetryTimers(draft, tree);
-    pauseNow(draft, "PAUSED_BY_OPERATOR", { ...meta, reason: "PAUSED_BY_OPERATOR" });
+    pauseNow(draft, "PAUSED_BY_OPERATOR", meta);
     return { resumed: false, directive: "yield", resolvedSeqs: [] };
   }
-  const stopped = (stopping || header.intent === "resume") && command.waits.length === 0;
+  const stopped =
+    (by.stopping === true || header.intent === "resume") && command.waits.length === 0;
   const tree = command.tree ?? (stopped ? undefined : anyOpen(draft));
   if (tree === undefined) return giveBack(draft, meta);
   if (satisfied(state, tree, draft.now)) {
     return { resumed: true, directive: directive(header), resolvedSeqs: resolvedIn(draft, tree) };
   }
+  if (command.held !== undefined) withdraw(draft, tree, command.held, by.version);
   suspend(draft, tree, meta);
   return { resumed: false, directive: "yield", resolvedSeqs: [] };
 }
 
+/** Closes what is open, and what the code that suspended itself no longer asks for. */
+function withdraw(draft: Draft, tree: WaitTree, held: readonly string[], version = ""): void {
+  const wanted = new Set([...held, ...keysOf(tree)]);
+  const open = [...draft.state.steps].filter(([, step]) => step.status === "waiting");
+  for (const [key] of open) if (!wanted.has(key)) closeOpen(draft, key, "withdrawn", version);
+}
+
+function keysOf(tree: WaitTree): string[] {
+  return "key" in tree ? [tree.key] : tree.members.flatMap(keysOf);
+}
+
 function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
+  closeLosers(draft, tree);
   const waits = openWaits(draft);
   draft.patch({ state: "WAITING", intent: "none", waiting: { tree, waits } });
   draft.raiseFence();

@@ -24,6 +24,8 @@ import { isTerminal, type WaitTree } from "../../model/run.ts";
 import type { NewWait } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import { cancelWait, resolveWait } from "./answers.ts";
+import { beginCleanUp } from "./clean-up.ts";
+import { closeWaits } from "./closing.ts";
 import { dueFired } from "./due.ts";
 import { releaseLease } from "./leases.ts";
 import { cancelRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
@@ -131,7 +133,29 @@ class Drive {
     const { random } = this;
     if (depth > 1 || random.chance(0.5)) return { key: random.pick([...WAITS, ...KEYS]) };
     const members = Array.from({ length: random.int(1, 3) }, () => this.tree(depth + 1));
-    return { needed: random.int(1, members.length), members };
+    const exclusive = random.chance(0.3) ? { exclusive: true as const } : {};
+    return { needed: random.int(1, members.length), members, ...exclusive };
+  }
+
+  /** The worker says that it has given up some waits, or what it is going to undo. */
+  giveUp(): void {
+    const { random, run } = this;
+    const about = { runId: "run-1", fence: this.fence() };
+    if (random.chance(0.8)) {
+      const keys = random.sample(WAITS, random.int(1, 3));
+      this.act(`close ${keys.join()}`, (draft) => closeWaits(draft, { ...about, keys }));
+    } else {
+      const compensations = random.sample(["compensate:a", "compensate:b"], 1);
+      this.act("clean up", (draft) => beginCleanUp(draft, { ...about, compensations }));
+    }
+    const { inbox, signalSeqs, steps } = run.state;
+    const taken = [...steps.values()].filter((step) => step.taken !== "").map((step) => step.taken);
+    const all = [...inbox.map(({ signalId }) => signalId), ...taken].sort();
+    if (all.join() !== [...signalSeqs.keys()].sort().join())
+      throw new Error(`Of the signals ${[...signalSeqs.keys()].join()}, ${all.join()} are left.`);
+    const seqs = inbox.map(({ seq }) => seq);
+    if (seqs.some((seq, index) => seq < (seqs[index - 1] ?? 0)))
+      throw new Error(`The inbox is out of order: ${seqs.join()}.`);
   }
 
   start(key: string): void {
@@ -162,7 +186,8 @@ class Drive {
 
   break(key: string): void {
     const more = { fence: this.fence(), attempt: this.attempt(key), retryPolicy: this.policy() };
-    const command = failed(this.run, key, more);
+    const cancelled = this.random.chance(0.15) ? { cancelled: true as const } : {};
+    const command = failed(this.run, key, { ...more, ...cancelled });
     this.act(`fail ${key}`, (draft) => stepFailed(draft, command));
     if (this.random.chance(0.2))
       this.act(`fail ${key} again`, (draft) => stepFailed(draft, command));
@@ -201,8 +226,9 @@ class Drive {
     const { random, run } = this;
     const waits = random.sample(WAITS, random.int(0, 2)).map((key) => this.wait(key));
     const tree = random.chance(0.6) ? this.tree() : undefined;
-    const command = suspend(run, { fence: this.fence(), waits, ...(tree && { tree }) });
-    this.act("suspend", (draft) => suspendRun(draft, command, random.chance(0.2)));
+    const held = random.chance(0.5) ? random.sample(WAITS, random.int(0, 4)) : undefined;
+    const command = suspend(run, { fence: this.fence(), waits, ...(tree && { tree }), held });
+    this.act("suspend", (draft) => suspendRun(draft, command, { stopping: random.chance(0.2) }));
   }
 
   openWait(): void {
@@ -218,7 +244,7 @@ class Drive {
     for (const row of this.random.sample(due, due.length)) {
       const child = row.kind === "child" ? this.child() : undefined;
       this.act(`due ${row.kind} ${row.key}`, (draft) =>
-        dueFired(draft, row, child, { served: this.random.chance(0.5) }),
+        dueFired(draft, row, child, this.random.chance(0.5)),
       );
     }
   }
@@ -276,7 +302,7 @@ class Drive {
     else if (what < 6) this.act("resume", resumeRun);
     else if (what < 9) this.act("retry", retryRun);
     else if (random.chance(0.1))
-      this.act("cancel", (draft) => cancelRun(draft, "", random.int(0, 5_000), random.chance(0.5)));
+      this.act("cancel", (draft) => cancelRun(draft, "", random.int(0, 5_000), random.chance(0.1)));
     else this.act("tags", (draft) => updateTags(draft, { k: String(random.int(0, 2)) }, []));
   }
 
@@ -293,6 +319,7 @@ class Drive {
     else if (choice < 74) this.signal();
     else if (choice < 77) this.answer();
     else if (choice < 78) this.cancelWait();
+    else if (choice < 80) this.giveUp();
     else if (choice < 84) this.pass(random.int(0, 10_000));
     else if (choice < 87) this.childEnds();
     else if (choice < 91) this.lose();

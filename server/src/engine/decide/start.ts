@@ -58,6 +58,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     options: { ...optionsOf(start), ...command.limits, ...debounceOf(start, moment.now) },
     tags: tagsOf(start),
     waiting: null,
+    notes: {},
     lease: null,
   };
   const draft = new Draft(emptyState(header), moment, true);

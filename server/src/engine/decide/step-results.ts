@@ -47,6 +47,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   const step = state.steps.get(result.key);
   const command = withKind(step, result);
   checkResult(draft, step, command, command.attempt);
+  if (command.cancelled === true) return stepCancelled(draft, step, command);
   if (step?.status === "completed") throw commitConflict(command, step);
   if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
     return failedBefore(draft, step, command);
@@ -65,6 +66,27 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
     command.failure,
     command.retryPolicy,
   );
+}
+
+/** An attempt that was stopped. One that had ended before is left as it is. */
+function stepCancelled(
+  draft: Draft,
+  step: StepRecord | undefined,
+  command: StepFailed,
+): StepFailedReply {
+  const { header } = draft;
+  const next = { kind: "final", action: "throw" } as const;
+  const hasEnded = step?.status === "completed" || step?.status === "failed";
+  const isOver =
+    hasEnded || (step?.status !== "started" && command.attempt <= (step?.attempt ?? 0));
+  if (step !== undefined && isOver) return { next, directive: directive(header), seq: step.seq };
+  checkAttempt(header, step, command.attempt);
+  const meta = stepMeta(command, header.lease?.workerId ?? "");
+  if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
+  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  const { seq } = draft.append("workflow.step.cancelled", command.key, command.attempt, meta);
+  noteProgress(draft);
+  return { next, directive: directive(header), seq };
 }
 
 /** The server's own verdict on an attempt that its worker never ended. */

@@ -179,7 +179,7 @@ describe("a start answers", () => {
       lose();
       run.claim("replica/worker-2", "w2");
       const holder = started(run, "a");
-      run.do((draft) => cancelRun(draft, "", 1_000, false));
+      run.do((draft) => cancelRun(draft, "", 1_000));
       expect(run.do((draft) => stepStarted(draft, holder))).toEqual({
         kind: "stop",
         reason: "RUN_CANCELLED",
@@ -210,7 +210,7 @@ describe("a start answers", () => {
         kind: "stop",
         reason: "RUN_PAUSED",
       });
-      run.do((draft) => cancelRun(draft, "", 0, false));
+      run.do((draft) => cancelRun(draft, "", 0));
       expect(run.do((draft) => stepStarted(draft, stale))).toMatchObject({
         kind: "stop",
         reason: "RUN_CANCELLED",
@@ -324,7 +324,7 @@ describe("a completion", () => {
         run.claim("replica/worker-2", "w2");
       },
     ],
-    ["LEASE_LOST", () => run.do((draft) => cancelRun(draft, "", 1_000, false))],
+    ["LEASE_LOST", () => run.do((draft) => cancelRun(draft, "", 1_000))],
     ["LEASE_LOST", () => run.do((draft) => suspendRun(draft, suspend(run)))],
   ] as const)("under a stale fence is %s, and nothing is written", (reason, before) => {
     const command = completed(run, "a");

@@ -2,7 +2,7 @@ import { LIMITS } from "../../model/limits.ts";
 import { isTerminal, type RunHeader } from "../../model/run.ts";
 import type { StepOutcome, StepStarted } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import type { StepRecord } from "../state.ts";
+import { isForgotten, type StepRecord } from "../state.ts";
 import { noteProgress, stepMeta } from "./common.ts";
 import { differs } from "./step-identity.ts";
 import { checkWait, createWait } from "./waits.ts";
@@ -19,8 +19,8 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
   if (stop !== undefined) return stop;
 
   const step = state.steps.get(command.key);
-  if (step !== undefined && step.status !== "superseded") {
-    if (differs(step, command)) return conflict(step, command);
+  if (step !== undefined) {
+    if (!isForgotten(step) && differs(step, command)) return conflict(step, command);
     const known = recorded(draft, step, command);
     if (known !== undefined) return known;
   }
@@ -61,7 +61,7 @@ export function recordLiveStart(draft: Draft, command: StepStarted): void {
   const step = state.steps.get(command.key);
   const startable =
     step === undefined ||
-    step.status === "superseded" ||
+    isForgotten(step) ||
     step.status === "backoff" ||
     (step.status === "started" && step.fence !== command.fence);
   if (!startable) return;
@@ -120,12 +120,20 @@ function recorded(draft: Draft, step: StepRecord, command: StepStarted): StartDe
       return { kind: "wait", why: "backoff", attempt: step.attempt + 1, until: step.until };
     case "started":
       if (step.fence === header.fence) return inFlight(draft, step, command);
-      if (!step.atMostOnce) return undefined;
-      askPerson(draft, command.key, step);
-      return { kind: "unknown_outcome", attempt: step.attempt, startedAt: step.at };
+      return unlessAtMostOnce(draft, step, command.key);
+    case "cancelled":
+      return unlessAtMostOnce(draft, step, command.key);
     case "superseded":
+    case "closed":
       return undefined;
   }
+}
+
+/** Nobody knows whether it had its effect: it is executed again, or a person decides. */
+function unlessAtMostOnce(draft: Draft, step: StepRecord, key: string): StartDecision | undefined {
+  if (!step.atMostOnce) return undefined;
+  askPerson(draft, key, step);
+  return { kind: "unknown_outcome", attempt: step.attempt, startedAt: step.at };
 }
 
 /** Somebody with this lease runs it: the asker itself, whose answer was lost, or another. */

@@ -188,10 +188,10 @@ describe("a suspension", () => {
     run.do((draft) =>
       stepStarted(draft, started(run, "s", { kind: "sleep", wait: { durationMs: 60_000 } })),
     );
-    run.do((draft) => suspendRun(draft, suspend(run), true));
+    run.do((draft) => suspendRun(draft, suspend(run), { stopping: true }));
     expect(run.header.state).toBe("QUEUED");
     run.claim();
-    run.do((draft) => suspendRun(draft, suspend(run, { tree: key("s") }), true));
+    run.do((draft) => suspendRun(draft, suspend(run, { tree: key("s") }), { stopping: true }));
     expect(run.header.state).toBe("WAITING");
   });
 

@@ -1,4 +1,4 @@
-import type { EntryMeta, Failure, StepKind, WaitOutcome } from "../../model/entry.ts";
+import type { EntryMeta, Failure, StepKind } from "../../model/entry.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
@@ -7,8 +7,9 @@ import { isTerminal } from "../../model/run.ts";
 import type { NewWait } from "../api.ts";
 import type { WaitSpec } from "../api-waits.ts";
 import type { Draft } from "../draft.ts";
-import type { StepRecord } from "../state.ts";
-import { wake } from "./common.ts";
+import { isReopened } from "../state.ts";
+import { remindLater, resolve } from "./wait-changes.ts";
+import { wake } from "./wake.ts";
 
 /** Refuses a wait that could never be registered, before anything is changed; `before` it in the same command come others. */
 export function checkWait(
@@ -51,8 +52,11 @@ export function createWait(
   wait: NewWait,
 ): void {
   const spec = wait.wait;
+  const before = draft.state.steps.get(wait.key);
   const until =
-    spec.until ?? (spec.durationMs === undefined ? undefined : draft.now + spec.durationMs);
+    before !== undefined && isReopened(before)
+      ? before.until || undefined
+      : (spec.until ?? (spec.durationMs === undefined ? undefined : draft.now + spec.durationMs));
   const meta: EntryMeta = { kind: wait.kind, worker, fence };
   if (wait.name !== "" && wait.name !== wait.key) meta.name = wait.name;
   if (until !== undefined) meta.until = until;
@@ -62,7 +66,7 @@ export function createWait(
   if (spec.cron !== undefined) meta.cron = spec.cron;
   if (spec.timeZone !== undefined) meta.timeZone = spec.timeZone;
   draft.append("workflow.wait.created", wait.key, attempt, meta);
-  draft.listWait(wait.key, true);
+  draft.listWait(wait.key, before === undefined);
 
   if (wait.kind === "signal" && takeSignal(draft, wait.key)) return;
   if (until !== undefined && until <= draft.now) {
@@ -75,41 +79,12 @@ export function createWait(
   if (wait.kind === "child") draft.putDue("child", wait.key, draft.now, spec.childRunId ?? "");
 }
 
-/** Resolves an open wait; the journal's next reader replays it. */
-export function resolve(
-  draft: Draft,
-  key: string,
-  outcome: WaitOutcome,
-  extra: EntryMeta,
-  payload?: Payload,
-): void {
-  const step = draft.state.steps.get(key);
-  if (step === undefined || step.status !== "waiting") return;
-  const hadDue = step.until !== 0;
-  const hadReminder = nextReminder(step) !== undefined;
-  draft.append(
-    "workflow.wait.resolved",
-    key,
-    step.attempt,
-    { kind: step.kind, outcome, ...extra },
-    payload,
-  );
-  draft.listWait(key);
-  if (hadDue) draft.removeDue("wait", key);
-  if (hadReminder) draft.removeDue("remind", key);
-}
-
-/** When a question's next reminder is due; undefined when there is none. */
-export function nextReminder(step: StepRecord): number | undefined {
-  const after = step.wait?.question?.remindersMs?.[step.wait.reminders];
-  return after === undefined ? undefined : step.firstAt + after;
-}
-
-/** Makes a question's next reminder due, where there is one. */
-export function remindLater(draft: Draft, key: string): void {
-  const step = draft.state.steps.get(key);
-  const at = step === undefined ? undefined : nextReminder(step);
-  if (at !== undefined) draft.putDue("remind", key, at);
+/** Gives the oldest signal of a name to the wait that was opened first, for as long as there are both. */
+export function deliverSignals(draft: Draft, name: string): void {
+  for (const [key, step] of draft.state.steps) {
+    if (step.status !== "waiting" || step.signalName !== name || name === "") continue;
+    if (!takeSignal(draft, key)) return;
+  }
 }
 
 /** Gives the oldest signal of the wait's name to it. */
@@ -148,12 +123,7 @@ export function sendSignal(draft: Draft, command: SignalCommand): SignalReply {
   const meta: EntryMeta = { signalName: command.name, signalId: command.signalId };
   if (command.actor !== "") meta.actor = command.actor;
   draft.append("workflow.signal.received", "", 0, meta, command.payload);
-  for (const [key, step] of draft.state.steps) {
-    if (step.status === "waiting" && step.signalName === command.name) {
-      takeSignal(draft, key);
-      break;
-    }
-  }
+  deliverSignals(draft, command.name);
   wake(draft);
   return { duplicateOf: undefined };
 }

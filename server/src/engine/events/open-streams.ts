@@ -114,7 +114,9 @@ export class OpenStreams {
     const ended =
       type === "workflow.step.completed"
         ? "commit"
-        : type === "workflow.step.retrying" || type === "workflow.step.failed"
+        : type === "workflow.step.retrying" ||
+            type === "workflow.step.failed" ||
+            type === "workflow.step.cancelled"
           ? "rollback"
           : undefined;
     if (ended === undefined) return verdicts;

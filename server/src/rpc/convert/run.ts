@@ -13,7 +13,7 @@ import {
   type RunTimeouts as TimeoutsProto,
 } from "@pawl/proto";
 import type { ListRuns, RunView, StartRun } from "../../engine/api.ts";
-import type { Entry, EntryMeta } from "../../model/entry.ts";
+import type { Entry, EntryMeta, Undone } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { RUN_STATES, type RunHeader, type RunState, type RunTimeouts } from "../../model/run.ts";
@@ -175,7 +175,12 @@ export function runOut(view: RunView): Run {
     ...(view.input !== undefined && { input: payloadOut(view.input) }),
     ...(view.output !== undefined && { output: payloadOut(view.output) }),
     ...(view.failure !== undefined && { failure: failureOut(view.failure) }),
+    ...(header.notes.undone !== undefined && { undone: undoneOut(header.notes.undone) }),
   });
+}
+
+function undoneOut(undone: Undone) {
+  return undone === "unknown" ? { unknown: true } : { stepKeys: [...undone] };
 }
 
 export function timeoutsIn(field: string, timeouts: TimeoutsProto | undefined): RunTimeouts {
@@ -230,6 +235,11 @@ export function detailsOut(meta: EntryMeta): Record<string, string> {
   if (meta.failedKeys !== undefined) details.failed_step_keys = JSON.stringify(meta.failedKeys);
   if (meta.superseded !== undefined) details.superseded = JSON.stringify(meta.superseded);
   if (meta.reason !== undefined) details.reason = meta.reason;
+  if (meta.closed !== undefined) details.why = meta.closed;
+  if (meta.returned !== undefined) details.returned = meta.returned;
+  if (meta.compensations !== undefined) details.compensations = JSON.stringify(meta.compensations);
+  if (meta.undone !== undefined)
+    details.undone = meta.undone === "unknown" ? meta.undone : JSON.stringify(meta.undone);
   if (meta.actor !== undefined) details.actor = meta.actor;
   if (meta.resolutionId !== undefined) details.resolution_id = meta.resolutionId;
   if (meta.via !== undefined) details.via = meta.via;

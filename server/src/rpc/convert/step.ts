@@ -51,6 +51,8 @@ import { questionIn, waitIdOf } from "./question.ts";
 import { detailsOut } from "./run.ts";
 
 const DIGEST_BYTES = 128;
+/** What is recorded of an attempt that was stopped, which is no failure. */
+const CANCELLED_FAILURE = Object.freeze({ type: "Cancelled", message: "The attempt was stopped." });
 /** A year; a clock that says more is broken. */
 const LATENCY_MAX_MS = 365 * 86_400_000;
 
@@ -179,7 +181,8 @@ export function stepFailedIn(request: StepFailedRequest): StepFailed {
     definitionDigest: digestIn("definition_digest", request.definitionDigest),
     input: optionalPayload("input", request.input),
     attempt: attemptIn(request.attempt),
-    failure: failureIn("failure", request.failure),
+    failure: request.cancelled ? CANCELLED_FAILURE : failureIn("failure", request.failure),
+    ...(request.cancelled && { cancelled: true }),
     latencyMs: latencyIn(request.latencyMs),
     ...(request.deltas > 0 && { deltas: request.deltas }),
     retryPolicy: retryPolicyIn(request.retryPolicy),

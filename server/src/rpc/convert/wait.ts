@@ -23,6 +23,9 @@ export function listWaitsIn(request: ListWaitsRequest): ListWaits {
   if (request.includeUnassigned && request.assignee === "") {
     throw invalid("include_unassigned", "only goes with an assignee");
   }
+  if (request.closed && request.assignee !== "") {
+    throw invalid("assignee", "does not go with `closed`: nobody may answer those any more");
+  }
   return {
     kinds: request.kinds.map((value) => {
       const kind = stepKindIn(value);
@@ -33,6 +36,7 @@ export function listWaitsIn(request: ListWaitsRequest): ListWaits {
     includeUnassigned: request.includeUnassigned,
     workflow: name("workflow", request.workflow),
     runId: text("run_id", request.runId, LIMITS.idBytes),
+    closed: request.closed,
     pageSize: pageSize(request.pageSize, LIMITS.listPageDefault, LIMITS.listPageMax),
     pageToken: text("page_token", request.pageToken, PAGE_TOKEN_BYTES),
   };
@@ -85,7 +89,7 @@ function answerOut(answer: Answer) {
 }
 
 export function waitOut(view: WaitView): Wait {
-  const { resolution } = view;
+  const { resolution, closed } = view;
   const due = timestampOrUnset(view.due);
   return create(WaitSchema, {
     waitId: waitIdOf(view.runId, view.key),
@@ -109,5 +113,6 @@ export function waitOut(view: WaitView): Wait {
       resolvedBy: resolution.actor,
       comment: resolution.comment,
     }),
+    ...(closed && { outcome: closed.why, resolvedAt: timestamp(closed.at) }),
   });
 }

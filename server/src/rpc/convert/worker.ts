@@ -1,6 +1,8 @@
 /** Workers, leases, dispatched work and the outcomes of runs, both ways. */
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import {
+  type BeginCleanUpRequest,
+  type CloseWaitsRequest,
   type CompleteRunRequest,
   type FailRunRequest,
   type Lease,
@@ -21,6 +23,8 @@ import {
   WorkItemSchema,
 } from "@pawl/proto";
 import type {
+  BeginCleanUp,
+  CloseWaits,
   CompleteRun,
   FailRun,
   HeldLease,
@@ -55,6 +59,7 @@ const QUEUES_MAX = 100;
 const LABELS_MAX = 64;
 const LEASES_MAX = 10_000;
 const STEP_KEYS_MAX = 10_000;
+const CLOSED_MAX = 1_000;
 const TREE_DEPTH_MAX = 32;
 const DESCRIPTION_BYTES = 16 * 1024;
 
@@ -185,6 +190,7 @@ function waitTreeIn(tree: WaitTreeProto, depth: number, budget: { left: number }
       return {
         needed: number("tree.group.needed", needed, 1, count),
         members: group.members.map((member) => waitTreeIn(member, depth + 1, budget)),
+        ...(group.exclusive && { exclusive: true }),
       };
     }
     default:
@@ -210,6 +216,24 @@ export function suspendRunIn(request: SuspendRunRequest): SuspendRun {
       };
     }),
     tree: request.tree === undefined ? undefined : waitTreeIn(request.tree, 1, budget),
+    held: request.held && stepKeysIn("held.step_keys", request.held.stepKeys),
+  };
+}
+
+export function closeWaitsIn(request: CloseWaitsRequest): CloseWaits {
+  atMost("step_keys", request.stepKeys.length, CLOSED_MAX);
+  return {
+    runId: runId(request.runId),
+    fence: fence(request.fence),
+    keys: stepKeysIn("step_keys", request.stepKeys),
+  };
+}
+
+export function beginCleanUpIn(request: BeginCleanUpRequest): BeginCleanUp {
+  return {
+    runId: runId(request.runId),
+    fence: fence(request.fence),
+    compensations: stepKeysIn("compensations", request.compensations),
   };
 }
 

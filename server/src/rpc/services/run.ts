@@ -49,7 +49,8 @@ export function runService(engine: EngineApi): Binding[] {
         ? durationMs("grace", grace, LIMITS.cancelGraceMaxMs)
         : LIMITS.cancelGraceMs;
       const reason = text("reason", request.reason, REASON_BYTES);
-      return { run: runOut(await engine.cancelRun(caller, runId(request.runId), reason, graceMs)) };
+      const id = runId(request.runId);
+      return { run: runOut(await engine.cancelRun(caller, id, reason, graceMs, request.force)) };
     }),
     unary(rpc.pauseRun, async (request, { caller }) => {
       const reason = text("reason", request.reason, REASON_BYTES);

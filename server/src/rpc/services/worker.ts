@@ -1,12 +1,13 @@
 import { WorkerService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
 import type { Log } from "../../lib/log.ts";
-import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { type Binding, duplex, unary } from "../binding.ts";
 import { directiveOut, duration } from "../convert/common.ts";
 import { durationMs, number } from "../convert/field.ts";
 import {
+  beginCleanUpIn,
+  closeWaitsIn,
   completeRunIn,
   failRunIn,
   leaseResultOut,
@@ -54,11 +55,13 @@ export function workerService(engine: EngineApi, sessions: Sessions, log: Log): 
       const reply = await engine.failRun(caller, failRunIn(request));
       return { directive: directiveOut(reply.directive) };
     }),
-    unary(rpc.closeWaits, () => {
-      throw new PawlError("INTERNAL", "CloseWaits is not implemented yet.");
+    unary(rpc.closeWaits, async (request, { caller }) => {
+      const reply = await engine.closeWaits(caller, closeWaitsIn(request));
+      return { directive: directiveOut(reply.directive) };
     }),
-    unary(rpc.beginCleanUp, () => {
-      throw new PawlError("INTERNAL", "BeginCleanUp is not implemented yet.");
+    unary(rpc.beginCleanUp, async (request, { caller }) => {
+      const reply = await engine.beginCleanUp(caller, beginCleanUpIn(request));
+      return { directive: directiveOut(reply.directive) };
     }),
     unary(rpc.listWorkers, async (_request, { caller }) => {
       return { workers: (await engine.listWorkers(caller)).map(workerOut) };

@@ -175,7 +175,7 @@ function addRun(inputs: Inputs, ord: number, write: RunWrite): void {
       patch.startedAt,
       patch.endedAt,
       JSON.stringify(patch.tags),
-      waitingText(patch.waiting),
+      waitingText(patch),
     );
     addTags(inputs, ord, patch.tags);
   } else inputs.add("advance", ord, org, runId, expect.fence, expect.seq, seq, updatedAt);
@@ -210,6 +210,7 @@ function addWaits(inputs: Inputs, ord: number, { org, runId, waits }: RunWrite):
       inputs.add("assignee_put", ord, org, assignee, since, runId, key);
     }
   }
+  for (const key of waits.unasked ?? []) inputs.add("assignee_gone", ord, org, runId, key);
   for (const { key, isQuestion } of waits.gone) {
     inputs.add("wait_gone", ord, org, runId, key);
     if (isQuestion) inputs.add("assignee_gone", ord, org, runId, key);

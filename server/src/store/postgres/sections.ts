@@ -158,7 +158,12 @@ export function nudgePut(context: Context): string {
 }
 
 export function waitPut(context: Context): string {
-  return added(context, "wait_put", "wait", upsert("org_id, run_id, step_key", ["data"]));
+  return added(
+    context,
+    "wait_put",
+    "wait",
+    upsert("org_id, run_id, step_key", ["kind", "since", "until", "data"]),
+  );
 }
 
 export function assigneePut(context: Context): string {

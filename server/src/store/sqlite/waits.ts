@@ -8,7 +8,8 @@ import { DIALECT } from "./runs.ts";
 
 export const PUT_WAIT = `INSERT INTO wait (org_id, run_id, step_key, kind, workflow, since, until, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET data = excluded.data`;
+ON CONFLICT DO UPDATE SET kind = excluded.kind, since = excluded.since, until = excluded.until,
+  data = excluded.data`;
 export const REMOVE_WAIT = "DELETE FROM wait WHERE org_id = ? AND run_id = ? AND step_key = ?";
 export const PUT_ASSIGNEE = `INSERT INTO wait_assignee (org_id, assignee, since, run_id, step_key)
 VALUES (?, ?, ?, ?, ?)
@@ -25,6 +26,7 @@ export function changeWaits(db: Database, org: string, runId: string, waits: Wai
     db.prepare(REMOVE_WAIT).run(org, runId, key);
     if (isQuestion) db.prepare(REMOVE_ASSIGNEES).run(org, runId, key);
   }
+  for (const key of waits.unasked ?? []) db.prepare(REMOVE_ASSIGNEES).run(org, runId, key);
   for (const { key, kind, workflow, since, until, data, assignees } of waits.put) {
     db.prepare(PUT_WAIT).run(org, runId, key, kind, workflow, since, until, data);
     for (const assignee of assignees ?? []) {

@@ -68,7 +68,7 @@ function patchRun(
       patch.startedAt,
       patch.endedAt,
       tags,
-      waitingText(patch.waiting),
+      waitingText(patch),
       ...key,
       write.expect?.intent ?? null,
     );
