@@ -6,6 +6,7 @@ import { LIMITS } from "../model/limits.ts";
 import type { LeasedRun } from "../store/store.ts";
 import type { HeldLease, LeaseAnswer, WorkerInfo, WorkItem } from "./api.ts";
 import type { Core } from "./core.ts";
+import { noteGiven } from "./grace.ts";
 import { workItem } from "./journal.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -48,10 +49,13 @@ export async function pollWork(
         await Promise.all(leases.map((lease) => release(core, lease, "unacknowledged")));
         return [];
       }
-      if (claimed.length > 0)
+      if (claimed.length > 0) {
+        const ending = claimed.filter(({ header }) => header.state === "CANCELLING");
+        await Promise.all(ending.map(({ header }) => noteGiven(core, header)));
         return await Promise.all(
           claimed.map((run) => workItem(core.store, run.header, run.entries)),
         );
+      }
       const left = Math.min(deadline - core.clock.now(), POLL_AGAIN_MS);
       if (left <= 0 || signal.aborted) return [];
       await Promise.race([

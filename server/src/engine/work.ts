@@ -15,6 +15,7 @@ import type {
 import type { Core } from "./core.ts";
 import { rebindLease } from "./decide/leases.ts";
 import { checkSchema } from "./input-schema.ts";
+import { noteGiven } from "./grace.ts";
 import { inputOf, workItem } from "./journal.ts";
 import { refuse } from "./refusals.ts";
 import { release } from "./release.ts";
@@ -267,6 +268,7 @@ async function explainLoss(
 /** Gives a claimed run to the session it was claimed for. */
 export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
   const { header } = run;
+  if (header.state === "CANCELLING") await noteGiven(core, header);
   const sessionId = header.lease?.sessionId ?? "";
   const lease = { org: header.org, runId: header.runId, fence: header.fence, sessionId };
   const session = core.sessions.get(sessionId);

@@ -1,0 +1,13 @@
+import type { RunHeader } from "../model/run.ts";
+import type { Core } from "./core.ts";
+import { startGrace } from "./decide/clean-up.ts";
+
+/** Before a worker is given a run to clean up: from now on its grace counts, whoever dies. */
+export async function noteGiven(core: Core, { org, runId, fence }: RunHeader): Promise<void> {
+  await core.writer.submit({
+    ...{ org, runId, bytes: 200 },
+    decide: (draft) => {
+      if (draft.header.fence === fence) startGrace(draft);
+    },
+  });
+}
