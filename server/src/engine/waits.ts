@@ -296,6 +296,7 @@ export async function createAnswerLink(
   if (wait.question === undefined)
     throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is no question`);
   if (wait.resolution !== undefined) throw alreadyResolved(wait);
+  if (wait.closed !== undefined) throw answers.waitClosed(`${id.runId}#${id.key}`, wait.closed);
   answers.checkActor(wait.question, assignee);
   const before = wait.answers.find(({ actor }) => actor === assignee);
   if (before !== undefined) throw answeredBefore(wait, before);

@@ -14,8 +14,8 @@ import type {
 } from "./api.ts";
 import type { Core } from "./core.ts";
 import { rebindLease } from "./decide/leases.ts";
-import { checkSchema } from "./input-schema.ts";
 import { noteGiven } from "./grace.ts";
+import { checkSchema } from "./input-schema.ts";
 import { inputOf, workItem } from "./journal.ts";
 import { refuse } from "./refusals.ts";
 import { release } from "./release.ts";

@@ -111,13 +111,17 @@ async function openQuestion(
 ): Promise<{ question: Question; link: OpenedLink }> {
   const link = await engine.openLink("answer", token);
   const { wait, ended } = await engine.getWait({ org: link.org }, link);
-  const { question, resolution } = wait;
+  const { question, resolution, closed } = wait;
   if (question === undefined) throw invalid("token", "is for no question");
   if (ended !== undefined && resolution === undefined)
     throw new PawlError(
       "RUN_TERMINAL",
       "Nobody waits for this answer any more: the run has ended.",
     );
+  if (closed !== undefined)
+    throw new PawlError("WAIT_CLOSED", "Nobody waits for this answer any more.", {
+      metadata: { why: closed.why },
+    });
   const mine = wait.answers.find((one) => link.actor !== "" && one.actor === link.actor);
   const over = resolution ?? mine;
   if (over === undefined) return { question, link };
@@ -198,6 +202,7 @@ function statusOf(error: unknown): number {
       return error.metadata.why === "expired" ? 410 : 403;
     case "WAIT_ALREADY_RESOLVED":
       return error.metadata.outcome === "timed_out" ? 410 : 409;
+    case "WAIT_CLOSED":
     case "RUN_TERMINAL":
     case "NOT_FOUND":
       return 410;

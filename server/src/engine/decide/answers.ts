@@ -1,7 +1,7 @@
 /** What people and outside processes do to open waits: answer, skip, call back, cancel, be reminded. */
 
 import { jsonProblem } from "../../lib/json.ts";
-import type { EntryMeta, WaitOutcome } from "../../model/entry.ts";
+import type { ClosedWhy, EntryMeta, WaitOutcome } from "../../model/entry.ts";
 import { isWaitKind } from "../../model/entry.ts";
 import { invalid, notFound, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -14,6 +14,7 @@ import {
   type Question,
 } from "../../model/question.ts";
 import { isTerminal, type RunState } from "../../model/run.ts";
+import type { ClosedWait } from "../api-waits.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord, WaitRecord } from "../state.ts";
 import { nextReminder, remindLater, resolve, waitMeta } from "./wait-changes.ts";
@@ -64,6 +65,21 @@ export function runEnded(runId: string, state: RunState): PawlError {
   );
 }
 
+const CLOSED: Readonly<Record<ClosedWhy, string>> = {
+  lost: "the code went another way",
+  withdrawn: "the code that is deployed now does not ask for it",
+  cancelled: "its run is being ended",
+};
+
+export function waitClosed(waitId: string, { why, at }: ClosedWait): PawlError {
+  const when = new Date(at).toISOString();
+  return new PawlError(
+    "WAIT_CLOSED",
+    `Nobody waits for "${waitId}" any more, since ${when}: ${CLOSED[why]}. Nothing was recorded.`,
+    { metadata: { wait_id: waitId, why, closed_at: when } },
+  );
+}
+
 export function resolveWait(
   draft: Draft,
   command: ResolveCommand,
@@ -76,8 +92,10 @@ export function resolveWait(
   }
   const known = knownResolution(wait, command.resolutionId);
   if (known !== undefined) return known;
-  if (status !== "waiting") return { kind: "resolved" };
+  if (status === "resolved") return { kind: "resolved" };
   mustGoOn(draft);
+  if (wait.closed !== undefined)
+    throw waitClosed(`${draft.header.runId}#${command.key}`, wait.closed);
   if (wait.question === undefined) return callBack(draft, command);
   return answerQuestion(draft, command, wait, wait.question, check);
 }
@@ -183,9 +201,10 @@ function metaOf({ actor, comment, via, resolutionId }: ResolveCommand): EntryMet
   };
 }
 
-/** Answers whether the wait was open, or cancelled before; false: it ended otherwise. */
+/** Answers whether the wait was open, or nobody waits any more; false: it has another outcome. */
 export function cancelWait(draft: Draft, key: string, actor: string, comment: string): boolean {
   const step = findWait(draft, key);
+  if (step.status === "closed") return true;
   if (step.status !== "waiting") return step.outcome === "cancelled";
   mustGoOn(draft);
   const meta: EntryMeta = { via: "api" };

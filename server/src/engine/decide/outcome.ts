@@ -1,4 +1,4 @@
-import type { EntryMeta } from "../../model/entry.ts";
+import type { EntryMeta, Failure } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { OpenWait, RunHeader, WaitTree } from "../../model/run.ts";
@@ -59,7 +59,9 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
     return { directive: "yield", duplicateOf: undefined };
   }
   const failedKeys =
-    command.failedStepKeys.length > 0 ? command.failedStepKeys : lastFailed(draft.state);
+    command.failedStepKeys.length > 0
+      ? command.failedStepKeys
+      : lastFailed(draft.state, command.failure);
   if (failedKeys.length > 0) meta.failedKeys = failedKeys;
   if (command.nonDeterminism !== undefined) {
     const { stepKey, recorded, attempted, likelyCause } = command.nonDeterminism;
@@ -72,22 +74,30 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
   return { directive: "yield", duplicateOf: undefined };
 }
 
-/** The steps through which a run failed, where its worker does not say: the latest, and within it. */
-function lastFailed({ steps }: RunState): string[] {
+/**
+ * The steps through which a run failed, where its worker does not say: the latest with that failure,
+ * and within it. An error of the code's own came through none.
+ */
+function lastFailed({ steps }: RunState, failure: Failure): string[] {
   const keys: string[] = [];
   for (let scope = ""; ; scope = `${keys[0]}/`) {
     let last: string | undefined;
     let seq = 0;
     for (const [key, step] of steps) {
-      const isFailed =
-        step.status === "failed" || (step.status === "resolved" && step.failure !== undefined);
-      if (!isFailed || step.seq < seq || !key.startsWith(scope) || isOfCompensation(key)) continue;
+      if (step.failure === undefined || step.seq < seq || !key.startsWith(scope)) continue;
+      const isFailed = step.status === "failed" || step.status === "resolved";
+      if (!isFailed || !isThrough(failure, step.failure) || isOfCompensation(key)) continue;
       last = key;
       seq = step.seq;
     }
     if (last === undefined) return keys;
     keys.unshift(last);
   }
+}
+
+function isThrough(failure: Failure, of: Failure): boolean {
+  if (failure.message === of.message) return true;
+  return failure.cause !== undefined && isThrough(failure.cause, of);
 }
 
 /** Takes the lease away and stops the run until somebody resumes it. */

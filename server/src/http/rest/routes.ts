@@ -174,6 +174,7 @@ const waitRoutes: readonly Route[] = [
       "NOT_FOUND",
       "INVALID_ANSWER",
       "WAIT_ALREADY_RESOLVED",
+      "WAIT_CLOSED",
       "PERMISSION_DENIED",
       "RUN_TERMINAL",
     ],
@@ -197,7 +198,13 @@ const waitRoutes: readonly Route[] = [
       assignee: "Who will answer; one of the question's assignees, where it has any.",
       expiresIn: "How long it can be used; 7d by default, 365d at most.",
     },
-    errors: ["NOT_FOUND", "WAIT_ALREADY_RESOLVED", "PERMISSION_DENIED", "RUN_TERMINAL"],
+    errors: [
+      "NOT_FOUND",
+      "WAIT_ALREADY_RESOLVED",
+      "WAIT_CLOSED",
+      "PERMISSION_DENIED",
+      "RUN_TERMINAL",
+    ],
   }),
 ];
 
