@@ -35,7 +35,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const store = await openStore(config.store, {
     migrate: config.migrate,
     thread: config.storeThread,
-    onMessage: (message) => log.warn("store.message", { message }),
+    onMessage: (message) => log.debug("store.message", { message }),
   });
   const metrics = createMetrics();
   const telemetry = await loadTelemetry(process.env, metrics.registry, log);

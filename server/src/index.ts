@@ -50,7 +50,7 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
   const { publicUrl } = options;
   const store = await openStore(options.store ?? ":memory:", {
     migrate: options.migrate ?? true,
-    onMessage: (message) => log.warn("store.message", { message }),
+    onMessage: (message) => log.debug("store.message", { message }),
   });
   const engine = createEngine({
     store,

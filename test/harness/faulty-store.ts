@@ -89,7 +89,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     takeNudges: (...args) => pass("takeNudges", () => store.takeNudges(...args)),
     wake: (...args) => pass("wake", () => store.wake(...args)),
     onWake: (listener) => store.onWake(listener),
-    ping: () => pass("ping", () => store.ping()),
+    ping: (...args) => pass("ping", () => store.ping(...args)),
     close: () => store.close(),
   };
 }

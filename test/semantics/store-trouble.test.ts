@@ -5,6 +5,10 @@
  * PAWL_OUTAGE_S=30 for the long one), or whose file may suddenly not grow.
  */
 import { execFile } from "node:child_process";
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { RunService } from "@pawl/proto";
@@ -81,6 +85,15 @@ async function isReady(server: TestServer): Promise<boolean> {
   return (await fetch(`${server.httpUrl}/readyz`)).ok;
 }
 
+async function isUp(server: TestServer): Promise<boolean> {
+  const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
+  return /^pawl_store_up 1$/m.test(metrics);
+}
+
+function linesOf(server: TestServer): string[] {
+  return server.log().split("\n");
+}
+
 test.concurrent(
   "PostgreSQL gone for a while under load",
   async () => {
@@ -89,6 +102,7 @@ test.concurrent(
     const load = new Load(server);
     try {
       await load.start();
+      const logged = linesOf(server);
       await cluster.kill();
       const refusal = await refusedWrite(server);
       expect(refusal).toBeInstanceOf(Refusal);
@@ -102,6 +116,12 @@ test.concurrent(
       // What was in flight may be executed again, and nothing else.
       expect(await load.finish()).toBeLessThanOrEqual(runs);
       await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
+      // One line when it goes, one when it is back.
+      const lines = linesOf(server).slice(logged.length);
+      expect(lines.filter((line) => /store\.|loop\./.test(line))).toEqual([
+        expect.stringContaining("store.failed"),
+        expect.stringContaining("store.reached"),
+      ]);
     } finally {
       await load.stop();
       await cluster.stop();
@@ -130,7 +150,11 @@ test.skipIf(!hasPrlimit).concurrent(
       await limit("4096");
       const refusal = await refusedWrite(server);
       expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
-      await sleep(1_000);
+      // Reads work, and so may a small write; the truth is told all the while.
+      for (let i = 0; i < 20; i += 1) {
+        expect([await isReady(server), await isUp(server)]).toEqual([false, false]);
+        await sleep(200);
+      }
       await limit("unlimited");
       expect(await load.finish()).toBeLessThanOrEqual(runs);
       await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
@@ -140,3 +164,81 @@ test.skipIf(!hasPrlimit).concurrent(
   },
   120_000,
 );
+
+/** Starts runs as fast as they are acknowledged; when the last one was, and the first refusal after. */
+async function startUntilRefused(server: TestServer): Promise<{ refusal: unknown; last: number }> {
+  const client = connect(server.grpcAddress);
+  let last = 0;
+  try {
+    for (let i = 0; ; i += 1) {
+      const start = { workflow: "load", runId: `start-${i}`, queue: "nobody" };
+      await rpc(client, RunService.method.startRun, start);
+      last = performance.now();
+    }
+  } catch (refusal) {
+    return { refusal, last };
+  } finally {
+    client.close();
+  }
+}
+
+test.concurrent("a database file that is deleted under a server", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "pawl-trouble-"));
+  const store = join(folder, "pawl.db");
+  await using server = await startServer({ store });
+  const load = new Load(server);
+  await load.start();
+  await load.stop();
+  const started = startUntilRefused(server);
+  await sleep(200);
+  await rm(store);
+  const deleted = performance.now();
+  const { refusal, last } = await started;
+  expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+  // A second after, at most; the rest is the way of the last acknowledgement to here.
+  expect(last - deleted).toBeLessThan(2_500);
+  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 10_000);
+  expect(await isUp(server)).toBe(false);
+  expect(server.log()).toMatch(/store\.failed.*deleted or replaced/);
+  await rm(folder, { recursive: true });
+});
+
+const PAGE = 4_096;
+
+function rootOf(file: string, table: string): number {
+  const db = new DatabaseSync(file);
+  const row = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = ?").get(table);
+  db.close();
+  return Number(row?.rootpage);
+}
+
+test.concurrent("a database file with damaged pages", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "pawl-trouble-"));
+  const store = join(folder, "pawl.db");
+  {
+    await using server = await startServer({ store });
+    const load = new Load(server);
+    await load.start();
+    await load.finish();
+    await load.stop();
+  }
+  const root = rootOf(store, "run");
+  const file = await open(store, "r+");
+  await file.write(Buffer.alloc(PAGE, 0xab), 0, PAGE, (root - 1) * PAGE);
+  await file.close();
+  await using server = await startServer({ store });
+  const client = connect(server.grpcAddress);
+  try {
+    const list = rpc(client, RunService.method.listRuns, {});
+    await expect(list).rejects.toMatchObject({
+      reason: "DATA_CORRUPTED",
+      message: expect.stringContaining(store),
+    });
+  } finally {
+    client.close();
+  }
+  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 10_000);
+  expect(await isUp(server)).toBe(false);
+  expect(server.log().match(/store\.damaged/g)).toHaveLength(1);
+  await rm(folder, { recursive: true });
+});

@@ -4,11 +4,12 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
 import type { SqliteFaults } from "../../server/src/store/sqlite/link.ts";
@@ -57,6 +58,21 @@ const placements: [string, boolean][] = [
 ];
 
 describe.each(placements)("%s", (_, thread) => {
+  test.each(["", "-wal"])("nothing is acknowledged once the file%s is gone", async (suffix) => {
+    const store = await openWith(thread, {});
+    const file = `${path}${suffix}`;
+    await store.ping(true);
+    await rename(file, `${file}.away`);
+    await sleep(1_100);
+    await expect(store.ping(true)).rejects.toThrow(/pawl\.db was deleted or replaced/);
+    // Another file of the same name is not the one that is open.
+    await writeFile(file, "");
+    await expect(commit(store, insertion(makeHeader("r")))).rejects.toThrow(StoreError);
+    await expect(store.listWorkflows(CALLER)).rejects.toThrow(StoreError);
+    await rename(`${file}.away`, file);
+    await store.ping(true);
+  });
+
   test("a second server is refused until the first is gone", async () => {
     const first = await opened(openStore(path, { thread }));
     await commit(first, insertion(makeHeader("r1")));

@@ -13,7 +13,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
 import { Feeds } from "./events/feed.ts";
 import { Intake } from "./events/intake.ts";
-import { StoreHealth } from "./health.ts";
+import { quietAboutStore, StoreHealth } from "./health.ts";
 import { openLink } from "./links.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import { readGauges } from "./measure.ts";
@@ -55,10 +55,11 @@ export interface Engine extends EngineApi {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { store, replicaId, log } = options;
+  const { store, replicaId } = options;
+  const log = quietAboutStore(options.log);
   const clock = options.clock ?? systemClock;
   const metrics = options.metrics ?? createMetrics();
-  const health = new StoreHealth(store, log, metrics.storeErrors);
+  const health = new StoreHealth(store, options.log, metrics.storeErrors);
   const pollers = new Pollers();
   const wakers = wakersOf(pollers, () => loops);
   const sessions = new Sessions(clock);
@@ -87,7 +88,7 @@ export function createEngine(options: EngineOptions): Engine {
     deliver: (run) => deliver(core, run),
     onError: (name, error) => log.warn("store.failed_in_background", { task: name, error }),
   });
-  const reads = withPawlErrors(store, () => metrics.storeErrors.inc());
+  const reads = withPawlErrors(store, (error) => health.noted(error));
   const core: Core = {
     store: reads,
     clock,

@@ -112,8 +112,8 @@ export interface Store extends DeltaStore, FlowStore {
   /** Calls back when another replica woke this one, and after the connection was lost and found. */
   onWake(listener: (what: Written) => void): void;
 
-  /** Resolves when a trivial read works. */
-  ping(): Promise<void>;
+  /** Resolves when a trivial read works, or a trivial write that leaves nothing behind. */
+  ping(writes?: boolean): Promise<void>;
   close(): Promise<void>;
 }
 

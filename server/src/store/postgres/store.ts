@@ -31,6 +31,7 @@ import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } fro
 import { migrateAtStart } from "./migrate.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
+import { tryRead, tryWrite } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
 import {
   listWorkers,
@@ -347,8 +348,8 @@ class PostgresStore implements s.Store {
     this.#listener = listener;
   }
 
-  async ping(): Promise<void> {
-    await this.#commits.one({ name: "ping", text: "SELECT 1" });
+  ping(writes?: boolean): Promise<void> {
+    return writes === true ? tryWrite(this.#commits) : tryRead(this.#commits);
   }
 
   async close(): Promise<void> {

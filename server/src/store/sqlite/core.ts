@@ -17,6 +17,7 @@ import { loadRuns, readEntries, readJournal } from "./journal.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, storePayload, sweepPayloads } from "./payloads.ts";
+import { tryRead, tryWrite } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
 import {
   listWorkers,
@@ -81,8 +82,6 @@ export function createCore(db: Database): Core {
     runMarks: (refs) => runMarks(db, refs),
     endedSince: ({ org }, after, limit) => endedSince(db, org, after, limit),
     takeNudges: (replicaId) => takeNudges(db, replicaId),
-    ping: () => {
-      db.prepare("SELECT 1").get();
-    },
+    ping: (writes) => (writes === true ? tryWrite(db) : tryRead(db)),
   };
 }

@@ -144,6 +144,13 @@ function explain(file: string, cause: unknown): unknown {
           "Name another file with --store or PAWL_DATABASE_URL.",
         { cause },
       );
+    case CORRUPT:
+      return new StartupError(
+        "NOT_A_DATABASE",
+        `${file} is damaged: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+          "Restore it from a backup, or name another file with --store or PAWL_DATABASE_URL.",
+        { cause },
+      );
     default:
       return new StartupError(
         "NOT_WRITABLE",

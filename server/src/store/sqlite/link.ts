@@ -5,6 +5,7 @@ import type { Args, Core, Query, Results } from "./core.ts";
 import { createCore, invoke } from "./core.ts";
 import type { Database } from "./database.ts";
 import { openDatabase, toStoreError } from "./database.ts";
+import { FileWatch } from "./file-watch.ts";
 import { migrateAtStart } from "./migrate.ts";
 
 /** The way to the synchronous core, wherever it runs. */
@@ -34,7 +35,11 @@ export interface SqliteFaults {
 }
 
 /** Opens the file, migrates it, and answers the core on top of it. @throws StartupError */
-export function openCore(settings: SqliteSettings): { db: Database; core: Core } {
+export function openCore(settings: SqliteSettings): {
+  db: Database;
+  core: Core;
+  watch: FileWatch;
+} {
   const db = openDatabase(settings.path);
   const { commitDelayMs = 0, pagesMax } = settings.faults ?? {};
   try {
@@ -45,7 +50,8 @@ export function openCore(settings: SqliteSettings): { db: Database; core: Core }
     throw cause;
   }
   const core = createCore(db);
-  return { db, core: commitDelayMs > 0 ? delayCommits(core, commitDelayMs) : core };
+  const watch = new FileWatch(settings.path);
+  return { db, core: commitDelayMs > 0 ? delayCommits(core, commitDelayMs) : core, watch };
 }
 
 function delayCommits(core: Core, delayMs: number): Core {
@@ -65,10 +71,12 @@ export class MainLink implements Link {
   readonly #db: Database;
   readonly #core: Core;
   readonly #file: string;
+  readonly #watch: FileWatch;
   #open = true;
 
   constructor(settings: SqliteSettings) {
-    const { db, core } = openCore(settings);
+    const { db, core, watch } = openCore(settings);
+    this.#watch = watch;
     this.#db = db;
     this.#core = core;
     this.#file = settings.path;
@@ -89,7 +97,9 @@ export class MainLink implements Link {
   async #run<T>(work: () => T): Promise<T> {
     if (!this.#open) throw new StoreError("The store is closed.");
     try {
-      return work();
+      const result = work();
+      this.#watch.check();
+      return result;
     } catch (cause) {
       throw toStoreError(cause, this.#file);
     }

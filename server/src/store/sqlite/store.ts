@@ -202,8 +202,8 @@ class SqliteStore implements s.Store {
     void listener;
   }
 
-  ping(): Promise<void> {
-    return this.#link.call("ping");
+  ping(writes?: boolean): Promise<void> {
+    return this.#link.call("ping", writes);
   }
 
   close(): Promise<void> {

@@ -7,8 +7,8 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { monotonicMs } from "../../lib/clock.ts";
 import type { Core } from "./core.ts";
 import { invoke } from "./core.ts";
-import type { Database } from "./database.ts";
 import { toStoreError } from "./database.ts";
+import type { FileWatch } from "./file-watch.ts";
 import { openCore } from "./link.ts";
 import type { Reply, Request, ThreadData } from "./messages.ts";
 import { packError, packRefusal } from "./messages.ts";
@@ -22,14 +22,14 @@ function serve({ settings, bell }: ThreadData): void {
   const port = parentPort;
   if (port === null) throw new Error("This file runs in a worker thread only.");
   const send = (reply: Reply): void => port.postMessage(reply);
-  let opened: { db: Database; core: Core };
+  let opened: ReturnType<typeof openCore>;
   try {
     opened = openCore(settings);
   } catch (cause) {
     send(packRefusal(cause));
     return;
   }
-  const { db, core } = opened;
+  const { db, core, watch } = opened;
   const rest = createRest(bell);
   send({ kind: "ready" });
   let isLone = false;
@@ -49,7 +49,7 @@ function serve({ settings, bell }: ThreadData): void {
         return;
       }
       isLone = request.method === "commit" && request.batch.rest.length <= LONE_WRITES;
-      send(answer(core, request, settings.path));
+      send(answer(core, watch, request, settings.path));
     }
     rest(rung, isLone);
   }
@@ -81,13 +81,19 @@ function createRest(bell: Int32Array<SharedArrayBuffer>): (rung: number, isLone:
   };
 }
 
-function answer(core: Core, request: Exclude<Request, { method: "close" }>, file: string): Reply {
+function answer(
+  core: Core,
+  watch: FileWatch,
+  request: Exclude<Request, { method: "close" }>,
+  file: string,
+): Reply {
   const { id } = request;
   try {
     const value =
       request.method === "commit"
         ? core.commit(unpackBatch(request.batch))
         : invoke(core, request.method, request.args);
+    watch.check();
     return { kind: "done", id, value };
   } catch (cause) {
     return { kind: "failed", id, error: packError(toStoreError(cause, file)) };
