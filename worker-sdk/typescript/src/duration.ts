@@ -128,6 +128,18 @@ export function duration(text: string): number {
   return durationMs(text);
 }
 
+/** 9999-12-31T23:59:59.999Z. */
+const momentMsMax = 253_402_300_799_999;
+
+/** A moment in whole ms since the epoch; what is long over is 0. Throws UsageError. */
+export function momentMs(what: string, moment: unknown): number {
+  const ms = types.isDate(moment) ? Date.prototype.getTime.call(moment) : moment;
+  if (typeof ms === "number" && ms <= momentMsMax) return Math.max(0, Math.ceil(ms));
+  throw new UsageError(
+    `${what} got ${shown(moment)}, which is not a moment before the year 10000; give a Date, or ms since the epoch`,
+  );
+}
+
 /** When an error wants to be tried again, in ms from now; undefined where that cannot be told. Never throws. */
 export function retryAfterMs(wanted: unknown): number | undefined {
   const ms = afterMs(wanted);

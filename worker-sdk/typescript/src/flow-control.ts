@@ -2,6 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { FlowControlSchema } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { countMax, wholeNumber } from "./lib/options.ts";
+import { checkText } from "./run/keys.ts";
 
 /**
  * When runs may start. A run over a limit is QUEUED with the reason CONCURRENCY_LIMIT or RATE_LIMIT,
@@ -26,9 +28,19 @@ export interface FlowOptions {
 
 export type FlowInit = MessageInitShape<typeof FlowControlSchema>;
 
-function checkLimit(what: string, limit: number): void {
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new UsageError(`the limit of ${what} is a whole number from 1 on; it is ${limit}`);
+function checkLimit(what: string, limit: number, key: string): void {
+  wholeNumber(`the limit of ${what}`, limit, 1, countMax);
+  checkTemplate(`the key of ${what}`, key);
+}
+
+/** Text and variables: `{customer.id}`. */
+function checkTemplate(what: string, template: string): void {
+  checkText(what, template);
+  if (!/^(?:[^{}]|\{[^{}]+\})*$/.test(template)) {
+    throw new UsageError(
+      `${what} is "${template}", which has a brace without its other half; write for example "{customer.id}"`,
+    );
+  }
 }
 
 /** As the server wants it; undefined where there are no limits. Throws UsageError. */
@@ -36,16 +48,17 @@ export function flowOf(options: FlowOptions): FlowInit | undefined {
   const { concurrency, rateLimit, fairnessKey } = options;
   if (concurrency === undefined && rateLimit === undefined && fairnessKey === undefined)
     return undefined;
+  if (fairnessKey !== undefined) checkTemplate("fairnessKey", fairnessKey);
   const flow: FlowInit = { fairnessKey: fairnessKey ?? "" };
   if (concurrency !== undefined) {
     const { limit, key = "" } =
       typeof concurrency === "number" ? { limit: concurrency } : concurrency;
-    checkLimit("concurrency", limit);
+    checkLimit("concurrency", limit, key);
     flow.concurrency = { limit, key };
   }
   if (rateLimit !== undefined) {
     const { limit, period, key = "" } = rateLimit;
-    checkLimit("rateLimit", limit);
+    checkLimit("rateLimit", limit, key);
     flow.rate = { limit, period: durationFromMs(durationMs(period)), key };
   }
   return flow;

@@ -1,6 +1,6 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from "@standard-schema/spec";
-import { InvalidValueError, type SchemaIssue } from "./errors.ts";
-import { isThenable } from "./lib/foreign.ts";
+import { InvalidValueError, type SchemaIssue, UsageError } from "./errors.ts";
+import { isThenable, read } from "./lib/foreign.ts";
 
 /** A JSON Schema as an object. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -34,6 +34,16 @@ export function validate(
   return isThenable(result)
     ? Promise.resolve(result).then((late) => settle(what, late))
     : settle(what, result);
+}
+
+/** Refuses what is not a schema that can check a value. `json`: the option for JSON Schema. */
+export function checkSchema(what: string, schema: unknown, json?: string): void {
+  if (schema === undefined || typeof read(read(schema, "~standard"), "validate") === "function")
+    return;
+  const instead = json === undefined ? "" : `; JSON Schema goes into \`${json}\``;
+  throw new UsageError(
+    `${what} needs a schema of a library that implements Standard Schema, such as zod${instead}`,
+  );
 }
 
 function converter(schema: StandardSchemaV1): StandardJSONSchemaV1.Converter | undefined {

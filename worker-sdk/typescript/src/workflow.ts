@@ -8,7 +8,7 @@ import type { Retry } from "./policy/retry.ts";
 import { checkName } from "./run/keys.ts";
 import { userCallSite } from "./run/scope.ts";
 import { resolveStepOptions, type StepOptions } from "./run/step-settings.ts";
-import { declaredProperties, type JsonSchema, jsonSchemaOf } from "./schema.ts";
+import { checkSchema, declaredProperties, type JsonSchema, jsonSchemaOf } from "./schema.ts";
 import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./template.ts";
 import { workflowMark } from "./workflow-brand.ts";
 
@@ -231,6 +231,8 @@ export function defineWorkflow(
     }
   }
   checkHandler(name, handler);
+  checkSchema(`the input of workflow "${name}"`, options.input, "inputSchema");
+  checkSchema(`the output of workflow "${name}"`, options.output, "outputSchema");
   const inputJsonSchema = options.inputSchema ?? jsonSchemaOf(options.input);
   const definition: AnyWorkflow = {
     [workflowMark]: true,

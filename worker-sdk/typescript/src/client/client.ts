@@ -11,6 +11,7 @@ import { type Duration, durationMs } from "../duration.ts";
 import { defaultLogger, type Logger } from "../lib/logger.ts";
 import { currentTracing, loadTracing } from "../telemetry/setup.ts";
 import { Platform } from "../transport/platform.ts";
+import { pageSizeOf } from "../transport/status.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type ConnectionOptions, resolveTransport } from "../worker/worker-options.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
@@ -189,7 +190,7 @@ export class Client {
       states: (options.states ?? []).map(stateCode),
       workflow: options.workflow ?? "",
       tags: { ...options.tags },
-      pageSize: options.pageSize ?? 0,
+      pageSize: pageSizeOf(options.pageSize),
       pageToken: options.pageToken ?? "",
       parentRunId: options.parentRunId ?? "",
     });

@@ -13,6 +13,7 @@ import { PawlError, RunFailedError } from "../errors.ts";
 import { errorOf, failureDetails } from "../failure.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { uuidv7 } from "../lib/ids.ts";
+import { checkName, checkTags } from "../run/keys.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
 import {
@@ -206,6 +207,7 @@ export class RunHandle<O = unknown> {
     payload?: unknown,
     options: SignalSendOptions = {},
   ): Promise<{ signalId: string; duplicate: boolean }> {
+    checkName("a signal", name);
     const { signalId, duplicate } = await this.#platform.call(SignalService.method.sendSignal, {
       runId: this.runId,
       name,
@@ -228,7 +230,7 @@ export class RunHandle<O = unknown> {
   }): Promise<RunInfo> {
     const { run } = await this.#platform.call(RunService.method.updateTags, {
       runId: this.runId,
-      set: { ...tags.set },
+      set: checkTags(tags.set),
       remove: [...(tags.remove ?? [])],
     });
     return known(run, this.runId);

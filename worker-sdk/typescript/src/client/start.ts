@@ -1,13 +1,19 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { PayloadSchema, type StartRunRequest, StartRunRequestSchema } from "@pawl/proto";
-import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { encode } from "../codec/payload.ts";
+import { type Duration, durationFromMs, durationMs, momentMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { type FlowOptions, flowOf } from "../flow-control.ts";
+import { shown } from "../lib/foreign.ts";
 import { uuidv7 } from "../lib/ids.ts";
+import { wholeNumber } from "../lib/options.ts";
+import { checkName, checkRunId, checkTags, checkText } from "../run/keys.ts";
 import { validate } from "../schema.ts";
+import { isStepFunction } from "../step.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
+import { isWorkflow } from "../workflow-brand.ts";
 
 /** How a run is started. */
 export interface StartOptions extends FlowOptions {
@@ -81,10 +87,15 @@ function check(options: StartOptions): void {
   if (options.delay !== undefined && options.startAt !== undefined) {
     throw new UsageError("give either a delay or a startAt");
   }
+  if (options.priority !== undefined) wholeNumber("priority", options.priority, 0, 9);
+  for (const name of ["idempotencyKey", "sessionId", "userId", "queue", "version"] as const) {
+    const text = options[name];
+    if (text !== undefined) checkText(name, text);
+  }
 }
 
 function runIdOf(workflow: AnyWorkflow | undefined, input: unknown, options: StartOptions): string {
-  if (options.runId !== undefined) return options.runId;
+  if (options.runId !== undefined) return checkRunId(options.runId);
   if (options.idempotencyKey !== undefined || options.debounce !== undefined) return "";
   // Chosen here, so that the request can be sent again without starting a second run.
   return workflow?.idTemplate?.render(input) ?? uuidv7();
@@ -100,11 +111,26 @@ function timeoutsOf(workflow: AnyWorkflow | undefined, options: StartOptions) {
 }
 
 function debounceOf({ key, period, maxWait }: NonNullable<StartOptions["debounce"]>) {
+  checkText("the key of debounce", key);
   return {
     key,
     period: durationFromMs(durationMs(period)),
     ...(maxWait === undefined ? {} : { maxWait: durationFromMs(durationMs(maxWait)) }),
   };
+}
+
+/** The workflow, where it is not named only. Throws UsageError for what is none. */
+function definitionOf(workflow: unknown): AnyWorkflow | undefined {
+  if (typeof workflow === "string") return undefined;
+  if (isWorkflow(workflow)) return workflow;
+  if (isStepFunction(workflow)) {
+    throw new UsageError(
+      `"${workflow.stepName}" is a step; start a workflow that has it, or make one: workflow("${workflow.stepName}", (ctx, input) => ctx.step(…))`,
+    );
+  }
+  throw new UsageError(
+    `a workflow, or the name of one, is needed to start a run; it is ${shown(workflow)}${workflow === undefined ? ": does the import exist?" : ""}`,
+  );
 }
 
 /** Checks the input and makes the request; uploads an input that is too large to travel inline. */
@@ -115,12 +141,16 @@ export async function startRequest(
   options: StartOptions,
 ): Promise<StartRunRequest> {
   check(options);
-  const definition = typeof workflow === "string" ? undefined : workflow;
-  const name = typeof workflow === "string" ? workflow : workflow.workflowName;
+  const definition = definitionOf(workflow);
+  const name = definition?.workflowName ?? String(workflow);
+  checkName("a workflow", name);
   const what = `the input of workflow "${name}"`;
-  await validate(definition?.inputSchema, input, what);
   const flow = flowOf(options);
-  const payload = await platform.payload(input, what);
+  const tags = checkTags(options.tags);
+  // As it is now, whatever becomes of the caller's object.
+  const encoded = encode(input, what);
+  await validate(definition?.inputSchema, encoded.decoded(), what);
+  const payload = await platform.send(encoded, what);
   return create(StartRunRequestSchema, {
     workflow: name,
     input: create(PayloadSchema, payload),
@@ -131,12 +161,12 @@ export async function startRequest(
     version: options.version ?? "",
     sessionId: options.sessionId ?? "",
     userId: options.userId ?? "",
-    tags: { ...options.tags },
+    tags,
     timeouts: timeoutsOf(definition, options),
     ...(options.delay === undefined ? {} : { delay: durationFromMs(durationMs(options.delay)) }),
     ...(options.startAt === undefined
       ? {}
-      : { startAt: timestampFromMs(options.startAt.getTime()) }),
+      : { startAt: timestampFromMs(momentMs("startAt", options.startAt)) }),
     traceparent: options.traceparent ?? "",
     ...(flow === undefined ? {} : { flow }),
     ...(options.debounce === undefined ? {} : { debounce: debounceOf(options.debounce) }),

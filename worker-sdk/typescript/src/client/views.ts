@@ -4,6 +4,7 @@ import type { Event, JournalEntry, OpenWait, Run } from "@pawl/proto";
 import { EventClass, RunState as RunStateCode, StepKind } from "@pawl/proto";
 import { decode } from "../codec/payload.ts";
 import { errorOf, failureDetails } from "../failure.ts";
+import { codeOf } from "../transport/status.ts";
 
 export type RunState =
   | "QUEUED"
@@ -27,7 +28,7 @@ const stateCodes: Readonly<Record<RunState, RunStateCode>> = {
 };
 
 export function stateCode(state: RunState): RunStateCode {
-  return stateCodes[state];
+  return codeOf("states", stateCodes, state);
 }
 
 function stateName(code: RunStateCode): RunState {

@@ -13,6 +13,7 @@ import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.t
 import { PawlError } from "../errors.ts";
 import { uuidv7 } from "../lib/ids.ts";
 import type { Platform } from "../transport/platform.ts";
+import { codeOf, pageSizeOf } from "../transport/status.ts";
 
 export type WaitKind = "sleep" | "signal" | "child" | "user" | "callback";
 
@@ -170,12 +171,12 @@ export async function listWaits(
 ): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
   const { assignee = "", includeUnassigned = true } = options;
   const { waits, nextPageToken } = await platform.call(SignalService.method.listWaits, {
-    kinds: (options.kinds ?? []).map((kind) => kinds[kind]),
+    kinds: (options.kinds ?? []).map((kind) => codeOf("kinds", kinds, kind)),
     assignee,
     includeUnassigned: assignee !== "" && includeUnassigned,
     workflow: options.workflow ?? "",
     runId: options.runId ?? "",
-    pageSize: options.pageSize ?? 0,
+    pageSize: pageSizeOf(options.pageSize),
     pageToken: options.pageToken ?? "",
   });
   return { waits: waits.map(waitInfo), nextPageToken };

@@ -10,6 +10,7 @@
  */
 import { Cancelled, UsageError } from "../errors.ts";
 import { messageOf } from "../lib/foreign.ts";
+import { countMax, wholeNumber } from "../lib/options.ts";
 import { checkText, escapeName, type Namespace } from "../run/keys.ts";
 import type { Scope, Uses } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
@@ -169,10 +170,8 @@ export async function mapItems<T, R>(
   fn: (item: T, ctx: Context, index: number) => R,
 ): Promise<Awaited<R>[]> {
   const { concurrency = Number.POSITIVE_INFINITY } = options;
-  if (!(concurrency >= 1))
-    throw new UsageError(
-      `the concurrency of ctx.map("${name}") is at least 1; it is ${concurrency}`,
-    );
+  if (concurrency !== Number.POSITIVE_INFINITY)
+    wholeNumber(`the concurrency of ctx.map("${name}")`, concurrency, 1, countMax);
   const segments = itemSegments(name, items, options);
   const here = parent.scopeHere;
   const scope = here.child(here.claimSegment("map:", name, undefined));

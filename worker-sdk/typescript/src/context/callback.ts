@@ -1,6 +1,6 @@
 /** `ctx.callback`: a URL for an outside process, and what it posts there. */
 import { StepKind } from "@pawl/proto";
-import { durationFromMs, durationMs } from "../duration.ts";
+import { durationFromMs, waitingMs } from "../duration.ts";
 import { WaitTimeoutError } from "../errors.ts";
 import { CallbackOperation } from "../run/callback-operation.ts";
 import { checkName } from "../run/keys.ts";
@@ -53,7 +53,7 @@ function callOf(name: string, options: CallbackOptions<unknown>): WaitCall {
   return {
     name,
     kind: StepKind.CALLBACK,
-    wait: timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) },
+    wait: timeout === undefined ? {} : { duration: durationFromMs(waitingMs(timeout)) },
     finish: ({ outcome, value, stepKey }) => {
       if (outcome !== "timed_out") return value;
       if ("default" in options) return options.default;

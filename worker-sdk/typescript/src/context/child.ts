@@ -1,8 +1,10 @@
 import { ParentClosePolicy, StepKind } from "@pawl/proto";
 import { digestText, encode } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
+import { wholeNumber } from "../lib/options.ts";
 import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
+import { checkRunId, checkTags } from "../run/keys.ts";
 import type { StartRunInit } from "../run/link.ts";
 import { upload } from "../run/payloads.ts";
 import type { Run } from "../run/run.ts";
@@ -54,6 +56,9 @@ export function childCall(child: ChildRequest): WaitCall {
   const { run, scope, stepKey, workflow, name, input, options } = child;
   const definition = typeof workflow === "string" ? undefined : workflow;
   const what = `the input of child "${name}"`;
+  if (options.priority !== undefined) wholeNumber("priority", options.priority, 0, 9);
+  if (options.runId !== undefined) checkRunId(options.runId);
+  const tags = checkTags(options.tags);
   // As it is now, whatever becomes of the caller's object.
   const encoded = encode(input, what);
   return {
@@ -72,7 +77,7 @@ export function childCall(child: ChildRequest): WaitCall {
       runId: options.runId ?? childRunId(run.runId, stepKey, attempt),
       queue: options.queue ?? definition?.queue ?? "",
       ...(options.priority === undefined ? {} : { priority: options.priority }),
-      tags: { ...options.tags },
+      tags,
       sessionId: run.facts.sessionId,
       userId: run.facts.userId,
       traceparent: (scope.trace ?? run.facts.trace ?? run.facts).traceparent,

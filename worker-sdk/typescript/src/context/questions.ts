@@ -3,7 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type QuestionSchema, QuestionType, StepKind } from "@pawl/proto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { digestText } from "../codec/payload.ts";
-import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { type Duration, durationFromMs, durationMs, waitingMs } from "../duration.ts";
 import { UsageError, WaitTimeoutError } from "../errors.ts";
 import { collapseSpace, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
@@ -172,7 +172,7 @@ function callOf(run: Run, prompt: string, name: string, options: AskOptions): Wa
     kind: StepKind.USER,
     wait: {
       question,
-      ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
+      ...(timeout === undefined ? {} : { duration: durationFromMs(waitingMs(timeout)) }),
     },
     finish: (resolution) => {
       if (resolution.outcome === "skipped") return undefined;

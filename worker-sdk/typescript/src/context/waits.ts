@@ -1,7 +1,7 @@
 /** Sleeps and signals. */
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StepKind } from "@pawl/proto";
-import { type Duration, durationFromMs, durationMs } from "../duration.ts";
+import { type Duration, durationFromMs, momentMs, waitingMs } from "../duration.ts";
 import { UsageError, WaitTimeoutError } from "../errors.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
@@ -25,7 +25,7 @@ export function sleepFor(
   duration: Duration,
   { name = "sleep" }: SleepOptions,
 ): Promise<unknown> {
-  const wait = { duration: durationFromMs(durationMs(duration)) };
+  const wait = { duration: durationFromMs(waitingMs(duration)) };
   return openWait(context, "sleep:", sleepCall(name, wait));
 }
 
@@ -46,10 +46,7 @@ function untilOf(moment: Date | number | CronTime): WaitCall["wait"] {
       );
     return { cron, timeZone };
   }
-  const ms = Number(moment);
-  if (!Number.isFinite(ms))
-    throw new UsageError(`ctx.sleepUntil got ${String(moment)}, which is no moment in time`);
-  return { until: timestampFromMs(ms) };
+  return { until: timestampFromMs(momentMs("ctx.sleepUntil", moment)) };
 }
 
 /** Says how the next signal of a name is awaited. */
@@ -62,7 +59,7 @@ function signalCall(
     outcome === "timed_out" ? atTimeout(stepKey) : value;
   const wait = {
     signalName: name,
-    ...(timeout === undefined ? {} : { duration: durationFromMs(durationMs(timeout)) }),
+    ...(timeout === undefined ? {} : { duration: durationFromMs(waitingMs(timeout)) }),
   };
   return { name, kind: StepKind.SIGNAL, wait, finish };
 }

@@ -25,7 +25,7 @@ function seconds(name: string, value: number, least: number): number {
       `${name} must be a number of seconds of at least ${least}; it is ${value}`,
     );
   }
-  return value * 1_000;
+  return durationMs(value * 1_000);
 }
 
 /**

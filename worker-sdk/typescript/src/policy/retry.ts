@@ -3,6 +3,7 @@ import type { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Backoff as BackoffKind, OnExhausted, type RetryPolicySchema } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
 import { UsageError } from "../errors.ts";
+import { wholeNumber } from "../lib/options.ts";
 import { limits } from "../limits.ts";
 import { type Backoff, delays, exponential } from "./backoff.ts";
 
@@ -68,11 +69,7 @@ export function resolveRetry(retry: Retry): RetryPolicy {
     }
   }
   const { maxAttempts = 3, jitter = 0, nonRetryable = [], onExhausted = "fail" } = options;
-  if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1_000_000) {
-    throw new UsageError(
-      `maxAttempts counts the first attempt too, so it is a whole number from 1 on; it is ${maxAttempts}`,
-    );
-  }
+  wholeNumber("maxAttempts, which counts the first attempt too,", maxAttempts, 1, 1_000_000);
   if (!(jitter >= 0 && jitter <= 1))
     throw new UsageError(`jitter is between 0 and 1; it is ${jitter}`);
   return {

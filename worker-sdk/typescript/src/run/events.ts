@@ -1,6 +1,8 @@
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { DeltaPolicy } from "@pawl/proto";
 import { encode, payloadOf } from "../codec/payload.ts";
+import { countMax, wholeNumber } from "../lib/options.ts";
+import { checkText } from "./keys.ts";
 import type { NewEventInit } from "./link.ts";
 import type { Run } from "./run.ts";
 import type { StepBody } from "./step-body.ts";
@@ -40,6 +42,10 @@ export function publish(run: Run, type: string, value: unknown, place: EventPlac
   // At the level of the workflow a replay would send it again; what comes after the last record is new.
   const { replaying, lastSeq } = run.deliveries;
   if (body === undefined && replaying && lastSeq < run.memo.lastRecordSeq) return;
+  const { contentIndex, parentEventId, eventId } = place;
+  if (contentIndex !== undefined) wholeNumber("contentIndex", contentIndex, 0, countMax);
+  if (parentEventId !== undefined) checkText(`the parent of an event "${type}"`, parentEventId);
+  if (eventId !== undefined) checkText(`the id of an event "${type}"`, eventId);
   const encoded = encode(value, `an event "${type}"`);
   const event: NewEventInit = {
     type,
@@ -52,9 +58,9 @@ export function publish(run: Run, type: string, value: unknown, place: EventPlac
     event.attempt = body.attempt;
     event.sequence = body.sequence;
   }
-  if (place.parentEventId !== undefined) event.parentEventId = place.parentEventId;
-  if (place.eventId !== undefined) event.eventId = place.eventId;
-  if (place.contentIndex !== undefined) event.contentIndex = place.contentIndex;
+  if (parentEventId !== undefined) event.parentEventId = parentEventId;
+  if (eventId !== undefined) event.eventId = eventId;
+  if (contentIndex !== undefined) event.contentIndex = contentIndex;
   if (place.keep !== undefined) event.policy = policies[place.keep];
   const bytes = encoded.data.length + envelopeBytes;
   const number = run.link.publish(run.runId, run.fence, event, bytes);

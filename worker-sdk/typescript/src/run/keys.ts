@@ -61,6 +61,24 @@ export function checkName(what: string, name: unknown): asserts name is string {
   }
 }
 
+/** Refuses run ids that could not be stored, or named in a URL. */
+export function checkRunId(runId: string): string {
+  checkText("the run id", runId);
+  // Clients that follow the URL standard take these out of a path.
+  if (runId === "." || runId === "..") throw new UsageError(`"${runId}" cannot be a run id`);
+  return runId;
+}
+
+export function checkTags(
+  tags: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  for (const [key, value] of Object.entries(tags ?? {})) {
+    checkText("the name of a tag", key);
+    checkText(`the tag "${key}"`, String(value));
+  }
+  return { ...tags };
+}
+
 function kindOf(value: unknown): string {
   return value === null || value === undefined ? String(value) : `a ${typeof value}`;
 }

@@ -3,6 +3,7 @@ import { digestText } from "../codec/payload.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { type Retry, type RetryPolicy, resolveRetry } from "../policy/retry.ts";
+import { checkSchema } from "../schema.ts";
 import type { Keep } from "./events.ts";
 
 /** How the items that a step yields become its result. */
@@ -94,6 +95,8 @@ function check(options: StepOptions): void {
 /** Completes step options. */
 export function resolveStepOptions(options: StepOptions): StepSettings {
   check(options);
+  checkSchema("the input of a step", options.input);
+  checkSchema("the output of a step", options.output);
   return {
     key: options.key === undefined ? undefined : String(options.key),
     retry: options.retry === undefined ? undefined : resolveRetry(options.retry),

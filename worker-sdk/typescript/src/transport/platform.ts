@@ -3,7 +3,13 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import { type JournalEntry, PayloadRefSchema, PayloadService, RunService } from "@pawl/proto";
-import { encode, type PayloadInit, payloadOf, type ReceivedPayload } from "../codec/payload.ts";
+import {
+  type Encoded,
+  encode,
+  type PayloadInit,
+  payloadOf,
+  type ReceivedPayload,
+} from "../codec/payload.ts";
 import { PawlError, TerminalError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
@@ -66,8 +72,12 @@ export class Platform {
   }
 
   /** Encodes a value to be sent, uploading it first where it is too large to travel inline. */
-  async payload(value: unknown, what: string): Promise<PayloadInit> {
-    const encoded = encode(value, what);
+  payload(value: unknown, what: string): Promise<PayloadInit> {
+    return this.send(encode(value, what), what);
+  }
+
+  /** The same for a value that has been encoded. */
+  async send(encoded: Encoded, what: string): Promise<PayloadInit> {
     const { length } = encoded.data;
     if (length <= limits.inlinePayloadBytesMax) return payloadOf(encoded);
     if (length > limits.payloadBytesMax) {

@@ -71,6 +71,27 @@ export function unencodable(cause: unknown): PawlError {
   return new PawlError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument, cause });
 }
 
+/** What is wrong with a request that is not sent. */
+export function invalid(message: string): PawlError {
+  return new PawlError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument });
+}
+
+/** The code of a name, which must be one of those. */
+export function codeOf<K extends string, C>(
+  what: string,
+  codes: Readonly<Record<K, C>>,
+  name: K,
+): C {
+  if (Object.hasOwn(codes, name)) return codes[name];
+  throw invalid(`${what}: there is no "${name}"; there are ${Object.keys(codes).join(", ")}`);
+}
+
+/** How many a page is to have; 0: as many as the server likes. */
+export function pageSizeOf(size = 0): number {
+  if (Number.isInteger(size) && size >= 0 && size <= 500) return size;
+  throw invalid(`pageSize: it is ${size}; it must be a whole number from 1 to 500`);
+}
+
 /** Whether the same request may be answered when it is sent again. */
 export function isTransient(error: unknown): boolean {
   return (

@@ -5,6 +5,7 @@ import { type WorkerInfo, WorkerInfoSchema } from "@pawl/proto";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { defaultLogger, type Logger } from "../lib/logger.ts";
+import { wholeNumber } from "../lib/options.ts";
 import { createGrpcTransport } from "../transport/grpc.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { AnyWorkflow } from "../workflow.ts";
@@ -23,7 +24,7 @@ export interface WorkerOptions extends ConnectionOptions {
   readonly slots?: number;
   /** The queues that it serves. Default: `default`. */
   readonly queues?: readonly string[];
-  /** Stable over restarts; shown to people. Default: the host's name. */
+  /** Shown to people; one for each process. Default: the host's name and the process id. */
   readonly workerId?: string;
   /** The version of the program; shown to people. */
   readonly buildVersion?: string;
@@ -104,7 +105,7 @@ function infoOf(
 ): WorkerInfo {
   const json = (schema: object | undefined) => (schema === undefined ? "" : JSON.stringify(schema));
   return create(WorkerInfoSchema, {
-    workerId: options.workerId ?? hostname(),
+    workerId: options.workerId ?? `${hostname()}-${process.pid}`,
     instanceId: randomUUID(),
     language: "typescript",
     sdkVersion,
@@ -131,9 +132,7 @@ export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
     }
   }
   const { slots = 100, mode = "session" } = options;
-  if (!Number.isInteger(slots) || slots < 1 || slots > 10_000) {
-    throw new UsageError(`slots is a whole number from 1 to 10000; it is ${slots}`);
-  }
+  wholeNumber("slots", slots, 1, 10_000);
   if (mode !== "session" && mode !== "poll")
     throw new UsageError(`mode is "session" or "poll"; it is ${String(mode)}`);
   const workflows = byName(options.workflows);
