@@ -15,7 +15,7 @@ import (
 // refused again.
 func isForCaller(refusal *Error) bool {
 	switch refusal.Code {
-	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.OutOfRange:
+	case codes.Unimplemented, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.OutOfRange:
 		return true
 	}
 	return refusal.Reason == "PAYLOAD_TOO_LARGE" || refusal.Reason == "COMMIT_CONFLICT"

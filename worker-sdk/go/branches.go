@@ -101,6 +101,11 @@ func race[T any](ctx context.Context, names []string, branches []func(ctx contex
 	}
 	g := newGroup(ctx, p, len(branches))
 	g.race = true
+	for _, s := range p.scopes {
+		if s != nil {
+			s.race = g
+		}
+	}
 	first := g.run(wrapped)
 	return results[first.index], first.err
 }

@@ -321,14 +321,14 @@ func child[Out any](ctx context.Context, name string, def *definition, in any, o
 		return none, usage("ChildNamed(%q) needs a run: it was called with a context that is in none", name)
 	}
 	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}, namesChild: settings.runID != ""}
-	call.child = func(stepKey string, attempt uint32) (*pb.StartRunRequest, error) {
+	call.child = func(stepKey string) (*pb.StartRunRequest, error) {
 		input, err := encode(in, fmt.Sprintf("the input of child %q", name))
 		if err != nil {
 			return nil, err
 		}
 		item := p.run.item
 		request := &pb.StartRunRequest{
-			Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(p.run.id, stepKey, attempt)),
+			Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(p.run.id, stepKey)),
 			Queue: settings.queue, Priority: settings.priority, Tags: settings.tags,
 			SessionId: item.SessionId, UserId: item.UserId, Traceparent: item.Traceparent,
 		}

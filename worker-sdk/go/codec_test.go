@@ -86,7 +86,7 @@ func TestDigestsAndIDs(t *testing.T) {
 	if want := digestText(`[{"a":["ü<&",2.5],"b":1}]`); err != nil || got != want {
 		t.Errorf("the digest is %s, %v", got, err)
 	}
-	if got := childRunID("run-1", "map:each/a%2Fb/child:ship", 2); got != "run-1~map:each.a%252Fb.child:ship~2" {
+	if got := childRunID("run-1", "map:each/a%2Fb/child:ship"); got != "run-1~map:each.a%252Fb.child:ship" {
 		t.Errorf("the child's id is %s", got)
 	}
 	template, err := parseTemplate("order-{id}-{n}")

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	pb "pawl.dev/pawl/pawlv1"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // What undoes the steps of a run, should it fail or be cancelled (a saga). The
@@ -70,7 +73,9 @@ func (r *run) compensate(err error) []compensationFailure {
 	}
 	r.mu.Unlock()
 	r.settle(&CancelledError{Reason: "the workflow has ended"})
+	r.beginCleanUp(list)
 	s := r.root.shield("")
+	s.undoing = true
 	ctx, stop := r.whilePresent(context.WithoutCancel(r.ctx))
 	defer stop()
 	ctx = withPlace(ctx, &place{run: r, scope: s})
@@ -81,6 +86,29 @@ func (r *run) compensate(err error) []compensationFailure {
 		}
 	}
 	return failures
+}
+
+// beginCleanUp tells the server what a cancelled run is about to undo, so that it is known should
+// that not get done.
+func (r *run) beginCleanUp(list []compensation) {
+	var pending []string
+	r.lockPresent()
+	for _, each := range slices.Backward(list) {
+		if rec := r.memo.records[each.key]; r.cancelReason != nil && (rec == nil || rec.failure != nil) {
+			pending = append(pending, each.key)
+		}
+	}
+	r.noteCancelled()
+	r.mu.Unlock()
+	if len(pending) == 0 {
+		return
+	}
+	_, err := r.ask(func() proto.Message {
+		return &pb.BeginCleanUpRequest{RunId: r.id, Fence: r.fence, Compensations: pending}
+	}, nil)
+	if err != nil {
+		r.log.Warn("what a clean-up is to undo could not be recorded", "run", r.id, "error", err)
+	}
 }
 
 // settle ends what the code has left behind, and waits until it has ended.

@@ -78,7 +78,7 @@ func TestExamples(t *testing.T) {
 	worker := startProgram(t, server, order, "worker")
 	placed := make(chan string, 1)
 	go func() { placed <- ask(t, server, order, "place", "4711", "chain", "gear") }()
-	waitFor(t, "the card is charged", func() bool { return strings.Contains(worker.output(), "charge order-4711-chain/charge") })
+	waitFor(t, "the card is charged", func() bool { return strings.Contains(worker.output(), "/charge") })
 	kill(worker.Cmd)
 	worker = startProgram(t, server, order, "worker")
 	if got, want := <-placed, "order-4711-chain: payment for 4711-chain, parcel 4711-chain\n"; got != want {

@@ -91,6 +91,10 @@ func frameOf(request proto.Message) (*pb.WorkerFrame, int) {
 		return &pb.WorkerFrame{Body: &pb.WorkerFrame_SuspendRun{SuspendRun: known}}, frameBytes + proto.Size(known)
 	case *pb.CompleteRunRequest:
 		return &pb.WorkerFrame{Body: &pb.WorkerFrame_CompleteRun{CompleteRun: known}}, frameBytes + proto.Size(known)
+	case *pb.CloseWaitsRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_CloseWaits{CloseWaits: known}}, frameBytes + proto.Size(known)
+	case *pb.BeginCleanUpRequest:
+		return &pb.WorkerFrame{Body: &pb.WorkerFrame_BeginCleanUp{BeginCleanUp: known}}, frameBytes + proto.Size(known)
 	case *pb.FailRunRequest:
 		return &pb.WorkerFrame{Body: &pb.WorkerFrame_FailRun{FailRun: known}}, frameBytes + proto.Size(known)
 	}
@@ -131,6 +135,10 @@ func resultOf(reply *pb.Reply) (proto.Message, error) {
 		return result.CompleteRun, nil
 	case *pb.Reply_FailRun:
 		return result.FailRun, nil
+	case *pb.Reply_CloseWaits:
+		return result.CloseWaits, nil
+	case *pb.Reply_BeginCleanUp:
+		return result.BeginCleanUp, nil
 	case *pb.Reply_PublishEvents:
 		return result.PublishEvents, nil
 	}

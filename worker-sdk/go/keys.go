@@ -133,19 +133,15 @@ func isAlphanumeric(r rune) bool {
 
 // childRunID is made of the parent's id and the step's key, so that it is the
 // same whenever it is asked for. Ids that become too long are hashed.
-func childRunID(parentRunID, stepKey string, attempt uint32) string {
+func childRunID(parentRunID, stepKey string) string {
 	escaped := escape(stepKey, func(r rune) bool {
 		return !isAlphanumeric(r) && !strings.ContainsRune("-_:/", r)
 	})
-	suffix := ""
-	if attempt > 1 {
-		suffix = fmt.Sprintf("~%d", attempt)
-	}
-	id := parentRunID + "~" + strings.ReplaceAll(escaped, "/", ".") + suffix
+	id := parentRunID + "~" + strings.ReplaceAll(escaped, "/", ".")
 	if len(id) <= runIDBytesMax {
 		return id
 	}
-	return "child~" + digestText(parentRunID+"\n"+stepKey) + suffix
+	return "child~" + digestText(parentRunID+"\n"+stepKey)
 }
 
 func digestText(text string) string {

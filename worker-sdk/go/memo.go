@@ -55,6 +55,8 @@ type memo struct {
 	retries int
 	// Why the run is being cancelled; empty where nobody said.
 	cancelReason string
+	// It was retried since it was cancelled: if it is being cancelled, what its clean-up left undone is all that is to be done.
+	undoesOnly bool
 }
 
 func newMemo() *memo {
@@ -75,8 +77,10 @@ func (m *memo) add(entries ...*pb.JournalEntry) {
 		case entry.Type == "run.retried":
 			m.retries++
 			m.supersede(entry)
+			m.undoesOnly = true
 		case entry.Type == "run.cancelling":
 			m.cancelReason = entry.Details["reason"]
+			m.undoesOnly = false
 		case entry.StepKey != "":
 			m.addStep(entry)
 		}
@@ -94,6 +98,10 @@ func (m *memo) supersede(entry *pb.JournalEntry) {
 		delete(m.backing, key)
 		delete(m.openWaits, key)
 	}
+	m.findLast()
+}
+
+func (m *memo) findLast() {
 	m.lastRecordSeq = 0
 	for _, r := range m.records {
 		m.lastRecordSeq = max(m.lastRecordSeq, r.seq)
@@ -108,6 +116,13 @@ func (m *memo) addStep(entry *pb.JournalEntry) {
 		m.lastRecordSeq = entry.Seq
 	case "workflow.step.retrying":
 		m.backing[key] = entry.Until.AsTime()
+	case "workflow.step.cancelled":
+		delete(m.backing, key)
+	case "workflow.wait.closed":
+		// The code has not been given what it brought: asked for again, it is registered anew.
+		delete(m.records, key)
+		delete(m.openWaits, key)
+		m.findLast()
 	case "workflow.wait.created":
 		m.openWaits[key] = entry.Attempt
 		if entry.Kind == pb.StepKind_STEP_KIND_CALLBACK {
@@ -145,14 +160,6 @@ func (m *memo) forgetWithin(key string) {
 			delete(m.records, inner)
 		}
 	}
-}
-
-// waitAttempt is the attempt that a wait is on: the one that is registered, else the next.
-func (m *memo) waitAttempt(key string) uint32 {
-	if attempt, ok := m.openWaits[key]; ok {
-		return attempt
-	}
-	return m.attempts[key] + 1
 }
 
 // failedWithin lists the finally failed steps inside of a step, in the order of the journal.

@@ -139,10 +139,19 @@ func (op *operation) abort(why *CancelledError) {
 func (op *operation) cancelled() error {
 	op.run.queue.pushNext(op)
 	op.awaitDelivery()
-	op.run.cancelDelivered = op.run.cancelReason != nil
+	op.run.noteCancelled()
 	op.close()
 	return op.aborted
 }
+
+// isCancelPending: the run is being cancelled, which its code is still to be told, here.
+func (r *run) isCancelPending(op *operation) bool {
+	return r.cancelReason != nil && !r.cancelDelivered && !op.scope.isShielded()
+}
+
+// noteCancelled: user code is told that it has ended. What it starts from now on is the clean-up, if
+// the run is being cancelled. The run is locked.
+func (r *run) noteCancelled() { r.cancelDelivered = r.cancelReason != nil }
 
 // cancelledBy says why a context is done.
 func cancelledBy(ctx context.Context) *CancelledError {
@@ -196,7 +205,7 @@ func (op *operation) admit(ctx context.Context) bool {
 		if op.aborted == nil {
 			op.aborted = op.scope.endedBy()
 		}
-		if op.aborted == nil && r.cancelReason != nil && !r.cancelDelivered && !op.scope.isShielded() {
+		if op.aborted == nil && (r.isCancelPending(op) || r.undoesOnly && !op.scope.isUndoing()) {
 			op.aborted = r.cancelReason
 		}
 		if op.aborted != nil {

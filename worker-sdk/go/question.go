@@ -156,7 +156,15 @@ func WaitForUser[T any](ctx context.Context, question string, options ...Questio
 		*approval, err = approvalOf(end)
 		return none, err
 	}
-	return decode[T](end.payload, fmt.Sprintf("the answer to %q", clip(question, 60)))
+	key := "value:answer:" + end.stepKey
+	if len(key) > stepKeyBytesMax {
+		key = "value:answer:" + digestText(end.stepKey)
+	}
+	answer, err := p.run.parsed(key, end.payload)
+	if err != nil {
+		return none, err
+	}
+	return decode[T](answer, fmt.Sprintf("the answer to %q", clip(question, 60)))
 }
 
 // checkAnswerType refuses a type that no answer to a question can be read into.

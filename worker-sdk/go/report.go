@@ -22,6 +22,10 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	}
 	var directive pb.Directive
 	_, err = r.ask(func() proto.Message {
+		if r.isCancelPending(op.operation) {
+			// The cancel came first: what the body came to is not recorded.
+			return nil
+		}
 		return &pb.StepCompletedRequest{
 			RunId: r.id, Fence: r.fence, StepKey: op.key, Attempt: op.attempt, Output: sent,
 			Name: op.call.name, Kind: op.call.kind, Input: op.call.input,
@@ -44,6 +48,9 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		}
 		r.queue.push(op.operation, response.Seq, false)
 	})
+	if cancelled, is := err.(*CancelledError); is {
+		return cancelled
+	}
 	var refusal *Error
 	if errors.As(err, &refusal) && refusal.Reason != "COMMIT_CONFLICT" {
 		return Terminal(err)
@@ -54,12 +61,23 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	op.endTrace("completed", "")
 	r.lockPresent()
 	op.awaitDelivery()
+	if r.isCancelPending(op.operation) {
+		// It is on record, but the cancel has to be told somewhere: here, and not in the code's clean-up.
+		r.noteCancelled()
+		op.close()
+		r.setBusy(false)
+		r.mu.Unlock()
+		return errToldInstead
+	}
 	op.close()
 	r.setBusy(false)
 	r.mu.Unlock()
 	r.obeyLater(directive)
 	return nil
 }
+
+// errToldInstead: the result is recorded, and the code was told of the run's cancel in its place.
+var errToldInstead = errors.New("the run was cancelled")
 
 func (op *stepOperation) recordAt(seq uint32, payload *pb.Payload, failure *pb.Failure) *record {
 	return &record{
@@ -77,7 +95,9 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		op.aborted = op.scope.endedBy()
 	}
 	if op.aborted != nil {
-		// Stopped before there was anything to record.
+		r.mu.Unlock()
+		op.reportCancelled(latency)
+		r.lockPresent()
 		final := op.cancelled()
 		r.setBusy(false)
 		r.mu.Unlock()
@@ -137,6 +157,20 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	r.setBusy(false)
 	r.mu.Unlock()
 	return &StepError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
+}
+
+// reportCancelled has the end of an attempt on record that its branch or run has ended: it is no
+// failure, and asked for again, the step is executed anew.
+func (op *stepOperation) reportCancelled(latency time.Duration) {
+	r := op.run
+	_, err := r.ask(func() proto.Message {
+		message := op.failedMessage(&pb.Failure{Type: "Cancelled", Message: op.aborted.Reason}, latency)
+		message.Cancelled = true
+		return message
+	}, nil)
+	if err != nil {
+		r.log.Debug("the end of a step that was stopped is not on record", "run", r.id, "step", op.key, "error", err)
+	}
 }
 
 func (op *stepOperation) failedMessage(failure *pb.Failure, latency time.Duration) *pb.StepFailedRequest {

@@ -65,6 +65,8 @@ type run struct {
 	gaveUp          bool
 	cancelReason    *CancelledError
 	cancelDelivered bool
+	// Its clean-up has ended before, and only what that left undone is to be done.
+	undoesOnly bool
 	// Starts of steps are awaited until an end is on record: a worker was lost with this run.
 	careful bool
 	// Closed when bodies that a cancel has not ended are waited for no longer.
@@ -105,6 +107,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 	r.cancel = cancel
 	r.ctx = withPlace(ctx, &place{run: r, scope: r.root})
 	if item.Cancelling {
+		r.undoesOnly = m.undoesOnly
 		r.cancelReason = &CancelledError{Reason: orElse(m.cancelReason, "the run is being cancelled")}
 		cancel(r.cancelReason)
 	}
@@ -134,12 +137,24 @@ func (r *run) invoke() (output *pb.Payload, err error) {
 			go r.end(errGoexit)
 		}
 	}()
-	input, err := r.fetch(r.item.Input)
+	input, err := r.parsed("value:input", r.item.Input)
 	if err == nil {
 		output, err = r.def.invoke(r.ctx, input)
 	}
 	returned = true
 	return output, err
+}
+
+// parsed is what an SDK in another language has made of a value that was sent, by a schema of its
+// code, if that is on record under the key: it was parsed once, for all replays.
+func (r *run) parsed(key string, sent *pb.Payload) (*pb.Payload, error) {
+	r.mu.Lock()
+	if rec := r.memo.take(key); rec != nil {
+		r.queue.lastSeq = max(r.queue.lastSeq, rec.seq)
+		sent = rec.payload
+	}
+	r.mu.Unlock()
+	return r.fetch(sent)
 }
 
 var errGoexit = errors.New("the code called runtime.Goexit, as testing.T.FailNow does")
@@ -314,7 +329,7 @@ func (r *run) endScope(s *scope, why *CancelledError) {
 	for key, open := range r.callbacks {
 		if open.isReachedBy(s) {
 			delete(r.callbacks, key)
-			go r.cancelThere(key, why.Reason)
+			go r.closeWaits(key)
 		}
 	}
 }

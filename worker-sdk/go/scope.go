@@ -15,10 +15,14 @@ type scope struct {
 	prefix string
 	// The body of a step is somewhere around it.
 	insideStep bool
-	uses       map[string]uses
-	explicit   map[string]struct{}
+	// The race that it is a branch of.
+	race     *group
+	uses     map[string]uses
+	explicit map[string]struct{}
 	// Neither the end of the scopes around it nor a cancel reaches into it.
 	shielded bool
+	// What undoes steps is in it.
+	undoing bool
 	// Why nothing starts here any more, if that is so.
 	ended *CancelledError
 }
@@ -67,6 +71,15 @@ func (s *scope) isReachedBy(other *scope) bool {
 func (s *scope) isShielded() bool {
 	for at := s; at != nil; at = at.parent {
 		if at.shielded {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scope) isUndoing() bool {
+	for at := s; at != nil; at = at.parent {
+		if at.undoing {
 			return true
 		}
 	}

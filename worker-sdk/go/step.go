@@ -154,6 +154,9 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 			if err = op.completed(result.payload, latency); err == nil {
 				return result, nil
 			}
+			if err == errToldInstead {
+				return stepResult{}, r.cancelReason
+			}
 		}
 		failure, wait, final := op.failed(err, latency)
 		if final {

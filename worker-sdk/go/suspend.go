@@ -1,6 +1,8 @@
 package pawl
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -78,23 +80,83 @@ func (r *run) isWorthwhile() bool {
 	return true
 }
 
-// tree wakes the run when any of its waits is resolved; nil where that would be too long to say.
+// tree wakes the run when any of its waits is resolved. What the branches of a race wait for are
+// alternatives besides: once all that one of them waits for has come, nobody takes what comes for
+// the others. Nil where the tree would be too long to say. The run is locked.
 func (r *run) tree() *pb.WaitTree {
 	members := make([]*pb.WaitTree, 0, len(r.waits))
+	races := map[*group]map[*scope]*pb.WaitGroup{}
 	size := 0
-	for key := range r.waits {
-		size += len(key)
-		members = append(members, &pb.WaitTree{Node: &pb.WaitTree_StepKey{StepKey: key}})
+	for op := range r.operations {
+		if _, waits := r.waits[op.key]; !waits {
+			continue
+		}
+		size += len(op.key)
+		leaf := &pb.WaitTree{Node: &pb.WaitTree_StepKey{StepKey: op.key}}
+		members = append(members, leaf)
+		for s := op.scope; s != nil; s = s.parent {
+			if s.race == nil {
+				continue
+			}
+			if races[s.race] == nil {
+				races[s.race] = map[*scope]*pb.WaitGroup{}
+			}
+			if races[s.race][s] == nil {
+				races[s.race][s] = &pb.WaitGroup{}
+			}
+			races[s.race][s].Members = append(races[s.race][s].Members, leaf)
+		}
+	}
+	for _, branches := range races {
+		if len(branches) < 2 {
+			continue
+		}
+		alternatives := &pb.WaitGroup{Needed: 1, Exclusive: true}
+		for _, branch := range branches {
+			alternatives.Members = append(alternatives.Members, treeOfGroup(branch))
+		}
+		members = append(members, treeOfGroup(alternatives))
 	}
 	if size > treeBytesMax || len(members) == 0 {
 		return nil
 	}
-	return &pb.WaitTree{Node: &pb.WaitTree_Group{Group: &pb.WaitGroup{Members: members, Needed: 1}}}
+	return treeOfGroup(&pb.WaitGroup{Members: members, Needed: 1})
+}
+
+func treeOfGroup(group *pb.WaitGroup) *pb.WaitTree {
+	return &pb.WaitTree{Node: &pb.WaitTree_Group{Group: group}}
+}
+
+// held are the waits that the code holds; nil where those would be too long to say. The run is locked.
+func (r *run) held() *pb.HeldWaits {
+	keys := slices.Collect(maps.Keys(r.callbacks))
+	for op := range r.operations {
+		switch op.kind {
+		case pb.StepKind_STEP_KIND_STEP, pb.StepKind_STEP_KIND_VALUE, pb.StepKind_STEP_KIND_UNSPECIFIED:
+		default:
+			keys = append(keys, op.key)
+		}
+	}
+	size := 0
+	for _, key := range keys {
+		size += len(key)
+	}
+	if size > treeBytesMax {
+		return nil
+	}
+	slices.Sort(keys)
+	return &pb.HeldWaits{StepKeys: slices.Compact(keys)}
 }
 
 func (r *run) suspend() {
 	message, err := r.ask(func() proto.Message {
 		request := &pb.SuspendRunRequest{RunId: r.id, Fence: r.fence}
+		if r.item.ConfirmStarts {
+			// Nothing of the run is to change, and what the code has passed over is of interest.
+			request.UnconsumedStepKeys = r.memo.unconsumed()
+		} else if !r.paused {
+			request.Held = r.held()
+		}
 		if !r.paused {
 			request.Tree = r.tree()
 		}

@@ -67,6 +67,10 @@ func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Mess
 			reply, err = answerOf(call(ctx, p, p.workers.SuspendRun, known))
 		case *pb.CompleteRunRequest:
 			reply, err = answerOf(call(ctx, p, p.workers.CompleteRun, known))
+		case *pb.CloseWaitsRequest:
+			reply, err = answerOf(call(ctx, p, p.workers.CloseWaits, known))
+		case *pb.BeginCleanUpRequest:
+			reply, err = answerOf(call(ctx, p, p.workers.BeginCleanUp, known))
 		case *pb.FailRunRequest:
 			reply, err = answerOf(call(ctx, p, p.workers.FailRun, known))
 		}

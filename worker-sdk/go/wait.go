@@ -24,7 +24,7 @@ type waitCall struct {
 	kind  pb.StepKind
 	spec  *pb.WaitSpec
 	// Makes the request that starts the child run to wait for.
-	child func(stepKey string, attempt uint32) (*pb.StartRunRequest, error)
+	child func(stepKey string) (*pb.StartRunRequest, error)
 	// The child's run id is user code's: whoever else has it has not been started from here.
 	namesChild bool
 }
@@ -80,6 +80,7 @@ func (r *run) awaitAt(ctx context.Context, s *scope, key string, call *waitCall)
 			r.exit(clash)
 		}
 		op.resolution = rec
+		op.recorded = true
 		r.queue.add(op, rec.seq, true)
 		r.queue.block(s)
 		return op.resolved()
@@ -92,8 +93,27 @@ func (r *run) awaitAt(ctx context.Context, s *scope, key string, call *waitCall)
 // resolved hands out the resolution once it is its turn. Locked before, unlocked after.
 func (op *operation) resolved() (*resolution, error) {
 	r := op.run
+	inJournal := op.recorded
 	op.recorded = true
 	op.awaitDelivery()
+	if lost := op.scope.endedBy() != nil; lost || !inJournal && r.isCancelPending(op) {
+		// It came for code that has ended: what a signal brought goes back to the inbox.
+		aborted := op.aborted
+		if aborted == nil {
+			aborted = op.scope.endedBy()
+		}
+		if aborted == nil {
+			aborted = r.cancelReason
+		}
+		delete(r.memo.records, op.key)
+		r.noteCancelled()
+		op.close()
+		r.mu.Unlock()
+		if lost {
+			go r.closeWaits(op.key)
+		}
+		return nil, aborted
+	}
 	op.close()
 	r.memo.take(op.key)
 	aborted := op.aborted
@@ -129,11 +149,10 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 			return nil, op.giveUp()
 		}
 		r.setBusy(true)
-		attempt := r.memo.waitAttempt(op.key)
 		requestID := r.nextRequestID()
 		r.mu.Unlock()
 		if call.child != nil && childRunID == "" {
-			id, err := op.startChild(ctx, call, attempt)
+			id, err := op.startChild(ctx, call)
 			if err != nil {
 				return nil, op.refused(err)
 			}
@@ -234,16 +253,37 @@ func (op *operation) giveUp() error {
 	r := op.run
 	_, isOpen := r.memo.openWaits[op.key]
 	isOpen = isOpen || op.isRegistered
-	// Where no branch has ended the run has, and all of its waits. A child is a run of its own.
-	if isOpen && op.kind != pb.StepKind_STEP_KIND_CHILD && op.scope.endedBy() != nil {
-		go r.cancelThere(op.key, op.aborted.Reason)
+	// Where no branch has ended the run has, and all of its waits.
+	if isOpen && op.scope.endedBy() != nil {
+		delete(r.memo.openWaits, op.key)
+		go r.closeWaits(op.key)
 	}
 	err := op.cancelled()
 	r.mu.Unlock()
 	return err
 }
 
-// cancelThere ends the wait on the server too: nobody would take what it got.
+// closeWaits tells the server that nobody will take what these waits bring.
+func (r *run) closeWaits(keys ...string) {
+	r.mu.Lock()
+	if r.over() {
+		r.mu.Unlock()
+		return
+	}
+	r.setBusy(true)
+	r.mu.Unlock()
+	_, err := r.ask(func() proto.Message {
+		return &pb.CloseWaitsRequest{RunId: r.id, Fence: r.fence, StepKeys: keys}
+	}, nil)
+	if err != nil {
+		r.log.Warn("waits that nobody waits for stay open", "run", r.id, "steps", keys, "error", err)
+	}
+	r.mu.Lock()
+	r.setBusy(false)
+	r.mu.Unlock()
+}
+
+// cancelThere cancels a wait on the server: its context was cancelled here.
 func (r *run) cancelThere(key, reason string) {
 	r.mu.Lock()
 	r.setBusy(true)
@@ -261,12 +301,12 @@ func (r *run) cancelThere(key, reason string) {
 }
 
 // startChild starts the run to wait for; the same id finds it if it is there.
-func (op *operation) startChild(ctx context.Context, call *waitCall, attempt uint32) (string, error) {
+func (op *operation) startChild(ctx context.Context, call *waitCall) (string, error) {
 	r := op.run
 	if ended := endedByUser(ctx); ended != nil && !r.isCleaningUp() {
 		return "", fmt.Errorf("the context of child %q is done: %w", call.name, ended)
 	}
-	request, err := call.child(op.key, attempt)
+	request, err := call.child(op.key)
 	if err != nil {
 		return "", err
 	}
