@@ -193,7 +193,7 @@ export class Judge {
     for (const { key, meta, ...entry } of entries) {
       const type: string = entry.type;
       const { signalId = "" } = meta;
-      if (type === "workflow.wait.closed") takenBy.delete(meta.details?.returned ?? "");
+      if (type === "workflow.wait.closed") takenBy.delete(meta.returned ?? "");
       if (type !== "workflow.wait.resolved" || signalId === "") continue;
       const other = takenBy.get(signalId);
       if (other !== undefined)
@@ -208,9 +208,8 @@ export class Judge {
     const announced = new Set<string>();
     for (const { meta, ...entry } of entries) {
       const type: string = entry.type;
-      const list: unknown =
-        type === "run.cleanup.started" ? JSON.parse(meta.details?.compensations ?? "[]") : [];
-      if (Array.isArray(list)) for (const key of list) announced.add(String(key));
+      if (type === "run.cleanup.started")
+        for (const key of meta.compensations ?? []) announced.add(key);
     }
     for (const key of announced) {
       if (completions(record, key) > 0 || undoneOf(entries).includes(key)) continue;
@@ -260,11 +259,8 @@ function completions({ entries }: RunRecord, key: string): number {
 
 function undoneOf(entries: readonly Entry[]): string[] {
   const last = entries.findLast(({ type }) => type === "run.cancelled" || type === "run.failed");
-  const undone = last?.meta.details?.undone;
-  if (undone === undefined) return [];
-  if (undone === "unknown") return ["unknown"];
-  const list: unknown = JSON.parse(undone);
-  return Array.isArray(list) ? list.map(String) : [];
+  const undone = last?.meta.undone ?? [];
+  return undone === "unknown" ? [undone] : [...undone];
 }
 
 function lastOf(entries: readonly Entry[]): string {

@@ -1,8 +1,8 @@
 /** What a command is, how its arguments are read, and how its help looks. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { durationOf } from "../lib/duration.ts";
+import { nearest } from "../lib/nearest.ts";
 import { usageError } from "./exit.ts";
-import { nearest } from "./nearest.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Option {

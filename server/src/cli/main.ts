@@ -1,9 +1,10 @@
 /** Finds the command, runs it, and turns whatever goes wrong into words and an exit code. */
+
+import { nearest } from "../lib/nearest.ts";
 import { StartupError } from "../lib/startup-error.ts";
 import { VERSION } from "../lib/version.ts";
 import { type Command, commandHelp, readArgs } from "./command.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
-import { nearest } from "./nearest.ts";
 import { loadSettings } from "./settings-file.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 

@@ -9,9 +9,9 @@ import {
   type Run,
   RunState,
 } from "@pawl/proto";
+import { nearest } from "../lib/nearest.ts";
 import type { Server } from "./client.ts";
 import { usageError } from "./exit.ts";
-import { nearest } from "./nearest.ts";
 import type { Style, Terminal } from "./terminal.ts";
 
 export const ENDED: ReadonlySet<RunState> = new Set([

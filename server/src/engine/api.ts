@@ -7,7 +7,7 @@ import type { Entry, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
 import type { FlowControl } from "../model/flow.ts";
 import type { Payload, PayloadRef } from "../model/payload.ts";
 import type { RetryPolicy } from "../model/retry.ts";
-import type { RunHeader, RunState, WaitTree } from "../model/run.ts";
+import type { OpenWait, RunHeader, RunState, WaitTree } from "../model/run.ts";
 import type { CallbackAddress, WaitSpec, WaitsApi } from "./api-waits.ts";
 import type {
   ListEvents,
@@ -30,6 +30,8 @@ export interface RunView {
   readonly input?: Payload;
   readonly output?: Payload;
   readonly failure?: Failure;
+  /** What is open beside what a worker executes now. */
+  readonly waits?: readonly OpenWait[];
 }
 
 export interface StartRun {

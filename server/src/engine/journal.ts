@@ -64,6 +64,14 @@ export function inputOf(journal: readonly Entry[]): Payload | undefined {
   return (replaced ?? journal[0])?.payload;
 }
 
+/** Its tags when it was started, which code may go by: those of now differ from one replay to the next. */
+export function startTags({ header, journal }: WorkItem): Readonly<Record<string, string>> {
+  const tags = journal[0]?.meta.details?.tags;
+  if (tags !== undefined) return JSON.parse(tags) as Record<string, string>;
+  // A version that did not record them may have started it.
+  return journal.some(({ type }) => type === "run.tags.changed") ? {} : header.tags;
+}
+
 /** What a worker needs to execute a run that it was given. */
 export async function workItem(
   store: Store,

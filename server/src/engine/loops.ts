@@ -123,7 +123,7 @@ async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | u
   }
   const { header } = loaded;
   if (!isTerminal(header.state)) return undefined;
-  const view = await viewOf(core.store, caller, header, core.clock.now(), true, false);
+  const view = await viewOf(core.store, caller, header, core.clock.now(), { served: true }, false);
   const outcome =
     header.state === "COMPLETED" ? "completed" : header.state === "FAILED" ? "failed" : "cancelled";
   const failure = view.failure ?? {

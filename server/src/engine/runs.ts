@@ -21,7 +21,9 @@ import type { Draft } from "./draft.ts";
 import { limitsOf } from "./flow.ts";
 import { checkInput } from "./input-schema.ts";
 import { withPayloads, workItem } from "./journal.ts";
+import { openBeside, outlookOf } from "./outlook.ts";
 import { runKey } from "./run-cache.ts";
+import { type RunState, stateOf } from "./state.ts";
 import { explain, viewOf } from "./view.ts";
 
 /** A seq that no journal reaches: loads a header without entries. */
@@ -31,10 +33,11 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
   if (asked.runId !== "" && asked.idempotencyKey !== "") {
     throw invalid("idempotency_key", "names the run, and so does run_id; give one of them");
   }
-  // A claimer executes the run itself, so nobody else has to know the workflow.
-  const workflow = asked.claim
-    ? await core.registry.find(caller, asked.workflow)
-    : await core.registry.get(caller, asked.workflow);
+  // A claimer executes the run itself; a child may be deployed later than its parent, and waits.
+  const workflow =
+    asked.claim || asked.parent !== undefined
+      ? await core.registry.find(caller, asked.workflow)
+      : await core.registry.get(caller, asked.workflow);
   const start = { ...timeoutsFrom(workflow?.timeouts ?? ""), ...asked };
   await checkInput(start.workflow, workflow?.inputSchema ?? "", start.input);
   await checkPayload(core, caller, start.input);
@@ -60,8 +63,8 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
   if (start.debounce !== undefined) {
     const { draft, existing } = await startDebounced(core, caller, command);
     const header = { ...draft.header };
-    const isServed = await core.registry.isServed(header);
-    return { run: { header, ...explain(header, now, isServed) }, existing };
+    const outlook = await outlookOf(core, header);
+    return { run: { header, ...explain(header, now, outlook) }, existing };
   }
   await announceChild(core, command);
   const result = await core.writer.submit<StartReply & { draft: Draft }>({
@@ -75,10 +78,10 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
     decide: (draft) => ({ ...startAgain(draft, command), draft }),
   });
   const header = { ...result.draft.header };
-  const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
+  const outlook = await outlookOf(core, header);
   const run = isTerminal(header.state)
-    ? await viewOf(core.store, caller, header, now, served, false)
-    : { header, ...explain(header, now, served) };
+    ? await viewOf(core.store, caller, header, now, outlook, false)
+    : { header, ...explain(header, now, outlook) };
   if (!result.claimed) return { run, existing: result.existing };
   const limit = { entries: LIMITS.journalPageEntries, bytes: LIMITS.dispatchJournalBytes };
   const page = await core.store.readJournal(caller, header.runId, 0, limit);
@@ -147,8 +150,9 @@ async function view(
   header: RunHeader,
   withInput: boolean,
 ): Promise<RunView> {
-  const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
-  return viewOf(core.store, caller, header, core.clock.now(), served, withInput);
+  const outlook = await outlookOf(core, header);
+  const seen = await viewOf(core.store, caller, header, core.clock.now(), outlook, withInput);
+  return { ...seen, ...(await openBeside(core, header)) };
 }
 
 export async function getRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
@@ -193,11 +197,13 @@ export async function listRuns(
     ...(list.pageToken === "" ? {} : { after: parseToken(list.pageToken) }),
   });
   const now = core.clock.now();
-  const runs: RunView[] = [];
-  for (const header of page.runs) {
-    const served = header.state === "QUEUED" ? await core.registry.isServed(header) : true;
-    runs.push({ header, ...explain(header, now, served) });
-  }
+  const runs = await Promise.all(
+    page.runs.map(async (header) => ({
+      header,
+      ...explain(header, now, await outlookOf(core, header, false)),
+      ...(await openBeside(core, header)),
+    })),
+  );
   const last = page.runs.at(-1);
   return { runs, nextPageToken: page.more && last !== undefined ? makeToken(last) : "" };
 }
@@ -280,8 +286,44 @@ export function resumeRun(core: Core, caller: Caller, runId: string): Promise<Ru
   return steer(core, caller, runId, lifecycle.resumeRun);
 }
 
-export function retryRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
+/**
+ * Where a run failed through children, they go on from their own failed steps first, so that it takes
+ * what becomes of them. A child that has been repaired since is taken as it is.
+ */
+export async function retryRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
+  await retryChildren(core, caller, runId, 1);
   return steer(core, caller, runId, lifecycle.retryRun);
+}
+
+/** How many generations are looked at. */
+const GENERATIONS_MAX = 32;
+
+async function retryChildren(
+  core: Core,
+  { org }: Caller,
+  runId: string,
+  generation: number,
+): Promise<void> {
+  const [loaded] = await core.store.loadRuns([{ org, runId, afterSeq: 0 }]);
+  if (loaded === undefined || generation > GENERATIONS_MAX) return;
+  for (const childId of failedChildren(stateOf(loaded.header, loaded.entries))) {
+    await retryChildren(core, { org }, childId, generation + 1);
+    try {
+      await core.writer.submit({ org, runId: childId, bytes: 500, decide: lifecycle.retryChild });
+    } catch (error) {
+      // It was deleted, and is told so to whoever waits for it.
+      if (!(error instanceof PawlError && error.reason === "NOT_FOUND")) throw error;
+    }
+  }
+}
+
+/** The children through which a run has failed. */
+function failedChildren({ header, steps, failedKeys }: RunState): string[] {
+  if (header.state !== "FAILED") return [];
+  return failedKeys.flatMap((key) => {
+    const step = steps.get(key);
+    return step?.outcome === "failed" && step.childRunId !== "" ? [step.childRunId] : [];
+  });
 }
 
 export function updateTags(

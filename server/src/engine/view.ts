@@ -4,12 +4,13 @@ import type { RunHeader } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
 import type { RunView } from "./api.ts";
 import { WHOLE_PAGE } from "./journal.ts";
+import type { Outlook } from "./outlook.ts";
 
 /** What a run's state means and what to do next, where the state alone does not say. */
 export function explain(
   header: RunHeader,
   now: number,
-  served: boolean,
+  outlook: Outlook,
 ): { reason: string; detail: string } {
   switch (header.state) {
     case "QUEUED":
@@ -21,32 +22,62 @@ export function explain(
         };
       }
       if (header.reason !== "") return { reason: header.reason, detail: heldBack(header) };
-      if (!served) {
-        return {
-          reason: "NO_WORKER",
-          detail: `No live worker serves the workflow "${header.workflow}"${header.version === "" ? "" : ` at version "${header.version}"`} on queue "${header.queue}". Start one; the run goes on by itself.`,
-        };
-      }
-      return { reason: "", detail: "" };
+      if (outlook.served) return { reason: "", detail: "" };
+      return {
+        reason: "NO_WORKER",
+        detail: `${noWorker(header)}${outlook.unknown ?? ""} Start one; the run goes on by itself.`,
+      };
     case "RUNNING":
       if (header.intent !== "pause") return { reason: "", detail: "" };
       return { reason: "PAUSING", detail: "Pauses once the steps in flight have ended." };
     case "CANCELLING":
-      return { reason: header.reason, detail: cleaningUp(header) };
+      if (outlook.served) return { reason: header.reason, detail: cleaningUp(header) };
+      return { reason: header.reason || "NO_WORKER", detail: cleaningUp(header, noWorker(header)) };
     case "WAITING":
-      return { reason: "", detail: waitingFor(header) };
+      return { reason: "", detail: `${waitingFor(header)}${outlook.children ?? ""}` };
     case "PAUSED":
-      return { reason: header.reason, detail: PAUSED[header.reason] ?? "" };
+      return { reason: header.reason, detail: pausedBecause(header) };
     case "COMPLETED":
+      return { reason: "", detail: "" };
     case "FAILED":
     case "CANCELLED":
-      return { reason: "", detail: "" };
+      return { reason: "", detail: endedWith(header) };
   }
 }
 
-function cleaningUp({ lease, reason }: RunHeader): string {
-  const why = reason === "RUN_TIMEOUT" ? "Its time is up, and it will have failed. " : "";
+function noWorker({ workflow, version, queue }: RunHeader): string {
+  const at = version === "" ? "" : ` at version "${version}"`;
+  return `No live worker serves the workflow "${workflow}"${at} on queue "${queue}".`;
+}
+
+function cleaningUp({ lease, reason, notes }: RunHeader, noWorker?: string): string {
+  const { cancelReason } = notes;
+  const why =
+    reason === "RUN_TIMEOUT"
+      ? "Its time is up, and it will have failed. "
+      : cancelReason === undefined
+        ? ""
+        : `Cancelled: ${cancelReason}. `;
+  if (noWorker !== undefined)
+    return `${why}A worker is to clean up. ${noWorker} Start one, or end the run by force.`;
   return `${why}${lease === null ? "A worker is to clean up." : "Its worker is cleaning up."}`;
+}
+
+function pausedBecause({ reason, notes }: RunHeader): string {
+  if (reason !== "PAUSED_BY_OPERATOR" || notes.pauseReason === undefined)
+    return PAUSED[reason] ?? "";
+  return `Paused by an operator: ${notes.pauseReason}. Continue it with ResumeRun.`;
+}
+
+function endedWith({ notes }: RunHeader): string {
+  const { cancelReason, undone } = notes;
+  const why = cancelReason === undefined ? "" : `Cancelled: ${cancelReason}.`;
+  if (undone === undefined) return why;
+  const left =
+    undone === "unknown"
+      ? "Nobody knows whether anything was left to be undone"
+      : `These were not undone: ${undone.join(", ")}`;
+  return `${why} ${left}; a retry does that.`.trim();
 }
 
 function heldBack({ reason, workflow, options }: RunHeader): string {
@@ -89,7 +120,7 @@ export async function viewOf(
   caller: Caller,
   header: RunHeader,
   now: number,
-  served: boolean,
+  outlook: Outlook,
   withInput: boolean,
 ): Promise<RunView> {
   const ended = header.endedAt !== 0 || header.state === "PAUSED";
@@ -99,7 +130,7 @@ export async function viewOf(
   ]);
   return {
     header,
-    ...explain(header, now, served),
+    ...explain(header, now, outlook),
     ...(input?.payload === undefined ? {} : { input: input.payload }),
     ...(outcome?.type === "run.completed" && outcome.payload !== undefined
       ? { output: outcome.payload }

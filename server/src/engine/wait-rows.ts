@@ -1,10 +1,10 @@
 /** The rows of open waits, which are made of the run's state and say nothing else. */
-import { isWaitKind } from "../model/entry.ts";
+import { isWaitKind, WAIT_KINDS } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import { type Answer, listedAssignees, type Question } from "../model/question.ts";
 import { isTerminal } from "../model/run.ts";
-import type { WaitChanges, WaitRow } from "../store/wait.ts";
-import type { ClosedWait } from "./api-waits.ts";
+import type { ListedWait, WaitChanges, WaitRow } from "../store/wait.ts";
+import type { ClosedWait, WaitView } from "./api-waits.ts";
 import type { RunState, StepRecord } from "./state.ts";
 
 /** What a row holds besides its columns. Absent: empty. */
@@ -99,5 +99,30 @@ function dataOf(step: StepRecord, key: string): WaitData {
     ...(wait === undefined || wait.answers.length === 0 ? {} : { answers: wait.answers }),
     ...(wait === undefined || wait.reminders === 0 ? {} : { reminders: wait.reminders }),
     ...(wait === undefined || wait.cron === "" ? {} : { cron: wait.cron, timeZone: wait.timeZone }),
+  };
+}
+
+/** What lists show of a row. */
+export function listedView(row: ListedWait): WaitView {
+  const data = JSON.parse(row.data) as WaitData;
+  const kind = WAIT_KINDS.find((one) => row.kind === one || row.kind === closedKind(one));
+  if (kind === undefined) throw new TypeError(`A wait is of the unknown kind ${row.kind}.`);
+  return {
+    runId: row.runId,
+    key: row.key,
+    workflow: row.workflow,
+    kind,
+    name: data.name ?? row.key,
+    since: data.since ?? row.since,
+    due: row.until,
+    question: data.question,
+    answers: data.answers ?? [],
+    reminders: data.reminders ?? 0,
+    signalName: data.signalName ?? "",
+    childRunId: data.childRunId ?? "",
+    cron: data.cron ?? "",
+    timeZone: data.timeZone ?? "",
+    resolution: undefined,
+    closed: data.closed,
   };
 }

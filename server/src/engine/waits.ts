@@ -30,7 +30,7 @@ import { readEntry, samePayload } from "./journal.ts";
 import { answerLink } from "./links.ts";
 import { checkPayload } from "./runs.ts";
 import { type RunState, type StepRecord, stateOf, type WaitRecord } from "./state.ts";
-import { closedKind, type WaitData } from "./wait-rows.ts";
+import { closedKind, listedView } from "./wait-rows.ts";
 
 export async function listWaits(
   core: Core,
@@ -73,30 +73,6 @@ function parseToken(token: string): { since: number; runId: string; key: string 
   if (typeof since === "number" && typeof runId === "string" && typeof key === "string")
     return { since, runId, key };
   throw invalid("page_token", "is not one that this server gave out");
-}
-
-function listedView(row: ListedWait): WaitView {
-  const data = JSON.parse(row.data) as WaitData;
-  const kind = WAIT_KINDS.find((one) => row.kind === one || row.kind === closedKind(one));
-  if (kind === undefined) throw new TypeError(`A wait is of the unknown kind ${row.kind}.`);
-  return {
-    runId: row.runId,
-    key: row.key,
-    workflow: row.workflow,
-    kind,
-    name: data.name ?? row.key,
-    since: data.since ?? row.since,
-    due: row.until,
-    question: data.question,
-    answers: data.answers ?? [],
-    reminders: data.reminders ?? 0,
-    signalName: data.signalName ?? "",
-    childRunId: data.childRunId ?? "",
-    cron: data.cron ?? "",
-    timeZone: data.timeZone ?? "",
-    resolution: undefined,
-    closed: data.closed,
-  };
 }
 
 function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord): WaitView {

@@ -4,7 +4,13 @@ import type { JournalEntry, Payload as PayloadProto } from "@pawl/proto";
 import { systemClock } from "../lib/clock.ts";
 import { sha256 } from "../lib/ids.ts";
 import { DEFAULT_CALLER } from "../model/caller.ts";
-import { ENTRY_TYPES, type Entry, type EntryMeta, type EntryType } from "../model/entry.ts";
+import {
+  type ClosedWhy,
+  ENTRY_TYPES,
+  type Entry,
+  type EntryMeta,
+  type EntryType,
+} from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob } from "../model/payload.ts";
 import type { AnswerVia } from "../model/question.ts";
@@ -147,9 +153,15 @@ function metaIn(entry: JournalEntry): EntryMeta {
   if (entry.question !== undefined) meta.question = questionIn(entry.question);
   if (details.cron !== undefined) meta.cron = details.cron;
   if (details.time_zone !== undefined) meta.timeZone = details.time_zone;
+  if (details.tags !== undefined) meta.details = { tags: details.tags };
+  if (details.why !== undefined) meta.closed = CLOSED.find((why) => why === details.why) ?? "lost";
+  if (details.returned !== undefined) meta.returned = details.returned;
+  if (details.compensations !== undefined) meta.compensations = keysIn(details.compensations);
   answerIn(meta, details);
   return meta;
 }
+
+const CLOSED: readonly ClosedWhy[] = ["lost", "withdrawn", "cancelled"];
 
 const WAYS: readonly AnswerVia[] = ["api", "link", "callback"];
 

@@ -143,6 +143,11 @@ export function retryRun(draft: Draft): void {
   if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);
 }
 
+/** As `retryRun` for a child whose parent is retried, if it can go on. */
+export function retryChild(draft: Draft): void {
+  if (draft.header.state === "FAILED" && !isUndone(draft)) retryRun(draft);
+}
+
 /** Whether its compensations have begun, so that what its own steps did is no more. */
 function isUndone({ header, state }: Draft): boolean {
   if (header.state !== "FAILED") return false;

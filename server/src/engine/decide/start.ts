@@ -65,6 +65,8 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   const meta: EntryMeta = { name: start.workflow };
   if (start.parent !== undefined)
     meta.details = { parent_run_id: start.parent.runId, parent_step_key: start.parent.key };
+  if (Object.keys(header.tags).length > 0)
+    meta.details = { ...meta.details, tags: JSON.stringify(header.tags) };
   draft.append("run.started", "", 0, meta, start.input);
   if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
   // The parent may have ended since it made its child known.
@@ -180,6 +182,8 @@ function taken(header: RunHeader, command: StartCommand): PawlError {
       metadata: {
         run_id: header.runId,
         recorded_workflow: header.workflow,
+        recorded_parent_run_id: header.parentRunId,
+        recorded_parent_step_key: header.parentKey,
         attempted_workflow: command.start.workflow,
         recorded_input_digest: header.inputDigest,
         attempted_input_digest: command.inputDigest,

@@ -163,7 +163,7 @@ export function runOut(view: RunView): Run {
     journalLength: header.seq,
     sessionId: header.options.sessionId ?? "",
     userId: header.options.userId ?? "",
-    waits: header.waiting?.waits.map(openWaitOut) ?? [],
+    waits: (view.waits ?? header.waiting?.waits ?? []).map(openWaitOut),
     ...times(header),
     ...(header.lease !== null && {
       workerId: header.lease.workerId,

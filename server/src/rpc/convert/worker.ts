@@ -37,6 +37,7 @@ import type {
   WorkflowView,
   WorkItem,
 } from "../../engine/api.ts";
+import { startTags } from "../../engine/journal.ts";
 import { invalid } from "../../model/errors.ts";
 import { flowText, NO_FLOW } from "../../model/flow.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -161,7 +162,7 @@ export function workItemOut(item: WorkItem): WorkItemProto {
     journal: item.journal.map(entryOut),
     journalMore: item.more,
     journalLength: header.seq,
-    tags: { ...header.tags },
+    tags: { ...startTags(item) },
     sessionId: header.options.sessionId ?? "",
     userId: header.options.userId ?? "",
     ...(header.parentRunId !== "" && {
