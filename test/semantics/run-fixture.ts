@@ -22,6 +22,7 @@ import { LIMITS } from "../../server/src/model/limits.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
 import {
   canBecome,
+  hasLapsed,
   isTerminal,
   type RunHeader,
   type WaitTree,
@@ -117,8 +118,12 @@ export class TestRun {
     return entry;
   }
 
-  /** Decides on a copy; applies the write where it was not refused. A refusal must leave no trace. */
-  do<R>(decide: (draft: Draft) => R): R {
+  /**
+   * Decides on a copy; applies the write where it was not refused. A refusal must leave no trace.
+   *
+   * @param fence of a worker's write, which may take a lapsed lease back
+   */
+  do<R>(decide: (draft: Draft) => R, fence?: number): R {
     const before = this.header;
     const draft = new Draft(
       structuredClone(this.state),
@@ -126,12 +131,16 @@ export class TestRun {
       false,
     );
     let answer: R;
+    if (fence === before.fence && hasLapsed(before))
+      draft.offerLease({ sessionId: "replica/worker-1", workerId: "w1", until: this.now });
     try {
       answer = decide(draft);
     } catch (error) {
       if (draft.changed) throw new Error("A refused decision changed the run.", { cause: error });
       throw error;
     }
+    draft.offerLease(undefined);
+    if (draft.tookBack) startGrace(draft);
     if (!draft.changed) return answer;
     if (draft.header.fence < before.fence) throw new Error("The fence went back.");
     const { state } = draft.header;

@@ -313,6 +313,8 @@ export interface SessionSink {
 /** One worker connection. */
 export interface WorkerSession {
   readonly sessionId: string;
+  /** On whose behalf its frames are. */
+  readonly caller: Caller;
   /** Of the leases named in Hello, those that are still the worker's. */
   readonly survived: readonly {
     readonly runId: string;

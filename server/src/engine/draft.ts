@@ -57,6 +57,9 @@ export class Draft {
   #payloads: PayloadBlob[] | undefined;
   #payloadRefs: PayloadRef[] | undefined;
   #replied: Set<number> | undefined;
+  /** Who gets a lapsed lease back with the first change that it makes. */
+  #heir: Lease | undefined;
+  #tookBack = false;
 
   /** `isNew`: the run does not exist yet, and this draft creates it. */
   constructor(state: RunState, moment: Moment, isNew: boolean) {
@@ -109,6 +112,7 @@ export class Draft {
     payload?: Payload,
     inlineMax: number = LIMITS.inlinePayloadBytes,
   ): Entry {
+    this.takeBack();
     this.#touched = true;
     const header = this.state.header;
     header.seq += 1;
@@ -139,6 +143,7 @@ export class Draft {
   }
 
   patch(patch: Partial<HeaderPatch>): void {
+    this.takeBack();
     this.#touched = true;
     this.#patched = true;
     Object.assign(this.state.header, patch);
@@ -180,6 +185,40 @@ export class Draft {
     this.#touched = true;
     this.#lease = lease;
     this.state.header.lease = lease;
+  }
+
+  /**
+   * The command that is decided next comes from who held the run last, and nobody was given it
+   * since: if it is not refused, it takes the lease back. Undefined: it does not.
+   */
+  offerLease(lease: Lease | undefined): void {
+    this.#heir = lease;
+  }
+
+  /** Whether a lease that has lapsed is offered to whoever sent the command. */
+  get mayTakeBack(): boolean {
+    return this.#heir !== undefined;
+  }
+
+  /** Gives the lease back where it was offered; done by the first change at the latest. */
+  takeBack(): void {
+    const lease = this.#heir;
+    if (lease === undefined) return;
+    this.#heir = undefined;
+    this.#tookBack = true;
+    const { state, crashes } = this.state.header;
+    this.removeReady();
+    // Its worker was not dead, as it turns out.
+    this.patch({
+      state: state === "CANCELLING" ? state : "RUNNING",
+      crashes: Math.max(0, crashes - 1),
+    });
+    this.giveLease(lease);
+  }
+
+  /** Whether a lapsed lease was taken back. */
+  get tookBack(): boolean {
+    return this.#tookBack;
   }
 
   dropLease(): void {

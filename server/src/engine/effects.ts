@@ -6,7 +6,7 @@
 import { sleep } from "../lib/clock.ts";
 import type { Entry } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
-import { isTerminal, type RunHeader } from "../model/run.ts";
+import { hasLapsed, isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { WHOLE_PAGE, withPayloads } from "./journal.ts";
 import { logCommitted } from "./log-entries.ts";
@@ -36,7 +36,10 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     const { draft, state, key } = run;
     const { header } = state;
     core.hub.notify(key, isTerminal(header.state));
-    if (header.lease === null) core.intake.forget(key, header.fence);
+    // Under its current fence the last holder may go on, unless the run is over.
+    if (header.lease === null)
+      core.intake.forget(key, isTerminal(header.state) ? header.fence : header.fence - 1);
+    if (draft.tookBack) noteHolder(core, key, header);
     ready ||= draft.readied !== undefined;
     due = Math.min(due, draft.earliestDue);
     gates ||= draft.changesGates;
@@ -55,6 +58,18 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
   if (core.store.replicas && runs.length > 0) {
     core.store.wake("runs").catch((error: unknown) => core.log.warn("replicas.unwoken", { error }));
   }
+}
+
+/** A worker that writes after its lease lapsed has the run again. */
+function noteHolder(
+  core: Core,
+  key: string,
+  { org, runId, fence, lease, intent }: RunHeader,
+): void {
+  const session = lease === null ? undefined : core.sessions.get(lease.sessionId);
+  if (session === undefined || session.held.get(key)?.fence === fence) return;
+  // What it was told is not known any more: it hears all once more.
+  core.sessions.hold(session, key, org, { runId, fence }, 0, true, intent === "pause");
 }
 
 /** Reads what the holder of a run has not been told yet, and tells it. */
@@ -143,6 +158,11 @@ function tellHolder(
   entries: readonly Entry[],
   isReplied: (seq: number) => boolean = () => false,
 ): void {
+  if (header.fence === held.fence && hasLapsed(header)) {
+    held.lapsed = true;
+    session.stalled = session.open;
+    return;
+  }
   if (header.lease?.sessionId !== session.sessionId) {
     core.sessions.drop(session, key);
     if (!endedByHolder(entries)) {
@@ -152,6 +172,10 @@ function tellHolder(
       );
     }
     return;
+  }
+  if (held.lapsed) {
+    held.lapsed = false;
+    held.acked = true;
   }
   if (header.state === "CANCELLING" && held.fence !== header.fence) {
     held.fence = header.fence;

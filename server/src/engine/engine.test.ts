@@ -15,7 +15,7 @@ import {
   type TestEngine,
   TestWorker,
 } from "../../../test/semantics/engine-fixture.ts";
-import { json } from "../../../test/semantics/run-fixture.ts";
+import { BOOM, json } from "../../../test/semantics/run-fixture.ts";
 import { LIMITS } from "../model/limits.ts";
 import { NO_RETRY } from "../model/retry.ts";
 import { StoreError } from "../store/store.ts";
@@ -315,16 +315,108 @@ describe("leases", () => {
     expect(items.map(({ header }) => header.runId)).toEqual(["r"]);
   });
 
-  test("that run out are taken away, and the worker is told", async () => {
-    await held("r");
+  test("that run out are given to another worker, and the first one is told", async () => {
+    const fence = await held("r");
     const other = new TestWorker("w2");
     made.clock.forward(LIMITS.leaseMs + 1);
-    await worker.until(() => worker.told.find((what) => what.includes("r lost")));
-    worker.session?.draining();
+    await lapsed("r");
+    expect(worker.answers).toEqual([]);
     await other.connect(engine);
+    expect((await other.next("r", fence)).header.attempt).toBe(2);
+    await worker.until(() => worker.told.find((what) => what.includes("r lost")));
+    const late = engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+    await expect(late).rejects.toMatchObject({ reason: "LEASE_LOST" });
+  });
+
+  /** Waits until its lease is over and nobody has the run. */
+  const lapsed = (runId: string) =>
+    eventually(async () => {
+      const { header } = await engine.getRun(caller, runId);
+      return header.state === "QUEUED" && header.lease === null ? header : undefined;
+    });
+  const by = (sender: TestWorker) => sender.session?.caller ?? caller;
+
+  describe("that have lapsed, of a run that nobody was given since,", () => {
+    let fence: number;
+    beforeEach(async () => {
+      fence = await held("r");
+      made.clock.forward(LIMITS.leaseMs + 1);
+      await lapsed("r");
+    });
+
+    const write: Record<string, () => Promise<unknown>> = {
+      "the start of a step": () => engine.stepStarted(by(worker), startedOf("r", fence, "a")),
+      "a wait": () =>
+        engine.stepStarted(
+          by(worker),
+          startedOf("r", fence, "w", { kind: "signal", wait: { signalName: "go" } }),
+        ),
+      "a result": () => engine.stepCompleted(by(worker), completedOf("r", fence, "a")),
+      "a failure": () =>
+        engine.stepFailed(by(worker), { ...completedOf("r", fence, "a"), failure: BOOM }),
+      "a heartbeat": async () => worker.session?.heartbeat(),
+      "a plain heartbeat": () => engine.heartbeatLeases(by(worker), [{ runId: "r", fence }]),
+    };
+    test.each(Object.keys(write))("are renewed by %s", async (name) => {
+      await write[name]?.();
+      const { header } = await engine.getRun(caller, "r");
+      expect(header).toMatchObject({ state: "RUNNING", fence, attempt: 1, crashes: 0 });
+      expect(header.lease).toMatchObject({ workerId: "w1" });
+      const { sessionId = "" } = by(worker).session ?? {};
+      expect(header.lease?.sessionId).toBe(sessionId);
+      const other = new TestWorker("w2");
+      await other.connect(engine);
+      await worker.session?.heartbeat();
+      expect(worker.answers).toEqual([]);
+      await engine.completeRun(by(worker), { runId: "r", fence, output: json(1), unconsumed: [] });
+      expect(other.dispatched).toEqual([]);
+    });
+
+    test("are not needed by the end of the run", async () => {
+      await engine.completeRun(by(worker), { runId: "r", fence, output: json(1), unconsumed: [] });
+      expect((await engine.getRun(caller, "r")).header.state).toBe("COMPLETED");
+      const other = new TestWorker("w2");
+      await other.connect(engine);
+      await start(engine, "s");
+      await other.next("s");
+      expect(other.dispatched.map(({ header }) => header.runId)).toEqual(["s"]);
+    });
+
+    test("are not needed to wait, nor to be told of it", async () => {
+      const command = startedOf("r", fence, "w", { kind: "signal", wait: { signalName: "go" } });
+      await engine.stepStarted(by(worker), command);
+      await engine.sendSignal(caller, "r", "go", "s1", json(1), "");
+      await worker.until(() => worker.resolved.find(({ key }) => key === "w"));
+    });
+
+    test("come back by a reconnection, not by a write that is refused", async () => {
+      const wrong = engine.stepCompleted(by(worker), completedOf("r", fence, "a", { attempt: 7 }));
+      await expect(wrong).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
+      expect((await engine.getRun(caller, "r")).header).toMatchObject({ state: "QUEUED", fence });
+      const session = await worker.connect(engine, 100, [{ runId: "r", fence }]);
+      expect(session.survived).toMatchObject([{ runId: "r", fence }]);
+    });
+
+    test("are gone after a cancel", async () => {
+      await engine.cancelRun(caller, "r", "", 1_000, false);
+      const late = engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+      await expect(late).rejects.toMatchObject({ reason: "LEASE_LOST" });
+    });
+  });
+
+  test("of a dispatch that was not acknowledged come back with its acknowledgement", async () => {
+    worker.onDispatch = () => undefined;
+    const fence = await held("r");
+    made.clock.forward(LIMITS.dispatchAckMs + 1);
+    // The worker has room, but says nothing, so that it is not given the run once more.
+    await lapsed("r");
+    worker.session?.ack("r", fence);
     await eventually(async () =>
       (await engine.getRun(caller, "r")).header.state === "RUNNING" ? true : undefined,
     );
+    await engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+    expect(worker.dispatched).toHaveLength(1);
+    expect((await engine.getRun(caller, "r")).header).toMatchObject({ fence, attempt: 1 });
   });
 
   test("a dispatch that nobody acknowledges goes to another worker under a new fence", async () => {

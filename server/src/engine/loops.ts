@@ -171,15 +171,10 @@ async function writeStarts(core: Core): Promise<number | undefined> {
   return undefined;
 }
 
-/** A dispatch that no slot took up in time is fenced off and given to another. */
+/** A dispatch that no slot took up in time may be given to another. */
 async function redeliver(core: Core): Promise<number | undefined> {
-  for (const { session, key, run } of core.sessions.unacknowledged()) {
-    core.sessions.drop(session, key);
-    // For a worker that reads the dispatch after all.
-    session.sink.leaseResults(
-      [{ runId: run.runId, status: "lost", fence: run.fence, until: 0 }],
-      undefined,
-    );
+  for (const { session, run } of core.sessions.unacknowledged()) {
+    session.stalled = true;
     await release(core, { ...run, sessionId: session.sessionId }, "unacknowledged");
   }
   return undefined;

@@ -91,6 +91,32 @@ export async function heartbeatLeases(
   );
 }
 
+/** Its lease has lapsed, but nobody else was given the run: it has it again. */
+async function goOn(
+  core: Core,
+  { org, session }: Caller,
+  { runId, fence }: HeldLease,
+): Promise<Pick<LeasedRun, "lease"> | undefined> {
+  try {
+    return await core.writer.submit({
+      org,
+      runId,
+      bytes: 300,
+      holder: { fence, session },
+      decide: (draft) => {
+        draft.takeBack();
+        const { lease } = draft.header;
+        return draft.header.fence === fence && draft.tookBack && lease !== null
+          ? { lease }
+          : undefined;
+      },
+    });
+  } catch (error) {
+    if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
 async function leaseAnswer(
   core: Core,
   caller: Caller,
@@ -98,14 +124,15 @@ async function leaseAnswer(
   renewed: LeasedRun | undefined,
 ): Promise<LeaseAnswer> {
   const { runId, fence } = lease;
+  const resumed = renewed ?? (await goOn(core, caller, lease));
   const header = await readHeader(core, caller, runId).catch((error: unknown) => {
     if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
     throw error;
   });
-  if (renewed !== undefined) {
-    core.writer.renewed(runKey(caller.org, runId), fence, renewed.lease);
+  if (resumed !== undefined) {
+    core.writer.renewed(runKey(caller.org, runId), fence, resumed.lease);
     const status = header?.intent === "pause" ? "pause" : "renewed";
-    return { runId, status, fence, until: renewed.lease.until };
+    return { runId, status, fence, until: resumed.lease.until };
   }
   const cancelling = header?.state === "CANCELLING" && header.lease !== null;
   // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.

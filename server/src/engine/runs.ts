@@ -5,7 +5,7 @@ import type { Entry } from "../model/entry.ts";
 import { invalid, leaseLost, notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
-import { isTerminal, type RunHeader, timeoutsFrom } from "../model/run.ts";
+import { hasLapsed, isTerminal, type RunHeader, timeoutsFrom } from "../model/run.ts";
 import type { ListRuns, RunView, StartedRun, StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
 import { startDebounced } from "./debounce.ts";
@@ -66,7 +66,7 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
     const outlook = await outlookOf(core, header);
     return { run: { header, ...explain(header, now, outlook) }, existing };
   }
-  await announceChild(core, command);
+  await announceChild(core, caller, command);
   const result = await core.writer.submit<StartReply & { draft: Draft }>({
     org: caller.org,
     runId: command.runId,
@@ -97,17 +97,22 @@ async function checkParent(core: Core, caller: Caller, start: StartRun): Promise
   const { parent } = start;
   if (parent === undefined) return;
   const header = await readHeader(core, caller, parent.runId);
-  if (header.fence !== parent.fence || header.lease === null)
+  if (header.fence !== parent.fence || (header.lease === null && !hasLapsed(header)))
     throw leaseLost(parent.runId, parent.fence, header.fence);
 }
 
 /** A child that is cancelled with its parent is known to it before there is one. */
-async function announceChild(core: Core, { org, runId, start }: StartCommand): Promise<void> {
+async function announceChild(
+  core: Core,
+  { org, session }: Caller,
+  { runId, start }: StartCommand,
+): Promise<void> {
   const { parent } = start;
   if (parent?.close !== "cancel") return;
   await core.writer.submit({
     org,
     runId: parent.runId,
+    holder: { fence: parent.fence, session },
     bytes: 300,
     decide: (draft) => noteChild(draft, parent.fence, parent.key, runId),
   });

@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { LIMITS } from "../model/limits.ts";
-import type { HeldLease, SessionSink, StepStarted, WorkerInfo } from "./api.ts";
+import type { HeldLease, LeaseAnswer, SessionSink, StepStarted, WorkerInfo } from "./api.ts";
 
 /** A run that a session holds. */
 export interface HeldRun {
@@ -15,6 +15,8 @@ export interface HeldRun {
   readonly runId: string;
   fence: number;
   acked: boolean;
+  /** Its lease has ended; as long as nobody else was given the run, the worker may go on. */
+  lapsed: boolean;
   /** It was dispatched by this server, under this fence: nothing was done under it before. */
   readonly fresh: boolean;
   /** The worker was told to pause. */
@@ -43,6 +45,8 @@ export class LocalSession {
   credits = 0;
   draining = false;
   open = true;
+  /** It lets a dispatch or a lease run out: until it says something, it is given nothing more. */
+  stalled = false;
   /** By run key. */
   readonly held = new Map<string, HeldRun>();
   /** By run key and step key. */
@@ -69,12 +73,13 @@ export class LocalSession {
     this.sink = sink;
     this.open = true;
     this.draining = false;
+    this.stalled = false;
     this.credits = 0;
     this.#setLanes();
   }
 
   get wanting(): number {
-    return this.open && !this.draining ? this.credits : 0;
+    return this.open && !this.draining && !this.stalled ? this.credits : 0;
   }
 
   #setLanes(): void {
@@ -88,6 +93,11 @@ export function lanesOf(worker: WorkerInfo): string[] {
   return worker.workflows.flatMap(({ name, version }) =>
     version === "" ? [name] : [name, `${name}@${version}`],
   );
+}
+
+/** Told to who held a run that was given to somebody else. */
+function lostTo({ runId, fence }: HeldLease): LeaseAnswer {
+  return { runId, status: "lost", fence, until: 0 };
 }
 
 export class Sessions {
@@ -145,14 +155,18 @@ export class Sessions {
   ): boolean {
     const other = this.#holders.get(key);
     if (other !== undefined && other !== session) {
-      if ((other.held.get(key)?.fence ?? 0) > lease.fence) return false;
+      const former = other.held.get(key);
+      if ((former?.fence ?? 0) > lease.fence) return false;
       this.drop(other, key);
+      // Nobody has told it so far, as it might have gone on.
+      if (former?.lapsed === true) other.sink.leaseResults([lostTo(lease)], undefined);
     }
     session.held.set(key, {
       org,
       runId: lease.runId,
       fence: lease.fence,
       acked,
+      lapsed: false,
       fresh: !acked,
       pausing,
       told,
@@ -190,7 +204,7 @@ export class Sessions {
     for (const session of this.#sessions.values()) {
       if (!session.open) continue;
       for (const [key, run] of session.held)
-        if (!run.acked && run.since < before) late.push({ session, key, run });
+        if (!run.acked && !run.lapsed && run.since < before) late.push({ session, key, run });
     }
     return late;
   }

@@ -97,6 +97,8 @@ export interface RunState {
   compensations: readonly string[] | undefined;
   /** The run was retried, and has neither ended nor been paused since. */
   retried: boolean;
+  /** The worker that wrote last. */
+  worker: string;
 }
 
 export function emptyState(header: RunHeader): RunState {
@@ -113,6 +115,7 @@ export function emptyState(header: RunHeader): RunState {
     timeout: undefined,
     compensations: undefined,
     retried: false,
+    worker: "",
   };
 }
 
@@ -124,6 +127,7 @@ export function stateOf(header: RunHeader, entries: readonly EntryHead[]): RunSt
 
 /** Adds one entry to the fold. The header is not its business: that is a row of its own. */
 export function fold(state: RunState, entry: EntryHead): void {
+  if (entry.meta.worker !== undefined) state.worker = entry.meta.worker;
   switch (entry.type) {
     case "workflow.step.started":
       startStep(record(state, entry), entry);

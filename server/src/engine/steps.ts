@@ -59,6 +59,7 @@ export async function stepStarted(
   const decided = await core.writer.submit({
     org: caller.org,
     runId: started.runId,
+    holder: { fence: started.fence, session: caller.session },
     bytes: ROW_BYTES,
     decide: (draft) => ({
       decision: decideStart(draft, started),
@@ -138,6 +139,7 @@ export async function stepCompleted(
   const decided = await core.writer.submit({
     org: caller.org,
     runId: completed.runId,
+    holder: { fence: completed.fence, session: caller.session },
     bytes: ROW_BYTES + payloadSize(completed.output),
     decide: (draft) => {
       const decision = results.stepCompleted(draft, completed);
@@ -234,6 +236,7 @@ export async function stepFailed(
   return core.writer.submit({
     org: caller.org,
     runId: failed.runId,
+    holder: { fence: failed.fence, session: caller.session },
     bytes: ROW_BYTES + failed.failure.message.length + (failed.failure.stack?.length ?? 0),
     decide: (draft) => results.stepFailed(draft, failed),
   });
@@ -278,6 +281,7 @@ export async function suspendRun(
   const decided = await core.writer.submit({
     org: caller.org,
     runId: suspend.runId,
+    holder: { fence: suspend.fence, session: caller.session },
     bytes: ROW_BYTES * (1 + suspend.waits.length),
     decide: (draft) => {
       const spec = holder?.worker.workflows.find(({ name }) => name === draft.header.workflow);
@@ -303,6 +307,7 @@ export async function completeRun(
   const { reply: decided, ended } = await core.writer.submit({
     org: caller.org,
     runId: complete.runId,
+    holder: { fence: complete.fence, session: caller.session },
     bytes: ROW_BYTES + payloadSize(complete.output),
     decide: (draft) => withEnd(draft, () => outcome.completeRun(draft, complete)),
   });
@@ -317,6 +322,7 @@ export async function failRun(core: Core, caller: Caller, fail: FailRun): Promis
   const { reply: decided, ended } = await core.writer.submit({
     org: caller.org,
     runId: fail.runId,
+    holder: { fence: fail.fence, session: caller.session },
     bytes: ROW_BYTES + fail.failure.message.length + (fail.failure.stack?.length ?? 0),
     decide: (draft) => withEnd(draft, () => outcome.failRunByWorker(draft, fail)),
   });
@@ -326,12 +332,13 @@ export async function failRun(core: Core, caller: Caller, fail: FailRun): Promis
 
 export async function closeWaits(
   core: Core,
-  { org }: Caller,
+  { org, session }: Caller,
   close: CloseWaits,
 ): Promise<OutcomeReply> {
   return {
     directive: await core.writer.submit({
       ...{ org, runId: close.runId, bytes: ROW_BYTES * close.keys.length },
+      holder: { fence: close.fence, session },
       decide: (draft) => decideClose(draft, close),
     }),
   };
@@ -339,12 +346,13 @@ export async function closeWaits(
 
 export async function beginCleanUp(
   core: Core,
-  { org }: Caller,
+  { org, session }: Caller,
   begin: BeginCleanUp,
 ): Promise<OutcomeReply> {
   return {
     directive: await core.writer.submit({
       ...{ org, runId: begin.runId, bytes: ROW_BYTES * begin.compensations.length },
+      holder: { fence: begin.fence, session },
       decide: (draft) => decideBegin(draft, begin),
     }),
   };

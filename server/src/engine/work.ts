@@ -2,6 +2,7 @@
 import type { Caller } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
+import { hasLapsed } from "../model/run.ts";
 import type { ClaimedRun } from "../store/store.ts";
 import type {
   HeldLease,
@@ -148,15 +149,23 @@ function sessionHandle(
   const current = (): boolean => session.sink === sink && session.open;
   return {
     sessionId: session.sessionId,
+    caller: {
+      ...caller,
+      session: { sessionId: session.sessionId, workerId: session.worker.workerId },
+    },
     survived,
     credits(count) {
       if (!current()) return;
+      if (session.stalled) wakeUp(core, session);
       session.credits = Math.min(session.credits + count, LIMITS.sessionCredits);
       core.dispatcher.nudge();
     },
     ack(runId, fence) {
-      const run = session.held.get(runKey(caller.org, runId));
-      if (run?.fence === fence) run.acked = true;
+      const key = runKey(caller.org, runId);
+      const run = session.held.get(key);
+      if (run?.fence !== fence) return;
+      run.acked = true;
+      if (run.lapsed) void goOnOrTell(core, caller, session, key, run);
     },
     nack: (runId, fence) => {
       const key = runKey(caller.org, runId);
@@ -232,6 +241,7 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
     if (session.held.get(key) !== run) continue;
     const lease = inStore.get(key);
     if (lease?.fence === run.fence) continue;
+    if (await goOn(core, session, run)) continue;
     results.push(await explainLoss(core, caller, session, key, run, until));
   }
   const strangers = new Set<string>();
@@ -243,8 +253,67 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
     else strangers.add(key);
   }
   session.strangers = strangers;
+  // What it has let run out, it has back by now, or was told of.
+  if (session.stalled) wakeUp(core, session, true);
   session.sink.leaseResults(results, renewed.length);
   await core.registry.seen(caller, session.worker, true);
+}
+
+/**
+ * A worker that was silent says something, so it can be given runs again; but not before it has gone
+ * on with its own, which else might be among them.
+ */
+function wakeUp(core: Core, session: LocalSession, isSettled = false): void {
+  for (const run of session.held.values()) if (run.lapsed && !isSettled) return;
+  session.stalled = false;
+  core.dispatcher.nudge();
+}
+
+/**
+ * A worker whose lease lapsed is there after all, and keeps the run if nobody else was given it. Of a
+ * dispatch that it has not acknowledged, nobody knows whether a slot holds it.
+ *
+ * @returns false where it has the run no more
+ */
+async function goOn(core: Core, session: LocalSession, run: HeldRun): Promise<boolean> {
+  const { sessionId, worker, org } = session;
+  const lease = { sessionId, workerId: worker.workerId, until: core.clock.now() + LIMITS.leaseMs };
+  if (core.store.replicas) core.writer.evict(runKey(org, run.runId));
+  try {
+    return await core.writer.submit({
+      org,
+      runId: run.runId,
+      bytes: 300,
+      decide: (draft) => {
+        const { header } = draft;
+        if (header.fence !== run.fence) return false;
+        if (!hasLapsed(header)) return header.lease?.sessionId === sessionId;
+        return !run.acked || rebindLease(draft, run.fence, lease);
+      },
+    });
+  } catch (error) {
+    if (error instanceof PawlError && error.reason === "NOT_FOUND") return false;
+    throw error;
+  }
+}
+
+async function goOnOrTell(
+  core: Core,
+  caller: Caller,
+  session: LocalSession,
+  key: string,
+  run: HeldRun,
+): Promise<void> {
+  try {
+    if (await goOn(core, session, run)) {
+      wakeUp(core, session);
+      return;
+    }
+    session.sink.leaseResults([await explainLoss(core, caller, session, key, run, 0)], undefined);
+  } catch (error) {
+    // Its next heartbeat will tell.
+    core.log.warn("lease.unresumed", { run_id: run.runId, error });
+  }
 }
 
 async function explainLoss(

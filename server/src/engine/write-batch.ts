@@ -1,6 +1,10 @@
 /** The queued commands and claims of the writer, and how a batch of them falls into runs. */
+import type { Caller } from "../model/caller.ts";
+import { LIMITS } from "../model/limits.ts";
+import { hasLapsed, type Lease } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
 import { type ClaimedRun, type ClaimRequest, StoreError } from "../store/store.ts";
+import { startGrace } from "./decide/clean-up.ts";
 import type { Draft, Moment } from "./draft.ts";
 import { runKey } from "./run-cache.ts";
 import { toPawlError } from "./store-errors.ts";
@@ -12,6 +16,8 @@ export interface RunCommand<R> {
   /** About what it will write. */
   readonly bytes: number;
   readonly decide: (draft: Draft) => R;
+  /** For a worker's write: under which fence, and on which connection. */
+  readonly holder?: { readonly fence: number; readonly session: Caller["session"] };
   /** For a command that may find no run: the draft of a new one, and the answer. */
   readonly create?: (moment: Moment) => { draft: Draft; reply: R };
 }
@@ -113,11 +119,16 @@ export function commandItem<R>(
     apply(draft) {
       answer = undefined;
       refusal = undefined;
+      const { holder } = command;
+      if (holder?.fence === draft.header.fence && hasLapsed(draft.header))
+        draft.offerLease(lapsedLease(draft, holder.session));
       try {
         answer = { value: command.decide(draft) };
       } catch (error) {
         refusal = error;
       }
+      draft.offerLease(undefined);
+      if (draft.tookBack) startGrace(draft);
     },
     refused: () => refusal !== undefined,
     done() {
@@ -126,6 +137,12 @@ export function commandItem<R>(
     },
     fail: reject,
   };
+}
+
+/** For the sender; without a connection, for whoever renews it by name. */
+function lapsedLease({ state, now }: Draft, session: Caller["session"]): Lease {
+  const { sessionId, workerId } = session ?? { sessionId: "poll/", workerId: state.worker };
+  return { sessionId, workerId, until: now + LIMITS.leaseMs };
 }
 
 export function claimItem(

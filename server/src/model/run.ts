@@ -35,7 +35,8 @@ export const RUN_STATES: readonly RunState[] = [
 ];
 
 const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
-  QUEUED: ["RUNNING", "WAITING", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
+  // To WAITING and COMPLETED by the report of its last holder, whose lease had lapsed.
+  QUEUED: ["RUNNING", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   WAITING: ["QUEUED", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
   PAUSED: ["QUEUED", "WAITING", "CANCELLING", "FAILED", "CANCELLED"],
@@ -96,6 +97,14 @@ export function timeoutsFrom(text: string): RunTimeouts {
 export function timeoutsText({ runTimeoutMs, queueTimeoutMs }: RunTimeouts): string {
   if (runTimeoutMs === undefined && queueTimeoutMs === undefined) return "";
   return JSON.stringify({ runTimeoutMs, queueTimeoutMs });
+}
+
+/**
+ * Whether its lease has ended and nobody was given the run since: who held it last may go on, under
+ * the fence that is still current.
+ */
+export function hasLapsed({ lease, state, startedAt }: RunHeader): boolean {
+  return lease === null && startedAt !== 0 && (state === "QUEUED" || state === "CANCELLING");
 }
 
 /** What never changes after StartRun. Times in ms. */

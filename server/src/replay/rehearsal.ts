@@ -218,6 +218,7 @@ function confirming(sink: SessionSink): SessionSink {
 function withoutStarts(session: WorkerSession): WorkerSession {
   return {
     sessionId: session.sessionId,
+    caller: session.caller,
     survived: session.survived,
     credits: (count) => session.credits(count),
     ack: (...args) => session.ack(...args),

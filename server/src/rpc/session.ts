@@ -204,14 +204,14 @@ class Session {
     const { id, body } = frame;
     switch (body.case) {
       case "stepCompleted":
-        this.#stepCompleted(id, body.value);
+        this.#stepCompleted(worker, id, body.value);
         return;
       case "stepStarted":
         if (id === 0 && ridesAhead(body.value.kind, body.value.recovery)) {
           worker.stepStartedLive(stepStartedIn(body.value));
           return;
         }
-        this.#answer(id, ask(this.#engine, this.#context.caller, body));
+        this.#answer(id, ask(this.#engine, worker.caller, body));
         return;
       case "stepFailed":
       case "suspendRun":
@@ -220,7 +220,7 @@ class Session {
       case "publishEvents":
       case "closeWaits":
       case "beginCleanUp":
-        this.#answer(id, ask(this.#engine, this.#context.caller, body));
+        this.#answer(id, ask(this.#engine, worker.caller, body));
         return;
       case "heartbeat":
         worker.heartbeat().catch((error: unknown) => this.#refuse(id, error));
@@ -231,8 +231,8 @@ class Session {
   }
 
   /** The hot path: as `#answer`, with fewer promises. */
-  #stepCompleted(id: number, request: StepCompletedRequest): void {
-    const answer = this.#engine.stepCompleted(this.#context.caller, stepCompletedIn(request));
+  #stepCompleted({ caller }: WorkerSession, id: number, request: StepCompletedRequest): void {
+    const answer = this.#engine.stepCompleted(caller, stepCompletedIn(request));
     this.#begun();
     answer.then(
       (reply) => {

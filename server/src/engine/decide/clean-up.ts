@@ -132,7 +132,8 @@ export function cancelled(reason = ""): Failure {
 /** What a worker is about to undo, so that it is known what is left if that does not end. */
 export function beginCleanUp(draft: Draft, { fence, compensations }: BeginCleanUp): Directive {
   const { header, state } = draft;
-  checkFence(header, fence);
+  checkFence(draft, fence);
+  draft.takeBack();
   const before = state.compensations ?? [];
   // What a worker before this one had listed may be undone by yet another version of the code.
   const all = [...before, ...compensations.filter((key) => !before.includes(key))];

@@ -12,7 +12,7 @@ import { deliverSignals } from "./waits.ts";
 
 /** Their branch has lost, failed or ended. What is not known, or has another outcome, is passed over. */
 export function closeWaits(draft: Draft, { fence, keys }: CloseWaits): Directive {
-  checkFence(draft.header, fence);
+  checkFence(draft, fence);
   const names = new Set<string>();
   for (const key of keys) {
     const step = draft.state.steps.get(key);

@@ -2,12 +2,12 @@ import type { EntryMeta, Failure, Undone } from "../../model/entry.ts";
 import { leaseLost, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
-import { isTerminal, type RunHeader, type RunState as State } from "../../model/run.ts";
+import { hasLapsed, isTerminal, type RunHeader, type RunState as State } from "../../model/run.ts";
 import type { Directive, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
 
-/** Refuses a write whose lease is not the run's current one. */
-export function checkFence(header: RunHeader, fence: number): void {
+/** Refuses a write whose fence is not the run's current one; a lease that has merely ended is no reason. */
+export function checkFence({ header, mayTakeBack }: Draft, fence: number): void {
   if (header.fence !== fence) throw leaseLost(header.runId, fence, header.fence);
   if (isTerminal(header.state)) {
     throw new PawlError(
@@ -27,12 +27,12 @@ export function checkFence(header: RunHeader, fence: number): void {
       },
     );
   }
-  if (header.lease === null) throw leaseLost(header.runId, fence, header.fence);
+  if (header.lease === null && !mayTakeBack) throw leaseLost(header.runId, fence, header.fence);
 }
 
 /** What the holder should do next. */
 export function directive(header: RunHeader): Directive {
-  if (header.lease === null) return "yield";
+  if (header.lease === null && !hasLapsed(header)) return "yield";
   if (header.state === "CANCELLING") return "cancel";
   return header.intent === "pause" ? "pause" : "continue";
 }

@@ -1,5 +1,5 @@
 import { LIMITS } from "../../model/limits.ts";
-import type { Lease } from "../../model/run.ts";
+import { hasLapsed, type Lease } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import { endCleanUp, giveUpCleanUp, startGrace, stopGrace } from "./clean-up.ts";
 import { pauseNow } from "./outcome.ts";
@@ -33,7 +33,7 @@ export function releaseLease(
     if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
     if (!goesOn) giveUpCleanUp(draft, "Its workers died in it.");
     draft.dropLease();
-    draft.raiseFence();
+    if (reason === "refused" || !goesOn) draft.raiseFence();
     if (goesOn) draft.makeReady(draft.now, true);
     return true;
   }
@@ -43,9 +43,11 @@ export function releaseLease(
   }
   draft.dropLease();
   draft.patch({ state: "QUEUED", intent: "none" });
-  draft.raiseFence();
+  // All others may go on, as long as nobody else was given the run.
+  if (reason === "refused") draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
-  if (reason === "restarted") draft.append("run.recovered", "", 0, meta);
+  if (reason === "restarted" || (reason === "unacknowledged" && hasBegun(draft, fence)))
+    draft.append("run.recovered", "", 0, meta);
   if (isCrash(reason)) {
     draft.append("run.recovered", "", 0, meta);
     draft.patch({ crashes: header.crashes + 1 });
@@ -63,11 +65,24 @@ export function releaseLease(
   return true;
 }
 
-/** A worker that came back keeps its run under the same fence. */
+/** A dispatch that was not acknowledged, but has had steps begin. */
+function hasBegun({ state }: Draft, fence: number): boolean {
+  for (const step of state.steps.values())
+    if (step.status === "started" && step.fence === fence) return true;
+  return false;
+}
+
+/** A worker that came back keeps its run under the same fence; also one whose lease had lapsed. */
 export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean {
   const { header } = draft;
-  if (header.fence !== fence || header.lease === null || header.lease.workerId !== lease.workerId)
-    return false;
+  if (header.fence !== fence) return false;
+  if (hasLapsed(header)) {
+    draft.offerLease(lease);
+    draft.takeBack();
+    startGrace(draft);
+    return true;
+  }
+  if (header.lease?.workerId !== lease.workerId) return false;
   draft.giveLease(lease);
   startGrace(draft);
   return true;

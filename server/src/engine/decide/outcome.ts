@@ -28,7 +28,8 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
   if (isCleaned && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: undefined };
   }
-  checkFence(header, command.fence);
+  checkFence(draft, command.fence);
+  draft.takeBack();
   const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
   if (header.state === "CANCELLING") {
     endCleanUp(draft, meta, true);
@@ -47,7 +48,8 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
     header.state === "FAILED" || header.state === "CANCELLED" || header.state === "PAUSED";
   if (done && state.outcomeFence === command.fence)
     return { directive: "yield", duplicateOf: undefined };
-  checkFence(header, command.fence);
+  checkFence(draft, command.fence);
+  draft.takeBack();
   const meta: EntryMeta = {
     fence: command.fence,
     worker: header.lease?.workerId ?? "",
@@ -132,13 +134,14 @@ export function suspendRun(
     header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
   if (again && state.outcomeFence === command.fence)
     return { resumed: false, directive: "yield", resolvedSeqs: [] };
-  checkFence(header, command.fence);
+  checkFence(draft, command.fence);
   if (header.state === "CANCELLING")
     return { resumed: true, directive: "cancel", resolvedSeqs: [] };
   for (const [before, wait] of command.waits.entries())
     checkWait(draft, wait.kind, wait.wait, before);
   if (command.tree !== undefined) checkTree(command.tree, 0);
 
+  draft.takeBack();
   const worker = header.lease?.workerId ?? "";
   for (const wait of command.waits) {
     const step = state.steps.get(wait.key);

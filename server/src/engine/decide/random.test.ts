@@ -76,10 +76,10 @@ class Drive {
   }
 
   /** Runs one command; refusals are part of the game, anything else is not. */
-  act(name: string, decide: (draft: Draft) => unknown): unknown {
+  act(name: string, decide: (draft: Draft) => unknown, fence?: number): unknown {
     this.log.push(`${this.run.header.state} ${name}`);
     try {
-      return this.run.do(decide);
+      return this.run.do(decide, fence);
     } catch (error) {
       if (error instanceof PawlError) return undefined;
       throw error;
@@ -167,7 +167,11 @@ class Drive {
       retryPolicy: this.policy(),
       ...(random.chance(0.3) ? { timeoutMs: random.int(1, 5_000) } : {}),
     };
-    const reply = this.act(`start ${key}`, (draft) => stepStarted(draft, started(run, key, more)));
+    const reply = this.act(
+      `start ${key}`,
+      (draft) => stepStarted(draft, started(run, key, more)),
+      more.fence,
+    );
     const decision = reply as StartDecision | undefined;
     if (decision?.kind === "execute" && this.done.has(key)) {
       throw new Error(`The completed step "${key}" was to be executed again.`);
@@ -176,7 +180,10 @@ class Drive {
 
   finish(key: string): void {
     const command = completed(this.run, key, { fence: this.fence(), attempt: this.attempt(key) });
-    if (this.act(`complete ${key}`, (draft) => stepCompleted(draft, command)) !== undefined) {
+    if (
+      this.act(`complete ${key}`, (draft) => stepCompleted(draft, command), command.fence) !==
+      undefined
+    ) {
       this.done.add(key);
       // The same message again is answered alike as long as the lease is the same.
       if (this.random.chance(0.3))
@@ -188,7 +195,7 @@ class Drive {
     const more = { fence: this.fence(), attempt: this.attempt(key), retryPolicy: this.policy() };
     const cancelled = this.random.chance(0.15) ? { cancelled: true as const } : {};
     const command = failed(this.run, key, { ...more, ...cancelled });
-    this.act(`fail ${key}`, (draft) => stepFailed(draft, command));
+    this.act(`fail ${key}`, (draft) => stepFailed(draft, command), command.fence);
     if (this.random.chance(0.2))
       this.act(`fail ${key} again`, (draft) => stepFailed(draft, command));
   }
@@ -228,13 +235,17 @@ class Drive {
     const tree = random.chance(0.6) ? this.tree() : undefined;
     const held = random.chance(0.5) ? random.sample(WAITS, random.int(0, 4)) : undefined;
     const command = suspend(run, { fence: this.fence(), waits, ...(tree && { tree }), held });
-    this.act("suspend", (draft) => suspendRun(draft, command, { stopping: random.chance(0.2) }));
+    this.act(
+      "suspend",
+      (draft) => suspendRun(draft, command, { stopping: random.chance(0.2) }),
+      command.fence,
+    );
   }
 
   openWait(): void {
     const { key, kind, wait } = this.wait(this.random.pick(WAITS));
     const command = started(this.run, key, { fence: this.fence(), kind, wait });
-    this.act(`wait ${key}`, (draft) => stepStarted(draft, command));
+    this.act(`wait ${key}`, (draft) => stepStarted(draft, command), command.fence);
   }
 
   /** Fires what is due, in any order, now and then a row that is gone by then. */
@@ -285,12 +296,18 @@ class Drive {
     const failedStepKeys = random.sample(KEYS, random.int(0, 3));
     const nonDeterminism = { stepKey: "a", recorded: "", attempted: "", likelyCause: "" };
     if (random.chance(0.3))
-      this.act("complete", (draft) => completeRun(draft, { ...complete(run), fence }));
+      this.act("complete", (draft) => completeRun(draft, { ...complete(run), fence }), fence);
     else if (random.chance(0.7)) {
-      this.act("fail", (draft) => failRunByWorker(draft, { ...fail(run), fence, failedStepKeys }));
+      this.act(
+        "fail",
+        (draft) => failRunByWorker(draft, { ...fail(run), fence, failedStepKeys }),
+        fence,
+      );
     } else {
-      this.act("code does not fit", (draft) =>
-        failRunByWorker(draft, { ...fail(run), fence, nonDeterminism }),
+      this.act(
+        "code does not fit",
+        (draft) => failRunByWorker(draft, { ...fail(run), fence, nonDeterminism }),
+        fence,
       );
     }
   }

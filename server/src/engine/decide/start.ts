@@ -112,7 +112,7 @@ function optionsOf(start: StartRun): RunOptions {
  */
 export function noteChild(draft: Draft, fence: number, stepKey: string, childRunId: string): void {
   const { header, state } = draft;
-  checkFence(header, fence);
+  checkFence(draft, fence);
   if (state.children.has(childRunId)) return;
   if (state.children.size >= LIMITS.childrenPerRun) {
     throw invalid(
@@ -120,6 +120,7 @@ export function noteChild(draft: Draft, fence: number, stepKey: string, childRun
       `the run has started ${LIMITS.childrenPerRun} children already that are cancelled with it, which is the limit`,
     );
   }
+  draft.takeBack();
   draft.append("workflow.child.started", "", 0, {
     childRunId,
     fence,

@@ -26,6 +26,7 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
   if (step?.status === "failed" || attemptFailed(step, command.attempt))
     throw commitConflict(command, step);
   checkAttempt(header, step, command.attempt);
+  draft.takeBack();
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -53,6 +54,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
     return failedBefore(draft, step, command);
   }
   checkAttempt(header, step, command.attempt);
+  draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (command.deltas !== undefined && command.deltas > 0) meta.deltas = command.deltas;
@@ -81,6 +83,7 @@ function stepCancelled(
     hasEnded || (step?.status !== "started" && command.attempt <= (step?.attempt ?? 0));
   if (step !== undefined && isOver) return { next, directive: directive(header), seq: step.seq };
   checkAttempt(header, step, command.attempt);
+  draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
@@ -195,7 +198,7 @@ function checkResult(
   // The same result again is fine even after the run has ended, as long as the lease is the same.
   const again =
     step?.status === "completed" && step.fence === command.fence && header.fence === command.fence;
-  if (!again) checkFence(header, command.fence);
+  if (!again) checkFence(draft, command.fence);
   if (command.kind !== "step" && command.kind !== "value") {
     throw invalid(
       "kind",

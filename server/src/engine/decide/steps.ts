@@ -27,11 +27,11 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
   if (header.intent === "pause") return { kind: "stop", reason: "RUN_PAUSED", fence: header.fence };
 
   const attempt = (step?.attempt ?? 0) + 1;
-  const worker = header.lease?.workerId ?? "";
   if (command.kind !== "step" && command.kind !== "value") {
     checkWait(draft, command.kind, command.wait);
+    draft.takeBack();
     const { key, name, kind } = command;
-    createWait(draft, attempt, command.fence, worker, {
+    createWait(draft, attempt, command.fence, header.lease?.workerId ?? "", {
       key,
       name,
       kind,
@@ -45,7 +45,8 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
     }
     return { kind: "wait", why: "wait", attempt, ...(made?.until ? { until: made.until } : {}) };
   }
-  recordStart(draft, command, attempt, worker);
+  draft.takeBack();
+  recordStart(draft, command, attempt, header.lease?.workerId ?? "");
   return { kind: "execute", attempt, idempotencyKey: idempotencyKey(header, command.key) };
 }
 
@@ -83,7 +84,7 @@ function recordStart(draft: Draft, command: StepStarted, attempt: number, worker
 
 /** Why no step of this lease may run any more. */
 function stopped(draft: Draft, fence: number): StartDecision | undefined {
-  const { header } = draft;
+  const { header, mayTakeBack } = draft;
   const stop = (
     reason: "LEASE_LOST" | "RUN_CANCELLED" | "RUN_PAUSED" | "RUN_TERMINAL",
   ): StartDecision => ({
@@ -91,7 +92,7 @@ function stopped(draft: Draft, fence: number): StartDecision | undefined {
     reason,
     fence: header.fence,
   });
-  if (header.fence === fence && header.lease !== null) return undefined;
+  if (header.fence === fence && (header.lease !== null || mayTakeBack)) return undefined;
   if (header.state === "CANCELLED") return stop("RUN_CANCELLED");
   // The clean-up is its last holder's, whose lease the cancel renewed; who lost it before stays out.
   const cleaning = header.state === "CANCELLING" && header.lease !== null;

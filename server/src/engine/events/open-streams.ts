@@ -17,9 +17,11 @@ export interface Verdict {
   readonly attempt: number;
 }
 
-/** Entries that end a lease: what was in flight under it is void. */
+/**
+ * Entries that end a lease for good: what was in flight under it is void. A worker whose lease merely
+ * ended may go on, until a higher fence is seen.
+ */
 const ENDS_LEASE: ReadonlySet<string> = new Set([
-  "run.recovered",
   "run.paused",
   "run.completed",
   "run.failed",
@@ -107,6 +109,7 @@ export class OpenStreams {
   entry(entry: EntryHead): Verdict[] {
     const { type, key, attempt, meta } = entry;
     const verdicts = meta.fence === undefined ? [] : this.fenced(meta.fence);
+    if (meta.fence !== undefined) this.#closed = Math.max(this.#closed, meta.fence - 1);
     if (endsLease(entry)) {
       this.#closed = Math.max(this.#closed, meta.fence ?? this.#fence);
       return [...verdicts, ...this.#void(() => true)];
