@@ -34,10 +34,10 @@ test("tokens are shown while the step runs, and the stream ends after the last e
     ...["-H", "accept: text/event-stream", "-H", "content-type: application/json"],
     ...["-d", "null", `${url}/v1/workflows/talk/runs?runId=live`],
   );
-  await expect.poll(() => curl.output).toBe("one ");
+  await expect.poll(() => curl.output, { timeout: 20_000 }).toBe("one ");
   expect(curl.types).not.toContain("workflow.step.completed");
   fixture.gates.open("live/2");
-  await expect.poll(() => curl.output).toBe("one two ");
+  await expect.poll(() => curl.output, { timeout: 20_000 }).toBe("one two ");
   fixture.gates.open("live/3");
   expect(await curl.end()).toBe(0);
   expect(curl.output).toBe("one two three");
@@ -60,9 +60,10 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
   await using whole = new Curl(`${url}/v1/runs/broken/events?waitForStart=true`);
   // Who comes late gets the checkpoints first, and so another order.
   await using first = new Curl(`${url}/v1/runs/broken/events?waitForStart=true`);
-  for (const curl of [whole, first]) await expect.poll(() => curl.text).toContain("retry:");
+  for (const curl of [whole, first])
+    await expect.poll(() => curl.text, { timeout: 20_000 }).toContain("retry:");
   await start("talk", "broken");
-  await expect.poll(() => first.output).toBe("one ");
+  await expect.poll(() => first.output, { timeout: 20_000 }).toBe("one ");
   await first.kill();
   const second = new Curl(
     "-H",
@@ -70,11 +71,11 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
     `${url}/v1/runs/broken/events`,
   );
   fixture.gates.open("broken/2");
-  await expect.poll(() => second.output).toBe("two ");
+  await expect.poll(() => second.output, { timeout: 20_000 }).toBe("two ");
   await second.kill();
   await using third = new Curl(`${url}/v1/runs/broken/events?after=${second.ids.at(-1)}`);
   // From here on it is a watcher: what a step has sent is not kept for long after its result.
-  await expect.poll(() => third.text).toContain("retry:");
+  await expect.poll(() => third.text, { timeout: 20_000 }).toContain("retry:");
   fixture.gates.open("broken/3");
   await third.end();
   await whole.end();
@@ -102,14 +103,14 @@ test("classes and fromNow choose; a quiet stream has a heart", async () => {
   await start("talk", "chosen");
   const events = `${url}/v1/runs/chosen/events?heartbeat=1s`;
   await using deltas = new Curl(`${events}&classes=DELTA`);
-  await expect.poll(() => deltas.output).toBe("one ");
+  await expect.poll(() => deltas.output, { timeout: 20_000 }).toBe("one ");
   await using checkpoints = new Curl(`${events}&classes=CHECKPOINT`);
   await using now = new Curl(`${events}&fromNow=true`);
   for (const quiet of [checkpoints, now]) {
     await expect.poll(() => quiet.text, { timeout: 20_000 }).toContain(": heartbeat");
   }
   fixture.gates.open("chosen/2");
-  await expect.poll(() => now.output).toBe("two ");
+  await expect.poll(() => now.output, { timeout: 20_000 }).toBe("two ");
   // A browser that comes back asks the same URL again, and tells its place.
   const place = ["-H", `Last-Event-ID: ${now.ids.at(-1)}`];
   await using back = new Curl(...place, `${events}&fromNow=true`);
@@ -181,7 +182,7 @@ test("a server that stops says so, and the next one goes on from the same id", a
   const { httpAddress, grpcAddress, store, httpUrl } = own.server;
   await fetch(`${httpUrl}/v1/workflows/wait/runs?runId=moved`, { method: "POST" });
   await using before = new Curl(`${httpUrl}/v1/runs/moved/events?classes=CHECKPOINT`);
-  await expect.poll(() => before.types).toContain("workflow.waiting");
+  await expect.poll(() => before.types, { timeout: 20_000 }).toContain("workflow.waiting");
   await own.server.kill("SIGTERM");
   await before.end();
   expect(before.events.at(-1)).toMatchObject({ event: "stream.error", id: "" });

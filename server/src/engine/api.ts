@@ -463,6 +463,8 @@ export interface EngineApi extends WaitsApi {
     events: readonly (NewEvent | undefined)[],
     first: number,
   ): Promise<Published>;
+  /** Where a watcher begins that wants only what is new from now on. */
+  cursorNow(caller: Caller, watch: WatchRun): Promise<string>;
   /** Batches of events in order; ends after the terminal event, or when `signal` fires. */
   watchRun(
     caller: Caller,

@@ -230,6 +230,7 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     openLink: (kind, token) => openLink(core, kind, token),
     publishEvents: (caller, runId, fence, events, first) =>
       watch.publishEvents(core, caller, runId, fence, events, first),
+    cursorNow: (caller, request) => watch.cursorNow(core, caller, request),
     watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),
     watchRuns: (caller, request, signal) => watch.watchMany(core, caller, request, signal),
     listEvents: (caller, list) => watch.listEvents(core, caller, list),

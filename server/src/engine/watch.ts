@@ -2,6 +2,7 @@
 import type { Caller } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
+import type { RunHeader } from "../model/run.ts";
 import type {
   ListEvents,
   NewEvent,
@@ -15,13 +16,13 @@ import type { Core } from "./core.ts";
 import type { OpenStream } from "./events/branch.ts";
 import { type Classes, ofClass } from "./events/feed.ts";
 import { endOf, joinRun, resumeAt } from "./events/join.ts";
-import { Merger } from "./events/merge.ts";
-import { checkCursor, makeCursor, parseCursor, START } from "./events/position.ts";
+import type { Merger } from "./events/merge.ts";
+import { makeCursor, parseCursor, placeWithin, START } from "./events/position.ts";
 import { READ_PAGE, readNext } from "./events/read.ts";
 import { bytesOfEvent } from "./events/size.ts";
 import { parseTreeCursor } from "./events/tree-cursor.ts";
 import { watchRuns } from "./events/watch-runs.ts";
-import { watchTree } from "./events/watch-tree.ts";
+import { treeCursorNow, watchTree } from "./events/watch-tree.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 
@@ -49,12 +50,27 @@ export async function* watchRun(
   watch: WatchRun,
   signal: AbortSignal,
 ): AsyncGenerator<readonly RunEvent[]> {
-  const { includeChildren, afterCursor } = watch;
-  const run = { ...watch, afterCursor: parseTreeCursor(afterCursor).cursor };
+  const { includeChildren } = watch;
+  const afterCursor = watch.fromNow ? await cursorNow(core, caller, watch) : watch.afterCursor;
+  const run = { ...watch, afterCursor };
+  const own = { ...run, afterCursor: parseTreeCursor(afterCursor).cursor };
   const stream = includeChildren
-    ? watchAll(core, caller, watch, signal)
-    : watchFrom(core, caller, run, signal);
+    ? watchAll(core, caller, run, signal)
+    : watchFrom(core, caller, own, signal);
   yield* counted(core, stream);
+}
+
+/** The place from which on a watcher sees all that is new from now on. */
+export async function cursorNow(core: Core, caller: Caller, watch: WatchRun): Promise<string> {
+  const { runId, includeChildren } = watch;
+  try {
+    if (includeChildren) return await treeCursorNow(core, caller, runId);
+    return makeCursor((await endOf(core, caller, runId)).end);
+  } catch (error) {
+    const missing = error instanceof PawlError && error.reason === "NOT_FOUND";
+    if (!missing || !watch.waitForStart) throw error;
+    return makeCursor(START);
+  }
 }
 
 async function* watchAll(
@@ -108,10 +124,10 @@ async function* watchFrom(
   watch: WatchRun,
   signal: AbortSignal,
 ): AsyncGenerator<readonly RunEvent[]> {
-  const from = watch.afterCursor === "" ? START : parseCursor(watch.afterCursor);
-  const seq = await started(core, caller, watch, signal);
-  if (seq === undefined) return;
-  checkCursor(watch.runId, from, seq);
+  const cursor = watch.afterCursor === "" ? START : parseCursor(watch.afterCursor);
+  const header = await started(core, caller, watch, signal);
+  if (header === undefined) return;
+  const from = placeWithin(header, cursor);
   const classes = classesOf(watch);
   const beginning = begin(core, caller, watch, from);
   let merger: Merger;
@@ -148,10 +164,6 @@ async function* begin(
   from: ReturnType<typeof parseCursor>,
 ): AsyncGenerator<readonly RunEvent[], Merger> {
   const { runId } = watch;
-  if (watch.fromNow) {
-    const { end, open } = await endOf(core, caller, runId);
-    return new Merger(runId, end, open);
-  }
   if (watch.afterCursor !== "" && from.mode === "live") return resumeAt(core, caller, runId, from);
   return yield* joinRun(core, caller, runId, from);
 }
@@ -161,19 +173,19 @@ function classesOf({ checkpoints, deltas }: Pick<WatchRun, "checkpoints" | "delt
   return checkpoints ? "checkpoint" : "delta";
 }
 
-/** The run's seq, once it exists. */
+/** The run, once it exists. */
 async function started(
   core: Core,
   caller: Caller,
   watch: WatchRun,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<RunHeader | undefined> {
   const channel = core.hub.watch(runKey(caller.org, watch.runId));
   try {
     while (!signal.aborted) {
       const { version } = channel;
       try {
-        return (await readHeader(core, caller, watch.runId)).seq;
+        return await readHeader(core, caller, watch.runId);
       } catch (error) {
         const missing = error instanceof PawlError && error.reason === "NOT_FOUND";
         if (!missing || !watch.waitForStart) throw error;
@@ -197,10 +209,11 @@ export async function listEvents(
 ): Promise<{ events: RunEvent[]; nextCursor: string }> {
   const { runId, pageSize } = list;
   const { cursor } = parseTreeCursor(list.afterCursor);
-  const from = cursor === "" ? START : parseCursor(cursor);
-  checkCursor(runId, from, (await readHeader(core, caller, runId)).seq);
-  const place = { seq: from.seq, fence: from.fence, number: from.number, notes: from.notes };
-  const merger = await resumeAt(core, caller, runId, { ...place, mode: "live" });
+  const given = cursor === "" ? START : parseCursor(cursor);
+  const from = placeWithin(await readHeader(core, caller, runId), given);
+  const { life, seq, fence, number, notes } = from;
+  const place = { life, seq, fence, number, notes, mode: "live" } as const;
+  const merger = await resumeAt(core, caller, runId, place);
   const classes = classesOf(list);
   const events: RunEvent[] = [];
   let bytes = 0;

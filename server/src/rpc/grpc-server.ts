@@ -33,6 +33,10 @@ const HARD_MESSAGE_BYTES = 2 * LIMITS.payloadBytes;
 const KEEPALIVE_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
 
+/** Streams that a client may give up at once, and then per second, on one connection. */
+const RESET_BURST = 20_000;
+const RESETS_PER_SECOND = 5_000;
+
 export interface GrpcServerOptions {
   readonly bindings: readonly Binding[];
   readonly calls: Calls;
@@ -61,6 +65,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.enable_channelz": 0,
   });
+  allowResets(server);
   const services = Map.groupBy(options.bindings, ({ method }) => method.parent.typeName);
   for (const [name, bindings] of services) {
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
@@ -94,6 +99,17 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       }),
     kill: () => server.forceShutdown(),
   };
+}
+
+/**
+ * A gateway gives up a watch for each tab that is closed; Node ends the whole connection of a client
+ * that does so 1,000 times at once. grpc-js has no option for that, and hands this object to Node.
+ */
+function allowResets(server: Server): void {
+  const options: unknown = Reflect.get(server, "commonServerOptions");
+  if (typeof options !== "object" || options === null)
+    throw new Error("This version of grpc-js keeps its HTTP/2 options elsewhere.");
+  Object.assign(options, { streamResetBurst: RESET_BURST, streamResetRate: RESETS_PER_SECOND });
 }
 
 function asIs(bytes: Buffer): Buffer {

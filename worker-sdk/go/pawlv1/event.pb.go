@@ -153,7 +153,8 @@ type Event struct {
 	Attempt       uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Tells parallel streams of one step apart.
 	ContentIndex uint32 `protobuf:"varint,9,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
-	// Of a delta, within its step attempt, from 1.
+	// Of a delta, within its step attempt, from 1; of what the run's code sends outside
+	// of steps, within the run.
 	Sequence        uint32                 `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
 	ServerTimestamp *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=server_timestamp,json=serverTimestamp,proto3" json:"server_timestamp,omitempty"`
@@ -161,8 +162,9 @@ type Event struct {
 	Payload *Payload `protobuf:"bytes,13,opt,name=payload,proto3" json:"payload,omitempty"`
 	// Of a checkpoint.
 	Entry *JournalEntry `protobuf:"bytes,14,opt,name=entry,proto3" json:"entry,omitempty"`
-	// Of a delta that a late comer gets: so many are joined in it; their texts, or
-	// the last of them. 0 and 1: it is itself.
+	// Of a delta that a late comer gets: so many are joined in it: texts (of types
+	// that end in `.delta`) of one stream that nothing else of it came in between, or
+	// the last `progress`. 0 and 1: it is itself.
 	Merged        uint32      `protobuf:"varint,15,opt,name=merged,proto3" json:"merged,omitempty"`
 	Policy        DeltaPolicy `protobuf:"varint,16,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -389,10 +391,13 @@ func (x *PublishEventsRequest) GetFirst() uint32 {
 type NewEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 200 bytes.
-	Type            string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	StepKey         string                 `protobuf:"bytes,2,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	Attempt         uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	ContentIndex    uint32                 `protobuf:"varint,4,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
+	Type         string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	StepKey      string `protobuf:"bytes,2,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
+	Attempt      uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	ContentIndex uint32 `protobuf:"varint,4,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
+	// Counted from 1 within the step attempt or, outside of steps, within the run's code
+	// from its beginning, replays included: what the code says again after a crash is
+	// shown once. 0: unknown.
 	Sequence        uint32                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
 	Payload         *Payload               `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
@@ -566,9 +571,11 @@ type WatchRunRequest struct {
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// None: both.
 	Classes []EventClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=pawl.v1.EventClass" json:"classes,omitempty"`
-	// Go on after this event; empty: from the start.
+	// Go on after this event; empty: from the start. CURSOR_EXPIRED: it is of another
+	// run, or of a deleted one that had the same id.
 	AfterCursor string `protobuf:"bytes,3,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
-	// Only what is new from now on; not with `after_cursor`.
+	// Only what is new from now on, all of it where the run does not exist yet; not
+	// with `after_cursor`.
 	FromNow bool `protobuf:"varint,4,opt,name=from_now,json=fromNow,proto3" json:"from_now,omitempty"`
 	// Wait for a run that does not exist yet instead of NOT_FOUND.
 	WaitForStart bool `protobuf:"varint,5,opt,name=wait_for_start,json=waitForStart,proto3" json:"wait_for_start,omitempty"`
@@ -655,8 +662,12 @@ func (x *WatchRunRequest) GetIncludeChildren() bool {
 }
 
 type WatchRunResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Opaque; set in the first response of `from_now`, which comes at once and without
+	// events: the place from which on events come, to go on from after a lost
+	// connection. Otherwise the last event has it.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -696,6 +707,13 @@ func (x *WatchRunResponse) GetEvents() []*Event {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *WatchRunResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
 }
 
 type ListEventsRequest struct {
@@ -1006,9 +1024,10 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\fafter_cursor\x18\x03 \x01(\tR\vafterCursor\x12\x19\n" +
 	"\bfrom_now\x18\x04 \x01(\bR\afromNow\x12$\n" +
 	"\x0ewait_for_start\x18\x05 \x01(\bR\fwaitForStart\x12)\n" +
-	"\x10include_children\x18\x06 \x01(\bR\x0fincludeChildren\":\n" +
+	"\x10include_children\x18\x06 \x01(\bR\x0fincludeChildren\"R\n" +
 	"\x10WatchRunResponse\x12&\n" +
-	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\"\x99\x01\n" +
+	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\x99\x01\n" +
 	"\x11ListEventsRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12!\n" +
 	"\fafter_cursor\x18\x02 \x01(\tR\vafterCursor\x12\x1b\n" +

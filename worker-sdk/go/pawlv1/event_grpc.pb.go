@@ -34,15 +34,16 @@ const (
 type EventServiceClient interface {
 	// Sends deltas of a run that the caller executes; for workers without a
 	// session. Answered once they are on record, up to `acknowledged`. Deltas are
-	// never authoritative: those of a stale fence are dropped.
+	// never authoritative: those of a stale fence are dropped. One that cannot be taken
+	// is left out alone; INVALID_ARGUMENT where none can.
 	PublishEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PublishEventsRequest, PublishEventsResponse], error)
 	// Follows a run to its end; the terminal event is the last one. Works before
 	// the run exists (`wait_for_start`), while it runs and after it ended, on any
 	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
 	// on from the last cursor.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunResponse], error)
-	// The checkpoints, and the deltas that are still kept, after a cursor, in pages.
-	// NOT_FOUND.
+	// The checkpoints, and the deltas that are still kept, after a cursor, in pages
+	// that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// Follows the checkpoints of all runs that match, for exporters: each at least
 	// once, in order within its run, from any replica; `event_id` tells repeats.
@@ -128,15 +129,16 @@ type EventService_WatchRunsClient = grpc.ServerStreamingClient[WatchRunsResponse
 type EventServiceServer interface {
 	// Sends deltas of a run that the caller executes; for workers without a
 	// session. Answered once they are on record, up to `acknowledged`. Deltas are
-	// never authoritative: those of a stale fence are dropped.
+	// never authoritative: those of a stale fence are dropped. One that cannot be taken
+	// is left out alone; INVALID_ARGUMENT where none can.
 	PublishEvents(grpc.ClientStreamingServer[PublishEventsRequest, PublishEventsResponse]) error
 	// Follows a run to its end; the terminal event is the last one. Works before
 	// the run exists (`wait_for_start`), while it runs and after it ended, on any
 	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
 	// on from the last cursor.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[WatchRunResponse]) error
-	// The checkpoints, and the deltas that are still kept, after a cursor, in pages.
-	// NOT_FOUND.
+	// The checkpoints, and the deltas that are still kept, after a cursor, in pages
+	// that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// Follows the checkpoints of all runs that match, for exporters: each at least
 	// once, in order within its run, from any replica; `event_id` tells repeats.

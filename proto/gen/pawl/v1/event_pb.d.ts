@@ -79,7 +79,8 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   contentIndex: number;
 
   /**
-   * Of a delta, within its step attempt, from 1.
+   * Of a delta, within its step attempt, from 1; of what the run's code sends outside
+   * of steps, within the run.
    *
    * @generated from field: uint32 sequence = 10;
    */
@@ -110,8 +111,9 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   entry?: JournalEntry | undefined;
 
   /**
-   * Of a delta that a late comer gets: so many are joined in it; their texts, or
-   * the last of them. 0 and 1: it is itself.
+   * Of a delta that a late comer gets: so many are joined in it: texts (of types
+   * that end in `.delta`) of one stream that nothing else of it came in between, or
+   * the last `progress`. 0 and 1: it is itself.
    *
    * @generated from field: uint32 merged = 15;
    */
@@ -198,6 +200,10 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   contentIndex: number;
 
   /**
+   * Counted from 1 within the step attempt or, outside of steps, within the run's code
+   * from its beginning, replays included: what the code says again after a crash is
+   * shown once. 0: unknown.
+   *
    * @generated from field: uint32 sequence = 5;
    */
   sequence: number;
@@ -282,14 +288,16 @@ export declare type WatchRunRequest = Message<"pawl.v1.WatchRunRequest"> & {
   classes: EventClass[];
 
   /**
-   * Go on after this event; empty: from the start.
+   * Go on after this event; empty: from the start. CURSOR_EXPIRED: it is of another
+   * run, or of a deleted one that had the same id.
    *
    * @generated from field: string after_cursor = 3;
    */
   afterCursor: string;
 
   /**
-   * Only what is new from now on; not with `after_cursor`.
+   * Only what is new from now on, all of it where the run does not exist yet; not
+   * with `after_cursor`.
    *
    * @generated from field: bool from_now = 4;
    */
@@ -328,6 +336,15 @@ export declare type WatchRunResponse = Message<"pawl.v1.WatchRunResponse"> & {
    * @generated from field: repeated pawl.v1.Event events = 1;
    */
   events: Event[];
+
+  /**
+   * Opaque; set in the first response of `from_now`, which comes at once and without
+   * events: the place from which on events come, to go on from after a lost
+   * connection. Otherwise the last event has it.
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
 };
 
 /**
@@ -545,7 +562,8 @@ export declare const EventService: GenService<{
   /**
    * Sends deltas of a run that the caller executes; for workers without a
    * session. Answered once they are on record, up to `acknowledged`. Deltas are
-   * never authoritative: those of a stale fence are dropped.
+   * never authoritative: those of a stale fence are dropped. One that cannot be taken
+   * is left out alone; INVALID_ARGUMENT where none can.
    *
    * @generated from rpc pawl.v1.EventService.PublishEvents
    */
@@ -568,8 +586,8 @@ export declare const EventService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * The checkpoints, and the deltas that are still kept, after a cursor, in pages.
-   * NOT_FOUND.
+   * The checkpoints, and the deltas that are still kept, after a cursor, in pages
+   * that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
    *
    * @generated from rpc pawl.v1.EventService.ListEvents
    */

@@ -14,7 +14,7 @@ import { readHeader } from "../runs.ts";
 import { type Compacted, Compactor } from "./compact.ts";
 import { checkpointEvent, closedPlace, deltaEvent, Merger, type PlacedDelta } from "./merge.ts";
 import { OpenStreams, openAt } from "./open-streams.ts";
-import { isBehind, makeCursor, type Position, placeIn } from "./position.ts";
+import { isBehind, lifeOf, makeCursor, type Position, placeIn } from "./position.ts";
 import { readChunks } from "./read.ts";
 import { bytesOfEvent } from "./size.ts";
 
@@ -47,22 +47,25 @@ export async function endOf(
   runId: string,
 ): Promise<{ end: Position; open: OpenStreams; chunks: readonly DeltaHead[] }> {
   // First the journal's end: what belongs before it is there by then.
-  const { seq } = await readHeader(core, caller, runId);
+  const header = await readHeader(core, caller, runId);
+  const { seq } = header;
+  const life = lifeOf(header);
   const all = await core.store.deltaHeads(caller, runId);
   const chunks = all.filter((chunk) => chunk.afterSeq <= seq);
   const last = chunks.at(-1);
   const place = { fence: last?.fence ?? 0, number: last?.last ?? 0 };
   const entries = chunks.length === 0 ? [] : await headsOf(core, caller, runId);
   const open = openAt({ seq, ...place }, entries, chunks);
-  return { end: { seq, ...closedPlace(place, open), notes: 0, mode: "live" }, open, chunks };
+  const end: Position = { life, seq, ...closedPlace(place, open), notes: 0, mode: "live" };
+  return { end, open, chunks };
 }
 
 /** The end of what a late comer gets: as of now, or where it was when it came for the first time. */
-async function joinTo(core: Core, caller: Caller, runId: string, { end }: Position) {
+async function joinTo(core: Core, caller: Caller, runId: string, { life, end }: Position) {
   if (end === undefined) return endOf(core, caller, runId);
   const chunks = await core.store.deltaHeads(caller, runId);
   const entries = chunks.length === 0 ? [] : await headsOf(core, caller, runId);
-  const place: Position = { ...end, notes: 0, mode: "live" };
+  const place: Position = { ...end, life, notes: 0, mode: "live" };
   return { end: place, open: openAt(place, entries, chunks), chunks };
 }
 
@@ -82,7 +85,15 @@ export async function* joinRun(
   let { seq, fence, number } = from;
   let last: Omit<RunEvent, "cursor"> | undefined;
   const place = (): string =>
-    makeCursor({ seq, fence, number, notes: 0, mode: "joining", end: placeIn(end) });
+    makeCursor({
+      life: end.life,
+      seq,
+      fence,
+      number,
+      notes: 0,
+      mode: "joining",
+      end: placeIn(end),
+    });
   for await (const items of history(core, caller, runId, { from, end, open, chunks })) {
     for (const { entry, delta } of items) {
       if (delta !== undefined && !isBehind(from, { fence: delta.fence, number: delta.first }))

@@ -29,6 +29,14 @@ const ENDS_LEASE: ReadonlySet<string> = new Set([
   "workflow.waiting",
 ]);
 
+/** Entries that end an attempt, and what becomes of its deltas. */
+const ENDS_ATTEMPT: ReadonlyMap<string, Verdict["type"]> = new Map([
+  ["workflow.step.completed", "commit"],
+  ["workflow.step.retrying", "rollback"],
+  ["workflow.step.failed", "rollback"],
+  ["workflow.step.cancelled", "rollback"],
+]);
+
 /** Step attempts sent again are recent ones. */
 const ENDED_NOTED = 10_000;
 
@@ -114,14 +122,7 @@ export class OpenStreams {
       this.#closed = Math.max(this.#closed, meta.fence ?? this.#fence);
       return [...verdicts, ...this.#void(() => true)];
     }
-    const ended =
-      type === "workflow.step.completed"
-        ? "commit"
-        : type === "workflow.step.retrying" ||
-            type === "workflow.step.failed" ||
-            type === "workflow.step.cancelled"
-          ? "rollback"
-          : undefined;
+    const ended = ENDS_ATTEMPT.get(type);
     if (ended === undefined) return verdicts;
     const streamed = this.has(key, attempt) || (meta.deltas ?? 0) > 0;
     for (const [name, stream] of this.#open) {

@@ -34,7 +34,14 @@ test("a run's own cursor is one of it without children", () => {
 });
 
 test("as many children as are followed fit into what a request may have", () => {
-  const cursor = makeCursor({ seq: 1e9, fence: 1e9, number: 1e9, notes: 1e5, mode: "joining" });
+  const cursor = makeCursor({
+    life: "",
+    seq: 1e9,
+    fence: 1e9,
+    number: 1e9,
+    notes: 1e5,
+    mode: "joining",
+  });
   const children = Array.from({ length: LIMITS.watchedChildren }, (_, parent) => {
     return { parent: parent - 1, seq: 1e9, cursor };
   });

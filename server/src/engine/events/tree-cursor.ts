@@ -35,7 +35,10 @@ function cursorOf(text: string): string {
 
 export function makeTreeCursor({ cursor, children }: TreePlace): string {
   if (children.length === 0) return cursor;
-  const parts = children.map(({ parent, seq, cursor }) => `${parent}:${seq}:${textOf(cursor)}`);
+  // Which run a child's place is of is told by its parent's entry.
+  const parts = children.map(
+    ({ parent, seq, cursor }) => `${parent}:${seq}:${textOf(cursor).replace(/^.*@/, "")}`,
+  );
   return cursorOf(`${MARK}${[textOf(cursor), ...parts].join(",")}`);
 }
 
@@ -50,7 +53,7 @@ export function parseTreeCursor(cursor: string): TreePlace {
   const [root = "", ...parts] = text.slice(MARK.length).split(",");
   if (parts.length > LIMITS.watchedChildren) throw notOurs();
   const children = parts.map((part, index): ChildPlace => {
-    const match = /^(-1|\d{1,5}):(\d{1,10}):([\d.]*[ljc]?)$/.exec(part);
+    const match = /^(-1|\d{1,5}):(\d{1,10}):([\d.]*[lj]?)$/.exec(part);
     if (match === null || Number(match[1]) >= index) {
       throw notOurs();
     }

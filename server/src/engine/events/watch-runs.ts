@@ -16,7 +16,7 @@ import type { RunEvent, RunsEvents, WatchRuns } from "../api.ts";
 import type { Core } from "../core.ts";
 import { WHOLE_PAGE, withPayloads } from "../journal.ts";
 import { checkpointEvent } from "./merge.ts";
-import { makeCursor, START } from "./position.ts";
+import { lifeOf, makeCursor, START } from "./position.ts";
 
 const SLACK_MS = 10_000;
 /** Looking again and again at every commit would cost more than it tells. */
@@ -151,7 +151,7 @@ function eventsOf(watch: WatchRuns, header: RunHeader, entries: readonly Entry[]
     .filter(({ type }) => types.length === 0 || types.includes(type))
     .map((entry) => ({
       // For WatchRun of that run alone.
-      cursor: makeCursor({ ...START, seq: entry.seq, mode: "joining" }),
+      cursor: makeCursor({ ...START, life: lifeOf(header), seq: entry.seq, mode: "joining" }),
       ...checkpointEvent(header.runId, entry),
     }));
 }

@@ -38,8 +38,7 @@ export async function* watchTree(
 ): AsyncGenerator<readonly RunEvent[]> {
   const tree = new Tree(core, caller, open, signal);
   try {
-    if (watch.fromNow) await tree.beginNow(watch.runId);
-    else await tree.resume(watch.runId, watch.afterCursor);
+    await tree.resume(watch.runId, watch.afterCursor);
     for (;;) {
       const events = await tree.next();
       if (events === undefined) return;
@@ -49,6 +48,21 @@ export async function* watchTree(
   } finally {
     tree.stop();
   }
+}
+
+/** The place after all that is there now, of the run and of its children that are under way. */
+export async function treeCursorNow(core: Core, caller: Caller, runId: string): Promise<string> {
+  const tree = new Tree(core, caller, never, new AbortController().signal);
+  try {
+    await tree.beginNow(runId);
+    return tree.cursor;
+  } finally {
+    tree.stop();
+  }
+}
+
+async function* never(): AsyncGenerator<readonly RunEvent[]> {
+  // A tree that only tells where it is reads nothing.
 }
 
 class Tree {
@@ -236,12 +250,12 @@ class Tree {
         }
       }
     }
-    const cursor = this.#cursor();
+    const cursor = this.cursor;
     out.push({ ...event, cursor });
     for (const gap of left) out.push({ ...gap, cursor });
   }
 
-  #cursor(): string {
+  get cursor(): string {
     const [root, ...children] = this.#branches;
     if (root === undefined) return "";
     const placeOf = new Map<Branch | undefined, number>(

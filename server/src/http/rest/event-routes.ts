@@ -9,7 +9,7 @@ import {
 } from "@pawl/proto";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { isOver, streamEvents, streamRuns } from "./event-stream.ts";
+import { streamEvents, streamRuns } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import { plain } from "./plain.ts";
 import { parseDuration, readMessage } from "./read.ts";
@@ -112,7 +112,7 @@ const eventsOperation: Operation = {
         [JSON_TYPE]: (schemas) => schemas.ref(ListEventsResponseSchema),
       },
     },
-    { status: 204, description: "The run has ended, and nothing follows the cursor." },
+    { status: 204, description: "The run has ended, and there is nothing (more) to tell." },
   ],
   errors: ["NOT_FOUND", "CURSOR_EXPIRED", "SLOW_CONSUMER", "RATE_LIMITED"],
 };
@@ -135,13 +135,6 @@ export const eventsRoute: Route = {
     const fields = { ...json, ...cameBack, runId, afterCursor: after };
     const request = readMessage(WatchRunRequestSchema, fields);
     const heartbeatMs = heartbeatOf(exchange);
-    if (!request.waitForStart || after !== "") {
-      const over = await isOver(services, exchange.context, runId, after);
-      if (over && after !== "") {
-        exchange.empty(204);
-        return;
-      }
-    }
     await streamEvents(exchange, services, { request, heartbeatMs, refuses: true });
   },
 };

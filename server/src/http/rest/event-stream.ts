@@ -15,8 +15,9 @@ import {
   type Event,
   EventSchema,
   EventService,
-  ListEventsRequestSchema,
-  ListEventsResponseSchema,
+  GetRunRequestSchema,
+  GetRunResponseSchema,
+  RunService,
   type WatchRunRequest,
   WatchRunResponseSchema,
   type WatchRunsRequest,
@@ -49,17 +50,21 @@ export interface StreamOptions {
   readonly patienceMs?: number;
 }
 
-/** Whether nothing follows the cursor any more. Refuses a cursor that is none. */
-export async function isOver(
+/** Whether the run has ended, so that what there is to tell of it comes at once. */
+async function hasEnded(
   services: Services,
   context: CallContext,
-  runId: string,
-  afterCursor: string,
+  { runId, waitForStart }: WatchRunRequest,
 ): Promise<boolean> {
-  const request = create(ListEventsRequestSchema, { runId, afterCursor, pageSize: 1 });
-  const page = await services.unary(EventService.method.listEvents).call(request, context);
-  if (!isMessage(page, ListEventsResponseSchema)) throw new Error(`${page.$typeName} came.`);
-  return page.events.length === 0 && page.nextCursor === "";
+  try {
+    const request = create(GetRunRequestSchema, { runId });
+    const answer = await services.unary(RunService.method.getRun).call(request, context);
+    if (!isMessage(answer, GetRunResponseSchema)) throw new Error(`${answer.$typeName} came.`);
+    return answer.run?.endedAt !== undefined;
+  } catch (error) {
+    if (waitForStart && error instanceof PawlError && error.reason === "NOT_FOUND") return false;
+    throw error;
+  }
 }
 
 /** Sends the events of a run until its end, the client's, or the server's. */
@@ -68,10 +73,13 @@ export async function streamEvents(
   services: Services,
   options: StreamOptions & { readonly request: WatchRunRequest },
 ): Promise<void> {
+  const { request, refuses } = options;
+  const ended = refuses === true && (await hasEnded(services, exchange.context, request));
   const watch = services.stream(EventService.method.watchRun);
-  const batches = watch.call(options.request, exchange.context);
-  await stream(exchange, options, batches, async (batch, writer) => {
+  const batches = watch.call(request, exchange.context);
+  await stream(exchange, { ...options, ended }, batches, async (batch, writer) => {
     if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
+    if (batch.events.length === 0) writer.place(batch.cursor);
     return await writer.events(batch.events, options.request.runId);
   });
 }
@@ -92,13 +100,20 @@ export async function streamRuns(
 
 /** @param send answers whether there may be more */
 async function stream(
-  { response, context }: Exchange,
-  options: StreamOptions,
+  exchange: Exchange,
+  options: StreamOptions & { readonly ended?: boolean },
   batches: AsyncIterable<Message>,
   send: (batch: Message, writer: EventWriter) => Promise<boolean>,
 ): Promise<void> {
+  const { response, context } = exchange;
   const first = batches[Symbol.asyncIterator]();
   const pending = first.next();
+  if (options.ended === true && (await pending).done === true) {
+    context.signal.throwIfAborted();
+    // An EventSource that is told so does not come back.
+    exchange.empty(204);
+    return;
+  }
   if (options.refuses === true) await refusal(pending);
   const writer = new EventWriter(response, context.signal, options.patienceMs);
   writer.begin(options.headers ?? {});
@@ -136,6 +151,7 @@ class EventWriter {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
   readonly #patienceMs: number | undefined;
+  #lastId = "";
 
   constructor(response: ServerResponse, signal: AbortSignal, patienceMs: number | undefined) {
     this.#response = response;
@@ -159,10 +175,19 @@ class EventWriter {
     if (!this.#response.writableNeedDrain) this.#response.write(`: ${text}\n\n`);
   }
 
+  /** Without an event, an id alone moves a client's place on. */
+  place(cursor: string): void {
+    this.#response.write(`id: ${cursor}\n\n`);
+    this.#lastId = cursor;
+  }
+
   /** @returns whether there may be more: false once the reader is gone, or at the end */
   async events(events: readonly Event[], runId: string): Promise<boolean> {
     for (const event of events) {
-      await this.#write(`id: ${event.cursor}\n${frameOf(event)}`);
+      // What is only shown to those who watch just now has no place of its own.
+      const id = event.cursor === this.#lastId ? "" : `id: ${event.cursor}\n`;
+      this.#lastId = event.cursor;
+      await this.#write(id + frameOf(event));
       if (event.runId === runId && TERMINAL.has(event.type)) return false;
     }
     return !this.#signal.aborted;

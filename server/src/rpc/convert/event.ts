@@ -46,7 +46,7 @@ import { entryOut } from "./run.ts";
 const EVENT_PAGE_DEFAULT = 200;
 const EVENT_PAGE_MAX = 1_000;
 /** One has a place for each child under way. */
-const CURSOR_BYTES = 8_192;
+const CURSOR_BYTES = 16_384;
 const EVENTS_MAX = 10_000;
 const NUMBER_MAX = 0x7fff_fffe;
 /** A run id, a slash and a step key. */

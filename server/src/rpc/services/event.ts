@@ -64,7 +64,14 @@ export function eventService(engine: EngineApi): Binding[] {
       return { accepted, acknowledged };
     }),
     serverStream(rpc.watchRun, async function* (request, { caller, signal }) {
-      for await (const events of engine.watchRun(caller, watchRunIn(request), signal)) {
+      let watch = watchRunIn(request);
+      if (watch.fromNow) {
+        const cursor = await engine.cursorNow(caller, watch);
+        // At once, so that what happens while the connection is lost is not missed.
+        yield { events: [], cursor };
+        watch = { ...watch, fromNow: false, afterCursor: cursor };
+      }
+      for await (const events of engine.watchRun(caller, watch, signal)) {
         for (const part of partsOf(events)) yield messageOf(part);
       }
     }),

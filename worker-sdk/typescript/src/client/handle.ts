@@ -123,8 +123,32 @@ export class RunHandle<O = unknown> {
     return known(run, this.runId);
   }
 
-  /** What happens in the run, to its end. Reconnects by itself. */
-  async *watch(options: WatchOptions = {}): AsyncIterable<RunEvent> {
+  /**
+   * What happens in the run, to its end. Reconnects by itself. Who stops reading, also while nothing
+   * comes, ends the watch on the server.
+   */
+  watch(options: WatchOptions = {}): AsyncIterable<RunEvent> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const stop = new AbortController();
+        const { abortSignal = stop.signal } = options;
+        const either = AbortSignal.any([abortSignal, stop.signal]);
+        const events = this.#follow({ ...options, abortSignal: either });
+        return {
+          next: () => events.next(),
+          // A generator's own `return` waits behind a pending `next`.
+          return: () => {
+            stop.abort();
+            return events.return(undefined);
+          },
+        };
+      },
+    };
+  }
+
+  async *#follow(
+    options: WatchOptions & { readonly abortSignal: AbortSignal },
+  ): AsyncGenerator<RunEvent, undefined> {
     const { abortSignal } = options;
     const classes = (options.classes ?? []).map((name) =>
       name === "checkpoint" ? EventClass.CHECKPOINT : EventClass.DELTA,
@@ -144,10 +168,11 @@ export class RunHandle<O = unknown> {
         const stream: AsyncIterable<WatchRunResponse> = this.#platform.transport.serverStream(
           EventService.method.watchRun,
           request,
-          abortSignal === undefined ? {} : { signal: abortSignal },
+          { signal: abortSignal },
         );
-        for await (const { events } of stream) {
+        for await (const { events, cursor } of stream) {
           backoff.reset();
+          if (cursor !== "") afterCursor = cursor;
           for (const event of events) {
             afterCursor = event.cursor;
             yield eventView(event);
@@ -155,7 +180,7 @@ export class RunHandle<O = unknown> {
         }
         return;
       } catch (error) {
-        if (abortSignal?.aborted === true) return;
+        if (abortSignal.aborted) return;
         const slow = error instanceof PawlError && error.reason === "SLOW_CONSUMER";
         if (!slow && !isTransient(error)) throw error;
         await delay(backoff.next(), abortSignal);

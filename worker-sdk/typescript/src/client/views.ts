@@ -2,7 +2,7 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Event, JournalEntry, OpenWait, Run } from "@pawl/proto";
 import { EventClass, RunState as RunStateCode, StepKind } from "@pawl/proto";
-import { decode } from "../codec/payload.ts";
+import { decode, type ReceivedPayload } from "../codec/payload.ts";
 import { errorOf, failureDetails } from "../failure.ts";
 import { codeOf } from "../transport/status.ts";
 
@@ -133,6 +133,16 @@ export function runView(run: Run): RunInfo {
 }
 
 /** An entry of a run's journal. */
+/** One value that cannot be read here must not end a watch: it is handed out as its bytes. */
+function readable(payload: ReceivedPayload | undefined): unknown {
+  if (payload === undefined || payload.ref !== undefined) return undefined;
+  try {
+    return decode(payload);
+  } catch {
+    return new Uint8Array(payload.data);
+  }
+}
+
 export interface JournalView {
   readonly seq: number;
   readonly type: string;
@@ -142,7 +152,10 @@ export interface JournalView {
   readonly name: string;
   /** step, sleep, signal, child, value, user or callback; empty for what concerns the whole run. */
   readonly kind: string;
-  /** The decoded payload; undefined also where it is too large to travel along. */
+  /**
+   * The decoded payload; its bytes where this SDK cannot decode it; undefined also where it is too
+   * large to travel along.
+   */
   readonly value: unknown;
   readonly failure: FailureView | undefined;
   readonly until: Date | undefined;
@@ -161,7 +174,7 @@ export function journalView(entry: JournalEntry): JournalView {
     attempt: entry.attempt,
     name: entry.name,
     kind: entry.kind === StepKind.UNSPECIFIED ? "" : (StepKind[entry.kind] ?? "").toLowerCase(),
-    value: entry.payload?.ref === undefined ? decode(entry.payload) : undefined,
+    value: readable(entry.payload),
     failure: failureView(entry.failure),
     until: date(entry.until),
     workerId: entry.workerId,
@@ -195,7 +208,7 @@ export interface RunEvent {
   /** Of a delta, within its step's attempt, from 1. */
   readonly sequence: number;
   readonly at: Date | undefined;
-  /** What a delta carries. */
+  /** What a delta carries; its bytes where this SDK cannot decode it. */
   readonly data: unknown;
   /** The entry that a checkpoint stands for. */
   readonly entry: JournalView | undefined;
@@ -215,7 +228,7 @@ export function eventView(event: Event): RunEvent {
     merged: Math.max(1, event.merged),
     sequence: event.sequence,
     at: date(event.serverTimestamp),
-    data: event.payload?.ref === undefined ? decode(event.payload) : undefined,
+    data: readable(event.payload),
     entry: event.entry === undefined ? undefined : journalView(event.entry),
   };
 }

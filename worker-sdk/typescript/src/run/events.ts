@@ -38,7 +38,8 @@ export interface EventPlace {
 /** Sends live output of a run. */
 export function publish(run: Run, type: string, value: unknown, place: EventPlace): void {
   const { body } = place;
-  if (run.left) return;
+  if (run.left || body?.operation.isAborted === true) return;
+  if (body === undefined) run.said += 1;
   // At the level of the workflow a replay would send it again; what comes after the last record is new.
   const { replaying, lastSeq } = run.deliveries;
   if (body === undefined && replaying && lastSeq < run.memo.lastRecordSeq) return;
@@ -52,7 +53,9 @@ export function publish(run: Run, type: string, value: unknown, place: EventPlac
     payload: payloadOf(encoded),
     sourceTimestamp: timestampNow(),
   };
-  if (body !== undefined) {
+  // Counted from the beginning of the code, so that the server knows what it says a second time.
+  if (body === undefined) event.sequence = run.said;
+  else {
     body.sequence += 1;
     event.stepKey = body.operation.key;
     event.attempt = body.attempt;

@@ -46,6 +46,8 @@ export class Run {
   readonly invoke: (body: StepBody) => unknown;
   /** It has left without the platform's knowledge: it has to be given back. */
   gaveUp = false;
+  /** How many events the code has sent outside of steps, from its beginning, replays included. */
+  said = 0;
   #fence: number;
   #state: RunState = "running";
   #requests = 0;

@@ -15,6 +15,10 @@ const cancelled = 1;
 const invalidArgument = 3;
 const deadlineExceeded = 4;
 const unavailable = 14;
+const internal = 13;
+/** What HTTP/2 libraries say of a session or stream that ended without an answer. */
+const lostConnection =
+  /session closed|stream closed|RST_STREAM|GOAWAY|connection (?:dropped|reset|closed)/i;
 
 /** What an error without ErrorInfo is called: it does not come from a Pawl server's own code. */
 function plainReason(code: number): string {
@@ -48,6 +52,14 @@ export function errorFromStatus(
       if (retryDelay !== undefined) retryAfterMs = msFrom(retryDelay);
     }
   }
+  // The server did not say so: a connection was closed under the call, which may be made again.
+  if (
+    code === internal &&
+    reason === "INTERNAL" &&
+    details.length === 0 &&
+    lostConnection.test(message)
+  )
+    return unavailableError(message, cause);
   // A server's own answer says all there is; only what went wrong on the way has more behind it.
   const told = reason === plainReason(code) ? { cause } : {};
   return new PawlError({ reason, message, code, metadata, retryAfterMs, ...told });

@@ -127,10 +127,12 @@ class WatchRunRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[EventClass, str]]] = ..., after_cursor: _Optional[str] = ..., from_now: _Optional[bool] = ..., wait_for_start: _Optional[bool] = ..., include_children: _Optional[bool] = ...) -> None: ...
 
 class WatchRunResponse(_message.Message):
-    __slots__ = ("events",)
+    __slots__ = ("events", "cursor")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[Event]
-    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+    cursor: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
     __slots__ = ("run_id", "after_cursor", "page_size", "classes")

@@ -66,7 +66,8 @@ class EventServiceServicer:
     def PublishEvents(self, request_iterator, context):
         """Sends deltas of a run that the caller executes; for workers without a
         session. Answered once they are on record, up to `acknowledged`. Deltas are
-        never authoritative: those of a stale fence are dropped.
+        never authoritative: those of a stale fence are dropped. One that cannot be taken
+        is left out alone; INVALID_ARGUMENT where none can.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,8 +84,8 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """The checkpoints, and the deltas that are still kept, after a cursor, in pages.
-        NOT_FOUND.
+        """The checkpoints, and the deltas that are still kept, after a cursor, in pages
+        that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
