@@ -37,8 +37,8 @@ export default defineConfig({
         test: {
           ...common,
           name: "system",
-          // Real processes on a shared machine: what fails once is tried once more, and the report
-          // says so. What fails twice has failed.
+          // Real processes on a shared machine: what fails once is tried once more, and printed as
+          // FLAKY (test/harness/flaky-reporter.ts). What fails twice has failed.
           retry: 1,
           include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
           exclude: ["test/tidy/**", "**/node_modules/**"],

@@ -13,6 +13,10 @@ import { type Counts, prepareSuite, requiredSuites, runSuite, suites } from "./s
 
 const results = join(root, "test-results");
 const vitestReport = join(results, "vitest.json");
+/** Names of the tests that passed only on their second try, by test/harness/flaky-reporter.ts. */
+const flakyReport = join(results, "flaky.json");
+/** How many of those one run may have. Each has found something: look into it. */
+const flakyMax = 2;
 /** The counts of the last whole run, by suite. */
 const summary = join(results, "summary.json");
 
@@ -41,11 +45,29 @@ function countVitest(report: Report, exitCode: number): Counts {
 
 async function runVitest(args: readonly string[]): Promise<Counts> {
   await rm(vitestReport, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${vitestReport}`];
+  await rm(flakyReport, { force: true });
+  const reporters = [
+    "--reporter=default",
+    "--reporter=./test/harness/flaky-reporter.ts",
+    "--reporter=json",
+    `--outputFile.json=${vitestReport}`,
+  ];
   const exitCode = await run("vitest", ["run", ...reporters, ...args]);
   const text = await readFile(vitestReport, "utf8").catch(() => undefined);
   if (text === undefined) return { passed: 0, failed: 1, skipped: 0 };
-  return countVitest(JSON.parse(text) as Report, exitCode);
+  const counts = countVitest(JSON.parse(text) as Report, exitCode);
+  return { ...counts, failed: counts.failed + (await judgeFlaky()) };
+}
+
+/** Names the flaky tests; returns 1 where there are too many of them. */
+async function judgeFlaky(): Promise<number> {
+  const names = JSON.parse(await readFile(flakyReport, "utf8").catch(() => "[]")) as string[];
+  for (const name of names) console.log(`FLAKY ${name}`);
+  if (names.length <= flakyMax) return 0;
+  console.log(
+    `${names.length} tests are flaky; at most ${flakyMax} may be. Their first failures are above.`,
+  );
+  return 1;
 }
 
 /** The closing line. */
@@ -65,6 +87,11 @@ async function repeatSummary(): Promise<void> {
   }
   console.log(closingLine(Object.values(JSON.parse(text) as Record<string, Counts>)));
 }
+
+const usage = `pnpm test                     everything: vitest, then the suites of the other languages
+pnpm test PATH [-t NAME]      these arguments go to vitest, and nothing else is run
+pnpm test --suite LANGUAGE    the suite of one language alone: ${suites.map(({ name }) => name).join(", ")}
+pnpm test --summary           repeats the closing line of the last whole run`;
 
 /** Runs what the arguments ask for; answers the counts by suite. */
 async function runTests(args: readonly string[]): Promise<Record<string, Counts>> {
@@ -91,7 +118,9 @@ async function runTests(args: readonly string[]): Promise<Record<string, Counts>
 }
 
 const args = process.argv.slice(2).filter((arg) => arg !== "--");
-if (args.includes("--summary")) {
+if (args.includes("--help") || args.includes("-h")) {
+  console.log(usage);
+} else if (args.includes("--summary")) {
   await repeatSummary();
 } else {
   await mkdir(results, { recursive: true });

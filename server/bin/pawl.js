@@ -4,9 +4,14 @@
  * the first TypeScript file: Node then keeps the stripped and compiled code over starts, and does
  * not load its TypeScript parser (20 MB in each thread) when all of it is cached.
  */
-import { enableCompileCache, getCompileCacheDir } from "node:module";
+import module from "node:module";
 
-enableCompileCache();
+// Before anything is imported by name that an older Node does not have.
+if (Number.parseInt(process.versions.node, 10) < 24) {
+  console.error(`Pawl needs Node 24 or newer; this is ${process.versions.node}.`);
+  process.exit(6);
+}
+module.enableCompileCache();
 // For the threads and processes that this one starts.
-process.env.NODE_COMPILE_CACHE ??= getCompileCacheDir();
+process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir();
 await import("../src/main.ts");

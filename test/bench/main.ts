@@ -50,6 +50,8 @@ const measurements = [
 ];
 
 const { values } = parseArgs({
+  // pnpm hands its own `--` on.
+  args: process.argv.slice(2).filter((arg) => arg !== "--"),
   options: {
     json: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },

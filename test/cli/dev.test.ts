@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -107,6 +107,13 @@ test("dev runs the example, and the worker's new code after a change", async () 
     let greeting = await greet();
     while (greeting === "Hello, you!") greeting = await greet();
     expect(greeting).toBe("Good morning, you!");
+    // Editors and sed write a new file and rename it: every change counts, however it is made.
+    for (const word of ["Salut", "Servus"]) {
+      await writeFile(join(project, "new-worker"), source.replace("Hello", word));
+      await rename(join(project, "new-worker"), worker);
+      expect(await next("reload")).toMatchObject({ changed: "worker.ts" });
+      while (!greeting.startsWith(word)) greeting = await greet();
+    }
   } finally {
     dev.kill("SIGTERM");
     await once(dev, "exit");

@@ -76,13 +76,14 @@ interface Verdict {
 async function replayThrough(
   name: string,
   body: string,
+  ...options: readonly string[]
 ): Promise<{ code: number; verdicts: Verdict[]; ran: string }> {
   const file = join(folder, `${name}.ts`);
   await writeFile(file, `// @ts-nocheck\n${source(body)}`);
   const env = { RAN: join(folder, `${name}.ran`) };
   await writeFile(env.RAN, "");
   const files = [journals.ended, journals.waiting];
-  const result = await pawl(["replay", ...files, "--worker", file, "--json"], { env });
+  const result = await pawl(["replay", ...files, "--worker", file, "--json", ...options], { env });
   const { replays } = JSON.parse(result.out) as { replays: Verdict[] };
   return { code: result.code, verdicts: replays, ran: await readFile(env.RAN, "utf8") };
 }
@@ -97,26 +98,38 @@ test.concurrent("the same code fits: one run ends as it did, the other goes on t
   expect(ran).toBe("");
 });
 
-test.concurrent("an inserted step fits, and is not executed", async () => {
-  const { code, verdicts, ran } = await replayThrough(
-    "inserted",
-    `await ctx.step("check", () => ran("check", true)); ${original}`,
-  );
-  expect(code).toBe(EXIT.OK);
+test.concurrent("an inserted step is not executed, and has to be told from a renamed one", async () => {
+  const body = `await ctx.step("check", () => ran("check", true)); ${original}`;
+  const { code, verdicts, ran } = await replayThrough("inserted", body);
+  expect(code).toBe(EXIT.RUN_FAILED);
+  expect((await replayThrough("inserted-allowed", body, "--allow", "check")).code).toBe(EXIT.OK);
   expect(verdicts).toMatchObject([
-    { outcome: "open", next: ["check"] },
-    { outcome: "open", next: ["check"] },
+    { outcome: "more", next: ["check"] },
+    { outcome: "open", next: ["check"], unconsumed: ["reserve"] },
   ]);
   expect(ran).toBe("");
 });
 
-test.concurrent("a removed step fits, and is named", async () => {
-  const { code, verdicts } = await replayThrough(
-    "removed",
-    `const stock = input.n * 2; const how = await ctx.signal("paid"); return { stock, how };`,
-  );
-  expect(code).toBe(EXIT.OK);
+test.concurrent("a removed step is named, and has to be allowed", async () => {
+  const body = `const stock = input.n * 2; const how = await ctx.signal("paid"); return { stock, how };`;
+  const { code, verdicts } = await replayThrough("removed", body);
+  expect(code).toBe(EXIT.RUN_FAILED);
   expect(verdicts[0]).toMatchObject({ outcome: "same", unconsumed: ["reserve", "ship"] });
+  const allowed = ["--allow", "reserve", "--allow", "ship"];
+  expect((await replayThrough("removed-allowed", body, ...allowed)).code).toBe(EXIT.OK);
+});
+
+test.concurrent("a renamed step, which would be executed again, does not fit", async () => {
+  const { code, verdicts, ran } = await replayThrough(
+    "renamed",
+    original.replace('"reserve"', '"take from stock"'),
+  );
+  expect(code).toBe(EXIT.RUN_FAILED);
+  expect(verdicts).toMatchObject([
+    { outcome: "more", next: ["take from stock"] },
+    { outcome: "open", next: ["take from stock"], unconsumed: ["reserve"] },
+  ]);
+  expect(ran).toBe("");
 });
 
 test.concurrent("a step with another definition does not fit, and the verdict says why", async () => {
@@ -147,7 +160,7 @@ test.concurrent("what cannot be replayed is said in words", async () => {
 
   const other = join(folder, "other.ts");
   await writeFile(other, source(original).replace('"order"', '"another"'));
-  const args = ["replay", journals.ended, "--worker", other, "--timeout", "4", "--json"];
+  const args = ["replay", journals.ended, "--worker", other, "--timeout", "15", "--json"];
   const env = { RAN: join(folder, "other.ran") };
   expect(errorOf(await pawl(args, { env })).message).toContain("does not serve the workflow order");
 

@@ -2,11 +2,15 @@
  * Goal: a mistaken command says what to type instead; help and documentation are complete.
  * Method: run the program with mistakes, and compare its help with docs/cli.md.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { EXIT } from "@pawl/server/internal";
 import { expect, test } from "vitest";
+import { serverMain } from "../harness/server.ts";
 import { errorOf, pawl } from "./cli.ts";
 
 const documentation = readFileSync(join(import.meta.dirname, "../../docs/cli.md"), "utf8");
@@ -31,6 +35,35 @@ test.each([
   expect(result.out).toBe("");
   expect(result.err).toContain(problem);
   expect(result.err).toContain(advice);
+});
+
+test("options may stand before the command", async () => {
+  const result = await pawl(["--server", "http://127.0.0.1:9", "--json", "status", "x"]);
+  expect([result.code, errorOf(result).metadata.url]).toEqual([
+    EXIT.NOT_REACHABLE,
+    "http://127.0.0.1:9",
+  ]);
+});
+
+test("a reader that has seen enough ends the command without a word", async () => {
+  const child = spawn(process.execPath, [serverMain, "--help"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  child.stdout.destroy();
+  const [err] = await Promise.all([text(child.stderr), once(child, "close")]);
+  expect([child.exitCode, err]).toEqual([EXIT.OK, ""]);
+});
+
+test("an older Node is told what it takes", async () => {
+  // What runs first must be understood by any Node: imports by name are looked up before the code runs.
+  const entries = ["server/bin/pawl.js", "server/src/main.ts"];
+  for (const entry of entries) {
+    const source = readFileSync(join(import.meta.dirname, "../..", entry), "utf8");
+    expect(source.match(/^import .*$/gm)).toEqual(['import module from "node:module";']);
+    expect(source.indexOf("process.versions.node")).toBeLessThan(
+      source.indexOf("enableCompileCache()"),
+    );
+  }
 });
 
 test("no server: how to start one; another server: that it is none", async () => {

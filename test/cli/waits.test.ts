@@ -130,6 +130,10 @@ test.concurrent("an approval: who may, how far it is, and what a rejection does"
     EXIT.REFUSED,
     expect.stringMatching(/mia, max.*--actor/s),
   ]);
+  // The answer is all that comes through the pipe: the comment may be left out.
+  const piped = await start("pay", "pay-2");
+  expect((await cli(["answer", "pay-2"], "no")).err).toContain("rejected by max");
+  expect(await piped.result()).toMatchObject({ approved: false });
   const mine = await cli(["waits", "--mine"]);
   expect(mine.out).toMatch(
     /(?:^|\n)Pay it\? {2}pay-1\n {2}an approval by 2 of mia, max .*pay, .* ago\n/,

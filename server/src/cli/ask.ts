@@ -47,7 +47,8 @@ async function askOnce(question: Question, prompt: Prompt, terminal: Terminal): 
       const typed = await line("Approve? [yes/no] ");
       if (typed === undefined) return { skip: true };
       const answer = parseYes(typed);
-      return { answer, comment: await prompt.ask("Comment, or Enter for none: ") };
+      const comment = await prompt.askOptional("Comment, or Enter for none: ");
+      return { answer, comment: comment ?? "" };
     }
     case QuestionType.CHOICE: {
       showOptions(question, terminal);

@@ -5,6 +5,7 @@ import { clientCommand, type Server } from "./client.ts";
 import type { Args, Command } from "./command.ts";
 import { EXIT, usageError } from "./exit.ts";
 import { followRun } from "./follow.ts";
+import { goesOnAfterInterrupt } from "./interrupt.ts";
 import { withValues } from "./payload.ts";
 import { describeEvent, LEVELS, type Level, levelOfEvent } from "./render/entries.ts";
 import { formatClock } from "./render/text.ts";
@@ -49,6 +50,7 @@ export function eventCommand({ usage, about, examples, matters }: EventCommand):
       const chosen = events.filter((event) => matters(event, least));
       const skipped = lines === undefined ? 0 : Math.max(0, chosen.length - lines);
       for (const event of chosen.slice(skipped)) show(event);
+      if (args.flag("follow")) goesOnAfterInterrupt(runId, terminal);
       if (args.flag("follow")) await follow(server, runId, cursor, show, terminal);
       return EXIT.OK;
     },

@@ -15,14 +15,21 @@ export class Prompt {
 
   /** @throws CliError where there are no more lines */
   async ask(text: string): Promise<string> {
-    this.#terminal.prompt(text);
-    const { value, done } = await this.#next.next();
-    if (done !== true) return value;
-    this.#terminal.note("");
+    const typed = await this.askOptional(text);
+    if (typed !== undefined) return typed;
     throw usageError(
       "No answer was given.",
       "Nothing was recorded. `pawl answer --help` tells how.",
     );
+  }
+
+  /** Undefined where there are no more lines: what may be left out is not asked for twice. */
+  async askOptional(text: string): Promise<string | undefined> {
+    this.#terminal.prompt(text);
+    const { value, done } = await this.#next.next();
+    // Only a person at a terminal ends the line of the question with the Enter key.
+    if (done === true || process.stdin.isTTY !== true) this.#terminal.note("");
+    return done === true ? undefined : value;
   }
 
   close(): void {

@@ -159,14 +159,29 @@ const GROUPS: readonly (readonly [title: string, commands: readonly string[]])[]
 
 /** @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
-  const terminal = systemTerminal();
+  const ordered = commandFirst(argv);
+  const terminal = systemTerminal({ outlivesReader: OUTLIVING.has(ordered[0] ?? "") });
   const json = argv.includes("--json");
   try {
     loadSettings();
-    return await dispatch(argv, terminal);
+    return await dispatch(ordered, terminal);
   } catch (error) {
     return report(error, terminal, json);
   }
+}
+
+/** Servers go on when nobody reads their output any more. */
+const OUTLIVING: ReadonlySet<string> = new Set(["serve", "dev"]);
+/** Options that every client command has and that take a value. */
+const GLOBAL_WITH_VALUE: ReadonlySet<string> = new Set(["--server"]);
+
+/** The same arguments with the options that stand before the command behind it. */
+function commandFirst(argv: readonly string[]): readonly string[] {
+  let at = 0;
+  while (argv[at]?.startsWith("--") === true) at += GLOBAL_WITH_VALUE.has(argv[at] ?? "") ? 2 : 1;
+  const name = argv[at];
+  if (at === 0 || name === undefined) return argv;
+  return [name, ...argv.slice(0, at), ...argv.slice(at + 1)];
 }
 
 async function dispatch(argv: readonly string[], terminal: Terminal): Promise<number> {

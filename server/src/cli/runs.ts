@@ -12,6 +12,7 @@ import {
 import { nearest } from "../lib/nearest.ts";
 import type { Server } from "./client.ts";
 import { usageError } from "./exit.ts";
+import { describeFailure } from "./render/text.ts";
 import type { Style, Terminal } from "./terminal.ts";
 
 export const ENDED: ReadonlySet<RunState> = new Set([
@@ -112,8 +113,7 @@ export async function download(server: Server, payload: Payload): Promise<Payloa
 
 /** One line about why a run failed or is paused; empty where there is nothing to say. */
 export function whatHappened(run: Run): string {
-  const { failure } = run;
-  const said = failure === undefined ? "" : `${failure.type}: ${failure.message}`;
+  const said = describeFailure(run.failure);
   if (run.stateDetail === "") return said;
   return said === "" ? run.stateDetail : `${run.stateDetail} (${said})`;
 }

@@ -15,6 +15,8 @@ export interface Steering<O extends DescMessage> {
   /** What to say when it worked. */
   readonly said: (response: MessageShape<O>) => {
     readonly run?: Run | undefined;
+    /** Printed instead of the state, while that is about to change. */
+    readonly word?: string;
     readonly text: string;
   };
 }
@@ -31,8 +33,9 @@ export function steering<O extends DescMessage>(options: Steering<O>): Command {
         printJson(terminal, options.schema, response);
         return EXIT.OK;
       }
-      const { run, text } = options.said(response);
-      const state = run === undefined ? "" : `  ${styledState(terminal, run.state)}`;
+      const { run, word, text } = options.said(response);
+      const shown = word ?? (run === undefined ? "" : styledState(terminal, run.state));
+      const state = shown === "" ? "" : `  ${shown}`;
       terminal.out(`${runId}${state}`);
       if (text !== "") terminal.note(text);
       return EXIT.OK;

@@ -1,5 +1,6 @@
 /** Where a command writes, and what the place can show. */
 import { styleText } from "node:util";
+import { EXIT } from "./exit.ts";
 
 export interface Terminal {
   /** Results, to standard output; a line break is added. */
@@ -27,8 +28,20 @@ export interface Terminal {
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "cyan" | "magenta";
 
-export function systemTerminal(): Terminal {
+export interface TerminalOptions {
+  /** Go on when the reader of the output is gone, as a server must. Default: end, as Unix tools do. */
+  readonly outlivesReader?: boolean;
+}
+
+export function systemTerminal({ outlivesReader = false }: TerminalOptions = {}): Terminal {
   const { env, stdout, stderr } = process;
+  const broken = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== "EPIPE") throw error;
+    // `pawl events ID | head -1` has seen enough: there is nothing left to do.
+    if (!outlivesReader) process.exit(EXIT.OK);
+  };
+  stdout.on("error", broken);
+  stderr.on("error", broken);
   const interactive = stdout.isTTY === true;
   const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== "";
   const colors = interactive && !noColor && env.TERM !== "dumb";

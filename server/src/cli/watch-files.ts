@@ -3,31 +3,36 @@
  * moment. Other files do not count: a worker that writes reports or logs beside its sources must
  * not be restarted by that.
  */
-import { watch } from "node:fs";
 import { sep } from "node:path";
+import { watch } from "chokidar";
 
 const QUIET_MS = 150;
 const SOURCES = /\.[cm]?[jt]sx?$/;
 const IGNORED = new Set(["node_modules", ".git", ".pawl", "dist"]);
 
-/** @returns how to stop watching */
+/** @returns a function that stops watching */
 export function watchFiles(
   folders: readonly string[],
   onChange: (file: string) => void,
   onError: (error: Error) => void,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const watchers = folders.map((folder) => {
-    const watcher = watch(folder, { recursive: true }, (_event, file) => {
-      if (file === null || !SOURCES.test(file)) return;
-      if (file.split(sep).some((part) => IGNORED.has(part))) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => onChange(file), QUIET_MS);
-    });
-    return watcher.on("error", onError);
+  const watcher = watch([...folders], {
+    ignoreInitial: true,
+    ignored: (path, stats) =>
+      path.split(sep).some((part) => IGNORED.has(part)) ||
+      (stats?.isFile() === true && !SOURCES.test(path)),
   });
+  watcher.on("all", (_event, file) => {
+    if (!SOURCES.test(file)) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => onChange(file), QUIET_MS);
+  });
+  watcher.on("error", (error) =>
+    onError(error instanceof Error ? error : new Error(String(error))),
+  );
   return () => {
     clearTimeout(timer);
-    for (const watcher of watchers) watcher.close();
+    void watcher.close();
   };
 }

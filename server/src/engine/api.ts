@@ -204,6 +204,8 @@ export interface SuspendRun {
   readonly tree?: WaitTree | undefined;
   /** All that the code waits for; undefined: not said. */
   readonly held?: readonly string[] | undefined;
+  /** Recorded steps that the code has passed over, where the worker says so. */
+  readonly unconsumed?: readonly string[];
 }
 
 /** Waits that the code has given up. */

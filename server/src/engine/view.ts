@@ -101,17 +101,17 @@ function waitingFor(header: RunHeader): string {
 }
 
 const PAUSED: Partial<Record<string, string>> = {
-  PAUSED_BY_OPERATOR: "Paused by an operator. Continue it with ResumeRun.",
+  PAUSED_BY_OPERATOR: "Paused by an operator. Resume it to let it go on.",
   NON_DETERMINISM:
-    "The code does not fit the journal; see the failure. Deploy code that does and use ResumeRun, or cancel the run.",
+    "The code does not fit the journal; see the failure. Deploy code that does and resume the run, or cancel it.",
   RETRIES_EXHAUSTED:
-    "A step used up its attempts. Fix the cause, then give it new ones with RetryRun, or cancel the run.",
+    "A step used up its attempts. Fix the cause and retry the run, which gives the step new attempts, or cancel it.",
   UNKNOWN_OUTCOME:
-    "An at-most-once step was started and never ended. Find out whether it had its effect; RetryRun runs it again, CancelRun gives up.",
+    "An at-most-once step was started and never ended. Find out whether it had its effect. Retry the run to execute the step again, or cancel it.",
   DATA_CORRUPTED:
-    "An entry of its journal is damaged on disk, so no worker can go on with it. Restore the database from a backup and use ResumeRun, or cancel the run.",
+    "An entry of its journal is damaged on disk, so no worker can go on with it. Restore the database from a backup and resume the run, or cancel it.",
   CRASH_LOOP:
-    "Its workers kept dying without a single step recorded. Fix the cause, then ResumeRun.",
+    "Its workers kept dying without a single step recorded. Fix the cause, then resume the run.",
 };
 
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */

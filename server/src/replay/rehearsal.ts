@@ -27,6 +27,8 @@ export type Outcome =
   | "same"
   /** It came to where the record ends, and would go on from there. */
   | "open"
+  /** It asks for steps that the record, which has an end, does not have. */
+  | "more"
   /** It ended, and otherwise than the record. */
   | "different"
   /** It asked for what does not fit the record. */
@@ -70,9 +72,17 @@ class Part {
 
   end(outcome: Outcome, detail = "", unconsumed: readonly string[] = []): void {
     clearTimeout(this.#quiet);
-    const { runId, length } = this.seeded;
+    const { runId, length, end } = this.seeded;
     const next = [...this.#next];
-    this.verdict.resolve({ runId, outcome, length, detail, next, unconsumed });
+    const asksForMore = outcome === "open" && end !== undefined && next.length > 0;
+    this.verdict.resolve({
+      runId,
+      outcome: asksForMore ? "more" : outcome,
+      length,
+      detail: asksForMore ? `It goes on, where the record ends with ${describeEnd(end)}.` : detail,
+      next,
+      unconsumed,
+    });
   }
 
   /** Whether anything but the record was wanted. */
@@ -99,8 +109,8 @@ export class Rehearsal {
       stepStarted: (caller, started) => this.#stepStarted(caller, started),
       stepCompleted: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
       stepFailed: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
-      suspendRun: async (_, { runId }) => {
-        this.#part(runId)?.end("open");
+      suspendRun: async (_, { runId, unconsumed = [] }) => {
+        this.#part(runId)?.end("open", "", unconsumed);
         return { resumed: false, directive: "continue", resolved: [] };
       },
       completeRun: async (_, complete) => this.#completed(complete),

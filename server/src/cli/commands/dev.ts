@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { startApp } from "../../app.ts";
 import { formatAddress } from "../../config.ts";
 import { VERSION } from "../../lib/version.ts";
@@ -65,7 +65,8 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   worker.start();
   const unwatch = watchFiles(
     folders,
-    (changed) => {
+    (path) => {
+      const changed = relative(process.cwd(), path);
       tell("reload", `${changed} changed; the worker starts again.`, { changed });
       worker.restart().catch((error: unknown) => log.error("dev.restart_failed", { error }));
     },

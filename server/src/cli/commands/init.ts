@@ -5,6 +5,7 @@ import { VERSION } from "../../lib/version.ts";
 import { type Command, JSON_OPTION } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { checkStore, hasPassword, SETTINGS_FILE, settingsFile } from "../settings-file.ts";
+import { quoted } from "../waits.ts";
 
 const IGNORED = ".pawl/";
 
@@ -58,7 +59,7 @@ export const command: Command = {
     }
     for (const file of written) terminal.out(`wrote ${file}`);
     terminal.note("\nNext:");
-    if (named !== undefined) terminal.note(`  cd ${named}`);
+    if (named !== undefined && folder !== process.cwd()) terminal.note(`  cd ${quoted(named)}`);
     terminal.note("  npm install");
     terminal.note("  npx pawl dev                                       # server and worker");
     terminal.note(`  npx pawl run greet --input '{"name": "you"}' --wait   # in another terminal`);

@@ -74,7 +74,15 @@ function show(
     return;
   }
   terminal.out("");
-  for (const entry of journal) terminal.out(describeEntry(entry, terminal, formatClock));
+  for (const entry of journal) {
+    terminal.out(describeEntry(entry, terminal, formatClock));
+    for (const line of stackOf(entry)) terminal.out(terminal.style("dim", `    ${line}`));
+  }
+}
+
+/** Where a failure was thrown, line by line. */
+function stackOf({ failure }: JournalEntry): string[] {
+  return (failure?.stack ?? "").split("\n").filter((line) => line.trim() !== "");
 }
 
 function summary(run: Run, terminal: Terminal): string[] {

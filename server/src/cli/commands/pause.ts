@@ -7,8 +7,8 @@ export const command = steering({
   options: { reason: { type: "string", value: "TEXT", help: "For the record and for people." } },
   schema: PauseRunResponseSchema,
   ask: (server, runId, args) => server.runs.pauseRun({ runId, reason: args.text("reason") ?? "" }),
-  said: ({ run }) => ({
-    run,
-    text: run?.state === RunState.PAUSED ? "" : "It pauses once the steps in flight have ended.",
-  }),
+  said: ({ run }) =>
+    run?.state === RunState.PAUSED
+      ? { run, text: "" }
+      : { run, word: "PAUSING", text: "It pauses once the steps in flight have ended." },
 });

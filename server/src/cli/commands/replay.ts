@@ -23,6 +23,12 @@ export const command: Command = {
       value: "FILE",
       help: "The worker: .ts, .js, .py, or a program. It gets the server's address in PAWL_URL.",
     },
+    allow: {
+      type: "string",
+      multiple: true,
+      value: "STEP",
+      help: "A step that may be new to an ended run, or gone; may be repeated.",
+    },
     timeout: {
       type: "string",
       value: "SECONDS",
@@ -62,7 +68,8 @@ async function run(args: Args, terminal: Terminal): Promise<number> {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new CliError(EXIT.REFUSED, message, { reason: "REPLAY_FAILED", cause });
   }
-  const unfit = verdicts.filter(({ outcome }) => !FITS[outcome]).length;
+  const allowed = new Set(args.list("allow"));
+  const unfit = verdicts.filter((verdict) => !fits(verdict, allowed)).length;
   if (args.flag("json")) terminal.out(JSON.stringify({ replays: verdicts }, undefined, 2));
   else show(verdicts, unfit, terminal);
   return unfit === 0 ? EXIT.OK : EXIT.RUN_FAILED;
@@ -87,13 +94,23 @@ async function read(file: string): Promise<RecordedRun> {
 const FITS: Readonly<Record<Outcome, boolean>> = {
   same: true,
   open: true,
+  more: false,
   different: false,
   mismatch: false,
 };
 
+/** Whether the code fits the record, but for steps that may be new or gone. */
+function fits({ outcome, next, unconsumed }: Verdict, allowed: ReadonlySet<string>): boolean {
+  // What comes after a step that may be new was not asked for because the replay stops there.
+  const isNew = next.length > 0 && next.every((key) => allowed.has(key));
+  if (isNew && (outcome === "open" || outcome === "more")) return true;
+  return FITS[outcome] && unconsumed.every((key) => allowed.has(key));
+}
+
 const WORDS: Readonly<Record<Outcome, readonly [word: string, style: Style]>> = {
   same: ["same", "green"],
   open: ["goes on", "green"],
+  more: ["MORE", "red"],
   different: ["DIFFERENT", "red"],
   mismatch: ["MISMATCH", "red"],
 };
@@ -108,13 +125,13 @@ function show(verdicts: readonly Verdict[], unfit: number, terminal: Terminal): 
     if (detail !== "") terminal.out(`${indent}${detail}`);
     if (next.length > 0) terminal.out(`${indent}next: ${next.join(", ")}`);
     if (unconsumed.length > 0)
-      terminal.out(`${indent}recorded, and no longer asked for: ${unconsumed.join(", ")}`);
+      terminal.out(`${indent}recorded, and not asked for: ${unconsumed.join(", ")}`);
   }
   const all = verdicts.length;
   terminal.out(
     unfit === 0
       ? `${all === 1 ? "The journal fits" : `All ${all} journals fit`} the code.`
-      : `${unfit} of ${all} ${all === 1 ? "journal does" : "journals do"} not fit the code: such runs ` +
-          "would be paused, or end otherwise.",
+      : `${unfit} of ${all} ${all === 1 ? "journal does" : "journals do"} not fit the code: such runs would be ` +
+          "paused, end otherwise, or execute a renamed step again. --allow STEP lets a step go.",
   );
 }

@@ -11,6 +11,7 @@ import {
 import { clientCommand, printJson, type Server } from "../client.ts";
 import type { Args } from "../command.ts";
 import { EXIT } from "../exit.ts";
+import { goesOnAfterInterrupt } from "../interrupt.ts";
 import { formatPayload, payloadFrom } from "../payload.ts";
 import { formatDuration } from "../render/text.ts";
 import { download, ENDED, styledState, whatHappened } from "../runs.ts";
@@ -83,6 +84,7 @@ async function requestOf(args: Args) {
 
 async function waitFor(server: Server, run: Run, args: Args, terminal: Terminal): Promise<number> {
   const { runId } = run;
+  goesOnAfterInterrupt(runId, terminal);
   if (!args.flag("json")) terminal.note(terminal.style("dim", `run ${runId}`));
   const over = new AbortController();
   const counting = terminal.live
@@ -117,9 +119,12 @@ async function showOutcome(server: Server, run: Run, terminal: Terminal): Promis
       : "";
   const why = whatHappened(run);
   terminal.note(`${styledState(terminal, run.state)}${took}${why === "" ? "" : `. ${why}`}`);
-  if (run.state === RunState.FAILED)
+  if (run.state === RunState.FAILED && !HOPELESS.has(run.failure?.type ?? ""))
     terminal.note(`Go on from its failed step: pawl retry ${run.runId}`);
 }
+
+/** Failures that lie in the input: the same input fails again. */
+const HOPELESS: ReadonlySet<string> = new Set(["InvalidValueError", "InvalidInput"]);
 
 /** The live line on a terminal: state, steps, what it is at. */
 async function countSteps(

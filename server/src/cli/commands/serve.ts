@@ -60,8 +60,8 @@ export const command: Command = {
   usage: "serve [--store URL] [--grpc ADDR] [--http ADDR] [--data DIR] [--migrate]",
   about:
     "Runs the server until it is told to stop (Ctrl-C or SIGTERM; a second time: at once). It\n" +
-    "listens on this machine only. The log goes to standard error, one JSON object per line (text on a\nterminal); with" +
-    "--json one line on standard output tells the addresses once it is ready.",
+    "listens on this machine only. The log goes to standard error, one JSON object per line (text on a\n" +
+    "terminal). With --json, one line on standard output tells the addresses once it is ready.",
   options: {
     ...SERVER_OPTIONS,
     migrate: { type: "boolean", help: "Migrate an older schema first; otherwise it is refused." },

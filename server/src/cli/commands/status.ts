@@ -1,9 +1,10 @@
-import { GetRunResponseSchema, type Run } from "@pawl/proto";
-import { clientCommand, printJson } from "../client.ts";
+import { GetRunResponseSchema, type JournalEntry, type Run } from "@pawl/proto";
+import { systemClock } from "../../lib/clock.ts";
+import { clientCommand, printJson, type Server } from "../client.ts";
 import { EXIT } from "../exit.ts";
 import { showPayload } from "../payload.ts";
 import { formatDuration, formatTime } from "../render/text.ts";
-import { ms, styledState, whatHappened } from "../runs.ts";
+import { ENDED, ms, styledState, whatHappened } from "../runs.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const command = clientCommand({
@@ -11,15 +12,43 @@ export const command = clientCommand({
   about: "Shows a run as it is now: its state, why, who has it, and its result.",
   async run(server, args, terminal) {
     const response = await server.runs.getRun({ runId: args.positional(0, "The run's id") });
+    const { run } = response;
     if (args.flag("json")) printJson(terminal, GetRunResponseSchema, response);
-    else if (response.run !== undefined)
-      for (const line of describeRun(response.run, terminal)) terminal.out(line);
+    else if (run !== undefined) {
+      const at = ENDED.has(run.state) ? "" : await whereItIs(server, run);
+      for (const line of describeRun(run, terminal, at)) terminal.out(line);
+    }
     return EXIT.OK;
   },
 });
 
-/** The facts about a run, one per line. */
-export function describeRun(run: Run, terminal: Terminal): string[] {
+/** How many of a run's last entries are looked at for what it is doing. */
+const TAIL_ENTRIES = 200;
+
+/** The steps that are under way, or the last one that ended. */
+async function whereItIs(server: Server, { runId, journalLength }: Run): Promise<string> {
+  const afterSeq = Math.max(0, journalLength - TAIL_ENTRIES);
+  const { entries } = await server.runs.getJournal({ runId, afterSeq, pageSize: TAIL_ENTRIES });
+  const open = new Map<string, JournalEntry>();
+  let last: JournalEntry | undefined;
+  for (const entry of entries) {
+    if (!entry.type.startsWith("workflow.step.")) continue;
+    if (entry.type === "workflow.step.started") open.set(entry.stepKey, entry);
+    else open.delete(entry.stepKey);
+    if (entry.type === "workflow.step.completed") last = entry;
+  }
+  const ago = (entry: JournalEntry): string =>
+    formatDuration(systemClock.now() - (ms(entry.recordedAt) ?? 0));
+  if (open.size > 0) {
+    return [...open.values()]
+      .map((entry) => `${entry.stepKey}, attempt ${entry.attempt}, for ${ago(entry)}`)
+      .join("; ");
+  }
+  return last === undefined ? "" : `after ${last.stepKey}, which ended ${ago(last)} ago`;
+}
+
+/** The facts about a run, one per line; `at` is the step that it is at. */
+export function describeRun(run: Run, terminal: Terminal, at = ""): string[] {
   const facts: [string, string][] = [];
   const add = (name: string, value: string): void => {
     if (value !== "") facts.push([name, value]);
@@ -38,9 +67,20 @@ export function describeRun(run: Run, terminal: Terminal): string[] {
   add("started", timeOf(started));
   add("ended", timeOf(ended));
   if (started !== undefined && ended !== undefined) add("took", formatDuration(ended - started));
-  add("worker", run.workerId);
+  add("at", at);
+  const leased = ms(run.leaseExpiresAt);
+  add(
+    "worker",
+    leased === undefined || run.workerId === ""
+      ? run.workerId
+      : `${run.workerId}, leased until ${formatTime(leased)}`,
+  );
   add("attempt", run.attempt === 0 ? "" : `${run.attempt} (fence ${run.fence})`);
   add("journal", `${run.journalLength} entries`);
+  if (run.undone !== undefined) {
+    const keys = run.undone.unknown ? "unknown" : run.undone.stepKeys.join(", ");
+    add("not undone", keys);
+  }
   for (const wait of run.waits) {
     const due = ms(wait.due);
     add(
@@ -60,7 +100,7 @@ export function describeRun(run: Run, terminal: Terminal): string[] {
   const head = terminal.style("bold", run.runId);
   return [
     head,
-    ...facts.map(([name, value]) => `  ${terminal.style("dim", name.padEnd(9))}  ${value}`),
+    ...facts.map(([name, value]) => `  ${terminal.style("dim", name.padEnd(10))}  ${value}`),
   ];
 }
 

@@ -30,6 +30,10 @@ export const command = clientCommand({
     assignee: { type: "string", value: "NAME", help: "Only questions that name this assignee." },
     workflow: { type: "string", value: "NAME", help: "Only runs of this workflow." },
     run: { type: "string", value: "ID", help: "Only this run." },
+    closed: {
+      type: "boolean",
+      help: "Those that nobody waits for any more: lost races, questions the code no longer asks.",
+    },
     kind: {
       type: "string",
       multiple: true,
@@ -58,6 +62,7 @@ export const command = clientCommand({
       includeUnassigned: mine,
       workflow: args.text("workflow") ?? "",
       runId: args.text("run") ?? "",
+      closed: args.flag("closed"),
     };
     const { waits, more } = await listWaits(server, filter, limit);
     if (args.flag("json")) {
@@ -83,8 +88,9 @@ function showWaits(waits: readonly Wait[], actor: string, terminal: Terminal): s
     const facts = [
       wait.question === undefined ? "" : describeQuestion(wait.question, wait),
       `${wait.workflow}, ${timesOf(wait, now)}`,
+      wait.outcome,
     ];
-    const how = howToAnswer(wait, id, actor);
+    const how = wait.outcome === "" ? howToAnswer(wait, id, actor) : "";
     return [
       ...(i === 0 ? [] : [""]),
       `${terminal.style("bold", titleOf(wait))}  ${terminal.style("dim", wait.runId)}`,

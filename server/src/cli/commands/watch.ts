@@ -4,6 +4,7 @@ import { clientCommand, type Server } from "../client.ts";
 import { breakNotes, eventJson } from "../event-command.ts";
 import { EXIT } from "../exit.ts";
 import { type Follow, followRun, isTerminal } from "../follow.ts";
+import { goesOnAfterInterrupt } from "../interrupt.ts";
 import { formatPayload } from "../payload.ts";
 import { describeEvent, levelOfEvent } from "../render/entries.ts";
 import { LiveRun } from "../render/live.ts";
@@ -30,6 +31,7 @@ export const command = clientCommand({
   examples: ["pawl watch order-1", "pawl watch order-1 --json | jq -c '[.type, .stepKey]'"],
   async run(server, args, terminal) {
     const runId = args.positional(0, "The run's id");
+    goesOnAfterInterrupt(runId, terminal);
     const waitForStart = args.flag("wait-for-start");
     const includeChildren = args.flag("children");
     const onBreak = breakNotes(terminal, server);

@@ -7,6 +7,7 @@ import type { Row, SpanKind, Timeline } from "./timeline.ts";
 const GLYPHS: Readonly<Record<SpanKind, { readonly glyph: string; readonly style: Style }>> = {
   done: { glyph: "█", style: "green" },
   failed: { glyph: "▓", style: "red" },
+  cancelled: { glyph: "▚", style: "magenta" },
   lost: { glyph: "▒", style: "yellow" },
   running: { glyph: "▶", style: "blue" },
   waiting: { glyph: "░", style: "cyan" },
@@ -16,6 +17,7 @@ const GLYPHS: Readonly<Record<SpanKind, { readonly glyph: string; readonly style
 const LEGEND: readonly (readonly [SpanKind, string])[] = [
   ["done", "completed"],
   ["failed", "failed attempt"],
+  ["cancelled", "stopped by a cancel"],
   ["lost", "lost with its worker"],
   ["running", "running"],
   ["waiting", "waiting"],

@@ -3,7 +3,7 @@ import { type Event, EventClass, type JournalEntry } from "@pawl/proto";
 import { showPayload } from "../payload.ts";
 import { ms } from "../runs.ts";
 import type { Style, Terminal } from "../terminal.ts";
-import { formatDuration } from "./text.ts";
+import { describeFailure, formatDuration } from "./text.ts";
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof LEVELS)[number];
@@ -87,11 +87,12 @@ export function describeEntry(
     entry.attempt > 1 ? `attempt ${entry.attempt}` : "",
     entry.question?.prompt ?? "",
     entry.outcome,
+    entry.details.why ?? "",
     entry.details.actor ? `by ${entry.details.actor}` : "",
     entry.details.comment ?? "",
     entry.latencyMs > 0 ? formatDuration(entry.latencyMs) : "",
     entry.workerId,
-    entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`,
+    describeFailure(entry.failure),
     until === undefined ? "" : `until ${formatTime(until)}`,
     entry.details.reason ?? "",
     showPayload(entry.payload, 60),

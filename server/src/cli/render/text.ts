@@ -1,4 +1,5 @@
 /** Times, durations and tables in text. */
+import type { Failure } from "@pawl/proto";
 import type { Terminal } from "../terminal.ts";
 
 /** `850 µs`, `12 ms`, `3.4 s`, `5 min 10 s`, `2 h 5 min`, `3 d 4 h`. */
@@ -13,6 +14,13 @@ export function formatDuration(ms: number): string {
   if (minutes < 1_440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   const hours = Math.round(minutes / 60);
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** `TypeError: x is not a function`. */
+export function describeFailure(failure: Failure | undefined): string {
+  if (failure === undefined) return "";
+  const { type, message } = failure;
+  return message === "" ? type : `${type}: ${message}`;
 }
 
 /** The local date and time, to the second. */

@@ -1,8 +1,9 @@
 /** The journal of a run as rows of spans over time: what `pawl inspect` draws. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type JournalEntry, StepKind } from "@pawl/proto";
+import { describeFailure } from "./text.ts";
 
-export type SpanKind = "done" | "failed" | "lost" | "running" | "waiting" | "backoff";
+export type SpanKind = "done" | "failed" | "cancelled" | "lost" | "running" | "waiting" | "backoff";
 
 /** Times in ms since the epoch. */
 export interface Span {
@@ -144,8 +145,7 @@ class Fold {
       case "workflow.step.failed":
       case "workflow.step.retrying": {
         this.#end(row, "failed", entry, at);
-        row.error =
-          entry.failure === undefined ? "" : `${entry.failure.type}: ${entry.failure.message}`;
+        row.error = describeFailure(entry.failure);
         if (entry.type === "workflow.step.failed") row.outcome = "failed";
         else {
           const until = entry.until === undefined ? at : timestampMs(entry.until);
@@ -153,6 +153,10 @@ class Fold {
         }
         return;
       }
+      case "workflow.step.cancelled":
+        this.#end(row, "cancelled", entry, at);
+        row.outcome = "cancelled";
+        return;
       case "workflow.wait.created": {
         const until =
           entry.until === undefined ? Number.POSITIVE_INFINITY : timestampMs(entry.until);
@@ -165,11 +169,16 @@ class Fold {
         row.outcome = entry.outcome;
         row.by = entry.details.actor ?? "";
         return;
+      case "workflow.wait.closed":
+        this.#close(key, "waiting", open?.from ?? at, at, attempt, "");
+        this.#open.delete(key);
+        row.outcome = entry.details.why ?? "closed";
+        return;
       default:
     }
   }
 
-  #end(row: Row, kind: "done" | "failed", entry: JournalEntry, at: number): void {
+  #end(row: Row, kind: "done" | "failed" | "cancelled", entry: JournalEntry, at: number): void {
     const open = this.#open.get(row.key);
     const began = open?.kind === "running" && open.attempt === entry.attempt ? open.from : at;
     const from = Math.min(began, at - entry.latencyMs);
@@ -279,7 +288,7 @@ function describeMark(entry: JournalEntry): string {
     case "run.cancelled":
       return `cancelled${why === "" ? "" : `: ${why}`}`;
     case "run.failed":
-      return `failed: ${entry.failure?.type ?? ""} ${entry.failure?.message ?? ""}`.trimEnd();
+      return `failed: ${describeFailure(entry.failure)}`;
     case "workflow.signal.received":
       return `signal ${entry.details.signal_name ?? ""} received`;
     default:

@@ -21,7 +21,7 @@ export function checkFence({ header, mayTakeBack }: Draft, fence: number): void 
   if (header.state === "PAUSED") {
     throw new PawlError(
       "RUN_PAUSED",
-      `Run "${header.runId}" is paused; nothing was written. Continue it with ResumeRun.`,
+      `Run "${header.runId}" is paused; nothing was written. Resume it first.`,
       {
         metadata: { run_id: header.runId, reason: header.reason },
       },

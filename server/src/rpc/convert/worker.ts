@@ -205,6 +205,7 @@ export function suspendRunIn(request: SuspendRunRequest): SuspendRun {
   return {
     runId: runId(request.runId),
     fence: fence(request.fence),
+    unconsumed: stepKeysIn("unconsumed_step_keys", request.unconsumedStepKeys),
     waits: request.waits.map((wait) => {
       const kind = stepKindIn(wait.kind);
       const spec = waitSpecIn(kind, wait.wait);

@@ -14,6 +14,7 @@
 
 import { Directive, type JournalEntry, type SuspendRunResponse } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
+import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
 import { Compensations } from "./compensations.ts";
 import { Deliveries } from "./deliveries.ts";
@@ -217,10 +218,14 @@ export class Run {
     this.#state = "suspending";
     const tree = this.#paused ? undefined : this.#waiting.tree();
     const over = tree === undefined ? {} : { tree };
+    // Whoever replays a journal to see whether the code fits wants to know.
+    const unconsumedStepKeys = this.facts.confirmStarts
+      ? this.memo.unconsumed(limits.reportedKeysMax)
+      : [];
     let response: SuspendRunResponse;
     try {
       response = await this.persist(() =>
-        this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
+        this.link.suspend({ runId: this.runId, fence: this.#fence, unconsumedStepKeys, ...over }),
       );
     } catch (error) {
       return this.end(error);

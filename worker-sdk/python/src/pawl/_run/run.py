@@ -212,8 +212,13 @@ class Run:
         self._state = "suspending"
         tree = None if self._paused else self._waiting.tree()
 
+        # Whoever replays a journal to see whether the code fits wants to know.
+        passed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.facts.confirm_starts else []
+
         def message() -> SuspendRunRequest:
-            return SuspendRunRequest(run_id=self.run_id, fence=self.fence, tree=tree)
+            return SuspendRunRequest(
+                run_id=self.run_id, fence=self.fence, tree=tree, unconsumed_step_keys=passed
+            )
 
         self.send("suspend_run", message, self._on_suspended, self.end)
 
