@@ -11,6 +11,10 @@ import type {
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, type ClientDuplexStream, credentials } from "@grpc/grpc-js";
 import {
+  type BeginCleanUpRequestSchema,
+  type BeginCleanUpResponse,
+  type CloseWaitsRequestSchema,
+  type CloseWaitsResponse,
   type CompleteRunRequestSchema,
   type CompleteRunResponse,
   type FailRunRequestSchema,
@@ -98,6 +102,8 @@ export interface RawWorker {
   suspendRun(request: Init<typeof SuspendRunRequestSchema>): Promise<SuspendRunResponse>;
   completeRun(request: Init<typeof CompleteRunRequestSchema>): Promise<CompleteRunResponse>;
   failRun(request: Init<typeof FailRunRequestSchema>): Promise<FailRunResponse>;
+  closeWaits(request: Init<typeof CloseWaitsRequestSchema>): Promise<CloseWaitsResponse>;
+  beginCleanUp(request: Init<typeof BeginCleanUpRequestSchema>): Promise<BeginCleanUpResponse>;
   /** Renews; answers for those leases that are not simply renewed. */
   heartbeat(leases: readonly { runId: string; fence: number }[]): Promise<LeaseResult[]>;
   /** Gives a run back to the queue. A poller suspends it for a moment. */
@@ -178,6 +184,12 @@ export class UnaryWorker implements RawWorker {
   }
   failRun(request: Init<typeof FailRunRequestSchema>) {
     return rpc(this.#client, WorkerService.method.failRun, request);
+  }
+  closeWaits(request: Init<typeof CloseWaitsRequestSchema>) {
+    return rpc(this.#client, WorkerService.method.closeWaits, request);
+  }
+  beginCleanUp(request: Init<typeof BeginCleanUpRequestSchema>) {
+    return rpc(this.#client, WorkerService.method.beginCleanUp, request);
   }
   async heartbeat(leases: readonly { runId: string; fence: number }[]): Promise<LeaseResult[]> {
     const { results } = await rpc(this.#client, WorkerService.method.heartbeatLeases, {
@@ -324,6 +336,12 @@ export class SessionWorker implements RawWorker {
   }
   failRun(value: Init<typeof FailRunRequestSchema>) {
     return this.ask({ case: "failRun", value }, "failRun");
+  }
+  closeWaits(value: Init<typeof CloseWaitsRequestSchema>) {
+    return this.ask({ case: "closeWaits", value }, "closeWaits");
+  }
+  beginCleanUp(value: Init<typeof BeginCleanUpRequestSchema>) {
+    return this.ask({ case: "beginCleanUp", value }, "beginCleanUp");
   }
   /** `first`: the number of the first event; 0: the server counts. */
   publish(runId: string, fence: number, events: Init<typeof NewEventSchema>[], first = 0) {
