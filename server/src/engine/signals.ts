@@ -60,8 +60,7 @@ export async function listSignals(
     if (type === "workflow.wait.resolved" && meta.signalId !== undefined)
       takenBy.set(meta.signalId, key);
     // The code was never given it: it is in the inbox again.
-    const returned = meta.details?.returned;
-    if (returned !== undefined) takenBy.delete(returned);
+    if (meta.returned !== undefined) takenBy.delete(meta.returned);
   }
   const signals: SignalView[] = [];
   let bytes = 0;
