@@ -305,6 +305,9 @@ func (h *Handle[Out]) watchOnce(ctx context.Context, options WatchOptions, curso
 		if err != nil {
 			return errorOf(err)
 		}
+		if message.Cursor != "" {
+			*cursor = message.Cursor
+		}
 		for _, event := range message.Events {
 			*cursor = event.Cursor
 			if !yield(event) {

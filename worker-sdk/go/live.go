@@ -39,6 +39,11 @@ func publish(ctx context.Context, eventType string, data any) error {
 	event := &pb.NewEvent{Type: eventType, Payload: payload, SourceTimestamp: timestamppb.Now()}
 	r, body := p.run, p.body
 	r.mu.Lock()
+	// Counted from the beginning of the code, so that the server knows what it says a second time.
+	if body == nil {
+		r.said++
+		event.Sequence = r.said
+	}
 	// At the level of the workflow a replay would send it again; what comes after the last record is new.
 	if r.over() || body == nil && r.queue.isReplaying() && r.queue.lastSeq < r.memo.lastRecordSeq {
 		r.mu.Unlock()

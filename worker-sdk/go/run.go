@@ -47,9 +47,11 @@ type run struct {
 	// How far the server's clock is ahead of this machine's, when the run was handed out.
 	clockAhead time.Duration
 
-	mu         sync.Mutex
-	state      runState
-	fence      uint32
+	mu    sync.Mutex
+	state runState
+	fence uint32
+	// How many events the code has sent outside of steps, from its beginning, replays included.
+	said       uint32
 	memo       *memo
 	queue      queue
 	operations map[*operation]struct{}

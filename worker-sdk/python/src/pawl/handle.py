@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ._codec.payload import decode
@@ -51,6 +51,72 @@ async def outcome_of(platform: Platform, run: pb.Run, workflow: Workflow[..., An
     raise error from error_of(failure)
 
 
+class Watch(AsyncIterator[EventView]):
+    """The events of a run, as they come."""
+
+    def __init__(self, platform: Platform, request: WatchRunRequest) -> None:
+        self._platform = platform
+        self._request = request
+        self._closed = False
+        self._reading = False
+        self._cancel: Callable[[], object] | None = None
+        self._events = self._follow()
+
+    async def __anext__(self) -> EventView:
+        self._reading = True
+        try:
+            return await self._events.__anext__()
+        finally:
+            self._reading = False
+
+    async def aclose(self) -> None:
+        """Ends the watch: also on the server, and also where another task waits for an event."""
+        self._closed = True
+        if self._cancel is not None:
+            self._cancel()
+        # A generator that is being read from ends by itself.
+        if not self._reading:
+            await self._events.aclose()
+
+    def _begun(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+        if self._closed:
+            cancel()
+
+    async def _follow(self) -> AsyncGenerator[EventView, None]:
+        pause = GrowingPause(0.05, 1.0)
+        request = self._request
+        while not self._is_closed():
+            try:
+                receive = self._platform.receive_stream
+                async for response in receive(methods.WATCH_RUN, request, self._begun):
+                    pause.reset()
+                    self._goes_on_after(response.cursor)
+                    for event in response.events:
+                        self._goes_on_after(event.cursor)
+                        yield event_view(event)
+                return
+            except asyncio.CancelledError:
+                # The call was cancelled, and not the task.
+                if self._is_closed():
+                    return
+                raise
+            except PawlError as error:
+                if self._is_closed():
+                    return
+                if error.reason != "SLOW_CONSUMER" and not is_transient(error):
+                    raise
+                await asyncio.sleep(pause.next())
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _goes_on_after(self, cursor: str) -> None:
+        if cursor:
+            self._request.after_cursor = cursor
+            self._request.from_now = False
+
+
 class RunHandle(Generic[R]):
     """A run that was started, or is known by its id."""
 
@@ -91,7 +157,7 @@ class RunHandle(Generic[R]):
                     + (f": {run.state_detail}" if run.state_detail else "")
                 )
 
-    async def watch(
+    def watch(
         self,
         *,
         classes: Sequence[Literal["checkpoint", "delta"]] = (),
@@ -99,7 +165,7 @@ class RunHandle(Generic[R]):
         from_now: bool = False,
         wait_for_start: bool = False,
         children: bool = False,
-    ) -> AsyncIterator[EventView]:
+    ) -> Watch:
         """Follows the run to its end; connects again, where it was, after a lost connection.
 
         - `classes`: none: both.
@@ -107,31 +173,21 @@ class RunHandle(Generic[R]):
         - `from_now`: only what is new.
         - `wait_for_start`: waits for a run that does not exist yet.
         - `children`: with the events of its children, theirs, and so on; `run_id` tells whose.
+
+        `aclose()` ends it, also while another task waits for the next event.
         """
         codes = [
             EVENT_CLASS_DELTA if name == "delta" else EVENT_CLASS_CHECKPOINT for name in classes
         ]
-        pause = GrowingPause(0.05, 1.0)
-        while True:
-            request = WatchRunRequest(
-                run_id=self.run_id,
-                classes=codes,
-                after_cursor=after_cursor,
-                from_now=from_now and not after_cursor,
-                wait_for_start=wait_for_start,
-                include_children=children,
-            )
-            try:
-                async for response in self._platform.receive_stream(methods.WATCH_RUN, request):
-                    pause.reset()
-                    for event in response.events:
-                        after_cursor = event.cursor
-                        yield event_view(event)
-                return
-            except PawlError as error:
-                if error.reason != "SLOW_CONSUMER" and not is_transient(error):
-                    raise
-                await asyncio.sleep(pause.next())
+        request = WatchRunRequest(
+            run_id=self.run_id,
+            classes=codes,
+            after_cursor=after_cursor,
+            from_now=from_now and not after_cursor,
+            wait_for_start=wait_for_start,
+            include_children=children,
+        )
+        return Watch(self._platform, request)
 
     async def cancel(self, *, reason: str = "", grace: Duration | None = None) -> RunInfo:
         """Ends the run; its worker gets `grace` (default 10 s) to clean up."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ._codec.payload import decode
 from .duration import moment_of
 from .failure import error_of
-from .v1.common_pb2 import JournalEntry, StepKind
+from .v1.common_pb2 import JournalEntry, Payload, StepKind
 from .v1.event_pb2 import EVENT_CLASS_DELTA, Event
 from .v1.run_pb2 import Run, RunState
 
@@ -90,9 +90,18 @@ def run_view(run: Run) -> RunInfo:
     )
 
 
+def _readable(payload: Payload) -> Any:
+    """The value; its bytes where this SDK cannot decode it, since one value must not end a watch."""
+    if payload.HasField("ref"):
+        return None
+    try:
+        return decode(payload)
+    except Exception:
+        return bytes(payload.data)
+
+
 def entry_view(entry: JournalEntry) -> EntryView:
     """Payloads that are too large to travel inline are left out."""
-    inline = entry.HasField("payload") and not entry.payload.HasField("ref")
     return EntryView(
         seq=entry.seq,
         type=entry.type,
@@ -102,7 +111,7 @@ def entry_view(entry: JournalEntry) -> EntryView:
         kind=StepKind.Name(entry.kind).removeprefix("STEP_KIND_"),
         recorded_at=moment_of(entry.recorded_at),
         outcome=entry.outcome,
-        payload=decode(entry.payload) if inline else None,
+        payload=_readable(entry.payload) if entry.HasField("payload") else None,
         error=error_of(entry.failure) if entry.HasField("failure") else None,
         details=dict(entry.details),
     )
@@ -118,6 +127,6 @@ def event_view(event: Event) -> EventView:
         step_key=event.step_key,
         attempt=event.attempt,
         sequence=event.sequence,
-        data=decode(event.payload) if event.HasField("payload") else None,
+        data=_readable(event.payload) if event.HasField("payload") else None,
         entry=entry_view(event.entry) if event.HasField("entry") else None,
     )

@@ -139,13 +139,16 @@ class Platform:
             raise error_from_call(error) from None
         return response
 
-    async def receive_stream(self, method: Method[Q, R], request: Q) -> AsyncIterator[R]:
-        """A call with a stream of responses, not sent again."""
+    async def receive_stream(
+        self, method: Method[Q, R], request: Q, begun: Callable[[Callable[[], object]], None]
+    ) -> AsyncIterator[R]:
+        """A call with a stream of responses, not sent again. `begun` gets what cancels it."""
         call = self.channel.unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )(request)
+        begun(call.cancel)
         try:
             async for response in call:
                 yield response

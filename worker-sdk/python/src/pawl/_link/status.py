@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -86,6 +87,15 @@ def _read_details(data: bytes) -> tuple[str, dict[str, str], float | None]:
     return reason, metadata, retry_after_s
 
 
+_INTERNAL = 13
+_UNAVAILABLE = 14
+# What HTTP/2 libraries say of a session or stream that ended without an answer.
+_LOST = re.compile(
+    r"session closed|stream closed|RST_STREAM|GOAWAY|connection (dropped|reset|closed)",
+    re.IGNORECASE,
+)
+
+
 def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
     """The SDK's error for a call that failed."""
     code: int = error.code().value[0]
@@ -95,6 +105,9 @@ def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             reason, metadata, retry_after_s = _read_details(value)
+    # The server did not say so: a connection was closed under the call, which may be made again.
+    if not reason and code == _INTERNAL and _LOST.search(error.details() or ""):
+        reason, code = "UNAVAILABLE", _UNAVAILABLE
     return PawlError(
         reason or _PLAIN.get(code, "INTERNAL"),
         error.details() or "the server gave no message",

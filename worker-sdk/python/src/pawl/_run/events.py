@@ -34,6 +34,9 @@ def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
     """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
     if run.left:
         return
+    # Counted from the beginning of the code, so that the server knows what it says a second time.
+    if body is None:
+        run.said += 1
     # At the level of the workflow a replay would send it again; what comes after the last record is new.
     deliveries = run.deliveries
     if body is None and deliveries.replaying and deliveries.last_seq < run.memo.last_record_seq:
@@ -41,6 +44,8 @@ def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
     if body is not None:
         body.sequence += 1
     event, size = new_event(type, value, body)
+    if body is None:
+        event.sequence = run.said
     number = run.link.publish(run.run_id, run.fence, event, size)
     if body is not None:
         body.operation.deltas = number

@@ -67,6 +67,8 @@ class Run:
         # The workflow's code is under way.
         self.in_code = False
         self.compensations = Compensations()
+        # How many events the code has sent outside of steps, from its beginning, replays included.
+        self.said = 0
         # Waited for: all operations are over; the outcome is on record.
         self._idle: asyncio.Future[None] | None = None
         self.reporting: asyncio.Future[None] | None = None
