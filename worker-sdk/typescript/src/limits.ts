@@ -42,6 +42,12 @@ export const limits = Object.freeze({
   hotRetryMs: 2_000,
   /** How long a run must be quiet before it is suspended. */
   suspendLingerMs: 20,
+  /** What a clean-up may take where the platform does not say. */
+  cancelGraceMs: 10_000,
+  /** How long a body may go on after a cancel, at most; otherwise a quarter of the grace. */
+  cancelPatienceMs: 1_000,
+  /** Waits that are closed by one message. */
+  closedWaitsMax: 1_000,
   /** A run that could not be gone on with here is given back after this. */
   giveBackAfterMs: 1_000,
   /** Live output is sent this often … */

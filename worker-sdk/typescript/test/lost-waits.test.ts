@@ -46,10 +46,10 @@ describe("the loser of a race", () => {
   const answer = "all:answer/user:Why?";
   const begun = [created(go, StepKind.SIGNAL), created(answer, StepKind.USER)];
 
-  test("is cancelled; a child goes on", async () => {
+  test("is closed; a child, too, which is cancelled with it", async () => {
     const { result, link } = await perform(race, { signals: { go: ["went"] } });
     expect(result).toBe("went");
-    expect(link.cancelled).toEqual([`run-1#${answer}`]);
+    expect(link.closed).toEqual([answer, "all:kid/child:kid"]);
     expect(seen).toEqual(["cancelled"]);
   });
 
@@ -57,7 +57,7 @@ describe("the loser of a race", () => {
     const cut = journal(...begun, resolved(go, StepKind.SIGNAL, "signalled", "went"));
     const { result, link } = await perform(race, { journal: cut });
     expect(result).toBe("went");
-    expect(link.cancelled).toEqual([`run-1#${answer}`]);
+    expect(link.closed).toEqual([answer]);
     expect(seen).toEqual(["cancelled"]);
   });
 
@@ -68,8 +68,55 @@ describe("the loser of a race", () => {
       resolved(answer, StepKind.USER, "cancelled"),
     );
     const { result, link } = await perform(race, { journal: whole });
-    expect([result, link.cancelled, seen]).toEqual(["went", [], ["cancelled"]]);
+    expect([result, link.closed, seen]).toEqual(["went", [], ["cancelled"]]);
   });
+});
+
+test("a signal that a lost branch had taken, and was never given, goes back", async () => {
+  const late = "all:late/sleep:sleep";
+  const go = "all:go/signal:go";
+  const race = workflow("race", async (ctx: Context) => {
+    const first = await ctx.race({
+      go: (c) => c.signal("go"),
+      late: (c) => c.sleep("2 s").then(() => "late"),
+    });
+    return [first, await ctx.signal("go")];
+  });
+  const cut = journal(
+    ...[created(go, StepKind.SIGNAL), created(late, StepKind.SLEEP)],
+    ...[resolved(late, StepKind.SLEEP, "fired"), resolved(go, StepKind.SIGNAL, "signalled", "s")],
+  );
+  const { result, link } = await perform(race, { journal: cut, signals: { go: ["given back"] } });
+  expect([result, link.closed]).toEqual([["late", "given back"], [go]]);
+});
+
+test("alternatives are told apart when a run is suspended, and all waits that it holds are named", async () => {
+  const race = workflow("race", async (ctx: Context) => {
+    void ctx.callback("paid");
+    await ctx.all({
+      other: (c) => c.signal("other"),
+      first: (c) => c.race({ go: (r) => r.signal("go"), late: (r) => r.sleep("1 day") }),
+    });
+  });
+  const { outcome } = await perform(race, { suspends: true, sleepless: true });
+  const request = outcome.kind === "suspended" ? outcome.request : undefined;
+  const keys = ["all:first/all:go/signal:go", "all:first/all:late/sleep:sleep"];
+  const held = ["callback:paid", "all:other/signal:other", ...keys];
+  expect(request).toMatchObject({ held: { stepKeys: held } });
+  const text = JSON.stringify(request, (_, one) => (typeof one === "bigint" ? String(one) : one));
+  expect(text.match(/"exclusive":true/g)).toHaveLength(1);
+});
+
+test("a wait that was closed is registered anew when the code asks for it all the same", async () => {
+  const asked = workflow("asked", (ctx: Context) => ctx.signal("go"));
+  const closed = { type: "workflow.wait.closed", stepKey: "signal:go", kind: StepKind.SIGNAL };
+  const cut = journal(
+    created("signal:go", StepKind.SIGNAL),
+    resolved("signal:go", StepKind.SIGNAL, "signalled", "old"),
+    closed,
+  );
+  const { result, link } = await perform(asked, { journal: cut, signals: { go: ["new"] } });
+  expect([result, link.starts]).toEqual(["new", ["signal:go"]]);
 });
 
 test("what somebody else cancelled throws, with who and why", async () => {

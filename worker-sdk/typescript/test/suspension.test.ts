@@ -147,15 +147,13 @@ describe("suspension and the platform", () => {
     expect(again.outcome.request).toMatchObject({ fence: 5, failure: { type: "Cancelled" } });
   });
 
-  test("a step that had succeeded when it was cancelled is recorded", async () => {
+  test("a step in flight is thrown at once its body has ended, and clean-up runs", async () => {
     const definition = workflow("w", async (ctx) => {
-      let charged = false;
       try {
-        await ctx.step("charge", () => sleep(30));
-        charged = true;
-        await ctx.step("ship", () => 1);
+        await ctx.step("work", () => sleep(30));
+        await ctx.step("never", () => 1);
       } finally {
-        if (charged) await ctx.step("refund", () => 1);
+        await ctx.step("unlock", () => 1);
       }
     });
     const link = new RecordingLink();
@@ -163,10 +161,59 @@ describe("suspension and the platform", () => {
     await sleep(5);
     run.cancel(2, "no longer wanted");
     const outcome = await link.outcome;
-    expect(keysOf(link)).toEqual(["charge", "refund"]);
+    expect([link.stopped, keysOf(link)]).toEqual([["work"], ["unlock"]]);
     expect(outcome.request).toMatchObject({
       fence: 2,
       failure: { type: "Cancelled", message: "no longer wanted" },
     });
+  });
+
+  test("a body that ignores the cancel is left to itself, in every branch; compensations are announced", async () => {
+    const undone: string[] = [];
+    const forever = () => new Promise(() => undefined);
+    const definition = workflow("w", async (ctx) => {
+      ctx.compensate("refund", () => undone.push("refund"));
+      ctx.compensate("release", () => undone.push("release"));
+      await ctx.all(
+        ["a", "b"].map((name) => async (branch) => {
+          try {
+            await branch.step("deaf", forever);
+          } finally {
+            await sleep(name === "a" ? 0 : 40);
+            await branch.step("unlock", () => undone.push(name));
+          }
+        }),
+      );
+    });
+    const link = new RecordingLink();
+    const run = begin(link, definition);
+    await sleep(5);
+    run.cancel(2, "no longer wanted", 80);
+    expect((await link.outcome).kind).toBe("failed");
+    expect(link.stopped.sort()).toEqual(["all:0/deaf", "all:1/deaf"]);
+    expect(undone).toEqual(["a", "b", "release", "refund"]);
+    expect(link.announced).toEqual(["compensate:release", "compensate:refund"]);
+  });
+
+  test("a step that nobody awaits is waited for, and its failure is the run's", async () => {
+    const link = new RecordingLink();
+    const leak = workflow("leak", async (ctx) => {
+      void ctx.step("late", () => sleep(20));
+      return "returned";
+    });
+    begin(link, leak);
+    expect((await link.outcome).kind).toBe("completed");
+    expect(keysOf(link)).toEqual(["late"]);
+    const failing = new RecordingLink();
+    begin(
+      failing,
+      workflow("failing", async (ctx) => {
+        void ctx.step("late", async () => {
+          await sleep(20);
+          throw new Error("too late");
+        });
+      }),
+    );
+    expect(failureOf(await failing.outcome)).toMatchObject({ message: "too late" });
   });
 });

@@ -59,6 +59,8 @@ class Group {
   /** Ends all branches: aborts their signals, and starts nothing in them any more. */
   end(reason: string): void {
     const { run } = this.#parent.base;
+    // Each branch of a cancelled run is told by itself, and cleans up.
+    if (run.cancelReason !== undefined) return;
     for (const scope of this.#scopes) run.endScope(scope, reason);
   }
 
@@ -132,6 +134,7 @@ export async function runBranches(
   const namespace: Namespace = "all:";
   const scopes = list.map(([name]) => here.child(here.claimSegment(namespace, name, undefined)));
   const group = new Group(parent);
+  if (mode === "race") for (const scope of scopes) scope.race = group;
   try {
     const running = list.map(([, fn], i) => group.branch(scopes[i] as Scope, fn));
     return await settle(

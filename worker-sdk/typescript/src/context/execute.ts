@@ -67,6 +67,7 @@ async function perform(
     );
     const handler = workflow.handler as (ctx: Context, input: unknown) => unknown;
     const output = await contexts.run(context, handler, context, argument);
+    if (run.operations.size > 0) await run.finish();
     await completeRun(run, async () => {
       const what = `the result of workflow "${name}"`;
       const encoded = encode(await validate(workflow.outputSchema, output, what), what);

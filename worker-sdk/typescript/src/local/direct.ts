@@ -45,8 +45,11 @@ async function runHere(
     people: new LocalPeople(options.answers),
     skipTime: options.skipTime ?? false,
     onEvent: options.onEvent,
-    runChild: (child, childInput, childRunId) =>
-      runHere(child, childInput, { ...options, runId: childRunId }),
+    runChild: (child, childInput, childRunId, unwanted) => {
+      const { abortSignal = unwanted } = options;
+      const either = AbortSignal.any([abortSignal, unwanted]);
+      return runHere(child, childInput, { ...options, runId: childRunId, abortSignal: either });
+    },
   });
   const run = execute({
     facts: {

@@ -13,6 +13,7 @@ import {
   FailRunResponseSchema,
   StepFailedResponse_Final_Action as FinalAction,
   JournalEntrySchema,
+  ParentClosePolicy,
   type QuestionSchema,
   type StartRunResponse,
   StartRunResponseSchema,
@@ -33,7 +34,7 @@ import { errorOf, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { policyDelayMs } from "../policy/retry.ts";
 import type {
-  CancelWaitInit,
+  CloseWaitsInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -59,8 +60,18 @@ export interface LocalPlatform {
   /** Sleeps and delays are over at once. */
   readonly skipTime: boolean;
   /** Runs a child; resolves with its result. */
-  readonly runChild: (workflow: AnyWorkflow, input: unknown, runId: string) => Promise<unknown>;
+  readonly runChild: (
+    workflow: AnyWorkflow,
+    input: unknown,
+    runId: string,
+    abortSignal: AbortSignal,
+  ) => Promise<unknown>;
   readonly onEvent: ((type: string, data: unknown, stepKey: string) => void) | undefined;
+}
+
+interface LocalChild {
+  readonly result: Promise<unknown>;
+  readonly cancel: () => void;
 }
 
 export class LocalLink implements RunLink {
@@ -73,8 +84,12 @@ export class LocalLink implements RunLink {
   #run: Run | undefined;
   #seq = 0;
   readonly #failures = new Map<string, number>();
-  readonly #children = new Map<string, Promise<unknown>>();
+  readonly #children = new Map<string, LocalChild>();
   readonly #timers = new Map<string, () => void>();
+  /** Signals that waits have taken, by step key. */
+  readonly #taken = new Map<string, { readonly name: string; readonly value: unknown }>();
+  /** The children that are waited for, by step key. */
+  readonly #childWaits = new Map<string, LocalChild>();
   #resolve: (payload: ReceivedPayload) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
 
@@ -156,7 +171,9 @@ export class LocalLink implements RunLink {
   #takeSignal(stepKey: string, name: string, dueMs: number | undefined): boolean {
     const queue = this.#platform.signals.get(name);
     if (queue !== undefined && queue.length > 0) {
-      const payload = payloadOf(encode(queue.shift(), `the signal "${name}"`));
+      const value = queue.shift();
+      this.#taken.set(stepKey, { name, value });
+      const payload = payloadOf(encode(value, `the signal "${name}"`));
       this.#resolveSoon({ stepKey, kind: StepKind.SIGNAL, outcome: "signalled", payload });
       return true;
     }
@@ -198,13 +215,27 @@ export class LocalLink implements RunLink {
     }
   }
 
-  async cancelWait({ waitId = "" }: CancelWaitInit): Promise<void> {
-    this.#timers.get(waitId.slice(waitId.indexOf("#") + 1))?.();
+  async closeWaits({ stepKeys = [] }: CloseWaitsInit): Promise<void> {
+    for (const stepKey of stepKeys) {
+      this.#timers.get(stepKey)?.();
+      const taken = this.#taken.get(stepKey);
+      this.#taken.delete(stepKey);
+      // It goes back to its place, before what came after it.
+      if (taken !== undefined) this.#platform.signals.get(taken.name)?.unshift(taken.value);
+      this.#childWaits.get(stepKey)?.cancel();
+    }
+  }
+
+  async beginCleanUp(): Promise<void> {
+    // There is nobody to tell.
   }
 
   #awaitChild(stepKey: string, childRunId: string): void {
     const kind = StepKind.CHILD;
-    this.#children.get(childRunId)?.then(
+    const child = this.#children.get(childRunId);
+    if (child === undefined) return;
+    this.#childWaits.set(stepKey, child);
+    child.result.then(
       (value) =>
         this.#push({
           stepKey,
@@ -298,9 +329,15 @@ export class LocalLink implements RunLink {
       );
     }
     const { data = new Uint8Array(0), encoding = "" } = request.input ?? {};
-    const running = this.#platform.runChild(workflow, decode({ data, encoding }), runId);
-    running.catch(() => undefined);
-    this.#children.set(runId, running);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const result = this.#platform.runChild(workflow, decode({ data, encoding }), runId, signal);
+    result.catch(() => undefined);
+    const goesOn = request.parentClosePolicy === ParentClosePolicy.ABANDON;
+    const cancel = goesOn
+      ? () => undefined
+      : () => controller.abort("its parent no longer waits for it");
+    this.#children.set(runId, { result, cancel });
     return create(StartRunResponseSchema, { run: { runId } });
   }
 

@@ -22,6 +22,24 @@ export interface CompensationFailure {
 export class Compensations {
   #registered: Compensation[] = [];
 
+  /** Says what the clean-up of a cancelled run is about to undo, so that it is known what is left if that does not end. */
+  async #announce(run: Run, latestFirst: readonly Compensation[]): Promise<void> {
+    const compensations = latestFirst
+      .map(({ key }) => key)
+      .filter((key) => !run.memo.isCompleted(key));
+    if (run.cancelReason === undefined || compensations.length === 0 || run.left) return;
+    try {
+      await run.persist(() =>
+        run.link.beginCleanUp({ runId: run.runId, fence: run.fence, compensations }),
+      );
+    } catch (error) {
+      run.logger.warn("the platform was not told what is to be undone", {
+        runId: run.runId,
+        error: String(error),
+      });
+    }
+  }
+
   register(key: string, call: StepCall): void {
     this.#registered.push({ key, call });
   }
@@ -36,9 +54,10 @@ export class Compensations {
     this.#registered = [];
     // A run that stops because code and journal disagree is to go on later.
     const goesOn = error instanceof NonDeterminismError || error instanceof AmbiguousStepKeyError;
-    if (latestFirst.length === 0 || goesOn || run.left) return [];
-    await run.settle("the workflow has ended");
+    if (goesOn || run.left) return [];
+    await run.settle("the workflow has ended", latestFirst.length > 0);
     const scope = run.root.shield("");
+    await this.#announce(run, latestFirst);
     const failures: CompensationFailure[] = [];
     for (const { key, call } of latestFirst) {
       try {

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
-  CancelWaitRequestSchema,
+  BeginCleanUpRequestSchema,
+  CloseWaitsRequestSchema,
   CompleteRunRequestSchema,
   CompleteRunResponse,
   FailRunRequestSchema,
@@ -28,7 +29,8 @@ export type SuspendRunInit = MessageInitShape<typeof SuspendRunRequestSchema>;
 export type CompleteRunInit = MessageInitShape<typeof CompleteRunRequestSchema>;
 export type FailRunInit = MessageInitShape<typeof FailRunRequestSchema>;
 export type StartRunInit = MessageInitShape<typeof StartRunRequestSchema>;
-export type CancelWaitInit = MessageInitShape<typeof CancelWaitRequestSchema>;
+export type CloseWaitsInit = MessageInitShape<typeof CloseWaitsRequestSchema>;
+export type BeginCleanUpInit = MessageInitShape<typeof BeginCleanUpRequestSchema>;
 export type NewEventInit = MessageInitShape<typeof NewEventSchema>;
 
 /** A step whose start may be announced, unless it ends before there is a chance to. */
@@ -57,8 +59,10 @@ export interface RunLink {
   completed(request: StepCompletedInit): Promise<StepCompletedResponse>;
   failed(request: StepFailedInit): Promise<StepFailedResponse>;
   suspend(request: SuspendRunInit): Promise<SuspendRunResponse>;
-  /** Ends a wait that nobody waits for any more. */
-  cancelWait(request: CancelWaitInit): Promise<unknown>;
+  /** What these waits bring will never be taken. */
+  closeWaits(request: CloseWaitsInit): Promise<unknown>;
+  /** Says what a clean-up is about to undo. */
+  beginCleanUp(request: BeginCleanUpInit): Promise<unknown>;
   complete(request: CompleteRunInit): Promise<CompleteRunResponse>;
   /** `error` is what the request was made of, for a platform in this process. */
   fail(request: FailRunInit, error: unknown): Promise<FailRunResponse>;

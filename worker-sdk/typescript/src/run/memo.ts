@@ -74,12 +74,18 @@ export class Memo {
   add(entries: readonly JournalEntry[]): void {
     for (const entry of entries) {
       this.#lastSeq = Math.max(this.#lastSeq, entry.seq);
-      if (entry.type === "run.cancelling") this.cancelReason = entry.details.reason ?? "";
+      if (entry.type === "run.cancelling") this.#cancelled(entry);
       this.#lastMs = entry.recordedAt === undefined ? 0 : msFrom(entry.recordedAt);
       if (entry.type === "run.started") this.#startedMs = this.#lastMs;
       if (entry.type === "run.retried") this.#supersede(entry);
       else if (entry.stepKey !== "") this.#addStep(entry);
     }
+  }
+
+  /** From then on nothing that the code waited for came. */
+  #cancelled({ details }: JournalEntry): void {
+    this.cancelReason = details.reason ?? "";
+    this.#openWaits.clear();
   }
 
   #supersede(entry: JournalEntry): void {
@@ -115,6 +121,14 @@ export class Memo {
           untilMs: entry.until === undefined ? 0 : msFrom(entry.until),
         });
         this.#begun.delete(key);
+        break;
+      case "workflow.step.cancelled":
+        this.#begun.delete(key);
+        break;
+      case "workflow.wait.closed":
+        // As if it had never been asked for: should it be, it is registered anew.
+        this.#records.delete(key);
+        this.#openWaits.delete(key);
         break;
       case "workflow.step.started":
         this.#begun.set(key, { attempt: entry.attempt, startMs: this.#lastMs });
@@ -199,9 +213,19 @@ export class Memo {
     return this.#openWaits.has(key);
   }
 
+  /** Open, or resolved by a signal, which can be given back. */
+  isClosable(key: string): boolean {
+    return this.#openWaits.has(key) || this.outcome(key) === "signalled";
+  }
+
   /** The place in the journal at which a callback was registered. */
   createdSeq(key: string): number {
     return this.#callbacks.get(key) ?? 0;
+  }
+
+  isCompleted(key: string): boolean {
+    const record = this.#records.get(key);
+    return record !== undefined && record.failure === undefined;
   }
 
   /** How a wait ended; undefined where that is not on record. */

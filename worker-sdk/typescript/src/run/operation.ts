@@ -104,9 +104,22 @@ export abstract class Operation {
   /** Hands out what is recorded. */
   protected abstract replay(record: MemoRecord): void | Promise<void>;
 
-  /** Its branch or run ends: stop what can be stopped. */
-  abort(reason: string): void {
+  /**
+   * Its branch or run ends: stop what can be stopped. `patienceMs`: the run does, and code that is
+   * running has that long to stop by itself.
+   */
+  abort(reason: string, _patienceMs?: number): void {
     this.aborted ??= reason;
+  }
+
+  /** A step, and not a wait of the server's. */
+  get isStep(): boolean {
+    return false;
+  }
+
+  /** Nobody waits for it any more: whatever it is at, it has ended. */
+  abandon(): void {
+    // Only running steps have something to end.
   }
 
   /** Ends its timers: nobody will hear of it any more. */

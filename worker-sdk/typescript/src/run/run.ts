@@ -12,7 +12,7 @@
  * catches or cleans up can act for a run that is not its own.
  */
 
-import { Directive, type JournalEntry, type SuspendRunResponse } from "@pawl/proto";
+import { Directive, type JournalEntry, type SuspendRunResponse, type WaitTree } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
 import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
@@ -26,10 +26,18 @@ import { failRun } from "./outcome.ts";
 import { persist } from "./persist.ts";
 import { Scope } from "./scope.ts";
 import type { StepBody } from "./step-body.ts";
+import { waitTree } from "./wait-tree.ts";
 import { Waiting } from "./waiting.ts";
 
 /** A step that may not start now. */
 type Held = { readonly operation: Operation; readonly begin: () => void };
+
+/** What a suspension tells of the run's waits. */
+interface Waited {
+  readonly tree?: WaitTree;
+  readonly held: { readonly stepKeys: string[] };
+  readonly unconsumedStepKeys: string[];
+}
 
 type RunState = "running" | "suspending" | "ending" | "left";
 
@@ -53,6 +61,10 @@ export class Run {
   #state: RunState = "running";
   #requests = 0;
   readonly #waiting: Waiting;
+  /** Reports that nobody awaits, but the end of the run. */
+  readonly #reports = new Set<Promise<unknown>>();
+  /** Waits to be closed, together. */
+  #closing: string[] = [];
   readonly #signals = new AbortSignals();
   #held: Held[] = [];
   /** A record that everything else has to wait for. */
@@ -72,7 +84,7 @@ export class Run {
       (waits) =>
         this.#state === "running" &&
         this.#cancelReason === undefined &&
-        (this.#paused || (waits > 0 && this.link.suspends)),
+        (this.#paused || (waits > 0 && this.#held.length === 0 && this.link.suspends)),
       () => this.#giveBack(),
       () => this.serverNow(),
     );
@@ -216,16 +228,11 @@ export class Run {
 
   async #suspend(): Promise<void> {
     this.#state = "suspending";
-    const tree = this.#paused ? undefined : this.#waiting.tree();
-    const over = tree === undefined ? {} : { tree };
-    // Whoever replays a journal to see whether the code fits wants to know.
-    const unconsumedStepKeys = this.facts.confirmStarts
-      ? this.memo.unconsumed(limits.reportedKeysMax)
-      : [];
+    const over: Waited | undefined = this.#paused ? undefined : this.#waitingFor();
     let response: SuspendRunResponse;
     try {
       response = await this.persist(() =>
-        this.link.suspend({ runId: this.runId, fence: this.#fence, unconsumedStepKeys, ...over }),
+        this.link.suspend({ runId: this.runId, fence: this.#fence, ...over }),
       );
     } catch (error) {
       return this.end(error);
@@ -241,6 +248,56 @@ export class Run {
     }
     this.obey(response.directive);
     this.wake();
+  }
+
+  /** What is waited for, and all the waits that the code holds. */
+  #waitingFor(): Waited {
+    const tree = waitTree(this.operations, (key) => this.#waiting.has(key));
+    const waits = [...this.operations].filter(({ isStep }) => !isStep);
+    const held = { stepKeys: waits.map(({ key }) => key) };
+    const passedOver = this.facts.confirmStarts ? this.memo.unconsumed(limits.reportedKeysMax) : [];
+    const over = { held, unconsumedStepKeys: passedOver };
+    return tree === undefined ? over : { ...over, tree };
+  }
+
+  /** Reports something that no code waits for; the run neither waits nor ends before it is answered. */
+  report(what: string, send: () => Promise<unknown>): void {
+    if (this.left) return;
+    this.setBusy(true);
+    const report = this.persist(send)
+      .catch((error: unknown) =>
+        this.logger.warn(`the platform does not take the report that ${what}`, {
+          runId: this.runId,
+          error: String(error),
+        }),
+      )
+      .finally(() => {
+        this.#reports.delete(report);
+        this.setBusy(false);
+      });
+    this.#reports.add(report);
+  }
+
+  /** Resolves when all that was reported has been answered; undefined where nothing was. */
+  reported(): Promise<unknown> | undefined {
+    return this.#reports.size === 0 ? undefined : Promise.all(this.#reports);
+  }
+
+  /** Nobody will take what the wait brings. Those of one branch are closed together. */
+  closeWait(key: string): void {
+    if (this.left) return;
+    this.#closing.push(key);
+    if (this.#closing.length === 1) queueMicrotask(() => this.#closeWaits());
+  }
+
+  #closeWaits(): void {
+    const keys = this.#closing.splice(0);
+    for (let at = 0; at < keys.length; at += limits.closedWaitsMax) {
+      const stepKeys = keys.slice(at, at + limits.closedWaitsMax);
+      this.report("waits have been given up", () =>
+        this.link.closeWaits({ runId: this.runId, fence: this.#fence, stepKeys }),
+      );
+    }
   }
 
   // ── what the platform wants ──
@@ -272,15 +329,19 @@ export class Run {
     this.#waiting.check();
   }
 
-  /** Cancels: aborts what is in flight and lets the code clean up under the new fence. */
-  cancel(fence: number, reason: string): void {
+  /**
+   * Cancels: aborts what is in flight and lets the code clean up under the new fence. `graceMs`: how
+   * long the platform gives it for that.
+   */
+  cancel(fence: number, reason: string, graceMs: number = limits.cancelGraceMs): void {
     if (this.#state === "left") return;
     if (fence !== 0) this.#fence = fence;
     if (this.#cancelReason !== undefined) return;
     this.#cancelReason = reason || "the run is being cancelled";
     if (this.#state === "ending") return;
     this.#paused = false;
-    this.#abort(this.root, this.#cancelReason);
+    const patienceMs = Math.min(graceMs / 4, limits.cancelPatienceMs);
+    this.#abort(this.root, this.#cancelReason, patienceMs);
     this.wake();
   }
 
@@ -295,17 +356,41 @@ export class Run {
     this.#abort(scope, reason);
   }
 
-  #abort(scope: Scope, reason: string): void {
+  #abort(scope: Scope, reason: string, patienceMs?: number): void {
     this.#signals.abortWithin(scope, reason);
     this.#held = this.#held.filter(({ operation }) => !operation.scope.isReachedBy(scope));
     for (const operation of [...this.operations]) {
-      if (operation.scope.isReachedBy(scope)) operation.abort(reason);
+      if (operation.scope.isReachedBy(scope)) operation.abort(reason, patienceMs);
     }
   }
 
-  /** The code is over: ends what it left behind, and waits until it has ended. */
-  async settle(reason: string): Promise<void> {
+  /**
+   * The code has returned: waits for the steps that nobody awaited, since they have been begun, and
+   * throws the error of one that fails. Those whose branch has ended have ended now.
+   */
+  async finish(): Promise<void> {
+    for (;;) {
+      const steps = [...this.operations].filter(({ isStep }) => isStep);
+      const awaited = steps.filter(({ isAborted }) => !isAborted);
+      for (const step of steps) if (step.isAborted) step.abandon();
+      if (awaited.length === 0) return;
+      await Promise.all(awaited.map(({ promise }) => promise));
+    }
+  }
+
+  /**
+   * The code has thrown: ends what it left behind. `patient`: waits until that has ended, so that
+   * nothing is undone beside its being done. Branches of a run that is being cancelled go on with
+   * their clean-up first.
+   */
+  async settle(reason: string, patient: boolean): Promise<void> {
+    while (this.#cancelReason !== undefined) {
+      const going = [...this.operations].filter(({ isAborted, isStep }) => isStep && !isAborted);
+      if (going.length === 0) break;
+      await Promise.allSettled(going.map(({ promise }) => promise));
+    }
     this.endScope(this.root, reason);
+    if (!patient) for (const operation of [...this.operations]) operation.abandon();
     await Promise.allSettled([...this.operations].map(({ promise }) => promise));
   }
 

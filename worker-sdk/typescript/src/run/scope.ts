@@ -39,8 +39,12 @@ export interface Uses {
   /** … and the stretch in which the first of these began. */
   since: number;
 }
+/** A race, to its branches. */
+export type Race = object;
 
 export class Scope {
+  /** The race that it is a branch of, if it is one. */
+  race: Race | undefined;
   readonly parent: Scope | undefined;
   /** Empty, or the scope's path with a `/` behind it. */
   readonly prefix: string;

@@ -184,6 +184,11 @@ export class StepBody implements StartNote {
     return true;
   }
 
+  /** It did not stop when it was told to. */
+  abandon(): void {
+    this.#leave(`step "${this.operation.name}" was stopped`);
+  }
+
   /** Whatever the body still does, it is not heard. */
   end(): void {
     this.#ended = true;

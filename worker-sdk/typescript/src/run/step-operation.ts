@@ -58,6 +58,9 @@ export class StepOperation extends Operation {
   #attempt = 0;
   #state: State = waiting;
   #hasInner = false;
+  /** Its run is being cancelled, so that its result is not recorded any more. */
+  #isCancelled = false;
+  #endPatience: (() => void) | undefined;
   /** Of the latest attempt. */
   #trace: StepTrace | undefined;
 
@@ -72,6 +75,10 @@ export class StepOperation extends Operation {
 
   override get definitionDigest(): string {
     return this.call.settings.definitionDigest;
+  }
+
+  override get isStep(): boolean {
+    return true;
   }
 
   override get isRunning(): boolean {
@@ -204,6 +211,10 @@ export class StepOperation extends Operation {
 
   /** Called by the body, once. */
   bodyReturned(value: unknown, latencyMs: number): void {
+    if (this.aborted !== undefined && this.#isCancelled) {
+      this.#giveUp(this.aborted);
+      return;
+    }
     this.#state = reporting;
     let encoded: Encoded;
     try {
@@ -227,11 +238,13 @@ export class StepOperation extends Operation {
   #complete(output: PayloadInit, encoded: Encoded, latencyMs: number): void {
     const { run } = this;
     run
-      .persist(() =>
-        run.link.completed(
+      .persist(() => {
+        // The cancel was first.
+        if (this.#isCancelled) throw new Cancelled(this.aborted ?? "");
+        return run.link.completed(
           completedMessage(run, this.key, this.call, this.#attempt, output, latencyMs, this.deltas),
-        ),
-      )
+        );
+      })
       .then(
         (response) => this.#onCompleted(response, output, encoded),
         (error: unknown) => this.#onRefused(error, latencyMs),
@@ -253,6 +266,10 @@ export class StepOperation extends Operation {
 
   /** A result that is not taken fails its step; one that another attempt's stands against, its run. */
   #onRefused(error: unknown, latencyMs: number): void {
+    if (this.#isCancelled && error instanceof Cancelled) {
+      this.#giveUp(error.message);
+      return;
+    }
     const conflicts = ["COMMIT_CONFLICT", "STEP_INPUT_MISMATCH"];
     if (error instanceof PawlError && !conflicts.includes(error.reason)) {
       this.#report(toFailure(new TerminalError(error.message, { cause: error })), latencyMs);
@@ -275,12 +292,26 @@ export class StepOperation extends Operation {
     this.#report(failure, latencyMs);
   }
 
-  /** Stopped before there was anything to record. */
+  /** Stopped before there was anything to record but that. */
   #giveUp(reason: string): void {
     this.#state = reporting;
+    this.#endPatience?.();
     this.#trace?.end("cancelled");
+    this.#reportCancelled(reason);
     this.rejectCancelled(reason);
     this.run.setBusy(false);
+  }
+
+  /** Ends the attempt in the journal, which is no failure: asked for again, the step is executed anew. */
+  #reportCancelled(reason: string): void {
+    const { run, key, call, deltas } = this;
+    const attempt = this.#attempt;
+    run.memo.noteAttempt(key, attempt);
+    const failure = { type: "Cancelled", message: reason };
+    run.report("a step was stopped", () => {
+      const message = failedMessage(run, key, call, attempt, failure, 0, deltas);
+      return run.link.failed({ ...message, cancelled: true });
+    });
   }
 
   #report(failure: FailureInit, latencyMs: number): void {
@@ -355,7 +386,8 @@ export class StepOperation extends Operation {
 
   // ── being ended ──
 
-  override abort(reason: string): void {
+  override abort(reason: string, patienceMs?: number): void {
+    if (patienceMs !== undefined && !this.isRecorded) this.#cancel(patienceMs);
     if (this.isAborted) return;
     super.abort(reason);
     const { is } = this.#state;
@@ -364,11 +396,25 @@ export class StepOperation extends Operation {
     this.rejectCancelled(reason);
   }
 
+  /** The run is being cancelled: a body that does not stop by itself is left to itself. */
+  #cancel(patienceMs: number): void {
+    this.#isCancelled = true;
+    if (this.isRunning) this.#endPatience ??= startTimer(patienceMs, () => this.abandon());
+  }
+
+  override abandon(): void {
+    if (this.#state.is !== "running") return;
+    this.#state.body.abandon();
+    this.#giveUp(this.aborted ?? "the workflow has ended");
+  }
+
   override clear(): void {
     const state = this.#state;
     this.#endBackOff();
+    this.#endPatience?.();
     if (state.is === "running") {
       state.body.end();
+      if (this.detached && !this.run.left) this.#reportCancelled("the step around it is over");
       // Where the lease was lost, whoever goes on tells of it.
       if (this.detached || this.run.facts.trace?.ended) this.#trace?.end("abandoned");
       this.run.setBusy(false);

@@ -3,13 +3,14 @@
  * registered by its StepStarted; what resolves it is pushed while the run is
  * held here, asked for where nothing is pushed, and else found in the journal
  * after the run was suspended and dispatched again. One whose branch has ended,
- * such as the loser of a race, is cancelled there: nobody would take what it got.
+ * such as the loser of a race, is closed there, so that it takes no signal and no
+ * answer; a signal that it had taken and the code was never given goes back.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   ParentRefSchema,
   StartRunRequestSchema,
-  StepKind,
+  type StepKind,
   type StepStartedResponse,
   type StepStartedResponse_Replay,
   type WaitSpecSchema,
@@ -100,7 +101,7 @@ export class WaitOperation extends Operation {
       if (run.left) return;
       const response = await this.ask(childRunId);
       const { case: answer, value } = response.outcome;
-      if (this.aborted !== undefined && answer === "wait") void this.#cancelThere(this.aborted);
+      if (this.aborted !== undefined) this.#closeThere();
       run.setBusy(false);
       if (this.detached || run.left) return;
       if (answer === "wait" || answer === "replay") this.registered(value);
@@ -284,37 +285,20 @@ export class WaitOperation extends Operation {
     }
   }
 
-  override abort(reason: string): void {
-    if (this.isAborted) return;
-    super.abort(reason);
-    const { memo } = this.run;
-    // That it was cancelled then is on record; user code was told at this point.
-    if (this.isRecorded && memo.outcome(this.key) !== "cancelled") return;
-    const isOpen = this.#registered || memo.isOpenWait(this.key);
+  /** What is on record and has not been handed out yet comes too late for a branch that has ended. */
+  override abort(reason: string, patienceMs?: number): void {
+    if (this.isAborted || this.isOver) return;
+    if (this.isRecorded && this.scope.ended === undefined) return;
+    super.abort(reason, patienceMs);
+    const known = this.#registered || this.#delivering || this.run.memo.isClosable(this.key);
     this.#unregister();
-    if (isOpen) void this.#cancelThere(reason);
+    if (known) this.#closeThere();
     this.rejectCancelled(reason);
   }
 
-  /** Ends it on the server too. What came before that is lost, as is what comes to a run that has ended. */
-  async #cancelThere(reason: string): Promise<void> {
-    const { run } = this;
-    // A child is a run of its own. Where no branch has ended the run has, and all of its waits.
-    if (this.kind === StepKind.CHILD || this.scope.ended === undefined || run.left) return;
-    run.setBusy(true);
-    try {
-      const waitId = `${run.runId}#${this.key}`;
-      await run.persist(() => run.link.cancelWait({ waitId, comment: reason }));
-    } catch (error) {
-      const resolved = error instanceof PawlError && error.reason === "WAIT_ALREADY_RESOLVED";
-      if (!resolved)
-        run.logger.warn("a wait that nobody waits for stays open", {
-          runId: run.runId,
-          stepKey: this.key,
-          error: String(error),
-        });
-    }
-    run.setBusy(false);
+  /** Where no branch has ended the run has, and all of its waits. */
+  #closeThere(): void {
+    if (this.scope.ended !== undefined) this.run.closeWait(this.key);
   }
 
   override clear(): void {

@@ -3,7 +3,6 @@
  * the server's. It has to stay so for a moment, since user code may do things
  * between its steps that nobody sees.
  */
-import type { WaitTree } from "@pawl/proto";
 import { limits } from "../limits.ts";
 
 export class Waiting {
@@ -61,24 +60,6 @@ export class Waiting {
       if (dueMs !== undefined && dueMs - now < limits.hotWaitMs) return false;
     }
     return true;
-  }
-
-  /** Wakes the run when any of its waits is resolved; undefined where that would be too long to say. */
-  tree(): WaitTree | undefined {
-    const members: WaitTree[] = [];
-    let bytes = 0;
-    for (const value of this.#waits.keys()) {
-      bytes += 3 * value.length;
-      if (bytes > limits.treeBytesMax) return undefined;
-      members.push({ $typeName: "pawl.v1.WaitTree", node: { case: "stepKey", value } });
-    }
-    return {
-      $typeName: "pawl.v1.WaitTree",
-      node: {
-        case: "group",
-        value: { $typeName: "pawl.v1.WaitGroup", members, exclusive: false, needed: 1 },
-      },
-    };
   }
 
   /** Looks whether it is quiet, and again in a moment. */

@@ -107,8 +107,9 @@ export class RunTable {
     else tell(held.run);
   }
 
-  cancel(runId: string, fence: number, reason: string): void {
-    this.tell(runId, (run) => run.cancel(fence, reason));
+  /** `graceMs`: how long the clean-up may take, where that is known. */
+  cancel(runId: string, fence: number, reason: string, graceMs?: number): void {
+    this.tell(runId, (run) => run.cancel(fence, reason, graceMs));
   }
 
   pause(runId: string): void {

@@ -8,10 +8,11 @@ import type {
   StepStartedResponse,
   SuspendRunResponse,
 } from "@pawl/proto";
-import { RunService, SignalService } from "@pawl/proto";
+import { RunService } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import type {
-  CancelWaitInit,
+  BeginCleanUpInit,
+  CloseWaitsInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -91,8 +92,19 @@ export class SessionLink implements RunLink {
     );
   }
 
-  cancelWait(request: CancelWaitInit): Promise<unknown> {
-    return this.#platform.call(SignalService.method.cancelWait, request);
+  closeWaits(value: CloseWaitsInit): Promise<unknown> {
+    const bytes = frameBytes * (1 + (value.stepKeys?.length ?? 0));
+    return this.#session.ask(value.runId ?? "", { case: "closeWaits", value }, bytes, "closeWaits");
+  }
+
+  beginCleanUp(value: BeginCleanUpInit): Promise<unknown> {
+    const bytes = frameBytes * (1 + (value.compensations?.length ?? 0));
+    return this.#session.ask(
+      value.runId ?? "",
+      { case: "beginCleanUp", value },
+      bytes,
+      "beginCleanUp",
+    );
   }
 
   complete(value: CompleteRunInit): Promise<CompleteRunResponse> {

@@ -18,6 +18,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
+  type Cancel,
   HelloSchema,
   type ServerFrame,
   type SessionResponse,
@@ -197,7 +198,9 @@ export class Session {
       | "suspendRun"
       | "completeRun"
       | "failRun"
-      | "publishEvents",
+      | "publishEvents"
+      | "closeWaits"
+      | "beginCleanUp",
   >(
     runId: string,
     body: FrameInit["body"] & object,
@@ -265,7 +268,7 @@ export class Session {
         break;
       }
       case "cancel":
-        this.runs.cancel(body.value.runId, body.value.fence, body.value.reason);
+        this.#cancel(body.value);
         break;
       case "pause":
         this.runs.pause(body.value.runId);
@@ -292,6 +295,11 @@ export class Session {
       default:
         break;
     }
+  }
+
+  #cancel({ runId, fence, reason, grace }: Cancel): void {
+    const graceMs = grace === undefined ? undefined : msFrom(grace);
+    this.runs.cancel(runId, fence, reason, graceMs);
   }
 
   #welcome(welcome: Welcome): void {

@@ -6,7 +6,6 @@ import {
   type FailRunResponse,
   PublishEventsRequestSchema,
   RunService,
-  SignalService,
   type StartRunResponse,
   type StepCompletedResponse,
   type StepFailedResponse,
@@ -19,7 +18,8 @@ import type { ReceivedPayload } from "../codec/payload.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type {
-  CancelWaitInit,
+  BeginCleanUpInit,
+  CloseWaitsInit,
   CompleteRunInit,
   FailRunInit,
   NewEventInit,
@@ -126,8 +126,12 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.call(WorkerService.method.suspendRun, request);
   }
 
-  cancelWait(request: CancelWaitInit): Promise<unknown> {
-    return this.#options.platform.call(SignalService.method.cancelWait, request);
+  closeWaits(request: CloseWaitsInit): Promise<unknown> {
+    return this.#options.platform.call(WorkerService.method.closeWaits, request);
+  }
+
+  beginCleanUp(request: BeginCleanUpInit): Promise<unknown> {
+    return this.#options.platform.call(WorkerService.method.beginCleanUp, request);
   }
 
   async complete(request: CompleteRunInit): Promise<CompleteRunResponse> {

@@ -2,7 +2,8 @@ import type { AnyWorkflow } from "../../src/index.ts";
 import { begin, type LinkOptions, type Outcome, RecordingLink } from "./recording-link.ts";
 
 export function keysOf(link: RecordingLink): string[] {
-  return link.journal.filter((entry) => entry.stepKey !== "").map((entry) => entry.stepKey);
+  const recorded = link.journal.filter(({ type }) => type !== "workflow.step.cancelled");
+  return recorded.filter(({ stepKey }) => stepKey !== "").map(({ stepKey }) => stepKey);
 }
 
 /** All keys, but for those of a race, whose losers may be recorded or not. */

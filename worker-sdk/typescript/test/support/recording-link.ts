@@ -76,8 +76,12 @@ export class RecordingLink implements RunLink {
   readonly journal: JournalEntry[];
   readonly outcome: Promise<Outcome>;
   readonly starts: string[] = [];
-  /** The ids of waits that were cancelled. */
-  readonly cancelled: string[] = [];
+  /** The keys of waits that were closed. */
+  readonly closed: string[] = [];
+  /** The keys of the compensations that a clean-up began with. */
+  readonly announced: string[] = [];
+  /** The keys of steps whose attempt was reported as stopped. */
+  readonly stopped: string[] = [];
   readonly events: { type: string; key: string }[] = [];
   reachable = true;
   run: Run | undefined;
@@ -171,6 +175,18 @@ export class RecordingLink implements RunLink {
 
   async failed(request: Request<"failed">) {
     const { stepKey = "", attempt = 1, kind = StepKind.STEP, failure, retryPolicy } = request;
+    if (request.cancelled === true) {
+      this.stopped.push(stepKey);
+      const { seq } = await this.#record({
+        type: "workflow.step.cancelled",
+        stepKey,
+        attempt,
+        kind,
+      });
+      const value = { action: FinalAction.THROW };
+      const next = { case: "final" as const, value };
+      return create(StepFailedResponseSchema, { next, seq, directive: Directive.CONTINUE });
+    }
     const final = failure?.nonRetryable === true || attempt >= (retryPolicy?.maxAttempts ?? 1);
     const entry = await this.#record({
       type: final ? "workflow.step.failed" : "workflow.step.retrying",
@@ -189,8 +205,12 @@ export class RecordingLink implements RunLink {
     return create(StepFailedResponseSchema, { next: { case: "retry", value }, seq, directive });
   }
 
-  async cancelWait({ waitId = "" }: Request<"cancelWait">) {
-    this.cancelled.push(waitId);
+  async closeWaits({ stepKeys = [] }: Request<"closeWaits">) {
+    this.closed.push(...stepKeys);
+  }
+
+  async beginCleanUp({ compensations = [] }: Request<"beginCleanUp">) {
+    this.announced.push(...compensations);
   }
 
   async suspend(request: Request<"suspend">) {
