@@ -87,7 +87,7 @@ async function allOrFirstError(group: Group, running: readonly Promise<unknown>[
   if (failed !== undefined) throw failed.error;
 }
 
-async function settle(
+async function outcomeOf(
   group: Group,
   mode: BranchMode,
   names: string[] | undefined,
@@ -137,7 +137,7 @@ export async function runBranches(
   if (mode === "race") for (const scope of scopes) scope.race = group;
   try {
     const running = list.map(([, fn], i) => group.branch(scopes[i] as Scope, fn));
-    return await settle(
+    return await outcomeOf(
       group,
       mode,
       Array.isArray(branches) ? undefined : list.map(([name]) => name),
@@ -162,6 +162,16 @@ function itemSegments<T>(name: string, items: readonly T[], options: MapOptions<
     seen.add(key);
     return escapeName(key);
   });
+}
+
+/** What became of one item. Being cancelled is for the run to deal with. */
+export async function settle<R>(work: () => R): Promise<PromiseSettledResult<Awaited<R>>> {
+  try {
+    return { status: "fulfilled", value: await work() };
+  } catch (reason) {
+    if (reason instanceof Cancelled) throw reason;
+    return { status: "rejected", reason };
+  }
 }
 
 /** `ctx.map`. */

@@ -17,14 +17,14 @@ import type { ChildOptions } from "./types.ts";
 
 /**
  * The run id of a child: the parent's id and the step's key, so that it is the
- * same whenever it is asked for. Ids that become too long are hashed.
+ * same whenever it is asked for: a parent that is retried goes on with the child
+ * that it had. Ids that become too long are hashed.
  */
-export function childRunId(parentRunId: string, stepKey: string, attempt: number): string {
+export function childRunId(parentRunId: string, stepKey: string): string {
   const escaped = escapeChars(stepKey, /[^A-Za-z0-9\-_:/]/gu).replaceAll("/", ".");
-  const suffix = attempt > 1 ? `~${attempt}` : "";
-  const id = `${parentRunId}~${escaped}${suffix}`;
+  const id = `${parentRunId}~${escaped}`;
   if (!exceedsBytes(id, limits.runIdBytesMax)) return id;
-  return `child~${digestText(`${parentRunId}\n${stepKey}`)}${suffix}`;
+  return `child~${digestText(`${parentRunId}\n${stepKey}`)}`;
 }
 
 interface ChildRequest {
@@ -69,12 +69,12 @@ export function childCall(child: ChildRequest): WaitCall {
     child: { workflow: definition, ownId: options.runId !== undefined, request },
   };
 
-  async function request(attempt: number): Promise<StartRunInit> {
+  async function request(): Promise<StartRunInit> {
     await validate(definition?.inputSchema, encoded.decoded(), what);
     return {
       workflow: name,
       input: await run.persist(() => upload(run.link, encoded, what)),
-      runId: options.runId ?? childRunId(run.runId, stepKey, attempt),
+      runId: options.runId ?? childRunId(run.runId, stepKey),
       queue: options.queue ?? definition?.queue ?? "",
       ...(options.priority === undefined ? {} : { priority: options.priority }),
       tags,

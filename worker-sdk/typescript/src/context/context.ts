@@ -12,7 +12,7 @@ import { defaultSettings, type StepOptions } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait-operation.ts";
 import type { AnyStep } from "../step.ts";
 import { askApproval } from "./approval.ts";
-import { mapItems, runBranches } from "./branches.ts";
+import { mapItems, runBranches, settle } from "./branches.ts";
 import { openCallback } from "./callback.ts";
 import { childCall, childKey, childName } from "./child.ts";
 import { contexts } from "./current.ts";
@@ -174,6 +174,9 @@ export class RunContext implements Context {
   random(): Promise<number> {
     return guarded(() => this.#value("random", () => Math.random()));
   }
+  currentTags(): Promise<Readonly<Record<string, string>>> {
+    return guarded(() => this.#value("tags", () => this.#run.link.tags(this.runId)));
+  }
   uuid(): Promise<string> {
     return guarded(() => this.#value("uuid", () => globalThis.crypto.randomUUID()));
   }
@@ -205,6 +208,19 @@ export class RunContext implements Context {
       }
       return mapItems(this.#here, name, [...items], options, fn);
     });
+  }
+
+  mapSettled<T, R>(
+    name: string,
+    items: Iterable<T>,
+    ...rest:
+      | [options: MapOptions<T>, fn: (item: T, ctx: Context, index: number) => R]
+      | [fn: (item: T, ctx: Context, index: number) => R]
+  ): Promise<PromiseSettledResult<Awaited<R>>[]> {
+    const [options, fn] = rest.length === 2 ? rest : [{}, rest[0]];
+    const settled = async (item: T, ctx: Context, index: number) =>
+      settle(() => fn(item, ctx, index));
+    return this.map(name, items, options, typeof fn === "function" ? settled : fn);
   }
 
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>> {

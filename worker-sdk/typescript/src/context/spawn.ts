@@ -28,7 +28,7 @@ export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unkno
   const { child } = childCall({ ...spawn, stepKey: keys.start });
   const start = async (): Promise<string> => {
     if (child === undefined) throw new UsageError("there is no child to start");
-    const request = create(StartRunRequestSchema, await child.request(1));
+    const request = create(StartRunRequestSchema, await child.request());
     request.parent = create(ParentRefSchema, { runId: run.runId, stepKey: keys.start });
     try {
       const response = await run.persist(() => {

@@ -22,7 +22,7 @@ export class StepBodyContext extends RunContext implements StepContext {
     return this.#stepBody.attempt;
   }
   get idempotencyKey(): string {
-    return `${this.runId}/${this.stepKey}`;
+    return this.#stepBody.operation.idempotencyKey;
   }
   stream(
     items: AsyncIterable<unknown>,

@@ -133,6 +133,7 @@ export interface Context extends WaitCalls {
   readonly workflow: string;
   /** How often the run has been leased out, from 1. */
   readonly runAttempt: number;
+  /** Those that the run was started with, the same in every replay. */
   readonly tags: Readonly<Record<string, string>>;
   readonly sessionId: string;
   readonly userId: string;
@@ -166,6 +167,18 @@ export interface Context extends WaitCalls {
     items: Iterable<T>,
     fn: (item: T, ctx: Context, index: number) => R,
   ): Promise<Awaited<R>[]>;
+  /** As `map`, and tells of each item how it ended: one that fails aborts none of the others. */
+  mapSettled<T, R>(
+    name: string,
+    items: Iterable<T>,
+    options: MapOptions<T>,
+    fn: (item: T, ctx: Context, index: number) => R,
+  ): Promise<PromiseSettledResult<Awaited<R>>[]>;
+  mapSettled<T, R>(
+    name: string,
+    items: Iterable<T>,
+    fn: (item: T, ctx: Context, index: number) => R,
+  ): Promise<PromiseSettledResult<Awaited<R>>[]>;
   /** Runs `fn` in a scope of its own: its steps are named apart from those around it. */
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>>;
 
@@ -189,6 +202,8 @@ export interface Context extends WaitCalls {
   random(): Promise<number>;
   /** A random UUID, recorded. */
   uuid(): Promise<string>;
+  /** The tags that the run has at this moment, changes since its start included; recorded. */
+  currentTags(): Promise<Readonly<Record<string, string>>>;
 
   /** Starts a child run, waits for its end and returns its result. Throws StepFailedError. */
   child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;

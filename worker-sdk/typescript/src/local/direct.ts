@@ -54,6 +54,7 @@ async function runHere(
   const run = execute({
     facts: {
       runId,
+      runUid: "",
       fence: 1,
       attempt: 1,
       workflow: name,
@@ -65,6 +66,7 @@ async function runHere(
       parent: undefined,
       cancelling: false,
       clockAheadMs: 0,
+      careful: false,
       confirmStarts: false,
     },
     workflow,

@@ -341,6 +341,10 @@ export class LocalLink implements RunLink {
     return create(StartRunResponseSchema, { run: { runId } });
   }
 
+  async tags(): Promise<Readonly<Record<string, string>>> {
+    return {};
+  }
+
   async download(payload: ReceivedPayload): Promise<ReceivedPayload> {
     return payload;
   }

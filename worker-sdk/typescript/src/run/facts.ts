@@ -7,11 +7,14 @@ import type { StepBody } from "./step-body.ts";
 /** What is known of a run when its execution begins. */
 export interface RunFacts {
   readonly runId: string;
+  /** Names this life of the run id; empty where there is no platform. */
+  readonly runUid: string;
   readonly fence: number;
   /** How often the run has been leased out, from 1. */
   readonly attempt: number;
   readonly workflow: string;
   readonly version: string;
+  /** Those of its start. */
   readonly tags: Readonly<Record<string, string>>;
   readonly sessionId: string;
   readonly userId: string;
@@ -22,6 +25,8 @@ export interface RunFacts {
   readonly cancelling: boolean;
   /** How far the server's clock is ahead of this process's, in ms, when the run was handed out. */
   readonly clockAheadMs: number;
+  /** The run has lost a worker: ask before every step, until the end of one is recorded. */
+  readonly careful: boolean;
   /** Ask before every step, and do not run what the answer does not allow. */
   readonly confirmStarts: boolean;
 }

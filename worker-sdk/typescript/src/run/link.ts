@@ -72,6 +72,8 @@ export interface RunLink {
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): number;
   /** `workflow`: its definition, where the caller has one. */
   startRun(request: StartRunInit, workflow: AnyWorkflow | undefined): Promise<StartRunResponse>;
+  /** The tags that the run has now. */
+  tags(runId: string): Promise<Readonly<Record<string, string>>>;
   /** Fetches a payload that was too large to travel inline. */
   download(payload: ReceivedPayload): Promise<ReceivedPayload>;
   /** Stores a payload that is too large to travel inline. */

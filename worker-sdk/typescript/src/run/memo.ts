@@ -203,11 +203,6 @@ export class Memo {
     return this.#attempts.get(key) ?? 0;
   }
 
-  /** The attempt that a wait is on: the one that is registered, else the next. */
-  waitAttempt(key: string): number {
-    return this.#openWaits.get(key) ?? this.attempts(key) + 1;
-  }
-
   /** Registered, and not resolved as far as is known here. */
   isOpenWait(key: string): boolean {
     return this.#openWaits.has(key);

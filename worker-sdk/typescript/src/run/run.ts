@@ -57,6 +57,8 @@ export class Run {
   gaveUp = false;
   /** How many events the code has sent outside of steps, from its beginning, replays included. */
   said = 0;
+  /** A step may have taken the last worker down: each start is confirmed before its step runs. */
+  #careful: boolean;
   #fence: number;
   #state: RunState = "running";
   #requests = 0;
@@ -80,6 +82,7 @@ export class Run {
     this.logger = logger;
     this.invoke = invoke;
     this.#fence = facts.fence;
+    this.#careful = facts.careful;
     this.#waiting = new Waiting(
       (waits) =>
         this.#state === "running" &&
@@ -120,6 +123,16 @@ export class Run {
   /** It has left this worker, with nothing more to report. */
   get isGone(): boolean {
     return this.#state === "left";
+  }
+
+  /** Whether a step may only run once the platform has its start on record. */
+  get confirmsStarts(): boolean {
+    return this.link.confirmStarts || this.facts.confirmStarts || this.#careful;
+  }
+
+  /** The end of a step or wait is on record: what took a worker down is behind this run. */
+  noteEnd(): void {
+    this.#careful = false;
   }
 
   // ── starting operations ──
@@ -211,6 +224,7 @@ export class Run {
   /** The server resolved a wait of this run while it is held here. */
   waitResolved(entry: JournalEntry): void {
     if (this.left) return;
+    this.noteEnd();
     this.memo.add([entry]);
     // Also where the code has stopped waiting for it meanwhile.
     this.memo.take(entry.stepKey);

@@ -85,6 +85,12 @@ export class StepOperation extends Operation {
     return this.#state.is === "running";
   }
 
+  /** The same for all attempts, and no other step's, also where a run id is used again. */
+  get idempotencyKey(): string {
+    const { runUid, runId } = this.run.facts;
+    return `${runUid || runId}/${this.key}`;
+  }
+
   /** A scope for the steps that the body asks for; a fresh one for each attempt. */
   innerScope(): Scope {
     this.#hasInner = true;
@@ -116,9 +122,7 @@ export class StepOperation extends Operation {
 
   #attemptNow(): void {
     this.run.setBusy(true);
-    const { link, facts } = this.run;
-    const ask = link.confirmStarts || facts.confirmStarts || this.call.settings.atMostOnce;
-    if (ask) void this.#confirm();
+    if (this.run.confirmsStarts || this.call.settings.atMostOnce) void this.#confirm();
     else this.#execute();
   }
 
@@ -253,6 +257,7 @@ export class StepOperation extends Operation {
 
   #onCompleted(response: StepCompletedResponse, output: PayloadInit, encoded: Encoded): void {
     const { run } = this;
+    run.noteEnd();
     this.#trace?.end("completed");
     if (this.scope.insideStep) {
       // A new attempt of the step around it asks again.
@@ -341,6 +346,7 @@ export class StepOperation extends Operation {
   #onFailed({ next, seq, directive }: StepFailedResponse, failure: Failure): void {
     const { run } = this;
     const attempt = this.#attempt;
+    run.noteEnd();
     run.memo.noteAttempt(this.key, attempt);
     this.#trace?.end(next.case === "retry" ? "retrying" : "failed", failure.type);
     if (next.case === "retry") {

@@ -58,7 +58,7 @@ export interface WaitCall {
     readonly workflow: AnyWorkflow | undefined;
     /** User code has chosen its run id. */
     readonly ownId: boolean;
-    readonly request: (attempt: number) => Promise<StartRunInit>;
+    readonly request: () => Promise<StartRunInit>;
   };
   /** Makes user code's value from the resolution, or throws its error. */
   readonly finish: (resolution: Resolution) => unknown;
@@ -139,10 +139,7 @@ export class WaitOperation extends Operation {
     const { child } = this.#call;
     if (child === undefined || this.#childRunId !== "") return this.#childRunId;
     const { run } = this;
-    const request = create(
-      StartRunRequestSchema,
-      await child.request(run.memo.waitAttempt(this.key)),
-    );
+    const request = create(StartRunRequestSchema, await child.request());
     request.parent = create(ParentRefSchema, { runId: run.runId, stepKey: this.key });
     try {
       const response = await run.persist(() => {

@@ -32,6 +32,7 @@ function factsOf(item: WorkItem, memo: Memo, clockAheadMs: number): RunFacts {
   const { lease, parent } = item;
   const facts = {
     runId: lease?.runId ?? "",
+    runUid: item.runUid,
     fence: lease?.fence ?? 0,
     attempt: lease?.attempt ?? 0,
     workflow: item.workflow,
@@ -43,6 +44,7 @@ function factsOf(item: WorkItem, memo: Memo, clockAheadMs: number): RunFacts {
     parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
     cancelling: item.cancelling,
     clockAheadMs,
+    careful: item.careful,
     confirmStarts: item.confirmStarts,
   };
   const { startedMs, retries } = memo;

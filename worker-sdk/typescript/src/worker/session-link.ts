@@ -145,6 +145,11 @@ export class SessionLink implements RunLink {
     return this.#platform.call(RunService.method.startRun, request);
   }
 
+  async tags(runId: string): Promise<Readonly<Record<string, string>>> {
+    const { run } = await this.#platform.call(RunService.method.getRun, { runId });
+    return run?.tags ?? {};
+  }
+
   download(payload: ReceivedPayload): Promise<ReceivedPayload> {
     return this.#platform.download(payload);
   }

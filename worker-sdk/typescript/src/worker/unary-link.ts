@@ -191,6 +191,11 @@ export class UnaryLink implements RunLink {
     return this.#options.platform.call(RunService.method.startRun, request);
   }
 
+  async tags(runId: string): Promise<Readonly<Record<string, string>>> {
+    const { run } = await this.#options.platform.call(RunService.method.getRun, { runId });
+    return run?.tags ?? {};
+  }
+
   download(payload: ReceivedPayload): Promise<ReceivedPayload> {
     return this.#options.platform.download(payload);
   }

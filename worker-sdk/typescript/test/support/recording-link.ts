@@ -242,6 +242,10 @@ export class RecordingLink implements RunLink {
     return create(StartRunResponseSchema, { run: { runId: "child" } });
   }
 
+  async tags() {
+    return { team: "now" };
+  }
+
   async download(): Promise<never> {
     throw new PawlError({
       reason: "NOT_FOUND",
@@ -271,6 +275,7 @@ export class RecordingLink implements RunLink {
 export function facts(over: Partial<RunFacts> = {}): RunFacts {
   return {
     runId: "run-1",
+    runUid: "",
     fence: 1,
     attempt: 1,
     workflow: "test",
@@ -282,6 +287,7 @@ export function facts(over: Partial<RunFacts> = {}): RunFacts {
     parent: undefined,
     cancelling: false,
     clockAheadMs: 0,
+    careful: false,
     confirmStarts: false,
     ...over,
   };
