@@ -64,13 +64,12 @@ export async function stepStarted(
     decide: (draft) => ({
       decision: decideStart(draft, started),
       directive: directive(draft.header),
-      runUid: draft.header.runUid,
     }),
   });
-  const { decision, runUid } = decided;
+  const { decision } = decided;
   const callback =
     started.kind === "callback" && (decision.kind === "replay" || decision.kind === "wait")
-      ? { callback: await callbackAddress(core, caller, { ...started, runUid }) }
+      ? { callback: await callbackAddress(core, caller, started) }
       : {};
   if (decision.kind === "replay") {
     core.metrics.replays.inc();

@@ -4,13 +4,7 @@
  * Reading changes nothing, since mail programs follow links before people do. Loaded at first use.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type {
-  FoundWait,
-  LinkKind,
-  OpenedLink,
-  ResolvedWait,
-  WaitsApi,
-} from "../engine/api-waits.ts";
+import type { LinkKind, OpenedLink, ResolvedWait, WaitsApi } from "../engine/api-waits.ts";
 import type { Log } from "../lib/log.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -79,14 +73,14 @@ async function callback(exchange: Exchange): Promise<void> {
 
 function resolve(
   engine: LinkEngine,
-  { org, runId, runUid, key, actor, resolutionId }: OpenedLink,
+  { org, runId, key, actor, resolutionId }: OpenedLink,
   payload: Payload | undefined,
   via: "callback" | "link",
   comment: string,
 ): Promise<ResolvedWait> {
   return engine.resolveWait(
     { org },
-    { runId, runUid, key, resolutionId, actor, comment, via, answer: payload },
+    { runId, key, resolutionId, actor, comment, via, answer: payload },
   );
 }
 
@@ -101,18 +95,9 @@ async function showQuestion(exchange: Exchange): Promise<void> {
   const { engine, request, response, token } = exchange;
   const asJson = /^application\/json\b/.test(request.headers.accept ?? "");
   try {
-    const link = await engine.openLink("answer", token);
-    const found = await engine.getWait({ org: link.org }, link);
-    const { question, resolution, answers } = found.wait;
-    // Whoever opens the link that they have answered by is told so.
-    const isOwn = [resolution, ...answers].some((one) => one?.resolutionId === link.resolutionId);
-    if (isOwn && !asJson && question !== undefined) {
-      sendPage(response, 200, donePage(question, true, resolution === undefined));
-      return;
-    }
-    const open = openQuestion(found, link);
-    if (asJson) sendJson(response, 200, { question: open, assignee: link.actor });
-    else sendPage(response, 200, questionPage(open, link.actor));
+    const { question, link } = await openQuestion(engine, token);
+    if (asJson) sendJson(response, 200, { question, assignee: link.actor });
+    else sendPage(response, 200, questionPage(question, link.actor));
   } catch (error) {
     if (asJson) sendError(exchange, error);
     else sendProblemPage(exchange, error);
@@ -120,7 +105,12 @@ async function showQuestion(exchange: Exchange): Promise<void> {
 }
 
 /** The question of a link that can still be used. */
-function openQuestion({ wait, ended }: FoundWait, link: OpenedLink): Question {
+async function openQuestion(
+  engine: LinkEngine,
+  token: string,
+): Promise<{ question: Question; link: OpenedLink }> {
+  const link = await engine.openLink("answer", token);
+  const { wait, ended } = await engine.getWait({ org: link.org }, link);
   const { question, resolution, closed } = wait;
   if (question === undefined) throw invalid("token", "is for no question");
   if (ended !== undefined && resolution === undefined)
@@ -134,7 +124,7 @@ function openQuestion({ wait, ended }: FoundWait, link: OpenedLink): Question {
     });
   const mine = wait.answers.find((one) => link.actor !== "" && one.actor === link.actor);
   const over = resolution ?? mine;
-  if (over === undefined) return question;
+  if (over === undefined) return { question, link };
   const at = new Date(over.at).toISOString();
   const by = over.actor === "" ? "" : ` by ${over.actor}`;
   const outcome = resolution?.outcome.replace("_", " ") ?? "answered";

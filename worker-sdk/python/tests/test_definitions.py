@@ -134,19 +134,20 @@ def test_delays_come_as_a_list_or_from_a_function() -> None:
     assert delays([1]).delays_s == (1.0,)
 
 
-class Turns:
-    turn = 0
+class Stretches:
+    def stretch(self) -> object:
+        return None
 
 
 def test_keys_are_paths_with_counted_and_escaped_names() -> None:
-    scope = Scope(Turns(), None, "", False)
+    scope = Scope(Stretches(), None, "", False)
     inner = scope.child("map:x").child("a")
-    assert [scope.claim("", "a", None), scope.claim("", "a", None)] == ["a", "a#2"]
-    assert scope.claim("", "a", "k/1") == "a[k%2F1]"
-    assert scope.claim("sleep:", "a", None) == "sleep:a"
-    assert inner.claim("", "50%:#[x]", None) == "map:x/a/50%25%3A%23%5Bx%5D"
+    assert [scope.claim("", "a", None).key, scope.claim("", "a", None).key] == ["a", "a#2"]
+    assert scope.claim("", "a", "k/1").key == "a[k%2F1]"
+    assert scope.claim("sleep:", "a", None).key == "sleep:a"
+    assert inner.claim("", "50%:#[x]", None).key == "map:x/a/50%25%3A%23%5Bx%5D"
     with pytest.raises(UsageError, match="512 are possible"):
-        scope.claim("", "x" * 600, None)
+        assert scope.claim("", "x" * 600, None).key
 
 
 async def test_without_a_server_it_says_so() -> None:

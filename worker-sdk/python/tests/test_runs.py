@@ -133,7 +133,10 @@ class Flaky(Exception):
 async def flaky(ctx: StepContext, fails: int) -> list[Any]:
     if count("flaky") <= fails:
         raise Flaky("not yet")
-    return [ctx.attempt, ctx.idempotency_key == f"{ctx.run_id}/flaky"]
+    return [
+        ctx.attempt,
+        ctx.idempotency_key.endswith("/flaky") and not ctx.idempotency_key.startswith(ctx.run_id),
+    ]
 
 
 @workflow

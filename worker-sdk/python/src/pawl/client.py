@@ -19,6 +19,7 @@ from ._link.methods import (
     START_RUN,
 )
 from ._link.platform import Platform, default_url
+from ._run.keys import check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import PawlError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
@@ -113,6 +114,10 @@ class Client:
             raise UsageError(
                 "give either a run_id or an idempotency_key: each of them names the run"
             )
+        check_text("the run id", run_id)
+        for name, text in (tags or {}).items():
+            check_text("the name of a tag", name)
+            check_text(f'the tag "{name}"', text)
         if delay is not None and start_at is not None:
             raise UsageError("give either a delay or a start_at")
         request = StartRunRequest(

@@ -39,8 +39,10 @@ class StepContext(Context):
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this step: hand it to payment or model APIs."""
-        return f"{self.run_id}/{self.step_key}"
+        """The same for every attempt of this step, and for no other step ever: hand it to payment or
+        model APIs.
+        """
+        return f"{self._run.facts.run_uid}/{self.step_key}"
 
     @property
     def cancelled(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any
 
-from ._codec.payload import decode, encode
+from ._codec.payload import encode
 from ._codec.typed import rebuilt
 from ._lib import limits
 from ._run.facts import RunFacts
@@ -16,6 +16,7 @@ from ._run.frame import Frame, current_frame
 from ._run.link import RunLink
 from ._run.memo import Memo
 from ._run.outcome import complete_run, fail_run
+from ._run.parsed import arguments
 from ._run.payloads import upload
 from ._run.run import Run
 from .context import Context
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 def _facts(item: WorkItem) -> RunFacts:
     return RunFacts(
         run_id=item.lease.run_id,
+        run_uid=item.run_uid,
         fence=item.lease.fence,
         attempt=item.lease.attempt,
         workflow=item.workflow,
@@ -42,6 +44,7 @@ def _facts(item: WorkItem) -> RunFacts:
         cancelling=item.cancelling,
         clock_ahead_s=_clock_ahead_s(item),
         confirm_starts=item.confirm_starts,
+        careful=item.careful,
     )
 
 
@@ -69,17 +72,17 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
     what = f'the result of workflow "{workflow.name}"'
     try:
         payload = item.input if item.HasField("input") else None
-        if payload is not None and payload.HasField("ref"):
-            payload = await run.link.download(payload)
-        arguments = workflow.signature.arguments_of(decode(payload))
+        input = f'the input of workflow "{workflow.name}"'
+        given = await arguments(run, workflow.signature, payload, input)
         run.in_code = True
         if workflow.signature.takes_context:
-            output = await workflow.fn(Context(run), **arguments)
+            output = await workflow.fn(Context(run), **given)
         else:
-            output = await workflow.fn(**arguments)
+            output = await workflow.fn(**given)
         run.in_code = False
         encoded = encode(output, what, workflow.build is not None)
         rebuilt(workflow.build, encoded, what)
+        await run.closing.settled()
         await complete_run(run, await upload(run.link, encoded, what))
     except Suspended:
         return
@@ -98,6 +101,7 @@ async def _fail(run: Run, error: BaseException) -> None:
     run.in_code = False
     try:
         failures = await run.compensations.run(run, error)
+        await run.closing.settled()
     except Suspended:
         return
     fail_run(run, error, failures)

@@ -104,6 +104,11 @@ def to_failure(error: BaseException, depth: int = 0) -> Failure:
     return failure
 
 
+def plain_failure(failure: Failure) -> Failure:
+    """The failure without what its error carried."""
+    return Failure(type=failure.type, message=failure.message, non_retryable=failure.non_retryable)
+
+
 def failure_details(failure: Failure) -> Any:
     """What the failure's error carried as `details`."""
     return decode(failure.details) if failure.HasField("details") else None

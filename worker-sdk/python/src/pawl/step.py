@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+Q = ParamSpec("Q")
 Recovery = Literal["retry", "at_most_once"]
 
 
@@ -44,24 +46,39 @@ class Step(Generic[P, R]):
     def __init__(self, fn: Callable[..., Any], name: str | None, options: StepOptions) -> None:
         if isinstance(fn, Step):
             raise UsageError(f'"{fn.name}" is a step already')
+        if isinstance(fn, classmethod | staticmethod):
+            # Bound when it is looked up.
+            name = name or function_name(fn.__func__)
         self.fn = fn
         self.name: str = name or function_name(fn)
         self.options = options
         check_name("a step", self.name)
         functools.update_wrapper(self, fn)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         frame = current_frame.get()
         if frame is None:
-            made: R = await self._just_run(args, kwargs)
-            return made
+            return self._just_run(args, kwargs)
         from .context import Context
 
-        call = StepCall(
-            self.name, self.fn, args, kwargs, self.options.over(frame.run.step_defaults)
-        )
-        result: R = await Context(frame.run)._run_step(call)
-        return result
+        here = Context(frame.run)
+        options = self.options.over(frame.run.step_defaults)
+        call = StepCall(self.name, self.fn, args, kwargs, options)
+        return here._run_step(here._claim_step(self.name, options), call)
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Step[P, R]: ...
+    @overload
+    def __get__(self: Step[Concatenate[S, Q], R], instance: S, owner: Any = None) -> Step[Q, R]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Step[..., R]:
+        """A step that is a method is bound as any method is; its object is no argument of the step."""
+        if instance is None and not isinstance(self.fn, classmethod | staticmethod):
+            return self
+        return Step(self.fn.__get__(instance, owner), self.name, self.options)
+
+    def __reduce__(self) -> str:
+        """Another process finds it where it is defined."""
+        return str(getattr(self, "__qualname__", self.name))
 
     async def _just_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if takes_context(self.fn):
@@ -133,11 +150,17 @@ class _Decorator(Protocol):
 @overload
 def step(fn: Callable[Concatenate[StepContext, P], AsyncIterator[str]], /) -> Step[P, str]: ...
 @overload
+def step(fn: Callable[Concatenate[StepContext, P], AsyncIterator[Any]], /) -> Step[P, Any]: ...
+@overload
 def step(fn: Callable[Concatenate[StepContext, P], Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
 @overload
 def step(fn: Callable[P, AsyncIterator[str]], /) -> Step[P, str]: ...
 @overload
+def step(fn: Callable[P, AsyncIterator[Any]], /) -> Step[P, Any]: ...
+@overload
 def step(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+@overload
+def step(fn: Callable[P, Iterator[Any]], /) -> Step[P, Any]: ...
 @overload
 def step(
     name: str | None = None,

@@ -80,14 +80,17 @@ class Workflow(Generic[P, R]):
             return None
         return self.id_template.render(self.signature.template_values(input))
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         frame = current_frame.get()
-        if frame is not None:
-            from ._run.child import ChildOptions
-            from .context import Context
+        if frame is None:
+            return self._execute(*args, **kwargs)
+        from ._run.child import ChildOptions
+        from .context import Context
 
-            input = self.signature.input_of(args, kwargs)
-            return await Context(frame.run)._run_child(self, self.name, input, None, ChildOptions())
+        input = self.signature.input_of(args, kwargs)
+        return Context(frame.run)._child(self, self.name, input, None, ChildOptions())
+
+    async def _execute(self, *args: P.args, **kwargs: P.kwargs) -> R:
         from .client import Client
 
         async with Client() as client:
@@ -100,7 +103,11 @@ class Workflow(Generic[P, R]):
         """The same from code that is not async: `pipeline.run(source="users")`."""
         import asyncio
 
-        return asyncio.run(self.__call__(*args, **kwargs))
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.__call__(*args, **kwargs))
+        raise UsageError(f"an event loop is running here; write `await {self.__name__}(…)`")
 
     def __repr__(self) -> str:
         return f"<workflow {self.name} of {self.defined_at}>"

@@ -16,7 +16,7 @@ import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { PawlError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { errorFromStatus, unavailableError, unencodable, unreachable } from "./status.ts";
+import { errorFromStatus, unencodable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
 function pathOf(method: DescMethod): string {
@@ -45,16 +45,11 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
 }
 
-function translate(error: unknown, url: string): PawlError {
+function translate(error: unknown): PawlError {
   if (!isServiceError(error)) {
     return new PawlError({ reason: "INTERNAL", message: String(error), code: 13, cause: error });
   }
   const [packed] = error.metadata.get("grpc-status-details-bin");
-  if (!(packed instanceof Buffer)) {
-    // Nothing that a Pawl server said.
-    const problem = unreachable(error.code, error.details, url);
-    if (problem !== undefined) return unavailableError(problem, error);
-  }
   const details = packed instanceof Buffer ? fromBinary(StatusSchema, packed).details : [];
   return errorFromStatus(
     error.code,
@@ -108,17 +103,14 @@ export function createGrpcTransport(url: string): Transport {
       // reached the socket, not when it has been put aside.
       "grpc.per_rpc_retry_buffer_size": 0,
     }),
-    url,
   );
 }
 
 class GrpcTransport implements Transport {
   readonly #client: Client;
-  readonly #url: string;
 
-  constructor(client: Client, url: string) {
+  constructor(client: Client) {
     this.#client = client;
-    this.#url = url;
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -136,9 +128,9 @@ class GrpcTransport implements Transport {
         deadline(options),
         (error, response) => {
           unlink();
-          if (error !== null) reject(translate(error, this.#url));
+          if (error !== null) reject(translate(error));
           else if (response === undefined)
-            reject(translate(new Error("an answer without content"), this.#url));
+            reject(translate(new Error("an answer without content")));
           else resolve(response);
         },
       );
@@ -163,7 +155,7 @@ class GrpcTransport implements Transport {
     try {
       for await (const message of call) yield message as MessageShape<O>;
     } catch (error) {
-      throw translate(error, this.#url);
+      throw translate(error);
     } finally {
       unlink();
       // A reader who leaves early makes the call fail, and nobody is left to hear of it.
@@ -189,9 +181,9 @@ class GrpcTransport implements Transport {
         deadline(options),
         (error, response) => {
           unlink();
-          if (error !== null) reject(translate(error, this.#url));
+          if (error !== null) reject(translate(error));
           else if (response === undefined)
-            reject(translate(new Error("an answer without content"), this.#url));
+            reject(translate(new Error("an answer without content")));
           else resolve(response);
         },
       );
@@ -229,7 +221,7 @@ class GrpcTransport implements Transport {
       });
     };
     call.on("data", (message: MessageShape<O>) => handlers.onMessage(message));
-    call.on("error", (error: unknown) => finish(translate(error, this.#url)));
+    call.on("error", (error: unknown) => finish(translate(error)));
     call.on("end", () => finish(undefined));
     return {
       send,

@@ -47,6 +47,17 @@ def dump(value: Any) -> dict[str, Any]:
     return data
 
 
+def values_of(kind: Any, data: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, type and value of a model's fields that the data has."""
+    found = []
+    for name, field in kind.model_fields.items():
+        for key in (name, field.alias):
+            if key in data:
+                found.append((name, field.annotation, data[key]))
+                break
+    return found
+
+
 def as_plain(value: Any) -> Any:
     """A value of some other type that pydantic can write as JSON, such as a path or a URL; None where
     it cannot.

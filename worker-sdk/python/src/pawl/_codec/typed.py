@@ -289,6 +289,29 @@ def _with_arguments(hint: Any, parameters: dict[Any, Any]) -> Any:
     return hint[tuple(parameters.get(each, Any) for each in own)]
 
 
+def restore(kind: Any, data: Any) -> Any:
+    """As well as can be, an instance of a class from data that fitted it once: without its rules."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if isinstance(data, dict) and models.is_model(kind):
+        values = models.values_of(kind, data)
+        return kind.model_construct(**{name: _either(hint, item) for name, hint, item in values})
+    if isinstance(data, dict) and dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        instance = object.__new__(kind)
+        hints = hints_of(kind)
+        for name, item in data.items():
+            object.__setattr__(instance, name, _either(hints.get(name), item))
+        return instance
+    return data
+
+
+def _either(kind: Any, data: Any) -> Any:
+    try:
+        return build_as(builder(kind), data, "it")
+    except InvalidValueError:
+        return restore(kind, data)
+
+
 def hints_of(target: Any) -> dict[str, Any]:
     """Its annotations, resolved; those that cannot be resolved are left out."""
     cells = getattr(target, "__closure__", None) or ()

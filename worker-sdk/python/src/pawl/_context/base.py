@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._run.frame import Frame, current_frame
-from .._run.keys import Scope
+from .._run.keys import Claim, Scope
 from .._run.run import Run
 from ..errors import AmbiguousStepKeyError, UsageError
 
@@ -57,9 +57,12 @@ class ContextBase:
             "within its workflow and steps only, and in tasks that these started"
         )
 
-    def _claim(self, scope: Scope, namespace: str, name: str, key: str | None) -> str:
+    def _claim(
+        self, namespace: str, name: str, key: str | None, scope: Scope | None = None
+    ) -> Claim:
+        """Takes the next key of a name, in the scope that the caller is in."""
         try:
-            return scope.claim(namespace, name, key)
+            return (scope or self._here.scope).claim(namespace, name, key)
         except AmbiguousStepKeyError as error:
             # Nothing that user code catches may hide it: on another day it would pass.
             self._run.end(error)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .._run.branches import Branch, Outcome, map_items, run_branches
+from .._run.branches import (
+    Branch,
+    MapCall,
+    Mode,
+    Outcome,
+    claim_branches,
+    map_items,
+    run_branches,
+)
 from .._run.frame import Frame, current_frame
-from .._run.keys import check_name
-from ..errors import UsageError
+from .._run.keys import Claim, check_name
+from ..errors import AmbiguousStepKeyError, UsageError
 from .base import ContextBase
 
 if TYPE_CHECKING:
@@ -24,13 +32,13 @@ class Branches(ContextBase):
     async def gather(self, *branches: Branch[T]) -> list[T]: ...
     @overload
     async def gather(self, **branches: Branch[Any]) -> dict[str, Any]: ...
-    async def gather(self, *branches: Any, **named: Any) -> Any:
+    def gather(self, *branches: Any, **named: Any) -> Any:
         """Runs branches side by side, each in a scope of its own: coroutines, or functions that make
         them. The results come as a list, or by name: `await ctx.gather(db=load(), api=fetch())`.
 
         When one fails the others are ended, and its error is raised once they have settled.
         """
-        return await self._branches("gather", branches, named)
+        return self._branches("gather", branches, named)
 
     #: The same under the name that some know it by.
     parallel = gather
@@ -39,23 +47,37 @@ class Branches(ContextBase):
     async def settle(self, *branches: Branch[T]) -> list[Outcome[T]]: ...
     @overload
     async def settle(self, **branches: Branch[Any]) -> dict[str, Outcome[Any]]: ...
-    async def settle(self, *branches: Any, **named: Any) -> Any:
+    def settle(self, *branches: Any, **named: Any) -> Any:
         """Runs branches side by side and tells of each how it ended."""
-        return await self._branches("settle", branches, named)
+        return self._branches("settle", branches, named)
 
-    async def race(self, *branches: Branch[T], **named: Branch[T]) -> T:
+    def race(self, *branches: Branch[T], **named: Branch[T]) -> Coroutine[Any, Any, T]:
         """The first branch to end decides; the others are ended."""
         all_ = {**{str(i): branch for i, branch in enumerate(branches)}, **named}
-        winner: T = (await run_branches(self._here, "race", all_))[""]
-        return winner
+        return self._race(self._claim_branches("race", all_), all_)
 
-    async def _branches(self, mode: Any, branches: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    async def _race(self, claims: list[Claim], branches: dict[str, Any]) -> Any:
+        return (await run_branches(self._here, "race", branches, claims))[""]
+
+    def _branches(self, mode: Mode, branches: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if branches and named:
             raise UsageError(f"ctx.{mode} takes branches with names, or without, but not both")
-        if named:
-            return await run_branches(self._here, mode, named)
-        numbered = {str(i): branch for i, branch in enumerate(branches)}
-        return list((await run_branches(self._here, mode, numbered)).values())
+        all_ = named or {str(i): branch for i, branch in enumerate(branches)}
+        return self._run_all(self._claim_branches(mode, all_), mode, all_, bool(named))
+
+    def _claim_branches(self, mode: Mode, branches: dict[str, Any]) -> list[Claim]:
+        try:
+            return claim_branches(mode, self._here.scope, branches)
+        except AmbiguousStepKeyError as error:
+            # As in `_claim`.
+            self._run.end(error)
+            raise
+
+    async def _run_all(
+        self, claims: list[Claim], mode: Mode, branches: dict[str, Any], named: bool
+    ) -> Any:
+        results = await run_branches(self._here, mode, branches, claims)
+        return results if named else list(results.values())
 
     @overload
     async def map(
@@ -77,7 +99,7 @@ class Branches(ContextBase):
         key: Callable[[T], object] | None = None,
         concurrency: int | None = None,
     ) -> list[R]: ...
-    async def map(
+    def map(
         self,
         name: str,
         items: Iterable[Any],
@@ -85,7 +107,7 @@ class Branches(ContextBase):
         *,
         key: Callable[[Any], object] | None = None,
         concurrency: int | None = None,
-    ) -> list[Any]:
+    ) -> Coroutine[Any, Any, list[Any]]:
         """Runs `fn(item)` for each item, side by side, each in a scope of its own, so that the names of
         its steps are its own. The results are in the order of the items.
 
@@ -96,35 +118,46 @@ class Branches(ContextBase):
         check_name("ctx.map", name)
         if not callable(fn):
             raise UsageError(f'ctx.map("{name}", items, fn) needs a function to run for each item')
-        return await map_items(self._here, name, items, fn, key, concurrency)
+        if concurrency is not None and concurrency < 1:
+            raise UsageError(
+                f'the concurrency of ctx.map("{name}") is at least 1; it is {concurrency}'
+            )
+        wanted = MapCall(name, list(items), fn, key, concurrency)
+        return self._run_map(self._claim("map:", name, None), wanted)
+
+    async def _run_map(self, claim: Claim, wanted: MapCall) -> list[Any]:
+        return await map_items(self._here, claim, wanted)
 
     def scope(self, name: str) -> ScopeBlock:
         """Names the steps in it apart from those around it: `async with ctx.scope("shipping"): …`"""
         check_name("a scope", name)
-        return ScopeBlock(self._here, name, "scope:")
+        return ScopeBlock(self, name, "scope:")
 
     def cleanup(self, name: str = "cleanup") -> ScopeBlock:
         """For `finally` blocks: steps in it run although their branch has ended or the run is being
         cancelled: `async with ctx.cleanup(): await ctx.step("release", release, lock)`
         """
         check_name("a scope", name)
-        return ScopeBlock(self._here, name, "cleanup:")
+        return ScopeBlock(self, name, "cleanup:")
 
 
 class ScopeBlock:
     """`async with ctx.scope("name"):`, and `ctx.cleanup()`."""
 
-    def __init__(self, frame: Frame, name: str, namespace: Literal["scope:", "cleanup:"]) -> None:
-        self._outer = frame
+    def __init__(
+        self, context: Branches, name: str, namespace: Literal["scope:", "cleanup:"]
+    ) -> None:
+        self._context = context
         self._name = name
         self._namespace = namespace
 
     async def __aenter__(self) -> None:
-        here = self._outer.scope
-        segment = here.claim_segment(self._namespace, self._name, None)
-        inner = here.shield(segment) if self._namespace == "cleanup:" else here.child(segment)
-        self._turn = here.enter()
-        self._token = current_frame.set(Frame(self._outer.run, inner, self._outer.body))
+        outer = self._context._here
+        self._claim = claim = self._context._claim(self._namespace, self._name, None)
+        inner = claim.inner
+        if self._namespace == "cleanup:":
+            inner = claim.scope.shield(claim.segment)
+        self._token = current_frame.set(Frame(outer.run, inner, outer.body))
 
     async def __aexit__(
         self,
@@ -133,4 +166,4 @@ class ScopeBlock:
         trace: TracebackType | None,
     ) -> None:
         current_frame.reset(self._token)
-        self._outer.scope.leave(self._turn)
+        self._claim.end()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._codec.typed import build_as
 from .._run import waits
 from .._run.child import ChildOptions, child_call, child_input
-from .._run.wait import WaitOperation
+from .._run.keys import Claim, check_text
+from .._run.wait import WaitCall, WaitOperation
 from .base import ContextBase
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Children(ContextBase):
         priority: int | None = None,
         tags: dict[str, str] | None = None,
     ) -> Any: ...
-    async def child(
+    def child(
         self,
         workflow: Workflow[..., Any] | str,
         /,
@@ -54,7 +55,7 @@ class Children(ContextBase):
         priority: int | None = None,
         tags: dict[str, str] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Starts a child run and waits for its result. Of a workflow that is known by its name only,
         the input is the one argument.
 
@@ -62,21 +63,25 @@ class Children(ContextBase):
         - `key`: tells children of one workflow apart by what they are about.
         """
         name, input = child_input(workflow, args, kwargs)
+        check_text("the run id of a child", run_id or "")
+        for tag, text in (tags or {}).items():
+            check_text("the name of a tag", tag)
+            check_text(f'the tag "{tag}"', text)
         options = ChildOptions(run_id or "", queue, priority, tags or {})
-        return await self._run_child(workflow, name, input, waits.key_of(key), options)
+        return self._child(workflow, name, input, waits.key_of(key), options)
 
-    async def _run_child(
+    def _child(
         self,
         workflow: Workflow[..., R] | str,
         name: str,
         input: Any,
         key: str | None,
         options: ChildOptions,
-    ) -> R:
-        scope = self._here.scope
-        place = self._claim(scope, "child:", name, key)
-        call = child_call(self._run, place, workflow, name, input, options)
-        result = await WaitOperation(self._run, scope, place, call).wait()
+    ) -> Coroutine[Any, Any, R]:
         build = None if isinstance(workflow, str) else workflow.build
-        value: R = build_as(build, result, f'the result of child "{name}"')
-        return value
+        claim = self._claim("child:", name, key)
+        call = child_call(self._run, claim, workflow, name, input, options, build)
+        return self._run_child(claim, call)
+
+    async def _run_child(self, claim: Claim, call: WaitCall) -> Any:
+        return await WaitOperation(self._run, claim, call).wait()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, overload
 
 from .._run import waits
+from .._run.keys import Claim
 from .._run.questions import (
     Approval,
     ApprovalLevel,
@@ -17,6 +18,7 @@ from .._run.questions import (
     names_of,
     question_call,
     question_name,
+    question_text,
 )
 from .._run.wait import WaitOperation
 from ..duration import Duration
@@ -58,7 +60,9 @@ class People(Waits):
     async def wait_for_user(
         self, question: str, /, *, key: object = None, **options: Any
     ) -> Any: ...
-    async def wait_for_user(self, question: str, /, *, key: object = None, **options: Any) -> Any:
+    def wait_for_user(
+        self, question: str, /, *, key: object = None, **options: Any
+    ) -> Coroutine[Any, Any, Any]:
         """Asks people and waits for the answer, for as long as it takes. The question shows in
         `pawl waits` and `client.waits()`; whoever answers first decides.
 
@@ -82,10 +86,10 @@ class People(Waits):
                 f"{', '.join(field.name for field in fields(QuestionOptions))} and key"
             )
         name = waits.key_of(key)
-        call = question_call(question, name, QuestionOptions(**options))
-        return await self._wait("user:", name, call)
+        call = question_call(self._run, question, name, QuestionOptions(**options))
+        return self._wait("user:", name, call)
 
-    async def approval(
+    def approval(
         self,
         question: str,
         /,
@@ -97,7 +101,7 @@ class People(Waits):
         timeout: Duration | None = None,
         default: Literal["approved", "rejected"] | None = None,
         reminders: Sequence[Duration] = (),
-    ) -> ApprovalOutcome:
+    ) -> Coroutine[Any, Any, ApprovalOutcome]:
         """Asks for approval in rounds, one after the other; a rejection ends it.
 
         - `approvers`, `needed`: of one round: who may approve, and how many of them must.
@@ -106,39 +110,47 @@ class People(Waits):
           as is `default`, or WaitTimeoutError without one.
         - `key`: names this approval apart from its question.
         """
-        if not isinstance(question, str) or question.strip() == "":
-            raise UsageError("ctx.approval needs a question to ask")
+        question = question_text("ctx.approval", question)
         if chain is None and not names_of(approvers):
             raise UsageError(
                 "ctx.approval needs approvers, or a chain of rounds with approvers each"
             )
         levels = [ApprovalLevel(approvers, needed)] if chain is None else chain
         text = waits.key_of(key)
-        here = self._here.scope
         name = question_name(question) if text is None else "approval"
-        scope = here.child(here.claim_segment("approval:", name, text))
+        options = QuestionOptions(
+            type="approval",
+            timeout=timeout,
+            default=waits.MISSING if default is None else None,
+            reminders=reminders,
+        )
+        return self._ask_all(
+            self._claim("approval:", name, text), question, levels, options, default == "approved"
+        )
+
+    async def _ask_all(
+        self,
+        claim: Claim,
+        question: str,
+        levels: Sequence[ApprovalLevel],
+        options: QuestionOptions,
+        approved_late: bool,
+    ) -> ApprovalOutcome:
+        scope = claim.inner
         votes: list[Vote] = []
         last, late = "", False
-        turn = here.enter()
         try:
             for level in levels:
                 last = level.label
-                options = QuestionOptions(
-                    type="approval",
-                    assignees=level.approvers,
-                    needed=level.needed,
-                    timeout=timeout,
-                    default=waits.MISSING if default is None else None,
-                    reminders=reminders,
-                )
-                round_ = question_name(last)
-                call = question_call(question, None, options, round_)
+                own = replace(options, assignees=level.approvers, needed=level.needed)
+                round_ = question_name(level.name or "round")
+                call = question_call(self._run, question, None, own, round_)
                 place = scope.claim("user:", round_, None)
-                answer = await WaitOperation(self._run, scope, place, call).wait()
+                answer = await WaitOperation(self._run, place, call).wait()
                 late = answer is None
                 votes += () if late else [replace(vote, level=last) for vote in answer.votes]
-                if not (default == "approved" if late else answer.approved):
+                if not (approved_late if late else answer.approved):
                     return ApprovalOutcome(False, tuple(votes), last, late)
             return ApprovalOutcome(True, tuple(votes), last, late)
         finally:
-            here.leave(turn)
+            claim.end()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar, overload
 
 from .._run.call import StepCall, function_name
-from .._run.keys import check_name
+from .._run.keys import Claim, check_name
 from .._run.options import DEFAULT, UNSET, StepOptions
 from .._run.step import StepOperation
 from .._run.stream import Reduce
@@ -79,7 +79,7 @@ class Steps(ContextBase):
     ) -> R: ...
     @overload
     async def step(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-    async def step(
+    def step(
         self,
         name: Any,
         fn: Any = None,
@@ -102,8 +102,9 @@ class Steps(ContextBase):
         own = (key, retry, timeout, recovery, reduce, version, returns)
         name, fn, args, options = self._parse(name, fn, args, own)
         if inspect.iscoroutine(fn):
-            return await self._run_coroutine(name, fn, options)
-        return await self._run_step(_call(name, fn, args, kwargs, options))
+            return self._run_coroutine(self._claim_step(name, options), name, fn, options)
+        call = _call(name, fn, args, kwargs, options)
+        return self._run_step(self._claim_step(name, options), call)
 
     def _parse(
         self, name: Any, fn: Any, args: tuple[Any, ...], own: tuple[Any, ...]
@@ -163,11 +164,13 @@ class Steps(ContextBase):
                 f'ctx.compensate("{name}") inside of a step would be forgotten in a replay; call it in '
                 "the workflow, before or after the step"
             )
-        place = self._claim(scope, "compensate:", name, options.key)
-        self._run.compensations.register(place, call)
+        self._run.compensations.register(self._claim("compensate:", name, options.key), call)
+
+    def _claim_step(self, name: str, options: StepOptions) -> Claim:
+        return self._claim("", name, options.key)
 
     async def _run_coroutine(
-        self, name: str, coroutine: Coroutine[Any, Any, Any], options: StepOptions
+        self, claim: Claim, name: str, coroutine: Coroutine[Any, Any, Any], options: StepOptions
     ) -> Any:
         """A coroutine has not begun yet, so that a replay can leave it alone; but it runs only once."""
         try:
@@ -176,36 +179,56 @@ class Steps(ContextBase):
                     f'step "{name}" got a coroutine, which can only be run once, and a retry policy; '
                     f'pass the function and its arguments: ctx.step("{name}", fn, arg, …)'
                 )
-            return await self._run_step(StepCall(name, lambda: coroutine, (), {}, options))
+            return await self._run_step(claim, StepCall(name, lambda: coroutine, (), {}, options))
         finally:
             coroutine.close()
 
-    async def _run_step(self, call: StepCall) -> Any:
-        scope = self._here.scope
-        namespace = "value:" if call.kind == STEP_KIND_VALUE else ""
-        key = self._claim(scope, namespace, call.name, call.options.key)
-        return await StepOperation(self._run, scope, key, call).wait()
+    async def _run_step(self, claim: Claim, call: StepCall) -> Any:
+        return await StepOperation(self._run, claim, call).wait()
 
-    async def _value(self, name: str, make: Callable[[], Any]) -> Any:
-        async def body() -> Any:
-            return make()
+    def _value(self, name: str, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        claim = self._claim("value:", name, None)
+        return self._run_step(claim, StepCall(name, body, (), {}, DEFAULT, STEP_KIND_VALUE))
 
-        return await self._run_step(StepCall(name, body, (), {}, DEFAULT, STEP_KIND_VALUE))
-
-    async def now(self) -> float:
+    def now(self) -> Coroutine[Any, Any, float]:
         """The time in seconds since the epoch, recorded."""
-        recorded: float = await self._value("now", lambda: round(time.time() * 1000))
-        return recorded / 1000
 
-    async def random(self) -> float:
+        async def body() -> float:
+            return round(time.time() * 1000)
+
+        claim = self._claim("value:", "now", None)
+        return self._run_seconds(claim, StepCall("now", body, (), {}, DEFAULT, STEP_KIND_VALUE))
+
+    async def _run_seconds(self, claim: Claim, call: StepCall) -> float:
+        ms: float = await self._run_step(claim, call)
+        return ms / 1000
+
+    def random(self) -> Coroutine[Any, Any, float]:
         """A random number from 0 to 1, recorded."""
-        number: float = await self._value("random", random.random)
-        return number
 
-    async def uuid(self) -> str:
+        async def body() -> float:
+            return random.random()
+
+        made: Coroutine[Any, Any, float] = self._value("random", body)
+        return made
+
+    def uuid(self) -> Coroutine[Any, Any, str]:
         """A random UUID, recorded."""
-        text: str = await self._value("uuid", lambda: str(uuid.uuid4()))
-        return text
+
+        async def body() -> str:
+            return str(uuid.uuid4())
+
+        made: Coroutine[Any, Any, str] = self._value("uuid", body)
+        return made
+
+    def current_tags(self) -> Coroutine[Any, Any, dict[str, str]]:
+        """The run's tags by now, recorded; `ctx.tags` are those that it was started with."""
+
+        async def body() -> dict[str, str]:
+            return await self._run.link.current_tags(self.run_id)
+
+        made: Coroutine[Any, Any, dict[str, str]] = self._value("tags", body)
+        return made
 
 
 def _call(

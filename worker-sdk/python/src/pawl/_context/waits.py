@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import datetime, tzinfo
 from typing import Any, overload
 
-from .._codec.typed import build_as, builder
+from .._codec.typed import builder
 from .._run import waits
 from .._run.callback import Callback, CallbackOperation, callback_call
-from .._run.keys import check_name
+from .._run.keys import Claim, check_name
 from .._run.wait import WaitCall, WaitOperation
 from ..duration import Duration
 from ..errors import UsageError, WaitTimeoutError
@@ -19,30 +19,33 @@ MISSING = waits.MISSING
 
 
 class Waits(ContextBase):
-    async def _wait(self, namespace: str, key: str | None, call: WaitCall) -> Any:
+    def _wait(self, namespace: str, key: str | None, call: WaitCall) -> Coroutine[Any, Any, Any]:
         check_name("a wait", call.name)
-        scope = self._here.scope
-        place = self._claim(scope, namespace, call.name, key)
-        return await WaitOperation(self._run, scope, place, call).wait()
+        return self._run_wait(self._claim(namespace, call.name, key), call)
 
-    async def sleep(self, duration: Duration, *, name: str = "sleep") -> None:
+    async def _run_wait(self, claim: Claim, call: WaitCall) -> Any:
+        return await WaitOperation(self._run, claim, call).wait()
+
+    def sleep(self, duration: Duration, *, name: str = "sleep") -> Coroutine[Any, Any, None]:
         """Waits, by the server's clock: `await ctx.sleep("1 day")`. The worker is free meanwhile."""
-        await self._wait("sleep:", None, waits.sleep_call(name, duration))
+        return self._wait("sleep:", None, waits.sleep_call(name, duration))
 
     @overload
-    async def sleep_until(self, moment: datetime, *, name: str = "sleep") -> None: ...
+    def sleep_until(
+        self, moment: datetime, *, name: str = "sleep"
+    ) -> Coroutine[Any, Any, None]: ...
     @overload
-    async def sleep_until(
+    def sleep_until(
         self, *, cron: str, tz: str | tzinfo = "", name: str = "sleep"
-    ) -> None: ...
-    async def sleep_until(
+    ) -> Coroutine[Any, Any, None]: ...
+    def sleep_until(
         self,
         moment: datetime | None = None,
         *,
         cron: str | None = None,
         tz: str | tzinfo = "",
         name: str = "sleep",
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Waits for a moment in time, which needs a time zone; or for the next time of a cron
         expression: `await ctx.sleep_until(cron="0 9 * * MON-FRI", tz="Europe/Berlin")`.
 
@@ -56,9 +59,9 @@ class Waits(ContextBase):
             call = waits.sleep_until_call(name, moment)
         else:
             call = waits.cron_call(name, cron or "", str(tz))
-        await self._wait("sleep:", None, call)
+        return self._wait("sleep:", None, call)
 
-    async def signal(
+    def signal(
         self,
         name: str,
         *,
@@ -66,18 +69,15 @@ class Waits(ContextBase):
         default: Any = MISSING,
         returns: Any = None,
         key: object = None,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Waits for a signal, and returns its payload. Signals of one name are taken in their order;
         one that came before is there already.
 
         At the `timeout` (default: none) it returns `default`, or raises WaitTimeoutError without one.
         `returns` is the payload's type.
         """
-        call = waits.signal_call(name, timeout, default)
-        payload = await self._wait("signal:", waits.key_of(key), call)
-        if payload is default:
-            return payload
-        return build_as(builder(returns), payload, f'the payload of signal "{name}"')
+        call = waits.signal_call(name, timeout, default, builder(returns))
+        return self._wait("signal:", waits.key_of(key), call)
 
     async def signals(
         self, name: str, *, timeout: Duration | None = None, returns: Any = None
@@ -88,26 +88,23 @@ class Waits(ContextBase):
         Iterations have scopes of their own, in which they count what they took.
         """
         check_name("a wait", name)
-        outer = self._here.scope
-        inner = outer.child(outer.claim_segment("signals:", name, None))
-        call = waits.signal_call(name, timeout, MISSING)
-        build = builder(returns)
+        claim = self._claim("signals:", name, None)
+        inner = claim.inner
+        call = waits.signal_call(name, timeout, MISSING, builder(returns))
         try:
             while True:
                 place = inner.claim("signal:", name, None)
-                turn = outer.enter()
                 try:
-                    payload = await WaitOperation(self._run, inner, place, call).wait()
+                    payload = await WaitOperation(self._run, place, call).wait()
                 except WaitTimeoutError:
                     return
-                finally:
-                    outer.leave(turn)
-                yield build_as(build, payload, f'the payload of signal "{name}"')
+                yield payload
         finally:
+            claim.end()
             if not self._run.left:
                 self._run.end_scope(inner, "the iteration over signals has ended")
 
-    async def callback(
+    def callback(
         self,
         name: str = "callback",
         *,
@@ -115,7 +112,7 @@ class Waits(ContextBase):
         timeout: Duration | None = None,
         default: Any = MISSING,
         returns: Any = None,
-    ) -> Callback[Any]:
+    ) -> Coroutine[Any, Any, Callback[Any]]:
         """A URL for an outside process: hand `url` on in a step, and await `result()`, which is what
         that process posts there.
 
@@ -124,12 +121,9 @@ class Waits(ContextBase):
         - `returns`: the result's type.
         """
         check_name("a callback", name)
-        scope = self._here.scope
         call = callback_call(name, timeout, default, builder(returns))
-        place = self._claim(scope, "callback:", name, waits.key_of(key))
-        operation = CallbackOperation(self._run, scope, place, call)
-        turn = scope.enter()
-        try:
-            return Callback(operation, scope, await operation.address())
-        finally:
-            scope.leave(turn)
+        return self._open_callback(self._claim("callback:", name, waits.key_of(key)), call)
+
+    async def _open_callback(self, claim: Claim, call: WaitCall) -> Callback[Any]:
+        operation = CallbackOperation(self._run, claim, call)
+        return Callback(operation, await operation.address())

@@ -28,6 +28,12 @@ CAUSE_DEPTH_MAX: Final = 8
 DETAILS_BYTES_MAX: Final = 64 * 1024
 # Keys in the report of a run's end.
 REPORTED_KEYS_MAX: Final = 1_000
+# Waits that are closed by one message.
+CLOSED_WAITS_MAX: Final = 1_000
+# How long the body of a step may take to settle after a cancel: this, or this part of the grace.
+SETTLE_S: Final = 1.0
+SETTLE_PART: Final = 0.25
+CANCEL_GRACE_S: Final = 10.0
 # A wait tree with longer keys than this together is left out: any wait wakes the run then.
 TREE_BYTES_MAX: Final = 1024 * 1024
 VALUE_DEPTH_MAX: Final = 200

@@ -53,15 +53,27 @@ def well_formed(text: str) -> str:
 
 
 def flaw_of(text: str) -> str:
-    """What keeps a text from being a name or a key, with its position; empty where nothing does."""
-    if "\0" in text:
-        return f"a NUL character at position {text.index(chr(0))}"
-    if text.isascii() or is_well_formed(text):
+    """What keeps a text from being a name or a key: NUL, which PostgreSQL cannot store, or half of a
+    surrogate pair, which UTF-8 cannot say; with its position. Empty where there is nothing of the kind.
+    """
+    if "\0" not in text and (text.isascii() or is_well_formed(text)):
         return ""
-    for position, char in enumerate(text):
+    for position, char in enumerate(text, 1):
+        if char == "\0":
+            return f"a NUL as character {position}"
         if "\ud800" <= char <= "\udfff":
-            return f"half of a surrogate pair (U+{ord(char):04X}) at position {position}"
+            return f"half of a surrogate pair as character {position}"
     return ""
+
+
+_SPACE = re.compile("[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+")
+
+
+def collapse_space(text: str) -> str:
+    """The text on one line: every run of white space is one space, and none is at the ends. What counts
+    as white space is the same list in all SDKs.
+    """
+    return _SPACE.sub(" ", text).strip(" ")
 
 
 def shown(read: Callable[[], object], otherwise: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from .._lib.loop_watch import loop_watch
 from ..v1.common_pb2 import Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
-from ..v1.run_pb2 import StartRunRequest, StartRunResponse
-from ..v1.signal_pb2 import CancelWaitRequest
+from ..v1.run_pb2 import GetRunRequest, StartRunRequest, StartRunResponse
 from .deltas import Batch, Deltas
-from .methods import CANCEL_WAIT, START_RUN
+from .methods import GET_RUN, START_RUN
 from .platform import Platform
 
 
@@ -17,6 +17,7 @@ class CallLink:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._deltas = Deltas(self._send_events)
+        self._watch = loop_watch()
 
     def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:
         """Sends live output, see `deltas.Send`."""
@@ -31,8 +32,12 @@ class CallLink:
     async def start_run(self, request: StartRunRequest) -> StartRunResponse:
         return await self._platform.call(START_RUN, request)
 
-    async def cancel_wait(self, request: CancelWaitRequest) -> None:
-        await self._platform.call(CANCEL_WAIT, request)
+    def stood_still_since(self, moment: float) -> bool:
+        return self._watch.stood_still_since(moment)
+
+    async def current_tags(self, run_id: str) -> dict[str, str]:
+        response = await self._platform.call(GET_RUN, GetRunRequest(run_id=run_id))
+        return dict(response.run.tags)
 
     async def download(self, payload: Payload) -> Payload:
         return await self._platform.download(payload)

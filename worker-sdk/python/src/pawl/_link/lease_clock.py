@@ -1,14 +1,16 @@
 """For how long the leases of a session are known to hold.
 
-An answered heartbeat vouches for the lease time from the moment it was sent: after this process stood
-still, answers to older ones are still waiting to be read, and say nothing about now.
+An answered heartbeat vouches for the lease time from the moment it was sent, unless this process has
+stood still since: the server may have been restarted, or have given the leases away, and answers to
+older heartbeats are still waiting to be read.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
+
+from .._lib.clock import now_s
 
 
 class LeaseClock:
@@ -24,7 +26,7 @@ class LeaseClock:
         self.sent()
 
     def sent(self) -> None:
-        self._sent.append(time.monotonic())
+        self._sent.append(now_s())
 
     def answered(self) -> None:
         """The oldest heartbeat was answered."""
@@ -36,6 +38,11 @@ class LeaseClock:
         if self._sent:
             self._sent.popleft()
 
+    def stood_still(self) -> None:
+        """Nothing holds until a heartbeat is answered that is sent from now on."""
+        self._held_from = -math.inf
+        self._sent = deque(-math.inf for _ in self._sent)
+
     @property
     def holds(self) -> bool:
-        return time.monotonic() - self._held_from < self.lease_s
+        return now_s() - self._held_from < self.lease_s

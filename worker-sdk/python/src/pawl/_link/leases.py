@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from .._lib import limits
+from .._lib.loop_watch import describe, loop_watch
 from ..errors import PawlError
 from ..v1.worker_pb2 import HeartbeatLeasesRequest
 from .methods import HEARTBEAT_LEASES
@@ -25,6 +26,14 @@ class LeaseKeeper:
         self.interval_s = limits.HEARTBEAT_S
         self._lock = asyncio.Lock()
         self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._end_watch = loop_watch().listen(self._stood_still)
+        self._beats: set[asyncio.Task[bool]] = set()
+
+    def _stood_still(self, gap_s: float, step_keys: list[str]) -> None:
+        logger.warning(describe(gap_s, step_keys))
+        beat = asyncio.get_running_loop().create_task(self.beat())
+        self._beats.add(beat)
+        beat.add_done_callback(self._beats.discard)
 
     async def _keep(self) -> None:
         while True:
@@ -49,4 +58,5 @@ class LeaseKeeper:
             return True
 
     def stop(self) -> None:
+        self._end_watch()
         self._task.cancel()

@@ -119,5 +119,17 @@ BY_FRAME: dict[str, Method[Message, Message]] = {
             worker_pb2.CompleteRunResponse,
         ),
         ("fail_run", _WORKER + "FailRun", worker_pb2.FailRunRequest, worker_pb2.FailRunResponse),
+        (
+            "close_waits",
+            _WORKER + "CloseWaits",
+            worker_pb2.CloseWaitsRequest,
+            worker_pb2.CloseWaitsResponse,
+        ),
+        (
+            "begin_clean_up",
+            _WORKER + "BeginCleanUp",
+            worker_pb2.BeginCleanUpRequest,
+            worker_pb2.BeginCleanUpResponse,
+        ),
     )
 }

@@ -4,8 +4,10 @@ S1  Hello is the first message of every stream, and nothing else leaves before W
 S2  A request is kept until it is answered, and sent again, with the same content and id, on the next
     stream if its run's lease has survived.
 S3  No step starts unless the stream is open and a heartbeat was answered that was sent within the
-    lease time.
+    lease time, and after this process last stood still.
 S4  Credits granted never exceed the free slots.
+S5  A run's code starts when the acknowledgement of its dispatch has left this process: what the code
+    does may keep anything else from leaving.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
 from .._lib import limits
+from .._lib.loop_watch import describe
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..duration import message_seconds
@@ -71,6 +74,7 @@ class Session(CallLink):
         self._lease_clock = LeaseClock()
         self._heard_at = 0.0
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._end_watch: Callable[[], None] | None = None
 
     @property
     def opened(self) -> asyncio.Future[None]:
@@ -79,7 +83,17 @@ class Session(CallLink):
 
     def start(self) -> asyncio.Task[None]:
         """Connects, and goes on doing so. The task ends when closed; raises PawlError if refused."""
+        if self._end_watch is None:
+            self._end_watch = self._watch.listen(self._stood_still)
         return self._stream.start()
+
+    def _stood_still(self, gap_s: float, step_keys: list[str]) -> None:
+        logger.warning(describe(gap_s, step_keys))
+        self._lease_clock.stood_still()
+        # Nothing was heard because nobody listened.
+        self._heard_at = time.monotonic()
+        self._stale = True
+        self._beat()
 
     def _hello(self) -> bytes:
         self._lease_clock.restart()
@@ -99,6 +113,7 @@ class Session(CallLink):
 
     def can_start(self) -> bool:
         """S3."""
+        self._watch.look()
         if self._stream.is_open and self._lease_clock.holds:
             return True
         self._stale = True
@@ -158,6 +173,7 @@ class Session(CallLink):
     # ── what the server says ──
 
     def _receive(self, message: pb.SessionResponse) -> None:
+        self._watch.look()
         self._heard_at = time.monotonic()
         for frame in message.frames:
             name = frame.WhichOneof("body")
@@ -195,7 +211,11 @@ class Session(CallLink):
             case "wait_resolved":
                 self.runs.wait_resolved(frame.wait_resolved.run_id, frame.wait_resolved.entry)
             case "cancel":
-                self.runs.cancel(frame.cancel.run_id, frame.cancel.fence, frame.cancel.reason)
+                cancel = frame.cancel
+                grace = limits.CANCEL_GRACE_S
+                if cancel.HasField("grace"):
+                    grace = message_seconds(cancel.grace)
+                self.runs.cancel(cancel.run_id, cancel.fence, cancel.reason, grace)
             case "pause":
                 self.runs.pause(frame.pause.run_id)
             case "lease_results":
@@ -230,7 +250,9 @@ class Session(CallLink):
         if self._draining:
             self._tell("draining", pb.Draining())
         self._grant()
-        self._stale = False
+        self._stale = not self._lease_clock.holds
+        if self._stale:
+            self._beat()
         self.runs.wake_all()
         logger.info(
             "connected to %s, ready for work: %s", self._platform.url, ", ".join(self._workflows)
@@ -285,8 +307,9 @@ class Session(CallLink):
             self._tell("nack", pb.Nack(run_id=lease.run_id, fence=lease.fence, reason=reason))
             self._grant()
             return
-        self._tell("dispatch_ack", pb.DispatchAck(run_id=lease.run_id, fence=lease.fence))
-        self.runs.take(item, workflow, self._platform, self)
+        ack = pb.DispatchAck(run_id=lease.run_id, fence=lease.fence)
+        left = self._stream.push_first(encode_frame(0, "dispatch_ack", ack))
+        self.runs.take(item, workflow, self._platform, self, left)
 
     def _give_back(self, run_id: str, fence: int) -> None:
         """A run that was given up goes to another worker, or comes back: not at once."""
@@ -304,6 +327,8 @@ class Session(CallLink):
 
     async def close(self) -> None:
         """Ends the stream; the server releases what is still leased."""
+        if self._end_watch is not None:
+            self._end_watch()
         self._deltas.flush()
         self._deltas.close()
         self.runs.drop_all("the worker stops")

@@ -58,6 +58,8 @@ class Stream:
         self._state: Literal["idle", "connecting", "open", "closed"] = "idle"
         self._outbox = Outbox()
         self._wake_writer = asyncio.Event()
+        # Whom to tell when what is in the outbox has left.
+        self._leaving: list[asyncio.Future[None]] = []
         self._closing = False
         self._complained = False
         self._writing = False
@@ -155,9 +157,14 @@ class Stream:
                 await self._wake_writer.wait()
                 self._wake_writer.clear()
                 self._writing = True
-                for message in self._outbox.take():
-                    await call.write(message)
-                self._writing = False
+                leaving, self._leaving = self._leaving, []
+                try:
+                    for message in self._outbox.take():
+                        await call.write(message)
+                finally:
+                    self._writing = False
+                    for left in leaving:
+                        left.set_result(None)
                 self._schedule_notes()
         except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
             # The reader sees the end of the stream, too, and connects again.
@@ -169,6 +176,7 @@ class Stream:
     def _disconnected(self) -> None:
         self._call = None
         self._outbox.clear()
+        self._have_left()
         self._writing = False
         if self._state == "open":
             self._state = "connecting"
@@ -178,6 +186,21 @@ class Stream:
         if self._state == "open":
             self._outbox.push(frame)
             self._wake_writer.set()
+
+    def push_first(self, frame: bytes) -> asyncio.Future[None]:
+        """Pushes a frame; the future is done once it has left this process, or never will."""
+        left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.push(frame)
+        self._leaving.append(left)
+        if self._state != "open":
+            self._have_left()
+        return left
+
+    def _have_left(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for left in leaving:
+            if not left.done():
+                left.set_result(None)
 
     def note_start(self, note: StartNote) -> None:
         if self._state != "open":

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from .._lib import limits
 from .._run.link import RunLink
 from .._run.run import Run
 from ..errors import PawlError
@@ -80,9 +81,14 @@ class RunTable:
         ]
 
     def take(
-        self, item: WorkItem, workflow: Workflow[..., Any], platform: Platform, link: RunLink
+        self,
+        item: WorkItem,
+        workflow: Workflow[..., Any],
+        platform: Platform,
+        link: RunLink,
+        may: asyncio.Future[None] | None = None,
     ) -> None:
-        """Takes a run on and begins to execute it."""
+        """Takes a run on and begins to execute it; once it `may`, where that is given."""
         run_id = item.lease.run_id
         # It comes back to where it was lost: what is left of it here is no longer valid.
         self.drop(run_id, "the run was dispatched again")
@@ -92,8 +98,10 @@ class RunTable:
         if item.journal_more:
             work = self._launch(held, item, workflow, platform, link)
             held.task = asyncio.get_running_loop().create_task(work, context=Context())
-        else:
+        elif may is None:
             self._begin(held, item, workflow, link, list(item.journal))
+        else:
+            may.add_done_callback(lambda _: self._begin_held(held, item, workflow, link))
 
     async def _launch(
         self,
@@ -120,6 +128,12 @@ class RunTable:
         if self._held.get(run_id) is held:
             self._begin(held, item, workflow, link, journal)
 
+    def _begin_held(
+        self, held: _Held, item: WorkItem, workflow: Workflow[..., Any], link: RunLink
+    ) -> None:
+        if self._held.get(item.lease.run_id) is held:
+            self._begin(held, item, workflow, link, list(item.journal))
+
     def _begin(
         self,
         held: _Held,
@@ -145,8 +159,10 @@ class RunTable:
         else:
             tell(held.run)
 
-    def cancel(self, run_id: str, fence: int, reason: str) -> None:
-        self.tell(run_id, lambda run: run.cancel(fence, reason))
+    def cancel(
+        self, run_id: str, fence: int, reason: str, grace_s: float = limits.CANCEL_GRACE_S
+    ) -> None:
+        self.tell(run_id, lambda run: run.cancel(fence, reason, grace_s))
 
     def pause(self, run_id: str) -> None:
         self.tell(run_id, lambda run: run.pause())

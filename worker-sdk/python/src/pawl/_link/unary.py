@@ -43,6 +43,8 @@ class UnaryLink(CallLink):
         # Per run, the reports that are out, oldest first.
         self._reports: dict[str, set[asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # Per run, the last request that closes waits and is out.
+        self._closing: dict[str, asyncio.Future[None]] = {}
         # Runs whose live output is on its way.
         self._publishing: set[str] = set()
 
@@ -72,9 +74,15 @@ class UnaryLink(CallLink):
         """
         # Separate calls may overtake one another, too: what the run has said goes first.
         await self._deltas.settled(run_id)
+        before = self._closing.get(run_id)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if name == "close_waits":
+            self._closing[run_id] = done
+        if before is not None:
+            # What they give back is for what is asked for next.
+            await before
         report = name in ("step_completed", "step_failed")
         out = self._reports.setdefault(run_id, set())
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if report:
             out.add(done)
         answer: Message | PawlError
@@ -85,11 +93,12 @@ class UnaryLink(CallLink):
         except Exception as error:
             # Whoever sent it waits for an answer.
             answer = PawlError("INVALID_ARGUMENT", str(error), code=3)
-        if report:
-            out.discard(done)
-            done.set_result(None)
-            if out:
-                await asyncio.wait(list(out))
+        out.discard(done)
+        done.set_result(None)
+        if self._closing.get(run_id) is done:
+            del self._closing[run_id]
+        if report and out:
+            await asyncio.wait(list(out))
         on_answer(answer)
 
     def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .._lib.limits import START_NOTE_S
+from .._lib.loop_watch import loop_watch
 from ..errors import Cancelled, StepTimeoutError
 from ..v1.step_pb2 import StepStartedRequest
 from .events import publish
@@ -100,21 +101,25 @@ class StepBody:
 
     async def _result(self) -> Any:
         call = self.operation.call
-        if call.is_async:
-            result = call.invoke(self)
-        else:
+        result: Any = None
+        if not call.is_async:
             self.in_thread = True
             try:
                 result = await in_thread(self._in_thread)
             finally:
                 self.in_thread = False
-        if isinstance(result, Raised):
-            return result
-        if inspect.isawaitable(result):
-            result = await result
-        if isinstance(result, AsyncIterable):
-            return await self._consume(result)
-        return result
+            if not isinstance(result, Awaitable | AsyncIterable):
+                return result
+        watch = loop_watch()
+        watch.begin(self, self.operation.key)
+        try:
+            if call.is_async:
+                result = call.invoke(self)
+            if isinstance(result, Awaitable):
+                result = await result
+            return await self._consume(result) if isinstance(result, AsyncIterable) else result
+        finally:
+            watch.end(self)
 
     def _in_thread(self) -> Any:
         """A plain function, or all of a generator: what it holds is often bound to its thread."""
@@ -221,6 +226,11 @@ class StepBody:
         return inner is not None and any(
             operation.scope.is_within(inner) for operation in self.operation.run.operations
         )
+
+    def abandon(self, reason: str) -> None:
+        """The run goes on without it; what is under way inside of it ends."""
+        self._leave(reason)
+        self._stop(reason)
 
     def drop(self, reason: str) -> None:
         """Whatever the body still does, it is not heard."""

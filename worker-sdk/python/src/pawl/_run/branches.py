@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from ..errors import Cancelled, UsageError
 from .call import takes_context
 from .frame import Frame, current_frame
-from .keys import Scope, escape_name
+from .keys import Claim, Scope, check_text, escape_name
 from .options import key_text
+from .threads import Raised
 
 T = TypeVar("T")
+Mode = Literal["gather", "settle", "race"]
 #: A coroutine that nobody awaits yet, or a function that makes one (or just a value).
 Branch = Awaitable[T] | Callable[[], Awaitable[T] | T]
 
@@ -47,7 +49,6 @@ class Group:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._run = frame.run
-        self._turn = frame.scope.enter()
         self._scopes: list[Scope] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._scope_of: dict[asyncio.Task[Any], Scope] = {}
@@ -65,6 +66,9 @@ class Group:
         """Starts a branch. `fails`: its failure ends the others."""
         context = self.frame_in(scope).context() if scope is not self._frame.scope else None
         task = self._run.loop.create_task(work, context=context)
+        parent = asyncio.current_task()
+        if parent is not None:
+            self._run.branch_parents[task] = parent
         self._tasks.append(task)
         self._scope_of[task] = scope
         self._remaining += 1
@@ -117,21 +121,26 @@ class Group:
                 task.cancel()
             raise
 
-    def leave(self) -> None:
-        self._frame.scope.leave(self._turn)
-
 
 def _error_of(task: asyncio.Task[Any], ended: str | None) -> BaseException | None:
     if task.cancelled():
         return Cancelled(ended or "the branch was cancelled")
-    return task.exception()
+    error = task.exception()
+    if error is None and isinstance(task.result(), Raised):
+        raised: BaseException = task.result().error
+        return raised
+    return error
 
 
 async def _perform(mode: str, name: str, branch: Any) -> Any:
-    result = branch() if callable(branch) else branch
-    if isinstance(result, asyncio.Future):
-        raise _refusal(mode, name, result)
-    return await result if inspect.isawaitable(result) else result
+    try:
+        result = branch() if callable(branch) else branch
+        if isinstance(result, asyncio.Future):
+            raise _refusal(mode, name, result)
+        return await result if inspect.isawaitable(result) else result
+    except (SystemExit, KeyboardInterrupt) as error:
+        # A task would end the event loop with it.
+        return Raised(error)
 
 
 def _refusal(mode: str, name: str, branch: Any) -> UsageError:
@@ -155,16 +164,41 @@ def _check(mode: str, branches: Mapping[str, Any]) -> None:
             raise _refusal(mode, name, branch)
 
 
-async def run_branches(
-    frame: Frame, mode: Literal["gather", "settle", "race"], branches: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The results, or outcomes, by the branches' names; the winner's alone for a race."""
+def claims_in(branch: Any) -> list[Claim]:
+    """The keys that were taken when a branch was asked for, of which nothing has run yet."""
+    if not inspect.iscoroutine(branch) or inspect.getcoroutinestate(branch) != "CORO_CREATED":
+        return []
+    given = inspect.getcoroutinelocals(branch)
+    found = [each for each in (given.get("claim"), *given.get("claims", ())) if each is not None]
+    return [each for each in found if isinstance(each, Claim)]
+
+
+def claim_branches(mode: str, scope: Scope, branches: Mapping[str, Any]) -> list[Claim]:
+    """Takes the scopes of the branches. What was asked for as a branch gets its key in there."""
     _check(mode, branches)
+    for name in branches:
+        check_text(f"the name of a branch of ctx.{mode}", name)
     if mode == "race" and not branches:
         raise UsageError("ctx.race needs at least one branch")
-    here = frame.scope
-    scopes = [here.child(here.claim_segment("all:", name, None)) for name in branches]
+    inside = [claims_in(branch) for branch in branches.values()]
+    for claims in reversed(inside):
+        for claim in reversed(claims):
+            claim.scope.release(claim)
+    made = [scope.claim("all:", name, None) for name in branches]
+    for outer, claims in zip(made, inside, strict=True):
+        outer.hold(claims)
+    return made
+
+
+async def run_branches(
+    frame: Frame, mode: Mode, branches: Mapping[str, Any], claims: list[Claim]
+) -> dict[str, Any]:
+    """The results, or outcomes, by the branches' names; the winner's alone for a race."""
     group = Group(frame)
+    scopes = [claim.inner for claim in claims]
+    if mode == "race":
+        for scope in scopes:
+            scope.race = group
     try:
         tasks = {
             name: group.start(_perform(mode, name, branch), scope, mode == "gather")
@@ -184,7 +218,8 @@ async def run_branches(
             return {name: task.result() for name, task in tasks.items()}
         return {name: _outcome(task) for name, task in tasks.items()}
     finally:
-        group.leave()
+        for claim in claims:
+            claim.end()
 
 
 def _outcome(task: asyncio.Task[Any]) -> Outcome[Any]:
@@ -207,45 +242,48 @@ def _item_segments(name: str, items: Sequence[T], key: Callable[[T], object] | N
     return [escape_name(each) for each in keys]
 
 
-async def map_items(
-    frame: Frame,
-    name: str,
-    items: Iterable[T],
-    fn: Callable[..., Any],
-    key: Callable[[T], object] | None,
-    concurrency: int | None,
-) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class MapCall:
+    """A map that was asked for."""
+
+    name: str
+    items: list[Any]
+    fn: Callable[..., Any]
+    key: Callable[[Any], object] | None
+    concurrency: int | None
+
+
+async def map_items(frame: Frame, claim: Claim, wanted: MapCall) -> list[Any]:
     """The results in the order of the items."""
-    all_items = list(items)
-    if concurrency is not None and concurrency < 1:
-        raise UsageError(f'the concurrency of ctx.map("{name}") is at least 1; it is {concurrency}')
-    segments = _item_segments(name, all_items, key)
-    here = frame.scope
-    outer = here.child(here.claim_segment("map:", name, None))
+    items, fn = wanted.items, wanted.fn
+    segments = _item_segments(wanted.name, items, wanted.key)
+    outer = claim.inner
     group = Group(frame)
-    results: list[Any] = [None] * len(all_items)
-    todo = iter(range(len(all_items)))
+    results: list[Any] = [None] * len(items)
+    todo = iter(range(len(items)))
     with_context = takes_context(fn)
 
-    async def lane() -> None:
+    async def lane() -> Raised | None:
         for i in todo:
             if group.error is not None:
-                return
-            scope = outer.child(segments[i])
-            token = current_frame.set(group.frame_in(scope))
+                return None
+            token = current_frame.set(group.frame_in(outer.child(segments[i])))
             try:
-                result = _call(fn, with_context, frame, all_items[i])
+                result = _call(fn, with_context, frame, items[i])
                 results[i] = await result if inspect.isawaitable(result) else result
+            except (SystemExit, KeyboardInterrupt) as error:
+                return Raised(error)
             finally:
                 current_frame.reset(token)
+        return None
 
     try:
-        for _ in range(min(concurrency or len(all_items), len(all_items))):
+        for _ in range(min(wanted.concurrency or len(items), len(items))):
             group.start(lane(), outer, True)
         await group.all()
         return results
     finally:
-        group.leave()
+        claim.end()
 
 
 def _call(fn: Callable[..., Any], with_context: bool, frame: Frame, item: Any) -> Any:

@@ -18,7 +18,7 @@ from .wait import Resolution, WaitCall, WaitOperation
 from .waits import MISSING
 
 if TYPE_CHECKING:
-    from .keys import Scope
+    from .keys import Claim
     from .run import Run
 
 T = TypeVar("T")
@@ -42,10 +42,10 @@ def callback_call(
 
 
 class CallbackOperation(WaitOperation):
-    """In flight in a scope of its own, so that it makes no later use of a name ambiguous."""
+    """Its name is free again once its URL is known: what comes after that is a later use."""
 
-    def __init__(self, run: Run, outer: Scope, key: str, call: WaitCall) -> None:
-        super().__init__(run, outer.beside(key), key, call, counts=False)
+    def __init__(self, run: Run, claim: Claim, call: WaitCall) -> None:
+        super().__init__(run, claim, call, counts=False)
         self._known: asyncio.Future[_Registered] = run.loop.create_future()
         # What ends the wait before there is a URL ends that too.
         self.future.add_done_callback(self._on_result)
@@ -62,7 +62,10 @@ class CallbackOperation(WaitOperation):
         if self.recorded:
             deliveries = self.run.deliveries
             deliveries.push_recorded(self.run.memo.created_seq(self.key), self._ask_for_address)
-        return await asyncio.shield(self._known)
+        try:
+            return await asyncio.shield(self._known)
+        finally:
+            self._claim.end()
 
     def _ask_for_address(self) -> Awaitable[None]:
         """The result of a callback on record is handed out later: here its URL is asked for alone."""
@@ -93,7 +96,7 @@ class CallbackOperation(WaitOperation):
 class Callback(Generic[T]):
     """A URL that an outside process calls when it is done."""
 
-    def __init__(self, operation: CallbackOperation, scope: Scope, address: _Registered) -> None:
+    def __init__(self, operation: CallbackOperation, address: _Registered) -> None:
         #: Takes one POST; the same after a crash. Whoever has it can answer: it needs no key.
         self.url = address.callback_url
         #: The URL's last part.
@@ -101,13 +104,8 @@ class Callback(Generic[T]):
         #: For `client.answer`, to resolve it by hand.
         self.wait_id = address.wait_id
         self._operation = operation
-        self._scope = scope
 
     async def result(self) -> T:
         """What was posted: decoded JSON, else bytes. Waits without holding a worker."""
-        turn = self._scope.enter()
-        try:
-            value: T = await asyncio.shield(self._operation.awaited())
-            return value
-        finally:
-            self._scope.leave(turn)
+        value: T = await asyncio.shield(self._operation.awaited())
+        return value

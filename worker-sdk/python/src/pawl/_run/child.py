@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .._codec.payload import digest_text, encode
+from .._codec.typed import Build, build_as
 from .._lib import limits
 from .._lib.text import escape_chars, exceeds_bytes
 from ..errors import UsageError
@@ -16,25 +17,26 @@ from ..v1.run_pb2 import StartRunRequest
 from ..v1.step_pb2 import WaitSpec
 from .payloads import upload
 from .run import Run
-from .wait import WaitCall
+from .wait import ChildStart, Resolution, WaitCall
 
 if TYPE_CHECKING:
     from ..workflow import Workflow
+    from .keys import Claim
 
 _RESERVED: Final = re.compile(r"[^A-Za-z0-9\-_:/]")
 
 
-def child_run_id(parent_run_id: str, step_key: str, attempt: int) -> str:
-    """The parent's id and the step's key, so that it is the same whenever it is asked for.
+def child_run_id(parent_run_id: str, step_key: str) -> str:
+    """The parent's id and the step's key, so that it is the same whenever it is asked for, also after
+    the parent was retried: the child goes on from where it failed.
 
     Ids that become too long are hashed.
     """
     escaped = escape_chars(step_key, _RESERVED).replace("/", ".")
-    suffix = f"~{attempt}" if attempt > 1 else ""
-    id = f"{parent_run_id}~{escaped}{suffix}"
+    id = f"{parent_run_id}~{escaped}"
     if not exceeds_bytes(id, limits.RUN_ID_BYTES_MAX):
         return id
-    return "child~" + digest_text(f"{parent_run_id}\n{step_key}") + suffix
+    return "child~" + digest_text(f"{parent_run_id}\n{step_key}")
 
 
 def child_input(
@@ -66,22 +68,23 @@ class ChildOptions:
 
 def child_call(
     run: Run,
-    step_key: str,
+    claim: Claim,
     workflow: Workflow[..., Any] | str,
     name: str,
     input: Any,
     options: ChildOptions,
+    build: Build | None,
 ) -> WaitCall:
     """Says how a child run is started and awaited."""
     definition = None if isinstance(workflow, str) else workflow
 
-    async def request(attempt: int) -> StartRunRequest:
+    async def request() -> StartRunRequest:
         what = f'the input of child "{name}"'
         facts = run.facts
         message = StartRunRequest(
             workflow=name,
             input=await upload(run.link, encode(input, what), what),
-            run_id=options.run_id or child_run_id(run.run_id, step_key, attempt),
+            run_id=options.run_id or child_run_id(run.run_id, claim.key),
             queue=options.queue or ("" if definition is None else definition.queue),
             priority=options.priority,
             tags=options.tags,
@@ -93,4 +96,9 @@ def child_call(
             message.timeouts.CopyFrom(definition.timeouts)
         return message
 
-    return WaitCall(name, STEP_KIND_CHILD, WaitSpec(), lambda resolution: resolution.value, request)
+    start = ChildStart(request, own_id=options.run_id != "")
+
+    def finish(resolution: Resolution) -> Any:
+        return build_as(build, resolution.value, f'the result of child "{name}"')
+
+    return WaitCall(name, STEP_KIND_CHILD, WaitSpec(), finish, start)

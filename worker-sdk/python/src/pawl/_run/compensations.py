@@ -4,14 +4,21 @@ compensation where it stands; a replay registers the same ones again, under the 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AmbiguousStepKeyError, NonDeterminismError, Suspended
+from ..errors import AmbiguousStepKeyError, NonDeterminismError, PawlError, Suspended
+from ..v1.worker_pb2 import BeginCleanUpRequest
 
 if TYPE_CHECKING:
     from .call import StepCall
+    from .keys import Claim
     from .run import Run
+
+
+logger = logging.getLogger("pawl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,14 @@ class CompensationFailure:
 
 
 class Compensations:
-    def __init__(self) -> None:
-        self._registered: list[tuple[str, StepCall]] = []
+    """Those that are registered, in the order of the code."""
 
-    def register(self, key: str, call: StepCall) -> None:
-        self._registered.append((key, call))
+    def __init__(self) -> None:
+        self._registered: list[tuple[Claim, StepCall]] = []
+
+    def register(self, claim: Claim, call: StepCall) -> None:
+        claim.end()
+        self._registered.append((claim, call))
 
     async def run(self, run: Run, error: BaseException) -> list[CompensationFailure]:
         """Runs them, the latest first, as steps that neither the end of the code nor a cancel stops.
@@ -45,13 +55,35 @@ class Compensations:
         from .step import StepOperation
 
         await run.settle("the workflow has ended")
+        await self._announce(run, [claim.key for claim, _ in latest_first])
         scope = run.root.shield("")
         failures: list[CompensationFailure] = []
-        for key, call in latest_first:
+        for claim, call in latest_first:
+            # Its key is that of where it was registered.
+            claim.scope = scope
             try:
-                await StepOperation(run, scope, key, call).wait()
+                await StepOperation(run, claim, call).wait()
             except Suspended:
                 raise
             except BaseException as failure:
                 failures.append(CompensationFailure(call.name, failure))
         return failures
+
+    async def _announce(self, run: Run, keys: list[str]) -> None:
+        """Of a run that is being cancelled: what is not done when its clean-up ends can be retried then."""
+        pending = [key for key in keys if not run.memo.completed(key)]
+        if run.cancel_reason is None or not pending:
+            return
+        said: asyncio.Future[None] = run.loop.create_future()
+        run.reporting = said
+
+        def message() -> BeginCleanUpRequest:
+            return BeginCleanUpRequest(run_id=run.run_id, fence=run.fence, compensations=pending)
+
+        def on_refused(error: PawlError) -> None:
+            # They are executed all the same.
+            logger.warning("the clean-up of run %s was not announced: %s", run.run_id, error)
+            said.set_result(None)
+
+        run.send("begin_clean_up", message, lambda _: said.set_result(None), on_refused)
+        await said

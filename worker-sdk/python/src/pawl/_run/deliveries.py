@@ -19,10 +19,9 @@ from contextvars import Context
 from typing import Any
 
 from .._lib.limits import QUIET_HOPS_MAX
+from .rest import Rest
 
 Deliver = Callable[[], Awaitable[None] | None]
-# Where a loop does not show what it is about to call, this many rounds of it have to do.
-_BLIND_HOPS = 12
 # What the deliveries do themselves belongs to no run's code.
 _NOWHERE = Context()
 
@@ -39,10 +38,8 @@ class Deliveries:
         """
         self._loop = loop
         self._on_error = on_error
-        self._is_ours = is_ours
-        self._ready = getattr(loop, "_ready", None)
-        # How many deliveries there have been.
-        self.turn = 0
+        self.rest = Rest(loop, is_ours)
+        self._stretch: tuple[asyncio.Task[Any] | None] | None = None
         # The place in the journal of what was delivered last.
         self.last_seq = 0
         self._heap: list[tuple[int, int, bool, Deliver]] = []
@@ -53,6 +50,21 @@ class Deliveries:
         self._replaying = False
         self._hops = 0
         self._closed = False
+
+    def stretch(self) -> object:
+        """The same object until this task is left."""
+        try:
+            task = asyncio.current_task(self._loop)
+        except RuntimeError:
+            task = None
+        if self._stretch is None or self._stretch[0] is not task:
+            self._stretch = (task,)
+            # Whatever resumes this task was called later than this will be.
+            self._loop.call_soon(self._end_stretch, context=_NOWHERE)
+        return self._stretch
+
+    def _end_stretch(self) -> None:
+        self._stretch = None
 
     def begin_replay(self) -> None:
         """There is a journal to replay: parks new steps until user code first waits for one."""
@@ -76,7 +88,6 @@ class Deliveries:
         delivered at once.
         """
         if alone and not self._draining:
-            self.turn += 1
             self.last_seq = seq
             self._deliver(deliver)
             return
@@ -110,18 +121,14 @@ class Deliveries:
 
     def _when_quiet(self) -> None:
         self._hops = 0
+        self.rest.begin()
         self._loop.call_soon(self._look, context=_NOWHERE)
-
-    def _is_quiet(self) -> bool:
-        if self._ready is None:
-            return self._hops >= _BLIND_HOPS
-        return not any(self._is_ours(handle._context) for handle in self._ready)
 
     def _look(self) -> None:
         if self._closed:
             return
         self._hops += 1
-        if self._hops < QUIET_HOPS_MAX and not self._is_quiet():
+        if self._hops < QUIET_HOPS_MAX and not self.rest.look():
             self._loop.call_soon(self._look, context=_NOWHERE)
             return
         self._step()
@@ -131,7 +138,6 @@ class Deliveries:
             self._idle()
             return
         seq, _, recorded, deliver = heapq.heappop(self._heap)
-        self.turn += 1
         self.last_seq = max(self.last_seq, seq)
         if recorded:
             self._recorded_waiting -= 1

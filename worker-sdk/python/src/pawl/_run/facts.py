@@ -10,6 +10,8 @@ class RunFacts:
     """What is known of a run when its execution begins."""
 
     run_id: str
+    #: Of this life of the run id; what outlives the run is named by it.
+    run_uid: str
     fence: int
     #: How often the run has been leased out, from 1.
     attempt: int
@@ -24,3 +26,5 @@ class RunFacts:
     clock_ahead_s: float = 0.0
     #: Ask before every step, and do not run what the answer does not allow.
     confirm_starts: bool = False
+    #: The run has lost a worker: await each start until something has ended.
+    careful: bool = False

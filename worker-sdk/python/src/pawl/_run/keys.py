@@ -10,19 +10,21 @@ Names and keys are percent-escaped. What is not a user's step has a segment with
 front (`sleep:`, `signal:`, `child:`, `value:`, `all:` …); a colon in a user's name is escaped, so no
 name collides with those.
 
-The keys of two uses of one name follow the order of the calls. That order is the program's as long
-as the calls are made one after the other, or in one turn. A call made in a later turn, while
-something that this scope started in an earlier one is still in flight, may have come before or after
-it by timing: that is refused (AmbiguousStepKeyError), before any run depends on it.
+The key is taken when the step is asked for, before anything of it runs, so the keys of two uses of one
+name follow the order of the calls. That order is the program's as long as the calls are made in one
+stretch, between two switches of tasks, or one after the other. A second use in a later stretch, while
+the first has not ended, may have come before it by timing: that is refused (AmbiguousStepKeyError),
+before any run depends on it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from .._lib import limits
-from .._lib.text import call_site, escape_chars, exceeds_bytes
+from .._lib.text import call_site, escape_chars, exceeds_bytes, flaw_of
 from ..errors import AmbiguousStepKeyError, UsageError
 
 _RESERVED: Final = re.compile(r"[%/#\[\]:\x00-\x1f\x7f]")
@@ -32,10 +34,18 @@ def escape_name(name: str) -> str:
     return escape_chars(name, _RESERVED)
 
 
+def check_text(what: str, text: str) -> None:
+    """Refuses a text that is to be part of a name or id and cannot be stored as it is."""
+    flaw = flaw_of(text)
+    if flaw:
+        raise UsageError(f"{what} has {flaw}; leave it out: {text[:40]!a}")
+
+
 def check_name(what: str, name: str) -> None:
-    """Refuses names that are empty, too long, or none at all."""
+    """Refuses names that are empty, too long, or cannot be stored as they are."""
     if not isinstance(name, str) or name == "":
         raise UsageError(f"{what} needs a name that is not empty; it got {name!r}")
+    check_text(f"the name of {what}", name)
     if exceeds_bytes(name, limits.NAME_BYTES_MAX):
         raise UsageError(
             f"the name of {what} has {len(name.encode())} bytes, {limits.NAME_BYTES_MAX} are "
@@ -58,10 +68,72 @@ def _ordinal(number: int) -> str:
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
-class Turns(Protocol):
-    """Counts the deliveries of a run: code between two of them is one turn."""
+class Stretches(Protocol):
+    """Tells the stretches of a run's code: what it does between two switches of tasks."""
 
-    turn: int
+    def stretch(self) -> object:
+        """The same object throughout a stretch."""
+
+
+class Claim:
+    """The last segment of a key, taken in a scope; in flight until it ends."""
+
+    __slots__ = (
+        "_inner",
+        "base",
+        "explicit",
+        "held",
+        "name",
+        "namespace",
+        "number",
+        "prefix",
+        "scope",
+        "segment",
+        "stretch",
+    )
+
+    # Filled in by the scope that it is taken in.
+    scope: Scope
+    prefix: str
+    base: str
+    number: int
+    segment: str
+    stretch: object
+
+    def __init__(self, scope: Scope, namespace: str, name: str, explicit: str | None) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.explicit = explicit
+        # What was asked for in the scope that it names, before that began.
+        self.held: Sequence[Claim] = ()
+        self._inner: Scope | None = None
+        scope.take(self)
+
+    @property
+    def key(self) -> str:
+        return check_key(self.prefix + self.segment)
+
+    @property
+    def inner(self) -> Scope:
+        """The scope that it names."""
+        if self._inner is None:
+            self._inner = self.scope.child(self.segment)
+        return self._inner
+
+    def hold(self, claims: Sequence[Claim]) -> None:
+        """Takes those, which were given back where they were asked for, in the scope that it names."""
+        self.held = claims
+        for claim in claims:
+            self.inner.take(claim)
+
+    def moved(self) -> None:
+        """It was taken in another scope: so are those that it holds."""
+        self._inner = None
+        self.hold(self.held)
+
+    def end(self) -> None:
+        """What it names is over: a later use of the name comes after it."""
+        self.scope.end_claim(self)
 
 
 class Scope:
@@ -71,18 +143,19 @@ class Scope:
         "_counts",
         "_ended",
         "_explicit",
-        "_fresh",
         "_in_flight",
         "_shielded",
-        "_turn",
-        "_turns",
+        "_stretches",
         "inside_step",
         "parent",
         "prefix",
+        "race",
     )
 
-    def __init__(self, turns: Turns, parent: Scope | None, prefix: str, inside_step: bool) -> None:
-        self._turns = turns
+    def __init__(
+        self, stretches: Stretches, parent: Scope | None, prefix: str, inside_step: bool
+    ) -> None:
+        self._stretches = stretches
         self.parent = parent
         # Empty, or the scope's path with a `/` behind it.
         self.prefix = prefix
@@ -90,81 +163,91 @@ class Scope:
         self.inside_step = inside_step
         self._counts: dict[str, int] = {}
         self._explicit: set[str] | None = None
-        self._in_flight = 0
-        # How many of those were started in this turn.
-        self._fresh = 0
-        self._turn = -1
+        # Uses that have not ended, by name.
+        self._in_flight: dict[str, list[Claim]] = {}
         self._shielded = False
         self._ended: str | None = None
+        # Of a branch of a race: what it has in common with the others.
+        self.race: object | None = None
+
+    @property
+    def race_branch(self) -> Scope | None:
+        """The innermost branch of a race that it is in."""
+        scope: Scope | None = self
+        while scope is not None and scope.race is None:
+            scope = scope.parent
+        return scope
 
     def child(self, segment: str) -> Scope:
-        return Scope(self._turns, self, f"{self.prefix}{segment}/", self.inside_step)
+        return Scope(self._stretches, self, f"{self.prefix}{segment}/", self.inside_step)
 
     def shield(self, segment: str) -> Scope:
         """A scope for clean-up: neither the end of the scopes around it nor a cancel reaches into it."""
         prefix = f"{self.prefix}{segment}/" if segment else self.prefix
-        scope = Scope(self._turns, self, prefix, self.inside_step)
+        scope = Scope(self._stretches, self, prefix, self.inside_step)
         scope._shielded = True
         return scope
 
-    def beside(self, key: str) -> Scope:
-        """A scope for what is in flight there without making a later use of a name ambiguous."""
-        return Scope(self._turns, self, f"{key}/", self.inside_step)
-
     def inside(self, key: str) -> Scope:
         """The scope inside of the step with that key."""
-        return Scope(self._turns, self, f"{key}/", True)
+        return Scope(self._stretches, self, f"{key}/", True)
 
-    def claim(self, namespace: str, name: str, key: str | None) -> str:
-        """The key of the next step of that name; counts the use."""
-        return check_key(self.prefix + self.claim_segment(namespace, name, key))
+    def claim(self, namespace: str, name: str, key: str | None) -> Claim:
+        """Takes the key of the next use of that name."""
+        return Claim(self, namespace, name, key)
 
-    def claim_segment(self, namespace: str, name: str, key: str | None) -> str:
-        """The last segment alone, for a scope that is to be pushed."""
-        base = namespace + escape_name(name)
-        if key is not None:
-            return self._claim_explicit(f"{base}[{escape_name(key)}]", name, key)
+    def take(self, claim: Claim) -> None:
+        """Fills in what a claim is in this scope."""
+        base = claim.namespace + escape_name(claim.name)
+        claim.scope = self
+        claim.prefix = self.prefix
+        claim.stretch = self._stretches.stretch()
+        if claim.explicit is not None:
+            claim.base, claim.number = base, 0
+            claim.segment = f"{base}[{escape_name(claim.explicit)}]"
+            self._take_explicit(claim)
+            return
         uses = self._counts.get(base, 0) + 1
-        if uses > 1 and self._earlier_in_flight():
+        if uses > 1 and any(
+            other.stretch is not claim.stretch for other in self._in_flight.get(base, ())
+        ):
             raise AmbiguousStepKeyError(
-                f'AMBIGUOUS_STEP_KEY: "{namespace}{name}" is used for the {_ordinal(uses)} time in '
-                f"one scope, at {call_site()}, after an await and while another step of this scope "
-                "is still in flight, so which use comes first depends on timing. Give this step a "
-                "key of its own (key=…), or run the parallel parts as branches of ctx.gather, "
-                "ctx.race or ctx.map"
+                f'AMBIGUOUS_STEP_KEY: "{claim.namespace}{claim.name}" is used for the '
+                f"{_ordinal(uses)} time in one scope, at {call_site()}, in another task or after an "
+                "await, while an earlier use has not ended, so which use comes first depends on "
+                "timing. Give this step a key of its own (key=…), or run the parallel parts as "
+                "branches of ctx.gather, ctx.race or ctx.map"
             )
         self._counts[base] = uses
-        return base if uses == 1 else f"{base}#{uses}"
+        claim.base, claim.number = base, uses
+        claim.segment = base if uses == 1 else f"{base}#{uses}"
+        self._in_flight.setdefault(base, []).append(claim)
+        if claim.held:
+            claim.moved()
 
-    def _claim_explicit(self, segment: str, name: str, key: str) -> str:
+    def _take_explicit(self, claim: Claim) -> None:
         if self._explicit is None:
             self._explicit = set()
-        if segment in self._explicit:
+        if claim.segment in self._explicit:
             raise UsageError(
-                f'the step "{name}" with the key "{key}" is used twice in one scope, at '
-                f"{call_site()}; give each use a key of its own"
+                f'the step "{claim.name}" with the key "{claim.explicit}" is used twice in one scope, '
+                f"at {call_site()}; give each use a key of its own"
             )
-        self._explicit.add(segment)
-        return segment
+        self._explicit.add(claim.segment)
 
-    def _earlier_in_flight(self) -> bool:
-        fresh = self._fresh if self._turn == self._turns.turn else 0
-        return self._in_flight > fresh
+    def end_claim(self, claim: Claim) -> None:
+        flying = self._in_flight.get(claim.base)
+        if flying is not None and claim in flying:
+            flying.remove(claim)
 
-    def enter(self) -> int:
-        """Something of this scope is in flight now; returns its turn, for `leave`."""
-        turn = self._turns.turn
-        if self._turn != turn:
-            self._turn = turn
-            self._fresh = 0
-        self._in_flight += 1
-        self._fresh += 1
-        return turn
-
-    def leave(self, turn: int) -> None:
-        self._in_flight -= 1
-        if turn == self._turn:
-            self._fresh -= 1
+    def release(self, claim: Claim) -> None:
+        """Gives a claim back that was the last of its name: it is made in another scope."""
+        self.end_claim(claim)
+        if claim.explicit is not None:
+            if self._explicit is not None:
+                self._explicit.discard(claim.segment)
+        elif self._counts.get(claim.base) == claim.number:
+            self._counts[claim.base] = claim.number - 1
 
     def is_within(self, other: Scope) -> bool:
         scope: Scope | None = self

@@ -11,7 +11,6 @@ from ..errors import PawlError
 from ..v1.common_pb2 import Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
-from ..v1.signal_pb2 import CancelWaitRequest
 from ..v1.step_pb2 import StepStartedRequest
 
 if TYPE_CHECKING:
@@ -19,7 +18,14 @@ if TYPE_CHECKING:
 
 #: The requests of a run, by the names of their frames.
 RequestName = Literal[
-    "step_started", "step_completed", "step_failed", "suspend_run", "complete_run", "fail_run"
+    "step_started",
+    "step_completed",
+    "step_failed",
+    "suspend_run",
+    "complete_run",
+    "fail_run",
+    "close_waits",
+    "begin_clean_up",
 ]
 #: Gets the response, or the server's refusal.
 OnAnswer = Callable[["Message | PawlError"], None]
@@ -69,6 +75,14 @@ class RunLink(Protocol):
     def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> int:
         """Live output; never waits, never fails, and may drop. Returns the event's number."""
 
+    def stood_still_since(self, moment: float) -> bool:
+        """Whether this process has stood still since that moment of `clock.now_s()`: what the platform said
+        before may be out of date.
+        """
+
+    async def current_tags(self, run_id: str) -> dict[str, str]:
+        """The run's tags by now."""
+
     async def start_run(self, request: StartRunRequest) -> StartRunResponse: ...
 
     async def download(self, payload: Payload) -> Payload:
@@ -76,9 +90,6 @@ class RunLink(Protocol):
 
     async def upload(self, data: bytes) -> PayloadRef:
         """Stores a payload that is too large to travel inline."""
-
-    async def cancel_wait(self, request: CancelWaitRequest) -> None:
-        """Ends a wait that nobody waits for any more."""
 
     async def attention(self, run_id: str) -> bool:
         """The platform has something to say about the run: asks what it is. Returns once it has been

@@ -57,14 +57,16 @@ class Memo:
         self._records: dict[str, Record] = {}
         self._attempts: dict[str, int] = {}
         self._backing: dict[str, Backing] = {}
-        # The attempt of each wait that was registered and has not been resolved.
-        self._open_waits: dict[str, int] = {}
+        # The waits that were registered and have not been resolved or closed.
+        self._open_waits: set[str] = set()
         # Where callbacks were registered.
         self._callbacks: dict[str, int] = {}
         self._asked: set[str] = set()
         self.last_seq = 0
         # The place of the last record that the journal came with: a replay is over once it is handed out.
         self.last_record_seq = 0
+        # The place of the last entry that a worker sent; 0: none has begun the code.
+        self.last_work_seq = 0
         # How often the run was retried after it had failed.
         self.retries = 0
         # Why the run is being cancelled; empty where nobody said.
@@ -87,11 +89,17 @@ class Memo:
         for key in keys if isinstance(keys, list) else ():
             self._records.pop(str(key), None)
             self._backing.pop(str(key), None)
-            self._open_waits.pop(str(key), None)
+            self._open_waits.discard(str(key))
         self.last_record_seq = max((record.seq for record in self._records.values()), default=0)
+
+    def was_handed_out(self, seq: int) -> bool:
+        """Whether a worker has gone on after that place, so that the code has been given what is there."""
+        return seq < self.last_work_seq
 
     def _add_step(self, entry: JournalEntry) -> None:
         key = entry.step_key
+        if entry.type.startswith("workflow.step.") or entry.type == "workflow.wait.created":
+            self.last_work_seq = entry.seq
         match entry.type:
             case "workflow.step.completed" | "workflow.step.failed" | "workflow.wait.resolved":
                 self._set(key, record_of(entry))
@@ -100,16 +108,21 @@ class Memo:
                 until = message_seconds(entry.until) if entry.HasField("until") else 0.0
                 self._backing[key] = Backing(entry.attempt, until)
             case "workflow.wait.created":
-                self._open_waits[key] = entry.attempt
+                self._open_waits.add(key)
                 if entry.kind == STEP_KIND_CALLBACK:
                     self._callbacks[key] = entry.seq
+            case "workflow.wait.closed":
+                # Its code has never been given anything: asked for again, it is registered anew.
+                self._records.pop(key, None)
+                self._open_waits.discard(key)
+                self._callbacks.pop(key, None)
         if entry.attempt > self._attempts.get(key, 0):
             self._attempts[key] = entry.attempt
 
     def _set(self, key: str, record: Record) -> None:
         self._records[key] = record
         self._backing.pop(key, None)
-        self._open_waits.pop(key, None)
+        self._open_waits.discard(key)
 
     def remember(self, key: str, record: Record) -> None:
         """Notes what this worker has just recorded, where it may be asked for again."""
@@ -136,9 +149,28 @@ class Memo:
         """The highest attempt known of a step; 0 when it never ran."""
         return self._attempts.get(key, 0)
 
-    def wait_attempt(self, key: str) -> int:
-        """The attempt that a wait is on: the one that is registered, else the next."""
-        return self._open_waits.get(key, self.attempts(key) + 1)
+    def opened(self, key: str) -> None:
+        """A wait has been registered."""
+        self._open_waits.add(key)
+
+    def is_known_wait(self, key: str) -> bool:
+        """It is open on the server, or was resolved there."""
+        record = self._records.get(key)
+        return key in self._open_waits or (record is not None and record.outcome != "")
+
+    def forget_wait(self, key: str) -> None:
+        """It is being closed: whoever asks for it again registers it anew."""
+        self._open_waits.discard(key)
+        self._records.pop(key, None)
+
+    def open_within(self, key: str) -> list[str]:
+        """The open waits inside of a step."""
+        return [inner for inner in self._open_waits if inner.startswith(f"{key}/")]
+
+    def completed(self, key: str) -> bool:
+        """Whether its result is on record."""
+        record = self._records.get(key)
+        return record is not None and record.failure is None
 
     def is_open_wait(self, key: str) -> bool:
         """It is registered, and not resolved as far as is known here."""

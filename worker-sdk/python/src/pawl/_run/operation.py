@@ -16,7 +16,7 @@ from ..v1.common_pb2 import StepKind
 from .memo import Record
 
 if TYPE_CHECKING:
-    from .keys import Scope
+    from .keys import Claim, Scope
     from .run import Run
 
 
@@ -29,14 +29,20 @@ def _side(kind: int, input_digest: str, definition_digest: str) -> str:
     return ", ".join(parts)
 
 
+def _look_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
 class Operation(ABC):
     input_digest = ""
     definition_digest = ""
 
-    def __init__(self, run: Run, scope: Scope, key: str, name: str, kind: StepKind) -> None:
+    def __init__(self, run: Run, claim: Claim, name: str, kind: StepKind) -> None:
         self.run = run
-        self.scope = scope
-        self.key = key
+        self.scope: Scope = claim.scope
+        self.key = claim.key
+        self._claim = claim
         self.name = name
         self.kind = kind
         self.future: asyncio.Future[Any] = run.loop.create_future()
@@ -48,7 +54,6 @@ class Operation(ABC):
         self.detached = False
         # User code has been given its result.
         self.over = False
-        self._turn = scope.enter()
 
     def open(self) -> asyncio.Future[Any]:
         """Looks into the memo; replays, or lets the run begin it."""
@@ -56,6 +61,9 @@ class Operation(ABC):
         if run.left:
             self._leave()
             raise Suspended
+        if run.refusal is not None and not self.scope.is_shielded:
+            self._leave()
+            raise run.refusal
         run.operations.add(self)
         record = run.memo.take(self.key)
         if record is None:
@@ -107,8 +115,22 @@ class Operation(ABC):
         if self.aborted is None:
             self.aborted = reason
 
+    def refuse(self, error: BaseException) -> None:
+        """The platform refuses it: that is for user code to know, at the call that asked."""
+        if isinstance(error, NonDeterminismError):
+            self.run.end(error)
+        else:
+            self.run.deliver(self.run.deliveries.last_seq, lambda: self.reject(error))
+
     def resolved(self, record: Record) -> None:
         """A wait of the server's that it registered has been resolved. Only waits listen."""
+
+    def closed(self, seq: int) -> None:
+        """The server has closed the wait, since it takes its branch to have lost. Only waits listen."""
+
+    def look_for_deadline(self) -> bool:
+        """Refuses a deadline of the language around it. Only waits look."""
+        return False
 
     def ask_again(self) -> None:
         """The platform may know more about a wait by now. Only waits ask."""
@@ -122,7 +144,7 @@ class Operation(ABC):
 
     def _leave(self) -> None:
         self.over = True
-        self.scope.leave(self._turn)
+        self._claim.end()
         self.run.forget(self)
 
     def resolve(self, value: Any) -> None:
@@ -165,8 +187,18 @@ class Operation(ABC):
         future = self.open()
         try:
             return await future
-        except asyncio.CancelledError:
-            # The code no longer waits for it, by a timeout of its own for example.
-            if not self.over and not self.run.left:
-                self.abort("the code has stopped waiting for it")
+        except Suspended:
+            # A task of its own may await it: that this one ends so is nothing to complain about.
+            task = asyncio.current_task()
+            if task is not None:
+                task.add_done_callback(_look_at)
             raise
+        except asyncio.CancelledError:
+            if not self.over and not self.run.left:
+                self.given_up()
+            raise
+
+    def given_up(self) -> None:
+        """The code no longer waits for it. Raises where it may not do so."""
+        self._claim.end()
+        self.abort("the code has stopped waiting for it")

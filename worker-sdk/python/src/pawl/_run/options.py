@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from .._codec.payload import digest_text
 from .._codec.typed import Build, builder
+from .._lib.text import flaw_of
 from ..duration import Duration, seconds_of
 from ..errors import UsageError
 from ..retry import RetryLike, retry_message
@@ -92,6 +93,9 @@ def key_text(key: object) -> str:
     text = str(key) if isinstance(key, str | int) else ""
     if text == "":
         raise UsageError(f"a key is a text that is not empty, or a whole number; it is {key!r}")
+    flaw = flaw_of(text)
+    if flaw:
+        raise UsageError(f"the key {text[:40]!a} has {flaw}; leave it out")
     return text
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._lib import limits
 from ..errors import Cancelled, PawlError, Suspended
+from ..failure import plain_failure
 from ..v1.common_pb2 import Payload
 from ..v1.worker_pb2 import CompleteRunRequest, FailRunRequest
 from .compensations import CompensationFailure
@@ -25,6 +26,8 @@ async def complete_run(run: Run, output: Payload) -> None:
         raise Suspended
     if run.cancel_reason is not None:
         raise Cancelled(run.cancel_reason)
+    if run.refusal is not None:
+        raise run.refusal
     run.set_ending(True)
     unconsumed = run.memo.unconsumed(limits.REPORTED_KEYS_MAX) if run.memo.size else []
     reported = run.reporting = run.loop.create_future()
@@ -71,6 +74,11 @@ def fail_run(run: Run, error: BaseException, failures: Sequence[CompensationFail
         return report
 
     def on_refused(refusal: PawlError) -> None:
+        if report.failure.stack or report.failure.HasField("cause"):
+            # What the error carries may be what is refused.
+            report.failure.CopyFrom(plain_failure(report.failure))
+            run.send("fail_run", message, lambda _: run.leave("failed"), on_refused)
+            return
         logger.error("the platform refused the report that run %s failed: %s", run.run_id, refusal)
         run.gave_up = True
         run.leave("its failure could not be reported")

@@ -6,18 +6,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._codec.models import is_model, json_schema_of
 from .._codec.payload import digest_text
-from .._codec.typed import build_as, builder
 from .._lib import limits
+from .._lib.text import collapse_space, well_formed
 from ..duration import Duration, duration_message, seconds_of
 from ..errors import UsageError, WaitTimeoutError
 from ..v1 import common_pb2 as pb
 from ..v1.step_pb2 import WaitSpec
+from . import parsed
+from .keys import check_text
 from .wait import Resolution, WaitCall
 from .waits import MISSING
+
+if TYPE_CHECKING:
+    from .run import Run
 
 QuestionType = Literal["text", "approval", "choice", "multichoice", "form"]
 #: What can be chosen: the answer itself, or the answer and what people read.
@@ -134,11 +139,20 @@ def _shown(prompt: str) -> str:
 def question_name(prompt: str) -> str:
     """What a question is called in keys: itself; where that is more than 80 characters or 200
     bytes, its first 60 characters (of at most 180 bytes) and a digest."""
-    line = " ".join(prompt.split())
+    line = collapse_space(prompt)
     if len(line) <= 80 and len(line.encode()) <= limits.NAME_BYTES_MAX:
         return line
     head = line[:60].encode()[:180].decode(errors="ignore")
     return f"{head}… {digest_text(prompt)[:8]}"
+
+
+def question_text(what: str, prompt: object) -> str:
+    """The text of a question, as it is sent and named."""
+    if not isinstance(prompt, str) or collapse_space(prompt) == "":
+        raise UsageError(f"{what} needs a question to ask")
+    text = well_formed(prompt)
+    check_text(f"the question of {what}", text)
+    return text
 
 
 def _refusal(prompt: str, problem: str) -> UsageError:
@@ -146,8 +160,6 @@ def _refusal(prompt: str, problem: str) -> UsageError:
 
 
 def _check(prompt: str, options: QuestionOptions, assignees: Sequence[str]) -> None:
-    if not isinstance(prompt, str) or prompt.strip() == "":
-        raise UsageError("ctx.wait_for_user needs a question to ask")
     if options.type not in _TYPES:
         raise _refusal(prompt, f'has the type "{options.type}"; there are {", ".join(_TYPES)}')
     chooses = options.type in ("choice", "multichoice")
@@ -207,9 +219,10 @@ def _votes(details: Mapping[str, str]) -> tuple[Vote, ...]:
 
 
 def question_call(
-    prompt: str, key: str | None, options: QuestionOptions, name: str | None = None
+    run: Run, prompt: str, key: str | None, options: QuestionOptions, name: str | None = None
 ) -> WaitCall:
     """`name`: what it is called in keys; by default the question, or `question` where there is a key."""
+    prompt = question_text("ctx.wait_for_user", prompt)
     question = _question(prompt, options)
     wait = WaitSpec(question=question)
     if options.timeout is not None:
@@ -224,8 +237,16 @@ def question_call(
             return options.default
         if options.type == "approval":
             return Approval(resolution.value is True, _votes(resolution.details))
-        build = builder(options.schema) if is_model(options.schema) else None
-        return build_as(build, resolution.value, f'the answer to "{_shown(prompt)}"')
+        if not is_model(options.schema):
+            return resolution.value
+        return parsed.answer(
+            run,
+            options.schema,
+            resolution.step_key,
+            resolution.seq,
+            resolution.value,
+            f'the answer to "{_shown(prompt)}"',
+        )
 
     own = question_name(prompt) if key is None else "question"
     return WaitCall(name or own, pb.STEP_KIND_USER, wait, finish)

@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
+from .._lib import limits
 from ..errors import PawlError, Suspended
 from ..v1.common_pb2 import (
     DIRECTIVE_PAUSE,
     JournalEntry,
 )
-from ..v1.worker_pb2 import SuspendRunRequest, SuspendRunResponse
+from ..v1.worker_pb2 import HeldWaits, SuspendRunRequest, SuspendRunResponse
+from .closing import Closing
 from .compensations import Compensations
 from .deliveries import Deliveries
 from .directives import obey
@@ -39,6 +42,7 @@ from .options import StepOptions
 from .outcome import fail_run
 from .sending import Sending
 from .tasks import Tasks
+from .wait_tree import wait_tree
 from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
@@ -69,6 +73,9 @@ class Run:
         self.compensations = Compensations()
         # How many events the code has sent outside of steps, from its beginning, replays included.
         self.said = 0
+        self.closing = Closing(self)
+        # Starts are confirmed until the end of something is recorded.
+        self.careful = facts.careful
         # Waited for: all operations are over; the outcome is on record.
         self._idle: asyncio.Future[None] | None = None
         self.reporting: asyncio.Future[None] | None = None
@@ -79,8 +86,18 @@ class Run:
         self._tasks = Tasks(self.loop, self.end)
         self._held: list[tuple[Operation, Callable[[], None]]] = []
         self._paused = False
+        # A record that everything else has to wait for.
+        self._first: asyncio.Future[None] | None = None
+        # Of a branch's task: the one that waits for all branches.
+        self.branch_parents: WeakKeyDictionary[asyncio.Task[Any], asyncio.Task[Any]] = (
+            WeakKeyDictionary()
+        )
+        # The code does what no replay can follow: it gets no further, whatever it catches.
+        self.refusal: Exception | None = None
         # Why it is being cancelled, if it is.
         self.cancel_reason: str | None = None
+        # How long what is in flight may take to settle then.
+        self.settle_s: float | None = None
         if facts.cancelling:
             self.cancel_reason = memo.cancel_reason or "the run is being cancelled"
         self._cancel_delivered = False
@@ -194,35 +211,56 @@ class Run:
         if self.left:
             return
         self.memo.add([entry])
-        # Also where the code has stopped waiting for it meanwhile.
-        record = self.memo.take(entry.step_key) or record_of(entry)
-        for operation in self.operations:
-            if operation.key == entry.step_key:
-                operation.resolved(record)
-                return
+        waiting = next((each for each in self.operations if each.key == entry.step_key), None)
+        if waiting is None:
+            return
+        if entry.type == "workflow.wait.closed":
+            waiting.closed(entry.seq)
+        else:
+            waiting.resolved(self.memo.take(entry.step_key) or record_of(entry))
 
     def _may_be_quiet(self, waits: int) -> bool:
+        # A step that may not start just now is something to do all the same.
+        waits_only = waits > 0 and not self._held and self.link.suspends
         return (
-            self._state == "running"
-            and self.cancel_reason is None
-            and (self._paused or (waits > 0 and self.link.suspends))
+            self._state == "running" and self.cancel_reason is None and (self._paused or waits_only)
         )
 
     def _give_back(self) -> None:
         if not self._paused and not self._waiting.is_worthwhile:
             return
+        if any([operation.look_for_deadline() for operation in list(self.operations)]):
+            return
         self._state = "suspending"
-        tree = None if self._paused else self._waiting.tree()
+        tree = held = None
+        if not self._paused:
+            scopes = {each.key: each.scope for each in self.operations}
+            tree = wait_tree({key: scopes[key] for key in self._waiting.keys if key in scopes})
+            held = self._held_waits()
 
         # Whoever replays a journal to see whether the code fits wants to know.
         passed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.facts.confirm_starts else []
 
         def message() -> SuspendRunRequest:
             return SuspendRunRequest(
-                run_id=self.run_id, fence=self.fence, tree=tree, unconsumed_step_keys=passed
+                run_id=self.run_id,
+                fence=self.fence,
+                tree=tree,
+                held=held,
+                unconsumed_step_keys=passed,
             )
 
         self.send("suspend_run", message, self._on_suspended, self.end)
+
+    def _held_waits(self) -> HeldWaits | None:
+        """Every wait that the code still holds, those inside of steps that back off too: they are asked
+        for again by the next attempt. None where that is too long to say.
+        """
+        keys = [each.key for each in self.operations]
+        keys += [inner for key in keys for inner in self.memo.open_within(key)]
+        if sum(len(key) for key in keys) > limits.TREE_BYTES_MAX:
+            return None
+        return HeldWaits(step_keys=keys)
 
     def _on_suspended(self, response: SuspendRunResponse) -> None:
         if self._state != "suspending":
@@ -251,8 +289,10 @@ class Run:
         self._paused = True
         self._waiting.check()
 
-    def cancel(self, fence: int, reason: str) -> None:
-        """Aborts what is in flight and lets the code clean up under the new fence."""
+    def cancel(self, fence: int, reason: str, grace_s: float = limits.CANCEL_GRACE_S) -> None:
+        """Aborts what is in flight and lets the code clean up under the new fence. Bodies get a part of
+        the grace to settle.
+        """
         if self._state == "left":
             return
         if fence != 0:
@@ -260,6 +300,7 @@ class Run:
         if self.cancel_reason is not None:
             return
         self.cancel_reason = reason or "the run is being cancelled"
+        self.settle_s = min(limits.SETTLE_S, grace_s * limits.SETTLE_PART)
         if self._state == "ending":
             return
         self._paused = False
@@ -326,6 +367,7 @@ class Run:
         self._state = "left"
         logger.debug("run %s left this worker: %s", self.run_id, why)
         self._waiting.stop()
+        self.closing.stop()
         self.deliveries.close()
         for operation in list(self.operations):
             operation.suspend()
@@ -352,4 +394,46 @@ class Run:
 
         `message` is asked each time, since a cancel may replace the fence meanwhile; so is `may_send`.
         """
-        Sending(self, name, message, on_done, on_refused, may_send).attempt()
+        if name != "close_waits":
+            self.closing.flush()
+        sending = Sending(self, name, message, on_done, on_refused, may_send)
+        if self._first is None:
+            sending.attempt()
+        else:
+            self._first.add_done_callback(lambda _: sending.attempt())
+
+    def send_first(
+        self,
+        name: RequestName,
+        message: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_refused: Callable[[PawlError], None],
+    ) -> None:
+        """As `send`, for what all else waits for."""
+        Sending(self, name, message, on_done, on_refused, None).attempt()
+
+    def record_first(self, record: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Sends a record ahead of all that follow: those wait until it is on record."""
+        before = self._first
+
+        async def in_order() -> None:
+            if before is not None:
+                await before
+            try:
+                await record()
+            except Exception as error:
+                self.end(error)
+            finally:
+                if self._first is mine:
+                    self._first = None
+                if not mine.done():
+                    mine.set_result(None)
+
+        mine: asyncio.Future[None] = self.loop.create_future()
+        self._first = mine
+        self.spawn(in_order())
+
+    async def first_recorded(self) -> None:
+        """Nothing is to be recorded ahead of what follows."""
+        while self._first is not None:
+            await self._first

@@ -17,21 +17,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pawl")
 
-# Reasons that the code which sent the request deals with itself.
-_FOR_CALLER: Final = {
-    "PAYLOAD_TOO_LARGE",
-    "INVALID_ARGUMENT",
-    "COMMIT_CONFLICT",
-    "RUN_EXISTS",
-    "INVALID_INPUT",
-    "NOT_FOUND",
-    "WAIT_ALREADY_RESOLVED",
-}
-# Reasons and gRPC codes (cancelled, unknown, deadline, exhausted, aborted, internal, unavailable) after
-# which the same message may be taken; a fault of the server is not waited out for ever.
-_PASSING_CODES: Final = {1, 2, 4, 8, 10, 13, 14}
-_FAULT_CODES: Final = {2, 13}
-_FAULTS_MAX: Final = 10
+# Codes of refusals, which the code that sent the request deals with itself: INVALID_ARGUMENT, NOT_FOUND,
+# ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED.
+_REFUSALS: Final = {3, 5, 6, 9, 11, 12}
+# UNKNOWN, INTERNAL, DATA_LOSS: a fault on the other side, which may lie in the request all the same.
+_FAULTS: Final = {2, 13, 15}
+# How often a request is sent that is answered by a fault: for about half a minute.
+_FAULT_TRIES: Final = 20
 #: The run is no longer this worker's.
 GONE: Final = {"LEASE_LOST", "RUN_TERMINAL", "RUN_PAUSED", "ILLEGAL_TRANSITION"}
 
@@ -100,20 +92,21 @@ class Sending:
         run = self._run
         if not isinstance(answer, PawlError):
             self._on_done(answer)
-        elif answer.reason in _FOR_CALLER:
+        elif answer.reason in GONE:
+            if self._fence != run.fence:
+                self.attempt()
+            elif answer.reason == "LEASE_LOST":
+                run.spawn(self._recheck(answer))
+            else:
+                run.leave(str(answer))
+        elif answer.code in _REFUSALS:
             self._on_refused(answer)
-        elif answer.reason not in GONE:
-            self._faults += answer.code in _FAULT_CODES
-            if answer.code in _PASSING_CODES and self._faults < _FAULTS_MAX:
+        else:
+            self._faults += answer.code in _FAULTS
+            if self._faults < _FAULT_TRIES:
                 self._again(answer)
             else:
                 self._on_refused(answer)
-        elif self._fence != run.fence:
-            self.attempt()
-        elif answer.reason == "LEASE_LOST":
-            run.spawn(self._recheck(answer))
-        else:
-            run.leave(str(answer))
 
     def _again(self, answer: PawlError) -> None:
         run = self._run
@@ -140,6 +133,8 @@ class Sending:
 
 async def start_child(run: Run, request: StartRunRequest) -> StartRunResponse:
     """Starts a child run; Suspended once this run has left."""
+    await run.first_recorded()
+    await run.closing.settled()
     while True:
         fence = request.parent_fence = run.fence
         try:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._codec.models import is_model, json_schema_of
-from .._codec.typed import build_as, builder, hints_of
+from .._codec.typed import build_as, builder, hints_of, restore
 from ..errors import InvalidValueError, UsageError
 from .call import takes_context
 
@@ -67,6 +67,17 @@ class InputSignature:
         )
 
     @property
+    def parses(self) -> bool:
+        """Whether its arguments may be something else than what was sent."""
+        return any(build is not None for build in self._builds.values())
+
+    def sent_as(self, arguments: Mapping[str, Any]) -> Any:
+        """The input that would have been sent for these arguments."""
+        if self.whole is not None:
+            return arguments.get(self.whole)
+        return dict(arguments) or None
+
+    @property
     def json_schema(self) -> dict[str, Any] | None:
         return None if self.whole is None else json_schema_of(self._kinds[self.whole])
 
@@ -105,13 +116,15 @@ class InputSignature:
         members = _members_of(type(input)) or []
         return {self.whole: input, **{name: getattr(input, name) for name in members}}
 
-    def arguments_of(self, data: Any) -> dict[str, Any]:
-        """Arguments by name from recorded data; InvalidValueError where they do not fit."""
+    def arguments_of(self, data: Any, again: bool = False) -> dict[str, Any]:
+        """Arguments by name from recorded data; InvalidValueError where they do not fit. `again`: they
+        did when the run began, and rules that are stricter by now do not count.
+        """
         if self.whole is not None:
             parameter = self._signature.parameters[self.whole]
             if data is None and parameter.default is not inspect.Parameter.empty:
                 return {}
-            return {self.whole: build_as(self._builds[self.whole], data, self._what)}
+            return {self.whole: self._build(self.whole, data, self._what, again)}
         if not self._kinds:
             return {}
         if not isinstance(data, dict):
@@ -124,9 +137,17 @@ class InputSignature:
                 raise InvalidValueError(self._what, [f"is no object with the members {wanted}"])
         self._check_members(data)
         return {
-            name: build_as(self._builds.get(name), value, f'"{name}" of {self._what}')
+            name: self._build(name, value, f'"{name}" of {self._what}', again)
             for name, value in data.items()
         }
+
+    def _build(self, name: str, value: Any, what: str, again: bool) -> Any:
+        try:
+            return build_as(self._builds.get(name), value, what)
+        except InvalidValueError:
+            if not again:
+                raise
+            return restore(self._kinds[name], value)
 
     def _check_members(self, data: Mapping[str, Any]) -> None:
         problems = (

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._codec.payload import Encoded, decode, encode
 from .._codec.typed import build_as, rebuilt
 from .._lib import limits
+from .._lib.clock import now_s
 from ..duration import message_seconds
 from ..errors import Cancelled, PawlError, StepFailedError, TerminalError
-from ..failure import step_failed, to_failure
+from ..failure import plain_failure, step_failed, to_failure
 from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import Failure, Payload
 from .body import StepBody
@@ -38,15 +39,17 @@ from .step_messages import (
 
 if TYPE_CHECKING:
     from .call import StepCall
-    from .keys import Scope
+    from .keys import Claim, Scope
     from .run import Run
 
+# Another attempt's report stands against this one.
+_CONFLICTS = ("COMMIT_CONFLICT", "STEP_INPUT_MISMATCH")
 _State = Literal["waiting", "confirming", "running", "reporting", "backing off"]
 
 
 class StepOperation(Operation):
-    def __init__(self, run: Run, scope: Scope, key: str, call: StepCall) -> None:
-        super().__init__(run, scope, key, call.name, call.kind)
+    def __init__(self, run: Run, claim: Claim, call: StepCall) -> None:
+        super().__init__(run, claim, call.name, call.kind)
         self.call = call
         self.input_digest = call.input_digest
         self.definition_digest = call.options.definition_digest
@@ -113,21 +116,39 @@ class StepOperation(Operation):
     def _attempt_now(self) -> None:
         self.run.set_busy(True)
         run = self.run
-        if run.link.confirm_starts or run.facts.confirm_starts or self.call.options.at_most_once:
-            self._confirm()
+        if (
+            run.careful
+            or run.link.confirm_starts
+            or run.facts.confirm_starts
+            or self.call.options.at_most_once
+        ):
+            self._confirm(run.next_request_id())
         else:
             self._execute()
 
-    def _confirm(self) -> None:
+    def _confirm(self, request_id: str) -> None:
         self._state = "confirming"
-        request_id = self.run.next_request_id()
+        asked = now_s()
 
         def message() -> pb.StepStartedRequest:
             start = start_message(self)
             start.request_id = request_id
             return start
 
-        self.run.send("step_started", message, self._on_start, self.run.end)
+        def on_start(response: pb.StepStartedResponse) -> None:
+            if self.run.link.stood_still_since(asked) and not self.detached:
+                # The answer may be out of date. The same again is answered alike, if it is not.
+                self._confirm(request_id)
+            else:
+                self._on_start(response)
+
+        self.run.send("step_started", message, on_start, self._on_start_refused)
+
+    def _on_start_refused(self, error: PawlError) -> None:
+        self._state = "reporting"
+        if not self.detached:
+            self.refuse(error)
+        self.run.set_busy(False)
 
     def _on_start(self, response: pb.StepStartedResponse) -> None:
         if self.detached:
@@ -139,7 +160,7 @@ class StepOperation(Operation):
             if self.aborted is None:
                 self._execute()
             else:
-                self._give_up(self.aborted)
+                self._give_up(self.aborted, 0.0)
         else:
             self._state = "waiting"
             self.run.set_busy(False)
@@ -148,6 +169,9 @@ class StepOperation(Operation):
 
     def _on_other_start(self, outcome: str | None, response: pb.StepStartedResponse) -> None:
         run = self.run
+        if self.aborted is not None and outcome != "replay":
+            self.reject_cancelled(self.aborted)
+            return
         match outcome:
             case "replay":
                 self._state = "reporting"
@@ -194,6 +218,9 @@ class StepOperation(Operation):
     def body_returned(self, value: Any, latency_ms: float) -> None:
         """Called by the body, once."""
         self._body = None
+        if self.aborted is not None:
+            self._give_up(self.aborted, latency_ms)
+            return
         self._state = "reporting"
         what = f'the result of step "{self.name}"'
         try:
@@ -224,6 +251,7 @@ class StepOperation(Operation):
 
         def on_completed(response: pb.StepCompletedResponse) -> None:
             self._end_span("completed")
+            run.careful = False
             if self.scope.inside_step:
                 # A new attempt of the step around it asks again.
                 run.memo.remember(self.key, self._record(response.seq, output, None))
@@ -235,18 +263,32 @@ class StepOperation(Operation):
             obey(run, response.directive)
 
         def on_refused(error: PawlError) -> None:
-            if error.reason == "PAYLOAD_TOO_LARGE":
-                self._report(to_failure(TerminalError(str(error))), latency_ms)
-            else:
+            if error.reason in _CONFLICTS:
                 run.end(error)
+            else:
+                # What cannot be recorded fails its step.
+                self._report(to_failure(TerminalError(str(error))), latency_ms)
 
-        run.send("step_completed", message, on_completed, on_refused)
+        run.send(
+            "step_completed",
+            message,
+            on_completed,
+            on_refused,
+            lambda: self._may_report(latency_ms),
+        )
+
+    def _may_report(self, latency_ms: float) -> bool:
+        """Of an attempt that was in flight when the run was cancelled, nothing is recorded but that."""
+        if self.aborted is None or self.run.cancel_reason is None or self.over:
+            return True
+        self._give_up(self.aborted, latency_ms)
+        return False
 
     def body_failed(self, error: BaseException, latency_ms: float) -> None:
         """Called by the body, once."""
         self._body = None
         if self.aborted is not None:
-            self._give_up(self.aborted)
+            self._give_up(self.aborted, latency_ms)
             return
         failure = to_failure(error)
         # A step inside has failed for good: trying this one again would only replay that.
@@ -255,12 +297,27 @@ class StepOperation(Operation):
             failure.non_retryable = True
         self._report(failure, latency_ms)
 
-    def _give_up(self, reason: str) -> None:
-        """Stopped before there was anything to record."""
+    def _give_up(self, reason: str, latency_ms: float) -> None:
+        """The attempt was stopped: that is all there is to record."""
         self._state = "reporting"
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._end_span("cancelled")
+        self.run.closing.attempt(self, latency_ms)
+        self.run.memo.note_attempt(self.key, self.attempt)
         self.reject_cancelled(reason)
         self.run.set_busy(False)
+
+    def _settle_or_leave(self) -> None:
+        """A cancel came, and the body takes its time: the code goes on to its clean-up without it."""
+        self._timer = None
+        body = self._body
+        if self._state != "running" or body is None:
+            return
+        self._body = None
+        body.abandon("the run is being cancelled")
+        self._give_up(self.aborted or "", body.latency_ms)
 
     def _end_span(self, outcome: Outcome, error_type: str = "") -> None:
         if self.span is not None:
@@ -274,11 +331,29 @@ class StepOperation(Operation):
         def message() -> pb.StepFailedRequest:
             return failed_message(self, failure, latency_ms)
 
-        run.send("step_failed", message, lambda answer: self._on_failed(answer, failure), run.end)
+        def on_refused(error: PawlError) -> None:
+            if error.reason in _CONFLICTS:
+                run.end(error)
+            elif failure.stack or failure.HasField("cause") or failure.HasField("details"):
+                # What the error carries may be what is refused; its type and text matter most.
+                self._report(plain_failure(failure), latency_ms)
+            else:
+                if not self.detached:
+                    self.refuse(error)
+                run.set_busy(False)
+
+        run.send(
+            "step_failed",
+            message,
+            lambda answer: self._on_failed(answer, failure),
+            on_refused,
+            lambda: self._may_report(latency_ms),
+        )
 
     def _on_failed(self, response: pb.StepFailedResponse, failure: Failure) -> None:
         run, attempt = self.run, self.attempt
         run.memo.note_attempt(self.key, attempt)
+        run.careful = False
         retries = response.WhichOneof("next") == "retry"
         self._end_span("retrying" if retries else "failed", failure.type)
         if retries:
@@ -336,13 +411,24 @@ class StepOperation(Operation):
         super().abort(reason)
         if self._body is not None:
             self._body.abort(reason)
+        limit = self.run.settle_s
+        if limit is not None and self._state == "running" and self._body is not None:
+            self._timer = self.run.loop.call_later(limit, self._settle_or_leave)
         if self.recorded or self._state not in ("waiting", "backing off"):
             return
         self._end_back_off()
         self.reject_cancelled(reason)
 
+    def detach(self) -> None:
+        if self._state == "running" and not self.detached and not self.over:
+            self.run.closing.attempt(self, 0.0)
+        super().detach()
+
     def clear(self) -> None:
         self._end_back_off()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._state == "running" and self._body is not None:
             self._body.drop("the run has left this worker")
             self._body = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import queue
 import threading
 from collections.abc import Callable
@@ -87,3 +88,6 @@ async def in_thread(function: Callable[[], T]) -> T | Raised:
 def _settle(outcome: asyncio.Future[Any], result: Any) -> None:
     if not outcome.done():
         outcome.set_result(result)
+    elif inspect.iscoroutine(result):
+        # Nobody waits any more, so it never begins.
+        result.close()

@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,20 +18,17 @@ from ..duration import message_seconds
 from ..errors import NonDeterminismError, PawlError, TerminalError, WaitCancelledError
 from ..failure import step_failed
 from ..v1 import step_pb2 as pb
-from ..v1.common_pb2 import STEP_KIND_CHILD, Failure, Payload, StepKind
+from ..v1.common_pb2 import Failure, Payload, StepKind
 from ..v1.run_pb2 import StartRunRequest
-from ..v1.signal_pb2 import CancelWaitRequest
+from . import deadlines
 from .directives import obey, stop
 from .memo import Record
 from .operation import Operation
 from .sending import start_child
 
 if TYPE_CHECKING:
-    from .keys import Scope
+    from .keys import Claim
     from .run import Run
-
-
-logger = logging.getLogger("pawl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,19 @@ class Resolution:
     #: The decoded payload: a signal's, an answer, or a child run's result.
     value: Any
     step_key: str
+    #: Its place in the journal.
+    seq: int
     #: Who answered, why, and the like.
     details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStart:
+    """How a child run is started."""
+
+    request: Callable[[], Awaitable[StartRunRequest]]
+    #: User code has chosen its run id.
+    own_id: bool
 
 
 @dataclass(slots=True)
@@ -56,15 +63,15 @@ class WaitCall:
     wait: pb.WaitSpec
     #: Makes user code's value from the resolution, or raises its error.
     finish: Callable[[Resolution], Any]
-    #: Makes the request for the child run that is to be started first, by the wait's attempt.
-    child: Callable[[int], Awaitable[StartRunRequest]] | None = None
+    #: The child run that is to be started first.
+    child: ChildStart | None = None
+    #: What is wrong with it. One that is on record is replayed all the same.
+    refusal: Exception | None = None
 
 
 class WaitOperation(Operation):
-    def __init__(
-        self, run: Run, scope: Scope, key: str, call: WaitCall, counts: bool = True
-    ) -> None:
-        super().__init__(run, scope, key, call.name, call.kind)
+    def __init__(self, run: Run, claim: Claim, call: WaitCall, counts: bool = True) -> None:
+        super().__init__(run, claim, call.name, call.kind)
         self._call = call
         # User code waits for it, so the run does.
         self._counts = counts
@@ -73,33 +80,38 @@ class WaitOperation(Operation):
         self._delivering = False
         self._child_run_id = ""
         self._timer: asyncio.TimerHandle | None = None
+        # The code has stopped waiting by itself.
+        self._abandoned = False
+        # Where the code waits for it.
+        self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
+        if self.look_for_deadline():
+            return
         self.run.set_busy(True)
-        if self._call.child is None or self._child_run_id:
+        if self._call.refusal is not None:
+            self._on_refused(self._call.refusal)
+        elif self._call.child is None or self._child_run_id:
             self._register()
         else:
             self.run.spawn(self._start_child(self._call.child))
 
-    async def _start_child(self, make_request: Callable[[int], Awaitable[StartRunRequest]]) -> None:
+    async def _start_child(self, child: ChildStart) -> None:
         run = self.run
         try:
-            request = await make_request(run.memo.wait_attempt(self.key))
+            request = await child.request()
             request.parent.run_id = run.run_id
             request.parent.step_key = self.key
             response = await start_child(run, request)
         except PawlError as error:
-            run.set_busy(False)
-            if error.reason == "RUN_EXISTS":
-                run.end(self._child_conflict(request.run_id))
-            else:
-                run.end(error)
+            # An id that user code chose and somebody else has is for user code to know.
+            known = run.memo.is_open_wait(self.key)
+            exists = error.reason == "RUN_EXISTS" and (known or not child.own_id)
+            self._on_refused(self._child_conflict(request.run_id) if exists else error)
             return
         except Exception as error:
-            # An input that is refused before anything was started is for user code to know.
-            refusal = error
-            run.deliver(run.deliveries.last_seq, lambda: self.reject(refusal))
-            run.set_busy(False)
+            # So is an input that is refused before anything was started.
+            self._on_refused(error)
             return
         self._child_run_id = response.run.run_id
         self._register()
@@ -109,8 +121,7 @@ class WaitOperation(Operation):
             step_key=self.key,
             recorded=f"the child run {run_id}",
             attempted="a child run with another input or workflow",
-            likely_cause="the child's input is computed from something that is not recorded, or its "
-            "run id is taken",
+            likely_cause="the child's input is computed from something that is not recorded",
         )
 
     def awaited(self) -> asyncio.Future[Any]:
@@ -146,16 +157,22 @@ class WaitOperation(Operation):
         run.send("step_started", message, on_answer, self._on_refused)
 
     def _on_refused(self, error: BaseException) -> None:
+        if not self.detached:
+            self.refuse(error)
         self.run.set_busy(False)
-        self.run.end(error)
 
     def _on_answer(self, response: pb.StepStartedResponse) -> None:
-        if self.aborted is not None and response.HasField("wait"):
-            self._cancel_there(self.aborted)
+        outcome = response.WhichOneof("outcome")
+        if outcome == "wait":
+            self.run.memo.opened(self.key)
+        if self.aborted is not None and (outcome == "wait" or outcome == "replay"):
+            if self._abandoned:
+                self._close()
+            else:
+                self._close_there()
         self.run.set_busy(False)
         if self.detached or self.run.left:
             return
-        outcome = response.WhichOneof("outcome")
         if outcome == "wait" or outcome == "replay":
             self.registered(response.wait if outcome == "wait" else response.replay)
         self._on_start(response)
@@ -224,6 +241,35 @@ class WaitOperation(Operation):
         if self._counts:
             self._count()
 
+    async def wait(self) -> Any:
+        self._task = asyncio.current_task()
+        return await super().wait()
+
+    def given_up(self) -> None:
+        task = self._task
+        deadline = deadlines.has_ended(self.run, task)
+        known = self._registered or self.run.memo.is_known_wait(self.key)
+        self._abandoned = True
+        super().given_up()
+        if known:
+            self._close()
+        if deadline:
+            self.run.refusal = deadlines.refusal(self.name)
+            raise self.run.refusal from None
+
+    def look_for_deadline(self) -> bool:
+        """Refuses one that stands around it."""
+        if self.over or self.run.left or not deadlines.is_around(self.run, self._task):
+            return False
+        self.run.refusal = refusal = deadlines.refusal(self.name)
+        if self._registered or self.run.memo.is_open_wait(self.key):
+            self._unregister()
+            self._close()
+        self._abandoned = True
+        super().abort("it stands within a deadline of the language")
+        self.run.deliver(self.run.deliveries.last_seq, lambda: self.reject(refusal))
+        return True
+
     def _count(self) -> None:
         due = self._due
         self.run.add_wait(self.key, due)
@@ -248,10 +294,25 @@ class WaitOperation(Operation):
         self.run.admit(self, self.begin)
 
     def resolved(self, record: Record) -> None:
-        if self._delivering:
+        if self._delivering or self.over:
             return
+        self.run.careful = False
         self._unregister()
         self._deliver(record)
+
+    def closed(self, seq: int) -> None:
+        """If the code goes on to wait for it after all, it asks again."""
+        if self.over or self._delivering or self.aborted is not None:
+            return
+        self._unregister()
+        self.run.set_busy(True)
+
+        def reopen() -> None:
+            self.run.set_busy(False)
+            if not self.over and self.aborted is None and not self._delivering:
+                self.run.admit(self, self.begin)
+
+        self.run.deliveries.push_recorded(seq, reopen)
 
     def _deliver(self, record: Record) -> None:
         self._delivering = True
@@ -284,7 +345,7 @@ class WaitOperation(Operation):
                 raise WaitCancelledError(
                     self.name, self.key, details.get("actor", ""), details.get("comment", "")
                 )
-            resolution = Resolution(record.outcome, decode(payload), self.key, details)
+            resolution = Resolution(record.outcome, decode(payload), self.key, record.seq, details)
             value = self._call.finish(resolution)
         except Exception as error:
             self.reject(error)
@@ -292,46 +353,28 @@ class WaitOperation(Operation):
         self.resolve(value)
 
     def abort(self, reason: str) -> None:
-        if self.aborted is not None:
+        if self.aborted is not None or self.over:
             return
         super().abort(reason)
-        memo = self.run.memo
-        # That it was cancelled then is on record; user code was told at this point.
-        if self.recorded and memo.outcome(self.key) != "cancelled":
+        lost = self.scope.ended is not None
+        # Where only the run is cancelled, what is on record is handed out first.
+        if self.recorded and not lost and self.run.memo.outcome(self.key) != "cancelled":
             return
-        is_open = self._registered or memo.is_open_wait(self.key)
+        known = self._registered or self._delivering or self.run.memo.is_known_wait(self.key)
         self._unregister()
-        if is_open:
-            self._cancel_there(reason)
+        if known:
+            self._close_there()
         self.reject_cancelled(reason)
 
-    def _cancel_there(self, reason: str) -> None:
-        """Ends it on the server too. What came before that is lost, as is what comes to a run that has
-        ended.
-        """
-        run = self.run
-        # A child is a run of its own. Where no branch has ended the run has, and all of its waits.
-        if self.kind == STEP_KIND_CHILD or self.scope.ended is None or run.left:
-            return
-        run.set_busy(True)
-        run.spawn(self._send_cancel(reason))
+    def _close_there(self) -> None:
+        """Nobody will take what it brings. Where no branch has ended the run has, and all of its waits."""
+        if self.scope.ended is not None:
+            self._close()
 
-    async def _send_cancel(self, reason: str) -> None:
-        run = self.run
-        request = CancelWaitRequest(wait_id=f"{run.run_id}#{self.key}", comment=reason)
-        try:
-            await run.link.cancel_wait(request)
-        except PawlError as error:
-            if error.reason != "WAIT_ALREADY_RESOLVED":
-                logger.warning(
-                    "a wait of run %s that nobody waits for stays open: %s: %s",
-                    run.run_id,
-                    self.key,
-                    error,
-                )
-        finally:
-            if not run.is_gone:
-                run.set_busy(False)
+    def _close(self) -> None:
+        if not self.run.left:
+            self.run.memo.forget_wait(self.key)
+            self.run.closing.wait(self.key)
 
     def clear(self) -> None:
         self._unregister()

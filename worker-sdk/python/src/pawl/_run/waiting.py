@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 
 from .._lib import limits
-from ..v1.worker_pb2 import WaitTree
 
 
 class Waiting:
@@ -55,20 +54,14 @@ class Waiting:
         return key in self._waits
 
     @property
+    def keys(self) -> list[str]:
+        return list(self._waits)
+
+    @property
     def is_worthwhile(self) -> bool:
         """Whether all waits are long enough to give the run back for."""
         now = self._now()
         return all(due is None or due - now >= limits.HOT_WAIT_S for due in self._waits.values())
-
-    def tree(self) -> WaitTree | None:
-        """Wakes the run when any of its waits is resolved; None where that is too long to say."""
-        if sum(3 * len(key) for key in self._waits) > limits.TREE_BYTES_MAX:
-            return None
-        tree = WaitTree()
-        tree.group.needed = 1
-        for key in self._waits:
-            tree.group.members.add(step_key=key)
-        return tree
 
     def check(self) -> None:
         """Looks whether it is quiet, and again in a moment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from .._codec.typed import Build, build_as
 from ..duration import Duration, duration_message, seconds_of, timestamp_of
 from ..errors import UsageError, WaitTimeoutError
 from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
@@ -48,10 +49,10 @@ def cron_call(name: str, cron: str, tz: str) -> WaitCall:
     return WaitCall(name, STEP_KIND_SLEEP, wait, _nothing)
 
 
-def signal_call(name: str, timeout: Duration | None, default: Any) -> WaitCall:
+def signal_call(name: str, timeout: Duration | None, default: Any, build: Build | None) -> WaitCall:
     def finish(resolution: Resolution) -> Any:
         if resolution.outcome != "timed_out":
-            return resolution.value
+            return build_as(build, resolution.value, f'the payload of signal "{name}"')
         if default is MISSING:
             raise WaitTimeoutError(f'the signal "{name}"', resolution.step_key)
         return default

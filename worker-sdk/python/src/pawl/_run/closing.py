@@ -1,0 +1,101 @@
+"""What a run tells the server about things that its code has given up: waits whose branch has lost or
+ended, and attempts of steps that were stopped. Kept until the server has it, since the report of the
+run's end may not overtake it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from .._lib import limits
+from ..errors import PawlError
+from ..v1.step_pb2 import StepFailedRequest
+from ..v1.worker_pb2 import CloseWaitsRequest
+from .directives import obey
+
+if TYPE_CHECKING:
+    from .run import Run
+    from .step import StepOperation
+
+
+class Closing:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._keys: list[str] = []
+        self._out: set[asyncio.Future[None]] = set()
+
+    def wait(self, key: str) -> None:
+        """The code will never take what this wait brings."""
+        if not self._keys:
+            # Those of a branch end together.
+            self._run.loop.call_soon(self.flush)
+        self._keys.append(key)
+
+    def flush(self) -> None:
+        """Before anything else that the run asks for: a later wait may get what these give back."""
+        run = self._run
+        keys, self._keys = self._keys, []
+        if run.left:
+            return
+        for at in range(0, len(keys), limits.CLOSED_WAITS_MAX):
+            some = keys[at : at + limits.CLOSED_WAITS_MAX]
+
+            def message(some: list[str] = some) -> CloseWaitsRequest:
+                return CloseWaitsRequest(run_id=run.run_id, fence=run.fence, step_keys=some)
+
+            self._send("close_waits", message)
+
+    def attempt(self, step: StepOperation, latency_ms: float) -> None:
+        """The attempt of a step was stopped: that is no failure, and is never retried."""
+        run, attempt = self._run, step.attempt
+
+        def message() -> StepFailedRequest:
+            return StepFailedRequest(
+                run_id=run.run_id,
+                fence=run.fence,
+                step_key=step.key,
+                attempt=attempt,
+                cancelled=True,
+                name=step.name,
+                kind=step.kind,
+                latency_ms=latency_ms,
+                deltas=step.deltas,
+            )
+
+        self._send("step_failed", message)
+
+    def _send(self, name: Any, message: Any) -> None:
+        run = self._run
+        done: asyncio.Future[None] = run.loop.create_future()
+        self._out.add(done)
+        done.add_done_callback(self._out.discard)
+        run.set_busy(True)
+
+        def end() -> None:
+            if not done.done():
+                done.set_result(None)
+                run.set_busy(False)
+
+        def on_done(answer: Any) -> None:
+            end()
+            obey(run, answer.directive)
+
+        def on_refused(_: PawlError) -> None:
+            # It concerns nothing that the code still waits for.
+            end()
+
+        run.send(name, message, on_done, on_refused)
+
+    async def settled(self) -> None:
+        """All of it has reached the server."""
+        self.flush()
+        while self._out:
+            await asyncio.wait(set(self._out))
+
+    def stop(self) -> None:
+        """The run has left: nobody will answer any more."""
+        self._keys.clear()
+        for done in list(self._out):
+            if not done.done():
+                done.set_result(None)

@@ -1,0 +1,96 @@
+"""Goal: names, keys, questions and texts in values mean the same in every SDK, whatever they are made of.
+
+Method: the vectors that all SDKs read, `test/conformance/texts.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, lab
+
+from pawl import Context, UsageError, workflow
+from pawl._codec.payload import decode_bytes, digest, encode
+from pawl._run.keys import Scope, check_name
+from pawl._run.options import key_text
+from pawl._run.questions import question_name, question_text
+
+TEXTS: dict[str, Any] = json.loads((ROOT / "test/conformance/texts.json").read_text())
+
+
+class Stretches:
+    def stretch(self) -> object:
+        return None
+
+
+def scope() -> Scope:
+    return Scope(Stretches(), None, "", False)
+
+
+def test_a_question_has_the_same_key_everywhere() -> None:
+    for each in TEXTS["questions"]:
+        name = question_name(question_text("it", each["text"]))
+        assert scope().claim("user:", name, None).key == each["key"]
+
+
+def refusal(call: Any, each: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(each["text"])
+    if "position" in each:
+        assert f"as character {each['position']}" in str(caught.value)
+
+
+@pytest.mark.parametrize("each", TEXTS["refusedQuestions"])
+def test_questions_that_are_refused(each: Any) -> None:
+    refusal(lambda text: question_text("it", text), each)
+
+
+def test_names_and_keys_are_escaped_alike() -> None:
+    for each in TEXTS["names"]:
+        check_name("it", each["text"])
+        assert scope().claim("", each["text"], None).key == each["key"]
+        assert scope().claim("", "s", key_text(each["text"])).key == f"s[{each['key']}]"
+
+
+@pytest.mark.parametrize("each", TEXTS["refusedNames"])
+def test_names_that_are_refused(each: Any) -> None:
+    refusal(lambda text: check_name("it", text), each)
+
+
+@pytest.mark.parametrize("each", TEXTS["refusedKeys"])
+def test_keys_that_are_refused(each: Any) -> None:
+    refusal(key_text, each)
+
+
+def test_texts_in_values_are_well_formed() -> None:
+    for each in TEXTS["values"]:
+        text, recorded = each["text"], each["recorded"]
+        for value, again in ((text, recorded), ({text: [text]}, {recorded: [recorded]})):
+            encoded = encode(value, "it")
+            assert encoded.decoded() == again == decode_bytes(encoded.data, encoded.encoding)
+            assert digest([value], "it") == digest([again], "it")
+        # As another program may have written it.
+        assert decode_bytes(json.dumps(text).encode(), "json") == recorded
+
+
+@workflow
+async def joining(ctx: Context, which: int) -> list[Any]:
+    def pieces() -> Iterator[str]:
+        yield from TEXTS["joined"][which]["pieces"]
+
+    first: Any = await ctx.step("s", pieces)
+    await ctx.step("use", len, first)
+    await ctx.sleep(1.2)
+    return [first, len(first)]
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.together
+@pytest.mark.parametrize("which", range(len(TEXTS["joined"])))
+async def test_halves_that_meet_become_the_character_live_as_in_a_replay(which: int) -> None:
+    async with lab(joining) as here:
+        result = TEXTS["joined"][which]["result"]
+        assert await here.run(joining, which) == [result, len(result)]
