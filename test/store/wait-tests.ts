@@ -111,7 +111,9 @@ export function waitTests(get: () => Opened): void {
     expect(new Set(made).size).toBe(1);
     const again = await (await reopen()).secret(CALLER, "x", "d");
     expect(again).toBe(made[0]);
+    expect(await get().store.secret(CALLER, "y")).toBeUndefined();
     expect(await get().store.secret(CALLER, "y", "e")).toBe("e");
+    expect(await get().store.secret(CALLER, "y")).toBe("e");
     expect(await get().store.secret({ org: "other" }, "x", "f")).toBe("f");
   });
 

@@ -57,6 +57,7 @@ export interface ClosedWait {
 
 export interface FoundWait {
   readonly wait: WaitView;
+  readonly runUid: string;
   /** What it was resolved with. */
   readonly payload: Payload | undefined;
   /** The run's state, where it has ended: nobody waits any more. */
@@ -79,6 +80,8 @@ export interface ListWaits {
 export interface WaitId {
   readonly runId: string;
   readonly key: string;
+  /** Of the run that is meant, where another one may have its id by now. */
+  readonly runUid?: string;
 }
 
 export interface ResolveWait extends WaitId {
@@ -106,6 +109,7 @@ export interface AnswerLink {
 /** What a signed link stands for. */
 export interface OpenedLink extends WaitId {
   readonly org: string;
+  readonly runUid: string;
   /** Of an answer link: who answers; may be empty. */
   readonly actor: string;
   /** The same link always resolves under the same id. */

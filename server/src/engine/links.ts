@@ -10,56 +10,84 @@ import type { Core } from "./core.ts";
 const SECRET = "links";
 const PATHS: Readonly<Record<LinkKind, string>> = { callback: "callbacks", answer: "answers" };
 
-/** Kind, organization, run, step key; of an answer link also who answers, until when, and a number used once. */
+/**
+ * Kind, organization, run, step key, the run's uid; of an answer link also who answers, until when,
+ * and a number used once. The run's id alone may be another run's by the time that the link is used.
+ */
 type Claims =
-  | readonly ["callback", string, string, string]
-  | readonly ["answer", string, string, string, string, number, string];
+  | readonly ["callback", string, string, string, string]
+  | readonly ["answer", string, string, string, string, string, number, string];
 
-/** Made with the first link and never changed, so every server reads it once. */
-async function secretOf(core: Core, caller: Caller): Promise<string> {
+/**
+ * Made with the first link and never changed, so every server reads it once. Whoever only claims that
+ * there is a link gets none made; undefined: there is none.
+ */
+async function secretOf(core: Core, caller: Caller, make: boolean): Promise<string | undefined> {
   const known = core.links.secrets.get(caller.org);
   if (known !== undefined) return known;
-  const secret = await core.store.secret(caller, SECRET, newSecret());
-  core.links.secrets.set(caller.org, secret);
+  const candidate = make ? newSecret() : undefined;
+  const secret = await core.store.secret(caller, SECRET, candidate);
+  if (secret !== undefined) core.links.secrets.set(caller.org, secret);
   return secret;
 }
 
 async function sign(core: Core, caller: Caller, claims: Claims): Promise<CallbackAddress> {
-  const token = signToken(await secretOf(core, caller), JSON.stringify(claims));
+  const secret = await secretOf(core, caller, true);
+  if (secret === undefined) throw new Error("The secret of links was not kept.");
+  const token = signToken(secret, JSON.stringify(claims));
   return { token, url: `${core.links.publicUrl()}/v1/${PATHS[claims[0]]}/${token}` };
 }
 
+/** A wait of one run, whoever has its id later. */
+type LinkedWait = Required<WaitId>;
+
 /** Always the same for a wait, so that nothing needs to be kept. */
-export function callbackAddress(core: Core, caller: Caller, id: WaitId): Promise<CallbackAddress> {
-  return sign(core, caller, ["callback", caller.org, id.runId, id.key]);
+export function callbackAddress(
+  core: Core,
+  caller: Caller,
+  id: LinkedWait,
+): Promise<CallbackAddress> {
+  return sign(core, caller, ["callback", caller.org, id.runId, id.key, id.runUid]);
 }
 
 export async function answerLink(
   core: Core,
   caller: Caller,
-  id: WaitId,
+  id: LinkedWait,
   assignee: string,
   expiresInMs: number,
 ): Promise<AnswerLink> {
   const expiresAt = core.clock.now() + expiresInMs;
-  const claims = ["answer", caller.org, id.runId, id.key, assignee, expiresAt, uniqueId()] as const;
+  const { runId, key, runUid } = id;
+  const claims = [
+    "answer",
+    caller.org,
+    runId,
+    key,
+    runUid,
+    assignee,
+    expiresAt,
+    uniqueId(),
+  ] as const;
   return { ...(await sign(core, caller, claims)), expiresAt };
 }
 
-const TOKEN_CHARS_MAX = 4 * (LIMITS.stepKeyBytes + 3 * LIMITS.idBytes);
+const TOKEN_CHARS_MAX = 4 * (LIMITS.stepKeyBytes + 4 * LIMITS.idBytes);
 
 /** What a token stands for. The organization is the token's, for it is the credential. */
 export async function openLink(core: Core, kind: LinkKind, token: string): Promise<OpenedLink> {
   const claims = token.length <= TOKEN_CHARS_MAX ? claimsOf(readToken(token)) : undefined;
   if (claims === undefined || claims[0] !== kind) throw refused("was not made by this server");
-  const [, org, runId, key] = claims;
-  if (!isSigned(await secretOf(core, { org }), token)) throw refused("was not made by this server");
+  const [, org, runId, key, runUid] = claims;
+  const secret = await secretOf(core, { org }, false);
+  if (secret === undefined || !isSigned(secret, token))
+    throw refused("was not made by this server");
   const resolutionId = `link-${digest(token).slice(0, 40)}`;
-  if (claims[0] === "callback") return { org, runId, key, actor: "", resolutionId };
-  const [, , , , actor, expiresAt] = claims;
+  if (claims[0] === "callback") return { org, runId, key, runUid, actor: "", resolutionId };
+  const [, , , , , actor, expiresAt] = claims;
   if (expiresAt <= core.clock.now())
     throw refused(`expired at ${new Date(expiresAt).toISOString()}`);
-  return { org, runId, key, actor, resolutionId };
+  return { org, runId, key, runUid, actor, resolutionId };
 }
 
 function refused(why: string): PawlError {
@@ -79,11 +107,12 @@ function claimsOf(text: string): Claims | undefined {
     return undefined;
   }
   if (!Array.isArray(value)) return undefined;
-  const [kind, org, runId, key, actor, expiresAt, nonce]: unknown[] = value;
+  const [kind, org, runId, key, runUid, actor, expiresAt, nonce]: unknown[] = value;
   if (typeof org !== "string" || typeof runId !== "string" || typeof key !== "string")
     return undefined;
-  if (kind === "callback") return [kind, org, runId, key];
+  if (typeof runUid !== "string") return undefined;
+  if (kind === "callback") return [kind, org, runId, key, runUid];
   if (kind !== "answer" || typeof actor !== "string" || typeof expiresAt !== "number")
     return undefined;
-  return [kind, org, runId, key, actor, expiresAt, String(nonce)];
+  return [kind, org, runId, key, runUid, actor, expiresAt, String(nonce)];
 }

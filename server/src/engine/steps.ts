@@ -64,12 +64,13 @@ export async function stepStarted(
     decide: (draft) => ({
       decision: decideStart(draft, started),
       directive: directive(draft.header),
+      runUid: draft.header.runUid,
     }),
   });
-  const { decision } = decided;
+  const { decision, runUid } = decided;
   const callback =
     started.kind === "callback" && (decision.kind === "replay" || decision.kind === "wait")
-      ? { callback: await callbackAddress(core, caller, started) }
+      ? { callback: await callbackAddress(core, caller, { ...started, runUid }) }
       : {};
   if (decision.kind === "replay") {
     core.metrics.replays.inc();

@@ -11,7 +11,7 @@ import {
   parseAnswer,
   type Question,
 } from "../model/question.ts";
-import { isTerminal } from "../model/run.ts";
+import { isTerminal, type RunHeader } from "../model/run.ts";
 import type { ListedWait } from "../store/wait.ts";
 import type {
   AnswerLink,
@@ -96,17 +96,20 @@ function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord
   };
 }
 
+/** Refuses a link to a run that was deleted, and whose id another run has by now. */
+function mustBeMeant({ runId, key, runUid }: WaitId, header: RunHeader): void {
+  if (runUid !== undefined && runUid !== header.runUid) throw notFound("wait", `${runId}#${key}`);
+}
+
 function viewIn(draft: Draft, key: string): WaitView {
   const step = answers.findWait(draft, key);
   return viewOf(draft.state, key, step, step.wait);
 }
 
-export async function getWait(
-  core: Core,
-  caller: Caller,
-  { runId, key }: WaitId,
-): Promise<FoundWait> {
+export async function getWait(core: Core, caller: Caller, id: WaitId): Promise<FoundWait> {
+  const { runId, key } = id;
   const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  if (loaded !== undefined) mustBeMeant(id, loaded.header);
   const state = loaded === undefined ? undefined : stateOf(loaded.header, loaded.entries);
   const step = state?.steps.get(key);
   if (state === undefined || step?.wait === undefined) throw notFound("wait", `${runId}#${key}`);
@@ -115,6 +118,7 @@ export async function getWait(
   const runState = state.header.state;
   return {
     wait: viewOf(state, key, step, step.wait),
+    runUid: state.header.runUid,
     payload: entry?.payload,
     ended: isTerminal(runState) ? runState : undefined,
   };
@@ -133,10 +137,11 @@ export async function resolveWait(
       org: caller.org,
       runId,
       bytes: 500 + (answer?.data?.byteLength ?? 0),
-      decide: (draft) => ({
-        decision: answers.resolveWait(draft, { ...request, resolutionId }, check),
-        wait: viewIn(draft, key),
-      }),
+      decide: (draft) => {
+        mustBeMeant(request, draft.header);
+        const decision = answers.resolveWait(draft, { ...request, resolutionId }, check);
+        return { decision, wait: viewIn(draft, key) };
+      },
     }),
   );
   switch (decision.kind) {
@@ -267,7 +272,7 @@ export async function createAnswerLink(
   assignee: string,
   expiresInMs: number,
 ): Promise<AnswerLink> {
-  const { wait, ended } = await getWait(core, caller, id);
+  const { wait, runUid, ended } = await getWait(core, caller, id);
   if (ended !== undefined) throw answers.runEnded(id.runId, ended);
   if (wait.question === undefined)
     throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is no question`);
@@ -276,5 +281,5 @@ export async function createAnswerLink(
   answers.checkActor(wait.question, assignee);
   const before = wait.answers.find(({ actor }) => actor === assignee);
   if (before !== undefined) throw answeredBefore(wait, before);
-  return answerLink(core, caller, id, assignee, expiresInMs);
+  return answerLink(core, caller, { ...id, runUid }, assignee, expiresInMs);
 }

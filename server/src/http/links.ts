@@ -4,7 +4,13 @@
  * Reading changes nothing, since mail programs follow links before people do. Loaded at first use.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { LinkKind, OpenedLink, ResolvedWait, WaitsApi } from "../engine/api-waits.ts";
+import type {
+  FoundWait,
+  LinkKind,
+  OpenedLink,
+  ResolvedWait,
+  WaitsApi,
+} from "../engine/api-waits.ts";
 import type { Log } from "../lib/log.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -73,14 +79,14 @@ async function callback(exchange: Exchange): Promise<void> {
 
 function resolve(
   engine: LinkEngine,
-  { org, runId, key, actor, resolutionId }: OpenedLink,
+  { org, runId, runUid, key, actor, resolutionId }: OpenedLink,
   payload: Payload | undefined,
   via: "callback" | "link",
   comment: string,
 ): Promise<ResolvedWait> {
   return engine.resolveWait(
     { org },
-    { runId, key, resolutionId, actor, comment, via, answer: payload },
+    { runId, runUid, key, resolutionId, actor, comment, via, answer: payload },
   );
 }
 
@@ -95,9 +101,18 @@ async function showQuestion(exchange: Exchange): Promise<void> {
   const { engine, request, response, token } = exchange;
   const asJson = /^application\/json\b/.test(request.headers.accept ?? "");
   try {
-    const { question, link } = await openQuestion(engine, token);
-    if (asJson) sendJson(response, 200, { question, assignee: link.actor });
-    else sendPage(response, 200, questionPage(question, link.actor));
+    const link = await engine.openLink("answer", token);
+    const found = await engine.getWait({ org: link.org }, link);
+    const { question, resolution, answers } = found.wait;
+    // Whoever opens the link that they have answered by is told so.
+    const isOwn = [resolution, ...answers].some((one) => one?.resolutionId === link.resolutionId);
+    if (isOwn && !asJson && question !== undefined) {
+      sendPage(response, 200, donePage(question, true, resolution === undefined));
+      return;
+    }
+    const open = openQuestion(found, link);
+    if (asJson) sendJson(response, 200, { question: open, assignee: link.actor });
+    else sendPage(response, 200, questionPage(open, link.actor));
   } catch (error) {
     if (asJson) sendError(exchange, error);
     else sendProblemPage(exchange, error);
@@ -105,12 +120,7 @@ async function showQuestion(exchange: Exchange): Promise<void> {
 }
 
 /** The question of a link that can still be used. */
-async function openQuestion(
-  engine: LinkEngine,
-  token: string,
-): Promise<{ question: Question; link: OpenedLink }> {
-  const link = await engine.openLink("answer", token);
-  const { wait, ended } = await engine.getWait({ org: link.org }, link);
+function openQuestion({ wait, ended }: FoundWait, link: OpenedLink): Question {
   const { question, resolution, closed } = wait;
   if (question === undefined) throw invalid("token", "is for no question");
   if (ended !== undefined && resolution === undefined)
@@ -124,7 +134,7 @@ async function openQuestion(
     });
   const mine = wait.answers.find((one) => link.actor !== "" && one.actor === link.actor);
   const over = resolution ?? mine;
-  if (over === undefined) return { question, link };
+  if (over === undefined) return question;
   const at = new Date(over.at).toISOString();
   const by = over.actor === "" ? "" : ` by ${over.actor}`;
   const outcome = resolution?.outcome.replace("_", " ") ?? "answered";

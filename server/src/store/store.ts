@@ -102,8 +102,8 @@ export interface Store extends DeltaStore, FlowStore {
   /** Deletes payloads that no run refers to and that are older than `before`; answers how many. */
   sweepPayloads(before: number, limit: number): Promise<number>;
 
-  /** The organization's secret of that name; `candidate` becomes it where there is none. */
-  secret(caller: Caller, name: string, candidate: string): Promise<string>;
+  /** The organization's secret of that name; `candidate`, if any, becomes it where there is none. */
+  secret(caller: Caller, name: string, candidate?: string): Promise<string | undefined>;
 
   /** Takes the runs that other replicas changed while a session of this one holds them. */
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]>;

@@ -59,3 +59,23 @@ test.each(programs.map(([, name = "", code = "", output = ""]) => [name, code, o
     expect((await run()).stdout).toBe(output);
   },
 );
+
+test("they are checked by the compiler", { timeout: 120_000 }, async () => {
+  await mkdir(join(folder, "node_modules", "@types"), { recursive: true });
+  const types = join(packageFolder, "..", "..", "node_modules", "@types", "node");
+  await symlink(types, join(folder, "node_modules", "@types", "node"), "junction");
+  for (const [, name = "", code = ""] of programs) await writeFile(join(folder, name), code);
+  const config = {
+    extends: join(packageFolder, "..", "..", "tsconfig.json"),
+    include: ["*.ts"],
+    exclude: [],
+  };
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
+  const compiler = join(packageFolder, "..", "..", "node_modules", "typescript", "bin", "tsc");
+  const check = promisify(execFile)(process.execPath, [compiler, "-p", folder], { cwd: folder });
+  const problems = await check.then(
+    () => "",
+    (error: { stdout: string }) => error.stdout,
+  );
+  expect(problems).toBe("");
+});

@@ -5,7 +5,10 @@ import {
   type Client,
   type Context,
   chainByAmount,
+  type Duration,
+  duration,
   pipeline,
+  RetryableError,
   type RunHandle,
   step,
   type Workflow,
@@ -191,4 +194,36 @@ test("clients know what they start", () => {
   const text = async (n: number, s: string) => `${n}${s}`;
   const line = pipeline("p", [pair, text]);
   expectTypeOf(line).toExtend<Workflow<number, string>>();
+});
+
+test("durations are texts that are some, or numbers, or parts", () => {
+  const durations: Duration[] = [5, "900 ms", "1 day", "2 days", "1h 30m", "1h30m", { days: 1 }];
+  expectTypeOf(durations).toExtend<Duration[]>();
+  const body = async (ctx: Context, text: string) => {
+    await ctx.sleep(duration(text));
+    // @ts-expect-error not every text is a duration
+    await ctx.sleep(text);
+    // @ts-expect-error this one is not
+    await ctx.step("s", () => 1, { timeout: "soon" });
+    // @ts-expect-error there is no such unit
+    await ctx.signal("go", { timeout: "5 fortnights" });
+    // A header, as it came.
+    throw new RetryableError("busy", { retryAfter: new Headers().get("retry-after") });
+  };
+  expectTypeOf(body).toBeFunction();
+});
+
+test("signals and callbacks have the type that is named, also with a default of it", () => {
+  const body = async (ctx: Context) => {
+    expectTypeOf(await ctx.signal("go")).toEqualTypeOf<unknown>();
+    expectTypeOf(await ctx.signal<number>("go")).toEqualTypeOf<number>();
+    const late = { timeout: "1 day", default: false } as const;
+    expectTypeOf(await ctx.signal<boolean>("go", late)).toEqualTypeOf<boolean>();
+    expectTypeOf(await ctx.signal<number, null>("go", { default: null })).toEqualTypeOf<
+      number | null
+    >();
+    const { result } = await ctx.callback<boolean>("c", late);
+    expectTypeOf(await result).toEqualTypeOf<boolean>();
+  };
+  expectTypeOf(body).toBeFunction();
 });

@@ -215,7 +215,7 @@ class PostgresStore implements s.Store {
     return listWaits(this.#reads, org, filter);
   }
 
-  secret({ org }: Caller, name: string, candidate: string): Promise<string> {
+  secret({ org }: Caller, name: string, candidate?: string): Promise<string | undefined> {
     return secret(this.#lists, org, name, candidate);
   }
 

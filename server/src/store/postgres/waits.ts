@@ -1,6 +1,5 @@
 import { listWaitsStatement } from "../list-waits.ts";
 import { text } from "../row.ts";
-import { StoreError } from "../store.ts";
 import type { WaitFilter, WaitPage } from "../wait.ts";
 import { toListedWait } from "../wait.ts";
 import type { Connection } from "./connection.ts";
@@ -26,10 +25,9 @@ export async function secret(
   db: Connection,
   org: string,
   name: string,
-  candidate: string,
-): Promise<string> {
-  await db.one({ text: PUT_SECRET, values: [org, name, candidate] });
+  candidate: string | undefined,
+): Promise<string | undefined> {
+  if (candidate !== undefined) await db.one({ text: PUT_SECRET, values: [org, name, candidate] });
   const [row] = await db.one({ text: GET_SECRET, values: [org, name] });
-  if (row === undefined) throw new StoreError(`The secret "${name}" was not kept.`);
-  return text(row, "value");
+  return row === undefined ? undefined : text(row, "value");
 }

@@ -68,7 +68,7 @@ class SqliteStore implements s.Store {
     return this.#link.call("listWaits", caller, filter);
   }
 
-  secret(caller: Caller, name: string, candidate: string): Promise<string> {
+  secret(caller: Caller, name: string, candidate?: string): Promise<string | undefined> {
     return this.#link.call("secret", caller, name, candidate);
   }
 

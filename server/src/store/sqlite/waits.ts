@@ -1,6 +1,5 @@
 import { listWaitsStatement } from "../list-waits.ts";
 import { text } from "../row.ts";
-import { StoreError } from "../store.ts";
 import type { WaitChanges, WaitFilter, WaitPage } from "../wait.ts";
 import { toListedWait } from "../wait.ts";
 import type { Database } from "./database.ts";
@@ -42,9 +41,13 @@ export function listWaits(db: Database, org: string, filter: WaitFilter): WaitPa
   return { waits, more: rows.length > filter.limit };
 }
 
-export function secret(db: Database, org: string, name: string, candidate: string): string {
-  db.prepare(PUT_SECRET).run(org, name, candidate);
+export function secret(
+  db: Database,
+  org: string,
+  name: string,
+  candidate: string | undefined,
+): string | undefined {
+  if (candidate !== undefined) db.prepare(PUT_SECRET).run(org, name, candidate);
   const row = db.prepare(GET_SECRET).get(org, name);
-  if (row === undefined) throw new StoreError(`The secret "${name}" was not kept.`);
-  return text(row, "value");
+  return row === undefined ? undefined : text(row, "value");
 }

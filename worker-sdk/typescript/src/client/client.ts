@@ -32,7 +32,11 @@ import {
 } from "./waits.ts";
 
 export interface ClientOptions extends ConnectionOptions {
-  /** How long a call is sent again while no server answers. Default: 15 s. */
+  /**
+   * How long a call is sent again while no server answers. Default: 15 s. Where somebody waits for
+   * the answer, as in a web handler, 2 s are better; give a signal a `signalId` there, so that their
+   * second try is no second signal.
+   */
   readonly retryFor?: Duration;
   readonly logger?: Logger;
 }

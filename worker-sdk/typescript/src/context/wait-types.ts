@@ -49,6 +49,7 @@ export interface WaitCalls {
    * `default`. (The AbortSignal is `ctx.abortSignal`.)
    */
   signal<T = unknown, D = never>(name: string, options?: SignalOptions<D>): Promise<T | D>;
+  signal<T>(name: string, options?: SignalOptions<T>): Promise<T>;
   /**
    * The signals of that name, one after the other, first in, first out, as payloads:
    * `for await (const order of ctx.signals<Order>("order"))`. Each one that is taken is on
@@ -74,4 +75,5 @@ export interface WaitCalls {
     name?: string,
     options?: CallbackOptions<D>,
   ): Promise<Callback<T | D>>;
+  callback<T>(name?: string, options?: CallbackOptions<T>): Promise<Callback<T>>;
 }

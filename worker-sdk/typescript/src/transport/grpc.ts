@@ -16,7 +16,7 @@ import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { PawlError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { errorFromStatus, unencodable } from "./status.ts";
+import { errorFromStatus, unavailableError, unencodable, unreachable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
 function pathOf(method: DescMethod): string {
@@ -45,11 +45,16 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
 }
 
-function translate(error: unknown): PawlError {
+function translate(error: unknown, url: string): PawlError {
   if (!isServiceError(error)) {
     return new PawlError({ reason: "INTERNAL", message: String(error), code: 13, cause: error });
   }
   const [packed] = error.metadata.get("grpc-status-details-bin");
+  if (!(packed instanceof Buffer)) {
+    // Nothing that a Pawl server said.
+    const problem = unreachable(error.code, error.details, url);
+    if (problem !== undefined) return unavailableError(problem, error);
+  }
   const details = packed instanceof Buffer ? fromBinary(StatusSchema, packed).details : [];
   return errorFromStatus(
     error.code,
@@ -103,14 +108,17 @@ export function createGrpcTransport(url: string): Transport {
       // reached the socket, not when it has been put aside.
       "grpc.per_rpc_retry_buffer_size": 0,
     }),
+    url,
   );
 }
 
 class GrpcTransport implements Transport {
   readonly #client: Client;
+  readonly #url: string;
 
-  constructor(client: Client) {
+  constructor(client: Client, url: string) {
     this.#client = client;
+    this.#url = url;
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -128,9 +136,9 @@ class GrpcTransport implements Transport {
         deadline(options),
         (error, response) => {
           unlink();
-          if (error !== null) reject(translate(error));
+          if (error !== null) reject(translate(error, this.#url));
           else if (response === undefined)
-            reject(translate(new Error("an answer without content")));
+            reject(translate(new Error("an answer without content"), this.#url));
           else resolve(response);
         },
       );
@@ -155,7 +163,7 @@ class GrpcTransport implements Transport {
     try {
       for await (const message of call) yield message as MessageShape<O>;
     } catch (error) {
-      throw translate(error);
+      throw translate(error, this.#url);
     } finally {
       unlink();
       // A reader who leaves early makes the call fail, and nobody is left to hear of it.
@@ -181,9 +189,9 @@ class GrpcTransport implements Transport {
         deadline(options),
         (error, response) => {
           unlink();
-          if (error !== null) reject(translate(error));
+          if (error !== null) reject(translate(error, this.#url));
           else if (response === undefined)
-            reject(translate(new Error("an answer without content")));
+            reject(translate(new Error("an answer without content"), this.#url));
           else resolve(response);
         },
       );
@@ -221,7 +229,7 @@ class GrpcTransport implements Transport {
       });
     };
     call.on("data", (message: MessageShape<O>) => handlers.onMessage(message));
-    call.on("error", (error: unknown) => finish(translate(error)));
+    call.on("error", (error: unknown) => finish(translate(error, this.#url)));
     call.on("end", () => finish(undefined));
     return {
       send,

@@ -16,9 +16,11 @@ const invalidArgument = 3;
 const deadlineExceeded = 4;
 const unavailable = 14;
 const internal = 13;
+/** Codes that libraries give the end of a connection: UNKNOWN, RESOURCE_EXHAUSTED, INTERNAL. */
+const lostCodes = new Set([2, 8, internal]);
 /** What HTTP/2 libraries say of a session or stream that ended without an answer. */
 const lostConnection =
-  /session closed|stream closed|RST_STREAM|GOAWAY|connection (?:dropped|reset|closed)/i;
+  /(?:session|stream) (?:was )?(?:closed|refused|removed)|RST_STREAM|GOAWAY|connection (?:dropped|reset|closed)|ECONNRESET|EPIPE|bandwidth exhausted/i;
 
 /** What an error without ErrorInfo is called: it does not come from a Pawl server's own code. */
 function plainReason(code: number): string {
@@ -54,7 +56,7 @@ export function errorFromStatus(
   }
   // The server did not say so: a connection was closed under the call, which may be made again.
   if (
-    code === internal &&
+    lostCodes.has(code) &&
     reason === "INTERNAL" &&
     details.length === 0 &&
     lostConnection.test(message)
@@ -102,6 +104,19 @@ export function codeOf<K extends string, C>(
 export function pageSizeOf(size = 0): number {
   if (Number.isInteger(size) && size >= 0 && size <= 500) return size;
   throw invalid(`pageSize: it is ${size}; it must be a whole number from 1 to 500`);
+}
+
+/** What to say of a call that reached no Pawl server; undefined where that is not so. */
+export function unreachable(code: number, problem: string, url: string): string | undefined {
+  if (code !== unavailable) return undefined;
+  const why = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(problem)?.[1] ?? problem;
+  if (/protocol error|HTTP\/1/i.test(problem)) {
+    return `what answers at ${url} does not speak gRPC; give the address of the server's gRPC port, which is 50051 by default, and not that of its HTTP port (${why})`;
+  }
+  if (/^No connection established|^Name resolution failed/.test(problem)) {
+    return `no Pawl server answers at ${url}; start one with \`pawl dev\`, or set PAWL_URL (${why})`;
+  }
+  return undefined;
 }
 
 /** Whether the same request may be answered when it is sent again. */
