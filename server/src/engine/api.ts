@@ -86,6 +86,8 @@ export interface WorkItem {
   /** From the first entry, `payloadSeq` already resolved. */
   readonly journal: readonly Entry[];
   readonly more: boolean;
+  /** Every start is to be recorded before its step begins, until an end of a step or wait is. */
+  readonly careful?: boolean;
   /** No step may begin before it was asked for: the run is only replayed. */
   readonly confirmStarts?: boolean;
 }

@@ -34,6 +34,8 @@ export interface Core {
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;
   readonly refusals: Refusals;
+  /** The run that may be what kills workers, by the process that polled it. */
+  readonly suspects: Map<string, { readonly runId: string; readonly fence: number }>;
   readonly hub: Hub<NewEvent>;
   readonly links: {
     /** Where people and processes outside reach this server over HTTP, without a slash at the end. */

@@ -10,6 +10,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { LIMITS } from "../model/limits.ts";
+import { suspectLane } from "../model/run.ts";
 import type { ClaimedRun } from "../store/store.ts";
 import type { LocalSession, Sessions } from "./sessions.ts";
 import type { Writer } from "./writer.ts";
@@ -42,6 +43,9 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   /** By signature. */
   readonly #claims = new Map<string, Claims>();
+  /** Runs may be ready whose workers keep dying. */
+  #hasSuspects = true;
+  #isClaimingSuspects = false;
   #scheduled = false;
   #stopped = false;
 
@@ -54,6 +58,12 @@ export class Dispatcher {
     // What has just become ready, the claims under way may not see.
     for (const { flights } of this.#claims.values())
       for (const flight of flights) flight.again = true;
+    this.#schedule();
+  }
+
+  /** A run that may be what kills workers may be ready, or somebody may take one. */
+  lookForSuspects(): void {
+    this.#hasSuspects = true;
     this.#schedule();
   }
 
@@ -80,6 +90,8 @@ export class Dispatcher {
       else group.push(session);
     }
     if (this.#claims.size > this.#options.sessions.size) this.#forget();
+    if (this.#hasSuspects && !this.#isClaimingSuspects)
+      void this.#claimSuspects([...bySignature.values()]);
     for (const [signature, group] of bySignature) {
       const claims = this.#claims.get(signature) ?? { flights: new Set(), isDeep: false };
       this.#claims.set(signature, claims);
@@ -98,31 +110,75 @@ export class Dispatcher {
       if (flights.size === 0 && !wanted.has(signature)) this.#claims.delete(signature);
   }
 
+  /**
+   * Before the others: each process gets at most one run that may be what kills it, so that the others
+   * of these get somewhere.
+   */
+  async #claimSuspects(groups: readonly LocalSession[][]): Promise<void> {
+    this.#hasSuspects = false;
+    this.#isClaimingSuspects = true;
+    await Promise.all(
+      groups.map(async (group) => {
+        const slots = group.filter((session) => session.wantsSuspect);
+        for (const session of slots) session.credits -= 1;
+        const claimed = await this.#take(group, slots, suspectLane);
+        // All were wanted: there may be more, for whoever has room again.
+        if (slots.length > 0 && claimed === slots.length) this.#hasSuspects = true;
+      }),
+    );
+    this.#isClaimingSuspects = false;
+    if (this.#hasSuspects && groups.some((group) => group.some((one) => one.wantsSuspect)))
+      this.#schedule();
+  }
+
   async #claim(signature: string, claims: Claims, group: readonly LocalSession[]): Promise<void> {
-    const first = group[0];
-    if (first === undefined) return;
     const flight: Flight = { again: false };
     claims.flights.add(flight);
     const slots = reserve(group);
+    const claimed = await this.#take(
+      group,
+      slots,
+      (lane) => lane,
+      (count) => {
+        claims.flights.delete(flight);
+        claims.isDeep = count > 0 && count === slots.length;
+        if (claims.flights.size === 0 && !claims.isDeep) this.#claims.delete(signature);
+      },
+    );
+    if ((claimed > 0 && claims.isDeep) || flight.again) this.#schedule();
+  }
+
+  /**
+   * Claims runs for these slots, whose credits are taken already, and hands them out.
+   *
+   * @param settled called with their number before they are handed out
+   * @returns how many there were
+   */
+  async #take(
+    group: readonly LocalSession[],
+    slots: readonly LocalSession[],
+    laneOf: (lane: string) => string,
+    settled: (count: number) => void = () => undefined,
+  ): Promise<number> {
+    const [first] = group;
     let claimed: ClaimedRun[] = [];
     try {
-      claimed = await this.#options.writer.claim({
-        org: first.org,
-        queues: first.worker.queues,
-        lanes: first.lanes,
-        slots: slots.map(({ sessionId, worker }) => ({ sessionId, workerId: worker.workerId })),
-        until: this.#options.clock.now() + LIMITS.leaseMs,
-        journalBytes: LIMITS.dispatchJournalBytes,
-      });
+      if (first !== undefined && slots.length > 0)
+        claimed = await this.#options.writer.claim({
+          org: first.org,
+          queues: first.worker.queues,
+          lanes: first.lanes.map(laneOf),
+          slots: slots.map(({ sessionId, worker }) => ({ sessionId, workerId: worker.workerId })),
+          until: this.#options.clock.now() + LIMITS.leaseMs,
+          journalBytes: LIMITS.dispatchJournalBytes,
+        });
     } catch (error) {
       this.#options.onError("dispatch", error);
     }
     for (const session of slots.slice(claimed.length)) session.credits += 1;
-    claims.flights.delete(flight);
-    claims.isDeep = claimed.length > 0 && claimed.length === slots.length;
-    if (claims.flights.size === 0 && !claims.isDeep) this.#claims.delete(signature);
+    settled(claimed.length);
     for (const run of claimed) this.#options.deliver(run);
-    if (claims.isDeep || flight.again) this.#schedule();
+    return claimed.length;
   }
 }
 

@@ -3,7 +3,7 @@ import type { Entry, EntryMeta, EntryType } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
-import { isTerminal } from "../model/run.ts";
+import { isTerminal, laneOf } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
 import type { FlowWrite } from "../store/flow.ts";
 import type {
@@ -162,10 +162,9 @@ export class Draft {
    */
   makeReady(readyAt: number, isAdmitted = false): void {
     const header = this.state.header;
-    const { queue, workflow, version } = header;
+    const { queue } = header;
     this.#touched = true;
-    const lane = version === "" ? workflow : `${workflow}@${version}`;
-    const ready = { queue, lane, rank: 9 - header.priority, readyAt };
+    const ready = { queue, lane: laneOf(header), rank: 9 - header.priority, readyAt };
     this.#hold = isAdmitted ? undefined : holdOf(header, ready);
     if (this.#hold === undefined) {
       this.#ready = ready;

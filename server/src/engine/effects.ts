@@ -6,7 +6,7 @@
 import { sleep } from "../lib/clock.ts";
 import type { Entry } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
-import { hasLapsed, isTerminal, type RunHeader } from "../model/run.ts";
+import { hasLapsed, isSuspect, isTerminal, type RunHeader } from "../model/run.ts";
 import type { Core } from "./core.ts";
 import { WHOLE_PAGE, withPayloads } from "./journal.ts";
 import { logCommitted } from "./log-entries.ts";
@@ -45,6 +45,11 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     gates ||= draft.changesGates;
     const session = core.sessions.holder(key);
     const held = session?.held.get(key);
+    if (draft.readied !== undefined && isSuspect(header)) core.dispatcher.lookForSuspects();
+    if (held?.isSuspect === true && (header.lease === null || !isSuspect(header))) {
+      held.isSuspect = false;
+      core.dispatcher.lookForSuspects();
+    }
     if (session !== undefined && held !== undefined)
       tellHolder(core, session, held, key, header, draft.entries, (seq) => draft.isReplied(seq));
   }

@@ -430,6 +430,39 @@ describe("leases", () => {
     expect(again.header).toMatchObject({ attempt: 2, crashes: 0 });
   });
 
+  test("runs whose workers keep dying: each process gets one at a time, beside any others", async () => {
+    worker.session?.draining();
+    const ids = ["a", "b", "c", "d"];
+    await Promise.all(ids.map((id) => start(engine, id)));
+    let fences = new Map<string, number>();
+    for (let deaths = 1; deaths <= 2; deaths += 1) {
+      const victim = new TestWorker(`victim${deaths}`);
+      await victim.connect(engine);
+      const items = await Promise.all(ids.map((id) => victim.next(id, fences.get(id))));
+      fences = new Map(items.map(({ header }) => [header.runId, header.fence]));
+      expect(items.map(({ careful }) => careful)).toEqual(ids.map(() => deaths > 1));
+      for (const id of ids)
+        await engine.stepStarted(by(victim), startedOf(id, fences.get(id) ?? 0, "s"));
+      victim.session?.closed();
+      await Promise.all(ids.map((id) => lapsed(id)));
+    }
+    const next = new TestWorker("next");
+    await next.connect(engine);
+    await start(engine, "healthy");
+    await next.next("healthy");
+    for (let ended = 0; ended < ids.length; ended += 1) {
+      const suspects = await next.until(() => {
+        const all = next.dispatched.filter(({ header }) => header.runId !== "healthy");
+        return all.length > ended ? all : undefined;
+      });
+      expect(suspects).toHaveLength(ended + 1);
+      const { runId, fence } = suspects.at(-1)?.header ?? { runId: "", fence: 0 };
+      const { outcome } = await engine.stepStarted(by(next), startedOf(runId, fence, "s"));
+      expect(outcome).toMatchObject({ kind: "execute", attempt: 3 });
+      await engine.stepCompleted(by(next), completedOf(runId, fence, "s", { attempt: 3 }));
+    }
+  });
+
   test("credits bound what a worker is given", async () => {
     worker.session?.draining();
     const other = new TestWorker("w2");

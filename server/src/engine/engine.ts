@@ -99,6 +99,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatcher,
     registry: new Registry(reads, clock, sessions),
     refusals: new Refusals(),
+    suspects: new Map(),
     hub: new Hub<NewEvent>(),
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     metrics,

@@ -1,5 +1,5 @@
 import type { Caller } from "../model/caller.ts";
-import type { Entry } from "../model/entry.ts";
+import type { Entry, EntryType } from "../model/entry.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
@@ -86,7 +86,24 @@ export async function workItem(
     input: inputOf(journal) ?? NO_INPUT,
     journal,
     more: (journal.at(-1)?.seq ?? 0) < header.seq,
+    careful: isCareful(header, journal),
   };
+}
+
+const ENDS: ReadonlySet<EntryType> = new Set([
+  "workflow.step.completed",
+  "workflow.step.retrying",
+  "workflow.step.failed",
+  "workflow.wait.resolved",
+]);
+
+/** Whether the run has lost a worker, and recorded no end of a step or wait since (see state.ts). */
+export function isCareful(header: RunHeader, journal: readonly Entry[]): boolean {
+  if (header.attempt === 1) return false;
+  if (header.crashes > 0) return true;
+  const last = journal.findLast(({ type }) => type === "run.recovered" || ENDS.has(type));
+  const isWhole = journal.at(-1)?.seq === header.seq;
+  return isWhole && last?.type === "run.recovered";
 }
 
 /** Whether two payloads are the same value, as far as bytes tell. */

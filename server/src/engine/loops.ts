@@ -54,6 +54,7 @@ export function startLoops(core: Core, onReady: () => void): Loops {
     start("delta", 20_000, sweepDeltas(core)),
     // Nudges make dispatch fast; this makes it sure.
     start("dispatch", core.store.replicas ? 500 : 5_000, async () => {
+      core.dispatcher.lookForSuspects();
       core.dispatcher.nudge();
       return undefined;
     }),

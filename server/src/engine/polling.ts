@@ -3,6 +3,7 @@ import { deferred } from "../lib/deferred.ts";
 import type { Caller } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
+import { isSuspect, suspectLane } from "../model/run.ts";
 import type { LeasedRun } from "../store/store.ts";
 import type { HeldLease, LeaseAnswer, WorkerInfo, WorkItem } from "./api.ts";
 import type { Core } from "./core.ts";
@@ -31,14 +32,23 @@ export async function pollWork(
     const ready = deferred<void>();
     const stop = core.onReady(ready.resolve);
     try {
-      const claimed = await core.writer.claim({
-        org: caller.org,
-        queues: worker.queues,
-        lanes: lanesOf(worker),
-        slots,
-        until: core.clock.now() + LIMITS.leaseMs,
-        journalBytes: LIMITS.dispatchJournalBytes,
-      });
+      const claim = (to: typeof slots, lanes: string[]) =>
+        core.writer.claim({
+          org: caller.org,
+          queues: worker.queues,
+          lanes,
+          slots: to,
+          until: core.clock.now() + LIMITS.leaseMs,
+          journalBytes: LIMITS.dispatchJournalBytes,
+        });
+      const lanes = lanesOf(worker);
+      const suspects = (await holdsSuspect(core, caller, sessionId))
+        ? []
+        : await claim(slots.slice(0, 1), lanes.map(suspectLane));
+      for (const { header } of suspects)
+        core.suspects.set(sessionId, { runId: header.runId, fence: header.fence });
+      const rest = slots.slice(suspects.length);
+      const claimed = [...suspects, ...(rest.length === 0 ? [] : await claim(rest, lanes))];
       if (claimed.length > 0 && signal.aborted) {
         const leases = claimed.map(({ header }) => ({
           org: caller.org,
@@ -67,6 +77,17 @@ export async function pollWork(
     }
     if (signal.aborted) return [];
   }
+}
+
+/** Whether the process still has the run that may be what kills it, of which each has at most one. */
+async function holdsSuspect(core: Core, caller: Caller, sessionId: string): Promise<boolean> {
+  const given = core.suspects.get(sessionId);
+  if (given === undefined) return false;
+  const header = await readHeader(core, caller, given.runId).catch(() => undefined);
+  const isHeld = header?.fence === given.fence && header.lease?.sessionId === sessionId;
+  if (isHeld && isSuspect(header)) return true;
+  core.suspects.delete(sessionId);
+  return false;
 }
 
 /** Nudges make polling fast; this makes it sure. */

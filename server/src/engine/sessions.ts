@@ -17,6 +17,8 @@ export interface HeldRun {
   acked: boolean;
   /** Its lease has ended; as long as nobody else was given the run, the worker may go on. */
   lapsed: boolean;
+  /** Its workers have died in a row; it has recorded no end of a step since. */
+  isSuspect: boolean;
   /** It was dispatched by this server, under this fence: nothing was done under it before. */
   readonly fresh: boolean;
   /** The worker was told to pause. */
@@ -76,6 +78,13 @@ export class LocalSession {
     this.stalled = false;
     this.credits = 0;
     this.#setLanes();
+  }
+
+  /** Whether it may be given a run that may be what kills workers: it has at most one. */
+  get wantsSuspect(): boolean {
+    if (this.wanting === 0) return false;
+    for (const { isSuspect } of this.held.values()) if (isSuspect) return false;
+    return true;
   }
 
   get wanting(): number {
@@ -167,6 +176,7 @@ export class Sessions {
       fence: lease.fence,
       acked,
       lapsed: false,
+      isSuspect: false,
       fresh: !acked,
       pausing,
       told,

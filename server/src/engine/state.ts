@@ -50,6 +50,14 @@ export interface StepRecord {
   outcome: WaitOutcome | undefined;
   /** Of waits: what lists and people see of them. */
   wait: WaitRecord | undefined;
+  /** The workers that died in the middle of it, one for each fence. */
+  deaths: readonly Death[];
+}
+
+/** A worker that died, and the fence that it had. */
+export interface Death {
+  readonly worker: string;
+  readonly fence: number;
 }
 
 /** The part of a wait that steps do not have. */
@@ -99,7 +107,18 @@ export interface RunState {
   retried: boolean;
   /** The worker that wrote last. */
   worker: string;
+  /**
+   * A worker was lost, and no end of a step or wait was recorded since: every start is recorded
+   * before it happens.
+   */
+  careful: boolean;
+  /** The fence under which it was lost. */
+  lostFence: number;
+  /** The latest fence under which steps may have begun without a word. */
+  unnumbered: number;
 }
+
+const NO_DEATHS: readonly Death[] = Object.freeze([]);
 
 export function emptyState(header: RunHeader): RunState {
   return {
@@ -116,6 +135,9 @@ export function emptyState(header: RunHeader): RunState {
     compensations: undefined,
     retried: false,
     worker: "",
+    careful: false,
+    lostFence: 0,
+    unnumbered: 0,
   };
 }
 
@@ -134,12 +156,15 @@ export function fold(state: RunState, entry: EntryHead): void {
       return;
     case "workflow.step.completed":
       record(state, entry).status = "completed";
+      state.careful = false;
       return;
     case "workflow.step.retrying":
       failStep(record(state, entry), "backoff", entry);
+      state.careful = false;
       return;
     case "workflow.step.failed":
       failStep(record(state, entry), "failed", entry);
+      state.careful = false;
       return;
     case "workflow.step.cancelled":
       record(state, entry).status = "cancelled";
@@ -149,6 +174,7 @@ export function fold(state: RunState, entry: EntryHead): void {
       return;
     case "workflow.wait.resolved":
       resolveWait(state, record(state, entry), entry);
+      state.careful = false;
       return;
     case "workflow.wait.closed":
       closeWait(state, record(state, entry), entry);
@@ -188,8 +214,10 @@ export function fold(state: RunState, entry: EntryHead): void {
     case "workflow.waiting":
       noteOutcome(state, entry);
       return;
-    case "run.started":
     case "run.recovered":
+      noteLoss(state, entry);
+      return;
+    case "run.started":
     case "run.resumed":
     case "run.input.replaced":
     case "run.tags.changed":
@@ -225,6 +253,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
       childRunId: "",
       outcome: undefined,
       wait: undefined,
+      deaths: NO_DEATHS,
     };
     state.steps.set(entry.key, made);
     return made;
@@ -362,12 +391,27 @@ function receiveSignal(state: RunState, entry: EntryHead): void {
   state.inbox.push({ seq: entry.seq, name: entry.meta.signalName ?? "", signalId });
 }
 
+function noteLoss(state: RunState, { meta }: EntryHead): void {
+  const { fence = 0, worker = "" } = meta;
+  // Whoever was careful has written down all that it began.
+  if (!state.careful || state.lostFence === fence) state.unnumbered = fence;
+  state.lostFence = fence;
+  state.careful = true;
+  if (meta.reason !== "disconnected" && meta.reason !== "expired") return;
+  for (const step of state.steps.values()) {
+    if (step.status !== "started" || step.fence !== fence) continue;
+    // Lost more than once under one fence, it has come back in between.
+    if (step.deaths.at(-1)?.fence !== fence) step.deaths = [...step.deaths, { worker, fence }];
+  }
+}
+
 function supersede(state: RunState, key: string): void {
   const step = state.steps.get(key);
   if (step === undefined) return;
   step.status = "superseded";
   step.failures = 0;
   step.failure = undefined;
+  step.deaths = NO_DEATHS;
 }
 
 function noteOutcome(state: RunState, entry: EntryHead): void {

@@ -63,7 +63,9 @@ function cleaningUp({ lease, reason, notes }: RunHeader, noWorker?: string): str
   return `${why}${lease === null ? "A worker is to clean up." : "Its worker is cleaning up."}`;
 }
 
-function pausedBecause({ reason, notes }: RunHeader): string {
+function pausedBecause(header: RunHeader): string {
+  const { reason, notes } = header;
+  if (reason === "CRASH_LOOP") return crashLoop(header);
   if (reason !== "PAUSED_BY_OPERATOR" || notes.pauseReason === undefined)
     return PAUSED[reason] ?? "";
   return `Paused by an operator: ${notes.pauseReason}. Continue it with ResumeRun.`;
@@ -110,9 +112,16 @@ const PAUSED: Partial<Record<string, string>> = {
     "An at-most-once step was started and never ended. Find out whether it had its effect. Retry the run to execute the step again, or cancel it.",
   DATA_CORRUPTED:
     "An entry of its journal is damaged on disk, so no worker can go on with it. Restore the database from a backup and resume the run, or cancel it.",
-  CRASH_LOOP:
-    "Its workers kept dying without a single step recorded. Fix the cause, then resume the run.",
 };
+
+function crashLoop({ crashes, notes }: RunHeader): string {
+  const { crash } = notes;
+  const next = "Fix the cause, then retry the run, or cancel it.";
+  if (crash === undefined)
+    return `Its workers died ${crashes} times in a row, in no step that is known. ${next}`;
+  const { stepKey, workers } = crash;
+  return `The step "${stepKey}" was under way when ${workers.length} workers died (${workers.join(", ")}). ${next}`;
+}
 
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */
 export async function viewOf(

@@ -2,7 +2,7 @@
 import type { Caller } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import { hasLapsed } from "../model/run.ts";
+import { hasLapsed, isSuspect } from "../model/run.ts";
 import type { ClaimedRun } from "../store/store.ts";
 import type {
   HeldLease,
@@ -17,7 +17,7 @@ import type { Core } from "./core.ts";
 import { rebindLease } from "./decide/leases.ts";
 import { noteGiven } from "./grace.ts";
 import { checkSchema } from "./input-schema.ts";
-import { inputOf, workItem } from "./journal.ts";
+import { inputOf, isCareful, workItem } from "./journal.ts";
 import { refuse } from "./refusals.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -348,6 +348,8 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
   }
   const key = runKey(header.org, header.runId);
   core.sessions.hold(session, key, header.org, lease, header.seq, false);
+  const held = session.held.get(key);
+  if (held !== undefined) held.isSuspect = isSuspect(header);
   const needsReading = run.entries.some((entry) => entry.meta.payloadSeq !== undefined);
   const item: WorkItem = needsReading
     ? await workItem(core.store, header, run.entries)
@@ -357,6 +359,7 @@ export async function deliver(core: Core, run: ClaimedRun): Promise<void> {
         input: inputOf(run.entries) ?? { encoding: "void", data: new Uint8Array(0) },
         journal: run.entries,
         more: (run.entries.at(-1)?.seq ?? 0) < header.seq,
+        careful: isCareful(header, run.entries),
       };
   if (session.held.get(key)?.fence === header.fence) session.sink.dispatch(item);
 }

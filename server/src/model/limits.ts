@@ -86,7 +86,9 @@ export const LIMITS = Object.freeze({
   stepTimeoutSlackMs: 2_000,
   /** A step that runs longer than this has its start written. */
   startWrittenAfterMs: 100,
-  /** Lost leases in a row, without a new journal entry by a worker, that pause a run. */
+  /** Deaths in a row, without an end of a step recorded, after which a worker gets no other such run. */
+  suspectCrashes: 2,
+  /** Deaths in a row that pause a run, where none of them was in a step that is known. */
   crashLoopAttempts: 20,
 
   /** A refused run is offered again after this long, which doubles with every further refusal. */

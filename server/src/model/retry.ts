@@ -20,7 +20,11 @@ export interface RetryPolicy {
   readonly onExhausted: "fail" | "pause";
   /** Explicit delays instead of a formula; the last one repeats. */
   readonly delaysMs: readonly number[];
+  /** So many deaths of workers in the middle of the step pause its run. Default: CRASHES_DEFAULT. */
+  readonly maxCrashes?: number;
 }
+
+export const CRASHES_DEFAULT = 3;
 
 export const NO_RETRY: RetryPolicy = Object.freeze({
   maxAttempts: 1,

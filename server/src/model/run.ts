@@ -1,4 +1,5 @@
 import type { Undone, WaitKind } from "./entry.ts";
+import { LIMITS } from "./limits.ts";
 
 /**
  * The states of a run and how one leads to another.
@@ -107,6 +108,23 @@ export function hasLapsed({ lease, state, startedAt }: RunHeader): boolean {
   return lease === null && startedAt !== 0 && (state === "QUEUED" || state === "CANCELLING");
 }
 
+/** Whether its holders have died in a row: it may be what kills them. */
+export function isSuspect({ crashes }: RunHeader): boolean {
+  return crashes >= LIMITS.suspectCrashes;
+}
+
+/** Where a run waits for a worker that serves it; suspects in a lane of their own. */
+export function laneOf(header: RunHeader): string {
+  const { workflow, version } = header;
+  const lane = version === "" ? workflow : `${workflow}@${version}`;
+  return isSuspect(header) ? suspectLane(lane) : lane;
+}
+
+/** No name has a line break in it. */
+export function suspectLane(lane: string): string {
+  return `\n${lane}`;
+}
+
 /** What never changes after StartRun. Times in ms. */
 export interface RunOptions extends RunTimeouts {
   readonly sessionId?: string;
@@ -161,6 +179,15 @@ export interface RunNotes {
   readonly cleanUp?: CleanUp;
   /** Once it has ended: what its clean-up did not get done. */
   readonly undone?: Undone;
+  /** While it is paused for it: the step in which its workers died. */
+  readonly crash?: CrashLoop;
+}
+
+/** The step that takes its workers down. */
+export interface CrashLoop {
+  readonly stepKey: string;
+  /** That died in it, oldest first. */
+  readonly workers: readonly string[];
 }
 
 /** How far the clean-up of a run may still go. */

@@ -1,4 +1,6 @@
+import type { EntryMeta } from "../../model/entry.ts";
 import { LIMITS } from "../../model/limits.ts";
+import { CRASHES_DEFAULT } from "../../model/retry.ts";
 import { hasLapsed, type Lease } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import { endCleanUp, giveUpCleanUp, startGrace, stopGrace } from "./clean-up.ts";
@@ -51,17 +53,37 @@ export function releaseLease(
   if (isCrash(reason)) {
     draft.append("run.recovered", "", 0, meta);
     draft.patch({ crashes: header.crashes + 1 });
-    if (header.crashes >= LIMITS.crashLoopAttempts) {
-      pauseNow(draft, "CRASH_LOOP", {
-        reason: "CRASH_LOOP",
-        details: { crashes: String(header.crashes) },
-      });
-      return true;
-    }
+    if (pauseCrashLoop(draft, fence)) return true;
   }
   if (pauseMs > 0) draft.putDue("start", "", draft.now + pauseMs);
   // By its age, so that it goes before what arrived later. What was refused is in nobody's way.
   else draft.makeReady(reason === "refused" ? draft.now : header.createdAt, true);
+  return true;
+}
+
+/** A run whose workers keep dying, most likely of it, stops until somebody has had a look. */
+function pauseCrashLoop(draft: Draft, fence: number): boolean {
+  const { header, state } = draft;
+  const found = [...state.steps].findLast(
+    ([, { status, fence: of, deaths, retryPolicy }]) =>
+      status === "started" &&
+      of === fence &&
+      deaths.length >= (retryPolicy?.maxCrashes ?? CRASHES_DEFAULT),
+  );
+  if (found === undefined && header.crashes < LIMITS.crashLoopAttempts) return false;
+  const meta: EntryMeta = { details: { crashes: String(header.crashes) } };
+  if (found !== undefined) {
+    const [stepKey, { deaths }] = found;
+    const workers = deaths.map(({ worker }) => worker);
+    draft.patch({ notes: { ...header.notes, crash: { stepKey, workers } } });
+    meta.failedKeys = [stepKey];
+    meta.details = {
+      step_key: stepKey,
+      crashes: String(workers.length),
+      workers: JSON.stringify(workers),
+    };
+  }
+  pauseNow(draft, "CRASH_LOOP", { ...meta, reason: "CRASH_LOOP" });
   return true;
 }
 

@@ -340,8 +340,10 @@ describe("crashes", () => {
     const progress = [
       () => run.do((draft) => stepCompleted(draft, completed(run, "a"))),
       () => run.do((draft) => stepFailed(draft, failed(run, "b"))),
-      () => run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP))),
-      () => run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "sleep:s" } }))),
+      () => {
+        run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
+        run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "sleep:s" } })));
+      },
     ];
     for (const act of progress) {
       run.claim();
@@ -351,6 +353,73 @@ describe("crashes", () => {
       expect(run.header.crashes).toBe(0);
       if (run.header.lease !== null) COMMANDS["lose the lease"](run);
     }
+  });
+
+  /** A worker takes the run, begins the step and dies in it. */
+  function die(key: string, maxCrashes?: number): number {
+    run.claim(SESSION, `w${run.fence}`);
+    const retryPolicy = maxCrashes === undefined ? undefined : { ...NO_RETRY, maxCrashes };
+    const start = run.do((draft) => stepStarted(draft, started(run, key, { retryPolicy })));
+    COMMANDS["lose the lease"](run);
+    return start.kind === "execute" ? start.attempt : 0;
+  }
+
+  test.each([undefined, 2, 5])(
+    "in one step pause the run, which names it: max_crashes %s",
+    (max) => {
+      const attempts: number[] = [];
+      while (run.header.state === "QUEUED") attempts.push(die("a", max));
+      expect(attempts).toEqual(Array.from({ length: max ?? 3 }, (_, i) => i + 1));
+      expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+      expect(run.last.meta).toMatchObject({
+        failedKeys: ["a"],
+        details: { step_key: "a", crashes: String(max ?? 3) },
+      });
+      expect(JSON.parse(run.last.meta.details?.workers ?? "")).toHaveLength(max ?? 3);
+      // A retry begins to count anew; a resumption gives it one more try.
+      COMMANDS.retry(run);
+      expect(die("a", max)).toBe((max ?? 3) + 1);
+      expect(run.header.state).toBe("QUEUED");
+    },
+  );
+
+  test("spare a step that ends in between, and count one that comes back once for a fence", () => {
+    die("a");
+    die("a");
+    run.claim();
+    const start = run.do((draft) => stepStarted(draft, started(run, "a")));
+    const { fence } = run;
+    for (let i = 0; i < 3; i += 1) {
+      COMMANDS["lose the lease"](run);
+      if (run.header.state === "PAUSED") break;
+      const lease = { sessionId: SESSION, workerId: "w1", until: run.now };
+      run.do((draft) => rebindLease(draft, fence, lease));
+    }
+    expect(start).toMatchObject({ attempt: 3 });
+    expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+    expect(run.last.meta.details).toMatchObject({ crashes: "3" });
+  });
+
+  test("in a row make a run a suspect, which waits in a lane of its own until it ends a step", () => {
+    die("a");
+    expect(run.ready?.lane).toBe("flow");
+    die("a");
+    expect(run.ready?.lane).toBe("\nflow");
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "a")));
+    run.do((draft) => stepCompleted(draft, completed(run, "a", { attempt: 3 })));
+    COMMANDS["lose the lease"](run);
+    expect(run.ready?.lane).toBe("flow");
+  });
+
+  test("use up a number of each attempt that may have begun unseen, once", () => {
+    const attempts: number[] = [];
+    for (const reason of ["disconnected", "restarted", "expired"] as const) {
+      run.claim();
+      run.do((draft) => releaseLease(draft, run.fence, SESSION, reason));
+    }
+    for (let i = 0; i < 2; i += 1) attempts.push(die("b"));
+    expect(attempts).toEqual([2, 3]);
   });
 
   test("put the run back by its age, before what came later", () => {

@@ -2,8 +2,8 @@ import { LIMITS } from "../../model/limits.ts";
 import { isTerminal, type RunHeader } from "../../model/run.ts";
 import type { StepOutcome, StepStarted } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { isForgotten, type StepRecord } from "../state.ts";
-import { noteProgress, stepMeta } from "./common.ts";
+import { isForgotten, type RunState, type StepRecord } from "../state.ts";
+import { stepMeta } from "./common.ts";
 import { differs } from "./step-identity.ts";
 import { checkWait, createWait } from "./waits.ts";
 
@@ -26,18 +26,17 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
   }
   if (header.intent === "pause") return { kind: "stop", reason: "RUN_PAUSED", fence: header.fence };
 
-  const attempt = (step?.attempt ?? 0) + 1;
   if (command.kind !== "step" && command.kind !== "value") {
     checkWait(draft, command.kind, command.wait);
     draft.takeBack();
     const { key, name, kind } = command;
+    const attempt = (step?.attempt ?? 0) + 1;
     createWait(draft, attempt, command.fence, header.lease?.workerId ?? "", {
       key,
       name,
       kind,
       wait: command.wait ?? {},
     });
-    noteProgress(draft);
     const made = state.steps.get(key);
     if (made?.status === "resolved") {
       draft.noteReplied(made.seq);
@@ -45,9 +44,21 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
     }
     return { kind: "wait", why: "wait", attempt, ...(made?.until ? { until: made.until } : {}) };
   }
+  const attempt = nextAttempt(state, step);
   draft.takeBack();
   recordStart(draft, command, attempt, header.lease?.workerId ?? "");
   return { kind: "execute", attempt, idempotencyKey: idempotencyKey(header, command.key) };
+}
+
+/** Skips a number where an attempt may have begun that nobody wrote down: none is used twice. */
+function nextAttempt({ careful, unnumbered }: RunState, step: StepRecord | undefined): number {
+  const next = (step?.attempt ?? 0) + 1;
+  if (!careful || unnumbered === 0) return next;
+  const { fence = 0, status } = step ?? {};
+  const isNumbered =
+    fence > unnumbered ||
+    (fence === unnumbered && (status === "started" || status === "superseded"));
+  return isNumbered ? next : next + 1;
 }
 
 /** The same for all attempts of the step, and for no step of another run under the same id. */

@@ -199,6 +199,7 @@ export function retryPolicyIn(value: RetryPolicyProto | undefined): RetryPolicy 
     ),
     onExhausted: value.onExhausted === OnExhausted.PAUSE ? "pause" : "fail",
     delaysMs: value.delays.map((delay) => ms("delays", delay)),
+    ...(value.maxCrashes > 0 && { maxCrashes: value.maxCrashes }),
   };
 }
 

@@ -173,6 +173,7 @@ export function workItemOut(item: WorkItem): WorkItemProto {
     cancelling: header.state === "CANCELLING" || header.intent === "cancel",
     confirmStarts: item.confirmStarts ?? false,
     runUid: header.runUid,
+    careful: item.careful ?? false,
   });
 }
 
