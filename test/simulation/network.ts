@@ -389,7 +389,10 @@ class SimTransport implements Transport {
       onEnd: handlers.onEnd,
     });
     return {
-      send: (message) => stream.send(toBinary(method.input, message)),
+      send: (message, onSent) => {
+        stream.send(toBinary(method.input, message));
+        if (onSent !== undefined) this.#network.world.schedule(0, onSent, this.#client);
+      },
       congested: false,
       end: () => stream.end(),
       cancel: () => stream.cut(failure(CANCELLED, "The stream was cancelled.")),
