@@ -7,6 +7,10 @@ import type { Sdk } from "./sdks.ts";
 
 const stopMs = 30_000;
 
+/** `PAWL_REPLAY_ALWAYS=1` has the SDKs execute everything anew after each entry. */
+const { PAWL_REPLAY_ALWAYS } = process.env;
+const replayAlways = PAWL_REPLAY_ALWAYS === undefined ? {} : { PAWL_REPLAY_ALWAYS };
+
 export interface HarnessOptions {
   readonly sdk: Sdk;
   readonly url: string;
@@ -35,6 +39,7 @@ export class Harness {
         CONFORMANCE_DIR: folder,
         CONFORMANCE_DEPLOY: String(deploy),
         CONFORMANCE_MODE: mode,
+        ...replayAlways,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -161,7 +161,7 @@ func (op *operation) askForAddress(call *waitCall) (registration, error) {
 			address = replay
 		}
 		if address != nil && !op.recorded {
-			r.queue.push(op, r.queue.lastSeq, false)
+			r.queue.push(op, r.queue.lastSeq)
 		}
 		r.setBusy(false)
 	})

@@ -85,23 +85,39 @@ func (c *Client) claim(ctx context.Context, request *pb.StartRunRequest, patienc
 
 // perform executes what was claimed until it has left this process.
 func (c *Client) perform(ctx context.Context, def *definition, item *pb.WorkItem) error {
-	m := newMemo()
-	m.add(item.Journal...)
-	if item.JournalMore {
-		err := c.platform.journal(ctx, item.Lease.RunId, m.lastSeq, func(entries []*pb.JournalEntry) { m.add(entries...) })
-		if err != nil {
-			return err
-		}
-	}
 	link := newUnaryLink(c.platform.withPatience(forever), c.log)
-	r := newRun(def, item, m, link, c.log)
-	go r.perform()
+	restarts := make(chan *run, 1)
+	link.onRestart = func(r *run) { restarts <- r }
+	launch := func(item *pb.WorkItem, before *run) (*run, error) {
+		m := newMemo()
+		m.add(item.Journal...)
+		if item.JournalMore {
+			err := c.platform.journal(ctx, item.Lease.RunId, m.lastSeq, func(entries []*pb.JournalEntry) { m.add(entries...) })
+			if err != nil {
+				return nil, err
+			}
+		}
+		r := newRun(def, item, m, link, c.log)
+		r.follow(before)
+		go r.perform()
+		return r, nil
+	}
+	r, err := launch(item, nil)
+	if err != nil {
+		return err
+	}
 	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-r.gone:
-			return nil
+			if !r.isRestarted {
+				return nil
+			}
+			before := <-restarts
+			if r, err = launch(before.again(), before); err != nil {
+				return err
+			}
 		case <-ticker.C:
 			go link.beat(r)
 		case <-ctx.Done():

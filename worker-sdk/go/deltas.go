@@ -42,11 +42,23 @@ type deltaStream struct {
 	sent     []uint32
 	// Closed when the next batch is on record.
 	change chan struct{}
+	// The run has left.
+	isForgotten bool
 }
 
 type deltaBatch struct {
 	request *pb.PublishEventsRequest
 	size    int
+}
+
+// inherit has a run go on with the stream of an execution before it.
+func (d *deltas) inherit(before, r *run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.streams[before]; s != nil {
+		d.streams[r] = s
+		delete(d.streams, before)
+	}
 }
 
 // add returns the event's number.
@@ -156,7 +168,7 @@ func (d *deltas) flushLocked(only *run) {
 func (d *deltas) sendAll(r *run, s *deltaStream, must bool) {
 	for len(s.waiting) > 0 {
 		batch := s.waiting[0]
-		if !d.send(r, batch.request, batch.size, must, func() { d.settled(r, s, batch) }) {
+		if !d.send(r, batch.request, batch.size, must, func() { d.settled(s, batch) }) {
 			return
 		}
 		s.waiting = s.waiting[1:]
@@ -167,13 +179,13 @@ func (d *deltas) sendAll(r *run, s *deltaStream, must bool) {
 }
 
 // settled: a batch is on record, or was given up.
-func (d *deltas) settled(r *run, s *deltaStream, batch *deltaBatch) {
+func (d *deltas) settled(s *deltaStream, batch *deltaBatch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at := slices.Index(s.sent, batch.request.First); at >= 0 {
 		s.sent = slices.Delete(s.sent, at, at+1)
 	}
-	if d.streams[r] == s {
+	if !s.isForgotten {
 		s.sentSize -= batch.size
 		d.size -= batch.size
 	}
@@ -222,6 +234,7 @@ func (d *deltas) forget(r *run) {
 	if s := d.streams[r]; s != nil {
 		d.dropWaiting(s)
 		d.size -= s.sentSize
+		s.isForgotten = true
 		delete(d.streams, r)
 	}
 }

@@ -69,8 +69,26 @@ func (s *session) begin(h *held, def *definition) {
 			return
 		}
 	}
-	s.launch(h, newRun(def, item, m, s, s.log))
+	r := newRun(def, item, m, s, s.log)
+	r.follow(h.before)
+	s.launch(h, r)
 }
+
+func (s *session) restart(r *run) {
+	s.mu.Lock()
+	h := s.held[r.id]
+	isHeld := h.execution() == r
+	if isHeld {
+		// What is said about it until it has begun anew waits.
+		h.item, h.run, h.before = r.again(), nil, r
+	}
+	s.mu.Unlock()
+	if isHeld {
+		s.begin(h, r.def)
+	}
+}
+
+func (s *session) inherit(before, r *run) { s.deltas.inherit(before, r) }
 
 // launch begins to execute a run, unless it was taken back while its journal was read.
 func (s *session) launch(h *held, r *run) {

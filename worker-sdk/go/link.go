@@ -33,6 +33,10 @@ type runLink interface {
 	// attention asks what the platform wants with the run; false where it could not be asked.
 	attention(r *run) bool
 	cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error
+	// inherit has a run go on with the live output of an execution before it.
+	inherit(before, r *run)
+	// restart executes the run anew, from its journal; this execution is over.
+	restart(r *run)
 	// released: the run has left this worker.
 	released(r *run)
 }

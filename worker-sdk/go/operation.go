@@ -218,6 +218,9 @@ func (op *operation) admit(ctx context.Context) bool {
 		return false
 	})
 	r.activity++
+	if op.aborted == nil {
+		r.checkReplay(op)
+	}
 	return op.aborted == nil
 }
 

@@ -99,6 +99,15 @@ func (r *run) failedKeys(err error) []string {
 	return append(r.memo.failedWithin(failed.StepKey), failed.StepKey)
 }
 
+func (r *run) stopTimers() {
+	if r.linger != nil {
+		r.linger.Stop()
+	}
+	if r.queue.breaker != nil {
+		r.queue.breaker.Stop()
+	}
+}
+
 // leave: the run is no longer this worker's.
 func (r *run) leave(why string) {
 	r.mu.Lock()
@@ -107,12 +116,7 @@ func (r *run) leave(why string) {
 		return
 	}
 	r.state = stateLeft
-	if r.linger != nil {
-		r.linger.Stop()
-	}
-	if r.queue.breaker != nil {
-		r.queue.breaker.Stop()
-	}
+	r.stopTimers()
 	r.mu.Unlock()
 	r.dismiss()
 	r.log.Debug("a run left this worker", "run", r.id, "why", why)

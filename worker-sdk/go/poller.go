@@ -143,7 +143,12 @@ func (w *poller) launch(h *held, def *definition) {
 	link := newUnaryLink(w.platform, w.log)
 	link.givesBack = true
 	link.onReleased = func(*run) { w.remove(h) }
+	link.onRestart = func(r *run) { w.restart(h, r) }
 	r := newRun(def, h.item, m, link, w.log)
+	if h.before != nil {
+		r.link = h.before.link
+		r.follow(h.before)
+	}
 	w.mu.Lock()
 	current := w.held[r.id] == h
 	if current {
@@ -155,6 +160,19 @@ func (w *poller) launch(h *held, def *definition) {
 		return
 	}
 	r.perform()
+}
+
+// restart executes a run anew, unless it was taken back.
+func (w *poller) restart(h *held, r *run) {
+	w.mu.Lock()
+	isHeld := w.held[r.id] == h && h.run == r
+	if isHeld {
+		h.item, h.run, h.before = r.again(), nil, r
+	}
+	w.mu.Unlock()
+	if isHeld {
+		w.launch(h, r.def)
+	}
 }
 
 func (w *poller) remove(h *held) {

@@ -27,7 +27,9 @@ type delivery struct {
 	seq      uint32
 	order    int
 	recorded bool
-	op       *operation
+	// It has just been recorded, for code of the workflow.
+	isNew bool
+	op    *operation
 }
 
 type deliveries []delivery
@@ -60,8 +62,18 @@ type queue struct {
 	breaker   *time.Timer
 }
 
-func (q *queue) push(op *operation, seq uint32, recorded bool) {
-	q.add(op, seq, recorded)
+func (q *queue) push(op *operation, seq uint32) {
+	q.add(op, seq, false)
+	q.pump()
+}
+
+// pushNew is push for what has just been recorded.
+func (q *queue) pushNew(op *operation, seq uint32) {
+	if !op.queued {
+		op.queued = true
+		q.order++
+		heap.Push(&q.waiting, delivery{seq, q.order, false, !op.scope.insideStep, op})
+	}
 	q.pump()
 }
 
@@ -75,7 +87,7 @@ func (q *queue) add(op *operation, seq uint32, recorded bool) {
 	if recorded {
 		q.recorded++
 	}
-	heap.Push(&q.waiting, delivery{seq, q.order, recorded, op})
+	heap.Push(&q.waiting, delivery{seq, q.order, recorded, false, op})
 }
 
 // park keeps an operation from starting while recorded results are waiting.
@@ -87,7 +99,7 @@ func (q *queue) park(op *operation) {
 }
 
 // pushNext delivers before anything that waits: the consequence of the last delivery.
-func (q *queue) pushNext(op *operation) { q.push(op, q.lastSeq, false) }
+func (q *queue) pushNext(op *operation) { q.push(op, q.lastSeq) }
 
 func (q *queue) isReplaying() bool { return q.replaying || q.recorded > 0 }
 
@@ -127,6 +139,11 @@ func (q *queue) step() bool {
 			op.signal()
 		}
 		q.parked = nil
+		return false
+	}
+	if q.run.replaysAlways && q.waiting[0].isNew {
+		// The code gets it in the replay that follows.
+		q.run.checkRestart()
 		return false
 	}
 	next := heap.Pop(&q.waiting).(delivery)

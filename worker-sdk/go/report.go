@@ -46,7 +46,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		if op.hasInner.Load() {
 			r.memo.forgetWithin(op.key)
 		}
-		r.queue.push(op.operation, response.Seq, false)
+		r.queue.pushNew(op.operation, response.Seq)
 	})
 	if cancelled, is := err.(*CancelledError); is {
 		return cancelled
@@ -60,18 +60,18 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	}
 	op.endTrace("completed", "")
 	r.lockPresent()
+	r.setBusy(false)
 	op.awaitDelivery()
-	if r.isCancelPending(op.operation) {
+	told := r.isCancelPending(op.operation)
+	if told {
 		// It is on record, but the cancel has to be told somewhere: here, and not in the code's clean-up.
 		r.noteCancelled()
-		op.close()
-		r.setBusy(false)
-		r.mu.Unlock()
-		return errToldInstead
 	}
 	op.close()
-	r.setBusy(false)
 	r.mu.Unlock()
+	if told {
+		return errToldInstead
+	}
 	r.obeyLater(directive)
 	return nil
 }
@@ -125,7 +125,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		if op.scope.insideStep {
 			r.memo.remember(op.key, op.recordAt(response.Seq, nil, failure))
 		}
-		r.queue.push(op.operation, response.Seq, false)
+		r.queue.pushNew(op.operation, response.Seq)
 	}
 	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, taken)
 	if err != nil {
@@ -152,9 +152,9 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		r.setBusy(false)
 		return nil, r.retryDelay(retry), false
 	}
+	r.setBusy(false)
 	op.awaitDelivery()
 	op.close()
-	r.setBusy(false)
 	r.mu.Unlock()
 	return &StepError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
 }

@@ -37,6 +37,8 @@ type run struct {
 	log  *slog.Logger
 	def  *definition
 	root *scope
+	// It is executed anew after each entry that it records.
+	replaysAlways bool
 	// Cancelled when the run is cancelled or leaves; user code's contexts derive from it.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -63,6 +65,10 @@ type run struct {
 	callbacks map[string]*scope
 	// Closed once no operation is left, where somebody waits for that.
 	idle chan struct{}
+	// Another execution of it follows here.
+	isRestarted bool
+	// The key of what it is executed anew for; empty once that was asked for.
+	expected string
 	// It has left without the platform's knowledge: it has to be given back.
 	gaveUp          bool
 	cancelReason    *CancelledError
@@ -98,6 +104,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		abandoned:  make(chan struct{}),
 		careful:    item.Careful,
 	}
+	r.replaysAlways = def.replaysAlways || replayAlways
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
 	if expires := item.Lease.GetExpiresAt(); expires != nil {
 		// A lease that has just been given ends a lease time from the server's now.
@@ -238,7 +245,7 @@ func (r *run) resolve(entry *pb.JournalEntry) {
 			op.resolution = rec
 			delete(r.waits, op.key)
 			r.activity++
-			r.queue.push(op, rec.seq, false)
+			r.queue.pushNew(op, rec.seq)
 			return
 		}
 	}

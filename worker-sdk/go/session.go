@@ -65,6 +65,8 @@ type held struct {
 	item *pb.WorkItem
 	run  *run
 	news []func(*run)
+	// The execution before, where it is executed anew.
+	before *run
 }
 
 // The id of every heartbeat: an error under it is the oldest one's.

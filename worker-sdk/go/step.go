@@ -212,7 +212,7 @@ func (op *stepOperation) confirm() (*record, time.Duration, error) {
 	r.setBusy(false)
 	if replay := response.GetReplay(); replay != nil {
 		rec := &record{seq: r.queue.lastSeq, attempt: op.attempt, payload: replay.GetOutput(), failure: replay.GetFailure()}
-		r.queue.push(op.operation, rec.seq, true)
+		r.queue.pushNew(op.operation, rec.seq)
 		return rec, 0, nil
 	}
 	if wait := response.GetWait(); wait != nil {

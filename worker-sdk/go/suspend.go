@@ -22,6 +22,7 @@ func (r *run) setBusy(busy bool) {
 		return
 	}
 	r.busy--
+	r.checkRestart()
 	r.checkQuiet()
 }
 

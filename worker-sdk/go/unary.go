@@ -21,6 +21,7 @@ type unaryLink struct {
 	// the one that goes on with it while it lives.
 	givesBack  bool
 	onReleased func(*run)
+	onRestart  func(*run)
 	deltas     *deltas
 	// Answers of separate calls may overtake one another, and user code is to see
 	// them in the order of the journal: so reports are made one after the other.
@@ -157,6 +158,10 @@ func (l *unaryLink) cancelWait(ctx context.Context, request *pb.CancelWaitReques
 	_, err := call(ctx, l.platform, l.platform.signals.CancelWait, request)
 	return err
 }
+
+func (l *unaryLink) inherit(before, r *run) { l.deltas.inherit(before, r) }
+
+func (l *unaryLink) restart(r *run) { l.onRestart(r) }
 
 func (l *unaryLink) released(r *run) {
 	l.deltas.forget(r)

@@ -199,7 +199,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 				seq: r.queue.lastSeq, kind: op.kind, attempt: r.memo.attempts[op.key],
 				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome, details: replay.Details,
 			}
-			r.queue.push(op, op.resolution.seq, false)
+			r.queue.pushNew(op, op.resolution.seq)
 		} else if wait := response.GetWait(); wait != nil {
 			due := time.Time{}
 			if wait.Until != nil {

@@ -27,6 +27,9 @@ type WorkerOptions struct {
 	Labels       map[string]string
 	// Plain calls only, where streams do not get through: several times slower.
 	Poll bool
+	// Executes each run anew from its journal after every entry that it records, to find code that
+	// is not deterministic: slow, for development. Default: the environment's PAWL_REPLAY_ALWAYS=1.
+	ReplayAlways bool
 	// How long the end of Run's context lets runs go on. What is not done or
 	// suspended by then goes on in another worker. Default: 10 s.
 	DrainTimeout time.Duration
@@ -104,7 +107,7 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 		}
 		definitions[def.name] = def
 		served := *def
-		served.tracer = options.TraceStep
+		served.tracer, served.replaysAlways = options.TraceStep, options.ReplayAlways
 		own[def.name] = &served
 		info.Workflows = append(info.Workflows, def.spec())
 	}

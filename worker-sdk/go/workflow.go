@@ -36,7 +36,8 @@ type definition struct {
 	options      WorkflowOptions
 	stepDefaults stepSettings
 	// Of the worker that serves it.
-	tracer StepTracer
+	tracer        StepTracer
+	replaysAlways bool
 	// Executes the code: payload in, payload out.
 	invoke func(ctx context.Context, input *pb.Payload) (*pb.Payload, error)
 }
