@@ -8,8 +8,8 @@ import type { Sdk } from "./sdks.ts";
 const stopMs = 30_000;
 
 /** `PAWL_REPLAY_ALWAYS=1` has the SDKs execute everything anew after each entry. */
-const { PAWL_REPLAY_ALWAYS } = process.env;
-const replayAlways = PAWL_REPLAY_ALWAYS === undefined ? {} : { PAWL_REPLAY_ALWAYS };
+export const isReplayedAlways = process.env.PAWL_REPLAY_ALWAYS === "1";
+const replayAlways = isReplayedAlways ? { PAWL_REPLAY_ALWAYS: "1" } : {};
 
 export interface HarnessOptions {
   readonly sdk: Sdk;

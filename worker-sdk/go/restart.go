@@ -36,6 +36,9 @@ func (r *run) checkRestart() {
 // anew for is not the code that asked for that. Goroutines of user code may need a moment. Locked
 // before and after.
 func (r *run) checkReplay(op *operation) {
+	if _, isOpen := r.memo.openWaits[op.key]; isOpen || r.memo.attempts[op.key] > 0 {
+		return // it began before
+	}
 	for end := time.Now().Add(turnMax); r.expected != ""; r.lockPresent() {
 		if _, asked := r.memo.asked[r.expected]; asked {
 			r.expected = ""
@@ -66,7 +69,7 @@ func (r *run) again() *pb.WorkItem {
 // follow takes on what an execution before this one counted.
 func (r *run) follow(before *run) {
 	if before != nil {
-		r.requests, r.clockAhead, r.expected = before.requests, before.clockAhead, before.expected
+		r.requests, r.clockAhead, r.expected, r.paused = before.requests, before.clockAhead, before.expected, before.paused
 		before.link.inherit(before, r)
 	}
 }
