@@ -161,10 +161,6 @@ func (r *run) suspend() {
 		if !r.paused {
 			request.Tree = r.tree()
 		}
-		// Whoever replays a journal to see whether the code fits wants to know.
-		if r.item.ConfirmStarts {
-			request.UnconsumedStepKeys = r.memo.unconsumed()
-		}
 		return request
 	}, nil)
 	if err != nil {
