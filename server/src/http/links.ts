@@ -22,7 +22,7 @@ import { formAnswer } from "./answer-form.ts";
 import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
 import { readBody } from "./body.ts";
 import { discardRest } from "./discard.ts";
-import { sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
+import { HttpError, sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
 
 export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
 
@@ -207,6 +207,7 @@ function isAboutAnswer(error: unknown): error is PawlError {
 /** HTTP's word for what happened. A refused link tells nothing of what it would lead to. */
 function statusOf(error: unknown): number {
   if (!(error instanceof PawlError)) return 500;
+  if (error instanceof HttpError) return error.status;
   switch (error.reason) {
     case "PERMISSION_DENIED":
       return error.metadata.why === "expired" ? 410 : 403;

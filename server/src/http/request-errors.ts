@@ -20,20 +20,26 @@ const ENVELOPE_BYTES = 5;
 type Handler = (request: UniversalServerRequest) => Promise<UniversalServerResponse>;
 
 /** The handler, with its refusals explained and the size of messages checked as they come. */
-export function explaining(handler: Handler): Handler {
+export function explaining(handler: Handler, isStream: boolean): Handler {
   return async (request) => {
     const contextValues = request.contextValues ?? createContextValues();
     const response = await handler({ ...request, contextValues, body: limited(request) });
     if (response.status === 200 || contextValues.get(REACHED)) return response;
-    return await explain(response, request);
+    return await explain(response, request, isStream);
   };
 }
 
 async function explain(
   response: UniversalServerResponse,
   request: UniversalServerRequest,
+  isStream: boolean,
 ): Promise<UniversalServerResponse> {
   if (response.status === 415) {
+    if (isStream)
+      return plain(
+        response,
+        "This call sends or returns a stream; use application/connect+json, gRPC-Web, or the gRPC port.",
+      );
     const type = request.header.get("content-type") ?? "none";
     return plain(response, `The content type is ${type}; send application/json with JSON.`);
   }

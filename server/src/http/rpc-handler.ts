@@ -33,7 +33,10 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   });
   connectRoutes(options)(router);
   const rpcs = new Map(
-    router.handlers.map((handler) => [handler.requestPath, explaining(handler)] as const),
+    router.handlers.map(
+      (handler) =>
+        [handler.requestPath, explaining(handler, handler.method.methodKind !== "unary")] as const,
+    ),
   );
   return async (path, request, response) => {
     const rpc = rpcs.get(path);

@@ -30,6 +30,8 @@ export function requestError(code: Code, said: string, size?: number): ConnectEr
     case Code.InvalidArgument:
     case Code.Internal:
       return connectError(pawlWireError(invalid("message", `cannot be decoded: ${said}`)));
+    case Code.Unimplemented:
+      return connectError(pawlWireError(invalid("content-encoding", `${said}; send gzip or none`)));
     default:
       return undefined;
   }

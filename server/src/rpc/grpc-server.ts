@@ -4,9 +4,11 @@ import {
   type handleClientStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
+  logVerbosity,
   type MethodDefinition,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Log } from "../lib/log.ts";
@@ -58,6 +60,8 @@ export interface GrpcServer {
 }
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  // What it has to say, such as that a port is taken, comes as an error as well, and is told in our words.
+  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.max_receive_message_length": HARD_MESSAGE_BYTES,
     "grpc.max_send_message_length": HARD_MESSAGE_BYTES,

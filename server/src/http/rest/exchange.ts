@@ -6,6 +6,7 @@ import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
 import { jsonIn } from "../../rpc/convert/common.ts";
 import { payloadTooLarge } from "../../rpc/convert/field.ts";
+import { refuseEncoded } from "../body.ts";
 import { discardRest } from "../discard.ts";
 import { HttpError } from "../problem.ts";
 
@@ -60,6 +61,7 @@ export class Exchange {
     const pieces: Buffer[] = [];
     let size = 0;
     try {
+      refuseEncoded(request);
       if (declared > LIMITS.messageBytes) throw tooLarge(declared);
       for await (const piece of request.iterator({ destroyOnReturn: false })) {
         const bytes = Buffer.from(piece);
