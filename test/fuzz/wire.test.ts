@@ -1,0 +1,14 @@
+/**
+ * Goal: whatever comes over the wire has an answer that is no INTERNAL, and leaves the server well.
+ * Method: some seconds of wire.ts under a new seed, which is printed; `pnpm fuzz:wire` goes on longer.
+ */
+import { expect, test } from "vitest";
+import { fuzzWire } from "./wire.ts";
+
+const seed = Number(process.env.PAWL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+test(`odd requests of all kinds; seed ${seed}`, async () => {
+  const { findings, requests } = await fuzzWire(seed, 5);
+  expect(findings).toEqual([]);
+  expect(requests).toBeGreaterThan(0);
+});

@@ -1,0 +1,344 @@
+/**
+ * Odd requests to every RPC, over gRPC, Connect and REST, and odd frames in sessions, by a seed:
+ * `node test/fuzz/wire.ts --seed N --seconds N`. Whatever is sent, the server has an answer that is no
+ * INTERNAL, goes on to serve others, and does not grow without end.
+ */
+import { readFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
+import type { Client } from "@grpc/grpc-js";
+import * as contract from "@pawl/proto";
+import { SessionRequestSchema, WorkerFrameSchema, WorkerService } from "@pawl/proto";
+import { Random } from "../chaos/random.ts";
+import { connect, openWorker, rpc } from "../harness/protocol.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { refusalOf } from "../rpc/clients.ts";
+import { type Known, Values } from "./values.ts";
+
+const CALL_MS = 1_000;
+const ROUND = 150;
+/** Of the server's memory, beyond what the first rounds have taken. */
+const GROWTH_MIB = 500;
+const FLOWS = ["plain", "limited", "strict"];
+const RUNS = Array.from({ length: 6 }, (_, i) => `held-${i}`);
+
+export interface Finding {
+  readonly what: string;
+  readonly why: string;
+}
+
+export interface FuzzReport {
+  readonly seed: number;
+  readonly requests: number;
+  readonly findings: readonly Finding[];
+  /** How often each outcome came, to see that not all requests end at the first look. */
+  readonly outcomes: ReadonlyMap<string, number>;
+}
+
+const METHODS: readonly DescMethod[] = Object.values(contract).flatMap((one) =>
+  typeof one === "object" && "kind" in one && one.kind === "service" ? one.methods : [],
+);
+
+class WireFuzz {
+  readonly #random: Random;
+  readonly #values: Values;
+  readonly #server: TestServer;
+  readonly #client: Client;
+  readonly #operations: readonly Operation[];
+  readonly findings = new Map<string, Finding>();
+  readonly outcomes = new Map<string, number>();
+  requests = 0;
+
+  constructor(
+    seed: number,
+    server: TestServer,
+    client: Client,
+    known: Known,
+    operations: readonly Operation[],
+  ) {
+    this.#random = new Random(seed);
+    this.#values = new Values(this.#random, known);
+    this.#server = server;
+    this.#client = client;
+    this.#operations = operations;
+  }
+
+  /** Some requests at once, of all kinds. */
+  async round(): Promise<void> {
+    const kinds = [
+      () => this.#grpc(this.#random.pick(METHODS)),
+      () => this.#connect(this.#random.pick(METHODS)),
+      () => this.#rest(this.#random.pick(this.#operations)),
+    ];
+    const calls = Array.from({ length: ROUND }, () => this.#random.pick(kinds)());
+    await Promise.all([...calls, this.#session()]);
+    this.requests += ROUND;
+  }
+
+  found(what: string, why: string): void {
+    const key = `${what}: ${why.replaceAll(/[0-9a-f-]{36}|\d+/g, "N").slice(0, 120)}`;
+    if (!this.findings.has(key)) this.findings.set(key, { what, why });
+  }
+
+  #count(outcome: string): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  #grpc(method: DescMethod): Promise<void> {
+    const path = `/${method.parent.typeName}/${method.name}`;
+    const count = method.methodKind === "client_streaming" ? this.#random.int(0, 4) : 1;
+    const messages = Array.from({ length: count }, () => this.#values.bytes(method.input));
+    if (method.methodKind === "bidi_streaming") return Promise.resolve();
+    return new Promise((resolve) => {
+      const call = this.#client.makeBidiStreamRequest(path, asIs, asIs, {
+        deadline: Date.now() + CALL_MS,
+      });
+      call.on("data", () => undefined);
+      call.on("error", (error) => {
+        const { code, reason, message } = refusalOf(error);
+        this.#count(`grpc ${reason || code}`);
+        // What we gave up, or what is larger than any answer.
+        const isFine = reason === "" ? code === 1 || code === 4 : reason !== "INTERNAL";
+        if (!isFine) this.found(`gRPC ${method.name}`, `${code} ${reason} ${message}`);
+        resolve();
+      });
+      call.on("end", () => {
+        this.#count("grpc OK");
+        resolve();
+      });
+      for (const bytes of messages) call.write(Buffer.from(bytes));
+      call.end();
+    });
+  }
+
+  async #connect(method: DescMethod): Promise<void> {
+    if (method.methodKind !== "unary") return;
+    const isJson = this.#random.chance(0.7);
+    const body = isJson
+      ? Buffer.from(JSON.stringify(this.#values.json(method.input)))
+      : this.#values.bytes(method.input);
+    const broken = this.#random.chance(0.1) ? this.#values.mutated(body) : body;
+    const type = isJson ? "application/json" : "application/proto";
+    const path = `/${method.parent.typeName}/${method.name}`;
+    await this.#http(`Connect ${method.name}`, "POST", path, type, broken);
+  }
+
+  async #rest({ method, path, query }: Operation): Promise<void> {
+    const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+      encodeURIComponent(this.#values.text(snake(name)).toWellFormed()),
+    );
+    const search = new URLSearchParams();
+    for (const name of query)
+      if (this.#random.chance(0.25))
+        search.set(name, this.#values.text(snake(name)).toWellFormed().slice(0, 500));
+    const body =
+      method === "GET" || method === "DELETE"
+        ? undefined
+        : this.#values.mutatedSometimes(JSON.stringify(this.#values.anything()));
+    const type = this.#random.pick(["application/json", "application/octet-stream", "text/plain"]);
+    await this.#http(`REST ${method} ${path}`, method, `${filled}?${search}`, type, body);
+  }
+
+  async #http(
+    what: string,
+    method: string,
+    path: string,
+    type: string,
+    body: Uint8Array | undefined,
+  ): Promise<void> {
+    try {
+      const answer = await fetch(`${this.#server.httpUrl}${path}`, {
+        method,
+        headers: body === undefined ? {} : { "content-type": type },
+        ...(body === undefined ? {} : { body: Buffer.from(body) }),
+        signal: AbortSignal.timeout(CALL_MS),
+      });
+      this.#count(`http ${answer.status}`);
+      if (answer.status === 500) this.found(what, await answer.text());
+      else await answer.body?.cancel();
+    } catch (error) {
+      if (error instanceof Error && error.name === "TimeoutError") this.#count("http timeout");
+      else this.found(what, `${error} ${error instanceof Error ? error.cause : ""}`);
+    }
+  }
+
+  /** A session whose frames are odd ones; it ends at once, or when we end it. */
+  async #session(): Promise<void> {
+    const random = this.#random;
+    const { method } = WorkerService;
+    const path = `/${WorkerService.typeName}/${method.session.name}`;
+    const call = this.#client.makeBidiStreamRequest(path, asIs, asIs, {
+      deadline: Date.now() + CALL_MS,
+    });
+    const ended = new Promise<void>((resolve) => {
+      call.on("error", (error) => {
+        const { code, reason, message } = refusalOf(error);
+        const isFine = reason === "" ? code === 1 || code === 4 : reason !== "INTERNAL";
+        if (!isFine) this.found("session", `${code} ${reason} ${message}`);
+        resolve();
+      });
+      call.on("end", resolve);
+    });
+    call.on("data", (bytes: Buffer) => {
+      if (bytes.includes("INTERNAL")) this.found("session frame", bytes.toString("latin1"));
+    });
+    if (random.chance(0.9)) {
+      const worker = { workerId: "fuzz", instanceId: `fuzz-${random.int(0, 3)}` };
+      const hello = { protocolVersion: 1, worker: { ...worker, workflows: [{ name: "plain" }] } };
+      const frames = [{ body: { case: "hello" as const, value: hello } }];
+      call.write(
+        Buffer.from(toBinary(SessionRequestSchema, create(SessionRequestSchema, { frames }))),
+      );
+    }
+    for (let i = random.int(1, 60); i > 0; i -= 1) {
+      const frame = this.#values.bytes(WorkerFrameSchema);
+      // One message of one frame, by hand, for the frame may be no message.
+      const length = varint(frame.byteLength);
+      const message = Buffer.concat([Buffer.from([0x0a]), length, frame]);
+      call.write(random.chance(0.05) ? Buffer.from(this.#values.mutated(message)) : message);
+    }
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 300))]);
+    call.end();
+    await ended;
+  }
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 0x80) return Buffer.from([...bytes, rest]);
+    bytes.push((rest & 0x7f) | 0x80);
+  }
+}
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+  readonly query: readonly string[];
+}
+
+interface Document {
+  readonly paths: Readonly<
+    Record<string, Readonly<Record<string, { parameters?: { name: string; in: string }[] }>>>
+  >;
+}
+
+async function operationsOf(server: TestServer): Promise<Operation[]> {
+  const answer = await fetch(`${server.httpUrl}/openapi.json`);
+  const { paths } = (await answer.json()) as Document;
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { parameters = [] }]) => ({
+      method: method.toUpperCase(),
+      path,
+      query: parameters.filter((one) => one.in === "query").map(({ name }) => name),
+    })),
+  );
+}
+
+function snake(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** A run from its start to its end, by a worker that does nothing odd. */
+async function servesOthers(client: Client, id: string): Promise<void> {
+  const worker = await openWorker("session", client, { workflows: [`healthy-${id}`] });
+  try {
+    await rpc(client, contract.RunService.method.startRun, {
+      workflow: `healthy-${id}`,
+      runId: `healthy-${id}`,
+    });
+    const { lease } = await worker.next(`healthy-${id}`);
+    const output = { data: Buffer.from("1"), encoding: "json" };
+    await worker.completeRun({ runId: `healthy-${id}`, fence: lease?.fence ?? 0, output });
+  } finally {
+    worker.close();
+  }
+}
+
+async function memoryMib({ pid }: TestServer): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** Runs that a worker holds, so that their fences are worth something. */
+async function prepare(client: Client): Promise<Known> {
+  const workflows = [
+    { name: "plain" },
+    { name: "limited", flow: { concurrency: { limit: 2, key: "{a}" } } },
+    { name: "strict", inputSchema: '{"type":"object","properties":{"a":{"pattern":"^(a+)+$"}}}' },
+  ];
+  const worker = { workerId: "w", instanceId: "i", workflows };
+  const { pollWork } = WorkerService.method;
+  await rpc(client, pollWork, { worker, wait: {} });
+  for (const runId of RUNS)
+    await rpc(client, contract.RunService.method.startRun, { workflow: "plain", runId });
+  const { items } = await rpc(client, pollWork, { worker, maxItems: RUNS.length });
+  const fences = items.map(({ lease }) => String(lease?.fence ?? 1));
+  const waits = RUNS.flatMap((id) => [`${id}#a`, `${id}#signal:go`, `${id}#user:q`]);
+  const steps = ["a", "b", "signal:go", "user:q", "callback:c", "sleep:s"];
+  return {
+    run_id: RUNS,
+    id: RUNS,
+    workflow: FLOWS,
+    name: [...FLOWS, "go", "a"],
+    step_key: steps,
+    step_keys: steps,
+    fence: fences,
+    wait_id: waits,
+    encoding: ["json", "json+pawl", "void", "bytes"],
+  };
+}
+
+/** @param log told what is going on */
+export async function fuzzWire(
+  seed: number,
+  seconds: number,
+  log: (line: string) => void = () => undefined,
+): Promise<FuzzReport> {
+  await using server = await startServer();
+  const client = connect(server.grpcAddress);
+  try {
+    const known = await prepare(client);
+    const fuzz = new WireFuzz(seed, server, client, known, await operationsOf(server));
+    const end = performance.now() + seconds * 1_000;
+    let base = 0;
+    for (let round = 0; round === 0 || performance.now() < end; round += 1) {
+      await fuzz.round();
+      await servesOthers(client, String(round)).catch((error: unknown) =>
+        fuzz.found("a healthy run", String(error)),
+      );
+      const memory = await memoryMib(server);
+      if (round < 3) base = Math.max(base, memory);
+      else if (memory - base > GROWTH_MIB)
+        fuzz.found("memory", `it grew from ${Math.round(base)} to ${Math.round(memory)} MiB`);
+      if (round % 10 === 0)
+        log(`${fuzz.requests} requests, ${fuzz.findings.size} findings, ${Math.round(memory)} MiB`);
+    }
+    for (const line of server
+      .log()
+      .split("\n")
+      .filter((one) => /"(rpc|http)\.failed"/.test(one)))
+      fuzz.found("log", line.slice(0, 1_500));
+    const findings = [...fuzz.findings.values()];
+    return { seed, requests: fuzz.requests, findings, outcomes: fuzz.outcomes };
+  } finally {
+    client.close();
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: { seed: { type: "string" }, seconds: { type: "string", default: "120" } },
+  });
+  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`seed ${seed}`);
+  const { findings, outcomes } = await fuzzWire(seed, Number(values.seconds), console.log);
+  console.log([...outcomes].map(([name, count]) => `${name}: ${count}`).join(", "));
+  for (const { what, why } of findings) console.log(`\n${what}\n  ${why}`);
+  console.log(`\n${findings.length} findings; again: pnpm fuzz:wire --seed ${seed}`);
+  process.exitCode = findings.length === 0 ? 0 : 1;
+}
