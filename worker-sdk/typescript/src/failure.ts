@@ -111,7 +111,8 @@ export function errorOf(failure: FailureParts): Error {
     failure.cause === undefined ? undefined : { cause: errorOf(failure.cause) },
   );
   error.name = failure.type || "Error";
-  if (failure.stack) error.stack = failure.stack;
+  // Never that of this place, which is another one in a replay.
+  error.stack = failure.stack || String(error);
   return error;
 }
 

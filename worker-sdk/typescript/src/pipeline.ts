@@ -2,7 +2,8 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context/types.ts";
 import { UsageError } from "./errors.ts";
-import { type JsonSchema, jsonSchemaOf } from "./schema.ts";
+import { jsonSchemaOf } from "./schema.ts";
+import { misfit } from "./schema-fit.ts";
 import { type AnyStep, isStepFunction, step } from "./step.ts";
 import { defineWorkflow, type Workflow, type WorkflowOptions } from "./workflow.ts";
 
@@ -51,38 +52,13 @@ type Last<S extends readonly Stage[]> = S extends readonly [...unknown[], infer 
   ? Output<Z>
   : never;
 
-function types(schema: JsonSchema): string[] {
-  const { type } = schema;
-  return typeof type === "string" ? [type] : Array.isArray(type) ? type.map(String) : [];
-}
-
-function names(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
-}
-
-/** Why what fits `from` cannot fit `to`, as far as their JSON Schemas tell. */
-function incompatibility(from: JsonSchema, to: JsonSchema): string | undefined {
-  const [given, wanted] = [types(from), types(to)];
-  const fits = (type: string) =>
-    wanted.includes(type) || (type === "integer" && wanted.includes("number"));
-  if (given.length > 0 && wanted.length > 0 && !given.some(fits)) {
-    return `it makes ${given.join(" or ")}, where ${wanted.join(" or ")} is wanted`;
-  }
-  const properties = from.properties;
-  if (typeof properties !== "object" || properties === null) return undefined;
-  const missing = names(to.required).filter((name) => !(name in properties));
-  return missing.length === 0
-    ? undefined
-    : `it makes no "${missing.join('", "')}", which is required`;
-}
-
 function checkSchemas(name: string, stages: readonly AnyStep[]): void {
   for (const [i, stage] of stages.entries()) {
     const before = stages[i - 1];
     if (before === undefined) continue;
-    const from = jsonSchemaOf(before.options.output);
+    const from = jsonSchemaOf(before.options.output, "output");
     const to = jsonSchemaOf(stage.options.input);
-    const problem = from === undefined || to === undefined ? undefined : incompatibility(from, to);
+    const problem = from === undefined || to === undefined ? undefined : misfit(from, to);
     if (problem !== undefined) {
       throw new UsageError(
         `in the pipeline "${name}" the output of "${before.stepName}" does not fit the input of "${stage.stepName}": ${problem}`,

@@ -5,6 +5,7 @@
  */
 
 import { StepKind } from "@pawl/proto";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Context, silentLogger, workflow } from "../src/index.ts";
@@ -19,7 +20,7 @@ const withDefault = z.object({
 });
 
 async function perform(
-  schema: z.ZodType | undefined,
+  schema: StandardSchemaV1 | undefined,
   input: unknown,
   body: (ctx: Context, input: unknown) => unknown,
   options: ConstructorParameters<typeof RecordingLink>[0] = {},
@@ -144,17 +145,12 @@ describe("schemas of outputs", () => {
   });
 
   test("a validator may return any thenable", async () => {
-    const late = {
-      "~standard": {
-        version: 1 as const,
-        vendor: "test",
-        validate: (value: unknown) => ({
-          // biome-ignore lint/suspicious/noThenProperty: that is what is tried
-          then: (resolve: (result: { value: unknown }) => void) => resolve({ value: [value] }),
-        }),
-      },
-    };
-    const schema = late as unknown as z.ZodType;
+    const { validate, ...props } = z.unknown()["~standard"];
+    const late = (value: unknown) => ({
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tried
+      then: (resolve: (result: { value: unknown }) => void) => resolve({ value: [value] }),
+    });
+    const schema = { "~standard": { ...props, validate: late as typeof validate } };
     expect(await run((ctx) => ctx.step("s", () => 1, { output: schema }))).toEqual([1]);
     const { request } = await perform(schema, 1, (_ctx, input) => input);
     expect(request).toMatchObject({ output: { data: Buffer.from("[1]") } });

@@ -23,7 +23,8 @@ function reviveError(value: unknown): Error {
     "cause" in parts ? { cause: revive(parts.cause) } : undefined,
   );
   error.name = String(parts.name);
-  if (typeof parts.stack === "string") error.stack = parts.stack;
+  // Never that of this place, which is another one in a replay.
+  error.stack = typeof parts.stack === "string" ? parts.stack : String(error);
   return error;
 }
 

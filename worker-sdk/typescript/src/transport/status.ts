@@ -15,9 +15,8 @@ const cancelled = 1;
 const invalidArgument = 3;
 const deadlineExceeded = 4;
 const unavailable = 14;
-const internal = 13;
 /** Codes that libraries give the end of a connection: UNKNOWN, RESOURCE_EXHAUSTED, INTERNAL. */
-const lostCodes = new Set([2, 8, internal]);
+const lostCodes = new Set([2, 8, 13]);
 /** What HTTP/2 libraries say of a session or stream that ended without an answer. */
 const lostConnection =
   /(?:session|stream) (?:was )?(?:closed|refused|removed)|RST_STREAM|GOAWAY|connection (?:dropped|reset|closed)|ECONNRESET|EPIPE|bandwidth exhausted/i;
