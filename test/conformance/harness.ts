@@ -33,6 +33,7 @@ export class Harness {
     const child = spawn(program, args, {
       env: {
         ...withoutPawl(process.env),
+        ...(process.env.PAWL_CONFORMANCE_REPLAY === "always" ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
         PAWL_URL: url,
         PAWL_QUEUE: queue,
         PAWL_WORKER_ID: workerId,

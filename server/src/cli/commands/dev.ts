@@ -26,6 +26,10 @@ export const command: Command = {
       value: "DIR",
       help: "Watched too, besides the worker's folder.",
     },
+    "replay-always": {
+      type: "boolean",
+      help: "Replays each run after every record, so that code which does not fit shows it at once.",
+    },
     ...SERVER_OPTIONS,
     log: { ...SERVER_OPTIONS.log, help: "As of serve; `warn` otherwise." },
     ...JSON_OPTION,
@@ -59,7 +63,12 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   });
   const worker = new WorkerProcess({
     file,
-    env: { ...terminal.env, PAWL_URL: url, PAWL_HTTP_URL: httpUrl },
+    env: {
+      ...terminal.env,
+      PAWL_URL: url,
+      PAWL_HTTP_URL: httpUrl,
+      ...(args.flag("replay-always") ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
+    },
     onMessage: (message) => tell("worker", message, { message }),
   });
   worker.start();

@@ -24,6 +24,8 @@ export interface Execution {
   readonly memo: Memo;
   readonly input: ReceivedPayload | undefined;
   readonly logger: Logger;
+  /** Executes the run anew after each record, where that is wanted. */
+  readonly again?: ((run: Run) => void) | undefined;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface Execution {
  * caller can keep the run first.
  */
 export function execute(execution: Execution): Run {
-  const { facts, workflow, link, memo, logger } = execution;
+  const { facts, workflow, link, memo, logger, again } = execution;
   const invoke = (body: StepBody): unknown => {
     const { call } = body.operation;
     const context = new StepBodyContext(base, body);
@@ -44,7 +46,7 @@ export function execute(execution: Execution): Run {
     if (trace !== undefined) return trace.within(() => contexts.run(context, fn, ...args));
     return contexts.run(context, fn, ...args);
   };
-  const run = new Run({ facts, link, memo, logger, invoke });
+  const run = new Run({ facts, link, memo, logger, invoke, again });
   const base = { run, stepDefaults: workflow.stepDefaults };
   void perform(run, new RunContext(base, run.root), execution);
   return run;

@@ -57,6 +57,8 @@ async function runHere(
       runUid: "",
       fence: 1,
       attempt: 1,
+      execution: 1,
+      ownAfterSeq: 0,
       workflow: name,
       version: workflow.version,
       tags: {},

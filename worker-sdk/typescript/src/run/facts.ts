@@ -2,6 +2,7 @@ import type { Logger } from "../lib/logger.ts";
 import type { RunTrace } from "../telemetry/trace.ts";
 import type { RunLink } from "./link.ts";
 import type { Memo } from "./memo.ts";
+import type { Run } from "./run.ts";
 import type { StepBody } from "./step-body.ts";
 
 /** What is known of a run when its execution begins. */
@@ -10,6 +11,10 @@ export interface RunFacts {
   /** Names this life of the run id; empty where there is no platform. */
   readonly runUid: string;
   readonly fence: number;
+  /** Which execution under this lease it is, from 1. */
+  readonly execution: number;
+  /** Where the journal ended when the first of these began. */
+  readonly ownAfterSeq: number;
   /** How often the run has been leased out, from 1. */
   readonly attempt: number;
   readonly workflow: string;
@@ -39,4 +44,6 @@ export interface RunParts {
   readonly logger: Logger;
   /** Runs the body of a step with its context around it. */
   readonly invoke: (body: StepBody) => unknown;
+  /** Executes the run anew after each record, where that is wanted. */
+  readonly again: ((run: Run) => void) | undefined;
 }

@@ -278,10 +278,11 @@ export class Memo {
   }
 
   /** Records that the code never asked for, apart from those inside of a step that it did ask for. */
-  unconsumed(keysMax: number): string[] {
+  unconsumed(keysMax: number, afterSeq = 0): string[] {
     const keys: string[] = [];
-    for (const key of this.#records.keys()) {
+    for (const [key, { seq }] of this.#records) {
       if (keys.length >= keysMax) break;
+      if (seq <= afterSeq) continue;
       if (!this.#asked.has(key) && !this.#ancestorAsked(key)) keys.push(key);
     }
     return keys;

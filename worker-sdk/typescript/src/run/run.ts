@@ -13,6 +13,7 @@
  */
 
 import { Directive, type JournalEntry, type SuspendRunResponse, type WaitTree } from "@pawl/proto";
+import { NonDeterminismError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
@@ -24,6 +25,7 @@ import { type Memo, recordOf } from "./memo.ts";
 import type { Operation } from "./operation.ts";
 import { failRun } from "./outcome.ts";
 import { persist } from "./persist.ts";
+import { Restarts } from "./restarts.ts";
 import { Scope } from "./scope.ts";
 import type { StepBody } from "./step-body.ts";
 import { waitTree } from "./wait-tree.ts";
@@ -68,6 +70,7 @@ export class Run {
   /** Waits to be closed, together. */
   #closing: string[] = [];
   readonly #signals = new AbortSignals();
+  readonly #restarts: Restarts | undefined;
   #held: Held[] = [];
   /** A record that everything else has to wait for. */
   #first: Promise<void> | undefined;
@@ -75,7 +78,7 @@ export class Run {
   #cancelReason: string | undefined;
   #cancelDelivered = false;
 
-  constructor({ facts, link, memo, logger, invoke }: RunParts) {
+  constructor({ facts, link, memo, logger, invoke, again }: RunParts) {
     this.facts = facts;
     this.link = link;
     this.memo = memo;
@@ -94,6 +97,15 @@ export class Run {
     this.root = new Scope(this.deliveries, undefined, "", false);
     if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
     if (memo.size > 0) this.deliveries.beginReplay();
+    if (again === undefined) return;
+    this.#restarts = new Restarts(
+      () =>
+        this.#state === "running" &&
+        !this.#paused &&
+        this.#cancelReason === undefined &&
+        !this.#waiting.isBusy,
+      () => this.#startAgain(again),
+    );
   }
 
   get runId(): string {
@@ -117,7 +129,9 @@ export class Run {
   /** An id for a start, the same however often it is sent. */
   nextRequestId(): string {
     this.#requests += 1;
-    return `${this.#fence}-${this.facts.attempt}-${this.#requests}`;
+    const { attempt, execution } = this.facts;
+    const again = execution === 1 ? "" : `.${execution}`;
+    return `${this.#fence}-${attempt}${again}-${this.#requests}`;
   }
 
   /** It has left this worker, with nothing more to report. */
@@ -205,8 +219,13 @@ export class Run {
     this.#waiting.setBusy(busy);
   }
 
-  /** Delivers what has just happened to an operation. */
-  deliver(seq: number, deliver: () => void): void {
+  /** Delivers what has just happened to an operation. `recordedIn`: its scope, if that is on record. */
+  deliver(seq: number, deliver: () => void, recordedIn?: Scope): void {
+    const mayRestart = recordedIn?.insideStep === false && this.#cancelReason === undefined;
+    if (this.#restarts !== undefined && mayRestart) {
+      this.#restarts.withhold(() => this.deliveries.push(seq, deliver, false));
+      return;
+    }
     this.deliveries.push(seq, deliver, this.operations.size === 1);
   }
 
@@ -445,10 +464,35 @@ export class Run {
     this.logger.debug("a run left this worker", { runId: this.runId, why });
     this.#waiting.stop();
     if (!suspended) this.#signals.abortAll(why);
+    this.#forgetAll();
+    this.link.released(this);
+  }
+
+  /** Executes the run anew, unless this execution did not ask for what the ones before it had recorded. */
+  #startAgain(again: (run: Run) => void): void {
+    const [stepKey] = this.memo.unconsumed(1, this.facts.ownAfterSeq);
+    if (stepKey === undefined) {
+      this.#forgetAll();
+      again(this);
+      return;
+    }
+    const error = new NonDeterminismError({
+      stepKey,
+      recorded: "a step of the execution before this one",
+      attempted: "other steps, and not for that one",
+      likelyCause:
+        "the code depends on something that is not recorded, such as time, random numbers or outside state",
+    });
+    void this.end(error);
+  }
+
+  /** Nothing of this execution is heard of any more. */
+  #forgetAll(): void {
+    this.#state = "left";
+    this.#waiting.stop();
     for (const operation of this.operations) operation.clear();
     this.operations.clear();
     this.#held = [];
-    this.link.released(this);
   }
 
   /** Asks the platform what it wants with this run. */

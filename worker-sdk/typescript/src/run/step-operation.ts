@@ -264,7 +264,9 @@ export class StepOperation extends Operation {
       run.memo.remember(this.key, this.#recordOf(response.seq, sentPayload(output), undefined));
     }
     if (this.#hasInner) run.memo.forgetWithin(this.key);
-    if (!this.detached) run.deliver(response.seq, () => this.resolve(encoded.decoded()));
+    if (!this.detached) {
+      run.deliver(response.seq, () => this.resolve(encoded.decoded()), this.scope);
+    }
     run.setBusy(false);
     run.obey(response.directive);
   }
@@ -360,7 +362,7 @@ export class StepOperation extends Operation {
       if (this.scope.insideStep)
         run.memo.remember(this.key, this.#recordOf(seq, undefined, failure));
       if (!this.detached)
-        run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)));
+        run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)), this.scope);
       run.setBusy(false);
     }
     run.obey(directive);

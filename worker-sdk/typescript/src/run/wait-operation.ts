@@ -251,7 +251,7 @@ export class WaitOperation extends Operation {
 
   #deliver(record: MemoRecord): void {
     this.#delivering = true;
-    if (isHere(record)) this.run.deliver(record.seq, () => this.replay(record));
+    if (isHere(record)) this.run.deliver(record.seq, () => this.replay(record), this.scope);
     else this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
   }
 

@@ -34,6 +34,10 @@ export class Waiting {
     if (!busy) this.check();
   }
 
+  get isBusy(): boolean {
+    return this.#busy > 0;
+  }
+
   noteActivity(): void {
     this.#activity += 1;
   }

@@ -17,6 +17,10 @@ export interface LaunchContext {
   readonly logger: Logger;
   /** When the code may start; at once where it is not given. */
   readonly may?: Promise<void>;
+  /** Executes the run anew after each record, where that is wanted. */
+  readonly again?: ((run: Run) => void) | undefined;
+  /** The execution that it goes on from, under the same lease. */
+  readonly before?: RunFacts;
 }
 
 /**
@@ -28,13 +32,21 @@ function clockAhead(lease: Lease | undefined): number {
   return msFrom(lease.expiresAt) - limits.leaseMs - Date.now();
 }
 
-function factsOf(item: WorkItem, memo: Memo, clockAheadMs: number): RunFacts {
+function factsOf(
+  item: WorkItem,
+  memo: Memo,
+  clockAheadMs: number,
+  before: RunFacts | undefined,
+): RunFacts {
   const { lease, parent } = item;
+  const execution = (before?.execution ?? 0) + 1;
   const facts = {
     runId: lease?.runId ?? "",
     runUid: item.runUid,
     fence: lease?.fence ?? 0,
     attempt: lease?.attempt ?? 0,
+    execution,
+    ownAfterSeq: before?.ownAfterSeq ?? memo.lastSeq,
     workflow: item.workflow,
     version: item.version,
     tags: item.tags,
@@ -43,8 +55,8 @@ function factsOf(item: WorkItem, memo: Memo, clockAheadMs: number): RunFacts {
     traceparent: item.traceparent,
     parent: parent === undefined ? undefined : { runId: parent.runId, stepKey: parent.stepKey },
     cancelling: item.cancelling,
-    clockAheadMs,
-    careful: item.careful,
+    clockAheadMs: before?.clockAheadMs ?? clockAheadMs,
+    careful: item.careful && execution === 1,
     confirmStarts: item.confirmStarts,
   };
   const { startedMs, retries } = memo;
@@ -58,15 +70,15 @@ export async function launch(
   workflow: AnyWorkflow,
   context: LaunchContext,
 ): Promise<Run> {
-  const { platform, link, logger, may } = context;
+  const { platform, link, logger, may, again, before } = context;
   const clockAheadMs = clockAhead(item.lease);
   const runId = item.lease?.runId ?? "";
   const memo = new Memo((afterSeq) => platform.journalPage(runId, afterSeq));
-  memo.add(item.journal);
-  if (item.journalMore) {
+  if (before === undefined) memo.add(item.journal);
+  if (item.journalMore || before !== undefined) {
     for await (const page of platform.journal(runId, memo.lastSeq)) memo.add(page);
   }
   await may;
-  const facts = factsOf(item, memo, clockAheadMs);
-  return execute({ facts, workflow, link, memo, input: item.input, logger });
+  const facts = factsOf(item, memo, clockAheadMs, before);
+  return execute({ facts, workflow, link, memo, input: item.input, logger, again });
 }

@@ -18,6 +18,7 @@ export interface PollerOptions {
   readonly info: WorkerInfo;
   readonly workflows: ReadonlyMap<string, AnyWorkflow>;
   readonly slots: number;
+  readonly replayAlways: boolean;
   readonly logger: Logger;
   readonly onRefused: (error: PawlError) => void;
 }
@@ -39,7 +40,8 @@ export class Poller {
   constructor(options: PollerOptions) {
     const { platform, logger } = options;
     this.#options = options;
-    this.runs = new RunTable(logger, () => this.#free?.resolve());
+    const onFree = () => this.#free?.resolve();
+    this.runs = new RunTable(logger, onFree, undefined, options.replayAlways);
     this.#leases = new LeaseKeeper(platform, this.runs, logger);
     this.#link = new UnaryLink({
       platform,

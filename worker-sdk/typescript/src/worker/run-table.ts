@@ -27,11 +27,15 @@ export class RunTable {
   /** Called when a run was given up here, which the platform does not know. */
   readonly #onGivenUp: (runId: string, fence: number) => void;
 
+  readonly #replayAlways: boolean;
+
   constructor(
     logger: Logger,
     onFree: () => void,
     onGivenUp: (runId: string, fence: number) => void = () => undefined,
+    replayAlways = false,
   ) {
+    this.#replayAlways = replayAlways;
     this.#logger = logger;
     this.#onFree = onFree;
     this.#onGivenUp = onGivenUp;
@@ -83,12 +87,30 @@ export class RunTable {
     };
     this.#held.set(runId, held);
     this.#ending.delete(runId);
+    await this.#execute(held, item, workflow, context);
+  }
+
+  async #execute(
+    held: Held,
+    item: WorkItem,
+    workflow: AnyWorkflow,
+    context: LaunchContext,
+  ): Promise<void> {
+    const runId = item.lease?.runId ?? "";
+    const again = ({ facts }: Run): void => {
+      held.run = undefined;
+      void this.#execute(held, item, workflow, { ...context, before: facts });
+    };
     try {
-      const run = await launch(item, workflow, context);
+      const run = await launch(
+        item,
+        workflow,
+        this.#replayAlways ? { ...context, again } : context,
+      );
       held.run = run;
       if (this.#held.get(runId) !== held)
         run.leave("the run was taken back while its journal was read");
-      for (const tell of held.news) tell(run);
+      for (const tell of held.news.splice(0)) tell(run);
     } catch (error) {
       this.#logger.error("a run's journal could not be read; the run is given up", {
         runId,

@@ -50,6 +50,7 @@ export interface SessionOptions {
   readonly info: WorkerInfo;
   readonly workflows: ReadonlyMap<string, AnyWorkflow>;
   readonly slots: number;
+  readonly replayAlways: boolean;
   readonly logger: Logger;
   /** The server refuses this worker for good. */
   readonly onRefused: (error: PawlError) => void;
@@ -85,6 +86,7 @@ export class Session {
       options.logger,
       () => this.#grant(),
       (runId, fence) => this.#giveBack(runId, fence),
+      options.replayAlways,
     );
     this.#link = new SessionLink(this, options.platform);
     this.#connection = new Connection(options.platform.transport, options.logger, {

@@ -36,6 +36,12 @@ export interface WorkerOptions extends ConnectionOptions {
    * in another worker. Default: 10 s.
    */
   readonly drainTimeout?: Duration;
+  /**
+   * `always`: for development and tests. The code gets what is recorded by a replay of the run's
+   * journal, after every step and wait, so that code which depends on something else shows it on the
+   * first run. Default: as needed; `always` where the environment has PAWL_REPLAY_ALWAYS=1.
+   */
+  readonly replay?: "always" | "as needed";
   readonly logger?: Logger;
 }
 
@@ -50,6 +56,7 @@ const known = new Set([
   "labels",
   "mode",
   "drainTimeout",
+  "replay",
   "logger",
 ]);
 
@@ -64,6 +71,7 @@ export interface WorkerSettings {
   readonly slots: number;
   readonly mode: "session" | "poll";
   readonly drainMs: number;
+  readonly replayAlways: boolean;
   readonly logger: Logger;
 }
 
@@ -135,6 +143,9 @@ export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
   wholeNumber("slots", slots, 1, 10_000);
   if (mode !== "session" && mode !== "poll")
     throw new UsageError(`mode is "session" or "poll"; it is ${String(mode)}`);
+  const { replay = process.env.PAWL_REPLAY_ALWAYS === "1" ? "always" : "as needed" } = options;
+  if (replay !== "always" && replay !== "as needed")
+    throw new UsageError(`replay is "always" or "as needed"; it is ${String(replay)}`);
   const workflows = byName(options.workflows);
   const { transport, owned } = resolveTransport(options);
   return {
@@ -144,6 +155,7 @@ export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
     workflows,
     slots,
     mode,
+    replayAlways: replay === "always",
     drainMs: durationMs(options.drainTimeout ?? "10 s"),
     logger: options.logger ?? defaultLogger,
   };

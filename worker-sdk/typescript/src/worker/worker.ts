@@ -24,13 +24,14 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#settings = resolveWorkerOptions(options);
-    const { transport, info, workflows, slots, logger, mode } = this.#settings;
+    const { transport, info, workflows, slots, logger, mode, replayAlways } = this.#settings;
     this.#platform = new Platform(transport, Number.POSITIVE_INFINITY);
     const parts = {
       platform: this.#platform,
       info,
       workflows,
       slots,
+      replayAlways,
       logger,
       onRefused: (error: PawlError) => this.#ended.reject(error),
     };

@@ -278,6 +278,8 @@ export function facts(over: Partial<RunFacts> = {}): RunFacts {
     runUid: "",
     fence: 1,
     attempt: 1,
+    execution: 1,
+    ownAfterSeq: 0,
     workflow: "test",
     version: "",
     tags: {},
