@@ -47,3 +47,21 @@ test.each([
 ])("a follower that stands %s", (_, position, expected) => {
   expect(eventsAfter(piece, position, "all").map(({ type }) => type)).toEqual(expected);
 });
+
+test("an entry that closes a fence is not shown again to who has come past it without its deltas", () => {
+  const entry = { seq: 2, at: 0, type: "workflow.waiting", key: "", attempt: 0, meta: {} } as const;
+  const waiting: RunEvent = {
+    ...event("workflow.waiting"),
+    class: "checkpoint",
+    entry: { ...entry, payload: undefined },
+  };
+  const closing: Piece = {
+    from: at(1, 3),
+    to: at(2, 0x7fff_ffff),
+    placed: [{ event: waiting, after: at(2, 0x7fff_ffff) }],
+    events: { all: [waiting], checkpoint: [waiting], delta: [] },
+    bytes: 0,
+  };
+  expect(eventsAfter(closing, { ...START, seq: 2 }, "all")).toEqual([]);
+  expect(eventsAfter(closing, { ...START, seq: 1 }, "all")).toEqual([waiting]);
+});

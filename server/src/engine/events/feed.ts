@@ -152,7 +152,7 @@ class Feed {
         next += 1;
         if (piece.from === piece.to && next <= came) continue;
         const events = eventsAfter(piece, position, classes);
-        position = isBeyond(piece.to, position) ? piece.to : position;
+        position = furthest(position, piece.to);
         if (events.length > 0) yield events;
       } else if (this.#error !== undefined) throw this.#error;
       else if (this.#ended || this.#over.signal.aborted) return;
@@ -178,6 +178,15 @@ function isBeyond(place: Position, other: Position): boolean {
   return place.seq === other.seq && !isBehind(place, other) && place.notes > other.notes;
 }
 
+/** As far as either in the journal, and as far as either in the deltas. */
+function furthest(one: Position, other: Position): Position {
+  const seq = Math.max(one.seq, other.seq);
+  const ahead = isBehind(one, other) ? other : one;
+  if (ahead.seq < seq) return { ...ahead, seq, notes: 0 };
+  const isSame = one.seq === other.seq && !isBehind(one, other) && !isBehind(other, one);
+  return isSame ? { ...ahead, notes: Math.max(one.notes, other.notes) } : ahead;
+}
+
 /** Of a piece, what a follower that has read ahead by itself has not seen. */
 export function eventsAfter(
   { from, placed, events }: Piece,
@@ -185,7 +194,13 @@ export function eventsAfter(
   classes: Classes,
 ): readonly RunEvent[] {
   if (!isBeyond(position, from)) return events[classes];
-  const rest = placed.filter(({ after }) => isBeyond(after, position) || after === from);
+  const rest = placed.filter(
+    ({ event, after }) =>
+      after === from ||
+      // An entry can close fences that a late comer, for whom there was nothing under them, has not
+      // heard of: only its number says whether it is new.
+      (event.entry === undefined ? isBeyond(after, position) : after.seq > position.seq),
+  );
   return ofClass(
     rest.map(({ event }) => event),
     classes,
