@@ -1,4 +1,5 @@
 /** A Pawl server inside a program: the same services without a socket, for scripts and tests. */
+import { hostname } from "node:os";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { createEngine } from "./engine/engine.ts";
 import { uniqueId } from "./lib/ids.ts";
@@ -22,8 +23,9 @@ export interface EmbeddedOptions {
   /** Events below it are not logged to standard error. Default `warn`. */
   readonly logLevel?: LogLevel;
   /**
-   * Names the server over restarts, for its leases to be found again. Default: a fresh name, with
-   * which leases of a program that was killed run out by themselves (15 s).
+   * Names the server over restarts, for its leases to be found again: a program that was killed
+   * goes on at once. In a SQLite file they are found in any case. Default: a fresh name, with which
+   * leases in PostgreSQL run out by themselves (15 s).
    */
   readonly replica?: string;
   /**
@@ -55,9 +57,16 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
   const engine = createEngine({
     store,
     replicaId: options.replica ?? uniqueId(),
+    process: `${hostname()}:${process.pid}`,
     log,
     ...(publicUrl === undefined ? {} : { publicUrl: () => publicUrl.replace(/\/+$/, "") }),
   });
+  // In PostgreSQL it has a former life only under its name.
+  if (!store.replicas || options.replica !== undefined) {
+    await engine.takeOver().catch((error: unknown) => {
+      log.warn("leases.left_to_expire", { error });
+    });
+  }
   const calls = new Calls();
   const sessions = new Sessions();
   const bindings = apiBindings({ engine, sessions, log });

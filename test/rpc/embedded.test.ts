@@ -2,6 +2,11 @@
  * Goal: a server inside a program serves the same contract, sessions included.
  * Method: run a step through a Session and plain calls over the in-process transport.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import type { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
@@ -104,6 +109,33 @@ test("a run is executed through a session in process", async () => {
   expect(seen).toEqual(["welcome", "dispatch", "stepCompleted", "completeRun"]);
   await server.close();
   await expect(runs.getRun({ runId: "r1" })).rejects.toMatchObject({ code: Code.Unavailable });
+});
+
+test("a program that was killed goes on with its run at once, and is known by name before", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "pawl-embedded-"));
+  const store = join(folder, "pawl.db");
+  const victim = spawn(process.execPath, [join(import.meta.dirname, "embedded-victim.ts"), store], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [said] = await once(victim.stdout, "data");
+  const gone = once(victim, "exit");
+  victim.kill("SIGKILL");
+  await gone;
+  const server = await createEmbedded({ store, logLevel: "off" });
+  try {
+    const runs = createClient(RunService, server.transport);
+    const claim = { workflow: "script", runId: "x", claim: true };
+    const { claimed } = await runs.startRun(claim);
+    expect(claimed?.lease?.fence).toBeGreaterThan(Number(said));
+    const taken = await runs.startRun(claim).catch(ConnectError.from);
+    expect(String(taken)).toContain(`is being executed by "${hostname()}:${process.pid}"`);
+    // Nor is it taken away from this one later.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect((await runs.getRun({ runId: "x" })).run?.fence).toBe(claimed?.lease?.fence);
+  } finally {
+    await server.close();
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("an unknown run is refused as over the wire, and closing twice is fine", async () => {

@@ -22,9 +22,19 @@ export const caller = DEFAULT_CALLER;
 /** Time that goes on by itself and can be moved forward. */
 export class TestClock implements Clock {
   #offset = 0;
+  #set = 0;
 
   now(): number {
-    return Date.now() + this.#offset;
+    return Date.now() + this.#offset + this.#set;
+  }
+
+  steady(): number {
+    return performance.now() + this.#offset;
+  }
+
+  /** Somebody sets the clock forward, while no more time goes by than before. */
+  set(ms: number): void {
+    this.#set += ms;
   }
 
   random(): number {

@@ -153,6 +153,7 @@ class Universe {
       const clock = {
         now: () => Date.now() + this.#skewMs,
         random: () => this.#chance.next(),
+        steady: () => Date.now(),
       };
       const engine = createEngine({ store: this.#disk.store(), replicaId: "sim", log, clock });
       const bindings = apiBindings({ engine, sessions: new Sessions(), log });

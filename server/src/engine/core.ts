@@ -29,6 +29,8 @@ export interface Core {
   readonly clock: Clock;
   readonly log: EngineLog;
   readonly replicaId: string;
+  /** Set where all callers are in this process, which it names. */
+  readonly process: string | undefined;
   readonly writer: Writer;
   readonly sessions: Sessions;
   readonly dispatcher: Dispatcher;

@@ -404,6 +404,19 @@ describe("leases", () => {
     });
   });
 
+  test("end by the time that has passed, not when the server's clock is set forward", async () => {
+    const fence = await held("r");
+    made.clock.set(20_000);
+    // A look at the leases comes every second.
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    await worker.session?.heartbeat();
+    expect((await engine.getRun(caller, "r")).header).toMatchObject({ state: "RUNNING", fence });
+    expect(worker.dispatched).toHaveLength(1);
+    made.clock.forward(LIMITS.leaseMs + 5_000);
+    made.clock.forward(LIMITS.leaseMs + 20_000);
+    await lapsed("r");
+  });
+
   test("of a dispatch that was not acknowledged come back with its acknowledgement", async () => {
     worker.onDispatch = () => undefined;
     const fence = await held("r");

@@ -44,10 +44,20 @@ export interface EngineOptions {
   readonly tracing?: Tracing | undefined;
   /** Default: the system's. */
   readonly clock?: Clock;
+  /**
+   * For a server whose callers are all in its own process: the name of that, as who executes a run
+   * that is claimed here. Default: callers are elsewhere, and outlive the server.
+   */
+  readonly process?: string;
 }
 
 /** The engine: all use cases over one store. */
 export interface Engine extends EngineApi {
+  /**
+   * Takes the runs back that this server's former life had given out, without waiting for anybody to
+   * come back for them: for a server within the program that executes them.
+   */
+  takeOver(): Promise<void>;
   /** Tells the workers to go elsewhere; no run is handed out any more. */
   drain(): void;
   /** Finishes what is queued and stops the loops. The store stays open. */
@@ -101,6 +111,7 @@ export function createEngine(options: EngineOptions): Engine {
     refusals: new Refusals(),
     suspects: new Map(),
     hub: new Hub<NewEvent>(),
+    process: options.process,
     links: { publicUrl: options.publicUrl ?? (() => "http://127.0.0.1:8000"), secrets: new Map() },
     metrics,
     tracing: options.tracing,
@@ -120,7 +131,9 @@ export function createEngine(options: EngineOptions): Engine {
     loops.admit.nudge();
   };
   store.onWake((what) => (what === "runs" ? lookAgain() : loops.watch.nudge()));
-  const restart = setTimeout(() => forget(core), LIMITS.restartGraceMs);
+  // Within a program nobody comes back: see takeOver.
+  const graceMs = options.process === undefined ? LIMITS.restartGraceMs : undefined;
+  const restart = graceMs === undefined ? undefined : setTimeout(() => forget(core), graceMs);
   return engineOf(
     core,
     () => health.ok,
@@ -239,6 +252,7 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     getPayload: (caller, address, offset, limit) =>
       getPayload(core, caller, address, offset, limit),
     ready,
+    takeOver: () => releaseForgotten(core),
     drain() {
       core.dispatcher.stop();
       for (const session of core.sessions.all()) if (session.open) session.sink.drain();

@@ -10,6 +10,7 @@ import type { ChildOutcome } from "./decide/waits.ts";
 import { syncAllHeld, syncHeld, syncWaiting } from "./effects.ts";
 import { sweepDeltas } from "./events/sweep.ts";
 import { admitHeld } from "./flow.ts";
+import { leaseTimeOf } from "./lease-time.ts";
 import { WORKER_SHOWN_MS } from "./registry.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -41,9 +42,10 @@ export function startLoops(core: Core, onReady: () => void): Loops {
       onReady();
     }),
   );
+  const leaseTime = leaseTimeOf(core.clock);
   const due = start("due", 1_000, () => fireDue(core));
   const others = [
-    start("lease", 1_000, () => expireLeases(core)),
+    start("lease", 1_000, () => expireLeases(core, leaseTime)),
     start("step-start", 50, () => writeStarts(core)),
     start("delivery", 500, () => redeliver(core)),
     start("news", LIMITS.newsMs, async () => {
@@ -138,8 +140,9 @@ async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | u
   };
 }
 
-async function expireLeases(core: Core): Promise<number | undefined> {
-  const expired = await core.store.expiredLeases(core.clock.now(), LIMITS.expiredLeases);
+/** @param leaseTime by which leases end */
+async function expireLeases(core: Core, leaseTime: () => number): Promise<number | undefined> {
+  const expired = await core.store.expiredLeases(leaseTime(), LIMITS.expiredLeases);
   await Promise.all(
     expired.map(({ org, runId, fence, lease }) =>
       release(core, { org, runId, fence, sessionId: lease.sessionId }, "expired"),
@@ -234,6 +237,8 @@ async function noticeWatched(core: Core, keys: readonly string[]): Promise<void>
 /** Of a session of this server's former life, under whatever name. Pollers and claimers live on. */
 function isOurs(core: Core, sessionId: string): boolean {
   if (core.store.replicas) return sessionId.startsWith(`${core.replicaId}/`);
+  // Nobody else has the file, and nobody else calls.
+  if (core.process !== undefined) return true;
   return !sessionId.startsWith("poll/") && !sessionId.startsWith("claim/");
 }
 

@@ -44,7 +44,9 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
   await checkParent(core, caller, start);
 
   const now = core.clock.now();
-  const claimSession = `claim/${start.workerId}/${uuidv7(now)}`;
+  const workerId = start.workerId || (core.process ?? "a caller without a name");
+  const place = core.process === undefined ? "claim" : core.replicaId;
+  const claimSession = `${place}/${workerId}/${uuidv7(now)}`;
   const command: StartCommand = {
     org: caller.org,
     start,
@@ -55,7 +57,7 @@ export async function startRun(core: Core, caller: Caller, asked: StartRun): Pro
     claim: start.claim
       ? {
           sessionId: claimSession,
-          workerId: start.workerId || "claim",
+          workerId,
           until: now + LIMITS.leaseMs,
         }
       : undefined,

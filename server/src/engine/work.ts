@@ -56,7 +56,10 @@ export async function openSession(
     session = new LocalSession(sessionId, caller.org, worker, sink);
     core.sessions.add(session);
   } else {
-    if (session.open) session.sink.close("The same worker instance opened a newer session.");
+    if (session.open)
+      session.sink.close(
+        `Another session was opened with the instance_id "${worker.instanceId}", and has replaced this one. Give each process an instance_id of its own.`,
+      );
     session.reopen(worker, sink);
   }
   const survived = await takeOver(core, caller, session, held);

@@ -4,11 +4,14 @@ export interface Clock {
   now(): number;
   /** In [0, 1). */
   random(): number;
+  /** In ms since some moment, never set. */
+  steady(): number;
 }
 
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   random: () => Math.random(),
+  steady: () => performance.now(),
 });
 
 /** Resolves after `ms`, or rejects with the signal's reason when it fires. */

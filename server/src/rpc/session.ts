@@ -304,7 +304,7 @@ class Session {
 
   #replaced(reason: string): void {
     this.#log.info("session.replaced", { reason });
-    this.#end();
+    this.#end(new PawlError("LEASE_LOST", reason));
   }
 
   #end(error?: unknown): void {

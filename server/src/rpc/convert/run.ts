@@ -111,7 +111,7 @@ export function startRunIn(request: StartRunRequest): StartRun {
     ...(flow && { flow }),
     ...(request.debounce && { debounce: debounceIn(request, request.debounce) }),
     claim: request.claim,
-    workerId: text("worker_id", request.workerId, LIMITS.idBytes) || "claim",
+    workerId: text("worker_id", request.workerId, LIMITS.idBytes),
   };
 }
 
