@@ -82,7 +82,9 @@ function stepCancelled(
   const isOver =
     hasEnded || (step?.status !== "started" && command.attempt <= (step?.attempt ?? 0));
   if (step !== undefined && isOver) return { next, directive: directive(header), seq: step.seq };
-  checkAttempt(header, step, command.attempt);
+  // In flight when its run was cancelled, it is under the fence before.
+  const isInFlight = step?.status === "started" && step.attempt === command.attempt;
+  if (!isInFlight) checkAttempt(header, step, command.attempt);
   draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -222,16 +224,9 @@ function checkResult(
   }
 }
 
-function checkAttempt(
-  { fence, state }: RunHeader,
-  step: StepRecord | undefined,
-  attempt: number,
-): void {
-  const started = step?.status === "started" ? step : undefined;
-  // Started before the cancel that gave its holder a new fence: it may end all the same.
-  const goesOn = state === "CANCELLING" && started?.fence === fence - 1;
-  if (goesOn && attempt === started?.attempt) return;
-  const running = started?.fence === fence ? started.attempt : undefined;
+function checkAttempt({ fence }: RunHeader, step: StepRecord | undefined, attempt: number): void {
+  // What was in flight when the run was cancelled is under the fence before: no result of it counts.
+  const running = step?.status === "started" && step.fence === fence ? step.attempt : undefined;
   const expected = running ?? (step?.attempt ?? 0) + 1;
   if (attempt !== expected) {
     throw invalid("attempt", `is ${attempt}, but the attempt that may end now is ${expected}`);

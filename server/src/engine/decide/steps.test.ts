@@ -591,3 +591,44 @@ describe("a start that rode ahead", () => {
     run.do((draft) => stepCompleted(draft, completed(run, "a", { attempt: 2 })));
   });
 });
+
+describe("a step that is in flight when its run is cancelled", () => {
+  test("is not recorded under the new fence, but for its having been stopped", () => {
+    run = new TestRun();
+    run.claim();
+    run.do((draft) => stepStarted(draft, started(run, "work", { timeoutMs: 1_000 })));
+    run.do((draft) => cancelRun(draft, "", 10_000));
+    expect(() => run.do((draft) => stepCompleted(draft, completed(run, "work")))).toThrow(
+      expect.objectContaining({ reason: "INVALID_ARGUMENT" }),
+    );
+    expect(() => run.do((draft) => stepFailed(draft, failed(run, "work")))).toThrow(
+      expect.objectContaining({ reason: "INVALID_ARGUMENT" }),
+    );
+    const stopped = failed(run, "work", { cancelled: true });
+    expect(run.do((draft) => stepFailed(draft, stopped)).next).toMatchObject({ kind: "final" });
+    expect(run.types.slice(-2)).toEqual(["run.cancelling", "workflow.step.cancelled"]);
+    expect([...run.due.keys()]).toEqual(["grace:"]);
+    // The clean-up may execute it anew.
+    const again = run.do((draft) => stepStarted(draft, started(run, "work")));
+    expect(again).toMatchObject({ kind: "execute", attempt: 2 });
+  });
+
+  test("and must happen once at most is for a person to decide, not executed again", () => {
+    run = new TestRun();
+    run.claim();
+    const pay = () => started(run, "pay", { atMostOnce: true });
+    run.do((draft) => stepStarted(draft, pay()));
+    run.do((draft) => stepFailed(draft, failed(run, "pay", { cancelled: true })));
+    expect(run.do((draft) => stepStarted(draft, pay())).kind).toBe("unknown_outcome");
+    expect(run.header).toMatchObject({ state: "PAUSED", reason: "UNKNOWN_OUTCOME" });
+  });
+
+  test("has no say where it had ended before", () => {
+    run = new TestRun();
+    run.claim();
+    run.do((draft) => stepCompleted(draft, completed(run, "work")));
+    const { length } = run.journal;
+    run.do((draft) => stepFailed(draft, failed(run, "work", { cancelled: true })));
+    expect(run.journal.length).toBe(length);
+  });
+});
