@@ -41,6 +41,18 @@ const notes = workflow("notes", async (ctx) => {
   });
 });
 
+/** More open output than a message can have. */
+const loud = workflow("loud", async (ctx) => {
+  await ctx.step("s", async function* ({ abortSignal }) {
+    for (let at = 0; at < 700; at += 1) {
+      yield "x".repeat(8_192);
+      if (at % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 12));
+    }
+    yield event("loud.enough", {});
+    await new Promise((resolve) => abortSignal.addEventListener("abort", resolve));
+  });
+});
+
 let server: TestServer;
 let worker: Worker;
 let client: Client;
@@ -48,7 +60,7 @@ beforeAll(async () => {
   server = await startServer();
   worker = new Worker({
     url: server.grpcUrl,
-    workflows: [asks, forges, notes],
+    workflows: [asks, forges, loud, notes],
     logger: silentLogger,
   });
   await worker.start();
@@ -184,6 +196,27 @@ test("who comes late sees the order of those who came early, and nothing after t
   expect(told(early)).toEqual(["one", "two"]);
   expect(told(late)).toEqual(["one", "two"]);
   expect(late.at(-1)?.type).toBe("run.completed");
+});
+
+test("who joins late gets an open output of any size, over gRPC and SSE", async () => {
+  const run = await client.start(loud, undefined, { runId: "loud" });
+  const pieces = 700;
+  const all = "x".repeat(8_192 * pieces);
+  const texts = async () => {
+    let text = "";
+    for await (const { type, data } of run.watch()) {
+      if (type === "output.delta") text += String(data);
+      if (type === "loud.enough") break;
+    }
+    return text;
+  };
+  for await (const { type } of run.watch()) if (type === "loud.enough") break;
+  expect((await texts()).length).toBe(all.length);
+  const late = new Curl(`${server.httpUrl}/v1/runs/loud/events`);
+  await expect.poll(() => late.types.includes("loud.enough"), { timeout: 20_000 }).toBe(true);
+  expect(late.output).toBe(all);
+  await late.kill();
+  await run.cancel({ grace: "1 s" });
 });
 
 test("a watch from now on keeps its place before anything has happened", async () => {

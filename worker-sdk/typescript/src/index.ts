@@ -26,7 +26,7 @@ export type {
   WaitKind,
   WaitsOptions,
 } from "./client/waits.ts";
-export { toReadableStream, toResponse } from "./client/web.ts";
+export { type ResponseOptions, toReadableStream, toResponse } from "./client/web.ts";
 export { type AgentEvent, agent } from "./context/agent.ts";
 export { type AmountLevel, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";
