@@ -242,12 +242,7 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     createAnswerLink: (caller, id, assignee, expiresInMs) =>
       waits.createAnswerLink(core, caller, id, assignee, expiresInMs),
     openLink: (kind, token) => openLink(core, kind, token),
-    publishEvents: (caller, runId, fence, events, first) =>
-      watch.publishEvents(core, caller, runId, fence, events, first),
-    cursorNow: (caller, request) => watch.cursorNow(core, caller, request),
-    watchRun: (caller, request, signal) => watch.watchRun(core, caller, request, signal),
-    watchRuns: (caller, request, signal) => watch.watchMany(core, caller, request, signal),
-    listEvents: (caller, list) => watch.listEvents(core, caller, list),
+    ...watch.eventsApi(core),
     putPayload: (caller, data) => putPayload(core, caller, data),
     getPayload: (caller, address, offset, limit) =>
       getPayload(core, caller, address, offset, limit),

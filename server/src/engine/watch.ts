@@ -4,6 +4,7 @@ import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { RunHeader } from "../model/run.ts";
 import type {
+  EngineApi,
   ListEvents,
   NewEvent,
   Published,
@@ -26,7 +27,23 @@ import { treeCursorNow, watchTree } from "./events/watch-tree.ts";
 import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 
-export function publishEvents(
+type EventsApi = Pick<
+  EngineApi,
+  "publishEvents" | "cursorNow" | "watchRun" | "watchRuns" | "listEvents"
+>;
+
+export function eventsApi(core: Core): EventsApi {
+  return {
+    publishEvents: (caller, runId, fence, events, first) =>
+      publishEvents(core, caller, runId, fence, events, first),
+    cursorNow: (caller, request) => cursorNow(core, caller, request),
+    watchRun: (caller, request, signal) => watchRun(core, caller, request, signal),
+    watchRuns: (caller, request, signal) => watchMany(core, caller, request, signal),
+    listEvents: (caller, list) => listEvents(core, caller, list),
+  };
+}
+
+function publishEvents(
   core: Core,
   caller: Caller,
   runId: string,
@@ -44,7 +61,7 @@ export function publishEvents(
   return core.intake.publish(caller.org, runId, fence, events, first, isNew);
 }
 
-export async function* watchRun(
+async function* watchRun(
   core: Core,
   caller: Caller,
   watch: WatchRun,
@@ -61,7 +78,7 @@ export async function* watchRun(
 }
 
 /** The place from which on a watcher sees all that is new from now on. */
-export async function cursorNow(core: Core, caller: Caller, watch: WatchRun): Promise<string> {
+async function cursorNow(core: Core, caller: Caller, watch: WatchRun): Promise<string> {
   const { runId, includeChildren } = watch;
   try {
     if (includeChildren) return await treeCursorNow(core, caller, runId);
@@ -93,7 +110,7 @@ async function* watchAll(
 
 const ALL = { checkpoints: true, deltas: true, fromNow: false, includeChildren: false };
 
-export async function* watchMany(
+async function* watchMany(
   core: Core,
   caller: Caller,
   watch: WatchRuns,
@@ -202,7 +219,7 @@ async function started(
 const START_POLL_MS = 1_000;
 
 /** A page of all that is there: checkpoints, and the deltas that are still kept. */
-export async function listEvents(
+async function listEvents(
   core: Core,
   caller: Caller,
   list: ListEvents,
