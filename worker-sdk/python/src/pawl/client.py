@@ -33,6 +33,10 @@ from .workflow import Workflow
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_START_OPTIONS = (
+    *("run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags"),
+    *("timeout", "queue_timeout", "delay", "start_at", "traceparent", "lease_wait"),
+)
 # How long a call is sent again while no server answers.
 _RETRY_FOR_S = 10.0
 
@@ -268,7 +272,16 @@ class Starter:
             input = args[0] if args else None
         elif isinstance(workflow, Workflow):
             request.workflow = workflow.name
-            input = workflow.signature.input_of(args, kwargs)
+            try:
+                input = workflow.signature.input_of(args, kwargs)
+            except TypeError as error:
+                wrong = [name for name in kwargs if name in _START_OPTIONS]
+                if not wrong:
+                    raise
+                raise UsageError(
+                    f"{error}; {' and '.join(wrong)} are for the start and not for the workflow: "
+                    f"client.with_options({', '.join(f'{name}=…' for name in wrong)}).start(…)"
+                ) from None
             request.queue = request.queue or workflow.queue
             if workflow.timeouts is not None:
                 own = request.timeouts

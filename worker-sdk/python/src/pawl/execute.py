@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +56,18 @@ def _clock_ahead_s(item: WorkItem) -> float:
 
 
 def execute(
-    item: WorkItem, workflow: Workflow[..., Any], link: RunLink, journal: Sequence[JournalEntry]
+    item: WorkItem,
+    workflow: Workflow[..., Any],
+    link: RunLink,
+    journal: Sequence[JournalEntry],
+    again: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Begins to execute a run. The code starts in a later turn of the event loop."""
+    """Begins to execute a run. The code starts in a later turn of the event loop. `again`: executes it
+    anew; where that is given, this is done after every record.
+    """
     memo = Memo()
     memo.add(journal)
-    run = Run(_facts(item), link, memo, workflow.step_defaults)
+    run = Run(_facts(item), link, memo, workflow.step_defaults, again)
     variables = Variables()
     variables.run(current_frame.set, Frame(run, run.root))
     run.task = run.loop.create_task(_perform(run, workflow, item), context=variables)

@@ -81,6 +81,8 @@ class Retry:
     non_retryable: Sequence[type[BaseException] | str] = ()
     #: When no attempt is left: fail the step, or pause the run for an operator.
     on_exhausted: Literal["fail", "pause"] = "fail"
+    #: How many deaths of workers in the middle of the step pause its run; these are no attempts. Default: 3.
+    max_crashes: int | None = None
 
 
 #: A number of attempts, or more precise wishes.
@@ -122,10 +124,15 @@ def retry_message(retry: RetryLike) -> pb.RetryPolicy:
         raise UsageError(f"jitter is between 0 and 1; it is {retry.jitter!r}")
     if retry.on_exhausted not in ("fail", "pause"):
         raise UsageError(f'on_exhausted is "fail" or "pause"; it is {retry.on_exhausted!r}')
+    if retry.max_crashes is not None and not 1 <= retry.max_crashes <= 1_000:
+        raise UsageError(
+            f"max_crashes is a whole number from 1 to 1000; it is {retry.max_crashes!r}"
+        )
     backoff = _resolve_backoff(retry)
     message = pb.RetryPolicy(
         max_attempts=retry.max_attempts,
         jitter=retry.jitter,
+        max_crashes=retry.max_crashes or 0,
         non_retryable_types=[
             name if isinstance(name, str) else name.__name__ for name in retry.non_retryable
         ],

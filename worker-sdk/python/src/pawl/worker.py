@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import time
@@ -54,12 +55,15 @@ class Worker:
     - `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051.
     - `slots`: runs under way at the same time.
     - `queues`: the queues that it serves. Default: `default`.
-    - `worker_id`: stable over restarts; shown to people. Default: the host's name.
+    - `worker_id`: shown to people. Default: the host's name and the process id.
     - `build_version`: the version of the program; shown to people.
     - `mode`: `session`, one stream for everything; or `poll`, plain calls only, where streams do not
       get through: several times slower.
     - `drain_timeout`: how long `stop` lets runs go on. What is not done or suspended by then goes on in
       another worker.
+    - `replay`: `always` executes each run anew from its journal after everything that it records, so
+      that code which does not do the same again is found at once; for tests. Default: by
+      PAWL_REPLAY_ALWAYS=1.
     """
 
     def __init__(
@@ -74,18 +78,22 @@ class Worker:
         labels: Mapping[str, str] | None = None,
         mode: Literal["session", "poll"] = "session",
         drain_timeout: Duration = "10 s",
+        replay: Literal["always"] | None = None,
     ) -> None:
         if not isinstance(slots, int) or not 1 <= slots <= 10_000:
             raise UsageError(f"slots is a whole number from 1 to 10000; it is {slots!r}")
         if mode not in ("session", "poll"):
             raise UsageError(f'mode is "session" or "poll"; it is {mode!r}')
+        if replay not in (None, "always"):
+            raise UsageError(f'replay is "always", or not given; it is {replay!r}')
         self._link = Session if mode == "session" else Poller
+        self._replays_always = replay == "always" or os.environ.get("PAWL_REPLAY_ALWAYS") == "1"
         self._workflows = _by_name(workflows)
         self._url = url or default_url()
         self._slots = slots
         self._drain_s = seconds_of(drain_timeout)
         self._info = WorkerInfo(
-            worker_id=worker_id or socket.gethostname(),
+            worker_id=worker_id or f"{socket.gethostname()}-{os.getpid()}",
             instance_id=str(uuid.uuid4()),
             language="python",
             sdk_version=SDK_VERSION,
@@ -101,6 +109,7 @@ class Worker:
                 description=each.description,
                 input_schema=_json(each.input_schema),
                 output_schema=_json(each.output_schema),
+                timeouts=each.timeouts,
             )
         self._platform: Platform | None = None
         self._session: Session | Poller | None = None
@@ -124,7 +133,9 @@ class Worker:
     def _open(self) -> Session | Poller:
         if self._session is None:
             self._platform = Platform(self._url, float("inf"))
-            self._session = self._link(self._platform, self._info, self._workflows, self._slots)
+            self._session = self._link(
+                self._platform, self._info, self._workflows, self._slots, self._replays_always
+            )
         return self._session
 
     async def run(self) -> None:

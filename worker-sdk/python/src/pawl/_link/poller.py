@@ -32,11 +32,12 @@ class Poller:
         info: WorkerInfo,
         workflows: Mapping[str, Workflow[..., Any]],
         slots: int,
+        replays_always: bool,
     ) -> None:
         #: The server has answered for the first time.
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._free = asyncio.Event()
-        self.runs = RunTable(self._free.set)
+        self.runs = RunTable(self._free.set, replays_always=replays_always)
         self._platform = platform
         self._info = info
         self._workflows = workflows

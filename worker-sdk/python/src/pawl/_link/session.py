@@ -58,9 +58,10 @@ class Session(CallLink):
         info: pb.WorkerInfo,
         workflows: Mapping[str, Workflow[..., Any]],
         slots: int,
+        replays_always: bool,
     ) -> None:
         super().__init__(platform)
-        self.runs = RunTable(self._grant, self._give_back)
+        self.runs = RunTable(self._grant, self._give_back, replays_always)
         self._info = info
         self._workflows = workflows
         self._slots = slots

@@ -46,8 +46,12 @@ class RunTable:
         self,
         on_free: Callable[[], None],
         on_given_up: Callable[[str, int], None] = lambda run_id, fence: None,
+        replays_always: bool = False,
     ) -> None:
-        """`on_free`: a run has left. `on_given_up`: so has one, which the platform does not know."""
+        """`on_free`: a run has left. `on_given_up`: so has one, which the platform does not know.
+        `replays_always`: each run is executed anew from its journal after every record.
+        """
+        self._replays_always = replays_always
         self._held: dict[str, _Held] = {}
         # Runs whose code has ended, and whose outcome is on its way to the platform.
         self._ending: set[str] = set()
@@ -99,9 +103,9 @@ class RunTable:
             work = self._launch(held, item, workflow, platform, link)
             held.task = asyncio.get_running_loop().create_task(work, context=Context())
         elif may is None:
-            self._begin(held, item, workflow, link, list(item.journal))
+            self._begin(held, item, workflow, platform, link, list(item.journal))
         else:
-            may.add_done_callback(lambda _: self._begin_held(held, item, workflow, link))
+            may.add_done_callback(lambda _: self._begin_held(held, item, workflow, platform, link))
 
     async def _launch(
         self,
@@ -126,25 +130,47 @@ class RunTable:
             self._remove(run_id, held)
             return
         if self._held.get(run_id) is held:
-            self._begin(held, item, workflow, link, journal)
+            self._begin(held, item, workflow, platform, link, journal)
 
     def _begin_held(
-        self, held: _Held, item: WorkItem, workflow: Workflow[..., Any], link: RunLink
+        self,
+        held: _Held,
+        item: WorkItem,
+        workflow: Workflow[..., Any],
+        platform: Platform,
+        link: RunLink,
     ) -> None:
         if self._held.get(item.lease.run_id) is held:
-            self._begin(held, item, workflow, link, list(item.journal))
+            self._begin(held, item, workflow, platform, link, list(item.journal))
 
     def _begin(
         self,
         held: _Held,
         item: WorkItem,
         workflow: Workflow[..., Any],
+        platform: Platform,
         link: RunLink,
         journal: list[JournalEntry],
     ) -> None:
         from ..execute import execute
 
-        run = execute(item, workflow, link, journal)
+        def again(run: Run) -> None:
+            """Executes the run once more from its journal, which has grown."""
+            if self._held.get(run.run_id) is not held:
+                return
+            held.run = None
+            held.news = []
+            held.fence = run.fence
+            next_ = WorkItem()
+            next_.CopyFrom(item)
+            next_.ClearField("journal")
+            next_.lease.fence = run.fence
+            next_.cancelling = run.cancel_reason is not None
+            next_.careful = run.careful
+            work = self._launch(held, next_, workflow, platform, link)
+            held.task = asyncio.get_running_loop().create_task(work, context=Context())
+
+        run = execute(item, workflow, link, journal, again if self._replays_always else None)
         held.run = run
         for tell in held.news:
             tell(run)

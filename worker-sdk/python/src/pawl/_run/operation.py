@@ -35,6 +35,8 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 class Operation(ABC):
+    #: While it is being recorded it counts as busy itself.
+    is_busy = False
     input_digest = ""
     definition_digest = ""
 

@@ -13,6 +13,7 @@ a run that is not its own.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -47,13 +48,20 @@ from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
 
+# Numbers the requests of this process.
+_requests = itertools.count(1)
 # How long code that does not await anything of the run may go on after it has left.
 _UNWIND_S = 5.0
 
 
 class Run:
     def __init__(
-        self, facts: RunFacts, link: RunLink, memo: Memo, step_defaults: StepOptions | None
+        self,
+        facts: RunFacts,
+        link: RunLink,
+        memo: Memo,
+        step_defaults: StepOptions | None,
+        again: Callable[[Run], None] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread_id = threading.get_ident()
@@ -82,7 +90,9 @@ class Run:
         self.deliveries = Deliveries(self.loop, self._is_flow, self.end)
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
-        self._requests = 0
+        # Executes the run anew from its journal: after every record, where that is wanted.
+        self._again = again
+        self._restarting = False
         self._tasks = Tasks(self.loop, self.end)
         self._held: list[tuple[Operation, Callable[[], None]]] = []
         self._paused = False
@@ -126,8 +136,7 @@ class Run:
 
     def next_request_id(self) -> str:
         """An id for a start, the same however often it is sent."""
-        self._requests += 1
-        return f"{self.fence}-{self.facts.attempt}-{self._requests}"
+        return f"{self.fence}-{self.facts.attempt}-{next(_requests)}"
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs work of the SDK's own beside user code; what it raises ends the run."""
@@ -154,12 +163,17 @@ class Run:
             operation.abort(ended)
         elif self._is_interrupted and not operation.scope.is_shielded:
             operation.abort(self.cancel_reason or "")
-        elif self._state == "suspending" or self._paused or not self.link.can_start():
+        elif self._may_not_start(operation):
             self._held.append((operation, begin))
             self._waiting.check()
         else:
             self._waiting.activity += 1
             begin()
+
+    def _may_not_start(self, operation: Operation) -> bool:
+        if self._state == "suspending" or self._paused or not self.link.can_start():
+            return True
+        return self._restarting and not operation.scope.inside_step
 
     @property
     def _is_interrupted(self) -> bool:
@@ -192,10 +206,36 @@ class Run:
     def set_busy(self, busy: bool) -> None:
         """An operation has something to do here (True), or only waits."""
         self._waiting.set_busy(busy)
+        if self._restarting and self._waiting.busy == 0:
+            self.loop.call_soon(self._restart)
 
     def deliver(self, seq: int, deliver: Callable[[], None]) -> None:
         """Delivers what has happened to an operation."""
         self.deliveries.push(seq, deliver, len(self.operations) == 1)
+
+    # ── replaying always ──
+
+    def recorded(self, operation: Operation) -> bool:
+        """Something has been recorded. True: this execution is given up, and the next one is told of it.
+        Not while something else is under way here, which this may be about to end.
+        """
+        if self._again is None or operation.scope.inside_step or self.left or self._paused:
+            return False
+        if self._waiting.busy > operation.is_busy:
+            return False
+        operation.over = True
+        self.operations.discard(operation)
+        self._restarting = True
+        if self._waiting.busy == 0:
+            self.loop.call_soon(self._restart)
+        return True
+
+    def _restart(self) -> None:
+        """Once nothing is under way here: bodies that run are recorded first."""
+        if self._waiting.busy > 0 or self._state != "running" or self._again is None:
+            return
+        self.abandon()
+        self._again(self)
 
     # ── waiting ──
 
@@ -221,7 +261,7 @@ class Run:
 
     def _may_be_quiet(self, waits: int) -> bool:
         # A step that may not start just now is something to do all the same.
-        waits_only = waits > 0 and not self._held and self.link.suspends
+        waits_only = waits > 0 and not self._held and not self._restarting and self.link.suspends
         return (
             self._state == "running" and self.cancel_reason is None and (self._paused or waits_only)
         )
@@ -279,6 +319,8 @@ class Run:
                 operation.ask_again()
         obey(self, response.directive)
         self.wake()
+        if self._restarting:
+            self._restart()
 
     # ── what the platform wants ──
 
@@ -364,8 +406,13 @@ class Run:
         """The run is no longer this worker's: stops what runs; user code ends where it is."""
         if self._state == "left":
             return
-        self._state = "left"
         logger.debug("run %s left this worker: %s", self.run_id, why)
+        self.abandon()
+        self.link.released(self)
+
+    def abandon(self) -> None:
+        """Ends this execution of it."""
+        self._state = "left"
         self._waiting.stop()
         self.closing.stop()
         self.deliveries.close()
@@ -378,7 +425,6 @@ class Run:
                 future.set_exception(Suspended())
         if self.in_code and self.task is not None and not self.task.done():
             self.loop.call_later(_UNWIND_S, self.task.cancel)
-        self.link.released(self)
 
     # ── requests ──
 

@@ -48,6 +48,8 @@ _State = Literal["waiting", "confirming", "running", "reporting", "backing off"]
 
 
 class StepOperation(Operation):
+    is_busy = True
+
     def __init__(self, run: Run, claim: Claim, call: StepCall) -> None:
         super().__init__(run, claim, call.name, call.kind)
         self.call = call
@@ -257,7 +259,7 @@ class StepOperation(Operation):
                 run.memo.remember(self.key, self._record(response.seq, output, None))
             if self._has_inner:
                 run.memo.forget_within(self.key)
-            if not self.detached:
+            if not self.detached and not run.recorded(self):
                 run.deliver(response.seq, lambda: self.resolve(result))
             run.set_busy(False)
             obey(run, response.directive)
@@ -368,7 +370,7 @@ class StepOperation(Operation):
         else:
             if self.scope.inside_step:
                 run.memo.remember(self.key, self._record(response.seq, None, failure))
-            if not self.detached:
+            if not self.detached and not run.recorded(self):
                 run.deliver(
                     response.seq, lambda: self.reject(step_failed(failure, self.key, attempt))
                 )

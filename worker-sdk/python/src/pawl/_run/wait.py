@@ -316,6 +316,8 @@ class WaitOperation(Operation):
 
     def _deliver(self, record: Record) -> None:
         self._delivering = True
+        if self.run.recorded(self):
+            return
         if record.payload is not None and record.payload.HasField("ref"):
             self.run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
         else:

@@ -41,6 +41,10 @@ class Waiting:
             self._busy -= 1
             self.check()
 
+    @property
+    def busy(self) -> int:
+        return self._busy
+
     def add(self, key: str, due: float | None) -> None:
         self._waits[key] = due
         self.activity += 1
