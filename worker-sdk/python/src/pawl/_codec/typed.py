@@ -211,7 +211,11 @@ def _first_that_fits(members: list[Any], makers: list[Build]) -> Build:
     """As pydantic does it in the main: what a value is already comes before what it could be made into;
     then what loses nothing.
     """
-    exact = tuple(each for each in members if isinstance(each, type))
+    exact = tuple(
+        typing.get_origin(each) or each
+        for each in members
+        if each in _FROM_TEXT or builder(each) is None
+    )
     plain = any(builder(each) is None for each in members)
 
     def build(value: Any) -> Any:

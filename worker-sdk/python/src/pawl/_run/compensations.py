@@ -72,7 +72,9 @@ class Compensations:
     async def _announce(self, run: Run, keys: list[str]) -> None:
         """Of a run that is being cancelled: what is not done when its clean-up ends can be retried then."""
         pending = [key for key in keys if not run.memo.completed(key)]
-        if run.cancel_reason is None or not pending:
+        # Once it has begun, be it in another life or before the cancel, there is nothing to announce.
+        begun = run.memo.cleaning_up or len(pending) < len(keys)
+        if run.cancel_reason is None or not pending or begun:
             return
         said: asyncio.Future[None] = run.loop.create_future()
         run.reporting = said

@@ -69,6 +69,8 @@ class Memo:
         self.last_work_seq = 0
         # How often the run was retried after it had failed.
         self.retries = 0
+        # Its clean-up has been announced.
+        self.cleaning_up = False
         # Why the run is being cancelled; empty where nobody said.
         self.cancel_reason = ""
 
@@ -78,8 +80,11 @@ class Memo:
             self.last_seq = max(self.last_seq, entry.seq)
             if entry.type == "run.cancelling":
                 self.cancel_reason = entry.details.get("reason", "")
+            if entry.type == "run.cleanup.started":
+                self.cleaning_up = True
             if entry.type == "run.retried":
                 self.retries += 1
+                self.cleaning_up = False
                 self._supersede(entry)
             elif entry.step_key:
                 self._add_step(entry)
