@@ -95,7 +95,11 @@ export class Values {
     }
   }
 
-  mutatedSometimes(text: string): Uint8Array {
+  /** A body that is JSON, or nearly. */
+  body(): Uint8Array {
+    const text = this.#random.chance(0.5)
+      ? JSON.stringify(this.anything())
+      : this.#random.pick(JSONS);
     const bytes = Buffer.from(text);
     return this.#random.chance(0.2) ? this.mutated(bytes) : bytes;
   }

@@ -19,8 +19,8 @@ const CALL_MS = 1_000;
 const ROUND = 150;
 /** Of the server's memory, beyond what the first rounds have taken. */
 const GROWTH_MIB = 500;
-const FLOWS = ["plain", "limited", "strict"];
-const RUNS = Array.from({ length: 6 }, (_, i) => `held-${i}`);
+/** That a worker holds in each round. */
+const RUNS = 4;
 
 export interface Finding {
   readonly what: string;
@@ -41,7 +41,7 @@ const METHODS: readonly DescMethod[] = Object.values(contract).flatMap((one) =>
 
 class WireFuzz {
   readonly #random: Random;
-  readonly #values: Values;
+  #values: Values;
   readonly #server: TestServer;
   readonly #client: Client;
   readonly #operations: readonly Operation[];
@@ -49,22 +49,17 @@ class WireFuzz {
   readonly outcomes = new Map<string, number>();
   requests = 0;
 
-  constructor(
-    seed: number,
-    server: TestServer,
-    client: Client,
-    known: Known,
-    operations: readonly Operation[],
-  ) {
+  constructor(seed: number, server: TestServer, client: Client, operations: readonly Operation[]) {
     this.#random = new Random(seed);
-    this.#values = new Values(this.#random, known);
+    this.#values = new Values(this.#random, {});
     this.#server = server;
     this.#client = client;
     this.#operations = operations;
   }
 
-  /** Some requests at once, of all kinds. */
-  async round(): Promise<void> {
+  /** Some requests at once, of all kinds, and a look at what came of them. */
+  async round(known: Known): Promise<void> {
+    this.#values = new Values(this.#random, known);
     const kinds = [
       () => this.#grpc(this.#random.pick(METHODS)),
       () => this.#connect(this.#random.pick(METHODS)),
@@ -73,6 +68,9 @@ class WireFuzz {
     const calls = Array.from({ length: ROUND }, () => this.#random.pick(kinds)());
     await Promise.all([...calls, this.#session()]);
     this.requests += ROUND;
+    for (const runId of known.run_id ?? [])
+      for (const part of ["", "/journal", "/signals", "/steps/a", "/events?fromNow=true"])
+        await this.#http(`GET run${part}`, "GET", `/v1/runs/${runId}${part}`, "", undefined);
   }
 
   found(what: string, why: string): void {
@@ -131,11 +129,8 @@ class WireFuzz {
     for (const name of query)
       if (this.#random.chance(0.25))
         search.set(name, this.#values.text(snake(name)).toWellFormed().slice(0, 500));
-    const body =
-      method === "GET" || method === "DELETE"
-        ? undefined
-        : this.#values.mutatedSometimes(JSON.stringify(this.#values.anything()));
-    const type = this.#random.pick(["application/json", "application/octet-stream", "text/plain"]);
+    const body = method === "GET" || method === "DELETE" ? undefined : this.#values.body();
+    const type = this.#random.chance(0.8) ? "application/json" : "application/octet-stream";
     await this.#http(`REST ${method} ${path}`, method, `${filled}?${search}`, type, body);
   }
 
@@ -149,7 +144,7 @@ class WireFuzz {
     try {
       const answer = await fetch(`${this.#server.httpUrl}${path}`, {
         method,
-        headers: body === undefined ? {} : { "content-type": type },
+        headers: body === undefined ? { accept: "application/json" } : { "content-type": type },
         ...(body === undefined ? {} : { body: Buffer.from(body) }),
         signal: AbortSignal.timeout(CALL_MS),
       });
@@ -264,31 +259,34 @@ async function memoryMib({ pid }: TestServer): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
 }
 
-/** Runs that a worker holds, so that their fences are worth something. */
-async function prepare(client: Client): Promise<Known> {
-  const workflows = [
+const WORKER = {
+  workerId: "w",
+  instanceId: "i",
+  workflows: [
     { name: "plain" },
     { name: "limited", flow: { concurrency: { limit: 2, key: "{a}" } } },
     { name: "strict", inputSchema: '{"type":"object","properties":{"a":{"pattern":"^(a+)+$"}}}' },
-  ];
-  const worker = { workerId: "w", instanceId: "i", workflows };
+  ],
+};
+
+/** New runs that a worker holds, whose names and fences lead somewhere. */
+async function prepare(client: Client, round: number): Promise<Known> {
+  const runs = Array.from({ length: RUNS }, (_, i) => `held-${round}-${i}`);
   const { pollWork } = WorkerService.method;
-  await rpc(client, pollWork, { worker, wait: {} });
-  for (const runId of RUNS)
+  await rpc(client, pollWork, { worker: WORKER, wait: {} });
+  for (const runId of runs)
     await rpc(client, contract.RunService.method.startRun, { workflow: "plain", runId });
-  const { items } = await rpc(client, pollWork, { worker, maxItems: RUNS.length });
+  const { items } = await rpc(client, pollWork, { worker: WORKER, maxItems: 2 * RUNS });
   const fences = items.map(({ lease }) => String(lease?.fence ?? 1));
-  const waits = RUNS.flatMap((id) => [`${id}#a`, `${id}#signal:go`, `${id}#user:q`]);
   const steps = ["a", "b", "signal:go", "user:q", "callback:c", "sleep:s"];
   return {
-    run_id: RUNS,
-    id: RUNS,
-    workflow: FLOWS,
-    name: [...FLOWS, "go", "a"],
+    run_id: runs,
+    workflow: WORKER.workflows.map(({ name }) => name),
+    name: ["plain", "go", "a"],
     step_key: steps,
     step_keys: steps,
-    fence: fences,
-    wait_id: waits,
+    fence: [...fences, "1"],
+    wait_id: runs.flatMap((id) => steps.map((key) => `${id}#${key}`)),
     encoding: ["json", "json+pawl", "void", "bytes"],
   };
 }
@@ -302,12 +300,11 @@ export async function fuzzWire(
   await using server = await startServer();
   const client = connect(server.grpcAddress);
   try {
-    const known = await prepare(client);
-    const fuzz = new WireFuzz(seed, server, client, known, await operationsOf(server));
+    const fuzz = new WireFuzz(seed, server, client, await operationsOf(server));
     const end = performance.now() + seconds * 1_000;
     let base = 0;
     for (let round = 0; round === 0 || performance.now() < end; round += 1) {
-      await fuzz.round();
+      await fuzz.round(await prepare(client, round));
       await servesOthers(client, String(round)).catch((error: unknown) =>
         fuzz.found("a healthy run", String(error)),
       );
