@@ -122,18 +122,9 @@ export function createEngine(options: EngineOptions): Engine {
   };
   const stopGauges = readGauges(core, () => health.ok);
   const loops: Loops = startLoops(core, wakers.ready);
-  const lookAgain = (): void => {
-    core.hub.touch();
-    dispatcher.nudge();
-    wakers.ready();
-    loops.wake.nudge();
-    loops.due.nudge();
-    loops.admit.nudge();
-  };
+  const lookAgain = (): void => lookEverywhere(core, wakers, loops);
   store.onWake((what) => (what === "runs" ? lookAgain() : loops.watch.nudge()));
-  // Within a program nobody comes back: see takeOver.
-  const graceMs = options.process === undefined ? LIMITS.restartGraceMs : undefined;
-  const restart = graceMs === undefined ? undefined : setTimeout(() => forget(core), graceMs);
+  const restart = forgetLater(core);
   return engineOf(
     core,
     () => health.ok,
@@ -148,6 +139,22 @@ export function createEngine(options: EngineOptions): Engine {
       for (const session of [...sessions.all()]) sessions.remove(session);
     },
   );
+}
+
+/** Another server has written something, or may have. */
+function lookEverywhere(core: Core, wakers: Wakers, loops: Loops): void {
+  core.hub.touch();
+  core.dispatcher.nudge();
+  wakers.ready();
+  loops.wake.nudge();
+  loops.due.nudge();
+  loops.admit.nudge();
+}
+
+/** Within a program nobody comes back for what it held: see takeOver. */
+function forgetLater(core: Core): NodeJS.Timeout | undefined {
+  if (core.process !== undefined) return undefined;
+  return setTimeout(() => forget(core), LIMITS.restartGraceMs);
 }
 
 /** Callers that wait for runs to become ready. */
