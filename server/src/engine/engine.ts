@@ -65,10 +65,8 @@ export interface Engine extends EngineApi {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { store, replicaId } = options;
+  const { store, replicaId, clock = systemClock, metrics = createMetrics() } = options;
   const log = quietAboutStore(options.log);
-  const clock = options.clock ?? systemClock;
-  const metrics = options.metrics ?? createMetrics();
   const health = new StoreHealth(store, options.log, metrics.storeErrors);
   const pollers = new Pollers();
   const wakers = wakersOf(pollers, () => loops);
