@@ -210,10 +210,29 @@ func (h *Handle[Out]) Signal(ctx context.Context, name string, payload any) erro
 	return err
 }
 
-// Cancel ends the run; its worker gets 10 s to clean up.
-func (h *Handle[Out]) Cancel(ctx context.Context, reason string) error {
+// CancelOption is a Grace or Force.
+type CancelOption interface{ applyCancel(*pb.CancelRunRequest) }
+
+// Grace is how long a worker may clean up, counted from when it has the run for that; 1 h at most.
+type Grace time.Duration
+
+func (g Grace) applyCancel(r *pb.CancelRunRequest) { r.Grace = durationpb.New(time.Duration(g)) }
+
+type forceOption struct{}
+
+func (forceOption) applyCancel(r *pb.CancelRunRequest) { r.Force = true }
+
+// Force ends a run at once, without a worker and without its clean-up.
+func Force() CancelOption { return forceOption{} }
+
+// Cancel ends the run. One that has begun is cleaned up by a worker first, which gets 10 s for that.
+func (h *Handle[Out]) Cancel(ctx context.Context, reason string, options ...CancelOption) error {
 	p := h.client.platform
-	_, err := call(ctx, p, p.runs.CancelRun, &pb.CancelRunRequest{RunId: h.RunID, Reason: reason})
+	request := &pb.CancelRunRequest{RunId: h.RunID, Reason: reason}
+	for _, option := range options {
+		option.applyCancel(request)
+	}
+	_, err := call(ctx, p, p.runs.CancelRun, request)
 	return err
 }
 
@@ -231,7 +250,8 @@ func (h *Handle[Out]) Resume(ctx context.Context) error {
 	return err
 }
 
-// Retry continues a failed run from its failed step.
+// Retry continues a failed run from its failed step; of one that was cancelled it executes the
+// compensations that were not done.
 func (h *Handle[Out]) Retry(ctx context.Context) error {
 	p := h.client.platform
 	_, err := call(ctx, p, p.runs.RetryRun, &pb.RetryRunRequest{RunId: h.RunID})

@@ -116,6 +116,12 @@ func (r *run) settle(why *CancelledError) {
 	r.lockPresent()
 	r.cancel(why)
 	r.endScope(r.root, why)
+	r.awaitIdle()
+	r.mu.Unlock()
+}
+
+// awaitIdle blocks until no call is left. Locked before and after.
+func (r *run) awaitIdle() {
 	idle := make(chan struct{})
 	r.idle = idle
 	r.checkIdle()
@@ -128,7 +134,24 @@ func (r *run) settle(why *CancelledError) {
 	}
 	r.lockPresent()
 	r.queue.unblock(r.root)
-	r.mu.Unlock()
+}
+
+// isOccupied: a call of the code has not ended. Scopes wait for nothing themselves. The run is locked.
+func (r *run) isOccupied() bool {
+	for op := range r.operations {
+		switch op.kind {
+		case pb.StepKind_STEP_KIND_UNSPECIFIED:
+		case pb.StepKind_STEP_KIND_STEP, pb.StepKind_STEP_KIND_VALUE:
+			if !r.idlesBesideWaits || op.aborted == nil {
+				return true
+			}
+		default:
+			if !r.idlesBesideWaits {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkIdle tells whoever waits for it that no call is left. The run is locked.
@@ -136,11 +159,8 @@ func (r *run) checkIdle() {
 	if r.idle == nil {
 		return
 	}
-	for op := range r.operations {
-		// Scopes wait for nothing themselves.
-		if op.kind != pb.StepKind_STEP_KIND_UNSPECIFIED {
-			return
-		}
+	if r.isOccupied() {
+		return
 	}
 	close(r.idle)
 	r.idle = nil

@@ -55,6 +55,8 @@ const (
 	suspendLinger = 20 * time.Millisecond
 	// A run that could not be gone on with here is given back after this.
 	giveBackAfter = time.Second
+	// The code of a run that has left is expected to be over after this.
+	leftoverAfter = 10 * time.Second
 	// Results wait for code between two calls at most this long, see queue.go.
 	turnMax = 250 * time.Millisecond
 	// The start of a step is announced if it runs this long.

@@ -2,6 +2,9 @@ package pawl
 
 import (
 	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 
@@ -16,6 +19,7 @@ func (r *run) complete(output *pb.Payload) error {
 	if err != nil {
 		return err
 	}
+	r.finish()
 	r.lockPresent()
 	r.state = stateEnding
 	keys := r.memo.unconsumed()
@@ -35,6 +39,18 @@ func (r *run) complete(output *pb.Payload) error {
 	}
 	r.leave("completed")
 	return nil
+}
+
+// finish waits for the steps that the code has left behind in goroutines of its own: they have
+// begun, and their effects are to be on record.
+func (r *run) finish() {
+	r.lockPresent()
+	defer r.mu.Unlock()
+	r.idlesBesideWaits = true
+	for r.cancelReason == nil && r.isOccupied() {
+		r.awaitIdle()
+	}
+	r.idlesBesideWaits = false
 }
 
 // end ends the run with an error: failed, cancelled, or paused where code and journal disagree.
@@ -108,6 +124,16 @@ func (r *run) stopTimers() {
 	}
 }
 
+// watchLeftover says so where the code of a run that has left is not over soon: what waits for
+// something of its own, such as a channel, stays in memory for ever.
+func watchLeftover(isPerforming *atomic.Bool, log *slog.Logger) {
+	time.AfterFunc(leftoverAfter, func() {
+		if isPerforming.Load() {
+			log.Warn("a run has left this worker, but its code still waits for something of its own, such as a channel, and stays in memory; have it wait for its context, too")
+		}
+	})
+}
+
 // leave: the run is no longer this worker's.
 func (r *run) leave(why string) {
 	r.mu.Lock()
@@ -115,10 +141,14 @@ func (r *run) leave(why string) {
 		r.mu.Unlock()
 		return
 	}
+	isEnding := r.state == stateEnding
 	r.state = stateLeft
 	r.stopTimers()
 	r.mu.Unlock()
 	r.dismiss()
+	if !isEnding {
+		watchLeftover(r.isPerforming, r.log.With("run", r.id, "workflow", r.def.name))
+	}
 	r.log.Debug("a run left this worker", "run", r.id, "why", why)
 	r.cancel(errLeft)
 	r.link.released(r)

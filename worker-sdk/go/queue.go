@@ -27,9 +27,7 @@ type delivery struct {
 	seq      uint32
 	order    int
 	recorded bool
-	// It has just been recorded, for code of the workflow.
-	isNew bool
-	op    *operation
+	op       *operation
 }
 
 type deliveries []delivery
@@ -50,6 +48,8 @@ func (d *deliveries) Pop() any {
 type queue struct {
 	run     *run
 	waiting deliveries
+	// The keys of what the code gets in the replay that follows.
+	news    []string
 	parked  []*operation
 	running int
 	order   int
@@ -67,14 +67,16 @@ func (q *queue) push(op *operation, seq uint32) {
 	q.pump()
 }
 
-// pushNew is push for what has just been recorded.
+// pushNew is push for what has just been recorded. In the mode "replay always" code of the workflow
+// gets it in the replay that follows.
 func (q *queue) pushNew(op *operation, seq uint32) {
-	if !op.queued {
+	if !q.run.replaysAlways || op.scope.insideStep {
+		q.push(op, seq)
+	} else if !op.queued {
 		op.queued = true
-		q.order++
-		heap.Push(&q.waiting, delivery{seq, q.order, false, !op.scope.insideStep, op})
+		q.news = append(q.news, op.key)
+		q.run.checkRestart()
 	}
-	q.pump()
 }
 
 // add is push for an operation whose goroutine is about to block.
@@ -87,7 +89,7 @@ func (q *queue) add(op *operation, seq uint32, recorded bool) {
 	if recorded {
 		q.recorded++
 	}
-	heap.Push(&q.waiting, delivery{seq, q.order, recorded, false, op})
+	heap.Push(&q.waiting, delivery{seq, q.order, recorded, op})
 }
 
 // park keeps an operation from starting while recorded results are waiting.
@@ -139,11 +141,6 @@ func (q *queue) step() bool {
 			op.signal()
 		}
 		q.parked = nil
-		return false
-	}
-	if q.run.replaysAlways && q.waiting[0].isNew {
-		// The code gets it in the replay that follows.
-		q.run.checkRestart()
 		return false
 	}
 	next := heap.Pop(&q.waiting).(delivery)

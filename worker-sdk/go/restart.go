@@ -18,10 +18,10 @@ var replayAlways = os.Getenv("PAWL_REPLAY_ALWAYS") == "1"
 // checkRestart executes the run anew where something was recorded that its code has not been given
 // yet. What is under way beside that ends first. The run is locked.
 func (r *run) checkRestart() {
-	if !r.replaysAlways || r.state != stateRunning || r.busy > 0 || len(r.queue.waiting) == 0 || !r.queue.waiting[0].isNew {
+	if !r.replaysAlways || r.state != stateRunning || r.busy > 0 || len(r.queue.news) == 0 {
 		return
 	}
-	r.expected = r.queue.waiting[0].op.key
+	r.expected = r.queue.news[0]
 	r.state = stateLeft
 	r.stopTimers()
 	r.isRestarted = true

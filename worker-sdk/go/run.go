@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -65,6 +66,10 @@ type run struct {
 	callbacks map[string]*scope
 	// Closed once no operation is left, where somebody waits for that.
 	idle chan struct{}
+	// Only steps count for that: nobody will take what a wait brings.
+	idlesBesideWaits bool
+	// Its code is not over; apart from the run, which is not to be kept for it.
+	isPerforming *atomic.Bool
 	// Another execution of it follows here.
 	isRestarted bool
 	// The key of what it is executed anew for; empty once that was asked for.
@@ -90,19 +95,20 @@ type run struct {
 
 func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog.Logger) *run {
 	r := &run{
-		id:         item.Lease.GetRunId(),
-		item:       item,
-		link:       link,
-		log:        log,
-		def:        def,
-		root:       &scope{},
-		fence:      item.Lease.GetFence(),
-		memo:       m,
-		operations: map[*operation]struct{}{},
-		callbacks:  map[string]*scope{},
-		waits:      map[string]time.Time{},
-		abandoned:  make(chan struct{}),
-		careful:    item.Careful,
+		id:           item.Lease.GetRunId(),
+		item:         item,
+		link:         link,
+		log:          log,
+		def:          def,
+		root:         &scope{},
+		fence:        item.Lease.GetFence(),
+		memo:         m,
+		operations:   map[*operation]struct{}{},
+		callbacks:    map[string]*scope{},
+		waits:        map[string]time.Time{},
+		abandoned:    make(chan struct{}),
+		isPerforming: new(atomic.Bool),
+		careful:      item.Careful,
 	}
 	r.replaysAlways = def.replaysAlways || replayAlways
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
@@ -125,6 +131,8 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 
 // perform executes the workflow's code; it is the run's own goroutine.
 func (r *run) perform() {
+	r.isPerforming.Store(true)
+	defer r.isPerforming.Store(false)
 	output, err := r.invoke()
 	if err == nil {
 		err = r.complete(output)

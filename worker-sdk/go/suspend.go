@@ -39,7 +39,7 @@ func (r *run) removeWait(key string) {
 
 // isQuiet: there is nothing to do, and it matters. The run is locked.
 func (r *run) isQuiet() bool {
-	return r.state == stateRunning && r.cancelReason == nil && r.busy == 0 && r.queue.running <= 0 && len(r.queue.waiting) == 0 &&
+	return r.state == stateRunning && r.cancelReason == nil && r.busy == 0 && r.queue.running <= 0 && len(r.queue.waiting) == 0 && len(r.queue.news) == 0 &&
 		(r.paused || len(r.waits) > 0 && r.link.suspends())
 }
 
