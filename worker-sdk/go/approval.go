@@ -11,7 +11,8 @@ import (
 
 // ApprovalLevel is one round of Approve: these people, so many of them.
 type ApprovalLevel struct {
-	// Shown, and part of the round's key. Default: the approvers.
+	// Shown, and part of the round's key. Default: the approvers; so give it one where those may change
+	// while people decide, or else the round is asked anew and the votes that it has are lost.
 	Name string
 	// Who may approve, by name or role.
 	Approvers []string
