@@ -7,9 +7,8 @@ import type { Sdk } from "./sdks.ts";
 
 const stopMs = 30_000;
 
-/** `PAWL_REPLAY_ALWAYS=1` has the SDKs execute everything anew after each entry. */
-export const isReplayedAlways = process.env.PAWL_REPLAY_ALWAYS === "1";
-const replayAlways = isReplayedAlways ? { PAWL_REPLAY_ALWAYS: "1" } : {};
+/** The SDKs execute everything anew after each entry. */
+export const isReplayedAlways = process.env.PAWL_CONFORMANCE_REPLAY === "always";
 
 export interface HarnessOptions {
   readonly sdk: Sdk;
@@ -33,14 +32,13 @@ export class Harness {
     const child = spawn(program, args, {
       env: {
         ...withoutPawl(process.env),
-        ...(process.env.PAWL_CONFORMANCE_REPLAY === "always" ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
+        ...(isReplayedAlways ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
         PAWL_URL: url,
         PAWL_QUEUE: queue,
         PAWL_WORKER_ID: workerId,
         CONFORMANCE_DIR: folder,
         CONFORMANCE_DEPLOY: String(deploy),
         CONFORMANCE_MODE: mode,
-        ...replayAlways,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
