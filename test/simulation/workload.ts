@@ -1,5 +1,11 @@
 /** Random workflows for the simulated world: programs as data, and the workflow that executes them. */
-import { type Context, TerminalError, type Workflow, workflow } from "@pawl/worker";
+import {
+  type Context,
+  type StepContext,
+  TerminalError,
+  type Workflow,
+  workflow,
+} from "@pawl/worker";
 import type { Chance } from "./world.ts";
 
 export type Op =
@@ -21,7 +27,6 @@ export type Program = readonly Op[];
 export interface Effects {
   /** The body of a step begins. */
   begun(runId: string, key: string, attempt: number): void;
-  ended(runId: string, key: string, attempt: number): void;
 }
 
 /** Names are used once in a program, so that a key is the name and its scopes. */
@@ -106,89 +111,101 @@ export function workflowsOf(effects: Effects): {
   narrow: Workflow<Program, unknown>;
 } {
   const plain: Workflow<Program, unknown> = workflow("plain", (ctx, program: Program) =>
-    execute(ctx, program),
+    new Interpreter(effects, plain).execute(ctx, program),
   );
   const narrow = workflow("narrow", { concurrency: NARROW_LIMIT }, (ctx, program: Program) =>
-    execute(ctx, program),
+    new Interpreter(effects, plain).execute(ctx, program),
   );
+  return { plain, narrow };
+}
 
-  async function execute(ctx: Context, program: Program): Promise<string> {
+/** Executes programs; what they return says which way they went. */
+class Interpreter {
+  readonly #effects: Effects;
+  readonly #child: Workflow<Program, unknown>;
+
+  constructor(effects: Effects, child: Workflow<Program, unknown>) {
+    this.#effects = effects;
+    this.#child = child;
+  }
+
+  async execute(ctx: Context, program: Program): Promise<string> {
     const results: string[] = [];
-    for (const one of program) results.push(await perform(ctx, one));
+    for (const one of program) results.push(await this.#perform(ctx, one));
     return results.join(",");
   }
 
-  async function perform(ctx: Context, one: Op): Promise<string> {
+  async #perform(ctx: Context, one: Op): Promise<string> {
     switch (one.op) {
       case "step":
-        return ctx.step(
-          one.name,
-          async (s) => {
-            effects.begun(ctx.runId, s.stepKey, s.attempt);
-            await pause(one.ms, s.abortSignal);
-            if (s.attempt <= one.fails) throw new Error(`${one.name} fails`);
-            effects.ended(ctx.runId, s.stepKey, s.attempt);
-            return one.name;
-          },
-          { retry: { maxAttempts: 100, backoff: [20, 3_000, 20] } },
-        );
+        return this.#step(ctx, one.name, one.ms, one.fails);
       case "stream":
-        return ctx.step(one.name, async function* (s) {
-          effects.begun(ctx.runId, s.stepKey, s.attempt);
-          for (let i = 0; i < one.chunks; i += 1) {
-            yield `${one.name}.${i};`;
-            if (i % 2 === 0) await pause(one.ms / one.chunks, s.abortSignal);
-          }
-          effects.ended(ctx.runId, s.stepKey, s.attempt);
-        });
+        return this.#stream(ctx, one.name, one.ms, one.chunks);
       case "say":
         ctx.emit("note", one.text);
         return "";
       case "sleep":
         await ctx.sleep(one.ms, { name: one.name });
         return one.name;
-      case "signal": {
-        const wait = one.timeoutMs > 0 ? { timeout: one.timeoutMs, default: "late" } : {};
-        return String(await ctx.signal(one.name, wait));
-      }
-      case "ask": {
-        const wait = one.timeoutMs > 0 ? { timeout: one.timeoutMs, default: "late" } : {};
-        return String(await ctx.waitForUser(one.question, wait));
-      }
-      case "race": {
-        const branches = one.branches.map(
-          (b, i) => async (c: Context) => `${i}:${await execute(c, b)}`,
-        );
-        return String(await ctx.race(branches));
-      }
-      case "all": {
-        const branches = one.branches.map((b) => (c: Context) => execute(c, b));
-        return (await ctx.all(branches)).join("+");
-      }
+      case "signal":
+        return String(await ctx.signal(one.name, limited(one.timeoutMs)));
+      case "ask":
+        return String(await ctx.waitForUser(one.question, limited(one.timeoutMs)));
+      case "race":
+        return String(await ctx.race(this.#branches(one.branches)));
+      case "all":
+        return (await ctx.all(this.#branches(one.branches))).join("+");
       case "child":
-        return String(await ctx.child(plain, one.program));
+        return String(await ctx.child(this.#child, one.program));
       case "compensate":
-        ctx.compensate(one.name, async (s) => {
-          effects.begun(ctx.runId, s.stepKey, s.attempt);
-          await pause(20);
-          effects.ended(ctx.runId, s.stepKey, s.attempt);
-        });
+        ctx.compensate(one.name, (s) => this.#do(s, 20));
         return "";
       case "guard":
         try {
-          return await execute(ctx, one.body);
+          return await this.execute(ctx, one.body);
         } finally {
-          await ctx.step(one.last, async (s) => {
-            effects.begun(ctx.runId, s.stepKey, s.attempt);
-            await pause(5);
-            effects.ended(ctx.runId, s.stepKey, s.attempt);
-          });
+          await ctx.step(one.last, (s) => this.#do(s, 5));
         }
       case "throw":
         throw new TerminalError(one.message);
     }
   }
-  return { plain, narrow };
+
+  /** A body: it says that it begins, and takes its time. */
+  async #do(s: StepContext, ms: number): Promise<void> {
+    this.#effects.begun(s.runId, s.stepKey, s.attempt);
+    await pause(ms, s.abortSignal);
+  }
+
+  #step(ctx: Context, name: string, ms: number, fails: number): Promise<string> {
+    const body = async (s: StepContext): Promise<string> => {
+      await this.#do(s, ms);
+      if (s.attempt <= fails) throw new Error(`${name} fails`);
+      return name;
+    };
+    return ctx.step(name, body, { retry: { maxAttempts: 100, backoff: [20, 3_000, 20] } });
+  }
+
+  #stream(ctx: Context, name: string, ms: number, chunks: number): Promise<string> {
+    const begin = (s: StepContext) => this.#do(s, 1);
+    return ctx.step(name, async function* (s) {
+      await begin(s);
+      for (let i = 0; i < chunks; i += 1) {
+        yield `${name}.${i};`;
+        if (i % 2 === 0) await pause(ms / chunks, s.abortSignal);
+      }
+    });
+  }
+
+  #branches(programs: readonly Program[]) {
+    return programs.map(
+      (program, i) => async (ctx: Context) => `${i}:${await this.execute(ctx, program)}`,
+    );
+  }
+}
+
+function limited(timeoutMs: number): { timeout?: number; default?: string } {
+  return timeoutMs > 0 ? { timeout: timeoutMs, default: "late" } : {};
 }
 
 /** Ends early, with the signal's reason, when it aborts. */

@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
+import { LoopWatch, loopWatch } from "../../worker-sdk/typescript/src/lib/loop-watch.ts";
 
 /** A process of the world. A stopped one keeps its events until it is resumed; a dead one loses them. */
 export class SimProcess {
@@ -96,9 +97,20 @@ export class World {
   /** A binary heap by time, then by order. */
   #events: SimEvent[] = [];
   steps = 0;
+  readonly #trace: ((line: string) => void) | undefined;
 
-  constructor(seed: number) {
+  /** @param trace gets a line for everything that is worth one */
+  constructor(seed: number, trace?: (line: string) => void) {
     this.chance = new Chance(seed);
+    this.#trace = trace;
+  }
+
+  get isTraced(): boolean {
+    return this.#trace !== undefined;
+  }
+
+  say(line: string): void {
+    this.#trace?.(`${(this.#nowMs / 1_000).toFixed(4)} ${currentProcess()?.name ?? ""}| ${line}`);
   }
 
   /** In ms since the world began. */
@@ -313,6 +325,24 @@ function install(): void {
         .padStart(digits, "0");
     return `${part(8)}-${part(4)}-4${part(3)}-8${part(3)}-${part(8)}${part(4)}`;
   };
+  watchEachProcess();
   crypto.randomUUID = randomUUID;
   syncBuiltinESMExports();
+}
+
+/** The SDK has one watch for the event loop of its process; here each simulated process has its own. */
+function watchEachProcess(): void {
+  const watches = new WeakMap<SimProcess, LoopWatch>();
+  const nobody = new LoopWatch();
+  const own = (): LoopWatch => {
+    const process = currentProcess();
+    if (process === undefined) return nobody;
+    const watch = watches.get(process) ?? new LoopWatch();
+    watches.set(process, watch);
+    return watch;
+  };
+  loopWatch.listen = (listener) => own().listen(listener);
+  loopWatch.look = () => own().look();
+  loopWatch.stoodStillSince = (ms) => own().stoodStillSince(ms);
+  loopWatch.ran = (...args) => own().ran(...args);
 }
