@@ -109,3 +109,8 @@ async def test_a_thread_is_free_again_once_its_step_has_ended() -> None:
     async with lab(timing_out) as here:
         for handle in [await here.start(timing_out) for _ in range(3)]:
             await until_state(handle, "FAILED")
+
+
+async def test_a_slow_event_loop_suspends_no_run_that_has_something_to_do() -> None:
+    process = python(str(TESTS / "programs" / "slow_loop.py"))
+    assert await finish(process, 55) == ["150"]

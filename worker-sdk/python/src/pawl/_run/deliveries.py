@@ -32,10 +32,12 @@ class Deliveries:
         loop: asyncio.AbstractEventLoop,
         is_ours: Callable[[Any], bool],
         on_error: Callable[[BaseException], None],
+        on_rest: Callable[[], None],
     ) -> None:
         """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code.
-        `on_error`: a delivery raised; the others go on.
+        `on_error`: a delivery raised; the others go on. `on_rest`: all is delivered, and the code rests.
         """
+        self._on_rest = on_rest
         self._loop = loop
         self._on_error = on_error
         self.rest = Rest(loop, is_ours)
@@ -70,6 +72,11 @@ class Deliveries:
         """There is a journal to replay: parks new steps until user code first waits for one."""
         self._replaying = True
         self._schedule()
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing is to be delivered, and the code has dealt with what was."""
+        return not self._draining
 
     @property
     def replaying(self) -> bool:
@@ -163,3 +170,4 @@ class Deliveries:
         self._parked = []
         for start in parked:
             self._deliver(start)
+        self._on_rest()

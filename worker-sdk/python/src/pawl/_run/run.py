@@ -87,7 +87,7 @@ class Run:
         # Waited for: all operations are over; the outcome is on record.
         self._idle: asyncio.Future[None] | None = None
         self.reporting: asyncio.Future[None] | None = None
-        self.deliveries = Deliveries(self.loop, self._is_flow, self.end)
+        self.deliveries = Deliveries(self.loop, self._is_flow, self.end, self._look_for_quiet)
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
         # Executes the run anew from its journal: after every record, where that is wanted.
@@ -260,11 +260,17 @@ class Run:
             waiting.resolved(self.memo.take(entry.step_key) or record_of(entry))
 
     def _may_be_quiet(self, waits: int) -> bool:
-        # A step that may not start just now is something to do all the same.
+        # What the code has not dealt with yet is something to do, and so is a step that may not start
+        # just now.
+        if not self.deliveries.at_rest:
+            return False
         waits_only = waits > 0 and not self._held and not self._restarting and self.link.suspends
         return (
             self._state == "running" and self.cancel_reason is None and (self._paused or waits_only)
         )
+
+    def _look_for_quiet(self) -> None:
+        self._waiting.check()
 
     def _give_back(self) -> None:
         if not self._paused and not self._waiting.is_worthwhile:

@@ -80,12 +80,14 @@ class WaitOperation(Operation):
         self._delivering = False
         self._child_run_id = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._begun = False
         # The code has stopped waiting by itself.
         self._abandoned = False
         # Where the code waits for it.
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
+        self._begun = True
         if self.look_for_deadline():
             return
         self.run.set_busy(True)
@@ -244,6 +246,13 @@ class WaitOperation(Operation):
     async def wait(self) -> Any:
         self._task = asyncio.current_task()
         return await super().wait()
+
+    def open(self) -> asyncio.Future[Any]:
+        future = super().open()
+        if not self.recorded and not self._begun:
+            # It may not begin just now, and a deadline may end before it does.
+            self.look_for_deadline()
+        return future
 
     def given_up(self) -> None:
         task = self._task
