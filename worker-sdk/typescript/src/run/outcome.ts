@@ -15,7 +15,7 @@ export async function completeRun(run: Run, output: () => Promise<PayloadInit>):
   refuseCancelled(run);
   const payload = await output();
   // Separate calls may overtake one another.
-  if (run.link.confirmStarts) await run.reported();
+  if (run.link.confirmStarts) await run.reports.answered();
   if (run.left) return;
   run.setEnding(true);
   const { memo, runId } = run;
@@ -49,7 +49,7 @@ export async function failRun(
   error: unknown,
   failures: readonly CompensationFailure[] = [],
 ): Promise<void> {
-  if (run.link.confirmStarts) await run.reported();
+  if (run.link.confirmStarts) await run.reports.answered();
   if (run.left) return;
   run.setEnding(true);
   const traced = run.facts.trace !== undefined;

@@ -25,6 +25,7 @@ import { type Memo, recordOf } from "./memo.ts";
 import type { Operation } from "./operation.ts";
 import { failRun } from "./outcome.ts";
 import { persist } from "./persist.ts";
+import { Reports } from "./reports.ts";
 import { Restarts } from "./restarts.ts";
 import { Scope } from "./scope.ts";
 import type { StepBody } from "./step-body.ts";
@@ -51,6 +52,7 @@ export class Run {
   readonly deliveries = new Deliveries();
   readonly root: Scope;
   readonly compensations = new Compensations();
+  readonly reports = new Reports(this);
   /** Everything that user code has asked for and not yet been given. */
   readonly operations = new Set<Operation>();
   /** Runs the body of a step with its context around it. */
@@ -65,10 +67,6 @@ export class Run {
   #state: RunState = "running";
   #requests = 0;
   readonly #waiting: Waiting;
-  /** Reports that nobody awaits, but the end of the run. */
-  readonly #reports = new Set<Promise<unknown>>();
-  /** Waits to be closed, together. */
-  #closing: string[] = [];
   readonly #signals = new AbortSignals();
   readonly #restarts: Restarts | undefined;
   #held: Held[] = [];
@@ -291,46 +289,6 @@ export class Run {
     const passedOver = this.facts.confirmStarts ? this.memo.unconsumed(limits.reportedKeysMax) : [];
     const over = { held, unconsumedStepKeys: passedOver };
     return tree === undefined ? over : { ...over, tree };
-  }
-
-  /** Reports something that no code waits for; the run neither waits nor ends before it is answered. */
-  report(what: string, send: () => Promise<unknown>): void {
-    if (this.left) return;
-    this.setBusy(true);
-    const report = this.persist(send)
-      .catch((error: unknown) =>
-        this.logger.warn(`the platform does not take the report that ${what}`, {
-          runId: this.runId,
-          error: String(error),
-        }),
-      )
-      .finally(() => {
-        this.#reports.delete(report);
-        this.setBusy(false);
-      });
-    this.#reports.add(report);
-  }
-
-  /** Resolves when all that was reported has been answered; undefined where nothing was. */
-  reported(): Promise<unknown> | undefined {
-    return this.#reports.size === 0 ? undefined : Promise.all(this.#reports);
-  }
-
-  /** Nobody will take what the wait brings. Those of one branch are closed together. */
-  closeWait(key: string): void {
-    if (this.left) return;
-    this.#closing.push(key);
-    if (this.#closing.length === 1) queueMicrotask(() => this.#closeWaits());
-  }
-
-  #closeWaits(): void {
-    const keys = this.#closing.splice(0);
-    for (let at = 0; at < keys.length; at += limits.closedWaitsMax) {
-      const stepKeys = keys.slice(at, at + limits.closedWaitsMax);
-      this.report("waits have been given up", () =>
-        this.link.closeWaits({ runId: this.runId, fence: this.#fence, stepKeys }),
-      );
-    }
   }
 
   // ── what the platform wants ──

@@ -315,7 +315,7 @@ export class StepOperation extends Operation {
     const attempt = this.#attempt;
     run.memo.noteAttempt(key, attempt);
     const failure = { type: "Cancelled", message: reason };
-    run.report("a step was stopped", () => {
+    run.reports.send("a step was stopped", () => {
       const message = failedMessage(run, key, call, attempt, failure, 0, deltas);
       return run.link.failed({ ...message, cancelled: true });
     });

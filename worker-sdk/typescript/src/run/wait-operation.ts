@@ -295,7 +295,7 @@ export class WaitOperation extends Operation {
 
   /** Where no branch has ended the run has, and all of its waits. */
   #closeThere(): void {
-    if (this.scope.ended !== undefined) this.run.closeWait(this.key);
+    if (this.scope.ended !== undefined) this.run.reports.closeWait(this.key);
   }
 
   override clear(): void {
