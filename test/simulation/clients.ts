@@ -92,7 +92,7 @@ export class Clients {
 
   #signal(handle: RunHandle, name: string, signalId: string): void {
     this.#command(async () => {
-      await handle.signal(name, `value of ${name}`, { signalId });
+      await handle.signal(name, signalId, { signalId });
       this.#judge.acknowledged(
         handle.runId,
         `the signal ${signalId}`,
@@ -221,7 +221,7 @@ export class Clients {
     const binding = server?.bindings.get(SignalService.method.sendSignal);
     if (server === undefined || binding?.kind !== "unary") return;
     const payload = {
-      data: new TextEncoder().encode(JSON.stringify(`value of ${name}`)),
+      data: new TextEncoder().encode(JSON.stringify(signalId)),
       encoding: "json",
     };
     const request = create(SendSignalRequestSchema, { runId, name, signalId, payload });

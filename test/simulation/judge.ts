@@ -32,6 +32,8 @@ export class Judge {
   readonly #told = new Map<SimProcess, Map<string, Told>>();
   /** What a frame asked about, by worker and id. */
   readonly #asked = new Map<SimProcess, Map<number, { runId: string; key: string }>>();
+  /** Run and id of each signal that code was given. */
+  readonly #taken = new Set<string>();
   #disturbedMs = 0;
 
   constructor(world: World, disk: Disk) {
@@ -76,6 +78,10 @@ export class Judge {
     const record = this.#disk.records.get(runId);
     if (record !== undefined && completions(record, key) > 0)
       this.found(`${runId}: ${key} is recorded and is executed again, as attempt ${attempt}`);
+  }
+
+  took(runId: string, signalId: string): void {
+    this.#taken.add(`${runId}\n${signalId}`);
   }
 
   asked(worker: SimProcess, { id, body }: WorkerFrame): void {
@@ -187,8 +193,8 @@ export class Judge {
     await this.#checkLeftovers();
   }
 
-  /** A signal is consumed once, unless it was given back in between. */
-  #checkSignals({ runId, entries }: RunRecord): void {
+  /** A signal is consumed once, unless it was given back in between, and by code that was given it. */
+  #checkSignals({ runId, header, entries }: RunRecord): void {
     const takenBy = new Map<string, string>();
     for (const { key, meta, ...entry } of entries) {
       const type: string = entry.type;
@@ -200,6 +206,11 @@ export class Judge {
         this.found(`${runId}: ${key} and ${other} took the same signal ${signalId}`);
       takenBy.set(signalId, key);
     }
+    // What a cancelled run had been sent, its code may never have come to.
+    if (header.state !== "COMPLETED") return;
+    for (const [signalId, key] of takenBy)
+      if (!this.#taken.has(`${runId}\n${signalId}`))
+        this.found(`${runId}: ${key} took the signal ${signalId}, and no code was given it`);
   }
 
   /** What a clean-up announced was done, or the run's end says that it was not. */

@@ -68,6 +68,7 @@ class Universe implements Stage {
     });
     const effects: Effects = {
       begun: (runId, key, attempt) => judge.begun(runId, key, attempt),
+      took: (runId, signalId) => judge.took(runId, signalId),
     };
     const workflows = workflowsOf(effects);
     this.#judge = judge;

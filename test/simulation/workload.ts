@@ -27,6 +27,8 @@ export type Program = readonly Op[];
 export interface Effects {
   /** The body of a step begins. */
   begun(runId: string, key: string, attempt: number): void;
+  /** The code was given a signal, whose payload is its id. */
+  took(runId: string, signalId: string): void;
 }
 
 /** Names are used once in a program, so that a key is the name and its scopes. */
@@ -148,7 +150,7 @@ class Interpreter {
         await ctx.sleep(one.ms, { name: one.name });
         return one.name;
       case "signal":
-        return String(await ctx.signal(one.name, limited(one.timeoutMs)));
+        return this.#signal(ctx, one.name, one.timeoutMs);
       case "ask":
         return String(await ctx.waitForUser(one.question, limited(one.timeoutMs)));
       case "race":
@@ -175,6 +177,12 @@ class Interpreter {
   async #do(s: StepContext, ms: number): Promise<void> {
     this.#effects.begun(s.runId, s.stepKey, s.attempt);
     await pause(ms, s.abortSignal);
+  }
+
+  async #signal(ctx: Context, name: string, timeoutMs: number): Promise<string> {
+    const signalId = String(await ctx.signal(name, limited(timeoutMs)));
+    this.#effects.took(ctx.runId, signalId);
+    return signalId;
   }
 
   #step(ctx: Context, name: string, ms: number, fails: number): Promise<string> {
