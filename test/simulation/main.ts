@@ -2,11 +2,16 @@
  * Simulates worlds, seed after seed, until the time is up or one is wrong.
  *
  *   pnpm simulate --seed 1 --seconds 60      from this seed on; without one, a seed of its own
+ *   pnpm simulate --mutants                  that it finds faults: each fix in mutants/ taken out again
  *   pnpm simulate --seed 1 --trace           one world, with everything that happens in it
  */
 import { parseArgs } from "node:util";
+import { findMutants } from "./mutants.ts";
 import { simulate } from "./universe.ts";
 import { realMs } from "./world.ts";
+
+/** How long the simulation may take to find a mutant, in seconds of real time. */
+const MUTANT_SECONDS = 60;
 
 const { values } = parseArgs({
   args: process.argv.slice(2).filter((arg) => arg !== "--"),
@@ -14,38 +19,49 @@ const { values } = parseArgs({
     seed: { type: "string" },
     seconds: { type: "string", default: "30" },
     trace: { type: "boolean", default: false },
+    mutants: { type: "boolean", default: false },
   },
 });
 
+const seconds = Number(values.seconds);
 const first =
   values.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) : Number(values.seed);
-const endMs = realMs() + Number(values.seconds) * 1_000;
-const totals = { worlds: 0, runs: 0, commands: 0, events: 0, faults: 0 };
-console.log(`Simulating from seed ${first}.`);
-process.on("unhandledRejection", (error) => {
-  console.log(
-    `seed ${first + totals.worlds}: an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`,
-  );
-  process.exit(1);
-});
-for (let seed = first; realMs() < endMs; seed += 1) {
-  const { violations, ...outcome } = await simulate(seed, values.trace ? console.log : undefined);
-  totals.worlds += 1;
-  totals.runs += outcome.runs;
-  totals.commands += outcome.commands;
-  totals.events += outcome.events;
-  totals.faults += outcome.faults;
-  if (violations.length > 0) {
-    console.log(`seed ${seed}: ${violations.length} violations`);
-    for (const violation of violations) console.log(`  ${violation}`);
-    console.log(`Again, with all that happened: pnpm simulate --seed ${seed} --trace`);
-    process.exitCode = 1;
-    break;
-  }
-  if (values.trace) break;
-}
-const { worlds, runs, commands, events, faults } = totals;
-console.log(
-  `${worlds} worlds, ${runs} runs, ${commands} commands, ${faults} faults, ${events} events.`,
-);
+if (values.mutants) process.exitCode = (await findMutants(first, MUTANT_SECONDS)) ? 0 : 1;
+else process.exitCode = (await simulateFrom(first, seconds)) ? 0 : 1;
+// What was going on in the worlds still is.
 process.exit();
+
+/** @returns whether nothing was wrong in any of the worlds */
+async function simulateFrom(first: number, seconds: number): Promise<boolean> {
+  const endMs = realMs() + seconds * 1_000;
+  const totals = { worlds: 0, runs: 0, commands: 0, events: 0, faults: 0 };
+  console.log(`Simulating from seed ${first}.`);
+  process.on("unhandledRejection", (error) => {
+    const said = error instanceof Error ? error.stack : String(error);
+    tell(first + totals.worlds, [`an unhandled rejection: ${said}`]);
+    process.exit(1);
+  });
+  let isRight = true;
+  for (let seed = first; isRight && realMs() < endMs; seed += 1) {
+    const { violations, ...outcome } = await simulate(seed, values.trace ? console.log : undefined);
+    totals.worlds += 1;
+    totals.runs += outcome.runs;
+    totals.commands += outcome.commands;
+    totals.events += outcome.events;
+    totals.faults += outcome.faults;
+    isRight = violations.length === 0;
+    if (!isRight) tell(seed, violations);
+    if (values.trace) break;
+  }
+  const { worlds, runs, commands, events, faults } = totals;
+  console.log(
+    `${worlds} worlds, ${runs} runs, ${commands} commands, ${faults} faults, ${events} events.`,
+  );
+  return isRight;
+}
+
+function tell(seed: number, violations: readonly string[]): void {
+  console.log(`seed ${seed}: ${violations.length} violations`);
+  for (const violation of violations) console.log(`  ${violation}`);
+  console.log(`Again, with all that happened: pnpm simulate --seed ${seed} --trace`);
+}
