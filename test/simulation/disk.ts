@@ -5,6 +5,7 @@
  */
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunHeader } from "../../server/src/model/run.ts";
+import type { PutDeltas } from "../../server/src/store/deltas.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import {
   type Batch,
@@ -43,6 +44,9 @@ export class Disk {
   /** While it is away, everything fails. */
   isAway = false;
   #lastCommitAt = 0;
+  #lastPutAt = 0;
+  /** Chunks of deltas of which a write failed: what was written meanwhile is ahead of them. */
+  readonly #failedPuts: PutDeltas[] = [];
 
   private constructor(world: World, inner: Store) {
     this.#world = world;
@@ -72,6 +76,17 @@ export class Disk {
     }
   }
 
+  /** Whether a write of some of these deltas failed. */
+  hasFailedToPut(runId: string, fence: number, from: number, to: number): boolean {
+    return this.#failedPuts.some(
+      (put) =>
+        put.runId === runId &&
+        put.chunk.fence === fence &&
+        put.chunk.first <= to &&
+        put.chunk.last >= from,
+    );
+  }
+
   /** The store as one server sees it. */
   store(): Store {
     const call = (name: string, args: readonly unknown[]) => this.#call(name, args);
@@ -97,6 +112,7 @@ export class Disk {
           if (!this.#pending.delete(pending) && process?.state !== "dead") return;
           const fails = this.isAway || chance.hits(this.failing);
           if (fails && (this.isAway || chance.hits(0.5))) {
+            if (name === "putDeltas" && isPuts(args[0])) this.#failedPuts.push(...args[0]);
             settle(() => reject(new StoreError("The disk failed before it wrote.")));
             return;
           }
@@ -111,11 +127,16 @@ export class Disk {
         },
       };
       this.#pending.add(pending);
-      // Commits mostly arrive in their order; what else is asked may overtake them.
+      // Commits mostly arrive in their order; what else is asked may overtake them. What is put before
+      // a commit is there before it.
       let at = this.#world.nowMs + chance.latency(...this.latencyMs);
-      if (name === "commit" && chance.hits(0.8)) {
-        at = Math.max(at, this.#lastCommitAt);
-        this.#lastCommitAt = at;
+      if (name === "commit") {
+        at = Math.max(at, this.#lastPutAt, chance.hits(0.8) ? this.#lastCommitAt : 0);
+        this.#lastCommitAt = Math.max(at, this.#lastCommitAt);
+      }
+      if (name === "putDeltas") {
+        at = Math.max(at, this.#lastPutAt, this.#lastCommitAt);
+        this.#lastPutAt = at;
       }
       const apply = () => {
         if (this.#pending.has(pending)) pending.apply();
@@ -159,6 +180,10 @@ export class Disk {
 
 /** Nobody's process: it goes on when a server dies. */
 const THE_DISK: SimProcess | undefined = undefined;
+
+function isPuts(value: unknown): value is readonly PutDeltas[] {
+  return Array.isArray(value);
+}
 
 function isBatch(value: unknown): value is Batch {
   return typeof value === "object" && value !== null && "writes" in value && "claims" in value;

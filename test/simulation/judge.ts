@@ -1,10 +1,10 @@
 /** What must always hold in the simulated world, and whether it did. */
 import type { ServerFrame, WorkerFrame } from "@pawl/proto";
-import type { RunEvent } from "@pawl/worker";
 import type { Entry } from "../../server/src/model/entry.ts";
 import { LIMITS } from "../../server/src/model/limits.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
 import type { Disk, RunRecord } from "./disk.ts";
+import { type Gap, WatcherView } from "./watcher.ts";
 import { NARROW_LIMIT, type Program } from "./workload.ts";
 import type { SimProcess, World } from "./world.ts";
 
@@ -35,6 +35,7 @@ export class Judge {
   /** Run and id of each signal that code was given. */
   readonly #taken = new Set<string>();
   #disturbedMs = 0;
+  #hasGivenUpOutput = false;
 
   constructor(world: World, disk: Disk) {
     this.#world = world;
@@ -49,6 +50,20 @@ export class Judge {
   /** Something went wrong, or is over: what takes its time afterwards is no fault. */
   disturbed(): void {
     this.#disturbedMs = this.#world.nowMs;
+  }
+
+  /** A worker without a session dropped live output, after having tried for a while. */
+  gaveUpOutput(): void {
+    this.#hasGivenUpOutput = true;
+  }
+
+  /**
+   * Whether deltas may be missing: their worker gave them up, or the store failed to write them while
+   * it wrote what came after. A crash of a server is no reason: what it had not acknowledged is sent
+   * again.
+   */
+  isLegitimate(runId: string, { fence, from, to }: Gap): boolean {
+    return this.#hasGivenUpOutput || this.#disk.hasFailedToPut(runId, fence, from, to);
   }
 
   watcher(runId: string): WatcherView {
@@ -279,60 +294,4 @@ function lastOf(entries: readonly Entry[]): string {
     .slice(-4)
     .map(({ type, key, meta }) => `${type} ${key} ${meta.outcome ?? ""}`.trim())
     .join(", ");
-}
-
-const ENDS: ReadonlySet<string> = new Set(["run.completed", "run.failed", "run.cancelled"]);
-
-/** What one watcher of a run has seen. */
-export class WatcherView {
-  readonly runId: string;
-  readonly #judge: Judge;
-  readonly #texts = new Map<string, string>();
-  readonly #checkpoints: string[] = [];
-  #hasGap = false;
-  #committed: string | undefined;
-  isDone = false;
-
-  constructor(runId: string, judge: Judge) {
-    this.runId = runId;
-    this.#judge = judge;
-  }
-
-  saw(event: RunEvent): void {
-    const { type, stepKey, attempt } = event;
-    const stream = `${stepKey}@${attempt}`;
-    if (type === "output.delta")
-      this.#texts.set(stream, (this.#texts.get(stream) ?? "") + String(event.data));
-    if (type === "gap") this.#hasGap = true;
-    if (type === "rollback") this.#texts.delete(stream);
-    if (type === "commit") this.#committed = stream;
-    if (event.class !== "checkpoint") return;
-    this.#checkpoints.push(type);
-    if (type === "workflow.step.completed" && this.#committed === stream) {
-      const text = this.#texts.get(stream) ?? "";
-      const result = event.entry?.value;
-      if (!this.#hasGap && typeof result === "string" && text !== result)
-        this.#judge.found(
-          `${this.runId}: a watcher saw ${JSON.stringify(text)} of ${stream}, the record is ${JSON.stringify(result)}`,
-        );
-    }
-    this.#committed = undefined;
-  }
-
-  /** The stream ended by itself. */
-  ended(last: RunEvent | undefined): void {
-    this.isDone = true;
-    if (last !== undefined && !ENDS.has(last.type))
-      this.#judge.found(`${this.runId}: a watcher's last event is ${last.type}`);
-  }
-
-  check(record: RunRecord | undefined): void {
-    if (!this.isDone || record === undefined) return;
-    const types = record.entries.map(({ type }) => type).slice(0, this.#checkpoints.length);
-    const index = this.#checkpoints.findIndex((type, i) => type !== types[i]);
-    if (index >= 0)
-      this.#judge.found(
-        `${this.runId}: a watcher saw the checkpoints ${this.#checkpoints.join(" ")}; on record are ${types.join(" ")}`,
-      );
-  }
 }

@@ -180,7 +180,7 @@ class Universe implements Stage {
         transport: this.#network.transport(process),
         slots: this.#world.chance.pick([2, 5, 50]),
         workerId: process.name,
-        logger: this.#world.isTraced ? this.#workerLogger(process) : quiet,
+        logger: this.#workerLogger(process),
         mode,
       });
       worker.start().catch((error: unknown) => this.#judge.found(`${process.name}: ${error}`));
@@ -189,8 +189,11 @@ class Universe implements Stage {
   }
 
   #workerLogger(process: SimProcess) {
-    const write = (message: string, fields?: object) =>
-      this.#world.say(`${process.name} ${message} ${JSON.stringify(fields ?? {})}`);
+    const write = (message: string, fields?: object) => {
+      if (message === "live output was given up") this.#judge.gaveUpOutput();
+      if (this.#world.isTraced)
+        this.#world.say(`${process.name} ${message} ${JSON.stringify(fields ?? {})}`);
+    };
     return { debug: write, info: write, warn: write, error: write };
   }
 

@@ -50,18 +50,20 @@ export function deltaTests(get: () => Opened): void {
       await held(store, "r1");
       await commit(
         store,
+        insertion(makeHeader("lapsed", { state: "QUEUED", fence: 1, startedAt: T0 })),
         insertion(makeHeader("cancelling", { state: "CANCELLING", fence: 1 })),
         insertion(makeHeader("waiting", { state: "WAITING", fence: 1 })),
         insertion(makeHeader("over", { state: "COMPLETED", fence: 1, endedAt: T0 })),
       );
       const chunk = makeChunk(1, 2);
-      const runs = ["r1", "nobody", "cancelling", "waiting", "over"];
+      const runs = ["r1", "nobody", "lapsed", "cancelling", "waiting", "over"];
       const chunks = runs.map((runId) => ({ org: ORG, runId, chunk }));
       const foreign = { org: "other", runId: "r1", chunk };
       const early = { org: ORG, runId: "r1", chunk: makeChunk(3, 3, { fence: 2 }) };
       expect(await store.putDeltas([...chunks, foreign, early])).toEqual([
         "kept",
         "stale",
+        "kept",
         "kept",
         "stale",
         "stale",

@@ -4,12 +4,13 @@ import type { RunHeader, RunState } from "../model/run.ts";
 /** Live output on record, and what followers of events ask for. Part of the store. */
 export interface DeltaStore {
   /**
-   * Puts chunks of deltas on record, each only while a worker holds its run under its fence. Does
-   * not wait for the disk: a crash of this process loses nothing, one of the machine may. What is
-   * put before a `commit` is there before that commit is.
+   * Puts chunks of deltas on record, each only while its fence is the run's and a worker may write
+   * under it; also one whose lease has lapsed. Does not wait for the disk: a crash of this process
+   * loses nothing, one of the machine may. What is put before a `commit` is there before that commit
+   * is.
    *
    * @returns for each chunk: `kept`, `known` (a chunk that begins with the same number was there),
-   *   or `stale` (nobody holds the run under this fence).
+   *   or `stale` (nothing may be written under this fence any more).
    */
   putDeltas(chunks: readonly PutDeltas[]): Promise<PutDeltasResult[]>;
   /** Chunks in their order, those that end after a place. At least one if there is any. */

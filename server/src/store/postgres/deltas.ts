@@ -16,7 +16,7 @@ export const PUT_DELTAS = `WITH chunk AS MATERIALIZED (SELECT * FROM ${source("c
 held AS MATERIALIZED (
   SELECT chunk.ord, r.seq FROM chunk JOIN pawl.run AS r
     ON r.org_id = chunk.org_id AND r.run_id = chunk.run_id AND r.fence = chunk.fence
-  WHERE r.state IN ('RUNNING', 'CANCELLING')),
+  WHERE r.state IN ('QUEUED', 'RUNNING', 'CANCELLING')),
 put AS (
   INSERT INTO pawl.delta AS d (org_id, run_id, fence, first, last, after_seq, at, keep, steps, data)
   SELECT org_id, run_id, fence, first, last, held.seq, at, keep, steps, data

@@ -15,7 +15,7 @@ WHERE excluded.last > delta.last`;
 export const DROP_WITHIN = `DELETE FROM delta
 WHERE org_id = ? AND run_id = ? AND fence = ? AND first > ? AND last <= ? AND first <= ?`;
 export const HOLDER_SEQ = `SELECT seq FROM run
-WHERE org_id = ? AND run_id = ? AND fence = ? AND state IN ('RUNNING', 'CANCELLING')`;
+WHERE org_id = ? AND run_id = ? AND fence = ? AND state IN ('QUEUED', 'RUNNING', 'CANCELLING')`;
 const HEAD_COLUMNS = "fence, first, last, after_seq, at, keep, steps";
 export const READ_DELTAS = `SELECT ${HEAD_COLUMNS}, data FROM delta
 WHERE org_id = ?1 AND run_id = ?2 AND (fence, first) >= (?3, (
