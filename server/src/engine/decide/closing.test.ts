@@ -214,6 +214,21 @@ describe("exclusive groups", () => {
     expect([run.header.state, status("signal:g")]).toEqual(["QUEUED", "waiting"]);
   });
 
+  test("close nothing that the code waits for outside of the group as well", () => {
+    for (const isSuspended of [true, false]) {
+      run = new TestRun();
+      run.claim();
+      signal("signal:g");
+      open("callback:c", "callback", {});
+      if (!isSuspended) answer("callback:c");
+      wait(all("signal:g", race("signal:g", "callback:c")));
+      if (isSuspended) answer("callback:c");
+      expect([run.header.state, status("signal:g")]).toEqual(["WAITING", "waiting"]);
+      send("s1");
+      expect([run.header.state, status("signal:g")]).toEqual(["QUEUED", "resolved"]);
+    }
+  });
+
   test("groups that are no alternatives close nothing", () => {
     signal("a");
     open("b", "callback", {});

@@ -26,21 +26,25 @@ function stillOpen(state: RunState, key: string): boolean {
 
 /**
  * The code goes the way of the alternative that was first, whenever a worker comes to execute it:
- * what arrives for the others from now on would be taken by nobody.
+ * what arrives for the others from now on would be taken by nobody. What another part of the tree
+ * waits for as well is not lost.
  */
 export function closeLosers(draft: Draft, tree: WaitTree): void {
-  if ("key" in tree) return;
-  if (tree.exclusive === true && isDecided(draft.state, tree)) {
-    for (const member of tree.members) {
-      if (!isDecided(draft.state, member)) closeMembers(draft, member);
-    }
-  }
-  for (const member of tree.members) closeLosers(draft, member);
+  const lost = openKeys(draft.state, tree, true);
+  if (lost.length === 0) return;
+  const wanted = new Set(openKeys(draft.state, tree, false));
+  for (const key of lost) if (!wanted.has(key)) closeOpen(draft, key, "lost");
 }
 
-function closeMembers(draft: Draft, tree: WaitTree): void {
-  if ("key" in tree) closeOpen(draft, tree.key, "lost");
-  else for (const member of tree.members) closeMembers(draft, member);
+/** The open waits of branches that have lost, or of all others. */
+function openKeys(state: RunState, tree: WaitTree, ofLost: boolean, isLost = false): string[] {
+  if ("key" in tree) {
+    return isLost === ofLost && state.steps.get(tree.key)?.status === "waiting" ? [tree.key] : [];
+  }
+  const ends = tree.exclusive === true && isDecided(state, tree);
+  return tree.members.flatMap((member) =>
+    openKeys(state, member, ofLost, isLost || (ends && !isDecided(state, member))),
+  );
 }
 
 /** Unlike `satisfied`: a step that may be tried again decides nothing. */
