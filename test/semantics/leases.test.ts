@@ -450,7 +450,9 @@ describe.each(stores)("a server that is killed and started again, on %s", (store
         await again.completeRun({ runId, fence, output: json("done") });
       }
       const types = await rpc(client, RunService.method.getJournal, { runId: "kept" });
-      expect(types.entries.map(({ type }) => type)).toEqual([
+      // A worker that takes longer to come back than the server waits has a lapsed lease, and goes on.
+      const written = types.entries.filter(({ type }) => type !== "run.recovered");
+      expect(written.map(({ type }) => type)).toEqual([
         "run.started",
         "workflow.step.completed",
         "run.completed",
