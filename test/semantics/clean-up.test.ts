@@ -53,8 +53,8 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("no worker is connected: the grace waits for one", async () => {
     const { runId, flow } = await charged(lab);
-    await cancel(lab, runId, { grace: ms(800), reason: "changed my mind" });
-    await sleep(1_500);
+    await cancel(lab, runId, { grace: ms(3_000), reason: "changed my mind" });
+    await sleep(4_000);
     const waiting = await lab.run(runId);
     expect(waiting).toMatchObject({ state: CANCELLING, stateReason: "NO_WORKER" });
     expect(waiting.stateDetail).toContain("changed my mind");
@@ -76,7 +76,7 @@ describe.each(stores)("%s", (store) => {
     "%s: the grace ends it, and a retry undoes the rest",
     async (transport) => {
       const { worker, runId, fence, flow } = await lab.held(transport);
-      await cancel(lab, runId, { grace: ms(600), reason: "enough" });
+      await cancel(lab, runId, { grace: ms(3_000), reason: "enough" });
       const held = { worker, runId, fence: fence + 1 };
       await begin(held, REFUND, "compensate:mail");
       await undo(held, "compensate:mail");

@@ -10,6 +10,7 @@ const [url = "", name = "", mode = "", workerId = ""] = process.argv.slice(2);
 process.stdin.on("end", () => process.exit()).resume();
 
 const flow = workflow(name, async (ctx: Context) => {
+  ctx.compensate("undo", () => console.log("undoes"));
   const by = (step: string, ms: number) =>
     ctx.step(step, async () => {
       console.log(`begins ${step}`);

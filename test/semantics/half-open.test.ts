@@ -1,15 +1,16 @@
 /**
  * Goal: a worker that hangs half-open loses its runs when the lease is over, and can write nothing
- * when it wakes; a run continues elsewhere.
+ * when it wakes; a run continues elsewhere, and so does its clean-up.
  * Method: real worker processes stopped with SIGSTOP in the middle of a step, and continued with
  * SIGCONT after another worker has ended their runs.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { RunState } from "@pawl/proto";
+import { RunService, RunState } from "@pawl/proto";
 import { expect, test } from "vitest";
-import { fenceOf, json, jsonOf, Lab, refused, STEP, sleep, stores } from "./lab.ts";
+import { rpc } from "../harness/protocol.ts";
+import { fenceOf, json, jsonOf, Lab, ms, refused, STEP, sleep, stores } from "./lab.ts";
 
 const script = join(import.meta.dirname, "half-open-worker.ts");
 const modes = ["session", "poll"] as const;
@@ -31,7 +32,7 @@ class WorkerProcess implements AsyncDisposable {
 
   async says(line: string): Promise<void> {
     for (let waited = 0; !this.said.includes(line); waited += 10) {
-      if (waited > 20_000)
+      if (waited > 40_000)
         throw new Error(`The worker did not say "${line}", but: ${this.said.join("; ")}`);
       await sleep(10);
     }
@@ -117,6 +118,36 @@ test.concurrent.each(stores)(
         expect(jsonOf(done.output)).toBe(
           `a by victim-${mode}, b by victim-${mode}, c by victim-${mode}`,
         );
+      }),
+    );
+  },
+);
+
+test.concurrent.each(stores)(
+  "a worker that hangs at the cancel does not use up the grace, on %s",
+  async (store) => {
+    await using lab = await Lab.open(store);
+    await Promise.all(
+      modes.map(async (mode) => {
+        const flow = `flow-${mode}`;
+        const runId = `run-${mode}`;
+        await using victim = new WorkerProcess(lab.server.grpcUrl, flow, mode, `victim-${mode}`);
+        await victim.says("ready");
+        await lab.start({ workflow: flow, runId });
+        await victim.says("begins b");
+        victim.signal("SIGSTOP");
+        // What it sent before is on its way.
+        await sleep(500);
+        await rpc(lab.client, RunService.method.cancelRun, { runId, grace: ms(1_000) });
+        await sleep(3_000);
+        expect((await lab.run(runId)).state).toBe(RunState.CANCELLING);
+        await using other = new WorkerProcess(lab.server.grpcUrl, flow, mode, `other-${mode}`);
+        await other.says("undoes");
+        const run = await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
+        expect(run.undone).toBeUndefined();
+        victim.signal("SIGCONT");
+        await sleep(1_000);
+        expect(victim.said).not.toContain("undoes");
       }),
     );
   },

@@ -140,7 +140,7 @@ export class TestRun {
       throw error;
     }
     draft.offerLease(undefined);
-    if (draft.tookBack) startGrace(draft);
+    if (draft.tookBack || fence === before.fence) startGrace(draft);
     if (!draft.changed) return answer;
     if (draft.header.fence < before.fence) throw new Error("The fence went back.");
     const { state } = draft.header;
@@ -216,7 +216,7 @@ export class TestRun {
     if (unlisted !== undefined) return unlisted;
     if (isTerminal(header.state)) return this.#endedProblem();
     if (header.endedAt !== 0) return "A run that goes on has an end.";
-    const hasGrace = cleaning && header.lease !== null;
+    const hasGrace = header.lease !== null && (header.notes.cleanUp?.since ?? 0) !== 0;
     if (hasGrace !== this.due.has("grace:")) return "A grace without a clean-up, or the reverse.";
     if (cleaning !== (header.notes.cleanUp !== undefined)) return "The notes do not fit the state.";
     if (header.state === "QUEUED" ? !this.#queued() : !cleaning && this.ready !== undefined) {

@@ -184,6 +184,7 @@ function tellHolder(
   }
   if (header.state === "CANCELLING" && held.fence !== header.fence) {
     held.fence = header.fence;
+    held.unheard = true;
     const meta = entries.find((entry) => entry.type === "run.cancelling")?.meta;
     const graceMs = Number(meta?.details?.grace_ms ?? LIMITS.cancelGraceMs);
     session.sink.cancel(header.runId, header.fence, meta?.reason ?? "", graceMs);

@@ -158,6 +158,7 @@ async function leaseAnswer(
   const cancelling = header?.state === "CANCELLING" && header.lease !== null;
   // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.
   if (cancelling && header.fence === fence + 1) {
+    await noteGiven(core, header);
     return { runId, status: "cancel", fence: header.fence, until: header.lease?.until ?? 0 };
   }
   return { runId, status: "lost", fence: header?.fence ?? 0, until: 0 };

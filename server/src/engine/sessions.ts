@@ -23,6 +23,8 @@ export interface HeldRun {
   readonly fresh: boolean;
   /** The worker was told to pause. */
   pausing: boolean;
+  /** The worker was told that the run is cancelled, and has sent no heartbeat since. */
+  unheard: boolean;
   /** The worker knows the journal up to this entry: it came with the run, or what matters was sent. */
   told: number;
   /** As `told`, with what is being read in order to be sent. */
@@ -179,6 +181,7 @@ export class Sessions {
       isSuspect: false,
       fresh: !acked,
       pausing,
+      unheard: false,
       told,
       telling: told,
       sending: 0,

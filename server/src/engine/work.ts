@@ -235,6 +235,7 @@ function showStart(core: Core, session: LocalSession, started: StepStarted): voi
 async function heartbeat(core: Core, caller: Caller, session: LocalSession): Promise<void> {
   const until = core.clock.now() + LIMITS.leaseMs;
   const before = new Map(session.held);
+  await noteHeard(core, before.values());
   const renewed = await core.store.renewSession(session.sessionId, until);
   const inStore = new Map(renewed.map((lease) => [runKey(lease.org, lease.runId), lease]));
   const results: LeaseAnswer[] = [];
@@ -260,6 +261,17 @@ async function heartbeat(core: Core, caller: Caller, session: LocalSession): Pro
   if (session.stalled) wakeUp(core, session, true);
   session.sink.leaseResults(results, renewed.length);
   await core.registry.seen(caller, session.worker, true);
+}
+
+/** Of runs that were cancelled: the worker is there. What fails is done with the next heartbeat. */
+async function noteHeard(core: Core, held: Iterable<HeldRun>): Promise<void> {
+  const unheard = [...held].filter((run) => run.unheard);
+  await Promise.allSettled(
+    unheard.map(async (run) => {
+      await noteGiven(core, run);
+      run.unheard = false;
+    }),
+  );
 }
 
 /**
@@ -331,6 +343,7 @@ async function explainLoss(
   const header = await readHeader(core, caller, run.runId).catch(() => undefined);
   if (header?.state === "CANCELLING" && header.lease !== null) {
     run.fence = header.fence;
+    run.unheard = true;
     return { runId: run.runId, status: "cancel", fence: header.fence, until };
   }
   core.sessions.drop(session, key);

@@ -128,7 +128,8 @@ export function commandItem<R>(
         refusal = error;
       }
       draft.offerLease(undefined);
-      if (draft.tookBack) startGrace(draft);
+      const isHeard = refusal === undefined && holder?.fence === draft.header.fence;
+      if (draft.tookBack || isHeard) startGrace(draft);
     },
     refused: () => refusal !== undefined,
     done() {

@@ -45,10 +45,12 @@ export function startCleanUp(draft: Draft, meta: EntryMeta, graceMs: number): vo
   // A clean-up is not held back by the limits of its workflow.
   if (!isHeld) draft.makeReady(draft.now, true);
   draft.append("run.cancelling", "", 0, { ...meta, details: { grace_ms: String(graceMs) } });
-  startGrace(draft);
 }
 
-/** A worker has the run: from now on its grace counts. */
+/**
+ * A worker has the run for its clean-up: from now on its grace counts. One that held the run when it
+ * was cancelled has to be heard of first: it may hang, and never learn of the cancel.
+ */
 export function startGrace(draft: Draft): void {
   const { state, lease, notes } = draft.header;
   const { cleanUp } = notes;
@@ -83,10 +85,10 @@ const CRASHES_MAX = 5;
 export function graceOver(draft: Draft): void {
   const { state, notes } = draft.header;
   const { graceMs, since } = notes.cleanUp ?? NO_CLEAN_UP;
-  if (state !== "CANCELLING") return;
+  // Read before the run went from one worker to the next, or before the clock was set back.
+  if (state !== "CANCELLING" || since === 0) return;
   if (since + graceMs > draft.now) {
-    // Read before the run went from one worker to the next, or before the clock was set back.
-    if (since !== 0) draft.putDue("grace", "", since + graceMs);
+    draft.putDue("grace", "", since + graceMs);
     return;
   }
   giveUpCleanUp(draft, "Its grace was over.");

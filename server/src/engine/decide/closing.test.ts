@@ -280,7 +280,7 @@ test("from a cancel on, nothing is due, listed or taken; the clean-up waits for 
   signal("a", 60_000);
   open("q", "user", { question: { prompt: "?", type: "text" } });
   run.do((draft) => cancelRun(draft, "", 10_000));
-  expect([[...run.due.keys()], [...run.waits.keys()]]).toEqual([["grace:"], []]);
+  expect([[...run.due.keys()], [...run.waits.keys()]]).toEqual([[], []]);
   send("s1");
   expect(inbox()).toEqual(["s1"]);
   expect(() => answer("q")).toThrow(expect.objectContaining({ reason: "WAIT_CLOSED" }));

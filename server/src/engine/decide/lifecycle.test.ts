@@ -18,6 +18,7 @@ import {
 import { LIMITS } from "../../model/limits.ts";
 import { NO_RETRY } from "../../model/retry.ts";
 import type { RunState } from "../../model/run.ts";
+import { startGrace } from "./clean-up.ts";
 import { dueFired } from "./due.ts";
 import { rebindLease, releaseLease } from "./leases.ts";
 import { cancelRun, deleteRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
@@ -58,6 +59,7 @@ const MAKE: Record<RunState, () => TestRun> = {
   CANCELLING() {
     const made = MAKE.RUNNING();
     made.do((draft) => cancelRun(draft, "enough", 10_000));
+    made.do(startGrace);
     return made;
   },
   COMPLETED() {
@@ -592,14 +594,32 @@ describe("cancel", () => {
       type: "run.cancelling",
       meta: { reason: "enough", details: { grace_ms: "7000" } },
     });
-    expect(run.dueRow("grace")?.at).toBe(run.now + 7_000);
     expect(() =>
-      run.do((draft) => stepCompleted(draft, completed(run, "a", { fence: old }))),
+      run.do((draft) => stepCompleted(draft, completed(run, "a", { fence: old })), old),
     ).toThrow(expect.objectContaining({ reason: LOST }));
-    run.do((draft) => stepCompleted(draft, completed(run, "cleanup")));
+    // It may hang, and not have heard of it yet.
+    expect(run.dueRow("grace")).toBeUndefined();
+    run.now += 2_000;
+    run.do((draft) => stepCompleted(draft, completed(run, "cleanup")), run.fence);
+    expect(run.dueRow("grace")?.at).toBe(run.now + 7_000);
     COMMANDS.complete(run);
     expect(run.header.state).toBe("CANCELLED");
     expect(run.last.type).toBe("run.cancelled");
+  });
+
+  test("a grace that is read late, when its worker has gone, ends nothing", () => {
+    run = MAKE.WAITING();
+    COMMANDS.cancel(run);
+    run.claim();
+    const row = run.dueRow("grace");
+    if (row === undefined) throw new Error("The clean-up has no end.");
+    run.now += 1_000;
+    COMMANDS["lose the lease"](run);
+    run.now = row.at;
+    run.do((draft) => dueFired(draft, row, undefined));
+    expect(run.header.state).toBe("CANCELLING");
+    run.claim();
+    expect(run.dueRow("grace")?.at).toBe(row.at + 9_000);
   });
 
   test("of a pausing run, and of one whose holder suspends instead", () => {
