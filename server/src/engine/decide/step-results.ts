@@ -5,6 +5,7 @@ import type { RunHeader } from "../../model/run.ts";
 import type { StepCompleted, StepFailed, StepFailedReply, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord } from "../state.ts";
+import { isOfCompensation } from "./clean-up.ts";
 import { checkFence, directive, noteProgress, stepMeta } from "./common.ts";
 import { describe, differs } from "./step-identity.ts";
 
@@ -25,7 +26,7 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
   }
   if (step?.status === "failed" || attemptFailed(step, command.attempt))
     throw commitConflict(command, step);
-  checkAttempt(header, step, command.attempt);
+  checkAttempt(header, step, command);
   draft.takeBack();
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
@@ -53,7 +54,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
     return failedBefore(draft, step, command);
   }
-  checkAttempt(header, step, command.attempt);
+  checkAttempt(header, step, command);
   draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -84,7 +85,7 @@ function stepCancelled(
   if (step !== undefined && isOver) return { next, directive: directive(header), seq: step.seq };
   // In flight when its run was cancelled, it is under the fence before.
   const isInFlight = step?.status === "started" && step.attempt === command.attempt;
-  if (!isInFlight) checkAttempt(header, step, command.attempt);
+  if (!isInFlight) checkAttempt(header, step, command);
   draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -224,13 +225,24 @@ function checkResult(
   }
 }
 
-function checkAttempt({ fence }: RunHeader, step: StepRecord | undefined, attempt: number): void {
-  // What was in flight when the run was cancelled is under the fence before: no result of it counts.
+function checkAttempt(
+  { fence }: RunHeader,
+  step: StepRecord | undefined,
+  { key, attempt }: { readonly key: string; readonly attempt: number },
+): void {
   const running = step?.status === "started" && step.fence === fence ? step.attempt : undefined;
   const expected = running ?? (step?.attempt ?? 0) + 1;
-  if (attempt !== expected) {
+  // What was in flight when the run was cancelled is under the fence before: no result of it counts,
+  // unless it is of the clean-up, which a cancel does not stop.
+  const goesOn = step?.status === "started" && step.attempt === attempt && isOfCleanUp(key);
+  if (attempt !== expected && !goesOn) {
     throw invalid("attempt", `is ${attempt}, but the attempt that may end now is ${expected}`);
   }
+}
+
+/** Compensations, and steps of a scope that cleans up; see docs/protocol.md. */
+function isOfCleanUp(key: string): boolean {
+  return isOfCompensation(key) || key.startsWith("cleanup:") || key.includes("/cleanup:");
 }
 
 function commitConflict(command: StepIdentity, step: StepRecord | undefined): PawlError {

@@ -623,6 +623,18 @@ describe("a step that is in flight when its run is cancelled", () => {
     expect(run.header).toMatchObject({ state: "PAUSED", reason: "UNKNOWN_OUTCOME" });
   });
 
+  test.each(["compensate:refund", "a/cleanup:unlock/free"])(
+    "is recorded if it cleans up: %s",
+    (key) => {
+      run = new TestRun();
+      run.claim();
+      run.do((draft) => stepStarted(draft, started(run, key)));
+      run.do((draft) => cancelRun(draft, "", 10_000));
+      run.do((draft) => stepCompleted(draft, completed(run, key)));
+      expect(run.last).toMatchObject({ type: "workflow.step.completed", key, attempt: 1 });
+    },
+  );
+
   test("has no say where it had ended before", () => {
     run = new TestRun();
     run.claim();
