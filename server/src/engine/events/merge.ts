@@ -11,7 +11,7 @@ import type { DeltaEvent } from "../../model/delta.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { DeltaPlace } from "../../store/deltas.ts";
 import type { RunEvent } from "../api.ts";
-import { endsLease, type OpenStreams, type Verdict } from "./open-streams.ts";
+import { closesFence, type OpenStreams, type Verdict } from "./open-streams.ts";
 import { LAST_NUMBER, makeCursor, type Position } from "./position.ts";
 
 /** A delta in its place. */
@@ -94,10 +94,12 @@ export class Merger {
     this.#skip = 0;
     if (number > this.position.number + 1) this.#gap(fence, number - 1, delta.at);
     const ofRun = event.key === "";
-    const isRepeat = ofRun && this.open.isRepeat(fence, event.sequence);
+    const isVoid = ofRun
+      ? this.open.isRepeat(fence, event.sequence)
+      : this.open.isStopped(event.key, event.attempt);
     this.open.note(event.key, ofRun ? event.sequence : event.attempt, fence);
     this.#move({ number });
-    if (!isRepeat) this.#push(deltaEvent(this.runId, delta));
+    if (!isVoid) this.#push(deltaEvent(this.runId, delta));
   }
 
   #entry(entry: Entry): void {
@@ -109,7 +111,7 @@ export class Merger {
     }
     this.#verdicts(this.open.entry(entry));
     this.#skip = 0;
-    if (endsLease(entry)) this.#move(closedPlace(this.position, this.open));
+    if (closesFence(entry)) this.#move(closedPlace(this.position, this.open));
     this.#move({ seq: entry.seq });
     this.#push(checkpointEvent(this.runId, entry));
   }

@@ -18,10 +18,11 @@ export interface Verdict {
 }
 
 /**
- * Entries that end a lease for good: what was in flight under it is void. A worker whose lease merely
- * ended may go on, until a higher fence is seen.
+ * Entries that close a fence: what was in flight under it is void. A worker whose lease merely ended
+ * may go on, until a higher fence is seen.
  */
-const ENDS_LEASE: ReadonlySet<string> = new Set([
+const CLOSES_FENCE: ReadonlySet<string> = new Set([
+  "run.cancelling",
   "run.paused",
   "run.completed",
   "run.failed",
@@ -40,14 +41,16 @@ const ENDS_ATTEMPT: ReadonlyMap<string, Verdict["type"]> = new Map([
 /** Step attempts sent again are recent ones. */
 const ENDED_NOTED = 10_000;
 
-export function endsLease(entry: EntryHead): boolean {
-  return ENDS_LEASE.has(entry.type);
+export function closesFence(entry: EntryHead): boolean {
+  return CLOSES_FENCE.has(entry.type);
 }
 
 export class OpenStreams {
   readonly #open = new Map<string, OpenStream>();
   /** The latest attempt of each step that sent something and has ended: what is sent again is not new. */
   readonly #ended = new Map<string, number>();
+  /** Attempts that were in flight when the run was cancelled: what they send after that is void. */
+  readonly #stopped = new Set<string>();
   /** The highest fence that anything was sent under. */
   #fence = 0;
   /** How much the run itself had said, outside of steps: under the fence that it said it last, and before. */
@@ -64,6 +67,11 @@ export class OpenStreams {
     return this.#open.has(attemptKey(key, attempt));
   }
 
+  /** Whether a cancel has stopped this attempt, so that nothing that it sends is of any use. */
+  isStopped(key: string, attempt: number): boolean {
+    return this.#stopped.has(attemptKey(key, attempt));
+  }
+
   /** Whether what an attempt sent under a fence is open. */
   isOf(key: string, attempt: number, fence: number): boolean {
     return this.#open.get(attemptKey(key, attempt))?.fence === fence;
@@ -77,6 +85,7 @@ export class OpenStreams {
     const copy = new OpenStreams();
     for (const [name, stream] of this.#open) copy.#open.set(name, stream);
     for (const [key, attempt] of this.#ended) copy.#ended.set(key, attempt);
+    for (const name of this.#stopped) copy.#stopped.add(name);
     copy.#fence = this.#fence;
     copy.#closed = this.#closed;
     copy.#said = { ...this.#said };
@@ -97,7 +106,7 @@ export class OpenStreams {
         this.#said = { fence, upTo: attempt, before: Math.max(upTo, before) };
       return;
     }
-    if ((this.#ended.get(key) ?? 0) >= attempt) return;
+    if ((this.#ended.get(key) ?? 0) >= attempt || this.isStopped(key, attempt)) return;
     this.#fence = Math.max(this.#fence, fence);
     this.#open.set(attemptKey(key, attempt), { key, attempt, fence });
   }
@@ -118,12 +127,13 @@ export class OpenStreams {
     const { type, key, attempt, meta } = entry;
     const verdicts = meta.fence === undefined ? [] : this.fenced(meta.fence);
     if (meta.fence !== undefined) this.#closed = Math.max(this.#closed, meta.fence - 1);
-    if (endsLease(entry)) {
+    if (closesFence(entry)) {
       this.#closed = Math.max(this.#closed, meta.fence ?? this.#fence);
+      if (type === "run.cancelling") for (const name of this.#open.keys()) this.#stopped.add(name);
       return [...verdicts, ...this.#void(() => true)];
     }
     const ended = ENDS_ATTEMPT.get(type);
-    if (ended === undefined) return verdicts;
+    if (ended === undefined || this.isStopped(key, attempt)) return verdicts;
     const streamed = this.has(key, attempt) || (meta.deltas ?? 0) > 0;
     for (const [name, stream] of this.#open) {
       if (stream.key === key && stream.attempt <= attempt) this.#open.delete(name);
