@@ -32,24 +32,53 @@ while sleep 5 && kill -0 $$; do
 done 2>/dev/null &
 trap 'kill $!' EXIT
 
+# Ends the run as failed through a step, or as cancelled.
+fail() {
+  keys=${2:+'"'$2'"'}
+  call WorkerService/FailRun '{"runId":"'"$run"'","fence":'"$fence"',"failedStepKeys":['"$keys"'],
+    "failure":{"type":"Error","message":"'"$1"'"}}' >/dev/null
+  echo "failed: $1" >&2
+  exit 1
+}
+
 # step NAME COMMAND: what the command printed, now or when it was recorded.
 step() {
   about='"runId":"'"$run"'","fence":'"$fence"',"stepKey":"'"$1"'"'
-  answer=$(call StepService/StepStarted "{$about"',"name":"'"$1"'","kind":"STEP_KIND_STEP"}')
+  # With a request id the same start may be sent twice, should its answer be lost.
+  answer=$(call StepService/StepStarted "{$about"',"name":"'"$1"'","kind":"STEP_KIND_STEP","requestId":"only"}')
   case $answer in
+    *'"replay":{"failure"'*) fail "$(echo "$answer" | member message)" "$1" ;;
     *'"replay"'*) echo "$answer" | member data | base64 -d ;; # it was done before the crash
     *'"execute"'*)
       attempt=$(echo "$answer" | member attempt)
-      output=$(sh -c "$2")
-      data=$(printf '"%s"' "$output" | base64 | tr -d '\n') # a payload is bytes, here of JSON
-      done=$(call StepService/StepCompleted "{$about"',"attempt":'"$attempt"',"output":{"data":"'"$data"'"}}')
-      case $done in *'"seq"'*) printf '"%s"' "$output" ;; *) echo "$done" >&2; exit 1 ;; esac ;;
-    *) echo "$answer" >&2; exit 1 ;; # stop: somebody else has the run, or it is paused
+      if output=$(sh -c "$2"); then
+        data=$(printf '"%s"' "$output" | base64 | tr -d '\n') # a payload is bytes, here of JSON
+        done=$(call StepService/StepCompleted "{$about"',"attempt":'"$attempt"',"output":{"data":"'"$data"'"}}')
+        case $done in
+          *'"seq"'*) printf '"%s"' "$output" ;;
+          *'"LEASE_LOST"'*) step "$1" "$2" ;; # cancelled, or taken away: the answer to a start tells
+          *) echo "$done" >&2; exit 1 ;;
+        esac
+      else
+        failure='"failure":{"type":"Error","message":"'"$1"' ended with '"$?"'"}'
+        call StepService/StepFailed "{$about"',"attempt":'"$attempt,$failure}" >/dev/null
+        step "$1" "$2" # it backs off, or has failed finally: the server says which
+      fi ;;
+    *'"wait"'*) sleep 1; step "$1" "$2" ;; # it backs off
+    *'"RUN_CANCELLED"'*) # there is nothing to undo here
+      fence=$(echo "$answer" | sed 's/.*"stop"//' | member fence)
+      fail cancelled ;;
+    *'"RUN_PAUSED"'*) # given back, with nothing in flight, it is paused
+      call WorkerService/SuspendRun '{"runId":"'"$run"'","fence":'"$fence"'}' >/dev/null
+      echo "the run is paused" >&2
+      exit 1 ;;
+    *) echo "$answer" >&2; exit 1 ;; # somebody else has the run
   esac
 }
 
 first=$(step first "${FIRST:-date +%s}")
 second=$(step second "${SECOND:-hostname}")
 data=$(printf '[%s,%s]' "$first" "$second" | base64 | tr -d '\n')
-call WorkerService/CompleteRun '{"runId":"'"$run"'","fence":'"$fence"',"output":{"data":"'"$data"'"}}' >/dev/null
+end=$(call WorkerService/CompleteRun '{"runId":"'"$run"'","fence":'"$fence"',"output":{"data":"'"$data"'"}}')
+case $end in *'"code"'*) echo "$end" >&2; exit 1 ;; esac
 echo "ended: [$first,$second]"

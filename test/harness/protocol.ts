@@ -226,8 +226,8 @@ export class SessionWorker implements RawWorker {
   readonly frames: ServerFrame["body"][] = [];
   /** Whether dispatches are acknowledged by themselves. */
   acknowledges = true;
-  /** Resolves when the stream has ended. */
-  readonly ended: Promise<void>;
+  /** Resolves when the stream has ended; with an error, unless the server ended it in order. */
+  readonly ended: Promise<Error | undefined>;
   readonly #stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #inbox = new Inbox();
   readonly #replies = new Map<
@@ -247,8 +247,8 @@ export class SessionWorker implements RawWorker {
       this.#wake();
     });
     this.ended = new Promise((resolve) => {
-      this.#stream.on("error", () => resolve());
-      this.#stream.on("end", () => resolve());
+      this.#stream.on("error", resolve);
+      this.#stream.on("end", () => setImmediate(resolve, undefined));
     });
     void this.ended.then(() => this.#end());
   }
@@ -362,6 +362,11 @@ export class SessionWorker implements RawWorker {
 
   async giveBack(runId: string, fence: number): Promise<void> {
     this.send({ case: "nack", value: { runId, fence, reason: "given back" } });
+  }
+
+  /** Sends nothing more; the server ends the stream. */
+  finish(): void {
+    this.#stream.end();
   }
 
   /** Ends the stream at once, as a process that dies does. */

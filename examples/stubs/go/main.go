@@ -19,6 +19,7 @@ type run struct {
 	pb.StepServiceClient
 	pb.WorkerServiceClient
 	*pb.Lease // run id and fence
+	failed    []string
 }
 
 // errGone: the run was given back, or is somebody else's. Stop, and report nothing.
@@ -35,25 +36,25 @@ func send[Q, A any](rpc func(context.Context, *Q, ...grpc.CallOption) (*A, error
 
 // step does its effect until its result is recorded. Its key is its name: the workflow uses each once.
 func (r *run) step(name string) error {
-	start, err := send(r.StepStarted, &pb.StepStartedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
-		Name: name, Kind: pb.StepKind_STEP_KIND_STEP, RetryPolicy: &pb.RetryPolicy{MaxAttempts: 3}})
+	start, err := send(r.StepStarted, &pb.StepStartedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name, Name: name,
+		Kind: pb.StepKind_STEP_KIND_STEP, RequestId: "the only one", RetryPolicy: &pb.RetryPolicy{MaxAttempts: 3}})
 	if failure := start.GetReplay().GetFailure(); failure != nil {
+		r.failed = []string{name} // the workflow does not catch it
 		return errors.New(failure.Message)
-	} else if start.GetReplay() != nil { // recorded: its output is in there, if it has one
-		return nil
-	} else if wait := start.GetWait(); wait != nil { // it backs off; the server counts, and says until when
-		time.Sleep(time.Until(wait.Until.AsTime()))
+	} else if err != nil || start.GetReplay() != nil { // recorded: its output is in there, if it has one
+		return err
+	} else if wait := start.GetWait(); wait != nil { // it backs off, by the server's clock: ask again, but not at once
+		time.Sleep(min(max(time.Until(wait.Until.AsTime()), time.Second/5), time.Second))
 		return r.step(name)
-	} else if start.GetExecute() == nil { // stop, a conflict …: drop the run, its lease will end
+	} else if start.GetExecute() == nil { // stop: the run is paused or cancelled, as a directive would say
+		_, err = send(r.SuspendRun, &pb.SuspendRunRequest{RunId: r.RunId, Fence: r.Fence})
 		return errors.Join(errGone, err)
 	}
 	attempt := start.GetExecute().Attempt
 	if problem := effect(start.GetExecute().IdempotencyKey, attempt); problem != nil {
-		if answer, err := send(r.StepFailed, &pb.StepFailedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
-			Attempt: attempt, Failure: &pb.Failure{Type: "Error", Message: problem.Error()}}); answer.GetRetry() == nil {
-			return errors.Join(err, problem) // no attempt is left: the workflow gets the error
-		}
-		return r.step(name)
+		_, _ = send(r.StepFailed, &pb.StepFailedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
+			Attempt: attempt, Failure: &pb.Failure{Type: "Error", Message: problem.Error()}})
+		return r.step(name) // it backs off, or has failed finally: the server says which
 	}
 	_, err = send(r.StepCompleted, &pb.StepCompletedRequest{RunId: r.RunId, Fence: r.Fence, StepKey: name,
 		Attempt: attempt, Output: &pb.Payload{Encoding: "void"}})
@@ -84,16 +85,29 @@ func effect(key string, attempt uint32) error {
 }
 
 // perform does a run from its beginning; what is recorded is skipped.
-func (r *run) perform() (err error) {
-	if err = r.step("charge"); err == nil {
+func (r *run) perform(cancelling bool) error {
+	err := errors.New("cancelled") // only a clean-up is left then, and this workflow has none
+	if !cancelling {
+		err = r.step("charge")
+	}
+	if err == nil {
 		if err = r.sleep(1500 * time.Millisecond); err == nil {
 			err = r.step("ship")
 		}
 	}
+	fence := r.Fence
 	if err == nil {
-		_, err = send(r.CompleteRun, &pb.CompleteRunRequest{RunId: r.RunId, Fence: r.Fence, Output: &pb.Payload{Data: []byte(`"shipped"`)}})
-	} else if !errors.Is(err, errGone) {
-		_, err = send(r.FailRun, &pb.FailRunRequest{RunId: r.RunId, Fence: r.Fence, Failure: &pb.Failure{Type: "Error", Message: err.Error()}})
+		_, err = send(r.CompleteRun, &pb.CompleteRunRequest{RunId: r.RunId, Fence: fence, Output: &pb.Payload{Data: []byte(`"shipped"`)}})
+	}
+	if status.Code(err) == codes.Aborted { // LEASE_LOST: a heartbeat tells whether the run was cancelled
+		answer, _ := send(r.HeartbeatLeases, &pb.HeartbeatLeasesRequest{Leases: []*pb.Lease{r.Lease}})
+		if err = errGone; answer.GetResults()[0].Status == pb.LeaseStatus_LEASE_STATUS_CANCEL {
+			fence, err = answer.Results[0].Fence, errors.New("cancelled")
+		}
+	}
+	if err != nil && !errors.Is(err, errGone) {
+		_, err = send(r.FailRun, &pb.FailRunRequest{RunId: r.RunId, Fence: fence, FailedStepKeys: r.failed,
+			Failure: &pb.Failure{Type: "Error", Message: err.Error()}})
 	}
 	return err
 }
@@ -112,7 +126,7 @@ func main() {
 					_, _ = worker.HeartbeatLeases(ctx, &pb.HeartbeatLeasesRequest{Leases: []*pb.Lease{item.Lease}})
 				}
 			}()
-			fmt.Println((&run{steps, worker, item.Lease}).perform())
+			fmt.Println((&run{steps, worker, item.Lease, nil}).perform(item.Cancelling))
 			done()
 		}
 	}
