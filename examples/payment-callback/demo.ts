@@ -42,7 +42,9 @@ provider.kill();
 server.kill();
 
 function start(...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  // The server's log would stand between the payments.
+  const env = { PAWL_LOG: "error", ...process.env };
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], env });
   process.on("exit", () => child.kill());
   return child;
 }
