@@ -66,6 +66,11 @@ export class Harness {
     return this.#ready;
   }
 
+  /** SIGSTOP and SIGCONT, say. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.isRunning) this.#child.kill(signal);
+  }
+
   async kill(): Promise<void> {
     if (this.isRunning) this.#child.kill("SIGKILL");
     await this.#ended;

@@ -313,7 +313,7 @@ func (i interpreter) effect(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(pawl.CurrentRun(ctx).RunID + "\t" + name + "\n")
+	_, err = fmt.Fprintf(file, "%s\t%s\t%d\n", pawl.CurrentRun(ctx).RunID, name, time.Now().UnixMilli())
 	return errors.Join(err, file.Close())
 }
 

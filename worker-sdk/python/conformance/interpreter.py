@@ -303,7 +303,7 @@ class Interpreter:
         return Ended(False, None)
 
     def _effect(self, name: str) -> None:
-        line = f"{current().run_id}\t{name}\n".encode()
+        line = f"{current().run_id}\t{name}\t{time.time() * 1000:.0f}\n".encode()
         file = os.open(
             os.path.join(self._environment.folder, "effects"),
             os.O_WRONLY | os.O_APPEND | os.O_CREAT,

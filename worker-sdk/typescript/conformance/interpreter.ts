@@ -265,7 +265,10 @@ class Interpreter {
   }
 
   #effect(name: string): void {
-    appendFileSync(join(this.#environment.folder, "effects"), `${this.#runId}\t${name}\n`);
+    appendFileSync(
+      join(this.#environment.folder, "effects"),
+      `${this.#runId}\t${name}\t${Date.now()}\n`,
+    );
   }
 
   #crash(label: string): void {

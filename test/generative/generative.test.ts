@@ -1,0 +1,34 @@
+/**
+ * Goal: whatever a program is made of, its run comes to one of the outcomes that it may have.
+ * Method: one round of a few programs, of a new seed, which is printed, in every SDK that is ready, and
+ * the kept ones; `pnpm fuzz` goes on longer.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findSdk, foundSdks, type Sdk } from "../conformance/sdks.ts";
+import { type Kept, keptFolder } from "./kept.ts";
+import { Processes } from "./processes.ts";
+import { planRound, playRound } from "./round.ts";
+
+const seed = Number(process.env.PAWL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const files = (await readdir(keptFolder).catch(() => [])).filter((name) => name.endsWith(".json"));
+let processes: Processes;
+
+beforeAll(async () => {
+  processes = await Processes.start();
+});
+afterAll(() => processes.stop());
+
+test(`programs of all kinds, with nothing going wrong; seed ${seed}`, async () => {
+  const sdks = foundSdks();
+  const plan = { ...planRound(seed, sdks, 3), faults: [] };
+  expect(await playRound(plan, sdks, processes, { replay: true })).toEqual([]);
+});
+
+test.each(files)("%s", async (file) => {
+  const kept = JSON.parse(await readFile(join(keptFolder, file), "utf8")) as Kept;
+  const sdks: Sdk[] = [findSdk(kept.sdk)].filter((sdk) => typeof sdk !== "string");
+  const plan = { specs: [kept.spec], modes: [kept.mode], faults: kept.faults };
+  expect(await playRound(plan, sdks, processes, { replay: true })).toEqual([]);
+});
