@@ -91,6 +91,7 @@ export class TestRun {
   readonly elsewhere: { runId: string; row: DueRow }[] = [];
   ready: ReadyRow | undefined;
   deleted = false;
+  #open: Draft | undefined;
 
   constructor(start: Partial<StartRun> = {}) {
     const draft = newRun(startCommand(start), { now: this.now, random: this.random });
@@ -124,33 +125,64 @@ export class TestRun {
    * @param fence of a worker's write, which may take a lapsed lease back
    */
   do<R>(decide: (draft: Draft) => R, fence?: number): R {
-    const before = this.header;
-    const draft = new Draft(
-      structuredClone(this.state),
-      { now: this.now, random: this.random },
-      false,
-    );
+    if (this.#open !== undefined) return this.#decide(this.#open, decide, fence);
+    const draft = this.#draft();
+    const answer = this.#decide(draft, decide, fence);
+    this.#commit(draft);
+    return answer;
+  }
+
+  /** What is done meanwhile is one batch: each command sees what those before it have decided. */
+  batch(commands: () => void): void {
+    const draft = this.#draft();
+    this.state = draft.state;
+    this.#open = draft;
+    commands();
+    this.#open = undefined;
+    this.#commit(draft);
+  }
+
+  get isInBatch(): boolean {
+    return this.#open !== undefined;
+  }
+
+  #draft(): Draft {
+    const moment = { now: this.now, random: this.random };
+    return new Draft(structuredClone(this.state), moment, false);
+  }
+
+  #decide<R>(draft: Draft, decide: (draft: Draft) => R, fence: number | undefined): R {
+    const { header } = draft;
+    const before = { state: header.state, fence: header.fence };
+    const written = draft.changed ? structuredClone(draft.toWrite(undefined)) : undefined;
     let answer: R;
-    if (fence === before.fence && hasLapsed(before))
+    if (fence === header.fence && hasLapsed(header))
       draft.offerLease({ sessionId: "replica/worker-1", workerId: "w1", until: this.now });
     try {
       answer = decide(draft);
     } catch (error) {
-      if (draft.changed) throw new Error("A refused decision changed the run.", { cause: error });
+      draft.offerLease(undefined);
+      const isSame =
+        written === undefined
+          ? !draft.changed
+          : isDeepStrictEqual(draft.toWrite(undefined), written);
+      if (!isSame) throw new Error("A refused decision changed the run.", { cause: error });
       throw error;
     }
     draft.offerLease(undefined);
-    if (draft.tookBack || fence === before.fence) startGrace(draft);
-    if (!draft.changed) return answer;
-    if (draft.header.fence < before.fence) throw new Error("The fence went back.");
-    const { state } = draft.header;
-    if (state !== before.state && !canBecome(before.state, state)) {
+    if (draft.tookBack || fence === header.fence) startGrace(draft);
+    if (header.fence < before.fence) throw new Error("The fence went back.");
+    const { state } = header;
+    if (state !== before.state && !canBecome(before.state, state))
       throw new Error(`${before.state} became ${state}, which the model does not allow.`);
-    }
+    return answer;
+  }
+
+  #commit(draft: Draft): void {
+    if (!draft.changed) return;
     this.state = draft.state;
     this.#apply(draft.toWrite(undefined));
     if (!this.deleted) this.check();
-    return answer;
   }
 
   /** What a claim does in the store. */

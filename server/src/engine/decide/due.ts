@@ -80,11 +80,11 @@ function waitDue(draft: Draft, key: string): void {
   wake(draft);
 }
 
-/** As a wait's timer: a row that was read too early is put back. */
+/** As a wait's timer: a row that was read too early is put back, also for a paused run to wait on. */
 function retryDue(draft: Draft, key: string): void {
   const step = draft.state.steps.get(key);
   const early = step?.status === "backoff" && step.until > draft.now;
-  if (early && draft.header.state === "WAITING") draft.putDue("retry", key, step.until);
+  if (early && draft.header.waiting !== null) draft.putDue("retry", key, step.until);
   else wake(draft);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Goal: no order of commands, stale ones and repetitions among them, breaks a run or leaves it stuck.
- * Method: random commands on a run in memory, from a printed seed; `TestRun` checks the invariants
- * after each, and in the end whatever is left is driven to an end. PAWL_SEED repeats one.
+ * Method: random commands on a run in memory, one by one or several in one batch, from a printed
+ * seed; `TestRun` checks the invariants after each commit, and in the end whatever is left is driven to an end. PAWL_SEED repeats one.
  */
 import { expect, test } from "vitest";
 import { Random } from "../../../../test/chaos/random.ts";
@@ -37,7 +37,7 @@ import type { ChildOutcome } from "./waits.ts";
 import { sendSignal } from "./waits.ts";
 
 const RUNS = 400;
-const COMMANDS_PER_RUN = 120;
+const TURNS_PER_RUN = 80;
 const SESSION = "replica/worker-1";
 const KEYS = ["a", "b", "c", "d"];
 const QUESTIONS = ["user:one", "user:two", "callback:cb"];
@@ -87,7 +87,7 @@ class Drive {
   }
 
   claim(): void {
-    if (this.run.ready === undefined) return;
+    if (this.run.ready === undefined || this.run.isInBatch) return;
     const before = this.fences.at(-1) ?? 0;
     const fence = this.run.claim();
     if (fence <= before) throw new Error(`Fence ${fence} was given out after ${before}.`);
@@ -357,6 +357,19 @@ class Drive {
     }
   }
 
+  /** Some commands, now and then in one batch, as where they come at once. */
+  turn(): void {
+    if (this.random.chance(0.7)) {
+      this.step();
+      return;
+    }
+    this.log.push("in one batch:");
+    this.run.batch(() => {
+      for (let left = this.random.int(2, 6); left > 0; left -= 1) this.step();
+    });
+    this.log.push("committed.");
+  }
+
   /** Does for the run whatever it needs to end. Fails where nothing helps. */
   conclude(): void {
     const { run } = this;
@@ -386,10 +399,10 @@ test(`random commands keep the invariants; seeds ${first} to ${first + RUNS - 1}
   for (let seed = first; seed < first + RUNS; seed += 1) {
     const drive = new Drive(seed);
     try {
-      for (let i = 0; i < COMMANDS_PER_RUN; i += 1) drive.step();
+      for (let i = 0; i < TURNS_PER_RUN; i += 1) drive.turn();
       drive.conclude();
     } catch (cause) {
-      const tail = drive.log.slice(-12).join("\n  ");
+      const tail = drive.log.slice(-20).join("\n  ");
       throw new Error(`PAWL_SEED=${seed} breaks it. The last commands:\n  ${tail}`, { cause });
     }
     const { state } = drive.run.header;

@@ -402,14 +402,16 @@ describe("a clock that is set back between the read and the decision", () => {
     expect(outcomes()).toEqual({ a: "fired" });
   });
 
-  test("loses no retry", () => {
+  test.each([false, true])("loses no retry (paused meanwhile: %s)", (isPaused) => {
     const retryPolicy = { ...NO_RETRY, maxAttempts: 2, initialMs: 5_000 };
     run.do((draft) => stepFailed(draft, failed(run, "s", { retryPolicy })));
     run.do((draft) => suspendRun(draft, suspend(run)));
     const row = run.dueRow("retry", "s");
     if (row === undefined) throw new Error("There is no retry.");
     run.now = row.at - 1;
+    if (isPaused) run.do((draft) => pauseRun(draft, ""));
     run.do((draft) => dueFired(draft, row, undefined));
+    if (isPaused) run.do(resumeRun);
     expect(run.dueRow("retry", "s")).toEqual(row);
     pass(1);
     expect(run.header.state).toBe("QUEUED");
