@@ -9,6 +9,7 @@ import { describe, expect, test } from "vitest";
 import { Cancelled, type Context, WaitCancelledError, workflow } from "../src/index.ts";
 import { encode, payloadOf } from "../src/internal.ts";
 import { perform } from "./support/perform.ts";
+import { begin, RecordingLink } from "./support/recording-link.ts";
 
 type Init = MessageInitShape<typeof JournalEntrySchema>;
 
@@ -88,6 +89,30 @@ test("a signal that a lost branch had taken, and was never given, goes back", as
   );
   const { result, link } = await perform(race, { journal: cut, signals: { go: ["given back"] } });
   expect([result, link.closed]).toEqual([["late", "given back"], [go]]);
+});
+
+test("a wait that was lost before the server had answered is closed before the run ends", async () => {
+  let answer: () => void = () => undefined;
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  class SlowLink extends RecordingLink {
+    override async start(request: Parameters<RecordingLink["start"]>[0]) {
+      const response = await super.start(request);
+      if (request.kind === StepKind.SIGNAL) await answered;
+      return response;
+    }
+  }
+  for (const confirmStarts of [false, true]) {
+    const link = new SlowLink({ confirmStarts });
+    const race = workflow("race", (ctx: Context) =>
+      ctx.race({ go: (c) => c.signal("go"), quick: (c) => c.step("quick", () => "quick") }),
+    );
+    begin(link, race);
+    setTimeout(answer, 50);
+    const { kind } = await link.outcome;
+    expect([kind, link.closed]).toEqual(["completed", ["all:go/signal:go"]]);
+  }
 });
 
 test("alternatives are told apart when a run is suspended, and all waits that it holds are named", async () => {

@@ -14,8 +14,8 @@ export async function completeRun(run: Run, output: () => Promise<PayloadInit>):
   if (run.left) return;
   refuseCancelled(run);
   const payload = await output();
-  // Separate calls may overtake one another.
-  if (run.link.confirmStarts) await run.reports.answered();
+  const reported = run.reports.done();
+  if (reported !== undefined) await reported;
   if (run.left) return;
   run.setEnding(true);
   const { memo, runId } = run;
@@ -49,7 +49,7 @@ export async function failRun(
   error: unknown,
   failures: readonly CompensationFailure[] = [],
 ): Promise<void> {
-  if (run.link.confirmStarts) await run.reports.answered();
+  await run.reports.done();
   if (run.left) return;
   run.setEnding(true);
   const traced = run.facts.trace !== undefined;

@@ -5,6 +5,8 @@ import type { Run } from "./run.ts";
 export class Reports {
   readonly #run: Run;
   readonly #open = new Set<Promise<unknown>>();
+  /** What may have to be reported of is not known yet. */
+  readonly #expected = new Set<Promise<unknown>>();
   /** Waits to be closed, together. */
   #closing: string[] = [];
 
@@ -32,9 +34,19 @@ export class Reports {
     this.#open.add(report);
   }
 
-  /** Resolves when all of them have been answered; undefined where there are none. */
-  answered(): Promise<unknown> | undefined {
-    return this.#open.size === 0 ? undefined : Promise.all(this.#open);
+  /** The run does not end before that has settled: there may be something to report then. */
+  expect(settled: Promise<unknown>): void {
+    this.#expected.add(settled);
+    void settled.finally(() => this.#expected.delete(settled));
+  }
+
+  /** Resolves when the end of the run can be reported; undefined where that is now. */
+  done(): Promise<unknown> | undefined {
+    // Only separate calls may overtake one another.
+    const open = this.#run.link.confirmStarts
+      ? [...this.#expected, ...this.#open]
+      : [...this.#expected];
+    return open.length === 0 ? undefined : Promise.all(open).then(() => this.done());
   }
 
   /** Nobody will take what the wait brings. Those of one branch are closed together. */

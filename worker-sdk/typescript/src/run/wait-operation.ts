@@ -72,6 +72,8 @@ export class WaitOperation extends Operation {
   #dueMs: number | undefined;
   #delivering = false;
   #childRunId = "";
+  /** Settles once the server has answered what it was asked last. */
+  #answered: Promise<void> | undefined;
   #endTimer: (() => void) | undefined;
 
   constructor(run: Run, scope: Scope, key: string, call: WaitCall, counts = true) {
@@ -90,7 +92,7 @@ export class WaitOperation extends Operation {
   }
 
   override begin(): void {
-    void this.#register();
+    this.#answered = this.#register();
   }
 
   async #register(): Promise<void> {
@@ -223,7 +225,7 @@ export class WaitOperation extends Operation {
   override askAgain(): void {
     if (!this.#registered) return;
     this.#unregister();
-    this.run.admit(this, () => void this.#register());
+    this.run.admit(this, () => this.begin());
   }
 
   override resolved(record: MemoRecord): void {
@@ -290,6 +292,8 @@ export class WaitOperation extends Operation {
     const known = this.#registered || this.#delivering || this.run.memo.isClosable(this.key);
     this.#unregister();
     if (known) this.#closeThere();
+    // What it is asked for may come to be on record yet, and is closed then.
+    else if (this.#answered !== undefined) this.run.reports.expect(this.#answered);
     this.rejectCancelled(reason);
   }
 
