@@ -116,15 +116,24 @@ func (r *run) settle(why *CancelledError) {
 	r.lockPresent()
 	r.cancel(why)
 	r.endScope(r.root, why)
-	r.awaitIdle()
+	r.awaitIdle(r.hasCalls)
 	r.mu.Unlock()
 }
 
-// awaitIdle blocks until no call is left. Locked before and after.
-func (r *run) awaitIdle() {
+// awaitClosed waits until the server knows of all waits that were lost.
+func (r *run) awaitClosed() {
+	r.lockPresent()
+	r.awaitIdle(r.isClosing)
+	r.mu.Unlock()
+}
+
+// awaitIdle blocks while the run is occupied. Locked before and after.
+func (r *run) awaitIdle(occupied func() bool) {
+	if !occupied() {
+		return
+	}
 	idle := make(chan struct{})
-	r.idle = idle
-	r.checkIdle()
+	r.idle, r.occupied = idle, occupied
 	r.queue.block(r.root)
 	r.mu.Unlock()
 	select {
@@ -136,30 +145,39 @@ func (r *run) awaitIdle() {
 	r.queue.unblock(r.root)
 }
 
-// isOccupied: a call of the code has not ended. Scopes wait for nothing themselves. The run is locked.
-func (r *run) isOccupied() bool {
+// hasCalls: a call of the code has not ended. Scopes wait for nothing themselves. The run is locked.
+func (r *run) hasCalls() bool {
 	for op := range r.operations {
-		switch op.kind {
-		case pb.StepKind_STEP_KIND_UNSPECIFIED:
-		case pb.StepKind_STEP_KIND_STEP, pb.StepKind_STEP_KIND_VALUE:
-			if !r.idlesBesideWaits || op.aborted == nil {
-				return true
-			}
-		default:
-			if !r.idlesBesideWaits {
-				return true
-			}
+		if op.isStep() || op.isWait() {
+			return true
 		}
 	}
-	return false
+	return r.closings > 0
 }
 
-// checkIdle tells whoever waits for it that no call is left. The run is locked.
-func (r *run) checkIdle() {
-	if r.idle == nil {
-		return
+// hasSteps: a step of the code is under way that goes on. Nobody will take what a wait brings.
+func (r *run) hasSteps() bool {
+	for op := range r.operations {
+		if op.isStep() && op.aborted == nil {
+			return true
+		}
 	}
-	if r.isOccupied() {
+	return r.isClosing()
+}
+
+// isClosing: the server does not know yet of all waits that were lost. The run is locked.
+func (r *run) isClosing() bool {
+	for op := range r.operations {
+		if op.isWait() && !op.isGivenUp && op.aborted != nil && op.scope.endedBy() != nil {
+			return true
+		}
+	}
+	return r.closings > 0
+}
+
+// checkIdle tells whoever waits for it that the run is occupied no more. The run is locked.
+func (r *run) checkIdle() {
+	if r.idle == nil || r.occupied() {
 		return
 	}
 	close(r.idle)

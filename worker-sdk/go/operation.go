@@ -29,12 +29,23 @@ type operation struct {
 	resolution *record
 	// The server has the wait on record.
 	isRegistered bool
+	// It is a wait of which the server knows, or is being told, that it was lost.
+	isGivenUp bool
 	// The platform may know more about a wait by now.
 	asking bool
 	// Why it is to stop, once it is.
 	aborted *CancelledError
 	// User code's own context is done: not the run's, a branch's or a step's.
 	ended error
+}
+
+func (op *operation) isStep() bool {
+	return op.kind == pb.StepKind_STEP_KIND_STEP || op.kind == pb.StepKind_STEP_KIND_VALUE
+}
+
+// isWait: of the server's. Neither it nor a step are scopes.
+func (op *operation) isWait() bool {
+	return op.kind != pb.StepKind_STEP_KIND_UNSPECIFIED && !op.isStep()
 }
 
 func (op *operation) signal() {

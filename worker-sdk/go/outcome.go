@@ -46,11 +46,9 @@ func (r *run) complete(output *pb.Payload) error {
 func (r *run) finish() {
 	r.lockPresent()
 	defer r.mu.Unlock()
-	r.idlesBesideWaits = true
-	for r.cancelReason == nil && r.isOccupied() {
-		r.awaitIdle()
+	for r.cancelReason == nil && r.hasSteps() {
+		r.awaitIdle(r.hasSteps)
 	}
-	r.idlesBesideWaits = false
 }
 
 // end ends the run with an error: failed, cancelled, or paused where code and journal disagree.

@@ -135,3 +135,26 @@ func TestTheEndWaitsForStepsThatAreUnderWay(t *testing.T) {
 		t.Errorf("recorded: %q", keys)
 	}
 }
+
+func TestTheEndWaitsForLostWaits(t *testing.T) {
+	l := newLab(t)
+	flow := pawl.NewWorkflow("hasty", func(ctx context.Context, in pawl.Void) (string, error) {
+		return pawl.Race(ctx,
+			func(ctx context.Context) (string, error) { return pawl.Signal[string](ctx, "go") },
+			func(ctx context.Context) (string, error) {
+				return pawl.Step(ctx, "quick", func(context.Context) (string, error) { return "quick", nil })
+			},
+		)
+	})
+	l.serve(flow)
+	for range 20 {
+		run := start(l, flow, pawl.Void{})
+		if got, err := outcome(l, run); got != "quick" || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		journal := must[[]*pb.JournalEntry](t)(run.Journal(l.context()))
+		if closed := keysOf(journal, "workflow.wait.closed"); len(closed) != len(keysOf(journal, "workflow.wait.created")) {
+			t.Fatalf("closed: %q, of %v", closed, journal)
+		}
+	}
+}

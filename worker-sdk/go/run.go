@@ -64,10 +64,11 @@ type run struct {
 	compensations []compensation
 	// The scopes of callbacks that are open, by their keys.
 	callbacks map[string]*scope
-	// Closed once no operation is left, where somebody waits for that.
-	idle chan struct{}
-	// Only steps count for that: nobody will take what a wait brings.
-	idlesBesideWaits bool
+	// Closed once `occupied` is false, where somebody waits for that.
+	idle     chan struct{}
+	occupied func() bool
+	// Reports under way of waits that were lost.
+	closings int
 	// Its code is not over; apart from the run, which is not to be kept for it.
 	isPerforming *atomic.Bool
 	// Another execution of it follows here.
@@ -138,7 +139,9 @@ func (r *run) perform() {
 		err = r.complete(output)
 	}
 	if err != nil {
-		r.end(err, r.compensate(err)...)
+		failures := r.compensate(err)
+		r.awaitClosed()
+		r.end(err, failures...)
 	}
 }
 
@@ -346,7 +349,7 @@ func (r *run) endScope(s *scope, why *CancelledError) {
 	for key, open := range r.callbacks {
 		if open.isReachedBy(s) {
 			delete(r.callbacks, key)
-			go r.closeWaits(key)
+			r.closeWait(key)
 		}
 	}
 }

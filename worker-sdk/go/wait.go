@@ -107,11 +107,11 @@ func (op *operation) resolved() (*resolution, error) {
 		}
 		delete(r.memo.records, op.key)
 		r.noteCancelled()
+		if lost {
+			r.closeWait(op.key)
+		}
 		op.close()
 		r.mu.Unlock()
-		if lost {
-			go r.closeWaits(op.key)
-		}
 		return nil, aborted
 	}
 	op.close()
@@ -256,31 +256,34 @@ func (op *operation) giveUp() error {
 	// Where no branch has ended the run has, and all of its waits.
 	if isOpen && op.scope.endedBy() != nil {
 		delete(r.memo.openWaits, op.key)
-		go r.closeWaits(op.key)
+		r.closeWait(op.key)
 	}
+	op.isGivenUp = true
 	err := op.cancelled()
 	r.mu.Unlock()
 	return err
 }
 
-// closeWaits tells the server that nobody will take what these waits bring.
-func (r *run) closeWaits(keys ...string) {
-	r.mu.Lock()
+// closeWait tells the server that nobody will take what the wait brings. The run is locked.
+func (r *run) closeWait(key string) {
 	if r.over() {
-		r.mu.Unlock()
 		return
 	}
+	r.closings++
 	r.setBusy(true)
-	r.mu.Unlock()
-	_, err := r.ask(func() proto.Message {
-		return &pb.CloseWaitsRequest{RunId: r.id, Fence: r.fence, StepKeys: keys}
-	}, nil)
-	if err != nil {
-		r.log.Warn("waits that nobody waits for stay open", "run", r.id, "steps", keys, "error", err)
-	}
-	r.mu.Lock()
-	r.setBusy(false)
-	r.mu.Unlock()
+	go func() {
+		_, err := r.ask(func() proto.Message {
+			return &pb.CloseWaitsRequest{RunId: r.id, Fence: r.fence, StepKeys: []string{key}}
+		}, nil)
+		if err != nil {
+			r.log.Warn("a wait that nobody waits for stays open", "run", r.id, "step", key, "error", err)
+		}
+		r.mu.Lock()
+		r.closings--
+		r.setBusy(false)
+		r.checkIdle()
+		r.mu.Unlock()
+	}()
 }
 
 // cancelThere cancels a wait on the server: its context was cancelled here.
