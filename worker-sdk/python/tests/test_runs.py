@@ -362,6 +362,21 @@ async def test_a_race_is_decided_by_the_first() -> None:
         assert await here.run(racing) == "fast"
 
 
+@workflow
+async def hasty(ctx: Context) -> str:
+    return await ctx.race(ctx.signal("go"), ctx.step("quick", lambda: "quick"))
+
+
+@pytest.mark.parametrize("mode", ["session", "poll"])
+async def test_the_end_waits_for_lost_waits(mode: Any) -> None:
+    async with lab(hasty, mode=mode) as here:
+        for _ in range(10):
+            handle = await here.start(hasty)
+            assert await handle.result(timeout=50) == "quick"
+            types = [entry.type async for entry in handle.journal()]
+            assert types.count("workflow.wait.closed") == types.count("workflow.wait.created")
+
+
 async def long() -> None:
     count("long")
     await asyncio.sleep(60)

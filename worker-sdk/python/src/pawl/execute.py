@@ -88,7 +88,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         run.in_code = False
         encoded = encode(output, what, workflow.build is not None)
         rebuilt(workflow.build, encoded, what)
-        await run.closing.settled()
+        await run.closing.ended()
         await complete_run(run, await upload(run.link, encoded, what))
     except Suspended:
         return
@@ -107,7 +107,7 @@ async def _fail(run: Run, error: BaseException) -> None:
     run.in_code = False
     try:
         failures = await run.compensations.run(run, error)
-        await run.closing.settled()
+        await run.closing.ended()
     except Suspended:
         return
     fail_run(run, error, failures)

@@ -24,6 +24,8 @@ class Closing:
         self._run = run
         self._keys: list[str] = []
         self._out: set[asyncio.Future[None]] = set()
+        # What may have to be closed yet, once the server has answered.
+        self._expected: set[asyncio.Future[None]] = set()
 
     def wait(self, key: str) -> None:
         """The code will never take what this wait brings."""
@@ -31,6 +33,14 @@ class Closing:
             # Those of a branch end together.
             self._run.loop.call_soon(self.flush)
         self._keys.append(key)
+
+    def expect(self) -> asyncio.Future[None]:
+        """Of a wait that was given up before the server has answered it: done once it has. The run
+        does not end before that."""
+        answered: asyncio.Future[None] = self._run.loop.create_future()
+        self._expected.add(answered)
+        answered.add_done_callback(self._expected.discard)
+        return answered
 
     def flush(self) -> None:
         """Before anything else that the run asks for: a later wait may get what these give back."""
@@ -93,9 +103,15 @@ class Closing:
         while self._out:
             await asyncio.wait(set(self._out))
 
+    async def ended(self) -> None:
+        """There is nothing more to come of what was given up: the end of the run can be reported."""
+        while self._expected:
+            await asyncio.wait(set(self._expected))
+        await self.settled()
+
     def stop(self) -> None:
         """The run has left: nobody will answer any more."""
         self._keys.clear()
-        for done in list(self._out):
+        for done in [*self._out, *self._expected]:
             if not done.done():
                 done.set_result(None)

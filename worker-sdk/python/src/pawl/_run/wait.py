@@ -81,6 +81,10 @@ class WaitOperation(Operation):
         self._child_run_id = ""
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
+        # It was asked for, and the server has not answered.
+        self._asking = False
+        # Whom that is told, since it was given up meanwhile.
+        self._expected: asyncio.Future[None] | None = None
         # The code has stopped waiting by itself.
         self._abandoned = False
         # Where the code waits for it.
@@ -91,6 +95,7 @@ class WaitOperation(Operation):
         if self.look_for_deadline():
             return
         self.run.set_busy(True)
+        self._asking = True
         if self._call.refusal is not None:
             self._on_refused(self._call.refusal)
         elif self._call.child is None or self._child_run_id:
@@ -162,6 +167,17 @@ class WaitOperation(Operation):
         if not self.detached:
             self.refuse(error)
         self.run.set_busy(False)
+        self._answered()
+
+    def _answered(self) -> None:
+        self._asking = False
+        if self._expected is not None and not self._expected.done():
+            self._expected.set_result(None)
+
+    def _expect(self) -> None:
+        """It was given up. What it is asked for may come to be on record yet, and is closed then."""
+        if self._asking and self._expected is None and not self.run.left:
+            self._expected = self.run.closing.expect()
 
     def _on_answer(self, response: pb.StepStartedResponse) -> None:
         outcome = response.WhichOneof("outcome")
@@ -173,6 +189,7 @@ class WaitOperation(Operation):
             else:
                 self._close_there()
         self.run.set_busy(False)
+        self._answered()
         if self.detached or self.run.left:
             return
         if outcome == "wait" or outcome == "replay":
@@ -262,6 +279,7 @@ class WaitOperation(Operation):
         super().given_up()
         if known:
             self._close()
+        self._expect()
         if deadline:
             self.run.refusal = deadlines.refusal(self.name)
             raise self.run.refusal from None
@@ -375,6 +393,7 @@ class WaitOperation(Operation):
         self._unregister()
         if known:
             self._close_there()
+        self._expect()
         self.reject_cancelled(reason)
 
     def _close_there(self) -> None:
