@@ -94,6 +94,12 @@ export class Player {
       await this.#until(`the state ${action.awaitState}`, async () =>
         (await this.#run()).state === wanted ? true : undefined,
       );
+    } else if ("awaitChild" in action) {
+      const wanted = RunState[action.awaitChild as keyof typeof RunState];
+      await this.#until(`a child in the state ${action.awaitChild}`, async () => {
+        const { runs } = await rpc(client, RunService.method.listRuns, { parentRunId: runId });
+        return runs.some(({ state }) => state === wanted) ? true : undefined;
+      });
     } else if ("awaitEffect" in action) {
       await this.#until(`the effect ${action.awaitEffect}`, async () =>
         ((await this.#effects())[action.awaitEffect] ?? 0) >= action.count ? true : undefined,

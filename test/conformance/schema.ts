@@ -9,6 +9,8 @@ const action = z.union([
   /** Waits until the journal has this entry, as `expect.journal` writes them. */
   z.strictObject({ awaitEntry: z.string(), count: z.number().int().positive().default(1) }),
   z.strictObject({ awaitState: z.string() }),
+  /** Waits until a child of the run is in that state. */
+  z.strictObject({ awaitChild: z.string() }),
   /** Waits until that many effects of the name were made. */
   z.strictObject({ awaitEffect: z.string(), count: z.number().int().positive().default(1) }),
   /** Ends the worker: `SIGKILL`, or SIGTERM and its drain. */

@@ -331,6 +331,7 @@ func child[Out any](ctx context.Context, name string, def *definition, in any, o
 			Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(p.run.id, stepKey)),
 			Queue: settings.queue, Priority: settings.priority, Tags: settings.tags,
 			SessionId: item.SessionId, UserId: item.UserId, Traceparent: item.Traceparent,
+			ParentClosePolicy: pb.ParentClosePolicy_PARENT_CLOSE_POLICY_CANCEL,
 		}
 		def.applyDefaults(request)
 		return request, checkStart(request)

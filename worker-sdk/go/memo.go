@@ -45,6 +45,8 @@ type memo struct {
 	backing map[string]time.Time
 	// The attempt of each wait that is registered and not resolved.
 	openWaits map[string]uint32
+	// Waits for children that the server has closed. Those go on for as long as the code may ask again.
+	closedChildren map[string]struct{}
 	// Where callbacks were registered.
 	callbacks map[string]uint32
 	asked     map[string]struct{}
@@ -61,12 +63,13 @@ type memo struct {
 
 func newMemo() *memo {
 	return &memo{
-		records:   map[string]*record{},
-		attempts:  map[string]uint32{},
-		backing:   map[string]time.Time{},
-		openWaits: map[string]uint32{},
-		callbacks: map[string]uint32{},
-		asked:     map[string]struct{}{},
+		records:        map[string]*record{},
+		attempts:       map[string]uint32{},
+		backing:        map[string]time.Time{},
+		openWaits:      map[string]uint32{},
+		closedChildren: map[string]struct{}{},
+		callbacks:      map[string]uint32{},
+		asked:          map[string]struct{}{},
 	}
 }
 
@@ -122,9 +125,13 @@ func (m *memo) addStep(entry *pb.JournalEntry) {
 		// The code has not been given what it brought: asked for again, it is registered anew.
 		delete(m.records, key)
 		delete(m.openWaits, key)
+		if entry.Kind == pb.StepKind_STEP_KIND_CHILD {
+			m.closedChildren[key] = struct{}{}
+		}
 		m.findLast()
 	case "workflow.wait.created":
 		m.openWaits[key] = entry.Attempt
+		delete(m.closedChildren, key)
 		if entry.Kind == pb.StepKind_STEP_KIND_CALLBACK {
 			m.callbacks[key] = entry.Seq
 		}

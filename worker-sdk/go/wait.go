@@ -252,10 +252,12 @@ func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse
 func (op *operation) giveUp() error {
 	r := op.run
 	_, isOpen := r.memo.openWaits[op.key]
-	isOpen = isOpen || op.isRegistered
+	_, hasChild := r.memo.closedChildren[op.key]
+	isOpen = isOpen || hasChild || op.isRegistered
 	// Where no branch has ended the run has, and all of its waits.
 	if isOpen && op.scope.endedBy() != nil {
 		delete(r.memo.openWaits, op.key)
+		delete(r.memo.closedChildren, op.key)
 		r.closeWait(op.key)
 	}
 	op.isGivenUp = true

@@ -62,6 +62,20 @@ describe("the loser of a race", () => {
     expect(seen).toEqual(["cancelled"]);
   });
 
+  test("that the server has closed is given up, if it is a child, which goes on until then", async () => {
+    const kid = "all:kid/child:kid";
+    const closed = (stepKey: string, kind: StepKind) => ({
+      ...{ type: "workflow.wait.closed", stepKey, kind },
+    });
+    const cut = journal(
+      ...[...begun, created(kid, StepKind.CHILD)],
+      resolved(go, StepKind.SIGNAL, "signalled", "went"),
+      ...[closed(answer, StepKind.USER), closed(kid, StepKind.CHILD)],
+    );
+    const { result, link } = await perform(race, { journal: cut });
+    expect([result, link.closed]).toEqual(["went", [kid]]);
+  });
+
   test("that is on record as cancelled is not cancelled again", async () => {
     const whole = journal(
       ...begun,

@@ -20,6 +20,7 @@ import { closeWaits } from "./closing.ts";
 import { dueFired } from "./due.ts";
 import { cancelRun, pauseRun, resumeRun } from "./lifecycle.ts";
 import { suspendRun } from "./outcome.ts";
+import { noteChild } from "./start.ts";
 import { stepCompleted, stepFailed } from "./step-results.ts";
 import { stepStarted } from "./steps.ts";
 import { sendSignal } from "./waits.ts";
@@ -144,6 +145,18 @@ describe("CloseWaits", () => {
     answer("user:q", "bob");
     expect(status("user:q")).toBe("waiting");
   });
+});
+
+test("the child of a branch is ended when the code gives it up, and not by the server's guess", () => {
+  run.do((draft) => noteChild(draft, run.fence, "child:k", "kid"));
+  signal("signal:g");
+  open("child:k", "child", { childRunId: "kid" });
+  wait(race("signal:g", "child:k"));
+  send("s1");
+  expect([status("child:k"), run.elsewhere.length]).toEqual(["closed", 0]);
+  run.claim();
+  close("child:k");
+  expect(run.elsewhere).toMatchObject([{ runId: "kid", row: { kind: "unwanted" } }]);
 });
 
 describe("exclusive groups", () => {

@@ -19,13 +19,15 @@ export function closeWaits(draft: Draft, { fence, keys }: CloseWaits): Directive
     if (step === undefined || !isWaitKind(step.kind)) continue;
     if (step.status === "waiting") {
       closeOpen(draft, key, "lost");
-      if (draft.state.children.has(step.childRunId)) endChild(draft, step.childRunId);
     } else if (step.status === "resolved" && step.taken !== "") {
       const meta: EntryMeta = { ...waitMeta(key, step), closed: "lost", returned: step.taken };
       draft.append("workflow.wait.closed", key, step.attempt, meta);
       draft.listWait(key);
       names.add(step.signalName);
     }
+    // Also where the server has closed it before: only the code can say that it is not asked for again.
+    const isLost = step.status === "closed" && step.wait?.closed?.why === "lost";
+    if (isLost && draft.state.children.has(step.childRunId)) endChild(draft, step.childRunId);
   }
   // Another wait may have been open for them all along.
   for (const name of names) deliverSignals(draft, name);

@@ -49,6 +49,8 @@ export class Memo {
   readonly #backing = new Map<string, Backing>();
   /** The attempt of each wait that was registered and has not been resolved. */
   readonly #openWaits = new Map<string, number>();
+  /** Waits for children that the server has closed. Those go on for as long as the code may ask again. */
+  readonly #closedChildren = new Set<string>();
   /** Where the registration of each callback is in the journal. */
   readonly #callbacks = new Map<string, number>();
   readonly #asked = new Set<string>();
@@ -129,12 +131,14 @@ export class Memo {
         // As if it had never been asked for: should it be, it is registered anew.
         this.#records.delete(key);
         this.#openWaits.delete(key);
+        if (entry.kind === StepKind.CHILD) this.#closedChildren.add(key);
         break;
       case "workflow.step.started":
         this.#begun.set(key, { attempt: entry.attempt, startMs: this.#lastMs });
         break;
       case "workflow.wait.created":
         this.#openWaits.set(key, entry.attempt);
+        this.#closedChildren.delete(key);
         if (entry.kind === StepKind.CALLBACK) this.#callbacks.set(key, entry.seq);
         break;
       default:
@@ -208,9 +212,10 @@ export class Memo {
     return this.#openWaits.has(key);
   }
 
-  /** Open, or resolved by a signal, which can be given back. */
+  /** Open, resolved by a signal, which can be given back, or for a child, which can be ended. */
   isClosable(key: string): boolean {
-    return this.#openWaits.has(key) || this.outcome(key) === "signalled";
+    const isOpen = this.#openWaits.has(key) || this.#closedChildren.has(key);
+    return isOpen || this.outcome(key) === "signalled";
   }
 
   /** The place in the journal at which a callback was registered. */

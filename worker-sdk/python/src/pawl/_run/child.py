@@ -13,7 +13,7 @@ from .._lib import limits
 from .._lib.text import escape_chars, exceeds_bytes
 from ..errors import UsageError
 from ..v1.common_pb2 import STEP_KIND_CHILD
-from ..v1.run_pb2 import StartRunRequest
+from ..v1.run_pb2 import PARENT_CLOSE_POLICY_CANCEL, StartRunRequest
 from ..v1.step_pb2 import WaitSpec
 from .payloads import upload
 from .run import Run
@@ -82,6 +82,7 @@ def child_call(
         what = f'the input of child "{name}"'
         facts = run.facts
         message = StartRunRequest(
+            parent_close_policy=PARENT_CLOSE_POLICY_CANCEL,
             workflow=name,
             input=await upload(run.link, encode(input, what), what),
             run_id=options.run_id or child_run_id(run.run_id, claim.key),

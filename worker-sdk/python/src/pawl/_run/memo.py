@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..duration import message_seconds
-from ..v1.common_pb2 import STEP_KIND_CALLBACK, Failure, JournalEntry, Payload
+from ..v1.common_pb2 import (
+    STEP_KIND_CALLBACK,
+    STEP_KIND_CHILD,
+    Failure,
+    JournalEntry,
+    Payload,
+)
 
 
 @dataclass(slots=True)
@@ -59,6 +65,8 @@ class Memo:
         self._backing: dict[str, Backing] = {}
         # The waits that were registered and have not been resolved or closed.
         self._open_waits: set[str] = set()
+        # Waits for children that the server has closed. Those go on for as long as the code may ask again.
+        self._closed_children: set[str] = set()
         # Where callbacks were registered.
         self._callbacks: dict[str, int] = {}
         self._asked: set[str] = set()
@@ -113,13 +121,15 @@ class Memo:
                 until = message_seconds(entry.until) if entry.HasField("until") else 0.0
                 self._backing[key] = Backing(entry.attempt, until)
             case "workflow.wait.created":
-                self._open_waits.add(key)
+                self.opened(key)
                 if entry.kind == STEP_KIND_CALLBACK:
                     self._callbacks[key] = entry.seq
             case "workflow.wait.closed":
                 # Its code has never been given anything: asked for again, it is registered anew.
                 self._records.pop(key, None)
                 self._open_waits.discard(key)
+                if entry.kind == STEP_KIND_CHILD:
+                    self._closed_children.add(key)
                 self._callbacks.pop(key, None)
         if entry.attempt > self._attempts.get(key, 0):
             self._attempts[key] = entry.attempt
@@ -157,15 +167,18 @@ class Memo:
     def opened(self, key: str) -> None:
         """A wait has been registered."""
         self._open_waits.add(key)
+        self._closed_children.discard(key)
 
     def is_known_wait(self, key: str) -> bool:
-        """It is open on the server, or was resolved there."""
+        """It is open on the server, was resolved there, or is for a child, which can be ended."""
         record = self._records.get(key)
-        return key in self._open_waits or (record is not None and record.outcome != "")
+        is_open = key in self._open_waits or key in self._closed_children
+        return is_open or (record is not None and record.outcome != "")
 
     def forget_wait(self, key: str) -> None:
         """It is being closed: whoever asks for it again registers it anew."""
         self._open_waits.discard(key)
+        self._closed_children.discard(key)
         self._records.pop(key, None)
 
     def open_within(self, key: str) -> list[str]:
