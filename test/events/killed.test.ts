@@ -64,9 +64,14 @@ function isOfTheStream(event: { type: string; class: string | number }): boolean
   );
 }
 
-async function watchInPieces(urls: readonly string[], runId: string, random: Random) {
+/** Puts what it sees into `events`, as it comes. */
+async function watchInPieces(
+  urls: readonly string[],
+  runId: string,
+  random: Random,
+  events: RunEvent[],
+): Promise<void> {
   const clients = urls.map((url) => new Client({ url }));
-  const events: RunEvent[] = [];
   let afterCursor = "";
   for (let leaves = 0; ; leaves += 1) {
     const client = random.pick(clients);
@@ -82,7 +87,15 @@ async function watchInPieces(urls: readonly string[], runId: string, random: Ran
     if (events.at(-1)?.type === "run.completed") break;
   }
   for (const client of clients) client.close();
-  return events;
+}
+
+async function watchersOf(servers: readonly TestServer[]): Promise<number> {
+  let count = 0;
+  for (const { httpUrl } of servers) {
+    const text = await (await fetch(`${httpUrl}/metrics`)).text();
+    count += Number(/^pawl_watchers(?:\{.*\})? (\d+)$/m.exec(text)?.[1]);
+  }
+  return count;
 }
 
 async function listAll(server: TestServer, runId: string) {
@@ -113,17 +126,20 @@ test.each(stores)(
     const client = new Client({ url: urls.at(-1) ?? first });
     try {
       const runId = `talk-${store}`;
-      const watching = watchInPieces(urls, runId, new Random(seed + 1));
-      // Later, for the watcher to be there from the first word on.
-      await client.start("talk", TALK, { runId, delay: "1 s" });
-      await pause(1_000);
+      const seen: RunEvent[] = [];
+      const watching = watchInPieces(urls, runId, new Random(seed + 1), seen);
+      // For the watcher to be there from the first word on.
+      await expect.poll(() => watchersOf(servers.list), { timeout: 60_000 }).toBe(1);
+      await client.start("talk", TALK, { runId });
       let over = false;
       const end = (): void => {
         over = true;
       };
       watching.then(end, end);
       for (const act of ["worker", "server", "worker", "server"] as const) {
-        await pause(random.int(60, 350));
+        // In the middle of the talk, however fast that is.
+        const next = seen.length + random.int(5, 60);
+        while (!over && seen.length < next) await pause(5);
         if (over) break;
         if (act === "server") await servers.killAndRestart(random.int(0, urls.length - 1));
         else {
@@ -131,7 +147,7 @@ test.each(stores)(
           worker = await startProgram("talker.ts", first);
         }
       }
-      const seen = await watching;
+      await watching;
       const [any] = servers.list;
       if (any === undefined) throw new Error("There is no server.");
       const all = (await listAll(any, runId)).filter(isOfTheStream);
@@ -151,4 +167,5 @@ test.each(stores)(
       await servers.stop();
     }
   },
+  240_000,
 );
