@@ -67,7 +67,6 @@ class StepOperation(Operation):
         self._timer: asyncio.TimerHandle | None = None
         self._hot = False
         self._has_inner = False
-        self._renumbered = False
 
     def inner_scope(self) -> Scope:
         """A scope for the steps that the body asks for; a fresh one for each attempt."""
@@ -268,12 +267,6 @@ class StepOperation(Operation):
         def on_refused(error: PawlError) -> None:
             if error.reason in _CONFLICTS:
                 run.end(error)
-            elif run.cancel_reason is not None and self.scope.is_shielded and not self._renumbered:
-                # A cancel does not reach it, but its start counts under the fence before: its end is that
-                # of the next attempt.
-                self._renumbered = True
-                self.attempt += 1
-                self._complete(output, result, latency_ms)
             else:
                 # What cannot be recorded fails its step.
                 self._report(to_failure(TerminalError(str(error))), latency_ms)
