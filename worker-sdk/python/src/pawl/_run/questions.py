@@ -84,7 +84,8 @@ class ApprovalLevel:
     approvers: str | Sequence[str]
     #: How many of them must.
     needed: int = 1
-    #: Shown, and part of the round's key. Default: the approvers.
+    #: Shown, and part of the round's key. Default: the approvers; so give it one where those may change
+    #: while people decide, or else the round is asked anew and the votes that it has are lost.
     name: str | None = None
 
     @property
