@@ -284,9 +284,9 @@ class Starter:
                 ) from None
             request.queue = request.queue or workflow.queue
             if workflow.timeouts is not None:
-                own = request.timeouts
-                request.timeouts.CopyFrom(workflow.timeouts)
-                request.timeouts.MergeFrom(own)
+                for field, limit in workflow.timeouts.ListFields():
+                    if not request.timeouts.HasField(field.name):
+                        getattr(request.timeouts, field.name).CopyFrom(limit)
         else:
             raise UsageError(f"this is no workflow, and no name of one: {workflow!r}")
         if not request.run_id and not request.idempotency_key:
