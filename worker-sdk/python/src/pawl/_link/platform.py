@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import grpc
 from google.protobuf.message import Message
@@ -62,21 +63,45 @@ def _options(target: str) -> list[tuple[str, Any]]:
     return options
 
 
+#: Those of this process, or of the one that it was forked from.
+_open: WeakSet[Platform] = WeakSet()
+_FORKED = (
+    "this process was forked while a client or worker was connected to the server, and gRPC does not "
+    'work in such a child; start it afresh instead: multiprocessing.get_context("spawn"), or connect '
+    "after the fork only"
+)
+
+
 class Platform:
     """A connection to a server's gRPC port; made within a running event loop."""
 
     def __init__(self, url: str | None, retry_for_s: float) -> None:
         """`retry_for_s`: how long a call is sent again while no server answers."""
+        if any(each._pid != os.getpid() for each in _open):
+            raise UsageError(_FORKED)
         self.url = url or default_url()
         target, secure = _target(self.url)
         self._retry_for_s = retry_for_s
         self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._pid: int = os.getpid()
         self._calls: dict[str, Any] = {}
+        _open.add(self)
         self.channel = (
             grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), _options(target))
             if secure
             else grpc.aio.insecure_channel(target, _options(target))
         )
+
+    def _check_place(self) -> None:
+        """gRPC would wait for ever in another process, and fail strangely in another event loop."""
+        if os.getpid() != self._pid:
+            raise UsageError(_FORKED)
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "this client was used in another event loop, which its connection belongs to; make a "
+                "Client in each, and close it there: async with Client() as client"
+            )
 
     async def retrying(
         self, send: Callable[[], Awaitable[T]], retry_for_s: float | None = None
@@ -106,6 +131,7 @@ class Platform:
         """One call, not sent again."""
         if self._closed:
             raise closed_error()
+        self._check_place()
         call = self._calls.get(method.path)
         if call is None:
             call = self._calls[method.path] = self.channel.unary_unary(
@@ -128,6 +154,7 @@ class Platform:
         self, method: Method[Q, R], requests: Iterable[Q], timeout_s: float | None = None
     ) -> R:
         """A call with a stream of requests, not sent again."""
+        self._check_place()
         call = self.channel.stream_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -143,6 +170,7 @@ class Platform:
         self, method: Method[Q, R], request: Q, begun: Callable[[Callable[[], object]], None]
     ) -> AsyncIterator[R]:
         """A call with a stream of responses, not sent again. `begun` gets what cancels it."""
+        self._check_place()
         call = self.channel.unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -162,7 +190,10 @@ class Platform:
 
     async def close(self) -> None:
         self._closed = True
-        await self.channel.close()
+        # Elsewhere there is nothing to close that works.
+        if os.getpid() == self._pid and asyncio.get_running_loop() is self._loop:
+            await self.channel.close()
+            _open.discard(self)
 
     # ── payloads and journals ──
 

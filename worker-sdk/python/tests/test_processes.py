@@ -1,0 +1,121 @@
+"""Goal: what becomes of runs when processes die or stand still, and of clients in the wrong place.
+
+Method: real processes, SIGKILL and SIGSTOP, and a file in which each effect leaves a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from conftest import TESTS, Server, finish, python, until, until_state
+
+from pawl import Client, RunHandle
+
+pytestmark = [pytest.mark.usefixtures("server"), pytest.mark.together]
+DYING = str(TESTS / "programs" / "dying_worker.py")
+WORKER = str(TESTS / "programs" / "crashing_worker.py")
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+@asynccontextmanager
+async def always(*args: str) -> AsyncIterator[None]:
+    """A worker that is started again whenever it has died."""
+
+    async def keep() -> None:
+        while True:
+            worker = python(*args)
+            try:
+                while worker.poll() is None:
+                    await asyncio.sleep(0.02)
+            finally:
+                worker.kill()
+                worker.wait()
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+
+
+async def begin(client: Client, deaths: int, queue: str) -> RunHandle[int]:
+    async def is_registered() -> bool:
+        return "dying" in await client.workflows()
+
+    await until(is_registered)
+    return await client.with_options(queue=queue).start("dying", {"deaths": deaths})
+
+
+async def test_deaths_count_apart_from_attempts_whose_numbers_never_repeat() -> None:
+    attempts = Path(tempfile.mkdtemp()) / "attempts"
+    async with Client() as client, always(DYING, str(attempts), "dies-twice"):
+        handle = await begin(client, 2, "dies-twice")
+        last = await handle.result(timeout=50)
+    numbers = [int(each) for each in lines(attempts)]
+    assert len(numbers) == 3 and numbers[-1] == last
+    # The first death may come before the start was noted; from then on starts are on record first.
+    assert all(a < b for a, b in itertools.pairwise(numbers[1:])), numbers
+    assert numbers[0] <= numbers[1]
+
+
+async def test_a_step_that_kills_every_worker_pauses_its_run() -> None:
+    attempts = Path(tempfile.mkdtemp()) / "attempts"
+    async with Client() as client, always(DYING, str(attempts), "dies-always"):
+        handle = await begin(client, 1_000, "dies-always")
+        info = await until_state(handle, "PAUSED")
+        assert info.state_reason == "CRASH_LOOP"
+        assert 3 <= len(lines(attempts)) <= 4
+        await handle.cancel()
+
+
+async def test_a_worker_that_stood_still_starts_no_step_that_is_recorded() -> None:
+    folder = Path(tempfile.mkdtemp())
+    effects = folder / "effects"
+    own = await asyncio.to_thread(Server, f"sqlite:{folder}/pawl.db")
+    env = {"PAWL_URL": own.url}
+    first = python(WORKER, str(effects), env=env)
+    workers = [first]
+    try:
+        async with Client(own.url, retry_for="30 s") as client:
+
+            async def is_registered() -> bool:
+                return "fragile" in await client.workflows()
+
+            await until(is_registered)
+            handle = await client.start("fragile", {"steps": 30})
+            await until(lambda: len(lines(effects)) >= 3)
+            first.send_signal(signal.SIGSTOP)
+            own.kill()
+            await asyncio.to_thread(own.start)
+            workers.append(python(WORKER, str(effects), env=env))
+            seen = len(lines(effects))
+            await until(lambda: len(lines(effects)) >= seen + 4)
+            first.send_signal(signal.SIGCONT)
+            wanted = [f"step {n}" for n in range(30)] + ["left", "right"]
+            assert await handle.result(timeout=50) == wanted
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        await asyncio.to_thread(own.stop)
+    counts = Counter(lines(effects))
+    assert set(counts) == set(wanted)
+    # What was in flight when it was stopped, and nothing after that.
+    assert counts.total() <= len(wanted) + 1, counts
+
+
+async def test_a_client_in_another_event_loop_or_a_forked_child_says_so() -> None:
+    loop, old, new = await finish(python(str(TESTS / "programs" / "forked.py")))
+    assert "another event loop" in loop
+    assert "forked" in old and "forked" in new
