@@ -13,6 +13,7 @@ from ._codec.typed import rebuilt
 from ._lib import limits
 from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
+from ._run.leftovers import finish
 from ._run.link import RunLink
 from ._run.memo import Memo
 from ._run.outcome import complete_run, fail_run
@@ -85,6 +86,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
             output = await workflow.fn(Context(run), **given)
         else:
             output = await workflow.fn(**given)
+        await finish(run)
         run.in_code = False
         encoded = encode(output, what, workflow.build is not None)
         rebuilt(workflow.build, encoded, what)

@@ -64,7 +64,7 @@ class Step(Generic[P, R]):
         here = Context(frame.run)
         options = self.options.over(frame.run.step_defaults)
         call = StepCall(self.name, self.fn, args, kwargs, options)
-        return here._run_step(here._claim_step(self.name, options), call)
+        return here._ask(call)
 
     @overload
     def __get__(self, instance: None, owner: Any) -> Step[P, R]: ...

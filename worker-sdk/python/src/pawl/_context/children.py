@@ -81,7 +81,8 @@ class Children(ContextBase):
         build = None if isinstance(workflow, str) else workflow.build
         claim = self._claim("child:", name, key)
         call = child_call(self._run, claim, workflow, name, input, options, build)
-        return self._run_child(claim, call)
+        return self._run.asked.add(claim, f'child "{name}"', self._run_child(claim, call))
 
     async def _run_child(self, claim: Claim, call: WaitCall) -> Any:
+        self._run.asked.begun(claim)
         return await WaitOperation(self._run, claim, call).wait()

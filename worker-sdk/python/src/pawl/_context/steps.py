@@ -102,9 +102,9 @@ class Steps(ContextBase):
         own = (key, retry, timeout, recovery, reduce, version, returns)
         name, fn, args, options = self._parse(name, fn, args, own)
         if inspect.iscoroutine(fn):
-            return self._run_coroutine(self._claim_step(name, options), name, fn, options)
-        call = _call(name, fn, args, kwargs, options)
-        return self._run_step(self._claim_step(name, options), call)
+            claim = self._claim_step(name, options)
+            return self._asked(claim, name, self._run_coroutine(claim, name, fn, options))
+        return self._ask(_call(name, fn, args, kwargs, options))
 
     def _parse(
         self, name: Any, fn: Any, args: tuple[Any, ...], own: tuple[Any, ...]
@@ -183,7 +183,17 @@ class Steps(ContextBase):
         finally:
             coroutine.close()
 
+    def _ask(self, call: StepCall) -> Coroutine[Any, Any, Any]:
+        claim = self._claim_step(call.name, call.options)
+        return self._asked(claim, call.name, self._run_step(claim, call))
+
+    def _asked(
+        self, claim: Claim, name: str, work: Coroutine[Any, Any, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        return self._run.asked.add(claim, f'step "{name}"', work)
+
     async def _run_step(self, claim: Claim, call: StepCall) -> Any:
+        self._run.asked.begun(claim)
         return await StepOperation(self._run, claim, call).wait()
 
     def _value(self, name: str, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

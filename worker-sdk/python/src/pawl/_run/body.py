@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 class StepBody:
     __slots__ = (
+        "_half",
         "_inner",
         "_started",
         "_task",
@@ -52,6 +53,8 @@ class StepBody:
         self.in_thread = False
         # How many deltas this attempt has sent.
         self.sequence = 0
+        # Of a character that the next item may complete.
+        self._half = ""
         self._inner: Scope | None = None
         self._started = time.perf_counter()
         self._task: asyncio.Task[Any] | None = None
@@ -156,6 +159,10 @@ class StepBody:
         if self.ended:
             return False
         try:
+            if isinstance(item, str):
+                item = self._whole(item)
+                if item is None:
+                    return True
             publish(self.operation.run, "output.delta", item, self)
         except Exception as error:
             # What cannot be sent cannot be recorded either.
@@ -163,6 +170,17 @@ class StepBody:
             self._stop("it yielded what cannot be recorded")
             return False
         return True
+
+    def _whole(self, text: str) -> str | None:
+        """Some models' clients cut texts within a character: a half at the end waits for the other one,
+        so that watchers get the characters that the result has. None: there is nothing but a half.
+        """
+        if self._half:
+            text, self._half = self._half + text, ""
+        if not text or not "\ud800" <= text[-1] <= "\udbff":
+            return text
+        self._half = text[-1]
+        return text[:-1] or None
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         # Its context refers to this body: what refers to each other stays until somebody collects it.
@@ -193,6 +211,9 @@ class StepBody:
         run = self.operation.run
         if run.left or self.operation.detached:
             return False
+        if self._half:
+            publish(run, "output.delta", self._half, self)
+            self._half = ""
         if self.sequence > 0:
             run.link.flush(run.run_id)
         if self._inner is not None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled, NonDeterminismError, Suspended
+from ..errors import Cancelled, NonDeterminismError, Suspended, UsageError
 from ..v1.common_pb2 import StepKind
 from .memo import Record
 
@@ -37,6 +37,8 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 class Operation(ABC):
     #: While it is being recorded it counts as busy itself.
     is_busy = False
+    #: What the run's end waits for.
+    is_step = False
     input_digest = ""
     definition_digest = ""
 
@@ -48,6 +50,8 @@ class Operation(ABC):
         self.name = name
         self.kind = kind
         self.future: asyncio.Future[Any] = run.loop.create_future()
+        # The task that waits for it.
+        self.task: asyncio.Task[Any] | None = None
         # Why it is to stop, once it is.
         self.aborted: str | None = None
         # Its result is in the journal: it is handed out whatever happens around it.
@@ -60,6 +64,13 @@ class Operation(ABC):
     def open(self) -> asyncio.Future[Any]:
         """Looks into the memo; replays, or lets the run begin it."""
         run = self.run
+        if asyncio.get_running_loop() is not run.loop:
+            self._claim.end()
+            raise UsageError(
+                f'"{self.name}" of run {run.run_id} is awaited in another event loop than its run\'s; '
+                "in a step that runs in a thread call a step's own function (charge.fn(…)), or make the "
+                "step's function async"
+            )
         if run.left:
             self._leave()
             raise Suspended
@@ -187,13 +198,13 @@ class Operation(ABC):
     async def wait(self) -> Any:
         """Opens it and waits for it, as user code does."""
         future = self.open()
+        self.task = asyncio.current_task()
         try:
             return await future
         except Suspended:
             # A task of its own may await it: that this one ends so is nothing to complain about.
-            task = asyncio.current_task()
-            if task is not None:
-                task.add_done_callback(_look_at)
+            if self.task is not None:
+                self.task.add_done_callback(_look_at)
             raise
         except asyncio.CancelledError:
             if not self.over and not self.run.left:

@@ -36,6 +36,7 @@ from .directives import obey
 from .facts import RunFacts
 from .frame import current_frame
 from .keys import Scope
+from .leftovers import Asked
 from .link import RequestName, RunLink
 from .memo import Memo, record_of
 from .operation import Operation
@@ -79,6 +80,7 @@ class Run:
         # The workflow's code is under way.
         self.in_code = False
         self.compensations = Compensations()
+        self.asked = Asked()
         # How many events the code has sent outside of steps, from its beginning, replays included.
         self.said = 0
         self.closing = Closing(self)

@@ -49,6 +49,7 @@ _State = Literal["waiting", "confirming", "running", "reporting", "backing off"]
 
 class StepOperation(Operation):
     is_busy = True
+    is_step = True
 
     def __init__(self, run: Run, claim: Claim, call: StepCall) -> None:
         super().__init__(run, claim, call.name, call.kind)
