@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { RunService, RunState } from "@pawl/proto";
 import { expect, test } from "vitest";
-import { rpc } from "../harness/protocol.ts";
+import { connect, rpc } from "../harness/protocol.ts";
+import { startServer } from "../harness/server.ts";
 import { fenceOf, json, jsonOf, Lab, ms, refused, STEP, sleep, stores } from "./lab.ts";
 
 const script = join(import.meta.dirname, "half-open-worker.ts");
@@ -150,6 +151,34 @@ test.concurrent.each(stores)(
         expect(victim.said).not.toContain("undoes");
       }),
     );
+  },
+);
+
+test.concurrent.each(modes)(
+  "a worker that stood still while its server was restarted starts nothing of a run that went on, by %s",
+  async (mode) => {
+    await using first = await startServer();
+    const { store, grpcAddress: grpc, httpAddress: http, grpcUrl } = first;
+    const flow = `flow-${mode}`;
+    await using victim = new WorkerProcess(grpcUrl, flow, mode, "victim");
+    await victim.says("ready");
+    const client = connect(grpc);
+    await rpc(client, RunService.method.startRun, { workflow: flow, runId: "r", input: json(1) });
+    await victim.says("begins b");
+    victim.signal("SIGSTOP");
+    client.close();
+    await first.kill();
+    await using second = await startServer({ store, grpc, http });
+    await using other = new WorkerProcess(second.grpcUrl, flow, mode, "other");
+    await other.says("ends c");
+    victim.signal("SIGCONT");
+    await victim.says("ends b");
+    await sleep(2_000);
+    expect(victim.said).not.toContain("begins c");
+    const again = connect(grpc);
+    const { run } = await rpc(again, RunService.method.waitRun, { runId: "r" });
+    again.close();
+    expect(jsonOf(run?.output)).toBe("a by victim, b by other, c by other");
   },
 );
 

@@ -310,6 +310,47 @@ test.concurrent("a timer, and a child's end, wake a run whichever server fires t
   worker.close();
 });
 
+test.concurrent("released at one server, written by the old holder at another, claimed at a third: one wins", async () => {
+  const names = { workflows: ["flow9"] };
+  const holder = await SessionWorker.open(a, names);
+  const ids = Array.from({ length: 30 }, (_, i) => `r9-${i}`);
+  await Promise.all(ids.map((runId) => start(a, "flow9", runId)));
+  const held = new Map<string, number>();
+  for (const runId of ids) held.set(runId, fenceOf(await holder.next(runId)));
+  const next = await SessionWorker.open(c, names);
+  const late = new UnaryWorker(b, names);
+  holder.close();
+  const done = (call: Promise<unknown>): Promise<boolean> =>
+    call.then(
+      () => true,
+      (error: unknown) => {
+        expect(error).toMatchObject(refused("LEASE_LOST"));
+        return false;
+      },
+    );
+  await Promise.all(
+    ids.map(async (runId, i) => {
+      const fence = held.get(runId) ?? 0;
+      // Around the moment at which the holder's server gives its runs to others.
+      await sleep(350 + 10 * i);
+      const step = { stepKey: "s", attempt: 1, output: json("old") };
+      const isWritten = await done(late.stepCompleted({ runId, fence, ...step }));
+      const isOver = await done(late.completeRun({ runId, fence, output: json("old") }));
+      if (isOver) {
+        expect(isWritten).toBe(true);
+        expect(jsonOf((await runOf(a, runId))?.output)).toBe("old");
+        return;
+      }
+      const item = await next.next(runId, fence);
+      const keys = item.journal.map(({ stepKey }) => stepKey);
+      expect(keys.includes("s"), `${runId} was given on without what is on record`).toBe(isWritten);
+      await next.completeRun({ runId, fence: fenceOf(item), output: json("new") });
+      expect(jsonOf((await runOf(a, runId))?.output)).toBe("new");
+    }),
+  );
+  next.close();
+});
+
 test.concurrent("a hundred runs over workers at three servers: each executed once", async () => {
   const workers = await Promise.all(
     [a, b, c].map((client) => SessionWorker.open(client, { workflows: ["flow8"] }, [], 0)),
