@@ -35,10 +35,16 @@ func TestTextsAreTreatedAlikeInEverySDK(t *testing.T) {
 		t.Fatal(err)
 	}
 	var texts struct {
+		Children                                                              []struct{ Parent, StepKey, RunID string }
 		Questions, RefusedQuestions, Names, RefusedNames, RefusedKeys, Values []textVector
 	}
 	if err := json.Unmarshal(data, &texts); err != nil {
 		t.Fatal(err)
+	}
+	for _, v := range texts.Children {
+		if id := childRunID(v.Parent, v.StepKey); id != v.RunID {
+			t.Errorf("the child at %q has the id %q, not %q", v.StepKey, id, v.RunID)
+		}
 	}
 	for _, v := range texts.Questions {
 		if text, err := questionText("it", v.Text); !v.Surrogate && (err != nil || spaceUser+escapeName(questionName(text)) != v.Key) {

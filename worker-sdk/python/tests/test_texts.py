@@ -14,6 +14,7 @@ from conftest import ROOT, lab
 
 from pawl import Context, UsageError, workflow
 from pawl._codec.payload import decode_bytes, digest, encode
+from pawl._run.child import child_run_id
 from pawl._run.keys import Scope, check_name
 from pawl._run.options import key_text
 from pawl._run.questions import question_name, question_text
@@ -34,6 +35,11 @@ def test_a_question_has_the_same_key_everywhere() -> None:
     for each in TEXTS["questions"]:
         name = question_name(question_text("it", each["text"]))
         assert scope().claim("user:", name, None).key == each["key"]
+
+
+def test_a_child_has_the_same_id_everywhere() -> None:
+    for each in TEXTS["children"]:
+        assert child_run_id(each["parent"], each["stepKey"]) == each["runId"]
 
 
 def refusal(call: Any, each: Any) -> None:

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { childRunId } from "../src/context/child.ts";
 import { UsageError } from "../src/index.ts";
 import { run, thrown } from "./support/local.ts";
 
@@ -14,6 +15,7 @@ const refused = z.array(
 const keyed = z.array(z.object({ text: z.string(), key: z.string() }));
 const texts = z
   .object({
+    children: z.array(z.object({ parent: z.string(), stepKey: z.string(), runId: z.string() })),
     questions: keyed,
     refusedQuestions: refused,
     names: keyed,
@@ -34,6 +36,16 @@ function expectRefusal(error: Error, position: number | undefined): void {
 }
 
 describe("texts", () => {
+  test("a child has the same id everywhere, which docs/protocol.md tells", () => {
+    const guide = readFileSync(new URL("../../../docs/protocol.md", import.meta.url), "utf8");
+    for (const { parent, stepKey, runId } of texts.children) {
+      expect(childRunId(parent, stepKey)).toBe(runId);
+    }
+    for (const { parent, stepKey, runId } of texts.children.slice(0, 4)) {
+      expect(guide).toContain(`| \`${parent}\` | \`${stepKey}\` | \`${runId}\` |`);
+    }
+  });
+
   test("values are well-formed before code is given them", async () => {
     for (const { text, recorded } of texts.values) {
       const handed = await run(
