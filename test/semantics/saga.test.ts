@@ -218,6 +218,21 @@ describe.each(stores)("%s", (store) => {
       }
     });
 
+    test.concurrent("a workflow's own time limit holds for starts by its name", async () => {
+      const flow = workflow(name("limited"), { timeout: "300 ms" }, (ctx: Context) =>
+        ctx.signal("never"),
+      );
+      await work(flow, mode);
+      const run = await client.start(flow.workflowName, undefined, { runId: name("run") });
+      expect(await failureOf(run)).toMatchObject({ state: "FAILED", type: "RunTimeout" });
+      const parent = workflow(name("parent"), (ctx: Context) =>
+        ctx.child(flow.workflowName, undefined),
+      );
+      await work(parent, mode);
+      const outer = await client.start(parent, undefined, { runId: name("run") });
+      expect(await failureOf(outer)).toMatchObject({ cause: { message: /did not end within/ } });
+    });
+
     test.concurrent("a clean-up that does not end is ended by its grace, which waits for a worker", async () => {
       const flow = workflow(name("saga"), async (ctx: Context) => {
         ctx.compensate("undo", () => new Promise(() => undefined));

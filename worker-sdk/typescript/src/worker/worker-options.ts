@@ -125,6 +125,7 @@ function infoOf(
       inputSchema: json(definition.inputJsonSchema),
       outputSchema: json(definition.outputJsonSchema),
       ...(definition.flow === undefined ? {} : { flow: definition.flow }),
+      ...(definition.timeouts === undefined ? {} : { timeouts: definition.timeouts }),
     })),
     queues: [...(options.queues ?? ["default"])],
     labels: { ...options.labels },
