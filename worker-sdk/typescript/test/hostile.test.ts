@@ -6,6 +6,7 @@
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AnyWorkflow, agent, type Context, event, workflow } from "../src/index.ts";
+import { shown } from "../src/lib/foreign.ts";
 import { hostile } from "./support/hostile.ts";
 import { failureOf, perform } from "./support/perform.ts";
 
@@ -148,5 +149,9 @@ describe("hostile values", () => {
     // Rejections are reported a turn later.
     await new Promise((resolve) => setImmediate(resolve));
     expect(unhandled).toEqual([]);
+  });
+
+  test("a number that JSON does not know is shown as it is", () => {
+    expect([NaN, -Infinity, 1.5].map(shown)).toEqual(["NaN", "-Infinity", "1.5"]);
   });
 });

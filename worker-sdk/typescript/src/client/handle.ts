@@ -56,6 +56,12 @@ export function hasEnded(run: Run): boolean {
   return terminal.has(run.state);
 }
 
+/** What there is to say of a run that ended without a message. */
+function silentEnd({ state, failure }: Run): string {
+  if (state === RunState.CANCELLED) return "the run was cancelled";
+  return `the run failed with ${failure?.type || "an error"}, which has no message`;
+}
+
 /** The result of a run that has ended; throws RunFailedError where it has none. */
 export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> {
   if (run.state === RunState.COMPLETED) {
@@ -67,9 +73,7 @@ export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> 
     runId: run.runId,
     state: run.state === RunState.CANCELLED ? "CANCELLED" : "FAILED",
     type: failure?.type || (run.state === RunState.CANCELLED ? "Cancelled" : "Error"),
-    message:
-      failure?.message ||
-      `the run was ${run.state === RunState.CANCELLED ? "cancelled" : "failed"}`,
+    message: failure?.message || silentEnd(run),
     details: failureDetails(failure),
     cause: failure === undefined ? undefined : errorOf(failure),
   });

@@ -25,6 +25,8 @@ function toJson(value: unknown): string | undefined {
 /** Any value as text, for people: as much of it as can be had. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return value;
+  // JSON says null for NaN and Infinity.
+  if (typeof value === "number") return String(value);
   const json = toJson(value);
   // What JSON does not know, such as a Map, is empty in it.
   if (json !== undefined && json !== "{}") return json;

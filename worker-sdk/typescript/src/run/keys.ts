@@ -80,7 +80,8 @@ export function checkTags(
 }
 
 function kindOf(value: unknown): string {
-  return value === null || value === undefined ? String(value) : `a ${typeof value}`;
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 /** Refuses keys that are too long. */
