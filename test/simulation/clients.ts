@@ -69,8 +69,8 @@ export class Clients {
       this.#send(handle, program);
       this.#steer(handle);
     });
-    for (let i = this.#chance.int(0, 2); i > 0; i -= 1)
-      this.later(6_000, () => void this.#watch(client.handle(runId)));
+    for (let i = this.#chance.int(1, 3); i > 0; i -= 1)
+      this.later(2_000, () => void this.#watch(client.handle(runId)));
   }
 
   #newClient(): Client {
@@ -209,7 +209,7 @@ export class Clients {
 
   /** Sends what a wait waits for in the very moment of its registration, so that both are in one batch. */
   coincide({ body }: WorkerFrame): void {
-    if (body.case !== "stepStarted" || !this.#chance.hits(0.3)) return;
+    if (body.case !== "stepStarted" || !this.#chance.hits(0.5)) return;
     const started: StepStartedRequest = body.value;
     const { runId, stepKey, wait } = started;
     if (started.kind === StepKind.SIGNAL && wait !== undefined)

@@ -64,7 +64,7 @@ export class Faults {
     this.#judge.disturbed();
     const { chance } = this.#world;
     const dice = chance.next();
-    if (dice < 0.22) this.#killWorker();
+    if (dice < 0.15) this.#killWorker();
     else if (dice < 0.44) this.#stopWorker();
     else if (dice < 0.6 && this.#stage.workers.length > 0)
       this.#network.cut(chance.pick(this.#stage.workers));
@@ -94,7 +94,7 @@ export class Faults {
     this.#world.say(`${process.name} stands still`);
     this.#world.stop(process);
     // Others go on with its runs meanwhile, at times after a restart of the server.
-    if (this.#chance.hits(0.5)) this.#restartServer();
+    if (this.#chance.hits(0.6)) this.#restartServer();
     if (this.#chance.hits(0.7)) this.#stage.startWorker();
     const forMs = this.#chance.pick([300, 3_000, 6_000, 20_000]) * this.#chance.next();
     this.#world.schedule(

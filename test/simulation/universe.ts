@@ -75,7 +75,7 @@ class Universe implements Stage {
     this.#network = network;
     this.#workflows = workflows;
     this.#clients = new Clients({ world, disk, network, judge, workflows });
-    this.#faults = new Faults({ world, disk, network, judge }, this.#clients, this, TROUBLE_MS / 6);
+    this.#faults = new Faults({ world, disk, network, judge }, this.#clients, this, TROUBLE_MS / 8);
   }
 
   async live(seed: number): Promise<Outcome> {
@@ -87,7 +87,7 @@ class Universe implements Stage {
     ] as const);
     this.startServer();
     for (let i = 0; i < chance.int(1, 3); i += 1) this.startWorker();
-    const count = chance.int(6, 20);
+    const count = chance.int(10, 25);
     const clients = this.#clients;
     for (let i = 0; i < count; i += 1) clients.later(12_000, () => clients.startRun(`r${i}`));
     clients.later(TROUBLE_MS / 4, () => this.#faults.disturb());

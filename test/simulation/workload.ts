@@ -59,16 +59,16 @@ function op(chance: Chance, names: Names, depth: number): Op {
     const fails = chance.hits(0.2) ? chance.int(1, 2) : 0;
     return { op: "step", name: names.next("s"), ms: briefly(chance), fails };
   }
-  if (dice < 0.36)
+  if (dice < 0.4)
     return { op: "stream", name: names.next("t"), ms: briefly(chance), chunks: chance.int(1, 8) };
-  if (dice < 0.4) return { op: "say", text: names.next("note") };
+  if (dice < 0.43) return { op: "say", text: names.next("note") };
   if (dice < 0.47) return { op: "sleep", name: names.next("z"), ms: chance.int(1, 3_000) };
   if (dice < 0.6) {
-    const timeoutMs = chance.hits(0.4) ? chance.int(200, 5_000) : 0;
+    const timeoutMs = timeout(chance);
     return { op: "signal", name: names.next("g"), timeoutMs };
   }
   if (dice < 0.67) {
-    const timeoutMs = chance.hits(0.4) ? chance.int(200, 5_000) : 0;
+    const timeoutMs = timeout(chance);
     return { op: "ask", question: names.next("q"), timeoutMs };
   }
   if (dice < 0.72) return { op: "compensate", name: names.next("c") };
@@ -84,6 +84,12 @@ function op(chance: Chance, names: Names, depth: number): Op {
     return { op: "guard", body, last: names.next("f") };
   }
   return { op: "child", program: block(chance, new Names(), chance.int(1, 3), 0) };
+}
+
+/** None, one for which a worker keeps the run, or one for which it gives it back. */
+function timeout(chance: Chance): number {
+  if (chance.hits(0.5)) return 0;
+  return chance.hits(0.6) ? chance.int(300, 950) : chance.int(1_000, 5_000);
 }
 
 /** Mostly short, at times longer than it takes for a start to be written or a lease to be given away. */
