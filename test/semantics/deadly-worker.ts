@@ -1,11 +1,11 @@
 /**
- * A worker process that one of its steps kills: `deadly-worker.ts URL DELAY`. The step says which
- * attempt it is, and dies DELAY ms later, at once where that is 0.
+ * A worker process that one of its steps kills: `deadly-worker.ts URL DELAY CRASHES`. The step
+ * says which attempt it is, and dies DELAY ms later, at once where that is 0; CRASHES deaths stop it.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger, Worker, workflow } from "@pawl/worker";
 
-const [url = "", delay = "0"] = process.argv.slice(2);
+const [url = "", delay = "0", crashes = "3"] = process.argv.slice(2);
 // It must not outlive its test, however that ends.
 process.stdin.on("end", () => process.exit()).resume();
 
@@ -19,7 +19,7 @@ const deadly = workflow("deadly", async (ctx) => {
       process.kill(process.pid, "SIGKILL");
       await pause(10_000);
     },
-    { retry: { maxAttempts: 2 } },
+    { retry: { maxAttempts: 2, maxCrashes: Number(crashes) } },
   );
 });
 

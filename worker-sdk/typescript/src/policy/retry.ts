@@ -24,6 +24,8 @@ export interface RetryOptions {
   readonly nonRetryable?: readonly string[];
   /** When no attempt is left: fail the step, or pause the run for an operator. Default: fail. */
   readonly onExhausted?: "fail" | "pause";
+  /** How many deaths of workers in the middle of the step pause its run; these are no attempts. Default: 3. */
+  readonly maxCrashes?: number;
 }
 
 /** The number of attempts, or more precise wishes. */
@@ -37,6 +39,7 @@ export interface RetryPolicy {
   readonly jitter: number;
   readonly nonRetryable: readonly string[];
   readonly onExhausted: "fail" | "pause";
+  readonly maxCrashes: number | undefined;
 }
 
 const known = new Set([
@@ -46,6 +49,7 @@ const known = new Set([
   "jitter",
   "nonRetryable",
   "onExhausted",
+  "maxCrashes",
 ]);
 
 function isList(backoff: RetryOptions["backoff"]): backoff is readonly Duration[] {
@@ -70,6 +74,7 @@ export function resolveRetry(retry: Retry): RetryPolicy {
   }
   const { maxAttempts = 3, jitter = 0, nonRetryable = [], onExhausted = "fail" } = options;
   wholeNumber("maxAttempts, which counts the first attempt too,", maxAttempts, 1, 1_000_000);
+  if (options.maxCrashes !== undefined) wholeNumber("maxCrashes", options.maxCrashes, 1, 1_000);
   if (!(jitter >= 0 && jitter <= 1))
     throw new UsageError(`jitter is between 0 and 1; it is ${jitter}`);
   return {
@@ -79,6 +84,7 @@ export function resolveRetry(retry: Retry): RetryPolicy {
     jitter,
     nonRetryable,
     onExhausted,
+    maxCrashes: options.maxCrashes,
   };
 }
 
@@ -116,6 +122,7 @@ export function retryMessage(policy: RetryPolicy): MessageInitShape<typeof Retry
     jitter: policy.jitter,
     nonRetryableTypes: [...policy.nonRetryable],
     onExhausted: policy.onExhausted === "pause" ? OnExhausted.PAUSE : OnExhausted.FAIL,
+    maxCrashes: policy.maxCrashes ?? 0,
   };
 }
 
