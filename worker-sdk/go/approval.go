@@ -11,8 +11,8 @@ import (
 
 // ApprovalLevel is one round of Approve: these people, so many of them.
 type ApprovalLevel struct {
-	// Shown, and part of the round's key. Default: the approvers; so give it one where those may change
-	// while people decide, or else the round is asked anew and the votes that it has are lost.
+	// Shown, and what the round is called in keys. Default: the approvers, and in keys its place among
+	// the rounds without a name, so that approvers may change while people decide.
 	Name string
 	// Who may approve, by name or role.
 	Approvers []string
@@ -85,7 +85,7 @@ func Approve(ctx context.Context, question string, rounds []ApprovalLevel, optio
 
 func approveRound(ctx context.Context, r *run, s *scope, prompt string, level ApprovalLevel, settings *questionSettings, late bool, outcome *ApprovalOutcome) error {
 	call := &waitCall{
-		space: spaceUser, name: questionName(level.label()), kind: pb.StepKind_STEP_KIND_USER,
+		space: spaceUser, name: questionName(orElse(level.Name, "round")), kind: pb.StepKind_STEP_KIND_USER,
 		spec: &pb.WaitSpec{Question: &pb.Question{
 			Prompt: prompt, Type: pb.QuestionType_QUESTION_TYPE_APPROVAL, Assignees: level.Approvers,
 			ApprovalsNeeded: max(1, level.Needed), Reminders: settings.question.Reminders,

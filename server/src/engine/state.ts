@@ -1,5 +1,5 @@
 import type { ClosedWhy, EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
-import type { Answer, Question } from "../model/question.ts";
+import { type Answer, isAsked, type Question } from "../model/question.ts";
 import type { RetryPolicy } from "../model/retry.ts";
 import type { RunHeader, WaitTree } from "../model/run.ts";
 import type { ClosedWait } from "./api-waits.ts";
@@ -62,11 +62,11 @@ export interface Death {
 
 /** The part of a wait that steps do not have. */
 export interface WaitRecord {
-  readonly question: Question | undefined;
+  question: Question | undefined;
   readonly cron: string;
   readonly timeZone: string;
   /** To a question, oldest first. */
-  readonly answers: Answer[];
+  answers: Answer[];
   /** Reminders recorded. */
   reminders: number;
   /** How it ended, and through whom, where that is known. */
@@ -184,6 +184,9 @@ export function fold(state: RunState, entry: EntryHead): void {
       return;
     case "workflow.user.answered":
       state.steps.get(entry.key)?.wait?.answers.push(answerOf(entry));
+      return;
+    case "workflow.wait.changed":
+      askOthers(state.steps.get(entry.key)?.wait, entry.meta.question);
       return;
     case "workflow.wait.reminded":
       noteReminder(state, entry.key);
@@ -365,6 +368,13 @@ function answerOf({ seq, at, meta }: EntryHead): Answer {
     via: meta.via ?? "api",
     ...(meta.approved === undefined ? {} : { approved: meta.approved }),
   };
+}
+
+/** Answers of those who are not asked any more do not count. */
+function askOthers(wait: WaitRecord | undefined, question: Question | undefined): void {
+  if (wait === undefined || question === undefined) return;
+  wait.question = question;
+  wait.answers = wait.answers.filter(({ actor }) => isAsked(question, actor));
 }
 
 function noteReminder(state: RunState, key: string): void {

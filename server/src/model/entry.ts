@@ -25,6 +25,7 @@ export const ENTRY_TYPES = [
   "workflow.wait.created",
   "workflow.wait.resolved",
   "workflow.wait.closed",
+  "workflow.wait.changed",
   "workflow.waiting",
   "workflow.signal.received",
   "workflow.user.answered",

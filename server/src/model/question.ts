@@ -45,6 +45,11 @@ export interface Answer {
   readonly approved?: boolean;
 }
 
+/** Whether the question is for that person. */
+export function isAsked({ assignees = [] }: Question, actor: string): boolean {
+  return assignees.length === 0 || assignees.includes(actor);
+}
+
 /** Refuses a question that nobody could answer. */
 export function checkQuestion(question: Question): void {
   const field = (name: string): string => `wait.question.${name}`;

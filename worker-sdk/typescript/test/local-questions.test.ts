@@ -168,9 +168,9 @@ describe("approvals", () => {
   };
 
   test("the amount says who is asked, one after the other", async () => {
-    expect((await pay(999)).asked).toEqual(["approval:Pay?/user:manager"]);
+    expect((await pay(999)).asked).toEqual(["approval:Pay?/user:round"]);
     const { asked, outcome } = await pay(10_000);
-    expect(asked.map((key) => key.split("user:")[1])).toEqual(["manager", "director", "vp"]);
+    expect(asked.map((key) => key.split("user:")[1])).toEqual(["round", "director", "round#2"]);
     expect(outcome).toMatchObject({ approved: true, level: "vp", timedOut: false });
     expect(outcome.votes.map(({ actor, level }) => `${actor} as ${level}`)).toEqual([
       "manager as manager",

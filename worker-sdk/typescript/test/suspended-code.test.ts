@@ -49,7 +49,7 @@ const waits: Record<string, Wait> = {
   approval: {
     open: (ctx) => ctx.approval("Pay?", { approvers: "ada" }),
     kind: StepKind.USER,
-    key: "approval:Pay?/user:ada",
+    key: "approval:Pay?/user:round",
   },
   callback: {
     open: async (ctx) => (await ctx.callback("paid")).result,

@@ -16,7 +16,7 @@ import { cancelWait, type ResolveDecision, resolveWait } from "./answers.ts";
 import { dueFired } from "./due.ts";
 import { cancelRun, retryRun } from "./lifecycle.ts";
 import { failRunByWorker, suspendRun } from "./outcome.ts";
-import { stepStarted } from "./steps.ts";
+import { type StartDecision, stepStarted } from "./steps.ts";
 
 let run: TestRun;
 
@@ -25,9 +25,9 @@ beforeEach(() => {
   run.claim();
 });
 
-function ask(question: Question, durationMs?: number): void {
+function ask(question: Question, durationMs?: number): StartDecision {
   const wait = { question, ...(durationMs === undefined ? {} : { durationMs }) };
-  run.do((draft) => stepStarted(draft, started(run, "q", { kind: "user", wait })));
+  return run.do((draft) => stepStarted(draft, started(run, "q", { kind: "user", wait })));
 }
 
 function answer(
@@ -167,4 +167,41 @@ test("a retried run has its question, timer and next reminder back", () => {
   expect(run.dueRow("wait", "q")).toBeDefined();
   expect(run.dueRow("remind", "q")?.at).toBe(run.now + 4_000);
   expect(answer("x")).toEqual({ kind: "recorded" });
+});
+
+describe("a question that is asked again, of other people", () => {
+  const open = { prompt: "Ship?", type: "approval", assignees: ["a", "b", "c"] } as const;
+
+  test("keeps the votes of those who are still asked, and names the others", () => {
+    ask({ ...open, approvalsNeeded: 3 });
+    answer(true, "a");
+    answer(true, "b");
+    ask({ ...open, assignees: ["a", "z"], approvalsNeeded: 2 });
+    expect(run.last).toMatchObject({
+      type: "workflow.wait.changed",
+      meta: { question: { assignees: ["a", "z"] }, details: { dropped: '["b"]' } },
+    });
+    const row = run.waits.get("q");
+    expect(row?.assignees).toEqual(["a", "z"]);
+    expect(() => answer(true, "b")).toThrow(/may not answer/);
+    answer(true, "z");
+    const votes = String(run.last.meta.details?.answers);
+    expect(votes.match(/"actor":"."/g)).toEqual(['"actor":"a"', '"actor":"z"']);
+  });
+
+  test("is decided by the votes that it has, where fewer are needed", () => {
+    ask({ ...open, approvalsNeeded: 3 });
+    answer(true, "a");
+    expect(ask({ ...open, approvalsNeeded: 2 })).toMatchObject({ kind: "wait" });
+    expect(ask(open)).toMatchObject({ kind: "replay" });
+    expect(run.last.meta).toMatchObject({ outcome: "answered", approved: true, actor: "a" });
+    const { length } = run.journal;
+    ask(open);
+    expect(run.journal).toHaveLength(length);
+  });
+
+  test("stays as it was where the new one could not be answered", () => {
+    ask({ ...open, approvalsNeeded: 2 });
+    expect(() => ask({ ...open, assignees: ["a"], approvalsNeeded: 2 })).toThrow(/assignees/);
+  });
 });

@@ -1,5 +1,6 @@
 /** What people and outside processes do to open waits: answer, skip, call back, cancel, be reminded. */
 
+import { isDeepStrictEqual } from "node:util";
 import { jsonProblem } from "../../lib/json.ts";
 import type { ClosedWhy, EntryMeta, WaitOutcome } from "../../model/entry.ts";
 import { isWaitKind } from "../../model/entry.ts";
@@ -10,7 +11,9 @@ import {
   type Answer,
   type AnswerVia,
   approvalsNeeded,
+  checkQuestion,
   invalidAnswer,
+  isAsked,
   type Question,
 } from "../../model/question.ts";
 import { isTerminal, type RunState } from "../../model/run.ts";
@@ -154,6 +157,33 @@ function answerQuestion(
     wake(draft);
   } else draft.listWait(key);
   return { kind: "recorded" };
+}
+
+/**
+ * The code that asks an open question again names other people, or needs more or fewer of them, as
+ * after a deploy: votes of those who are still asked count, and the entry says whose do not.
+ */
+export function askOthers(draft: Draft, key: string, asked: Question): void {
+  const step = findWait(draft, key);
+  const { question: before, answers } = step.wait;
+  if (before === undefined || before.type !== asked.type) return;
+  const { assignees = [] } = asked;
+  const needed = approvalsNeeded(asked);
+  if (isDeepStrictEqual([before.assignees ?? [], approvalsNeeded(before)], [assignees, needed]))
+    return;
+  checkQuestion(asked);
+  const question: Question = { ...before, assignees, approvalsNeeded: needed };
+  const dropped = answers.map(({ actor }) => actor).filter((actor) => !isAsked(question, actor));
+  const meta: EntryMeta = { ...waitMeta(key, step), question };
+  if (dropped.length > 0) meta.details = { dropped: JSON.stringify(dropped) };
+  draft.append("workflow.wait.changed", key, step.attempt, meta);
+  draft.listWait(key);
+  const { wait } = findWait(draft, key);
+  const last = wait.answers.at(-1);
+  if (last === undefined || !isDecided(question, wait)) return;
+  const vote = last.approved === undefined ? {} : { approved: last.approved };
+  const extra = { ...metaOf({ key, ...last }), ...vote, payloadSeq: last.seq };
+  resolve(draft, key, "answered", { ...extra, ...answersMeta(question, wait) });
 }
 
 /** One rejection is enough; of approvals, as many as the question needs. */

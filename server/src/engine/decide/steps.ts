@@ -3,6 +3,7 @@ import { isTerminal, type RunHeader } from "../../model/run.ts";
 import type { StepOutcome, StepStarted } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import { isForgotten, type RunState, type StepRecord } from "../state.ts";
+import { askOthers } from "./answers.ts";
 import { stepMeta } from "./common.ts";
 import { differs } from "./step-identity.ts";
 import { checkWait, createWait } from "./waits.ts";
@@ -121,6 +122,12 @@ function recorded(draft: Draft, step: StepRecord, command: StepStarted): StartDe
     case "resolved":
       return { kind: "replay", seq: step.seq };
     case "waiting":
+      if (command.wait?.question !== undefined)
+        askOthers(draft, command.key, command.wait.question);
+      if (step.status !== "waiting") {
+        draft.noteReplied(step.seq);
+        return { kind: "replay", seq: step.seq };
+      }
       return {
         kind: "wait",
         why: "wait",

@@ -57,9 +57,13 @@ function levelsOf(options: ApprovalOptions): readonly ApprovalLevel[] {
   return [options];
 }
 
+/** What people read of a round. */
 function nameOf({ name, approvers }: ApprovalLevel): string {
   return name ?? listOf(approvers).join(", ");
 }
+
+/** In keys: approvers may change while people decide, so a round is named by its place among those without a name. */
+const roundName = "round";
 
 type Round = {
   readonly approved: boolean;
@@ -76,7 +80,7 @@ async function askRound(
 ): Promise<Round> {
   const { timeout, reminders, default: atTimeout } = options;
   const late: Round = { approved: atTimeout === "approved", votes: [], late: true };
-  const answer = await askIn(context, scope, questionName(nameOf(level)), prompt, {
+  const answer = await askIn(context, scope, questionName(level.name ?? roundName), prompt, {
     type: "approval",
     assignees: level.approvers,
     needed: level.needed ?? 1,

@@ -144,7 +144,7 @@ export interface AskUser {
 
 /** One round of an approval: these people, so many of them. */
 export interface ApprovalLevel {
-  /** Shown, and part of the round's key. Default: the approvers. */
+  /** Shown, and what the round is called in keys. Default: the approvers, and in keys its place. */
   readonly name?: string;
   /** Who may approve, by name or role. */
   readonly approvers: string | readonly string[];

@@ -143,7 +143,7 @@ class People(Waits):
             for level in levels:
                 last = level.label
                 own = replace(options, assignees=level.approvers, needed=level.needed)
-                round_ = question_name(last)
+                round_ = question_name(level.name or "round")
                 call = question_call(self._run, question, None, own, round_)
                 place = scope.claim("user:", round_, None)
                 answer = await WaitOperation(self._run, place, call).wait()

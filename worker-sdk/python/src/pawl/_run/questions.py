@@ -84,8 +84,7 @@ class ApprovalLevel:
     approvers: str | Sequence[str]
     #: How many of them must.
     needed: int = 1
-    #: Shown, and part of the round's key. Default: the approvers; so give it one where those may change
-    #: while people decide, or else the round is asked anew and the votes that it has are lost.
+    #: Shown, and what the round is called in keys. Default: the approvers, and in keys its place.
     name: str | None = None
 
     @property
