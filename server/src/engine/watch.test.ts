@@ -237,6 +237,32 @@ describe("deltas", () => {
     expect((await publish(fence, 4, delta("late", 4))).accepted).toBe(0);
   });
 
+  test("that have had their time are no gap in a list, but to a watcher that comes back", async () => {
+    const fence = await begin("r");
+    await publish(fence, 1, delta("one", 1), delta("two", 2));
+    await engine.stepCompleted(caller, completedOf("r", fence, "a"));
+    await publish(fence, 3, { ...delta("kept", 1), key: "b", policy: "durable" });
+    const list = async () => {
+      const all = { runId: "r", checkpoints: true, deltas: true, afterCursor: "", pageSize: 100 };
+      return (await engine.listEvents(caller, all)).events;
+    };
+    const before = await list();
+    const cursor = before.find(({ type }) => type === "one")?.cursor ?? "";
+    await made.store.deleteDeltas(caller, "r", [{ fence, first: 1 }]);
+    // As long as they should be there, it tells of trouble that they are not.
+    expect(types(await list())).toContain("gap");
+    made.clock.set(2 * LIMITS.deltaGraceMs);
+    const rest = ["commit", "workflow.step.completed", "kept"];
+    expect(types(await list())).toEqual(["run.started", ...rest]);
+    const back = new AbortController();
+    const seen: string[] = [];
+    for await (const events of watching("r", { afterCursor: cursor }, back.signal)) {
+      seen.push(...types(events));
+      if (seen.includes("kept")) break;
+    }
+    expect(seen).toEqual(["gap", ...rest]);
+  });
+
   test("that a slow reader missed let it go, with the cursor to go on from", async () => {
     const fence = await begin("r");
     const open = watching("r")[Symbol.asyncIterator]();

@@ -218,7 +218,10 @@ async function started(
 
 const START_POLL_MS = 1_000;
 
-/** A page of all that is there: checkpoints, and the deltas that are still kept. */
+/**
+ * A page of all that is there: checkpoints, and the deltas that are still kept. What is gone since it
+ * had its time is no gap to a reader of the past.
+ */
 async function listEvents(
   core: Core,
   caller: Caller,
@@ -231,6 +234,7 @@ async function listEvents(
   const { life, seq, fence, number, notes } = from;
   const place = { life, seq, fence, number, notes, mode: "live" } as const;
   const merger = await resumeAt(core, caller, runId, place);
+  merger.keptSince = core.clock.now() - LIMITS.deltaGraceMs;
   const classes = classesOf(list);
   const events: RunEvent[] = [];
   let bytes = 0;

@@ -101,6 +101,22 @@ export function describeEntry(
   return line(terminal, time, levelOf(entry.type), entry.type, parts);
 }
 
+/** Live events that are missing, in words; undefined: the event says nothing of the kind. */
+export function missedBy({ type, payload }: Event): string | undefined {
+  if (type !== "gap" || payload === undefined) return undefined;
+  try {
+    const gap: unknown = JSON.parse(Buffer.from(payload.data).toString("utf8"));
+    if (typeof gap !== "object" || gap === null || !("from" in gap && "to" in gap))
+      return undefined;
+    const count = Number(gap.to) - Number(gap.from) + 1;
+    if (!(count > 0)) return undefined;
+    const what = count === 1 ? "1 live event is missing" : `${count} live events are missing`;
+    return `${what}; the results of the steps are recorded all the same`;
+  } catch {
+    return undefined;
+  }
+}
+
 export function describeEvent(
   event: Event,
   terminal: Terminal,
@@ -112,7 +128,7 @@ export function describeEvent(
   const logged = loggedBy(event);
   const parts = [
     event.stepKey,
-    logged?.message ?? showPayload(event.payload, 80),
+    logged?.message ?? missedBy(event) ?? showPayload(event.payload, 80),
     logged?.data ?? "",
   ];
   const live = event.class === EventClass.DELTA ? "~" : "";

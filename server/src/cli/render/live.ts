@@ -6,7 +6,7 @@ import type { Event, JournalEntry } from "@pawl/proto";
 import { formatPayload, showPayload } from "../payload.ts";
 import { ms } from "../runs.ts";
 import type { Style, Terminal } from "../terminal.ts";
-import { loggedBy } from "./entries.ts";
+import { loggedBy, missedBy } from "./entries.ts";
 import { formatClock, formatDuration, formatTime, shorten, visible } from "./text.ts";
 
 const BAR_WIDTH = 20;
@@ -106,7 +106,8 @@ export class LiveRun {
       }
       default: {
         const style = type === "gap" ? "yellow" : "dim";
-        return [this.#line(at, style, "·", type, showPayload(event.payload, 200))];
+        const said = missedBy(event) ?? showPayload(event.payload, 200);
+        return [this.#line(at, style, "·", type, said)];
       }
     }
   }

@@ -47,6 +47,10 @@ export class Merger {
   readonly runId: string;
   position: Position;
   readonly open: OpenStreams;
+  /** Deltas from before this moment may have had their time: that they are missing is not told. */
+  keptSince = 0;
+  /** When what came last had happened. */
+  #at = 0;
   /** Notes that were seen before the position was left. */
   #skip: number;
   #out: PlacedEvent[] = [];
@@ -56,10 +60,6 @@ export class Merger {
     this.position = { ...position, notes: 0 };
     this.#skip = position.notes;
     this.open = open;
-  }
-
-  copy(): Merger {
-    return new Merger(this.runId, this.position, this.open.copy());
   }
 
   /** The events of two pages, as far as their order is certain. */
@@ -93,6 +93,7 @@ export class Merger {
     }
     this.#skip = 0;
     if (number > this.position.number + 1) this.#gap(fence, number - 1, delta.at);
+    this.#at = delta.at;
     const ofRun = event.key === "";
     const isVoid = ofRun
       ? this.open.isRepeat(fence, event.sequence)
@@ -109,6 +110,7 @@ export class Merger {
       if (fence > this.position.fence) this.#move({ fence, number: 0 });
       if (deltas > this.position.number) this.#gap(fence, deltas, entry.at);
     }
+    this.#at = entry.at;
     this.#verdicts(this.open.entry(entry));
     this.#skip = 0;
     if (closesFence(entry)) this.#move(closedPlace(this.position, this.open));
@@ -128,6 +130,7 @@ export class Merger {
   #gap(fence: number, to: number, at: number): void {
     const from = this.position.number + 1;
     this.#move({ fence, number: to });
+    if (this.#at < this.keptSince) return;
     this.#push({
       runId: this.runId,
       eventId: `${this.runId}/gap/${fence}.${from}`,

@@ -81,17 +81,6 @@ export class OpenStreams {
     return this.#open.size;
   }
 
-  copy(): OpenStreams {
-    const copy = new OpenStreams();
-    for (const [name, stream] of this.#open) copy.#open.set(name, stream);
-    for (const [key, attempt] of this.#ended) copy.#ended.set(key, attempt);
-    for (const name of this.#stopped) copy.#stopped.add(name);
-    copy.#fence = this.#fence;
-    copy.#closed = this.#closed;
-    copy.#said = { ...this.#said };
-    return copy;
-  }
-
   /**
    * A delta came. What the run itself sends, outside of steps, is never void: there, `attempt` is how
    * much it has said by then.
