@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf16"
 
 	pb "pawl.dev/pawl/pawlv1"
 )
@@ -32,7 +36,7 @@ func encode(value any, what string) (*pb.Payload, error) {
 			return &pb.Payload{Encoding: encodingBytes, Data: bytes.Clone(known)}, nil
 		}
 	}
-	data, tagged, err := marshal(value)
+	data, tagged, err := marshal(value, false)
 	if err != nil {
 		return nil, &SerializationError{What: what, Err: err}
 	}
@@ -42,12 +46,12 @@ func encode(value any, what string) (*pb.Payload, error) {
 	return &pb.Payload{Encoding: encodingJSON, Data: data}, nil
 }
 
-// marshal makes JSON of a value, with tags or without. Methods of the value that panic are
-// no more than a value that cannot be encoded.
-func marshal(value any) (data []byte, tagged bool, err error) {
+// marshal makes JSON of a value, with tags or without. `escape`: it is to be put among tags. Methods
+// of the value that panic are no more than a value that cannot be encoded.
+func marshal(value any, escape bool) (data []byte, tagged bool, err error) {
 	defer recoverInto(&err)
 	if value != nil && mayNeedTags(value) {
-		return toTagged(value)
+		return toTagged(value, escape)
 	}
 	data, err = json.Marshal(value)
 	return data, false, err
@@ -129,11 +133,61 @@ func digest(value any, what string) (string, error) {
 	if err != nil {
 		return "", &SerializationError{What: what, Err: err}
 	}
-	var canonical bytes.Buffer
-	encoder := json.NewEncoder(&canonical)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(tree); err != nil {
-		return "", &SerializationError{What: what, Err: err}
+	var canonical strings.Builder
+	writeCanonical(&canonical, tree)
+	return digestText(canonical.String()), nil
+}
+
+// writeCanonical writes a tree as JavaScript does: members sorted by the UTF-16 units of their names,
+// and nothing escaped that need not be.
+func writeCanonical(out *strings.Builder, tree any) {
+	switch known := tree.(type) {
+	case []any:
+		out.WriteByte('[')
+		for i, item := range known {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			writeCanonical(out, item)
+		}
+		out.WriteByte(']')
+	case map[string]any:
+		out.WriteByte('{')
+		names := slices.SortedFunc(maps.Keys(known), func(a, b string) int {
+			return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+		})
+		for i, name := range names {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			writeCanonicalText(out, name)
+			out.WriteByte(':')
+			writeCanonical(out, known[name])
+		}
+		out.WriteByte('}')
+	case string:
+		writeCanonicalText(out, known)
+	case nil:
+		out.WriteString("null")
+	default:
+		fmt.Fprint(out, known)
 	}
-	return digestText(string(bytes.TrimRight(canonical.Bytes(), "\n"))), nil
+}
+
+var canonicalEscapes = map[rune]string{
+	'"': `\"`, '\\': `\\`, '\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`,
+}
+
+func writeCanonicalText(out *strings.Builder, text string) {
+	out.WriteByte('"')
+	for _, sign := range text {
+		if escaped, has := canonicalEscapes[sign]; has {
+			out.WriteString(escaped)
+		} else if sign < ' ' {
+			fmt.Fprintf(out, `\u%04x`, sign)
+		} else {
+			out.WriteRune(sign)
+		}
+	}
+	out.WriteByte('"')
 }

@@ -112,3 +112,18 @@ func TestAQuestionIsNamedAlikeInEverySDK(t *testing.T) {
 		}
 	}
 }
+
+// The hashes are what the TypeScript SDK makes of the same values.
+func TestDigestsAreTheSameInEveryLanguage(t *testing.T) {
+	cases := map[string]any{
+		"e7ae4b05f0efae3f69dd160d49e588745ce376bb5c4c5cfc2ee87fc5b5c963fc": map[string]any{"of": map[string]any{"$pawl": "date", "value": "x"}},
+		"19d0009ea48b9837c2e81fd66f2fb630a2ce33ed758d2d7c7dfa8ad09aa4f5b2": map[string]any{"$pawl": "x", "at": []byte{1}},
+		"d041a25c760adaea468b4719ec5ee32dcf6728d856e7d5e05f9e47ee77f4d7e4": "\u2028\u2029\b\f\u0001\u007f\U0001f600",
+		"4c13481d0f1d96c23bdadb871cf5b920414a8a01416ca3103cab7c027d4f14b3": map[string]any{"\uff5e": 1, "\U0001f600": 2},
+	}
+	for want, value := range cases {
+		if got, err := digest([]any{value}, "it"); err != nil || got != want {
+			t.Errorf("%v: %s, %v; want %s", value, got, err, want)
+		}
+	}
+}

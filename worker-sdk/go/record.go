@@ -268,10 +268,10 @@ func detailsOf(err error) *pb.Payload {
 
 func marshalDetails(err error, value reflect.Value) (data []byte, tagged bool, problem error) {
 	if value.Kind() != reflect.Struct || marshals(reflect.TypeOf(err)) || marshals(reflect.PointerTo(value.Type())) {
-		return marshal(err)
+		return marshal(err, false)
 	}
 	defer recoverInto(&problem)
-	t := &tagger{}
+	t := &tagger{escape: true}
 	var members []member
 	for _, field := range fieldsOf(value.Type()) {
 		item := field.in(value)
@@ -282,7 +282,7 @@ func marshalDetails(err error, value reflect.Value) (data []byte, tagged bool, p
 		if inner, is := carried.(error); is && field.kind == errorInterface {
 			carried = textOf(inner)
 		}
-		encoded, hasTags, problem := marshal(carried)
+		encoded, hasTags, problem := marshal(carried, true)
 		if problem != nil {
 			continue
 		}

@@ -78,12 +78,20 @@ func marshals(kind reflect.Type) bool {
 type tagger struct {
 	out    bytes.Buffer
 	tagged bool
+	// Objects with a key `$pawl` are written as pairs: others are tags.
+	escape bool
+	// There is such an object.
+	lookalike bool
 }
 
-// toTagged makes JSON of a value, and tells whether it has tags.
-func toTagged(value any) ([]byte, bool, error) {
-	t := &tagger{}
+// toTagged makes JSON of a value, and tells whether it has tags. Where it has none, and nothing is to
+// be put among tags, an object that looks like one is written as it is: nobody looks for tags there.
+func toTagged(value any, escape bool) ([]byte, bool, error) {
+	t := &tagger{escape: escape}
 	err := t.write(reflect.ValueOf(value), 0)
+	if err == nil && t.tagged && t.lookalike && !escape {
+		return toTagged(value, true)
+	}
 	return t.out.Bytes(), t.tagged, err
 }
 
@@ -245,7 +253,9 @@ type member struct {
 // writeObject writes members, as pairs where one is named like a tag.
 func (t *tagger) writeObject(members []member) error {
 	open, between, end, tail := "{", ":", "", "}"
-	if slices.ContainsFunc(members, func(m member) bool { return m.name == tagKey }) {
+	looksLikeTag := slices.ContainsFunc(members, func(m member) bool { return m.name == tagKey })
+	t.lookalike = t.lookalike || looksLikeTag
+	if looksLikeTag && t.escape {
 		t.tagged = true
 		open, between, end, tail = `{"$pawl":"object","value":[`, ",", "]", "]}"
 	}
