@@ -248,6 +248,7 @@ export const comments = {
   "pawl.v1.StepStartedResponse.Replay.details": "For waits: the details of the entry that resolved it.",
   "pawl.v1.StepStartedResponse.Replay.failure": "A final failure, to be thrown.",
   "pawl.v1.StepStartedResponse.Replay.outcome": "For waits, as in JournalEntry.outcome.",
+  "pawl.v1.StepStartedResponse.Replay.seq": "Of the entry: results are handed to code in this order.",
   "pawl.v1.StepStartedResponse.Replay.wait_id": "These three as in Wait.",
   "pawl.v1.StepStartedResponse.Stop": "Do not run this or any other step.",
   "pawl.v1.StepStartedResponse.Stop.fence": "The fence to clean up under, with RUN_CANCELLED.",

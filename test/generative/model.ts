@@ -104,6 +104,13 @@ export class Model {
 
   #cancel(): void {
     this.#cancelled = true;
+    const { end } = this;
+    if (end !== undefined) {
+      // It came before the end was on record.
+      this.end = end.type === "completed" ? undefined : { ...end, type: "cancelled" };
+      if (end.type === "completed") void this.#fail(cancelled());
+      return;
+    }
     const told = [...this.#pending].filter(([, { place }]) => !place.isShielded);
     this.#untold = told.length === 0;
     for (const [key, ask] of told) this.#abort(key, ask);
@@ -135,19 +142,20 @@ export class Model {
 
   async #run(program: Block): Promise<void> {
     const root = new Place(undefined, "");
-    let ended: ModelEnd;
     try {
       const { value } = await this.#block(program, root, {});
       if (this.#cancelled) throw cancelled();
-      ended = { type: "completed", value, error: undefined };
+      this.end = { type: "completed", value, error: undefined };
     } catch (thrown) {
-      const error = errorOf(thrown);
-      const failures = await this.#compensate();
-      const message = [error.message, ...failures].join("; ");
-      const type = this.#cancelled ? "cancelled" : "failed";
-      ended = { type, value: undefined, error: new ModelError(error.type, message) };
+      await this.#fail(errorOf(thrown));
     }
-    this.end = ended;
+  }
+
+  async #fail(error: ModelError): Promise<void> {
+    const failures = await this.#compensate();
+    const message = [error.message, ...failures].join("; ");
+    const type = this.#cancelled ? "cancelled" : "failed";
+    this.end = { type, value: undefined, error: new ModelError(error.type, message) };
   }
 
   async #compensate(): Promise<string[]> {

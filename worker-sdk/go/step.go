@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -211,7 +212,7 @@ func (op *stepOperation) confirm() (*record, time.Duration, error) {
 	r.lockPresent()
 	r.setBusy(false)
 	if replay := response.GetReplay(); replay != nil {
-		rec := &record{seq: r.queue.lastSeq, attempt: op.attempt, payload: replay.GetOutput(), failure: replay.GetFailure()}
+		rec := &record{seq: cmp.Or(replay.Seq, r.queue.lastSeq), attempt: op.attempt, payload: replay.GetOutput(), failure: replay.GetFailure()}
 		r.queue.pushNew(op.operation, rec.seq)
 		return rec, 0, nil
 	}

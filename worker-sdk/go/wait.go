@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -196,7 +197,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 	if op.resolution == nil {
 		if replay := response.GetReplay(); replay != nil {
 			op.resolution = &record{
-				seq: r.queue.lastSeq, kind: op.kind, attempt: r.memo.attempts[op.key],
+				seq: cmp.Or(replay.Seq, r.queue.lastSeq), kind: op.kind, attempt: r.memo.attempts[op.key],
 				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome, details: replay.Details,
 			}
 			r.queue.pushNew(op, op.resolution.seq)

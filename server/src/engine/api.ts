@@ -147,6 +147,7 @@ export type StepOutcome =
   | { readonly kind: "execute"; readonly attempt: number; readonly idempotencyKey: string }
   | {
       readonly kind: "replay";
+      readonly seq: number;
       readonly output?: Payload;
       readonly failure?: Failure;
       readonly outcome?: WaitOutcome;

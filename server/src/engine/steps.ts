@@ -102,6 +102,7 @@ async function atNextTime(core: Core, wait: WaitSpec): Promise<WaitSpec> {
 function replayOf(entry: Entry): Extract<StepOutcome, { kind: "replay" }> {
   return {
     kind: "replay",
+    seq: entry.seq,
     ...(entry.meta.failure === undefined ? {} : { failure: entry.meta.failure }),
     ...(entry.payload === undefined ? {} : { output: entry.payload }),
     ...(entry.meta.outcome === undefined ? {} : { outcome: entry.meta.outcome, resolved: entry }),

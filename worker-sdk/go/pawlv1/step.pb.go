@@ -1164,6 +1164,8 @@ type StepStartedResponse_Replay struct {
 	WaitId        string `protobuf:"bytes,5,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
 	CallbackToken string `protobuf:"bytes,6,opt,name=callback_token,json=callbackToken,proto3" json:"callback_token,omitempty"`
 	CallbackUrl   string `protobuf:"bytes,7,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	// Of the entry: results are handed to code in this order.
+	Seq           uint32 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1256,6 +1258,13 @@ func (x *StepStartedResponse_Replay) GetCallbackUrl() string {
 		return x.CallbackUrl
 	}
 	return ""
+}
+
+func (x *StepStartedResponse_Replay) GetSeq() uint32 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
 }
 
 type isStepStartedResponse_Replay_Result interface {
@@ -1739,7 +1748,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x04wait\x18\v \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\x12&\n" +
 	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\r \x01(\tR\trequestId\"\xd4\f\n" +
+	"request_id\x18\r \x01(\tR\trequestId\"\xe6\f\n" +
 	"\x13StepStartedResponse\x12@\n" +
 	"\aexecute\x18\x01 \x01(\v2$.pawl.v1.StepStartedResponse.ExecuteH\x00R\aexecute\x12=\n" +
 	"\x06replay\x18\x02 \x01(\v2#.pawl.v1.StepStartedResponse.ReplayH\x00R\x06replay\x127\n" +
@@ -1750,7 +1759,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\tdirective\x18\a \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x1aL\n" +
 	"\aExecute\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12'\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\xf1\x02\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x83\x03\n" +
 	"\x06Replay\x12*\n" +
 	"\x06output\x18\x01 \x01(\v2\x10.pawl.v1.PayloadH\x00R\x06output\x12,\n" +
 	"\afailure\x18\x02 \x01(\v2\x10.pawl.v1.FailureH\x00R\afailure\x12\x18\n" +
@@ -1758,7 +1767,8 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\adetails\x18\x04 \x03(\v20.pawl.v1.StepStartedResponse.Replay.DetailsEntryR\adetails\x12\x17\n" +
 	"\await_id\x18\x05 \x01(\tR\x06waitId\x12%\n" +
 	"\x0ecallback_token\x18\x06 \x01(\tR\rcallbackToken\x12!\n" +
-	"\fcallback_url\x18\a \x01(\tR\vcallbackUrl\x1a:\n" +
+	"\fcallback_url\x18\a \x01(\tR\vcallbackUrl\x12\x10\n" +
+	"\x03seq\x18\b \x01(\rR\x03seq\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +

@@ -314,6 +314,13 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
    * @generated from field: string callback_url = 7;
    */
   callbackUrl: string;
+
+  /**
+   * Of the entry: results are handed to code in this order.
+   *
+   * @generated from field: uint32 seq = 8;
+   */
+  seq: number;
 };
 
 /**

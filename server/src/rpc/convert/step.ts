@@ -227,6 +227,7 @@ function callbackOut(callback: CallbackAddress | undefined) {
 
 function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>, waitId: string) {
   const said = {
+    seq: outcome.seq,
     outcome: outcome.outcome ?? "",
     ...(outcome.resolved && { details: detailsOut(outcome.resolved.meta), waitId }),
     ...callbackOut(outcome.callback),

@@ -190,10 +190,10 @@ export class StepOperation extends Operation {
     }
   }
 
-  #onReplay({ result }: StepStartedResponse_Replay): void {
+  #onReplay({ seq, result }: StepStartedResponse_Replay): void {
     this.#state = reporting;
     const record = this.#recordOf(
-      this.run.deliveries.lastSeq,
+      seq || this.run.deliveries.lastSeq,
       result.case === "output" ? result.value : undefined,
       result.case === "failure" ? result.value : undefined,
     );

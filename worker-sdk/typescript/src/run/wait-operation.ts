@@ -235,9 +235,9 @@ export class WaitOperation extends Operation {
     this.#deliver(record);
   }
 
-  #settleNow({ result, outcome, details }: StepStartedResponse_Replay): void {
+  #settleNow({ seq, result, outcome, details }: StepStartedResponse_Replay): void {
     this.#deliver({
-      seq: this.run.deliveries.lastSeq,
+      seq: seq || this.run.deliveries.lastSeq,
       kind: this.kind,
       attempt: this.run.memo.attempts(this.key),
       payload: result.case === "output" ? result.value : undefined,

@@ -180,7 +180,7 @@ class StepOperation(Operation):
                 self._state = "reporting"
                 answer = response.replay
                 record = self._record(
-                    run.deliveries.last_seq,
+                    answer.seq or run.deliveries.last_seq,
                     answer.output if answer.HasField("output") else None,
                     answer.failure if answer.HasField("failure") else None,
                 )

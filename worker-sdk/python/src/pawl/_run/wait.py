@@ -214,6 +214,7 @@ class WaitOperation(Operation):
                 answer = response.replay
                 self._deliver(
                     self._record(
+                        answer.seq or self.run.deliveries.last_seq,
                         answer.outcome,
                         answer.details,
                         answer.output if answer.HasField("output") else None,
@@ -239,13 +240,14 @@ class WaitOperation(Operation):
 
     def _record(
         self,
+        seq: int,
         outcome: str,
         details: Mapping[str, str],
         payload: Payload | None,
         failure: Failure | None,
     ) -> Record:
         return Record(
-            seq=self.run.deliveries.last_seq,
+            seq=seq,
             kind=self.kind,
             attempt=self.run.memo.attempts(self.key),
             payload=payload,

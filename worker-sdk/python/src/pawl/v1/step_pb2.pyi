@@ -79,7 +79,7 @@ class StepStartedResponse(_message.Message):
         idempotency_key: str
         def __init__(self, attempt: _Optional[int] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
     class Replay(_message.Message):
-        __slots__ = ("output", "failure", "outcome", "details", "wait_id", "callback_token", "callback_url")
+        __slots__ = ("output", "failure", "outcome", "details", "wait_id", "callback_token", "callback_url", "seq")
         class DetailsEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class StepStartedResponse(_message.Message):
         WAIT_ID_FIELD_NUMBER: _ClassVar[int]
         CALLBACK_TOKEN_FIELD_NUMBER: _ClassVar[int]
         CALLBACK_URL_FIELD_NUMBER: _ClassVar[int]
+        SEQ_FIELD_NUMBER: _ClassVar[int]
         output: _common_pb2.Payload
         failure: _common_pb2.Failure
         outcome: str
@@ -101,7 +102,8 @@ class StepStartedResponse(_message.Message):
         wait_id: str
         callback_token: str
         callback_url: str
-        def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ...) -> None: ...
+        seq: int
+        def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
     class Wait(_message.Message):
         __slots__ = ("until", "why", "attempt", "wait_id", "callback_token", "callback_url")
         UNTIL_FIELD_NUMBER: _ClassVar[int]
