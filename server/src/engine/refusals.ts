@@ -13,7 +13,7 @@ import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import { emptyState } from "./state.ts";
 
-/** How often runs were refused of late. In memory only: a restart begins anew, with short pauses. */
+/** How often runs were refused lately. In memory only: a restart begins anew, with short pauses. */
 export class Refusals {
   readonly #runs = new Map<string, { count: number; at: number }>();
 

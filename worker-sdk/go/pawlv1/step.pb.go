@@ -247,7 +247,8 @@ type StepStartedRequest struct {
 	// Of one attempt. The worker enforces it; so does the server, a little later.
 	Timeout  *durationpb.Duration `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Recovery Recovery             `protobuf:"varint,10,opt,name=recovery,proto3,enum=pawl.v1.Recovery" json:"recovery,omitempty"`
-	// For the kinds that are waits.
+	// For the kinds that are waits. Of one that is registered it must be there, and
+	// changes nothing.
 	Wait *WaitSpec `protobuf:"bytes,11,opt,name=wait,proto3" json:"wait,omitempty"`
 	// The input itself, for people; at most 4 KiB are kept.
 	Input *Payload `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
@@ -1097,8 +1098,8 @@ type StepStartedResponse_Execute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From 1; name it in StepCompleted or StepFailed.
 	Attempt uint32 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// The same for every attempt of this step, `<run_uid>/<step key>`: hand it to
-	// payment or model APIs.
+	// The same for every attempt of this step, `<run_uid>/<step key>`, which a worker
+	// can also make itself: hand it to payment or model APIs.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1287,7 +1288,8 @@ func (*StepStartedResponse_Replay_Failure) isStepStartedResponse_Replay_Result()
 // In progress, backing off, or waiting.
 type StepStartedResponse_Wait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When to ask again, or when the timer is due. Unset: unknown.
+	// When to ask again, or when the timer is due, by the server's clock. Unset:
+	// unknown; ask again in a second.
 	Until *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
 	// in_progress, backoff or wait.
 	Why     string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`

@@ -191,7 +191,8 @@ type WorkerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable over restarts; shown to people.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// Fresh at every start of the process.
+	// Fresh at every start of the process. A second session with the same one replaces
+	// the first, which ends with LEASE_LOST.
 	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// such as typescript
 	Language     string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
@@ -534,6 +535,7 @@ func (x *SessionRequest) GetFrames() []*WorkerFrame {
 type WorkerFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the worker; a reply names it. 0: no reply is wanted, unless it fails.
+	// It means nothing beyond its stream.
 	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
@@ -918,7 +920,7 @@ func (x *Hello) GetLeases() []*Lease {
 }
 
 // Room for this many more dispatches. Each dispatch uses one up; the worker
-// grants a new one when a slot is free again.
+// grants a new one when a slot is free again. Credits end with their stream.
 type Credits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Count         uint32                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
@@ -1125,7 +1127,8 @@ func (x *Heartbeat) GetInFlight() uint32 {
 	return 0
 }
 
-// No more dispatches, please; the worker finishes what it has, then closes.
+// No more dispatches, please; the worker finishes what it has, then half-closes the
+// stream, which the server ends then. It has no reply.
 type Draining struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2723,7 +2726,8 @@ type SuspendRunRequest struct {
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// Waits that no StepStarted has registered yet.
 	Waits []*NewWait `protobuf:"bytes,3,rep,name=waits,proto3" json:"waits,omitempty"`
-	// Over registered waits and steps that back off. Unset: any open wait wakes it.
+	// Over registered waits and steps that back off. Unset: a group of all open waits
+	// with `needed` 1; where there is none, the run is given back.
 	Tree *WaitTree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
 	// Every wait that the code still holds. Open ones that it does not name are closed
 	// as withdrawn: the code that is deployed now does not ask for them. Unset: none is.

@@ -64,7 +64,7 @@ type WorkerServiceClient interface {
 	// Says which compensations a clean-up is about to execute, before the first of
 	// them: what is not done when the clean-up ends is shown, and can be retried.
 	BeginCleanUp(ctx context.Context, in *BeginCleanUpRequest, opts ...grpc.CallOption) (*BeginCleanUpResponse, error)
-	// The workers seen of late, connected ones first.
+	// The workers seen recently, connected ones first.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 }
 
@@ -203,7 +203,7 @@ type WorkerServiceServer interface {
 	// Says which compensations a clean-up is about to execute, before the first of
 	// them: what is not done when the clean-up ends is shown, and can be retried.
 	BeginCleanUp(context.Context, *BeginCleanUpRequest) (*BeginCleanUpResponse, error)
-	// The workers seen of late, connected ones first.
+	// The workers seen recently, connected ones first.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }

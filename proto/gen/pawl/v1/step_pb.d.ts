@@ -145,7 +145,8 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
   recovery: Recovery;
 
   /**
-   * For the kinds that are waits.
+   * For the kinds that are waits. Of one that is registered it must be there, and
+   * changes nothing.
    *
    * @generated from field: pawl.v1.WaitSpec wait = 11;
    */
@@ -245,8 +246,8 @@ export declare type StepStartedResponse_Execute = Message<"pawl.v1.StepStartedRe
   attempt: number;
 
   /**
-   * The same for every attempt of this step, `<run_uid>/<step key>`: hand it to
-   * payment or model APIs.
+   * The same for every attempt of this step, `<run_uid>/<step key>`, which a worker
+   * can also make itself: hand it to payment or model APIs.
    *
    * @generated from field: string idempotency_key = 2;
    */
@@ -336,7 +337,8 @@ export declare const StepStartedResponse_ReplaySchema: GenMessage<StepStartedRes
  */
 export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedResponse.Wait"> & {
   /**
-   * When to ask again, or when the timer is due. Unset: unknown.
+   * When to ask again, or when the timer is due, by the server's clock. Unset:
+   * unknown; ask again in a second.
    *
    * @generated from field: google.protobuf.Timestamp until = 1;
    */

@@ -91,7 +91,8 @@ export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
   workerId: string;
 
   /**
-   * Fresh at every start of the process.
+   * Fresh at every start of the process. A second session with the same one replaces
+   * the first, which ends with LEASE_LOST.
    *
    * @generated from field: string instance_id = 2;
    */
@@ -289,6 +290,7 @@ export declare const SessionRequestSchema: GenMessage<SessionRequest>;
 export declare type WorkerFrame = Message<"pawl.v1.WorkerFrame"> & {
   /**
    * Chosen by the worker; a reply names it. 0: no reply is wanted, unless it fails.
+   * It means nothing beyond its stream.
    *
    * @generated from field: uint32 id = 1;
    */
@@ -441,7 +443,7 @@ export declare const HelloSchema: GenMessage<Hello>;
 
 /**
  * Room for this many more dispatches. Each dispatch uses one up; the worker
- * grants a new one when a slot is free again.
+ * grants a new one when a slot is free again. Credits end with their stream.
  *
  * @generated from message pawl.v1.Credits
  */
@@ -532,7 +534,8 @@ export declare type Heartbeat = Message<"pawl.v1.Heartbeat"> & {
 export declare const HeartbeatSchema: GenMessage<Heartbeat>;
 
 /**
- * No more dispatches, please; the worker finishes what it has, then closes.
+ * No more dispatches, please; the worker finishes what it has, then half-closes the
+ * stream, which the server ends then. It has no reply.
  *
  * @generated from message pawl.v1.Draining
  */
@@ -1241,7 +1244,8 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
   waits: NewWait[];
 
   /**
-   * Over registered waits and steps that back off. Unset: any open wait wakes it.
+   * Over registered waits and steps that back off. Unset: a group of all open waits
+   * with `needed` 1; where there is none, the run is given back.
    *
    * @generated from field: pawl.v1.WaitTree tree = 4;
    */
@@ -1766,7 +1770,7 @@ export declare const WorkerService: GenService<{
     output: typeof BeginCleanUpResponseSchema;
   },
   /**
-   * The workers seen of late, connected ones first.
+   * The workers seen recently, connected ones first.
    *
    * @generated from rpc pawl.v1.WorkerService.ListWorkers
    */

@@ -6,7 +6,7 @@ import { ms } from "../runs.ts";
 
 export const command = clientCommand({
   usage: "workers",
-  about: "Lists the workers seen of late, connected ones first.",
+  about: "Lists the workers seen in the last hour, connected ones first.",
   async run(server, args, terminal) {
     const response = await server.workers.listWorkers({});
     if (args.flag("json")) {
@@ -15,7 +15,7 @@ export const command = clientCommand({
     }
     if (response.workers.length === 0) {
       terminal.note(
-        "No worker has connected of late. `pawl dev worker.ts` starts one with a server.",
+        "No worker has connected in the last hour. `pawl dev worker.ts` starts one with a server.",
       );
       return EXIT.OK;
     }

@@ -230,7 +230,7 @@ const fleetRoutes: readonly Route[] = [
     ...{ method: "GET", path: "/v1/workers", rpc: WorkerService.method.listWorkers },
     id: "listWorkers",
     tag: "Workers",
-    summary: "List the workers seen of late, connected ones first",
+    summary: "List the workers seen in the last hour, connected ones first",
     about: {},
     errors: [],
   }),
