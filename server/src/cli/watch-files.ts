@@ -3,7 +3,7 @@
  * moment. Other files do not count: a worker that writes reports or logs beside its sources must
  * not be restarted by that.
  */
-import { sep } from "node:path";
+import { relative, sep } from "node:path";
 import { watch } from "chokidar";
 
 const QUIET_MS = 150;
@@ -17,10 +17,15 @@ export function watchFiles(
   onError: (error: Error) => void,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
+  // Where the watched folders themselves are does not matter.
+  const below = (path: string): string =>
+    folders.map((folder) => relative(folder, path)).find((rest) => !rest.startsWith("..")) ?? path;
   const watcher = watch([...folders], {
     ignoreInitial: true,
     ignored: (path, stats) =>
-      path.split(sep).some((part) => IGNORED.has(part)) ||
+      below(path)
+        .split(sep)
+        .some((part) => IGNORED.has(part)) ||
       (stats?.isFile() === true && !SOURCES.test(path)),
   });
   watcher.on("all", (_event, file) => {

@@ -1072,7 +1072,9 @@ type JournalEntry struct {
 	// signal that went back to the inbox; asked for again, the wait is registered
 	// anew), run.cleanup.started (details `compensations`), workflow.waiting,
 	// workflow.signal.received, workflow.user.answered (one answer to a question;
-	// the wait is resolved once there are enough), workflow.wait.reminded.
+	// the wait is resolved once there are enough), workflow.wait.reminded,
+	// workflow.wait.changed (an open question is asked of other people; `question` as
+	// it is now, details `dropped`: whose answers no longer count).
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// Empty for entries that concern the whole run.
 	StepKey string `protobuf:"bytes,4,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`

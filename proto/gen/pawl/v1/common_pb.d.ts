@@ -464,7 +464,9 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
    * signal that went back to the inbox; asked for again, the wait is registered
    * anew), run.cleanup.started (details `compensations`), workflow.waiting,
    * workflow.signal.received, workflow.user.answered (one answer to a question;
-   * the wait is resolved once there are enough), workflow.wait.reminded.
+   * the wait is resolved once there are enough), workflow.wait.reminded,
+   * workflow.wait.changed (an open question is asked of other people; `question` as
+   * it is now, details `dropped`: whose answers no longer count).
    *
    * @generated from field: string type = 3;
    */
