@@ -21,8 +21,10 @@ const { values } = parseArgs({
     seed: { type: "string" },
     rounds: { type: "string" },
     seconds: { type: "string" },
-    size: { type: "string", default: "8" },
+    size: { type: "string", default: "5" },
     sdks: { type: "string" },
+    /** Some workers poll; see the README for what is known to be wrong there. */
+    poll: { type: "boolean", default: false },
     kept: { type: "string" },
     /** For which a failure is made smaller. */
     minimize: { type: "string", default: "45" },
@@ -71,7 +73,7 @@ async function minimize(seed: number, plan: RoundPlan, failure: Failure): Promis
 
 async function playSeed(seed: number): Promise<boolean> {
   const at = performance.now();
-  const plan = planRound(seed, sdks, Number(values.size));
+  const plan = planRound(seed, sdks, Number(values.size), values.poll);
   const failures = await playRound(plan, sdks, processes, { replay: true });
   const seconds = ((performance.now() - at) / 1_000).toFixed(1);
   const faults = plan.faults.map(({ what }) => what).join(", ") || "no faults";

@@ -39,9 +39,14 @@ export interface Failure {
 }
 
 /** The seed says it all. */
-export function planRound(seed: number, sdks: readonly Sdk[], size: number): RoundPlan {
+export function planRound(
+  seed: number,
+  sdks: readonly Sdk[],
+  size: number,
+  polls = false,
+): RoundPlan {
   const random = new Random(seed);
-  const modes = sdks.map(() => (random.chance(0.25) ? "poll" : "session"));
+  const modes = sdks.map(() => (random.chance(0.25) && polls ? "poll" : "session"));
   const specs = Array.from({ length: size }, () => randomSpec(random));
   return { specs, modes, faults: randomFaults(random, !modes.includes("poll")) };
 }
