@@ -31,6 +31,7 @@ export async function judge(programs: readonly Block[], played: Played): Promise
 }
 
 async function judgeProgram(program: Block, played: Played, strict: boolean): Promise<string[]> {
+  if (neverBegan(played)) return [];
   const model = await Model.follow(program, played.journal);
   const last = played.journal.at(-1);
   return [
@@ -39,6 +40,12 @@ async function judgeProgram(program: Block, played: Played, strict: boolean): Pr
     ...judgeRecords(played, model, strict),
     ...(strict ? judgeEffects(played, model) : []),
   ];
+}
+
+/** A run that is cancelled before a worker has had it ends at once. */
+function neverBegan({ journal, effects }: Played): boolean {
+  const isIdle = journal.every(({ stepKey, type }) => stepKey === "" && type !== "run.cancelling");
+  return journal.at(-1)?.type === "run.cancelled" && isIdle && effects.size === 0;
 }
 
 function judgeEnd({ end, aborted }: Model, last: JournalEntry | undefined): string[] {

@@ -45,6 +45,8 @@ export class Processes {
     if (this.#deploy !== 0) {
       this.#deploy = 0;
       await this.#each(async (player, worker) => {
+        // One that is not ready yet does not know what to do about a SIGTERM.
+        await worker.ready();
         await worker.stop();
         this.#launch(player);
       });
@@ -78,6 +80,8 @@ export class Processes {
   async replaceWorkers(deploy: number): Promise<void> {
     this.#deploy = deploy;
     await this.#each(async (player, worker) => {
+      // One that is not ready yet does not know what to do about a SIGTERM.
+      await worker.ready();
       await worker.stop();
       this.#launch(player);
     });
