@@ -325,7 +325,8 @@ class Generator {
   }
 
   #recorded(): Operation {
-    const what = this.#random.pick(["now", "random", "uuid"]);
+    // The units of `now` are each language's.
+    const what = this.#random.pick(["random", "uuid"]);
     return { op: "recorded", what, as: this.#name("v") };
   }
 
