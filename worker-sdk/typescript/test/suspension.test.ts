@@ -88,6 +88,54 @@ describe("suspension and the platform", () => {
     expect(keysOf(link)).toEqual(["a"]);
   });
 
+  test("a pause lets a step in flight finish with the steps inside of it, and starts none beside it", async () => {
+    const definition = workflow("w", async (ctx) => {
+      await ctx.all({
+        outer: (ctx) =>
+          ctx.step("outer", async (s) => {
+            await s.step("first", () => sleep(30));
+            await s.map("each", [1, 2], (_, s) => s.step("one", () => sleep(5)));
+          }),
+        beside: async (ctx) => {
+          await ctx.step("short", () => sleep(5));
+          await ctx.step("never", () => 1);
+        },
+      });
+    });
+    const link = new RecordingLink({ suspends: true });
+    const run = begin(link, definition);
+    await sleep(2);
+    run.pause();
+    expect((await link.outcome).kind).toBe("suspended");
+    expect(keysOf(link)).toEqual([
+      "all:beside/short",
+      "all:outer/outer/first",
+      "all:outer/outer/map:each/0/one",
+      "all:outer/outer/map:each/1/one",
+      "all:outer/outer",
+    ]);
+  });
+
+  test("a body that only waits does not keep a pause from taking effect", async () => {
+    const aborted: string[] = [];
+    const definition = workflow("w", (ctx) => {
+      ctx.abortSignal.addEventListener("abort", () => aborted.push("run"));
+      return ctx.step("outer", (s) => {
+        s.abortSignal.addEventListener("abort", () => aborted.push("outer"));
+        return s.step("inner", (s) => s.signal("never", { timeout: "1 h" }));
+      });
+    });
+    const link = new RecordingLink({ suspends: true });
+    const run = begin(link, definition);
+    await sleep(2);
+    run.pause();
+    expect(await link.outcome).toMatchObject({ kind: "suspended", request: { fence: 1 } });
+    expect(link.starts).toEqual(["outer/inner/signal:never"]);
+    expect(link.journal).toEqual([]);
+    await sleep(5);
+    expect(aborted).toEqual(["outer"]);
+  });
+
   test("a step that fails while nobody awaits it does not end the process", async () => {
     const dead = step("dead", () => Promise.reject(new Error("unheard")));
     const definition = workflow("w", async (ctx) => {

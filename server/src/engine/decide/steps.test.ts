@@ -65,10 +65,12 @@ describe("a start answers", () => {
       stepStarted(draft, started(run, "sleep:s", { kind: "sleep", wait: { durationMs: 0 } })),
     );
     expect(slept).toEqual({ kind: "replay", seq: 5 });
-    expect(run.do((draft) => stepStarted(draft, started(run, "new")))).toMatchObject({
-      kind: "stop",
-      reason: "RUN_PAUSED",
-    });
+    // What is in flight cannot end without the steps inside.
+    const inside = ["outer/new", "map:m/1/outer#2/all:a/new", "compensate:undo/new"];
+    const kinds = ["new", "all:a/new", "cleanup:c/map:m/1/new", ...inside].map(
+      (key) => run.do((draft) => stepStarted(draft, started(run, key))).kind,
+    );
+    expect(kinds).toEqual(["stop", "stop", "stop", "execute", "execute", "execute"]);
   });
 
   test("wait while another runs the step under the same lease, but execute to the same request again", () => {

@@ -25,7 +25,8 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
     const known = recorded(draft, step, command);
     if (known !== undefined) return known;
   }
-  if (header.intent === "pause") return { kind: "stop", reason: "RUN_PAUSED", fence: header.fence };
+  if (header.intent === "pause" && !isInsideStep(command.key))
+    return { kind: "stop", reason: "RUN_PAUSED", fence: header.fence };
 
   if (command.kind !== "step" && command.kind !== "value") {
     checkWait(draft, command.kind, command.wait);
@@ -49,6 +50,19 @@ export function stepStarted(draft: Draft, command: StepStarted): StartDecision {
   draft.takeBack();
   recordStart(draft, command, attempt, header.lease?.workerId ?? "");
   return { kind: "execute", attempt, idempotencyKey: idempotencyKey(header, command.key) };
+}
+
+/**
+ * A step around it is in flight, which cannot end without it: a pause lets that finish. What has a
+ * namespace is a scope, as is the item behind a map; but for compensations.
+ */
+function isInsideStep(key: string): boolean {
+  const around = key.split("/").slice(0, -1);
+  return around.some(
+    (segment, at) =>
+      segment.startsWith("compensate:") ||
+      (!segment.includes(":") && around[at - 1]?.startsWith("map:") !== true),
+  );
 }
 
 /** Skips a number where an attempt may have begun that nobody wrote down: none is used twice. */

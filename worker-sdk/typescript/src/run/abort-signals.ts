@@ -28,8 +28,10 @@ export class AbortSignals {
     if (this.#scopes.delete(scope)) scope.abortController.abort(new Cancelled(reason));
   }
 
-  abortAll(reason: string): void {
-    for (const scope of this.#scopes) scope.abortController.abort(new Cancelled(reason));
+  /** `inSteps`: only those of bodies. */
+  abortAll(reason: string, inSteps: boolean): void {
+    for (const scope of this.#scopes)
+      if (scope.insideStep || !inSteps) scope.abortController.abort(new Cancelled(reason));
     this.#scopes.clear();
   }
 }

@@ -85,10 +85,7 @@ export class Run {
     this.#fence = facts.fence;
     this.#careful = facts.careful;
     this.#waiting = new Waiting(
-      (waits) =>
-        this.#state === "running" &&
-        this.#cancelReason === undefined &&
-        (this.#paused || (waits > 0 && this.#held.length === 0 && this.link.suspends)),
+      (busy, waits) => this.#mayBeQuiet(busy, waits),
       () => this.#giveBack(),
       () => this.serverNow(),
     );
@@ -167,13 +164,19 @@ export class Run {
       operation.abort(ended);
     } else if (this.#isInterrupted && !operation.scope.isShielded) {
       operation.abort(this.#cancelReason ?? "");
-    } else if (this.#state === "suspending" || this.#paused || !this.link.canStart()) {
+    } else if (!this.#mayStart(operation)) {
       this.#held.push({ operation, begin });
       this.#waiting.check();
     } else {
       this.#waiting.noteActivity();
       begin();
     }
+  }
+
+  /** A pause lets what is in flight finish, and what that asks for inside. */
+  #mayStart({ scope }: Operation): boolean {
+    const isHeldBack = this.#paused && !scope.insideStep;
+    return this.#state !== "suspending" && !isHeldBack && this.link.canStart();
   }
 
   /** Cancelled, and user code has yet to hear of it. */
@@ -206,7 +209,7 @@ export class Run {
 
   /** The platform is in reach again, or starts are allowed again. */
   wake(): void {
-    if (this.#held.length === 0 || this.#paused || this.#state !== "running") return;
+    if (this.#held.length === 0 || this.#state !== "running") return;
     const held = this.#held;
     this.#held = [];
     for (const { operation, begin } of held) this.admit(operation, begin);
@@ -251,6 +254,20 @@ export class Run {
       operation.resolved(record);
       return;
     }
+  }
+
+  #mayBeQuiet(busy: number, waits: number): boolean {
+    if (this.#state !== "running" || this.#cancelReason !== undefined) return false;
+    if (this.#paused) return busy === this.#bodiesThatWait();
+    return busy === 0 && waits > 0 && this.#held.length === 0 && this.link.suspends;
+  }
+
+  /** Bodies with a wait inside, which may be long. A pause does not last for them: they are executed again. */
+  #bodiesThatWait(): number {
+    const operations = [...this.operations];
+    const waits = operations.filter(({ key }) => this.#waiting.has(key));
+    const waitsInside = (key: string) => waits.some((wait) => wait.key.startsWith(`${key}/`));
+    return operations.filter(({ isRunning, key }) => isRunning && waitsInside(key)).length;
   }
 
   #giveBack(): void {
@@ -313,7 +330,7 @@ export class Run {
     }
   }
 
-  /** No step starts any more; once those in flight are recorded, the run is given back. */
+  /** No step starts outside of those in flight; once these are recorded, the run is given back. */
   pause(): void {
     if (this.#paused || this.left) return;
     this.#paused = true;
@@ -414,14 +431,14 @@ export class Run {
 
   /**
    * The run is no longer this worker's: aborts what runs, and settles nothing any more. A
-   * suspension aborts nothing: a signal that fires would run `catch` and `finally` blocks.
+   * suspension aborts bodies alone: elsewhere a signal would run `catch` and `finally` blocks.
    */
   leave(why: string, suspended = false): void {
     if (this.#state === "left") return;
     this.#state = "left";
     this.logger.debug("a run left this worker", { runId: this.runId, why });
     this.#waiting.stop();
-    if (!suspended) this.#signals.abortAll(why);
+    this.#signals.abortAll(why, suspended);
     this.#forgetAll();
     this.link.released(this);
   }

@@ -13,15 +13,19 @@ export class Waiting {
   /** Due times in ms since the epoch, where known, by step key. */
   readonly #waits = new Map<string, number | undefined>();
   #timer: NodeJS.Timeout | undefined;
-  readonly #mayBeQuiet: (waits: number) => boolean;
+  readonly #mayBeQuiet: (busy: number, waits: number) => boolean;
   readonly #onQuiet: () => void;
   readonly #now: () => number;
 
   /**
-   * `mayBeQuiet`: whether it matters now. `onQuiet`: it has been quiet for a moment. `now`: by the
-   * clock that due times are of.
+   * `mayBeQuiet`: whether it is quiet now, by the number of operations that are busy and of waits.
+   * `onQuiet`: it has been quiet for a moment. `now`: by the clock that due times are of.
    */
-  constructor(mayBeQuiet: (waits: number) => boolean, onQuiet: () => void, now: () => number) {
+  constructor(
+    mayBeQuiet: (busy: number, waits: number) => boolean,
+    onQuiet: () => void,
+    now: () => number,
+  ) {
     this.#mayBeQuiet = mayBeQuiet;
     this.#onQuiet = onQuiet;
     this.#now = now;
@@ -68,13 +72,17 @@ export class Waiting {
 
   /** Looks whether it is quiet, and again in a moment. */
   check(): void {
-    if (this.#busy > 0 || this.#timer !== undefined || !this.#mayBeQuiet(this.#waits.size)) return;
+    if (this.#timer !== undefined || !this.#isQuiet) return;
     const before = this.#activity;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#activity !== before) this.check();
-      else if (this.#busy === 0 && this.#mayBeQuiet(this.#waits.size)) this.#onQuiet();
+      else if (this.#isQuiet) this.#onQuiet();
     }, limits.suspendLingerMs);
+  }
+
+  get #isQuiet(): boolean {
+    return this.#mayBeQuiet(this.#busy, this.#waits.size);
   }
 
   stop(): void {
