@@ -102,7 +102,8 @@ test("the same instance that opens a second stream replaces the first, with its 
   const worker = { ...names, workflows: [{ name: "again" }] };
   second.send({ body: { case: "hello", value: { protocolVersion: 1, worker, leases: [lease] } } });
   expect((await second.next("welcome")).leases).toMatchObject([lease]);
-  expect(await first.ended).toBeUndefined();
+  // ABORTED, so that a worker can tell it from a lost network.
+  expect(await first.ended).toMatchObject({ code: 10 });
   const value = { ...lease, output: bytes(3) };
   second.send({ id: 1, body: { case: "completeRun", value } });
   expect(await second.next("reply")).toMatchObject({ result: { case: "completeRun" } });

@@ -212,6 +212,8 @@ describe.each(stores)("%s", (store) => {
     test.concurrent("a clean-up that takes too long is ended", async () => {
       const { worker, runId, fence } = await lab.held(transport);
       await rpc(lab.client, RunService.method.cancelRun, { runId, grace: ms(50) });
+      // The grace begins when the holder is known to have heard of the cancel.
+      await worker.heartbeat([{ runId, fence }]);
       await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
       expect((await tryAll(worker, lab, runId, fence + 1)).stepCompleted).toBe("LEASE_LOST");
     });
