@@ -61,6 +61,11 @@ class Operation(ABC):
         # User code has been given its result.
         self.over = False
 
+    @property
+    def is_running(self) -> bool:
+        """A body of it is under way."""
+        return False
+
     def open(self) -> asyncio.Future[Any]:
         """Looks into the memo; replays, or lets the run begin it."""
         run = self.run

@@ -45,7 +45,7 @@ from .outcome import fail_run
 from .sending import Sending
 from .tasks import Tasks
 from .wait_tree import wait_tree
-from .waiting import Waiting
+from .waiting import Waiting, bodies_that_wait
 
 logger = logging.getLogger("pawl")
 
@@ -173,9 +173,10 @@ class Run:
             begin()
 
     def _may_not_start(self, operation: Operation) -> bool:
-        if self._state == "suspending" or self._paused or not self.link.can_start():
+        if self._state == "suspending" or not self.link.can_start():
             return True
-        return self._restarting and not operation.scope.inside_step
+        # What is in flight is finished, and with it what it asks for inside.
+        return (self._paused or self._restarting) and not operation.scope.inside_step
 
     @property
     def _is_interrupted(self) -> bool:
@@ -198,7 +199,7 @@ class Run:
 
     def wake(self) -> None:
         """The platform is in reach again, or starts are allowed again."""
-        if not self._held or self._paused or self._state != "running":
+        if not self._held or self._state != "running":
             return
         held = self._held
         self._held = []
@@ -261,15 +262,16 @@ class Run:
         else:
             waiting.resolved(self.memo.take(entry.step_key) or record_of(entry))
 
-    def _may_be_quiet(self, waits: int) -> bool:
+    def _may_be_quiet(self, busy: int, waits: int) -> bool:
         # What the code has not dealt with yet is something to do, and so is a step that may not start
         # just now.
-        if not self.deliveries.at_rest:
+        may = self._state == "running" and self.cancel_reason is None and self.deliveries.at_rest
+        if not may:
             return False
-        waits_only = waits > 0 and not self._held and not self._restarting and self.link.suspends
-        return (
-            self._state == "running" and self.cancel_reason is None and (self._paused or waits_only)
-        )
+        if self._paused:
+            return busy == 0 or busy == bodies_that_wait(self.operations, self._waiting.keys)
+        waits_only = waits > 0 and not self._held and not self._restarting
+        return busy == 0 and waits_only and self.link.suspends
 
     def _look_for_quiet(self) -> None:
         self._waiting.check()
@@ -333,7 +335,7 @@ class Run:
     # ── what the platform wants ──
 
     def pause(self) -> None:
-        """No step starts any more; once those in flight are recorded, the run is given back."""
+        """No step starts outside of those in flight; once these are recorded, the run is given back."""
         if self._paused or self.left:
             return
         self._paused = True

@@ -69,6 +69,10 @@ class StepOperation(Operation):
         self._hot = False
         self._has_inner = False
 
+    @property
+    def is_running(self) -> bool:
+        return self._state == "running"
+
     def inner_scope(self) -> Scope:
         """A scope for the steps that the body asks for; a fresh one for each attempt."""
         self._has_inner = True

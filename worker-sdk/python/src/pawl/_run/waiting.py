@@ -6,20 +6,26 @@ It has to stay so for a moment, since user code may do things between its steps 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from .._lib import limits
+
+if TYPE_CHECKING:
+    from .operation import Operation
 
 
 class Waiting:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        may_be_quiet: Callable[[int], bool],
+        may_be_quiet: Callable[[int, int], bool],
         on_quiet: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
-        """`may_be_quiet`: whether it matters now. `on_quiet`: it has been quiet for a moment."""
+        """`may_be_quiet`: whether it is quiet now, by how many operations are busy, and how many waits
+        there are. `on_quiet`: it has been quiet for a moment.
+        """
         self._loop = loop
         self._may_be_quiet = may_be_quiet
         self._on_quiet = on_quiet
@@ -69,7 +75,7 @@ class Waiting:
 
     def check(self) -> None:
         """Looks whether it is quiet, and again in a moment."""
-        if self._busy > 0 or self._timer is not None or not self._may_be_quiet(len(self._waits)):
+        if self._timer is not None or not self._is_quiet:
             return
         self._timer = self._loop.call_later(limits.SUSPEND_LINGER_S, self._look, self.activity)
 
@@ -77,10 +83,22 @@ class Waiting:
         self._timer = None
         if self.activity != before:
             self.check()
-        elif self._busy == 0 and self._may_be_quiet(len(self._waits)):
+        elif self._is_quiet:
             self._on_quiet()
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._may_be_quiet(self._busy, len(self._waits))
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def bodies_that_wait(operations: Iterable[Operation], waits: list[str]) -> int:
+    """How many bodies have a wait inside, which may be long: a pause does not wait for them, and they
+    are executed again after it.
+    """
+    running = [f"{each.key}/" for each in operations if each.is_running]
+    return sum(any(key.startswith(inside) for key in waits) for inside in running)
