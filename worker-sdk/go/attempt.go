@@ -31,6 +31,9 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	a.scope = &scope{parent: op.scope, prefix: op.key + "/", insideStep: true}
 	ctx = withPlace(op.beginTrace(ctx), &place{run: r, scope: a.scope, body: a})
 	r.link.noteStart(a)
+	r.mu.Lock()
+	op.isExecuting = true
+	r.mu.Unlock()
 	result, err := a.perform(ctx)
 	op.over = time.Now()
 	latency := op.over.Sub(a.began)
@@ -38,6 +41,7 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	over := &CancelledError{Reason: fmt.Sprintf("step %q is over", op.name)}
 	cancel(over)
 	r.mu.Lock()
+	op.isExecuting = false
 	deltas := a.sequence > 0
 	if op.hasInner.Load() {
 		r.closeStepScope(a.scope, over)

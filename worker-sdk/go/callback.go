@@ -175,7 +175,7 @@ func (op *operation) askForAddress(call *waitCall) (registration, error) {
 		})
 	}
 	if stop := response.GetStop(); stop != nil {
-		r.stop(stop.Reason, stop.Fence)
+		op.obeyStop(stop.Reason, stop.Fence)
 	}
 	r.obeyLater(response.Directive)
 	r.lockPresent()

@@ -31,6 +31,8 @@ type operation struct {
 	isRegistered bool
 	// It is a wait of which the server knows, or is being told, that it was lost.
 	isGivenUp bool
+	// The body of a step is running.
+	isExecuting bool
 	// The platform may know more about a wait by now.
 	asking bool
 	// Why it is to stop, once it is.
@@ -222,7 +224,8 @@ func (op *operation) admit(ctx context.Context) bool {
 		if op.aborted != nil {
 			return true
 		}
-		if !op.parked && r.state == stateRunning && !r.paused && r.link.canStart() {
+		// A pause lets what is in flight finish, and what that asks for inside.
+		if !op.parked && r.state == stateRunning && (!r.paused || op.scope.insideStep) && r.link.canStart() {
 			return true
 		}
 		r.checkQuiet()

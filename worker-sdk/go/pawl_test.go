@@ -37,7 +37,13 @@ func newLab(t *testing.T) *lab {
 // serve runs a worker until the returned function is called, or the test ends.
 func (l *lab) serve(workflows ...pawl.AnyWorkflow) (stop func()) {
 	l.t.Helper()
-	worker, err := pawl.NewWorker(pawl.WorkerOptions{URL: l.server.URL, Workflows: workflows, DrainTimeout: 200 * time.Millisecond})
+	return l.serveBy(false, workflows...)
+}
+
+// serveBy is serve with a worker that polls, or that holds a session.
+func (l *lab) serveBy(poll bool, workflows ...pawl.AnyWorkflow) (stop func()) {
+	l.t.Helper()
+	worker, err := pawl.NewWorker(pawl.WorkerOptions{URL: l.server.URL, Workflows: workflows, Poll: poll, DrainTimeout: 200 * time.Millisecond})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -283,23 +283,26 @@ func (r *run) obeyLater(directive pb.Directive) {
 	}
 }
 
-// stop: the answer to a start was that neither this nor another step is to run.
-func (r *run) stop(reason string, fence uint32) {
-	switch reason {
-	case "RUN_CANCELLED":
+// obeyStop: the answer to a start was that it is not to be.
+func (op *operation) obeyStop(reason string, fence uint32) {
+	r := op.run
+	switch {
+	case reason == "RUN_CANCELLED":
 		r.cancelBy(fence, "", 0)
-	case "RUN_PAUSED":
+	case reason == "RUN_PAUSED" && !op.scope.insideStep:
 		r.pause()
 	default:
+		// What is inside of a step belongs to it, and is refused only where the run was taken back.
 		r.leave(reason)
 	}
 }
 
-// pause: no step starts any more; once those in flight are recorded, the run is given back.
+// pause: no step starts outside of those in flight; once these are recorded, the run is given back.
+// A run that is being cancelled is not paused: a reply from before the cancel may have come late.
 func (r *run) pause() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.over() {
+	if !r.over() && r.cancelReason == nil {
 		r.paused = true
 		r.checkQuiet()
 	}

@@ -203,7 +203,7 @@ func (op *stepOperation) confirm() (*record, time.Duration, error) {
 		})
 	}
 	if stop := response.GetStop(); stop != nil {
-		r.stop(stop.Reason, stop.Fence)
+		op.obeyStop(stop.Reason, stop.Fence)
 	}
 	if response.GetUnknownOutcome() != nil {
 		// The platform pauses the run: a person has to say whether the step took effect.

@@ -3,6 +3,7 @@ package pawl
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -39,8 +40,28 @@ func (r *run) removeWait(key string) {
 
 // isQuiet: there is nothing to do, and it matters. The run is locked.
 func (r *run) isQuiet() bool {
-	return r.state == stateRunning && r.cancelReason == nil && r.busy == 0 && r.queue.running <= 0 && len(r.queue.waiting) == 0 && len(r.queue.news) == 0 &&
-		(r.paused || len(r.waits) > 0 && r.link.suspends())
+	if r.state != stateRunning || r.cancelReason != nil || r.queue.running > 0 || len(r.queue.waiting) > 0 {
+		return false
+	}
+	if r.paused {
+		return r.busy == r.bodiesThatWait()
+	}
+	return r.busy == 0 && len(r.queue.news) == 0 && len(r.waits) > 0 && r.link.suspends()
+}
+
+// bodiesThatWait counts the bodies with a wait inside, which may be long. A pause does not last for
+// them: they are executed again. The run is locked.
+func (r *run) bodiesThatWait() int {
+	count := 0
+	for op := range r.operations {
+		for key := range r.waits {
+			if op.isExecuting && strings.HasPrefix(key, op.key+"/") {
+				count++
+				break
+			}
+		}
+	}
+	return count
 }
 
 // checkQuiet looks whether it is quiet, and again in a moment. The run is locked.
@@ -198,6 +219,7 @@ func (r *run) suspend() {
 		}
 		op.signal()
 	}
+	r.checkRestart()
 	r.mu.Unlock()
 	r.obey(response.Directive)
 }

@@ -223,7 +223,7 @@ func (op *operation) await(ctx context.Context, response *pb.StepStartedResponse
 		})
 	}
 	if stop := response.GetStop(); stop != nil {
-		r.stop(stop.Reason, stop.Fence)
+		op.obeyStop(stop.Reason, stop.Fence)
 	}
 	r.obeyLater(response.Directive)
 	r.lockPresent()
