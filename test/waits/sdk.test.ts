@@ -224,7 +224,7 @@ describe.each(stores)("%s", (store) => {
       await waiting(run.runId);
       await run.signal("go", "went");
       while ((await client.wait(lost.waitId)).outcome === "") await sleep(15);
-      expect((await client.wait(lost.waitId)).outcome).toBe("cancelled");
+      expect((await client.wait(lost.waitId)).outcome).toBe("lost");
       const again = await question(run.runId, "Now?");
       expect(again.stepKey).toBe("user:question[again]");
       expect((await client.waits({ runId: run.runId })).waits).toHaveLength(1);

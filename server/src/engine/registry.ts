@@ -2,6 +2,7 @@
  * Which workflows there are, and which workers serve them. The store has the truth; what is kept
  * here is a copy for as long as it is fresh.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../lib/clock.ts";
 import type { Caller } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
@@ -154,11 +155,13 @@ export class Registry {
     const key = `${caller.org}\n${worker.instanceId}`;
     const now = this.#clock.now();
     const before = this.#pollers.get(key);
-    if (before !== undefined && now - before.seenAt < LIMITS.heartbeatMs) return;
+    // A process may begin to serve more while it goes on polling.
+    await this.register(caller, worker);
+    const isSame = before !== undefined && isDeepStrictEqual(before.worker, worker);
+    if (isSame && now - before.seenAt < LIMITS.heartbeatMs) return;
     this.#pollers.set(key, { org: caller.org, worker, seenAt: now });
     for (const [other, poller] of this.#pollers)
       if (now - poller.seenAt > WORKER_SHOWN_MS) this.#pollers.delete(other);
-    await this.register(caller, worker);
     await this.seen(caller, worker, true);
   }
 
