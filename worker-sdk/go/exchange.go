@@ -221,6 +221,10 @@ func (s *session) startRun(ctx context.Context, request *pb.StartRunRequest) (*p
 	return call(ctx, s.platform, s.platform.runs.StartRun, request)
 }
 
+func (s *session) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
+	return s.platform.journal(ctx, runID, afterSeq, take)
+}
+
 func (s *session) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
 	return s.platform.upload(ctx, data)
 }

@@ -28,6 +28,8 @@ type runLink interface {
 	flush(r *run)
 	getRun(ctx context.Context, runID string) (*pb.Run, error)
 	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)
+	// journal reads the entries after one, in pages.
+	journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error
 	upload(ctx context.Context, data []byte) (*pb.PayloadRef, error)
 	download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error)
 	// attention asks what the platform wants with the run; false where it could not be asked.

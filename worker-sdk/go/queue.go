@@ -131,7 +131,8 @@ func (q *queue) pump() {
 
 // step hands out one result, or lets parked steps go; false when there is neither.
 func (q *queue) step() bool {
-	if q.run.over() {
+	// The journal that is being read may bring something earlier.
+	if q.run.over() || q.run.missing != nil {
 		return false
 	}
 	if len(q.waiting) == 0 {

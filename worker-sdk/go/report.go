@@ -39,6 +39,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		defer r.mu.Unlock()
 		r.careful = false
 		op.recorded = true
+		r.catchUp(op.operation, response.Seq)
 		if op.scope.insideStep {
 			// A new attempt of the step around it asks again.
 			r.memo.remember(op.key, op.recordAt(response.Seq, sent, nil))
@@ -122,6 +123,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 			return
 		}
 		op.recorded = true
+		r.catchUp(op.operation, response.Seq)
 		if op.scope.insideStep {
 			r.memo.remember(op.key, op.recordAt(response.Seq, nil, failure))
 		}

@@ -67,6 +67,8 @@ type run struct {
 	// Closed once `occupied` is false, where somebody waits for that.
 	idle     chan struct{}
 	occupied func() bool
+	// The journal is being read for what was told to nobody; nil where it is not.
+	missing *missing
 	// Reports under way of waits that were lost.
 	closings int
 	// Its code is not over; apart from the run, which is not to be kept for it.
@@ -230,6 +232,7 @@ func (r *run) signalAll() {
 func (r *run) wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.readMissed(max(r.memo.lastSeq, r.queue.lastSeq), nil)
 	for op := range r.operations {
 		op.asking = true
 		op.signal()
@@ -242,6 +245,9 @@ func (r *run) waitResolved(entry *pb.JournalEntry) {
 	defer r.mu.Unlock()
 	if r.over() {
 		return
+	}
+	if r.missing != nil {
+		r.missing.pushed[entry.Seq] = struct{}{}
 	}
 	r.resolve(entry)
 }

@@ -213,6 +213,7 @@ func (op *stepOperation) confirm() (*record, time.Duration, error) {
 	r.setBusy(false)
 	if replay := response.GetReplay(); replay != nil {
 		rec := &record{seq: cmp.Or(replay.Seq, r.queue.lastSeq), attempt: op.attempt, payload: replay.GetOutput(), failure: replay.GetFailure()}
+		r.catchUp(op.operation, rec.seq)
 		r.queue.pushNew(op.operation, rec.seq)
 		return rec, 0, nil
 	}

@@ -40,7 +40,7 @@ func (r *run) removeWait(key string) {
 
 // isQuiet: there is nothing to do, and it matters. The run is locked.
 func (r *run) isQuiet() bool {
-	if r.state != stateRunning || r.cancelReason != nil || r.queue.running > 0 || len(r.queue.waiting) > 0 {
+	if r.state != stateRunning || r.cancelReason != nil || r.queue.running > 0 || len(r.queue.waiting) > 0 || r.missing != nil {
 		return false
 	}
 	if r.paused {

@@ -56,6 +56,11 @@ func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Mess
 		switch known := request.(type) {
 		case *pb.StepStartedRequest:
 			reply, err = answerOf(call(ctx, p, p.steps.StepStarted, known))
+			if started, is := reply.(*pb.StepStartedResponse); is && started.GetReplay() != nil {
+				// A report that is on record before it goes first.
+				l.reports.Lock()
+				defer l.reports.Unlock()
+			}
 		case *pb.StepCompletedRequest:
 			l.reports.Lock()
 			defer l.reports.Unlock()
@@ -142,6 +147,10 @@ func (l *unaryLink) getRun(ctx context.Context, runID string) (*pb.Run, error) {
 
 func (l *unaryLink) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
 	return call(ctx, l.platform, l.platform.runs.StartRun, request)
+}
+
+func (l *unaryLink) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
+	return l.platform.journal(ctx, runID, afterSeq, take)
 }
 
 func (l *unaryLink) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {

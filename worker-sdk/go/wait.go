@@ -200,6 +200,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 				seq: cmp.Or(replay.Seq, r.queue.lastSeq), kind: op.kind, attempt: r.memo.attempts[op.key],
 				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome, details: replay.Details,
 			}
+			r.catchUp(op, op.resolution.seq)
 			r.queue.pushNew(op, op.resolution.seq)
 		} else if wait := response.GetWait(); wait != nil {
 			due := time.Time{}
