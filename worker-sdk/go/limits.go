@@ -57,8 +57,9 @@ const (
 	giveBackAfter = time.Second
 	// The code of a run that has left is expected to be over after this.
 	leftoverAfter = 10 * time.Second
-	// Results wait for code between two calls at most this long, see queue.go.
-	turnMax = 250 * time.Millisecond
+	// Results wait for code between two calls at most this long, see queue.go; in turns of a timer.
+	turnMax  = 2 * time.Second
+	turnTick = 50 * time.Millisecond
 	// The start of a step is announced if it runs this long.
 	noteAfter = 5 * time.Millisecond
 

@@ -22,7 +22,7 @@ import (
 // Q4  A branch that waits for another one by means of its own (a channel, a
 //
 //	mutex) would stop everything; after `turnMax` the next result is handed out
-//	all the same.
+//	all the same, and the log says so: the order may be another one in a replay.
 type delivery struct {
 	seq      uint32
 	order    int
@@ -156,13 +156,26 @@ func (q *queue) step() bool {
 	return true
 }
 
-// armBreaker upholds Q4.
+// armBreaker upholds Q4. The limit is made of many turns of a timer, so that it lasts longer where
+// this process gets little to run, and the code is merely slow.
 func (q *queue) armBreaker() {
-	turn := q.turn
-	q.breaker = time.AfterFunc(turnMax, func() {
+	turn, ticks := q.turn, 0
+	q.breaker = time.AfterFunc(turnTick, func() {
 		q.run.mu.Lock()
 		defer q.run.mu.Unlock()
+		if q.run.over() {
+			q.breaker = nil
+			return
+		}
+		if ticks++; q.turn == turn && q.running > 0 && ticks < int(turnMax/turnTick) {
+			q.breaker.Reset(turnTick)
+			return
+		}
 		q.breaker = nil
+		if q.turn == turn && q.running > 0 && len(q.waiting) > 0 && q.run.missing == nil {
+			q.run.log.Warn("code of a run was between two calls of this package for a long time, such as waiting for another branch by a channel; the next result was handed out all the same, which may come in another order in a replay",
+				"run", q.run.id, "step", q.waiting[0].op.key, "waited", turnMax)
+		}
 		if q.turn == turn {
 			q.step()
 		}
