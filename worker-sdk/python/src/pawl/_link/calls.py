@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from .._lib.loop_watch import loop_watch
-from ..v1.common_pb2 import Payload, PayloadRef
+from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import GetRunRequest, StartRunRequest, StartRunResponse
 from .deltas import Batch, Deltas
@@ -28,6 +28,14 @@ class CallLink:
 
     def publish(self, run_id: str, fence: int, event: NewEvent, size: int) -> int:
         return self._deltas.add(run_id, fence, event, size)
+
+    async def journal(self, run_id: str, after_seq: int, to_seq: int) -> list[JournalEntry]:
+        entries: list[JournalEntry] = []
+        async for page in self._platform.journal(run_id, after_seq):
+            entries += [entry for entry in page if entry.seq <= to_seq]
+            if page[-1].seq >= to_seq:
+                break
+        return entries
 
     async def start_run(self, request: StartRunRequest) -> StartRunResponse:
         return await self._platform.call(START_RUN, request)

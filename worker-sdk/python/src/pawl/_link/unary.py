@@ -97,7 +97,7 @@ class UnaryLink(CallLink):
         done.set_result(None)
         if self._closing.get(run_id) is done:
             del self._closing[run_id]
-        if report and out:
+        if out:
             await asyncio.wait(list(out))
         on_answer(answer)
 

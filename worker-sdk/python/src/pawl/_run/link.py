@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from google.protobuf.message import Message
 
 from ..errors import PawlError
-from ..v1.common_pb2 import Payload, PayloadRef
+from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from ..v1.step_pb2 import StepStartedRequest
@@ -82,6 +82,9 @@ class RunLink(Protocol):
 
     async def current_tags(self, run_id: str) -> dict[str, str]:
         """The run's tags by now."""
+
+    async def journal(self, run_id: str, after_seq: int, to_seq: int) -> list[JournalEntry]:
+        """The entries after one place, up to another."""
 
     async def start_run(self, request: StartRunRequest) -> StartRunResponse: ...
 

@@ -66,6 +66,11 @@ class Operation(ABC):
         """A body of it is under way."""
         return False
 
+    @property
+    def is_open_wait(self) -> bool:
+        """A wait that may have been resolved without a word."""
+        return False
+
     def open(self) -> asyncio.Future[Any]:
         """Looks into the memo; replays, or lets the run begin it."""
         run = self.run

@@ -29,6 +29,7 @@ from ..v1.common_pb2 import (
     JournalEntry,
 )
 from ..v1.worker_pb2 import HeldWaits, SuspendRunRequest, SuspendRunResponse
+from .catching_up import CatchingUp
 from .closing import Closing
 from .compensations import Compensations
 from .deliveries import Deliveries
@@ -84,6 +85,7 @@ class Run:
         # How many events the code has sent outside of steps, from its beginning, replays included.
         self.said = 0
         self.closing = Closing(self)
+        self.catching_up = CatchingUp(self)
         # Starts are confirmed until the end of something is recorded.
         self.careful = facts.careful
         # Waited for: all operations are over; the outcome is on record.
@@ -214,7 +216,9 @@ class Run:
 
     def deliver(self, seq: int, deliver: Callable[[], None]) -> None:
         """Delivers what has happened to an operation."""
-        self.deliveries.push(seq, deliver, len(self.operations) == 1)
+        self.catching_up.then(
+            seq, lambda: self.deliveries.push(seq, deliver, len(self.operations) == 1)
+        )
 
     # ── replaying always ──
 

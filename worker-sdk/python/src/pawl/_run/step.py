@@ -188,7 +188,10 @@ class StepOperation(Operation):
                     answer.output if answer.HasField("output") else None,
                     answer.failure if answer.HasField("failure") else None,
                 )
-                run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
+                run.catching_up.then(
+                    record.seq,
+                    lambda: run.deliveries.push_recorded(record.seq, lambda: self.replay(record)),
+                )
             case "wait":
                 known = response.wait.HasField("until")
                 until = message_seconds(response.wait.until) - run.server_now() if known else None

@@ -90,6 +90,11 @@ class WaitOperation(Operation):
         # Where the code waits for it.
         self._task: asyncio.Task[Any] | None = None
 
+    @property
+    def is_open_wait(self) -> bool:
+        asked = self._registered or self._asking
+        return asked and not self._delivering and not self.over and self.aborted is None
+
     def begin(self) -> None:
         self._begun = True
         if self.look_for_deadline():
@@ -348,7 +353,10 @@ class WaitOperation(Operation):
         if self.run.recorded(self):
             return
         if record.payload is not None and record.payload.HasField("ref"):
-            self.run.deliveries.push_recorded(record.seq, lambda: self.replay(record))
+            self.run.catching_up.then(
+                record.seq,
+                lambda: self.run.deliveries.push_recorded(record.seq, lambda: self.replay(record)),
+            )
         else:
             self.run.deliver(record.seq, lambda: self._finish(record, record.payload))
 
