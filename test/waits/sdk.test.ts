@@ -4,6 +4,7 @@
  * waits for.
  * Method: workflows of the SDK in a worker of this process, answered through the client.
  */
+import { randomUUID } from "node:crypto";
 import {
   type Client,
   type Context,
@@ -170,6 +171,36 @@ describe.each(stores)("%s", (store) => {
         await Promise.all(some);
       }
       expect(ends).toEqual(ends.map(() => "now"));
+    });
+
+    test("what ends side by side reaches the code in the order of the journal, live and replayed", async () => {
+      const orders: string[][] = [];
+      const side = workflow("side", async (ctx: Context) => {
+        const order: string[] = [];
+        const note = (name: string) => () => void order.push(name);
+        await ctx.all([
+          (ctx) => ctx.signal("go").then(note("signal:go")),
+          (ctx) => ctx.signal("late", { timeout: "100 ms", default: 0 }).then(note("signal:late")),
+          (ctx) =>
+            ctx
+              .step("step", async () => {
+                await client.handle(ctx.runId).signal("go", 1);
+                // No timer of this process tells of the other one meanwhile.
+                for (const endMs = Date.now() + 250; Date.now() < endMs; );
+              })
+              .then(note("step")),
+        ]);
+        orders.push(order);
+        if (orders.length === 1) throw new Error("on purpose");
+      });
+      const queue = `side-${mode}-${randomUUID()}`;
+      await lab.work({ workflows: [side], mode, queues: [queue], workerId: queue });
+      const run = await client.start("side", undefined, { queue });
+      await expect(run.result({ timeout: "20 s" })).rejects.toThrow("on purpose");
+      await run.retry();
+      await run.result({ timeout: "20 s" });
+      expect(orders[0]?.toSorted()).toEqual(["signal:go", "signal:late", "step"]);
+      expect(orders[1]).toEqual(orders[0]);
     });
 
     test.concurrent("an approval by two, then the next level, until somebody rejects", async () => {

@@ -159,6 +159,11 @@ export class Memo {
     return record;
   }
 
+  /** Some of the entries after that place, as they are in the journal by now. */
+  async readAfter(seq: number): Promise<readonly JournalEntry[]> {
+    return (await this.#readPage?.(seq)) ?? [];
+  }
+
   /** A late payload. The replay comes by in the order of the journal, so a page serves many. */
   async readLate({ seq }: MemoRecord): Promise<ReceivedPayload | undefined> {
     if (!this.#page.has(seq)) {

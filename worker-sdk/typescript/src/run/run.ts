@@ -17,6 +17,7 @@ import { NonDeterminismError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
+import { CatchUp } from "./catch-up.ts";
 import { Compensations } from "./compensations.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { RunFacts, RunParts } from "./facts.ts";
@@ -67,6 +68,7 @@ export class Run {
   #state: RunState = "running";
   #requests = 0;
   readonly #waiting: Waiting;
+  readonly #catchUp: CatchUp;
   readonly #signals = new AbortSignals();
   readonly #restarts: Restarts | undefined;
   #held: Held[] = [];
@@ -89,6 +91,7 @@ export class Run {
       () => this.#giveBack(),
       () => this.serverNow(),
     );
+    this.#catchUp = new CatchUp(this);
     this.root = new Scope(this.deliveries, undefined, "", false);
     if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
     if (memo.size > 0) this.deliveries.beginReplay();
@@ -220,14 +223,21 @@ export class Run {
     this.#waiting.setBusy(busy);
   }
 
-  /** Delivers what has just happened to an operation. `recordedIn`: its scope, if that is on record. */
-  deliver(seq: number, deliver: () => void, recordedIn?: Scope): void {
-    const mayRestart = recordedIn?.insideStep === false && this.#cancelReason === undefined;
+  /** Delivers what has just happened to an operation; `of`: which one, if it is on record. */
+  deliver(seq: number, deliver: () => void, of?: Operation): void {
+    const mayRestart = of?.scope.insideStep === false && this.#cancelReason === undefined;
     if (this.#restarts !== undefined && mayRestart) {
       this.#restarts.withhold(() => this.deliveries.push(seq, deliver, false));
       return;
     }
-    this.deliveries.push(seq, deliver, this.operations.size === 1);
+    const push = () => this.deliveries.push(seq, deliver, this.operations.size === 1);
+    if (of === undefined) push();
+    else this.#catchUp.inOrder(of, seq, push);
+  }
+
+  /** As `deliver`, where it may take time, or was recorded before it was asked for. */
+  deliverRecorded(seq: number, deliver: () => void | Promise<void>, of: Operation): void {
+    this.#catchUp.inOrder(of, seq, () => this.deliveries.pushRecorded(seq, deliver));
   }
 
   // ── waiting ──
@@ -258,16 +268,8 @@ export class Run {
 
   #mayBeQuiet(busy: number, waits: number): boolean {
     if (this.#state !== "running" || this.#cancelReason !== undefined) return false;
-    if (this.#paused) return busy === this.#bodiesThatWait();
+    if (this.#paused) return busy === this.#waiting.bodiesThatWait(this.operations);
     return busy === 0 && waits > 0 && this.#held.length === 0 && this.link.suspends;
-  }
-
-  /** Bodies with a wait inside, which may be long. A pause does not last for them: they are executed again. */
-  #bodiesThatWait(): number {
-    const operations = [...this.operations];
-    const waits = operations.filter(({ key }) => this.#waiting.has(key));
-    const waitsInside = (key: string) => waits.some((wait) => wait.key.startsWith(`${key}/`));
-    return operations.filter(({ isRunning, key }) => isRunning && waitsInside(key)).length;
   }
 
   #giveBack(): void {

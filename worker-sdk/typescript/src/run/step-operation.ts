@@ -197,7 +197,7 @@ export class StepOperation extends Operation {
       result.case === "output" ? result.value : undefined,
       result.case === "failure" ? result.value : undefined,
     );
-    this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
+    this.run.deliverRecorded(record.seq, () => this.replay(record), this);
   }
 
   #recordOf(seq: number, payload: MemoRecord["payload"], failure: Failure | undefined): MemoRecord {
@@ -265,7 +265,7 @@ export class StepOperation extends Operation {
     }
     if (this.#hasInner) run.memo.forgetWithin(this.key);
     if (!this.detached) {
-      run.deliver(response.seq, () => this.resolve(encoded.decoded()), this.scope);
+      run.deliver(response.seq, () => this.resolve(encoded.decoded()), this);
     }
     run.setBusy(false);
     run.obey(response.directive);
@@ -362,7 +362,7 @@ export class StepOperation extends Operation {
       if (this.scope.insideStep)
         run.memo.remember(this.key, this.#recordOf(seq, undefined, failure));
       if (!this.detached)
-        run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)), this.scope);
+        run.deliver(seq, () => this.reject(stepFailed(failure, this.key, attempt)), this);
       run.setBusy(false);
     }
     run.obey(directive);

@@ -253,8 +253,8 @@ export class WaitOperation extends Operation {
 
   #deliver(record: MemoRecord): void {
     this.#delivering = true;
-    if (isHere(record)) this.run.deliver(record.seq, () => this.replay(record), this.scope);
-    else this.run.deliveries.pushRecorded(record.seq, () => this.replay(record));
+    if (isHere(record)) this.run.deliver(record.seq, () => this.replay(record), this);
+    else this.run.deliverRecorded(record.seq, () => this.replay(record), this);
   }
 
   protected override replay(record: MemoRecord): void | Promise<void> {

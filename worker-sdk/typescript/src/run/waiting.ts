@@ -4,6 +4,7 @@
  * between its steps that nobody sees.
  */
 import { limits } from "../limits.ts";
+import type { Operation } from "./operation.ts";
 
 export class Waiting {
   /** Operations that have something of this worker's to do. */
@@ -59,6 +60,13 @@ export class Waiting {
 
   has(key: string): boolean {
     return this.#waits.has(key);
+  }
+
+  /** Bodies with a wait inside, which may be long. A pause does not last for them: they are executed again. */
+  bodiesThatWait(operations: Iterable<Operation>): number {
+    const waits = [...this.#waits.keys()];
+    const waitsInside = (body: string) => waits.some((key) => key.startsWith(`${body}/`));
+    return [...operations].filter(({ isRunning, key }) => isRunning && waitsInside(key)).length;
   }
 
   /** Whether all waits are long enough to give the run back for. */
