@@ -117,9 +117,11 @@ describe.each(stores)("%s", (store) => {
       ]);
       const taken = until(({ type }) => type === "rollback");
       await kill(first);
-      await taken;
       const aside = until(({ data }) => data === "aside");
+      // What the first one said is taken back once another one has the run: until then the first
+      // might still record it.
       const second = await nextWorker();
+      await taken;
       await aside;
       await kill(second);
       await nextWorker();
