@@ -169,8 +169,9 @@ export class Sessions {
       const former = other.held.get(key);
       if ((former?.fence ?? 0) > lease.fence) return false;
       this.drop(other, key);
-      // Nobody has told it so far, as it might have gone on.
-      if (former?.lapsed === true) other.sink.leaseResults([lostTo(lease)], undefined);
+      // Nobody has told it so far: it might have gone on, or the commit that took the lease away is
+      // not known to have been made.
+      if (former !== undefined) other.sink.leaseResults([lostTo(lease)], undefined);
     }
     session.held.set(key, {
       org,
