@@ -67,7 +67,8 @@ func TestWhatIsWritten(t *testing.T) {
 		{map[string]any{"a": 1.5}, encodingJSON, `{"a":1.5}`},
 		{named{embedded: embedded{time.UnixMilli(1).UTC()}, N: 2}, encodingTagged, `{"When":{"$pawl":"date","value":"1970-01-01T00:00:00.001Z"},"n":2}`},
 		{[]any{math.NaN(), []byte{1}}, encodingTagged, `[{"$pawl":"number","value":"NaN"},{"$pawl":"bytes","value":"AQ=="}]`},
-		{map[string]any{"$pawl": "x"}, encodingTagged, `{"$pawl":"object","value":[["$pawl","x"]]}`},
+		{map[string]any{"$pawl": "x"}, encodingJSON, `{"$pawl":"x"}`},
+		{[]any{math.NaN(), map[string]any{"$pawl": "x"}}, encodingTagged, `[{"$pawl":"number","value":"NaN"},{"$pawl":"object","value":[["$pawl","x"]]}]`},
 		{*big.NewInt(7), encodingTagged, `{"$pawl":"bigint","value":"7"}`},
 	} {
 		got, err := encode(one.value, "it")
