@@ -31,6 +31,10 @@ export interface Suite {
   /** Runs the tests; they leave a report in the file. */
   readonly test: (report: string) => Command;
   readonly count: (report: string) => Counts;
+  /** The tests that failed, by their full names. */
+  readonly failures: (report: string) => readonly string[];
+  /** Runs only the tests that failed in the run before. */
+  readonly again: (report: string, failed: readonly string[]) => Command;
 }
 
 /** Of pytest's JUnit report: `<testsuite tests="9" failures="1" errors="0" skipped="0">`. */
@@ -45,6 +49,16 @@ export function countJunit(xml: string): Counts {
   return { passed: sum("tests") - failed - skipped, failed, skipped };
 }
 
+/** The test cases of a JUnit report that hold a failure or an error. */
+export function junitFailures(xml: string): readonly string[] {
+  return [...xml.matchAll(/<testcase\b([^>]*[^/])>\s*<(?:failure|error)\b/g)].map(
+    ([, tag = ""]) => {
+      const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
+      return `${value("classname")} > ${value("name")}`;
+    },
+  );
+}
+
 /** One line of `go test -json`. */
 interface GoEvent {
   Action: string;
@@ -53,14 +67,23 @@ interface GoEvent {
   Output?: string;
 }
 
+function goEvents(report: string): readonly GoEvent[] {
+  // A package that does not compile leaves lines that are no events.
+  const lines = report.split("\n").filter((line) => line.startsWith("{"));
+  return lines.map((line) => JSON.parse(line) as GoEvent);
+}
+
+/** The tests that failed; a test that failed by one of its parts is named once. */
+export function goFailures(report: string): readonly string[] {
+  const failed = goEvents(report).filter(({ Action }) => Action === "fail");
+  return [...new Set(failed.flatMap(({ Test }) => Test?.split("/")[0] ?? []))];
+}
+
 /** Of `go test -json`. What failed is printed, since its output went into the report. */
 export function countGo(report: string): Counts {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   const outputs = new Map<string, string>();
-  for (const line of report.split("\n")) {
-    // A package that does not compile leaves lines that are no events.
-    if (!line.startsWith("{")) continue;
-    const { Action, Package, Test = "", Output = "" } = JSON.parse(line) as GoEvent;
+  for (const { Action, Package, Test = "", Output = "" } of goEvents(report)) {
     const name = `${Package} ${Test}`;
     if (Action === "output") outputs.set(name, (outputs.get(name) ?? "") + Output);
     if (Action === "fail") console.log(outputs.get(name) ?? `${name} failed.`);
@@ -85,6 +108,11 @@ export const suites: readonly Suite[] = [
     setup: ["./setup.sh"],
     test: (report) => [".venv/bin/python", "-m", "pytest", `--junitxml=${report}`],
     count: countJunit,
+    failures: junitFailures,
+    again: (report) => [
+      ...([".venv/bin/python", "-m", "pytest", "--last-failed"] as const),
+      `--junitxml=${report}`,
+    ],
   },
   {
     name: "go",
@@ -95,8 +123,16 @@ export const suites: readonly Suite[] = [
     setup: ["go", "build", "-o", "bin/", "./conformance", "./bench"],
     test: (report) => ["sh", "-c", goTest, report],
     count: countGo,
+    failures: goFailures,
+    again: (report, failed) => [
+      ...(["sh", "-c", 'go test -timeout 300s -json -run "$1" ./... > "$0"'] as const),
+      ...([report, `^(${failed.join("|")})$`] as const),
+    ],
   },
 ];
+
+/** If more tests fail than this, none of them is run again. */
+const flakyTriesMax = 5;
 
 /** The suites that PAWL_REQUIRE names; throws for a name that is none. */
 export function requiredSuites(value: string | undefined): ReadonlySet<string> {
@@ -124,24 +160,39 @@ export async function prepareSuite(suite: Suite): Promise<string | undefined> {
   return `${setup.join(" ")} failed; its message is above.`;
 }
 
-/** Runs a suite that is prepared, or says why it is left out, which is a failure where it is required. */
+/**
+ * Runs a suite that is prepared, or says why it is left out, which is a failure where it is required.
+ * A test that fails is run once more, with the others that failed: one that passes then is flaky.
+ */
 export async function runSuite(
   suite: Suite,
   leftOut: string | undefined,
   required: boolean,
-): Promise<Counts> {
+): Promise<Counts & { readonly flaky: readonly string[] }> {
   const { name, folder, test, count } = suite;
   console.log(`\n── ${name} (${folder})`);
   if (leftOut !== undefined) {
     console.log(`── ${name}: LEFT OUT: ${leftOut}${required ? " PAWL_REQUIRE asks for it." : ""}`);
-    return { passed: 0, failed: required ? 1 : 0, skipped: 0 };
+    return { passed: 0, failed: required ? 1 : 0, skipped: 0, flaky: [] };
   }
   const report = join(root, "test-results", `${name}.report`);
   await rm(report, { force: true });
   const code = await runIn(join(root, folder), test(report));
   const counts = await readCounts(report, count);
-  // A run that failed outside of its tests counts as one.
-  return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1) };
+  const failures = suite.failures(await readFile(report, "utf8").catch(() => ""));
+  // Many failures are no accident, and a run that failed outside of its tests cannot be tried again.
+  if (code === 0 || failures.length === 0 || failures.length > flakyTriesMax) {
+    return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1), flaky: [] };
+  }
+  console.log(`── ${name}: once more: ${failures.join(", ")}`);
+  const second = `${report}.again`;
+  await rm(second, { force: true });
+  const secondCode = await runIn(join(root, folder), suite.again(second, failures));
+  const left = suite.failures(await readFile(second, "utf8").catch(() => ""));
+  if (secondCode !== 0 && left.length === 0) return { ...counts, flaky: [] };
+  const flaky = failures.filter((failure) => !left.includes(failure));
+  const passed = counts.passed + flaky.length;
+  return { ...counts, passed, failed: left.length, flaky: flaky.map((test) => `${name}: ${test}`) };
 }
 
 async function runIn(cwd: string, [command, ...args]: Command): Promise<number> {

@@ -11,7 +11,7 @@ import (
 // execute runs the body once.
 func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration, error) {
 	r := op.run
-	a := &attempt{step: op, number: op.attempt, began: time.Now()}
+	a := &attempt{step: op, number: op.attempt, began: time.Now(), allowed: op.allowed}
 	if p, _ := placeOf(ctx); p.body != nil {
 		a.deadline = p.body.deadline
 	}
@@ -106,6 +106,10 @@ func (a *attempt) perform(ctx context.Context) (stepResult, error) {
 
 var errAbandoned = errors.New("the body did not end in time after the run was cancelled")
 
+// errNotBegun: the process stood still between the permission to begin and the body, so that the run may
+// be somebody else's by now.
+var errNotBegun = errors.New("the process stood still before the body began")
+
 // call runs the body on this goroutine.
 func (a *attempt) call(ctx context.Context, done chan<- ending) {
 	var end ending
@@ -123,7 +127,11 @@ func (a *attempt) call(ctx context.Context, done chan<- ending) {
 		}
 		done <- end
 	}()
-	end.result, end.err = a.step.call.body(ctx)
+	if a.step.run.link.stoodStillSince(a.allowed) {
+		end.err = errNotBegun
+	} else {
+		end.result, end.err = a.step.call.body(ctx)
+	}
 	returned = true
 }
 

@@ -35,6 +35,11 @@ func (s *session) canStart() bool {
 	return false
 }
 
+func (s *session) stoodStillSince(moment time.Time) bool {
+	s.stoodStill()
+	return s.pulse.stoodStillSince(moment)
+}
+
 func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
 	if size > sessionMessageBytesMax+frameSlack {

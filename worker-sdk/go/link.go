@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"context"
+	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 
@@ -18,6 +19,9 @@ type runLink interface {
 	suspends() bool
 	// canStart is false while the platform is out of reach: no step may start then.
 	canStart() bool
+	// stoodStillSince tells whether this process has stood still since that moment: what the platform said
+	// before may be out of date.
+	stoodStillSince(moment time.Time) bool
 	noteStart(a *attempt)
 	// exchange sends a request of the run, after all live output that the run has
 	// published so far, and calls done once it is answered: in the order of the answers, and never for a run that has left.

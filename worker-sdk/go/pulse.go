@@ -16,6 +16,26 @@ type pulse struct {
 	last time.Time
 	// When it went on; zero once a heartbeat has vouched for the leases.
 	wokeAt time.Time
+	// When it last went on.
+	gapEnd time.Time
+}
+
+// processPulse is for those that have no session, which has a pulse of its own: it beats for as long as
+// the process lives.
+var (
+	processPulse pulse
+	beatOnce     sync.Once
+)
+
+func watchProcess() {
+	beatOnce.Do(func() {
+		go func() {
+			for {
+				processPulse.beat()
+				time.Sleep(pulseEvery)
+			}
+		}()
+	})
 }
 
 // beat notes that the process is alive, and returns how long it stood still, where it has.
@@ -31,8 +51,15 @@ func (p *pulse) beat() time.Duration {
 	if gap <= stillMax {
 		return 0
 	}
-	p.wokeAt = now
+	p.wokeAt, p.gapEnd = now, now
 	return gap
+}
+
+// stoodStillSince tells whether a gap has ended since that moment. Whoever asks has it beat first.
+func (p *pulse) stoodStillSince(moment time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gapEnd.After(moment)
 }
 
 // vouched: a heartbeat was answered that was sent then.

@@ -45,6 +45,10 @@ type stepOperation struct {
 	tell func(StepEnd)
 	// When the body of the attempt was over.
 	over time.Time
+	// When the attempt was last allowed to begin, or asked for that.
+	allowed time.Time
+	// Of the start that was asked for last; empty where none was.
+	startID string
 }
 
 // attempt is one execution of a step's body.
@@ -52,6 +56,8 @@ type attempt struct {
 	step   *stepOperation
 	number uint32
 	began  time.Time
+	// When the platform last allowed it to begin.
+	allowed time.Time
 	// Of the timeouts of this step and those around it, the one that ends first; zero where there is none.
 	deadline time.Time
 	// Closed when a cancel no longer waits for it; nil where none ends it.
@@ -119,6 +125,7 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 	r := op.run
 	due, backs := r.memo.backing[op.key]
 	op.attempt = r.memo.attempts[op.key] + 1
+attempts:
 	for {
 		if wait := r.until(due); backs && wait > 0 {
 			op.backOff(ctx, wait)
@@ -129,7 +136,8 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 			return stepResult{}, err
 		}
 		r.setBusy(true)
-		careful := r.careful
+		op.allowed, op.startID = time.Now(), ""
+		confirms := r.careful || r.link.confirmsStarts() || r.item.ConfirmStarts || op.call.settings.atMostOnce
 		cleansUp := r.cancelDelivered
 		r.mu.Unlock()
 		if ended := endedByUser(ctx); ended != nil && !cleansUp {
@@ -137,20 +145,26 @@ func (op *stepOperation) perform(ctx context.Context) (stepResult, error) {
 			failure, _, _ := op.failed(Terminal(fmt.Errorf("the context of step %q is done: %w", op.name, ended)), 0)
 			return stepResult{}, failure
 		}
-		if careful || r.link.confirmsStarts() || r.item.ConfirmStarts || op.call.settings.atMostOnce {
-			rec, wait, err := op.confirm()
-			if err != nil {
-				return stepResult{}, op.refused(err)
+		var result stepResult
+		var latency time.Duration
+		err := errNotBegun
+		for begins := true; begins; begins = err == errNotBegun && !op.isAborted() {
+			if confirms {
+				rec, wait, err := op.confirm()
+				if err != nil {
+					return stepResult{}, op.refused(err)
+				}
+				if rec != nil {
+					return op.replay(rec)
+				}
+				if wait >= 0 {
+					due, backs = r.fromNow(wait), true
+					continue attempts
+				}
 			}
-			if rec != nil {
-				return op.replay(rec)
-			}
-			if wait >= 0 {
-				due, backs = r.fromNow(wait), true
-				continue
-			}
+			result, latency, err = op.execute(ctx)
+			confirms = true
 		}
-		result, latency, err := op.execute(ctx)
 		if err == nil && !op.isAborted() {
 			if err = op.completed(result.payload, latency); err == nil {
 				return result, nil
@@ -179,16 +193,23 @@ func (op *stepOperation) isAborted() bool {
 // is locked then), or -1: execute.
 func (op *stepOperation) confirm() (*record, time.Duration, error) {
 	r := op.run
-	r.mu.Lock()
-	requestID := r.nextRequestID()
-	r.mu.Unlock()
+	if op.startID == "" {
+		r.mu.Lock()
+		op.startID = r.nextRequestID()
+		r.mu.Unlock()
+	}
+	op.allowed = time.Now()
 	message, err := r.ask(func() proto.Message {
 		request := op.startMessage()
-		request.RequestId = requestID
+		request.RequestId = op.startID
 		return request
 	}, nil)
 	if err != nil {
 		return nil, 0, err
+	}
+	if r.link.stoodStillSince(op.allowed) {
+		// The answer may be out of date. The same again is answered alike, if it is not.
+		return op.confirm()
 	}
 	response := message.(*pb.StepStartedResponse)
 	r.obeyLater(response.Directive)

@@ -31,6 +31,7 @@ type unaryLink struct {
 }
 
 func newUnaryLink(p *platform, log *slog.Logger) *unaryLink {
+	watchProcess()
 	l := &unaryLink{platform: p, log: log}
 	l.deltas = &deltas{send: l.sendDeltas, onDrop: func(count int) {
 		log.Warn("live output was dropped: the server does not keep up", "events", count)
@@ -44,6 +45,11 @@ func (l *unaryLink) pushesWaits() bool    { return false }
 func (l *unaryLink) suspends() bool     { return l.givesBack }
 func (l *unaryLink) canStart() bool     { return true }
 func (l *unaryLink) noteStart(*attempt) {}
+
+func (l *unaryLink) stoodStillSince(moment time.Time) bool {
+	processPulse.beat()
+	return processPulse.stoodStillSince(moment)
+}
 
 func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	go func() {

@@ -73,6 +73,11 @@ class LoopWatch:
         self.look()
         return self._gap_end >= moment
 
+    def may_have_stood_still_since(self, moment: float) -> bool:
+        """The same, for other threads: also if the loop has yet to notice."""
+        is_late = self._timer is not None and now_s() - self._turn > _GAP_S
+        return is_late or self._gap_end >= moment
+
     def begin(self, body: object, step_key: str) -> None:
         """Code of a step begins to run in the loop."""
         self._running[body] = step_key

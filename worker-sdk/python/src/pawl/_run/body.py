@@ -14,8 +14,9 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .._lib.clock import now_s
 from .._lib.limits import START_NOTE_S
-from .._lib.loop_watch import loop_watch
+from .._lib.loop_watch import LoopWatch, loop_watch
 from ..errors import Cancelled, StepTimeoutError
 from ..v1.step_pb2 import StepStartedRequest
 from .events import publish
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from .step import StepOperation
 
 
+#: The result of a body that was never begun.
+_NOT_BEGUN = object()
+
+
 class StepBody:
     __slots__ = (
         "_half",
+        "_allowed",
         "_inner",
         "_started",
         "_task",
@@ -56,6 +62,8 @@ class StepBody:
         # Of a character that the next item may complete.
         self._half = ""
         self._inner: Scope | None = None
+        # When the platform had last allowed it to begin.
+        self._allowed = now_s()
         self._started = time.perf_counter()
         self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -105,15 +113,18 @@ class StepBody:
     async def _result(self) -> Any:
         call = self.operation.call
         result: Any = None
+        # Other tasks may have come first, and the process may have stood still meanwhile.
+        if self.operation.run.link.stood_still_since(self._allowed):
+            return _NOT_BEGUN
+        watch = loop_watch()
         if not call.is_async:
             self.in_thread = True
             try:
-                result = await in_thread(self._in_thread)
+                result = await in_thread(lambda: self._in_thread(watch))
             finally:
                 self.in_thread = False
             if not isinstance(result, Awaitable | AsyncIterable):
                 return result
-        watch = loop_watch()
         watch.begin(self, self.operation.key)
         try:
             if call.is_async:
@@ -124,8 +135,10 @@ class StepBody:
         finally:
             watch.end(self)
 
-    def _in_thread(self) -> Any:
+    def _in_thread(self, watch: LoopWatch) -> Any:
         """A plain function, or all of a generator: what it holds is often bound to its thread."""
+        if watch.may_have_stood_still_since(self._allowed):
+            return _NOT_BEGUN
         call = self.operation.call
         result = call.invoke(self)
         if not inspect.isgenerator(result):
@@ -191,6 +204,9 @@ class StepBody:
         result = task.result()
         if isinstance(result, Raised):
             self._fail(result.error)
+        elif result is _NOT_BEGUN:
+            if self._leave("the process stood still"):
+                self.operation.body_not_begun()
         elif self._leave(f'step "{self.operation.name}" is over'):
             self.operation.body_returned(result, self.latency_ms)
 

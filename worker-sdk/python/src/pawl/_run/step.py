@@ -68,6 +68,8 @@ class StepOperation(Operation):
         self._timer: asyncio.TimerHandle | None = None
         self._hot = False
         self._has_inner = False
+        # Of the start that the platform was last asked for; empty where it was not.
+        self._start_id = ""
 
     @property
     def is_running(self) -> bool:
@@ -129,8 +131,10 @@ class StepOperation(Operation):
             or run.facts.confirm_starts
             or self.call.options.at_most_once
         ):
-            self._confirm(run.next_request_id())
+            self._start_id = run.next_request_id()
+            self._confirm(self._start_id)
         else:
+            self._start_id = ""
             self._execute()
 
     def _confirm(self, request_id: str) -> None:
@@ -224,6 +228,17 @@ class StepOperation(Operation):
         self._body.start()
 
     # ── the body is over ──
+
+    def body_not_begun(self) -> None:
+        """Called by the body, instead: the process stood still before it began. The platform says whether
+        the run is still its own, and whether the step is on record by now.
+        """
+        self._body = None
+        self._end_span("cancelled")
+        if self.aborted is not None:
+            self._give_up(self.aborted, 0.0)
+        else:
+            self._confirm(self._start_id or self.run.next_request_id())
 
     def body_returned(self, value: Any, latency_ms: float) -> None:
         """Called by the body, once."""
