@@ -36,8 +36,8 @@ _NOT_BEGUN = object()
 
 class StepBody:
     __slots__ = (
-        "_half",
         "_allowed",
+        "_half",
         "_inner",
         "_started",
         "_task",
