@@ -3,10 +3,10 @@
 import { nearest } from "../lib/nearest.ts";
 import { StartupError } from "../lib/startup-error.ts";
 import { VERSION } from "../lib/version.ts";
-import { type Command, commandHelp, readArgs } from "./command.ts";
-import { CliError, EXIT, usageError } from "./exit.ts";
-import { loadSettings } from "./settings-file.ts";
-import { systemTerminal, type Terminal } from "./terminal.ts";
+import { type Command, commandHelp, readArgs } from "./shared/args.ts";
+import { CliError, EXIT, usageError } from "./shared/exit.ts";
+import { loadSettings } from "./shared/settings-file.ts";
+import { systemTerminal, type Terminal } from "./shared/terminal.ts";
 
 interface Listed {
   readonly summary: string;
@@ -20,132 +20,132 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
   init: {
     summary: "Write an example worker and its settings",
     positionals: 1,
-    load: () => import("./commands/init.ts"),
+    load: () => import("./commands/project-init.ts"),
   },
   dev: {
     summary: "Run a server and a worker that reloads",
     positionals: 1,
-    load: () => import("./commands/dev.ts"),
+    load: () => import("./commands/server-dev.ts"),
   },
   migrate: {
     summary: "Bring the database to this version's schema",
     positionals: 0,
-    load: () => import("./commands/migrate.ts"),
+    load: () => import("./commands/store-migrate.ts"),
   },
   serve: {
     summary: "Run the server",
     positionals: 0,
-    load: () => import("./commands/serve.ts"),
+    load: () => import("./commands/server-serve.ts"),
   },
   run: {
     summary: "Start a run of a workflow, and wait for it",
     positionals: 1,
-    load: () => import("./commands/run.ts"),
+    load: () => import("./commands/run-start.ts"),
   },
   status: {
     summary: "Show a run as it is now",
     positionals: 1,
-    load: () => import("./commands/status.ts"),
+    load: () => import("./commands/run-status.ts"),
   },
   list: {
     summary: "List runs",
     positionals: 0,
-    load: () => import("./commands/list.ts"),
+    load: () => import("./commands/run-list.ts"),
   },
   inspect: {
     summary: "Draw a run over time",
     positionals: 1,
-    load: () => import("./commands/inspect.ts"),
+    load: () => import("./commands/run-inspect.ts"),
   },
   watch: {
     summary: "Show a run while it happens",
     positionals: 1,
-    load: () => import("./commands/watch.ts"),
+    load: () => import("./commands/run-watch.ts"),
   },
   events: {
     summary: "Print what happened in a run",
     positionals: 1,
-    load: () => import("./commands/events.ts"),
+    load: () => import("./commands/run-events.ts"),
   },
   logs: {
     summary: "Print what a run logged, and what went wrong",
     positionals: 1,
-    load: () => import("./commands/logs.ts"),
+    load: () => import("./commands/run-logs.ts"),
   },
   export: {
     summary: "Write a run and its journal to a file",
     positionals: 1,
-    load: () => import("./commands/export.ts"),
+    load: () => import("./commands/run-export.ts"),
   },
   replay: {
     summary: "Check a worker's code against recorded runs",
     positionals: 1_000,
-    load: () => import("./commands/replay.ts"),
+    load: () => import("./commands/journal-replay.ts"),
   },
   resume: {
     summary: "Let a paused run go on",
     positionals: 1,
-    load: () => import("./commands/resume.ts"),
+    load: () => import("./commands/run-resume.ts"),
   },
   retry: {
     summary: "Let a failed run go on from its failed step",
     positionals: 1,
-    load: () => import("./commands/retry.ts"),
+    load: () => import("./commands/run-retry.ts"),
   },
   pause: {
     summary: "Stop a run at its next step boundary",
     positionals: 1,
-    load: () => import("./commands/pause.ts"),
+    load: () => import("./commands/run-pause.ts"),
   },
   cancel: {
     summary: "End a run",
     positionals: 1,
-    load: () => import("./commands/cancel.ts"),
+    load: () => import("./commands/run-cancel.ts"),
   },
   delete: {
     summary: "Delete a run that has ended",
     positionals: 1,
-    load: () => import("./commands/delete.ts"),
+    load: () => import("./commands/run-delete.ts"),
   },
   signal: {
     summary: "Send a signal to a run",
     positionals: 2,
-    load: () => import("./commands/signal.ts"),
+    load: () => import("./commands/signal-send.ts"),
   },
   waits: {
     summary: "Show what runs wait for, and how to answer",
     positionals: 0,
-    load: () => import("./commands/waits.ts"),
+    load: () => import("./commands/wait-list.ts"),
   },
   answer: {
     summary: "Answer a question that a run asks",
     positionals: Number.POSITIVE_INFINITY,
-    load: () => import("./commands/answer.ts"),
+    load: () => import("./commands/wait-answer.ts"),
   },
   approve: {
     summary: "Approve what a run asks",
     positionals: 1,
-    load: () => import("./commands/approve.ts"),
+    load: () => import("./commands/wait-approve.ts"),
   },
   reject: {
     summary: "Reject what a run asks",
     positionals: 1,
-    load: () => import("./commands/reject.ts"),
+    load: () => import("./commands/wait-reject.ts"),
   },
   timers: {
     summary: "List the sleeps of runs, or cancel one",
     positionals: 0,
-    load: () => import("./commands/timers.ts"),
+    load: () => import("./commands/timer-list.ts"),
   },
   workers: {
     summary: "List the workers",
     positionals: 0,
-    load: () => import("./commands/workers.ts"),
+    load: () => import("./commands/worker-list.ts"),
   },
   workflows: {
     summary: "List the workflows and who serves them",
     positionals: 0,
-    load: () => import("./commands/workflows.ts"),
+    load: () => import("./commands/workflow-list.ts"),
   },
 };
 

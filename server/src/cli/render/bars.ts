@@ -1,6 +1,6 @@
 /** The timeline drawn with characters: one line per step, one bar per attempt. */
 import { StepKind } from "@pawl/proto";
-import type { Style, Terminal } from "../terminal.ts";
+import type { Style, Terminal } from "../shared/terminal.ts";
 import { formatDuration, shorten } from "./text.ts";
 import type { Row, SpanKind, Timeline } from "./timeline.ts";
 

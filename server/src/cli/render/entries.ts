@@ -1,8 +1,8 @@
 /** Journal entries and live events as lines of a log. */
 import { type Event, EventClass, type JournalEntry } from "@pawl/proto";
-import { showPayload } from "../payload.ts";
-import { ms } from "../runs.ts";
-import type { Style, Terminal } from "../terminal.ts";
+import { showPayload } from "../shared/payload-text.ts";
+import { ms } from "../shared/run-text.ts";
+import type { Style, Terminal } from "../shared/terminal.ts";
 import { describeFailure, formatDuration } from "./text.ts";
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const;

@@ -3,9 +3,9 @@
  * that are drawn anew: open steps with what they stream, their progress, and what is waited for.
  */
 import type { Event, JournalEntry } from "@pawl/proto";
-import { formatPayload, showPayload } from "../payload.ts";
-import { ms } from "../runs.ts";
-import type { Style, Terminal } from "../terminal.ts";
+import { formatPayload, showPayload } from "../shared/payload-text.ts";
+import { ms } from "../shared/run-text.ts";
+import type { Style, Terminal } from "../shared/terminal.ts";
 import { loggedBy, missedBy } from "./entries.ts";
 import { formatClock, formatDuration, formatTime, shorten, visible } from "./text.ts";
 

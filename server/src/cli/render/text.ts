@@ -1,6 +1,6 @@
 /** Times, durations and tables in text. */
 import type { Failure } from "@pawl/proto";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../shared/terminal.ts";
 
 /** `850 µs`, `12 ms`, `3.4 s`, `5 min 10 s`, `2 h 5 min`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {

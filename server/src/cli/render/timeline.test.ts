@@ -6,7 +6,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JournalEntrySchema, StepKind } from "@pawl/proto";
 import { expect, test } from "vitest";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../shared/terminal.ts";
 import { drawTimeline } from "./bars.ts";
 import { formatDuration, shorten } from "./text.ts";
 import { foldJournal } from "./timeline.ts";

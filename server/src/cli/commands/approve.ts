@@ -1,3 +1,0 @@
-import { verdict } from "../verdict.ts";
-
-export const command = verdict("approve");

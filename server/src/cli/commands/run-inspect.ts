@@ -1,0 +1,104 @@
+import { create, toJson } from "@bufbuild/protobuf";
+import {
+  GetJournalResponseSchema,
+  GetRunResponseSchema,
+  type JournalEntry,
+  type Run,
+} from "@pawl/proto";
+import { systemClock } from "../../lib/clock.ts";
+import { drawTimeline } from "../render/bars.ts";
+import { describeEntry } from "../render/entries.ts";
+import { formatClock, formatDuration, formatTime } from "../render/text.ts";
+import { foldJournal } from "../render/timeline.ts";
+import { clientCommand } from "../shared/client-command.ts";
+import { EXIT } from "../shared/exit.ts";
+import { showPayload, withValues } from "../shared/payload-text.ts";
+import { ENDED, ms, readJournal, styledState, whatHappened } from "../shared/run-text.ts";
+import type { Terminal } from "../shared/terminal.ts";
+import { describeRun } from "./run-status.ts";
+
+const ROWS_MAX = 60;
+
+export const command = clientCommand({
+  usage: "inspect ID [--verbose]",
+  about:
+    "Draws a run over time: one line per step with a bar for each attempt, who ran it and how long\n" +
+    "it took, and what happened to the run as a whole.",
+  options: {
+    verbose: {
+      type: "boolean",
+      short: "v",
+      help: "All steps, all facts, and every entry of the journal.",
+    },
+  },
+  async run(server, args, terminal) {
+    const runId = args.positional(0, "The run's id");
+    const response = await server.runs.getRun({ runId });
+    const journal = await readJournal(server, runId);
+    if (args.flag("json")) {
+      const run = withValues(GetRunResponseSchema, toJson(GetRunResponseSchema, response));
+      const entries = create(GetJournalResponseSchema, { entries: journal });
+      const said = withValues(GetJournalResponseSchema, toJson(GetJournalResponseSchema, entries));
+      terminal.out(JSON.stringify(Object.assign({}, run, said), undefined, 2));
+      return EXIT.OK;
+    }
+    if (response.run === undefined) throw new Error("The server answered without a run.");
+    show(response.run, journal, args.flag("verbose"), terminal);
+    return EXIT.OK;
+  },
+});
+
+function show(
+  run: Run,
+  journal: readonly JournalEntry[],
+  verbose: boolean,
+  terminal: Terminal,
+): void {
+  const ended = ENDED.has(run.state);
+  const line = foldJournal(journal, systemClock.now(), ended);
+  for (const text of verbose ? describeRun(run, terminal) : summary(run, terminal))
+    terminal.out(text);
+  terminal.out("");
+  const rowsMax = verbose ? Number.POSITIVE_INFINITY : ROWS_MAX;
+  for (const text of drawTimeline(terminal, line, { rowsMax })) terminal.out(text);
+  if (line.marks.length > 0) {
+    terminal.out("");
+    for (const mark of line.marks) {
+      const after = `+${formatDuration(mark.at - line.from)}`;
+      terminal.out(`${terminal.style("dim", after.padStart(10))}  ${mark.text}`);
+    }
+  }
+  if (!verbose) {
+    if (run.output !== undefined)
+      terminal.out(`\noutput  ${showPayload(run.output, terminal.columns - 8)}`);
+    return;
+  }
+  terminal.out("");
+  for (const entry of journal) {
+    terminal.out(describeEntry(entry, terminal, formatClock));
+    for (const line of stackOf(entry)) terminal.out(terminal.style("dim", `    ${line}`));
+  }
+}
+
+/** Where a failure was thrown, line by line. */
+function stackOf({ failure }: JournalEntry): string[] {
+  return (failure?.stack ?? "").split("\n").filter((line) => line.trim() !== "");
+}
+
+function summary(run: Run, terminal: Terminal): string[] {
+  const started = ms(run.startedAt);
+  const end = ms(run.endedAt);
+  const took =
+    started !== undefined && end !== undefined ? ` in ${formatDuration(end - started)}` : "";
+  const reason = run.stateReason === "" ? "" : ` (${run.stateReason})`;
+  const lines = [
+    `${terminal.style("bold", run.runId)}  ${run.workflow}  ${styledState(terminal, run.state)}${reason}${took}`,
+  ];
+  const facts = [`created ${formatTime(ms(run.createdAt) ?? 0)}`];
+  if (run.attempt > 1) facts.push(`leased out ${run.attempt} times`);
+  if (run.workerId !== "") facts.push(`held by ${run.workerId}`);
+  lines.push(terminal.style("dim", facts.join(" · ")));
+  const why = whatHappened(run);
+  if (why !== "") lines.push(why);
+  return lines;
+}

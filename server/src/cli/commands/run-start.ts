@@ -1,0 +1,165 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  EventClass,
+  type Run,
+  RunState,
+  StartRunRequestSchema,
+  StartRunResponseSchema,
+  WaitRunResponseSchema,
+} from "@pawl/proto";
+import { formatDuration } from "../render/text.ts";
+import type { Args } from "../shared/args.ts";
+import { clientCommand, printJson, type Server } from "../shared/client-command.ts";
+import { EXIT } from "../shared/exit.ts";
+import { goesOnAfterInterrupt } from "../shared/interrupt.ts";
+import { quoted } from "../shared/open-waits.ts";
+import { formatPayload, payloadFrom } from "../shared/payload-text.ts";
+import { download, ENDED, styledState, whatHappened } from "../shared/run-text.ts";
+import { WHEN_OPTIONS, whenOf } from "../shared/start-options.ts";
+import type { Terminal } from "../shared/terminal.ts";
+
+/** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
+const WAIT_SECONDS = 2n;
+
+export const command = clientCommand({
+  usage: "run NAME [--input JSON | -f FILE] [--id ID] [--wait] [options]",
+  about:
+    "Starts a run of a workflow. With --wait it stays until the run has ended and prints its\n" +
+    "result; the exit code is 1 unless the run completed. Starting the same id with the same input\n" +
+    "again gives the run that is there.",
+  options: {
+    input: { type: "string", value: "JSON", help: "The workflow's input." },
+    file: {
+      type: "string",
+      short: "f",
+      value: "FILE",
+      help: "The input from a file; -: standard input.",
+    },
+    id: { type: "string", value: "ID", help: "The run's id; the server's choice otherwise." },
+    wait: { type: "boolean", help: "Wait for the end and print the result." },
+    tag: { type: "string", multiple: true, value: "K=V", help: "A tag; may be repeated." },
+    queue: { type: "string", value: "NAME", help: "The queue; `default` otherwise." },
+    priority: { type: "string", value: "0-9", help: "Higher goes first; 5 otherwise." },
+    version: { type: "string", value: "V", help: "Only workers of this version of the workflow." },
+    ...WHEN_OPTIONS,
+  },
+  examples: [
+    `pawl run digest --input '{"dir": "docs", "outputDir": "."}' --wait`,
+    "pawl run digest -f input.json --id digest-1 --tag team=docs",
+    "pawl run sync -f input.json --concurrency 2 --concurrency-key '{customerId}' --timeout 1h",
+  ],
+  async run(server, args, terminal) {
+    const request = await requestOf(args);
+    const started = await server.runs.startRun(request);
+    const run = started.run;
+    if (run === undefined) throw new Error("The server answered without a run.");
+    if (args.flag("wait")) return await waitFor(server, run, args, terminal);
+    if (args.flag("json")) printJson(terminal, StartRunResponseSchema, started);
+    else {
+      terminal.out(run.runId);
+      const already = started.existing
+        ? `It was there already: ${RunState[run.state]}.`
+        : "Started.";
+      terminal.note(`${already} \`pawl inspect ${run.runId}\` shows it.`);
+    }
+    return EXIT.OK;
+  },
+});
+
+async function requestOf(args: Args) {
+  const input = await payloadFrom("--input", args.text("input"), args.text("file"));
+  const priority = args.integer("priority", 0, 9);
+  return create(StartRunRequestSchema, {
+    workflow: args.positional(0, "The workflow's name"),
+    ...(input !== undefined && { input }),
+    runId: args.text("id") ?? "",
+    tags: args.pairs("tag"),
+    queue: args.text("queue") ?? "",
+    version: args.text("version") ?? "",
+    ...(priority !== undefined && { priority }),
+    ...whenOf(args),
+  });
+}
+
+async function waitFor(server: Server, run: Run, args: Args, terminal: Terminal): Promise<number> {
+  const { runId } = run;
+  goesOnAfterInterrupt(runId, terminal);
+  if (!args.flag("json")) terminal.note(terminal.style("dim", `run ${runId}`));
+  const over = new AbortController();
+  const counting = terminal.live
+    ? countSteps(server, run, terminal, over.signal)
+    : Promise.resolve();
+  try {
+    while (true) {
+      const waited = await server.runs.waitRun({ runId, timeout: { seconds: WAIT_SECONDS } });
+      const now = waited.run;
+      if (now === undefined) throw new Error("The server answered without a run.");
+      if (!ENDED.has(now.state) && now.state !== RunState.PAUSED) continue;
+      over.abort();
+      await counting;
+      terminal.progress("");
+      if (args.flag("json")) printJson(terminal, WaitRunResponseSchema, waited);
+      else await showOutcome(server, now, terminal);
+      return now.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
+    }
+  } finally {
+    over.abort();
+  }
+}
+
+async function showOutcome(server: Server, run: Run, terminal: Terminal): Promise<void> {
+  if (run.state === RunState.COMPLETED && run.output !== undefined) {
+    terminal.out(formatPayload(await download(server, run.output)));
+  }
+  const { startedAt, endedAt } = run;
+  const took =
+    startedAt && endedAt
+      ? ` in ${formatDuration(timestampMs(endedAt) - timestampMs(startedAt))}`
+      : "";
+  const why = whatHappened(run);
+  terminal.note(`${styledState(terminal, run.state)}${took}${why === "" ? "" : `. ${why}`}`);
+  if (run.state === RunState.FAILED && !HOPELESS.has(run.failure?.type ?? ""))
+    terminal.note(`Go on from its failed step: pawl retry ${run.runId}`);
+}
+
+/** Failures that lie in the input: the same input fails again. */
+const HOPELESS: ReadonlySet<string> = new Set(["InvalidValueError", "InvalidInput"]);
+
+/** The live line on a terminal: state, steps, what it is at. */
+async function countSteps(
+  server: Server,
+  run: Run,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  let steps = 0;
+  let at = "";
+  let state = RunState[run.state] ?? "";
+  try {
+    const classes = [EventClass.CHECKPOINT, EventClass.DELTA];
+    for await (const { events } of server.events.watchRun(
+      { runId: run.runId, classes },
+      { signal },
+    )) {
+      for (const event of events) {
+        if (event.type === "workflow.step.completed") steps += 1;
+        if (event.stepKey !== "") at = event.stepKey;
+        const question = event.entry?.question;
+        if (question !== undefined) {
+          const id = quoted(run.runId);
+          terminal.note(
+            `It asks: ${question.prompt}  ${terminal.style("dim", `pawl answer ${id}`)}`,
+          );
+        }
+        if (event.type === "workflow.waiting") state = "WAITING";
+        else if (event.type.startsWith("workflow.step")) state = "RUNNING";
+      }
+      const now = at === "" ? "" : ` · ${at}`;
+      terminal.progress(`${state} · ${steps} ${steps === 1 ? "step" : "steps"} done${now}`);
+    }
+  } catch (error) {
+    // The line is a courtesy: the wait itself reports what is wrong with the server.
+    if (!signal.aborted) terminal.progress(`${state}: no live view (${String(error)})`);
+  }
+}

@@ -1,0 +1,110 @@
+import { existsSync } from "node:fs";
+import { dirname, relative, resolve } from "node:path";
+import { startApp } from "../../app.ts";
+import { formatAddress } from "../../config.ts";
+import { VERSION } from "../../lib/version.ts";
+import { type Args, type Command, JSON_OPTION } from "../shared/args.ts";
+import { EXIT, usageError } from "../shared/exit.ts";
+import type { Terminal } from "../shared/terminal.ts";
+import { watchFiles } from "../shared/watch-files.ts";
+import { WorkerProcess } from "../shared/worker-process.ts";
+import {
+  configOf,
+  describeStore,
+  endSoon,
+  logOf,
+  SERVER_OPTIONS,
+  stopSignal,
+} from "./server-serve.ts";
+
+/** Looked for where no file is named. */
+const WORKER_FILES = ["worker.ts", "src/worker.ts", "worker.js", "src/worker.js"];
+
+export const command: Command = {
+  usage: "dev [WORKER_FILE] [--watch DIR] [options of serve]",
+  about:
+    "Runs a server and a worker file together, for development: an older schema is migrated, and\n" +
+    "the worker starts again whenever a source file in its folder changes. Runs in progress go on with\n" +
+    "the new code.",
+  options: {
+    watch: {
+      type: "string",
+      multiple: true,
+      value: "DIR",
+      help: "Watched too, besides the worker's folder.",
+    },
+    "replay-always": {
+      type: "boolean",
+      help: "Replays each run after every record, so that code which does not fit shows it at once.",
+    },
+    ...SERVER_OPTIONS,
+    log: { ...SERVER_OPTIONS.log, help: "As of serve; `warn` otherwise." },
+    ...JSON_OPTION,
+  },
+  examples: ["pawl dev", "pawl dev src/worker.ts --watch ../shared"],
+  run: dev,
+};
+
+async function dev(args: Args, terminal: Terminal): Promise<number> {
+  const file = workerFile(args);
+  const folders = [dirname(file), ...args.list("watch").map((folder) => resolve(folder))];
+  for (const folder of folders) {
+    if (!existsSync(folder)) throw usageError(`There is no folder ${folder} to watch.`);
+  }
+  const env = { ...terminal.env, PAWL_LOG: terminal.env.PAWL_LOG ?? "warn" };
+  const config = configOf(args, { ...terminal, env }, true);
+  const log = logOf(config);
+  const told = stopSignal(log);
+  const app = await startApp(config, log);
+  const json = args.flag("json");
+  const tell = (event: string, text: string, facts: object = {}): void => {
+    if (json) terminal.out(JSON.stringify({ event, ...facts }));
+    else terminal.out(`${terminal.style("dim", "pawl")}  ${text}`);
+  };
+  const url = `http://${formatAddress(app.grpc)}`;
+  const httpUrl = `http://${formatAddress(app.http)}`;
+  tell("ready", `${VERSION}, ${httpUrl} (workers: ${url}), ${describeStore(config)}`, {
+    pid: process.pid,
+    grpcUrl: url,
+    httpUrl,
+  });
+  const worker = new WorkerProcess({
+    file,
+    env: {
+      ...terminal.env,
+      PAWL_URL: url,
+      PAWL_HTTP_URL: httpUrl,
+      ...(args.flag("replay-always") ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
+    },
+    onMessage: (message) => tell("worker", message, { message }),
+  });
+  worker.start();
+  const unwatch = watchFiles(
+    folders,
+    (path) => {
+      const changed = relative(process.cwd(), path);
+      tell("reload", `${changed} changed; the worker starts again.`, { changed });
+      worker.restart().catch((error: unknown) => log.error("dev.restart_failed", { error }));
+    },
+    (error) => log.error("dev.watch_failed", { error }),
+  );
+  await told;
+  unwatch();
+  await worker.stop();
+  await app.stop();
+  await endSoon();
+  return EXIT.OK;
+}
+
+function workerFile(args: Args): string {
+  const named = args.positionals[0];
+  const file = named ?? WORKER_FILES.find((name) => existsSync(name));
+  if (file === undefined) {
+    throw usageError(
+      `There is no worker file here: none of ${WORKER_FILES.join(", ")}.`,
+      "Name one: pawl dev FILE. `pawl init` writes an example.",
+    );
+  }
+  if (!existsSync(file)) throw usageError(`There is no file ${file}.`);
+  return resolve(file);
+}

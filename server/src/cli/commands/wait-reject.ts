@@ -1,0 +1,3 @@
+import { verdict } from "../shared/approval.ts";
+
+export const command = verdict("reject");

@@ -1,0 +1,141 @@
+/** How commands talk to a server: Connect over HTTP, and errors in words and exit codes. */
+import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import {
+  EventService,
+  PayloadService,
+  RunService,
+  SignalService,
+  WorkerService,
+  WorkflowService,
+} from "@pawl/proto";
+import { ErrorInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
+import { type Args, CLIENT_OPTIONS, type Command, type Option } from "./args.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
+import { withValues } from "./payload-text.ts";
+import type { Terminal } from "./terminal.ts";
+
+const DEFAULT_URL = "http://127.0.0.1:8000";
+
+/** A command that talks to a server: failed calls are told in the user's words. */
+export interface ClientCommand {
+  readonly usage: string;
+  readonly about: string;
+  readonly options?: Readonly<Record<string, Option>>;
+  readonly examples?: readonly string[];
+  /** @returns the exit code */
+  run(server: Server, args: Args, terminal: Terminal): Promise<number>;
+}
+
+export function clientCommand(command: ClientCommand): Command {
+  return {
+    ...command,
+    options: { ...command.options, ...CLIENT_OPTIONS },
+    async run(args, terminal) {
+      const server = connect(args, terminal);
+      try {
+        return await command.run(server, args, terminal);
+      } catch (error) {
+        throw explain(error, server.url);
+      }
+    },
+  };
+}
+
+export interface Server {
+  readonly url: string;
+  readonly runs: Client<typeof RunService>;
+  readonly signals: Client<typeof SignalService>;
+  readonly workers: Client<typeof WorkerService>;
+  readonly workflows: Client<typeof WorkflowService>;
+  readonly events: Client<typeof EventService>;
+  readonly payloads: Client<typeof PayloadService>;
+}
+
+/** The server that the arguments or the environment name. */
+function connect(args: Args, terminal: Terminal): Server {
+  const url = (args.text("server") ?? terminal.env.PAWL_HTTP_URL ?? DEFAULT_URL).replace(/\/$/, "");
+  if (!/^https?:\/\/[^/]+$/.test(url)) {
+    throw usageError(`--server is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
+  }
+  const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1" });
+  return {
+    url,
+    runs: createClient(RunService, transport),
+    signals: createClient(SignalService, transport),
+    workers: createClient(WorkerService, transport),
+    workflows: createClient(WorkflowService, transport),
+    events: createClient(EventService, transport),
+    payloads: createClient(PayloadService, transport),
+  };
+}
+
+/** Why the server refused a call; undefined where it was no refusal. */
+export function reasonOf(error: unknown): { reason: string; message: string } | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  const [info] = error.findDetails(ErrorInfoSchema);
+  return info === undefined ? undefined : { reason: info.reason, message: error.rawMessage };
+}
+
+/** A failed call in the user's words. */
+function explain(error: unknown, url: string): unknown {
+  if (!(error instanceof ConnectError)) return error;
+  const [info] = error.findDetails(ErrorInfoSchema);
+  if (info === undefined) return unexplained(error, url);
+  const options = { reason: info.reason, metadata: info.metadata, cause: error };
+  const hint = hintFor(info.reason, info.metadata);
+  return new CliError(exitCodeFor(error.code), error.rawMessage, { ...options, hint });
+}
+
+/** No server of ours answered. */
+function unexplained(error: ConnectError, url: string): CliError {
+  const options = { reason: "NOT_REACHABLE", metadata: { url }, cause: error };
+  if (isNetworkError(error.cause) || error.code === Code.Unavailable) {
+    return new CliError(EXIT.NOT_REACHABLE, `No Pawl server answers at ${url}.`, {
+      ...options,
+      hint: "Start one with `pawl serve` (or `pawl dev`), or name another with --server URL or PAWL_HTTP_URL.",
+    });
+  }
+  return new CliError(
+    EXIT.NOT_REACHABLE,
+    `What answers at ${url} is no Pawl server: ${error.rawMessage || "it speaks another protocol"}.`,
+    { ...options, hint: "--server takes the server's HTTP address, not that for workers (gRPC)." },
+  );
+}
+
+function isNetworkError(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && /^(E[A-Z]+|UND_ERR)/.test(String(cause.code));
+}
+
+function exitCodeFor(code: Code): number {
+  switch (code) {
+    case Code.NotFound:
+      return EXIT.NOT_FOUND;
+    case Code.Unavailable:
+    case Code.ResourceExhausted:
+      return EXIT.TRY_AGAIN;
+    case Code.Internal:
+    case Code.DataLoss:
+      return EXIT.INTERNAL;
+    default:
+      return EXIT.REFUSED;
+  }
+}
+
+function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string {
+  if (reason === "NOT_FOUND" && metadata.id !== undefined)
+    return "`pawl list` shows what there is.";
+  if (reason === "PERMISSION_DENIED")
+    return "--actor NAME (or PAWL_ACTOR) says who you are; `pawl waits` shows who may answer.";
+  return "";
+}
+
+/** Prints a response as JSON, its payloads with their values in clear. */
+export function printJson<T extends DescMessage>(
+  terminal: Terminal,
+  schema: T,
+  message: MessageShape<T>,
+): void {
+  terminal.out(JSON.stringify(withValues(schema, toJson(schema, message)), undefined, 2));
+}

@@ -1,0 +1,17 @@
+/** What Ctrl-C means for a command that only looks on. */
+import { EXIT } from "./exit.ts";
+import { quoted } from "./open-waits.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Ctrl-C ends the command and not the run; it says so, and how to see the run again. */
+export function goesOnAfterInterrupt(runId: string, terminal: Terminal): void {
+  process.once("SIGINT", () => {
+    terminal.progress("");
+    terminal.area([]);
+    const id = quoted(runId);
+    terminal.note(
+      `\nThe run goes on. \`pawl watch ${id}\` shows it, \`pawl cancel ${id}\` ends it.`,
+    );
+    process.exit(EXIT.INTERRUPTED);
+  });
+}

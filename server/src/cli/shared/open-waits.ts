@@ -1,0 +1,206 @@
+/** What several commands share about waits: finding one by what was typed, and showing it. */
+import { userInfo } from "node:os";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type Question, QuestionType, StepKind, type Wait } from "@pawl/proto";
+import { formatDuration, formatTime, shorten } from "../render/text.ts";
+import type { Args, Option } from "./args.ts";
+import type { Server } from "./client-command.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
+import { ms } from "./run-text.ts";
+import type { Terminal } from "./terminal.ts";
+
+const PAGE = 500;
+/** So many open waits are searched for a prefix. */
+const SEARCH_MAX = 10_000;
+
+export const KINDS = {
+  user: StepKind.USER,
+  signal: StepKind.SIGNAL,
+  callback: StepKind.CALLBACK,
+  sleep: StepKind.SLEEP,
+  child: StepKind.CHILD,
+} as const;
+
+export const ACTOR_OPTION = {
+  actor: {
+    type: "string",
+    value: "NAME",
+    help: "Who answers: one of the assignees. PAWL_ACTOR; else your user name.",
+  },
+} as const satisfies Record<string, Option>;
+
+/** Who is at the terminal. */
+export function actorOf(args: Args, terminal: Terminal): string {
+  return args.text("actor") || terminal.env.PAWL_ACTOR || userInfo().username;
+}
+
+export function parseKind(text: string): StepKind {
+  if (Object.hasOwn(KINDS, text)) return KINDS[text as keyof typeof KINDS];
+  throw usageError(
+    `There is no kind "${text}".`,
+    `The kinds are ${Object.keys(KINDS).join(", ")}.`,
+  );
+}
+
+export interface WaitFilter {
+  readonly kinds: readonly StepKind[];
+  readonly assignee?: string;
+  readonly includeUnassigned?: boolean;
+  readonly workflow?: string;
+  readonly runId?: string;
+}
+
+/** Open waits, oldest first, and whether there are more of them. */
+export async function listWaits(
+  server: Server,
+  filter: WaitFilter,
+  limit: number,
+): Promise<{ waits: Wait[]; more: boolean }> {
+  const waits: Wait[] = [];
+  let pageToken = "";
+  do {
+    const pageSize = Math.min(PAGE, limit - waits.length);
+    const { kinds, ...rest } = filter;
+    const page = await server.signals.listWaits({
+      kinds: [...kinds],
+      ...rest,
+      pageSize,
+      pageToken,
+    });
+    waits.push(...page.waits);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && waits.length < limit);
+  return { waits, more: pageToken !== "" };
+}
+
+/**
+ * The wait that somebody means: a wait's id, the id of a run with one wait of these kinds, or
+ * the beginning of either where that fits one only.
+ */
+export async function findWait(
+  server: Server,
+  typed: string,
+  kinds: readonly StepKind[],
+): Promise<Wait> {
+  const hash = typed.indexOf("#");
+  if (hash > 0) {
+    const wait = await knownWait(server, typed);
+    if (wait !== undefined) return wait;
+  }
+  const runId = hash > 0 ? typed.slice(0, hash) : typed;
+  const own = await listWaits(server, { kinds, runId }, PAGE);
+  const candidates = own.waits.length > 0 ? own : await listWaits(server, { kinds }, SEARCH_MAX);
+  const found = candidates.waits.filter(
+    (wait) => wait.waitId.startsWith(typed) || (hash < 0 && wait.runId === typed),
+  );
+  const [wait] = found;
+  if (wait !== undefined && found.length === 1) return wait;
+  if (wait === undefined) throw nothingOpen(typed);
+  throw usageError(
+    `"${typed}" fits ${found.length} open waits; name one:`,
+    found
+      .slice(0, 10)
+      .map((one) => `  ${quoted(one.waitId)}  ${shorten(titleOf(one), 60)}`)
+      .join("\n"),
+  );
+}
+
+async function knownWait(server: Server, waitId: string): Promise<Wait | undefined> {
+  try {
+    return (await server.signals.getWait({ waitId })).wait;
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function nothingOpen(typed: string): CliError {
+  return new CliError(EXIT.NOT_FOUND, `No open wait begins with "${typed}".`, {
+    reason: "NOT_FOUND",
+    metadata: { id: typed },
+    hint: "`pawl waits` shows what is open, `pawl timers` the timers.",
+  });
+}
+
+/** As a shell takes it. */
+export function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** What the wait is about, in one line. */
+export function titleOf(wait: Wait): string {
+  if (wait.question !== undefined) return wait.question.prompt.replaceAll(/\s+/g, " ").trim();
+  switch (wait.kind) {
+    case StepKind.SIGNAL:
+      return `the signal "${wait.signalName || wait.name}"`;
+    case StepKind.CALLBACK:
+      return `a call of its URL, for "${wait.name}"`;
+    case StepKind.CHILD:
+      return `the run ${wait.childRunId}`;
+    default:
+      return wait.name;
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<number, string>> = {
+  [QuestionType.TEXT]: "a text",
+  [QuestionType.APPROVAL]: "an approval",
+  [QuestionType.CHOICE]: "one of",
+  [QuestionType.MULTICHOICE]: "any of",
+  [QuestionType.FORM]: "a form",
+};
+
+/** What is asked for, of whom, and how far it is: `an approval by 2 of ada, bob; ada approved`. */
+export function describeQuestion(question: Question, wait: Wait): string {
+  const type = TYPE_NAMES[question.type] ?? "an answer";
+  const options = question.options.map(({ value }) => value).join(", ");
+  const choice = options === "" ? type : `${type} ${shorten(options, 80)}`;
+  const people = question.assignees.join(", ");
+  const many = question.approvalsNeeded > 1;
+  const by = many
+    ? ` by ${question.approvalsNeeded} ${people === "" ? "people" : `of ${people}`}`
+    : people === ""
+      ? ""
+      : ` by ${people}`;
+  const votes = wait.answers.map(({ actor }) => `${actor || "somebody"} approved`).join(", ");
+  const facts = [`${choice}${by}`];
+  if (question.allowCustom) facts.push("or another answer");
+  if (question.skippable) facts.push("can be skipped");
+  if (votes !== "") facts.push(votes);
+  return facts.join("; ");
+}
+
+/** Commands that deal with the wait, where `id` names it, for whoever is at the terminal. */
+export function howToAnswer(wait: Wait, id: string, actor: string): string {
+  const { question } = wait;
+  const [first] = question?.assignees ?? [];
+  const mayAnswer = first === undefined || question?.assignees.includes(actor) === true;
+  const named = mayAnswer ? id : `${id} --actor ${quoted(first)}`;
+  return commandsFor(wait, named);
+}
+
+function commandsFor(wait: Wait, id: string): string {
+  const { question } = wait;
+  if (wait.kind === StepKind.SIGNAL)
+    return `pawl signal ${quoted(wait.runId)} ${quoted(wait.signalName || wait.name)} --data JSON`;
+  if (wait.kind === StepKind.CALLBACK) return `pawl answer ${id} --json-answer JSON`;
+  if (question === undefined) return "";
+  const first = quoted(question.options[0]?.value ?? "");
+  switch (question.type) {
+    case QuestionType.APPROVAL:
+      return `pawl approve ${id}   or   pawl reject ${id} --comment WHY`;
+    case QuestionType.CHOICE:
+    case QuestionType.MULTICHOICE:
+      return `pawl answer ${id}   or   pawl answer ${id} ${first}`;
+    default:
+      return `pawl answer ${id}`;
+  }
+}
+
+/** `3 min 4 s ago`, and until when. */
+export function timesOf(wait: Wait, now: number): string {
+  const since = ms(wait.since);
+  const due = ms(wait.due);
+  const age = since === undefined ? "" : `${formatDuration(now - since)} ago`;
+  return due === undefined ? age : `${age}, until ${formatTime(due)}`;
+}

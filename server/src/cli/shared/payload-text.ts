@@ -1,0 +1,103 @@
+/** Payloads on the command line: JSON in, something readable out. */
+import { readFile } from "node:fs/promises";
+import { create, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { type Payload, PayloadSchema } from "@pawl/proto";
+import { tryJson } from "../../lib/json.ts";
+import { LIMITS } from "../../model/limits.ts";
+import { usageError } from "./exit.ts";
+
+/** JSON from an option, or from a file (`-` is standard input), as the server takes it. */
+export async function payloadFrom(
+  option: string,
+  text: string | undefined,
+  file: string | undefined,
+): Promise<Payload | undefined> {
+  if (text !== undefined && file !== undefined) {
+    throw usageError(`${option} and --file cannot be combined: each is the input.`);
+  }
+  const json = file === undefined ? text : await readInput(file);
+  if (json === undefined) return undefined;
+  try {
+    JSON.parse(json);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const place = file === undefined ? option : `The file ${file}`;
+    throw usageError(
+      `${place} is not JSON: ${said}.`,
+      `In a shell, quote it: ${option} '{"n": 1}'`,
+    );
+  }
+  return create(PayloadSchema, { data: Buffer.from(json, "utf8"), encoding: "json" });
+}
+
+async function readInput(file: string): Promise<string> {
+  if (file !== "-") {
+    try {
+      return await readFile(file, "utf8");
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+      throw usageError(`The file ${file} cannot be read: ${code}.`);
+    }
+  }
+  const pieces: Buffer[] = [];
+  for await (const piece of process.stdin) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+/** One line about a value, at most `width` characters. */
+export function showPayload(payload: Payload | undefined, width: number): string {
+  const text = payload === undefined ? "" : describe(payload);
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
+}
+
+/** The whole value, indented where it is JSON. */
+export function formatPayload(payload: Payload): string {
+  if (payload.ref !== undefined || !isJson(payload.encoding)) return describe(payload);
+  const text = Buffer.from(payload.data).toString("utf8");
+  // User code may have said `json` of what is none, or is too deep; show what there is.
+  const read = tryJson(payload.data, LIMITS.jsonDepth);
+  return read === undefined ? text : JSON.stringify(read.value, undefined, 2);
+}
+
+function isJson(encoding: string): boolean {
+  return encoding === "" || encoding === "json" || encoding === "json+pawl";
+}
+
+function describe(payload: Payload): string {
+  if (payload.ref !== undefined) return `(${payload.ref.size} bytes, ${payload.ref.sha256})`;
+  if (payload.encoding === "void") return "(nothing)";
+  if (isJson(payload.encoding)) return Buffer.from(payload.data).toString("utf8");
+  return `(${payload.data.byteLength} bytes, ${payload.encoding})`;
+}
+
+/** Adds `value` to every payload of JSON that a message in JSON form holds. */
+export function withValues(schema: DescMessage, json: JsonValue): JsonValue {
+  if (!isObject(json)) return json;
+  if (schema.typeName === PayloadSchema.typeName) return withValue(json);
+  const result: Record<string, JsonValue> = {};
+  for (const [name, value] of Object.entries(json)) {
+    const field = schema.fields.find(({ jsonName }) => jsonName === name);
+    if (field?.message === undefined) result[name] = value;
+    else if (Array.isArray(value)) result[name] = value.map((one) => within(field.message, one));
+    else result[name] = field.fieldKind === "map" ? value : within(field.message, value);
+  }
+  return result;
+}
+
+function within(schema: DescMessage | undefined, value: JsonValue): JsonValue {
+  return schema === undefined ? value : withValues(schema, value);
+}
+
+function withValue(json: Record<string, JsonValue>): JsonValue {
+  const { data, encoding } = json;
+  if (typeof data !== "string") return json;
+  if (encoding !== undefined && encoding !== "json") return json;
+  const read = tryJson(Buffer.from(data, "base64"), LIMITS.jsonDepth);
+  // Said to be JSON and is not, or too deep: leave it as it came.
+  return read === undefined ? json : { ...json, value: read.value as JsonValue };
+}
+
+function isObject(json: JsonValue): json is Record<string, JsonValue> {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}

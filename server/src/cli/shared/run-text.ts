@@ -1,0 +1,119 @@
+/** What several commands share about runs. */
+import { create } from "@bufbuild/protobuf";
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Event,
+  type JournalEntry,
+  type Payload,
+  PayloadSchema,
+  type Run,
+  RunState,
+} from "@pawl/proto";
+import { nearest } from "../../lib/nearest.ts";
+import { describeFailure } from "../render/text.ts";
+import type { Server } from "./client-command.ts";
+import { usageError } from "./exit.ts";
+import type { Style, Terminal } from "./terminal.ts";
+
+export const ENDED: ReadonlySet<RunState> = new Set([
+  RunState.COMPLETED,
+  RunState.FAILED,
+  RunState.CANCELLED,
+]);
+
+export function stateName(state: RunState): string {
+  return RunState[state] ?? String(state);
+}
+
+const STATE_STYLES: Readonly<Record<string, Style>> = {
+  QUEUED: "cyan",
+  RUNNING: "blue",
+  WAITING: "cyan",
+  PAUSED: "yellow",
+  CANCELLING: "yellow",
+  COMPLETED: "green",
+  FAILED: "red",
+  CANCELLED: "magenta",
+};
+
+/** The state in its colour, padded before the colour goes on. */
+export function styledState(terminal: Terminal, state: RunState, width = 0): string {
+  const name = stateName(state);
+  const style = STATE_STYLES[name];
+  const padded = name.padEnd(width);
+  return style === undefined ? padded : terminal.style(style, padded);
+}
+
+/** @throws CliError, exit code USAGE */
+export function parseState(text: string): RunState {
+  const found = STATE_NAMES.find((name) => name === text.toUpperCase());
+  if (found !== undefined) return RunState[found];
+  const near = nearest(text.toUpperCase(), STATE_NAMES);
+  throw usageError(
+    `There is no state "${text}".`,
+    near === undefined ? `The states are ${STATE_NAMES.join(", ")}.` : `Did you mean ${near}?`,
+  );
+}
+
+const STATE_NAMES = [
+  "QUEUED",
+  "RUNNING",
+  "WAITING",
+  "PAUSED",
+  "CANCELLING",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+] as const;
+
+export function ms(at: Timestamp | undefined): number | undefined {
+  return at === undefined ? undefined : timestampMs(at);
+}
+
+/** All entries of a run's journal, page by page. */
+export async function readJournal(server: Server, runId: string): Promise<JournalEntry[]> {
+  const entries: JournalEntry[] = [];
+  while (true) {
+    const afterSeq = entries.at(-1)?.seq ?? 0;
+    const page = await server.runs.getJournal({ runId, afterSeq });
+    entries.push(...page.entries);
+    if (!page.more || page.entries.length === 0) return entries;
+  }
+}
+
+/** What happened in a run so far, with the cursor to go on from. */
+export async function readEvents(
+  server: Server,
+  runId: string,
+  after = "",
+): Promise<{ events: Event[]; cursor: string }> {
+  const events: Event[] = [];
+  let cursor = after;
+  while (true) {
+    const page = await server.events.listEvents({ runId, afterCursor: cursor, pageSize: 1_000 });
+    events.push(...page.events);
+    cursor = page.events.at(-1)?.cursor ?? cursor;
+    if (page.events.length === 0 || page.nextCursor === "") return { events, cursor };
+  }
+}
+
+/** The payload with its data, which large ones only refer to. */
+export async function download(server: Server, payload: Payload): Promise<Payload> {
+  if (payload.ref === undefined) return payload;
+  const { sha256, size } = payload.ref;
+  const pieces: Uint8Array[] = [];
+  for (let offset = 0; offset < size; ) {
+    const { data } = await server.payloads.getPayload({ sha256, offset });
+    if (data.byteLength === 0) throw new Error(`The payload ${sha256} ends at byte ${offset}.`);
+    pieces.push(data);
+    offset += data.byteLength;
+  }
+  return create(PayloadSchema, { encoding: payload.encoding, data: Buffer.concat(pieces) });
+}
+
+/** One line about why a run failed or is paused; empty where there is nothing to say. */
+export function whatHappened(run: Run): string {
+  const said = describeFailure(run.failure);
+  if (run.stateDetail === "") return said;
+  return said === "" ? run.stateDetail : `${run.stateDetail} (${said})`;
+}
