@@ -12,18 +12,17 @@ import {
   type MessageShape,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { durationOf } from "../../lib/duration.ts";
+import { DURATION_EXAMPLES, durationOf } from "../../lib/duration.ts";
 import { invalid } from "../../model/errors.ts";
 import { bareName, isPayload, isWellKnown } from "./plain.ts";
 
-export const DURATION_PATTERN = "^\\d+(\\.\\d+)?(ms|s|m|h|d)$";
 const DURATION_TYPE = "google.protobuf.Duration";
 
 /** In ms, of a duration such as `500ms`, `30s` or `1.5h`. */
 export function parseDuration(field: string, value: string): number {
   const ms = durationOf(value);
   if (ms !== undefined) return ms;
-  throw invalid(field, `is no duration; write a number with ms, s, m, h or d, such as 30s`);
+  throw invalid(field, `is not a duration; write ${DURATION_EXAMPLES}`);
 }
 
 /**

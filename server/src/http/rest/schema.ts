@@ -7,8 +7,9 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { comments } from "@pawl/proto/comments";
+import { DURATION_PATTERN } from "../../lib/duration.ts";
 import { isAlwaysThere, isPayload, isWellKnown } from "./plain.ts";
-import { bareNames, DURATION_PATTERN } from "./read.ts";
+import { bareNames } from "./read.ts";
 
 /** The named schemas of a document; those that are asked for are added, with all they refer to. */
 export class Schemas {
