@@ -41,7 +41,8 @@ class Rest:
     def look(self) -> bool:
         """Whether it rests; to be asked once in each round of the loop."""
         if self._ready is not None:
-            return not any(self._is_flow(handle._context) for handle in self._ready)
+            # Other threads add to it meanwhile.
+            return not any(self._is_flow(handle._context) for handle in self._ready.copy())
         # What a task waits for is another future after each step of it, and none while it is to go on.
         now = {task: getattr(task, "_fut_waiter", None) for task in self.tasks if not task.done()}
         moves = any(future is None or future.done() for future in now.values())

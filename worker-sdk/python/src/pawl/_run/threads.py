@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -34,28 +34,34 @@ class Raised:
 
 class _Pool:
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        # Threads that wait for work which nobody has been promised.
-        self._idle = threading.Semaphore(0)
+        self._work: deque[Callable[[], object]] = deque()
+        self._changed = threading.Condition()
+        # Threads that wait for work.
+        self._idle = 0
         self._threads = 0
 
-    def run(self, work: Callable[[], None]) -> None:
-        """From the event loop's thread only."""
-        self._work.put(work)
-        if self._idle.acquire(blocking=False) or self._threads >= _THREADS_MAX:
-            return
-        self._threads += 1
-        name = f"pawl-step-{self._threads}"
+    def run(self, work: Callable[[], object]) -> None:
+        """Each work has a thread that waits for it, or is made for it, up to the maximum."""
+        with self._changed:
+            self._work.append(work)
+            if len(self._work) <= self._idle or self._threads >= _THREADS_MAX:
+                self._changed.notify()
+                return
+            self._threads += 1
+            name = f"pawl-step-{self._threads}"
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            try:
-                work = self._work.get_nowait()
-            except queue.Empty:
-                self._idle.release()
-                work = self._work.get()
-            work()
+            self._take()()
+
+    def _take(self) -> Callable[[], object]:
+        with self._changed:
+            while not self._work:
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+            return self._work.popleft()
 
 
 _pool = _Pool()
