@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: pawl/v1/common.proto
 
-// What every Pawl service shares: payloads, failures, leases and journal entries.
+// Types that all Pawl services share: payloads, failures, leases and journal entries.
 
 package pawlv1
 
@@ -84,7 +84,7 @@ type OnExhausted int32
 
 const (
 	OnExhausted_ON_EXHAUSTED_UNSPECIFIED OnExhausted = 0
-	// The step fails finally; the error is thrown into the workflow.
+	// The step fails permanently; the error is thrown into the workflow.
 	OnExhausted_ON_EXHAUSTED_FAIL OnExhausted = 1
 	// The run is paused, for an operator to fix and resume.
 	OnExhausted_ON_EXHAUSTED_PAUSE OnExhausted = 2
@@ -131,7 +131,7 @@ func (OnExhausted) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{1}
 }
 
-// What kind of thing a step key names. Each kind has its own namespace of keys.
+// The kind of operation that a step key names. Each kind has its own key namespace.
 type StepKind int32
 
 const (
@@ -144,11 +144,11 @@ const (
 	StepKind_STEP_KIND_SIGNAL StepKind = 3
 	// A child run and its outcome.
 	StepKind_STEP_KIND_CHILD StepKind = 4
-	// A recorded value that costs nothing to make: now, random, uuid.
+	// A recorded value that is cheap to produce: now, random, uuid.
 	StepKind_STEP_KIND_VALUE StepKind = 5
-	// A question to people and their answer.
+	// A question that people answer.
 	StepKind_STEP_KIND_USER StepKind = 6
-	// A wait for a call of a URL by an outside process.
+	// A wait until an external process calls a URL.
 	StepKind_STEP_KIND_CALLBACK StepKind = 7
 )
 
@@ -207,15 +207,15 @@ type QuestionType int32
 
 const (
 	QuestionType_QUESTION_TYPE_UNSPECIFIED QuestionType = 0
-	// Answer: a JSON string; "" is one.
+	// Answer: a JSON string; "" is allowed.
 	QuestionType_QUESTION_TYPE_TEXT QuestionType = 1
 	// Answer: JSON true (approved) or false (rejected).
 	QuestionType_QUESTION_TYPE_APPROVAL QuestionType = 2
 	// Answer: the value of one option, as a JSON string.
 	QuestionType_QUESTION_TYPE_CHOICE QuestionType = 3
-	// Answer: a JSON array of values of options, each once; [] is one.
+	// Answer: a JSON array of distinct option values; [] is allowed.
 	QuestionType_QUESTION_TYPE_MULTICHOICE QuestionType = 4
-	// Answer: JSON that fits `form_schema`.
+	// Answer: JSON that is valid against `form_schema`.
 	QuestionType_QUESTION_TYPE_FORM QuestionType = 5
 )
 
@@ -266,17 +266,18 @@ func (QuestionType) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{3}
 }
 
-// What the worker should do next with a run; in every reply to it.
+// What the worker should do next with a run. Every reply about the run has one.
 type Directive int32
 
 const (
 	Directive_DIRECTIVE_UNSPECIFIED Directive = 0
 	Directive_DIRECTIVE_CONTINUE    Directive = 1
-	// The run is being cancelled: abort the steps, clean up, report FailRun.
+	// The run is being cancelled: abort its steps, clean up, then send FailRun.
 	Directive_DIRECTIVE_CANCEL Directive = 2
-	// An operator paused the run: start no step, finish those in flight, then SuspendRun.
+	// An operator paused the run: start no step, finish those in flight, then send
+	// SuspendRun.
 	Directive_DIRECTIVE_PAUSE Directive = 3
-	// Somebody else owns the run, or it ended: drop it.
+	// Another worker has the run, or it has ended: drop it.
 	Directive_DIRECTIVE_YIELD Directive = 4
 )
 
@@ -325,20 +326,20 @@ func (Directive) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
 }
 
-// A value as user code made it. The server never looks inside, except that it
-// checks inputs whose encoding is `json` against the workflow's JSON Schema.
+// A value produced by user code. The server does not interpret it, except that it
+// validates inputs with the encoding `json` against the workflow's JSON Schema.
 type Payload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The encoded value; empty when `ref` is set. Up to 32 MiB, within the
-	// message limit of 4 MiB; larger ones are uploaded first and sent by `ref`.
+	// The encoded value; empty if `ref` is set. A payload may have up to 32 MiB, a
+	// message up to 4 MiB: upload larger payloads first and send their `ref`.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// `json` (also when empty): UTF-8 JSON. `json+pawl`: JSON with tagged types
-	// (dates, bytes, bigint, Map, Set …). `bytes`: raw. `void`: no value at all,
-	// as a function that returns nothing; distinct from JSON null and from an
-	// absent payload.
+	// (dates, bytes, bigint, Map, Set …). `bytes`: raw bytes. `void`: no value, as
+	// from a function that returns nothing; distinct from JSON null and from an
+	// unset payload.
 	Encoding string `protobuf:"bytes,2,opt,name=encoding,proto3" json:"encoding,omitempty"`
-	// Set instead of `data` for a value uploaded by PayloadService, and by the
-	// server where a payload is too large to travel inline.
+	// Set instead of `data` for a value uploaded through PayloadService. The server
+	// also sets it if a payload is too large to be sent inline.
 	Ref           *PayloadRef `protobuf:"bytes,3,opt,name=ref,proto3" json:"ref,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,12 +396,12 @@ func (x *Payload) GetRef() *PayloadRef {
 	return nil
 }
 
-// A payload in the content-addressed table.
+// A reference to a payload in the content-addressed table.
 type PayloadRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lower-case hex SHA-256 of the data.
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// In bytes.
+	// Size in bytes.
 	Size          uint32 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -450,20 +451,22 @@ func (x *PayloadRef) GetSize() uint32 {
 	return 0
 }
 
-// Why a step or a run failed. Recorded, shown, and replayed as an error.
+// The reason why a step or a run failed. It is recorded, displayed, and replayed
+// as an error.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The error's class, for `non_retryable_types` and for user code to branch on.
+	// The class of the error. `non_retryable_types` matches it, and user code can
+	// branch on it.
 	Type    string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Where it was thrown, in the language's own format; may be empty.
+	// The stack trace, in the format of the worker's language; may be empty.
 	Stack string   `protobuf:"bytes,3,opt,name=stack,proto3" json:"stack,omitempty"`
 	Cause *Failure `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
-	// True when retrying cannot help, whatever the policy says.
+	// True if the step must not be retried, whatever its policy says.
 	NonRetryable bool `protobuf:"varint,5,opt,name=non_retryable,json=nonRetryable,proto3" json:"non_retryable,omitempty"`
 	// Overrides the policy's delay before the next attempt.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// Data that the error carries.
+	// Additional data attached to the error.
 	Details       *Payload `protobuf:"bytes,7,opt,name=details,proto3" json:"details,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -548,32 +551,32 @@ func (x *Failure) GetDetails() *Payload {
 	return nil
 }
 
-// When a failed attempt is tried again. The server does the arithmetic and
-// keeps the count, so both survive crashes.
+// When a failed attempt is retried. The server computes the delay and keeps the
+// count, so both survive crashes.
 type RetryPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Including the first. 0 and 1: no retry.
+	// The number of attempts, including the first. 0 and 1: no retry.
 	MaxAttempts uint32  `protobuf:"varint,1,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	Backoff     Backoff `protobuf:"varint,2,opt,name=backoff,proto3,enum=pawl.v1.Backoff" json:"backoff,omitempty"`
-	// Unset: 1 s.
+	// The delay after the first failed attempt. Default: 1 s.
 	InitialInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=initial_interval,json=initialInterval,proto3" json:"initial_interval,omitempty"`
-	// For BACKOFF_EXPONENTIAL; 0 means 2.
+	// The factor of BACKOFF_EXPONENTIAL. 0 means 2.
 	Coefficient float64 `protobuf:"fixed64,4,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
-	// For BACKOFF_LINEAR.
+	// The increment of BACKOFF_LINEAR.
 	Increment *durationpb.Duration `protobuf:"bytes,5,opt,name=increment,proto3" json:"increment,omitempty"`
-	// Caps each delay; unset: no cap.
+	// The maximum delay. Unset: no maximum.
 	MaxInterval *durationpb.Duration `protobuf:"bytes,6,opt,name=max_interval,json=maxInterval,proto3" json:"max_interval,omitempty"`
-	// No attempt starts later than this after the first one; unset: no limit.
+	// No attempt starts later than this after the first one. Unset: no limit.
 	MaxElapsed *durationpb.Duration `protobuf:"bytes,7,opt,name=max_elapsed,json=maxElapsed,proto3" json:"max_elapsed,omitempty"`
-	// 0 to 1: each delay is multiplied by a factor between 1 - jitter and 1.
+	// 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1.
 	Jitter float64 `protobuf:"fixed64,8,opt,name=jitter,proto3" json:"jitter,omitempty"`
-	// Failure types that are final at once.
+	// Failure types that are not retried.
 	NonRetryableTypes []string    `protobuf:"bytes,9,rep,name=non_retryable_types,json=nonRetryableTypes,proto3" json:"non_retryable_types,omitempty"`
 	OnExhausted       OnExhausted `protobuf:"varint,10,opt,name=on_exhausted,json=onExhausted,proto3,enum=pawl.v1.OnExhausted" json:"on_exhausted,omitempty"`
-	// Explicit delays, first to last, instead of a formula; the last one repeats.
+	// Explicit delays that replace the formula, in order; the last one repeats.
 	Delays []*durationpb.Duration `protobuf:"bytes,11,rep,name=delays,proto3" json:"delays,omitempty"`
-	// How many deaths of workers in the middle of this step pause its run
-	// (CRASH_LOOP); 0: 3. Deaths do not count against max_attempts.
+	// The number of worker crashes during this step after which its run is paused
+	// (CRASH_LOOP). 0 means 3. Crashes do not count toward max_attempts.
 	MaxCrashes    uint32 `protobuf:"varint,12,opt,name=max_crashes,json=maxCrashes,proto3" json:"max_crashes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -693,14 +696,16 @@ func (x *RetryPolicy) GetMaxCrashes() uint32 {
 	return 0
 }
 
-// How long a run may take; unset: no limit.
+// Time limits of a run. Unset: no limit.
 type RunTimeouts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From creation to the end, waits included. Over it: FAILED, type RunTimeout.
-	// A run that has begun is cleaned up before, for at most 10 s more, as one that
-	// is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
+	// From creation to the end, waits included. A run that exceeds it becomes FAILED
+	// with the failure type RunTimeout. If it has started, a worker first gets up to
+	// 10 s to clean up, as for a cancelled run; meanwhile it is CANCELLING with the
+	// reason RUN_TIMEOUT.
 	Run *durationpb.Duration `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// From being ready to the first lease. Over it: FAILED, type QueueTimeout.
+	// From the moment the run is ready to its first lease. A run that exceeds it
+	// becomes FAILED with the failure type QueueTimeout.
 	Queue         *durationpb.Duration `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -750,17 +755,17 @@ func (x *RunTimeouts) GetQueue() *durationpb.Duration {
 	return nil
 }
 
-// The right to execute a run. Every durable write names the fence, and is valid as
-// long as the fence is the run's current one, even if the lease has lapsed.
+// The right to execute a run. Every durable write carries the fence. It is valid as
+// long as that fence is the run's current one, even if the lease has expired.
 type Lease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Grows whenever the run is given to a holder, is cancelled or retried, and when
-	// a pause takes effect; never 0.
+	// Increases when the run is given to a holder, when it is cancelled or retried, and
+	// when a pause takes effect; never 0.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// How often the run has been leased out, from 1.
+	// How many times the run has been leased, counted from 1.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// When another worker may take the run, unless the lease is renewed.
+	// When another worker may take the run if the lease is not renewed.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -877,12 +882,12 @@ func (x *ParentRef) GetStepKey() string {
 	return ""
 }
 
-// One of the answers to choose from.
+// One option of a choice.
 type QuestionOption struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the answer is then. At most 1 KiB, each once.
+	// The value of the answer if this option is chosen. At most 1 KiB, unique.
 	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
-	// For people; empty: the value.
+	// The text shown to people. Default: the value.
 	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -932,28 +937,29 @@ func (x *QuestionOption) GetLabel() string {
 	return ""
 }
 
-// What a run asks people. Fixed when the wait is registered; at most 64 KiB in all.
+// A question from a run to people. Fixed when the wait is registered; at most
+// 64 KiB in total.
 type Question struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Must be set.
+	// Required.
 	Prompt string `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	// Must be set.
+	// Required.
 	Type QuestionType `protobuf:"varint,2,opt,name=type,proto3,enum=pawl.v1.QuestionType" json:"type,omitempty"`
 	// For choice (at least one) and multichoice; at most 200.
 	Options []*QuestionOption `protobuf:"bytes,3,rep,name=options,proto3" json:"options,omitempty"`
-	// For choice and multichoice: other strings than the options are answers too.
+	// For choice and multichoice: strings other than the options are accepted too.
 	AllowCustom bool `protobuf:"varint,4,opt,name=allow_custom,json=allowCustom,proto3" json:"allow_custom,omitempty"`
-	// Whether somebody may decline to answer; the wait's outcome is `skipped` then.
+	// Whether people may decline to answer. The outcome of the wait is then `skipped`.
 	Skippable bool `protobuf:"varint,5,opt,name=skippable,proto3" json:"skippable,omitempty"`
-	// For form: JSON Schema (2020-12) as JSON text.
+	// For form: a JSON Schema (2020-12) as JSON text.
 	FormSchema string `protobuf:"bytes,6,opt,name=form_schema,json=formSchema,proto3" json:"form_schema,omitempty"`
-	// Who may answer, by name; empty: anybody. At most 100.
+	// The names of the people who may answer. Empty: anyone. At most 100.
 	Assignees []string `protobuf:"bytes,7,rep,name=assignees,proto3" json:"assignees,omitempty"`
-	// For approval: how many different people must approve; 0: one. A single
-	// rejection ends the wait. No more than there are assignees, if there are any.
+	// For approval: how many different people must approve. 0 means 1. A single
+	// rejection ends the wait. If there are assignees, at most their number.
 	ApprovalsNeeded uint32 `protobuf:"varint,8,opt,name=approvals_needed,json=approvalsNeeded,proto3" json:"approvals_needed,omitempty"`
-	// Counted from when the question is asked: an entry workflow.wait.reminded is
-	// recorded at each. At most 20.
+	// When to send reminders, counted from when the question is asked. The entry
+	// workflow.wait.reminded is recorded at each. At most 20.
 	Reminders     []*durationpb.Duration `protobuf:"bytes,9,rep,name=reminders,proto3" json:"reminders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1052,40 +1058,41 @@ func (x *Question) GetReminders() []*durationpb.Duration {
 	return nil
 }
 
-// One entry of a run's journal, which is the memo, the timeline and the
-// checkpoint events in one. Entries of a run are numbered 1, 2, 3 … with no gap.
+// One entry of a run's journal. The journal is the memo, the timeline and the
+// stream of checkpoint events. A run's entries are numbered 1, 2, 3 … without gaps.
 type JournalEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   uint32                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// The server's clock.
+	// By the server's clock.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
 	// run.started, run.recovered, run.paused, run.resumed, run.retried,
 	// run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
-	// run.input.replaced (by a later start that was joined with it),
+	// run.input.replaced (by a later start that was merged into it),
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
-	// attempt failed, another follows), workflow.step.failed (finally),
+	// attempt failed and another follows), workflow.step.failed (permanently),
 	// workflow.step.cancelled (an attempt was stopped because its run was cancelled
-	// or its branch ended; asked for again, the step is executed anew),
-	// workflow.child.started (one that is cancelled when this run ends before it),
-	// workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (nobody
-	// waits any more, details `why`: lost or withdrawn, and `returned`: the id of a
-	// signal that went back to the inbox; asked for again, the wait is registered
-	// anew), run.cleanup.started (details `compensations`), workflow.waiting,
-	// workflow.signal.received, workflow.user.answered (one answer to a question;
-	// the wait is resolved once there are enough), workflow.wait.reminded,
-	// workflow.wait.changed (an open question is asked of other people; `question` as
-	// it is now, details `dropped`: whose answers no longer count).
+	// or its branch ended; if the code asks for the step again, it is executed again),
+	// workflow.child.started (a child that is cancelled if this run ends first),
+	// workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (the code no
+	// longer waits; details `why`: lost or withdrawn, and `returned`: the id of a
+	// signal that went back to the inbox; if the code asks for the wait again, it is
+	// registered again), run.cleanup.started (details `compensations`),
+	// workflow.waiting, workflow.signal.received, workflow.user.answered (one answer to
+	// a question; the wait is resolved once there are enough), workflow.wait.reminded,
+	// workflow.wait.changed (an open question was reassigned; `question` is the new
+	// one, details `dropped` names the people whose answers no longer count).
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	// Empty for entries that concern the whole run.
+	// Empty for entries about the run as a whole.
 	StepKey string `protobuf:"bytes,4,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	// Of the step, from 1.
+	// The attempt of the step, counted from 1.
 	Attempt uint32   `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Name    string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
 	Kind    StepKind `protobuf:"varint,7,opt,name=kind,proto3,enum=pawl.v1.StepKind" json:"kind,omitempty"`
-	// Input of run.started; result of a step, wait or run; payload of a signal.
+	// The input of run.started; the result of a step, wait or run; the payload of a
+	// signal.
 	Payload *Payload `protobuf:"bytes,8,opt,name=payload,proto3" json:"payload,omitempty"`
 	Failure *Failure `protobuf:"bytes,9,opt,name=failure,proto3" json:"failure,omitempty"`
-	// When the next attempt or the timer is due.
+	// When the next attempt starts or the timer fires.
 	Until    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=until,proto3" json:"until,omitempty"`
 	WorkerId string                 `protobuf:"bytes,11,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	Fence    uint32                 `protobuf:"varint,12,opt,name=fence,proto3" json:"fence,omitempty"`
@@ -1093,21 +1100,21 @@ type JournalEntry struct {
 	LatencyMs        float64 `protobuf:"fixed64,13,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
 	InputDigest      string  `protobuf:"bytes,14,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
 	DefinitionDigest string  `protobuf:"bytes,15,opt,name=definition_digest,json=definitionDigest,proto3" json:"definition_digest,omitempty"`
-	// The step's input where the worker sent it (at most 4 KiB are kept).
+	// The step's input, if the worker sent it. At most 4 KiB are kept.
 	Input *Payload `protobuf:"bytes,16,opt,name=input,proto3" json:"input,omitempty"`
 	// How a wait ended: fired (a timer), signalled, answered or skipped (a
 	// question), completed (a child, a callback), failed (a child), timed_out,
 	// cancelled.
 	Outcome string `protobuf:"bytes,17,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// Child run, signal id, actor, reason and the like. Of answers and of resolved
-	// waits of the kinds user and callback: `actor`, `comment`, `via` (api, link,
-	// callback), `resolution_id`; of a resolved approval also `answers`, a JSON
-	// array of {actor, at (RFC 3339), approved, comment, via}.
+	// Further facts, such as the child run, signal id, actor or reason. Answers and
+	// resolved waits of the kinds user and callback have `actor`, `comment`, `via`
+	// (api, link, callback) and `resolution_id`; a resolved approval also has
+	// `answers`, a JSON array of {actor, at (RFC 3339), approved, comment, via}.
 	Details map[string]string `protobuf:"bytes,18,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Of workflow.wait.created of the kind user.
+	// The question of a workflow.wait.created entry of the kind user.
 	Question *Question `protobuf:"bytes,19,opt,name=question,proto3" json:"question,omitempty"`
-	// Of a step's end: the number of the run's latest delta by then, where the
-	// attempt has sent any.
+	// For the end of a step: the number of the run's latest delta at that time, if the
+	// attempt sent any.
 	Deltas        uint32 `protobuf:"varint,20,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1283,7 +1290,7 @@ func (x *JournalEntry) GetDeltas() uint32 {
 	return 0
 }
 
-// The error of one frame or one item of a batch, with the content of
+// The error of one frame or of one item of a batch, with the content of
 // google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1363,19 +1370,20 @@ func (x *Error) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
-// When the runs of a workflow may start. A run over its limit is QUEUED with the
-// reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts by itself.
+// Limits on when the runs of a workflow may start. A run over its limit is QUEUED
+// with the reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts
+// automatically.
 //
-// Keys tell apart what has limits of its own: `{customerId}` stands for that
-// property of the input, `{a.b}` for one further down; each a text, number or
-// boolean. Limits of one workflow with the same key are the same limit. An empty
-// key is one for all its runs. At most 200 bytes.
+// Runs with different keys are limited separately. In a key, `{customerId}` stands
+// for that property of the input and `{a.b}` for a nested one; each must be a string,
+// number or boolean. Limits of one workflow with the same key are one limit. An empty
+// key covers all runs of the workflow. A key has at most 200 bytes.
 type FlowControl struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Concurrency *ConcurrencyLimit      `protobuf:"bytes,1,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
 	Rate        *RateLimit             `protobuf:"bytes,2,opt,name=rate,proto3" json:"rate,omitempty"`
-	// Runs that the concurrency limit holds back start in turns, one of each such
-	// key, within their priority; empty: in their order.
+	// Runs that the concurrency limit holds back are started round-robin across the
+	// values of this key, within their priority. Empty: in order of creation.
 	FairnessKey   string `protobuf:"bytes,3,opt,name=fairness_key,json=fairnessKey,proto3" json:"fairness_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1432,9 +1440,9 @@ func (x *FlowControl) GetFairnessKey() string {
 	return ""
 }
 
-// How many runs may be under way at once. A run counts from when it is ready for
-// a worker until it ends, waits or is paused; what wakes up must be let in again.
-// The limit of the latest start is in force for all.
+// The maximum number of concurrent runs. A run counts from when it is ready for a
+// worker until it ends, waits or is paused; after a wait it must be admitted again.
+// The limit of the latest start applies to all runs.
 type ConcurrencyLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 100,000.
@@ -1488,7 +1496,8 @@ func (x *ConcurrencyLimit) GetKey() string {
 	return ""
 }
 
-// How many runs may start in any period of that length (a sliding window).
+// The maximum number of runs that may start in any period of this length (a sliding
+// window).
 type RateLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 100,000.

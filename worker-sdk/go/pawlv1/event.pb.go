@@ -26,9 +26,9 @@ type EventClass int32
 
 const (
 	EventClass_EVENT_CLASS_UNSPECIFIED EventClass = 0
-	// From the journal.
+	// A journal entry.
 	EventClass_EVENT_CLASS_CHECKPOINT EventClass = 1
-	// Live only.
+	// Streamed output, which is not part of the journal.
 	EventClass_EVENT_CLASS_DELTA EventClass = 2
 )
 
@@ -73,13 +73,13 @@ func (EventClass) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// For how long a delta is kept.
+// How long a delta is retained.
 type DeltaPolicy int32
 
 const (
-	// As BUFFERED.
+	// Same as BUFFERED.
 	DeltaPolicy_DELTA_POLICY_UNSPECIFIED DeltaPolicy = 0
-	// For those who watch when it is sent; never shown to late comers.
+	// Delivered to current watchers only; watchers that connect later do not see it.
 	DeltaPolicy_DELTA_POLICY_EPHEMERAL DeltaPolicy = 1
 	// Until the result of its step supersedes it, and at least a minute.
 	DeltaPolicy_DELTA_POLICY_BUFFERED DeltaPolicy = 2
@@ -132,39 +132,40 @@ func (DeltaPolicy) EnumDescriptor() ([]byte, []int) {
 
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Opaque; names the place right after this event. Means the same at every
-	// replica and after restarts.
+	// Opaque; the position right after this event. Valid on every replica and after
+	// restarts.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	RunId  string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// As in JournalEntry.type; of deltas: output.delta, progress, log, the user's
-	// own, workflow.step.started of a step that may be too short to be recorded, or
-	// about deltas: commit (those of this step attempt are final; the checkpoint
-	// follows), rollback (those of this step attempt are void), gap (some are
-	// missing; the payload is the JSON {"fence", "from", "to"}, their numbers).
+	// For checkpoints the same as JournalEntry.type. For deltas: output.delta, progress,
+	// log, a custom type, or workflow.step.started of a step that may be too short to be
+	// recorded. Three types are about other deltas: commit (those of this step attempt
+	// are final; the checkpoint follows), rollback (those of this step attempt are void)
+	// and gap (some are missing; the payload is the JSON {"fence", "from", "to"} with
+	// their numbers).
 	Type  string     `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	Class EventClass `protobuf:"varint,4,opt,name=class,proto3,enum=pawl.v1.EventClass" json:"class,omitempty"`
-	// The same whenever and wherever it is read.
+	// Identical whenever and wherever the event is read.
 	EventId string `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// Of a step's checkpoints, the scope that the step is in; of a delta, the step
-	// that sent it, or the event that its sender named. A step or scope has the id
+	// For checkpoints of a step: the scope of the step. For a delta: the step that sent
+	// it, or the event that its sender named. A step or scope has the id
 	// `<run_id>/<step key>`, the run itself `<run_id>`.
 	ParentEventId string `protobuf:"bytes,6,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
 	StepKey       string `protobuf:"bytes,7,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
 	Attempt       uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Tells parallel streams of one step apart.
+	// Distinguishes parallel streams of one step.
 	ContentIndex uint32 `protobuf:"varint,9,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
-	// Of a delta, within its step attempt, from 1; of what the run's code sends outside
-	// of steps, within the run.
+	// The number of a delta within its step attempt, counted from 1; within the run for
+	// deltas that are sent outside of steps.
 	Sequence        uint32                 `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
 	ServerTimestamp *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=server_timestamp,json=serverTimestamp,proto3" json:"server_timestamp,omitempty"`
-	// Of a delta.
+	// The content of a delta.
 	Payload *Payload `protobuf:"bytes,13,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Of a checkpoint.
+	// The journal entry of a checkpoint.
 	Entry *JournalEntry `protobuf:"bytes,14,opt,name=entry,proto3" json:"entry,omitempty"`
-	// Of a delta that a late comer gets: so many are joined in it: texts (of types
-	// that end in `.delta`) of one stream that nothing else of it came in between, or
-	// the last `progress`. 0 and 1: it is itself.
+	// How many deltas are merged into this one for a watcher that connected later:
+	// consecutive texts (types that end in `.delta`) of one stream, or the latest
+	// `progress`. 0 and 1: it is not merged.
 	Merged        uint32      `protobuf:"varint,15,opt,name=merged,proto3" json:"merged,omitempty"`
 	Policy        DeltaPolicy `protobuf:"varint,16,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -317,14 +318,14 @@ func (x *Event) GetPolicy() DeltaPolicy {
 type PublishEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// At most 10,000.
 	Events []*NewEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
-	// The number of the first of these among all events that were sent for the run
-	// under this fence, from 1; the others follow it. Makes sending again safe, and
-	// numbers that were left out are a gap to watchers. 0: the server counts; then
-	// nothing may be sent again.
+	// The number of the first of these events among all events sent for the run under
+	// this fence, counted from 1; the others follow it. It makes retries safe, and
+	// watchers see skipped numbers as a gap. 0: the server counts, and nothing may be
+	// sent twice.
 	First         uint32 `protobuf:"varint,4,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,17 +396,17 @@ type NewEvent struct {
 	StepKey      string `protobuf:"bytes,2,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
 	Attempt      uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	ContentIndex uint32 `protobuf:"varint,4,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
-	// Counted from 1 within the step attempt or, outside of steps, within the run's code
-	// from its beginning, replays included: what the code says again after a crash is
-	// shown once. 0: unknown.
+	// Counted from 1 within the step attempt. Outside of steps it is counted within the
+	// run, replays included, so that what the code repeats after a crash is shown once.
+	// 0: unknown.
 	Sequence        uint32                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
 	Payload         *Payload               `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
-	// What it belongs to; empty: its step.
+	// The event that it belongs to. Empty: its step.
 	ParentEventId string      `protobuf:"bytes,8,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
 	Policy        DeltaPolicy `protobuf:"varint,9,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
-	// Chosen by the sender where others name it as their parent, unique within the
-	// run, at most 200 bytes; empty: the server names it.
+	// Chosen by the sender if other events name it as their parent; unique within the
+	// run, at most 200 bytes. Empty: the server assigns one.
 	EventId       string `protobuf:"bytes,10,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -513,10 +514,10 @@ func (x *NewEvent) GetEventId() string {
 
 type PublishEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many were taken; the rest had a stale fence, or did not fit the buffers.
+	// How many were accepted; the rest had a stale fence or exceeded the buffers.
 	Accepted uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	// The number of the last event that needs no more sending: all up to it are on
-	// record or were dropped.
+	// The number of the last event that need not be sent again: all up to it are
+	// recorded or were dropped.
 	Acknowledged  uint32 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,21 +570,21 @@ func (x *PublishEventsResponse) GetAcknowledged() uint32 {
 type WatchRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// None: both.
+	// Empty: both.
 	Classes []EventClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=pawl.v1.EventClass" json:"classes,omitempty"`
-	// Go on after this event; empty: from the start. CURSOR_EXPIRED: it is of another
-	// run, or of a deleted one that had the same id.
+	// Continue after this event. Empty: from the start. CURSOR_EXPIRED: the cursor
+	// belongs to another run, or to a deleted one that had the same id.
 	AfterCursor string `protobuf:"bytes,3,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
-	// Only what is new from now on, all of it where the run does not exist yet; not
+	// Only events from now on; all events if the run does not exist yet. Not together
 	// with `after_cursor`.
 	FromNow bool `protobuf:"varint,4,opt,name=from_now,json=fromNow,proto3" json:"from_now,omitempty"`
-	// Wait for a run that does not exist yet instead of NOT_FOUND.
+	// Wait for a run that does not exist yet, instead of failing with NOT_FOUND.
 	WaitForStart bool `protobuf:"varint,5,opt,name=wait_for_start,json=waitForStart,proto3" json:"wait_for_start,omitempty"`
-	// With its children, theirs, and so on, in one stream under one cursor; `run_id`
-	// tells whose an event is. A child's events come after the first checkpoint that
-	// has its id (details `child_run_id`), and before the one that tells of its end.
-	// A child is followed until it or its parent ends. At most 64 are followed at
-	// once: of a further one comes a gap with its run id, and nothing else.
+	// Include the events of all descendant runs, in one stream under one cursor;
+	// `run_id` identifies the source. A child's events come after the first checkpoint
+	// that has its id (details `child_run_id`) and before the one that reports its end.
+	// A child is followed until it or its parent ends. At most 64 children are followed
+	// at once; a further one is reported only as a gap with its run id.
 	IncludeChildren bool `protobuf:"varint,6,opt,name=include_children,json=includeChildren,proto3" json:"include_children,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -664,9 +665,9 @@ func (x *WatchRunRequest) GetIncludeChildren() bool {
 type WatchRunResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// Opaque; set in the first response of `from_now`, which comes at once and without
-	// events: the place from which on events come, to go on from after a lost
-	// connection. Otherwise the last event has it.
+	// Opaque; the position to continue from after a lost connection. Set only in the
+	// first response of `from_now`, which comes immediately and without events;
+	// otherwise use the cursor of the last event.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -720,9 +721,9 @@ type ListEventsRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	RunId       string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	AfterCursor string                 `protobuf:"bytes,2,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
-	// 1 to 1,000; 200 by default.
+	// 1 to 1,000; default 200.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// None: both.
+	// Empty: both.
 	Classes       []EventClass `protobuf:"varint,4,rep,packed,name=classes,proto3,enum=pawl.v1.EventClass" json:"classes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -843,14 +844,15 @@ type WatchRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: all.
 	Workflow string `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
-	// All of these; at most 8.
+	// Tags that a run must have, all of them; at most 8.
 	Tags map[string]string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The run's state when the event is read, without its prefix: QUEUED, RUNNING,
-	// WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.
+	// The run's status when the event is read, without its prefix: QUEUED, RUNNING,
+	// WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. Empty: any.
 	States []string `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"`
-	// Types of checkpoints, as of JournalEntry; none: all. INVALID_ARGUMENT: no such type.
+	// Types of checkpoints, as in JournalEntry.type. Empty: all. INVALID_ARGUMENT: there
+	// is no such type.
 	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
-	// Go on after this response; empty: from now on.
+	// Continue after this response. Empty: from now on.
 	AfterCursor   string `protobuf:"bytes,5,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -923,9 +925,9 @@ func (x *WatchRunsRequest) GetAfterCursor() string {
 
 type WatchRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// May be empty: then only the cursor has moved on.
+	// May be empty: then only the cursor has advanced.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// Opaque; names the place right after this response.
+	// Opaque; the position right after this response.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,25 +29,25 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// What happens in a run, live: its journal (checkpoints) and the output that
+// The live events of a run: its journal entries (checkpoints) and the output that
 // its steps stream (deltas), in one order.
 type EventServiceClient interface {
-	// Sends deltas of a run that the caller executes; for workers without a
-	// session. Answered once they are on record, up to `acknowledged`. Deltas are
-	// never authoritative: those of a stale fence are dropped. One that cannot be taken
-	// is left out alone; INVALID_ARGUMENT where none can.
+	// Publishes deltas of a run that the caller executes; for workers without a
+	// session. Responds once they are recorded, up to `acknowledged`. Deltas are
+	// never authoritative: those with a stale fence are dropped. A delta that cannot be
+	// accepted is left out; INVALID_ARGUMENT if none can be accepted.
 	PublishEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PublishEventsRequest, PublishEventsResponse], error)
-	// Follows a run to its end; the terminal event is the last one. Works before
-	// the run exists (`wait_for_start`), while it runs and after it ended, on any
-	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
-	// on from the last cursor.
+	// Follows a run to its end; the last event is the terminal one. Works on any
+	// replica, before the run exists (`wait_for_start`), while it runs, and after it
+	// has ended. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind;
+	// continue from the last cursor.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunResponse], error)
-	// The checkpoints, and the deltas that are still kept, after a cursor, in pages
-	// that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
+	// Lists the checkpoints and the retained deltas after a cursor, in pages that are
+	// also bounded in bytes. NOT_FOUND. CURSOR_EXPIRED.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// Follows the checkpoints of all runs that match, for exporters: each at least
-	// once, in order within its run, from any replica; `event_id` tells repeats.
-	// Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+	// Follows the checkpoints of all matching runs, for exporters: each at least once,
+	// in order within its run, from any replica; `event_id` identifies duplicates.
+	// Never ends by itself. SLOW_CONSUMER: continue from the last cursor.
 	WatchRuns(ctx context.Context, in *WatchRunsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunsResponse], error)
 }
 
@@ -124,25 +124,25 @@ type EventService_WatchRunsClient = grpc.ServerStreamingClient[WatchRunsResponse
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
 //
-// What happens in a run, live: its journal (checkpoints) and the output that
+// The live events of a run: its journal entries (checkpoints) and the output that
 // its steps stream (deltas), in one order.
 type EventServiceServer interface {
-	// Sends deltas of a run that the caller executes; for workers without a
-	// session. Answered once they are on record, up to `acknowledged`. Deltas are
-	// never authoritative: those of a stale fence are dropped. One that cannot be taken
-	// is left out alone; INVALID_ARGUMENT where none can.
+	// Publishes deltas of a run that the caller executes; for workers without a
+	// session. Responds once they are recorded, up to `acknowledged`. Deltas are
+	// never authoritative: those with a stale fence are dropped. A delta that cannot be
+	// accepted is left out; INVALID_ARGUMENT if none can be accepted.
 	PublishEvents(grpc.ClientStreamingServer[PublishEventsRequest, PublishEventsResponse]) error
-	// Follows a run to its end; the terminal event is the last one. Works before
-	// the run exists (`wait_for_start`), while it runs and after it ended, on any
-	// replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
-	// on from the last cursor.
+	// Follows a run to its end; the last event is the terminal one. Works on any
+	// replica, before the run exists (`wait_for_start`), while it runs, and after it
+	// has ended. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind;
+	// continue from the last cursor.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[WatchRunResponse]) error
-	// The checkpoints, and the deltas that are still kept, after a cursor, in pages
-	// that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
+	// Lists the checkpoints and the retained deltas after a cursor, in pages that are
+	// also bounded in bytes. NOT_FOUND. CURSOR_EXPIRED.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// Follows the checkpoints of all runs that match, for exporters: each at least
-	// once, in order within its run, from any replica; `event_id` tells repeats.
-	// Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+	// Follows the checkpoints of all matching runs, for exporters: each at least once,
+	// in order within its run, from any replica; `event_id` identifies duplicates.
+	// Never ends by itself. SLOW_CONSUMER: continue from the last cursor.
 	WatchRuns(*WatchRunsRequest, grpc.ServerStreamingServer[WatchRunsResponse]) error
 	mustEmbedUnimplementedEventServiceServer()
 }

@@ -23,7 +23,7 @@ const (
 
 type PutPayloadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The next piece.
+	// The next chunk.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -113,9 +113,9 @@ func (x *PutPayloadResponse) GetRef() *PayloadRef {
 type GetPayloadRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Sha256 string                 `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// In bytes.
+	// Offset in bytes.
 	Offset uint32 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// At most and by default 1 MiB.
+	// In bytes; default and maximum 1 MiB.
 	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -175,7 +175,7 @@ func (x *GetPayloadRequest) GetLimit() uint32 {
 type GetPayloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	// Of the whole payload, in bytes.
+	// The size of the whole payload in bytes.
 	Size          uint32 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

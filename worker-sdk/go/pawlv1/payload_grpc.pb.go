@@ -27,13 +27,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Payloads that do not fit a message, in the content-addressed table.
+// Stores payloads that are too large for a message, addressed by their content.
 type PayloadServiceClient interface {
-	// Uploads one payload in pieces of at most 1 MiB; the same content twice is
-	// stored once. It is kept while a run refers to it, and for a day without.
+	// Uploads one payload in chunks of at most 1 MiB. Identical content is stored once.
+	// It is kept while a run refers to it, and for one day without a reference.
 	// PAYLOAD_TOO_LARGE: over 32 MiB.
 	PutPayload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutPayloadRequest, PutPayloadResponse], error)
-	// A piece of a payload. NOT_FOUND.
+	// Returns a chunk of a payload. NOT_FOUND.
 	GetPayload(ctx context.Context, in *GetPayloadRequest, opts ...grpc.CallOption) (*GetPayloadResponse, error)
 }
 
@@ -72,13 +72,13 @@ func (c *payloadServiceClient) GetPayload(ctx context.Context, in *GetPayloadReq
 // All implementations must embed UnimplementedPayloadServiceServer
 // for forward compatibility.
 //
-// Payloads that do not fit a message, in the content-addressed table.
+// Stores payloads that are too large for a message, addressed by their content.
 type PayloadServiceServer interface {
-	// Uploads one payload in pieces of at most 1 MiB; the same content twice is
-	// stored once. It is kept while a run refers to it, and for a day without.
+	// Uploads one payload in chunks of at most 1 MiB. Identical content is stored once.
+	// It is kept while a run refers to it, and for one day without a reference.
 	// PAYLOAD_TOO_LARGE: over 32 MiB.
 	PutPayload(grpc.ClientStreamingServer[PutPayloadRequest, PutPayloadResponse]) error
-	// A piece of a payload. NOT_FOUND.
+	// Returns a chunk of a payload. NOT_FOUND.
 	GetPayload(context.Context, *GetPayloadRequest) (*GetPayloadResponse, error)
 	mustEmbedUnimplementedPayloadServiceServer()
 }

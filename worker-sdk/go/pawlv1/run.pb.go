@@ -27,15 +27,15 @@ type RunState int32
 
 const (
 	RunState_RUN_STATE_UNSPECIFIED RunState = 0
-	// Ready, or to be started later; no worker has it.
+	// Ready to execute, or scheduled for later; no worker holds it.
 	RunState_RUN_STATE_QUEUED RunState = 1
 	// A worker holds it.
 	RunState_RUN_STATE_RUNNING RunState = 2
-	// It waits for a timer, signal, child or retry; no worker holds it.
+	// Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
 	RunState_RUN_STATE_WAITING RunState = 3
-	// Stopped until somebody resumes or retries it; `state_reason` says why.
+	// Stopped until it is resumed or retried; `state_reason` says why.
 	RunState_RUN_STATE_PAUSED RunState = 4
-	// Being cancelled, or over its time: a worker cleans up, or is to be found for that.
+	// Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
 	RunState_RUN_STATE_CANCELLING RunState = 5
 	RunState_RUN_STATE_COMPLETED  RunState = 6
 	RunState_RUN_STATE_FAILED     RunState = 7
@@ -95,15 +95,15 @@ func (RunState) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_run_proto_rawDescGZIP(), []int{0}
 }
 
-// What becomes of a child when its parent ends before it, however that ends.
+// What happens to a child run whose parent ends first, in whatever way.
 type ParentClosePolicy int32
 
 const (
-	// As ABANDON.
+	// Same as ABANDON.
 	ParentClosePolicy_PARENT_CLOSE_POLICY_UNSPECIFIED ParentClosePolicy = 0
-	// It goes on.
+	// The child continues.
 	ParentClosePolicy_PARENT_CLOSE_POLICY_ABANDON ParentClosePolicy = 1
-	// It is cancelled, with the usual grace to clean up.
+	// The child is cancelled, with the default grace period for its cleanup.
 	ParentClosePolicy_PARENT_CLOSE_POLICY_CANCEL ParentClosePolicy = 2
 )
 
@@ -152,39 +152,40 @@ type Run struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	RunId    string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	Workflow string                 `protobuf:"bytes,2,opt,name=workflow,proto3" json:"workflow,omitempty"`
-	// The workflow version it is pinned to; empty: any.
+	// The workflow version that the run is pinned to. Empty: any.
 	Version string   `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
-	// Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
+	// The reason for the status, if it needs one: PAUSED_BY_OPERATOR,
 	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-	// DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+	// DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT,
+	// RATE_LIMIT, NO_WORKER.
 	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
-	// The same for people: what is going on and what to do next.
+	// An explanation for people: what is happening and what to do next.
 	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`
 	Queue       string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
-	// 0 to 9, higher first; 5 by default.
+	// 0 to 9, higher first; default 5.
 	Priority  uint32                 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
 	Tags      map[string]string      `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When a worker first held it.
+	// When a worker first leased the run.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	EndedAt   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	// A queued run is not dispatched before this.
+	// A queued run is not dispatched before this time.
 	StartAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=start_at,json=startAt,proto3" json:"start_at,omitempty"`
 	Fence   uint32                 `protobuf:"varint,15,opt,name=fence,proto3" json:"fence,omitempty"`
-	// How often it has been leased out.
+	// How many times the run has been leased.
 	Attempt uint32 `protobuf:"varint,16,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Entries in the journal.
+	// The number of journal entries.
 	JournalLength uint32 `protobuf:"varint,17,opt,name=journal_length,json=journalLength,proto3" json:"journal_length,omitempty"`
-	// Who holds it, and until when, while a worker does.
+	// The worker that holds the run, and until when; unset if none does.
 	WorkerId       string                 `protobuf:"bytes,18,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
-	// What it waits for, while it is WAITING.
+	// What the run waits for while it is WAITING.
 	Waits []*OpenWait `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
-	// The result, once COMPLETED. Only in GetRun, WaitRun and StartRun.
+	// The result of a COMPLETED run. Only in GetRun, WaitRun and StartRun.
 	Output *Payload `protobuf:"bytes,21,opt,name=output,proto3" json:"output,omitempty"`
-	// Why it failed or was paused. Only in GetRun, WaitRun and StartRun.
+	// Why the run failed or was paused. Only in GetRun, WaitRun and StartRun.
 	Failure   *Failure     `protobuf:"bytes,22,opt,name=failure,proto3" json:"failure,omitempty"`
 	Parent    *ParentRef   `protobuf:"bytes,23,opt,name=parent,proto3" json:"parent,omitempty"`
 	SessionId string       `protobuf:"bytes,24,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -192,10 +193,11 @@ type Run struct {
 	Timeouts  *RunTimeouts `protobuf:"bytes,26,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
 	// Only in GetRun.
 	Input *Payload `protobuf:"bytes,27,opt,name=input,proto3" json:"input,omitempty"`
-	// Names this life of the run id for ever: a run that is made under the id of a
-	// deleted one has another. A UUIDv7.
+	// Identifies this run permanently: if a run id is deleted and used again, the new
+	// run has a different run_uid. A UUIDv7.
 	RunUid string `protobuf:"bytes,28,opt,name=run_uid,json=runUid,proto3" json:"run_uid,omitempty"`
-	// Of a run that ended with compensations that were not done: RetryRun does them.
+	// Set if the run ended before all of its compensations were done; RetryRun executes
+	// the others.
 	Undone        *Undone `protobuf:"bytes,29,opt,name=undone,proto3" json:"undone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -434,12 +436,12 @@ func (x *Run) GetUndone() *Undone {
 	return nil
 }
 
-// Compensations that a run's clean-up did not get done.
+// Compensations that the cleanup of a run did not complete.
 type Undone struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Their step keys.
 	StepKeys []string `protobuf:"bytes,1,rep,name=step_keys,json=stepKeys,proto3" json:"step_keys,omitempty"`
-	// True where no worker said which compensations were pending, so that there may be some.
+	// True if no worker reported which compensations were pending, so there may be some.
 	Unknown       bool `protobuf:"varint,2,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -489,11 +491,11 @@ func (x *Undone) GetUnknown() bool {
 	return false
 }
 
-// One thing that a run waits for.
+// One wait of a run.
 type OpenWait struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	StepKey string                 `protobuf:"bytes,1,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	// sleep, signal, child or retry.
+	// sleep, signal, child, user, callback or retry.
 	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name  string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
@@ -579,44 +581,46 @@ func (x *OpenWait) GetChildRunId() string {
 type StartRunRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Workflow string                 `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
-	// Unset: no input, as with the encoding `void`.
+	// Unset: no input, same as the encoding `void`.
 	Input *Payload `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
-	// 1 to 200 bytes of letters, digits and -_.:~%/@ ; a UUIDv7 by default.
+	// 1 to 200 bytes of letters, digits and -_.:~%/@ ; default: a new UUIDv7.
 	RunId string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Instead of a run id: names the run for the whole organization, 200 bytes at most.
+	// Instead of a run id: identifies the start within the organization; at most 200
+	// bytes.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// `default` by default.
+	// Default: `default`.
 	Queue string `protobuf:"bytes,5,opt,name=queue,proto3" json:"queue,omitempty"`
-	// 0 to 9, higher first; 5 by default.
+	// 0 to 9, higher first; default 5.
 	Priority *uint32 `protobuf:"varint,6,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
-	// Pins the run to a version; empty: any.
+	// Pins the run to a workflow version. Empty: any.
 	Version   string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
 	SessionId string `protobuf:"bytes,8,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	UserId    string `protobuf:"bytes,9,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// At most 64; keys 64 bytes, values 256.
+	// At most 64; keys up to 64 bytes, values up to 256.
 	Tags     map[string]string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Timeouts *RunTimeouts      `protobuf:"bytes,11,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
-	// Not before this long from now; or
+	// The run does not start before this delay has passed. Not with `start_at`.
 	Delay *durationpb.Duration `protobuf:"bytes,12,opt,name=delay,proto3" json:"delay,omitempty"`
-	// not before this moment.
+	// The run does not start before this time. Not with `delay`.
 	StartAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=start_at,json=startAt,proto3" json:"start_at,omitempty"`
-	// Makes this a child of a run that the caller executes; `parent_fence` is its lease.
+	// Makes this a child of a run that the caller executes; `parent_fence` is the fence
+	// of that run's lease.
 	Parent      *ParentRef `protobuf:"bytes,14,opt,name=parent,proto3" json:"parent,omitempty"`
 	ParentFence uint32     `protobuf:"varint,15,opt,name=parent_fence,json=parentFence,proto3" json:"parent_fence,omitempty"`
 	// W3C trace context.
 	Traceparent string `protobuf:"bytes,16,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// The caller executes the run itself: the reply carries the lease and journal.
 	Claim bool `protobuf:"varint,17,opt,name=claim,proto3" json:"claim,omitempty"`
-	// Who executes it, with `claim`; shown to others. Default: "claim".
+	// With `claim`: the name of the caller, shown to others. Default: "claim".
 	WorkerId string `protobuf:"bytes,18,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// What is set here replaces what the workflow declares. Not for `claim`: who
-	// executes a run itself is not held back.
+	// Replaces the limits that the workflow declares. Not with `claim`: a caller that
+	// executes the run itself is not limited.
 	Flow *FlowControl `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
 	// For a run with a `parent`.
 	ParentClosePolicy ParentClosePolicy `protobuf:"varint,20,opt,name=parent_close_policy,json=parentClosePolicy,proto3,enum=pawl.v1.ParentClosePolicy" json:"parent_close_policy,omitempty"`
-	// Joins this start with those of the same key that come shortly after it: the
-	// run starts when none has come for a while, with the input of the last, and all
-	// callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+	// Merges starts with the same key that follow one another closely into one run. It
+	// starts once no further request has arrived for `period`, with the latest input, and
+	// all callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
 	// with run_id, idempotency_key, parent, claim, delay or start_at.
 	Debounce      *Debounce `protobuf:"bytes,21,opt,name=debounce,proto3" json:"debounce,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -800,14 +804,15 @@ func (x *StartRunRequest) GetDebounce() *Debounce {
 	return nil
 }
 
-// RATE_LIMITED: the run has had 900 starts and has yet to begin; it takes no more.
+// RATE_LIMITED: 900 starts have been merged into a run that has not begun; it accepts
+// no more.
 type Debounce struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the workflow; 1 to 200 bytes.
+	// Separate for each workflow; 1 to 200 bytes.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// How long nothing may come, 1 ms to 31 days.
+	// How long no further start may arrive; 1 ms to 31 days.
 	Period *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
-	// The run starts this long after its first start at the latest; unset: no limit.
+	// The run starts at the latest this long after the first request. Unset: no limit.
 	MaxWait       *durationpb.Duration `protobuf:"bytes,3,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -867,7 +872,7 @@ func (x *Debounce) GetMaxWait() *durationpb.Duration {
 type StartRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Run   *Run                   `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// True when the run was there before this call.
+	// True if the run existed before this call.
 	Existing bool `protobuf:"varint,2,opt,name=existing,proto3" json:"existing,omitempty"`
 	// With `claim`, unless the run has already ended.
 	Claimed       *WorkItem `protobuf:"bytes,3,opt,name=claimed,proto3" json:"claimed,omitempty"`
@@ -1017,7 +1022,7 @@ func (x *GetRunResponse) GetRun() *Run {
 type WaitRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// At most 60 s, which is also the default.
+	// Default and maximum: 60 s.
 	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1113,14 +1118,14 @@ func (x *WaitRunResponse) GetRun() *Run {
 
 type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of these; none: all.
+	// Runs in any of these. Empty: all.
 	States   []RunState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=pawl.v1.RunState" json:"states,omitempty"`
 	Workflow string     `protobuf:"bytes,2,opt,name=workflow,proto3" json:"workflow,omitempty"`
-	// All of these.
+	// Tags that a run must have, all of them.
 	Tags map[string]string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// 1 to 500; 50 by default.
+	// 1 to 500; default 50.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous page.
+	// `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	ParentRunId   string `protobuf:"bytes,6,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1255,9 +1260,9 @@ func (x *ListRunsResponse) GetNextPageToken() string {
 type GetJournalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Entries after this one; 0: from the start.
+	// Only entries after this one. 0: from the start.
 	AfterSeq uint32 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
-	// 1 to 1,000; 1,000 by default.
+	// 1 to 1,000; default 1,000.
 	PageSize      uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1317,7 +1322,7 @@ func (x *GetJournalRequest) GetPageSize() uint32 {
 type GetJournalResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Entries []*JournalEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	// True when there were more at the time of the answer.
+	// True if there are more entries.
 	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1370,12 +1375,12 @@ func (x *GetJournalResponse) GetMore() bool {
 type CancelRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// For the record and for people.
+	// Shown in the run's history.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long a worker may clean up, counted from when it has the run for that; 10 s
-	// by default, 1 h at most.
+	// How long a worker may clean up, counted from when it gets the run for that.
+	// Default 10 s, at most 1 h.
 	Grace *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
-	// Ends the run at once, without a worker and without its clean-up.
+	// Cancels the run immediately, without a worker and without its cleanup.
 	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1484,9 +1489,10 @@ func (x *CancelRunResponse) GetRun() *Run {
 }
 
 type PauseRunRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Shown in the run's history.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

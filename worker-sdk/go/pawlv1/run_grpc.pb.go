@@ -36,51 +36,51 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Starting, watching over and steering runs.
+// Starts, inspects and controls runs.
 //
-// Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
-// are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
-// INTERNAL. All that name a run answer NOT_FOUND where there is none.
+// Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+// names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+// INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
 type RunServiceClient interface {
-	// Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`:
-	// the same content again returns the existing run, also when it has ended.
-	// RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is taken by other content.
-	// NOT_FOUND: no worker ever registered this workflow; metadata `known` lists
-	// those that are. INVALID_INPUT: the input fails the workflow's schema, no run
-	// was created. RUN_LEASED: `claim` on a run that somebody executes; metadata
-	// `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
+	// Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`: a
+	// request with the same content returns the existing run, even if it has ended.
+	// RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is in use with other content.
+	// NOT_FOUND: no worker has ever registered this workflow; metadata `known` lists
+	// the registered names. INVALID_INPUT: the input does not match the workflow's
+	// schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
+	// metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
 	StartRun(ctx context.Context, in *StartRunRequest, opts ...grpc.CallOption) (*StartRunResponse, error)
-	// The run as it is now.
+	// Returns a run.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
-	// Answers when the run has ended or after `timeout`, whichever comes first;
-	// look at the state.
+	// Returns when the run has ended or after `timeout`, whichever comes first; check
+	// the status of the run.
 	WaitRun(ctx context.Context, in *WaitRunRequest, opts ...grpc.CallOption) (*WaitRunResponse, error)
-	// Runs, newest first, in pages.
+	// Lists runs, newest first, in pages.
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
-	// The journal after a sequence number, in pages of about 1 MiB.
+	// Returns the journal after a sequence number, in pages of about 1 MiB.
 	GetJournal(ctx context.Context, in *GetJournalRequest, opts ...grpc.CallOption) (*GetJournalResponse, error)
-	// Ends the run. A run that has begun stays CANCELLING until its code has cleaned
-	// up, or a worker has had it for the whole `grace`; where nobody holds it, it is
-	// handed out once more for that, as soon as a worker serves it. A run that has
-	// not begun is CANCELLED at once, as is any run with `force`. Idempotent.
-	// ILLEGAL_TRANSITION: it ended otherwise.
+	// Cancels a run. A run that has started stays CANCELLING until its code has cleaned
+	// up or a worker has had it for the whole `grace` period. If no worker holds it, it
+	// is dispatched once more for the cleanup as soon as a worker serves its workflow. A
+	// run that has not started, and any run with `force`, is CANCELLED immediately.
+	// Idempotent. ILLEGAL_TRANSITION: the run ended in another way.
 	CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*CancelRunResponse, error)
-	// Stops the run at its next step boundary, until ResumeRun. Idempotent.
-	// ILLEGAL_TRANSITION: it has ended.
+	// Pauses a run at its next step boundary, until ResumeRun. Idempotent.
+	// ILLEGAL_TRANSITION: the run has ended.
 	PauseRun(ctx context.Context, in *PauseRunRequest, opts ...grpc.CallOption) (*PauseRunResponse, error)
-	// Continues a paused run. Idempotent. ILLEGAL_TRANSITION: it has ended or failed.
+	// Resumes a paused run. Idempotent. ILLEGAL_TRANSITION: the run has ended.
 	ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error)
-	// Continues a failed run from its failed step: completed steps keep their
-	// results, the failure that ended it is superseded by a new attempt. Also
-	// gives a run paused by exhausted retries new attempts. A failed child that the
-	// run waited for goes on from its own failed step; one that has been repaired
-	// since is taken as it is. Of a run whose compensations have run, and of one that
-	// was cancelled or timed out, only the compensations that are not done are
-	// executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
-	// is nothing left to undo.
+	// Retries a failed run from the step that failed: completed steps keep their
+	// results, and a new attempt supersedes the failure. A run that was paused because
+	// its retries were exhausted gets new attempts. A failed child run is retried from
+	// its own failed step; a child that has been repaired since keeps its result. If the
+	// run's compensations have run, or if it was cancelled or timed out, only the
+	// compensations that are not done are executed, and its status does not change.
+	// ILLEGAL_TRANSITION: the run is in none of these situations, or nothing is left to
+	// compensate.
 	RetryRun(ctx context.Context, in *RetryRunRequest, opts ...grpc.CallOption) (*RetryRunResponse, error)
-	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
-	// has not ended.
+	// Deletes an ended run and everything that belongs to it. ILLEGAL_TRANSITION: the
+	// run has not ended.
 	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
 	// Sets and removes tags. INVALID_ARGUMENT: more than 64 would remain.
 	UpdateTags(ctx context.Context, in *UpdateTagsRequest, opts ...grpc.CallOption) (*UpdateTagsResponse, error)
@@ -208,51 +208,51 @@ func (c *runServiceClient) UpdateTags(ctx context.Context, in *UpdateTagsRequest
 // All implementations must embed UnimplementedRunServiceServer
 // for forward compatibility.
 //
-// Starting, watching over and steering runs.
+// Starts, inspects and controls runs.
 //
-// Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
-// are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
-// INTERNAL. All that name a run answer NOT_FOUND where there is none.
+// Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+// names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+// INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
 type RunServiceServer interface {
-	// Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`:
-	// the same content again returns the existing run, also when it has ended.
-	// RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is taken by other content.
-	// NOT_FOUND: no worker ever registered this workflow; metadata `known` lists
-	// those that are. INVALID_INPUT: the input fails the workflow's schema, no run
-	// was created. RUN_LEASED: `claim` on a run that somebody executes; metadata
-	// `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
+	// Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`: a
+	// request with the same content returns the existing run, even if it has ended.
+	// RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is in use with other content.
+	// NOT_FOUND: no worker has ever registered this workflow; metadata `known` lists
+	// the registered names. INVALID_INPUT: the input does not match the workflow's
+	// schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
+	// metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
 	StartRun(context.Context, *StartRunRequest) (*StartRunResponse, error)
-	// The run as it is now.
+	// Returns a run.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
-	// Answers when the run has ended or after `timeout`, whichever comes first;
-	// look at the state.
+	// Returns when the run has ended or after `timeout`, whichever comes first; check
+	// the status of the run.
 	WaitRun(context.Context, *WaitRunRequest) (*WaitRunResponse, error)
-	// Runs, newest first, in pages.
+	// Lists runs, newest first, in pages.
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
-	// The journal after a sequence number, in pages of about 1 MiB.
+	// Returns the journal after a sequence number, in pages of about 1 MiB.
 	GetJournal(context.Context, *GetJournalRequest) (*GetJournalResponse, error)
-	// Ends the run. A run that has begun stays CANCELLING until its code has cleaned
-	// up, or a worker has had it for the whole `grace`; where nobody holds it, it is
-	// handed out once more for that, as soon as a worker serves it. A run that has
-	// not begun is CANCELLED at once, as is any run with `force`. Idempotent.
-	// ILLEGAL_TRANSITION: it ended otherwise.
+	// Cancels a run. A run that has started stays CANCELLING until its code has cleaned
+	// up or a worker has had it for the whole `grace` period. If no worker holds it, it
+	// is dispatched once more for the cleanup as soon as a worker serves its workflow. A
+	// run that has not started, and any run with `force`, is CANCELLED immediately.
+	// Idempotent. ILLEGAL_TRANSITION: the run ended in another way.
 	CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error)
-	// Stops the run at its next step boundary, until ResumeRun. Idempotent.
-	// ILLEGAL_TRANSITION: it has ended.
+	// Pauses a run at its next step boundary, until ResumeRun. Idempotent.
+	// ILLEGAL_TRANSITION: the run has ended.
 	PauseRun(context.Context, *PauseRunRequest) (*PauseRunResponse, error)
-	// Continues a paused run. Idempotent. ILLEGAL_TRANSITION: it has ended or failed.
+	// Resumes a paused run. Idempotent. ILLEGAL_TRANSITION: the run has ended.
 	ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error)
-	// Continues a failed run from its failed step: completed steps keep their
-	// results, the failure that ended it is superseded by a new attempt. Also
-	// gives a run paused by exhausted retries new attempts. A failed child that the
-	// run waited for goes on from its own failed step; one that has been repaired
-	// since is taken as it is. Of a run whose compensations have run, and of one that
-	// was cancelled or timed out, only the compensations that are not done are
-	// executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
-	// is nothing left to undo.
+	// Retries a failed run from the step that failed: completed steps keep their
+	// results, and a new attempt supersedes the failure. A run that was paused because
+	// its retries were exhausted gets new attempts. A failed child run is retried from
+	// its own failed step; a child that has been repaired since keeps its result. If the
+	// run's compensations have run, or if it was cancelled or timed out, only the
+	// compensations that are not done are executed, and its status does not change.
+	// ILLEGAL_TRANSITION: the run is in none of these situations, or nothing is left to
+	// compensate.
 	RetryRun(context.Context, *RetryRunRequest) (*RetryRunResponse, error)
-	// Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
-	// has not ended.
+	// Deletes an ended run and everything that belongs to it. ILLEGAL_TRANSITION: the
+	// run has not ended.
 	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
 	// Sets and removes tags. INVALID_ARGUMENT: more than 64 would remain.
 	UpdateTags(context.Context, *UpdateTagsRequest) (*UpdateTagsResponse, error)

@@ -28,10 +28,10 @@ type SendSignalRequest struct {
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// At most 200 bytes.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Chosen by the sender, for deduplication; a UUIDv7 by default.
+	// Chosen by the sender, for deduplication. Default: a new UUIDv7.
 	SignalId string   `protobuf:"bytes,3,opt,name=signal_id,json=signalId,proto3" json:"signal_id,omitempty"`
 	Payload  *Payload `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Who sends it, for the record.
+	// Who sends it; shown in the run's history.
 	Actor         string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -105,7 +105,7 @@ func (x *SendSignalRequest) GetActor() string {
 type SendSignalResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	SignalId string                 `protobuf:"bytes,1,opt,name=signal_id,json=signalId,proto3" json:"signal_id,omitempty"`
-	// True when the same signal had been received before.
+	// True if the same signal was received before.
 	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -158,9 +158,9 @@ func (x *SendSignalResponse) GetDuplicate() bool {
 type ListSignalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// 1 to 500; 50 by default. A page is also bounded in bytes.
+	// 1 to 500; default 50. A page is also bounded in bytes.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// As returned with the page before.
+	// `next_page_token` of the previous page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -277,7 +277,7 @@ type Signal struct {
 	Payload    *Payload               `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	Actor      string                 `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	// The wait that took it; empty while it is in the inbox.
+	// The step key of the wait that took it. Empty while it is in the inbox.
 	ConsumedBy    string `protobuf:"bytes,6,opt,name=consumed_by,json=consumedBy,proto3" json:"consumed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -357,7 +357,7 @@ func (x *Signal) GetConsumedBy() string {
 
 type Wait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Run id, `#`, step key.
+	// The run id, `#`, and the step key.
 	WaitId   string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
 	RunId    string                 `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	StepKey  string                 `protobuf:"bytes,3,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
@@ -365,25 +365,25 @@ type Wait struct {
 	Kind     StepKind               `protobuf:"varint,5,opt,name=kind,proto3,enum=pawl.v1.StepKind" json:"kind,omitempty"`
 	Name     string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
 	Since    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
-	// When the timer fires, or the wait times out; unset: never.
+	// When the timer fires or the wait times out. Unset: never.
 	Due *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=due,proto3" json:"due,omitempty"`
-	// Of a question.
+	// For the kind user.
 	Question *Question `protobuf:"bytes,9,opt,name=question,proto3" json:"question,omitempty"`
-	// To a question, oldest first.
+	// The answers to the question, oldest first.
 	Answers []*WaitAnswer `protobuf:"bytes,10,rep,name=answers,proto3" json:"answers,omitempty"`
-	// How many of its reminders have been recorded.
+	// How many reminders have been recorded.
 	RemindersSent uint32 `protobuf:"varint,11,opt,name=reminders_sent,json=remindersSent,proto3" json:"reminders_sent,omitempty"`
-	// Of a signal.
+	// For the kind signal.
 	SignalName string `protobuf:"bytes,12,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
-	// Of a child.
+	// For the kind child.
 	ChildRunId string `protobuf:"bytes,13,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
-	// As in JournalEntry.outcome, or lost or withdrawn; empty while the wait is open.
+	// As in JournalEntry.outcome, or lost or withdrawn. Empty while the wait is open.
 	Outcome    string                 `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	ResolvedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
-	// Who answered or cancelled it, where that is known.
+	// Who answered or cancelled the wait, if known.
 	ResolvedBy string `protobuf:"bytes,16,opt,name=resolved_by,json=resolvedBy,proto3" json:"resolved_by,omitempty"`
 	Comment    string `protobuf:"bytes,17,opt,name=comment,proto3" json:"comment,omitempty"`
-	// The cron expression of a sleep and its time zone, where it has one.
+	// The cron expression and time zone of a sleep, if it has one.
 	Cron          string `protobuf:"bytes,18,opt,name=cron,proto3" json:"cron,omitempty"`
 	TimeZone      string `protobuf:"bytes,19,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -558,10 +558,10 @@ type WaitAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Actor string                 `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	// Of an approval.
+	// For approvals.
 	Approved *bool  `protobuf:"varint,3,opt,name=approved,proto3,oneof" json:"approved,omitempty"`
 	Comment  string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
-	// api, or link.
+	// api or link.
 	Via           string `protobuf:"bytes,5,opt,name=via,proto3" json:"via,omitempty"`
 	ResolutionId  string `protobuf:"bytes,6,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -642,21 +642,21 @@ func (x *WaitAnswer) GetResolutionId() string {
 
 type ListWaitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// None: all. STEP_KIND_USER lists the open questions.
+	// Empty: all. STEP_KIND_USER lists the open questions.
 	Kinds []StepKind `protobuf:"varint,1,rep,packed,name=kinds,proto3,enum=pawl.v1.StepKind" json:"kinds,omitempty"`
 	// Only questions that name this assignee.
 	Assignee string `protobuf:"bytes,2,opt,name=assignee,proto3" json:"assignee,omitempty"`
-	// With `assignee`: also questions that anybody may answer.
+	// With `assignee`: also questions without assignees, which anyone may answer.
 	IncludeUnassigned bool   `protobuf:"varint,3,opt,name=include_unassigned,json=includeUnassigned,proto3" json:"include_unassigned,omitempty"`
 	Workflow          string `protobuf:"bytes,4,opt,name=workflow,proto3" json:"workflow,omitempty"`
 	RunId             string `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// 1 to 500; 50 by default.
+	// 1 to 500; default 50.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// As answered with the page before.
+	// `next_page_token` of the previous page.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Instead of the open ones those that ended without an outcome, newest first:
-	// lost (the race that they were in went another way) and withdrawn (the code
-	// that holds the run no longer asks).
+	// Lists waits that were closed without an outcome instead of open ones, newest
+	// first: lost (another branch of a race won) and withdrawn (the deployed code no
+	// longer waits for them).
 	Closed        bool `protobuf:"varint,8,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -848,7 +848,7 @@ func (x *GetWaitRequest) GetWaitId() string {
 type GetWaitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Wait  *Wait                  `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
-	// What it was resolved with.
+	// The answer, result or signal payload that resolved the wait.
 	Payload       *Payload `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -901,19 +901,19 @@ func (x *GetWaitResponse) GetPayload() *Payload {
 type ResolveWaitRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
-	// Chosen by the caller, for deduplication; a UUIDv7 by default.
+	// Chosen by the caller, for deduplication. Default: a new UUIDv7.
 	ResolutionId string `protobuf:"bytes,2,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
-	// Must be set.
+	// Required.
 	//
 	// Types that are valid to be assigned to Resolution:
 	//
 	//	*ResolveWaitRequest_Answer
 	//	*ResolveWaitRequest_Skip
 	Resolution isResolveWaitRequest_Resolution `protobuf_oneof:"resolution"`
-	// Who answers. Must be set where the question has assignees or needs several
-	// approvals. At most 200 bytes.
+	// Who answers. Required if the question has assignees or needs several approvals.
+	// At most 200 bytes.
 	Actor string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Why; at most 8 KiB.
+	// Shown in the run's history; at most 8 KiB.
 	Comment       string `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1007,7 +1007,7 @@ type isResolveWaitRequest_Resolution interface {
 }
 
 type ResolveWaitRequest_Answer struct {
-	// For a question JSON, see QuestionType; for a callback anything.
+	// For a question: JSON as described at QuestionType. For a callback: any payload.
 	Answer *Payload `protobuf:"bytes,3,opt,name=answer,proto3,oneof"`
 }
 
@@ -1022,9 +1022,9 @@ func (*ResolveWaitRequest_Skip) isResolveWaitRequest_Resolution() {}
 
 type ResolveWaitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now. An approval that needs more approvers is still open.
+	// The wait after this answer. An approval that needs more approvers is still open.
 	Wait *Wait `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
-	// True when the same resolution had been received before.
+	// True if the same answer was received before.
 	Duplicate     bool   `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	ResolutionId  string `protobuf:"bytes,3,opt,name=resolution_id,json=resolutionId,proto3" json:"resolution_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1085,7 +1085,7 @@ func (x *ResolveWaitResponse) GetResolutionId() string {
 type CancelWaitRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
-	// Who cancels it, for the record.
+	// Who cancels it; shown in the run's history.
 	Actor         string `protobuf:"bytes,2,opt,name=actor,proto3" json:"actor,omitempty"`
 	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1190,9 +1190,9 @@ func (x *CancelWaitResponse) GetWait() *Wait {
 type CreateAnswerLinkRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	WaitId string                 `protobuf:"bytes,1,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
-	// Who will answer; must be one of the question's assignees, where it has any.
+	// Who will answer. Must be one of the question's assignees, if it has any.
 	Assignee string `protobuf:"bytes,2,opt,name=assignee,proto3" json:"assignee,omitempty"`
-	// 7 days by default, at most 365.
+	// Default 7 days, at most 365 days.
 	ExpiresIn     *durationpb.Duration `protobuf:"bytes,3,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1251,9 +1251,10 @@ func (x *CreateAnswerLinkRequest) GetExpiresIn() *durationpb.Duration {
 
 type CreateAnswerLinkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A page with the question and a form; POST with JSON or a form answers it.
+	// A page with the question and a form. POST with JSON or a form answers it.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// The end of the URL, which is as good as a key: signed, and used up by the answer.
+	// The last part of the URL. It works like a key, so keep it secret. It is signed,
+	// and valid until the question is answered.
 	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields

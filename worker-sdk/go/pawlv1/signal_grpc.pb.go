@@ -32,38 +32,36 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Messages from outside to a run, and answers to what it waits for. Each run has
-// a durable inbox of signals; each open wait has an id that is derived from its
-// step key, so that parallel questions keep their own answers.
+// Sends signals to runs and answers their waits. Each run has a durable inbox of
+// signals. Each open wait has an id derived from its step key, so that parallel
+// questions keep their own answers.
 type SignalServiceClient interface {
-	// Puts a signal into the run's inbox, first in, first out per name; kept when
-	// it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
-	// when the id was used with other content. NOT_FOUND: no such run.
-	// RUN_TERMINAL: it has ended.
+	// Puts a signal into the run's inbox, which is first in, first out per name. A
+	// signal that arrives before the wait is kept. Idempotent by `signal_id`.
+	// IDEMPOTENCY_CONFLICT: the id was used with other content. NOT_FOUND: there is no
+	// such run. RUN_TERMINAL: the run has ended.
 	SendSignal(ctx context.Context, in *SendSignalRequest, opts ...grpc.CallOption) (*SendSignalResponse, error)
-	// The signals that a run was sent, oldest first. NOT_FOUND.
+	// Lists the signals sent to a run, oldest first. NOT_FOUND.
 	ListSignals(ctx context.Context, in *ListSignalsRequest, opts ...grpc.CallOption) (*ListSignalsResponse, error)
-	// Open waits across runs, oldest first: the inbox of questions, timers, and
-	// what else runs wait for. Sleeps that are over within two seconds are not listed.
+	// Lists open waits across runs, oldest first: questions, timers, and everything
+	// else that runs wait for. Sleeps of less than two seconds are not listed.
 	ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error)
-	// One wait, open or resolved. NOT_FOUND.
+	// Returns one wait, open or resolved. NOT_FOUND.
 	GetWait(ctx context.Context, in *GetWaitRequest, opts ...grpc.CallOption) (*GetWaitResponse, error)
-	// Answers a question, or resolves a callback by hand. Idempotent by
-	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
-	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
-	// approver has answered before, or the id came with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
-	// for it; metadata `why`. PERMISSION_DENIED: `actor` is not
-	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
-	// the run has ended without it. NOT_FOUND.
+	// Answers a question, or resolves a callback manually. Idempotent by
+	// `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
+	// metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
+	// approver has already answered, or the id was used with another answer; metadata
+	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
+	// metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
+	// the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
 	ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error)
-	// Ends a wait of any kind without what it waits for: its outcome is
-	// `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
-	// RUN_TERMINAL. NOT_FOUND.
+	// Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
+	// WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
 	CancelWait(ctx context.Context, in *CancelWaitRequest, opts ...grpc.CallOption) (*CancelWaitResponse, error)
-	// A URL under which one person can answer a question once, without a key.
+	// Creates a URL with which one person can answer a question once, without a key.
 	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-	// NOT_FOUND, INVALID_ARGUMENT (no question).
+	// NOT_FOUND, INVALID_ARGUMENT (not a question).
 	CreateAnswerLink(ctx context.Context, in *CreateAnswerLinkRequest, opts ...grpc.CallOption) (*CreateAnswerLinkResponse, error)
 }
 
@@ -149,38 +147,36 @@ func (c *signalServiceClient) CreateAnswerLink(ctx context.Context, in *CreateAn
 // All implementations must embed UnimplementedSignalServiceServer
 // for forward compatibility.
 //
-// Messages from outside to a run, and answers to what it waits for. Each run has
-// a durable inbox of signals; each open wait has an id that is derived from its
-// step key, so that parallel questions keep their own answers.
+// Sends signals to runs and answers their waits. Each run has a durable inbox of
+// signals. Each open wait has an id derived from its step key, so that parallel
+// questions keep their own answers.
 type SignalServiceServer interface {
-	// Puts a signal into the run's inbox, first in, first out per name; kept when
-	// it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
-	// when the id was used with other content. NOT_FOUND: no such run.
-	// RUN_TERMINAL: it has ended.
+	// Puts a signal into the run's inbox, which is first in, first out per name. A
+	// signal that arrives before the wait is kept. Idempotent by `signal_id`.
+	// IDEMPOTENCY_CONFLICT: the id was used with other content. NOT_FOUND: there is no
+	// such run. RUN_TERMINAL: the run has ended.
 	SendSignal(context.Context, *SendSignalRequest) (*SendSignalResponse, error)
-	// The signals that a run was sent, oldest first. NOT_FOUND.
+	// Lists the signals sent to a run, oldest first. NOT_FOUND.
 	ListSignals(context.Context, *ListSignalsRequest) (*ListSignalsResponse, error)
-	// Open waits across runs, oldest first: the inbox of questions, timers, and
-	// what else runs wait for. Sleeps that are over within two seconds are not listed.
+	// Lists open waits across runs, oldest first: questions, timers, and everything
+	// else that runs wait for. Sleeps of less than two seconds are not listed.
 	ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error)
-	// One wait, open or resolved. NOT_FOUND.
+	// Returns one wait, open or resolved. NOT_FOUND.
 	GetWait(context.Context, *GetWaitRequest) (*GetWaitResponse, error)
-	// Answers a question, or resolves a callback by hand. Idempotent by
-	// `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
-	// metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
-	// approver has answered before, or the id came with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
-	// for it; metadata `why`. PERMISSION_DENIED: `actor` is not
-	// an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
-	// the run has ended without it. NOT_FOUND.
+	// Answers a question, or resolves a callback manually. Idempotent by
+	// `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
+	// metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
+	// approver has already answered, or the id was used with another answer; metadata
+	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
+	// metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
+	// the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
 	ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error)
-	// Ends a wait of any kind without what it waits for: its outcome is
-	// `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
-	// RUN_TERMINAL. NOT_FOUND.
+	// Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
+	// WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
 	CancelWait(context.Context, *CancelWaitRequest) (*CancelWaitResponse, error)
-	// A URL under which one person can answer a question once, without a key.
+	// Creates a URL with which one person can answer a question once, without a key.
 	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-	// NOT_FOUND, INVALID_ARGUMENT (no question).
+	// NOT_FOUND, INVALID_ARGUMENT (not a question).
 	CreateAnswerLink(context.Context, *CreateAnswerLinkRequest) (*CreateAnswerLinkResponse, error)
 	mustEmbedUnimplementedSignalServiceServer()
 }

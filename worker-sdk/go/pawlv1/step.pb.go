@@ -27,10 +27,10 @@ type Recovery int32
 
 const (
 	Recovery_RECOVERY_UNSPECIFIED Recovery = 0
-	// A step that was in flight in a crash is executed again.
+	// A step that was in flight during a crash is executed again.
 	Recovery_RECOVERY_RETRY Recovery = 1
-	// Its start is committed before it runs; after a crash in between, a person
-	// decides: `unknown_outcome`.
+	// The start is committed before the step runs. If the worker crashes before the end
+	// is recorded, a person decides: `unknown_outcome`.
 	Recovery_RECOVERY_AT_MOST_ONCE Recovery = 2
 )
 
@@ -81,7 +81,7 @@ const (
 	StepFailedResponse_Final_ACTION_UNSPECIFIED StepFailedResponse_Final_Action = 0
 	// Throw the failure into the workflow.
 	StepFailedResponse_Final_ACTION_THROW StepFailedResponse_Final_Action = 1
-	// The run is paused now: drop it.
+	// The run is now paused: drop it.
 	StepFailedResponse_Final_ACTION_PAUSE StepFailedResponse_Final_Action = 2
 )
 
@@ -126,13 +126,13 @@ func (StepFailedResponse_Final_Action) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_step_proto_rawDescGZIP(), []int{6, 1, 0}
 }
 
-// What to wait for, for the kinds that are waits. The server fixes the due time
-// when it first sees the wait.
+// What a step of a wait kind waits for. The server fixes the due time when it first
+// sees the wait.
 type WaitSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From now; or
+	// The time from now to when a sleep ends or another wait times out. Not with `until`.
 	Duration *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
-	// at this moment. The timer of a sleep, the timeout of the others.
+	// When a sleep ends or another wait times out. Not with `duration`.
 	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
 	// For STEP_KIND_SIGNAL.
 	SignalName string `protobuf:"bytes,3,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
@@ -140,10 +140,10 @@ type WaitSpec struct {
 	ChildRunId string `protobuf:"bytes,4,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
 	// For STEP_KIND_USER.
 	Question *Question `protobuf:"bytes,5,opt,name=question,proto3" json:"question,omitempty"`
-	// For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression of
-	// five fields, or six with seconds first; due at its next time from now.
+	// For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression with
+	// five fields, or six with seconds first. The sleep ends at the next matching time.
 	Cron string `protobuf:"bytes,6,opt,name=cron,proto3" json:"cron,omitempty"`
-	// The IANA time zone of `cron`, such as Europe/Berlin; empty: UTC.
+	// The IANA time zone of `cron`, such as Europe/Berlin. Default: UTC.
 	TimeZone      string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -231,30 +231,31 @@ func (x *WaitSpec) GetTimeZone() string {
 type StepStartedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// Scope path, name and occurrence; see docs/protocol.md. At most 512 bytes.
+	// The scope path, name and occurrence; see docs/protocol.md. At most 512 bytes.
 	StepKey string `protobuf:"bytes,3,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
 	// At most 200 bytes.
 	Name string   `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	Kind StepKind `protobuf:"varint,5,opt,name=kind,proto3,enum=pawl.v1.StepKind" json:"kind,omitempty"`
-	// Hex digest of the input, where the caller gave one; another one on replay is a conflict.
+	// Hex digest of the input, if there is one; a different digest on replay is a
+	// conflict.
 	InputDigest string `protobuf:"bytes,6,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
-	// Hex digest of the step's definition, where it has one.
+	// Hex digest of the step's definition, if it has one.
 	DefinitionDigest string `protobuf:"bytes,7,opt,name=definition_digest,json=definitionDigest,proto3" json:"definition_digest,omitempty"`
 	// Applied by StepFailed.
 	RetryPolicy *RetryPolicy `protobuf:"bytes,8,opt,name=retry_policy,json=retryPolicy,proto3" json:"retry_policy,omitempty"`
-	// Of one attempt. The worker enforces it; so does the server, a little later.
+	// The timeout of one attempt. The worker enforces it, and the server a little later.
 	Timeout  *durationpb.Duration `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Recovery Recovery             `protobuf:"varint,10,opt,name=recovery,proto3,enum=pawl.v1.Recovery" json:"recovery,omitempty"`
-	// For the kinds that are waits. Of one that is registered it must be there, and
-	// changes nothing.
+	// Required for the kinds that are waits. For a wait that is already registered it
+	// has no effect.
 	Wait *WaitSpec `protobuf:"bytes,11,opt,name=wait,proto3" json:"wait,omitempty"`
-	// The input itself, for people; at most 4 KiB are kept.
+	// The input itself, shown to people; at most 4 KiB are kept.
 	Input *Payload `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
-	// Chosen by the worker: the same id again gets the same answer, so that a lost
-	// `execute` can be asked for again. Without it, a second start of a step that is
-	// in flight answers `wait`.
+	// Chosen by the worker. Repeating the id returns the same outcome, so that a lost
+	// `execute` can be requested again. Without it, a second start of a step in flight
+	// returns `wait`.
 	RequestId     string `protobuf:"bytes,13,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -538,25 +539,26 @@ func (*StepStartedResponse_Stop_) isStepStartedResponse_Outcome() {}
 type StepCompletedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence   uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	StepKey string `protobuf:"bytes,3,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	// As answered by StepStarted, or counted from the journal; from 1.
+	// As returned by StepStarted, or counted from the journal, from 1.
 	Attempt uint32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Must be set; a step without a result sends the encoding `void`.
+	// Required; a step without a result sends the encoding `void`.
 	Output *Payload `protobuf:"bytes,5,opt,name=output,proto3" json:"output,omitempty"`
-	// These four as in StepStarted; only needed where no StepStarted was sent.
+	// `name` to `definition_digest` are the same as in StepStartedRequest; only needed
+	// if no StepStarted was sent.
 	Name             string   `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
 	Kind             StepKind `protobuf:"varint,7,opt,name=kind,proto3,enum=pawl.v1.StepKind" json:"kind,omitempty"`
 	InputDigest      string   `protobuf:"bytes,8,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
 	DefinitionDigest string   `protobuf:"bytes,9,opt,name=definition_digest,json=definitionDigest,proto3" json:"definition_digest,omitempty"`
-	// By the worker's clock; unset: the moment of recording less the latency.
+	// By the worker's clock. Default: the time of recording minus the latency.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// In milliseconds.
+	// How long the attempt took, in milliseconds.
 	LatencyMs float64  `protobuf:"fixed64,11,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
 	Input     *Payload `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
-	// The number of the latest event that was published for the run under this
-	// fence, where this attempt has published any; see PublishEventsRequest.first.
+	// The number of the latest event published for the run under this fence, if this
+	// attempt published any; see PublishEventsRequest.first.
 	Deltas        uint32 `protobuf:"varint,13,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -686,7 +688,7 @@ func (x *StepCompletedRequest) GetDeltas() uint32 {
 type StepCompletedResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Directive Directive              `protobuf:"varint,1,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
-	// The entry's place in the journal.
+	// The number of the journal entry.
 	Seq           uint32 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -739,7 +741,7 @@ func (x *StepCompletedResponse) GetSeq() uint32 {
 type StepFailedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence            uint32                 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	StepKey          string                 `protobuf:"bytes,3,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
 	Attempt          uint32                 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -751,13 +753,13 @@ type StepFailedRequest struct {
 	StartedAt        *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	LatencyMs        float64                `protobuf:"fixed64,11,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
 	Input            *Payload               `protobuf:"bytes,12,opt,name=input,proto3" json:"input,omitempty"`
-	// As in StepStarted; only needed where no StepStarted carried it.
+	// Same as in StepStartedRequest; only needed if no StepStarted was sent.
 	RetryPolicy *RetryPolicy `protobuf:"bytes,13,opt,name=retry_policy,json=retryPolicy,proto3" json:"retry_policy,omitempty"`
-	// As in StepCompletedRequest.
+	// Same as in StepCompletedRequest.
 	Deltas uint32 `protobuf:"varint,14,opt,name=deltas,proto3" json:"deltas,omitempty"`
-	// The attempt was stopped because its run was cancelled or its branch ended:
-	// recorded as workflow.step.cancelled, which is no failure and is never retried.
-	// Valid under the fence that came with the cancel.
+	// The attempt was stopped because its run was cancelled or its branch ended. It is
+	// recorded as workflow.step.cancelled, which is not a failure and is never retried.
+	// Use the fence that came with the cancel.
 	Cancelled     bool `protobuf:"varint,15,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1050,7 +1052,7 @@ func (x *GetStepRequest) GetStepKey() string {
 
 type GetStepResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unset when nothing is recorded for the key.
+	// Unset if nothing is recorded for the key.
 	Entry         *JournalEntry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1093,13 +1095,13 @@ func (x *GetStepResponse) GetEntry() *JournalEntry {
 	return nil
 }
 
-// Yours to run.
+// The worker may run the step.
 type StepStartedResponse_Execute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From 1; name it in StepCompleted or StepFailed.
+	// Counted from 1; repeat it in StepCompleted or StepFailed.
 	Attempt uint32 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// The same for every attempt of this step, `<run_uid>/<step key>`, which a worker
-	// can also make itself: hand it to payment or model APIs.
+	// Identical for every attempt of this step: `<run_uid>/<step key>`, which a worker
+	// can also build itself. Pass it to payment or model APIs.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1149,7 +1151,7 @@ func (x *StepStartedResponse_Execute) GetIdempotencyKey() string {
 	return ""
 }
 
-// Recorded: do not run.
+// The step is recorded: do not run it.
 type StepStartedResponse_Replay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Result:
@@ -1161,11 +1163,11 @@ type StepStartedResponse_Replay struct {
 	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// For waits: the details of the entry that resolved it.
 	Details map[string]string `protobuf:"bytes,4,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// These three as in Wait.
+	// Same as in Wait.
 	WaitId        string `protobuf:"bytes,5,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
 	CallbackToken string `protobuf:"bytes,6,opt,name=callback_token,json=callbackToken,proto3" json:"callback_token,omitempty"`
 	CallbackUrl   string `protobuf:"bytes,7,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
-	// Of the entry: results are handed to code in this order.
+	// The number of the entry; results are delivered to code in this order.
 	Seq           uint32 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1277,7 +1279,7 @@ type StepStartedResponse_Replay_Output struct {
 }
 
 type StepStartedResponse_Replay_Failure struct {
-	// A final failure, to be thrown.
+	// A permanent failure, to be thrown.
 	Failure *Failure `protobuf:"bytes,2,opt,name=failure,proto3,oneof"`
 }
 
@@ -1285,19 +1287,19 @@ func (*StepStartedResponse_Replay_Output) isStepStartedResponse_Replay_Result() 
 
 func (*StepStartedResponse_Replay_Failure) isStepStartedResponse_Replay_Result() {}
 
-// In progress, backing off, or waiting.
+// The step is in progress, backing off, or waiting.
 type StepStartedResponse_Wait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When to ask again, or when the timer is due, by the server's clock. Unset:
-	// unknown; ask again in a second.
+	// unknown; ask again after one second.
 	Until *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
 	// in_progress, backoff or wait.
 	Why     string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Of a wait: run id, `#`, step key; names it in SignalService.
+	// For a wait: its id in SignalService, which is the run id, `#`, and the step key.
 	WaitId string `protobuf:"bytes,4,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
-	// Of the kind callback: whoever sends POST to the URL resolves the wait with
-	// the body. The same whenever it is asked for, so nothing is lost in a crash.
+	// For the kind callback: a POST to the URL resolves the wait with its body. The
+	// token and URL are stable, so a crash does not lose them.
 	CallbackToken string `protobuf:"bytes,5,opt,name=callback_token,json=callbackToken,proto3" json:"callback_token,omitempty"`
 	CallbackUrl   string `protobuf:"bytes,6,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1376,7 +1378,7 @@ func (x *StepStartedResponse_Wait) GetCallbackUrl() string {
 	return ""
 }
 
-// Recorded under the same key with another input, definition or kind.
+// The key is recorded with another input, definition or kind.
 type StepStartedResponse_Conflict struct {
 	state         protoimpl.MessageState    `protogen:"open.v1"`
 	Recorded      *StepStartedResponse_Side `protobuf:"bytes,1,opt,name=recorded,proto3" json:"recorded,omitempty"`
@@ -1505,7 +1507,8 @@ func (x *StepStartedResponse_Side) GetInput() *Payload {
 	return nil
 }
 
-// An at-most-once step was started and never ended: RetryRun runs it again.
+// An at-most-once step was started, and its end is not recorded. RetryRun runs it
+// again.
 type StepStartedResponse_UnknownOutcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -1613,12 +1616,12 @@ func (x *StepStartedResponse_Stop) GetFence() uint32 {
 	return 0
 }
 
-// Try again at this moment, under this attempt number.
+// Retry at this time, with this attempt number.
 type StepFailedResponse_Retry struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	At      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	Attempt uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// From the server's now, for workers whose clock is off.
+	// The time until then, for workers whose clock is wrong.
 	Delay         *durationpb.Duration `protobuf:"bytes,3,opt,name=delay,proto3" json:"delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1675,7 +1678,7 @@ func (x *StepFailedResponse_Retry) GetDelay() *durationpb.Duration {
 	return nil
 }
 
-// No further attempt.
+// There is no further attempt.
 type StepFailedResponse_Final struct {
 	state         protoimpl.MessageState          `protogen:"open.v1"`
 	Action        StepFailedResponse_Final_Action `protobuf:"varint,1,opt,name=action,proto3,enum=pawl.v1.StepFailedResponse_Final_Action" json:"action,omitempty"`

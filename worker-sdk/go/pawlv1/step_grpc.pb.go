@@ -29,27 +29,27 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// The memo. A worker asks before a step and reports after it.
+// Records steps. A worker asks before a step and reports after it.
 //
-// Every call but GetStep is fenced. A call whose fence is not the run's current
-// one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
-// INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
-// for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+// Every call except GetStep is fenced. If the fence is not the run's current one, the
+// call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+// with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+// NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+// be sent again unchanged.
 type StepServiceClient interface {
-	// May this step run? The answer is one of the outcomes below. Called alone, a
-	// start is committed before it is answered. In a session it rides ahead of its
+	// Asks whether a step may run; the outcomes are below. As a unary call, the start is
+	// committed before the response. In a session, the start is sent ahead of the
 	// completion and is written only once the step has run for about 100 ms.
 	StepStarted(ctx context.Context, in *StepStartedRequest, opts ...grpc.CallOption) (*StepStartedResponse, error)
-	// Records a result; the first for a step and attempt wins. The identical
-	// message again is answered alike. COMMIT_CONFLICT: another result is
-	// recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is
-	// recorded with another input or definition. PAYLOAD_TOO_LARGE.
-	// RUN_TERMINAL, RUN_PAUSED.
+	// Records a result; the first one for a step and attempt wins. Repeating the
+	// identical message returns the same response. COMMIT_CONFLICT: another result is
+	// recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is recorded
+	// with another input or definition. PAYLOAD_TOO_LARGE. RUN_TERMINAL, RUN_PAUSED.
 	StepCompleted(ctx context.Context, in *StepCompletedRequest, opts ...grpc.CallOption) (*StepCompletedResponse, error)
-	// Records a failed attempt and answers when to try again, if at all. As
-	// idempotent as StepCompleted, with the same errors.
+	// Records a failed attempt and returns when to retry, if at all. Idempotent in the
+	// same way as StepCompleted, with the same errors.
 	StepFailed(ctx context.Context, in *StepFailedRequest, opts ...grpc.CallOption) (*StepFailedResponse, error)
-	// What is recorded for a key, without asking to run it. Needs no lease.
+	// Returns what is recorded for a key, without asking to run the step. Needs no lease.
 	GetStep(ctx context.Context, in *GetStepRequest, opts ...grpc.CallOption) (*GetStepResponse, error)
 }
 
@@ -105,27 +105,27 @@ func (c *stepServiceClient) GetStep(ctx context.Context, in *GetStepRequest, opt
 // All implementations must embed UnimplementedStepServiceServer
 // for forward compatibility.
 //
-// The memo. A worker asks before a step and reports after it.
+// Records steps. A worker asks before a step and reports after it.
 //
-// Every call but GetStep is fenced. A call whose fence is not the run's current
-// one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
-// INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
-// for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+// Every call except GetStep is fenced. If the fence is not the run's current one, the
+// call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+// with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+// NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+// be sent again unchanged.
 type StepServiceServer interface {
-	// May this step run? The answer is one of the outcomes below. Called alone, a
-	// start is committed before it is answered. In a session it rides ahead of its
+	// Asks whether a step may run; the outcomes are below. As a unary call, the start is
+	// committed before the response. In a session, the start is sent ahead of the
 	// completion and is written only once the step has run for about 100 ms.
 	StepStarted(context.Context, *StepStartedRequest) (*StepStartedResponse, error)
-	// Records a result; the first for a step and attempt wins. The identical
-	// message again is answered alike. COMMIT_CONFLICT: another result is
-	// recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is
-	// recorded with another input or definition. PAYLOAD_TOO_LARGE.
-	// RUN_TERMINAL, RUN_PAUSED.
+	// Records a result; the first one for a step and attempt wins. Repeating the
+	// identical message returns the same response. COMMIT_CONFLICT: another result is
+	// recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is recorded
+	// with another input or definition. PAYLOAD_TOO_LARGE. RUN_TERMINAL, RUN_PAUSED.
 	StepCompleted(context.Context, *StepCompletedRequest) (*StepCompletedResponse, error)
-	// Records a failed attempt and answers when to try again, if at all. As
-	// idempotent as StepCompleted, with the same errors.
+	// Records a failed attempt and returns when to retry, if at all. Idempotent in the
+	// same way as StepCompleted, with the same errors.
 	StepFailed(context.Context, *StepFailedRequest) (*StepFailedResponse, error)
-	// What is recorded for a key, without asking to run it. Needs no lease.
+	// Returns what is recorded for a key, without asking to run the step. Needs no lease.
 	GetStep(context.Context, *GetStepRequest) (*GetStepResponse, error)
 	mustEmbedUnimplementedStepServiceServer()
 }

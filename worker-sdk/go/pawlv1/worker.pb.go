@@ -85,16 +85,16 @@ type WorkflowSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 200 bytes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Shown, recorded with runs, and matched by runs that are pinned; may be empty.
+	// Displayed, recorded with runs, and matched by pinned runs; may be empty.
 	Version     string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// JSON Schemas as JSON text; empty: anything goes.
+	// JSON Schemas as JSON text. Empty: any value is valid.
 	InputSchema  string           `protobuf:"bytes,4,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
 	OutputSchema string           `protobuf:"bytes,5,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
 	Metadata     *structpb.Struct `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// The limits of its runs, unless their start says otherwise.
+	// The limits of its runs, unless a start sets its own.
 	Flow *FlowControl `protobuf:"bytes,7,opt,name=flow,proto3" json:"flow,omitempty"`
-	// The time limits of its runs, unless their start says otherwise.
+	// The time limits of its runs, unless a start sets its own.
 	Timeouts      *RunTimeouts `protobuf:"bytes,8,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -189,21 +189,21 @@ func (x *WorkflowSpec) GetTimeouts() *RunTimeouts {
 // Who a worker is and what it can do.
 type WorkerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable over restarts; shown to people.
+	// Stable across restarts; shown to people.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// Fresh at every start of the process. A second session with the same one replaces
-	// the first, which ends with LEASE_LOST.
+	// New for each start of the process. A second session with the same id replaces the
+	// first, which ends with LEASE_LOST.
 	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// such as typescript
+	// For example typescript.
 	Language     string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
 	SdkVersion   string `protobuf:"bytes,4,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`
 	BuildVersion string `protobuf:"bytes,5,opt,name=build_version,json=buildVersion,proto3" json:"build_version,omitempty"`
-	// At least one, to be given work.
+	// At least one, or the worker gets no work.
 	Workflows []*WorkflowSpec `protobuf:"bytes,6,rep,name=workflows,proto3" json:"workflows,omitempty"`
-	// `default` by default.
+	// Default: `default`.
 	Queues []string          `protobuf:"bytes,7,rep,name=queues,proto3" json:"queues,omitempty"`
 	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How many runs it holds at most; for display.
+	// The maximum number of runs that it holds; for display only.
 	Slots         uint32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -302,7 +302,7 @@ func (x *WorkerInfo) GetSlots() uint32 {
 	return 0
 }
 
-// A run handed to a worker.
+// A run that is given to a worker.
 type WorkItem struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Lease    *Lease                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
@@ -311,28 +311,28 @@ type WorkItem struct {
 	Input    *Payload               `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
 	// The journal from its first entry, up to about 1 MiB.
 	Journal []*JournalEntry `protobuf:"bytes,5,rep,name=journal,proto3" json:"journal,omitempty"`
-	// The rest must be fetched by GetJournal before the code starts.
+	// There are more entries; fetch them with GetJournal before the code starts.
 	JournalMore bool `protobuf:"varint,6,opt,name=journal_more,json=journalMore,proto3" json:"journal_more,omitempty"`
-	// Entries in the journal at the time of the lease.
+	// The number of journal entries at the time of the lease.
 	JournalLength uint32 `protobuf:"varint,7,opt,name=journal_length,json=journalLength,proto3" json:"journal_length,omitempty"`
-	// Those of the start; changes made since are in GetRun.
+	// The tags that the run was started with; GetRun returns the current ones.
 	Tags        map[string]string      `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	SessionId   string                 `protobuf:"bytes,9,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	UserId      string                 `protobuf:"bytes,10,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	Parent      *ParentRef             `protobuf:"bytes,11,opt,name=parent,proto3" json:"parent,omitempty"`
 	Traceparent string                 `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	CreatedAt   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// True when only a clean-up is left: the run is being cancelled, or its time is up.
+	// True if only the cleanup is left: the run is being cancelled, or it timed out.
 	Cancelling bool `protobuf:"varint,14,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
-	// Await the answer to StepStarted before every step, which may not ride ahead:
-	// the run is only replayed, to see whether its code fits its journal, and what
-	// is not recorded must not begin.
+	// Await the reply to StepStarted before every step. The run is only replayed, to
+	// check whether the code matches its journal, and steps that are not recorded must
+	// not start.
 	ConfirmStarts bool `protobuf:"varint,20,opt,name=confirm_starts,json=confirmStarts,proto3" json:"confirm_starts,omitempty"`
-	// As Run.run_uid.
+	// Same as Run.run_uid.
 	RunUid string `protobuf:"bytes,21,opt,name=run_uid,json=runUid,proto3" json:"run_uid,omitempty"`
-	// The run has lost a worker: await the answer to StepStarted before every step,
-	// until the end of a step or of a wait is recorded, so that a step that kills its
-	// worker is known by name.
+	// The run has lost a worker: await the reply to StepStarted before every step until
+	// the end of a step or wait is recorded, so that a step that crashes its worker can
+	// be identified.
 	Careful       bool `protobuf:"varint,22,opt,name=careful,proto3" json:"careful,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -487,7 +487,7 @@ func (x *WorkItem) GetCareful() bool {
 	return false
 }
 
-// Worker to server. Many frames travel in one message.
+// From worker to server. A message can carry many frames.
 type SessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frames        []*WorkerFrame         `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
@@ -534,8 +534,8 @@ func (x *SessionRequest) GetFrames() []*WorkerFrame {
 
 type WorkerFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Chosen by the worker; a reply names it. 0: no reply is wanted, unless it fails.
-	// It means nothing beyond its stream.
+	// Chosen by the worker and repeated in the reply; only valid within the stream. 0:
+	// the server replies only if the frame fails.
 	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
@@ -753,7 +753,7 @@ type isWorkerFrame_Body interface {
 }
 
 type WorkerFrame_Hello struct {
-	// First, once.
+	// Must be the first frame, and sent once.
 	Hello *Hello `protobuf:"bytes,2,opt,name=hello,proto3,oneof"`
 }
 
@@ -851,11 +851,11 @@ func (*WorkerFrame_BeginCleanUp) isWorkerFrame_Body() {}
 
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1.
+	// Must be 1.
 	ProtocolVersion uint32      `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	Capabilities    []string    `protobuf:"bytes,2,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	Worker          *WorkerInfo `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"`
-	// Leases that the worker believes it still holds, after a reconnection.
+	// After a reconnect: the leases that the worker believes it still holds.
 	Leases        []*Lease `protobuf:"bytes,4,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -919,8 +919,8 @@ func (x *Hello) GetLeases() []*Lease {
 	return nil
 }
 
-// Room for this many more dispatches. Each dispatch uses one up; the worker
-// grants a new one when a slot is free again. Credits end with their stream.
+// Allows this many more dispatches. Each dispatch uses one credit; the worker grants a
+// new one when a slot becomes free. Credits end with their stream.
 type Credits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Count         uint32                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
@@ -965,7 +965,7 @@ func (x *Credits) GetCount() uint32 {
 	return 0
 }
 
-// Sent once a slot really holds the work, before user code runs; due within 3 s.
+// Sent once a slot holds the run, before user code starts; expected within 3 s.
 type DispatchAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -1018,9 +1018,8 @@ func (x *DispatchAck) GetFence() uint32 {
 	return 0
 }
 
-// The worker cannot take this dispatch: it goes back to the queue, after a pause
-// that grows with every refusal (100 ms to 30 s). A run whose journal turns out to
-// be damaged is paused.
+// Rejects a dispatch: the run goes back to the queue after a delay that grows with
+// every rejection (100 ms to 30 s). A run whose journal is damaged is paused.
 type Nack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -1081,10 +1080,10 @@ func (x *Nack) GetReason() string {
 	return ""
 }
 
-// Renews all leases of the session; answered by LeaseResults.
+// Renews all leases of the session; the server replies with LeaseResults.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Runs that it works on.
+	// The number of runs that the worker executes.
 	InFlight      uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1127,8 +1126,8 @@ func (x *Heartbeat) GetInFlight() uint32 {
 	return 0
 }
 
-// No more dispatches, please; the worker finishes what it has, then half-closes the
-// stream, which the server ends then. It has no reply.
+// Asks for no more dispatches. The worker finishes the runs that it holds and then
+// half-closes the stream, and the server ends it. There is no reply.
 type Draining struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1209,7 +1208,7 @@ func (x *Pong) GetNonce() uint32 {
 	return 0
 }
 
-// Server to worker. Many frames travel in one message.
+// From server to worker. A message can carry many frames.
 type SessionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frames        []*ServerFrame         `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
@@ -1454,7 +1453,7 @@ type Welcome struct {
 	LeaseTime         *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"`
 	HeartbeatInterval *durationpb.Duration   `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	Limits            *Limits                `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
-	// Which of Hello's leases are still the worker's.
+	// The leases of Hello that the worker still holds.
 	Leases        []*Lease `protobuf:"bytes,5,rep,name=leases,proto3" json:"leases,omitempty"`
 	ServerVersion string   `protobuf:"bytes,6,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1533,7 +1532,7 @@ func (x *Welcome) GetServerVersion() string {
 	return ""
 }
 
-// In bytes unless said otherwise.
+// Limits of the server, in bytes unless stated otherwise.
 type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	InlinePayload uint32                 `protobuf:"varint,1,opt,name=inline_payload,json=inlinePayload,proto3" json:"inline_payload,omitempty"`
@@ -1541,9 +1540,9 @@ type Limits struct {
 	Payload       uint32                 `protobuf:"varint,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	StepKey       uint32                 `protobuf:"varint,4,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
 	Name          uint32                 `protobuf:"varint,5,opt,name=name,proto3" json:"name,omitempty"`
-	// How many.
+	// The maximum number of tags.
 	Tags uint32 `protobuf:"varint,6,opt,name=tags,proto3" json:"tags,omitempty"`
-	// How many, per run.
+	// The maximum number of open waits per run.
 	OpenWaits     uint32 `protobuf:"varint,7,opt,name=open_waits,json=openWaits,proto3" json:"open_waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1672,11 +1671,11 @@ func (x *Dispatch) GetItem() *WorkItem {
 	return nil
 }
 
-// Abort the steps in flight, clean up under the new fence, report FailRun.
+// Abort the steps in flight, clean up under the new fence, then send FailRun.
 type Cancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Replaces the old one, which is refused from now on.
+	// Replaces the old fence, which is no longer valid.
 	Fence         uint32               `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	Reason        string               `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Grace         *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
@@ -1742,7 +1741,7 @@ func (x *Cancel) GetGrace() *durationpb.Duration {
 	return nil
 }
 
-// The answer to the frame with this id.
+// The reply to the frame with this id.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1966,7 +1965,7 @@ type WaitResolved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	Fence uint32                 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// Its workflow.wait.resolved entry.
+	// The workflow.wait.resolved entry.
 	Entry         *JournalEntry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2023,13 +2022,13 @@ func (x *WaitResolved) GetEntry() *JournalEntry {
 	return nil
 }
 
-// The answers to a heartbeat, for leases that are not simply renewed.
+// The reply to a heartbeat. It lists only leases that were not simply renewed.
 type LeaseResults struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Results []*LeaseResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	// How many leases were renewed.
 	Renewed uint32 `protobuf:"varint,2,opt,name=renewed,proto3" json:"renewed,omitempty"`
-	// Not the answer to a heartbeat, but news that nobody asked for.
+	// True if the server sent this unprompted, not in reply to a heartbeat.
 	Notice        bool `protobuf:"varint,3,opt,name=notice,proto3" json:"notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2090,7 +2089,7 @@ type LeaseResult struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	RunId  string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	Status LeaseStatus            `protobuf:"varint,2,opt,name=status,proto3,enum=pawl.v1.LeaseStatus" json:"status,omitempty"`
-	// The fence to use from now on, with CANCEL.
+	// With CANCEL: the fence to use from now on.
 	Fence         uint32                 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2155,7 +2154,7 @@ func (x *LeaseResult) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Start no step, finish those in flight, then SuspendRun.
+// Start no step, finish those in flight, then send SuspendRun.
 type Pause struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -2208,7 +2207,8 @@ func (x *Pause) GetFence() uint32 {
 	return 0
 }
 
-// The server is going away: reconnect elsewhere, with jitter. Leases survive that.
+// The server is shutting down: reconnect to another one, with jitter. Leases survive
+// the reconnect.
 type Drain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2292,9 +2292,9 @@ func (x *Ping) GetNonce() uint32 {
 type PollWorkRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Worker *WorkerInfo            `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	// 1 to 100; 1 by default.
+	// 1 to 100; default 1.
 	MaxItems uint32 `protobuf:"varint,2,opt,name=max_items,json=maxItems,proto3" json:"max_items,omitempty"`
-	// At most 30 s, which is also the default.
+	// Default and maximum: 30 s.
 	Wait          *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2353,7 +2353,7 @@ func (x *PollWorkRequest) GetWait() *durationpb.Duration {
 
 type PollWorkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty when there was nothing in that time.
+	// Empty if no work arrived in time.
 	Items             []*WorkItem          `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	LeaseTime         *durationpb.Duration `protobuf:"bytes,2,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"`
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
@@ -2414,7 +2414,7 @@ func (x *PollWorkResponse) GetHeartbeatInterval() *durationpb.Duration {
 
 type HeartbeatLeasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// run_id and fence of each.
+	// The run_id and fence of each lease.
 	Leases        []*Lease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2502,7 +2502,7 @@ func (x *HeartbeatLeasesResponse) GetResults() []*LeaseResult {
 	return nil
 }
 
-// When a suspended run is woken.
+// The condition that wakes a suspended run.
 type WaitTree struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Node:
@@ -2574,7 +2574,7 @@ type isWaitTree_Node interface {
 }
 
 type WaitTree_StepKey struct {
-	// A wait of this run, by its step key.
+	// The step key of a wait of this run.
 	StepKey string `protobuf:"bytes,1,opt,name=step_key,json=stepKey,proto3,oneof"`
 }
 
@@ -2589,11 +2589,11 @@ func (*WaitTree_Group) isWaitTree_Node() {}
 type WaitGroup struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Members []*WaitTree            `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
-	// How many members must be satisfied; 0: all of them. 1 is `any`.
+	// How many members must be satisfied. 0: all of them. 1: any of them.
 	Needed uint32 `protobuf:"varint,2,opt,name=needed,proto3" json:"needed,omitempty"`
 	// The members are alternatives, as in a race: once enough are satisfied, the open
-	// waits of the others are closed as lost in the same transaction. Code that goes
-	// on waiting for one of them asks for it again.
+	// waits of the others are closed as lost in the same transaction. Code that
+	// continues to wait for one of them asks for it again.
 	Exclusive     bool `protobuf:"varint,3,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2650,7 +2650,7 @@ func (x *WaitGroup) GetExclusive() bool {
 	return false
 }
 
-// A wait to be registered together with the suspension.
+// A wait that is registered together with the suspension.
 type NewWait struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StepKey       string                 `protobuf:"bytes,1,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
@@ -2722,18 +2722,18 @@ func (x *NewWait) GetWait() *WaitSpec {
 type SuspendRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// Waits that no StepStarted has registered yet.
 	Waits []*NewWait `protobuf:"bytes,3,rep,name=waits,proto3" json:"waits,omitempty"`
-	// Over registered waits and steps that back off. Unset: a group of all open waits
-	// with `needed` 1; where there is none, the run is given back.
+	// Refers to registered waits and steps that back off. Unset: a group of all open
+	// waits with `needed` 1; if there are none, the run goes back to the queue.
 	Tree *WaitTree `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
-	// Every wait that the code still holds. Open ones that it does not name are closed
-	// as withdrawn: the code that is deployed now does not ask for them. Unset: none is.
+	// Every wait that the code still holds. Open waits that it does not name are closed
+	// as withdrawn: the deployed code does not ask for them. Unset: none is closed.
 	Held *HeldWaits `protobuf:"bytes,5,opt,name=held,proto3" json:"held,omitempty"`
-	// Recorded steps that the code has passed over, as in CompleteRunRequest; only
-	// needed where the WorkItem has `confirm_starts`.
+	// Recorded steps that the code did not ask for, as in CompleteRunRequest; only
+	// needed if the WorkItem has `confirm_starts`.
 	UnconsumedStepKeys []string `protobuf:"bytes,6,rep,name=unconsumed_step_keys,json=unconsumedStepKeys,proto3" json:"unconsumed_step_keys,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -2857,11 +2857,11 @@ func (x *HeldWaits) GetStepKeys() []string {
 
 type SuspendRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True when the tree was already satisfied, or more is to be done: the run was
-	// not suspended and the lease is still the worker's; ask StepStarted again.
+	// True if the tree was already satisfied or there is more to do: the run was not
+	// suspended, and the worker keeps the lease and sends StepStarted again.
 	Resumed   bool      `protobuf:"varint,1,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	Directive Directive `protobuf:"varint,2,opt,name=directive,proto3,enum=pawl.v1.Directive" json:"directive,omitempty"`
-	// The waits that are resolved already, with `resumed`.
+	// With `resumed`: the waits that are already resolved.
 	Resolved      []*JournalEntry `protobuf:"bytes,3,rep,name=resolved,proto3" json:"resolved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2921,13 +2921,14 @@ func (x *SuspendRunResponse) GetResolved() []*JournalEntry {
 type CompleteRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// Must be set.
+	// Required.
 	Output *Payload `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`
-	// Recorded steps that the code no longer asked for; kept as a warning.
+	// Recorded steps that the code did not ask for; kept as a warning.
 	UnconsumedStepKeys []string `protobuf:"bytes,4,rep,name=unconsumed_step_keys,json=unconsumedStepKeys,proto3" json:"unconsumed_step_keys,omitempty"`
-	// The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+	// The worker exports the run's span to OpenTelemetry. Otherwise the server does, if
+	// it has tracing enabled.
 	Traced        bool `protobuf:"varint,5,opt,name=traced,proto3" json:"traced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3045,14 +3046,15 @@ func (x *CompleteRunResponse) GetDirective() Directive {
 type FailRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence   uint32   `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
-	// The steps through which the error came, innermost first: RetryRun supersedes them.
+	// The steps that the error passed through, innermost first; RetryRun supersedes them.
 	FailedStepKeys []string `protobuf:"bytes,4,rep,name=failed_step_keys,json=failedStepKeys,proto3" json:"failed_step_keys,omitempty"`
-	// Pauses the run instead of failing it: the code does not fit the journal.
+	// Pauses the run instead of failing it: the code does not match the journal.
 	NonDeterminism *NonDeterminism `protobuf:"bytes,5,opt,name=non_determinism,json=nonDeterminism,proto3" json:"non_determinism,omitempty"`
-	// The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+	// The worker exports the run's span to OpenTelemetry. Otherwise the server does, if
+	// it has tracing enabled.
 	Traced        bool `protobuf:"varint,6,opt,name=traced,proto3" json:"traced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3130,7 +3132,7 @@ func (x *FailRunRequest) GetTraced() bool {
 	return false
 }
 
-// How code and journal disagree.
+// How the code differs from the journal.
 type NonDeterminism struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StepKey       string                 `protobuf:"bytes,1,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
@@ -3246,7 +3248,7 @@ func (x *FailRunResponse) GetDirective() Directive {
 type CloseWaitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set.
+	// Required.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	// At most 1,000.
 	StepKeys      []string `protobuf:"bytes,3,rep,name=step_keys,json=stepKeys,proto3" json:"step_keys,omitempty"`
@@ -3352,9 +3354,9 @@ func (x *CloseWaitsResponse) GetDirective() Directive {
 type BeginCleanUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Must be set; the one that came with the cancel.
+	// Required; the fence that came with the cancel.
 	Fence uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// Step keys, in the order in which they will be executed.
+	// Step keys in the order of execution.
 	Compensations []string `protobuf:"bytes,3,rep,name=compensations,proto3" json:"compensations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3535,13 +3537,13 @@ func (x *ListWorkersResponse) GetWorkers() []*Worker {
 	return nil
 }
 
-// One process.
+// A worker process.
 type Worker struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Info      *WorkerInfo            `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
 	Connected bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`
 	LastSeen  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	// Runs that it holds.
+	// The number of runs that it holds.
 	InFlight      uint32 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

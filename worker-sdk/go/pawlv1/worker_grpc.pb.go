@@ -34,37 +34,38 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// How workers get runs and report what became of them: by one stream
-// (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+// Gives runs to workers and records their outcomes, through one stream (`Session`) or
+// unary calls (`PollWork`, `HeartbeatLeases`).
 //
-// The outcome calls are fenced: LEASE_LOST when the fence is not the run's
-// current one, and nothing is written. They are idempotent: the same again
-// answers alike. RUN_TERMINAL: the run has ended otherwise.
+// The calls that record outcomes are fenced: if the fence is not the run's current
+// one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+// call returns the same response. RUN_TERMINAL: the run ended in another way.
 type WorkerServiceClient interface {
-	// One stream per worker process; see SessionRequest and SessionResponse. A bad
-	// frame gets an error of its own and never ends the stream; only a Hello that is
-	// refused does, with the status of the call. VERSION_UNSUPPORTED: its protocol
-	// version is not served. SLOW_CONSUMER: the worker does not read.
+	// One stream per worker process; see SessionRequest and SessionResponse. A bad frame
+	// gets its own error reply and does not end the stream; only a rejected Hello does,
+	// with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+	// protocol version. SLOW_CONSUMER: the worker does not read.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
-	// Waits for work for this worker and leases it. Also registers the workflows.
+	// Waits for work for this worker and leases it. Also registers its workflows.
 	PollWork(ctx context.Context, in *PollWorkRequest, opts ...grpc.CallOption) (*PollWorkResponse, error)
-	// Renews leases got by PollWork or StartRun{claim}; at least every 5 s.
+	// Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
 	HeartbeatLeases(ctx context.Context, in *HeartbeatLeasesRequest, opts ...grpc.CallOption) (*HeartbeatLeasesResponse, error)
-	// Gives the run back, to be woken when its waits are satisfied.
+	// Gives the run back; the server wakes it when its waits are satisfied.
 	SuspendRun(ctx context.Context, in *SuspendRunRequest, opts ...grpc.CallOption) (*SuspendRunResponse, error)
-	// The run ended with a result. PAYLOAD_TOO_LARGE.
+	// Reports that the run ended with a result. PAYLOAD_TOO_LARGE.
 	CompleteRun(ctx context.Context, in *CompleteRunRequest, opts ...grpc.CallOption) (*CompleteRunResponse, error)
-	// The run ended with an error, was cancelled, or met code that does not fit its journal.
+	// Reports that the run failed, was cancelled, or that the code does not match its
+	// journal.
 	FailRun(ctx context.Context, in *FailRunRequest, opts ...grpc.CallOption) (*FailRunResponse, error)
-	// The code will never take what these waits bring: their branch has lost, failed
-	// or ended. Open ones are closed; a signal that resolved one goes back to its
-	// place in the inbox; a child that ends with its parent is cancelled. Waits that
-	// have another outcome, or are not known, are passed over.
+	// Reports that the code will never use the results of these waits, because their
+	// branch has lost, failed or ended. Open waits are closed, a signal that resolved one
+	// goes back to its place in the inbox, and a child that ends with its parent is
+	// cancelled. Waits with another outcome and unknown ones are ignored.
 	CloseWaits(ctx context.Context, in *CloseWaitsRequest, opts ...grpc.CallOption) (*CloseWaitsResponse, error)
-	// Says which compensations a clean-up is about to execute, before the first of
-	// them: what is not done when the clean-up ends is shown, and can be retried.
+	// Reports which compensations a cleanup is about to execute, before the first one.
+	// Those that are not done when the cleanup ends are shown, and can be retried.
 	BeginCleanUp(ctx context.Context, in *BeginCleanUpRequest, opts ...grpc.CallOption) (*BeginCleanUpResponse, error)
-	// The workers seen recently, connected ones first.
+	// Lists recently seen workers, connected ones first.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 }
 
@@ -173,37 +174,38 @@ func (c *workerServiceClient) ListWorkers(ctx context.Context, in *ListWorkersRe
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
 //
-// How workers get runs and report what became of them: by one stream
-// (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+// Gives runs to workers and records their outcomes, through one stream (`Session`) or
+// unary calls (`PollWork`, `HeartbeatLeases`).
 //
-// The outcome calls are fenced: LEASE_LOST when the fence is not the run's
-// current one, and nothing is written. They are idempotent: the same again
-// answers alike. RUN_TERMINAL: the run has ended otherwise.
+// The calls that record outcomes are fenced: if the fence is not the run's current
+// one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+// call returns the same response. RUN_TERMINAL: the run ended in another way.
 type WorkerServiceServer interface {
-	// One stream per worker process; see SessionRequest and SessionResponse. A bad
-	// frame gets an error of its own and never ends the stream; only a Hello that is
-	// refused does, with the status of the call. VERSION_UNSUPPORTED: its protocol
-	// version is not served. SLOW_CONSUMER: the worker does not read.
+	// One stream per worker process; see SessionRequest and SessionResponse. A bad frame
+	// gets its own error reply and does not end the stream; only a rejected Hello does,
+	// with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+	// protocol version. SLOW_CONSUMER: the worker does not read.
 	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
-	// Waits for work for this worker and leases it. Also registers the workflows.
+	// Waits for work for this worker and leases it. Also registers its workflows.
 	PollWork(context.Context, *PollWorkRequest) (*PollWorkResponse, error)
-	// Renews leases got by PollWork or StartRun{claim}; at least every 5 s.
+	// Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
 	HeartbeatLeases(context.Context, *HeartbeatLeasesRequest) (*HeartbeatLeasesResponse, error)
-	// Gives the run back, to be woken when its waits are satisfied.
+	// Gives the run back; the server wakes it when its waits are satisfied.
 	SuspendRun(context.Context, *SuspendRunRequest) (*SuspendRunResponse, error)
-	// The run ended with a result. PAYLOAD_TOO_LARGE.
+	// Reports that the run ended with a result. PAYLOAD_TOO_LARGE.
 	CompleteRun(context.Context, *CompleteRunRequest) (*CompleteRunResponse, error)
-	// The run ended with an error, was cancelled, or met code that does not fit its journal.
+	// Reports that the run failed, was cancelled, or that the code does not match its
+	// journal.
 	FailRun(context.Context, *FailRunRequest) (*FailRunResponse, error)
-	// The code will never take what these waits bring: their branch has lost, failed
-	// or ended. Open ones are closed; a signal that resolved one goes back to its
-	// place in the inbox; a child that ends with its parent is cancelled. Waits that
-	// have another outcome, or are not known, are passed over.
+	// Reports that the code will never use the results of these waits, because their
+	// branch has lost, failed or ended. Open waits are closed, a signal that resolved one
+	// goes back to its place in the inbox, and a child that ends with its parent is
+	// cancelled. Waits with another outcome and unknown ones are ignored.
 	CloseWaits(context.Context, *CloseWaitsRequest) (*CloseWaitsResponse, error)
-	// Says which compensations a clean-up is about to execute, before the first of
-	// them: what is not done when the clean-up ends is shown, and can be retried.
+	// Reports which compensations a cleanup is about to execute, before the first one.
+	// Those that are not done when the cleanup ends are shown, and can be retried.
 	BeginCleanUp(context.Context, *BeginCleanUpRequest) (*BeginCleanUpResponse, error)
-	// The workers seen recently, connected ones first.
+	// Lists recently seen workers, connected ones first.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }

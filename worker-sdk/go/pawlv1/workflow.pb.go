@@ -26,9 +26,9 @@ type Workflow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As last registered.
 	Spec *WorkflowSpec `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
-	// Versions ever registered, newest last.
+	// All versions that were ever registered, newest last.
 	Versions []string `protobuf:"bytes,2,rep,name=versions,proto3" json:"versions,omitempty"`
-	// Ids of the workers that serve it now.
+	// The ids of the workers that serve it now.
 	ServedBy         []string               `protobuf:"bytes,3,rep,name=served_by,json=servedBy,proto3" json:"served_by,omitempty"`
 	LastRegisteredAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_registered_at,json=lastRegisteredAt,proto3" json:"last_registered_at,omitempty"`
 	unknownFields    protoimpl.UnknownFields

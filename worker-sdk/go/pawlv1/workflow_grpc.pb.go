@@ -27,11 +27,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// The workflows that workers have registered.
+// Describes the workflows that workers have registered.
 type WorkflowServiceClient interface {
-	// All of them, by name.
+	// Lists all workflows, by name.
 	ListWorkflows(ctx context.Context, in *ListWorkflowsRequest, opts ...grpc.CallOption) (*ListWorkflowsResponse, error)
-	// One of them. NOT_FOUND: metadata `known` lists those that are.
+	// Returns a workflow. NOT_FOUND: metadata `known` lists the registered names.
 	GetWorkflow(ctx context.Context, in *GetWorkflowRequest, opts ...grpc.CallOption) (*GetWorkflowResponse, error)
 }
 
@@ -67,11 +67,11 @@ func (c *workflowServiceClient) GetWorkflow(ctx context.Context, in *GetWorkflow
 // All implementations must embed UnimplementedWorkflowServiceServer
 // for forward compatibility.
 //
-// The workflows that workers have registered.
+// Describes the workflows that workers have registered.
 type WorkflowServiceServer interface {
-	// All of them, by name.
+	// Lists all workflows, by name.
 	ListWorkflows(context.Context, *ListWorkflowsRequest) (*ListWorkflowsResponse, error)
-	// One of them. NOT_FOUND: metadata `known` lists those that are.
+	// Returns a workflow. NOT_FOUND: metadata `known` lists the registered names.
 	GetWorkflow(context.Context, *GetWorkflowRequest) (*GetWorkflowResponse, error)
 	mustEmbedUnimplementedWorkflowServiceServer()
 }

@@ -2,7 +2,7 @@
 // @generated from file pawl/v1/common.proto (package pawl.v1, syntax proto3)
 /* eslint-disable */
 
-// What every Pawl service shares: payloads, failures, leases and journal entries.
+// Types that all Pawl services share: payloads, failures, leases and journal entries.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,15 +14,15 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_pawl_v1_common: GenFile;
 
 /**
- * A value as user code made it. The server never looks inside, except that it
- * checks inputs whose encoding is `json` against the workflow's JSON Schema.
+ * A value produced by user code. The server does not interpret it, except that it
+ * validates inputs with the encoding `json` against the workflow's JSON Schema.
  *
  * @generated from message pawl.v1.Payload
  */
 export declare type Payload = Message<"pawl.v1.Payload"> & {
   /**
-   * The encoded value; empty when `ref` is set. Up to 32 MiB, within the
-   * message limit of 4 MiB; larger ones are uploaded first and sent by `ref`.
+   * The encoded value; empty if `ref` is set. A payload may have up to 32 MiB, a
+   * message up to 4 MiB: upload larger payloads first and send their `ref`.
    *
    * @generated from field: bytes data = 1;
    */
@@ -30,17 +30,17 @@ export declare type Payload = Message<"pawl.v1.Payload"> & {
 
   /**
    * `json` (also when empty): UTF-8 JSON. `json+pawl`: JSON with tagged types
-   * (dates, bytes, bigint, Map, Set …). `bytes`: raw. `void`: no value at all,
-   * as a function that returns nothing; distinct from JSON null and from an
-   * absent payload.
+   * (dates, bytes, bigint, Map, Set …). `bytes`: raw bytes. `void`: no value, as
+   * from a function that returns nothing; distinct from JSON null and from an
+   * unset payload.
    *
    * @generated from field: string encoding = 2;
    */
   encoding: string;
 
   /**
-   * Set instead of `data` for a value uploaded by PayloadService, and by the
-   * server where a payload is too large to travel inline.
+   * Set instead of `data` for a value uploaded through PayloadService. The server
+   * also sets it if a payload is too large to be sent inline.
    *
    * @generated from field: pawl.v1.PayloadRef ref = 3;
    */
@@ -54,7 +54,7 @@ export declare type Payload = Message<"pawl.v1.Payload"> & {
 export declare const PayloadSchema: GenMessage<Payload>;
 
 /**
- * A payload in the content-addressed table.
+ * A reference to a payload in the content-addressed table.
  *
  * @generated from message pawl.v1.PayloadRef
  */
@@ -67,7 +67,7 @@ export declare type PayloadRef = Message<"pawl.v1.PayloadRef"> & {
   sha256: string;
 
   /**
-   * In bytes.
+   * Size in bytes.
    *
    * @generated from field: uint32 size = 2;
    */
@@ -81,13 +81,15 @@ export declare type PayloadRef = Message<"pawl.v1.PayloadRef"> & {
 export declare const PayloadRefSchema: GenMessage<PayloadRef>;
 
 /**
- * Why a step or a run failed. Recorded, shown, and replayed as an error.
+ * The reason why a step or a run failed. It is recorded, displayed, and replayed
+ * as an error.
  *
  * @generated from message pawl.v1.Failure
  */
 export declare type Failure = Message<"pawl.v1.Failure"> & {
   /**
-   * The error's class, for `non_retryable_types` and for user code to branch on.
+   * The class of the error. `non_retryable_types` matches it, and user code can
+   * branch on it.
    *
    * @generated from field: string type = 1;
    */
@@ -99,7 +101,7 @@ export declare type Failure = Message<"pawl.v1.Failure"> & {
   message: string;
 
   /**
-   * Where it was thrown, in the language's own format; may be empty.
+   * The stack trace, in the format of the worker's language; may be empty.
    *
    * @generated from field: string stack = 3;
    */
@@ -111,7 +113,7 @@ export declare type Failure = Message<"pawl.v1.Failure"> & {
   cause?: Failure | undefined;
 
   /**
-   * True when retrying cannot help, whatever the policy says.
+   * True if the step must not be retried, whatever its policy says.
    *
    * @generated from field: bool non_retryable = 5;
    */
@@ -125,7 +127,7 @@ export declare type Failure = Message<"pawl.v1.Failure"> & {
   retryAfter?: Duration | undefined;
 
   /**
-   * Data that the error carries.
+   * Additional data attached to the error.
    *
    * @generated from field: pawl.v1.Payload details = 7;
    */
@@ -139,14 +141,14 @@ export declare type Failure = Message<"pawl.v1.Failure"> & {
 export declare const FailureSchema: GenMessage<Failure>;
 
 /**
- * When a failed attempt is tried again. The server does the arithmetic and
- * keeps the count, so both survive crashes.
+ * When a failed attempt is retried. The server computes the delay and keeps the
+ * count, so both survive crashes.
  *
  * @generated from message pawl.v1.RetryPolicy
  */
 export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
   /**
-   * Including the first. 0 and 1: no retry.
+   * The number of attempts, including the first. 0 and 1: no retry.
    *
    * @generated from field: uint32 max_attempts = 1;
    */
@@ -158,49 +160,49 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
   backoff: Backoff;
 
   /**
-   * Unset: 1 s.
+   * The delay after the first failed attempt. Default: 1 s.
    *
    * @generated from field: google.protobuf.Duration initial_interval = 3;
    */
   initialInterval?: Duration | undefined;
 
   /**
-   * For BACKOFF_EXPONENTIAL; 0 means 2.
+   * The factor of BACKOFF_EXPONENTIAL. 0 means 2.
    *
    * @generated from field: double coefficient = 4;
    */
   coefficient: number;
 
   /**
-   * For BACKOFF_LINEAR.
+   * The increment of BACKOFF_LINEAR.
    *
    * @generated from field: google.protobuf.Duration increment = 5;
    */
   increment?: Duration | undefined;
 
   /**
-   * Caps each delay; unset: no cap.
+   * The maximum delay. Unset: no maximum.
    *
    * @generated from field: google.protobuf.Duration max_interval = 6;
    */
   maxInterval?: Duration | undefined;
 
   /**
-   * No attempt starts later than this after the first one; unset: no limit.
+   * No attempt starts later than this after the first one. Unset: no limit.
    *
    * @generated from field: google.protobuf.Duration max_elapsed = 7;
    */
   maxElapsed?: Duration | undefined;
 
   /**
-   * 0 to 1: each delay is multiplied by a factor between 1 - jitter and 1.
+   * 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1.
    *
    * @generated from field: double jitter = 8;
    */
   jitter: number;
 
   /**
-   * Failure types that are final at once.
+   * Failure types that are not retried.
    *
    * @generated from field: repeated string non_retryable_types = 9;
    */
@@ -212,15 +214,15 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
   onExhausted: OnExhausted;
 
   /**
-   * Explicit delays, first to last, instead of a formula; the last one repeats.
+   * Explicit delays that replace the formula, in order; the last one repeats.
    *
    * @generated from field: repeated google.protobuf.Duration delays = 11;
    */
   delays: Duration[];
 
   /**
-   * How many deaths of workers in the middle of this step pause its run
-   * (CRASH_LOOP); 0: 3. Deaths do not count against max_attempts.
+   * The number of worker crashes during this step after which its run is paused
+   * (CRASH_LOOP). 0 means 3. Crashes do not count toward max_attempts.
    *
    * @generated from field: uint32 max_crashes = 12;
    */
@@ -234,22 +236,24 @@ export declare type RetryPolicy = Message<"pawl.v1.RetryPolicy"> & {
 export declare const RetryPolicySchema: GenMessage<RetryPolicy>;
 
 /**
- * How long a run may take; unset: no limit.
+ * Time limits of a run. Unset: no limit.
  *
  * @generated from message pawl.v1.RunTimeouts
  */
 export declare type RunTimeouts = Message<"pawl.v1.RunTimeouts"> & {
   /**
-   * From creation to the end, waits included. Over it: FAILED, type RunTimeout.
-   * A run that has begun is cleaned up before, for at most 10 s more, as one that
-   * is cancelled: it is CANCELLING meanwhile, with the reason RUN_TIMEOUT.
+   * From creation to the end, waits included. A run that exceeds it becomes FAILED
+   * with the failure type RunTimeout. If it has started, a worker first gets up to
+   * 10 s to clean up, as for a cancelled run; meanwhile it is CANCELLING with the
+   * reason RUN_TIMEOUT.
    *
    * @generated from field: google.protobuf.Duration run = 1;
    */
   run?: Duration | undefined;
 
   /**
-   * From being ready to the first lease. Over it: FAILED, type QueueTimeout.
+   * From the moment the run is ready to its first lease. A run that exceeds it
+   * becomes FAILED with the failure type QueueTimeout.
    *
    * @generated from field: google.protobuf.Duration queue = 2;
    */
@@ -263,8 +267,8 @@ export declare type RunTimeouts = Message<"pawl.v1.RunTimeouts"> & {
 export declare const RunTimeoutsSchema: GenMessage<RunTimeouts>;
 
 /**
- * The right to execute a run. Every durable write names the fence, and is valid as
- * long as the fence is the run's current one, even if the lease has lapsed.
+ * The right to execute a run. Every durable write carries the fence. It is valid as
+ * long as that fence is the run's current one, even if the lease has expired.
  *
  * @generated from message pawl.v1.Lease
  */
@@ -275,22 +279,22 @@ export declare type Lease = Message<"pawl.v1.Lease"> & {
   runId: string;
 
   /**
-   * Grows whenever the run is given to a holder, is cancelled or retried, and when
-   * a pause takes effect; never 0.
+   * Increases when the run is given to a holder, when it is cancelled or retried, and
+   * when a pause takes effect; never 0.
    *
    * @generated from field: uint32 fence = 2;
    */
   fence: number;
 
   /**
-   * How often the run has been leased out, from 1.
+   * How many times the run has been leased, counted from 1.
    *
    * @generated from field: uint32 attempt = 3;
    */
   attempt: number;
 
   /**
-   * When another worker may take the run, unless the lease is renewed.
+   * When another worker may take the run if the lease is not renewed.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
@@ -327,20 +331,20 @@ export declare type ParentRef = Message<"pawl.v1.ParentRef"> & {
 export declare const ParentRefSchema: GenMessage<ParentRef>;
 
 /**
- * One of the answers to choose from.
+ * One option of a choice.
  *
  * @generated from message pawl.v1.QuestionOption
  */
 export declare type QuestionOption = Message<"pawl.v1.QuestionOption"> & {
   /**
-   * What the answer is then. At most 1 KiB, each once.
+   * The value of the answer if this option is chosen. At most 1 KiB, unique.
    *
    * @generated from field: string value = 1;
    */
   value: string;
 
   /**
-   * For people; empty: the value.
+   * The text shown to people. Default: the value.
    *
    * @generated from field: string label = 2;
    */
@@ -354,20 +358,21 @@ export declare type QuestionOption = Message<"pawl.v1.QuestionOption"> & {
 export declare const QuestionOptionSchema: GenMessage<QuestionOption>;
 
 /**
- * What a run asks people. Fixed when the wait is registered; at most 64 KiB in all.
+ * A question from a run to people. Fixed when the wait is registered; at most
+ * 64 KiB in total.
  *
  * @generated from message pawl.v1.Question
  */
 export declare type Question = Message<"pawl.v1.Question"> & {
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: string prompt = 1;
    */
   prompt: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: pawl.v1.QuestionType type = 2;
    */
@@ -381,44 +386,44 @@ export declare type Question = Message<"pawl.v1.Question"> & {
   options: QuestionOption[];
 
   /**
-   * For choice and multichoice: other strings than the options are answers too.
+   * For choice and multichoice: strings other than the options are accepted too.
    *
    * @generated from field: bool allow_custom = 4;
    */
   allowCustom: boolean;
 
   /**
-   * Whether somebody may decline to answer; the wait's outcome is `skipped` then.
+   * Whether people may decline to answer. The outcome of the wait is then `skipped`.
    *
    * @generated from field: bool skippable = 5;
    */
   skippable: boolean;
 
   /**
-   * For form: JSON Schema (2020-12) as JSON text.
+   * For form: a JSON Schema (2020-12) as JSON text.
    *
    * @generated from field: string form_schema = 6;
    */
   formSchema: string;
 
   /**
-   * Who may answer, by name; empty: anybody. At most 100.
+   * The names of the people who may answer. Empty: anyone. At most 100.
    *
    * @generated from field: repeated string assignees = 7;
    */
   assignees: string[];
 
   /**
-   * For approval: how many different people must approve; 0: one. A single
-   * rejection ends the wait. No more than there are assignees, if there are any.
+   * For approval: how many different people must approve. 0 means 1. A single
+   * rejection ends the wait. If there are assignees, at most their number.
    *
    * @generated from field: uint32 approvals_needed = 8;
    */
   approvalsNeeded: number;
 
   /**
-   * Counted from when the question is asked: an entry workflow.wait.reminded is
-   * recorded at each. At most 20.
+   * When to send reminders, counted from when the question is asked. The entry
+   * workflow.wait.reminded is recorded at each. At most 20.
    *
    * @generated from field: repeated google.protobuf.Duration reminders = 9;
    */
@@ -432,8 +437,8 @@ export declare type Question = Message<"pawl.v1.Question"> & {
 export declare const QuestionSchema: GenMessage<Question>;
 
 /**
- * One entry of a run's journal, which is the memo, the timeline and the
- * checkpoint events in one. Entries of a run are numbered 1, 2, 3 … with no gap.
+ * One entry of a run's journal. The journal is the memo, the timeline and the
+ * stream of checkpoint events. A run's entries are numbered 1, 2, 3 … without gaps.
  *
  * @generated from message pawl.v1.JournalEntry
  */
@@ -444,7 +449,7 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   seq: number;
 
   /**
-   * The server's clock.
+   * By the server's clock.
    *
    * @generated from field: google.protobuf.Timestamp recorded_at = 2;
    */
@@ -453,34 +458,34 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   /**
    * run.started, run.recovered, run.paused, run.resumed, run.retried,
    * run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
-   * run.input.replaced (by a later start that was joined with it),
+   * run.input.replaced (by a later start that was merged into it),
    * workflow.step.started, workflow.step.completed, workflow.step.retrying (an
-   * attempt failed, another follows), workflow.step.failed (finally),
+   * attempt failed and another follows), workflow.step.failed (permanently),
    * workflow.step.cancelled (an attempt was stopped because its run was cancelled
-   * or its branch ended; asked for again, the step is executed anew),
-   * workflow.child.started (one that is cancelled when this run ends before it),
-   * workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (nobody
-   * waits any more, details `why`: lost or withdrawn, and `returned`: the id of a
-   * signal that went back to the inbox; asked for again, the wait is registered
-   * anew), run.cleanup.started (details `compensations`), workflow.waiting,
-   * workflow.signal.received, workflow.user.answered (one answer to a question;
-   * the wait is resolved once there are enough), workflow.wait.reminded,
-   * workflow.wait.changed (an open question is asked of other people; `question` as
-   * it is now, details `dropped`: whose answers no longer count).
+   * or its branch ended; if the code asks for the step again, it is executed again),
+   * workflow.child.started (a child that is cancelled if this run ends first),
+   * workflow.wait.created, workflow.wait.resolved, workflow.wait.closed (the code no
+   * longer waits; details `why`: lost or withdrawn, and `returned`: the id of a
+   * signal that went back to the inbox; if the code asks for the wait again, it is
+   * registered again), run.cleanup.started (details `compensations`),
+   * workflow.waiting, workflow.signal.received, workflow.user.answered (one answer to
+   * a question; the wait is resolved once there are enough), workflow.wait.reminded,
+   * workflow.wait.changed (an open question was reassigned; `question` is the new
+   * one, details `dropped` names the people whose answers no longer count).
    *
    * @generated from field: string type = 3;
    */
   type: string;
 
   /**
-   * Empty for entries that concern the whole run.
+   * Empty for entries about the run as a whole.
    *
    * @generated from field: string step_key = 4;
    */
   stepKey: string;
 
   /**
-   * Of the step, from 1.
+   * The attempt of the step, counted from 1.
    *
    * @generated from field: uint32 attempt = 5;
    */
@@ -497,7 +502,8 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   kind: StepKind;
 
   /**
-   * Input of run.started; result of a step, wait or run; payload of a signal.
+   * The input of run.started; the result of a step, wait or run; the payload of a
+   * signal.
    *
    * @generated from field: pawl.v1.Payload payload = 8;
    */
@@ -509,7 +515,7 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   failure?: Failure | undefined;
 
   /**
-   * When the next attempt or the timer is due.
+   * When the next attempt starts or the timer fires.
    *
    * @generated from field: google.protobuf.Timestamp until = 10;
    */
@@ -543,7 +549,7 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   definitionDigest: string;
 
   /**
-   * The step's input where the worker sent it (at most 4 KiB are kept).
+   * The step's input, if the worker sent it. At most 4 KiB are kept.
    *
    * @generated from field: pawl.v1.Payload input = 16;
    */
@@ -559,25 +565,25 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   outcome: string;
 
   /**
-   * Child run, signal id, actor, reason and the like. Of answers and of resolved
-   * waits of the kinds user and callback: `actor`, `comment`, `via` (api, link,
-   * callback), `resolution_id`; of a resolved approval also `answers`, a JSON
-   * array of {actor, at (RFC 3339), approved, comment, via}.
+   * Further facts, such as the child run, signal id, actor or reason. Answers and
+   * resolved waits of the kinds user and callback have `actor`, `comment`, `via`
+   * (api, link, callback) and `resolution_id`; a resolved approval also has
+   * `answers`, a JSON array of {actor, at (RFC 3339), approved, comment, via}.
    *
    * @generated from field: map<string, string> details = 18;
    */
   details: { [key: string]: string };
 
   /**
-   * Of workflow.wait.created of the kind user.
+   * The question of a workflow.wait.created entry of the kind user.
    *
    * @generated from field: pawl.v1.Question question = 19;
    */
   question?: Question | undefined;
 
   /**
-   * Of a step's end: the number of the run's latest delta by then, where the
-   * attempt has sent any.
+   * For the end of a step: the number of the run's latest delta at that time, if the
+   * attempt sent any.
    *
    * @generated from field: uint32 deltas = 20;
    */
@@ -591,7 +597,7 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
 export declare const JournalEntrySchema: GenMessage<JournalEntry>;
 
 /**
- * The error of one frame or one item of a batch, with the content of
+ * The error of one frame or of one item of a batch, with the content of
  * google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
  *
  * @generated from message pawl.v1.Error
@@ -634,13 +640,14 @@ export declare type Error = Message<"pawl.v1.Error"> & {
 export declare const ErrorSchema: GenMessage<Error>;
 
 /**
- * When the runs of a workflow may start. A run over its limit is QUEUED with the
- * reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts by itself.
+ * Limits on when the runs of a workflow may start. A run over its limit is QUEUED
+ * with the reason CONCURRENCY_LIMIT or RATE_LIMIT, holds no worker, and starts
+ * automatically.
  *
- * Keys tell apart what has limits of its own: `{customerId}` stands for that
- * property of the input, `{a.b}` for one further down; each a text, number or
- * boolean. Limits of one workflow with the same key are the same limit. An empty
- * key is one for all its runs. At most 200 bytes.
+ * Runs with different keys are limited separately. In a key, `{customerId}` stands
+ * for that property of the input and `{a.b}` for a nested one; each must be a string,
+ * number or boolean. Limits of one workflow with the same key are one limit. An empty
+ * key covers all runs of the workflow. A key has at most 200 bytes.
  *
  * @generated from message pawl.v1.FlowControl
  */
@@ -656,8 +663,8 @@ export declare type FlowControl = Message<"pawl.v1.FlowControl"> & {
   rate?: RateLimit | undefined;
 
   /**
-   * Runs that the concurrency limit holds back start in turns, one of each such
-   * key, within their priority; empty: in their order.
+   * Runs that the concurrency limit holds back are started round-robin across the
+   * values of this key, within their priority. Empty: in order of creation.
    *
    * @generated from field: string fairness_key = 3;
    */
@@ -671,9 +678,9 @@ export declare type FlowControl = Message<"pawl.v1.FlowControl"> & {
 export declare const FlowControlSchema: GenMessage<FlowControl>;
 
 /**
- * How many runs may be under way at once. A run counts from when it is ready for
- * a worker until it ends, waits or is paused; what wakes up must be let in again.
- * The limit of the latest start is in force for all.
+ * The maximum number of concurrent runs. A run counts from when it is ready for a
+ * worker until it ends, waits or is paused; after a wait it must be admitted again.
+ * The limit of the latest start applies to all runs.
  *
  * @generated from message pawl.v1.ConcurrencyLimit
  */
@@ -698,7 +705,8 @@ export declare type ConcurrencyLimit = Message<"pawl.v1.ConcurrencyLimit"> & {
 export declare const ConcurrencyLimitSchema: GenMessage<ConcurrencyLimit>;
 
 /**
- * How many runs may start in any period of that length (a sliding window).
+ * The maximum number of runs that may start in any period of this length (a sliding
+ * window).
  *
  * @generated from message pawl.v1.RateLimit
  */
@@ -775,7 +783,7 @@ export enum OnExhausted {
   UNSPECIFIED = 0,
 
   /**
-   * The step fails finally; the error is thrown into the workflow.
+   * The step fails permanently; the error is thrown into the workflow.
    *
    * @generated from enum value: ON_EXHAUSTED_FAIL = 1;
    */
@@ -795,7 +803,7 @@ export enum OnExhausted {
 export declare const OnExhaustedSchema: GenEnum<OnExhausted>;
 
 /**
- * What kind of thing a step key names. Each kind has its own namespace of keys.
+ * The kind of operation that a step key names. Each kind has its own key namespace.
  *
  * @generated from enum pawl.v1.StepKind
  */
@@ -834,21 +842,21 @@ export enum StepKind {
   CHILD = 4,
 
   /**
-   * A recorded value that costs nothing to make: now, random, uuid.
+   * A recorded value that is cheap to produce: now, random, uuid.
    *
    * @generated from enum value: STEP_KIND_VALUE = 5;
    */
   VALUE = 5,
 
   /**
-   * A question to people and their answer.
+   * A question that people answer.
    *
    * @generated from enum value: STEP_KIND_USER = 6;
    */
   USER = 6,
 
   /**
-   * A wait for a call of a URL by an outside process.
+   * A wait until an external process calls a URL.
    *
    * @generated from enum value: STEP_KIND_CALLBACK = 7;
    */
@@ -870,7 +878,7 @@ export enum QuestionType {
   UNSPECIFIED = 0,
 
   /**
-   * Answer: a JSON string; "" is one.
+   * Answer: a JSON string; "" is allowed.
    *
    * @generated from enum value: QUESTION_TYPE_TEXT = 1;
    */
@@ -891,14 +899,14 @@ export enum QuestionType {
   CHOICE = 3,
 
   /**
-   * Answer: a JSON array of values of options, each once; [] is one.
+   * Answer: a JSON array of distinct option values; [] is allowed.
    *
    * @generated from enum value: QUESTION_TYPE_MULTICHOICE = 4;
    */
   MULTICHOICE = 4,
 
   /**
-   * Answer: JSON that fits `form_schema`.
+   * Answer: JSON that is valid against `form_schema`.
    *
    * @generated from enum value: QUESTION_TYPE_FORM = 5;
    */
@@ -911,7 +919,7 @@ export enum QuestionType {
 export declare const QuestionTypeSchema: GenEnum<QuestionType>;
 
 /**
- * What the worker should do next with a run; in every reply to it.
+ * What the worker should do next with a run. Every reply about the run has one.
  *
  * @generated from enum pawl.v1.Directive
  */
@@ -927,21 +935,22 @@ export enum Directive {
   CONTINUE = 1,
 
   /**
-   * The run is being cancelled: abort the steps, clean up, report FailRun.
+   * The run is being cancelled: abort its steps, clean up, then send FailRun.
    *
    * @generated from enum value: DIRECTIVE_CANCEL = 2;
    */
   CANCEL = 2,
 
   /**
-   * An operator paused the run: start no step, finish those in flight, then SuspendRun.
+   * An operator paused the run: start no step, finish those in flight, then send
+   * SuspendRun.
    *
    * @generated from enum value: DIRECTIVE_PAUSE = 3;
    */
   PAUSE = 3,
 
   /**
-   * Somebody else owns the run, or it ended: drop it.
+   * Another worker has the run, or it has ended: drop it.
    *
    * @generated from enum value: DIRECTIVE_YIELD = 4;
    */

@@ -2,7 +2,7 @@
 // @generated from file pawl/v1/common.proto (package pawl.v1, syntax proto3)
 /* eslint-disable */
 
-// What every Pawl service shares: payloads, failures, leases and journal entries.
+// Types that all Pawl services share: payloads, failures, leases and journal entries.
 
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -142,7 +142,7 @@ export const StepKindSchema = /*@__PURE__*/
   enumDesc(file_pawl_v1_common, 2);
 
 /**
- * What kind of thing a step key names. Each kind has its own namespace of keys.
+ * The kind of operation that a step key names. Each kind has its own key namespace.
  *
  * @generated from enum pawl.v1.StepKind
  */
@@ -168,7 +168,7 @@ export const DirectiveSchema = /*@__PURE__*/
   enumDesc(file_pawl_v1_common, 4);
 
 /**
- * What the worker should do next with a run; in every reply to it.
+ * What the worker should do next with a run. Every reply about the run has one.
  *
  * @generated from enum pawl.v1.Directive
  */

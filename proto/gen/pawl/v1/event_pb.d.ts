@@ -17,8 +17,8 @@ export declare const file_pawl_v1_event: GenFile;
  */
 export declare type Event = Message<"pawl.v1.Event"> & {
   /**
-   * Opaque; names the place right after this event. Means the same at every
-   * replica and after restarts.
+   * Opaque; the position right after this event. Valid on every replica and after
+   * restarts.
    *
    * @generated from field: string cursor = 1;
    */
@@ -30,11 +30,12 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   runId: string;
 
   /**
-   * As in JournalEntry.type; of deltas: output.delta, progress, log, the user's
-   * own, workflow.step.started of a step that may be too short to be recorded, or
-   * about deltas: commit (those of this step attempt are final; the checkpoint
-   * follows), rollback (those of this step attempt are void), gap (some are
-   * missing; the payload is the JSON {"fence", "from", "to"}, their numbers).
+   * For checkpoints the same as JournalEntry.type. For deltas: output.delta, progress,
+   * log, a custom type, or workflow.step.started of a step that may be too short to be
+   * recorded. Three types are about other deltas: commit (those of this step attempt
+   * are final; the checkpoint follows), rollback (those of this step attempt are void)
+   * and gap (some are missing; the payload is the JSON {"fence", "from", "to"} with
+   * their numbers).
    *
    * @generated from field: string type = 3;
    */
@@ -46,15 +47,15 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   class: EventClass;
 
   /**
-   * The same whenever and wherever it is read.
+   * Identical whenever and wherever the event is read.
    *
    * @generated from field: string event_id = 5;
    */
   eventId: string;
 
   /**
-   * Of a step's checkpoints, the scope that the step is in; of a delta, the step
-   * that sent it, or the event that its sender named. A step or scope has the id
+   * For checkpoints of a step: the scope of the step. For a delta: the step that sent
+   * it, or the event that its sender named. A step or scope has the id
    * `<run_id>/<step key>`, the run itself `<run_id>`.
    *
    * @generated from field: string parent_event_id = 6;
@@ -72,15 +73,15 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   attempt: number;
 
   /**
-   * Tells parallel streams of one step apart.
+   * Distinguishes parallel streams of one step.
    *
    * @generated from field: uint32 content_index = 9;
    */
   contentIndex: number;
 
   /**
-   * Of a delta, within its step attempt, from 1; of what the run's code sends outside
-   * of steps, within the run.
+   * The number of a delta within its step attempt, counted from 1; within the run for
+   * deltas that are sent outside of steps.
    *
    * @generated from field: uint32 sequence = 10;
    */
@@ -97,23 +98,23 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   serverTimestamp?: Timestamp | undefined;
 
   /**
-   * Of a delta.
+   * The content of a delta.
    *
    * @generated from field: pawl.v1.Payload payload = 13;
    */
   payload?: Payload | undefined;
 
   /**
-   * Of a checkpoint.
+   * The journal entry of a checkpoint.
    *
    * @generated from field: pawl.v1.JournalEntry entry = 14;
    */
   entry?: JournalEntry | undefined;
 
   /**
-   * Of a delta that a late comer gets: so many are joined in it: texts (of types
-   * that end in `.delta`) of one stream that nothing else of it came in between, or
-   * the last `progress`. 0 and 1: it is itself.
+   * How many deltas are merged into this one for a watcher that connected later:
+   * consecutive texts (types that end in `.delta`) of one stream, or the latest
+   * `progress`. 0 and 1: it is not merged.
    *
    * @generated from field: uint32 merged = 15;
    */
@@ -143,7 +144,7 @@ export declare type PublishEventsRequest = Message<"pawl.v1.PublishEventsRequest
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -157,10 +158,10 @@ export declare type PublishEventsRequest = Message<"pawl.v1.PublishEventsRequest
   events: NewEvent[];
 
   /**
-   * The number of the first of these among all events that were sent for the run
-   * under this fence, from 1; the others follow it. Makes sending again safe, and
-   * numbers that were left out are a gap to watchers. 0: the server counts; then
-   * nothing may be sent again.
+   * The number of the first of these events among all events sent for the run under
+   * this fence, counted from 1; the others follow it. It makes retries safe, and
+   * watchers see skipped numbers as a gap. 0: the server counts, and nothing may be
+   * sent twice.
    *
    * @generated from field: uint32 first = 4;
    */
@@ -200,9 +201,9 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   contentIndex: number;
 
   /**
-   * Counted from 1 within the step attempt or, outside of steps, within the run's code
-   * from its beginning, replays included: what the code says again after a crash is
-   * shown once. 0: unknown.
+   * Counted from 1 within the step attempt. Outside of steps it is counted within the
+   * run, replays included, so that what the code repeats after a crash is shown once.
+   * 0: unknown.
    *
    * @generated from field: uint32 sequence = 5;
    */
@@ -219,7 +220,7 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   payload?: Payload | undefined;
 
   /**
-   * What it belongs to; empty: its step.
+   * The event that it belongs to. Empty: its step.
    *
    * @generated from field: string parent_event_id = 8;
    */
@@ -231,8 +232,8 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   policy: DeltaPolicy;
 
   /**
-   * Chosen by the sender where others name it as their parent, unique within the
-   * run, at most 200 bytes; empty: the server names it.
+   * Chosen by the sender if other events name it as their parent; unique within the
+   * run, at most 200 bytes. Empty: the server assigns one.
    *
    * @generated from field: string event_id = 10;
    */
@@ -250,15 +251,15 @@ export declare const NewEventSchema: GenMessage<NewEvent>;
  */
 export declare type PublishEventsResponse = Message<"pawl.v1.PublishEventsResponse"> & {
   /**
-   * How many were taken; the rest had a stale fence, or did not fit the buffers.
+   * How many were accepted; the rest had a stale fence or exceeded the buffers.
    *
    * @generated from field: uint32 accepted = 1;
    */
   accepted: number;
 
   /**
-   * The number of the last event that needs no more sending: all up to it are on
-   * record or were dropped.
+   * The number of the last event that need not be sent again: all up to it are
+   * recorded or were dropped.
    *
    * @generated from field: uint32 acknowledged = 2;
    */
@@ -281,22 +282,22 @@ export declare type WatchRunRequest = Message<"pawl.v1.WatchRunRequest"> & {
   runId: string;
 
   /**
-   * None: both.
+   * Empty: both.
    *
    * @generated from field: repeated pawl.v1.EventClass classes = 2;
    */
   classes: EventClass[];
 
   /**
-   * Go on after this event; empty: from the start. CURSOR_EXPIRED: it is of another
-   * run, or of a deleted one that had the same id.
+   * Continue after this event. Empty: from the start. CURSOR_EXPIRED: the cursor
+   * belongs to another run, or to a deleted one that had the same id.
    *
    * @generated from field: string after_cursor = 3;
    */
   afterCursor: string;
 
   /**
-   * Only what is new from now on, all of it where the run does not exist yet; not
+   * Only events from now on; all events if the run does not exist yet. Not together
    * with `after_cursor`.
    *
    * @generated from field: bool from_now = 4;
@@ -304,18 +305,18 @@ export declare type WatchRunRequest = Message<"pawl.v1.WatchRunRequest"> & {
   fromNow: boolean;
 
   /**
-   * Wait for a run that does not exist yet instead of NOT_FOUND.
+   * Wait for a run that does not exist yet, instead of failing with NOT_FOUND.
    *
    * @generated from field: bool wait_for_start = 5;
    */
   waitForStart: boolean;
 
   /**
-   * With its children, theirs, and so on, in one stream under one cursor; `run_id`
-   * tells whose an event is. A child's events come after the first checkpoint that
-   * has its id (details `child_run_id`), and before the one that tells of its end.
-   * A child is followed until it or its parent ends. At most 64 are followed at
-   * once: of a further one comes a gap with its run id, and nothing else.
+   * Include the events of all descendant runs, in one stream under one cursor;
+   * `run_id` identifies the source. A child's events come after the first checkpoint
+   * that has its id (details `child_run_id`) and before the one that reports its end.
+   * A child is followed until it or its parent ends. At most 64 children are followed
+   * at once; a further one is reported only as a gap with its run id.
    *
    * @generated from field: bool include_children = 6;
    */
@@ -338,9 +339,9 @@ export declare type WatchRunResponse = Message<"pawl.v1.WatchRunResponse"> & {
   events: Event[];
 
   /**
-   * Opaque; set in the first response of `from_now`, which comes at once and without
-   * events: the place from which on events come, to go on from after a lost
-   * connection. Otherwise the last event has it.
+   * Opaque; the position to continue from after a lost connection. Set only in the
+   * first response of `from_now`, which comes immediately and without events;
+   * otherwise use the cursor of the last event.
    *
    * @generated from field: string cursor = 2;
    */
@@ -368,14 +369,14 @@ export declare type ListEventsRequest = Message<"pawl.v1.ListEventsRequest"> & {
   afterCursor: string;
 
   /**
-   * 1 to 1,000; 200 by default.
+   * 1 to 1,000; default 200.
    *
    * @generated from field: uint32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * None: both.
+   * Empty: both.
    *
    * @generated from field: repeated pawl.v1.EventClass classes = 4;
    */
@@ -423,29 +424,30 @@ export declare type WatchRunsRequest = Message<"pawl.v1.WatchRunsRequest"> & {
   workflow: string;
 
   /**
-   * All of these; at most 8.
+   * Tags that a run must have, all of them; at most 8.
    *
    * @generated from field: map<string, string> tags = 2;
    */
   tags: { [key: string]: string };
 
   /**
-   * The run's state when the event is read, without its prefix: QUEUED, RUNNING,
-   * WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. None: any.
+   * The run's status when the event is read, without its prefix: QUEUED, RUNNING,
+   * WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. Empty: any.
    *
    * @generated from field: repeated string states = 3;
    */
   states: string[];
 
   /**
-   * Types of checkpoints, as of JournalEntry; none: all. INVALID_ARGUMENT: no such type.
+   * Types of checkpoints, as in JournalEntry.type. Empty: all. INVALID_ARGUMENT: there
+   * is no such type.
    *
    * @generated from field: repeated string types = 4;
    */
   types: string[];
 
   /**
-   * Go on after this response; empty: from now on.
+   * Continue after this response. Empty: from now on.
    *
    * @generated from field: string after_cursor = 5;
    */
@@ -463,14 +465,14 @@ export declare const WatchRunsRequestSchema: GenMessage<WatchRunsRequest>;
  */
 export declare type WatchRunsResponse = Message<"pawl.v1.WatchRunsResponse"> & {
   /**
-   * May be empty: then only the cursor has moved on.
+   * May be empty: then only the cursor has advanced.
    *
    * @generated from field: repeated pawl.v1.Event events = 1;
    */
   events: Event[];
 
   /**
-   * Opaque; names the place right after this response.
+   * Opaque; the position right after this response.
    *
    * @generated from field: string cursor = 2;
    */
@@ -493,14 +495,14 @@ export enum EventClass {
   UNSPECIFIED = 0,
 
   /**
-   * From the journal.
+   * A journal entry.
    *
    * @generated from enum value: EVENT_CLASS_CHECKPOINT = 1;
    */
   CHECKPOINT = 1,
 
   /**
-   * Live only.
+   * Streamed output, which is not part of the journal.
    *
    * @generated from enum value: EVENT_CLASS_DELTA = 2;
    */
@@ -513,20 +515,20 @@ export enum EventClass {
 export declare const EventClassSchema: GenEnum<EventClass>;
 
 /**
- * For how long a delta is kept.
+ * How long a delta is retained.
  *
  * @generated from enum pawl.v1.DeltaPolicy
  */
 export enum DeltaPolicy {
   /**
-   * As BUFFERED.
+   * Same as BUFFERED.
    *
    * @generated from enum value: DELTA_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * For those who watch when it is sent; never shown to late comers.
+   * Delivered to current watchers only; watchers that connect later do not see it.
    *
    * @generated from enum value: DELTA_POLICY_EPHEMERAL = 1;
    */
@@ -553,17 +555,17 @@ export enum DeltaPolicy {
 export declare const DeltaPolicySchema: GenEnum<DeltaPolicy>;
 
 /**
- * What happens in a run, live: its journal (checkpoints) and the output that
+ * The live events of a run: its journal entries (checkpoints) and the output that
  * its steps stream (deltas), in one order.
  *
  * @generated from service pawl.v1.EventService
  */
 export declare const EventService: GenService<{
   /**
-   * Sends deltas of a run that the caller executes; for workers without a
-   * session. Answered once they are on record, up to `acknowledged`. Deltas are
-   * never authoritative: those of a stale fence are dropped. One that cannot be taken
-   * is left out alone; INVALID_ARGUMENT where none can.
+   * Publishes deltas of a run that the caller executes; for workers without a
+   * session. Responds once they are recorded, up to `acknowledged`. Deltas are
+   * never authoritative: those with a stale fence are dropped. A delta that cannot be
+   * accepted is left out; INVALID_ARGUMENT if none can be accepted.
    *
    * @generated from rpc pawl.v1.EventService.PublishEvents
    */
@@ -573,10 +575,10 @@ export declare const EventService: GenService<{
     output: typeof PublishEventsResponseSchema;
   },
   /**
-   * Follows a run to its end; the terminal event is the last one. Works before
-   * the run exists (`wait_for_start`), while it runs and after it ended, on any
-   * replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
-   * on from the last cursor.
+   * Follows a run to its end; the last event is the terminal one. Works on any
+   * replica, before the run exists (`wait_for_start`), while it runs, and after it
+   * has ended. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind;
+   * continue from the last cursor.
    *
    * @generated from rpc pawl.v1.EventService.WatchRun
    */
@@ -586,8 +588,8 @@ export declare const EventService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * The checkpoints, and the deltas that are still kept, after a cursor, in pages
-   * that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
+   * Lists the checkpoints and the retained deltas after a cursor, in pages that are
+   * also bounded in bytes. NOT_FOUND. CURSOR_EXPIRED.
    *
    * @generated from rpc pawl.v1.EventService.ListEvents
    */
@@ -597,9 +599,9 @@ export declare const EventService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
-   * Follows the checkpoints of all runs that match, for exporters: each at least
-   * once, in order within its run, from any replica; `event_id` tells repeats.
-   * Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+   * Follows the checkpoints of all matching runs, for exporters: each at least once,
+   * in order within its run, from any replica; `event_id` identifies duplicates.
+   * Never ends by itself. SLOW_CONSUMER: continue from the last cursor.
    *
    * @generated from rpc pawl.v1.EventService.WatchRuns
    */

@@ -101,7 +101,7 @@ export const DeltaPolicySchema = /*@__PURE__*/
   enumDesc(file_pawl_v1_event, 1);
 
 /**
- * For how long a delta is kept.
+ * How long a delta is retained.
  *
  * @generated from enum pawl.v1.DeltaPolicy
  */
@@ -109,7 +109,7 @@ export const DeltaPolicy = /*@__PURE__*/
   tsEnum(DeltaPolicySchema);
 
 /**
- * What happens in a run, live: its journal (checkpoints) and the output that
+ * The live events of a run: its journal entries (checkpoints) and the output that
  * its steps stream (deltas), in one order.
  *
  * @generated from service pawl.v1.EventService

@@ -16,7 +16,7 @@ export declare const file_pawl_v1_payload: GenFile;
  */
 export declare type PutPayloadRequest = Message<"pawl.v1.PutPayloadRequest"> & {
   /**
-   * The next piece.
+   * The next chunk.
    *
    * @generated from field: bytes data = 1;
    */
@@ -55,14 +55,14 @@ export declare type GetPayloadRequest = Message<"pawl.v1.GetPayloadRequest"> & {
   sha256: string;
 
   /**
-   * In bytes.
+   * Offset in bytes.
    *
    * @generated from field: uint32 offset = 2;
    */
   offset: number;
 
   /**
-   * At most and by default 1 MiB.
+   * In bytes; default and maximum 1 MiB.
    *
    * @generated from field: uint32 limit = 3;
    */
@@ -85,7 +85,7 @@ export declare type GetPayloadResponse = Message<"pawl.v1.GetPayloadResponse"> &
   data: Uint8Array;
 
   /**
-   * Of the whole payload, in bytes.
+   * The size of the whole payload in bytes.
    *
    * @generated from field: uint32 size = 2;
    */
@@ -99,14 +99,14 @@ export declare type GetPayloadResponse = Message<"pawl.v1.GetPayloadResponse"> &
 export declare const GetPayloadResponseSchema: GenMessage<GetPayloadResponse>;
 
 /**
- * Payloads that do not fit a message, in the content-addressed table.
+ * Stores payloads that are too large for a message, addressed by their content.
  *
  * @generated from service pawl.v1.PayloadService
  */
 export declare const PayloadService: GenService<{
   /**
-   * Uploads one payload in pieces of at most 1 MiB; the same content twice is
-   * stored once. It is kept while a run refers to it, and for a day without.
+   * Uploads one payload in chunks of at most 1 MiB. Identical content is stored once.
+   * It is kept while a run refers to it, and for one day without a reference.
    * PAYLOAD_TOO_LARGE: over 32 MiB.
    *
    * @generated from rpc pawl.v1.PayloadService.PutPayload
@@ -117,7 +117,7 @@ export declare const PayloadService: GenService<{
     output: typeof PutPayloadResponseSchema;
   },
   /**
-   * A piece of a payload. NOT_FOUND.
+   * Returns a chunk of a payload. NOT_FOUND.
    *
    * @generated from rpc pawl.v1.PayloadService.GetPayload
    */

@@ -40,7 +40,7 @@ export const GetPayloadResponseSchema = /*@__PURE__*/
   messageDesc(file_pawl_v1_payload, 3);
 
 /**
- * Payloads that do not fit a message, in the content-addressed table.
+ * Stores payloads that are too large for a message, addressed by their content.
  *
  * @generated from service pawl.v1.PayloadService
  */

@@ -28,7 +28,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   workflow: string;
 
   /**
-   * The workflow version it is pinned to; empty: any.
+   * The workflow version that the run is pinned to. Empty: any.
    *
    * @generated from field: string version = 3;
    */
@@ -40,16 +40,17 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   state: RunState;
 
   /**
-   * Why it is in that state, where that is not plain: PAUSED_BY_OPERATOR,
+   * The reason for the status, if it needs one: PAUSED_BY_OPERATOR,
    * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-   * DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT, RATE_LIMIT, NO_WORKER.
+   * DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT,
+   * RATE_LIMIT, NO_WORKER.
    *
    * @generated from field: string state_reason = 5;
    */
   stateReason: string;
 
   /**
-   * The same for people: what is going on and what to do next.
+   * An explanation for people: what is happening and what to do next.
    *
    * @generated from field: string state_detail = 6;
    */
@@ -61,7 +62,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   queue: string;
 
   /**
-   * 0 to 9, higher first; 5 by default.
+   * 0 to 9, higher first; default 5.
    *
    * @generated from field: uint32 priority = 8;
    */
@@ -78,7 +79,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * When a worker first held it.
+   * When a worker first leased the run.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 11;
    */
@@ -95,7 +96,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   endedAt?: Timestamp | undefined;
 
   /**
-   * A queued run is not dispatched before this.
+   * A queued run is not dispatched before this time.
    *
    * @generated from field: google.protobuf.Timestamp start_at = 14;
    */
@@ -107,21 +108,21 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   fence: number;
 
   /**
-   * How often it has been leased out.
+   * How many times the run has been leased.
    *
    * @generated from field: uint32 attempt = 16;
    */
   attempt: number;
 
   /**
-   * Entries in the journal.
+   * The number of journal entries.
    *
    * @generated from field: uint32 journal_length = 17;
    */
   journalLength: number;
 
   /**
-   * Who holds it, and until when, while a worker does.
+   * The worker that holds the run, and until when; unset if none does.
    *
    * @generated from field: string worker_id = 18;
    */
@@ -133,21 +134,21 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   leaseExpiresAt?: Timestamp | undefined;
 
   /**
-   * What it waits for, while it is WAITING.
+   * What the run waits for while it is WAITING.
    *
    * @generated from field: repeated pawl.v1.OpenWait waits = 20;
    */
   waits: OpenWait[];
 
   /**
-   * The result, once COMPLETED. Only in GetRun, WaitRun and StartRun.
+   * The result of a COMPLETED run. Only in GetRun, WaitRun and StartRun.
    *
    * @generated from field: pawl.v1.Payload output = 21;
    */
   output?: Payload | undefined;
 
   /**
-   * Why it failed or was paused. Only in GetRun, WaitRun and StartRun.
+   * Why the run failed or was paused. Only in GetRun, WaitRun and StartRun.
    *
    * @generated from field: pawl.v1.Failure failure = 22;
    */
@@ -181,15 +182,16 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   input?: Payload | undefined;
 
   /**
-   * Names this life of the run id for ever: a run that is made under the id of a
-   * deleted one has another. A UUIDv7.
+   * Identifies this run permanently: if a run id is deleted and used again, the new
+   * run has a different run_uid. A UUIDv7.
    *
    * @generated from field: string run_uid = 28;
    */
   runUid: string;
 
   /**
-   * Of a run that ended with compensations that were not done: RetryRun does them.
+   * Set if the run ended before all of its compensations were done; RetryRun executes
+   * the others.
    *
    * @generated from field: pawl.v1.Undone undone = 29;
    */
@@ -203,7 +205,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
 export declare const RunSchema: GenMessage<Run>;
 
 /**
- * Compensations that a run's clean-up did not get done.
+ * Compensations that the cleanup of a run did not complete.
  *
  * @generated from message pawl.v1.Undone
  */
@@ -216,7 +218,7 @@ export declare type Undone = Message<"pawl.v1.Undone"> & {
   stepKeys: string[];
 
   /**
-   * True where no worker said which compensations were pending, so that there may be some.
+   * True if no worker reported which compensations were pending, so there may be some.
    *
    * @generated from field: bool unknown = 2;
    */
@@ -230,7 +232,7 @@ export declare type Undone = Message<"pawl.v1.Undone"> & {
 export declare const UndoneSchema: GenMessage<Undone>;
 
 /**
- * One thing that a run waits for.
+ * One wait of a run.
  *
  * @generated from message pawl.v1.OpenWait
  */
@@ -241,7 +243,7 @@ export declare type OpenWait = Message<"pawl.v1.OpenWait"> & {
   stepKey: string;
 
   /**
-   * sleep, signal, child or retry.
+   * sleep, signal, child, user, callback or retry.
    *
    * @generated from field: string kind = 2;
    */
@@ -286,42 +288,43 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   workflow: string;
 
   /**
-   * Unset: no input, as with the encoding `void`.
+   * Unset: no input, same as the encoding `void`.
    *
    * @generated from field: pawl.v1.Payload input = 2;
    */
   input?: Payload | undefined;
 
   /**
-   * 1 to 200 bytes of letters, digits and -_.:~%/@ ; a UUIDv7 by default.
+   * 1 to 200 bytes of letters, digits and -_.:~%/@ ; default: a new UUIDv7.
    *
    * @generated from field: string run_id = 3;
    */
   runId: string;
 
   /**
-   * Instead of a run id: names the run for the whole organization, 200 bytes at most.
+   * Instead of a run id: identifies the start within the organization; at most 200
+   * bytes.
    *
    * @generated from field: string idempotency_key = 4;
    */
   idempotencyKey: string;
 
   /**
-   * `default` by default.
+   * Default: `default`.
    *
    * @generated from field: string queue = 5;
    */
   queue: string;
 
   /**
-   * 0 to 9, higher first; 5 by default.
+   * 0 to 9, higher first; default 5.
    *
    * @generated from field: optional uint32 priority = 6;
    */
   priority?: number | undefined;
 
   /**
-   * Pins the run to a version; empty: any.
+   * Pins the run to a workflow version. Empty: any.
    *
    * @generated from field: string version = 7;
    */
@@ -338,7 +341,7 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   userId: string;
 
   /**
-   * At most 64; keys 64 bytes, values 256.
+   * At most 64; keys up to 64 bytes, values up to 256.
    *
    * @generated from field: map<string, string> tags = 10;
    */
@@ -350,21 +353,22 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   timeouts?: RunTimeouts | undefined;
 
   /**
-   * Not before this long from now; or
+   * The run does not start before this delay has passed. Not with `start_at`.
    *
    * @generated from field: google.protobuf.Duration delay = 12;
    */
   delay?: Duration | undefined;
 
   /**
-   * not before this moment.
+   * The run does not start before this time. Not with `delay`.
    *
    * @generated from field: google.protobuf.Timestamp start_at = 13;
    */
   startAt?: Timestamp | undefined;
 
   /**
-   * Makes this a child of a run that the caller executes; `parent_fence` is its lease.
+   * Makes this a child of a run that the caller executes; `parent_fence` is the fence
+   * of that run's lease.
    *
    * @generated from field: pawl.v1.ParentRef parent = 14;
    */
@@ -390,15 +394,15 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   claim: boolean;
 
   /**
-   * Who executes it, with `claim`; shown to others. Default: "claim".
+   * With `claim`: the name of the caller, shown to others. Default: "claim".
    *
    * @generated from field: string worker_id = 18;
    */
   workerId: string;
 
   /**
-   * What is set here replaces what the workflow declares. Not for `claim`: who
-   * executes a run itself is not held back.
+   * Replaces the limits that the workflow declares. Not with `claim`: a caller that
+   * executes the run itself is not limited.
    *
    * @generated from field: pawl.v1.FlowControl flow = 19;
    */
@@ -412,9 +416,9 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   parentClosePolicy: ParentClosePolicy;
 
   /**
-   * Joins this start with those of the same key that come shortly after it: the
-   * run starts when none has come for a while, with the input of the last, and all
-   * callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+   * Merges starts with the same key that follow one another closely into one run. It
+   * starts once no further request has arrived for `period`, with the latest input, and
+   * all callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
    * with run_id, idempotency_key, parent, claim, delay or start_at.
    *
    * @generated from field: pawl.v1.Debounce debounce = 21;
@@ -429,27 +433,28 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
 export declare const StartRunRequestSchema: GenMessage<StartRunRequest>;
 
 /**
- * RATE_LIMITED: the run has had 900 starts and has yet to begin; it takes no more.
+ * RATE_LIMITED: 900 starts have been merged into a run that has not begun; it accepts
+ * no more.
  *
  * @generated from message pawl.v1.Debounce
  */
 export declare type Debounce = Message<"pawl.v1.Debounce"> & {
   /**
-   * Of the workflow; 1 to 200 bytes.
+   * Separate for each workflow; 1 to 200 bytes.
    *
    * @generated from field: string key = 1;
    */
   key: string;
 
   /**
-   * How long nothing may come, 1 ms to 31 days.
+   * How long no further start may arrive; 1 ms to 31 days.
    *
    * @generated from field: google.protobuf.Duration period = 2;
    */
   period?: Duration | undefined;
 
   /**
-   * The run starts this long after its first start at the latest; unset: no limit.
+   * The run starts at the latest this long after the first request. Unset: no limit.
    *
    * @generated from field: google.protobuf.Duration max_wait = 3;
    */
@@ -472,7 +477,7 @@ export declare type StartRunResponse = Message<"pawl.v1.StartRunResponse"> & {
   run?: Run | undefined;
 
   /**
-   * True when the run was there before this call.
+   * True if the run existed before this call.
    *
    * @generated from field: bool existing = 2;
    */
@@ -534,7 +539,7 @@ export declare type WaitRunRequest = Message<"pawl.v1.WaitRunRequest"> & {
   runId: string;
 
   /**
-   * At most 60 s, which is also the default.
+   * Default and maximum: 60 s.
    *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
@@ -568,7 +573,7 @@ export declare const WaitRunResponseSchema: GenMessage<WaitRunResponse>;
  */
 export declare type ListRunsRequest = Message<"pawl.v1.ListRunsRequest"> & {
   /**
-   * Any of these; none: all.
+   * Runs in any of these. Empty: all.
    *
    * @generated from field: repeated pawl.v1.RunState states = 1;
    */
@@ -580,21 +585,21 @@ export declare type ListRunsRequest = Message<"pawl.v1.ListRunsRequest"> & {
   workflow: string;
 
   /**
-   * All of these.
+   * Tags that a run must have, all of them.
    *
    * @generated from field: map<string, string> tags = 3;
    */
   tags: { [key: string]: string };
 
   /**
-   * 1 to 500; 50 by default.
+   * 1 to 500; default 50.
    *
    * @generated from field: uint32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * From the previous page.
+   * `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -645,14 +650,14 @@ export declare type GetJournalRequest = Message<"pawl.v1.GetJournalRequest"> & {
   runId: string;
 
   /**
-   * Entries after this one; 0: from the start.
+   * Only entries after this one. 0: from the start.
    *
    * @generated from field: uint32 after_seq = 2;
    */
   afterSeq: number;
 
   /**
-   * 1 to 1,000; 1,000 by default.
+   * 1 to 1,000; default 1,000.
    *
    * @generated from field: uint32 page_size = 3;
    */
@@ -675,7 +680,7 @@ export declare type GetJournalResponse = Message<"pawl.v1.GetJournalResponse"> &
   entries: JournalEntry[];
 
   /**
-   * True when there were more at the time of the answer.
+   * True if there are more entries.
    *
    * @generated from field: bool more = 2;
    */
@@ -698,22 +703,22 @@ export declare type CancelRunRequest = Message<"pawl.v1.CancelRunRequest"> & {
   runId: string;
 
   /**
-   * For the record and for people.
+   * Shown in the run's history.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * How long a worker may clean up, counted from when it has the run for that; 10 s
-   * by default, 1 h at most.
+   * How long a worker may clean up, counted from when it gets the run for that.
+   * Default 10 s, at most 1 h.
    *
    * @generated from field: google.protobuf.Duration grace = 3;
    */
   grace?: Duration | undefined;
 
   /**
-   * Ends the run at once, without a worker and without its clean-up.
+   * Cancels the run immediately, without a worker and without its cleanup.
    *
    * @generated from field: bool force = 4;
    */
@@ -752,6 +757,8 @@ export declare type PauseRunRequest = Message<"pawl.v1.PauseRunRequest"> & {
   runId: string;
 
   /**
+   * Shown in the run's history.
+   *
    * @generated from field: string reason = 2;
    */
   reason: string;
@@ -923,7 +930,7 @@ export enum RunState {
   UNSPECIFIED = 0,
 
   /**
-   * Ready, or to be started later; no worker has it.
+   * Ready to execute, or scheduled for later; no worker holds it.
    *
    * @generated from enum value: RUN_STATE_QUEUED = 1;
    */
@@ -937,21 +944,21 @@ export enum RunState {
   RUNNING = 2,
 
   /**
-   * It waits for a timer, signal, child or retry; no worker holds it.
+   * Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
    *
    * @generated from enum value: RUN_STATE_WAITING = 3;
    */
   WAITING = 3,
 
   /**
-   * Stopped until somebody resumes or retries it; `state_reason` says why.
+   * Stopped until it is resumed or retried; `state_reason` says why.
    *
    * @generated from enum value: RUN_STATE_PAUSED = 4;
    */
   PAUSED = 4,
 
   /**
-   * Being cancelled, or over its time: a worker cleans up, or is to be found for that.
+   * Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
    *
    * @generated from enum value: RUN_STATE_CANCELLING = 5;
    */
@@ -979,27 +986,27 @@ export enum RunState {
 export declare const RunStateSchema: GenEnum<RunState>;
 
 /**
- * What becomes of a child when its parent ends before it, however that ends.
+ * What happens to a child run whose parent ends first, in whatever way.
  *
  * @generated from enum pawl.v1.ParentClosePolicy
  */
 export enum ParentClosePolicy {
   /**
-   * As ABANDON.
+   * Same as ABANDON.
    *
    * @generated from enum value: PARENT_CLOSE_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It goes on.
+   * The child continues.
    *
    * @generated from enum value: PARENT_CLOSE_POLICY_ABANDON = 1;
    */
   ABANDON = 1,
 
   /**
-   * It is cancelled, with the usual grace to clean up.
+   * The child is cancelled, with the default grace period for its cleanup.
    *
    * @generated from enum value: PARENT_CLOSE_POLICY_CANCEL = 2;
    */
@@ -1012,23 +1019,23 @@ export enum ParentClosePolicy {
 export declare const ParentClosePolicySchema: GenEnum<ParentClosePolicy>;
 
 /**
- * Starting, watching over and steering runs.
+ * Starts, inspects and controls runs.
  *
- * Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
- * are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
- * INTERNAL. All that name a run answer NOT_FOUND where there is none.
+ * Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+ * names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+ * INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
  *
  * @generated from service pawl.v1.RunService
  */
 export declare const RunService: GenService<{
   /**
-   * Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`:
-   * the same content again returns the existing run, also when it has ended.
-   * RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is taken by other content.
-   * NOT_FOUND: no worker ever registered this workflow; metadata `known` lists
-   * those that are. INVALID_INPUT: the input fails the workflow's schema, no run
-   * was created. RUN_LEASED: `claim` on a run that somebody executes; metadata
-   * `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
+   * Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`: a
+   * request with the same content returns the existing run, even if it has ended.
+   * RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is in use with other content.
+   * NOT_FOUND: no worker has ever registered this workflow; metadata `known` lists
+   * the registered names. INVALID_INPUT: the input does not match the workflow's
+   * schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
+   * metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
    *
    * @generated from rpc pawl.v1.RunService.StartRun
    */
@@ -1038,7 +1045,7 @@ export declare const RunService: GenService<{
     output: typeof StartRunResponseSchema;
   },
   /**
-   * The run as it is now.
+   * Returns a run.
    *
    * @generated from rpc pawl.v1.RunService.GetRun
    */
@@ -1048,8 +1055,8 @@ export declare const RunService: GenService<{
     output: typeof GetRunResponseSchema;
   },
   /**
-   * Answers when the run has ended or after `timeout`, whichever comes first;
-   * look at the state.
+   * Returns when the run has ended or after `timeout`, whichever comes first; check
+   * the status of the run.
    *
    * @generated from rpc pawl.v1.RunService.WaitRun
    */
@@ -1059,7 +1066,7 @@ export declare const RunService: GenService<{
     output: typeof WaitRunResponseSchema;
   },
   /**
-   * Runs, newest first, in pages.
+   * Lists runs, newest first, in pages.
    *
    * @generated from rpc pawl.v1.RunService.ListRuns
    */
@@ -1069,7 +1076,7 @@ export declare const RunService: GenService<{
     output: typeof ListRunsResponseSchema;
   },
   /**
-   * The journal after a sequence number, in pages of about 1 MiB.
+   * Returns the journal after a sequence number, in pages of about 1 MiB.
    *
    * @generated from rpc pawl.v1.RunService.GetJournal
    */
@@ -1079,11 +1086,11 @@ export declare const RunService: GenService<{
     output: typeof GetJournalResponseSchema;
   },
   /**
-   * Ends the run. A run that has begun stays CANCELLING until its code has cleaned
-   * up, or a worker has had it for the whole `grace`; where nobody holds it, it is
-   * handed out once more for that, as soon as a worker serves it. A run that has
-   * not begun is CANCELLED at once, as is any run with `force`. Idempotent.
-   * ILLEGAL_TRANSITION: it ended otherwise.
+   * Cancels a run. A run that has started stays CANCELLING until its code has cleaned
+   * up or a worker has had it for the whole `grace` period. If no worker holds it, it
+   * is dispatched once more for the cleanup as soon as a worker serves its workflow. A
+   * run that has not started, and any run with `force`, is CANCELLED immediately.
+   * Idempotent. ILLEGAL_TRANSITION: the run ended in another way.
    *
    * @generated from rpc pawl.v1.RunService.CancelRun
    */
@@ -1093,8 +1100,8 @@ export declare const RunService: GenService<{
     output: typeof CancelRunResponseSchema;
   },
   /**
-   * Stops the run at its next step boundary, until ResumeRun. Idempotent.
-   * ILLEGAL_TRANSITION: it has ended.
+   * Pauses a run at its next step boundary, until ResumeRun. Idempotent.
+   * ILLEGAL_TRANSITION: the run has ended.
    *
    * @generated from rpc pawl.v1.RunService.PauseRun
    */
@@ -1104,7 +1111,7 @@ export declare const RunService: GenService<{
     output: typeof PauseRunResponseSchema;
   },
   /**
-   * Continues a paused run. Idempotent. ILLEGAL_TRANSITION: it has ended or failed.
+   * Resumes a paused run. Idempotent. ILLEGAL_TRANSITION: the run has ended.
    *
    * @generated from rpc pawl.v1.RunService.ResumeRun
    */
@@ -1114,14 +1121,14 @@ export declare const RunService: GenService<{
     output: typeof ResumeRunResponseSchema;
   },
   /**
-   * Continues a failed run from its failed step: completed steps keep their
-   * results, the failure that ended it is superseded by a new attempt. Also
-   * gives a run paused by exhausted retries new attempts. A failed child that the
-   * run waited for goes on from its own failed step; one that has been repaired
-   * since is taken as it is. Of a run whose compensations have run, and of one that
-   * was cancelled or timed out, only the compensations that are not done are
-   * executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
-   * is nothing left to undo.
+   * Retries a failed run from the step that failed: completed steps keep their
+   * results, and a new attempt supersedes the failure. A run that was paused because
+   * its retries were exhausted gets new attempts. A failed child run is retried from
+   * its own failed step; a child that has been repaired since keeps its result. If the
+   * run's compensations have run, or if it was cancelled or timed out, only the
+   * compensations that are not done are executed, and its status does not change.
+   * ILLEGAL_TRANSITION: the run is in none of these situations, or nothing is left to
+   * compensate.
    *
    * @generated from rpc pawl.v1.RunService.RetryRun
    */
@@ -1131,8 +1138,8 @@ export declare const RunService: GenService<{
     output: typeof RetryRunResponseSchema;
   },
   /**
-   * Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
-   * has not ended.
+   * Deletes an ended run and everything that belongs to it. ILLEGAL_TRANSITION: the
+   * run has not ended.
    *
    * @generated from rpc pawl.v1.RunService.DeleteRun
    */

@@ -214,7 +214,7 @@ export const ParentClosePolicySchema = /*@__PURE__*/
   enumDesc(file_pawl_v1_run, 1);
 
 /**
- * What becomes of a child when its parent ends before it, however that ends.
+ * What happens to a child run whose parent ends first, in whatever way.
  *
  * @generated from enum pawl.v1.ParentClosePolicy
  */
@@ -222,11 +222,11 @@ export const ParentClosePolicy = /*@__PURE__*/
   tsEnum(ParentClosePolicySchema);
 
 /**
- * Starting, watching over and steering runs.
+ * Starts, inspects and controls runs.
  *
- * Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
- * are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
- * INTERNAL. All that name a run answer NOT_FOUND where there is none.
+ * Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+ * names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+ * INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
  *
  * @generated from service pawl.v1.RunService
  */

@@ -29,7 +29,7 @@ export declare type SendSignalRequest = Message<"pawl.v1.SendSignalRequest"> & {
   name: string;
 
   /**
-   * Chosen by the sender, for deduplication; a UUIDv7 by default.
+   * Chosen by the sender, for deduplication. Default: a new UUIDv7.
    *
    * @generated from field: string signal_id = 3;
    */
@@ -41,7 +41,7 @@ export declare type SendSignalRequest = Message<"pawl.v1.SendSignalRequest"> & {
   payload?: Payload | undefined;
 
   /**
-   * Who sends it, for the record.
+   * Who sends it; shown in the run's history.
    *
    * @generated from field: string actor = 5;
    */
@@ -64,7 +64,7 @@ export declare type SendSignalResponse = Message<"pawl.v1.SendSignalResponse"> &
   signalId: string;
 
   /**
-   * True when the same signal had been received before.
+   * True if the same signal was received before.
    *
    * @generated from field: bool duplicate = 2;
    */
@@ -87,14 +87,14 @@ export declare type ListSignalsRequest = Message<"pawl.v1.ListSignalsRequest"> &
   runId: string;
 
   /**
-   * 1 to 500; 50 by default. A page is also bounded in bytes.
+   * 1 to 500; default 50. A page is also bounded in bytes.
    *
    * @generated from field: uint32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * As returned with the page before.
+   * `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -160,7 +160,7 @@ export declare type Signal = Message<"pawl.v1.Signal"> & {
   receivedAt?: Timestamp | undefined;
 
   /**
-   * The wait that took it; empty while it is in the inbox.
+   * The step key of the wait that took it. Empty while it is in the inbox.
    *
    * @generated from field: string consumed_by = 6;
    */
@@ -178,7 +178,7 @@ export declare const SignalSchema: GenMessage<Signal>;
  */
 export declare type Wait = Message<"pawl.v1.Wait"> & {
   /**
-   * Run id, `#`, step key.
+   * The run id, `#`, and the step key.
    *
    * @generated from field: string wait_id = 1;
    */
@@ -215,49 +215,49 @@ export declare type Wait = Message<"pawl.v1.Wait"> & {
   since?: Timestamp | undefined;
 
   /**
-   * When the timer fires, or the wait times out; unset: never.
+   * When the timer fires or the wait times out. Unset: never.
    *
    * @generated from field: google.protobuf.Timestamp due = 8;
    */
   due?: Timestamp | undefined;
 
   /**
-   * Of a question.
+   * For the kind user.
    *
    * @generated from field: pawl.v1.Question question = 9;
    */
   question?: Question | undefined;
 
   /**
-   * To a question, oldest first.
+   * The answers to the question, oldest first.
    *
    * @generated from field: repeated pawl.v1.WaitAnswer answers = 10;
    */
   answers: WaitAnswer[];
 
   /**
-   * How many of its reminders have been recorded.
+   * How many reminders have been recorded.
    *
    * @generated from field: uint32 reminders_sent = 11;
    */
   remindersSent: number;
 
   /**
-   * Of a signal.
+   * For the kind signal.
    *
    * @generated from field: string signal_name = 12;
    */
   signalName: string;
 
   /**
-   * Of a child.
+   * For the kind child.
    *
    * @generated from field: string child_run_id = 13;
    */
   childRunId: string;
 
   /**
-   * As in JournalEntry.outcome, or lost or withdrawn; empty while the wait is open.
+   * As in JournalEntry.outcome, or lost or withdrawn. Empty while the wait is open.
    *
    * @generated from field: string outcome = 14;
    */
@@ -269,7 +269,7 @@ export declare type Wait = Message<"pawl.v1.Wait"> & {
   resolvedAt?: Timestamp | undefined;
 
   /**
-   * Who answered or cancelled it, where that is known.
+   * Who answered or cancelled the wait, if known.
    *
    * @generated from field: string resolved_by = 16;
    */
@@ -281,7 +281,7 @@ export declare type Wait = Message<"pawl.v1.Wait"> & {
   comment: string;
 
   /**
-   * The cron expression of a sleep and its time zone, where it has one.
+   * The cron expression and time zone of a sleep, if it has one.
    *
    * @generated from field: string cron = 18;
    */
@@ -316,7 +316,7 @@ export declare type WaitAnswer = Message<"pawl.v1.WaitAnswer"> & {
   at?: Timestamp | undefined;
 
   /**
-   * Of an approval.
+   * For approvals.
    *
    * @generated from field: optional bool approved = 3;
    */
@@ -328,7 +328,7 @@ export declare type WaitAnswer = Message<"pawl.v1.WaitAnswer"> & {
   comment: string;
 
   /**
-   * api, or link.
+   * api or link.
    *
    * @generated from field: string via = 5;
    */
@@ -351,7 +351,7 @@ export declare const WaitAnswerSchema: GenMessage<WaitAnswer>;
  */
 export declare type ListWaitsRequest = Message<"pawl.v1.ListWaitsRequest"> & {
   /**
-   * None: all. STEP_KIND_USER lists the open questions.
+   * Empty: all. STEP_KIND_USER lists the open questions.
    *
    * @generated from field: repeated pawl.v1.StepKind kinds = 1;
    */
@@ -365,7 +365,7 @@ export declare type ListWaitsRequest = Message<"pawl.v1.ListWaitsRequest"> & {
   assignee: string;
 
   /**
-   * With `assignee`: also questions that anybody may answer.
+   * With `assignee`: also questions without assignees, which anyone may answer.
    *
    * @generated from field: bool include_unassigned = 3;
    */
@@ -382,23 +382,23 @@ export declare type ListWaitsRequest = Message<"pawl.v1.ListWaitsRequest"> & {
   runId: string;
 
   /**
-   * 1 to 500; 50 by default.
+   * 1 to 500; default 50.
    *
    * @generated from field: uint32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * As answered with the page before.
+   * `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
 
   /**
-   * Instead of the open ones those that ended without an outcome, newest first:
-   * lost (the race that they were in went another way) and withdrawn (the code
-   * that holds the run no longer asks).
+   * Lists waits that were closed without an outcome instead of open ones, newest
+   * first: lost (another branch of a race won) and withdrawn (the deployed code no
+   * longer waits for them).
    *
    * @generated from field: bool closed = 8;
    */
@@ -460,7 +460,7 @@ export declare type GetWaitResponse = Message<"pawl.v1.GetWaitResponse"> & {
   wait?: Wait | undefined;
 
   /**
-   * What it was resolved with.
+   * The answer, result or signal payload that resolved the wait.
    *
    * @generated from field: pawl.v1.Payload payload = 2;
    */
@@ -483,20 +483,20 @@ export declare type ResolveWaitRequest = Message<"pawl.v1.ResolveWaitRequest"> &
   waitId: string;
 
   /**
-   * Chosen by the caller, for deduplication; a UUIDv7 by default.
+   * Chosen by the caller, for deduplication. Default: a new UUIDv7.
    *
    * @generated from field: string resolution_id = 2;
    */
   resolutionId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from oneof pawl.v1.ResolveWaitRequest.resolution
    */
   resolution: {
     /**
-     * For a question JSON, see QuestionType; for a callback anything.
+     * For a question: JSON as described at QuestionType. For a callback: any payload.
      *
      * @generated from field: pawl.v1.Payload answer = 3;
      */
@@ -513,15 +513,15 @@ export declare type ResolveWaitRequest = Message<"pawl.v1.ResolveWaitRequest"> &
   } | { case: undefined; value?: undefined };
 
   /**
-   * Who answers. Must be set where the question has assignees or needs several
-   * approvals. At most 200 bytes.
+   * Who answers. Required if the question has assignees or needs several approvals.
+   * At most 200 bytes.
    *
    * @generated from field: string actor = 5;
    */
   actor: string;
 
   /**
-   * Why; at most 8 KiB.
+   * Shown in the run's history; at most 8 KiB.
    *
    * @generated from field: string comment = 6;
    */
@@ -539,14 +539,14 @@ export declare const ResolveWaitRequestSchema: GenMessage<ResolveWaitRequest>;
  */
 export declare type ResolveWaitResponse = Message<"pawl.v1.ResolveWaitResponse"> & {
   /**
-   * As it is now. An approval that needs more approvers is still open.
+   * The wait after this answer. An approval that needs more approvers is still open.
    *
    * @generated from field: pawl.v1.Wait wait = 1;
    */
   wait?: Wait | undefined;
 
   /**
-   * True when the same resolution had been received before.
+   * True if the same answer was received before.
    *
    * @generated from field: bool duplicate = 2;
    */
@@ -574,7 +574,7 @@ export declare type CancelWaitRequest = Message<"pawl.v1.CancelWaitRequest"> & {
   waitId: string;
 
   /**
-   * Who cancels it, for the record.
+   * Who cancels it; shown in the run's history.
    *
    * @generated from field: string actor = 2;
    */
@@ -618,14 +618,14 @@ export declare type CreateAnswerLinkRequest = Message<"pawl.v1.CreateAnswerLinkR
   waitId: string;
 
   /**
-   * Who will answer; must be one of the question's assignees, where it has any.
+   * Who will answer. Must be one of the question's assignees, if it has any.
    *
    * @generated from field: string assignee = 2;
    */
   assignee: string;
 
   /**
-   * 7 days by default, at most 365.
+   * Default 7 days, at most 365 days.
    *
    * @generated from field: google.protobuf.Duration expires_in = 3;
    */
@@ -643,14 +643,15 @@ export declare const CreateAnswerLinkRequestSchema: GenMessage<CreateAnswerLinkR
  */
 export declare type CreateAnswerLinkResponse = Message<"pawl.v1.CreateAnswerLinkResponse"> & {
   /**
-   * A page with the question and a form; POST with JSON or a form answers it.
+   * A page with the question and a form. POST with JSON or a form answers it.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * The end of the URL, which is as good as a key: signed, and used up by the answer.
+   * The last part of the URL. It works like a key, so keep it secret. It is signed,
+   * and valid until the question is answered.
    *
    * @generated from field: string token = 2;
    */
@@ -669,18 +670,18 @@ export declare type CreateAnswerLinkResponse = Message<"pawl.v1.CreateAnswerLink
 export declare const CreateAnswerLinkResponseSchema: GenMessage<CreateAnswerLinkResponse>;
 
 /**
- * Messages from outside to a run, and answers to what it waits for. Each run has
- * a durable inbox of signals; each open wait has an id that is derived from its
- * step key, so that parallel questions keep their own answers.
+ * Sends signals to runs and answers their waits. Each run has a durable inbox of
+ * signals. Each open wait has an id derived from its step key, so that parallel
+ * questions keep their own answers.
  *
  * @generated from service pawl.v1.SignalService
  */
 export declare const SignalService: GenService<{
   /**
-   * Puts a signal into the run's inbox, first in, first out per name; kept when
-   * it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
-   * when the id was used with other content. NOT_FOUND: no such run.
-   * RUN_TERMINAL: it has ended.
+   * Puts a signal into the run's inbox, which is first in, first out per name. A
+   * signal that arrives before the wait is kept. Idempotent by `signal_id`.
+   * IDEMPOTENCY_CONFLICT: the id was used with other content. NOT_FOUND: there is no
+   * such run. RUN_TERMINAL: the run has ended.
    *
    * @generated from rpc pawl.v1.SignalService.SendSignal
    */
@@ -690,7 +691,7 @@ export declare const SignalService: GenService<{
     output: typeof SendSignalResponseSchema;
   },
   /**
-   * The signals that a run was sent, oldest first. NOT_FOUND.
+   * Lists the signals sent to a run, oldest first. NOT_FOUND.
    *
    * @generated from rpc pawl.v1.SignalService.ListSignals
    */
@@ -700,8 +701,8 @@ export declare const SignalService: GenService<{
     output: typeof ListSignalsResponseSchema;
   },
   /**
-   * Open waits across runs, oldest first: the inbox of questions, timers, and
-   * what else runs wait for. Sleeps that are over within two seconds are not listed.
+   * Lists open waits across runs, oldest first: questions, timers, and everything
+   * else that runs wait for. Sleeps of less than two seconds are not listed.
    *
    * @generated from rpc pawl.v1.SignalService.ListWaits
    */
@@ -711,7 +712,7 @@ export declare const SignalService: GenService<{
     output: typeof ListWaitsResponseSchema;
   },
   /**
-   * One wait, open or resolved. NOT_FOUND.
+   * Returns one wait, open or resolved. NOT_FOUND.
    *
    * @generated from rpc pawl.v1.SignalService.GetWait
    */
@@ -721,14 +722,13 @@ export declare const SignalService: GenService<{
     output: typeof GetWaitResponseSchema;
   },
   /**
-   * Answers a question, or resolves a callback by hand. Idempotent by
-   * `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
-   * metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
-   * approver has answered before, or the id came with another answer; metadata
-   * `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
-   * for it; metadata `why`. PERMISSION_DENIED: `actor` is not
-   * an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
-   * the run has ended without it. NOT_FOUND.
+   * Answers a question, or resolves a callback manually. Idempotent by
+   * `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
+   * metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
+   * approver has already answered, or the id was used with another answer; metadata
+   * `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
+   * metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
+   * the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
    *
    * @generated from rpc pawl.v1.SignalService.ResolveWait
    */
@@ -738,9 +738,8 @@ export declare const SignalService: GenService<{
     output: typeof ResolveWaitResponseSchema;
   },
   /**
-   * Ends a wait of any kind without what it waits for: its outcome is
-   * `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
-   * RUN_TERMINAL. NOT_FOUND.
+   * Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
+   * WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
    *
    * @generated from rpc pawl.v1.SignalService.CancelWait
    */
@@ -750,9 +749,9 @@ export declare const SignalService: GenService<{
     output: typeof CancelWaitResponseSchema;
   },
   /**
-   * A URL under which one person can answer a question once, without a key.
+   * Creates a URL with which one person can answer a question once, without a key.
    * WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-   * NOT_FOUND, INVALID_ARGUMENT (no question).
+   * NOT_FOUND, INVALID_ARGUMENT (not a question).
    *
    * @generated from rpc pawl.v1.SignalService.CreateAnswerLink
    */

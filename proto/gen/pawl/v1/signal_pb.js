@@ -132,9 +132,9 @@ export const CreateAnswerLinkResponseSchema = /*@__PURE__*/
   messageDesc(file_pawl_v1_signal, 16);
 
 /**
- * Messages from outside to a run, and answers to what it waits for. Each run has
- * a durable inbox of signals; each open wait has an id that is derived from its
- * step key, so that parallel questions keep their own answers.
+ * Sends signals to runs and answers their waits. Each run has a durable inbox of
+ * signals. Each open wait has an id derived from its step key, so that parallel
+ * questions keep their own answers.
  *
  * @generated from service pawl.v1.SignalService
  */

@@ -13,21 +13,21 @@ import type { Directive, Failure, JournalEntry, Payload, Question, RetryPolicy, 
 export declare const file_pawl_v1_step: GenFile;
 
 /**
- * What to wait for, for the kinds that are waits. The server fixes the due time
- * when it first sees the wait.
+ * What a step of a wait kind waits for. The server fixes the due time when it first
+ * sees the wait.
  *
  * @generated from message pawl.v1.WaitSpec
  */
 export declare type WaitSpec = Message<"pawl.v1.WaitSpec"> & {
   /**
-   * From now; or
+   * The time from now to when a sleep ends or another wait times out. Not with `until`.
    *
    * @generated from field: google.protobuf.Duration duration = 1;
    */
   duration?: Duration | undefined;
 
   /**
-   * at this moment. The timer of a sleep, the timeout of the others.
+   * When a sleep ends or another wait times out. Not with `duration`.
    *
    * @generated from field: google.protobuf.Timestamp until = 2;
    */
@@ -55,15 +55,15 @@ export declare type WaitSpec = Message<"pawl.v1.WaitSpec"> & {
   question?: Question | undefined;
 
   /**
-   * For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression of
-   * five fields, or six with seconds first; due at its next time from now.
+   * For STEP_KIND_SLEEP, instead of `duration` and `until`: a cron expression with
+   * five fields, or six with seconds first. The sleep ends at the next matching time.
    *
    * @generated from field: string cron = 6;
    */
   cron: string;
 
   /**
-   * The IANA time zone of `cron`, such as Europe/Berlin; empty: UTC.
+   * The IANA time zone of `cron`, such as Europe/Berlin. Default: UTC.
    *
    * @generated from field: string time_zone = 7;
    */
@@ -86,14 +86,14 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
   fence: number;
 
   /**
-   * Scope path, name and occurrence; see docs/protocol.md. At most 512 bytes.
+   * The scope path, name and occurrence; see docs/protocol.md. At most 512 bytes.
    *
    * @generated from field: string step_key = 3;
    */
@@ -112,14 +112,15 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
   kind: StepKind;
 
   /**
-   * Hex digest of the input, where the caller gave one; another one on replay is a conflict.
+   * Hex digest of the input, if there is one; a different digest on replay is a
+   * conflict.
    *
    * @generated from field: string input_digest = 6;
    */
   inputDigest: string;
 
   /**
-   * Hex digest of the step's definition, where it has one.
+   * Hex digest of the step's definition, if it has one.
    *
    * @generated from field: string definition_digest = 7;
    */
@@ -133,7 +134,7 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
   retryPolicy?: RetryPolicy | undefined;
 
   /**
-   * Of one attempt. The worker enforces it; so does the server, a little later.
+   * The timeout of one attempt. The worker enforces it, and the server a little later.
    *
    * @generated from field: google.protobuf.Duration timeout = 9;
    */
@@ -145,24 +146,24 @@ export declare type StepStartedRequest = Message<"pawl.v1.StepStartedRequest"> &
   recovery: Recovery;
 
   /**
-   * For the kinds that are waits. Of one that is registered it must be there, and
-   * changes nothing.
+   * Required for the kinds that are waits. For a wait that is already registered it
+   * has no effect.
    *
    * @generated from field: pawl.v1.WaitSpec wait = 11;
    */
   wait?: WaitSpec | undefined;
 
   /**
-   * The input itself, for people; at most 4 KiB are kept.
+   * The input itself, shown to people; at most 4 KiB are kept.
    *
    * @generated from field: pawl.v1.Payload input = 12;
    */
   input?: Payload | undefined;
 
   /**
-   * Chosen by the worker: the same id again gets the same answer, so that a lost
-   * `execute` can be asked for again. Without it, a second start of a step that is
-   * in flight answers `wait`.
+   * Chosen by the worker. Repeating the id returns the same outcome, so that a lost
+   * `execute` can be requested again. Without it, a second start of a step in flight
+   * returns `wait`.
    *
    * @generated from field: string request_id = 13;
    */
@@ -233,21 +234,21 @@ export declare type StepStartedResponse = Message<"pawl.v1.StepStartedResponse">
 export declare const StepStartedResponseSchema: GenMessage<StepStartedResponse>;
 
 /**
- * Yours to run.
+ * The worker may run the step.
  *
  * @generated from message pawl.v1.StepStartedResponse.Execute
  */
 export declare type StepStartedResponse_Execute = Message<"pawl.v1.StepStartedResponse.Execute"> & {
   /**
-   * From 1; name it in StepCompleted or StepFailed.
+   * Counted from 1; repeat it in StepCompleted or StepFailed.
    *
    * @generated from field: uint32 attempt = 1;
    */
   attempt: number;
 
   /**
-   * The same for every attempt of this step, `<run_uid>/<step key>`, which a worker
-   * can also make itself: hand it to payment or model APIs.
+   * Identical for every attempt of this step: `<run_uid>/<step key>`, which a worker
+   * can also build itself. Pass it to payment or model APIs.
    *
    * @generated from field: string idempotency_key = 2;
    */
@@ -261,7 +262,7 @@ export declare type StepStartedResponse_Execute = Message<"pawl.v1.StepStartedRe
 export declare const StepStartedResponse_ExecuteSchema: GenMessage<StepStartedResponse_Execute>;
 
 /**
- * Recorded: do not run.
+ * The step is recorded: do not run it.
  *
  * @generated from message pawl.v1.StepStartedResponse.Replay
  */
@@ -277,7 +278,7 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
     case: "output";
   } | {
     /**
-     * A final failure, to be thrown.
+     * A permanent failure, to be thrown.
      *
      * @generated from field: pawl.v1.Failure failure = 2;
      */
@@ -300,7 +301,7 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
   details: { [key: string]: string };
 
   /**
-   * These three as in Wait.
+   * Same as in Wait.
    *
    * @generated from field: string wait_id = 5;
    */
@@ -317,7 +318,7 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
   callbackUrl: string;
 
   /**
-   * Of the entry: results are handed to code in this order.
+   * The number of the entry; results are delivered to code in this order.
    *
    * @generated from field: uint32 seq = 8;
    */
@@ -331,14 +332,14 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
 export declare const StepStartedResponse_ReplaySchema: GenMessage<StepStartedResponse_Replay>;
 
 /**
- * In progress, backing off, or waiting.
+ * The step is in progress, backing off, or waiting.
  *
  * @generated from message pawl.v1.StepStartedResponse.Wait
  */
 export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedResponse.Wait"> & {
   /**
    * When to ask again, or when the timer is due, by the server's clock. Unset:
-   * unknown; ask again in a second.
+   * unknown; ask again after one second.
    *
    * @generated from field: google.protobuf.Timestamp until = 1;
    */
@@ -357,15 +358,15 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
   attempt: number;
 
   /**
-   * Of a wait: run id, `#`, step key; names it in SignalService.
+   * For a wait: its id in SignalService, which is the run id, `#`, and the step key.
    *
    * @generated from field: string wait_id = 4;
    */
   waitId: string;
 
   /**
-   * Of the kind callback: whoever sends POST to the URL resolves the wait with
-   * the body. The same whenever it is asked for, so nothing is lost in a crash.
+   * For the kind callback: a POST to the URL resolves the wait with its body. The
+   * token and URL are stable, so a crash does not lose them.
    *
    * @generated from field: string callback_token = 5;
    */
@@ -384,7 +385,7 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
 export declare const StepStartedResponse_WaitSchema: GenMessage<StepStartedResponse_Wait>;
 
 /**
- * Recorded under the same key with another input, definition or kind.
+ * The key is recorded with another input, definition or kind.
  *
  * @generated from message pawl.v1.StepStartedResponse.Conflict
  */
@@ -443,7 +444,8 @@ export declare type StepStartedResponse_Side = Message<"pawl.v1.StepStartedRespo
 export declare const StepStartedResponse_SideSchema: GenMessage<StepStartedResponse_Side>;
 
 /**
- * An at-most-once step was started and never ended: RetryRun runs it again.
+ * An at-most-once step was started, and its end is not recorded. RetryRun runs it
+ * again.
  *
  * @generated from message pawl.v1.StepStartedResponse.UnknownOutcome
  */
@@ -502,7 +504,7 @@ export declare type StepCompletedRequest = Message<"pawl.v1.StepCompletedRequest
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -514,21 +516,22 @@ export declare type StepCompletedRequest = Message<"pawl.v1.StepCompletedRequest
   stepKey: string;
 
   /**
-   * As answered by StepStarted, or counted from the journal; from 1.
+   * As returned by StepStarted, or counted from the journal, from 1.
    *
    * @generated from field: uint32 attempt = 4;
    */
   attempt: number;
 
   /**
-   * Must be set; a step without a result sends the encoding `void`.
+   * Required; a step without a result sends the encoding `void`.
    *
    * @generated from field: pawl.v1.Payload output = 5;
    */
   output?: Payload | undefined;
 
   /**
-   * These four as in StepStarted; only needed where no StepStarted was sent.
+   * `name` to `definition_digest` are the same as in StepStartedRequest; only needed
+   * if no StepStarted was sent.
    *
    * @generated from field: string name = 6;
    */
@@ -550,14 +553,14 @@ export declare type StepCompletedRequest = Message<"pawl.v1.StepCompletedRequest
   definitionDigest: string;
 
   /**
-   * By the worker's clock; unset: the moment of recording less the latency.
+   * By the worker's clock. Default: the time of recording minus the latency.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 10;
    */
   startedAt?: Timestamp | undefined;
 
   /**
-   * In milliseconds.
+   * How long the attempt took, in milliseconds.
    *
    * @generated from field: double latency_ms = 11;
    */
@@ -569,8 +572,8 @@ export declare type StepCompletedRequest = Message<"pawl.v1.StepCompletedRequest
   input?: Payload | undefined;
 
   /**
-   * The number of the latest event that was published for the run under this
-   * fence, where this attempt has published any; see PublishEventsRequest.first.
+   * The number of the latest event published for the run under this fence, if this
+   * attempt published any; see PublishEventsRequest.first.
    *
    * @generated from field: uint32 deltas = 13;
    */
@@ -593,7 +596,7 @@ export declare type StepCompletedResponse = Message<"pawl.v1.StepCompletedRespon
   directive: Directive;
 
   /**
-   * The entry's place in the journal.
+   * The number of the journal entry.
    *
    * @generated from field: uint32 seq = 2;
    */
@@ -616,7 +619,7 @@ export declare type StepFailedRequest = Message<"pawl.v1.StepFailedRequest"> & {
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -673,23 +676,23 @@ export declare type StepFailedRequest = Message<"pawl.v1.StepFailedRequest"> & {
   input?: Payload | undefined;
 
   /**
-   * As in StepStarted; only needed where no StepStarted carried it.
+   * Same as in StepStartedRequest; only needed if no StepStarted was sent.
    *
    * @generated from field: pawl.v1.RetryPolicy retry_policy = 13;
    */
   retryPolicy?: RetryPolicy | undefined;
 
   /**
-   * As in StepCompletedRequest.
+   * Same as in StepCompletedRequest.
    *
    * @generated from field: uint32 deltas = 14;
    */
   deltas: number;
 
   /**
-   * The attempt was stopped because its run was cancelled or its branch ended:
-   * recorded as workflow.step.cancelled, which is no failure and is never retried.
-   * Valid under the fence that came with the cancel.
+   * The attempt was stopped because its run was cancelled or its branch ended. It is
+   * recorded as workflow.step.cancelled, which is not a failure and is never retried.
+   * Use the fence that came with the cancel.
    *
    * @generated from field: bool cancelled = 15;
    */
@@ -741,7 +744,7 @@ export declare type StepFailedResponse = Message<"pawl.v1.StepFailedResponse"> &
 export declare const StepFailedResponseSchema: GenMessage<StepFailedResponse>;
 
 /**
- * Try again at this moment, under this attempt number.
+ * Retry at this time, with this attempt number.
  *
  * @generated from message pawl.v1.StepFailedResponse.Retry
  */
@@ -757,7 +760,7 @@ export declare type StepFailedResponse_Retry = Message<"pawl.v1.StepFailedRespon
   attempt: number;
 
   /**
-   * From the server's now, for workers whose clock is off.
+   * The time until then, for workers whose clock is wrong.
    *
    * @generated from field: google.protobuf.Duration delay = 3;
    */
@@ -771,7 +774,7 @@ export declare type StepFailedResponse_Retry = Message<"pawl.v1.StepFailedRespon
 export declare const StepFailedResponse_RetrySchema: GenMessage<StepFailedResponse_Retry>;
 
 /**
- * No further attempt.
+ * There is no further attempt.
  *
  * @generated from message pawl.v1.StepFailedResponse.Final
  */
@@ -805,7 +808,7 @@ export enum StepFailedResponse_Final_Action {
   THROW = 1,
 
   /**
-   * The run is paused now: drop it.
+   * The run is now paused: drop it.
    *
    * @generated from enum value: ACTION_PAUSE = 2;
    */
@@ -843,7 +846,7 @@ export declare const GetStepRequestSchema: GenMessage<GetStepRequest>;
  */
 export declare type GetStepResponse = Message<"pawl.v1.GetStepResponse"> & {
   /**
-   * Unset when nothing is recorded for the key.
+   * Unset if nothing is recorded for the key.
    *
    * @generated from field: pawl.v1.JournalEntry entry = 1;
    */
@@ -866,15 +869,15 @@ export enum Recovery {
   UNSPECIFIED = 0,
 
   /**
-   * A step that was in flight in a crash is executed again.
+   * A step that was in flight during a crash is executed again.
    *
    * @generated from enum value: RECOVERY_RETRY = 1;
    */
   RETRY = 1,
 
   /**
-   * Its start is committed before it runs; after a crash in between, a person
-   * decides: `unknown_outcome`.
+   * The start is committed before the step runs. If the worker crashes before the end
+   * is recorded, a person decides: `unknown_outcome`.
    *
    * @generated from enum value: RECOVERY_AT_MOST_ONCE = 2;
    */
@@ -887,19 +890,20 @@ export enum Recovery {
 export declare const RecoverySchema: GenEnum<Recovery>;
 
 /**
- * The memo. A worker asks before a step and reports after it.
+ * Records steps. A worker asks before a step and reports after it.
  *
- * Every call but GetStep is fenced. A call whose fence is not the run's current
- * one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
- * INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
- * for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+ * Every call except GetStep is fenced. If the fence is not the run's current one, the
+ * call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+ * with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+ * NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+ * be sent again unchanged.
  *
  * @generated from service pawl.v1.StepService
  */
 export declare const StepService: GenService<{
   /**
-   * May this step run? The answer is one of the outcomes below. Called alone, a
-   * start is committed before it is answered. In a session it rides ahead of its
+   * Asks whether a step may run; the outcomes are below. As a unary call, the start is
+   * committed before the response. In a session, the start is sent ahead of the
    * completion and is written only once the step has run for about 100 ms.
    *
    * @generated from rpc pawl.v1.StepService.StepStarted
@@ -910,11 +914,10 @@ export declare const StepService: GenService<{
     output: typeof StepStartedResponseSchema;
   },
   /**
-   * Records a result; the first for a step and attempt wins. The identical
-   * message again is answered alike. COMMIT_CONFLICT: another result is
-   * recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is
-   * recorded with another input or definition. PAYLOAD_TOO_LARGE.
-   * RUN_TERMINAL, RUN_PAUSED.
+   * Records a result; the first one for a step and attempt wins. Repeating the
+   * identical message returns the same response. COMMIT_CONFLICT: another result is
+   * recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is recorded
+   * with another input or definition. PAYLOAD_TOO_LARGE. RUN_TERMINAL, RUN_PAUSED.
    *
    * @generated from rpc pawl.v1.StepService.StepCompleted
    */
@@ -924,8 +927,8 @@ export declare const StepService: GenService<{
     output: typeof StepCompletedResponseSchema;
   },
   /**
-   * Records a failed attempt and answers when to try again, if at all. As
-   * idempotent as StepCompleted, with the same errors.
+   * Records a failed attempt and returns when to retry, if at all. Idempotent in the
+   * same way as StepCompleted, with the same errors.
    *
    * @generated from rpc pawl.v1.StepService.StepFailed
    */
@@ -935,7 +938,7 @@ export declare const StepService: GenService<{
     output: typeof StepFailedResponseSchema;
   },
   /**
-   * What is recorded for a key, without asking to run it. Needs no lease.
+   * Returns what is recorded for a key, without asking to run the step. Needs no lease.
    *
    * @generated from rpc pawl.v1.StepService.GetStep
    */

@@ -163,12 +163,13 @@ export const Recovery = /*@__PURE__*/
   tsEnum(RecoverySchema);
 
 /**
- * The memo. A worker asks before a step and reports after it.
+ * Records steps. A worker asks before a step and reports after it.
  *
- * Every call but GetStep is fenced. A call whose fence is not the run's current
- * one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
- * INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
- * for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+ * Every call except GetStep is fenced. If the fence is not the run's current one, the
+ * call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+ * with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+ * NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+ * be sent again unchanged.
  *
  * @generated from service pawl.v1.StepService
  */

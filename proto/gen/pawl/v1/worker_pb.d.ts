@@ -28,7 +28,7 @@ export declare type WorkflowSpec = Message<"pawl.v1.WorkflowSpec"> & {
   name: string;
 
   /**
-   * Shown, recorded with runs, and matched by runs that are pinned; may be empty.
+   * Displayed, recorded with runs, and matched by pinned runs; may be empty.
    *
    * @generated from field: string version = 2;
    */
@@ -40,7 +40,7 @@ export declare type WorkflowSpec = Message<"pawl.v1.WorkflowSpec"> & {
   description: string;
 
   /**
-   * JSON Schemas as JSON text; empty: anything goes.
+   * JSON Schemas as JSON text. Empty: any value is valid.
    *
    * @generated from field: string input_schema = 4;
    */
@@ -57,14 +57,14 @@ export declare type WorkflowSpec = Message<"pawl.v1.WorkflowSpec"> & {
   metadata?: JsonObject | undefined;
 
   /**
-   * The limits of its runs, unless their start says otherwise.
+   * The limits of its runs, unless a start sets its own.
    *
    * @generated from field: pawl.v1.FlowControl flow = 7;
    */
   flow?: FlowControl | undefined;
 
   /**
-   * The time limits of its runs, unless their start says otherwise.
+   * The time limits of its runs, unless a start sets its own.
    *
    * @generated from field: pawl.v1.RunTimeouts timeouts = 8;
    */
@@ -84,22 +84,22 @@ export declare const WorkflowSpecSchema: GenMessage<WorkflowSpec>;
  */
 export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
   /**
-   * Stable over restarts; shown to people.
+   * Stable across restarts; shown to people.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * Fresh at every start of the process. A second session with the same one replaces
-   * the first, which ends with LEASE_LOST.
+   * New for each start of the process. A second session with the same id replaces the
+   * first, which ends with LEASE_LOST.
    *
    * @generated from field: string instance_id = 2;
    */
   instanceId: string;
 
   /**
-   * such as typescript
+   * For example typescript.
    *
    * @generated from field: string language = 3;
    */
@@ -116,14 +116,14 @@ export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
   buildVersion: string;
 
   /**
-   * At least one, to be given work.
+   * At least one, or the worker gets no work.
    *
    * @generated from field: repeated pawl.v1.WorkflowSpec workflows = 6;
    */
   workflows: WorkflowSpec[];
 
   /**
-   * `default` by default.
+   * Default: `default`.
    *
    * @generated from field: repeated string queues = 7;
    */
@@ -135,7 +135,7 @@ export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
   labels: { [key: string]: string };
 
   /**
-   * How many runs it holds at most; for display.
+   * The maximum number of runs that it holds; for display only.
    *
    * @generated from field: uint32 slots = 9;
    */
@@ -149,7 +149,7 @@ export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
 export declare const WorkerInfoSchema: GenMessage<WorkerInfo>;
 
 /**
- * A run handed to a worker.
+ * A run that is given to a worker.
  *
  * @generated from message pawl.v1.WorkItem
  */
@@ -182,21 +182,21 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
   journal: JournalEntry[];
 
   /**
-   * The rest must be fetched by GetJournal before the code starts.
+   * There are more entries; fetch them with GetJournal before the code starts.
    *
    * @generated from field: bool journal_more = 6;
    */
   journalMore: boolean;
 
   /**
-   * Entries in the journal at the time of the lease.
+   * The number of journal entries at the time of the lease.
    *
    * @generated from field: uint32 journal_length = 7;
    */
   journalLength: number;
 
   /**
-   * Those of the start; changes made since are in GetRun.
+   * The tags that the run was started with; GetRun returns the current ones.
    *
    * @generated from field: map<string, string> tags = 8;
    */
@@ -228,32 +228,32 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * True when only a clean-up is left: the run is being cancelled, or its time is up.
+   * True if only the cleanup is left: the run is being cancelled, or it timed out.
    *
    * @generated from field: bool cancelling = 14;
    */
   cancelling: boolean;
 
   /**
-   * Await the answer to StepStarted before every step, which may not ride ahead:
-   * the run is only replayed, to see whether its code fits its journal, and what
-   * is not recorded must not begin.
+   * Await the reply to StepStarted before every step. The run is only replayed, to
+   * check whether the code matches its journal, and steps that are not recorded must
+   * not start.
    *
    * @generated from field: bool confirm_starts = 20;
    */
   confirmStarts: boolean;
 
   /**
-   * As Run.run_uid.
+   * Same as Run.run_uid.
    *
    * @generated from field: string run_uid = 21;
    */
   runUid: string;
 
   /**
-   * The run has lost a worker: await the answer to StepStarted before every step,
-   * until the end of a step or of a wait is recorded, so that a step that kills its
-   * worker is known by name.
+   * The run has lost a worker: await the reply to StepStarted before every step until
+   * the end of a step or wait is recorded, so that a step that crashes its worker can
+   * be identified.
    *
    * @generated from field: bool careful = 22;
    */
@@ -267,7 +267,7 @@ export declare type WorkItem = Message<"pawl.v1.WorkItem"> & {
 export declare const WorkItemSchema: GenMessage<WorkItem>;
 
 /**
- * Worker to server. Many frames travel in one message.
+ * From worker to server. A message can carry many frames.
  *
  * @generated from message pawl.v1.SessionRequest
  */
@@ -289,8 +289,8 @@ export declare const SessionRequestSchema: GenMessage<SessionRequest>;
  */
 export declare type WorkerFrame = Message<"pawl.v1.WorkerFrame"> & {
   /**
-   * Chosen by the worker; a reply names it. 0: no reply is wanted, unless it fails.
-   * It means nothing beyond its stream.
+   * Chosen by the worker and repeated in the reply; only valid within the stream. 0:
+   * the server replies only if the frame fails.
    *
    * @generated from field: uint32 id = 1;
    */
@@ -301,7 +301,7 @@ export declare type WorkerFrame = Message<"pawl.v1.WorkerFrame"> & {
    */
   body: {
     /**
-     * First, once.
+     * Must be the first frame, and sent once.
      *
      * @generated from field: pawl.v1.Hello hello = 2;
      */
@@ -411,7 +411,7 @@ export declare const WorkerFrameSchema: GenMessage<WorkerFrame>;
  */
 export declare type Hello = Message<"pawl.v1.Hello"> & {
   /**
-   * 1.
+   * Must be 1.
    *
    * @generated from field: uint32 protocol_version = 1;
    */
@@ -428,7 +428,7 @@ export declare type Hello = Message<"pawl.v1.Hello"> & {
   worker?: WorkerInfo | undefined;
 
   /**
-   * Leases that the worker believes it still holds, after a reconnection.
+   * After a reconnect: the leases that the worker believes it still holds.
    *
    * @generated from field: repeated pawl.v1.Lease leases = 4;
    */
@@ -442,8 +442,8 @@ export declare type Hello = Message<"pawl.v1.Hello"> & {
 export declare const HelloSchema: GenMessage<Hello>;
 
 /**
- * Room for this many more dispatches. Each dispatch uses one up; the worker
- * grants a new one when a slot is free again. Credits end with their stream.
+ * Allows this many more dispatches. Each dispatch uses one credit; the worker grants a
+ * new one when a slot becomes free. Credits end with their stream.
  *
  * @generated from message pawl.v1.Credits
  */
@@ -461,7 +461,7 @@ export declare type Credits = Message<"pawl.v1.Credits"> & {
 export declare const CreditsSchema: GenMessage<Credits>;
 
 /**
- * Sent once a slot really holds the work, before user code runs; due within 3 s.
+ * Sent once a slot holds the run, before user code starts; expected within 3 s.
  *
  * @generated from message pawl.v1.DispatchAck
  */
@@ -484,9 +484,8 @@ export declare type DispatchAck = Message<"pawl.v1.DispatchAck"> & {
 export declare const DispatchAckSchema: GenMessage<DispatchAck>;
 
 /**
- * The worker cannot take this dispatch: it goes back to the queue, after a pause
- * that grows with every refusal (100 ms to 30 s). A run whose journal turns out to
- * be damaged is paused.
+ * Rejects a dispatch: the run goes back to the queue after a delay that grows with
+ * every rejection (100 ms to 30 s). A run whose journal is damaged is paused.
  *
  * @generated from message pawl.v1.Nack
  */
@@ -514,13 +513,13 @@ export declare type Nack = Message<"pawl.v1.Nack"> & {
 export declare const NackSchema: GenMessage<Nack>;
 
 /**
- * Renews all leases of the session; answered by LeaseResults.
+ * Renews all leases of the session; the server replies with LeaseResults.
  *
  * @generated from message pawl.v1.Heartbeat
  */
 export declare type Heartbeat = Message<"pawl.v1.Heartbeat"> & {
   /**
-   * Runs that it works on.
+   * The number of runs that the worker executes.
    *
    * @generated from field: uint32 in_flight = 1;
    */
@@ -534,8 +533,8 @@ export declare type Heartbeat = Message<"pawl.v1.Heartbeat"> & {
 export declare const HeartbeatSchema: GenMessage<Heartbeat>;
 
 /**
- * No more dispatches, please; the worker finishes what it has, then half-closes the
- * stream, which the server ends then. It has no reply.
+ * Asks for no more dispatches. The worker finishes the runs that it holds and then
+ * half-closes the stream, and the server ends it. There is no reply.
  *
  * @generated from message pawl.v1.Draining
  */
@@ -565,7 +564,7 @@ export declare type Pong = Message<"pawl.v1.Pong"> & {
 export declare const PongSchema: GenMessage<Pong>;
 
 /**
- * Server to worker. Many frames travel in one message.
+ * From server to worker. A message can carry many frames.
  *
  * @generated from message pawl.v1.SessionResponse
  */
@@ -677,7 +676,7 @@ export declare type Welcome = Message<"pawl.v1.Welcome"> & {
   limits?: Limits | undefined;
 
   /**
-   * Which of Hello's leases are still the worker's.
+   * The leases of Hello that the worker still holds.
    *
    * @generated from field: repeated pawl.v1.Lease leases = 5;
    */
@@ -696,7 +695,7 @@ export declare type Welcome = Message<"pawl.v1.Welcome"> & {
 export declare const WelcomeSchema: GenMessage<Welcome>;
 
 /**
- * In bytes unless said otherwise.
+ * Limits of the server, in bytes unless stated otherwise.
  *
  * @generated from message pawl.v1.Limits
  */
@@ -727,14 +726,14 @@ export declare type Limits = Message<"pawl.v1.Limits"> & {
   name: number;
 
   /**
-   * How many.
+   * The maximum number of tags.
    *
    * @generated from field: uint32 tags = 6;
    */
   tags: number;
 
   /**
-   * How many, per run.
+   * The maximum number of open waits per run.
    *
    * @generated from field: uint32 open_waits = 7;
    */
@@ -764,7 +763,7 @@ export declare type Dispatch = Message<"pawl.v1.Dispatch"> & {
 export declare const DispatchSchema: GenMessage<Dispatch>;
 
 /**
- * Abort the steps in flight, clean up under the new fence, report FailRun.
+ * Abort the steps in flight, clean up under the new fence, then send FailRun.
  *
  * @generated from message pawl.v1.Cancel
  */
@@ -775,7 +774,7 @@ export declare type Cancel = Message<"pawl.v1.Cancel"> & {
   runId: string;
 
   /**
-   * Replaces the old one, which is refused from now on.
+   * Replaces the old fence, which is no longer valid.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -799,7 +798,7 @@ export declare type Cancel = Message<"pawl.v1.Cancel"> & {
 export declare const CancelSchema: GenMessage<Cancel>;
 
 /**
- * The answer to the frame with this id.
+ * The reply to the frame with this id.
  *
  * @generated from message pawl.v1.Reply
  */
@@ -898,7 +897,7 @@ export declare type WaitResolved = Message<"pawl.v1.WaitResolved"> & {
   fence: number;
 
   /**
-   * Its workflow.wait.resolved entry.
+   * The workflow.wait.resolved entry.
    *
    * @generated from field: pawl.v1.JournalEntry entry = 3;
    */
@@ -912,7 +911,7 @@ export declare type WaitResolved = Message<"pawl.v1.WaitResolved"> & {
 export declare const WaitResolvedSchema: GenMessage<WaitResolved>;
 
 /**
- * The answers to a heartbeat, for leases that are not simply renewed.
+ * The reply to a heartbeat. It lists only leases that were not simply renewed.
  *
  * @generated from message pawl.v1.LeaseResults
  */
@@ -930,7 +929,7 @@ export declare type LeaseResults = Message<"pawl.v1.LeaseResults"> & {
   renewed: number;
 
   /**
-   * Not the answer to a heartbeat, but news that nobody asked for.
+   * True if the server sent this unprompted, not in reply to a heartbeat.
    *
    * @generated from field: bool notice = 3;
    */
@@ -958,7 +957,7 @@ export declare type LeaseResult = Message<"pawl.v1.LeaseResult"> & {
   status: LeaseStatus;
 
   /**
-   * The fence to use from now on, with CANCEL.
+   * With CANCEL: the fence to use from now on.
    *
    * @generated from field: uint32 fence = 3;
    */
@@ -977,7 +976,7 @@ export declare type LeaseResult = Message<"pawl.v1.LeaseResult"> & {
 export declare const LeaseResultSchema: GenMessage<LeaseResult>;
 
 /**
- * Start no step, finish those in flight, then SuspendRun.
+ * Start no step, finish those in flight, then send SuspendRun.
  *
  * @generated from message pawl.v1.Pause
  */
@@ -1000,7 +999,8 @@ export declare type Pause = Message<"pawl.v1.Pause"> & {
 export declare const PauseSchema: GenMessage<Pause>;
 
 /**
- * The server is going away: reconnect elsewhere, with jitter. Leases survive that.
+ * The server is shutting down: reconnect to another one, with jitter. Leases survive
+ * the reconnect.
  *
  * @generated from message pawl.v1.Drain
  */
@@ -1039,14 +1039,14 @@ export declare type PollWorkRequest = Message<"pawl.v1.PollWorkRequest"> & {
   worker?: WorkerInfo | undefined;
 
   /**
-   * 1 to 100; 1 by default.
+   * 1 to 100; default 1.
    *
    * @generated from field: uint32 max_items = 2;
    */
   maxItems: number;
 
   /**
-   * At most 30 s, which is also the default.
+   * Default and maximum: 30 s.
    *
    * @generated from field: google.protobuf.Duration wait = 3;
    */
@@ -1064,7 +1064,7 @@ export declare const PollWorkRequestSchema: GenMessage<PollWorkRequest>;
  */
 export declare type PollWorkResponse = Message<"pawl.v1.PollWorkResponse"> & {
   /**
-   * Empty when there was nothing in that time.
+   * Empty if no work arrived in time.
    *
    * @generated from field: repeated pawl.v1.WorkItem items = 1;
    */
@@ -1092,7 +1092,7 @@ export declare const PollWorkResponseSchema: GenMessage<PollWorkResponse>;
  */
 export declare type HeartbeatLeasesRequest = Message<"pawl.v1.HeartbeatLeasesRequest"> & {
   /**
-   * run_id and fence of each.
+   * The run_id and fence of each lease.
    *
    * @generated from field: repeated pawl.v1.Lease leases = 1;
    */
@@ -1124,7 +1124,7 @@ export declare type HeartbeatLeasesResponse = Message<"pawl.v1.HeartbeatLeasesRe
 export declare const HeartbeatLeasesResponseSchema: GenMessage<HeartbeatLeasesResponse>;
 
 /**
- * When a suspended run is woken.
+ * The condition that wakes a suspended run.
  *
  * @generated from message pawl.v1.WaitTree
  */
@@ -1134,7 +1134,7 @@ export declare type WaitTree = Message<"pawl.v1.WaitTree"> & {
    */
   node: {
     /**
-     * A wait of this run, by its step key.
+     * The step key of a wait of this run.
      *
      * @generated from field: string step_key = 1;
      */
@@ -1165,7 +1165,7 @@ export declare type WaitGroup = Message<"pawl.v1.WaitGroup"> & {
   members: WaitTree[];
 
   /**
-   * How many members must be satisfied; 0: all of them. 1 is `any`.
+   * How many members must be satisfied. 0: all of them. 1: any of them.
    *
    * @generated from field: uint32 needed = 2;
    */
@@ -1173,8 +1173,8 @@ export declare type WaitGroup = Message<"pawl.v1.WaitGroup"> & {
 
   /**
    * The members are alternatives, as in a race: once enough are satisfied, the open
-   * waits of the others are closed as lost in the same transaction. Code that goes
-   * on waiting for one of them asks for it again.
+   * waits of the others are closed as lost in the same transaction. Code that
+   * continues to wait for one of them asks for it again.
    *
    * @generated from field: bool exclusive = 3;
    */
@@ -1188,7 +1188,7 @@ export declare type WaitGroup = Message<"pawl.v1.WaitGroup"> & {
 export declare const WaitGroupSchema: GenMessage<WaitGroup>;
 
 /**
- * A wait to be registered together with the suspension.
+ * A wait that is registered together with the suspension.
  *
  * @generated from message pawl.v1.NewWait
  */
@@ -1230,7 +1230,7 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -1244,24 +1244,24 @@ export declare type SuspendRunRequest = Message<"pawl.v1.SuspendRunRequest"> & {
   waits: NewWait[];
 
   /**
-   * Over registered waits and steps that back off. Unset: a group of all open waits
-   * with `needed` 1; where there is none, the run is given back.
+   * Refers to registered waits and steps that back off. Unset: a group of all open
+   * waits with `needed` 1; if there are none, the run goes back to the queue.
    *
    * @generated from field: pawl.v1.WaitTree tree = 4;
    */
   tree?: WaitTree | undefined;
 
   /**
-   * Every wait that the code still holds. Open ones that it does not name are closed
-   * as withdrawn: the code that is deployed now does not ask for them. Unset: none is.
+   * Every wait that the code still holds. Open waits that it does not name are closed
+   * as withdrawn: the deployed code does not ask for them. Unset: none is closed.
    *
    * @generated from field: pawl.v1.HeldWaits held = 5;
    */
   held?: HeldWaits | undefined;
 
   /**
-   * Recorded steps that the code has passed over, as in CompleteRunRequest; only
-   * needed where the WorkItem has `confirm_starts`.
+   * Recorded steps that the code did not ask for, as in CompleteRunRequest; only
+   * needed if the WorkItem has `confirm_starts`.
    *
    * @generated from field: repeated string unconsumed_step_keys = 6;
    */
@@ -1295,8 +1295,8 @@ export declare const HeldWaitsSchema: GenMessage<HeldWaits>;
  */
 export declare type SuspendRunResponse = Message<"pawl.v1.SuspendRunResponse"> & {
   /**
-   * True when the tree was already satisfied, or more is to be done: the run was
-   * not suspended and the lease is still the worker's; ask StepStarted again.
+   * True if the tree was already satisfied or there is more to do: the run was not
+   * suspended, and the worker keeps the lease and sends StepStarted again.
    *
    * @generated from field: bool resumed = 1;
    */
@@ -1308,7 +1308,7 @@ export declare type SuspendRunResponse = Message<"pawl.v1.SuspendRunResponse"> &
   directive: Directive;
 
   /**
-   * The waits that are resolved already, with `resumed`.
+   * With `resumed`: the waits that are already resolved.
    *
    * @generated from field: repeated pawl.v1.JournalEntry resolved = 3;
    */
@@ -1331,28 +1331,29 @@ export declare type CompleteRunRequest = Message<"pawl.v1.CompleteRunRequest"> &
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
   fence: number;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: pawl.v1.Payload output = 3;
    */
   output?: Payload | undefined;
 
   /**
-   * Recorded steps that the code no longer asked for; kept as a warning.
+   * Recorded steps that the code did not ask for; kept as a warning.
    *
    * @generated from field: repeated string unconsumed_step_keys = 4;
    */
   unconsumedStepKeys: string[];
 
   /**
-   * The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+   * The worker exports the run's span to OpenTelemetry. Otherwise the server does, if
+   * it has tracing enabled.
    *
    * @generated from field: bool traced = 5;
    */
@@ -1391,7 +1392,7 @@ export declare type FailRunRequest = Message<"pawl.v1.FailRunRequest"> & {
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -1403,21 +1404,22 @@ export declare type FailRunRequest = Message<"pawl.v1.FailRunRequest"> & {
   failure?: Failure | undefined;
 
   /**
-   * The steps through which the error came, innermost first: RetryRun supersedes them.
+   * The steps that the error passed through, innermost first; RetryRun supersedes them.
    *
    * @generated from field: repeated string failed_step_keys = 4;
    */
   failedStepKeys: string[];
 
   /**
-   * Pauses the run instead of failing it: the code does not fit the journal.
+   * Pauses the run instead of failing it: the code does not match the journal.
    *
    * @generated from field: pawl.v1.NonDeterminism non_determinism = 5;
    */
   nonDeterminism?: NonDeterminism | undefined;
 
   /**
-   * The worker sends the run's span to OpenTelemetry; otherwise a server with tracing does.
+   * The worker exports the run's span to OpenTelemetry. Otherwise the server does, if
+   * it has tracing enabled.
    *
    * @generated from field: bool traced = 6;
    */
@@ -1431,7 +1433,7 @@ export declare type FailRunRequest = Message<"pawl.v1.FailRunRequest"> & {
 export declare const FailRunRequestSchema: GenMessage<FailRunRequest>;
 
 /**
- * How code and journal disagree.
+ * How the code differs from the journal.
  *
  * @generated from message pawl.v1.NonDeterminism
  */
@@ -1489,7 +1491,7 @@ export declare type CloseWaitsRequest = Message<"pawl.v1.CloseWaitsRequest"> & {
   runId: string;
 
   /**
-   * Must be set.
+   * Required.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -1535,14 +1537,14 @@ export declare type BeginCleanUpRequest = Message<"pawl.v1.BeginCleanUpRequest">
   runId: string;
 
   /**
-   * Must be set; the one that came with the cancel.
+   * Required; the fence that came with the cancel.
    *
    * @generated from field: uint32 fence = 2;
    */
   fence: number;
 
   /**
-   * Step keys, in the order in which they will be executed.
+   * Step keys in the order of execution.
    *
    * @generated from field: repeated string compensations = 3;
    */
@@ -1600,7 +1602,7 @@ export declare type ListWorkersResponse = Message<"pawl.v1.ListWorkersResponse">
 export declare const ListWorkersResponseSchema: GenMessage<ListWorkersResponse>;
 
 /**
- * One process.
+ * A worker process.
  *
  * @generated from message pawl.v1.Worker
  */
@@ -1621,7 +1623,7 @@ export declare type Worker = Message<"pawl.v1.Worker"> & {
   lastSeen?: Timestamp | undefined;
 
   /**
-   * Runs that it holds.
+   * The number of runs that it holds.
    *
    * @generated from field: uint32 in_flight = 4;
    */
@@ -1672,21 +1674,21 @@ export enum LeaseStatus {
 export declare const LeaseStatusSchema: GenEnum<LeaseStatus>;
 
 /**
- * How workers get runs and report what became of them: by one stream
- * (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+ * Gives runs to workers and records their outcomes, through one stream (`Session`) or
+ * unary calls (`PollWork`, `HeartbeatLeases`).
  *
- * The outcome calls are fenced: LEASE_LOST when the fence is not the run's
- * current one, and nothing is written. They are idempotent: the same again
- * answers alike. RUN_TERMINAL: the run has ended otherwise.
+ * The calls that record outcomes are fenced: if the fence is not the run's current
+ * one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+ * call returns the same response. RUN_TERMINAL: the run ended in another way.
  *
  * @generated from service pawl.v1.WorkerService
  */
 export declare const WorkerService: GenService<{
   /**
-   * One stream per worker process; see SessionRequest and SessionResponse. A bad
-   * frame gets an error of its own and never ends the stream; only a Hello that is
-   * refused does, with the status of the call. VERSION_UNSUPPORTED: its protocol
-   * version is not served. SLOW_CONSUMER: the worker does not read.
+   * One stream per worker process; see SessionRequest and SessionResponse. A bad frame
+   * gets its own error reply and does not end the stream; only a rejected Hello does,
+   * with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+   * protocol version. SLOW_CONSUMER: the worker does not read.
    *
    * @generated from rpc pawl.v1.WorkerService.Session
    */
@@ -1696,7 +1698,7 @@ export declare const WorkerService: GenService<{
     output: typeof SessionResponseSchema;
   },
   /**
-   * Waits for work for this worker and leases it. Also registers the workflows.
+   * Waits for work for this worker and leases it. Also registers its workflows.
    *
    * @generated from rpc pawl.v1.WorkerService.PollWork
    */
@@ -1706,7 +1708,7 @@ export declare const WorkerService: GenService<{
     output: typeof PollWorkResponseSchema;
   },
   /**
-   * Renews leases got by PollWork or StartRun{claim}; at least every 5 s.
+   * Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
    *
    * @generated from rpc pawl.v1.WorkerService.HeartbeatLeases
    */
@@ -1716,7 +1718,7 @@ export declare const WorkerService: GenService<{
     output: typeof HeartbeatLeasesResponseSchema;
   },
   /**
-   * Gives the run back, to be woken when its waits are satisfied.
+   * Gives the run back; the server wakes it when its waits are satisfied.
    *
    * @generated from rpc pawl.v1.WorkerService.SuspendRun
    */
@@ -1726,7 +1728,7 @@ export declare const WorkerService: GenService<{
     output: typeof SuspendRunResponseSchema;
   },
   /**
-   * The run ended with a result. PAYLOAD_TOO_LARGE.
+   * Reports that the run ended with a result. PAYLOAD_TOO_LARGE.
    *
    * @generated from rpc pawl.v1.WorkerService.CompleteRun
    */
@@ -1736,7 +1738,8 @@ export declare const WorkerService: GenService<{
     output: typeof CompleteRunResponseSchema;
   },
   /**
-   * The run ended with an error, was cancelled, or met code that does not fit its journal.
+   * Reports that the run failed, was cancelled, or that the code does not match its
+   * journal.
    *
    * @generated from rpc pawl.v1.WorkerService.FailRun
    */
@@ -1746,10 +1749,10 @@ export declare const WorkerService: GenService<{
     output: typeof FailRunResponseSchema;
   },
   /**
-   * The code will never take what these waits bring: their branch has lost, failed
-   * or ended. Open ones are closed; a signal that resolved one goes back to its
-   * place in the inbox; a child that ends with its parent is cancelled. Waits that
-   * have another outcome, or are not known, are passed over.
+   * Reports that the code will never use the results of these waits, because their
+   * branch has lost, failed or ended. Open waits are closed, a signal that resolved one
+   * goes back to its place in the inbox, and a child that ends with its parent is
+   * cancelled. Waits with another outcome and unknown ones are ignored.
    *
    * @generated from rpc pawl.v1.WorkerService.CloseWaits
    */
@@ -1759,8 +1762,8 @@ export declare const WorkerService: GenService<{
     output: typeof CloseWaitsResponseSchema;
   },
   /**
-   * Says which compensations a clean-up is about to execute, before the first of
-   * them: what is not done when the clean-up ends is shown, and can be retried.
+   * Reports which compensations a cleanup is about to execute, before the first one.
+   * Those that are not done when the cleanup ends are shown, and can be retried.
    *
    * @generated from rpc pawl.v1.WorkerService.BeginCleanUp
    */
@@ -1770,7 +1773,7 @@ export declare const WorkerService: GenService<{
     output: typeof BeginCleanUpResponseSchema;
   },
   /**
-   * The workers seen recently, connected ones first.
+   * Lists recently seen workers, connected ones first.
    *
    * @generated from rpc pawl.v1.WorkerService.ListWorkers
    */

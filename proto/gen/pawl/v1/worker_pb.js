@@ -356,12 +356,12 @@ export const LeaseStatus = /*@__PURE__*/
   tsEnum(LeaseStatusSchema);
 
 /**
- * How workers get runs and report what became of them: by one stream
- * (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+ * Gives runs to workers and records their outcomes, through one stream (`Session`) or
+ * unary calls (`PollWork`, `HeartbeatLeases`).
  *
- * The outcome calls are fenced: LEASE_LOST when the fence is not the run's
- * current one, and nothing is written. They are idempotent: the same again
- * answers alike. RUN_TERMINAL: the run has ended otherwise.
+ * The calls that record outcomes are fenced: if the fence is not the run's current
+ * one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+ * call returns the same response. RUN_TERMINAL: the run ended in another way.
  *
  * @generated from service pawl.v1.WorkerService
  */

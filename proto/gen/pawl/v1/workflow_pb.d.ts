@@ -24,14 +24,14 @@ export declare type Workflow = Message<"pawl.v1.Workflow"> & {
   spec?: WorkflowSpec | undefined;
 
   /**
-   * Versions ever registered, newest last.
+   * All versions that were ever registered, newest last.
    *
    * @generated from field: repeated string versions = 2;
    */
   versions: string[];
 
   /**
-   * Ids of the workers that serve it now.
+   * The ids of the workers that serve it now.
    *
    * @generated from field: repeated string served_by = 3;
    */
@@ -110,13 +110,13 @@ export declare type GetWorkflowResponse = Message<"pawl.v1.GetWorkflowResponse">
 export declare const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse>;
 
 /**
- * The workflows that workers have registered.
+ * Describes the workflows that workers have registered.
  *
  * @generated from service pawl.v1.WorkflowService
  */
 export declare const WorkflowService: GenService<{
   /**
-   * All of them, by name.
+   * Lists all workflows, by name.
    *
    * @generated from rpc pawl.v1.WorkflowService.ListWorkflows
    */
@@ -126,7 +126,7 @@ export declare const WorkflowService: GenService<{
     output: typeof ListWorkflowsResponseSchema;
   },
   /**
-   * One of them. NOT_FOUND: metadata `known` lists those that are.
+   * Returns a workflow. NOT_FOUND: metadata `known` lists the registered names.
    *
    * @generated from rpc pawl.v1.WorkflowService.GetWorkflow
    */

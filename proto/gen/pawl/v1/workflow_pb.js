@@ -48,7 +48,7 @@ export const GetWorkflowResponseSchema = /*@__PURE__*/
   messageDesc(file_pawl_v1_workflow, 4);
 
 /**
- * The workflows that workers have registered.
+ * Describes the workflows that workers have registered.
  *
  * @generated from service pawl.v1.WorkflowService
  */

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """What happens in a run, live: its journal (checkpoints) and the output that
+    """The live events of a run: its journal entries (checkpoints) and the output that
     its steps stream (deltas), in one order.
     """
 
@@ -59,42 +59,42 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """What happens in a run, live: its journal (checkpoints) and the output that
+    """The live events of a run: its journal entries (checkpoints) and the output that
     its steps stream (deltas), in one order.
     """
 
     def PublishEvents(self, request_iterator, context):
-        """Sends deltas of a run that the caller executes; for workers without a
-        session. Answered once they are on record, up to `acknowledged`. Deltas are
-        never authoritative: those of a stale fence are dropped. One that cannot be taken
-        is left out alone; INVALID_ARGUMENT where none can.
+        """Publishes deltas of a run that the caller executes; for workers without a
+        session. Responds once they are recorded, up to `acknowledged`. Deltas are
+        never authoritative: those with a stale fence are dropped. A delta that cannot be
+        accepted is left out; INVALID_ARGUMENT if none can be accepted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Follows a run to its end; the terminal event is the last one. Works before
-        the run exists (`wait_for_start`), while it runs and after it ended, on any
-        replica. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind; go
-        on from the last cursor.
+        """Follows a run to its end; the last event is the terminal one. Works on any
+        replica, before the run exists (`wait_for_start`), while it runs, and after it
+        has ended. NOT_FOUND. CURSOR_EXPIRED. SLOW_CONSUMER: the reader fell behind;
+        continue from the last cursor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """The checkpoints, and the deltas that are still kept, after a cursor, in pages
-        that are bounded in bytes as well. NOT_FOUND. CURSOR_EXPIRED.
+        """Lists the checkpoints and the retained deltas after a cursor, in pages that are
+        also bounded in bytes. NOT_FOUND. CURSOR_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRuns(self, request, context):
-        """Follows the checkpoints of all runs that match, for exporters: each at least
-        once, in order within its run, from any replica; `event_id` tells repeats.
-        Never ends by itself. SLOW_CONSUMER: go on from the last cursor.
+        """Follows the checkpoints of all matching runs, for exporters: each at least once,
+        in order within its run, from any replica; `event_id` identifies duplicates.
+        Never ends by itself. SLOW_CONSUMER: continue from the last cursor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +132,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """What happens in a run, live: its journal (checkpoints) and the output that
+    """The live events of a run: its journal entries (checkpoints) and the output that
     its steps stream (deltas), in one order.
     """
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PayloadServiceStub:
-    """Payloads that do not fit a message, in the content-addressed table.
+    """Stores payloads that are too large for a message, addressed by their content.
     """
 
     def __init__(self, channel):
@@ -48,12 +48,12 @@ class PayloadServiceStub:
 
 
 class PayloadServiceServicer:
-    """Payloads that do not fit a message, in the content-addressed table.
+    """Stores payloads that are too large for a message, addressed by their content.
     """
 
     def PutPayload(self, request_iterator, context):
-        """Uploads one payload in pieces of at most 1 MiB; the same content twice is
-        stored once. It is kept while a run refers to it, and for a day without.
+        """Uploads one payload in chunks of at most 1 MiB. Identical content is stored once.
+        It is kept while a run refers to it, and for one day without a reference.
         PAYLOAD_TOO_LARGE: over 32 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -61,7 +61,7 @@ class PayloadServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPayload(self, request, context):
-        """A piece of a payload. NOT_FOUND.
+        """Returns a chunk of a payload. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +89,7 @@ def add_PayloadServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PayloadService:
-    """Payloads that do not fit a message, in the content-addressed table.
+    """Stores payloads that are too large for a message, addressed by their content.
     """
 
     @staticmethod

@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class RunServiceStub:
-    """Starting, watching over and steering runs.
+    """Starts, inspects and controls runs.
 
-    Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
-    are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
-    INTERNAL. All that name a run answer NOT_FOUND where there is none.
+    Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+    names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+    INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
     """
 
     def __init__(self, channel):
@@ -97,98 +97,98 @@ class RunServiceStub:
 
 
 class RunServiceServicer:
-    """Starting, watching over and steering runs.
+    """Starts, inspects and controls runs.
 
-    Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
-    are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
-    INTERNAL. All that name a run answer NOT_FOUND where there is none.
+    Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+    names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+    INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
     """
 
     def StartRun(self, request, context):
-        """Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`:
-        the same content again returns the existing run, also when it has ended.
-        RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is taken by other content.
-        NOT_FOUND: no worker ever registered this workflow; metadata `known` lists
-        those that are. INVALID_INPUT: the input fails the workflow's schema, no run
-        was created. RUN_LEASED: `claim` on a run that somebody executes; metadata
-        `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
+        """Creates a run and queues it. Idempotent by `run_id` or `idempotency_key`: a
+        request with the same content returns the existing run, even if it has ended.
+        RUN_EXISTS, IDEMPOTENCY_CONFLICT: the id is in use with other content.
+        NOT_FOUND: no worker has ever registered this workflow; metadata `known` lists
+        the registered names. INVALID_INPUT: the input does not match the workflow's
+        schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
+        metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """The run as it is now.
+        """Returns a run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WaitRun(self, request, context):
-        """Answers when the run has ended or after `timeout`, whichever comes first;
-        look at the state.
+        """Returns when the run has ended or after `timeout`, whichever comes first; check
+        the status of the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Runs, newest first, in pages.
+        """Lists runs, newest first, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJournal(self, request, context):
-        """The journal after a sequence number, in pages of about 1 MiB.
+        """Returns the journal after a sequence number, in pages of about 1 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends the run. A run that has begun stays CANCELLING until its code has cleaned
-        up, or a worker has had it for the whole `grace`; where nobody holds it, it is
-        handed out once more for that, as soon as a worker serves it. A run that has
-        not begun is CANCELLED at once, as is any run with `force`. Idempotent.
-        ILLEGAL_TRANSITION: it ended otherwise.
+        """Cancels a run. A run that has started stays CANCELLING until its code has cleaned
+        up or a worker has had it for the whole `grace` period. If no worker holds it, it
+        is dispatched once more for the cleanup as soon as a worker serves its workflow. A
+        run that has not started, and any run with `force`, is CANCELLED immediately.
+        Idempotent. ILLEGAL_TRANSITION: the run ended in another way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseRun(self, request, context):
-        """Stops the run at its next step boundary, until ResumeRun. Idempotent.
-        ILLEGAL_TRANSITION: it has ended.
+        """Pauses a run at its next step boundary, until ResumeRun. Idempotent.
+        ILLEGAL_TRANSITION: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Continues a paused run. Idempotent. ILLEGAL_TRANSITION: it has ended or failed.
+        """Resumes a paused run. Idempotent. ILLEGAL_TRANSITION: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryRun(self, request, context):
-        """Continues a failed run from its failed step: completed steps keep their
-        results, the failure that ended it is superseded by a new attempt. Also
-        gives a run paused by exhausted retries new attempts. A failed child that the
-        run waited for goes on from its own failed step; one that has been repaired
-        since is taken as it is. Of a run whose compensations have run, and of one that
-        was cancelled or timed out, only the compensations that are not done are
-        executed; how it ended stays. ILLEGAL_TRANSITION: it is none of these, or there
-        is nothing left to undo.
+        """Retries a failed run from the step that failed: completed steps keep their
+        results, and a new attempt supersedes the failure. A run that was paused because
+        its retries were exhausted gets new attempts. A failed child run is retried from
+        its own failed step; a child that has been repaired since keeps its result. If the
+        run's compensations have run, or if it was cancelled or timed out, only the
+        compensations that are not done are executed, and its status does not change.
+        ILLEGAL_TRANSITION: the run is in none of these situations, or nothing is left to
+        compensate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRun(self, request, context):
-        """Deletes an ended run with all that belongs to it. ILLEGAL_TRANSITION: it
-        has not ended.
+        """Deletes an ended run and everything that belongs to it. ILLEGAL_TRANSITION: the
+        run has not ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -268,11 +268,11 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService:
-    """Starting, watching over and steering runs.
+    """Starts, inspects and controls runs.
 
-    Every RPC may also answer INVALID_ARGUMENT (a field is malformed; the fields
-    are in metadata), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
-    INTERNAL. All that name a run answer NOT_FOUND where there is none.
+    Every RPC may also fail with INVALID_ARGUMENT (a field is malformed; the metadata
+    names the fields), STORE_UNAVAILABLE and DRAINING (retry with the same ids) and
+    INTERNAL. RPCs that name a run fail with NOT_FOUND if it does not exist.
     """
 
     @staticmethod

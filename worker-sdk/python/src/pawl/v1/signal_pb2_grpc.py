@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class SignalServiceStub:
-    """Messages from outside to a run, and answers to what it waits for. Each run has
-    a durable inbox of signals; each open wait has an id that is derived from its
-    step key, so that parallel questions keep their own answers.
+    """Sends signals to runs and answers their waits. Each run has a durable inbox of
+    signals. Each open wait has an id derived from its step key, so that parallel
+    questions keep their own answers.
     """
 
     def __init__(self, channel):
@@ -75,70 +75,68 @@ class SignalServiceStub:
 
 
 class SignalServiceServicer:
-    """Messages from outside to a run, and answers to what it waits for. Each run has
-    a durable inbox of signals; each open wait has an id that is derived from its
-    step key, so that parallel questions keep their own answers.
+    """Sends signals to runs and answers their waits. Each run has a durable inbox of
+    signals. Each open wait has an id derived from its step key, so that parallel
+    questions keep their own answers.
     """
 
     def SendSignal(self, request, context):
-        """Puts a signal into the run's inbox, first in, first out per name; kept when
-        it comes before the wait. Idempotent by `signal_id`: IDEMPOTENCY_CONFLICT
-        when the id was used with other content. NOT_FOUND: no such run.
-        RUN_TERMINAL: it has ended.
+        """Puts a signal into the run's inbox, which is first in, first out per name. A
+        signal that arrives before the wait is kept. Idempotent by `signal_id`.
+        IDEMPOTENCY_CONFLICT: the id was used with other content. NOT_FOUND: there is no
+        such run. RUN_TERMINAL: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSignals(self, request, context):
-        """The signals that a run was sent, oldest first. NOT_FOUND.
+        """Lists the signals sent to a run, oldest first. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWaits(self, request, context):
-        """Open waits across runs, oldest first: the inbox of questions, timers, and
-        what else runs wait for. Sleeps that are over within two seconds are not listed.
+        """Lists open waits across runs, oldest first: questions, timers, and everything
+        else that runs wait for. Sleeps of less than two seconds are not listed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWait(self, request, context):
-        """One wait, open or resolved. NOT_FOUND.
+        """Returns one wait, open or resolved. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveWait(self, request, context):
-        """Answers a question, or resolves a callback by hand. Idempotent by
-        `resolution_id`. INVALID_ANSWER: the answer is not of the question's type;
-        metadata `allowed`. WAIT_ALREADY_RESOLVED: somebody else was first, or this
-        approver has answered before, or the id came with another answer; metadata
-        `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits
-        for it; metadata `why`. PERMISSION_DENIED: `actor` is not
-        an assignee. INVALID_ARGUMENT: the wait is of another kind. RUN_TERMINAL:
-        the run has ended without it. NOT_FOUND.
+        """Answers a question, or resolves a callback manually. Idempotent by
+        `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
+        metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
+        approver has already answered, or the id was used with another answer; metadata
+        `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
+        metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
+        the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelWait(self, request, context):
-        """Ends a wait of any kind without what it waits for: its outcome is
-        `cancelled`. Again is fine. WAIT_ALREADY_RESOLVED: it has another outcome.
-        RUN_TERMINAL. NOT_FOUND.
+        """Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
+        WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateAnswerLink(self, request, context):
-        """A URL under which one person can answer a question once, without a key.
+        """Creates a URL with which one person can answer a question once, without a key.
         WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-        NOT_FOUND, INVALID_ARGUMENT (no question).
+        NOT_FOUND, INVALID_ARGUMENT (not a question).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,9 +189,9 @@ def add_SignalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SignalService:
-    """Messages from outside to a run, and answers to what it waits for. Each run has
-    a durable inbox of signals; each open wait has an id that is derived from its
-    step key, so that parallel questions keep their own answers.
+    """Sends signals to runs and answers their waits. Each run has a durable inbox of
+    signals. Each open wait has an id derived from its step key, so that parallel
+    questions keep their own answers.
     """
 
     @staticmethod

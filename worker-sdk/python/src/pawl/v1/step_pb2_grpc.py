@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class StepServiceStub:
-    """The memo. A worker asks before a step and reports after it.
+    """Records steps. A worker asks before a step and reports after it.
 
-    Every call but GetStep is fenced. A call whose fence is not the run's current
-    one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
-    INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
-    for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+    Every call except GetStep is fenced. If the fence is not the run's current one, the
+    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+    be sent again unchanged.
     """
 
     def __init__(self, channel):
@@ -63,17 +64,18 @@ class StepServiceStub:
 
 
 class StepServiceServicer:
-    """The memo. A worker asks before a step and reports after it.
+    """Records steps. A worker asks before a step and reports after it.
 
-    Every call but GetStep is fenced. A call whose fence is not the run's current
-    one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
-    INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
-    for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+    Every call except GetStep is fenced. If the fence is not the run's current one, the
+    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+    be sent again unchanged.
     """
 
     def StepStarted(self, request, context):
-        """May this step run? The answer is one of the outcomes below. Called alone, a
-        start is committed before it is answered. In a session it rides ahead of its
+        """Asks whether a step may run; the outcomes are below. As a unary call, the start is
+        committed before the response. In a session, the start is sent ahead of the
         completion and is written only once the step has run for about 100 ms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -81,26 +83,25 @@ class StepServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StepCompleted(self, request, context):
-        """Records a result; the first for a step and attempt wins. The identical
-        message again is answered alike. COMMIT_CONFLICT: another result is
-        recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is
-        recorded with another input or definition. PAYLOAD_TOO_LARGE.
-        RUN_TERMINAL, RUN_PAUSED.
+        """Records a result; the first one for a step and attempt wins. Repeating the
+        identical message returns the same response. COMMIT_CONFLICT: another result is
+        recorded; metadata `recorded_digest`. STEP_INPUT_MISMATCH: the step is recorded
+        with another input or definition. PAYLOAD_TOO_LARGE. RUN_TERMINAL, RUN_PAUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StepFailed(self, request, context):
-        """Records a failed attempt and answers when to try again, if at all. As
-        idempotent as StepCompleted, with the same errors.
+        """Records a failed attempt and returns when to retry, if at all. Idempotent in the
+        same way as StepCompleted, with the same errors.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStep(self, request, context):
-        """What is recorded for a key, without asking to run it. Needs no lease.
+        """Returns what is recorded for a key, without asking to run the step. Needs no lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,12 +139,13 @@ def add_StepServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StepService:
-    """The memo. A worker asks before a step and reports after it.
+    """Records steps. A worker asks before a step and reports after it.
 
-    Every call but GetStep is fenced. A call whose fence is not the run's current
-    one answers LEASE_LOST (StepStarted: `stop`) and writes nothing. All answer
-    INVALID_ARGUMENT for a missing or zero fence or an over-long key, NOT_FOUND
-    for an unknown run, STORE_UNAVAILABLE and DRAINING (send the same again).
+    Every call except GetStep is fenced. If the fence is not the run's current one, the
+    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
+    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
+    be sent again unchanged.
     """
 
     @staticmethod

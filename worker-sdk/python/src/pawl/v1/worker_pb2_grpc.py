@@ -26,12 +26,12 @@ if _version_not_supported:
 
 
 class WorkerServiceStub:
-    """How workers get runs and report what became of them: by one stream
-    (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    unary calls (`PollWork`, `HeartbeatLeases`).
 
-    The outcome calls are fenced: LEASE_LOST when the fence is not the run's
-    current one, and nothing is written. They are idempotent: the same again
-    answers alike. RUN_TERMINAL: the run has ended otherwise.
+    The calls that record outcomes are fenced: if the fence is not the run's current
+    one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+    call returns the same response. RUN_TERMINAL: the run ended in another way.
     """
 
     def __init__(self, channel):
@@ -88,79 +88,80 @@ class WorkerServiceStub:
 
 
 class WorkerServiceServicer:
-    """How workers get runs and report what became of them: by one stream
-    (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    unary calls (`PollWork`, `HeartbeatLeases`).
 
-    The outcome calls are fenced: LEASE_LOST when the fence is not the run's
-    current one, and nothing is written. They are idempotent: the same again
-    answers alike. RUN_TERMINAL: the run has ended otherwise.
+    The calls that record outcomes are fenced: if the fence is not the run's current
+    one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+    call returns the same response. RUN_TERMINAL: the run ended in another way.
     """
 
     def Session(self, request_iterator, context):
-        """One stream per worker process; see SessionRequest and SessionResponse. A bad
-        frame gets an error of its own and never ends the stream; only a Hello that is
-        refused does, with the status of the call. VERSION_UNSUPPORTED: its protocol
-        version is not served. SLOW_CONSUMER: the worker does not read.
+        """One stream per worker process; see SessionRequest and SessionResponse. A bad frame
+        gets its own error reply and does not end the stream; only a rejected Hello does,
+        with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+        protocol version. SLOW_CONSUMER: the worker does not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PollWork(self, request, context):
-        """Waits for work for this worker and leases it. Also registers the workflows.
+        """Waits for work for this worker and leases it. Also registers its workflows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HeartbeatLeases(self, request, context):
-        """Renews leases got by PollWork or StartRun{claim}; at least every 5 s.
+        """Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SuspendRun(self, request, context):
-        """Gives the run back, to be woken when its waits are satisfied.
+        """Gives the run back; the server wakes it when its waits are satisfied.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteRun(self, request, context):
-        """The run ended with a result. PAYLOAD_TOO_LARGE.
+        """Reports that the run ended with a result. PAYLOAD_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FailRun(self, request, context):
-        """The run ended with an error, was cancelled, or met code that does not fit its journal.
+        """Reports that the run failed, was cancelled, or that the code does not match its
+        journal.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseWaits(self, request, context):
-        """The code will never take what these waits bring: their branch has lost, failed
-        or ended. Open ones are closed; a signal that resolved one goes back to its
-        place in the inbox; a child that ends with its parent is cancelled. Waits that
-        have another outcome, or are not known, are passed over.
+        """Reports that the code will never use the results of these waits, because their
+        branch has lost, failed or ended. Open waits are closed, a signal that resolved one
+        goes back to its place in the inbox, and a child that ends with its parent is
+        cancelled. Waits with another outcome and unknown ones are ignored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BeginCleanUp(self, request, context):
-        """Says which compensations a clean-up is about to execute, before the first of
-        them: what is not done when the clean-up ends is shown, and can be retried.
+        """Reports which compensations a cleanup is about to execute, before the first one.
+        Those that are not done when the cleanup ends are shown, and can be retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """The workers seen recently, connected ones first.
+        """Lists recently seen workers, connected ones first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,12 +224,12 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService:
-    """How workers get runs and report what became of them: by one stream
-    (`Session`), or by plain calls (`PollWork`, `HeartbeatLeases`).
+    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    unary calls (`PollWork`, `HeartbeatLeases`).
 
-    The outcome calls are fenced: LEASE_LOST when the fence is not the run's
-    current one, and nothing is written. They are idempotent: the same again
-    answers alike. RUN_TERMINAL: the run has ended otherwise.
+    The calls that record outcomes are fenced: if the fence is not the run's current
+    one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
+    call returns the same response. RUN_TERMINAL: the run ended in another way.
     """
 
     @staticmethod

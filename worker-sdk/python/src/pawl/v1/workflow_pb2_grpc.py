@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkflowServiceStub:
-    """The workflows that workers have registered.
+    """Describes the workflows that workers have registered.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,18 @@ class WorkflowServiceStub:
 
 
 class WorkflowServiceServicer:
-    """The workflows that workers have registered.
+    """Describes the workflows that workers have registered.
     """
 
     def ListWorkflows(self, request, context):
-        """All of them, by name.
+        """Lists all workflows, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWorkflow(self, request, context):
-        """One of them. NOT_FOUND: metadata `known` lists those that are.
+        """Returns a workflow. NOT_FOUND: metadata `known` lists the registered names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowService:
-    """The workflows that workers have registered.
+    """Describes the workflows that workers have registered.
     """
 
     @staticmethod
