@@ -32,7 +32,7 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	ctx = withPlace(op.beginTrace(ctx), &place{run: r, scope: a.scope, body: a})
 	r.link.noteStart(a)
 	r.mu.Lock()
-	op.isExecuting = true
+	op.isRepeatable = !op.call.settings.atMostOnce
 	r.mu.Unlock()
 	result, err := a.perform(ctx)
 	op.over = time.Now()
@@ -41,7 +41,7 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	over := &CancelledError{Reason: fmt.Sprintf("step %q is over", op.name)}
 	cancel(over)
 	r.mu.Lock()
-	op.isExecuting = false
+	op.isRepeatable = false
 	deltas := a.sequence > 0
 	if op.hasInner.Load() {
 		r.closeStepScope(a.scope, over)

@@ -31,8 +31,8 @@ type operation struct {
 	isRegistered bool
 	// It is a wait of which the server knows, or is being told, that it was lost.
 	isGivenUp bool
-	// The body of a step is running.
-	isExecuting bool
+	// The body of a step is running that may be executed again.
+	isRepeatable bool
 	// The platform may know more about a wait by now.
 	asking bool
 	// Why it is to stop, once it is.

@@ -42,7 +42,8 @@ type stepOption func(*stepSettings)
 func (o stepOption) applyStep(s *stepSettings) { o(s) }
 
 // AtMostOnce has the start committed before the step runs. When it was in flight
-// in a crash it is not run again: the run is paused for a person to decide.
+// in a crash it is not run again: the run is paused for a person to decide. A pause waits until it has
+// ended, also where its body waits for something.
 func AtMostOnce() StepOption { return stepOption(func(s *stepSettings) { s.atMostOnce = true }) }
 
 // Version names the step's definition; a recorded step with another one pauses the run.

@@ -50,12 +50,12 @@ func (r *run) isQuiet() bool {
 }
 
 // bodiesThatWait counts the bodies with a wait inside, which may be long. A pause does not last for
-// them: they are executed again. The run is locked.
+// them: they are executed again. It does for at-most-once steps, which are not. The run is locked.
 func (r *run) bodiesThatWait() int {
 	count := 0
 	for op := range r.operations {
 		for key := range r.waits {
-			if op.isExecuting && strings.HasPrefix(key, op.key+"/") {
+			if op.isRepeatable && strings.HasPrefix(key, op.key+"/") {
 				count++
 				break
 			}

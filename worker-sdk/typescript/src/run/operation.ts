@@ -152,6 +152,11 @@ export abstract class Operation {
     return false;
   }
 
+  /** Its body may be executed again after the run has left this worker. */
+  get isRepeatable(): boolean {
+    return true;
+  }
+
   /** Its result is in the journal: it is handed out whatever happens around it. */
   get isRecorded(): boolean {
     return this.#recorded;

@@ -85,6 +85,10 @@ export class StepOperation extends Operation {
     return this.#state.is === "running";
   }
 
+  override get isRepeatable(): boolean {
+    return !this.call.settings.atMostOnce;
+  }
+
   /** The same for all attempts, and no other step's, also where a run id is used again. */
   get idempotencyKey(): string {
     const { runUid, runId } = this.run.facts;

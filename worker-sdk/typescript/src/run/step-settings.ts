@@ -22,7 +22,8 @@ export interface StepOptions {
   readonly timeout?: Duration;
   /**
    * What happens to a step that was in flight in a crash: `retry` runs it again;
-   * `at_most_once` never does: the run is paused for a person to decide.
+   * `at_most_once` never does: the run is paused for a person to decide. `pause` waits until such a
+   * step has ended, also where its body waits for something.
    * Default: `retry`.
    */
   readonly recovery?: "retry" | "at_most_once";

@@ -62,11 +62,16 @@ export class Waiting {
     return this.#waits.has(key);
   }
 
-  /** Bodies with a wait inside, which may be long. A pause does not last for them: they are executed again. */
+  /**
+   * Bodies with a wait inside, which may be long. A pause does not last for them: they are executed
+   * again. It does for at-most-once steps, which are not.
+   */
   bodiesThatWait(operations: Iterable<Operation>): number {
     const waits = [...this.#waits.keys()];
     const waitsInside = (body: string) => waits.some((key) => key.startsWith(`${body}/`));
-    return [...operations].filter(({ isRunning, key }) => isRunning && waitsInside(key)).length;
+    return [...operations].filter(
+      ({ isRunning, isRepeatable, key }) => isRunning && isRepeatable && waitsInside(key),
+    ).length;
   }
 
   /** Whether all waits are long enough to give the run back for. */

@@ -67,6 +67,11 @@ class Operation(ABC):
         return False
 
     @property
+    def is_repeatable(self) -> bool:
+        """Its body may be executed again after the run has left this worker."""
+        return True
+
+    @property
     def is_open_wait(self) -> bool:
         """A wait that may have been resolved without a word."""
         return False

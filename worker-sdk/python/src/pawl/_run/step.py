@@ -75,6 +75,10 @@ class StepOperation(Operation):
     def is_running(self) -> bool:
         return self._state == "running"
 
+    @property
+    def is_repeatable(self) -> bool:
+        return not self.call.options.at_most_once
+
     def inner_scope(self) -> Scope:
         """A scope for the steps that the body asks for; a fresh one for each attempt."""
         self._has_inner = True

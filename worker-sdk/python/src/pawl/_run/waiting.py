@@ -98,7 +98,7 @@ class Waiting:
 
 def bodies_that_wait(operations: Iterable[Operation], waits: list[str]) -> int:
     """How many bodies have a wait inside, which may be long: a pause does not wait for them, and they
-    are executed again after it.
+    are executed again after it. It does wait for at-most-once steps, which are not.
     """
-    running = [f"{each.key}/" for each in operations if each.is_running]
+    running = [f"{each.key}/" for each in operations if each.is_running and each.is_repeatable]
     return sum(any(key.startswith(inside) for key in waits) for inside in running)
