@@ -247,7 +247,7 @@ describe("steering", () => {
     );
     const early = await cli("delete", "l1", "--json");
     expect([early.code, errorOf(early).reason]).toEqual([EXIT.REFUSED, "ILLEGAL_TRANSITION"]);
-    expect((await cli("cancel", "l1", "--grace", "5")).code).toBe(EXIT.OK);
+    expect((await cli("cancel", "l1", "--grace", "5 s")).code).toBe(EXIT.OK);
     await expectEventually(
       () => stateOf("l1"),
       (state) => state === "CANCELLED",

@@ -68,7 +68,7 @@ function pausedBecause(header: RunHeader): string {
   if (reason === "CRASH_LOOP") return crashLoop(header);
   if (reason !== "PAUSED_BY_OPERATOR" || notes.pauseReason === undefined)
     return PAUSED[reason] ?? "";
-  return `Paused by an operator: ${notes.pauseReason}. Continue it with ResumeRun.`;
+  return `Paused by an operator: ${notes.pauseReason}. Resume it to let it go on.`;
 }
 
 function endedWith({ notes }: RunHeader): string {

@@ -31,7 +31,7 @@ export const command: Command = {
     },
     timeout: {
       type: "string",
-      value: "SECONDS",
+      value: "TIME",
       help: `How long the replay may take; ${TIMEOUT_S} otherwise.`,
     },
     ...JSON_OPTION,
@@ -51,7 +51,7 @@ async function run(args: Args, terminal: Terminal): Promise<number> {
     throw usageError("--worker is missing.", `Usage: pawl ${command.usage}`);
   }
   const worker = workerCommand(file);
-  const seconds = args.integer("timeout", 1, 3_600) ?? TIMEOUT_S;
+  const timeoutMs = args.seconds("timeout", 1, 3_600) ?? TIMEOUT_S * 1_000;
   const runs = await Promise.all(args.positionals.map(read));
   const ids = runs.map(({ run: { runId } }) => runId);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
@@ -61,7 +61,7 @@ async function run(args: Args, terminal: Terminal): Promise<number> {
     verdicts = await replay({
       runs,
       startWorker: (url) => startReplayWorker(worker, { ...terminal.env, PAWL_URL: url }),
-      timeoutMs: seconds * 1_000,
+      timeoutMs,
       log: SILENT_LOG,
     });
   } catch (cause) {

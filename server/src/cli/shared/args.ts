@@ -91,7 +91,20 @@ export class Args {
     if (text === undefined) return undefined;
     const ms = durationOf(text);
     if (ms !== undefined) return ms;
-    throw usageError(`--${name} is "${text}"; it must be a duration such as 500ms, 30s or 1.5h.`);
+    throw usageError(
+      `--${name} is "${text}"; it must be a duration such as 500ms, 30s or "1h 30m".`,
+    );
+  }
+
+  /** A whole number of seconds in [min, max], or a duration; in ms. */
+  seconds(name: string, min: number, max: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : durationOf(text);
+    if (ms !== undefined && ms >= min * 1_000 && ms <= max * 1_000) return ms;
+    throw usageError(
+      `--${name} is "${text}"; it must be ${min} to ${max} seconds, or a duration such as 30s or 5m.`,
+    );
   }
 
   /** `k=v` pairs, each from its own option. */
