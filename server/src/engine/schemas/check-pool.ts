@@ -8,9 +8,12 @@ import type { Problem } from "./compile.ts";
 
 export interface CheckPoolOptions {
   readonly threads: number;
-  /** For the check alone. */
+  /** For the check alone, in CPU time: a check is not too slow because the machine is busy. */
   readonly checkMs: number;
-  /** For a new thread, and for what comes before the check: compiling the schema, reading the value. */
+  /**
+   * For a new thread, and for what comes before the check, compiling the schema and reading the value; in
+   * CPU time as well.
+   */
   readonly prepareMs: number;
   readonly queuedMax: number;
 }
@@ -28,6 +31,10 @@ interface Task {
 }
 
 const HEAP_MB = 256;
+/** On a busy machine a check may take this much longer than its CPU time, and no more. */
+const BUSY_MS = 5_000;
+/** The shortest time between two looks at a thread's CPU time. */
+const LOOK_MS = 10;
 
 export class CheckPool {
   readonly #options: CheckPoolOptions;
@@ -96,21 +103,55 @@ class CheckThread {
   ): Promise<CheckOutcome> {
     const done = Promise.withResolvers<CheckOutcome>();
     const giveUp = (): void => done.resolve({ kind: "slow" });
-    let timer = setTimeout(giveUp, prepareMs);
+    let deadline = this.#deadline(prepareMs, giveUp);
     this.#listener = (reply) => {
       if (reply === undefined) return giveUp();
       if (reply.kind !== "begun") return done.resolve(reply);
-      clearTimeout(timer);
-      timer = setTimeout(giveUp, checkMs);
+      deadline.clear();
+      deadline = this.#deadline(checkMs, giveUp);
     };
     // A program may end while its threads have nothing to do.
     this.#worker.ref();
     this.#worker.postMessage(request);
     const outcome = await done.promise;
-    clearTimeout(timer);
+    deadline.clear();
     this.#listener = undefined;
     this.#worker.unref();
     if (outcome.kind === "slow") void this.#worker.terminate();
     return outcome;
+  }
+
+  /** Calls back once the thread has used that much CPU time from now on, or the wall clock ran out. */
+  #deadline(cpuMs: number, giveUp: () => void): { clear(): void } {
+    const endsAt = performance.now() + cpuMs + BUSY_MS;
+    let timer: NodeJS.Timeout | undefined;
+    let cleared = false;
+    const look = async (before: number): Promise<void> => {
+      const usedMs = (await this.#cpuMs()) - before;
+      const leftMs = Math.min(cpuMs - usedMs, endsAt - performance.now());
+      if (cleared) return;
+      if (leftMs <= 0) giveUp();
+      else timer = setTimeout(look, Math.max(leftMs, LOOK_MS), before);
+    };
+    void this.#cpuMs().then((before) => {
+      if (!cleared) timer = setTimeout(look, cpuMs, before);
+    });
+    return {
+      clear() {
+        cleared = true;
+        clearTimeout(timer);
+      },
+    };
+  }
+
+  /** The CPU time that the thread has used so far; 0 before it runs and once it has ended. */
+  async #cpuMs(): Promise<number> {
+    try {
+      const { user, system } = await this.#worker.cpuUsage();
+      return (user + system) / 1_000;
+    } catch {
+      // ERR_WORKER_NOT_RUNNING: of the end the listener hears by itself.
+      return 0;
+    }
   }
 }
