@@ -1,6 +1,8 @@
 /** The composition root: store, engine and listeners, made and unmade in order. */
+
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
+import { everyoneIsOwner } from "./auth/authenticate.ts";
 import { type Address, formatAddress, type ServerConfig } from "./config.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { createHttpServer, type HttpServer } from "./http/server.ts";
@@ -48,7 +50,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     tracing: telemetry?.tracing,
     publicUrl: () => publicUrl,
   });
-  const calls = new Calls();
+  const calls = new Calls(everyoneIsOwner);
   const sessions = new Sessions();
   let stopping: Promise<void> | undefined;
   const contact = new Contact(store, log);

@@ -1,6 +1,8 @@
 /** A Pawl server inside a program: the same services without a socket, for scripts and tests. */
+
 import { hostname } from "node:os";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
+import { everyoneIsOwner } from "./auth/authenticate.ts";
 import { createEngine } from "./engine/engine.ts";
 import { uniqueId } from "./lib/ids.ts";
 import type { LogLevel } from "./lib/log.ts";
@@ -67,7 +69,7 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
       log.warn("leases.left_to_expire", { error });
     });
   }
-  const calls = new Calls();
+  const calls = new Calls(everyoneIsOwner);
   const sessions = new Sessions();
   const bindings = apiBindings({ engine, sessions, log });
   const transport = createRouterTransport(connectRoutes({ bindings, calls, log }), {

@@ -1,4 +1,6 @@
 /** An engine over a store, with workers that do as they are told: for tests below the wire. */
+
+import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
 import type {
   LeaseAnswer,
   SessionSink,
@@ -11,13 +13,13 @@ import type {
 } from "../../server/src/engine/api.ts";
 import { createEngine, type Engine } from "../../server/src/engine/engine.ts";
 import type { Clock } from "../../server/src/lib/clock.ts";
-import { DEFAULT_CALLER } from "../../server/src/model/caller.ts";
+import { anonymous } from "../../server/src/model/caller.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import { json, startOf } from "./run-fixture.ts";
 
-export const caller = DEFAULT_CALLER;
+export const caller = anonymous(DEFAULT_ORG);
 
 /** Time that goes on by itself and can be moved forward. */
 export class TestClock implements Clock {

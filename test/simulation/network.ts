@@ -2,6 +2,7 @@
  * The network of the simulated world: SDKs reach the server's own services over links that take
  * time, lose answers and are cut. Messages travel as bytes, encoded and decoded as on a real wire.
  */
+
 import {
   create,
   type DescMessage,
@@ -17,7 +18,9 @@ import {
 } from "@bufbuild/protobuf";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "@pawl/worker";
 import { errorFromFrame, errorFromStatus } from "@pawl/worker/internal";
+import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
 import type { Log } from "../../server/src/lib/log.ts";
+import { anonymous } from "../../server/src/model/caller.ts";
 import type { Binding, DuplexReceiver } from "../../server/src/rpc/binding.ts";
 import type { Call, Calls } from "../../server/src/rpc/calls.ts";
 import { frameError, wireError } from "../../server/src/rpc/errors.ts";
@@ -142,7 +145,7 @@ abstract class Link {
   /** How an error of the server's looks to the SDK. */
   protected told(error: unknown, server: Endpoint): Error {
     const { log } = server;
-    const wire = wireError(error, log, this.method.name, this.call?.context.signal);
+    const wire = wireError(error, log, this.method.name, this.call?.signal);
     return errorFromFrame(frameError(wire));
   }
 
@@ -202,8 +205,7 @@ class Exchange extends Link {
   }
 
   async #serve(binding: Binding, call: Call, requests: readonly Uint8Array[]): Promise<void> {
-    const { context } = call;
-    context.signal.throwIfAborted();
+    const context = call.enterAs(anonymous(DEFAULT_ORG));
     const [request = new Uint8Array(0)] = requests;
     switch (binding.kind) {
       case "unary":
@@ -268,7 +270,7 @@ class WorkerStream extends Link {
       };
       binding.open(
         { start, write, end, pause: () => undefined, resume: () => undefined },
-        call.context,
+        call.enterAs(anonymous(DEFAULT_ORG)),
       );
     });
   }

@@ -1,7 +1,9 @@
 /** One simulated world from its seed to its end: a server, workers, clients and watchers, and what goes wrong. */
+
 import { fromBinary } from "@bufbuild/protobuf";
 import { SessionRequestSchema, SessionResponseSchema } from "@pawl/proto";
 import { Worker } from "@pawl/worker";
+import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
 import { createEngine } from "../../server/src/engine/engine.ts";
 import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
@@ -143,7 +145,12 @@ class Universe implements Stage {
       const engine = createEngine({ store: this.#disk.store(), replicaId: "sim", log, clock });
       const bindings = apiBindings({ engine, sessions: new Sessions(), log });
       const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
-      this.#network.server = { process, bindings: byMethod, calls: new Calls(), log };
+      this.#network.server = {
+        process,
+        bindings: byMethod,
+        calls: new Calls(everyoneIsOwner),
+        log,
+      };
     });
     this.#world.say(`${process.name} is up`);
   }

@@ -1,5 +1,5 @@
 /** Values for the tests of the stores. */
-import type { Caller } from "../../server/src/model/caller.ts";
+import type { Tenant } from "../../server/src/model/caller.ts";
 import type { Entry, EntryType } from "../../server/src/model/entry.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
 import type { RunHeader } from "../../server/src/model/run.ts";
@@ -14,7 +14,7 @@ import type {
 } from "../../server/src/store/store.ts";
 
 export const ORG = "default";
-export const CALLER: Caller = { org: ORG };
+export const CALLER: Tenant = { org: ORG };
 /** 2026-11-21; larger than 32 bits, as real times are. */
 export const T0 = 1_795_200_000_000;
 

@@ -10,6 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ["model"],
   ["hub"],
   ["store"],
+  ["auth"],
   ["engine"],
   ["rpc"],
   ["http"],

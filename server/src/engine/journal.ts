@@ -1,4 +1,4 @@
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryType } from "../model/entry.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -13,7 +13,7 @@ import type { WorkItem } from "./api.ts";
  */
 export async function withPayloads(
   store: Store,
-  caller: Caller,
+  caller: Tenant,
   runId: string,
   entries: Entry[],
 ): Promise<Entry[]> {
@@ -38,7 +38,7 @@ export async function withPayloads(
 /** One entry with its payload. Rejects with DATA_CORRUPTED when the journal does not have it. */
 export async function readEntry(
   store: Store,
-  caller: Caller,
+  caller: Tenant,
   runId: string,
   seq: number,
 ): Promise<Entry> {

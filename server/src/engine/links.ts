@@ -1,7 +1,7 @@
 /** Signed links: with one, somebody without a key resolves one wait. */
 import { digest, uniqueId } from "../lib/ids.ts";
 import { isSigned, newSecret, readToken, signToken } from "../lib/token.ts";
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { AnswerLink, CallbackAddress, LinkKind, OpenedLink, WaitId } from "./api-waits.ts";
@@ -22,7 +22,7 @@ type Claims =
  * Made with the first link and never changed, so every server reads it once. Whoever only claims that
  * there is a link gets none made; undefined: there is none.
  */
-async function secretOf(core: Core, caller: Caller, make: boolean): Promise<string | undefined> {
+async function secretOf(core: Core, caller: Tenant, make: boolean): Promise<string | undefined> {
   const known = core.links.secrets.get(caller.org);
   if (known !== undefined) return known;
   const candidate = make ? newSecret() : undefined;
@@ -31,7 +31,7 @@ async function secretOf(core: Core, caller: Caller, make: boolean): Promise<stri
   return secret;
 }
 
-async function sign(core: Core, caller: Caller, claims: Claims): Promise<CallbackAddress> {
+async function sign(core: Core, caller: Tenant, claims: Claims): Promise<CallbackAddress> {
   const secret = await secretOf(core, caller, true);
   if (secret === undefined) throw new Error("The secret of links was not kept.");
   const token = signToken(secret, JSON.stringify(claims));
@@ -44,7 +44,7 @@ type LinkedWait = Required<WaitId>;
 /** Always the same for a wait, so that nothing needs to be kept. */
 export function callbackAddress(
   core: Core,
-  caller: Caller,
+  caller: Tenant,
   id: LinkedWait,
 ): Promise<CallbackAddress> {
   return sign(core, caller, ["callback", caller.org, id.runId, id.key, id.runUid]);
@@ -52,7 +52,7 @@ export function callbackAddress(
 
 export async function answerLink(
   core: Core,
-  caller: Caller,
+  caller: Tenant,
   id: LinkedWait,
   assignee: string,
   expiresInMs: number,

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../lib/clock.ts";
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { RunHeader } from "../model/run.ts";
@@ -43,7 +43,7 @@ export class Registry {
   }
 
   /** Records the worker's workflows, if there is anything new about them. */
-  async register(caller: Caller, worker: WorkerInfo): Promise<void> {
+  async register(caller: Tenant, worker: WorkerInfo): Promise<void> {
     const known = await this.#read(caller, false);
     const fresh = worker.workflows.filter((spec) => {
       const row = known.workflows.get(spec.name);
@@ -74,13 +74,13 @@ export class Registry {
   }
 
   /** Undefined when no worker ever registered it. */
-  async find(caller: Caller, name: string): Promise<WorkflowRow | undefined> {
+  async find(caller: Tenant, name: string): Promise<WorkflowRow | undefined> {
     const row = (await this.#read(caller, false)).workflows.get(name);
     return row ?? (await this.#read(caller, true)).workflows.get(name);
   }
 
   /** As `find`, or NOT_FOUND with the names there are. */
-  async get(caller: Caller, name: string): Promise<WorkflowRow> {
+  async get(caller: Tenant, name: string): Promise<WorkflowRow> {
     const row = await this.find(caller, name);
     if (row !== undefined) return row;
     const known = [...(await this.#read(caller, false)).workflows.keys()].sort().slice(0, 100);
@@ -93,7 +93,7 @@ export class Registry {
     });
   }
 
-  async list(caller: Caller): Promise<WorkflowView[]> {
+  async list(caller: Tenant): Promise<WorkflowView[]> {
     const { workflows } = await this.#read(caller, true);
     const live = await this.#live(caller);
     return [...workflows.values()]
@@ -108,7 +108,7 @@ export class Registry {
       }));
   }
 
-  async workers(caller: Caller): Promise<WorkerView[]> {
+  async workers(caller: Tenant): Promise<WorkerView[]> {
     const now = this.#clock.now();
     const rows = await this.#store.listWorkers(caller, now - WORKER_SHOWN_MS, WORKERS_SHOWN);
     const inFlight = new Map<string, number>();
@@ -137,7 +137,7 @@ export class Registry {
     return (await this.#live({ org: header.org })).some(serves);
   }
 
-  async seen(caller: Caller, worker: WorkerInfo, connected: boolean): Promise<void> {
+  async seen(caller: Tenant, worker: WorkerInfo, connected: boolean): Promise<void> {
     const { workerId, instanceId, ...info } = worker;
     const row = {
       workerId,
@@ -151,7 +151,7 @@ export class Registry {
   }
 
   /** A worker that polls; written down now and then. */
-  async polled(caller: Caller, worker: WorkerInfo): Promise<void> {
+  async polled(caller: Tenant, worker: WorkerInfo): Promise<void> {
     const key = `${caller.org}\n${worker.instanceId}`;
     const now = this.#clock.now();
     const before = this.#pollers.get(key);
@@ -165,7 +165,7 @@ export class Registry {
     await this.seen(caller, worker, true);
   }
 
-  async #live(caller: Caller): Promise<WorkerInfo[]> {
+  async #live(caller: Tenant): Promise<WorkerInfo[]> {
     const now = this.#clock.now();
     const kept = this.#liveRead.get(caller.org);
     if (kept !== undefined && now - kept.at < LIVE_KEPT_MS) return kept.workers;
@@ -175,7 +175,7 @@ export class Registry {
     return workers;
   }
 
-  async #read(caller: Caller, again: boolean): Promise<Known> {
+  async #read(caller: Tenant, again: boolean): Promise<Known> {
     const now = this.#clock.now();
     const known = this.#known.get(caller.org);
     if (

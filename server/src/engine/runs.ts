@@ -1,6 +1,6 @@
 /** Use cases on runs: start, read, steer. */
 import { digest, uuidv7 } from "../lib/ids.ts";
-import type { Caller } from "../model/caller.ts";
+import type { Caller, Tenant } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
 import { invalid, leaseLost, notFound, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -145,7 +145,7 @@ export async function checkPayload(
     throw invalid("ref.size", `is ${payload.ref.size}, but the payload has ${found.size} bytes`);
 }
 
-export async function readHeader(core: Core, caller: Caller, runId: string): Promise<RunHeader> {
+export async function readHeader(core: Core, caller: Tenant, runId: string): Promise<RunHeader> {
   const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: NO_ENTRIES }]);
   if (loaded === undefined) throw notFound("run", runId);
   return loaded.header;
@@ -307,7 +307,7 @@ const GENERATIONS_MAX = 32;
 
 async function retryChildren(
   core: Core,
-  { org }: Caller,
+  { org }: Tenant,
   runId: string,
   generation: number,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
 import type { RunHeader } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
@@ -126,7 +126,7 @@ function crashLoop({ crashes, notes }: RunHeader): string {
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */
 export async function viewOf(
   store: Store,
-  caller: Caller,
+  caller: Tenant,
   header: RunHeader,
   now: number,
   outlook: Outlook,
@@ -151,7 +151,7 @@ export async function viewOf(
 /** The entry that has the input. */
 async function readInput(
   store: Store,
-  caller: Caller,
+  caller: Tenant,
   { runId, options }: RunHeader,
 ): Promise<(Entry | undefined)[]> {
   if (options.debounce === undefined) return store.readEntries(caller, runId, [1]);
@@ -164,7 +164,7 @@ const WINDOW_MAX = 512;
 
 async function readOutcome(
   store: Store,
-  caller: Caller,
+  caller: Tenant,
   header: RunHeader,
 ): Promise<Entry | undefined> {
   let window = 2;

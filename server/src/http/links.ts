@@ -12,10 +12,12 @@ import type {
   WaitsApi,
 } from "../engine/api-waits.ts";
 import type { Log } from "../lib/log.ts";
+import { type Caller, linkHolder } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Question } from "../model/question.ts";
+import type { Call, Calls } from "../rpc/calls.ts";
 import { jsonIn } from "../rpc/convert/common.ts";
 import { wireError } from "../rpc/errors.ts";
 import { formAnswer } from "./answer-form.ts";
@@ -23,6 +25,12 @@ import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page
 import { readBody } from "./body.ts";
 import { discardRest } from "./discard.ts";
 import { HttpError, sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
+
+export interface LinkServices {
+  readonly engine: LinkEngine;
+  readonly calls: Calls;
+  readonly log: Log;
+}
 
 export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
 
@@ -33,20 +41,26 @@ export interface Link {
 
 /** Resolves once the answer is written. */
 export async function serveLink(
-  engine: LinkEngine,
-  log: Log,
+  { engine, calls, log }: LinkServices,
   link: Link,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const exchange = { engine, log, request, response, token: link.token };
-  if (link.kind === "callback") await callback(exchange);
-  else await answer(exchange);
+  const call = calls.begin();
+  response.once("close", call.abort);
+  const exchange = { engine, call, log, request, response, token: link.token };
+  try {
+    if (link.kind === "callback") await callback(exchange);
+    else await answer(exchange);
+  } finally {
+    call.done();
+  }
   if (!request.complete) discardRest(request);
 }
 
 interface Exchange {
   readonly engine: LinkEngine;
+  readonly call: Call;
   readonly log: Log;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -63,31 +77,48 @@ function isJson(request: IncomingMessage): boolean {
 }
 
 async function callback(exchange: Exchange): Promise<void> {
-  const { engine, request, response, token } = exchange;
+  const { engine, request, response } = exchange;
   if (request.method !== "POST") return notAllowed(exchange, ["POST"]);
   try {
-    const link = await engine.openLink("callback", token);
+    const [link, caller] = await opened(exchange, "callback");
     const body = await readBody(request, LIMITS.callbackBytes);
     const payload: Payload = { encoding: isJson(request) ? "json" : "bytes", data: body };
     if (payload.encoding === "json") jsonIn("body", body);
-    const { duplicate } = await resolve(engine, link, payload, "callback", "");
+    const { duplicate } = await resolve(engine, caller, link, payload, "callback", "");
     sendJson(response, 200, { status: "recorded", duplicate });
   } catch (error) {
     sendError(exchange, error);
   }
 }
 
+/** The token is the credential: what it stands for, and on whose behalf its holder acts. */
+async function opened(
+  { engine, call, token }: Exchange,
+  kind: LinkKind,
+): Promise<[OpenedLink, Caller]> {
+  call.signal.throwIfAborted();
+  const link = await engine.openLink(kind, token);
+  return [link, call.enterAs(linkHolder(link.org, link.actor)).caller];
+}
+
 function resolve(
   engine: LinkEngine,
-  { org, runId, runUid, key, actor, resolutionId }: OpenedLink,
+  caller: Caller,
+  { runId, runUid, key, actor, resolutionId }: OpenedLink,
   payload: Payload | undefined,
   via: "callback" | "link",
   comment: string,
 ): Promise<ResolvedWait> {
-  return engine.resolveWait(
-    { org },
-    { runId, runUid, key, resolutionId, actor, comment, via, answer: payload },
-  );
+  return engine.resolveWait(caller, {
+    runId,
+    runUid,
+    key,
+    resolutionId,
+    actor,
+    comment,
+    via,
+    answer: payload,
+  });
 }
 
 async function answer(exchange: Exchange): Promise<void> {
@@ -98,11 +129,11 @@ async function answer(exchange: Exchange): Promise<void> {
 }
 
 async function showQuestion(exchange: Exchange): Promise<void> {
-  const { engine, request, response, token } = exchange;
+  const { engine, request, response } = exchange;
   const asJson = /^application\/json\b/.test(request.headers.accept ?? "");
   try {
-    const link = await engine.openLink("answer", token);
-    const found = await engine.getWait({ org: link.org }, link);
+    const [link, caller] = await opened(exchange, "answer");
+    const found = await engine.getWait(caller, link);
     const { question, resolution, answers } = found.wait;
     // Whoever opens the link that they have answered by is told so.
     const isOwn = [resolution, ...answers].some((one) => one?.resolutionId === link.resolutionId);
@@ -144,12 +175,12 @@ function openQuestion({ wait, ended }: FoundWait, link: OpenedLink): Question {
 }
 
 async function answerJson(exchange: Exchange): Promise<void> {
-  const { engine, request, response, token } = exchange;
+  const { engine, request, response } = exchange;
   try {
-    const link = await engine.openLink("answer", token);
+    const [link, caller] = await opened(exchange, "answer");
     const body = jsonIn("body", await readBody(request, LIMITS.answerBytes * 2));
     const { payload, comment } = jsonAnswer(body);
-    const { duplicate, wait } = await resolve(engine, link, payload, "link", comment);
+    const { duplicate, wait } = await resolve(engine, caller, link, payload, "link", comment);
     sendJson(response, 200, { status: "recorded", duplicate, open: wait.resolution === undefined });
   } catch (error) {
     sendError(exchange, error);
@@ -172,21 +203,21 @@ function jsonPayload(value: unknown): Payload {
 }
 
 async function answerForm(exchange: Exchange): Promise<void> {
-  const { engine, request, response, token } = exchange;
+  const { engine, request, response } = exchange;
   try {
     if (contentType(request) !== "application/x-www-form-urlencoded")
       throw invalid("content-type", "must be a form's or application/json");
-    const link = await engine.openLink("answer", token);
+    const [link, caller] = await opened(exchange, "answer");
     const body = await readBody(request, LIMITS.answerBytes * 2);
     const fields = new URLSearchParams(body.toString("utf8"));
-    const { wait } = await engine.getWait({ org: link.org }, link);
+    const { wait } = await engine.getWait(caller, link);
     const { question } = wait;
     if (question === undefined) throw invalid("token", "is for no question");
     const value = formAnswer(question, fields);
     const comment = fields.get("comment") ?? "";
     try {
       const payload = value === undefined ? undefined : jsonPayload(value);
-      const done = await resolve(engine, link, payload, "link", comment);
+      const done = await resolve(engine, caller, link, payload, "link", comment);
       const open = done.wait.resolution === undefined;
       sendPage(response, 200, donePage(question, done.duplicate, open));
     } catch (error) {

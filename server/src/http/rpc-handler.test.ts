@@ -2,12 +2,14 @@
  * Goal: a watcher by Connect that does not read is let go, and not much is taken for it.
  * Method: a real socket that does not read, against a stream without an end.
  */
+
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { EventService, WatchRunResponseSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
+import { everyoneIsOwner } from "../auth/authenticate.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import { serverStream } from "../rpc/binding.ts";
 import { Calls } from "../rpc/calls.ts";
@@ -30,7 +32,7 @@ test("a watcher that does not read is let go, and its watch ends", async () => {
       closed.resolve();
     }
   });
-  const calls = new Calls();
+  const calls = new Calls(everyoneIsOwner);
   const log = SILENT_LOG;
   const handle = createRpcHandler({ bindings: [watch], calls, log, slowReaderMs: 150 });
   const over = Promise.withResolvers<void>();

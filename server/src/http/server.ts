@@ -85,16 +85,17 @@ function linkIn(url: string): Link | undefined {
 }
 
 function answerLink(
-  { engine, log }: HttpServerOptions,
+  services: HttpServerOptions,
   link: Link,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
   import("./links.ts")
-    .then(({ serveLink }) => serveLink(engine, log, link, request, response))
+    .then(({ serveLink }) => serveLink(services, link, request, response))
     .catch((error: unknown) => {
       // Without the path, which holds the token.
-      if (!response.destroyed) log.error("http.failed", { path: `/v1/${link.kind}s/…`, error });
+      if (!response.destroyed)
+        services.log.error("http.failed", { path: `/v1/${link.kind}s/…`, error });
       response.destroy();
     });
 }

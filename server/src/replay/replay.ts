@@ -1,8 +1,9 @@
 /** Runs recorded journals against a worker of today, on a server of their own in memory. */
+import { DEFAULT_ORG, everyoneIsOwner } from "../auth/authenticate.ts";
 import { createEngine } from "../engine/engine.ts";
 import { uniqueId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
-import { DEFAULT_CALLER } from "../model/caller.ts";
+import { anonymous } from "../model/caller.ts";
 import { Calls } from "../rpc/calls.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { apiBindings } from "../rpc/services.ts";
@@ -34,7 +35,7 @@ export async function replay(options: ReplayOptions): Promise<Verdict[]> {
     onMessage: () => undefined,
   });
   const engine = createEngine({ store, replicaId: uniqueId(), log });
-  const calls = new Calls();
+  const calls = new Calls(everyoneIsOwner);
   const sessions = new Sessions();
   const seeded: Seeded[] = [];
   for (const run of runs) seeded.push(await seed(store, run));
@@ -70,7 +71,7 @@ async function explain(
   engine: ReturnType<typeof createEngine>,
   { runId, workflow, queue }: Seeded,
 ): Promise<string> {
-  const [worker] = await engine.listWorkers(DEFAULT_CALLER);
+  const [worker] = await engine.listWorkers(anonymous(DEFAULT_ORG));
   if (worker === undefined) {
     return "No worker connected in time. It has to connect to PAWL_URL; --timeout gives it longer.";
   }

@@ -1,9 +1,9 @@
 /** Puts a recorded run into an empty store, ready to be executed as far as its record goes. */
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { JournalEntry, Payload as PayloadProto } from "@pawl/proto";
+import { DEFAULT_ORG } from "../auth/authenticate.ts";
 import { systemClock } from "../lib/clock.ts";
 import { sha256 } from "../lib/ids.ts";
-import { DEFAULT_CALLER } from "../model/caller.ts";
 import {
   type ClosedWhy,
   ENTRY_TYPES,
@@ -41,7 +41,7 @@ export async function seed(store: Store, { run, entries }: RecordedRun): Promise
   const now = systemClock.now();
   const last = Math.max(run.fence, ...kept.map(({ fence }) => fence));
   const header: RunHeader = {
-    org: DEFAULT_CALLER.org,
+    org: DEFAULT_ORG,
     runId: run.runId || "replayed",
     runUid: run.runUid,
     workflow: run.workflow,

@@ -30,10 +30,10 @@ export interface CallContext {
 
 /** What a transport does around each call that comes through Connect. */
 export interface ConnectHooks {
-  /** Called when the handler is about to run; the context of the call. */
-  begin(context: HandlerContext): CallContext;
-  /** The error to be thrown instead. */
-  fail(error: unknown, context: CallContext, method: DescMethod): unknown;
+  /** Called when the handler is about to run; returns the context of the call. */
+  begin(context: HandlerContext): Promise<CallContext>;
+  /** The error to be thrown instead. No context: the call was refused before it had one. */
+  fail(error: unknown, context: CallContext | undefined, method: DescMethod): unknown;
 }
 
 /** One bidirectional stream as a handler sees it: messages come by callback, in order. */
@@ -137,9 +137,9 @@ export function unary<I extends DescMessage, O extends DescMessage>(
     },
     connect(router, hooks) {
       router.rpc(method, async (request: MessageShape<I>, handlerContext: HandlerContext) => {
-        const context = hooks.begin(handlerContext);
+        let context: CallContext | undefined;
         try {
-          context.signal.throwIfAborted();
+          context = await hooks.begin(handlerContext);
           return await handler(request, context);
         } catch (error) {
           throw hooks.fail(error, context, method);
@@ -175,9 +175,9 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
       router.rpc(
         method,
         async function* (request: MessageShape<I>, handlerContext: HandlerContext) {
-          const context = hooks.begin(handlerContext);
+          let context: CallContext | undefined;
           try {
-            context.signal.throwIfAborted();
+            context = await hooks.begin(handlerContext);
             yield* handler(request, context);
             // A stream that was cut off by the server's end must not look like its own.
             context.signal.throwIfAborted();
@@ -210,9 +210,9 @@ export function clientStream<I extends DescMessage, O extends DescMessage>(
       router.rpc(
         method,
         async (requests: AsyncIterable<MessageShape<I>>, handlerContext: HandlerContext) => {
-          const context = hooks.begin(handlerContext);
+          let context: CallContext | undefined;
           try {
-            context.signal.throwIfAborted();
+            context = await hooks.begin(handlerContext);
             return await handler(requests, context);
           } catch (error) {
             throw hooks.fail(error, context, method);
@@ -237,13 +237,13 @@ export function duplex<I extends DescMessage, O extends DescMessage>(
       router.rpc(
         method,
         async function* (requests: AsyncIterable<MessageShape<I>>, handlerContext: HandlerContext) {
-          const context = hooks.begin(handlerContext);
-          const stream = new ConnectDuplex<MessageShape<I>, MessageInitShape<O>>(
-            requests,
-            context.signal,
-          );
+          let context: CallContext | undefined;
           try {
-            context.signal.throwIfAborted();
+            context = await hooks.begin(handlerContext);
+            const stream = new ConnectDuplex<MessageShape<I>, MessageInitShape<O>>(
+              requests,
+              context.signal,
+            );
             handler(stream, context);
             yield* stream.responses();
           } catch (error) {

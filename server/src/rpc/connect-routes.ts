@@ -18,7 +18,7 @@ export interface ConnectRouteOptions {
 export function connectRoutes(options: ConnectRouteOptions): (router: ConnectRouter) => void {
   const { bindings, calls, log } = options;
   const hooks: ConnectHooks = {
-    begin(context) {
+    async begin(context) {
       context.values.set(REACHED, true);
       const call = calls.begin();
       // Connect's own signal fires at the end of every call, and when the caller hangs up.
@@ -28,12 +28,12 @@ export function connectRoutes(options: ConnectRouteOptions): (router: ConnectRou
       };
       if (context.signal.aborted) over();
       else context.signal.addEventListener("abort", over, { once: true });
-      return call.context;
+      return await call.enter({ header: (name) => context.requestHeader.get(name) ?? undefined });
     },
     fail(error, context, method) {
       if (error instanceof ConnectError) return requestError(error.code, error.rawMessage) ?? error;
       const name = `${method.parent.typeName}/${method.name}`;
-      return connectError(wireError(error, log, name, context.signal));
+      return connectError(wireError(error, log, name, context?.signal));
     },
   };
   return (router) => {

@@ -3,12 +3,14 @@
  * the buffers hold.
  * Method: a bare HTTP/2 client, since grpc-js's own reads ahead without a bound.
  */
+
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { EventService, WatchRunResponseSchema } from "@pawl/proto";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { expect, test } from "vitest";
+import { everyoneIsOwner } from "../auth/authenticate.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import { serverStream } from "./binding.ts";
 import { Calls } from "./calls.ts";
@@ -45,7 +47,7 @@ test("a watcher that does not read is let go with SLOW_CONSUMER and has its curs
       closed.resolve();
     }
   });
-  const calls = new Calls();
+  const calls = new Calls(everyoneIsOwner);
   const log = SILENT_LOG;
   const server = createGrpcServer({ bindings: [watch], calls, log, slowReaderMs: 150 });
   const port = await server.listen("127.0.0.1:0");

@@ -5,17 +5,18 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   logVerbosity,
+  type Metadata,
   type MethodDefinition,
   Server,
   ServerCredentials,
   setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import type { Credentials } from "../auth/authenticate.ts";
 import type { Log } from "../lib/log.ts";
 import { LIMITS } from "../model/limits.ts";
 import type {
   Binding,
-  CallContext,
   ClientStreamBinding,
   DuplexBinding,
   RawDuplex,
@@ -140,13 +141,12 @@ function handlerOf(binding: Binding, options: GrpcServerOptions) {
 
 function statusOf(error: unknown, binding: Binding, call: Call, log: Log) {
   const method = `${binding.method.parent.typeName}/${binding.method.name}`;
-  return grpcStatus(wireError(error, log, method, call.context.signal));
+  return grpcStatus(wireError(error, log, method, call.signal));
 }
 
-/** The call's context, unless the server is stopping. */
-function admitted(call: Call): CallContext {
-  call.context.signal.throwIfAborted();
-  return call.context;
+/** A header of gRPC's metadata; of several with one name, the first. */
+function credentialsOf(metadata: Metadata): Credentials {
+  return { header: (name) => metadata.get(name)[0]?.toString() };
 }
 
 function unaryHandler(
@@ -156,8 +156,9 @@ function unaryHandler(
   return (stream, callback) => {
     const call = calls.begin();
     stream.on("cancelled", call.abort);
-    Promise.resolve()
-      .then(() => binding.invoke(stream.request, admitted(call)))
+    call
+      .enter(credentialsOf(stream.metadata))
+      .then((context) => binding.invoke(stream.request, context))
       .then(
         (bytes) => callback(null, bufferOf(bytes)),
         (error: unknown) => callback(statusOf(error, binding, call, log)),
@@ -173,8 +174,9 @@ function clientStreamHandler(
   return (stream, callback) => {
     const call = calls.begin();
     stream.on("cancelled", call.abort);
-    Promise.resolve()
-      .then(() => binding.invoke(stream, admitted(call)))
+    call
+      .enter(credentialsOf(stream.metadata))
+      .then((context) => binding.invoke(stream, context))
       .then(
         (bytes) => callback(null, bufferOf(bytes)),
         (error: unknown) => callback(statusOf(error, binding, call, log)),
@@ -189,10 +191,11 @@ function serverStreamHandler(
 ): handleServerStreamingCall<Buffer, Buffer> {
   return (stream) => {
     const call = calls.begin();
-    const { signal } = call.context;
+    const { signal } = call;
     stream.on("cancelled", call.abort);
     async function pump(): Promise<void> {
-      for await (const bytes of binding.invoke(stream.request, admitted(call))) {
+      const context = await call.enter(credentialsOf(stream.metadata));
+      for await (const bytes of binding.invoke(stream.request, context)) {
         if (!stream.write(bufferOf(bytes))) await drained(stream, signal, slowReaderMs);
       }
       signal.throwIfAborted();
@@ -223,10 +226,8 @@ function duplexHandler(
         };
         stream.on("data", (bytes: Buffer) => receiver.message(bytes));
         stream.on("end", ended);
-        stream.on("cancelled", () => {
-          call.abort();
-          ended();
-        });
+        if (stream.cancelled) ended();
+        else stream.on("cancelled", ended);
       },
       write(bytes, done) {
         stream.write(bufferOf(bytes), done);
@@ -239,10 +240,10 @@ function duplexHandler(
       pause: () => void stream.pause(),
       resume: () => void stream.resume(),
     };
-    try {
-      binding.open(raw, admitted(call));
-    } catch (error) {
-      raw.end(error);
-    }
+    stream.on("cancelled", call.abort);
+    call
+      .enter(credentialsOf(stream.metadata))
+      .then((context) => binding.open(raw, context))
+      .catch((error: unknown) => raw.end(error));
   };
 }

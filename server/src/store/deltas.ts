@@ -1,4 +1,4 @@
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import type { RunHeader, RunState } from "../model/run.ts";
 
 /** Live output on record, and what followers of events ask for. Part of the store. */
@@ -15,25 +15,25 @@ export interface DeltaStore {
   putDeltas(chunks: readonly PutDeltas[]): Promise<PutDeltasResult[]>;
   /** Chunks in their order, those that end after a place. At least one if there is any. */
   readDeltas(
-    caller: Caller,
+    caller: Tenant,
     runId: string,
     after: DeltaPlace,
     limit: { readonly entries: number; readonly bytes: number },
   ): Promise<{ chunks: DeltaChunk[]; more: boolean }>;
   /** The same without their data, from the first one. */
-  deltaHeads(caller: Caller, runId: string): Promise<DeltaHead[]>;
+  deltaHeads(caller: Tenant, runId: string): Promise<DeltaHead[]>;
   /** Runs that have chunks which are not kept for good, in key order. */
   deltaRuns(
     after: { org: string; runId: string } | undefined,
     limit: number,
   ): Promise<{ org: string; runId: string }[]>;
   /** Deletes chunks, named by their first numbers. */
-  deleteDeltas(caller: Caller, runId: string, chunks: readonly ChunkName[]): Promise<void>;
+  deleteDeltas(caller: Tenant, runId: string, chunks: readonly ChunkName[]): Promise<void>;
   /** How far runs have come; `undefined` where there is none. */
   runMarks(refs: readonly { org: string; runId: string }[]): Promise<(RunMark | undefined)[]>;
   /** Runs that have ended since `at`, by then, oldest first. */
   endedSince(
-    caller: Caller,
+    caller: Tenant,
     after: { endedAt: number; runId: string },
     limit: number,
   ): Promise<RunHeader[]>;

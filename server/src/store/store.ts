@@ -1,4 +1,4 @@
-import type { Caller } from "../model/caller.ts";
+import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type {
@@ -43,17 +43,17 @@ export interface Store extends DeltaStore, FlowStore {
   /** Headers with their leases, and the journal heads after `afterSeq`; `undefined` where there is no run. */
   loadRuns(refs: readonly LoadRef[]): Promise<(LoadedRun | undefined)[]>;
   /** Whole entries in order. At least one if there is any, then up to the limits. */
-  readJournal(caller: Caller, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
+  readJournal(caller: Tenant, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
   /** Whole entries by seq, in the order asked, `undefined` where missing. */
   readEntries(
-    caller: Caller,
+    caller: Tenant,
     runId: string,
     seqs: readonly number[],
   ): Promise<(Entry | undefined)[]>;
   /** Headers by creation, newest first. */
-  listRuns(caller: Caller, filter: RunFilter): Promise<RunPage>;
+  listRuns(caller: Tenant, filter: RunFilter): Promise<RunPage>;
   /** Open waits, oldest first. */
-  listWaits(caller: Caller, filter: WaitFilter): Promise<WaitPage>;
+  listWaits(caller: Tenant, filter: WaitFilter): Promise<WaitPage>;
 
   /**
    * Due work, oldest first, with the time of the next one that is not due yet. With `holdUntil` it
@@ -74,27 +74,27 @@ export interface Store extends DeltaStore, FlowStore {
   renewSession(sessionId: string, until: number): Promise<LeasedRun[]>;
   /** Prolongs single leases if the fence is right; answers in the order asked, `undefined` for lost ones. */
   renewLeases(
-    caller: Caller,
+    caller: Tenant,
     leases: readonly { runId: string; fence: number }[],
     until: number,
   ): Promise<(LeasedRun | undefined)[]>;
 
   /** Workflows as registered by workers; a later registration replaces the schemas of its name. */
-  registerWorkflows(caller: Caller, specs: readonly WorkflowRow[]): Promise<void>;
-  listWorkflows(caller: Caller): Promise<WorkflowRow[]>;
+  registerWorkflows(caller: Tenant, specs: readonly WorkflowRow[]): Promise<void>;
+  listWorkflows(caller: Tenant): Promise<WorkflowRow[]>;
   /** Inserts or replaces a worker by the id of its process. */
-  putWorker(caller: Caller, worker: WorkerRow): Promise<void>;
+  putWorker(caller: Tenant, worker: WorkerRow): Promise<void>;
   /** Seen since then, latest first. */
-  listWorkers(caller: Caller, since: number, limit: number): Promise<WorkerRow[]>;
+  listWorkers(caller: Tenant, since: number, limit: number): Promise<WorkerRow[]>;
   /** Deletes workers that were last seen before then. */
   sweepWorkers(before: number): Promise<void>;
   /** How many runs each session holds now. */
-  countLeases(caller: Caller): Promise<Map<string, number>>;
+  countLeases(caller: Tenant): Promise<Map<string, number>>;
 
-  putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void>;
+  putPayload(caller: Tenant, blob: PayloadBlob, now: number): Promise<void>;
   /** `undefined` when there is none. */
   getPayload(
-    caller: Caller,
+    caller: Tenant,
     sha256: string,
     offset: number,
     limit: number,
@@ -103,7 +103,7 @@ export interface Store extends DeltaStore, FlowStore {
   sweepPayloads(before: number, limit: number): Promise<number>;
 
   /** The organization's secret of that name; `candidate`, if any, becomes it where there is none. */
-  secret(caller: Caller, name: string, candidate?: string): Promise<string | undefined>;
+  secret(caller: Tenant, name: string, candidate?: string): Promise<string | undefined>;
 
   /** Takes the runs that other replicas changed while a session of this one holds them. */
   takeNudges(replicaId: string): Promise<{ org: string; runId: string }[]>;

@@ -14,7 +14,7 @@ import {
   WatchRunResponseSchema,
 } from "@pawl/proto";
 import { expect, test } from "vitest";
-import { DEFAULT_CALLER } from "../../model/caller.ts";
+import { anonymous } from "../../model/caller.ts";
 import { serverStream } from "../../rpc/binding.ts";
 import { streamEvents } from "./event-stream.ts";
 import { Exchange } from "./exchange.ts";
@@ -49,7 +49,7 @@ async function serve(last: number, patienceMs: number) {
   const server = createServer((request, response) => {
     const over = new AbortController();
     response.once("close", () => over.abort());
-    const context = { caller: DEFAULT_CALLER, signal: over.signal };
+    const context = { caller: anonymous("default"), signal: over.signal };
     const exchange = new Exchange(request, response, {}, new URLSearchParams(), context);
     const asked = create(WatchRunRequestSchema, { runId: "r" });
     void streamEvents(exchange, services, { request: asked, heartbeatMs: 60_000, patienceMs });

@@ -6,6 +6,7 @@ import type { Log } from "../../lib/log.ts";
 import type { Binding } from "../../rpc/binding.ts";
 import type { Calls } from "../../rpc/calls.ts";
 import { wireError } from "../../rpc/errors.ts";
+import { credentialsOf } from "../credentials.ts";
 import { nothingAt, ownWords, sendProblem, wrongMethod } from "../problem.ts";
 import { docsPage } from "./docs-page.ts";
 import { Exchange } from "./exchange.ts";
@@ -48,17 +49,17 @@ export function createRestHandler(options: RestOptions): RestHandler {
     const call = calls.begin();
     response.once("close", call.abort);
     try {
-      call.context.signal.throwIfAborted();
+      const context = await call.enter(credentialsOf(request));
       const method = METHODS.find((one) => one === (asked === "HEAD" ? "GET" : asked));
       const found = method === undefined ? undefined : find(method, path);
       if (found === undefined) {
         const allowed = METHODS.filter((one) => find(one, path) !== undefined);
         throw allowed.length === 0 ? nothingAt(path) : wrongMethod(asked, path, allowed);
       }
-      const exchange = new Exchange(request, response, found.params, search, call.context);
+      const exchange = new Exchange(request, response, found.params, search, context);
       await found.route.serve(exchange, services);
     } catch (error) {
-      const wire = wireError(error, log, `${asked} ${path}`, call.context.signal);
+      const wire = wireError(error, log, `${asked} ${path}`, call.signal);
       if (response.headersSent || response.destroyed) response.destroy();
       else sendProblem(response, wire, { method: asked, ...ownWords(error) });
     } finally {

@@ -1,4 +1,5 @@
 import { SignalService } from "@pawl/proto";
+import { actorOf } from "../../auth/actor.ts";
 import type { EngineApi } from "../../engine/api.ts";
 import { type Binding, unary } from "../binding.ts";
 import { payloadOut, timestamp } from "../convert/common.ts";
@@ -18,7 +19,14 @@ export function signalService(engine: EngineApi): Binding[] {
   return [
     unary(rpc.sendSignal, async (request, { caller }) => {
       const { runId, name, signalId, payload, actor } = sendSignalIn(request);
-      return await engine.sendSignal(caller, runId, name, signalId, payload, actor);
+      return await engine.sendSignal(
+        caller,
+        runId,
+        name,
+        signalId,
+        payload,
+        actorOf(caller, actor),
+      );
     }),
     unary(rpc.listSignals, async (request, { caller }) => {
       const page = await engine.listSignals(caller, listSignalsIn(request));
@@ -33,13 +41,16 @@ export function signalService(engine: EngineApi): Binding[] {
       return { wait: waitOut(wait), ...(payload && { payload: payloadOut(payload) }) };
     }),
     unary(rpc.resolveWait, async (request, { caller }) => {
-      const resolved = await engine.resolveWait(caller, resolveWaitIn(request));
+      const command = resolveWaitIn(request);
+      const actor = actorOf(caller, command.actor);
+      const resolved = await engine.resolveWait(caller, { ...command, actor });
       return { ...resolved, wait: waitOut(resolved.wait) };
     }),
     unary(rpc.cancelWait, async (request, { caller }) => {
       const id = waitIdIn(request.waitId);
       const comment = commentIn(request.comment);
-      const wait = await engine.cancelWait(caller, id, name("actor", request.actor), comment);
+      const actor = actorOf(caller, name("actor", request.actor));
+      const wait = await engine.cancelWait(caller, id, actor, comment);
       return { wait: waitOut(wait) };
     }),
     unary(rpc.createAnswerLink, async (request, { caller }) => {

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import type { Caller } from "../../model/caller.ts";
+import type { Tenant } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type { RunHeader } from "../../model/run.ts";
@@ -191,7 +191,7 @@ class PostgresStore implements s.Store {
   }
 
   readJournal(
-    { org }: Caller,
+    { org }: Tenant,
     runId: string,
     after: number,
     limit: s.PageLimit,
@@ -200,22 +200,22 @@ class PostgresStore implements s.Store {
   }
 
   readEntries(
-    { org }: Caller,
+    { org }: Tenant,
     runId: string,
     seqs: readonly number[],
   ): Promise<(Entry | undefined)[]> {
     return readEntries(this.#reads, org, runId, seqs);
   }
 
-  listRuns({ org }: Caller, filter: s.RunFilter): Promise<s.RunPage> {
+  listRuns({ org }: Tenant, filter: s.RunFilter): Promise<s.RunPage> {
     return listRuns(this.#lists, org, filter);
   }
 
-  listWaits({ org }: Caller, filter: WaitFilter): Promise<WaitPage> {
+  listWaits({ org }: Tenant, filter: WaitFilter): Promise<WaitPage> {
     return listWaits(this.#reads, org, filter);
   }
 
-  secret({ org }: Caller, name: string, candidate?: string): Promise<string | undefined> {
+  secret({ org }: Tenant, name: string, candidate?: string): Promise<string | undefined> {
     return secret(this.#lists, org, name, candidate);
   }
 
@@ -247,26 +247,26 @@ class PostgresStore implements s.Store {
   }
 
   renewLeases(
-    { org }: Caller,
+    { org }: Tenant,
     leases: readonly { runId: string; fence: number }[],
     until: number,
   ): Promise<(s.LeasedRun | undefined)[]> {
     return renewLeases(this.#reads, org, leases, until);
   }
 
-  registerWorkflows({ org }: Caller, specs: readonly s.WorkflowRow[]): Promise<void> {
+  registerWorkflows({ org }: Tenant, specs: readonly s.WorkflowRow[]): Promise<void> {
     return registerWorkflows(this.#lists, org, specs);
   }
 
-  listWorkflows({ org }: Caller): Promise<s.WorkflowRow[]> {
+  listWorkflows({ org }: Tenant): Promise<s.WorkflowRow[]> {
     return listWorkflows(this.#lists, org);
   }
 
-  putWorker({ org }: Caller, worker: s.WorkerRow): Promise<void> {
+  putWorker({ org }: Tenant, worker: s.WorkerRow): Promise<void> {
     return putWorker(this.#lists, org, worker);
   }
 
-  listWorkers({ org }: Caller, since: number, limit: number): Promise<s.WorkerRow[]> {
+  listWorkers({ org }: Tenant, since: number, limit: number): Promise<s.WorkerRow[]> {
     return listWorkers(this.#lists, org, since, limit);
   }
 
@@ -274,16 +274,16 @@ class PostgresStore implements s.Store {
     return sweepWorkers(this.#lists, before);
   }
 
-  countLeases({ org }: Caller): Promise<Map<string, number>> {
+  countLeases({ org }: Tenant): Promise<Map<string, number>> {
     return countLeases(this.#lists, org);
   }
 
-  putPayload({ org }: Caller, blob: PayloadBlob, now: number): Promise<void> {
+  putPayload({ org }: Tenant, blob: PayloadBlob, now: number): Promise<void> {
     return putPayload(this.#lists, org, blob, now);
   }
 
   getPayload(
-    { org }: Caller,
+    { org }: Tenant,
     sha256: string,
     offset: number,
     limit: number,
@@ -300,7 +300,7 @@ class PostgresStore implements s.Store {
   }
 
   readDeltas(
-    { org }: Caller,
+    { org }: Tenant,
     runId: string,
     after: d.DeltaPlace,
     limit: s.PageLimit,
@@ -308,7 +308,7 @@ class PostgresStore implements s.Store {
     return readDeltas(this.#reads, org, runId, after, limit);
   }
 
-  deltaHeads({ org }: Caller, runId: string): Promise<d.DeltaHead[]> {
+  deltaHeads({ org }: Tenant, runId: string): Promise<d.DeltaHead[]> {
     return deltaHeads(this.#reads, org, runId);
   }
 
@@ -319,7 +319,7 @@ class PostgresStore implements s.Store {
     return deltaRuns(this.#lists, after, limit);
   }
 
-  deleteDeltas({ org }: Caller, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
+  deleteDeltas({ org }: Tenant, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
     return deleteDeltas(this.#lists, org, runId, chunks);
   }
 
@@ -328,7 +328,7 @@ class PostgresStore implements s.Store {
   }
 
   endedSince(
-    { org }: Caller,
+    { org }: Tenant,
     after: { endedAt: number; runId: string },
     limit: number,
   ): Promise<RunHeader[]> {

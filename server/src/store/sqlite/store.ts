@@ -1,4 +1,4 @@
-import type { Caller } from "../../model/caller.ts";
+import type { Tenant } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type { RunHeader } from "../../model/run.ts";
@@ -44,7 +44,7 @@ class SqliteStore implements s.Store {
   }
 
   readJournal(
-    caller: Caller,
+    caller: Tenant,
     runId: string,
     after: number,
     limit: s.PageLimit,
@@ -53,22 +53,22 @@ class SqliteStore implements s.Store {
   }
 
   readEntries(
-    caller: Caller,
+    caller: Tenant,
     runId: string,
     seqs: readonly number[],
   ): Promise<(Entry | undefined)[]> {
     return this.#link.call("readEntries", caller, runId, seqs);
   }
 
-  listRuns(caller: Caller, filter: s.RunFilter): Promise<s.RunPage> {
+  listRuns(caller: Tenant, filter: s.RunFilter): Promise<s.RunPage> {
     return this.#link.call("listRuns", caller, filter);
   }
 
-  listWaits(caller: Caller, filter: WaitFilter): Promise<WaitPage> {
+  listWaits(caller: Tenant, filter: WaitFilter): Promise<WaitPage> {
     return this.#link.call("listWaits", caller, filter);
   }
 
-  secret(caller: Caller, name: string, candidate?: string): Promise<string | undefined> {
+  secret(caller: Tenant, name: string, candidate?: string): Promise<string | undefined> {
     return this.#link.call("secret", caller, name, candidate);
   }
 
@@ -101,26 +101,26 @@ class SqliteStore implements s.Store {
   }
 
   renewLeases(
-    caller: Caller,
+    caller: Tenant,
     leases: readonly { runId: string; fence: number }[],
     until: number,
   ): Promise<(s.LeasedRun | undefined)[]> {
     return this.#link.call("renewLeases", caller, leases, until);
   }
 
-  registerWorkflows(caller: Caller, specs: readonly s.WorkflowRow[]): Promise<void> {
+  registerWorkflows(caller: Tenant, specs: readonly s.WorkflowRow[]): Promise<void> {
     return this.#link.call("registerWorkflows", caller, specs);
   }
 
-  listWorkflows(caller: Caller): Promise<s.WorkflowRow[]> {
+  listWorkflows(caller: Tenant): Promise<s.WorkflowRow[]> {
     return this.#link.call("listWorkflows", caller);
   }
 
-  putWorker(caller: Caller, worker: s.WorkerRow): Promise<void> {
+  putWorker(caller: Tenant, worker: s.WorkerRow): Promise<void> {
     return this.#link.call("putWorker", caller, worker);
   }
 
-  listWorkers(caller: Caller, since: number, limit: number): Promise<s.WorkerRow[]> {
+  listWorkers(caller: Tenant, since: number, limit: number): Promise<s.WorkerRow[]> {
     return this.#link.call("listWorkers", caller, since, limit);
   }
 
@@ -128,16 +128,16 @@ class SqliteStore implements s.Store {
     return this.#link.call("sweepWorkers", before);
   }
 
-  countLeases(caller: Caller): Promise<Map<string, number>> {
+  countLeases(caller: Tenant): Promise<Map<string, number>> {
     return this.#link.call("countLeases", caller);
   }
 
-  putPayload(caller: Caller, blob: PayloadBlob, now: number): Promise<void> {
+  putPayload(caller: Tenant, blob: PayloadBlob, now: number): Promise<void> {
     return this.#link.call("putPayload", caller, blob, now);
   }
 
   getPayload(
-    caller: Caller,
+    caller: Tenant,
     sha256: string,
     offset: number,
     limit: number,
@@ -154,7 +154,7 @@ class SqliteStore implements s.Store {
   }
 
   readDeltas(
-    caller: Caller,
+    caller: Tenant,
     runId: string,
     after: d.DeltaPlace,
     limit: s.PageLimit,
@@ -162,7 +162,7 @@ class SqliteStore implements s.Store {
     return this.#link.call("readDeltas", caller, runId, after, limit);
   }
 
-  deltaHeads(caller: Caller, runId: string): Promise<d.DeltaHead[]> {
+  deltaHeads(caller: Tenant, runId: string): Promise<d.DeltaHead[]> {
     return this.#link.call("deltaHeads", caller, runId);
   }
 
@@ -173,7 +173,7 @@ class SqliteStore implements s.Store {
     return this.#link.call("deltaRuns", after, limit);
   }
 
-  deleteDeltas(caller: Caller, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
+  deleteDeltas(caller: Tenant, runId: string, chunks: readonly d.ChunkName[]): Promise<void> {
     return this.#link.call("deleteDeltas", caller, runId, chunks);
   }
 
@@ -182,7 +182,7 @@ class SqliteStore implements s.Store {
   }
 
   endedSince(
-    caller: Caller,
+    caller: Tenant,
     after: { endedAt: number; runId: string },
     limit: number,
   ): Promise<RunHeader[]> {
