@@ -20,6 +20,7 @@ import { type Deferred, deferred } from "../lib/deferred.ts";
 import type { Caller } from "../model/caller.ts";
 import { leaseLost } from "../model/errors.ts";
 import type { Payload } from "../model/payload.ts";
+import { readOnly } from "./read-only.ts";
 import type { Seeded } from "./seed.ts";
 
 export type Outcome =
@@ -99,10 +100,11 @@ export class Rehearsal {
   constructor(inner: EngineApi, seeded: readonly Seeded[]) {
     this.#inner = inner;
     this.#parts = new Map(seeded.map((one) => [one.runId, new Part(one)]));
+    const closed = readOnly(inner);
     this.engine = {
-      ...inner,
+      ...closed,
       startRun: async (caller, start) => {
-        if (start.parent === undefined) return await inner.startRun(caller, start);
+        if (start.parent === undefined) return await closed.startRun(caller, start);
         this.#part(start.parent.runId)?.wants(start.parent.key);
         throw leaseLost(start.parent.runId, start.parent.fence, start.parent.fence + 1);
       },
