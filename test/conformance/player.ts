@@ -27,7 +27,7 @@ export interface Stage {
   killWorker(): Promise<void>;
   stopWorker(): Promise<void>;
   startWorker(sdk: string | undefined, deploy: number): Promise<void>;
-  killServer(): Promise<void>;
+  killServer(awayMs: number): Promise<void>;
 }
 
 export interface Played {
@@ -108,7 +108,7 @@ export class Player {
     else if ("stopWorker" in action) await this.#stage.stopWorker();
     else if ("startWorker" in action) {
       await this.#stage.startWorker(action.startWorker.sdk, action.startWorker.deploy);
-    } else if ("killServer" in action) await this.#stage.killServer();
+    } else if ("killServer" in action) await this.#stage.killServer(action.awayMs);
     else if ("signal" in action) {
       const { name, value, id } = action.signal;
       const request = {

@@ -20,8 +20,8 @@ const action = z.union([
   z.strictObject({
     startWorker: z.strictObject({ sdk: z.string().optional(), deploy: z.number().default(0) }),
   }),
-  /** SIGKILL, and a new server on the same file and ports. */
-  z.strictObject({ killServer: z.literal(true) }),
+  /** SIGKILL, and a new server on the same file and ports, after that time. */
+  z.strictObject({ killServer: z.literal(true), awayMs: z.number().default(0) }),
   z.strictObject({
     signal: z.strictObject({ name: z.string(), value: json, id: z.string().optional() }),
   }),

@@ -5,6 +5,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "@grpc/grpc-js";
 import { RunState } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -62,9 +63,10 @@ class ServerPlace {
 
   readonly client = (): Client => this.#client;
 
-  async restart(): Promise<void> {
+  async restart(awayMs: number): Promise<void> {
     const { store, grpcAddress: grpc, httpAddress: http } = this.#server;
     await this.#server.kill();
+    await sleep(awayMs);
     this.#server = await startServer({ store, grpc, http });
     this.#client.close();
     this.#client = connect(grpc);
@@ -168,7 +170,7 @@ function describeCases(sdk: Sdk): void {
         killWorker: () => workers.kill(),
         stopWorker: () => workers.stop(),
         startWorker: (name, deploy) => workers.start({ sdk: name ?? main.name, deploy }),
-        killServer: () => server.restart(),
+        killServer: (awayMs) => server.restart(awayMs),
       };
       const player = new Player(one, { connect: server.client, folder, queue, stage });
       return await play(player, one, queue);

@@ -70,7 +70,7 @@ const (
 	deltaBufferBytesMax = 8 << 20
 	deltaBatchEventsMax = 2_000
 	deltaBatchBytesMax  = 512 << 10
-	// How often live output is sent by plain calls before it is given up.
+	// How often live output is sent in vain by plain calls before it is given up, while others are answered.
 	deltaTries = 6
 
 	// How often it is looked whether the process is alive, and for how long it may not have been.

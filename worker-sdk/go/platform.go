@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -34,6 +35,8 @@ type platform struct {
 	payloads pb.PayloadServiceClient
 	// For how long a call is made again while no server answers.
 	patience time.Duration
+	// When a call was answered last, in Unix nanoseconds.
+	answered atomic.Int64
 }
 
 func defaultURL() string { return orElse(os.Getenv("PAWL_URL"), "http://127.0.0.1:50051") }
@@ -122,6 +125,13 @@ func isTransient(err error) bool {
 	return false
 }
 
+func (p *platform) noteAnswer() { p.answered.Store(time.Now().UnixNano()) }
+
+// hasAnsweredSince: the server has answered a call since then.
+func (p *platform) hasAnsweredSince(moment time.Time) bool {
+	return p.answered.Load() > moment.UnixNano()
+}
+
 // call makes a unary call, again and again while no server answers it.
 func call[Req, Res any](ctx context.Context, p *platform, method func(context.Context, *Req, ...grpc.CallOption) (*Res, error), request *Req) (*Res, error) {
 	end := time.Now().Add(p.patience)
@@ -129,6 +139,7 @@ func call[Req, Res any](ctx context.Context, p *platform, method func(context.Co
 	for {
 		response, err := method(ctx, request)
 		if err == nil {
+			p.noteAnswer()
 			return response, nil
 		}
 		if ctx.Err() != nil {

@@ -9,6 +9,8 @@ import (
 
 	pb "pawl.dev/pawl/pawlv1"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -111,23 +113,29 @@ func (l *unaryLink) publish(r *run, fence uint32, event *pb.NewEvent, size int) 
 
 func (l *unaryLink) flush(r *run) { l.deltas.flush(r) }
 
-// sendDeltas makes one call after the other; numbers make it safe to send the same again.
-func (l *unaryLink) sendDeltas(_ *run, batch *pb.PublishEventsRequest, _ int, _ bool, done func()) bool {
+// sendDeltas makes one call after the other; numbers make it safe to send the same again. It lasts
+// through an outage, within the bound of what is kept, as long as the run is here.
+func (l *unaryLink) sendDeltas(r *run, batch *pb.PublishEventsRequest, _ int, _ bool, done func()) bool {
 	if !l.publishing.CompareAndSwap(false, true) {
 		return false
 	}
 	go func() {
 		pause := pauses{first: 50 * time.Millisecond, most: time.Second}
-		for tries := 1; ; tries++ {
+		began, tries := time.Now(), 0
+		for {
 			err := l.publishOnce(batch)
-			if err != nil && isTransient(errorOf(err)) && tries < deltaTries {
-				pause.sleep(context.Background())
-				continue
+			if err == nil {
+				break
 			}
-			if err != nil {
+			if l.platform.hasAnsweredSince(began) {
+				tries++
+			}
+			again := isTransient(errorOf(err)) || status.Code(err) == codes.DeadlineExceeded
+			if !again || tries == deltaTries || r.isGone() {
 				l.log.Debug("live output was given up", "error", err)
+				break
 			}
-			break
+			pause.sleep(r.present)
 		}
 		l.publishing.Store(false)
 		done()
@@ -202,6 +210,7 @@ func (l *unaryLink) beat(r *run) bool {
 		}
 		return false
 	}
+	l.platform.noteAnswer()
 	for _, result := range response.Results {
 		r.leaseResult(result)
 	}

@@ -31,6 +31,7 @@ export class Platform {
   readonly transport: Transport;
   readonly #retryForMs: number;
   #closed = false;
+  #answeredMs = Number.NEGATIVE_INFINITY;
 
   /** `retryForMs`: how long a call is sent again while no server answers. */
   constructor(transport: Transport, retryForMs: number) {
@@ -63,7 +64,23 @@ export class Platform {
     request: MessageInitShape<I>,
     options: RetryWishes = {},
   ): Promise<MessageShape<O>> {
-    return this.retrying(() => this.transport.unary(method, request, options), options);
+    return this.retrying(() => this.once(method, request, options), options);
+  }
+
+  /** A call that is not sent again. */
+  async once<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options: CallOptions,
+  ): Promise<MessageShape<O>> {
+    const response = await this.transport.unary(method, request, options);
+    this.#answeredMs = performance.now();
+    return response;
+  }
+
+  /** Whether the server has answered a call since that moment, by `performance.now()`. */
+  hasAnsweredSince(ms: number): boolean {
+    return this.#answeredMs > ms;
   }
 
   /** Nothing is sent again any more. */

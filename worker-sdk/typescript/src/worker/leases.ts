@@ -39,7 +39,7 @@ export class LeaseKeeper {
     const leases = this.#runs.leases();
     if (leases.length === 0) return true;
     try {
-      const { results } = await this.#platform.transport.unary(
+      const { results } = await this.#platform.once(
         WorkerService.method.heartbeatLeases,
         { leases },
         { timeoutMs: 5_000 },

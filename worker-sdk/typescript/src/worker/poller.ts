@@ -111,7 +111,7 @@ export class Poller {
     const { platform, info } = this.#options;
     // The first answer comes at once, so that `start` resolves when the workflows are registered.
     const first = this.#leasesEveryMs === 0;
-    const response = await platform.transport.unary(
+    const response = await platform.once(
       WorkerService.method.pollWork,
       { worker: info, maxItems, wait: durationFromMs(first ? 1 : pollMs) },
       { signal: this.#polling.signal, timeoutMs: pollMs + 10_000 },

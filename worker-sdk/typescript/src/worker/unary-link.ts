@@ -15,6 +15,7 @@ import {
   WorkerService,
 } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
+import { PawlError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type {
@@ -44,7 +45,7 @@ export interface UnaryLinkOptions {
   readonly onAttention: () => Promise<boolean>;
 }
 
-/** How often live output is sent before it is given up. */
+/** How often live output is sent in vain before it is given up, while other calls are answered. */
 const PUBLISH_TRIES = 6;
 
 function ignore(): void {
@@ -58,8 +59,8 @@ export class UnaryLink implements RunLink {
   readonly #options: UnaryLinkOptions;
   readonly #deltas: Deltas;
   readonly #reports = new Map<string, Set<Promise<unknown>>>();
-  /** Runs whose live output is on its way. */
-  readonly #publishing = new Set<string>();
+  /** The live output of each run that is on its way. */
+  readonly #publishing = new Map<string, DeltaBatch>();
 
   constructor(options: UnaryLinkOptions) {
     this.#options = options;
@@ -159,28 +160,37 @@ export class UnaryLink implements RunLink {
   /** One call after the other for each run; numbers make it safe to send the same again. */
   #publish(batch: DeltaBatch): Promise<void> | undefined {
     if (this.#publishing.has(batch.runId)) return undefined;
-    this.#publishing.add(batch.runId);
+    this.#publishing.set(batch.runId, batch);
     return this.#deliver(batch)
       .catch((error: unknown) =>
         this.#options.logger.debug("live output was given up", { error: String(error) }),
       )
       .finally(() => {
-        this.#publishing.delete(batch.runId);
+        if (this.#isPublishing(batch)) this.#publishing.delete(batch.runId);
       });
   }
 
+  #isPublishing(batch: DeltaBatch): boolean {
+    return this.#publishing.get(batch.runId) === batch;
+  }
+
+  /** Lasts through an outage, within the bound of what is kept, as long as the run is here. */
   async #deliver(batch: DeltaBatch): Promise<void> {
-    const { transport } = this.#options.platform;
+    const { platform } = this.#options;
     const request = create(PublishEventsRequestSchema, batch);
     const backoff = new Backoff(50, 1_000);
-    for (let tries = 1; ; tries += 1) {
+    const beganMs = performance.now();
+    for (let tries = 0; ; ) {
       try {
-        await transport.clientStream(EventService.method.publishEvents, [request], {
+        await platform.transport.clientStream(EventService.method.publishEvents, [request], {
           timeoutMs: 5_000,
         });
         return;
       } catch (error) {
-        if (!isTransient(error) || tries === PUBLISH_TRIES) throw error;
+        const late = error instanceof PawlError && error.reason === "DEADLINE_EXCEEDED";
+        if (!(late || isTransient(error)) || !this.#isPublishing(batch)) throw error;
+        if (platform.hasAnsweredSince(beganMs)) tries += 1;
+        if (tries === PUBLISH_TRIES) throw error;
         await delay(backoff.next());
       }
     }
@@ -213,6 +223,7 @@ export class UnaryLink implements RunLink {
   }
 
   released(run: Run): void {
+    this.#publishing.delete(run.runId);
     this.#deltas.forget(run.runId);
     this.#options.onReleased(run);
   }
@@ -220,5 +231,6 @@ export class UnaryLink implements RunLink {
   close(): void {
     this.#deltas.flush();
     this.#deltas.close();
+    this.#publishing.clear();
   }
 }

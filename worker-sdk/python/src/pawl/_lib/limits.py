@@ -62,7 +62,7 @@ DELTA_FLUSH_BYTES: Final = 4_096
 DELTA_BUFFER_BYTES_MAX: Final = 8 * 1024 * 1024
 DELTA_BATCH_EVENTS_MAX: Final = 2_000
 DELTA_BATCH_BYTES_MAX: Final = 512 * 1024
-# How often live output is sent by plain calls before it is given up.
+# How often live output is sent in vain by plain calls before it is given up, while others are answered.
 DELTA_TRIES: Final = 6
 # Delays computed from a backoff function.
 DELAYS_MAX: Final = 100

@@ -83,6 +83,7 @@ class Platform:
         target, secure = _target(self.url)
         self._retry_for_s = retry_for_s
         self._closed = False
+        self._answered_at = float("-inf")
         self._loop = asyncio.get_running_loop()
         self._pid: int = os.getpid()
         self._calls: dict[str, Any] = {}
@@ -145,7 +146,12 @@ class Platform:
             raise error_from_call(error) from None
         except grpc.aio.UsageError:
             raise closed_error() from None
+        self._answered_at = time.monotonic()
         return response
+
+    def has_answered_since(self, moment: float) -> bool:
+        """The server has answered a call since then, by `time.monotonic()`."""
+        return self._answered_at > moment
 
     async def call(self, method: Method[Q, R], request: Q, retry_for_s: float | None = None) -> R:
         return await self.retrying(lambda: self.once(method, request), retry_for_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
@@ -45,8 +46,8 @@ class UnaryLink(CallLink):
         self._tasks: set[asyncio.Task[None]] = set()
         # Per run, the last request that closes waits and is out.
         self._closing: dict[str, asyncio.Future[None]] = {}
-        # Runs whose live output is on its way.
-        self._publishing: set[str] = set()
+        # The live output of each run that is on its way.
+        self._publishing: dict[str, Batch] = {}
 
     def can_start(self) -> bool:
         """A start is confirmed by the server before its step runs, so it may be asked for always."""
@@ -106,24 +107,33 @@ class UnaryLink(CallLink):
         run_id = batch.request.run_id
         if run_id in self._publishing:
             return False
-        self._publishing.add(run_id)
+        self._publishing[run_id] = batch
         self._spawn(self._publish(batch, done))
         return True
 
+    def _is_publishing(self, batch: Batch) -> bool:
+        return self._publishing.get(batch.request.run_id) is batch
+
     async def _publish(self, batch: Batch, done: asyncio.Future[None]) -> None:
+        """Lasts through an outage, within the bound of what is kept, as long as the run is here."""
         pause = GrowingPause(0.05, 1.0)
+        began = time.monotonic()
+        tries = 0
         try:
-            for tries in range(limits.DELTA_TRIES):
+            while True:
                 try:
                     await self._platform.send_stream(PUBLISH_EVENTS, [batch.request], timeout_s=5)
                     return
                 except PawlError as error:
-                    if not is_transient(error) or tries == limits.DELTA_TRIES - 1:
+                    tries += self._platform.has_answered_since(began)
+                    again = is_transient(error) or error.reason == "DEADLINE_EXCEEDED"
+                    if not again or tries == limits.DELTA_TRIES or not self._is_publishing(batch):
                         logger.debug("live output was given up: %s", error)
                         return
                 await asyncio.sleep(pause.next())
         finally:
-            self._publishing.discard(batch.request.run_id)
+            if self._is_publishing(batch):
+                del self._publishing[batch.request.run_id]
             if not done.done():
                 done.set_result(None)
 
@@ -132,9 +142,11 @@ class UnaryLink(CallLink):
 
     def released(self, run: Run) -> None:
         self._reports.pop(run.run_id, None)
+        self._publishing.pop(run.run_id, None)
         self._deltas.forget(run.run_id)
         self._on_released(run)
 
     def close(self) -> None:
         self._deltas.flush()
         self._deltas.close()
+        self._publishing.clear()
