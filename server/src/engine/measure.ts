@@ -115,20 +115,20 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
   const { registry } = core.metrics;
   const gauge = (name: string, help: string, read: () => number | readonly Sample[]): void =>
     registry.read("gauge", name, help, read);
-  gauge("pawl_store_up", "1 while the store answers, 0 while it does not.", () => +storeUp());
+  gauge("pawl_store_up", "1 while the store responds, otherwise 0.", () => +storeUp());
   gauge("pawl_commands_queued", "Commands that wait for a commit.", () => core.writer.queued);
-  gauge("pawl_sessions", "Connections of workers that are open.", () =>
+  gauge("pawl_sessions", "Open worker connections.", () =>
     sum(core, (session) => +session.open),
   );
   gauge(
     "pawl_workers_connected",
-    "Processes of workers with an open connection.",
+    "Worker processes with an open connection.",
     () =>
       new Set(
         [...core.sessions.all()].flatMap(({ open, worker }) => (open ? [worker.instanceId] : [])),
       ).size,
   );
-  gauge("pawl_worker_slots_free", "Runs that connected workers have room for.", () =>
+  gauge("pawl_worker_slots_free", "Free slots of connected workers.", () =>
     sum(core, (session) => session.wanting),
   );
   gauge("pawl_leases_held", "Runs that workers connected to this server hold.", () =>
@@ -138,13 +138,13 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
   registry.read(
     "counter",
     "pawl_deltas_published_total",
-    "Live events that came in.",
+    "Live events that were received.",
     () => core.intake.taken,
   );
   registry.read(
     "counter",
     "pawl_deltas_dropped_total",
-    "Live events that a full buffer let go; watchers are told of the gap.",
+    "Live events dropped because a buffer was full; watchers see a gap.",
     () => core.intake.dropped,
   );
   readQueues(core, gauge);
@@ -181,12 +181,12 @@ function readQueues(core: Core, gauge: Gauge): void {
       .map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
   gauge(
     "pawl_queue_depth",
-    `Runs that wait for a worker, by queue; counting ends at ${LIMITS.readyRunsCounted}.`,
+    `Runs that wait for a worker, by queue; counted up to ${LIMITS.readyRunsCounted}.`,
     samples(({ runs }) => runs),
   );
   gauge(
     "pawl_queue_oldest_seconds",
-    "For how long the first run of a queue waits; a run that lost its worker keeps its place.",
+    "How long the first run of a queue has been waiting; a run that lost its worker keeps its place.",
     samples(({ runs, oldestAt }) =>
       runs === 0 ? 0 : Math.max(0, core.clock.now() - oldestAt) / 1_000,
     ),

@@ -83,7 +83,7 @@ export function createMetrics(): Metrics {
     ...leaseMetrics(registry),
     eventLoopSeconds: registry.histogram(
       "pawl_event_loop_delay_seconds",
-      "By how much a timer of 100 ms was late.",
+      "Delay of a 100 ms timer in the event loop.",
       [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     ),
   };
@@ -104,7 +104,7 @@ function runMetrics(registry: Registry) {
     ]),
     runSeconds: registry.histogram(
       "pawl_run_duration_seconds",
-      "From the start of a run to its end, waits included.",
+      "Time from the start of a run to its end, including waits.",
       RUNS,
     ),
   };
@@ -114,20 +114,20 @@ function stepMetrics(registry: Registry) {
   return {
     retries: registry.counter(
       "pawl_step_retries_total",
-      "Failed attempts of steps that are followed by another.",
+      "Failed attempts of steps that are retried.",
     ),
     stepSeconds: registry.histogram(
       "pawl_step_duration_seconds",
-      "What recorded attempts of steps took, by the workers' clocks.",
+      "Duration of recorded attempts of steps, by the workers' clocks.",
       WORK,
     ),
     replays: registry.counter(
       "pawl_replays_total",
-      "Recorded results given out again instead of being computed again.",
+      "Recorded results that were replayed instead of computed again.",
     ),
     waitsResolved: registry.counters(
       "pawl_waits_resolved_total",
-      "Waits on timers, signals and child runs that are over, by outcome.",
+      "Resolved waits for timers, signals and child runs, by outcome.",
       ["outcome"],
     ),
     signals: registry.counter("pawl_signals_received_total", "Signals that runs received."),
@@ -143,22 +143,22 @@ function storeMetrics(registry: Registry) {
     ),
     commitSeconds: registry.histogram(
       "pawl_commit_duration_seconds",
-      "What a commit took, until it was durable.",
+      "Duration of a commit until it was durable.",
       FAST,
     ),
     storeErrors: registry.counter(
       "pawl_store_errors_total",
-      "Calls of the store that failed; commits among them are tried again.",
+      "Failed calls of the store; failed commits are retried.",
     ),
   };
 }
 
 function leaseMetrics(registry: Registry) {
   return {
-    dispatches: registry.counter("pawl_dispatches_total", "Runs handed to workers."),
+    dispatches: registry.counter("pawl_dispatches_total", "Runs given to workers."),
     dispatchSeconds: registry.histogram(
       "pawl_dispatch_latency_seconds",
-      "From the moment a run was ready until a worker was given it.",
+      "Time from when a run was ready until a worker got it.",
       WAITS,
     ),
     leasesLost: registry.counters(
@@ -168,12 +168,12 @@ function leaseMetrics(registry: Registry) {
     ),
     recoverySeconds: registry.histogram(
       "pawl_recovery_seconds",
-      "From the moment a lease was lost until the run was taken on again.",
+      "Time from when a lease was lost until another worker got the run.",
       WAITS,
     ),
     timerLagSeconds: registry.histogram(
       "pawl_timer_lag_seconds",
-      "By how much timers were acted upon after they were due.",
+      "Delay between a timer's due time and its firing.",
       WAITS,
     ),
   };
@@ -182,7 +182,7 @@ function leaseMetrics(registry: Registry) {
 /** Under the names that Prometheus' own clients give them. */
 function readProcess(registry: Registry): void {
   const startedAt = (systemClock.now() - uptimeMs()) / 1_000;
-  registry.read("gauge", "pawl_build_info", "1, with the version of the server.", () => [
+  registry.read("gauge", "pawl_build_info", "Always 1; the label has the version of the server.", () => [
     { labels: { version: VERSION }, value: 1 },
   ]);
   registry.read("gauge", "process_resident_memory_bytes", "Resident memory.", () =>
@@ -195,7 +195,7 @@ function readProcess(registry: Registry): void {
   registry.read(
     "gauge",
     "process_start_time_seconds",
-    "When the process started, since the epoch.",
+    "Start time of the process, since the epoch.",
     () => startedAt,
   );
 }
