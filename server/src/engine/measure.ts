@@ -117,9 +117,7 @@ export function readGauges(core: Core, storeUp: () => boolean): () => void {
     registry.read("gauge", name, help, read);
   gauge("pawl_store_up", "1 while the store responds, otherwise 0.", () => +storeUp());
   gauge("pawl_commands_queued", "Commands that wait for a commit.", () => core.writer.queued);
-  gauge("pawl_sessions", "Open worker connections.", () =>
-    sum(core, (session) => +session.open),
-  );
+  gauge("pawl_sessions", "Open worker connections.", () => sum(core, (session) => +session.open));
   gauge(
     "pawl_workers_connected",
     "Worker processes with an open connection.",

@@ -182,9 +182,12 @@ function leaseMetrics(registry: Registry) {
 /** Under the names that Prometheus' own clients give them. */
 function readProcess(registry: Registry): void {
   const startedAt = (systemClock.now() - uptimeMs()) / 1_000;
-  registry.read("gauge", "pawl_build_info", "Always 1; the label has the version of the server.", () => [
-    { labels: { version: VERSION }, value: 1 },
-  ]);
+  registry.read(
+    "gauge",
+    "pawl_build_info",
+    "Always 1; the label has the version of the server.",
+    () => [{ labels: { version: VERSION }, value: 1 }],
+  );
   registry.read("gauge", "process_resident_memory_bytes", "Resident memory.", () =>
     process.memoryUsage.rss(),
   );
