@@ -1,8 +1,8 @@
 /**
  * Generates code from the `.proto` files: `proto/gen` (protobuf-es, and an index that re-exports
  * what the package `pawl.v1` declares), and the stubs of other languages where their toolchains
- * are found. `--check` generates into a temporary folder instead and fails where the committed
- * code differs.
+ * are found; and the reference of commands in docs/cli.md. `--check` generates into a temporary
+ * folder instead and fails where the committed files differ.
  */
 import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { cliPage, renderCliPage, writeCliPage } from "./cli-reference.ts";
 import { commentsOf } from "./comments.ts";
 import { root, run } from "./run.ts";
 
@@ -96,6 +97,8 @@ async function findDifferences(): Promise<string[]> {
     const differences: string[] = [];
     for (const folder of folders)
       differences.push(...(await compare(folder, join(root, folder), join(base, folder))));
+    if ((await readFile(cliPage, "utf8")) !== (await renderCliPage()))
+      differences.push("differs: docs/cli.md");
     return differences;
   } finally {
     await rm(base, { recursive: true, force: true });
@@ -125,7 +128,7 @@ const folders = [generated, ...found.map(({ folder }) => folder)];
 if (process.argv.includes("--check")) {
   const differences = await findDifferences();
   if (differences.length > 0) {
-    console.error(`Generated code is not what the .proto files make; run \`pnpm generate\`.`);
+    console.error("What is generated is not current; run `pnpm generate`.");
     for (const difference of differences) console.error(`  ${difference}`);
     process.exitCode = 1;
   } else {
@@ -133,4 +136,5 @@ if (process.argv.includes("--check")) {
   }
 } else {
   await generate(root);
+  await writeCliPage();
 }

@@ -81,7 +81,7 @@ describe("run", () => {
       "--tag",
       "x=1",
     );
-    expect([again.code, again.err]).toEqual([EXIT.OK, expect.stringContaining("there already")]);
+    expect([again.code, again.err]).toEqual([EXIT.OK, expect.stringContaining("already exists (")]);
     const other = await cli("run", "greet", "--input", '{"name":"b"}', "--id", "g2", "--json");
     expect([other.code, errorOf(other).reason]).toEqual([EXIT.REFUSED, "RUN_EXISTS"]);
   });
@@ -100,9 +100,9 @@ describe("run", () => {
       ids.push(JSON.parse((await cli(...joined, "--input", input)).out).run.runId);
     expect(ids[1]).toBe(ids[0]);
     for (const [wrong, said] of [
-      [["--rate", "5"], "N/TIME"],
-      [["--rate-key", "k"], "needs --rate"],
-      [["--debounce", "k"], "needs --debounce-for"],
+      [["--rate", "5"], "N/DURATION"],
+      [["--rate-key", "k"], "requires --rate"],
+      [["--debounce", "k"], "requires --debounce-for"],
       [["--delay", "soon"], "30s"],
     ] as const) {
       const refused = await cli("run", "greet", ...wrong);
@@ -112,10 +112,10 @@ describe("run", () => {
 
   test("takes its input from a file or from standard input", async () => {
     await writeFile(join(folder, "input.json"), '{"name": "file"}');
-    const file = await cli("run", "greet", "-f", "input.json", "--wait", "--json");
+    const file = await cli("run", "greet", "--file", "input.json", "--wait", "--json");
     expect(JSON.parse(file.out).run.output.value.greeting).toBe("Hello, file!");
     const options = { url: server.httpUrl, input: '{"name": "pipe"}' };
-    const piped = await pawl(["run", "greet", "-f", "-", "--wait"], options);
+    const piped = await pawl(["run", "greet", "--file", "-", "--wait"], options);
     expect(JSON.parse(piped.out).greeting).toBe("Hello, pipe!");
   });
 
@@ -146,13 +146,13 @@ describe("run", () => {
 describe("looking", () => {
   test("status and list show runs, and filter them", async () => {
     const status = await cli("status", "g1");
-    expect(status.out).toMatch(/g1[\s\S]*state\s+COMPLETED[\s\S]*workflow\s+greet/);
+    expect(status.out).toMatch(/g1[\s\S]*status\s+COMPLETED[\s\S]*workflow\s+greet/);
     const tagged = await cli("list", "--tag", "x=1", "--json");
     expect(JSON.parse(tagged.out).runs.map((run: { runId: string }) => run.runId)).toEqual(["g2"]);
     const ended = await cli("list", "--status", "completed", "--workflow", "greet", "--limit", "1");
     expect(ended.out.trim().split("\n")).toHaveLength(2);
     expect(ended.err).toContain("There are more");
-    expect((await cli("list", "--workflow", "nothing")).err).toContain("no such runs");
+    expect((await cli("list", "--workflow", "nothing")).err).toContain("No runs match");
   });
 
   test("inspect draws within 80 columns, without colours where it is no terminal", async () => {

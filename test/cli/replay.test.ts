@@ -160,7 +160,7 @@ test.concurrent("what cannot be replayed is said in words", async () => {
 
   const other = join(folder, "other.ts");
   await writeFile(other, source(original).replace('"order"', '"another"'));
-  const args = ["replay", journals.ended, "--worker", other, "--timeout", "15", "--json"];
+  const args = ["replay", journals.ended, "--worker", other, "--timeout", "15s", "--json"];
   const env = { RAN: join(folder, "other.ran") };
   expect(errorOf(await pawl(args, { env })).message).toContain("does not serve the workflow order");
 

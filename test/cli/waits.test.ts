@@ -92,7 +92,7 @@ test.concurrent("a choice is asked by number, again until it is one; several are
   const answered = await cli(["answer", "order-1"], "3\nhuge\n2\n");
   expect(answered.code, answered.err).toBe(EXIT.OK);
   expect(answered.err).toMatch(/Which size\?.*1 {2}small.*2 {2}Really big \(big\)/s);
-  expect(answered.err).toMatch(/"3" is none of.*"huge" is none of "small", "big".*by max/s);
+  expect(answered.err).toMatch(/"3" is not one of.*"huge" is not one of: "small", "big".*by max/s);
   await open("order-1", 1, "extras");
   const second = await cli(["answer", "order-1", "milk", "sugar", "--json"]);
   expect(JSON.parse(second.out)).toMatchObject({ wait: { outcome: "answered" } });
@@ -110,7 +110,7 @@ test.concurrent("a form is asked field by field, again when the server refuses i
   const typed = ["A", "x", "2", "", "Ada", "36", "c", "b", ""].join("\n");
   const answered = await cli(["answer", "form-1"], typed);
   expect(answered.code, answered.err).toBe(EXIT.OK);
-  expect(answered.err).toMatch(/it is a number.*does not fit.*name.*one of a, b.*Recorded/s);
+  expect(answered.err).toMatch(/it must be a number.*does not fit.*name.*one of a, b.*Recorded/s);
   await open("form-1", 1, "Again");
   const bad = await cli(["answer", "form-1", "age=4", "nmae=Bob"]);
   expect([bad.code, bad.err]).toEqual([EXIT.USAGE, expect.stringContaining("name=… age=…")]);
@@ -157,7 +157,7 @@ test.concurrent("of two open questions the id says which; what is over says who 
   const unclear = await cli(["answer", "two-1", "x"]);
   expect([unclear.code, unclear.err]).toEqual([
     EXIT.USAGE,
-    expect.stringMatching(/fits 2 open waits.*'two-1#all:0\/user:One\?' {2}One\?/s),
+    expect.stringMatching(/matches 2 open waits.*'two-1#all:0\/user:One\?' {2}One\?/s),
   ]);
   const refused = await cli(["approve", "two-1#all:0"]);
   expect([refused.code, refused.err]).toEqual([EXIT.USAGE, expect.stringContaining("pawl answer")]);

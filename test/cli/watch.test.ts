@@ -109,7 +109,7 @@ test("watch outlives a server that is killed, and misses nothing", async () => {
   server = await startServer({ store, http: httpAddress, grpc: grpcAddress });
   await cli("signal", "w2", "publish");
   expect(await watching.end()).toBe(0);
-  expect(watching.err).toContain("The server is back.");
+  expect(watching.err).toContain("Reconnected.");
   const events = watching.out
     .trim()
     .split("\n")

@@ -47,7 +47,7 @@ describe.each(folders)("$name", ({ folder }) => {
           VIRTUAL_ENV: dirname(dirname(sdk.command[0] ?? "")),
         };
         const result = await pawl(
-          ["replay", ...files, "--worker", worker, "--timeout", "50", "--json"],
+          ["replay", ...files, "--worker", worker, "--timeout", "50s", "--json"],
           { env },
         );
         const { replays } = JSON.parse(result.out) as Replays;

@@ -3,59 +3,21 @@ import { SILENT_LOG } from "../../lib/log.ts";
 import { JournalFileError, parseJournal, type RecordedRun } from "../../replay/journal-file.ts";
 import type { Outcome, Verdict } from "../../replay/rehearsal.ts";
 import { replay } from "../../replay/replay.ts";
-import { type Args, type Command, JSON_OPTION } from "../shared/args.ts";
+import type { Run } from "../catalog/command.ts";
 import { CliError, EXIT, usageError } from "../shared/exit.ts";
 import { startReplayWorker, workerCommand } from "../shared/replay-worker.ts";
 import type { Style, Terminal } from "../shared/terminal.ts";
 
-const TIMEOUT_S = 30;
+const TIMEOUT_MS = 30_000;
+const TIMEOUT_MAX_MS = 3_600_000;
 
-export const command: Command = {
-  usage: "replay JOURNAL… --worker FILE",
-  about:
-    "Runs recorded journals through a worker's code as it is now, on a server of its own in memory:\n" +
-    "before a deploy, to see that no run in progress will be stuck. Recorded steps are replayed, and no\n" +
-    "step that is not recorded is executed. `pawl export` writes journals.",
-  options: {
-    worker: {
-      type: "string",
-      short: "w",
-      value: "FILE",
-      help: "The worker: .ts, .js, .py, or a program. It gets the server's address in PAWL_URL.",
-    },
-    allow: {
-      type: "string",
-      multiple: true,
-      value: "STEP",
-      help: "A step that may be new to an ended run, or gone; may be repeated.",
-    },
-    timeout: {
-      type: "string",
-      value: "TIME",
-      help: `How long the replay may take; ${TIMEOUT_S} otherwise.`,
-    },
-    ...JSON_OPTION,
-  },
-  examples: [
-    "pawl export order-17 -o order-17.json",
-    "pawl replay order-17.json --worker worker.ts",
-    "pawl replay journals/*.json --worker worker.py --json",
-  ],
-  run,
-};
-
-async function run(args: Args, terminal: Terminal): Promise<number> {
-  args.positional(0, "The file of a journal");
-  const file = args.text("worker");
-  if (file === undefined) {
-    throw usageError("--worker is missing.", `Usage: pawl ${command.usage}`);
-  }
-  const worker = workerCommand(file);
-  const timeoutMs = args.seconds("timeout", 1, 3_600) ?? TIMEOUT_S * 1_000;
+export const run: Run = async (args, terminal) => {
+  const worker = workerCommand(args.text("worker") ?? "");
+  const timeoutMs = args.duration("timeout", TIMEOUT_MAX_MS) ?? TIMEOUT_MS;
   const runs = await Promise.all(args.positionals.map(read));
   const ids = runs.map(({ run: { runId } }) => runId);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
-  if (twice !== undefined) throw usageError(`Two of the files are of the run ${twice}.`);
+  if (twice !== undefined) throw usageError(`Two of the files contain the run ${twice}.`);
   let verdicts: Verdict[];
   try {
     verdicts = await replay({
@@ -73,7 +35,7 @@ async function run(args: Args, terminal: Terminal): Promise<number> {
   if (args.flag("json")) terminal.out(JSON.stringify({ replays: verdicts }, undefined, 2));
   else show(verdicts, unfit, terminal);
   return unfit === 0 ? EXIT.OK : EXIT.RUN_FAILED;
-}
+};
 
 async function read(file: string): Promise<RecordedRun> {
   let text: string;
@@ -81,7 +43,7 @@ async function read(file: string): Promise<RecordedRun> {
     text = await readFile(file, "utf8");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    throw usageError(`The file ${file} cannot be read: ${code}.`);
+    throw usageError(`Cannot read ${file}: ${code}.`);
   }
   try {
     return parseJournal(text);
@@ -109,7 +71,7 @@ function fits({ outcome, next, unconsumed }: Verdict, allowed: ReadonlySet<strin
 
 const WORDS: Readonly<Record<Outcome, readonly [word: string, style: Style]>> = {
   same: ["same", "green"],
-  open: ["goes on", "green"],
+  open: ["continues", "green"],
   more: ["MORE", "red"],
   different: ["DIFFERENT", "red"],
   mismatch: ["MISMATCH", "red"],
@@ -125,13 +87,13 @@ function show(verdicts: readonly Verdict[], unfit: number, terminal: Terminal): 
     if (detail !== "") terminal.out(`${indent}${detail}`);
     if (next.length > 0) terminal.out(`${indent}next: ${next.join(", ")}`);
     if (unconsumed.length > 0)
-      terminal.out(`${indent}recorded, and not asked for: ${unconsumed.join(", ")}`);
+      terminal.out(`${indent}recorded, but no longer executed: ${unconsumed.join(", ")}`);
   }
   const all = verdicts.length;
   terminal.out(
     unfit === 0
       ? `${all === 1 ? "The journal fits" : `All ${all} journals fit`} the code.`
-      : `${unfit} of ${all} ${all === 1 ? "journal does" : "journals do"} not fit the code: such runs would be ` +
-          "paused, end otherwise, or execute a renamed step again. --allow STEP lets a step go.",
+      : `${unfit} of ${all} ${all === 1 ? "journal does" : "journals do"} not fit the code: such runs would ` +
+          "pause, end differently, or execute a renamed step again. Accept a new or removed step with --allow STEP.",
   );
 }

@@ -2,69 +2,49 @@ import { existsSync } from "node:fs";
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { VERSION } from "../../lib/version.ts";
-import { type Command, JSON_OPTION } from "../shared/args.ts";
+import type { Run } from "../catalog/command.ts";
 import { CliError, EXIT } from "../shared/exit.ts";
 import { quoted } from "../shared/open-waits.ts";
 import { checkStore, hasPassword, SETTINGS_FILE, settingsFile } from "../shared/settings-file.ts";
 
 const IGNORED = ".pawl/";
 
-export const command: Command = {
-  usage: "init [DIR] [--store URL] [--force]",
-  about:
-    "Writes an example worker, the settings file pawl.env, what they need beside them, and the data\n" +
-    "directory. Every command that is run in the folder reads pawl.env. Where the worker or the\n" +
-    "settings are there already, the command refuses; other files are left alone.",
-  options: {
-    store: {
-      type: "string",
-      value: "URL",
-      help: "Where runs are kept: a SQLite file or postgres://…; .pawl/pawl.db otherwise.",
-    },
-    force: { type: "boolean", help: "Overwrite the worker and the settings." },
-    ...JSON_OPTION,
-  },
-  examples: [
-    "pawl init my-project && cd my-project && npm install && npx pawl dev",
-    "pawl init my-project --store postgres://pawl@127.0.0.1/pawl",
-  ],
-  async run(args, terminal) {
-    const named = args.positionals[0];
-    const folder = resolve(named ?? ".");
-    const worker = join(folder, "worker.ts");
-    const settings = join(folder, SETTINGS_FILE);
-    const store = checkStore(args.text("store") ?? "");
-    const there = [worker, settings].find((file) => existsSync(file));
-    if (there !== undefined && !args.flag("force")) {
-      throw new CliError(EXIT.REFUSED, `There is a ${basename(there)} already: ${there}.`, {
-        reason: "FILE_EXISTS",
-        metadata: { file: there },
-        hint: "Overwrite it with --force, or name another folder.",
-      });
-    }
-    await mkdir(join(folder, ".pawl"), { recursive: true });
-    await writeFile(worker, WORKER);
-    await writeFile(settings, settingsFile(store));
-    const written = [worker, settings];
-    const manifest = join(folder, "package.json");
-    if (!existsSync(manifest)) {
-      await writeFile(manifest, packageJson(basename(folder)));
-      written.push(manifest);
-    }
-    const ignored = hasPassword(store) ? [IGNORED, SETTINGS_FILE] : [IGNORED];
-    if (await ignore(join(folder, ".gitignore"), ignored)) written.push(join(folder, ".gitignore"));
-    if (args.flag("json")) {
-      terminal.out(JSON.stringify({ folder, written }, undefined, 2));
-      return EXIT.OK;
-    }
-    for (const file of written) terminal.out(`wrote ${file}`);
-    terminal.note("\nNext:");
-    if (named !== undefined && folder !== process.cwd()) terminal.note(`  cd ${quoted(named)}`);
-    terminal.note("  npm install");
-    terminal.note("  npx pawl dev                                       # server and worker");
-    terminal.note(`  npx pawl run greet --input '{"name": "you"}' --wait   # in another terminal`);
+export const run: Run = async (args, terminal) => {
+  const named = args.positionals[0];
+  const folder = resolve(named ?? ".");
+  const worker = join(folder, "worker.ts");
+  const settings = join(folder, SETTINGS_FILE);
+  const store = checkStore(args.text("store") ?? "");
+  const there = [worker, settings].find((file) => existsSync(file));
+  if (there !== undefined && !args.flag("force")) {
+    throw new CliError(EXIT.REFUSED, `${basename(there)} already exists: ${there}.`, {
+      reason: "FILE_EXISTS",
+      metadata: { file: there },
+      hint: "Overwrite it with --force, or choose another folder.",
+    });
+  }
+  await mkdir(join(folder, ".pawl"), { recursive: true });
+  await writeFile(worker, WORKER);
+  await writeFile(settings, settingsFile(store));
+  const written = [worker, settings];
+  const manifest = join(folder, "package.json");
+  if (!existsSync(manifest)) {
+    await writeFile(manifest, packageJson(basename(folder)));
+    written.push(manifest);
+  }
+  const ignored = hasPassword(store) ? [IGNORED, SETTINGS_FILE] : [IGNORED];
+  if (await ignore(join(folder, ".gitignore"), ignored)) written.push(join(folder, ".gitignore"));
+  if (args.flag("json")) {
+    terminal.out(JSON.stringify({ folder, written }, undefined, 2));
     return EXIT.OK;
-  },
+  }
+  for (const file of written) terminal.out(`wrote ${file}`);
+  terminal.note("\nNext:");
+  if (named !== undefined && folder !== process.cwd()) terminal.note(`  cd ${quoted(named)}`);
+  terminal.note("  npm install");
+  terminal.note("  npx pawl dev                                       # server and worker");
+  terminal.note(`  npx pawl run greet --input '{"name": "you"}' --wait   # in another terminal`);
+  return EXIT.OK;
 };
 
 /** @returns whether it had to be written */

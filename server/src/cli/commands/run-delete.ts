@@ -1,10 +1,8 @@
 import { DeleteRunResponseSchema } from "@pawl/proto";
-import { steering } from "../shared/control-run.ts";
+import { controlRun } from "../shared/control-run.ts";
 
-export const command = steering({
-  usage: "delete ID",
-  about: "Deletes a run that has ended, with its journal and all that belongs to it.",
+export const run = controlRun({
   schema: DeleteRunResponseSchema,
-  ask: (server, runId) => server.runs.deleteRun({ runId }),
-  said: () => ({ text: "Deleted." }),
+  call: (server, runId) => server.runs.deleteRun({ runId }),
+  describe: () => ({ text: "Deleted." }),
 });

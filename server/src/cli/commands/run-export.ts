@@ -6,41 +6,31 @@ import { clientCommand } from "../shared/client-command.ts";
 import { CliError, EXIT } from "../shared/exit.ts";
 import { download, readJournal } from "../shared/run-text.ts";
 
-export const command = clientCommand({
-  usage: "export ID [--output FILE]",
-  about:
-    "Writes a run and its whole journal as JSON: for `pawl replay`, for a bug report, or to keep.\n" +
-    "It holds the run's data in clear: input, results and all.",
-  options: {
-    output: { type: "string", short: "o", value: "FILE", help: "Instead of standard output." },
-  },
-  examples: ["pawl export order-17 -o order-17.json"],
-  async run(server, args, terminal) {
-    const runId = args.positional(0, "The run's id");
-    const { run } = await server.runs.getRun({ runId });
-    if (run === undefined) throw new Error("The server answered without a run.");
-    const entries = [];
-    for (const entry of await readJournal(server, runId)) {
-      const payload = entry.payload && (await download(server, entry.payload));
-      entries.push(payload ? create(JournalEntrySchema, { ...entry, payload }) : entry);
-    }
-    const text = formatJournal({ run, entries });
-    const file = args.text("output");
-    if (file === undefined) {
-      terminal.out(text.trimEnd());
-      return EXIT.OK;
-    }
-    try {
-      await writeFile(file, text);
-    } catch (cause) {
-      const said = cause instanceof Error ? cause.message : String(cause);
-      throw new CliError(EXIT.USAGE, `${file} cannot be written: ${said}.`, {
-        reason: "USAGE",
-        cause,
-      });
-    }
-    if (args.flag("json")) terminal.out(JSON.stringify({ file, entries: entries.length }));
-    else terminal.out(`${file}: ${runId}, ${entries.length} entries`);
+export const run = clientCommand(async (server, args, terminal) => {
+  const runId = args.positional(0);
+  const { run } = await server.runs.getRun({ runId });
+  if (run === undefined) throw new Error("The server answered without a run.");
+  const entries = [];
+  for (const entry of await readJournal(server, runId)) {
+    const payload = entry.payload && (await download(server, entry.payload));
+    entries.push(payload ? create(JournalEntrySchema, { ...entry, payload }) : entry);
+  }
+  const text = formatJournal({ run, entries });
+  const file = args.text("output");
+  if (file === undefined) {
+    terminal.out(text.trimEnd());
     return EXIT.OK;
-  },
+  }
+  try {
+    await writeFile(file, text);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(EXIT.USAGE, `Cannot write ${file}: ${said}.`, {
+      reason: "USAGE",
+      cause,
+    });
+  }
+  if (args.flag("json")) terminal.out(JSON.stringify({ file, entries: entries.length }));
+  else terminal.out(`${file}: ${runId}, ${entries.length} entries`);
+  return EXIT.OK;
 });

@@ -8,6 +8,7 @@ import {
 import { systemClock } from "../../lib/clock.ts";
 import { drawTimeline } from "../render/bars.ts";
 import { describeEntry } from "../render/entries.ts";
+import { describeRun } from "../render/run-facts.ts";
 import { formatClock, formatDuration, formatTime } from "../render/text.ts";
 import { foldJournal } from "../render/timeline.ts";
 import { clientCommand } from "../shared/client-command.ts";
@@ -15,37 +16,23 @@ import { EXIT } from "../shared/exit.ts";
 import { showPayload, withValues } from "../shared/payload-text.ts";
 import { ENDED, ms, readJournal, styledState, whatHappened } from "../shared/run-text.ts";
 import type { Terminal } from "../shared/terminal.ts";
-import { describeRun } from "./run-status.ts";
 
 const ROWS_MAX = 60;
 
-export const command = clientCommand({
-  usage: "inspect ID [--verbose]",
-  about:
-    "Draws a run over time: one line per step with a bar for each attempt, who ran it and how long\n" +
-    "it took, and what happened to the run as a whole.",
-  options: {
-    verbose: {
-      type: "boolean",
-      short: "v",
-      help: "All steps, all facts, and every entry of the journal.",
-    },
-  },
-  async run(server, args, terminal) {
-    const runId = args.positional(0, "The run's id");
-    const response = await server.runs.getRun({ runId });
-    const journal = await readJournal(server, runId);
-    if (args.flag("json")) {
-      const run = withValues(GetRunResponseSchema, toJson(GetRunResponseSchema, response));
-      const entries = create(GetJournalResponseSchema, { entries: journal });
-      const said = withValues(GetJournalResponseSchema, toJson(GetJournalResponseSchema, entries));
-      terminal.out(JSON.stringify(Object.assign({}, run, said), undefined, 2));
-      return EXIT.OK;
-    }
-    if (response.run === undefined) throw new Error("The server answered without a run.");
-    show(response.run, journal, args.flag("verbose"), terminal);
+export const run = clientCommand(async (server, args, terminal) => {
+  const runId = args.positional(0);
+  const response = await server.runs.getRun({ runId });
+  const journal = await readJournal(server, runId);
+  if (args.flag("json")) {
+    const run = withValues(GetRunResponseSchema, toJson(GetRunResponseSchema, response));
+    const entries = create(GetJournalResponseSchema, { entries: journal });
+    const said = withValues(GetJournalResponseSchema, toJson(GetJournalResponseSchema, entries));
+    terminal.out(JSON.stringify(Object.assign({}, run, said), undefined, 2));
     return EXIT.OK;
-  },
+  }
+  if (response.run === undefined) throw new Error("The server answered without a run.");
+  show(response.run, journal, args.flag("verbose"), terminal);
+  return EXIT.OK;
 });
 
 function show(

@@ -1,10 +1,8 @@
 import { ResumeRunResponseSchema } from "@pawl/proto";
-import { steering } from "../shared/control-run.ts";
+import { controlRun } from "../shared/control-run.ts";
 
-export const command = steering({
-  usage: "resume ID",
-  about: "Lets a paused run go on.",
+export const run = controlRun({
   schema: ResumeRunResponseSchema,
-  ask: (server, runId) => server.runs.resumeRun({ runId }),
-  said: ({ run }) => ({ run, text: "It goes on as soon as a worker is free." }),
+  call: (server, runId) => server.runs.resumeRun({ runId }),
+  describe: ({ run }) => ({ run, text: "It continues as soon as a worker is free." }),
 });

@@ -16,62 +16,32 @@ import { goesOnAfterInterrupt } from "../shared/interrupt.ts";
 import { quoted } from "../shared/open-waits.ts";
 import { formatPayload, payloadFrom } from "../shared/payload-text.ts";
 import { download, ENDED, styledState, whatHappened } from "../shared/run-text.ts";
-import { WHEN_OPTIONS, whenOf } from "../shared/start-options.ts";
+import { whenOf } from "../shared/start-options.ts";
 import type { Terminal } from "../shared/terminal.ts";
 
 /** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
 const WAIT_SECONDS = 2n;
 
-export const command = clientCommand({
-  usage: "run NAME [--input JSON | -f FILE] [--id ID] [--wait] [options]",
-  about:
-    "Starts a run of a workflow. With --wait it stays until the run has ended and prints its\n" +
-    "result; the exit code is 1 unless the run completed. Starting the same id with the same input\n" +
-    "again gives the run that is there.",
-  options: {
-    input: { type: "string", value: "JSON", help: "The workflow's input." },
-    file: {
-      type: "string",
-      short: "f",
-      value: "FILE",
-      help: "The input from a file; -: standard input.",
-    },
-    id: { type: "string", value: "ID", help: "The run's id; the server's choice otherwise." },
-    wait: { type: "boolean", help: "Wait for the end and print the result." },
-    tag: { type: "string", multiple: true, value: "K=V", help: "A tag; may be repeated." },
-    queue: { type: "string", value: "NAME", help: "The queue; `default` otherwise." },
-    priority: { type: "string", value: "0-9", help: "Higher goes first; 5 otherwise." },
-    version: { type: "string", value: "V", help: "Only workers of this version of the workflow." },
-    ...WHEN_OPTIONS,
-  },
-  examples: [
-    `pawl run digest --input '{"dir": "docs", "outputDir": "."}' --wait`,
-    "pawl run digest -f input.json --id digest-1 --tag team=docs",
-    "pawl run sync -f input.json --concurrency 2 --concurrency-key '{customerId}' --timeout 1h",
-  ],
-  async run(server, args, terminal) {
-    const request = await requestOf(args);
-    const started = await server.runs.startRun(request);
-    const run = started.run;
-    if (run === undefined) throw new Error("The server answered without a run.");
-    if (args.flag("wait")) return await waitFor(server, run, args, terminal);
-    if (args.flag("json")) printJson(terminal, StartRunResponseSchema, started);
-    else {
-      terminal.out(run.runId);
-      const already = started.existing
-        ? `It was there already: ${RunState[run.state]}.`
-        : "Started.";
-      terminal.note(`${already} \`pawl inspect ${run.runId}\` shows it.`);
-    }
-    return EXIT.OK;
-  },
+export const run = clientCommand(async (server, args, terminal) => {
+  const request = await requestOf(args);
+  const started = await server.runs.startRun(request);
+  const run = started.run;
+  if (run === undefined) throw new Error("The server answered without a run.");
+  if (args.flag("wait")) return await waitFor(server, run, args, terminal);
+  if (args.flag("json")) printJson(terminal, StartRunResponseSchema, started);
+  else {
+    terminal.out(run.runId);
+    const already = started.existing ? `Run already exists (${RunState[run.state]}).` : "Started.";
+    terminal.note(`${already} Inspect it with \`pawl inspect ${quoted(run.runId)}\`.`);
+  }
+  return EXIT.OK;
 });
 
 async function requestOf(args: Args) {
   const input = await payloadFrom("--input", args.text("input"), args.text("file"));
   const priority = args.integer("priority", 0, 9);
   return create(StartRunRequestSchema, {
-    workflow: args.positional(0, "The workflow's name"),
+    workflow: args.positional(0),
     ...(input !== undefined && { input }),
     runId: args.text("id") ?? "",
     tags: args.pairs("tag"),
@@ -120,7 +90,7 @@ async function showOutcome(server: Server, run: Run, terminal: Terminal): Promis
   const why = whatHappened(run);
   terminal.note(`${styledState(terminal, run.state)}${took}${why === "" ? "" : `. ${why}`}`);
   if (run.state === RunState.FAILED && !HOPELESS.has(run.failure?.type ?? ""))
-    terminal.note(`Go on from its failed step: pawl retry ${run.runId}`);
+    terminal.note(`Retry from the failed step: pawl retry ${quoted(run.runId)}`);
 }
 
 /** Failures that lie in the input: the same input fails again. */
@@ -149,7 +119,7 @@ async function countSteps(
         if (question !== undefined) {
           const id = quoted(run.runId);
           terminal.note(
-            `It asks: ${question.prompt}  ${terminal.style("dim", `pawl answer ${id}`)}`,
+            `The run asks: ${question.prompt}  ${terminal.style("dim", `pawl answer ${id}`)}`,
           );
         }
         if (event.type === "workflow.waiting") state = "WAITING";

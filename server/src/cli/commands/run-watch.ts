@@ -14,38 +14,22 @@ import type { Terminal } from "../shared/terminal.ts";
 
 const REDRAW_MS = 100;
 
-export const command = clientCommand({
-  usage: "watch ID [--wait-for-start] [--children]",
-  about:
-    "Shows a run while it happens: its steps, the text that they stream, their progress, what it\n" +
-    "waits for, and its result. Where the output is no terminal, one line per event. A server that\n" +
-    "is restarted meanwhile is waited for. The exit code is 0 if the run completed, else 1; Ctrl-C\n" +
-    "ends the watching and not the run.",
-  options: {
-    "wait-for-start": { type: "boolean", help: "Wait for a run that does not exist yet." },
-    children: {
-      type: "boolean",
-      help: "With its children, theirs, and so on; one line per event.",
-    },
-  },
-  examples: ["pawl watch order-1", "pawl watch order-1 --json | jq -c '[.type, .stepKey]'"],
-  async run(server, args, terminal) {
-    const runId = args.positional(0, "The run's id");
-    goesOnAfterInterrupt(runId, terminal);
-    const waitForStart = args.flag("wait-for-start");
-    const includeChildren = args.flag("children");
-    const onBreak = breakNotes(terminal, server);
-    const follow = { runId, waitForStart, includeChildren, onBreak };
-    const json = args.flag("json");
-    const lines = !terminal.interactive || includeChildren;
-    if (json) await watchLines(server, follow, (event) => terminal.out(eventJson(event)));
-    else if (lines) await watchLines(server, follow, (event) => printLine(event, runId, terminal));
-    else await watchLive(server, follow, terminal);
-    const { run } = await server.runs.getRun({ runId });
-    if (run === undefined) throw new Error("The server answered without a run.");
-    if (!json) await showEnd(server, run, terminal);
-    return run.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
-  },
+export const run = clientCommand(async (server, args, terminal) => {
+  const runId = args.positional(0);
+  goesOnAfterInterrupt(runId, terminal);
+  const waitForStart = args.flag("wait-for-start");
+  const includeChildren = args.flag("children");
+  const onBreak = breakNotes(terminal, server);
+  const follow = { runId, waitForStart, includeChildren, onBreak };
+  const json = args.flag("json");
+  const lines = !terminal.interactive || includeChildren;
+  if (json) await watchLines(server, follow, (event) => terminal.out(eventJson(event)));
+  else if (lines) await watchLines(server, follow, (event) => printLine(event, runId, terminal));
+  else await watchLive(server, follow, terminal);
+  const { run } = await server.runs.getRun({ runId });
+  if (run === undefined) throw new Error("The server answered without a run.");
+  if (!json) await showEnd(server, run, terminal);
+  return run.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
 });
 
 function printLine(event: Event, runId: string, terminal: Terminal): void {

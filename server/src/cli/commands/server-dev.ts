@@ -3,49 +3,17 @@ import { dirname, relative, resolve } from "node:path";
 import { startApp } from "../../app.ts";
 import { formatAddress } from "../../config.ts";
 import { VERSION } from "../../lib/version.ts";
-import { type Args, type Command, JSON_OPTION } from "../shared/args.ts";
+import type { Run } from "../catalog/command.ts";
+import type { Args } from "../shared/args.ts";
 import { EXIT, usageError } from "../shared/exit.ts";
-import type { Terminal } from "../shared/terminal.ts";
+import { configOf, describeStore, endSoon, logOf, stopSignal } from "../shared/server-process.ts";
 import { watchFiles } from "../shared/watch-files.ts";
 import { WorkerProcess } from "../shared/worker-process.ts";
-import {
-  configOf,
-  describeStore,
-  endSoon,
-  logOf,
-  SERVER_OPTIONS,
-  stopSignal,
-} from "./server-serve.ts";
 
-/** Looked for where no file is named. */
+/** Looked for if no file is named. */
 const WORKER_FILES = ["worker.ts", "src/worker.ts", "worker.js", "src/worker.js"];
 
-export const command: Command = {
-  usage: "dev [WORKER_FILE] [--watch DIR] [options of serve]",
-  about:
-    "Runs a server and a worker file together, for development: an older schema is migrated, and\n" +
-    "the worker starts again whenever a source file in its folder changes. Runs in progress go on with\n" +
-    "the new code.",
-  options: {
-    watch: {
-      type: "string",
-      multiple: true,
-      value: "DIR",
-      help: "Watched too, besides the worker's folder.",
-    },
-    "replay-always": {
-      type: "boolean",
-      help: "Replays each run after every record, so that code which does not fit shows it at once.",
-    },
-    ...SERVER_OPTIONS,
-    log: { ...SERVER_OPTIONS.log, help: "As of serve; `warn` otherwise." },
-    ...JSON_OPTION,
-  },
-  examples: ["pawl dev", "pawl dev src/worker.ts --watch ../shared"],
-  run: dev,
-};
-
-async function dev(args: Args, terminal: Terminal): Promise<number> {
+export const run: Run = async (args, terminal) => {
   const file = workerFile(args);
   const folders = [dirname(file), ...args.list("watch").map((folder) => resolve(folder))];
   for (const folder of folders) {
@@ -83,7 +51,7 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
     folders,
     (path) => {
       const changed = relative(process.cwd(), path);
-      tell("reload", `${changed} changed; the worker starts again.`, { changed });
+      tell("reload", `${changed} changed; restarting the worker.`, { changed });
       worker.restart().catch((error: unknown) => log.error("dev.restart_failed", { error }));
     },
     (error) => log.error("dev.watch_failed", { error }),
@@ -94,15 +62,15 @@ async function dev(args: Args, terminal: Terminal): Promise<number> {
   await app.stop();
   await endSoon();
   return EXIT.OK;
-}
+};
 
 function workerFile(args: Args): string {
   const named = args.positionals[0];
   const file = named ?? WORKER_FILES.find((name) => existsSync(name));
   if (file === undefined) {
     throw usageError(
-      `There is no worker file here: none of ${WORKER_FILES.join(", ")}.`,
-      "Name one: pawl dev FILE. `pawl init` writes an example.",
+      `There is no worker here: none of ${WORKER_FILES.join(", ")} exists.`,
+      "Name one with `pawl dev FILE`, or create an example with `pawl init`.",
     );
   }
   if (!existsSync(file)) throw usageError(`There is no file ${file}.`);

@@ -3,44 +3,33 @@ import { readConfig, type ServerConfig } from "../../config.ts";
 import { openStore } from "../../store/open.ts";
 import { type SchemaStatus, schemaStatus } from "../../store/schema-status.ts";
 import { StoreError } from "../../store/store.ts";
-import { type Command, JSON_OPTION } from "../shared/args.ts";
+import type { Run } from "../catalog/command.ts";
 import { CliError, EXIT } from "../shared/exit.ts";
-import { describeStore, SERVER_OPTIONS } from "./server-serve.ts";
+import { describeStore } from "../shared/server-process.ts";
 
-export const command: Command = {
-  usage: "migrate [--status] [--store URL] [--data DIR]",
-  about:
-    "Brings the database to this version's schema; forward only. No server may have a SQLite file\n" +
-    "open meanwhile; servers on PostgreSQL may go on.",
-  options: {
-    status: { type: "boolean", help: "Only tell what would be done." },
-    store: SERVER_OPTIONS.store,
-    data: SERVER_OPTIONS.data,
-    ...JSON_OPTION,
-  },
-  async run(args, terminal) {
-    const options = { store: args.text("store"), data: args.text("data") };
-    const config = readConfig(options, terminal.env);
-    const onlyStatus = args.flag("status");
-    const before = await reached(() => schemaStatus(config.store));
-    if (!onlyStatus) await migrate(config);
-    const { pending } = before;
-    if (args.flag("json")) {
-      const facts = { store: describeStore(config), exists: before.exists };
-      const done = onlyStatus ? { pending } : { applied: pending };
-      terminal.out(JSON.stringify({ ...facts, ...done }, undefined, 2));
-    } else {
-      terminal.out(`${describeStore(config)}: ${said(before, onlyStatus)}`);
-    }
-    return EXIT.OK;
-  },
+export const run: Run = async (args, terminal) => {
+  const options = { store: args.text("store"), data: args.text("data") };
+  const config = readConfig(options, terminal.env);
+  const onlyStatus = args.flag("status");
+  const before = await reached(() => schemaStatus(config.store));
+  if (!onlyStatus) await migrate(config);
+  const { pending } = before;
+  if (args.flag("json")) {
+    const facts = { store: describeStore(config), exists: before.exists };
+    const done = onlyStatus ? { pending } : { applied: pending };
+    terminal.out(JSON.stringify({ ...facts, ...done }, undefined, 2));
+  } else {
+    terminal.out(`${describeStore(config)}: ${said(before, onlyStatus)}`);
+  }
+  return EXIT.OK;
 };
 
 function said({ exists, pending }: SchemaStatus, onlyStatus: boolean): string {
-  if (!exists) return onlyStatus ? "does not exist yet; it is made at the first start." : "made.";
+  if (!exists)
+    return onlyStatus ? "does not exist yet; the server creates it when it starts." : "created.";
   if (pending.length === 0) return "up to date.";
   const ids = pending.join(", ");
-  return onlyStatus ? `lacks ${ids}; \`pawl migrate\` applies that.` : `applied ${ids}.`;
+  return onlyStatus ? `pending: ${ids}. \`pawl migrate\` applies them.` : `applied ${ids}.`;
 }
 
 async function migrate(config: ServerConfig): Promise<void> {

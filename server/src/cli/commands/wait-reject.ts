@@ -1,3 +1,3 @@
-import { verdict } from "../shared/approval.ts";
+import { answerApproval } from "../shared/answering.ts";
 
-export const command = verdict("reject");
+export const run = answerApproval(false);

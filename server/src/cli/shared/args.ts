@@ -1,76 +1,45 @@
-/** What a command is, how its arguments are read, and how its help looks. */
+/** The arguments of one call, read and checked against what the command says about itself. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { durationOf } from "../../lib/duration.ts";
+import { DURATION_EXAMPLES, durationOf } from "../../lib/duration.ts";
 import { nearest } from "../../lib/nearest.ts";
+import { type Command, type Options, usageOf } from "../catalog/command.ts";
+import { commonOptions } from "../catalog/index.ts";
 import { usageError } from "./exit.ts";
-import type { Terminal } from "./terminal.ts";
 
-export interface Option {
-  readonly type: "string" | "boolean";
-  readonly short?: string;
-  /** May be given more than once. */
-  readonly multiple?: boolean;
-  /** What stands for the value in the help. */
-  readonly value?: string;
-  readonly help: string;
-}
+type Value = string | boolean | readonly (string | boolean)[] | undefined;
 
-export interface Command {
-  /** Without `pawl`, such as `status ID`. */
-  readonly usage: string;
-  /** One sentence or more. */
-  readonly about: string;
-  readonly options: Readonly<Record<string, Option>>;
-  readonly examples?: readonly string[];
-  /** @returns the exit code */
-  run(args: Args, terminal: Terminal): Promise<number>;
-}
-
-/** Taken by every command. */
-export const JSON_OPTION = {
-  json: {
-    type: "boolean",
-    help: "Print JSON: the answer, or {error: {reason, message, metadata}}.",
-  },
-} as const satisfies Record<string, Option>;
-
-const HELP_OPTION = {
-  help: { type: "boolean", short: "h", help: "Print this." },
-} as const satisfies Record<string, Option>;
-
-/** Taken by all commands that talk to a server. */
-export const CLIENT_OPTIONS = {
-  server: {
-    type: "string",
-    value: "URL",
-    help: "The server's HTTP address. PAWL_HTTP_URL; else http://127.0.0.1:8000.",
-  },
-  ...JSON_OPTION,
-} as const satisfies Record<string, Option>;
-
-/** The arguments of one call, read and checked against the command's options. */
 export class Args {
   readonly positionals: readonly string[];
-  readonly #values: Readonly<Record<string, unknown>>;
-  readonly #usage: string;
+  readonly #values: Readonly<Record<string, Value>>;
+  readonly #options: Options;
 
-  constructor(usage: string, positionals: readonly string[], values: Record<string, unknown>) {
-    this.#usage = usage;
+  constructor(
+    positionals: readonly string[],
+    values: Readonly<Record<string, Value>>,
+    options: Options,
+  ) {
     this.positionals = positionals;
     this.#values = values;
+    this.#options = options;
+  }
+
+  /** @throws where the command does not describe the option: a fault of its code */
+  #value(name: string): Value {
+    if (Object.hasOwn(this.#options, name)) return this.#values[name];
+    throw new Error(`The command asks for --${name}, which it does not describe.`);
   }
 
   flag(name: string): boolean {
-    return this.#values[name] === true;
+    return this.#value(name) === true;
   }
 
   text(name: string): string | undefined {
-    const value = this.#values[name];
+    const value = this.#value(name);
     return typeof value === "string" ? value : undefined;
   }
 
   list(name: string): string[] {
-    const value = this.#values[name];
+    const value = this.#value(name);
     return Array.isArray(value) ? value.map(String) : [];
   }
 
@@ -79,35 +48,28 @@ export class Args {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (!Number.isInteger(value) || value < min || value > max) {
+    if (!Number.isInteger(value) || text.trim() === "" || value < min || value > max) {
       throw usageError(`--${name} is "${text}"; it must be a whole number from ${min} to ${max}.`);
     }
     return value;
   }
 
-  /** In ms. */
-  duration(name: string): number | undefined {
+  /** In ms, at most `maxMs`. */
+  duration(name: string, maxMs = Number.POSITIVE_INFINITY): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const ms = durationOf(text);
-    if (ms !== undefined) return ms;
-    throw usageError(
-      `--${name} is "${text}"; it must be a duration such as 500ms, 30s or "1h 30m".`,
-    );
+    if (ms === undefined) {
+      const unit = /^\s*\d+(\.\d+)?\s*$/.test(text) ? " with a unit" : "";
+      throw usageError(
+        `--${name} is "${text}"; it must be a duration${unit}, such as ${DURATION_EXAMPLES}.`,
+      );
+    }
+    if (ms <= maxMs) return ms;
+    throw usageError(`--${name} is "${text}"; it must be at most ${maxMs / 60_000} minutes.`);
   }
 
-  /** A whole number of seconds in [min, max], or a duration; in ms. */
-  seconds(name: string, min: number, max: number): number | undefined {
-    const text = this.text(name);
-    if (text === undefined) return undefined;
-    const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : durationOf(text);
-    if (ms !== undefined && ms >= min * 1_000 && ms <= max * 1_000) return ms;
-    throw usageError(
-      `--${name} is "${text}"; it must be ${min} to ${max} seconds, or a duration such as 30s or 5m.`,
-    );
-  }
-
-  /** `k=v` pairs, each from its own option. */
+  /** `KEY=VALUE` pairs, each from its own option. */
   pairs(name: string): Record<string, string> {
     const pairs: Record<string, string> = {};
     for (const item of this.list(name)) {
@@ -118,70 +80,78 @@ export class Args {
     return pairs;
   }
 
-  positional(index: number, what: string): string {
+  /** An argument that is not optional. */
+  positional(index: number): string {
     const value = this.positionals[index];
-    if (value === undefined || value === "") {
-      throw usageError(`${what} is missing.`, `Usage: pawl ${this.#usage}`);
-    }
+    if (value === undefined) throw new Error(`The command does not describe argument ${index}.`);
     return value;
   }
 }
 
-function allOptions(command: Command): Record<string, Option> {
-  return { ...command.options, ...HELP_OPTION };
+/** @throws CliError, exit code USAGE */
+export function readArgs(command: Command, argv: readonly string[]): Args {
+  const options = { ...command.options, ...commonOptions(command) };
+  const usage = `Usage: pawl ${usageOf(command)}`;
+  const config = configOf(options);
+  const { tokens } = parseArgs({ args: [...argv], options: config, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind !== "option" || token.name in options) continue;
+    const near = nearest(token.name, Object.keys(options));
+    throw usageError(
+      `There is no option ${token.rawName}.`,
+      near === undefined ? usage : `Did you mean --${near}?`,
+    );
+  }
+  const { positionals, values } = parseStrictly(argv, config, usage);
+  checkPositionals(command, positionals, usage);
+  for (const [name, option] of Object.entries(command.options)) {
+    if (option.type === "boolean") continue;
+    if (option.required === true && values[name] === undefined)
+      throw usageError(`--${name} is missing.`, usage);
+  }
+  return new Args(positionals, values, options);
 }
 
-/** @throws CliError, exit code USAGE */
-export function readArgs(command: Command, argv: readonly string[], positionalsMax: number): Args {
-  const options = allOptions(command);
+function configOf(options: Options): ParseArgsOptionsConfig {
   const config: ParseArgsOptionsConfig = {};
   for (const [name, option] of Object.entries(options)) {
     config[name] = {
       type: option.type,
       ...(option.short !== undefined && { short: option.short }),
-      ...(option.multiple === true && { multiple: true }),
+      ...(option.type === "string" && option.multiple === true && { multiple: true }),
     };
   }
-  const { tokens } = parseArgs({ args: [...argv], options: config, strict: false, tokens: true });
-  for (const token of tokens) {
-    if (token.kind === "option" && !(token.name in options)) {
-      const near = nearest(token.name, Object.keys(options));
-      throw usageError(
-        `There is no option ${token.rawName}.`,
-        near === undefined ? `Usage: pawl ${command.usage}` : `Did you mean --${near}?`,
-      );
-    }
-  }
-  const read = parseStrictly(argv, config, command);
-  const extra = read.positionals[positionalsMax];
-  if (extra !== undefined) {
-    throw usageError(`"${extra}" is one argument too many.`, `Usage: pawl ${command.usage}`);
-  }
-  return new Args(command.usage, read.positionals, read.values);
+  return config;
 }
 
-function parseStrictly(argv: readonly string[], options: ParseArgsOptionsConfig, command: Command) {
+function checkPositionals(command: Command, given: readonly string[], usage: string): void {
+  const { positionals } = command;
+  for (const [i, { name, optional, choices }] of positionals.entries()) {
+    const value = given[i];
+    if (value === undefined && optional === true) continue;
+    if (value === undefined || value === "") throw usageError(`${name} is missing.`, usage);
+    if (choices !== undefined && !choices.includes(value))
+      throw usageError(`${name} is "${value}"; it must be one of ${choices.join(", ")}.`);
+  }
+  const extra = given[positionals.length];
+  if (extra !== undefined && positionals.at(-1)?.repeated !== true)
+    throw usageError(`Unexpected argument "${extra}".`, usage);
+}
+
+function parseStrictly(argv: readonly string[], options: ParseArgsOptionsConfig, usage: string) {
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: true });
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
     const [sentence = said] = said.split(/\.\s/, 1);
-    throw usageError(`${sentence.replace(/\.$/, "")}.`, `Usage: pawl ${command.usage}`);
+    throw usageError(`${sentence.replace(/\.$/, "")}.`, usage);
   }
 }
 
-/** The help of one command. */
-export function commandHelp(command: Command): string {
-  const rows = Object.entries(allOptions(command)).map(([name, option]) => {
-    const short = option.short === undefined ? "    " : `-${option.short}, `;
-    const value = option.value === undefined ? "" : ` ${option.value}`;
-    return [`${short}--${name}${value}`, option.help] as const;
-  });
-  const width = Math.max(...rows.map(([left]) => left.length));
-  const lines = [`Usage: pawl ${command.usage}`, "", command.about, "", "Options:"];
-  for (const [left, help] of rows) lines.push(`  ${left.padEnd(width)}  ${help}`);
-  if (command.examples !== undefined) {
-    lines.push("", "Examples:", ...command.examples.map((example) => `  ${example}`));
-  }
-  return lines.join("\n");
+const LIMIT_DEFAULT = 50;
+const LIMIT_MAX = 100_000;
+
+/** The most items that a list shows. */
+export function limitOf(args: Args): number {
+  return args.integer("limit", 1, LIMIT_MAX) ?? LIMIT_DEFAULT;
 }

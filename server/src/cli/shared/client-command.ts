@@ -1,4 +1,4 @@
-/** How commands talk to a server: Connect over HTTP, and errors in words and exit codes. */
+/** How commands talk to a server: Connect over HTTP, with errors as sentences and exit codes. */
 import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -11,35 +11,25 @@ import {
   WorkflowService,
 } from "@pawl/proto";
 import { ErrorInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
-import { type Args, CLIENT_OPTIONS, type Command, type Option } from "./args.ts";
+import type { Run } from "../catalog/command.ts";
+import type { Args } from "./args.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { withValues } from "./payload-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
 
-/** A command that talks to a server: failed calls are told in the user's words. */
-export interface ClientCommand {
-  readonly usage: string;
-  readonly about: string;
-  readonly options?: Readonly<Record<string, Option>>;
-  readonly examples?: readonly string[];
-  /** @returns the exit code */
-  run(server: Server, args: Args, terminal: Terminal): Promise<number>;
-}
-
-export function clientCommand(command: ClientCommand): Command {
-  return {
-    ...command,
-    options: { ...command.options, ...CLIENT_OPTIONS },
-    async run(args, terminal) {
-      const server = connect(args, terminal);
-      try {
-        return await command.run(server, args, terminal);
-      } catch (error) {
-        throw explain(error, server.url);
-      }
-    },
+/** The code of a command that talks to a server: failed calls are explained in the user's terms. */
+export function clientCommand(
+  command: (server: Server, args: Args, terminal: Terminal) => Promise<number>,
+): Run {
+  return async (args, terminal) => {
+    const server = connect(args, terminal);
+    try {
+      return await command(server, args, terminal);
+    } catch (error) {
+      throw explain(error, server.url);
+    }
   };
 }
 
@@ -92,15 +82,18 @@ function explain(error: unknown, url: string): unknown {
 function unexplained(error: ConnectError, url: string): CliError {
   const options = { reason: "NOT_REACHABLE", metadata: { url }, cause: error };
   if (isNetworkError(error.cause) || error.code === Code.Unavailable) {
-    return new CliError(EXIT.NOT_REACHABLE, `No Pawl server answers at ${url}.`, {
+    return new CliError(EXIT.NOT_REACHABLE, `There is no Pawl server at ${url}.`, {
       ...options,
-      hint: "Start one with `pawl serve` (or `pawl dev`), or name another with --server URL or PAWL_HTTP_URL.",
+      hint: "Start one with `pawl serve` or `pawl dev`, or set --server or PAWL_HTTP_URL to its address.",
     });
   }
   return new CliError(
     EXIT.NOT_REACHABLE,
-    `What answers at ${url} is no Pawl server: ${error.rawMessage || "it speaks another protocol"}.`,
-    { ...options, hint: "--server takes the server's HTTP address, not that for workers (gRPC)." },
+    `${url} is not a Pawl server: ${error.rawMessage || "unexpected protocol"}.`,
+    {
+      ...options,
+      hint: "--server takes the server's HTTP address, not the one for workers (gRPC).",
+    },
   );
 }
 
@@ -124,8 +117,7 @@ function exitCodeFor(code: Code): number {
 }
 
 function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string {
-  if (reason === "NOT_FOUND" && metadata.id !== undefined)
-    return "`pawl list` shows what there is.";
+  if (reason === "NOT_FOUND" && metadata.id !== undefined) return "`pawl list` shows all runs.";
   if (reason === "PERMISSION_DENIED")
     return "--actor NAME (or PAWL_ACTOR) says who you are; `pawl waits` shows who may answer.";
   return "";

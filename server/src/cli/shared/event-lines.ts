@@ -1,9 +1,10 @@
 /** What `pawl events` and `pawl logs` share: a run's events, one line each. */
 import { toJson } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "@pawl/proto";
+import type { Run } from "../catalog/command.ts";
 import { describeEvent, LEVELS, type Level, levelOfEvent } from "../render/entries.ts";
 import { formatClock } from "../render/text.ts";
-import type { Args, Command } from "./args.ts";
+import type { Args } from "./args.ts";
 import { clientCommand, type Server } from "./client-command.ts";
 import { EXIT, usageError } from "./exit.ts";
 import { followRun } from "./follow-run.ts";
@@ -12,52 +13,33 @@ import { withValues } from "./payload-text.ts";
 import { readEvents } from "./run-text.ts";
 import type { Terminal } from "./terminal.ts";
 
-const LINES_MAX = 1_000_000;
+const LIMIT_MAX = 1_000_000;
 
-export interface EventCommand {
-  readonly usage: string;
-  readonly about: string;
-  readonly examples: readonly string[];
-  /** Whether an event is shown, given the least level that was asked for: its place, or -1. */
-  readonly matters: (event: Event, least: number) => boolean;
-}
-
-export function eventCommand({ usage, about, examples, matters }: EventCommand): Command {
-  return clientCommand({
-    usage,
-    about,
-    examples,
-    options: {
-      lines: { type: "string", short: "n", value: "N", help: "Only the last N of what there is." },
-      level: {
-        type: "string",
-        short: "l",
-        value: "LEVEL",
-        help: "At least this: debug, info, warn or error.",
-      },
-      follow: { type: "boolean", short: "f", help: "Go on until the run has ended." },
-      after: { type: "string", value: "CURSOR", help: "Only what comes after this event." },
-    },
-    async run(server, args, terminal) {
-      const runId = args.positional(0, "The run's id");
-      const json = args.flag("json");
-      const least = levelOf(args, json ? 0 : -1);
-      const lines = args.integer("lines", 0, LINES_MAX);
-      const show = (event: Event): void => {
-        if (matters(event, least)) print(event, json, terminal);
-      };
-      const { events, cursor } = await readEvents(server, runId, args.text("after"));
-      const chosen = events.filter((event) => matters(event, least));
-      const skipped = lines === undefined ? 0 : Math.max(0, chosen.length - lines);
-      for (const event of chosen.slice(skipped)) show(event);
-      if (args.flag("follow")) goesOnAfterInterrupt(runId, terminal);
-      if (args.flag("follow")) await follow(server, runId, cursor, show, terminal);
-      return EXIT.OK;
-    },
+/**
+ * A command that prints events.
+ *
+ * @param matters whether an event is shown, given the least level that was asked for: its place, or -1
+ */
+export function eventCommand(matters: (event: Event, least: number) => boolean): Run {
+  return clientCommand(async (server, args, terminal) => {
+    const runId = args.positional(0);
+    const json = args.flag("json");
+    const least = levelOf(args, json ? 0 : -1);
+    const limit = args.integer("limit", 0, LIMIT_MAX);
+    const show = (event: Event): void => {
+      if (matters(event, least)) print(event, json, terminal);
+    };
+    const { events, cursor } = await readEvents(server, runId, args.text("after"));
+    const chosen = events.filter((event) => matters(event, least));
+    const skipped = limit === undefined ? 0 : Math.max(0, chosen.length - limit);
+    for (const event of chosen.slice(skipped)) show(event);
+    if (args.flag("follow")) goesOnAfterInterrupt(runId, terminal);
+    if (args.flag("follow")) await follow(server, runId, cursor, show, terminal);
+    return EXIT.OK;
   });
 }
 
-/** Place in LEVELS; `otherwise` where none was asked for. */
+/** Its place in LEVELS; `otherwise` if none was asked for. */
 function levelOf(args: Args, otherwise: number): number {
   const asked = args.text("level");
   if (asked === undefined) return otherwise;
@@ -95,13 +77,11 @@ async function follow(
   }
 }
 
-/** Tells people that the server is away, and when it is back. */
+/** Says that the connection is lost, and when it is back. */
 export function breakNotes(terminal: Terminal, server: Server) {
   return (state: "broken" | "back"): void => {
     terminal.note(
-      state === "broken"
-        ? `The connection to ${server.url} broke; trying again …`
-        : "The server is back.",
+      state === "broken" ? `Lost the connection to ${server.url}; trying again …` : "Reconnected.",
     );
   };
 }

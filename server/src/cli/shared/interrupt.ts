@@ -1,4 +1,4 @@
-/** What Ctrl-C means for a command that only looks on. */
+/** What Ctrl-C means for a command that only watches. */
 import { EXIT } from "./exit.ts";
 import { quoted } from "./open-waits.ts";
 import type { Terminal } from "./terminal.ts";
@@ -10,7 +10,7 @@ export function goesOnAfterInterrupt(runId: string, terminal: Terminal): void {
     terminal.area([]);
     const id = quoted(runId);
     terminal.note(
-      `\nThe run goes on. \`pawl watch ${id}\` shows it, \`pawl cancel ${id}\` ends it.`,
+      `\nThe run continues. Watch it with \`pawl watch ${id}\`, or cancel it with \`pawl cancel ${id}\`.`,
     );
     process.exit(EXIT.INTERRUPTED);
   });

@@ -3,14 +3,14 @@ import { userInfo } from "node:os";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Question, QuestionType, StepKind, type Wait } from "@pawl/proto";
 import { formatDuration, formatTime, shorten } from "../render/text.ts";
-import type { Args, Option } from "./args.ts";
+import type { Args } from "./args.ts";
 import type { Server } from "./client-command.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { ms } from "./run-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 const PAGE = 500;
-/** So many open waits are searched for a prefix. */
+/** The most open waits that are searched for a prefix. */
 const SEARCH_MAX = 10_000;
 
 export const KINDS = {
@@ -21,14 +21,6 @@ export const KINDS = {
   child: StepKind.CHILD,
 } as const;
 
-export const ACTOR_OPTION = {
-  actor: {
-    type: "string",
-    value: "NAME",
-    help: "Who answers: one of the assignees. PAWL_ACTOR; else your user name.",
-  },
-} as const satisfies Record<string, Option>;
-
 /** Who is at the terminal. */
 export function actorOf(args: Args, terminal: Terminal): string {
   return args.text("actor") || terminal.env.PAWL_ACTOR || userInfo().username;
@@ -37,7 +29,7 @@ export function actorOf(args: Args, terminal: Terminal): string {
 export function parseKind(text: string): StepKind {
   if (Object.hasOwn(KINDS, text)) return KINDS[text as keyof typeof KINDS];
   throw usageError(
-    `There is no kind "${text}".`,
+    `There is no kind of wait "${text}".`,
     `The kinds are ${Object.keys(KINDS).join(", ")}.`,
   );
 }
@@ -97,7 +89,7 @@ export async function findWait(
   if (wait !== undefined && found.length === 1) return wait;
   if (wait === undefined) throw nothingOpen(typed);
   throw usageError(
-    `"${typed}" fits ${found.length} open waits; name one:`,
+    `"${typed}" matches ${found.length} open waits. Choose one:`,
     found
       .slice(0, 10)
       .map((one) => `  ${quoted(one.waitId)}  ${shorten(titleOf(one), 60)}`)
@@ -118,23 +110,23 @@ function nothingOpen(typed: string): CliError {
   return new CliError(EXIT.NOT_FOUND, `No open wait begins with "${typed}".`, {
     reason: "NOT_FOUND",
     metadata: { id: typed },
-    hint: "`pawl waits` shows what is open, `pawl timers` the timers.",
+    hint: "`pawl waits` shows open waits, `pawl timers` shows timers.",
   });
 }
 
-/** As a shell takes it. */
+/** Quoted for a shell. */
 export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** What the wait is about, in one line. */
+/** What the run waits for, in one line. */
 export function titleOf(wait: Wait): string {
   if (wait.question !== undefined) return wait.question.prompt.replaceAll(/\s+/g, " ").trim();
   switch (wait.kind) {
     case StepKind.SIGNAL:
       return `the signal "${wait.signalName || wait.name}"`;
     case StepKind.CALLBACK:
-      return `a call of its URL, for "${wait.name}"`;
+      return `a call of the callback URL "${wait.name}"`;
     case StepKind.CHILD:
       return `the run ${wait.childRunId}`;
     default:
@@ -170,7 +162,7 @@ export function describeQuestion(question: Question, wait: Wait): string {
   return facts.join("; ");
 }
 
-/** Commands that deal with the wait, where `id` names it, for whoever is at the terminal. */
+/** The commands that answer the wait, which `id` names, for the person at the terminal. */
 export function howToAnswer(wait: Wait, id: string, actor: string): string {
   const { question } = wait;
   const [first] = question?.assignees ?? [];

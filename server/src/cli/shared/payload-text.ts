@@ -13,7 +13,7 @@ export async function payloadFrom(
   file: string | undefined,
 ): Promise<Payload | undefined> {
   if (text !== undefined && file !== undefined) {
-    throw usageError(`${option} and --file cannot be combined: each is the input.`);
+    throw usageError(`${option} and --file cannot be combined.`);
   }
   const json = file === undefined ? text : await readInput(file);
   if (json === undefined) return undefined;
@@ -36,7 +36,7 @@ async function readInput(file: string): Promise<string> {
       return await readFile(file, "utf8");
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-      throw usageError(`The file ${file} cannot be read: ${code}.`);
+      throw usageError(`Cannot read ${file}: ${code}.`);
     }
   }
   const pieces: Buffer[] = [];

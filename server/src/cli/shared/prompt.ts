@@ -17,10 +17,7 @@ export class Prompt {
   async ask(text: string): Promise<string> {
     const typed = await this.askOptional(text);
     if (typed !== undefined) return typed;
-    throw usageError(
-      "No answer was given.",
-      "Nothing was recorded. `pawl answer --help` tells how.",
-    );
+    throw usageError("No answer was given.", "Nothing was recorded. See `pawl answer --help`.");
   }
 
   /** Undefined where there are no more lines: what may be left out is not asked for twice. */

@@ -50,8 +50,8 @@ export function parseState(text: string): RunState {
   if (found !== undefined) return RunState[found];
   const near = nearest(text.toUpperCase(), STATE_NAMES);
   throw usageError(
-    `There is no state "${text}".`,
-    near === undefined ? `The states are ${STATE_NAMES.join(", ")}.` : `Did you mean ${near}?`,
+    `There is no status "${text}".`,
+    near === undefined ? `It must be one of ${STATE_NAMES.join(", ")}.` : `Did you mean ${near}?`,
   );
 }
 

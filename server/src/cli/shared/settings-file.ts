@@ -11,7 +11,7 @@ export function loadSettings(): void {
     process.loadEnvFile(SETTINGS_FILE);
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    throw usageError(`The file ${SETTINGS_FILE} cannot be read: ${code}.`);
+    throw usageError(`Cannot read ${SETTINGS_FILE}: ${code}.`);
   }
 }
 
@@ -53,7 +53,7 @@ export function hasPassword(store: string): boolean {
 /** @throws CliError, exit code USAGE */
 export function checkStore(store: string): string {
   if (store.includes("'") || store.includes("\n")) {
-    throw usageError("--store may have neither quotes nor line breaks in it.");
+    throw usageError("--store must not contain quotes or line breaks.");
   }
   const scheme = /^([a-z]+):\/\//.exec(store)?.[1];
   if (scheme === undefined || /^(postgres(ql)?|file)$/.test(scheme)) return store;

@@ -15,7 +15,7 @@ export interface Field {
   readonly initial: unknown;
 }
 
-/** What was typed is no answer; the message says what would be one. */
+/** What was typed is not an answer; the message says what would be. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
 }
@@ -30,7 +30,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** The fields of a form; undefined where its schema is not a plain list of fields. */
+/** The fields of a form; undefined if its schema is not a plain list of fields. */
 export function fieldsOf(question: Question): Field[] | undefined {
   const schema: unknown = JSON.parse(question.formSchema || "{}");
   if (!isObject(schema) || !isObject(schema.properties)) return undefined;
@@ -84,7 +84,7 @@ export function parseOption(question: Question, text: string, numbered: boolean)
   if (named.length === 1 && named[0] !== undefined) return named[0].value;
   if (allowCustom && typed !== "") return typed;
   const allowed = options.map(({ value }) => `"${value}"`).join(", ");
-  throw new NoAnswer(`"${typed}" is none of ${allowed}.`);
+  throw new NoAnswer(`"${typed}" is not one of: ${allowed}.`);
 }
 
 /** Numbers, values or labels, separated by commas; spaces do where only numbers are typed. */
@@ -103,7 +103,7 @@ export function parseField(field: Field, text: string): unknown {
     const found = field.values.find((value) => String(value) === typed);
     if (found !== undefined) return found;
     throw new NoAnswer(
-      `${field.name} is "${typed}"; it is one of ${field.values.map(String).join(", ")}.`,
+      `${field.name} is "${typed}"; it must be one of ${field.values.map(String).join(", ")}.`,
     );
   }
   switch (field.type) {
@@ -115,7 +115,7 @@ export function parseField(field: Field, text: string): unknown {
     case "integer": {
       const value = Number(typed);
       if (typed !== "" && Number.isFinite(value)) return value;
-      throw new NoAnswer(`${field.name} is "${typed}"; it is a number.`);
+      throw new NoAnswer(`${field.name} is "${typed}"; it must be a number.`);
     }
     default:
       return parseJson(typed, field.name);
@@ -131,7 +131,9 @@ function parsePairs(question: Question, words: readonly string[]): Record<string
     const field = fields.find((one) => one.name === name);
     if (field === undefined) {
       const known = fields.map((one) => `${one.name}=…`).join(" ");
-      throw new NoAnswer(`"${word}" sets no field of the form${known === "" ? "" : `: ${known}`}.`);
+      throw new NoAnswer(
+        `"${word}" does not set a field of the form${known === "" ? "" : `: ${known}`}.`,
+      );
     }
     answer[name] = parseField(field, word.slice(at + 1));
   }

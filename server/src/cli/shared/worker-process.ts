@@ -13,7 +13,7 @@ const STOP_MS = 5_000;
 export interface WorkerProcessOptions {
   readonly file: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Told in words what became of it. */
+  /** Gets a sentence when the worker cannot start or exits. */
   readonly onMessage: (message: string) => void;
 }
 
@@ -35,14 +35,14 @@ export class WorkerProcess {
     });
     this.#child = child;
     child.on("error", (error) =>
-      this.#options.onMessage(`The worker cannot be started: ${error.message}`),
+      this.#options.onMessage(`Cannot start the worker: ${error.message}`),
     );
     child.on("exit", (code, signal) => {
       if (this.#child !== child) return;
       this.#child = undefined;
       if (this.#stopping) return;
       const how = signal ?? `exit code ${code ?? 0}`;
-      this.#options.onMessage(`The worker ended (${how}); it starts again when a file changes.`);
+      this.#options.onMessage(`The worker exited (${how}); it restarts when a file changes.`);
     });
   }
 

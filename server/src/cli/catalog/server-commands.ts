@@ -1,0 +1,234 @@
+/** Commands that set up, run and check servers and workers. */
+import type { Command, Options } from "./command.ts";
+
+const STORE_OPTIONS = {
+  store: {
+    type: "string",
+    value: "URL",
+    help: "Where runs are kept: the path of a SQLite file, :memory:, or a postgres:// URL.",
+    env: "PAWL_DATABASE_URL",
+    default: "pawl.db in the data directory",
+  },
+  data: {
+    type: "string",
+    value: "DIR",
+    help: "The data directory.",
+    env: "PAWL_DATA_DIR",
+    default: ".pawl",
+  },
+} as const satisfies Options;
+
+const LOG_LEVELS = ["debug", "info", "warn", "error", "off"];
+
+const SERVER_OPTIONS = {
+  ...STORE_OPTIONS,
+  grpc: {
+    type: "string",
+    value: "HOST:PORT",
+    help: "Where workers connect (gRPC). Port 0 takes any free port.",
+    env: "PAWL_GRPC",
+    default: "127.0.0.1:50051",
+  },
+  http: {
+    type: "string",
+    value: "HOST:PORT",
+    help: "Where HTTP is served: REST, event streams, answer links. Port 0 takes any free port.",
+    env: "PAWL_HTTP",
+    default: "127.0.0.1:8000",
+  },
+  "public-url": {
+    type: "string",
+    value: "URL",
+    help: "What answer links and callback URLs begin with, such as https://pawl.example.",
+    env: "PAWL_PUBLIC_URL",
+    default: "the HTTP address",
+  },
+  "cors-origin": {
+    type: "string",
+    multiple: true,
+    value: "ORIGIN",
+    help: "The origin of web pages that may call the server, such as https://app.example.",
+    env: "PAWL_CORS_ORIGINS",
+    default: "none",
+  },
+  replica: {
+    type: "string",
+    value: "NAME",
+    help: "This server's name among those that share a PostgreSQL database.",
+    env: "PAWL_REPLICA",
+    default: "the host's name and the gRPC address",
+  },
+  log: {
+    type: "string",
+    value: "LEVEL",
+    choices: LOG_LEVELS,
+    help: "The least important events that are logged.",
+    env: "PAWL_LOG",
+    default: "info",
+  },
+} as const satisfies Options;
+
+const group = "Develop and operate";
+
+export const SERVER_COMMANDS: readonly Command[] = [
+  {
+    name: "init",
+    group,
+    summary: "Create an example worker and its settings",
+    about: `
+      Creates an example worker (worker.ts), the settings file pawl.env, the data directory, and,
+      if they are missing, package.json and .gitignore. Commands read the pawl.env of the folder
+      they run in. An existing worker.ts or pawl.env is not overwritten unless you pass --force.`,
+    positionals: [
+      { name: "DIR", optional: true, help: "The folder to create. Default: the current folder." },
+    ],
+    options: {
+      store: {
+        type: "string",
+        value: "URL",
+        help: "The store to write into pawl.env: the path of a SQLite file, or a postgres:// URL.",
+        default: ".pawl/pawl.db",
+      },
+      force: { type: "boolean", help: "Overwrite worker.ts and pawl.env." },
+    },
+    examples: [
+      "pawl init my-project",
+      "pawl init my-project --store postgres://pawl@127.0.0.1/pawl",
+    ],
+    load: () => import("../commands/project-init.ts"),
+  },
+  {
+    name: "dev",
+    group,
+    summary: "Run a server and a worker that reloads",
+    about: `
+      Runs a server together with a worker, for development. The worker restarts whenever a source
+      file in its folder changes, and runs in progress continue with the new code. A database with
+      an older schema is migrated first.`,
+    positionals: [
+      {
+        name: "WORKER_FILE",
+        optional: true,
+        help: "The worker. Default: worker.ts, src/worker.ts, worker.js or src/worker.js.",
+      },
+    ],
+    options: {
+      watch: {
+        type: "string",
+        multiple: true,
+        value: "DIR",
+        help: "Another folder whose changes restart the worker.",
+        default: "the worker's folder only",
+      },
+      "replay-always": {
+        type: "boolean",
+        help: "Replay each run after every recorded entry, so that code which does not match its own history fails at once. Slow.",
+      },
+      ...SERVER_OPTIONS,
+      log: { ...SERVER_OPTIONS.log, default: "warn" },
+    },
+    examples: ["pawl dev", "pawl dev src/worker.ts --watch ../shared"],
+    outlivesReader: true,
+    load: () => import("../commands/server-dev.ts"),
+  },
+  {
+    name: "replay",
+    group,
+    summary: "Check a worker's code against recorded runs",
+    about: `
+      Replays exported journals with a worker's current code, on a server of its own in memory. Use
+      it before a deployment to find the runs in progress that the new code could not continue.
+      Recorded steps return their recorded results, and steps that are not recorded are never
+      executed. The exit code is 1 if a journal does not fit the code.
+
+      A new step cannot be told from a renamed one: with --allow you say that a step is meant to be
+      new, or to be gone.`,
+    positionals: [
+      { name: "JOURNAL_FILE", repeated: true, help: "A journal that `pawl export` wrote." },
+    ],
+    options: {
+      worker: {
+        type: "string",
+        short: "w",
+        value: "FILE",
+        required: true,
+        help: "The worker: a .ts, .js, .py or .go file, or a program. It finds the server's address in PAWL_URL.",
+        default: "",
+      },
+      allow: {
+        type: "string",
+        multiple: true,
+        value: "STEP",
+        help: "A step that may be new, or gone.",
+        default: "none",
+      },
+      timeout: {
+        type: "string",
+        value: "DURATION",
+        help: "Time limit for the whole replay, 1h at most.",
+        default: "30s",
+      },
+    },
+    examples: [
+      "pawl export order-17 -o order-17.json",
+      "pawl replay order-17.json --worker worker.ts",
+      "pawl replay journals/*.json --worker worker.py --json",
+    ],
+    load: () => import("../commands/journal-replay.ts"),
+  },
+  {
+    name: "serve",
+    group,
+    summary: "Run the server",
+    about: `
+      Runs the server until Ctrl-C or SIGTERM; send it twice to stop immediately. The server
+      listens on this machine only. It logs to standard error: text on a terminal, otherwise one
+      JSON object per line. With --json, it prints one line with its addresses once it is ready.`,
+    positionals: [],
+    options: {
+      ...SERVER_OPTIONS,
+      migrate: {
+        type: "boolean",
+        help: "Migrate a database with an older schema first. Without it, the server refuses to start on one.",
+      },
+    },
+    examples: [
+      "pawl serve",
+      "pawl serve --store postgres://pawl@127.0.0.1/pawl --migrate",
+      "pawl serve --store :memory: --grpc 127.0.0.1:0 --http 127.0.0.1:0 --json",
+    ],
+    outlivesReader: true,
+    load: () => import("../commands/server-serve.ts"),
+  },
+  {
+    name: "migrate",
+    group,
+    summary: "Migrate the database to this version's schema",
+    about: `
+      Migrates the database to this version's schema. There is no way back. Stop a server that uses
+      a SQLite file first; servers on PostgreSQL can keep running.`,
+    positionals: [],
+    options: {
+      status: { type: "boolean", help: "Show pending migrations without applying them." },
+      ...STORE_OPTIONS,
+    },
+    examples: ["pawl migrate --status", "pawl migrate --store postgres://pawl@127.0.0.1/pawl"],
+    load: () => import("../commands/store-migrate.ts"),
+  },
+  {
+    name: "completion",
+    group,
+    summary: "Print a script that completes commands in your shell",
+    about: `
+      Prints a script that completes commands, options and their values in bash, zsh or fish. The
+      examples set it up for good.`,
+    positionals: [{ name: "SHELL", help: "Your shell.", choices: ["bash", "zsh", "fish"] }],
+    options: {},
+    examples: [
+      "pawl completion bash >> ~/.bashrc",
+      "pawl completion zsh >> ~/.zshrc",
+      "pawl completion fish > ~/.config/fish/completions/pawl.fish",
+    ],
+    load: () => import("../commands/shell-completion.ts"),
+  },
+];
