@@ -153,7 +153,9 @@ export class Model {
 
   async #fail(error: ModelError): Promise<void> {
     const failures = await this.#compensate();
-    const message = [error.message, ...failures].join("; ");
+    const what = failures.length === 1 ? "its compensation" : `${failures.length} compensations`;
+    const told = failures.length === 0 ? "" : `; ${what} failed: ${failures.join("; ")}`;
+    const message = error.message + told;
     const type = this.#cancelled ? "cancelled" : "failed";
     this.end = { type, value: undefined, error: new ModelError(error.type, message) };
   }
@@ -166,7 +168,7 @@ export class Model {
       try {
         await this.#ask(key, operation, shielded);
       } catch (thrown) {
-        failures.push(`its compensation failed: "${operation.name}": ${errorOf(thrown).message}`);
+        failures.push(`"${operation.name}": ${errorOf(thrown).message}`);
       }
     }
     return failures;
