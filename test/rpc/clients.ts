@@ -182,12 +182,16 @@ export class RawSession implements Disposable {
   /** The next frame of that kind; others that came before it are dropped. */
   async next<K extends keyof FrameValues>(kind: K): Promise<FrameValues[K]> {
     while (true) {
+      const value = valueIn(await this.nextBody(), kind);
+      if (value !== undefined) return value;
+    }
+  }
+
+  /** What the next frame is, of any kind. */
+  async nextBody(): Promise<ServerFrame["body"]> {
+    while (true) {
       const frame = this.#frames.shift();
-      if (frame !== undefined) {
-        const value = valueIn(frame.body, kind);
-        if (value !== undefined) return value;
-        continue;
-      }
+      if (frame !== undefined) return frame.body;
       const over = Promise.withResolvers<void>();
       this.#wake = over.resolve;
       const end = await Promise.race([over.promise, this.ended.then((refusal) => ({ refusal }))]);

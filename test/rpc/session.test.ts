@@ -4,7 +4,15 @@
  * becomes of readers that stop, instances that come back, and servers that stop.
  */
 import type { Client } from "@grpc/grpc-js";
-import { type Payload, RunService, RunState, WorkerService } from "@pawl/proto";
+import {
+  type Payload,
+  RunService,
+  RunState,
+  type ServerFrame,
+  SignalService,
+  StepKind,
+  WorkerService,
+} from "@pawl/proto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { attempt, callGrpc, grpcClient, RawSession } from "./clients.ts";
@@ -90,6 +98,65 @@ test("a wait is answered at once, and its end is pushed while the run is held", 
   expect(resolved).toMatchObject({ ...lease, entry: { stepKey: "sleep:a", outcome: "fired" } });
   session[Symbol.dispose]();
 });
+
+test("what ends in a run is told in the order of its journal, however it is told", async () => {
+  const { session, lease } = await hold("order", "order-1");
+  const signal = async (name: string): Promise<void> => {
+    const sent = { runId: "order-1", name, signalId: name, payload: bytes(2_000) };
+    await callGrpc(client, SignalService.method.sendSignal, sent);
+  };
+  const wait = (
+    id: number,
+    stepKey: string,
+    kind: StepKind,
+    spec: { readonly signalName: string } | { readonly duration: object },
+  ) => {
+    const value = { ...lease, stepKey, name: stepKey, kind, wait: spec };
+    return { id, body: { case: "stepStarted" as const, value } };
+  };
+  const completed = (id: number, stepKey: string) => ({
+    id,
+    body: {
+      case: "stepCompleted" as const,
+      value: { ...lease, stepKey, attempt: 1, output: bytes(1) },
+    },
+  });
+  for (let i = 0; i < 10; i += 1) {
+    const first = 10 * i + 1;
+    await signal(`in-${i}`);
+    session.send(wait(first, `out-${i}`, StepKind.SIGNAL, { signalName: `out-${i}` }));
+    await session.next("reply");
+    const sending = signal(`out-${i}`);
+    const failed = {
+      ...lease,
+      stepKey: `f-${i}`,
+      attempt: 1,
+      failure: { type: "E", nonRetryable: true },
+    };
+    session.send(
+      wait(first + 1, `nap-${i}`, StepKind.SLEEP, { duration: {} }),
+      completed(first + 2, `a-${i}`),
+      wait(first + 3, `in-${i}`, StepKind.SIGNAL, { signalName: `in-${i}` }),
+      completed(first + 4, `b-${i}`),
+      { id: first + 5, body: { case: "stepFailed", value: failed } },
+      completed(first + 6, `c-${i}`),
+    );
+    const told: number[] = [];
+    while (told.length < 7) told.push(...seqsIn(await session.nextBody()));
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    await sending;
+  }
+  session[Symbol.dispose]();
+});
+
+/** The places in the journal of the ends that a frame tells of. */
+function seqsIn(body: ServerFrame["body"]): number[] {
+  if (body.case === "waitResolved") return [body.value.entry?.seq ?? 0];
+  const result = body.case === "reply" ? body.value.result : undefined;
+  if (result?.case === "stepCompleted" || result?.case === "stepFailed") return [result.value.seq];
+  const outcome = result?.case === "stepStarted" ? result.value.outcome : undefined;
+  return outcome?.case === "replay" ? [outcome.value.seq] : [];
+}
 
 test("the same instance that opens a second stream replaces the first, with its leases", async () => {
   const names = { workerId: "again", instanceId: "again-1", credits: 1 };

@@ -174,6 +174,14 @@ export class TestWorker implements SessionSink {
     this.#tell(`resolved ${runId} ${fence} ${entry.key} ${entry.meta.outcome ?? ""}`);
   }
 
+  reserve(): () => void {
+    return () => undefined;
+  }
+
+  reserveReply(): void {
+    // Nothing is kept back here.
+  }
+
   leaseResults(results: readonly LeaseAnswer[], renewed: number): void {
     this.answers.push(...results);
     const list = results.map(({ runId, status }) => `${runId} ${status}`).join(", ");

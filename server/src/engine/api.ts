@@ -307,6 +307,12 @@ export interface SessionSink {
   cancel(runId: string, fence: number, reason: string, graceMs: number): void;
   pause(runId: string, fence: number): void;
   waitResolved(runId: string, fence: number, entry: Entry): void;
+  /**
+   * What tells of a run's later entries is kept back from now on, until the returned function is called.
+   */
+  reserve(runId: string, seq: number): () => void;
+  /** The same until the holder's request about that step or wait is answered, if there is one. */
+  reserveReply(runId: string, key: string, seq: number): void;
   /** `renewed` is undefined where this is not the answer to a heartbeat. */
   leaseResults(results: readonly LeaseAnswer[], renewed: number | undefined): void;
   /** The server is going away. */

@@ -197,18 +197,30 @@ function tellHolder(
   const from = entries[0]?.seq ?? header.seq + 1;
   if (from > held.telling + 1) {
     // Others wrote between: another server, or a commit of ours whose answer was lost.
-    syncHeld(core, held.org, held.runId).catch((error: unknown) =>
-      giveUp(core, session, held, error),
-    );
+    const goOn = session.sink.reserve(held.runId, held.telling + 1);
+    syncHeld(core, held.org, held.runId)
+      .catch((error: unknown) => giveUp(core, session, held, error))
+      .finally(goOn);
     return;
   }
   const { telling } = held;
   held.telling = Math.max(telling, header.seq);
-  const resolved = entries.filter(
-    ({ type, seq }) => type === "workflow.wait.resolved" && seq > telling && !isReplied(seq),
-  );
-  if (resolved.length > 0) void pushResolved(core, session, held, resolved);
-  else if (held.sending === 0) held.told = held.telling;
+  const resolved: Entry[] = [];
+  for (const entry of entries) {
+    const { type, seq, key } = entry;
+    if (seq <= telling || !isSlow(type)) continue;
+    if (type === "workflow.wait.resolved" && !isReplied(seq)) resolved.push(entry);
+    else session.sink.reserveReply(held.runId, key, seq);
+  }
+  const [first] = resolved;
+  if (first !== undefined) {
+    void pushResolved(core, session, held, resolved, session.sink.reserve(held.runId, first.seq));
+  } else if (held.sending === 0) held.told = held.telling;
+}
+
+/** The end of a step or wait that its holder is told of in several turns of the event loop. */
+function isSlow(type: string): boolean {
+  return type === "workflow.wait.resolved" || type === "workflow.step.failed";
 }
 
 /** What was sent counts as told only now: should this get stuck, the news loop sends it again. */
@@ -217,6 +229,7 @@ async function pushResolved(
   session: LocalSession,
   held: HeldRun,
   resolved: Entry[],
+  goOn: () => void,
 ): Promise<void> {
   held.sending += 1;
   try {
@@ -226,6 +239,8 @@ async function pushResolved(
     if (held.sending === 0) held.told = held.telling;
   } catch (error) {
     giveUp(core, session, held, error);
+  } finally {
+    goOn();
   }
 }
 

@@ -12,6 +12,8 @@ const sink: SessionSink = {
   cancel: () => undefined,
   pause: () => undefined,
   waitResolved: () => undefined,
+  reserve: () => () => undefined,
+  reserveReply: () => undefined,
   leaseResults: () => undefined,
   drain: () => undefined,
   close: () => undefined,

@@ -220,6 +220,8 @@ function confirming(sink: SessionSink): SessionSink {
     cancel: (...args) => sink.cancel(...args),
     pause: (...args) => sink.pause(...args),
     waitResolved: (...args) => sink.waitResolved(...args),
+    reserve: (...args) => sink.reserve(...args),
+    reserveReply: (...args) => sink.reserveReply(...args),
     leaseResults: (...args) => sink.leaseResults(...args),
     drain: () => sink.drain(),
     close: (reason) => sink.close(reason),

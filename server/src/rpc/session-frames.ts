@@ -15,6 +15,7 @@ import { duration } from "./convert/common.ts";
 import { entryOut } from "./convert/run.ts";
 import { leaseOut, leaseResultOut, workItemOut } from "./convert/worker.ts";
 import type { Outbox } from "./session-outbox.ts";
+import type { Replies } from "./session-replies.ts";
 
 /** A frame without payloads. */
 export const SMALL_FRAME = 128;
@@ -81,7 +82,11 @@ export function welcome(session: WorkerSession): ServerFrame {
 }
 
 /** Puts what the engine sends into the outbox. */
-export function outboxSink(outbox: Outbox, close: (reason: string) => void): SessionSink {
+export function outboxSink(
+  outbox: Outbox,
+  replies: Replies,
+  close: (reason: string) => void,
+): SessionSink {
   const push = (body: ServerFrame["body"], bytes: number): void =>
     outbox.push({ $typeName: "pawl.v1.ServerFrame", body }, bytes);
   return {
@@ -104,8 +109,17 @@ export function outboxSink(outbox: Outbox, close: (reason: string) => void): Ses
         fence,
         entry: entryOut(entry),
       };
-      push({ case: "waitResolved", value }, ENTRY_BYTES + payloadBytes(entry.payload));
+      const frame: ServerFrame = {
+        $typeName: "pawl.v1.ServerFrame",
+        body: { case: "waitResolved", value },
+      };
+      outbox.push(frame, ENTRY_BYTES + payloadBytes(entry.payload), runId, entry.seq);
     },
+    reserve(runId, seq) {
+      const place = outbox.reserve(runId, seq);
+      return () => outbox.fill(place);
+    },
+    reserveReply: (runId, key, seq) => replies.reserve(runId, key, seq),
     leaseResults(results: readonly LeaseAnswer[], renewed: number | undefined) {
       const value = {
         $typeName: "pawl.v1.LeaseResults" as const,

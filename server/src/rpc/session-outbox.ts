@@ -3,7 +3,8 @@
  * one message, since a message costs far more than a frame.
  *
  * Invariants:
- * 1. Frames leave in the order in which they were pushed; the first of all is Welcome.
+ * 1. Frames leave in the order in which they were pushed; the first of all is Welcome. One that is
+ *    still being made may have its place: what its run's journal has later leaves after it.
  * 2. At most `WRITES_MAX` messages are with the transport at a time; the rest waits here, so that
  *    messages grow under pressure instead of queueing one by one.
  * 3. What waits is bounded by `LIMITS.sessionBufferedBytes`; beyond, `overflow` is called and
@@ -26,11 +27,22 @@ export interface OutboxOptions {
   readonly dropped: (frame: ServerFrame, error: unknown) => void;
 }
 
+/** Where a frame is to leave, and what it tells of. */
+export interface Place {
+  readonly runId: string;
+  readonly seq: number;
+  isOpen: boolean;
+  frame: ServerFrame | undefined;
+  bytes: number;
+}
+
 export class Outbox {
   readonly #options: OutboxOptions;
   #frames: ServerFrame[] = [];
   #sizes: number[] = [];
   #bytes = 0;
+  /** Of each run, what is kept back from its first open place on; mostly empty. */
+  #line: Place[] = [];
   #writing = 0;
   #scheduled = false;
   #held = false;
@@ -41,8 +53,57 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** @param bytes about how large it is when encoded */
-  push(frame: ServerFrame, bytes: number): void {
+  /**
+   * @param bytes about how large it is when encoded
+   * @param runId whose entry `seq` it tells the holder of; empty where it does not
+   */
+  push(frame: ServerFrame, bytes: number, runId = "", seq = 0): void {
+    if (this.#line.length === 0 || runId === "") {
+      this.#take(frame, bytes);
+      return;
+    }
+    const same = this.#line.find((one) => one.runId === runId && one.seq === seq && one.isOpen);
+    if (same === undefined) this.#lineUp({ runId, seq, isOpen: false, frame, bytes });
+    else Object.assign(same, { isOpen: false, frame, bytes });
+    this.#advance();
+  }
+
+  /** Keeps the place of a frame that tells of this entry, until it is filled. */
+  reserve(runId: string, seq: number): Place {
+    const place = { runId, seq, isOpen: true, frame: undefined, bytes: 0 };
+    this.#lineUp(place);
+    return place;
+  }
+
+  /** With nothing where there is no such frame. */
+  fill(place: Place, frame?: ServerFrame, bytes = 0): void {
+    if (place.isOpen) {
+      Object.assign(place, { isOpen: false, frame, bytes });
+      this.#advance();
+    } else if (frame !== undefined) {
+      // The same was told by another frame, which has its place.
+      this.push(frame, bytes);
+    }
+  }
+
+  #advance(): void {
+    const blocked = new Set<string>();
+    this.#line = this.#line.filter(({ runId, isOpen, frame, bytes }) => {
+      if (isOpen) blocked.add(runId);
+      if (blocked.has(runId)) return true;
+      if (frame !== undefined) this.#take(frame, bytes);
+      return false;
+    });
+  }
+
+  #lineUp(place: Place): void {
+    const later = this.#line.findIndex(
+      ({ runId, seq }) => runId === place.runId && seq > place.seq,
+    );
+    this.#line.splice(later < 0 ? this.#line.length : later, 0, place);
+  }
+
+  #take(frame: ServerFrame, bytes: number): void {
     if (this.#closed) return;
     this.#frames.push(frame);
     this.#sizes.push(bytes);
@@ -80,6 +141,7 @@ export class Outbox {
   /** Takes nothing more and forgets what waits. */
   close(): void {
     this.#closed = true;
+    this.#line = [];
     this.#frames = [];
     this.#sizes = [];
     this.#bytes = 0;

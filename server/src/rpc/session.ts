@@ -32,6 +32,7 @@ import { leasesIn, workerInfoIn } from "./convert/worker.ts";
 import { frameError, wireError } from "./errors.ts";
 import { outboxSink, replyBytes, SMALL_FRAME, welcome } from "./session-frames.ts";
 import { Outbox } from "./session-outbox.ts";
+import { type AwaitedReply, Replies } from "./session-replies.ts";
 import { ask, steer } from "./session-requests.ts";
 
 const PROTOCOL_VERSION = 1;
@@ -91,6 +92,7 @@ class Session {
   readonly #log: Log;
   readonly #onEnd: () => void;
   readonly #outbox: Outbox;
+  readonly #replies: Replies;
   #state: State = { name: "greeting" };
   /** Frames that the engine has not answered yet. */
   #pending = 0;
@@ -118,6 +120,7 @@ class Session {
       },
       dropped: (frame, error) => this.#dropped(frame, error),
     });
+    this.#replies = new Replies(this.#outbox);
   }
 
   message(message: SessionRequest): void {
@@ -191,7 +194,7 @@ class Session {
   async #greet(hello: Hello): Promise<WorkerSession> {
     if (hello.protocolVersion !== PROTOCOL_VERSION) throw versionUnsupported(hello.protocolVersion);
     const worker = workerInfoIn(hello.worker);
-    const sink = outboxSink(this.#outbox, (reason) => this.#replaced(reason));
+    const sink = outboxSink(this.#outbox, this.#replies, (reason) => this.#replaced(reason));
     return await this.#engine.openSession(
       this.#context.caller,
       worker,
@@ -211,9 +214,11 @@ class Session {
           worker.stepStartedLive(stepStartedIn(body.value));
           return;
         }
-        this.#answer(id, ask(this.#engine, worker.caller, body));
+        this.#answer(id, ask(this.#engine, worker.caller, body), body.value);
         return;
       case "stepFailed":
+        this.#answer(id, ask(this.#engine, worker.caller, body), body.value);
+        return;
       case "suspendRun":
       case "completeRun":
       case "failRun":
@@ -239,7 +244,8 @@ class Session {
         this.#settled();
         if (id === 0) return;
         const value = stepCompletedOut(reply);
-        this.#reply(id, { case: "stepCompleted", value }, SMALL_FRAME);
+        const frame = replyFrame(id, { case: "stepCompleted", value });
+        this.#outbox.push(frame, SMALL_FRAME, request.runId, reply.seq);
       },
       (error: unknown) => {
         this.#settled();
@@ -248,14 +254,24 @@ class Session {
     );
   }
 
-  #answer(id: number, answer: Promise<Reply["result"]>): void {
+  /** `about`: the step or wait that it is about, where it tells of one's end. */
+  #answer(
+    id: number,
+    answer: Promise<Reply["result"]>,
+    about?: { readonly runId: string; readonly stepKey: string },
+  ): void {
+    const isAwaited = about !== undefined && id !== 0;
+    const awaited = isAwaited ? this.#replies.expect(about.runId, about.stepKey) : undefined;
     this.#begun();
     answer
       .then((result) => {
-        if (id !== 0) this.#reply(id, result, replyBytes(result));
+        if (id !== 0) this.#replies.send(awaited, replyFrame(id, result), replyBytes(result));
       })
-      .catch((error: unknown) => this.#refuse(id, error))
-      .finally(() => this.#settled());
+      .catch((error: unknown) => this.#refuse(id, error, awaited))
+      .finally(() => {
+        if (awaited !== undefined) this.#replies.settle(awaited);
+        this.#settled();
+      });
   }
 
   #begun(): void {
@@ -274,22 +290,12 @@ class Session {
     }
   }
 
-  #reply(id: number, result: Reply["result"], bytes: number): void {
-    this.#outbox.push(
-      {
-        $typeName: "pawl.v1.ServerFrame",
-        body: { case: "reply", value: { $typeName: "pawl.v1.Reply", id, result } },
-      },
-      bytes,
-    );
-  }
-
-  #refuse(id: number, error: unknown): void {
+  #refuse(id: number, error: unknown, awaited?: AwaitedReply): void {
     const result = {
       case: "error" as const,
       value: frameError(wireError(error, this.#log, METHOD)),
     };
-    this.#reply(id, result, replyBytes(result));
+    this.#replies.send(awaited, replyFrame(id, result), replyBytes(result));
   }
 
   /** A frame that fits no message: its request gets an error, anything else ends the session. */
@@ -316,6 +322,11 @@ class Session {
     this.#stream.end(error);
     if (state.name === "open" && !this.#stopping) state.worker.closed();
   }
+}
+
+function replyFrame(id: number, result: Reply["result"]): ServerFrame {
+  const value = { $typeName: "pawl.v1.Reply" as const, id, result };
+  return { $typeName: "pawl.v1.ServerFrame", body: { case: "reply", value } };
 }
 
 function versionUnsupported(asked: number): PawlError {
