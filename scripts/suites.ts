@@ -49,14 +49,14 @@ export function countJunit(xml: string): Counts {
   return { passed: sum("tests") - failed - skipped, failed, skipped };
 }
 
-/** The test cases of a JUnit report that hold a failure or an error. */
+/** The test cases of a JUnit report that hold a failure or an error; one with both is named once. */
 export function junitFailures(xml: string): readonly string[] {
-  return [...xml.matchAll(/<testcase\b([^>]*[^/])>\s*<(?:failure|error)\b/g)].map(
-    ([, tag = ""]) => {
-      const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
-      return `${value("classname")} > ${value("name")}`;
-    },
-  );
+  const tags = xml.matchAll(/<testcase\b([^>]*[^/])>\s*<(?:failure|error)\b/g);
+  const names = [...tags].map(([, tag = ""]) => {
+    const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
+    return `${value("classname")} > ${value("name")}`;
+  });
+  return [...new Set(names)];
 }
 
 /** One line of `go test -json`. */
@@ -73,10 +73,22 @@ function goEvents(report: string): readonly GoEvent[] {
   return lines.map((line) => JSON.parse(line) as GoEvent);
 }
 
-/** The tests that failed; a test that failed by one of its parts is named once. */
+/**
+ * The tests that failed; a test that failed by one of its parts is named once. None where a test took
+ * others with it, by a panic or by the time limit of all: those did not run, and have to.
+ */
 export function goFailures(report: string): readonly string[] {
-  const failed = goEvents(report).filter(({ Action }) => Action === "fail");
-  return [...new Set(failed.flatMap(({ Test }) => Test?.split("/")[0] ?? []))];
+  const names = new Set<string>();
+  const open = new Set<string>();
+  for (const { Action, Package, Test, Output = "" } of goEvents(report)) {
+    if (/^(panic|fatal error): /.test(Output)) return [];
+    if (Test === undefined) continue;
+    const name = `${Package} ${Test}`;
+    if (Action === "run") open.add(name);
+    if (["pass", "fail", "skip"].includes(Action)) open.delete(name);
+    if (Action === "fail") names.add(Test.split("/")[0] ?? Test);
+  }
+  return open.size > 0 ? [] : [...names];
 }
 
 /** Of `go test -json`. What failed is printed, since its output went into the report. */
@@ -97,7 +109,7 @@ export function countGo(report: string): Counts {
 
 /** Formatting and vet first; their complaints are printed. */
 const goTest =
-  'gofmt -l . | { ! grep .; } && go vet ./... && go test -timeout 300s -json ./... > "$0"';
+  'gofmt -l . | { ! grep .; } && go vet ./... && go test -timeout 600s -json ./... > "$0"';
 
 export const suites: readonly Suite[] = [
   {
@@ -125,7 +137,7 @@ export const suites: readonly Suite[] = [
     count: countGo,
     failures: goFailures,
     again: (report, failed) => [
-      ...(["sh", "-c", 'go test -timeout 300s -json -run "$1" ./... > "$0"'] as const),
+      ...(["sh", "-c", 'go test -timeout 600s -json -run "$1" ./... > "$0"'] as const),
       ...([report, `^(${failed.join("|")})$`] as const),
     ],
   },
