@@ -8,8 +8,8 @@ import { usageError } from "./exit.ts";
 
 /** How long it may take to end in order. */
 const STOP_MS = 2_000;
-/** What of its output is told when it ends before its time. */
-const LINES = 12;
+/** What of its output is told when it ends before its time: an error's message is above its stack. */
+const LINES = 30;
 
 /** How a worker file is run, by its ending. */
 export function workerCommand(file: string): readonly [program: string, ...args: string[]] {
