@@ -71,7 +71,7 @@ func (l *lab) serveBy(poll bool, workflows ...pawl.AnyWorkflow) (stop func()) {
 }
 
 func (l *lab) context() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	l.t.Cleanup(cancel)
 	return ctx
 }
@@ -99,7 +99,7 @@ func keysOf(entries []*pb.JournalEntry, entryType string) []string {
 
 func waitFor(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !reached(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

@@ -20,6 +20,8 @@ from pawl import Client, RunHandle, RunInfo, Worker, Workflow, current
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = Path(__file__).resolve().parent
 T = TypeVar("T")
+#: How long is waited for what has to come; it only bounds how long a failure takes.
+PATIENCE_S = 120.0
 #: How often each thing was done, by run.
 counts: dict[str, dict[str, int]] = {}
 
@@ -95,7 +97,7 @@ class Lab:
 
     async def run(self, workflow: Workflow[..., T], *args: Any) -> T:
         """Runs a workflow to its end, by the worker."""
-        return await (await self.start(workflow, *args)).result(timeout=50)
+        return await (await self.start(workflow, *args)).result(timeout=PATIENCE_S)
 
     @property
     def counted(self) -> dict[str, int]:
@@ -114,14 +116,14 @@ def lab(*workflows: Workflow[..., Any], **options: Any) -> Any:
     return open_lab()
 
 
-async def finish(process: subprocess.Popen[str], seconds: float = 60) -> list[str]:
+async def finish(process: subprocess.Popen[str], seconds: float = PATIENCE_S) -> list[str]:
     """The lines that a program printed, which ends in order."""
     out, err = await asyncio.to_thread(process.communicate, timeout=seconds)
     assert process.returncode == 0, err
     return out.splitlines()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 40) -> None:
+async def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Waits until something holds; asks every few milliseconds."""
     for _ in range(int(seconds / 0.02)):
         found = condition()
@@ -145,7 +147,9 @@ async def until_state(handle: RunHandle[Any], state: str) -> RunInfo:
 
 #: Of tests that run side by side: how they ended.
 _outcomes: dict[str, BaseException | None] = {}
-_TEST_S = 60
+_TEST_S = 2 * PATIENCE_S
+#: So many are under way at a time, each with its own time from when it begins.
+_TOGETHER = 12
 
 
 def _arguments(item: pytest.Function) -> dict[str, Any]:
@@ -163,7 +167,13 @@ def _is_together(item: pytest.Item) -> bool:
 async def _all_together(items: list[pytest.Function]) -> None:
     """Tests that mostly wait, side by side; each is reported on its own."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in items]
-    work = [_one(item, dict(own)) for item, own in zip(items, parameters, strict=True)]
+    places = asyncio.Semaphore(_TOGETHER)
+
+    async def in_its_place(item: pytest.Function, own: dict[str, Any]) -> None:
+        async with places:
+            await _one(item, own)
+
+    work = [in_its_place(item, dict(own)) for item, own in zip(items, parameters, strict=True)]
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     _outcomes.update(zip((item.nodeid for item in items), outcomes, strict=True))
 

@@ -50,9 +50,9 @@ async def test_a_retried_parent_goes_on_with_the_same_child() -> None:
     async with lab(retried_parent, kid) as here:
         handle = await here.start(retried_parent)
         with pytest.raises(RunFailedError, match="out of stock"):
-            await handle.result(timeout=50)
+            await handle.result()
         await handle.retry()
-        child = await handle.result(timeout=50)
+        child = await handle.result()
         counted = here.counted
         assert counted["pay"] == 1 and counted["deliver"] == 2
         assert [each for each in counted if each.startswith("is ")] == [f"is {child}"]
@@ -72,7 +72,7 @@ async def test_tags_of_now_are_recorded_and_those_of_the_start_stay() -> None:
         await handle.update_tags({"team": "z"})
         await handle.signal("go")
         now = {"team": "z"}
-        assert await handle.result(timeout=50) == [{"team": "x"}, now, {"team": "x"}]
+        assert await handle.result() == [{"team": "x"}, now, {"team": "x"}]
 
 
 @workflow(timeout="1 s")
@@ -85,7 +85,7 @@ async def test_a_workflow_s_timeout_holds_for_every_start() -> None:
         by_name = await here.client.start("limited")
         longer = await here.client.with_options(timeout="1 h").start(limited)
         with pytest.raises(RunFailedError) as caught:
-            await by_name.result(timeout=50)
+            await by_name.result()
         assert caught.value.type == "RunTimeout"
         await until_state(longer, "WAITING")
         await longer.cancel()

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from conftest import TESTS, finish, lab, python, until_state
+from conftest import PATIENCE_S, TESTS, finish, lab, python, until_state
 
 from pawl import Context, StepContext, step, workflow
 
@@ -76,7 +76,7 @@ async def test_code_may_hold_the_event_loop_right_after_a_dispatch(which: str) -
     """In a process of its own, since it holds all others up."""
     program = [str(TESTS / "programs" / "blocking_worker.py"), which]
     process = python(*program)
-    out, err = await asyncio.to_thread(process.communicate, timeout=50)
+    out, err = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     assert out.splitlines() == ["1", "1"], err
     assert "the event loop was blocked for" in err
     assert which != "blocking" or "(step busy)" in err

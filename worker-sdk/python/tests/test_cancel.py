@@ -65,7 +65,7 @@ async def test_clean_up_runs_whatever_the_step_in_flight_does(what: str, mode: A
         await until(lambda: here.counted.get("work"))
         await handle.cancel(reason="stop", grace=8)
         with pytest.raises(RunFailedError) as caught:
-            await handle.result(timeout=50)
+            await handle.result()
         assert caught.value.state == "CANCELLED"
         journal = [(e.type, e.step_key) async for e in handle.journal()]
     assert here.counted == {"lock": 1, "work": 1, "told": 1, "unlock": 1, "undone": 1}
@@ -108,7 +108,7 @@ async def test_what_the_server_refuses_is_thrown_at_the_call(what: str) -> None:
     async with lab(refused) as here:
         handle = await here.start(refused, what)
         with pytest.raises(RunFailedError) as caught:
-            await handle.result(timeout=50)
+            await handle.result()
         assert caught.value.state == "FAILED"
         assert here.counted == {"caught": 1, "finally": 1, "undone": 1}
 
@@ -132,6 +132,6 @@ async def branches(ctx: Context) -> list[Any]:
 async def test_a_step_of_a_branch_that_was_ended_has_an_end_on_record() -> None:
     async with lab(branches) as here:
         handle = await here.start(branches)
-        assert await handle.result(timeout=50) == ["broken"]
+        assert await handle.result() == ["broken"]
         journal = [(e.type, e.step_key) async for e in handle.journal()]
     assert ("workflow.step.cancelled", "all:a/slow") in journal

@@ -40,7 +40,7 @@ async def test_a_killed_worker_costs_the_step_in_flight() -> None:
                 worker.kill()
                 worker.wait()
                 worker = python(WORKER, str(effects))
-            result = await handle.result(timeout=30)
+            result = await handle.result()
     finally:
         worker.kill()
         worker.wait()

@@ -79,7 +79,7 @@ async def test_a_deadline_around_a_wait_is_refused_whatever_the_code_catches(
     async with lab(deadlines) as here:
         handle = await here.start(deadlines, how, seconds)
         with pytest.raises(RunFailedError, match="give the wait itself a timeout") as caught:
-            await handle.result(timeout=50)
+            await handle.result()
         assert caught.value.type == "UsageError"
         assert here.counted == {"undone": 1}
 
@@ -104,4 +104,4 @@ async def test_a_wait_that_the_code_gives_up_by_itself_takes_nothing() -> None:
         await handle.signal("one", 1)
         await until_state(handle, "WAITING")
         await handle.signal("two", 2)
-        assert await handle.result(timeout=50) == [1, 2]
+        assert await handle.result() == [1, 2]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from conftest import PATIENCE_S
+
 from pawl._link.deltas import Batch, Deltas
 from pawl.v1.event_pb2 import NewEvent
 
@@ -30,5 +32,5 @@ async def test_a_step_that_goes_on_streaming_holds_nobody_up() -> None:
     await asyncio.sleep(0)
     assert not settled.done()
     sent[0][1].set_result(None)
-    await asyncio.wait_for(settled, 10)
+    await asyncio.wait_for(settled, PATIENCE_S)
     deltas.close()

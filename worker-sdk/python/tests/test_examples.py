@@ -102,7 +102,7 @@ async def test_the_stub_worker_goes_on_after_a_kill() -> None:
             worker.kill()
             worker.wait()
             worker = start()
-            assert await handle.result(timeout=30) == "paid"
+            assert await handle.result() == "paid"
             keys = [
                 entry.step_key
                 async for entry in handle.journal()

@@ -133,7 +133,7 @@ async def test_whatever_a_step_throws_is_recorded_as_its_failure(what: str, mode
     async with lab(throwing, innocent, mode=mode) as here:
         beside = await here.client.start(innocent)
         assert await here.run(throwing, what, "step") == [True, True]
-        assert await beside.result(timeout=50) == "fine"
+        assert await beside.result() == "fine"
 
 
 @pytest.mark.parametrize("what", [name for name in BODIES if "generator" not in name])
@@ -144,7 +144,7 @@ async def test_whatever_a_workflow_throws_ends_its_run(what: str) -> None:
             await here.run(throwing, what, "workflow")
         # A coroutine function turns StopIteration into this.
         assert caught.value.type in (BODIES[what][1], "RuntimeError")
-        assert await beside.result(timeout=50) == "fine"
+        assert await beside.result() == "fine"
 
 
 @dataclass
@@ -226,7 +226,7 @@ async def test_a_value_that_its_type_refuses_concerns_its_own_run_only(what: str
     async with lab(returning, innocent) as here:
         beside = await here.client.start(innocent)
         assert await here.run(returning, what) == VALUES[what][1]
-        assert await beside.result(timeout=50) == "fine"
+        assert await beside.result() == "fine"
 
 
 #: Made stricter while a run waits.
@@ -262,7 +262,7 @@ async def test_a_rule_that_is_stricter_in_a_replay_is_told_at_the_call() -> None
         await until_state(handle, "WAITING")
         strict = True
         await handle.signal("go")
-        assert "the rule is stricter now" in await handle.result(timeout=50)
+        assert "the rule is stricter now" in await handle.result()
 
 
 @workflow
@@ -297,4 +297,4 @@ async def test_a_signal_that_cannot_be_read_is_told_at_the_call(value: Any) -> N
             run_id=handle.run_id, name="go", signal_id=str(value), payload=payload
         )
         await here.client._platform.call(SEND_SIGNAL, request)
-        assert await handle.result(timeout=50) == "InvalidValueError"
+        assert await handle.result() == "InvalidValueError"

@@ -62,7 +62,7 @@ async def together(ctx: Context) -> list[Any]:
 async def test_calls_in_one_expression_are_numbered_in_their_order() -> None:
     async with lab(together) as here:
         handle = await here.start(together)
-        assert await handle.result(timeout=50) == [
+        assert await handle.result() == [
             [1, 2, 3],
             [4, 5, {"x": 6, "y": [7]}],
             [9, 8],
@@ -123,7 +123,7 @@ async def test_a_step_may_be_a_method() -> None:
     assert await Service().get(5) == 50
     async with lab(methods) as here:
         handle = await here.start(methods)
-        assert await handle.result(timeout=50) == [50, 11]
+        assert await handle.result() == [50, 11]
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert keys == ["get", "made"]
 

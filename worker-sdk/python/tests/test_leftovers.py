@@ -79,7 +79,7 @@ async def leaves(ctx: Context, how: str) -> str:
 async def test_the_end_waits_for_steps_that_were_begun(how: str, counted: dict[str, int]) -> None:
     async with lab(leaves) as here:
         handle = await here.start(leaves, how)
-        assert await handle.result(timeout=50) == "returned"
+        assert await handle.result() == "returned"
         assert here.counted == counted
         recorded = [each.step_key async for each in handle.journal() if each.step_key]
         assert set(counted) <= set(recorded)
@@ -117,7 +117,7 @@ async def test_watchers_get_the_characters_that_the_result_has() -> None:
     async with lab(cut) as here:
         handle = await here.start(cut, True)
         seen = [each async for each in handle.watch()]
-        assert await handle.result(timeout=50) == WHOLE
+        assert await handle.result() == WHOLE
         live = "".join(each.data for each in seen if each.type == "output.delta")
         assert live == WHOLE
 

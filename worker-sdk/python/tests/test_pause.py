@@ -95,7 +95,7 @@ async def test_a_resume_reaches_a_step_that_heard_of_the_pause(mode: Any) -> Non
         await asyncio.sleep(0.2)
         await handle.resume()
         gates[here.run_id].set()
-        assert await handle.result(timeout=50) == 1
+        assert await handle.result() == 1
         assert here.counted == {**INSIDE, "after": 1}
 
 
@@ -109,5 +109,5 @@ async def test_a_body_that_waits_does_not_hold_up_a_pause(mode: Any) -> None:
         await until_state(handle, "PAUSED")
         await handle.signal("go", "gone")
         await handle.resume()
-        assert await handle.result(timeout=50) == "gone"
+        assert await handle.result() == "gone"
         assert here.counted == {"body": 2}

@@ -74,7 +74,7 @@ async def test_each_type_of_question_has_its_answer() -> None:
         await answer(here.client, run_id, "Where?", {"street": "Long", "number": 7})
         await skip(here, run_id)
         votes = [["ada", True, "yes"], ["grace", True, "yes"]]
-        assert await handle.result(timeout=50) == [
+        assert await handle.result() == [
             *("", True, votes, "b", [], 7, None, "too late"),
         ]
 
@@ -113,7 +113,7 @@ async def test_a_question_can_time_out_and_be_cancelled() -> None:
 
         await until(find)
         await here.client.cancel_wait(await find(), actor="linus")
-        result = await handle.result(timeout=50)
+        result = await handle.result()
     assert result == (
         'ctx.wait_for_user("Which?") offers nothing to choose from: give it options; linus'
     )
@@ -172,7 +172,7 @@ async def typed(ctx: Context, number: int, item: Item) -> str:
 async def test_an_input_that_does_not_fit_is_told() -> None:
     async with lab(typed) as here:
         handle = await here.client.start("typed", {"number": 1, "item": {"name": "a"}})
-        assert await handle.result(timeout=50) == "1 a s"
+        assert await handle.result() == "1 a s"
         handle = await here.client.start("typed", {"number": 1, "thing": 2})
         with pytest.raises(RunFailedError, match="there is no thing; item is missing"):
-            await handle.result(timeout=50)
+            await handle.result()

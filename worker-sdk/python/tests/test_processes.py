@@ -60,7 +60,7 @@ async def test_deaths_count_apart_from_attempts_whose_numbers_never_repeat() -> 
     attempts = Path(tempfile.mkdtemp()) / "attempts"
     async with Client() as client, always(DYING, str(attempts), "dies-twice"):
         handle = await begin(client, 2, "dies-twice")
-        last = await handle.result(timeout=50)
+        last = await handle.result()
     numbers = [int(each) for each in lines(attempts)]
     assert len(numbers) == 3 and numbers[-1] == last
     # The first death may come before the start was noted; from then on starts are on record first.
@@ -105,7 +105,7 @@ async def test_a_worker_that_stood_still_starts_no_step_that_is_recorded() -> No
             before = lines(effects)
             first.send_signal(signal.SIGCONT)
             for run in runs:
-                assert await run.result(timeout=50) == sum(range(300))
+                assert await run.result() == sum(range(300))
     finally:
         for worker in workers:
             worker.kill()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from conftest import Server, count, lab, until, until_state
+from conftest import PATIENCE_S, Server, count, lab, until, until_state
 
 from pawl import (
     Cancelled,
@@ -73,7 +73,7 @@ async def test_a_suspension_passes_except_exception() -> None:
         await until_state(handle, "WAITING")
         assert here.worker.in_flight == 0
         await handle.signal("wake up")
-        assert await handle.result(timeout=50) == "woken"
+        assert await handle.result() == "woken"
 
 
 @workflow
@@ -99,7 +99,7 @@ async def test_branches_keep_their_order_and_are_replayed_in_the_order_of_the_jo
 ) -> None:
     async with lab(parallel) as here:
         handle = await here.start(parallel, fast_first)
-        result = await handle.result(timeout=50)
+        result = await handle.result()
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert result[:2] == [["a!", "b!"], {"x": "x!", "y": "y!"}]
     assert result[2] == (["a", "b"] if fast_first else ["b", "a"])
@@ -119,7 +119,7 @@ async def loop(ctx: Context) -> list[int]:
 async def test_a_name_in_a_loop_is_told_apart_by_counting_or_by_key() -> None:
     async with lab(loop) as here:
         handle = await here.start(loop)
-        assert await handle.result(timeout=50) == [0, 1, 2, 1, 2]
+        assert await handle.result() == [0, 1, 2, 1, 2]
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert keys == ["item", "item#2", "item#3", "item[x]", "item[y]"]
     assert all(n == 1 for name, n in here.counted.items() if name != "keyed")
@@ -190,7 +190,7 @@ async def test_a_long_pause_between_attempts_frees_the_worker() -> None:
     async with lab(patient) as here:
         handle = await here.start(patient)
         await until(lambda: here.counted.get("patient") == 1 and here.worker.in_flight == 0)
-        assert await handle.result(timeout=50) == 1
+        assert await handle.result() == 1
 
 
 #: More than asyncio's own pool of threads holds on most machines.
@@ -263,8 +263,8 @@ async def test_a_generator_streams_live_and_its_whole_is_recorded() -> None:
         watching = asyncio.create_task(watch())
         await asyncio.sleep(0.1)
         handle = await here.client.with_options(run_id=run_id).start(streaming)
-        assert await handle.result(timeout=50) == ["one two three", [0, 1, 2]]
-        await asyncio.wait_for(watching, 10)
+        assert await handle.result() == ["one two three", [0, 1, 2]]
+        await asyncio.wait_for(watching, PATIENCE_S)
     deltas = [(e.step_key, e.data) for e in events if e.type == "output.delta"]
     assert deltas == [("write", w) for w in ("one ", "two ", "three")] + [
         ("numbers", n) for n in range(3)
@@ -293,7 +293,7 @@ async def test_signals_come_in_their_order_also_before_the_wait() -> None:
         assert await handle.signal("go", False, signal_id="one")
         assert not await handle.signal("go", False, signal_id="one")
         await handle.signal("go", {"n": 2})
-        assert await handle.result(timeout=50) == [False, {"n": 2}, "nobody"]
+        assert await handle.result() == [False, {"n": 2}, "nobody"]
 
 
 @workflow
@@ -372,7 +372,7 @@ async def test_the_end_waits_for_lost_waits(mode: Any) -> None:
     async with lab(hasty, mode=mode) as here:
         for _ in range(10):
             handle = await here.start(hasty)
-            assert await handle.result(timeout=50) == "quick"
+            assert await handle.result() == "quick"
             types = [entry.type async for entry in handle.journal()]
             assert types.count("workflow.wait.closed") == types.count("workflow.wait.created")
 
@@ -398,7 +398,7 @@ async def test_a_cancelled_run_cleans_up_and_is_cancelled() -> None:
         await until(lambda: here.counted)
         await handle.cancel(reason="enough")
         with pytest.raises(RunFailedError) as caught:
-            await handle.result(timeout=50)
+            await handle.result()
     assert caught.value.state == "CANCELLED"
     assert here.counted == {"long": 1, "clean up": 1}
 
@@ -422,7 +422,7 @@ async def test_a_paused_run_goes_on_when_it_is_resumed() -> None:
         await until_state(handle, "PAUSED")
         assert here.counted == {"first": 1}
         await handle.resume()
-        assert await handle.result(timeout=50) == 1
+        assert await handle.result() == 1
 
 
 @workflow
@@ -520,7 +520,7 @@ async def test_the_server_comes_back_and_runs_go_on() -> None:
             await until(lambda: worker.in_flight == 1)
             await asyncio.to_thread(own.kill)
             await asyncio.to_thread(own.start)
-            assert await handle.result(timeout=50) is not None
+            assert await handle.result() is not None
     finally:
         await asyncio.to_thread(own.stop)
         folder.cleanup()

@@ -49,7 +49,7 @@ async def traced(ctx: Context) -> None:
 async def test_each_recorded_attempt_is_a_span(exporter: InMemorySpanExporter) -> None:
     async with Client() as client, Worker([traced]):
         run = await client.with_options(run_id="traced-1").start(traced)
-        await run.result(timeout=30)
+        await run.result()
     spans = {
         (span.name, (span.attributes or {}).get("pawl.step.attempt")): span
         for span in exporter.get_finished_spans()

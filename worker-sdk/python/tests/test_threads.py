@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from conftest import lab
+from conftest import PATIENCE_S, lab
 
 from pawl import Context, workflow
 from pawl._run import threads
@@ -55,7 +55,7 @@ async def test_threads_that_call_into_the_loop_do_not_stop_a_run() -> None:
         async with lab(branches) as here:
             runs = [await here.start(branches) for _ in range(5)]
             for run in runs:
-                assert await run.result(timeout=40) == [2 * n for n in range(10)]
+                assert await run.result(timeout=PATIENCE_S) == [2 * n for n in range(10)]
     finally:
         over.set()
         for caller in callers:

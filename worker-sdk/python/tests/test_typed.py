@@ -264,7 +264,7 @@ async def test_inputs_and_answers_are_parsed_once(mode: Any) -> None:
         await until_state(handle, "WAITING")
         strict = True
         await handle.signal("go")
-        assert await handle.result(timeout=50) == [True, True, True]
+        assert await handle.result() == [True, True, True]
         strict = False
         keys = [e.step_key async for e in handle.journal() if e.type == "workflow.step.completed"]
     assert keys[:2] == ["value:input", "first"]

@@ -57,4 +57,4 @@ async def test_closing_a_watch_ends_it_for_whoever_waits_and_on_the_server(serve
 
         await until(is_over)
         await run.signal("go")
-        await run.result(timeout=50)
+        await run.result()
