@@ -1,11 +1,14 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { patienceMs } from "./test/harness/patience.ts";
 import { LongestFirst } from "./test/harness/sequencer.ts";
 
 /** What all projects share: real processes and a real database take their time. */
 const common = {
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  // What a test waits for ends it before, and says what did not come.
+  testTimeout: 2 * patienceMs,
+  hookTimeout: 2 * patienceMs,
+  expect: { poll: { timeout: patienceMs } },
   teardownTimeout: 20_000,
   pool: "forks",
   // For the many programs that tests start.
@@ -21,6 +24,7 @@ export default defineConfig({
   test: {
     // More than there are cores: most tests wait, for leases, disks and other processes.
     maxWorkers: 4,
+    globalSetup: ["test/harness/bundle-setup.ts"],
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -115,7 +115,7 @@ test("while Postgres is away the server lives, is not ready, and says so; then i
   expect(connectRefusal(refused.body)).toMatchObject({ reason: "STORE_UNAVAILABLE" });
   expect(server.log()).toMatch(/store.unreachable.*PostgreSQL/);
   await cluster.start();
-  await expect.poll(() => page("/readyz"), { timeout: 20_000, interval: 200 }).toBe(200);
+  await expect.poll(() => page("/readyz"), { interval: 200 }).toBe(200);
   expect((await postJson(server.httpUrl, "RunService/ListRuns", {})).status).toBe(200);
 });
 
@@ -133,16 +133,19 @@ test("SIGTERM and SIGINT end it in order", async () => {
   }
 });
 
+/** What people start, without what the tests put in its place. */
+const sources = { env: { NODE_OPTIONS: "" } };
+
 test("it is ready within 1.5 s and idles below 120 MB", async () => {
   // The first start after a change of the sources fills the compile cache; and others are at work on
   // this machine, so that the best of some is what a start takes.
   let readyMs = Number.POSITIVE_INFINITY;
   for (let tries = 0; tries < 5 && readyMs >= 1_500; tries += 1) {
-    const one = await startServer();
+    const one = await startServer(sources);
     if (tries > 0) readyMs = Math.min(readyMs, one.readyMs);
     await one.stop();
   }
-  await using server = await startServer();
+  await using server = await startServer(sources);
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   const status = await readFile(`/proc/${server.pid}/status`, "utf8").catch(() => "");
   const rss = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
@@ -169,9 +172,9 @@ test("a second signal ends it at once", async () => {
   const said: string[] = [];
   child.stdout.on("data", (data: Buffer) => said.push(data.toString()));
   child.stderr.on("data", (data: Buffer) => said.push(data.toString()));
-  await expect.poll(() => said.join(""), { timeout: 20_000 }).toContain('"event":"ready"');
+  await expect.poll(() => said.join("")).toContain('"event":"ready"');
   child.kill("SIGTERM");
-  await expect.poll(() => said.join(""), { timeout: 10_000 }).toContain("server.stopping");
+  await expect.poll(() => said.join("")).toContain("server.stopping");
   child.kill("SIGTERM");
   await once(child, "exit");
   silent.close();
