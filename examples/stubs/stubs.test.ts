@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 import { Client } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readBlocks } from "../../test/first-contact/blocks.ts";
+import { patienceMs } from "../../test/harness/patience.ts";
 import { startServer, type TestServer } from "../../test/harness/server.ts";
 
 const run = promisify(execFile);
@@ -89,7 +90,7 @@ async function testWorker(command: readonly [string, ...string[]], result: strin
   }
   expect(completed).toEqual(["charge", "ship"]);
   const cancelled = await startOnce(client, "order-2");
-  await vi.waitFor(async () => expect((await cancelled.get()).state).toBe("WAITING"), 20_000);
+  await vi.waitFor(async () => expect((await cancelled.get()).state).toBe("WAITING"), patienceMs);
   await cancelled.cancel();
   // The worker is given it to clean up, and says that nothing is left to do, long before its grace is over.
   await vi.waitFor(async () => expect((await cancelled.get()).state).toBe("CANCELLED"), 8_000);
@@ -145,7 +146,10 @@ test.runIf(hasCurl).concurrent("a run by curl alone, with a crash in its second 
   const hang = { ...env, SECOND: `echo second >> ${effects}; exec sleep 60` };
   const crashing = spawn(script, ["report-1"], { env: hang, detached: true, stdio: "inherit" });
   const ended = once(crashing, "exit");
-  await vi.waitFor(async () => expect(await readFile(effects, "utf8")).toContain("second"), 20_000);
+  await vi.waitFor(
+    async () => expect(await readFile(effects, "utf8")).toContain("second"),
+    patienceMs,
+  );
   // The whole of it, as a machine that loses its power.
   process.kill(-(crashing.pid ?? 0), "SIGKILL");
   await ended;
@@ -175,7 +179,7 @@ test
     const started = join(scratch, "started");
     const slow = { ...env, SECOND: `touch ${started}; sleep 2; echo two` };
     const ended = run(script, ["report-3"], { env: slow }).catch((error: Error) => error);
-    await vi.waitFor(() => expect(existsSync(started)).toBe(true), 20_000);
+    await vi.waitFor(() => expect(existsSync(started)).toBe(true), patienceMs);
     const cancelled = client.handle("report-3");
     await cancelled.cancel({ grace: "1 min" });
     expect(String(await ended)).toContain("failed: cancelled");

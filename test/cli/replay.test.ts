@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { EXIT } from "@pawl/server/internal";
 import { Client, silentLogger, Worker, workflow } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { patienceMs } from "../harness/patience.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { errorOf, pawl } from "./cli.ts";
 
@@ -49,7 +50,7 @@ beforeAll(async () => {
   const waiting = await client.start(order, { n: 2 }, { runId: "waiting" });
   await ended.signal("paid", "card");
   await ended.result({ timeout: "20 s" });
-  await vi.waitFor(async () => expect((await waiting.get()).state).toBe("WAITING"), 20_000);
+  await vi.waitFor(async () => expect((await waiting.get()).state).toBe("WAITING"), patienceMs);
   await worker.stop();
   client.close();
   for (const runId of ["ended", "waiting"] as const) {

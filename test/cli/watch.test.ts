@@ -86,7 +86,7 @@ class Running {
 test("watch shows steps and their text while they run, and the result", async () => {
   await using watching = new Running("watch", "w1", "--wait-for-start");
   await cli("run", "story", "--id", "w1");
-  await expect.poll(() => watching.out, { timeout: 20_000 }).toContain('"Once "');
+  await expect.poll(() => watching.out).toContain('"Once "');
   expect(watching.out).toMatch(/progress~.*\{"done":1,"total":2,"note":"halfway"\}/);
   expect(watching.out).toMatch(/INFO\s+log~\s+it begins\s+\{"chapter":1\}/);
   expect(watching.out).not.toContain("upon a time");
@@ -102,10 +102,10 @@ test("watch outlives a server that is killed, and misses nothing", async () => {
   await cli("run", "story", "--id", "w2");
   await using watching = new Running("watch", "w2", "--json");
   gate("w2/write").resolve();
-  await expect.poll(() => watching.out, { timeout: 20_000 }).toContain('"workflow.waiting"');
+  await expect.poll(() => watching.out).toContain('"workflow.waiting"');
   const { store, httpAddress, grpcAddress } = server;
   await server.kill();
-  await expect.poll(() => watching.err, { timeout: 20_000 }).toContain("trying again");
+  await expect.poll(() => watching.err).toContain("trying again");
   server = await startServer({ store, http: httpAddress, grpc: grpcAddress });
   await cli("signal", "w2", "publish");
   expect(await watching.end()).toBe(0);
@@ -158,7 +158,7 @@ test("logs prints what went wrong, and while the run goes on what it logs", asyn
   expect((await cli("logs", "w3", "-n", "1")).out).toMatch(/^\S+\s+ERROR\s+run\.failed/);
   await cli("run", "story", "--id", "w4");
   await using following = new Running("logs", "w4", "--follow");
-  await expect.poll(() => following.out, { timeout: 20_000 }).toContain("it begins");
+  await expect.poll(() => following.out).toContain("it begins");
   gate("w4/write").resolve();
   await cli("signal", "w4", "publish");
   expect(await following.end()).toBe(0);

@@ -13,11 +13,10 @@ import {
   RunState,
   SignalService,
 } from "@pawl/proto";
+import { patienceMs } from "../harness/patience.ts";
 import { rpc } from "../harness/protocol.ts";
 import type { Action, ConformanceCase } from "./schema.ts";
 
-/** After which something that is waited for does not come any more. */
-const patienceMs = 60_000;
 const pollMs = 20;
 /** The server answers when the run ends, so that many cases at once need not ask and ask. */
 const endWithin = { seconds: 5n };

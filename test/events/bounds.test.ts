@@ -191,14 +191,14 @@ test("a watch from now on misses nothing, where its connection is lost before an
   try {
     await worker.start();
     const run = await direct.start(quiet, undefined);
-    await expect.poll(async () => (await run.get()).state, { timeout: 60_000 }).toBe("WAITING");
+    await expect.poll(async () => (await run.get()).state).toBe("WAITING");
     const seen: string[] = [];
     const watching = (async () => {
       const events = distant.handle(run.runId).watch({ fromNow: true });
       for await (const { class: kind, type } of events) if (kind === "checkpoint") seen.push(type);
     })();
     // It has been told its place.
-    await expect.poll(() => heard, { timeout: 60_000 }).toMatch(CURSOR);
+    await expect.poll(() => heard).toMatch(CURSOR);
     isCut = true;
     for (const socket of sockets) socket.destroy();
     await run.signal("go");

@@ -109,7 +109,7 @@ test.each(stores)(
       // Nobody executes the run until both are there, so that neither is a late comer.
       await kill(worker);
       await client.start("talk", TALK, { runId });
-      await expect.poll(() => seen.length > 0 && all.length > 0, { timeout: 60_000 }).toBe(true);
+      await expect.poll(() => seen.length > 0 && all.length > 0).toBe(true);
       worker = await startProgram("talker.ts", first);
       let over = false;
       const end = (): void => {

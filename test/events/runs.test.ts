@@ -48,7 +48,7 @@ test.each(stores)("%s: filters, order, and going on from a cursor", async (store
     execute("b1", { team: "blue" }),
     lab.start({ workflow: "other", runId: "o1", tags: { team: "red" } }),
   ]);
-  await expect.poll(() => first.seen.events.length, { timeout: 10_000 }).toBe(4);
+  await expect.poll(() => first.seen.events.length).toBe(4);
   const of = (events: readonly Event[], runId: string) =>
     events.filter((event) => event.runId === runId).map(({ type }) => type);
   expect([of(first.seen.events, "r1"), of(first.seen.events, "r2")]).toEqual([types, types]);
@@ -56,7 +56,7 @@ test.each(stores)("%s: filters, order, and going on from a cursor", async (store
   // What happens while nobody follows is not lost.
   await execute("r3", { team: "red" });
   const next = follow(lab, { workflow: flow, types, afterCursor: first.seen.cursor });
-  await expect.poll(() => of(next.seen.events, "r3"), { timeout: 10_000 }).toEqual(types);
+  await expect.poll(() => of(next.seen.events, "r3")).toEqual(types);
   next.stop();
   // Only of runs that are in this state by then.
   const failed = follow(lab, { states: ["FAILED"], afterCursor: first.seen.cursor });

@@ -215,5 +215,5 @@ describe.each(stores)("%s", (store) => {
     const expected = first === undefined ? [] : seen(first);
     expect(expected).toHaveLength(9);
     for (const watcher of watchers) expect(seen(watcher)).toEqual(expected);
-  }, 120_000);
+  });
 });

@@ -65,8 +65,8 @@ test("when the process that started it is killed, the server ends and leaves no 
   expect(isAlive(pid)).toBe(true);
   expect(await readdir(folder)).toHaveLength(1);
   child.kill("SIGKILL");
-  await expect.poll(() => isAlive(pid), { timeout: 30_000 }).toBe(false);
-  await expect.poll(() => readdir(folder), { timeout: 30_000 }).toEqual([]);
+  await expect.poll(() => isAlive(pid)).toBe(false);
+  await expect.poll(() => readdir(folder)).toEqual([]);
   await rm(folder, { recursive: true });
 });
 

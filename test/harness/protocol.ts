@@ -42,6 +42,7 @@ import {
   type WorkItem,
 } from "@pawl/proto";
 import { callGrpc, refusalOf } from "../rpc/clients.ts";
+import { patienceMs } from "./patience.ts";
 
 /** A refusal by the server, told alike for a call and a frame. */
 export class Refusal extends Error {
@@ -139,7 +140,7 @@ export class UnaryWorker implements RawWorker {
   }
 
   async next(runId: string, after = 0, former?: WorkItem): Promise<WorkItem> {
-    const deadline = performance.now() + WAIT_MS;
+    const deadline = performance.now() + patienceMs;
     for (;;) {
       const item = this.#inbox.find(runId, after, former);
       if (item !== undefined) return item;
@@ -214,7 +215,6 @@ type FrameBody = NonNullable<
 type Replied = Exclude<Reply["result"]["case"], "error" | undefined>;
 type ReplyOf<K extends Replied> = Extract<Reply["result"], { case: K }>["value"];
 
-const WAIT_MS = 25_000;
 const identity = (bytes: Buffer): Buffer => bytes;
 
 /** By one session, its frames as they are. */
@@ -308,7 +308,7 @@ export class SessionWorker implements RawWorker {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#replies.set(id, { resolve, reject });
     this.send(body, id);
-    const late = setTimeout(() => reject(new Error(`No reply to ${body.case} came.`)), WAIT_MS);
+    const late = setTimeout(() => reject(new Error(`No reply to ${body.case} came.`)), patienceMs);
     const { result } = await promise.finally(() => clearTimeout(late));
     if (result.case === "error") {
       const { reason, message, metadata } = result.value;
@@ -390,13 +390,13 @@ export class SessionWorker implements RawWorker {
   }
 
   async #wait<T>(what: string, found: () => T | undefined): Promise<T> {
-    const deadline = performance.now() + WAIT_MS;
+    const deadline = performance.now() + patienceMs;
     for (;;) {
       const value = found();
       if (value !== undefined) return value;
       const left = deadline - performance.now();
       const kinds = this.frames.map((body) => body.case).join(", ");
-      if (left <= 0) throw new Error(`Waited ${WAIT_MS} ms for ${what}; there came ${kinds}.`);
+      if (left <= 0) throw new Error(`Waited ${patienceMs} ms for ${what}; there came ${kinds}.`);
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, left);

@@ -86,7 +86,7 @@ describe.skipIf(program === undefined)("in Chromium (skipped without one)", () =
     await talk(runId);
     const way = await openWay(fixture.server.httpAddress);
     const watching = look(runId, call, way.url);
-    await expect.poll(() => way.text, { timeout: 30_000 }).toContain(first);
+    await expect.poll(() => way.text).toContain(first);
     await then?.(way);
     fixture.gates.open(`${runId}/2`);
     fixture.gates.open(`${runId}/3`);
@@ -105,7 +105,7 @@ describe.skipIf(program === undefined)("in Chromium (skipped without one)", () =
     const result = await watch("sse-2", "bySse", '"payload":"one "', async (way) => {
       way.breakAll();
       const opened = () => way.text.match(/^retry: /gm)?.length;
-      await expect.poll(opened, { timeout: 20_000 }).toBe(2);
+      await expect.poll(opened).toBe(2);
     });
     expect(result).toMatchObject({ ...seen, opened: 2 });
   });

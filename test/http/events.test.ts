@@ -42,10 +42,10 @@ test("tokens are shown while the step runs, and the stream ends after the last e
     ...["-H", "accept: text/event-stream", "-H", "content-type: application/json"],
     ...["-d", "null", `${url}/v1/workflows/talk/runs?runId=${live}`],
   );
-  await expect.poll(() => curl.output, { timeout: 20_000 }).toBe("one ");
+  await expect.poll(() => curl.output).toBe("one ");
   expect(curl.types).not.toContain("workflow.step.completed");
   fixture.gates.open(`${live}/2`);
-  await expect.poll(() => curl.output, { timeout: 20_000 }).toBe("one two ");
+  await expect.poll(() => curl.output).toBe("one two ");
   fixture.gates.open(`${live}/3`);
   expect(await curl.end()).toBe(0);
   expect(curl.output).toBe("one two three");
@@ -71,10 +71,9 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
   await using whole = new Curl(`${url}/v1/runs/${broken}/events?waitForStart=true`);
   // Who comes late gets the checkpoints first, and so another order.
   await using first = new Curl(`${url}/v1/runs/${broken}/events?waitForStart=true`);
-  for (const curl of [whole, first])
-    await expect.poll(() => curl.text, { timeout: 20_000 }).toContain("retry:");
+  for (const curl of [whole, first]) await expect.poll(() => curl.text).toContain("retry:");
   await start("talk", broken);
-  await expect.poll(() => first.output, { timeout: 20_000 }).toBe("one ");
+  await expect.poll(() => first.output).toBe("one ");
   await first.kill();
   const second = new Curl(
     "-H",
@@ -82,11 +81,11 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
     `${url}/v1/runs/${broken}/events`,
   );
   fixture.gates.open(`${broken}/2`);
-  await expect.poll(() => second.output, { timeout: 20_000 }).toBe("two ");
+  await expect.poll(() => second.output).toBe("two ");
   await second.kill();
   await using third = new Curl(`${url}/v1/runs/${broken}/events?after=${second.ids.at(-1)}`);
   // From here on it is a watcher: what a step has sent is not kept for long after its result.
-  await expect.poll(() => third.text, { timeout: 20_000 }).toContain("retry:");
+  await expect.poll(() => third.text).toContain("retry:");
   fixture.gates.open(`${broken}/3`);
   await third.end();
   await whole.end();
@@ -116,14 +115,14 @@ test("classes and fromNow choose; a quiet stream has a heart", async () => {
   await start("talk", chosen);
   const events = `${url}/v1/runs/${chosen}/events?heartbeat=1s`;
   await using deltas = new Curl(`${events}&classes=DELTA`);
-  await expect.poll(() => deltas.output, { timeout: 20_000 }).toBe("one ");
+  await expect.poll(() => deltas.output).toBe("one ");
   await using checkpoints = new Curl(`${events}&classes=CHECKPOINT`);
   await using now = new Curl(`${events}&fromNow=true`);
   for (const quiet of [checkpoints, now]) {
-    await expect.poll(() => quiet.text, { timeout: 20_000 }).toContain(": heartbeat");
+    await expect.poll(() => quiet.text).toContain(": heartbeat");
   }
   fixture.gates.open(`${chosen}/2`);
-  await expect.poll(() => now.output, { timeout: 20_000 }).toBe("two ");
+  await expect.poll(() => now.output).toBe("two ");
   // A browser that comes back asks the same URL again, and tells its place.
   const place = ["-H", `Last-Event-ID: ${now.ids.at(-1)}`];
   await using back = new Curl(...place, `${events}&fromNow=true`);
@@ -143,16 +142,16 @@ test("the checkpoints of all runs, filtered, and on from an id", async () => {
   const all = `${url}/v1/events?types=run.started,run.completed&tags=export=${tag}&heartbeat=1s`;
   await using first = new Curl(all);
   // A moment passes between its first byte and its place in the feed.
-  await expect.poll(() => first.text, { timeout: 20_000 }).toContain(": heartbeat");
+  await expect.poll(() => first.text).toContain(": heartbeat");
   await start("greet", `${e1}&tags=export=${tag}`, { name: "Ada" });
   await start("greet", `${e2}&tags=export=no`, { name: "Bob" });
   const pairs = (curl: Curl) => [...new Set(curl.events.map(({ data }) => data.eventId))];
-  await expect.poll(() => pairs(first), { timeout: 20_000 }).toEqual([`${e1}/1`, `${e1}/3`]);
+  await expect.poll(() => pairs(first)).toEqual([`${e1}/1`, `${e1}/3`]);
   await first.kill();
   await start("greet", `${e3}&tags=export=${tag}`, { name: "Cy" });
   const id = /[\s\S]*^id: (\S+)$/m.exec(first.text.replaceAll("\r", ""))?.[1] ?? "";
   await using second = new Curl("-H", `Last-Event-ID: ${id}`, all);
-  await expect.poll(() => pairs(second), { timeout: 20_000 }).toContain(`${e3}/3`);
+  await expect.poll(() => pairs(second)).toContain(`${e3}/3`);
   expect(pairs(second).filter((one) => String(one).startsWith(e2))).toEqual([]);
 });
 
@@ -197,7 +196,7 @@ test("a server that stops says so, and the next one goes on from the same id", a
   const { httpAddress, grpcAddress, store, httpUrl } = own.server;
   await fetch(`${httpUrl}/v1/workflows/wait/runs?runId=moved`, { method: "POST" });
   await using before = new Curl(`${httpUrl}/v1/runs/moved/events?classes=CHECKPOINT`);
-  await expect.poll(() => before.types, { timeout: 20_000 }).toContain("workflow.waiting");
+  await expect.poll(() => before.types).toContain("workflow.waiting");
   await own.server.kill("SIGTERM");
   await before.end();
   expect(before.events.at(-1)).toMatchObject({ event: "stream.error", id: "" });

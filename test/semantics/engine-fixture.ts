@@ -17,6 +17,7 @@ import { anonymous } from "../../server/src/model/caller.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import type { Store } from "../../server/src/store/store.ts";
+import { patienceMs } from "../harness/patience.ts";
 import { json, startOf } from "./run-fixture.ts";
 
 export const caller = anonymous(DEFAULT_ORG);
@@ -141,7 +142,7 @@ export class TestWorker implements SessionSink {
   }
 
   /** Waits until something is true of what it was told. */
-  async until<T>(found: () => T | undefined, timeoutMs = 10_000): Promise<T> {
+  async until<T>(found: () => T | undefined, timeoutMs = patienceMs): Promise<T> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const value = found();
@@ -255,7 +256,7 @@ export async function journalOf(engine: Engine, runId: string): Promise<Entry[]>
 /** Asks until it is so. */
 export async function eventually<T>(
   ask: () => Promise<T | undefined>,
-  timeoutMs = 10_000,
+  timeoutMs = patienceMs,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -115,7 +115,7 @@ test.concurrent.each(stores)(
         rescuer.close();
         const next = `next-${mode}`;
         await lab.start({ workflow: flow, runId: next });
-        const done = await lab.until(next, ({ state }) => state === RunState.COMPLETED, 15_000);
+        const done = await lab.until(next, ({ state }) => state === RunState.COMPLETED);
         expect(jsonOf(done.output)).toBe(
           `a by victim-${mode}, b by victim-${mode}, c by victim-${mode}`,
         );

@@ -18,6 +18,7 @@ import {
   StepService,
 } from "@pawl/proto";
 import { createDatabase } from "../harness/database.ts";
+import { patienceMs } from "../harness/patience.ts";
 import { connect, openWorker, type RawWorker, rpc, SessionWorker } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 
@@ -123,7 +124,7 @@ export class Lab {
 
   /** Starts with `claim` until the run is there to be claimed. */
   async untilClaimed(request: StartInit): Promise<StartRunResponse> {
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + patienceMs;
     for (;;) {
       const response = await this.start(request);
       if (response.claimed !== undefined) return response;
@@ -165,7 +166,7 @@ export class Lab {
   }
 
   /** Waits for an entry of that type. */
-  async untilEntry(runId: string, type: string, timeoutMs = 10_000): Promise<JournalEntry> {
+  async untilEntry(runId: string, type: string, timeoutMs = patienceMs): Promise<JournalEntry> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const entry = (await this.journal(runId)).find((one) => one.type === type);
@@ -176,7 +177,7 @@ export class Lab {
   }
 
   /** Waits until it is true of the run. */
-  async until(runId: string, found: (run: Run) => boolean, timeoutMs = 10_000): Promise<Run> {
+  async until(runId: string, found: (run: Run) => boolean, timeoutMs = patienceMs): Promise<Run> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const run = await this.run(runId);

@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 import { RunService } from "@pawl/proto";
 import { Client, type Context, silentLogger, Worker, workflow } from "@pawl/worker";
 import { expect, test, vi } from "vitest";
+import { patienceMs } from "../harness/patience.ts";
 import { startPostgres } from "../harness/postgres.ts";
 import { connect, Refusal, rpc } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -51,7 +52,7 @@ class Load {
     for (let i = 0; i < runs; i += 1) {
       await this.client.start(this.#flow, undefined, { runId: `load-${i}` });
     }
-    await vi.waitFor(() => expect(this.executed.size).toBeGreaterThan(2 * runs), 30_000);
+    await vi.waitFor(() => expect(this.executed.size).toBeGreaterThan(2 * runs), patienceMs);
   }
 
   /** Waits for all results; answers how many executions there were too many. */
@@ -107,7 +108,7 @@ test.concurrent(
       const refusal = await refusedWrite(server);
       expect(refusal).toBeInstanceOf(Refusal);
       expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
-      await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 20_000);
+      await vi.waitFor(async () => expect(await isReady(server)).toBe(false), patienceMs);
       const before = load.executed.size;
       await sleep(outageMs);
       // Fail closed: without the platform no step begins.
@@ -115,7 +116,7 @@ test.concurrent(
       await cluster.start();
       // What was in flight may be executed again, and nothing else.
       expect(await load.finish()).toBeLessThanOrEqual(runs);
-      await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
+      await vi.waitFor(async () => expect(await isReady(server)).toBe(true), patienceMs);
       // One line when it goes, one when it is back.
       const lines = linesOf(server).slice(logged.length);
       expect(lines.filter((line) => /store\.|loop\./.test(line))).toEqual([
@@ -136,34 +137,35 @@ const hasPrlimit = await exec("prlimit", ["--version"]).then(
   () => false,
 );
 
-test.skipIf(!hasPrlimit).concurrent(
-  `a disk that is full under load${hasPrlimit ? "" : " (left out: it needs prlimit, of util-linux)"}`,
-  async () => {
-    // Without the signal a write beyond the limit fails as on a full disk.
-    const launcher = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"'];
-    await using server = await startServer({ launcher });
-    const load = new Load(server);
-    const limit = (bytes: string) =>
-      exec("prlimit", [`--pid=${server.pid}`, `--fsize=${bytes}:unlimited`]);
-    try {
-      await load.start();
-      await limit("4096");
-      const refusal = await refusedWrite(server);
-      expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
-      // Reads work, and so may a small write; the truth is told all the while.
-      for (let i = 0; i < 20; i += 1) {
-        expect([await isReady(server), await isUp(server)]).toEqual([false, false]);
-        await sleep(200);
+test
+  .skipIf(!hasPrlimit)
+  .concurrent(
+    `a disk that is full under load${hasPrlimit ? "" : " (left out: it needs prlimit, of util-linux)"}`,
+    async () => {
+      // Without the signal a write beyond the limit fails as on a full disk.
+      const launcher = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"'];
+      await using server = await startServer({ launcher });
+      const load = new Load(server);
+      const limit = (bytes: string) =>
+        exec("prlimit", [`--pid=${server.pid}`, `--fsize=${bytes}:unlimited`]);
+      try {
+        await load.start();
+        await limit("4096");
+        const refusal = await refusedWrite(server);
+        expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+        // Reads work, and so may a small write; the truth is told all the while.
+        for (let i = 0; i < 20; i += 1) {
+          expect([await isReady(server), await isUp(server)]).toEqual([false, false]);
+          await sleep(200);
+        }
+        await limit("unlimited");
+        expect(await load.finish()).toBeLessThanOrEqual(runs);
+        await vi.waitFor(async () => expect(await isReady(server)).toBe(true), patienceMs);
+      } finally {
+        await load.stop();
       }
-      await limit("unlimited");
-      expect(await load.finish()).toBeLessThanOrEqual(runs);
-      await vi.waitFor(async () => expect(await isReady(server)).toBe(true), 20_000);
-    } finally {
-      await load.stop();
-    }
-  },
-  120_000,
-);
+    },
+  );
 
 /** Starts runs as fast as they are acknowledged; when the last one was, and the first refusal after. */
 async function startUntilRefused(server: TestServer): Promise<{ refusal: unknown; last: number }> {
@@ -197,7 +199,7 @@ test.concurrent("a database file that is deleted under a server", async () => {
   expect(refusal).toMatchObject({ reason: "STORE_UNAVAILABLE" });
   // A second after, at most; the rest is the way of the last acknowledgement to here.
   expect(last - deleted).toBeLessThan(2_500);
-  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 10_000);
+  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), patienceMs);
   expect(await isUp(server)).toBe(false);
   expect(server.log()).toMatch(/store\.failed.*deleted or replaced/);
   await rm(folder, { recursive: true });
@@ -237,7 +239,7 @@ test.concurrent("a database file with damaged pages", async () => {
   } finally {
     client.close();
   }
-  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), 10_000);
+  await vi.waitFor(async () => expect(await isReady(server)).toBe(false), patienceMs);
   expect(await isUp(server)).toBe(false);
   expect(server.log().match(/store\.damaged/g)).toHaveLength(1);
   await rm(folder, { recursive: true });

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await client.query("VACUUM ANALYZE pawl.run, pawl.journal, pawl.ready, pawl.due, pawl.lease");
   await work("small", 2);
   await grow();
-}, 120_000);
+});
 
 afterAll(async () => {
   await client.end();

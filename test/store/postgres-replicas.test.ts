@@ -248,10 +248,10 @@ test("a lost connection is made again; the listener is called then", async () =>
       { timeout: 20_000 },
     )
     .toBe(true);
-  await expect.poll(() => woken, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(() => woken).toBeGreaterThan(0);
   const loaded = () =>
     replica.loadRuns([{ org: ORG, runId: "r1", afterSeq: 0 }]).catch(() => "down");
-  await expect.poll(loaded, { timeout: 20_000 }).toEqual([undefined]);
+  await expect.poll(loaded).toEqual([undefined]);
   expect(messages).toEqual([
     expect.stringMatching(/cannot be reached.*trying again/),
     expect.stringMatching(/reached again/),

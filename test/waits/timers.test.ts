@@ -15,6 +15,7 @@ import type { EntryHead } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import { seedSleepers } from "../bench/product/waiting.ts";
 import { createDatabase } from "../harness/database.ts";
+import { patienceMs } from "../harness/patience.ts";
 import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
 import { fenceOf, jsonOf, Lab, ms, SLEEP, sleep, stores } from "../semantics/lab.ts";
@@ -42,7 +43,7 @@ const fired = (entries: readonly EntryHead[]) =>
   entries.filter(({ type }) => type === "workflow.wait.resolved");
 
 async function untilAllFired(url: string, runIds: readonly string[]): Promise<EntryHead[][]> {
-  const deadline = performance.now() + 45_000;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     const found = await journals(url, runIds);
     const left = found.filter((entries) => fired(entries).length === 0).length;

@@ -9,6 +9,7 @@ import {
   type StepStartedResponse,
   type Wait,
 } from "@pawl/proto";
+import { patienceMs } from "../harness/patience.ts";
 import type { RawWorker } from "../harness/protocol.ts";
 import { rpc } from "../harness/protocol.ts";
 import { json, type Lab, sleep, type TransportName } from "../semantics/lab.ts";
@@ -107,7 +108,7 @@ export function link(client: Client, waitId: string, assignee = "", expiresInMs?
 
 /** Asks again until it is true. */
 export async function eventually(isTrue: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + patienceMs;
   while (!(await isTrue())) {
     if (performance.now() > deadline) throw new Error(`It never came to this: ${what}.`);
     await sleep(20);

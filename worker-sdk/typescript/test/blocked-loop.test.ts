@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test("after a dispatch and after a wake-up", { timeout: 60_000 }, async () => {
+test("after a dispatch and after a wake-up", async () => {
   const lines: string[] = [];
   const logger: Logger = { ...silentLogger, warn: (message) => void lines.push(message) };
   const worker = new Worker({ url: server.grpcUrl, workflows: [busy], logger });

@@ -39,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test("with ctx.child, ctx.spawn and ids of one's own", { timeout: 60_000 }, async () => {
+test("with ctx.child, ctx.spawn and ids of one's own", async () => {
   const workflows = [kid, ...parents];
   const worker = new Worker({ url: server.grpcUrl, workflows, logger: silentLogger });
   const client = new Client({ url: server.grpcUrl });

@@ -83,5 +83,5 @@ describe.each(["session", "poll"] as const)("by %s", (mode) => {
     await worker.stop();
     client.close();
     expect(unhandled).toEqual([]);
-  }, 90_000);
+  });
 });

@@ -98,7 +98,7 @@ function idOf(span: Ended | undefined): string {
 
 /** Spans end once their outcome is acknowledged, which the client may know before the worker. */
 async function came(name: string, count: number): Promise<Ended[]> {
-  await expect.poll(() => named(name).length, { timeout: 10_000 }).toBe(count);
+  await expect.poll(() => named(name).length).toBe(count);
   return named(name);
 }
 
