@@ -1,6 +1,6 @@
 /**
  * `pnpm start`: shows Pawl at work. A server, two workers and a run of the workflow `digest`; the
- * worker that has the run is killed half way, and the other one goes on from what is recorded.
+ * worker that has the run is killed half way, and the other one continues from what is recorded.
  * What is shown is checked, too. Then server and workers stay up until Ctrl-C.
  */
 import { mkdir } from "node:fs/promises";
@@ -17,7 +17,7 @@ import { keepUp, setUp, startWorker } from "./start/stage.ts";
 /** As a shell reports a process that Ctrl-C ended. */
 const interrupted = 130;
 
-/** Shows everything; with `--once` answers the exit code, else goes on serving. */
+/** Shows everything; with `--once` answers the exit code, else continues serving. */
 async function show(
   options: Options,
   processes: Processes,
@@ -90,5 +90,5 @@ async function report(error: unknown): Promise<number> {
   return error.exitCode;
 }
 
-// Not by itself: a client whose server was stopped under it would go on trying for a while.
+// Not by itself: a client whose server was stopped under it would continue trying for a while.
 process.exit(await main().catch(report));

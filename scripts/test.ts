@@ -99,7 +99,7 @@ pnpm test PATH [-t NAME]      these arguments go to vitest, and nothing else is 
 pnpm test --suite LANGUAGE    the suite of one language alone: ${suites.map(({ name }) => name).join(", ")}
 pnpm test --summary           repeats the closing line of the last whole run`;
 
-/** Runs what the arguments ask for; answers the counts by suite. */
+/** Runs what the arguments ask for; returns the counts by suite. */
 async function runTests(args: readonly string[]): Promise<Record<string, Outcome>> {
   const required = requiredSuites(process.env.PAWL_REQUIRE);
   if (args[0] === "--suite") {

@@ -1,6 +1,6 @@
 /**
  * Every check that a change must pass, one after the other; says at the end which failed.
- * With PAWL_TESTS_DONE=1 the tests are not run again: whoever sets it has just run them.
+ * With PAWL_TESTS_DONE=1 the tests are not run again: the caller that sets it has just run them.
  */
 import { run } from "./run.ts";
 

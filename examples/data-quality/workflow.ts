@@ -1,5 +1,5 @@
 /**
- * Cleans a table together with a person: round by round it tells what is wrong, the person says
+ * Cleans a table together with a person: round by round it says what is wrong, the person says
  * what to repair, and what that uncovers is the next round's. Nothing is written before the person
  * has agreed to the whole.
  */

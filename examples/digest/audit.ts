@@ -17,7 +17,7 @@ const variable = "DIGEST_AUDIT_FILE";
 
 /**
  * Notes that the body of this step runs now, where DIGEST_AUDIT_FILE asks for it. The line is with
- * the operating system before the body goes on, so it outlives a SIGKILL.
+ * the operating system before the body continues, so it outlives a SIGKILL.
  */
 export function recordExecution(step: {
   readonly runId: string;

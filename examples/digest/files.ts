@@ -7,7 +7,7 @@ import { compare } from "./rank.ts";
 export const filesMax = 500;
 /** Of a longer text the first part is read. In bytes. */
 const textBytesMax = 1024 * 1024;
-/** Folders without texts of one's own, besides all whose name begins with a dot. */
+/** Folders without texts of one's own, besides all whose name starts with a dot. */
 const skipped = new Set(["node_modules", "dist", "build", "target", "vendor", "coverage"]);
 const textName = /\.(?:md|markdown|mdx|txt)$/i;
 

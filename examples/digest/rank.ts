@@ -22,7 +22,7 @@ export type Vector = ReadonlyMap<string, number>;
 const damping = 0.85;
 /** Sentences that are less alike than this are not neighbours: common words join all of them. */
 const similarityMin = 0.1;
-/** Power iteration ends when the scores move by less than this in total, or after so many rounds. */
+/** Power iteration ends when the scores move by less than this in total, or after that many rounds. */
 const tolerance = 1e-6;
 const roundsMax = 100;
 /** How much being central counts in the choice, against being different from what is chosen. */

@@ -38,7 +38,7 @@ export function renderReport({ keywords, highlights, files }: Report): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Puts a text into a file; whoever reads it sees the old or the new one, whole. */
+/** Puts a text into a file; a reader sees the old or the new one, whole. */
 export async function writeReport(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${process.pid}.tmp`;

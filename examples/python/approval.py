@@ -1,6 +1,6 @@
 """An expense that somebody has to approve: by a signal within a time, then by an answer to a question.
 
-While it waits, the run holds no worker: stop this program, start it again, and it goes on.
+While it waits, the run holds no worker: stop this program, start it again, and it continues.
 """
 
 import asyncio

@@ -25,7 +25,7 @@ async def research(topic: str) -> dict[str, str]:
 
 @step
 async def write(notes: str) -> AsyncIterator[str]:
-    # Live to whoever watches; joined, it is the step's result.
+    # Live to watchers; joined, it is the step's result.
     async for word in complete(f"Draft based on {notes.removesuffix(' complete.')}"):
         yield word
 

@@ -19,7 +19,7 @@ async def process_all(ctx: Context, batch: str, items: list[str]) -> list[str]:
     one_by_one = []
     for item in items:
         one_by_one.append(await process.keyed(item)(item))
-    # The same side by side, two at a time.
+    # The same concurrently, two at a time.
     lengths = await ctx.map(
         "measure", items, lambda item: ctx.step("length", lambda: len(item)), key=str, concurrency=2
     )

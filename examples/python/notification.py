@@ -1,4 +1,4 @@
-"""A notification over several channels side by side, and what became of each."""
+"""A notification over several channels concurrently, and what became of each."""
 
 import asyncio
 import sys

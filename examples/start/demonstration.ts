@@ -45,7 +45,7 @@ export interface Demonstration {
 type Settings = Parameters<typeof digest>[0];
 
 /**
- * Runs it and tells what happens.
+ * Runs it and says what happens.
  *
  * @throws Complaint where there was no middle in which to kill a worker.
  */

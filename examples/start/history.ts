@@ -42,7 +42,7 @@ export interface History {
   readonly endMs: number;
   /** The entry in which the server took the run from the killed worker. */
   readonly recovery: Entry | undefined;
-  /** Those of a group one after the other, in the order in which they began. */
+  /** Those of a group one after the other, in the order in which they started. */
   readonly steps: readonly StepHistory[];
   /** The type of the last entry, such as run.completed. */
   readonly outcome: string;
@@ -74,7 +74,7 @@ export function readHistory(entries: readonly Entry[]): History {
   };
 }
 
-/** Of steps that began at about the same time, in ms. */
+/** Of steps that started at about the same time, in ms. */
 const sameMs = 20;
 
 function sortSteps(steps: readonly StepHistory[]): StepHistory[] {

@@ -13,7 +13,7 @@ export const help = `Shows Pawl at work: a server, two workers, and a run that l
   npx -y pnpm@12 start [-- OPTIONS]
 
   --input DIR   digest the Markdown and text files of this folder; by default Pawl's own
-  --once        end after the demonstration instead of going on serving
+  --once        end after the demonstration instead of continuing to serve
   --help        print this
 
 Environment:

@@ -155,7 +155,7 @@ async function firstLine(child: ChildProcess): Promise<string> {
 
 function inUse(store: string): string {
   return (
-    `${store} is in use by another one, perhaps by another \`pnpm start\`. Go on there, stop it, ` +
+    `${store} is in use by another one, perhaps by another \`pnpm start\`. Continue there, stop it, ` +
     "or have a second one beside it: PAWL_DATA_DIR=.pawl/second npx -y pnpm@12 start"
   );
 }

@@ -46,7 +46,7 @@ export interface NextOptions {
   readonly workers: readonly Running[];
 }
 
-/** Commands to go on with, which work as they stand. */
+/** Commands to continue with, which work as they stand. */
 export function showNext({ input, runId, server, workers }: NextOptions): void {
   const pawl = "npx -y pnpm@12 pawl";
   const isDefault = server.httpUrl === "http://127.0.0.1:8000";

@@ -22,14 +22,14 @@ export function printTitle(title: string): void {
   print();
 }
 
-/** Cut to so many columns, with an ellipsis; control characters are shown as spaces. */
+/** Cut to that many columns, with an ellipsis; control characters are shown as spaces. */
 export function clip(text: string, columns: number): string {
   const plain = text.replaceAll(/[\p{Cc}\p{Cf}]+/gu, " ");
   const letters = [...new Intl.Segmenter().segment(plain)].map(({ segment }) => segment);
   return letters.length <= columns ? plain : `${letters.slice(0, columns - 1).join("")}…`;
 }
 
-/** Cut or filled to exactly so many columns. */
+/** Cut or filled to exactly that many columns. */
 export function fit(text: string, columns: number): string {
   return clip(text, columns).padEnd(columns);
 }
@@ -41,7 +41,7 @@ export function fitPath(path: string, columns: number): string {
   return short.length <= columns ? fit(short, columns) : `…${path.slice(1 - columns)}`;
 }
 
-/** Broken into lines of at most so many columns, at spaces. */
+/** Broken into lines of at most that many columns, at spaces. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";

@@ -1,11 +1,11 @@
-/** Tells what happens in the run while it happens, and says when it is time to kill a worker. */
+/** Says what happens in the run while it happens, and says when it is time to kill a worker. */
 import type { RunEvent } from "@pawl/worker";
 import { nameStep } from "./history.ts";
 import { clip, count, fit, fitPath, paint, print, seconds, width } from "./screen.ts";
 
 /** The part of the ranking that is done before the worker is killed, in the middle of a step. */
 const doneBeforeKill = 0.4;
-/** Of more texts than this not every sentence is told, but so many lines on how far it is. */
+/** Of more texts than this not every sentence is told, but that many lines on how far it is. */
 const textsToldMax = 16;
 const progressLines = 16;
 /** Of what a step belongs to. */

@@ -89,7 +89,7 @@ class Run:
                 send(self.worker.CompleteRun, worker_pb2.CompleteRunRequest(**self.id, output=output))
             except Exception as error:
                 self.fail(error)
-        except Gone as why:  # LEASE_LOST, perhaps: a heartbeat tells whether the run was cancelled
+        except Gone as why:  # LEASE_LOST, perhaps: a heartbeat says whether the run was cancelled
             print("the run has left this worker:", why, flush=True)
             request = worker_pb2.HeartbeatLeasesRequest(leases=[common_pb2.Lease(**self.id)])
             told = send(self.worker.HeartbeatLeases, request).results[0]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Executes a run by curl alone, with no worker and no SDK:  run.sh RUN_ID
-# Started again after a crash, it goes on from where it was. docs/protocol.md explains it.
+# Started again after a crash, it continues from where it was. docs/protocol.md explains it.
 set -eu
 run=$1
 http=${PAWL_HTTP:-http://127.0.0.1:8000} # where `pawl serve` answers HTTP
@@ -15,7 +15,7 @@ member() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'; }
 # Claims the run: creates it, or takes it on where another process has left it.
 while claim=$(call RunService/StartRun '{"workflow":"stub-report","runId":"'"$run"'","claim":true}'); do
   case $claim in
-    *'"RUN_LEASED"'*) sleep 1 ;; # whoever crashed holds it until the lease ends, 15 s at most
+    *'"RUN_LEASED"'*) sleep 1 ;; # the crashed process holds it until the lease ends, 15 s at most
     *) break ;;
   esac
 done

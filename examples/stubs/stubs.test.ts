@@ -1,7 +1,7 @@
 /**
  * Goal: the stubs that docs/protocol.md shows are complete: workers in Go and Python that use generated
  * code alone, and a run by curl alone. They survive a crash, clean up after a cancel, and fail in a way
- * that a retry can go on from.
+ * that a retry can continue from.
  * Method: run them against a real server, kill them in the middle, start them again.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
@@ -71,7 +71,7 @@ function startWorker(
   };
 }
 
-/** Kills a stub worker between its steps, and lets another one go on; cancels a second run. */
+/** Kills a stub worker between its steps, and lets another one continue; cancels a second run. */
 async function testWorker(command: readonly [string, ...string[]], result: string): Promise<void> {
   await using server = await startServer();
   const client = new Client({ url: server.grpcUrl });

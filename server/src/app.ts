@@ -27,7 +27,7 @@ export interface App {
   readonly grpc: Address;
   readonly http: Address;
   readonly store: "sqlite" | "postgres";
-  /** Finishes what was begun, tells workers to go, and closes everything. Safe to call twice. */
+  /** Finishes what was started, tells workers to go, and closes everything. Safe to call twice. */
   stop(): Promise<void>;
 }
 
@@ -151,7 +151,7 @@ class Contact {
     this.#log = log;
   }
 
-  /** Tries once, and goes on trying in the background if that failed. */
+  /** Tries once, and continues trying in the background if that failed. */
   async make(): Promise<void> {
     const problem = await this.#attempt();
     if (problem === undefined) return;

@@ -128,7 +128,7 @@ function parseAddress(option: string, value: string): Address {
   if (!isLoopbackHost(host)) {
     throw new StartupError(
       "NOT_LOOPBACK",
-      `${option} ${value} is refused: whoever reaches a Pawl server can run and delete everything, ` +
+      `${option} ${value} is refused: anyone who can reach a Pawl server can run and delete everything, ` +
         "since there are no keys yet. It listens on this machine only: 127.0.0.1, [::1] or " +
         "localhost. From elsewhere, use a tunnel such as `ssh -L`.",
     );

@@ -26,7 +26,7 @@ export interface EmbeddedOptions {
   readonly logLevel?: LogLevel;
   /**
    * Names the server over restarts, for its leases to be found again: a program that was killed
-   * goes on at once. In a SQLite file they are found in any case. Default: a fresh name, with which
+   * continues at once. In a SQLite file they are found in any case. Default: a fresh name, with which
    * leases in PostgreSQL run out by themselves (15 s).
    */
   readonly replica?: string;
@@ -40,7 +40,7 @@ export interface EmbeddedOptions {
 export interface Embedded {
   /** For `createClient` of @connectrpc/connect, and for the SDK's `Worker` and `Client`. */
   readonly transport: Transport;
-  /** Finishes what was begun and closes the store. Safe to call twice. */
+  /** Finishes what was started and closes the store. Safe to call twice. */
   close(): Promise<void>;
 }
 

@@ -77,7 +77,7 @@ export class Bench {
     );
   }
 
-  /** Tells a person that it goes on. Standard output is for the results. */
+  /** Tells a person that it continues. Standard output is for the results. */
   progress(text: string): void {
     process.stderr.write(`${text}\n`);
   }

@@ -1,4 +1,4 @@
-/** How fast runs start, and how fast they go on elsewhere. */
+/** How fast runs start, and how fast they continue elsewhere. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bench } from "./bench.ts";
@@ -124,7 +124,7 @@ async function repeat(
   return samples;
 }
 
-/** Waits until every run has begun a step since then; answers how long each took to it, in ms. */
+/** Waits until every run has started a step since then; returns how long each took to it, in ms. */
 async function waitForSteps(worker: Child, since: number): Promise<number[]> {
   const deadline = performance.now() + patienceMs;
   for (;;) {
@@ -132,7 +132,7 @@ async function waitForSteps(worker: Child, since: number): Promise<number[]> {
     const all = Object.values(times);
     if (all.length >= runs) return all.map((time) => time - since);
     if (performance.now() > deadline) {
-      throw new Error(`Only ${all.length} of ${runs} runs went on within ${patienceMs} ms.`);
+      throw new Error(`Only ${all.length} of ${runs} runs continued within ${patienceMs} ms.`);
     }
     await sleep(20);
   }

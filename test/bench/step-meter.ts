@@ -34,7 +34,7 @@ export class StepMeter {
     return performance.now() >= this.#to;
   }
 
-  /** A step that began then (`performance.now()`) has been acknowledged. */
+  /** A step that started then (`performance.now()`) has been acknowledged. */
   count(begin: number): void {
     const now = performance.now();
     if (now < this.#from || now > this.#to) return;

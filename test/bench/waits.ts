@@ -29,7 +29,7 @@ export async function benchWaiting(bench: Bench): Promise<void> {
   const wire = new Wire(server.address);
   try {
     await registerWorkflow(wire);
-    // The same work before: a heap that has grown for taking so many runs is no cost of waiting.
+    // The same work before: a heap that has grown for taking that many runs is no cost of waiting.
     await suspendRuns(wire, warmUpRuns);
     const before = await settledMb(server.pid);
     await suspendRuns(wire, waitingRuns);

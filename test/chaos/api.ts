@@ -75,7 +75,7 @@ export class Api {
     await this.#ask(({ signals }) => signals.sendSignal(request, this.#options()));
   }
 
-  /** Answers when the run has ended. */
+  /** Returns when the run has ended. */
   async ended(runId: string): Promise<Run> {
     for (;;) {
       const timeout = { seconds: 5n, nanos: 0 };
@@ -89,7 +89,7 @@ export class Api {
     }
   }
 
-  /** Has a failed run go on; it may have been asked to before, without an answer. */
+  /** Has a failed run continue; it may have been asked to before, without an answer. */
   async retry(runId: string): Promise<void> {
     await this.#ask(async ({ runs }) => {
       const { run } = await runs.getRun({ runId }, this.#options());

@@ -26,7 +26,7 @@ export interface RoundResult {
   readonly executions: number;
   /** Executions of steps beyond the first of each attempt that was meant to be. */
   readonly repeats: number;
-  /** Executions by processes that were stopped and went on, of steps that had ended meanwhile. */
+  /** Executions by processes that were stopped and continued, of steps that had ended meanwhile. */
   readonly late: number;
   readonly runs: readonly RunRecord[];
   /** What was done to the processes, and when. */

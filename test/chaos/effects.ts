@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 
 /**
- * `executed`: the body of a step began. `acknowledged`: the awaited step returned to user code, so
+ * `executed`: the body of a step started. `acknowledged`: the awaited step returned to user code, so
  * its result had been acknowledged. `refused`: it threw StepFailedError, so its final failure had
  * been. Both also come when a recorded step is replayed.
  */

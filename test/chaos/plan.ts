@@ -1,4 +1,4 @@
-/** What happens in a round of the drills: decided by its seed alone, before it begins. */
+/** What happens in a round of the drills: decided by its seed alone, before it starts. */
 import { Random } from "./random.ts";
 import { starts } from "./workload.ts";
 
@@ -9,7 +9,7 @@ export type StoreKind = "sqlite" | "postgres";
  * servers on one database. `deploy`: servers and workers are told to end (SIGTERM), and followed by
  * others. The rest is slow, since leases have to expire. `poll`: workers without a
  * stream. `loss`: one of two servers with its workers, for good. `freeze`: workers are stopped until
- * their leases have expired, and then go on.
+ * their leases have expired, and then continue.
  */
 export const modes = [
   "none",
@@ -28,7 +28,7 @@ export type Mode = (typeof modes)[number];
 export interface Strike {
   /** After the last blow, or after the first effect in the round. */
   readonly gapMs: number;
-  /** The gap begins when the survivors of the last blow have gone on; else at once. */
+  /** The gap starts when the survivors of the last blow have gone on; else at once. */
   readonly afterProgress: boolean;
   readonly workers: readonly number[];
   readonly servers: readonly number[];

@@ -8,7 +8,7 @@ import { type Postgres, startPostgres } from "../harness/postgres.ts";
 import { inTurn, type Mode, modes, type StoreKind } from "./plan.ts";
 import { type RoundChoice, runSuite, summarize } from "./suite.ts";
 
-/** Of so many rounds one is of a slow kind, where nothing else is asked for. */
+/** Of that many rounds one is of a slow kind, where nothing else is asked for. */
 const slowEvery = 25;
 
 function readArgs() {

@@ -21,7 +21,7 @@ export interface SuiteOptions {
   readonly rounds: readonly RoundChoice[];
   /** Rounds under way at the same time. */
   readonly lanes: number;
-  /** Answers the URL of a new database. */
+  /** Returns the URL of a new database. */
   readonly createDatabase: (name: string) => Promise<string>;
   /** Told that a round no longer needs its database. */
   readonly dropDatabase?: (name: string) => Promise<void>;

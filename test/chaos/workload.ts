@@ -1,6 +1,6 @@
 /**
  * What runs during a drill. Every step notes in the file of side effects that it executes, and the
- * workflow notes when its result has come back. A result carries a nonce that no other execution
+ * workflow notes when its result has arrived back. A result carries a nonce that no other execution
  * makes, so that results which are lost, mixed up or recorded twice are seen; the runs' outputs
  * hold no nonces, and depend on the input alone.
  */
@@ -105,7 +105,7 @@ export function createWorkload(note: EffectSink) {
     },
   );
 
-  /** Branches side by side, in which names repeat. */
+  /** Branches concurrently, in which names repeat. */
   const fan = workflow("fan", async (ctx: Context, { items }: { items: string[] }) => {
     const mapped = await ctx.map(
       "item",
@@ -167,7 +167,7 @@ export function createWorkload(note: EffectSink) {
     },
   );
 
-  /** Child runs, side by side and one that follows. */
+  /** Child runs, concurrently and one that follows. */
   const family = workflow("family", async (ctx: Context, { children }: { children: number }) => {
     const before = await step(ctx, "prepare", { ms: 30 }, () => children);
     const numbers = Array.from({ length: before }, (_, i) => i);

@@ -1,6 +1,6 @@
 /**
- * Goal: nothing that was ever recorded stops replaying, and every language goes on with what another
- * one has begun.
+ * Goal: nothing that was ever recorded stops replaying, and every language continues with what another
+ * one has started.
  * Method: the journals of each SDK version, replayed by today's of each language; none may execute a step.
  */
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";

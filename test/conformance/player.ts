@@ -1,4 +1,4 @@
-/** Plays a case: starts its run, does its actions, and tells what came of it. */
+/** Plays a case: starts its run, does its actions, and says what came of it. */
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -25,7 +25,7 @@ const action = z.union([
   z.strictObject({
     signal: z.strictObject({ name: z.string(), value: json, id: z.string().optional() }),
   }),
-  /** Answers the open question of that step key. */
+  /** Returns the open question of that step key. */
   z.strictObject({
     answer: z.strictObject({
       key: z.string(),

@@ -76,7 +76,7 @@ function checkStory(events: readonly RunEvent[]): void {
 }
 
 describe.each(stores)("%s", (store) => {
-  test("agents within agents, side by side, through crashes", async () => {
+  test("agents within agents, concurrently, through crashes", async () => {
     await using server = await startServer(
       store === "postgres" ? { store: await createDatabase("agents") } : {},
     );

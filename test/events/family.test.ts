@@ -2,7 +2,7 @@
  * Goal: a run and its children can be followed as one stream under one cursor, in an order that makes
  * sense, however often one comes back; and it is bounded.
  * Method: a family of runs on both stores, whose worker is killed once, watched by somebody who leaves
- * at seeded moments and goes on at any server. PAWL_SEED repeats a run.
+ * at seeded moments and continues at any server. PAWL_SEED repeats a run.
  */
 import { type ChildProcess, execFile } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
@@ -154,7 +154,7 @@ describe.each(stores)("%s", (store) => {
     expect(stdout).toMatch(/run\.completed/);
   });
 
-  test("a crowd is followed in part, and who comes in the middle sees what goes on", async () => {
+  test("a crowd is followed in part, and who comes in the middle sees what continues", async () => {
     const [client] = clients;
     if (client === undefined) throw new Error("There is no server.");
     const run = await client.start("crowd", 70, { runId: "c", delay: "100 ms" });

@@ -1,7 +1,7 @@
 /**
- * Goal: whoever watches a run sees all of it once, however often the connection, the workers and the
+ * Goal: watchers a run sees all of it once, however often the connection, the workers and the
  * servers go away meanwhile, and whichever server is asked.
- * Method: a watcher that leaves a hundred times at seeded moments and goes on from its cursor, while
+ * Method: a watcher that leaves a hundred times at seeded moments and continues from its cursor, while
  * worker and server processes are killed at others; what it got, joined, is held against what another
  * one got that never left, and against the record. PAWL_SEED repeats a run.
  */
@@ -106,7 +106,7 @@ test.each(stores)(
         watchInPieces(urls, runId, new Random(seed + 1), seen, LEAVES),
         watchInPieces(urls, runId, new Random(seed + 2), all, 0),
       ]);
-      // Nobody executes the run until both are there, so that neither is a late comer.
+      // Nobody executes the run until both are there, so that neither is a later watcher.
       await kill(worker);
       await client.start("talk", TALK, { runId });
       await expect.poll(() => seen.length > 0 && all.length > 0).toBe(true);

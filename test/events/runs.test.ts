@@ -27,7 +27,7 @@ function follow(lab: Lab, request: MessageInitShape<typeof WatchRunsRequestSchem
   return { seen, stop: () => stream.cancel() };
 }
 
-test.each(stores)("%s: filters, order, and going on from a cursor", async (store) => {
+test.each(stores)("%s: filters, order, and continuing from a cursor", async (store) => {
   await using lab = await Lab.open(store);
   const flow = lab.name("flow");
   const worker = await lab.worker("session", flow);

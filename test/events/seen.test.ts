@@ -1,7 +1,7 @@
 /**
  * Goal: what a watcher has seen of a step when its `commit` comes is what is recorded, word for word,
  * whenever it came, however often it left and came back, and whatever it watches over.
- * Method: families of runs that stream side by side, under watchers that are made up as the seed says
+ * Method: families of runs that stream concurrently, under watchers that are made up as the seed says
  * (PAWL_SEED=n for the same again), over gRPC, Connect and SSE, on both stores.
  */
 import { setTimeout as pause } from "node:timers/promises";

@@ -37,7 +37,7 @@ describe.each(stores)("%s", (store) => {
     new Watcher(lab.client, { runId, waitForStart: true, ...more });
   const seen = (watcher: Watcher) => watcher.events.map(short);
 
-  test("streams of one step are told apart, success is a commit, the end comes last and once", async () => {
+  test("streams of one step are distinguished, success is a commit, the end comes last and once", async () => {
     const { runId, say, done, end } = await held();
     const live = watch(runId);
     await live.until(({ type }) => type === "run.started");
@@ -63,7 +63,7 @@ describe.each(stores)("%s", (store) => {
     expect(seen(late)).toEqual(["run.started", "step.completed:a@1", "run.completed"]);
   });
 
-  test("what is open is merged for a late comer, and comes live from there on", async () => {
+  test("what is open is merged for a later watcher, and comes live from there on", async () => {
     const { runId, say, done, end } = await held();
     await say("done", "gone");
     await done("done");

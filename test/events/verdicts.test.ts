@@ -1,6 +1,6 @@
 /**
- * Goal: a watcher is told once what became of what an attempt said, whoever comes and goes: also where
- * a worker goes on that was taken for dead, and where a run is cancelled in the middle of a step.
+ * Goal: a watcher is told once what became of what an attempt said, no matter who comes and goes: also where
+ * a worker continues that was taken for dead, and where a run is cancelled in the middle of a step.
  * Method: raw workers on both stores, so that every frame and number is the test's own.
  */
 import { RunService } from "@pawl/proto";
@@ -29,7 +29,7 @@ describe.each(stores)("%s", (store) => {
     return { worker, ...run };
   }
 
-  test("a worker that was taken for dead goes on: its text is whole, and nothing is taken back", async () => {
+  test("a worker that was taken for dead continues: its text is whole, and nothing is taken back", async () => {
     const { worker, runId, fence } = await held();
     const live = watch(runId);
     await live.until(({ type }) => type === "run.started");
@@ -70,7 +70,7 @@ describe.each(stores)("%s", (store) => {
     await rpc(lab.client, RunService.method.cancelRun, { runId, reason: "enough" });
     const late = watch(runId);
     await late.until(({ type }) => type === "run.cancelling");
-    // It goes on for a moment before it stops, now under the fence of the clean-up.
+    // It continues for a moment before it stops, now under the fence of the clean-up.
     const now = fence + 1;
     await worker.publish(runId, now, [text("a", "3"), text("tidy", "up"), text("a", "4")], 1);
     const failure = BOOM;

@@ -1,6 +1,6 @@
 /**
  * Goal: a web server can hand a watch on. What a browser gives up ends on the server at once; a
- * browser that comes back goes on where it was, and stops once all is told.
+ * browser that comes back continues where it was, and stops once all is told.
  * Method: a worker and clients of this process, a real server, and its metric of watchers.
  */
 import {
@@ -126,7 +126,7 @@ test("giving up 3,000 watches costs no other call of the same client", async () 
   await expect.poll(watchers).toBe(0);
 });
 
-test("a browser goes on where it was, is told the end once, and of a run that is not there", async () => {
+test("a browser continues where it was, is told the end once, and of a run that is not there", async () => {
   const run = await waiting("browser");
   const abort = new AbortController();
   const first = await toResponse(run, new Request("http://localhost/", { signal: abort.signal }), {

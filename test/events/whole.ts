@@ -3,7 +3,7 @@ import { expect } from "vitest";
 
 /**
  * What was committed before the watcher's eyes is the result, word for word, of one run or of several.
- * Answers how often that was.
+ * Returns how often that was.
  */
 export function expectWhole(events: readonly RunEvent[]): number {
   const texts = new Map<string, string>();

@@ -1,5 +1,5 @@
 /**
- * Goal: a batch survives its worker, keeps its bounds, tells of what failed, and takes its items with
+ * Goal: a batch survives its worker, keeps its bounds, reports what failed, and takes its items with
  * it when it is cancelled.
  * Method: the example's worker is killed with SIGKILL in the middle; children are counted while it runs.
  */

@@ -1,5 +1,5 @@
 /**
- * Goal: the order of the example is undone once, whoever dies in the middle of that.
+ * Goal: the order of the example is undone once, no matter who dies in the middle of that.
  * Method: its worker is killed with SIGKILL while it undoes; the books of the shop are read.
  */
 import { readLedger } from "@pawl/examples/order-saga/shop.ts";
@@ -22,7 +22,7 @@ describe.each(stores)("%s", (store) => {
   const deeds = async (orderId: string): Promise<string[]> =>
     (await readLedger(dir)).filter((line) => line.orderId === orderId).map(({ deed }) => deed);
 
-  test("undone in reverse, each once, by whoever is alive", async () => {
+  test("undone in reverse, each once, by any worker that is alive", async () => {
     const first = await stage.worker("first");
     const failing = await client.start(order, {
       ...{ orderId: "A-2", amount: 1_200, dir, tooLarge: true, paceMs: 300 },

@@ -2,7 +2,7 @@
  * Goal: the examples that wait for people, calls from outside and time lose nothing when their worker
  * dies at the worst moment: something is done, and not yet recorded.
  * Method: one worker serves all of them and is killed with SIGKILL while each run stands at that
- * moment; another one goes on. The ledger says what was done how often. Then the demonstrations.
+ * moment; another one continues. The ledger says what was done how often. Then the demonstrations.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -61,7 +61,7 @@ async function question(runId: string): Promise<WaitInfo> {
   return asked;
 }
 
-test("killed between what they do and its record, each does it once and goes on", async () => {
+test("killed between what they do and its record, each does it once and continues", async () => {
   const provider = program(join(examples, "payment-callback", "provider.ts"));
   const [providerUrl] = await provider.waitFor(/http:\S+/);
   const first = await worker(600_000);

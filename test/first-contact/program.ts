@@ -54,7 +54,7 @@ export class Program {
     }
   }
 
-  /** Waits for the end; answers the exit code, or the signal that ended it. */
+  /** Waits for the end; returns the exit code, or the signal that ended it. */
   async end(): Promise<number | NodeJS.Signals | null> {
     await this.#closed;
     return this.#child.exitCode ?? this.#child.signalCode;

@@ -72,7 +72,7 @@ test("shows a run that loses its worker, over the repository's own texts", async
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
-test("goes on serving over the same data, and starts a killed worker again, until Ctrl-C", async () => {
+test("continues serving over the same data, and starts a killed worker again, until Ctrl-C", async () => {
   await using program = start("--input", texts);
   const [, http = ""] = await program.waitFor(/export PAWL_HTTP_URL=(\S+)/);
   const [, worker = ""] = await program.waitFor(/kill -9 (\d+)\n.*\n.*start -- --input/);

@@ -1,6 +1,6 @@
 /**
  * Goal: whatever comes over the wire has an answer that is no INTERNAL, and leaves the server well.
- * Method: some seconds of wire.ts under a new seed, which is printed; `pnpm fuzz:wire` goes on longer.
+ * Method: some seconds of wire.ts under a new seed, which is printed; `pnpm fuzz:wire` continues longer.
  */
 import { expect, test } from "vitest";
 import { fuzzWire } from "./wire.ts";

@@ -1,7 +1,7 @@
 /**
  * Odd requests to every RPC, over gRPC, Connect and REST, and odd frames in sessions, by a seed:
  * `node test/fuzz/wire.ts --seed N --seconds N`. Whatever is sent, the server has an answer that is no
- * INTERNAL, goes on to serve others, and does not grow without end.
+ * INTERNAL, continues to serve others, and does not grow without end.
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";

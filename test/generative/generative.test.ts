@@ -1,7 +1,7 @@
 /**
  * Goal: whatever a program is made of, its run comes to one of the outcomes that it may have.
  * Method: one round of a few programs of one seed, in every SDK that is ready, and
- * the kept ones; `pnpm fuzz` goes on longer.
+ * the kept ones; `pnpm fuzz` continues for longer.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

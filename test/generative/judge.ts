@@ -25,7 +25,7 @@ export async function judge(programs: readonly Block[], played: Played): Promise
     if (problems.length === 0) break;
     const others = await judgeProgram(program, played, false);
     if (others.length === 0) return [];
-    problems.push(...others.map((problem) => `as of the next deploy: ${problem}`));
+    problems.push(...others.map((problem) => `since the next deploy: ${problem}`));
   }
   return problems;
 }

@@ -40,7 +40,7 @@ export class Model {
   #untold = false;
 
   readonly #journal: readonly JournalEntry[];
-  /** Up to which entry it has come. */
+  /** The last entry that it has reached. */
   #seq = 0;
 
   private constructor(journal: readonly JournalEntry[]) {

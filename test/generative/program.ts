@@ -7,7 +7,7 @@ export interface Operation {
 
 export type Block = readonly Operation[];
 
-/** Done to a run so many ms after its start; what the run is past by then is without effect. */
+/** Done to a run this many ms after its start; it has no effect on what the run has passed by then. */
 export type Deed =
   | { readonly atMs: number; readonly signal: string; readonly id: string; readonly value: unknown }
   | { readonly atMs: number; readonly do: "cancel" | "pause" | "resume" };
@@ -20,7 +20,7 @@ export interface Spec {
   readonly answers: Readonly<Record<string, unknown>>;
 }
 
-/** Done to all processes of a round, so many ms after its start. */
+/** Done to all processes of a round, this many ms after its start. */
 export interface Fault {
   readonly atMs: number;
   readonly what: "killWorkers" | "stopWorkers" | "freezeWorkers" | "deploy" | "killServer";

@@ -41,7 +41,7 @@ export class StreamWatch {
       if (ended !== "") this.problems.push(`${type} follows ${ended}`);
       if (type === "output.delta") {
         this.#open.set(key, [...(this.#open.get(key) ?? []), data]);
-        // Items that were joined cannot be told apart.
+        // Items that were joined cannot be distinguished.
         if (merged > 1 && typeof data !== "string") this.#lossy = true;
       } else if (type === "gap") this.#lossy = true;
       else if (type === "rollback") this.#open.delete(key);

@@ -6,7 +6,7 @@ import { inject } from "vitest";
  * one of the run (about 2 s). It goes with the cluster when the run ends. Commits survive killed
  * processes; a test that kills the cluster itself takes one of its own from `startPostgres`.
  *
- * @param label begins its name, so that it can be told in logs: letters and digits, 40 at most.
+ * @param label starts its name, so that it can be told in logs: letters and digits, 40 at most.
  * @returns its connection URL.
  */
 export async function createDatabase(label: string): Promise<string> {

@@ -33,7 +33,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
   let calls = 0;
   let failed: StoreCall | undefined;
 
-  /** Runs one call of `method`, or lets it fail where its turn has come. */
+  /** Runs one call of `method`, or lets it fail where its turn has arrived. */
   async function pass<T>(method: StoreCall, call: () => Promise<T>): Promise<T> {
     if (counted !== "all" && !counted.includes(method)) return call();
     calls += 1;

@@ -19,7 +19,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   let cluster: Promise<Postgres> | undefined;
   let count = 0;
 
-  /** Answers the URL of a new database whose name begins with the label in the request's path. */
+  /** Returns the URL of a new database whose name starts with the label in the request's path. */
   async function createDatabase(request: IncomingMessage): Promise<string> {
     cluster ??= startPostgres({ fsync: false });
     const label = decodeURIComponent((request.url ?? "/").slice(1)).replaceAll(/[^a-z0-9]+/gi, "_");

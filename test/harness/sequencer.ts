@@ -1,5 +1,5 @@
 /**
- * The order of test files where no earlier run tells how long each takes: vitest goes by their size,
+ * The order of test files where no earlier run says how long each takes: vitest goes by their size,
  * and those that take longest are short, since their cases are data. Begun last, they would run alone.
  */
 import { BaseSequencer, type TestSpecification } from "vitest/node";

@@ -38,7 +38,7 @@ afterAll(async () => {
 const program = findChromium();
 if (program === undefined) {
   console.log(
-    "skipped: the tests in a browser, for there is no Chromium here. CONTRIBUTING.md tells how to " +
+    "skipped: the tests in a browser, for there is no Chromium here. CONTRIBUTING.md says how to " +
       "install it; PAWL_CHROMIUM names one that is elsewhere.",
   );
 }
@@ -76,7 +76,7 @@ describe.skipIf(program === undefined)("in Chromium (skipped without one)", () =
     ],
   };
 
-  /** Lets a page watch, and the run go on once the page has seen its first word. */
+  /** Lets a page watch, and the run continue once the page has seen its first word. */
   async function watch(
     runId: string,
     call: string,
@@ -206,7 +206,7 @@ describe("origins", () => {
     expect(response.headers.get("access-control-expose-headers")).toContain("Grpc-Status");
   });
 
-  test("a request without an origin, as of curl, needs no leave", async () => {
+  test("a request without an origin, such as one of curl, is allowed", async () => {
     const response = await fetch(`${url}/v1/runs`);
     expect([response.status, response.headers.get("access-control-allow-origin")]).toEqual([
       200,

@@ -88,7 +88,7 @@ export class Chromium {
     throw new Error(`Chromium did not start:\n${said.join("\n")}`);
   }
 
-  /** Opens a page and answers what `expression` in it resolves to, as JSON. */
+  /** Opens a page and returns what `expression` in it resolves to, as JSON. */
   async evaluate(url: string, expression: string): Promise<unknown> {
     const { targetId } = await this.#send("Target.createTarget", { url: "about:blank" });
     const attached = await this.#send("Target.attachToTarget", { targetId, flatten: true });

@@ -1,6 +1,6 @@
 /**
- * Goal: `curl -N` shows what a run does while it does it, and goes on from where it was.
- * Method: curl itself, against a worker whose steps go on when the test lets them; connections and
+ * Goal: `curl -N` shows what a run does while it does it, and continues from where it was.
+ * Method: curl itself, against a worker whose steps continue when the test lets them; connections and
  * servers are killed in between.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -66,7 +66,7 @@ test("tokens are shown while the step runs, and the stream ends after the last e
   }
 });
 
-test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?after", async () => {
+test("a connection that breaks anywhere continues exactly with Last-Event-ID, or ?after", async () => {
   const broken = fresh("broken");
   await using whole = new Curl(`${url}/v1/runs/${broken}/events?waitForStart=true`);
   // Who comes late gets the checkpoints first, and so another order.
@@ -97,7 +97,7 @@ test("a connection that breaks anywhere goes on exactly with Last-Event-ID, or ?
   expect(joined.at(-1)?.event).toBe("run.completed");
 });
 
-test("whoever comes back after the last event is told that there is no more", async () => {
+test("a client that comes back after the last event is told that there is no more", async () => {
   const over = fresh("over");
   await start("greet", over, { name: "Ada" });
   const all = new Curl(`${url}/v1/runs/${over}/events`);
@@ -171,7 +171,7 @@ test.each([
   expect(await response.json()).toMatchObject({ reason: "INVALID_ARGUMENT", metadata: { field } });
 });
 
-test("a page of events as JSON goes on by its cursor", async () => {
+test("a page of events as JSON continues by its cursor", async () => {
   const paged = fresh("paged");
   await start("greet", paged, { name: "Ada" });
   await new Curl(`${url}/v1/runs/${paged}/events`).end();
@@ -191,7 +191,7 @@ test("a page of events as JSON goes on by its cursor", async () => {
   expect(types).toEqual(["run.started", "workflow.step.completed", "run.completed"]);
 });
 
-test("a server that stops says so, and the next one goes on from the same id", async () => {
+test("a server that stops says so, and the next one continues from the same id", async () => {
   await using own = await startFixture();
   const { httpAddress, grpcAddress, store, httpUrl } = own.server;
   await fetch(`${httpUrl}/v1/workflows/wait/runs?runId=moved`, { method: "POST" });

@@ -2,7 +2,7 @@
 import { Client, silentLogger, Worker, workflow } from "@pawl/worker";
 import { type ServerOptions, startServer, type TestServer } from "../harness/server.ts";
 
-/** What a test lets go on, by name: steps wait for their gate. */
+/** What a test lets continue, by name: steps wait for their gate. */
 export class Gates {
   readonly #gates = new Map<string, PromiseWithResolvers<void>>();
 

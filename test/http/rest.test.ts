@@ -213,7 +213,7 @@ describe("runs", () => {
     }
   });
 
-  test("a run that failed goes on from its failed step", async () => {
+  test("a run that failed continues from its failed step", async () => {
     const failed = await start("fails", { times: 1 }, { runId: "fails", wait: "30s" });
     expect(failed.body).toMatchObject({
       state: "FAILED",
@@ -370,7 +370,7 @@ test("the page for people has every operation, loads nothing and runs nothing", 
   }
 });
 
-test("docs/http.md tells of every route, and the status of every reason", async () => {
+test("docs/http.md reports every route, and the status of every reason", async () => {
   const text = await readFile(join(import.meta.dirname, "../../docs/http.md"), "utf8");
   const told = [...text.matchAll(/^\| `([A-Z]+ \/v1\S*)` \|/gm)].map(([, route]) => route);
   const served = api.operations().map(({ method, path: route }) => `${method} ${route}`);

@@ -1,5 +1,5 @@
 /**
- * Goal: whoever reads the log, and however badly, the server serves and ends as if it were not there.
+ * Goal: no matter who reads the log, and however badly, the server serves and ends as if it were not there.
  * Method: a server whose standard error is a pipe that is not read, then closed; and the bound on what
  * waits for a reader, with a stream that a test holds.
  */
@@ -76,7 +76,7 @@ async function stop(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
-test("a reader that has stopped reading gets all when it goes on, up to the last line", async () => {
+test("a reader that has stopped reading gets all when it continues, up to the last line", async () => {
   await using server = await serve();
   await start(server.url, 0, 1_000);
   const lines: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * Goal: /metrics tells what was done, no more and no less, and the documentation lists all of it.
+ * Goal: /metrics says what was done, no more and no less, and the documentation lists all of it.
  * Method: a known workload on a real server, on both stores; the exposition read by a strict parser.
  */
 import { readFileSync } from "node:fs";

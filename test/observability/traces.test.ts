@@ -184,7 +184,7 @@ describe("a run's trace", () => {
     expect(only("own work").parentId).toBe(only("step inner").spanId);
   });
 
-  test("tells of calls of a model by the semantic conventions", () => {
+  test("reports calls of a model by the semantic conventions", () => {
     const answer = only("step answer");
     expect(answer.parentId).toBe(only("run traced-child").spanId);
     expect(answer.attributes).toMatchObject({

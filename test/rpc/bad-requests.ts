@@ -267,7 +267,7 @@ export const badRequests: Case[] = [
     metadata: { field: "input" },
   })),
   ...["{a", "a}", "{}", "{a}{"].map((key) => ({
-    name: `a limit's key that is no template: ${key}`,
+    name: `a limit's key that is not a template: ${key}`,
     send: () => {
       const workflows = [{ name: "bad", flow: { concurrency: { limit: 1, key } } }];
       return request(WorkerService.method.pollWork, {

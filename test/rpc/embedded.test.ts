@@ -111,7 +111,7 @@ test("a run is executed through a session in process", async () => {
   await expect(runs.getRun({ runId: "r1" })).rejects.toMatchObject({ code: Code.Unavailable });
 });
 
-test("a program that was killed goes on with its run at once, and is known by name before", async () => {
+test("a program that was killed continues with its run at once, and is known by name before", async () => {
   const folder = await mkdtemp(join(tmpdir(), "pawl-embedded-"));
   const store = join(folder, "pawl.db");
   const victim = spawn(process.execPath, [join(import.meta.dirname, "embedded-victim.ts"), store], {

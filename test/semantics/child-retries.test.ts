@@ -80,7 +80,7 @@ describe.each(stores)("%s", (store) => {
   });
   afterAll(() => lab[Symbol.asyncDispose]());
 
-  test.concurrent("a retried parent lets its failed child go on from its failed step", async () => {
+  test.concurrent("a retried parent lets its failed child continue from its failed step", async () => {
     const family = await failedFamily(lab);
     const { parent, runId, parentFence, kidFence } = family;
     await lab.retry(runId);

@@ -72,7 +72,7 @@ describe.each(stores)("%s", (store) => {
     expect(ran.filter((what) => what.startsWith("joins-1"))).toHaveLength(3);
   });
 
-  test("a parent that ends cancels its children, which clean up; those on their own go on", async () => {
+  test("a parent that ends cancels its children, which clean up; those on their own continue", async () => {
     const run = await client.start(leaves, false, { runId: "leaves-1" });
     const [kept = "", ended = ""] = await run.result({ timeout: "20 s" });
     await until(client.handle(ended), "CANCELLED");
@@ -81,7 +81,7 @@ describe.each(stores)("%s", (store) => {
     expect(await client.handle(kept).result({ timeout: "20 s" })).toBe(10);
   });
 
-  test("a cancel goes on to the children that are waited for", async () => {
+  test("a cancel continues to the children that are waited for", async () => {
     const run = await client.start(leaves, true, { runId: "leaves-2" });
     for (let waited = 0; waited < 15_000; waited += 20) {
       const { runs } = await client.list({ parentRunId: "leaves-2" });

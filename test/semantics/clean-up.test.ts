@@ -1,5 +1,5 @@
 /**
- * Goal: what a cancelled run has to undo is undone, whoever dies and however long no worker comes; or
+ * Goal: what a cancelled run has to undo is undone, no matter who dies and however long no worker comes; or
  * the run says what is left, and a retry does that.
  * Method: raw messages on both stores; workers that come late, die, or do nothing.
  */
@@ -125,7 +125,7 @@ describe.each(stores)("%s", (store) => {
     expect(runs).toMatchObject([{ runId, state: CANCELLED }]);
   });
 
-  test.concurrent("a run that has not begun is cancelled at once, with nothing to undo", async () => {
+  test.concurrent("a run that has not started is cancelled at once, with nothing to undo", async () => {
     const workflow = lab.name("flow");
     (await lab.worker("unary", workflow)).close();
     const runId = lab.name("run");

@@ -78,7 +78,7 @@ function engineOf(run: Execution): Engine {
   return engine;
 }
 
-/** Runs the scenario to its end; answers the number of calls and which one failed. */
+/** Runs the scenario to its end; returns the number of calls and which one failed. */
 async function play(
   inner: Store,
   id: string,

@@ -22,7 +22,7 @@ import { json, startOf } from "./run-fixture.ts";
 
 export const caller = anonymous(DEFAULT_ORG);
 
-/** Time that goes on by itself and can be moved forward. */
+/** Time that continues by itself and can be moved forward. */
 export class TestClock implements Clock {
   #offset = 0;
   #set = 0;

@@ -61,7 +61,7 @@ describe.each(stores)("%s", (store) => {
   const all = (runs: RunHandle<unknown>[]): Promise<unknown[]> =>
     Promise.all(runs.map((run) => run.result({ timeout: "40 s" })));
 
-  test.concurrent("so many at once by key; what waits makes room, and comes back as there is room", async () => {
+  test.concurrent("that many at once by key; what waits makes room, and comes back as there is room", async () => {
     const { flow, peak } = await counted({ concurrency: { limit: 2, key: "{key}" } }, 30);
     const inputs = ["a", "b"].flatMap((key) => [0, 1, 2, 3, 4, 5].map((n) => ({ key, n })));
     const runs = await Promise.all(inputs.map((input) => client.start(flow, input)));
@@ -109,7 +109,7 @@ describe.each(stores)("%s", (store) => {
     expect(started.map(({ n }) => n)).toEqual([0, 4, 3]);
   });
 
-  test.concurrent("at most so many starts in any period", async () => {
+  test.concurrent("at most that many starts in any period", async () => {
     const { flow, started } = await counted({ rateLimit: { limit: 3, period: "700 ms" } }, 1);
     const begun = performance.now();
     const runs = [0, 1, 2, 3, 4, 5, 6].map((n) => client.start(flow, { key: "a", n }));

@@ -85,7 +85,7 @@ describe.each(transports)("%s", (transport) => {
     expect(await lab.step(runId, "sleep:nap")).toMatchObject({ type: "workflow.wait.created" });
   });
 
-  test.concurrent("a delay tells when to try again, and the lease what the server's clock says", async () => {
+  test.concurrent("a delay says when to try again, and the lease what the server's clock says", async () => {
     const { worker, runId, fence, item } = await lab.held(transport);
     const started = item.journal.find(({ type }) => type === "run.started")?.recordedAt;
     const serverNow = millis(item.lease?.expiresAt) - 15_000;
@@ -235,7 +235,7 @@ test.concurrent("the run of a poller that has died is given to another one when 
   const next = await other.next(runId, fence);
   const late = (await lab.journal(runId)).find(({ type }) => type === "run.recovered");
   expect(millis(late?.recordedAt) - serverNow).toBeGreaterThanOrEqual(15_000);
-  // Whoever held it hears that from a heartbeat.
+  // The last holder hears that from a heartbeat.
   const { results } = await rpc(lab.client, WorkerService.method.heartbeatLeases, {
     leases: [{ runId, fence }],
   });

@@ -155,7 +155,7 @@ test.concurrent.each(stores)(
 );
 
 test.concurrent.each(modes)(
-  "a worker that stood still while its server was restarted starts nothing of a run that went on, by %s",
+  "a worker that stood still while its server was restarted starts nothing of a run that continued, by %s",
   async (mode) => {
     await using first = await startServer();
     const { store, grpcAddress: grpc, httpAddress: http, grpcUrl } = first;

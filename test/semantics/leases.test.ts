@@ -1,7 +1,7 @@
 /**
- * Goal: whoever lost a run can write nothing, a fence is never given twice, and no run is lost by
+ * Goal: a worker that lost a run can write nothing, a fence is never given twice, and no run is lost by
  * a worker, a connection or a server that goes away.
- * Method: raw workers that hang up, come back, and go on under old fences.
+ * Method: raw workers that hang up, come back, and continue under old fences.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -212,7 +212,7 @@ describe.each(stores)("%s", (store) => {
     test.concurrent("a clean-up that takes too long is ended", async () => {
       const { worker, runId, fence } = await lab.held(transport);
       await rpc(lab.client, RunService.method.cancelRun, { runId, grace: ms(50) });
-      // The grace begins when the holder is known to have heard of the cancel.
+      // The grace starts when the holder is known to have heard of the cancel.
       await worker.heartbeat([{ runId, fence }]);
       await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
       expect((await tryAll(worker, lab, runId, fence + 1)).stepCompleted).toBe("LEASE_LOST");
@@ -310,7 +310,7 @@ describe.each(stores)("%s", (store) => {
     worker.close();
   });
 
-  test.concurrent("a bad frame, or one too large, gets an error, and the session goes on", async () => {
+  test.concurrent("a bad frame, or one too large, gets an error, and the session continues", async () => {
     const { worker, runId, fence } = await lab.held("session");
     if (!(worker instanceof SessionWorker)) throw new Error("Not a session.");
     worker.sendBytes(Buffer.from("this is no message at all"));
@@ -357,7 +357,7 @@ describe.each(stores)("%s", (store) => {
     const { holder, expires_at } = (refusal as { metadata: Record<string, string> }).metadata;
     expect(holder).toBe("script-1");
     expect(Date.parse(expires_at ?? "")).toBeGreaterThan(Date.now());
-    // It gives up its lease, and goes on with what was recorded.
+    // It gives up its lease, and continues with what was recorded.
     await worker.giveBack(runId, fence);
     const again = await lab.untilClaimed(claim);
     expect(again.claimed?.journal.map(({ stepKey }) => stepKey)).toContain("a");
@@ -452,7 +452,7 @@ describe.each(stores)("a server that is killed and started again, on %s", (store
         await again.completeRun({ runId, fence, output: json("done") });
       }
       const types = await rpc(client, RunService.method.getJournal, { runId: "kept" });
-      // A worker that takes longer to come back than the server waits has a lapsed lease, and goes on.
+      // A worker that takes longer to come back than the server waits has a lapsed lease, and continues.
       const written = types.entries.filter(({ type }) => type !== "run.recovered");
       expect(written.map(({ type }) => type)).toEqual([
         "run.started",

@@ -12,7 +12,7 @@ import type { RetryPolicy } from "../../server/src/model/retry.ts";
 import { caller, startedOf, TestWorker } from "./engine-fixture.ts";
 import { json } from "./run-fixture.ts";
 
-/** The execution ends here without an outcome: somebody goes on with the run later. */
+/** The execution ends here without an outcome: somebody continues with the run later. */
 class Left extends Error {}
 
 export type Program = (run: Execution) => Promise<unknown>;
@@ -114,7 +114,7 @@ export class Execution {
     return data === undefined ? outcome.outcome : JSON.parse(new TextDecoder().decode(data));
   }
 
-  /** Answers the value; nothing where the attempt failed and another one follows. */
+  /** Returns the value; nothing where the attempt failed and another one follows. */
   async #execute(
     key: string,
     attempt: number,

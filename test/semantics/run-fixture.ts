@@ -247,7 +247,7 @@ export class TestRun {
     const unlisted = this.#listProblem();
     if (unlisted !== undefined) return unlisted;
     if (isTerminal(header.state)) return this.#endedProblem();
-    if (header.endedAt !== 0) return "A run that goes on has an end.";
+    if (header.endedAt !== 0) return "A run that continues has an end.";
     const hasGrace = header.lease !== null && (header.notes.cleanUp?.since ?? 0) !== 0;
     if (hasGrace !== this.due.has("grace:")) return "A grace without a clean-up, or the reverse.";
     if (cleaning !== (header.notes.cleanUp !== undefined)) return "The notes do not fit the state.";

@@ -61,7 +61,7 @@ describe.each(stores)("%s", (store) => {
       expect((await lab.run(runId)).workflow).toBe(flow);
     });
 
-    test.concurrent("with an idempotency key makes one run, whoever asks and however often", async () => {
+    test.concurrent("with an idempotency key makes one run, the caller and however often", async () => {
       const flow = lab.name("flow");
       await lab.worker("unary", flow);
       const idempotencyKey = lab.name("key");

@@ -1,5 +1,5 @@
 /**
- * Goal: what a run did is undone once and in reverse when it fails or is cancelled, whoever dies
+ * Goal: what a run did is undone once and in reverse when it fails or is cancelled, no matter who dies
  * meanwhile, and a cancelled run cleans up wherever it is.
  * Method: workflows over sessions and by polling on both stores; bodies count how often they ran.
  * Workers die by SIGKILL in the example's test.
@@ -82,7 +82,7 @@ describe.each(stores)("%s", (store) => {
       });
       const undone = ["undo c 1", "undo c 2", "undo b 1", "undo a 1"];
       expect(ran).toEqual(["do a", "do b", "do c", ...undone]);
-      // A retry goes on with what failed of the undoing, and with nothing else.
+      // A retry continues with what failed of the undoing, and with nothing else.
       await run.retry();
       expect(await failureOf(run)).toMatchObject({ state: "FAILED" });
       expect(ran.slice(7)).toEqual(["undo b 2"]);

@@ -15,7 +15,7 @@ export class SdkLab {
     this.client = new Client({ url: server.grpcUrl, logger: silentLogger });
   }
 
-  /** `label` begins the name of the database, where there is one. */
+  /** `label` starts the name of the database, where there is one. */
   static async open(store: "sqlite" | "postgres", label: string): Promise<SdkLab> {
     return new SdkLab(await serverOf(store, label));
   }

@@ -357,7 +357,7 @@ describe.each(stores)("%s", (store) => {
       expect(probe.ran).toEqual(["a", "b attempt 1", "b attempt 2", "c"]);
     });
 
-    test.concurrent("changed input of a recorded step pauses the run and shows both sides; the old code goes on", async () => {
+    test.concurrent("changed input of a recorded step pauses the run and shows both sides; the old code continues", async () => {
       const probe = new Probe();
       const label = name("flow");
       const charge = (amount: number): number => {

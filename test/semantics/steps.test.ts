@@ -1,5 +1,5 @@
 /**
- * Goal: a step is recorded once and replayed for ever, whoever asks and however often.
+ * Goal: a step is recorded once and replayed for ever, the caller and however often.
  * Method: raw messages over a session and over plain calls, on both stores.
  */
 import {
@@ -49,7 +49,7 @@ describe.each(stores)("%s", (store) => {
         ({ type }) => type === "workflow.step.completed",
       );
       expect(completed).toHaveLength(1);
-      // The lease was lost with the answer: whoever goes on finds the result.
+      // The lease was lost with the answer: the worker that continues finds the result.
       await worker.giveBack(runId, fence);
       const next = await worker.next(runId, fence);
       expect(next.journal.map(({ stepKey }) => stepKey)).toContain("a");
@@ -155,7 +155,7 @@ describe.each(stores)("%s", (store) => {
       await expect(missing).rejects.toMatchObject(refused("INVALID_ARGUMENT"));
     });
 
-    test.concurrent("a caught final failure replays as that failure, to whoever goes on", async () => {
+    test.concurrent("a caught final failure replays as that failure, to the worker that continues", async () => {
       const { worker, runId, fence } = await lab.held(transport);
       const failure = {
         ...BOOM,
@@ -278,7 +278,7 @@ describe.each(stores)("%s", (store) => {
       expect(again.outcome).toMatchObject({ case: "execute", value: { attempt: 2 } });
     });
 
-    test.concurrent("a failed run is retried from its failed step: results stay, attempts go on", async () => {
+    test.concurrent("a failed run is retried from its failed step: results stay, attempts continue", async () => {
       const { worker, runId, fence } = await lab.held(transport);
       await worker.stepCompleted({ runId, fence, stepKey: "ok", attempt: 1, output: json("kept") });
       await worker.stepFailed({ runId, fence, stepKey: "caught", attempt: 1, failure: BOOM });

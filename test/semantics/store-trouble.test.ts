@@ -55,7 +55,7 @@ class Load {
     await vi.waitFor(() => expect(this.executed.size).toBeGreaterThan(2 * runs), patienceMs);
   }
 
-  /** Waits for all results; answers how many executions there were too many. */
+  /** Waits for all results; returns how many executions there were too many. */
   async finish(): Promise<number> {
     for (let i = 0; i < runs; i += 1) {
       const handle = this.client.handle(`load-${i}`, this.#flow);
@@ -111,7 +111,7 @@ test.concurrent(
       await vi.waitFor(async () => expect(await isReady(server)).toBe(false), patienceMs);
       const before = load.executed.size;
       await sleep(outageMs);
-      // Fail closed: without the platform no step begins.
+      // Fail closed: without the platform no step starts.
       expect(load.executed.size).toBeLessThanOrEqual(before + runs);
       await cluster.start();
       // What was in flight may be executed again, and nothing else.

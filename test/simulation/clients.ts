@@ -55,7 +55,7 @@ export class Clients {
     this.#chance = world.chance;
   }
 
-  /** Sometime within so many ms. */
+  /** Sometime within that many ms. */
   later(withinMs: number, run: () => void): void {
     this.#world.schedule(this.#chance.next() * withinMs, run, this.process);
   }

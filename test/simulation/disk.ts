@@ -178,7 +178,7 @@ export class Disk {
   }
 }
 
-/** Nobody's process: it goes on when a server dies. */
+/** Nobody's process: it continues when a server dies. */
 const THE_DISK: SimProcess | undefined = undefined;
 
 function isPuts(value: unknown): value is readonly PutDeltas[] {

@@ -44,7 +44,7 @@ export class Faults {
     this.#everyMs = everyMs;
   }
 
-  /** Nothing goes wrong any more, and whatever stood still goes on. */
+  /** Nothing goes wrong any more, and whatever stood still continues. */
   calm(): void {
     this.#isOver = true;
     this.#network.isLossy = false;
@@ -93,14 +93,14 @@ export class Faults {
     const process = this.#chance.pick(this.#stage.workers);
     this.#world.say(`${process.name} stands still`);
     this.#world.stop(process);
-    // Others go on with its runs meanwhile, at times after a restart of the server.
+    // Others continue with its runs meanwhile, at times after a restart of the server.
     if (this.#chance.hits(0.6)) this.#restartServer();
     if (this.#chance.hits(0.7)) this.#stage.startWorker();
     const forMs = this.#chance.pick([300, 3_000, 6_000, 20_000]) * this.#chance.next();
     this.#world.schedule(
       forMs,
       () => {
-        this.#world.say(`${process.name} goes on`);
+        this.#world.say(`${process.name} continues`);
         this.#judge.disturbed();
         this.#world.resume(process);
       },

@@ -221,7 +221,7 @@ export class Judge {
         this.found(`${runId}: ${key} and ${other} took the same signal ${signalId}`);
       takenBy.set(signalId, key);
     }
-    // What a cancelled run had been sent, its code may never have come to.
+    // What a cancelled run had been sent, its code may never have arrived to.
     if (header.state !== "COMPLETED") return;
     for (const [signalId, key] of takenBy)
       if (!this.#taken.has(`${runId}\n${signalId}`))

@@ -132,7 +132,7 @@ export class World {
     return event;
   }
 
-  /** Goes on until `isOver`, nothing is left to do, or so much virtual time has passed. */
+  /** Continues until `isOver`, nothing is left to do, or so much virtual time has passed. */
   async run(limitMs: number, isOver: () => boolean): Promise<void> {
     const untilMs = this.#nowMs + limitMs;
     for (;;) {

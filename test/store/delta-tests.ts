@@ -45,7 +45,7 @@ async function kept(store: Store, runId: string): Promise<string[]> {
 
 export function deltaTests(get: () => Opened): void {
   describe("putting deltas", () => {
-    test("takes them from whoever holds the run, and from nobody else", async () => {
+    test("takes them from the holder of the run, and from nobody else", async () => {
       const { store } = get();
       await held(store, "r1");
       await commit(
@@ -215,7 +215,7 @@ export function deltaTests(get: () => Opened): void {
   });
 
   describe("for followers", () => {
-    test("marks tell how far runs have come", async () => {
+    test("marks tell how far runs have arrived", async () => {
       const { store } = get();
       await held(store, "r1", "r2");
       await commit(store, insertion(makeHeader("r3", { state: "QUEUED", fence: 7 })));

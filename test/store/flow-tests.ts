@@ -58,7 +58,7 @@ function ended(runId: string, fence: number, gate = "g") {
 
 export function flowTests(get: () => Opened): void {
   describe("gates", () => {
-    test("let so many runs pass at once, and the next when one stops", async () => {
+    test("let that many runs pass at once, and the next when one stops", async () => {
       const { store } = get();
       await commit(store, ...["a", "b", "c", "d"].map((id) => held(id)));
       expect(await claim(store, makeClaim(9))).toEqual([]);
@@ -67,7 +67,7 @@ export function flowTests(get: () => Opened): void {
       expect(await getRun(store, "c")).toMatchObject({ fence: 0, reason: "CONCURRENCY_LIMIT" });
       expect(await passed(store)).toEqual(["a", "b"]);
       expect(await store.admit(T0 + 9, 100)).toEqual({ admitted: 0, nextAt: undefined });
-      // Whoever writes under an older version than the admission's is refused.
+      // A server that writes under an older version than the admission's is refused.
       expect((await commit(store, change("a", 1, 1))).confirmed).toEqual([false]);
       expect((await commit(store, ended("a", 2))).confirmed).toEqual([true]);
       expect(await passed(store)).toEqual(["c"]);
@@ -118,7 +118,7 @@ export function flowTests(get: () => Opened): void {
       return (await claim(store, makeClaim(9))).map(({ header }) => header.runId);
     }
 
-    test("with a period let so many pass in any of that length, then the gate behind decides", async () => {
+    test("with a period let that many pass in any of that length, then the gate behind decides", async () => {
       const { store } = get();
       const rate = gateOf("rate", 2, { periodMs: 1_000 });
       const gates = [rate];

@@ -74,7 +74,7 @@ describe("SQLite", () => {
     );
   }
 
-  test("migrated is declared, every key begins with the organization, all tables are strict", async () => {
+  test("migrated is declared, every key starts with the organization, all tables are strict", async () => {
     const folder = await mkdtemp(join(tmpdir(), "pawl-migrate-"));
     const path = join(folder, "pawl.db");
     try {
@@ -126,7 +126,7 @@ describe("PostgreSQL", () => {
     return new Map(rows.map((r) => [r.name, shape(r.columns, r.key, r.indexes ?? [])]));
   }
 
-  test("migrated is declared, and every key begins with the organization", async () => {
+  test("migrated is declared, and every key starts with the organization", async () => {
     const url = await createDatabase("migrations");
     const client = new pg.Client({ connectionString: url });
     await client.connect();

@@ -53,7 +53,7 @@ test("a server that is not there yet: the store opens, calls fail, later they wo
   }
 });
 
-test("a crash in the middle of commits: none that was acknowledged is lost, work goes on", async () => {
+test("a crash in the middle of commits: none that was acknowledged is lost, work continues", async () => {
   const store = await openStore(await cluster.createDatabase("crash"));
   try {
     await commit(store, insertion(makeHeader("r1")));

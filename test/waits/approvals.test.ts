@@ -42,7 +42,7 @@ describe.each(stores)("%s", (store) => {
     expect(answered.map(({ details }) => details.actor)).toEqual(["bo", "al"]);
   });
 
-  test.concurrent("a rejection decides, whoever approved before", async () => {
+  test.concurrent("a rejection decides, no matter who approved before", async () => {
     const { runId } = await asked(lab, "unary", { ship: twoOfThree });
     const waitId = `${runId}#user:ship`;
     await answer(lab.client, waitId, true, { actor: "al" });

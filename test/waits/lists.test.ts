@@ -1,5 +1,5 @@
 /**
- * Goal: whoever may answer finds what is open, and a timer or any other wait can be seen and ended
+ * Goal: people who may answer find what is open, and a timer or any other wait can be seen and ended
  * from outside.
  * Method: raw calls on both stores; each test has runs of a workflow of its own.
  */
@@ -154,7 +154,7 @@ describe.each(stores)("%s", (store) => {
     );
   });
 
-  test.concurrent("any wait can be cancelled, once and again; the run goes on with that outcome", async () => {
+  test.concurrent("any wait can be cancelled, once and again; the run continues with that outcome", async () => {
     const held = await everyKind();
     const { worker, runId, fence } = held;
     await suspendOn(held, ["sleep:long", "signal:go", "child:c", "callback:cb", "user:q"], 5);

@@ -1,5 +1,5 @@
 /**
- * Goal: a question keeps its own answer, whoever answers, whenever and however often; an answer
+ * Goal: a question keeps its own answer, no matter who answers, when and however often; an answer
  * is one of the question's type, and is on record with who gave it.
  * Method: raw messages over both transports, on both stores.
  */

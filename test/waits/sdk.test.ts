@@ -173,7 +173,7 @@ describe.each(stores)("%s", (store) => {
       expect(ends).toEqual(ends.map(() => "now"));
     });
 
-    test("what ends side by side reaches the code in the order of the journal, live and replayed", async () => {
+    test("what ends concurrently reaches the code in the order of the journal, live and replayed", async () => {
       const orders: string[][] = [];
       const side = workflow("side", async (ctx: Context) => {
         const order: string[] = [];
@@ -185,7 +185,7 @@ describe.each(stores)("%s", (store) => {
             ctx
               .step("step", async () => {
                 await client.handle(ctx.runId).signal("go", 1);
-                // No timer of this process tells of the other one meanwhile.
+                // No timer of this process reports the other one meanwhile.
                 for (const endMs = Date.now() + 250; Date.now() < endMs; );
               })
               .then(note("step")),

@@ -86,7 +86,7 @@ describe.each(stores)("%s", (store) => {
     await expect(send(lab, runId, "a", 1)).rejects.toMatchObject(refused("RUN_TERMINAL"));
   });
 
-  test.concurrent("from a fresh process to a run that is suspended: it goes on with the payload", async () => {
+  test.concurrent("from a fresh process to a run that is suspended: it continues with the payload", async () => {
     const held = await lab.held("session");
     await waitFor(held, "signal:go", "go");
     await suspendOn(held, ["signal:go"]);

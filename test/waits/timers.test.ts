@@ -202,7 +202,7 @@ test("each of many timers fires once under 50 contenders, one process of which i
   await sleep(Math.max(0, base + count / 8 - Date.now()));
   contenders[0]?.kill("SIGKILL");
   const all = await untilAllFired(url, ids);
-  // Whoever was late with the same timer has had time to show it.
+  // A server that was late with the same timer has had time to show it.
   await sleep(300);
   for (const one of contenders.slice(1)) one.stdin?.end();
   await Promise.all(contenders.slice(1).map((one) => ended(one)));

@@ -9,7 +9,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// ApprovalLevel is one round of Approve: these people, so many of them.
+// ApprovalLevel is one round of Approve: these people, that many of them.
 type ApprovalLevel struct {
 	// Shown, and what the round is called in keys. Default: the approvers, and in keys its place among
 	// the rounds without a name, so that approvers may change while people decide.
@@ -40,7 +40,7 @@ type ApprovalOutcome struct {
 }
 
 // Approve asks for approval in rounds, one after the other; each is one question to
-// its approvers, of whom so many must agree. A rejection ends it. Of the options it
+// its approvers, of whom that many must agree. A rejection ends it. Of the options it
 // knows Key, Reminders, a Timeout of each round, and a Default, true or false, for a
 // round that was not decided in time; without one that is a WaitTimeoutError.
 func Approve(ctx context.Context, question string, rounds []ApprovalLevel, options ...QuestionOption) (ApprovalOutcome, error) {

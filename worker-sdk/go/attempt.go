@@ -64,7 +64,7 @@ type ending struct {
 
 // perform runs the body, in a goroutine of its own: nothing can end one that does not listen to
 // its context, so that where its time is up, or it has not ended soon after a cancel, the code
-// goes on without it.
+// continues without it.
 func (a *attempt) perform(ctx context.Context) (stepResult, error) {
 	settings := &a.step.call.settings
 	var late *StepTimeoutError

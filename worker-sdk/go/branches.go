@@ -12,14 +12,14 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// Work side by side, structured: each branch has a scope of its own, named by
+// Work concurrently, structured: each branch has a scope of its own, named by
 // the branch, so that no key depends on which is faster. When a branch of All or
 // Map fails, the others are ended (their contexts are cancelled, and no step starts
 // in them any more) and the error is returned once they have ended, so that no
 // clean-up runs beside a step that it is to undo. Race does not wait for those
 // who lost.
 
-// All runs branches side by side, each in a goroutine, and returns the first error.
+// All runs branches concurrently, each in a goroutine, and returns the first error.
 // A branch is named by its place; branches set variables of their own.
 func All(ctx context.Context, branches ...func(ctx context.Context) error) error {
 	return all(ctx, indices(len(branches)), branches)
@@ -148,7 +148,7 @@ func Concurrency[T any](limit int) MapOption[T] {
 	return func(s *mapSettings[T]) { s.concurrency = limit }
 }
 
-// Map calls fn for each item, side by side, and returns the results in the items' order.
+// Map calls fn for each item, concurrently, and returns the results in the items' order.
 func Map[T, R any](ctx context.Context, name string, items []T, fn func(ctx context.Context, item T) (R, error), options ...MapOption[T]) ([]R, error) {
 	settings := mapSettings[T]{concurrency: len(items)}
 	for _, option := range options {
@@ -202,7 +202,7 @@ func itemSegments[T any](name string, items []T, key func(T) string) ([]string, 
 			text = key(item)
 		}
 		if text == "" || seen[text] {
-			return nil, usage("the key %q of item %d of Map(%q) is empty or another item's; keys tell items apart", text, i, name)
+			return nil, usage("the key %q of item %d of Map(%q) is empty or another item's; keys distinguish items", text, i, name)
 		}
 		if err := checkText(fmt.Sprintf("the key of item %d of Map(%q)", i, name), text); err != nil {
 			return nil, err

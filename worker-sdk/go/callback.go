@@ -30,7 +30,7 @@ func (d DefaultOption) applyCallback(s *callbackSettings) { d.applyWait(&s.waitS
 
 // Callback is a URL that an outside process calls when it is done.
 type Callback[T any] struct {
-	// Takes one POST; the same after a crash. Whoever has it can answer: it needs no key.
+	// Takes one POST; the same after a crash. Anyone who has it can answer: it needs no key.
 	URL string
 	// The URL's last part.
 	Token string
@@ -205,7 +205,7 @@ func (c *Callback[T]) Result(ctx context.Context) (T, error) {
 	}
 	r.mu.Unlock()
 	if err != nil {
-		// Whoever asked has ended, perhaps, but the callback has not.
+		// The caller has ended, perhaps, but the callback has not.
 		return none, err
 	}
 	c.over = true

@@ -114,7 +114,7 @@ func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ct
 	}
 }
 
-// Stream is Step for a body that yields texts: each goes live to whoever watches
+// Stream is Step for a body that yields texts: each goes live to watchers
 // the run, and joined they are the result.
 func Stream(ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[string, error], options ...StepOption) (string, error) {
 	return Step(ctx, name, func(ctx context.Context) (string, error) {
@@ -167,7 +167,7 @@ func published[T any](ctx context.Context, item T) error {
 	return nil
 }
 
-// Collect is Step for a body that yields items: each goes live to whoever
+// Collect is Step for a body that yields items: each goes live to anyone who
 // watches the run, and the list of them is the result.
 func Collect[T any](ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[T, error], options ...StepOption) ([]T, error) {
 	return Step(ctx, name, func(ctx context.Context) ([]T, error) {
@@ -215,7 +215,7 @@ func Random(ctx context.Context) (float64, error) { return value(ctx, "random", 
 // UUID is a random UUID, recorded.
 func UUID(ctx context.Context) (string, error) { return value(ctx, "uuid", newUUID) }
 
-// Name tells a sleep apart from others of its scope, and people what it is for.
+// Name distinguishes a sleep from others of its scope, and people what it is for.
 type Name string
 
 // Sleep waits by the server's clock; while it does, no worker holds the run.

@@ -16,8 +16,8 @@ type LeaseWait time.Duration
 func (LeaseWait) applyStart(*pb.StartRunRequest) {}
 
 // Execute starts a run and executes it in this process: no worker is needed.
-// Called again after a crash with the same run id, it goes on from where it was;
-// called again after the end, it returns the recorded result. Whoever executes a
+// Called again after a crash with the same run id, it continues from where it was;
+// called again after the end, it returns the recorded result. A caller that executes a
 // run and dies, or whose ctx is done, holds it until the lease ends, 15 s at most:
 // until then others get RunLeased, or wait by LeaseWait.
 func Execute[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (Out, error) {

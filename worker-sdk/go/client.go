@@ -225,7 +225,7 @@ func (forceOption) applyCancel(r *pb.CancelRunRequest) { r.Force = true }
 // Force ends a run at once, without a worker and without its clean-up.
 func Force() CancelOption { return forceOption{} }
 
-// Cancel ends the run. One that has begun is cleaned up by a worker first, which gets 10 s for that.
+// Cancel ends the run. One that has started is cleaned up by a worker first, which gets 10 s for that.
 func (h *Handle[Out]) Cancel(ctx context.Context, reason string, options ...CancelOption) error {
 	p := h.client.platform
 	request := &pb.CancelRunRequest{RunId: h.RunID, Reason: reason}
@@ -269,7 +269,7 @@ func (h *Handle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
 type WatchOptions struct {
 	// None: both checkpoints and deltas.
 	Classes []pb.EventClass
-	// Go on after this event.
+	// Continue after this event.
 	AfterCursor string
 	// Only what is new from now on.
 	FromNow bool

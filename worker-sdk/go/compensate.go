@@ -66,7 +66,7 @@ func (r *run) compensate(err error) []compensationFailure {
 	r.mu.Lock()
 	list := r.compensations
 	r.compensations = nil
-	// A run that stops because code and journal disagree is to go on later.
+	// A run that stops because code and journal disagree is to continue later.
 	if len(list) == 0 || r.over() || isClash || isAmbiguous {
 		r.mu.Unlock()
 		return nil
@@ -155,7 +155,7 @@ func (r *run) hasCalls() bool {
 	return r.closings > 0
 }
 
-// hasSteps: a step of the code is under way that goes on. Nobody will take what a wait brings.
+// hasSteps: a step of the code is under way that continues. Nobody will take what a wait brings.
 func (r *run) hasSteps() bool {
 	for op := range r.operations {
 		if op.isStep() && op.aborted == nil {
@@ -175,7 +175,7 @@ func (r *run) isClosing() bool {
 	return r.closings > 0
 }
 
-// checkIdle tells whoever waits for it that the run is occupied no more. The run is locked.
+// checkIdle tells the waiting code that the run is occupied no more. The run is locked.
 func (r *run) checkIdle() {
 	if r.idle == nil || r.occupied() {
 		return
@@ -199,7 +199,7 @@ func tellFailures(failure *pb.Failure, failures []compensationFailure) {
 	failure.Message = clip(fmt.Sprintf("%s; %s failed: %s", failure.Message, what, strings.Join(told, "; ")), messageBytesMax)
 }
 
-// Cleanup is for deferred functions: calls in fn go on although their branch has
+// Cleanup is for deferred functions: calls in fn continue although their branch has
 // ended or the run is being cancelled. The keys of its steps are in a scope of their own.
 func Cleanup(ctx context.Context, fn func(ctx context.Context) error) error {
 	p, inRun := enter(ctx)

@@ -51,7 +51,7 @@ type deltaBatch struct {
 	size    int
 }
 
-// inherit has a run go on with the stream of an execution before it.
+// inherit has a run continue with the stream of an execution before it.
 func (d *deltas) inherit(before, r *run) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,7 +194,7 @@ func (d *deltas) settled(s *deltaStream, batch *deltaBatch) {
 }
 
 // wait sends what a run has said, and returns once that is on record, or was given
-// up. What it says from now on does not count: a step that streams side by side would
+// up. What it says from now on does not count: a step that streams concurrently would
 // never let the caller go.
 func (d *deltas) wait(r *run) {
 	d.mu.Lock()

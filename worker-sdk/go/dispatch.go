@@ -49,7 +49,7 @@ func (s *session) dispatch(item *pb.WorkItem) {
 	h := &held{item: item}
 	s.held[id] = h
 	ack := &pb.WorkerFrame{Body: &pb.WorkerFrame_DispatchAck{DispatchAck: &pb.DispatchAck{RunId: id, Fence: item.Lease.Fence}}}
-	// It is on the stream before user code begins, which may keep this process busy.
+	// It is on the stream before user code starts, which may keep this process busy.
 	s.outbox.pushThen(ack, frameBytes, func() { s.begin(h, def) })
 	s.mu.Unlock()
 }
@@ -79,7 +79,7 @@ func (s *session) restart(r *run) {
 	h := s.held[r.id]
 	isHeld := h.execution() == r
 	if isHeld {
-		// What is said about it until it has begun anew waits.
+		// What is said about it until it has started anew waits.
 		h.item, h.run, h.before = r.again(), nil, r
 	}
 	s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *session) restart(r *run) {
 
 func (s *session) inherit(before, r *run) { s.deltas.inherit(before, r) }
 
-// launch begins to execute a run, unless it was taken back while its journal was read.
+// launch starts to execute a run, unless it was taken back while its journal was read.
 func (s *session) launch(h *held, r *run) {
 	s.mu.Lock()
 	id := r.id
@@ -115,12 +115,12 @@ func nack(lease *pb.Lease, reason string) *pb.WorkerFrame {
 	return &pb.WorkerFrame{Body: &pb.WorkerFrame_Nack{Nack: &pb.Nack{RunId: lease.GetRunId(), Fence: lease.GetFence(), Reason: reason}}}
 }
 
-// giveBack sends a run that was given up to another worker, or back: not at once, lest it goes round.
+// giveBack gives an abandoned run to another worker, or gets it back, after a delay, to avoid a hot loop.
 func (s *session) giveBack(lease *pb.Lease) {
-	time.AfterFunc(giveBackAfter, func() { s.push(nack(lease, "this worker could not go on with it")) })
+	time.AfterFunc(giveBackAfter, func() { s.push(nack(lease, "this worker could not continue with it")) })
 }
 
-// tell says something to a run, now or once it has begun.
+// tell says something to a run, now or once it has started.
 func (s *session) tell(id string, say func(*run)) {
 	s.mu.Lock()
 	h := s.held[id]
@@ -134,7 +134,7 @@ func (s *session) tell(id string, say func(*run)) {
 	}
 }
 
-// execution is the run, once it has begun. The session is locked.
+// execution is the run, once it has started. The session is locked.
 func (h *held) execution() *run {
 	if h == nil {
 		return nil

@@ -15,8 +15,8 @@
 //
 // # What a run's code may not do
 //
-// Whatever has an effect, or could come out differently, belongs into a step.
-// Work side by side goes through All, Race and Map, whose branches name their
+// Whatever has an effect, or could come out differently, belongs in a step.
+// Work concurrently goes through All, Race and Map, whose branches name their
 // steps apart; a name that two goroutines of one scope use at the same time is
 // an AmbiguousStepKeyError, which ends the run on its first day.
 //
@@ -27,5 +27,5 @@
 // they are in, or at their next one, so that no `if err != nil` and no recover
 // of user code mistakes that for a failure. Deferred functions run, as Goexit
 // has it: use them for memory and locks, not for effects. Calls of this package
-// in them do nothing, and Leaving tells that it is no return.
+// in them do nothing, and Leaving says that it is no return.
 package pawl

@@ -102,7 +102,7 @@ type WaitTimeoutError struct {
 func (e *WaitTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func (e *WaitTimeoutError) Error() string {
-	return e.What + " did not come in time; give the wait a Default to go on without it"
+	return e.What + " did not come in time; give the wait a Default to continue without it"
 }
 
 // WaitCancelledError is returned by a wait that somebody cancelled, instead of answering, or whose
@@ -162,7 +162,7 @@ const codeChanged = "the code was changed while this run was under way"
 var errLeft = errors.New("the run has left this worker")
 
 // Leaving tells, in a deferred function, that the run is leaving this worker
-// rather than returning: it goes on elsewhere or later, so nothing has failed.
+// rather than returning: it continues elsewhere or later, so nothing has failed.
 func Leaving(ctx context.Context) bool {
 	p, ok := placeOf(ctx)
 	return ok && p.run.isGone()

@@ -53,7 +53,7 @@ func (s *session) exchange(r *run, request proto.Message, done func(proto.Messag
 	s.open(r, frame, size, done)
 }
 
-// unsendable: a frame cannot be encoded, such as for a text that is not UTF-8. Only whoever sent
+// unsendable: a frame cannot be encoded, such as for a text that is not UTF-8. Only the caller that sent
 // it has to do with that.
 func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
 	s.mu.Lock()
@@ -106,7 +106,7 @@ func frameOf(request proto.Message) (*pb.WorkerFrame, int) {
 	panic(fmt.Sprintf("pawl: no frame carries a %T", request))
 }
 
-// settle hands a reply to whoever waits for it.
+// settle hands a reply to the waiting caller.
 func (s *session) settle(reply *pb.Reply) {
 	s.mu.Lock()
 	call := s.calls[reply.Id]

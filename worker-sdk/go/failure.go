@@ -59,7 +59,7 @@ func (f *Failure) As(target any) bool {
 	return ok
 }
 
-// isOf tells whether it was recorded of that type.
+// isOf says whether it was recorded of that type.
 func (f *Failure) isOf(kind reflect.Type) bool {
 	if kind == reflect.TypeFor[PanicError]() {
 		return f.Type == "Panic"

@@ -14,7 +14,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// What programs do wrong, and what others do to them: it ends where it began, and is told there.
+// What programs do wrong, and what others do to them: it ends where it started, and is told there.
 
 func start[In, Out any](l *lab, flow *pawl.Workflow[In, Out], in In) *pawl.Handle[Out] {
 	l.t.Helper()

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// group is branches that run side by side. The goroutine that waits for them
-// counts as being in a call of this package until they are over, and goes on in
+// group is branches that run concurrently. The goroutine that waits for them
+// counts as being in a call of this package until they are over, and continues in
 // the very moment in which the last of them ends, see queue.go.
 type group struct {
 	ctx    context.Context
@@ -112,7 +112,7 @@ func (g *group) settle(result branchEnd) {
 	}
 }
 
-// close lets the goroutine that waits go on: from now on it counts.
+// close lets the goroutine that waits continue: from now on it counts.
 func (g *group) close() {
 	if g.p.place != nil {
 		g.p.run.queue.unblock(g.p.scope)

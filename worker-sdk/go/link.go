@@ -19,7 +19,7 @@ type runLink interface {
 	suspends() bool
 	// canStart is false while the platform is out of reach: no step may start then.
 	canStart() bool
-	// stoodStillSince tells whether this process has stood still since that moment: what the platform said
+	// stoodStillSince says whether this process has stood still since that moment: what the platform said
 	// before may be out of date.
 	stoodStillSince(moment time.Time) bool
 	noteStart(a *attempt)
@@ -39,7 +39,7 @@ type runLink interface {
 	// attention asks what the platform wants with the run; false where it could not be asked.
 	attention(r *run) bool
 	cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error
-	// inherit has a run go on with the live output of an execution before it.
+	// inherit has a run continue with the live output of an execution before it.
 	inherit(before, r *run)
 	// restart executes the run anew, from its journal; this execution is over.
 	restart(r *run)

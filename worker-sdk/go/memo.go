@@ -45,7 +45,7 @@ type memo struct {
 	backing map[string]time.Time
 	// The attempt of each wait that is registered and not resolved.
 	openWaits map[string]uint32
-	// Waits for children that the server has closed. Those go on for as long as the code may ask again.
+	// Waits for children that the server has closed. Those continue for as long as the code may ask again.
 	closedChildren map[string]struct{}
 	// Where callbacks were registered.
 	callbacks map[string]uint32

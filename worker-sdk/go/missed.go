@@ -15,7 +15,7 @@ import (
 type missing struct {
 	// The entries after this one are not known.
 	afterSeq uint32
-	// What has come by itself meanwhile.
+	// What has arrived by itself meanwhile.
 	pushed map[uint32]struct{}
 	// It is to be read once more.
 	again bool
@@ -45,7 +45,7 @@ func (r *run) readMissed(afterSeq uint32, besides *operation) {
 	}()
 }
 
-// readOnce tells whether the journal is to be read once more.
+// readOnce says whether the journal is to be read once more.
 func (r *run) readOnce() bool {
 	r.mu.Lock()
 	m := r.missing

@@ -11,7 +11,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// A signal comes before the end of the step that sends it: a worker that nobody tells of that hands
+// A signal comes before the end of the step that sends it: a worker that nobody reports that hands
 // both out in that order, as the replay does.
 func TestLiveOrderIsTheReplaysOrder(t *testing.T) {
 	inBothModes(t, func(l *lab, poll bool) {

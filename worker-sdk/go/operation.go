@@ -108,7 +108,7 @@ func (op *operation) wait(ctx context.Context, ready func() bool) {
 			<-r.gone
 			runtime.Goexit()
 		}
-		// Cleaning up goes on under a context that is cancelled already.
+		// Cleaning up continues under a context that is cancelled already.
 		if r.cancelDelivered {
 			done = nil
 		}

@@ -42,7 +42,7 @@ func (r *run) complete(output *pb.Payload) error {
 }
 
 // finish waits for the steps that the code has left behind in goroutines of its own: they have
-// begun, and their effects are to be on record.
+// started, and their effects are to be on record.
 func (r *run) finish() {
 	r.lockPresent()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *run) end(err error, failures ...compensationFailure) {
 	}
 	refusal := send()
 	if refusal != nil {
-		// A failure in short is better than a run that goes round for ever.
+		// A short failure is better than a run that is retried forever.
 		request.Failure = bareFailure(request.Failure, refusal)
 		request.FailedStepKeys = nil
 		refusal = send()

@@ -22,7 +22,7 @@ type poller struct {
 	log         *slog.Logger
 
 	opened chan struct{}
-	// Polling ends; what is under way goes on.
+	// Polling ends; what is under way continues.
 	polling context.Context
 	stop    context.CancelFunc
 	// Has a token when a slot has become free.
@@ -111,7 +111,7 @@ func (w *poller) pollOnce(itemsMax int, wait time.Duration) error {
 	return nil
 }
 
-// take takes a run on and begins to execute it.
+// take takes a run on and starts to execute it.
 func (w *poller) take(item *pb.WorkItem) {
 	def := w.definitions[item.Workflow]
 	if def == nil {

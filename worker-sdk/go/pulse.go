@@ -14,9 +14,9 @@ type pulse struct {
 	mu sync.Mutex
 	// By both clocks, since the monotonic one stands still while a machine sleeps.
 	last time.Time
-	// When it went on; zero once a heartbeat has vouched for the leases.
+	// When it continued; zero once a heartbeat has vouched for the leases.
 	wokeAt time.Time
-	// When it last went on.
+	// When it last continued.
 	gapEnd time.Time
 }
 
@@ -55,7 +55,7 @@ func (p *pulse) beat() time.Duration {
 	return gap
 }
 
-// stoodStillSince tells whether a gap has ended since that moment. Whoever asks has it beat first.
+// stoodStillSince says whether a gap has ended since that moment. The caller has it beat first.
 func (p *pulse) stoodStillSince(moment time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,12 +90,12 @@ func (s *session) watchPulse(ctx context.Context) {
 	}
 }
 
-// stoodStill tells whether no heartbeat has been answered since the process last stood still.
+// stoodStill says whether no heartbeat has been answered since the process last stood still.
 func (s *session) stoodStill() bool {
 	if gap := s.pulse.beat(); gap > 0 {
 		s.log.Warn("this process stood still; no step starts until the server has said that its runs are still its own", "ms", gap.Milliseconds())
 		s.stale.Store(true)
-		// Whoever asks may hold a run, which a heartbeat looks at.
+		// The caller may hold a run, which a heartbeat looks at.
 		go s.heartbeat()
 	}
 	return !s.pulse.isVouched()

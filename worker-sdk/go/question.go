@@ -77,7 +77,7 @@ func Skippable() QuestionOption {
 	return questionOption(func(s *questionSettings) { s.question.Skippable = true })
 }
 
-// Reminders are recorded so long after the question was asked, for whoever reminds people.
+// Reminders are recorded so long after the question was asked, for the code that reminds people.
 func Reminders(after ...time.Duration) QuestionOption {
 	return questionOption(func(s *questionSettings) {
 		for _, delay := range after {

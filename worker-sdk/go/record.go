@@ -111,7 +111,7 @@ func isSame(err, target error) (same bool) {
 	return ok && judge.Is(target)
 }
 
-// isDeadline tells whether an error comes of a context whose time was up.
+// isDeadline says whether an error comes of a context whose time was up.
 func isDeadline(err error) bool {
 	return slices.ContainsFunc(treeOf(err), func(each error) bool { return isSame(each, context.DeadlineExceeded) })
 }

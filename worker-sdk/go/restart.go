@@ -32,12 +32,12 @@ func (r *run) checkRestart() {
 	}()
 }
 
-// checkReplay: code that goes on to something new without having asked for what it was executed
+// checkReplay: code that continues to something new without having asked for what it was executed
 // anew for is not the code that asked for that. Goroutines of user code may need a moment. Locked
 // before and after.
 func (r *run) checkReplay(op *operation) {
 	if _, isOpen := r.memo.openWaits[op.key]; isOpen || r.memo.attempts[op.key] > 0 {
-		return // it began before
+		return // it started before
 	}
 	for end := time.Now().Add(turnMax); r.expected != ""; r.lockPresent() {
 		if _, asked := r.memo.asked[r.expected]; asked {
@@ -47,7 +47,7 @@ func (r *run) checkReplay(op *operation) {
 		r.mu.Unlock()
 		if time.Now().After(end) {
 			r.exit(&NonDeterminismError{
-				StepKey: r.expected, Recorded: "a step that has just ended", Attempted: "the code went on to " + op.key + " without it",
+				StepKey: r.expected, Recorded: "a step that has just ended", Attempted: "the code continued to " + op.key + " without it",
 				LikelyCause: "the step is asked for because of something that is not recorded (time, random numbers, outside state)",
 			})
 		}

@@ -13,7 +13,7 @@ import (
 // untag makes plain JSON of a tagged tree, in the forms in which encoding/json
 // reads Go's types: dates as RFC 3339, bytes as base64, big integers as numbers,
 // sets as lists, durations in nanoseconds, and Maps as objects, or as lists of pairs
-// where a key is no text.
+// where a key is not a string.
 func untag(tree any) (any, error) {
 	return mapTree(tree, func(tag string, value any) (any, error) {
 		switch tag {
@@ -53,7 +53,7 @@ func revive(tree any) (any, error) {
 		case "bigint":
 			number, ok := new(big.Int).SetString(text, 10)
 			if !ok {
-				return nil, fmt.Errorf("%q is no integer", text)
+				return nil, fmt.Errorf("%q is not an integer", text)
 			}
 			return number, nil
 		case "date":

@@ -304,7 +304,7 @@ func (op *operation) obeyStop(reason string, fence uint32) {
 }
 
 // pause: no step starts outside of those in flight; once these are recorded, the run is given back.
-// A run that is being cancelled is not paused: a reply from before the cancel may have come late.
+// A run that is being cancelled is not paused: a reply from before the cancel may have arrived late.
 func (r *run) pause() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

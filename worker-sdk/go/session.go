@@ -20,7 +20,7 @@ import (
 //	connecting ─▶ open ─▶ connecting …      until it is closed or refused
 //
 // S1: Hello is the first message of every stream, and nothing else leaves before
-// Welcome has come. S2: a request is kept until it is answered, and sent again,
+// Welcome has arrived. S2: a request is kept until it is answered, and sent again,
 // with the same content and id, on the next stream if its run's lease has
 // survived. S3: no step starts unless the stream is open and a heartbeat was
 // answered that was sent within the lease time, and after the last time that the process stood
@@ -60,7 +60,7 @@ type session struct {
 }
 
 // held is a run in a slot. What is said about it while its journal is still being
-// read waits until it has begun.
+// read waits until it has started.
 type held struct {
 	item *pb.WorkItem
 	run  *run

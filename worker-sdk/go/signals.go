@@ -14,7 +14,7 @@ import (
 //
 //	for order, err := range pawl.Signals[Order](ctx, "order") { … }
 //
-// With a Timeout the iteration ends when none has come for so long. After an error it
+// With a Timeout the iteration ends when none has arrived for so long. After an error it
 // ends, too. Its keys are in a scope of its own, which counts the signals that it took.
 func Signals[T any](ctx context.Context, name string, options ...WaitOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {

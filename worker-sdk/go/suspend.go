@@ -103,7 +103,7 @@ func (r *run) isWorthwhile() bool {
 }
 
 // tree wakes the run when any of its waits is resolved. What the branches of a race wait for are
-// alternatives besides: once all that one of them waits for has come, nobody takes what comes for
+// alternatives besides: once all that one of them waits for has arrived, nobody takes what comes for
 // the others. Nil where the tree would be too long to say. The run is locked.
 func (r *run) tree() *pb.WaitTree {
 	members := make([]*pb.WaitTree, 0, len(r.waits))

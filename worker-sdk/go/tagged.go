@@ -84,7 +84,7 @@ type tagger struct {
 	lookalike bool
 }
 
-// toTagged makes JSON of a value, and tells whether it has tags. Where it has none, and nothing is to
+// toTagged makes JSON of a value, and says whether it has tags. Where it has none, and nothing is to
 // be put among tags, an object that looks like one is written as it is: nobody looks for tags there.
 func toTagged(value any, escape bool) ([]byte, bool, error) {
 	t := &tagger{escape: escape}
@@ -355,4 +355,4 @@ func (t *tagger) writeField(field *jsonField, item reflect.Value, depth int) err
 	return err
 }
 
-var errNoPair = errors.New("a Map has an entry that is no pair")
+var errNoPair = errors.New("a Map has an entry that is not a pair")

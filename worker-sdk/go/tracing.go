@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// StepTracer is told of each attempt of a step that begins, and returns the context for
+// StepTracer is told of each attempt of a step that starts, and returns the context for
 // its body and what to call once the attempt's end is on record. That is not called for
 // an attempt that has none, and nothing is called for a replay. An adapter to
 // OpenTelemetry is a few lines, see README.md.

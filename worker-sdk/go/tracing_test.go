@@ -42,7 +42,7 @@ func TestTraceStep(t *testing.T) {
 		if err == nil {
 			return in, errors.New("it should fail")
 		}
-		if err := pawl.Sleep(ctx, 1100*time.Millisecond); err != nil { // the code begins anew
+		if err := pawl.Sleep(ctx, 1100*time.Millisecond); err != nil { // the code starts anew
 			return in, err
 		}
 		return in, pawl.Do(ctx, "last", func(context.Context) error { return nil })

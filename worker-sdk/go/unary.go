@@ -20,7 +20,7 @@ type unaryLink struct {
 	platform *platform
 	log      *slog.Logger
 	// The run may be given back while it waits. A program that executes its own run is
-	// the one that goes on with it while it lives.
+	// the one that continues with it while it lives.
 	givesBack  bool
 	onReleased func(*run)
 	onRestart  func(*run)

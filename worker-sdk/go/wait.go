@@ -26,7 +26,7 @@ type waitCall struct {
 	spec  *pb.WaitSpec
 	// Makes the request that starts the child run to wait for.
 	child func(stepKey string) (*pb.StartRunRequest, error)
-	// The child's run id is user code's: whoever else has it has not been started from here.
+	// The child's run id is user code's: another run with this id has not been started from here.
 	namesChild bool
 }
 

@@ -30,8 +30,8 @@ type WorkerOptions struct {
 	// Executes each run anew from its journal after every entry that it records, to find code that
 	// is not deterministic: slow, for development. Default: the environment's PAWL_REPLAY_ALWAYS=1.
 	ReplayAlways bool
-	// How long the end of Run's context lets runs go on. What is not done or
-	// suspended by then goes on in another worker. Default: 10 s.
+	// How long the end of Run's context lets runs continue. What is not done or
+	// suspended by then continues in another worker. Default: 10 s.
 	DrainTimeout time.Duration
 	// Is told of each attempt of a step, to send spans. Default: nobody.
 	TraceStep StepTracer
@@ -129,7 +129,7 @@ func (w *Worker) Ready() <-chan struct{} { return w.link.ready() }
 
 // Run works until the context is done: then it takes no more runs, lets those
 // under way end or suspend, for at most the drain timeout, and gives the rest
-// back. While no server is in reach it goes on trying. The error is the server's
+// back. While no server is in reach it continues trying. The error is the server's
 // who refuses this worker for good. A worker runs once.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.ran.Swap(true) {

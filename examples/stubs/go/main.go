@@ -99,7 +99,7 @@ func (r *run) perform(cancelling bool) error {
 	if err == nil {
 		_, err = send(r.CompleteRun, &pb.CompleteRunRequest{RunId: r.RunId, Fence: fence, Output: &pb.Payload{Data: []byte(`"shipped"`)}})
 	}
-	if status.Code(err) == codes.Aborted { // LEASE_LOST: a heartbeat tells whether the run was cancelled
+	if status.Code(err) == codes.Aborted { // LEASE_LOST: a heartbeat says whether the run was cancelled
 		answer, _ := send(r.HeartbeatLeases, &pb.HeartbeatLeasesRequest{Leases: []*pb.Lease{r.Lease}})
 		if err = errGone; answer.GetResults()[0].Status == pb.LeaseStatus_LEASE_STATUS_CANCEL {
 			fence, err = answer.Results[0].Fence, errors.New("cancelled")

@@ -55,7 +55,7 @@ export interface StartRun {
     readonly runId: string;
     readonly key: string;
     readonly fence: number;
-    /** It is cancelled when its parent ends before it; default: it goes on. */
+    /** It is cancelled when its parent ends before it; default: it continues. */
     readonly close?: "cancel";
   };
   readonly traceparent: string;
@@ -86,7 +86,7 @@ export interface WorkItem {
   /** From the first entry, `payloadSeq` already resolved. */
   readonly journal: readonly Entry[];
   readonly more: boolean;
-  /** Every start is to be recorded before its step begins, until an end of a step or wait is. */
+  /** Every start is to be recorded before its step starts, until an end of a step or wait is. */
   readonly careful?: boolean;
   /** No step may begin before it was asked for: the run is only replayed. */
   readonly confirmStarts?: boolean;
@@ -127,7 +127,7 @@ export interface StepFailed extends StepIdentity {
   readonly failure: Failure;
   readonly latencyMs: number;
   readonly retryPolicy?: RetryPolicy | undefined;
-  /** As of StepCompleted. */
+  /** Same as `StepCompleted.deltas`. */
   readonly deltas?: number;
   /** The attempt was stopped, which is no failure. */
   readonly cancelled?: true;
@@ -236,7 +236,7 @@ export interface CompleteRun {
   readonly fence: number;
   readonly output: Payload;
   readonly unconsumed: readonly string[];
-  /** The worker tells of the run by a span. Default: no. */
+  /** The worker reports the run by a span. Default: no. */
   readonly traced?: boolean;
 }
 
@@ -253,7 +253,7 @@ export interface FailRun {
   readonly failure: Failure;
   readonly failedStepKeys: readonly string[];
   readonly nonDeterminism?: NonDeterminism | undefined;
-  /** The worker tells of the run by a span. Default: no. */
+  /** The worker reports the run by a span. Default: no. */
   readonly traced?: boolean;
 }
 
@@ -474,7 +474,7 @@ export interface EngineApi extends WaitsApi {
     events: readonly (NewEvent | undefined)[],
     first: number,
   ): Promise<Published>;
-  /** Where a watcher begins that wants only what is new from now on. */
+  /** Where a watcher starts that wants only what is new from now on. */
   cursorNow(caller: Caller, watch: WatchRun): Promise<string>;
   /** Batches of events in order; ends after the terminal event, or when `signal` fires. */
   watchRun(

@@ -51,6 +51,6 @@ export interface Core {
   readonly feeds: Feeds;
   /** Streams of runs that are open. */
   readonly watchers: { count: number };
-  /** Calls back when runs may have become ready, for pollers; answers how to stop. */
+  /** Calls back when runs may have become ready, for pollers; returns how to stop. */
   readonly onReady: (listener: () => void) => () => void;
 }

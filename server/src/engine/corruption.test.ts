@@ -1,5 +1,5 @@
 /**
- * Goal: a run whose data is damaged is in nobody's way.
+ * Goal: a run whose data is damaged is in the way of nothing.
  * Method: bytes of one run's journal are changed in the file of a closed store.
  */
 import { mkdtemp, rm } from "node:fs/promises";

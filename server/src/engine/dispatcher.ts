@@ -122,7 +122,7 @@ export class Dispatcher {
         const slots = group.filter((session) => session.wantsSuspect);
         for (const session of slots) session.credits -= 1;
         const claimed = await this.#take(group, slots, suspectLane);
-        // All were wanted: there may be more, for whoever has room again.
+        // All were wanted: there may be more, for sessions that have room again.
         if (slots.length > 0 && claimed === slots.length) this.#hasSuspects = true;
       }),
     );

@@ -194,7 +194,7 @@ export class Draft {
     this.#heir = lease;
   }
 
-  /** Whether a lease that has lapsed is offered to whoever sent the command. */
+  /** Whether a lease that has lapsed is offered to the sender of the command. */
   get mayTakeBack(): boolean {
     return this.#heir !== undefined;
   }

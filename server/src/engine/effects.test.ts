@@ -1,5 +1,5 @@
 /**
- * Goal: a worker hears of every wait of its run that is resolved, whoever resolved it and whatever
+ * Goal: a worker hears of every wait of its run that is resolved, no matter who resolved it and whatever
  * became of the answer to the commit and of the news.
  * Method: engines over one SQLite database in memory, with nothing that tells one of the other.
  */
@@ -34,7 +34,7 @@ beforeEach(async () => {
 
 afterEach(() => made[Symbol.asyncDispose]());
 
-/** Registers a wait for a signal, or a timer of so many ms. */
+/** Registers a wait for a signal, or a timer of that many ms. */
 async function wait(key: string, ms?: number): Promise<void> {
   const spec = ms === undefined ? { signalName: key } : { durationMs: ms };
   const kind = ms === undefined ? "signal" : "sleep";

@@ -36,7 +36,7 @@ export function afterCommit(core: Core, wakers: Wakers, runs: readonly Committed
     const { draft, state, key } = run;
     const { header } = state;
     core.hub.notify(key, isTerminal(header.state));
-    // Under its current fence the last holder may go on, unless the run is over.
+    // Under its current fence the last holder may continue, unless the run is over.
     if (header.lease === null)
       core.intake.forget(key, isTerminal(header.state) ? header.fence : header.fence - 1);
     if (draft.tookBack) noteHolder(core, key, header);
@@ -244,7 +244,7 @@ async function pushResolved(
   }
 }
 
-/** The worker drops the run, and whoever gets it next reads the news from the journal. */
+/** The worker drops the run, and the next holder reads the news from the journal. */
 function giveUp(core: Core, session: LocalSession, held: HeldRun, error: unknown): void {
   const { org, runId, fence } = held;
   core.log.warn("run.news_undelivered", {

@@ -179,7 +179,7 @@ describe("reading", () => {
   });
 });
 
-test("a workflow can be started as soon as its worker was welcomed, whoever else is asking", async () => {
+test("a workflow can be started as soon as its worker was welcomed, no matter who else is asking", async () => {
   const { store } = made;
   const { listWorkflows, putWorker } = store;
   store.putWorker = async (...args) => {

@@ -24,7 +24,7 @@ export interface RunEvent {
   readonly serverAt: number;
   readonly entry?: Entry;
   readonly delta?: NewEvent;
-  /** The delta stands for so many of its stream. */
+  /** The delta stands for that many of its stream. */
   readonly merged?: number;
 }
 

@@ -77,7 +77,7 @@ function shortened(key: string): string {
   return Buffer.byteLength(key) <= LIMITS.idBytes ? key : digest(key);
 }
 
-/** Limits of one workflow with the same key are one limit, whoever declared it. */
+/** Limits of one workflow with the same key are one limit, no matter who declared it. */
 function gateName(kind: "concurrency" | "rate", workflow: string, key: string): string {
   return `${kind}\n${workflow}\n${shortened(key)}`;
 }
@@ -89,7 +89,7 @@ export function holdOf(
 ): FlowWrite["hold"] | undefined {
   const { concurrency, rate, fair = "" } = options;
   const gates = [
-    // A rate is about starts; who has started goes on.
+    // A rate is about starts; who has started continues.
     ...(rate !== undefined && startedAt === 0 ? [gateName("rate", workflow, rate.key)] : []),
     ...(concurrency === undefined ? [] : [gateName("concurrency", workflow, concurrency.key)]),
   ];

@@ -4,7 +4,7 @@ import { startGrace } from "./decide/clean-up.ts";
 
 /**
  * Before a worker is given a run to clean up, or once it is known to have heard of the cancel: from
- * now on its grace counts, whoever dies.
+ * now on its grace counts, no matter who dies.
  */
 export async function noteGiven(
   core: Core,

@@ -58,7 +58,7 @@ export async function readEntry(
 
 const NO_INPUT: Payload = { encoding: "void", data: new Uint8Array(0) };
 
-/** The input of a run: of its start, or of the last that was joined with it before it began. */
+/** The input of a run: of its start, or of the last that was joined with it before it started. */
 export function inputOf(journal: readonly Entry[]): Payload | undefined {
   const replaced = journal.findLast((entry) => entry.type === "run.input.replaced");
   return (replaced ?? journal[0])?.payload;

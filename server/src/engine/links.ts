@@ -19,7 +19,7 @@ type Claims =
   | readonly ["answer", string, string, string, string, string, number, string];
 
 /**
- * Made with the first link and never changed, so every server reads it once. Whoever only claims that
+ * Made with the first link and never changed, so every server reads it once. A caller that only claims that
  * there is a link gets none made; undefined: there is none.
  */
 async function secretOf(core: Core, caller: Tenant, make: boolean): Promise<string | undefined> {
@@ -38,7 +38,7 @@ async function sign(core: Core, caller: Tenant, claims: Claims): Promise<Callbac
   return { token, url: `${core.links.publicUrl()}/v1/${PATHS[claims[0]]}/${token}` };
 }
 
-/** A wait of one run, whoever has its id later. */
+/** A wait of one run, even if another run has its id later. */
 type LinkedWait = Required<WaitId>;
 
 /** Always the same for a wait, so that nothing needs to be kept. */
@@ -93,7 +93,7 @@ export async function openLink(core: Core, kind: LinkKind, token: string): Promi
 function refused(why: string): PawlError {
   return new PawlError(
     "PERMISSION_DENIED",
-    `This link ${why}. Nothing was changed; ask whoever sent it for a new one.`,
+    `This link ${why}. Nothing was changed; ask the sender for a new one.`,
     { metadata: { why: why.startsWith("expired") ? "expired" : "forged" } },
   );
 }

@@ -103,13 +103,13 @@ async function fire(core: Core, item: DueItem): Promise<void> {
   });
 }
 
-/** Whether a run has ended, or is no more. If it goes on, its end makes due what asked for it. */
+/** Whether a run has ended, or is no more. If it continues, its end makes due what asked for it. */
 async function hasEnded(core: Core, org: string, runId: string): Promise<boolean> {
   const [run] = await core.store.loadRuns([{ org, runId, afterSeq: 0xffff_fffe }]);
   return run === undefined || isTerminal(run.header.state);
 }
 
-/** What became of a child run; undefined while it goes on, for its end will make it due again. */
+/** What became of a child run; undefined while it continues, for its end will make it due again. */
 async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | undefined> {
   const caller = { org: item.org };
   const [loaded] = await core.store.loadRuns([
@@ -217,7 +217,7 @@ async function lookAtWatched(core: Core): Promise<number | undefined> {
   return undefined;
 }
 
-/** Wakes the watchers of those runs that have come further. */
+/** Wakes the watchers of those runs that have arrived further. */
 async function noticeWatched(core: Core, keys: readonly string[]): Promise<void> {
   for (let from = 0; from < keys.length; from += LIMITS.batchCommands) {
     const some = keys.slice(from, from + LIMITS.batchCommands);

@@ -110,7 +110,7 @@ export function readySince(header: RunHeader, last: Entry): number | undefined {
   }
 }
 
-/** Registers what is read when somebody asks; answers how to stop what is measured on the way. */
+/** Registers what is read when somebody asks; returns how to stop what is measured on the way. */
 export function readGauges(core: Core, storeUp: () => boolean): () => void {
   const { registry } = core.metrics;
   const gauge = (name: string, help: string, read: () => number | readonly Sample[]): void =>

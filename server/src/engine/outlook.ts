@@ -7,7 +7,7 @@ import type { WaitView } from "./api-waits.ts";
 import type { Core } from "./core.ts";
 import { listedView } from "./wait-rows.ts";
 
-/** Whether anybody will go on with a run. */
+/** Whether anybody will continue with a run. */
 export interface Outlook {
   readonly served: boolean;
   /** Where no worker ever registered its workflow: which names there are, as a sentence. */

@@ -1,5 +1,5 @@
 /**
- * Runs that a worker refused, or could not go on with. A run whose journal is damaged is paused;
+ * Runs that a worker refused, or could not continue with. A run whose journal is damaged is paused;
  * any other is offered again, each time after a longer pause, so that nobody is kept busy by it.
  */
 import { PawlError } from "../model/errors.ts";
@@ -13,11 +13,11 @@ import { runKey } from "./run-cache.ts";
 import { readHeader } from "./runs.ts";
 import { emptyState } from "./state.ts";
 
-/** How often runs were refused lately. In memory only: a restart begins anew, with short pauses. */
+/** How often runs were refused lately. In memory only: a restart starts anew, with short pauses. */
 export class Refusals {
   readonly #runs = new Map<string, { count: number; at: number }>();
 
-  /** Counts one more; answers how long to wait before the run is offered again, in ms. */
+  /** Counts one more; returns how long to wait before the run is offered again, in ms. */
   note(key: string, now: number): number {
     const before = this.#runs.get(key);
     const recent = before !== undefined && now - before.at < LIMITS.refusalForgottenMs;
@@ -55,7 +55,7 @@ export async function refuse(core: Core, lease: RefusedLease): Promise<void> {
   await release(core, lease, "refused", pauseMs);
 }
 
-/** Reads the whole journal; answers which entry is damaged, if one is. */
+/** Reads the whole journal; returns which entry is damaged, if one is. */
 async function damagedEntry(core: Core, lease: RefusedLease): Promise<string | undefined> {
   let after = 0;
   for (let more = true; more; ) {
@@ -73,7 +73,7 @@ async function damagedEntry(core: Core, lease: RefusedLease): Promise<string | u
 }
 
 /**
- * Past the writer, which could not read such a run. The run's version is compared as ever; false
+ * Past the writer, which could not read such a run. The run's version is compared as usual; false
  * where it has changed.
  */
 async function pause(core: Core, lease: RefusedLease, entry: string): Promise<boolean> {

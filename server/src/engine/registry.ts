@@ -155,7 +155,7 @@ export class Registry {
     const key = `${caller.org}\n${worker.instanceId}`;
     const now = this.#clock.now();
     const before = this.#pollers.get(key);
-    // A process may begin to serve more while it goes on polling.
+    // A process may begin to serve more while it continues polling.
     await this.register(caller, worker);
     const isSame = before !== undefined && isDeepStrictEqual(before.worker, worker);
     if (isSame && now - before.seenAt < LIMITS.heartbeatMs) return;

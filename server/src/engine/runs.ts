@@ -294,7 +294,7 @@ export function resumeRun(core: Core, caller: Caller, runId: string): Promise<Ru
 }
 
 /**
- * Where a run failed through children, they go on from their own failed steps first, so that it takes
+ * Where a run failed through children, they continue from their own failed steps first, so that it takes
  * what becomes of them. A child that has been repaired since is taken as it is.
  */
 export async function retryRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
@@ -318,7 +318,7 @@ async function retryChildren(
     try {
       await core.writer.submit({ org, runId: childId, bytes: 500, decide: lifecycle.retryChild });
     } catch (error) {
-      // It was deleted, and is told so to whoever waits for it.
+      // It was deleted, and everyone who waits for it is told so.
       if (!(error instanceof PawlError && error.reason === "NOT_FOUND")) throw error;
     }
   }

@@ -15,7 +15,7 @@ export interface HeldRun {
   readonly runId: string;
   fence: number;
   acked: boolean;
-  /** Its lease has ended; as long as nobody else was given the run, the worker may go on. */
+  /** Its lease has ended; as long as nobody else was given the run, the worker may continue. */
   lapsed: boolean;
   /** Its workers have died in a row; it has recorded no end of a step since. */
   isSuspect: boolean;
@@ -192,7 +192,7 @@ export class Sessions {
     return true;
   }
 
-  /** The session holds the run no more; whoever else may hold it by now, still does. */
+  /** The session holds the run no more; another session that holds it by now still does. */
   drop(session: LocalSession, key: string): void {
     session.held.delete(key);
     if (this.#holders.get(key) === session) this.#holders.delete(key);

@@ -7,7 +7,7 @@ import type { ClosedWait } from "./api-waits.ts";
 /**
  * What the journal says about one step key. A step goes
  * started → completed | failed | backoff → started …; a wait goes waiting → resolved.
- * `superseded`: failed, but a retry of the run makes it start anew; attempts go on counting.
+ * `superseded`: failed, but a retry of the run makes it start anew; attempts continue counting.
  * `cancelled`: an attempt was stopped. `closed`: a wait that the code has given up. Both count as
  * not recorded: asked for again, the step is executed and the wait registered anew.
  */
@@ -31,7 +31,7 @@ export interface StepRecord {
   /** The latest entry. */
   seq: number;
   at: number;
-  /** When the first attempt is known to have begun. */
+  /** When the first attempt is known to have started. */
   firstAt: number;
   fence: number;
   inputDigest: string;
@@ -114,7 +114,7 @@ export interface RunState {
   careful: boolean;
   /** The fence under which it was lost. */
   lostFence: number;
-  /** The latest fence under which steps may have begun without a word. */
+  /** The latest fence under which steps may have started without a word. */
   unnumbered: number;
 }
 
@@ -271,17 +271,17 @@ function record(state: RunState, entry: EntryHead): StepRecord {
   return existing;
 }
 
-/** Whether a step or wait counts as not recorded: whoever asks for it is told to begin anew. */
+/** Whether a step or wait counts as not recorded: the caller for it is told to begin anew. */
 export function isForgotten({ status }: StepRecord): boolean {
   return status === "superseded" || status === "cancelled" || status === "closed";
 }
 
-/** A wait that was lost by a race which goes on after all is the one that it was. */
+/** A wait that was lost by a race which continues after all is the one that it was. */
 export function isReopened(step: StepRecord): boolean {
   return step.status === "closed" && step.wait?.closed?.why === "lost";
 }
 
-/** Only the count of attempts goes on; time limits and identity are new. */
+/** Only the count of attempts continues; time limits and identity are new. */
 function startAnew(step: StepRecord, entry: EntryHead): void {
   if (!isReopened(step)) step.firstAt = entry.at - (entry.meta.ms ?? 0);
   step.inputDigest = "";
@@ -403,14 +403,14 @@ function receiveSignal(state: RunState, entry: EntryHead): void {
 
 function noteLoss(state: RunState, { meta }: EntryHead): void {
   const { fence = 0, worker = "" } = meta;
-  // Whoever was careful has written down all that it began.
+  // A careful worker has written down all that it started.
   if (!state.careful || state.lostFence === fence) state.unnumbered = fence;
   state.lostFence = fence;
   state.careful = true;
   if (meta.reason !== "disconnected" && meta.reason !== "expired") return;
   for (const step of state.steps.values()) {
     if (step.status !== "started" || step.fence !== fence) continue;
-    // Lost more than once under one fence, it has come back in between.
+    // Lost more than once under one fence, it has arrived back in between.
     if (step.deaths.at(-1)?.fence !== fence) step.deaths = [...step.deaths, { worker, fence }];
   }
 }

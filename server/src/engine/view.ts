@@ -25,7 +25,7 @@ export function explain(
       if (outlook.served) return { reason: "", detail: "" };
       return {
         reason: "NO_WORKER",
-        detail: `${noWorker(header)}${outlook.unknown ?? ""} Start one; the run goes on by itself.`,
+        detail: `${noWorker(header)}${outlook.unknown ?? ""} Start one; the run continues by itself.`,
       };
     case "RUNNING":
       if (header.intent !== "pause") return { reason: "", detail: "" };
@@ -68,7 +68,7 @@ function pausedBecause(header: RunHeader): string {
   if (reason === "CRASH_LOOP") return crashLoop(header);
   if (reason !== "PAUSED_BY_OPERATOR" || notes.pauseReason === undefined)
     return PAUSED[reason] ?? "";
-  return `Paused by an operator: ${notes.pauseReason}. Resume it to let it go on.`;
+  return `Paused by an operator: ${notes.pauseReason}. Resume it to let it continue.`;
 }
 
 function endedWith({ notes }: RunHeader): string {
@@ -84,7 +84,7 @@ function endedWith({ notes }: RunHeader): string {
 
 function heldBack({ reason, workflow, options }: RunHeader): string {
   if (reason === "DEBOUNCED")
-    return `Starts when no further start with the key "${options.debounce?.key ?? ""}" has come for a while.`;
+    return `Starts when no further start with the key "${options.debounce?.key ?? ""}" has arrived for a while.`;
   const { concurrency, rate } = options;
   const of = (key: string): string => `"${workflow}"${key === "" ? "" : ` with the key "${key}"`}`;
   if (reason === "RATE_LIMIT" && rate !== undefined)
@@ -103,7 +103,7 @@ function waitingFor(header: RunHeader): string {
 }
 
 const PAUSED: Partial<Record<string, string>> = {
-  PAUSED_BY_OPERATOR: "Paused by an operator. Resume it to let it go on.",
+  PAUSED_BY_OPERATOR: "Paused by an operator. Resume it to let it continue.",
   NON_DETERMINISM:
     "The code does not fit the journal; see the failure. Deploy code that does and resume the run, or cancel it.",
   RETRIES_EXHAUSTED:
@@ -111,7 +111,7 @@ const PAUSED: Partial<Record<string, string>> = {
   UNKNOWN_OUTCOME:
     "An at-most-once step was started and never ended. Find out whether it had its effect. Retry the run to execute the step again, or cancel it.",
   DATA_CORRUPTED:
-    "An entry of its journal is damaged on disk, so no worker can go on with it. Restore the database from a backup and resume the run, or cancel it.",
+    "An entry of its journal is damaged on disk, so no worker can continue with it. Restore the database from a backup and resume the run, or cancel it.",
 };
 
 function crashLoop({ crashes, notes }: RunHeader): string {

@@ -275,7 +275,7 @@ export async function createAnswerLink(
   const { wait, runUid, ended } = await getWait(core, caller, id);
   if (ended !== undefined) throw answers.runEnded(id.runId, ended);
   if (wait.question === undefined)
-    throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is no question`);
+    throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is not a question`);
   if (wait.resolution !== undefined) throw alreadyResolved(wait);
   if (wait.closed !== undefined) throw answers.waitClosed(`${id.runId}#${id.key}`, wait.closed);
   answers.checkActor(wait.question, assignee);

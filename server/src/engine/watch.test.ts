@@ -132,7 +132,7 @@ describe("checkpoints", () => {
     });
   });
 
-  test("of a run that was retried go on after its first end", async () => {
+  test("of a run that was retried continue after its first end", async () => {
     const fence = await begin("r");
     await engine.failRun(caller, {
       runId: "r",
@@ -249,7 +249,7 @@ describe("deltas", () => {
     const before = await list();
     const cursor = before.find(({ type }) => type === "one")?.cursor ?? "";
     await made.store.deleteDeltas(caller, "r", [{ fence, first: 1 }]);
-    // As long as they should be there, it tells of trouble that they are not.
+    // As long as they should be there, it reports trouble that they are not.
     expect(types(await list())).toContain("gap");
     made.clock.set(2 * LIMITS.deltaGraceMs);
     const rest = ["commit", "workflow.step.completed", "kept"];
@@ -263,7 +263,7 @@ describe("deltas", () => {
     expect(seen).toEqual(["gap", ...rest]);
   });
 
-  test("that a slow reader missed let it go, with the cursor to go on from", async () => {
+  test("that a slow reader missed let it go, with the cursor to continue from", async () => {
     const fence = await begin("r");
     const open = watching("r")[Symbol.asyncIterator]();
     await publish(fence, 1, delta("first", 1));

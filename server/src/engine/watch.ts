@@ -53,7 +53,7 @@ function publishEvents(
 ): Promise<Published> {
   const key = runKey(caller.org, runId);
   const known = core.writer.cached(key)?.header;
-  // A fence never goes back, so that even an old one tells what is stale.
+  // A fence never goes back, so that even an old one says what is stale.
   if (known !== undefined && known.fence > fence)
     return Promise.resolve({ accepted: 0, acknowledged: 0 });
   const held = core.sessions.holder(key)?.held.get(key);

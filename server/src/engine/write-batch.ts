@@ -59,7 +59,7 @@ export function isPoison(error: unknown): boolean {
   return !(error instanceof StoreError) || error.fault === "data";
 }
 
-/** Commands on a run that cannot be read fail alone; answers the others. */
+/** Commands on a run that cannot be read fail alone; returns the others. */
 export function failCorrupted(items: Item[], error: unknown): Item[] {
   const bad = error instanceof StoreError ? error.corrupted?.runId : undefined;
   if (bad === undefined) return items;
@@ -140,7 +140,7 @@ export function commandItem<R>(
   };
 }
 
-/** For the sender; without a connection, for whoever renews it by name. */
+/** For the sender; without a connection, for the worker that renews it by name. */
 function lapsedLease({ state, now }: Draft, session: Caller["session"]): Lease {
   const { sessionId, workerId } = session ?? { sessionId: "poll/", workerId: state.worker };
   return { sessionId, workerId, until: now + LIMITS.leaseMs };

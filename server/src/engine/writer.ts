@@ -222,7 +222,7 @@ export class Writer {
     if (draft === undefined) return;
     for (const [index, item] of items.entries()) {
       if (draft.isDeleted) {
-        // Nothing goes on from here: the rest finds no run, or makes a new one.
+        // Nothing continues from here: the rest finds no run, or makes a new one.
         for (const late of items.splice(index)) this.#push(late);
         return;
       }

@@ -79,7 +79,7 @@ function strings(value: unknown): readonly string[] | undefined {
   return items.every((one): one is string => typeof one === "string") ? items : undefined;
 }
 
-/** The answer that was filled in, to be checked by whoever records it; undefined: skipped. */
+/** The answer that was filled in, to be checked when it is recorded; undefined: skipped. */
 export function formAnswer(question: Question, fields: URLSearchParams): unknown {
   if (fields.get("action") === "skip") return undefined;
   switch (question.type) {
@@ -122,7 +122,7 @@ function fieldValue(field: FormField, fields: URLSearchParams): unknown {
     case "checkboxes":
       return fields.getAll(inputName(field.name));
     case "number":
-      // What is no number is refused by the schema, with its own words.
+      // The schema rejects a value that is not a number, with its own message.
       return given === "" ? undefined : Number.isNaN(Number(given)) ? given : Number(given);
     case "select":
       return given === "" ? undefined : given;

@@ -135,7 +135,7 @@ async function showQuestion(exchange: Exchange): Promise<void> {
     const [link, caller] = await opened(exchange, "answer");
     const found = await engine.getWait(caller, link);
     const { question, resolution, answers } = found.wait;
-    // Whoever opens the link that they have answered by is told so.
+    // People who open a link that they have already used are told so.
     const isOwn = [resolution, ...answers].some((one) => one?.resolutionId === link.resolutionId);
     if (isOwn && !asJson && question !== undefined) {
       sendPage(response, 200, donePage(question, true, resolution === undefined));

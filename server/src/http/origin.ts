@@ -31,7 +31,7 @@ const EXPOSED_HEADERS = [
   "Grpc-Status-Details-Bin",
 ].join(", ");
 
-/** What is to be done with a request: go on, or it is answered already. */
+/** What is to be done with a request: continue, or it is answered already. */
 export type Passed = boolean;
 
 /** @param origins such as `https://app.example`; each as a browser sends it */

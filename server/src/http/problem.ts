@@ -89,7 +89,7 @@ export interface ProblemOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Answers with the error. The answer must not have begun. */
+/** Returns with the error. The answer must not have started. */
 export function sendProblem(
   response: ServerResponse,
   error: WireError,
@@ -129,7 +129,7 @@ export function nothingAt(path: string): HttpError {
   return new HttpError(
     404,
     "NOT_FOUND",
-    `There is nothing at ${path.slice(0, 200)}. / tells what there is, /docs all routes under /v1.`,
+    `There is nothing at ${path.slice(0, 200)}. / says what there is, /docs all routes under /v1.`,
     { metadata: { path: path.slice(0, 200) } },
   );
 }

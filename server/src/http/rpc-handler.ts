@@ -11,7 +11,7 @@ import { type ConnectRouteOptions, connectRoutes } from "../rpc/connect-routes.t
 import { discardRest } from "./discard.ts";
 import { explaining } from "./request-errors.ts";
 
-/** Answers one request. Resolves once the answer is written. */
+/** Returns one request. Resolves once the answer is written. */
 export type RpcHandler = (
   path: string,
   request: IncomingMessage,

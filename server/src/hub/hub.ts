@@ -1,10 +1,10 @@
 /**
- * Wake-ups, in memory. Carries nothing that must survive: whoever is woken reads the store.
+ * Wake-ups, in memory. Carries nothing that must survive: code that is woken reads the store.
  *
  * A channel exists while somebody watches its run.
  */
 
-/** How far a run is known to have come: its journal, and the deltas that are on record. */
+/** How far a run is known to have arrived: its journal, and the deltas that are on record. */
 export interface Mark {
   readonly seq: number;
   /** Of the latest delta; 0, 0: none. */
@@ -124,7 +124,7 @@ export class Hub<T> {
     channel.wake();
   }
 
-  /** Shows something to whoever watches the run here and now. */
+  /** Shows something to watchers the run here and now. */
   show(key: string, event: T): void {
     for (const listener of this.#channels.get(key)?.listeners ?? []) listener(event);
   }

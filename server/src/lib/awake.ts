@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { monotonicMs } from "./clock.ts";
 
-/** How long the event loop polls after a piece of work began. */
+/** How long the event loop polls after a piece of work started. */
 const POLL_MS = 0.6;
 /** Work that comes at longer intervals is not worth it. */
 const GAP_MS = 2;
@@ -11,7 +11,7 @@ const GAP_MS = 2;
  * such as the steps of a lone run. A core that fell asleep takes a while to come back, on a virtual
  * machine some 50 µs, and a step meets several sleeps on its way.
  *
- * It blocks nothing: in each turn of the loop all else that is due runs as ever. It takes at most
+ * It blocks nothing: in each turn of the loop all else that is due runs as usual. It takes at most
  * `POLL_MS` of the processor for each piece of work, and nothing where work comes at intervals of
  * more than `GAP_MS` or where there is but one core.
  *
@@ -30,7 +30,7 @@ export class Awake {
     this.#now = now;
   }
 
-  /** Work has begun that will soon be answered by another thread or process. */
+  /** Work has started that will soon be answered by another thread or process. */
   work(): void {
     const now = this.#now();
     const isClose = now - this.#workedAt < GAP_MS;

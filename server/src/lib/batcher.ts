@@ -8,7 +8,7 @@
  * it is worth it; items with the same key are never in both. And no run takes more than half of what
  * is there, so that there is a second one: while one half is carried out, the callers of the other
  * half come back. That pays only while what each run costs besides its items (waiting for the disk,
- * above all) is less than the time that so many callers take to come back.
+ * above all) is less than the time that that many callers take to come back.
  *
  * States: idle → scheduled (end of this turn) → running (one or two) → scheduled | idle. `drain()`
  * resolves at idle.
@@ -40,7 +40,7 @@ const AWAY_MS = 0.02;
 /** How much of a peak is left after another run, and by how much a least time grows: the recent counts. */
 const FADE = 0.98;
 
-/** A second run goes out with so many items at least, and with such a share of the first one's. */
+/** A second run goes out with that many items at least, and with such a share of the first one's. */
 const AHEAD_FROM = 8;
 const AHEAD_SHARE = 0.5;
 

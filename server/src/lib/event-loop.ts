@@ -1,8 +1,8 @@
 const PERIOD_MS = 100;
 
 /**
- * Tells again and again by how much a timer was late, in seconds: for that long, everything else
- * that had to be done waited, too. Answers how to stop.
+ * Reports periodically by how much a timer was late, in seconds: all other work waited for that
+ * long, too. Returns a function that stops it.
  */
 export function watchEventLoop(observe: (lateSeconds: number) => void): () => void {
   let dueMs = performance.now() + PERIOD_MS;

@@ -75,7 +75,7 @@ export function jsonProblem(bytes: Uint8Array, depthMax: number): string | undef
   }
 }
 
-/** The value of JSON on record, whoever wrote it; undefined where it cannot be read or written again. */
+/** The value of JSON on record, no matter who wrote it; undefined where it cannot be read or written again. */
 export function tryJson(
   bytes: Uint8Array,
   depthMax: number,

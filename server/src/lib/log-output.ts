@@ -1,4 +1,4 @@
-/** Where lines of the log go. Whoever reads them must never hold up the server, nor end it. */
+/** Where lines of the log go. A reader must never hold up the server, nor end it. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface LogOutput {
@@ -6,7 +6,7 @@ export interface LogOutput {
   write(line: string): void;
   /** As much waits for the reader as may wait: a line that is written now is one too many. */
   full(): boolean;
-  /** Until what was written is out, or so many ms. */
+  /** Until what was written is out, or that many ms. */
   flush(withinMs: number): Promise<void>;
 }
 

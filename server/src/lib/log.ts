@@ -1,5 +1,5 @@
 /**
- * What the server tells of itself: events under short constant names (`server.ready`), their facts
+ * What the server reports itself: events under short constant names (`server.ready`), their facts
  * in fields of a closed set, so that lines can be searched and counted. Payloads and secrets never
  * go in.
  */
@@ -9,7 +9,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ["json", "text"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** All there are; docs/observability.md tells of each. */
+/** All there are; docs/observability.md reports each. */
 export const LOG_FIELDS = [
   "after_ms",
   "attempt",

@@ -57,7 +57,7 @@ test("an activation says when the next one is due, and somebody else may want it
   await loop.stop();
 });
 
-test("a failed activation is told of, and the loop goes on", async () => {
+test("a failed activation is told of, and the loop continues", async () => {
   const errors: unknown[] = [];
   let runs = 0;
   const run = async (): Promise<undefined> => {

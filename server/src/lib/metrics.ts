@@ -1,6 +1,6 @@
 /**
  * Counters, gauges and histograms in memory, and their text form for Prometheus. Made for a hot
- * path: a counter is a number, a histogram an array, and whoever counts often keeps the object
+ * path: a counter is a number, a histogram an array, and code that counts often keeps the object
  * instead of looking it up. Nothing here knows what is counted.
  *
  * Label values come from users, so the number of series of a metric is bounded: what comes after

@@ -39,7 +39,7 @@ export function serverOf(org: string): Caller {
   return { org, principal: { kind: "server" }, scopes: ALL };
 }
 
-/** Whoever opened a link: it is good for the one wait that it names. */
+/** The caller behind a link: it is good for the one wait that it names. */
 export function linkHolder(org: string, actor: string): Caller {
   return { org, principal: { kind: "link", actor }, scopes: new Set(["waits:answer"]) };
 }

@@ -94,7 +94,7 @@ export const LIMITS = Object.freeze({
   /** A refused run is offered again after this long, which doubles with every further refusal. */
   refusalPauseMs: 100,
   refusalPauseMaxMs: 30_000,
-  /** A run that was not refused for so long begins anew. */
+  /** A run that was not refused for so long starts anew. */
   refusalForgottenMs: 120_000,
   /** Refused runs that a server remembers. */
   refusedRuns: 10_000,

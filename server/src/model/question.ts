@@ -105,7 +105,7 @@ export function invalidAnswer(question: Question, problem: string): PawlError {
 }
 
 /**
- * Refuses what is not an answer to the question. `checkForm` answers what is wrong with a form's
+ * Refuses what is not an answer to the question. `checkForm` returns what is wrong with a form's
  * value, or nothing.
  */
 export function checkAnswer(

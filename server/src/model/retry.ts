@@ -20,7 +20,7 @@ export interface RetryPolicy {
   readonly onExhausted: "fail" | "pause";
   /** Explicit delays instead of a formula; the last one repeats. */
   readonly delaysMs: readonly number[];
-  /** So many deaths of workers in the middle of the step pause its run. Default: CRASHES_DEFAULT. */
+  /** That many deaths of workers in the middle of the step pause its run. Default: CRASHES_DEFAULT. */
   readonly maxCrashes?: number;
 }
 
@@ -71,7 +71,7 @@ export type RetryVerdict =
  * What follows a failed attempt.
  *
  * @param failures failed attempts so far, with this one
- * @param firstAt when the first attempt began, in ms since the epoch
+ * @param firstAt when the first attempt started, in ms since the epoch
  * @param random between 0 and 1, for the jitter
  */
 export function afterFailure(

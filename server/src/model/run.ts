@@ -101,7 +101,7 @@ export function timeoutsText({ runTimeoutMs, queueTimeoutMs }: RunTimeouts): str
 }
 
 /**
- * Whether its lease has ended and nobody was given the run since: who held it last may go on, under
+ * Whether its lease has ended and nobody was given the run since: who held it last may continue, under
  * the fence that is still current.
  */
 export function hasLapsed({ lease, state, startedAt }: RunHeader): boolean {
@@ -131,7 +131,7 @@ export interface RunOptions extends RunTimeouts {
   readonly userId?: string;
   readonly traceparent?: string;
   readonly idempotencyKey?: string;
-  /** Later starts with that key are joined with this one until it begins, at `maxAt` if not before. */
+  /** Later starts with that key are joined with this one until it starts, at `maxAt` if not before. */
   readonly debounce?: { readonly key: string; readonly maxAt?: number };
   /** `cancel`: it is cancelled when its parent ends. */
   readonly parentClose?: "cancel";

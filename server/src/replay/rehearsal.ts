@@ -1,6 +1,6 @@
 /**
  * An engine in which recorded runs are executed by today's code, and nothing new is: what is
- * recorded is answered as ever, and what is not is never allowed to begin. It tells of each run
+ * recorded is answered as usual, and what is not is never allowed to begin. It reports each run
  * what its code came to.
  */
 import { isDeepStrictEqual } from "node:util";
@@ -26,7 +26,7 @@ import type { Seeded } from "./seed.ts";
 export type Outcome =
   /** It ended as the record does. */
   | "same"
-  /** It came to where the record ends, and would go on from there. */
+  /** It came to where the record ends, and would continue from there. */
   | "open"
   /** It asks for steps that the record, which has an end, does not have. */
   | "more"
@@ -42,7 +42,7 @@ export interface Verdict {
   readonly length: number;
   /** In words for people; empty where there is nothing to say. */
   readonly detail: string;
-  /** Steps and waits that it would go on with. */
+  /** Steps and waits that it would continue with. */
   readonly next: readonly string[];
   /** Recorded steps that the code no longer asks for. */
   readonly unconsumed: readonly string[];
@@ -50,7 +50,7 @@ export interface Verdict {
 
 /** How long nothing more may happen before a run that came to the end of its record is done. */
 const QUIET_MS = 3_000;
-/** For a step that will never be allowed: further away than any worker waits on its feet. */
+/** For a step that will never be allowed: longer than any worker waits without suspending. */
 const NEVER_MS = 24 * 3_600_000;
 
 /** One run of the rehearsal. */
@@ -80,7 +80,9 @@ class Part {
       runId,
       outcome: asksForMore ? "more" : outcome,
       length,
-      detail: asksForMore ? `It goes on, where the record ends with ${describeEnd(end)}.` : detail,
+      detail: asksForMore
+        ? `It continues, where the record ends with ${describeEnd(end)}.`
+        : detail,
       next,
       unconsumed,
     });

@@ -38,7 +38,7 @@ export interface ConnectHooks {
 
 /** One bidirectional stream as a handler sees it: messages come by callback, in order. */
 export interface Duplex<I, O> {
-  /** Begins the delivery; to be called once, before anything else. */
+  /** Starts the delivery; to be called once, before anything else. */
   start(receiver: DuplexReceiver<I>): void;
   /**
    * Sends one message. `done` is called once it has left this process, or the stream is gone.
@@ -53,7 +53,7 @@ export interface Duplex<I, O> {
 
 export interface DuplexReceiver<I> {
   message(message: I): void;
-  /** A message came that cannot be decoded; the stream goes on. */
+  /** A message came that cannot be decoded; the stream continues. */
   undecodable(error: Error): void;
   /** The other side closed the stream or is gone. Called once. */
   ended(): void;

@@ -1,6 +1,6 @@
 /**
  * A Duplex over Connect's pair of async iterables. Messages that are written wait in a queue
- * until the response iterable is pulled; whoever writes bounds them by waiting for `done`.
+ * until the response iterable is pulled; the writer bounds them by waiting for `done`.
  *
  * States: *open* → *ended* (by us: what is queued still leaves) or *gone* (the call was aborted:
  * nobody reads any more).

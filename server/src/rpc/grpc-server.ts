@@ -29,7 +29,7 @@ import { drained } from "./slow-reader.ts";
 
 /**
  * What grpc-js itself refuses, with an error of its own that has no reason. Well above our limit,
- * so that whoever sends a whole payload inline is told what to do about it.
+ * so that a client that sends a whole payload inline is told what to do about it.
  */
 const HARD_MESSAGE_BYTES = 2 * LIMITS.payloadBytes;
 /** A connection that does not answer pings within this is gone, however open it looks. */

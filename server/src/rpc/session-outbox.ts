@@ -121,7 +121,7 @@ export class Outbox {
     this.#held = true;
   }
 
-  /** Goes on, with this frame before all that wait. */
+  /** Continues, with this frame before all that wait. */
   release(first: ServerFrame, bytes: number): void {
     if (this.#closed) return;
     this.#frames.unshift(first);

@@ -34,7 +34,7 @@ type Request = Extract<
 >;
 
 /**
- * Hands a request to the engine at once, so that requests keep their order, and answers what to
+ * Hands a request to the engine at once, so that requests keep their order, and returns what to
  * reply. Rejects where the request is malformed or refused.
  */
 export async function ask(

@@ -9,7 +9,7 @@ export interface DeltaStore {
    * loses nothing, one of the machine may. What is put before a `commit` is there before that commit
    * is.
    *
-   * @returns for each chunk: `kept`, `known` (a chunk that begins with the same number was there),
+   * @returns for each chunk: `kept`, `known` (a chunk that starts with the same number was there),
    *   or `stale` (nothing may be written under this fence any more).
    */
   putDeltas(chunks: readonly PutDeltas[]): Promise<PutDeltasResult[]>;
@@ -29,7 +29,7 @@ export interface DeltaStore {
   ): Promise<{ org: string; runId: string }[]>;
   /** Deletes chunks, named by their first numbers. */
   deleteDeltas(caller: Tenant, runId: string, chunks: readonly ChunkName[]): Promise<void>;
-  /** How far runs have come; `undefined` where there is none. */
+  /** How far runs have arrived; `undefined` where there is none. */
   runMarks(refs: readonly { org: string; runId: string }[]): Promise<(RunMark | undefined)[]>;
   /** Runs that have ended since `at`, by then, oldest first. */
   endedSince(

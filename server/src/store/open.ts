@@ -23,7 +23,7 @@ export interface StoreOptions {
  *
  * @param url `postgres://…` or `postgresql://…`; anything else is the path of a SQLite file (also
  *   as `sqlite:PATH` or a `file:` URL), or `:memory:`
- * @returns for PostgreSQL at once, even while the database cannot be reached: it goes on trying,
+ * @returns for PostgreSQL at once, even while the database cannot be reached: it continues trying,
  *   and `ping` rejects until then
  * @throws StartupError
  */

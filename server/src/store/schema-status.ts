@@ -13,7 +13,7 @@ export interface SchemaStatus {
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /**
- * @param url as of `openStore`
+ * @param url same as for `openStore`
  * @throws StartupError for a database that this server could not use either
  * @throws StoreError where PostgreSQL cannot be reached
  */

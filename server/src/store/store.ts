@@ -26,7 +26,7 @@ import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
  *    run, if there is none); otherwise nothing of that write is applied, the others are.
  * 3. A run is claimed by at most one slot; a claim raises its fence and attempt by one.
  * 4. Journal entries of a run are numbered without a gap.
- * 5. Every key begins with the organization.
+ * 5. Every key starts with the organization.
  *
  * All times are in ms since the epoch and come from the caller. A method rejects with
  * `StoreError`; after a rejected `commit` it is unknown whether it was applied, and the engine
@@ -70,7 +70,7 @@ export interface Store extends DeltaStore, FlowStore {
     after: { org: string; runId: string } | undefined,
     limit: number,
   ): Promise<LeasedRun[]>;
-  /** Prolongs all leases of a session, and answers which those are. */
+  /** Prolongs all leases of a session, and returns which those are. */
   renewSession(sessionId: string, until: number): Promise<LeasedRun[]>;
   /** Prolongs single leases if the fence is right; answers in the order asked, `undefined` for lost ones. */
   renewLeases(
@@ -99,7 +99,7 @@ export interface Store extends DeltaStore, FlowStore {
     offset: number,
     limit: number,
   ): Promise<{ data: Uint8Array; size: number } | undefined>;
-  /** Deletes payloads that no run refers to and that are older than `before`; answers how many. */
+  /** Deletes payloads that no run refers to and that are older than `before`; returns how many. */
   sweepPayloads(before: number, limit: number): Promise<number>;
 
   /** The organization's secret of that name; `candidate`, if any, becomes it where there is none. */
@@ -223,7 +223,7 @@ export interface ReadyRow {
   readonly queue: string;
   /** The workflow, or `workflow@version` for a pinned run. */
   readonly lane: string;
-  /** Priority turned round, so that ascending order is right: 9 - priority. */
+  /** 9 - priority, so that ascending order is best first. */
   readonly rank: number;
   readonly readyAt: number;
 }

@@ -59,7 +59,7 @@ function fail(span: Span, errorType: string): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message: errorType });
 }
 
-/** The reason from the table of errors, or the class: what a message holds is nobody's business. */
+/** The reason from the table of errors, or the class: messages may contain user data. */
 function typeOf(error: unknown): string {
   if (!(error instanceof Error)) return "Error";
   return "reason" in error && typeof error.reason === "string" ? error.reason : error.name;

@@ -34,7 +34,7 @@ const counters = new Map<string, number>();
 let waiting: Waiting[] = [];
 let isCommitting = false;
 
-/** Flushes when the previous commit returns, and after all frames of this turn have come. */
+/** Flushes when the previous commit returns, and after all frames of this turn have arrived. */
 async function flush(): Promise<void> {
   while (waiting.length > 0) {
     const batch = waiting;

@@ -30,7 +30,7 @@ const inTurns = process.env.BENCH_IN_TURNS === "1";
 const ended = new Map<string, PromiseWithResolvers<LongRunTimes>>();
 let waiting: (() => void) | undefined;
 
-/** Waits for the other run to do its step, and lets it go on. */
+/** Waits for the other run to do its step, and lets it continue. */
 async function takeTurn(): Promise<void> {
   const other = waiting;
   const mine = new Promise<void>((resolve) => {

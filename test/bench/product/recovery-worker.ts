@@ -2,7 +2,7 @@
  * A worker whose steps tell the bench when they run: for recovery, and for the time from a start
  * to its first step.
  *
- * Commands: `start` connects; `startRuns` starts runs one after the other and answers how long each
+ * Commands: `start` connects; `startRuns` starts runs one after the other and returns how long each
  * took to its first step.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,13 +15,13 @@ export type RecoveryCommand =
   | { kind: "startRuns"; count: number }
   | { kind: "stepsSince"; at: number };
 
-/** By run id: when the first step since the given moment began, in ms since the epoch. */
+/** By run id: when the first step since the given moment started, in ms since the epoch. */
 export type StepTimes = Readonly<Record<string, number>>;
 
 /** How long a step takes, in ms; 0: as long as it takes to return. */
 const stepMs = Number(process.env.BENCH_STEP_MS ?? "0");
 const steps = Number(process.env.BENCH_STEPS ?? "1");
-/** When each step began, by run id. */
+/** When each step started, by run id. */
 const begun = new Map<string, number[]>();
 let onStep: ((runId: string) => void) | undefined;
 let client: Client | undefined;

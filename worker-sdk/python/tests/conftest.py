@@ -27,7 +27,7 @@ counts: dict[str, dict[str, int]] = {}
 
 
 def count(name: str) -> int:
-    """Counts, in a step; answers how often it was done in this run."""
+    """Counts, in a step; returns how often it was done in this run."""
     own = counts.setdefault(current().run_id, {})
     own[name] = own.get(name, 0) + 1
     return own[name]
@@ -145,7 +145,7 @@ async def until_state(handle: RunHandle[Any], state: str) -> RunInfo:
     return await handle.get()
 
 
-#: Of tests that run side by side: how they ended.
+#: Of tests that run concurrently: how they ended.
 _outcomes: dict[str, BaseException | None] = {}
 _TEST_S = 2 * PATIENCE_S
 #: So many are under way at a time, each with its own time from when it begins.
@@ -165,7 +165,7 @@ def _is_together(item: pytest.Item) -> bool:
 
 
 async def _all_together(items: list[pytest.Function]) -> None:
-    """Tests that mostly wait, side by side; each is reported on its own."""
+    """Tests that mostly wait, concurrently; each is reported on its own."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in items]
     places = asyncio.Semaphore(_TOGETHER)
 

@@ -42,7 +42,7 @@ async def traced(ctx: Context) -> None:
     try:
         await ctx.step("fails", fails, retry=Retry(max_attempts=2, backoff=constant(0.01)))
     except StepFailedError:
-        await ctx.sleep(1.1)  # the code begins anew, and replays without spans
+        await ctx.sleep(1.1)  # the code starts anew, and replays without spans
     await ctx.step("last", lambda: 1)
 
 

@@ -16,7 +16,7 @@ export const limits = Object.freeze({
   /** Frames of one session message together; the server takes 4 MiB. */
   sessionMessageBytesMax: 3 * 1024 * 1024,
   framesPerMessageMax: 1_000,
-  /** A frame of this size may be what a proxy ends the stream for; it is given up after so many times. */
+  /** A frame of this size may be what a proxy ends the stream for; it is given up after that many times. */
   suspectFrameBytes: 128 * 1024,
   suspectFrameTries: 3,
   /** A step's input is shown to people up to this size. */
@@ -44,7 +44,7 @@ export const limits = Object.freeze({
   suspendLingerMs: 20,
   /** What a clean-up may take where the platform does not say. */
   cancelGraceMs: 10_000,
-  /** How long a body may go on after a cancel, at most; otherwise a quarter of the grace. */
+  /** How long a body may continue after a cancel, at most; otherwise a quarter of the grace. */
   cancelPatienceMs: 1_000,
   /** Waits that are closed by one message. */
   closedWaitsMax: 1_000,

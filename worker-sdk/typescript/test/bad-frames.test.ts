@@ -41,7 +41,7 @@ test("a frame that cannot be encoded keeps none of its neighbors from leaving, i
   expect([sent.flat(), refused, flushed]).toEqual([[0, 1, 3], [2], 1]);
 });
 
-test("a large request that a proxy ends the stream for fails; others go on", async () => {
+test("a large request that a proxy ends the stream for fails; others continue", async () => {
   const calls = new Calls();
   const send = () => true;
   const ask = (bytes: number) =>

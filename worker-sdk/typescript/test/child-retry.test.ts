@@ -1,5 +1,5 @@
 /**
- * Goal: a parent that is retried goes on with the child that failed, from its failed step.
+ * Goal: a parent that is retried continues with the child that failed, from its failed step.
  * Method: a real server, and children whose second step fails until it is put right.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Client } from "../src/index.ts";
 import { killProgram, startProgram, TestServer } from "./support/server.ts";
 
-/** A server, its client, and the programs of one test, which goes on beside others. */
+/** A server, its client, and the programs of one test, which continues beside others. */
 class Scene {
   readonly server: TestServer;
   readonly client: Client;
@@ -53,7 +53,7 @@ function counts(list: string[], word: string): number[] {
 }
 
 describe.concurrent.each(["session", "poll"])("workers by %s", (mode) => {
-  test.concurrent("a killed worker's run goes on in another, and repeats at most the step in flight", async () => {
+  test.concurrent("a killed worker's run continues in another, and repeats at most the step in flight", async () => {
     await using scene = await Scene.start();
     const workers = [await scene.program(mode), await scene.program(mode)];
     const run = await scene.client.start("crashy", { steps: 6, ms: 100 });
@@ -75,7 +75,7 @@ describe.concurrent.each(["session", "poll"])("workers by %s", (mode) => {
     expect(completed).toBe(6);
   });
 
-  test.concurrent("a killed server: its workers' runs go on once it is back", async () => {
+  test.concurrent("a killed server: its workers' runs continue once it is back", async () => {
     await using scene = await Scene.start();
     await scene.program(mode);
     const runs = await Promise.all(

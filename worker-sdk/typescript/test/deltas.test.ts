@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import { type DeltaBatch, Deltas } from "../src/worker/deltas.ts";
 
-test("a step that goes on streaming holds nobody up", async () => {
+test("a step that continues streaming holds nobody up", async () => {
   const sent: { readonly batch: DeltaBatch; readonly answer: () => void }[] = [];
   const deltas = new Deltas(
     (batch) => new Promise<void>((answer) => sent.push({ batch, answer })),

@@ -1,6 +1,6 @@
 /**
  * Goal: hostile values hurt nothing but their own step, over the wire as well: the run ends, code
- * sees the same in a replay, and the worker goes on.
+ * sees the same in a replay, and the worker continues.
  * Method: a real server and worker, by session and by plain calls; each run asks again after a wait
  * that gives it back.
  */

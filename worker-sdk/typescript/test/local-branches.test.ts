@@ -14,7 +14,7 @@ import {
 import { run, thrown } from "./support/local.ts";
 
 describe("branches", () => {
-  test("all: results under their names or in their order, whoever is first", async () => {
+  test("all: results under their names or in their order, no matter who is first", async () => {
     const named = await run((ctx) =>
       ctx.all({
         slow: () => ctx.step("s", () => sleep(20, "slow")),
@@ -243,7 +243,7 @@ describe("pipelines", () => {
     async function half(n: number) {
       return n / 2;
     }
-    // @ts-expect-error a list of texts is no number
+    // @ts-expect-error a list of strings is not a number
     pipeline("p", [load, repeat, half]);
     // @ts-expect-error two parameters need a tuple
     pipeline("p", [half, repeat]);

@@ -47,7 +47,7 @@ describe("questions", () => {
     ]);
   });
 
-  test("are told apart by their text, their place or their key", async () => {
+  test("are distinguished by their text, their place or their key", async () => {
     const asked: LocalQuestion[] = [];
     const seen = await run(
       (ctx) =>

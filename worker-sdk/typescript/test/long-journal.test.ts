@@ -1,6 +1,6 @@
 /**
  * Goal: a run with more on record than its worker keeps in memory is replayed all the same.
- * Method: results of some 12 MB in all, of steps one after the other and side by side; the run fails
+ * Method: results of some 12 MB in all, of steps one after the other and concurrently; the run fails
  * at its end, and its retry has to read them again.
  */
 import { createHash } from "node:crypto";

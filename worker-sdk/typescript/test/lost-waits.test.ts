@@ -62,7 +62,7 @@ describe("the loser of a race", () => {
     expect(seen).toEqual(["cancelled"]);
   });
 
-  test("that the server has closed is given up, if it is a child, which goes on until then", async () => {
+  test("that the server has closed is given up, if it is a child, which continues until then", async () => {
     const kid = "all:kid/child:kid";
     const closed = (stepKey: string, kind: StepKind) => ({
       ...{ type: "workflow.wait.closed", stepKey, kind },
@@ -129,7 +129,7 @@ test("a wait that was lost before the server had answered is closed before the r
   }
 });
 
-test("alternatives are told apart when a run is suspended, and all waits that it holds are named", async () => {
+test("alternatives are distinguished when a run is suspended, and all waits that it holds are named", async () => {
   const race = workflow("race", async (ctx: Context) => {
     void ctx.callback("paid");
     await ctx.all({

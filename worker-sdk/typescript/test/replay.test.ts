@@ -240,7 +240,7 @@ describe("replay", () => {
     expect(seen[1]).toStrictEqual(values);
   });
 
-  test("a superseded failure is executed again, and its attempts go on counting", async () => {
+  test("a superseded failure is executed again, and its attempts continue counting", async () => {
     const definition = workflow("w", async (ctx) =>
       ctx.step("s", (s) => (s.attempt < 2 ? Promise.reject(new Error("x")) : s.attempt)),
     );

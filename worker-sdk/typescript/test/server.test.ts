@@ -255,7 +255,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
     expect(cleaned.at(-1)).toMatchObject({ type: "workflow.step.completed", value: "Cancelled" });
   });
 
-  test("pause stops at the next step, resume goes on", async () => {
+  test("pause stops at the next step, resume continues", async () => {
     const run = await client.start(slow, { ms: 300 }, at);
     await eventually(async () => (await run.get()).state === "RUNNING");
     await run.pause("lunch");
@@ -266,7 +266,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
     expect(await run.result()).toBe("after");
   });
 
-  test("a waiting run holds no slot, and goes on by signals and timers", async () => {
+  test("a waiting run holds no slot, and continues by signals and timers", async () => {
     const run = await client.start(waits, undefined, at);
     await eventually(async () => (await run.get()).state === "WAITING");
     // The worker hears of it a moment after the server knows.

@@ -138,7 +138,7 @@ describe("a session", () => {
 });
 
 describe("a lost connection", () => {
-  test("leases that survive: what was not acknowledged is sent again, the same, and the run goes on", async () => {
+  test("leases that survive: what was not acknowledged is sent again, the same, and the run continues", async () => {
     let executions = 0;
     const once = workflow("once", async (ctx) => {
       await ctx.step("a", () => {

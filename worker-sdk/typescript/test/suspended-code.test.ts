@@ -1,6 +1,6 @@
 /**
  * Goal: user code neither notices a suspension nor can hinder it, whatever is around the wait; and
- * once the wait is resolved it goes on from there, its clean-up blocks running once.
+ * once the wait is resolved it continues from there, its clean-up blocks running once.
  * Method: every wait in every surrounding, suspended, left alone for a while, then replayed from the
  * journal with the wait resolved.
  */
@@ -75,7 +75,7 @@ const surroundings: Record<string, { around: Around; prefix?: string; resumed: s
     },
     resumed: ["finally"],
   },
-  "a catch that swallows and goes on with a step": {
+  "a catch that swallows and continues with a step": {
     around: async (wait, ctx, seen) => {
       await wait(ctx).catch(() => ctx.step("instead", () => seen.push("step")));
     },
@@ -151,7 +151,7 @@ describe.each(Object.entries(waits))("%s", (_wait, { open, kind, key }) => {
     const seen: string[] = [];
     const definition = workflow("w", async (ctx) => {
       await around(open, ctx, seen);
-      return "went on";
+      return "continued";
     });
     const link = new RecordingLink({ suspends: true, sleepless: true });
     begin(link, definition);
@@ -169,7 +169,7 @@ describe.each(Object.entries(waits))("%s", (_wait, { open, kind, key }) => {
       ...(kind === StepKind.SLEEP ? {} : { payload }),
     });
     const second = await perform(definition, { journal: [...link.journal, resolved] });
-    expect(second.result).toBe("went on");
+    expect(second.result).toBe("continued");
     expect(seen.filter((one) => one !== "lost")).toEqual(resumed);
   });
 });

@@ -168,7 +168,7 @@ describe("suspension and the platform", () => {
     expect(link.journal).toEqual([]);
   });
 
-  test("a cancelled run that is taken up again goes on with its clean-up", async () => {
+  test("a cancelled run that is taken up again continues with its clean-up", async () => {
     const executed: string[] = [];
     const note = (s: { stepKey: string }) => void executed.push(s.stepKey);
     const definition = workflow("w", async (ctx) => {

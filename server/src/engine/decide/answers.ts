@@ -34,7 +34,7 @@ export interface ResolveCommand {
   readonly via: AnswerVia;
 }
 
-/** Answers the value of an answer, or throws INVALID_ANSWER. */
+/** Returns the value of an answer, or throws INVALID_ANSWER. */
 export type AnswerCheck = (question: Question, answer: Payload) => unknown;
 
 /**
@@ -231,7 +231,7 @@ function metaOf({ actor, comment, via, resolutionId }: ResolveCommand): EntryMet
   };
 }
 
-/** Answers whether the wait was open, or nobody waits any more; false: it has another outcome. */
+/** Returns whether the wait was open, or nobody waits any more; false: it has another outcome. */
 export function cancelWait(draft: Draft, key: string, actor: string, comment: string): boolean {
   const step = findWait(draft, key);
   if (step.status === "closed") return true;

@@ -1,5 +1,5 @@
 /**
- * Goal: a cancelled run is cleaned up by whoever has it, in the time that it was given.
+ * Goal: a cancelled run is cleaned up by its holder, in the time that it was given.
  * Method: decisions on a run in memory, with the invariants checked after each.
  */
 import { beforeEach, expect, test } from "vitest";

@@ -1,5 +1,5 @@
 /**
- * The clean-up of a run that is cancelled, or whose time is up: how it begins, how long it may take,
+ * The clean-up of a run that is cancelled, or whose time is up: how it starts, how long it may take,
  * and what is known to be left undone when it ends. Nothing that was to be undone is dropped without
  * a word.
  */
@@ -63,7 +63,7 @@ export function startGrace(draft: Draft): void {
 /**
  * The worker has the run no more, and the next one gets what is left of the grace.
  *
- * @param isCrash whether it died in the clean-up; otherwise it never began
+ * @param isCrash whether it died in the clean-up; otherwise it never started
  * @returns false where nothing is left, so that the clean-up is over
  */
 export function stopGrace(draft: Draft, isCrash: boolean): boolean {

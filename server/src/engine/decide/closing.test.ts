@@ -136,7 +136,7 @@ describe("CloseWaits", () => {
     expect(status("user:q")).toBe("resolved");
   });
 
-  test("another question under that key begins without votes", () => {
+  test("another question under that key starts without votes", () => {
     const question = { prompt: "?", type: "approval", approvalsNeeded: 2 } as const;
     open("user:q", "user", { question });
     answer("user:q", "ada");
@@ -270,7 +270,7 @@ describe("held waits", () => {
     expect(run.dueRow("wait", "old")?.at).toBe(run.now + 60_000);
   });
 
-  test("nothing is withdrawn where the run goes on, is paused, or the worker does not say", () => {
+  test("nothing is withdrawn where the run continues, is paused, or the worker does not say", () => {
     signal("old");
     signal("new");
     run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "new" } })));

@@ -58,7 +58,7 @@ export function keptInput(input: Payload | undefined): EntryMeta["input"] {
     : { encoding: input.encoding, text: bytes.toString("utf8") };
 }
 
-/** Whoever shows that a worker can make progress ends a series of crashes. */
+/** Any recorded progress ends a series of crashes. */
 export function noteProgress(draft: Draft): void {
   if (draft.header.crashes > 0) draft.patch({ crashes: 0 });
 }

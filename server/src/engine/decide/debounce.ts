@@ -1,4 +1,4 @@
-/** Starts that are joined into one run, until it begins. */
+/** Starts that are joined into one run, until it starts. */
 import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { RunOptions } from "../../model/run.ts";
@@ -21,7 +21,7 @@ export function tagsOf({ debounce, tags }: StartRun): Readonly<Record<string, st
 /**
  * Takes the input of a later start, and moves the start of the run.
  *
- * @returns false where the run has begun, or is steered otherwise: the start needs another one
+ * @returns false where the run has started, or is steered otherwise: the start needs another one
  */
 export function joinStart(draft: Draft, { debounce, input }: StartRun): boolean {
   const { header } = draft;

@@ -12,7 +12,7 @@ import { type ChildOutcome, childEnded } from "./waits.ts";
 import { wake } from "./wake.ts";
 
 /**
- * `child`: what became of it, for a row of that kind; undefined while it goes on. `isOrphan`: for a
+ * `child`: what became of it, for a row of that kind; undefined while it continues. `isOrphan`: for a
  * row of the kind `parent`, whether that has ended.
  */
 export function dueFired(
@@ -27,7 +27,7 @@ export function dueFired(
     case "start":
       if (draft.header.state !== "QUEUED") return;
       if (draft.header.reason === "DEBOUNCED") draft.patch({ reason: "" });
-      // One that has begun was refused, and has passed its gates.
+      // One that has started was refused, and has passed its gates.
       if (draft.header.startedAt === 0) draft.makeReady(draft.header.startAt);
       else draft.makeReady(draft.now, true);
       return;

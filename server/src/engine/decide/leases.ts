@@ -30,7 +30,7 @@ export function releaseLease(
   const worker = header.lease.workerId;
   const meta = { worker, fence, reason };
   if (header.state === "CANCELLING") {
-    // Another worker goes on with the clean-up, in what is left of the grace.
+    // Another worker continues with the clean-up, in what is left of the grace.
     const goesOn = stopGrace(draft, isCrash(reason));
     if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
     if (!goesOn) giveUpCleanUp(draft, "Its workers died in it.");
@@ -45,7 +45,7 @@ export function releaseLease(
   }
   draft.dropLease();
   draft.patch({ state: "QUEUED", intent: "none" });
-  // All others may go on, as long as nobody else was given the run.
+  // All others may continue, as long as nobody else was given the run.
   if (reason === "refused") draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
   if (reason === "restarted" || (reason === "unacknowledged" && hasBegun(draft, fence)))
@@ -56,7 +56,7 @@ export function releaseLease(
     if (pauseCrashLoop(draft, fence)) return true;
   }
   if (pauseMs > 0) draft.putDue("start", "", draft.now + pauseMs);
-  // By its age, so that it goes before what arrived later. What was refused is in nobody's way.
+  // By its age, so that it goes before what arrived later. What was refused is in the way of nothing.
   else draft.makeReady(reason === "refused" ? draft.now : header.createdAt, true);
   return true;
 }
@@ -110,7 +110,7 @@ export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean 
   return true;
 }
 
-/** No worker can go on with a run whose journal is damaged; `entry` is the place. */
+/** No worker can continue with a run whose journal is damaged; `entry` is the place. */
 export function pauseDamaged(draft: Draft, fence: number, entry: string): boolean {
   const { header } = draft;
   if (header.fence !== fence || header.lease === null) return false;

@@ -151,7 +151,7 @@ test.each(CASES)("$command on $state: $expected", ({ command, state, expected })
   if (it.header.state === state && it.journal.length === entries) return;
 });
 
-describe("idempotence: the same command again answers alike and writes nothing", () => {
+describe("idempotence: the same command again gives the same answer and writes nothing", () => {
   const again = (command: () => unknown): void => {
     const first = command();
     const entries = run.journal.length;
@@ -357,7 +357,7 @@ describe("crashes", () => {
     }
   });
 
-  /** A worker takes the run, begins the step and dies in it. */
+  /** A worker takes the run, starts the step and dies in it. */
   function die(key: string, maxCrashes?: number): number {
     run.claim(SESSION, `w${run.fence}`);
     const retryPolicy = maxCrashes === undefined ? undefined : { ...NO_RETRY, maxCrashes };
@@ -378,7 +378,7 @@ describe("crashes", () => {
         details: { step_key: "a", crashes: String(max ?? 3) },
       });
       expect(JSON.parse(run.last.meta.details?.workers ?? "")).toHaveLength(max ?? 3);
-      // A retry begins to count anew; a resumption gives it one more try.
+      // A retry starts to count anew; a resumption gives it one more try.
       COMMANDS.retry(run);
       expect(die("a", max)).toBe((max ?? 3) + 1);
       expect(run.header.state).toBe("QUEUED");
@@ -414,7 +414,7 @@ describe("crashes", () => {
     expect(run.ready?.lane).toBe("flow");
   });
 
-  test("use up a number of each attempt that may have begun unseen, once", () => {
+  test("use up a number of each attempt that may have started unseen, once", () => {
     const attempts: number[] = [];
     for (const reason of ["disconnected", "restarted", "expired"] as const) {
       run.claim();
@@ -455,7 +455,7 @@ describe("pause", () => {
     });
   });
 
-  test("and resume do not leave a run waiting for one branch while another could go on", () => {
+  test("and resume do not leave a run waiting for one branch while another could continue", () => {
     run.claim();
     run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
     COMMANDS.pause(run);
@@ -485,7 +485,7 @@ describe("pause", () => {
     expect(run.header.state).toBe("WAITING");
   });
 
-  test("of a waiting run goes on waiting after the resume, unless what it waits for has come", () => {
+  test("of a waiting run continues waiting after the resume, unless what it waits for has arrived", () => {
     run = MAKE.WAITING();
     COMMANDS.pause(run);
     COMMANDS.resume(run);
@@ -557,7 +557,7 @@ describe("retry", () => {
   });
 
   test.each(["NON_DETERMINISM", "RETRIES_EXHAUSTED", "UNKNOWN_OUTCOME"] as const)(
-    "of a run paused by %s goes on",
+    "of a run paused by %s continues",
     (reason) => {
       run.claim();
       if (reason === "NON_DETERMINISM") {

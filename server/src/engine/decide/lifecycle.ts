@@ -16,7 +16,7 @@ import { pauseNow } from "./outcome.ts";
 import { remindLater } from "./wait-changes.ts";
 
 /**
- * A run that has begun is cleaned up, by its holder or by the next worker that serves it, for
+ * A run that has started is cleaned up, by its holder or by the next worker that serves it, for
  * `graceMs` from when one has it for that; all others end at once.
  *
  * @param force at once in any case, also where the run is being cleaned up
@@ -143,12 +143,12 @@ export function retryRun(draft: Draft): void {
   if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);
 }
 
-/** As `retryRun` for a child whose parent is retried, if it can go on. */
+/** As `retryRun` for a child whose parent is retried, if it can continue. */
 export function retryChild(draft: Draft): void {
   if (draft.header.state === "FAILED" && !isUndone(draft)) retryRun(draft);
 }
 
-/** Whether its compensations have begun, so that what its own steps did is no more. */
+/** Whether its compensations have started, so that what its own steps did is no more. */
 function isUndone({ header, state }: Draft): boolean {
   if (header.state !== "FAILED") return false;
   if (header.notes.undone !== undefined || state.compensations !== undefined) return true;

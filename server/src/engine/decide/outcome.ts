@@ -151,7 +151,7 @@ export function suspendRun(
   const meta: EntryMeta = { fence: command.fence, worker };
   noteProgress(draft);
   if (header.intent === "pause") {
-    // Without a tree it stopped wherever it was: other branches than the waiting ones may go on.
+    // Without a tree it stopped wherever it was: other branches than the waiting ones may continue.
     const { tree } = command;
     draft.patch({ waiting: tree === undefined ? null : { tree, waits: openWaits(draft) } });
     if (tree !== undefined) setRetryTimers(draft, tree);
@@ -194,7 +194,7 @@ function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
   });
 }
 
-/** Nothing to wait for: another worker goes on at once (a worker that drains). */
+/** Nothing to wait for: another worker continues at once (a worker that drains). */
 function giveBack(draft: Draft, meta: EntryMeta): SuspendDecision {
   draft.patch({ state: "QUEUED", intent: "none" });
   draft.raiseFence();

@@ -53,7 +53,7 @@ const TWO: Question = {
 
 const first = Number(process.env.PAWL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-/** One run with whoever acts on it: its present and former holders, operators, the clock. */
+/** One run with everyone who acts on it: its present and former holders, operators, the clock. */
 class Drive {
   readonly run: TestRun;
   readonly random: Random;

@@ -87,7 +87,7 @@ const FIRST_FENCES = 2 ** 30;
 
 /**
  * Where others may have had the run id before, in a run that was deleted since, the count of fences
- * begins somewhere by chance: whoever still executes that one writes under a fence of its own.
+ * starts somewhere by chance: a worker that still executes that one writes under another fence.
  */
 function firstFence({ runId, idempotencyKey, debounce }: StartRun, random: number): number {
   const isNewId = runId === "" && idempotencyKey === "" && debounce === undefined;

@@ -162,7 +162,7 @@ describe("a start answers", () => {
   });
 
   describe("stop", () => {
-    test("LEASE_LOST to a stale fence, whoever has the run now", () => {
+    test("LEASE_LOST to a stale fence, no matter who has the run now", () => {
       const stale = started(run, "a");
       lose();
       expect(run.do((draft) => stepStarted(draft, stale))).toMatchObject({
@@ -347,7 +347,7 @@ describe("a completion", () => {
     expect(run.header.crashes).toBe(1);
     run.do((draft) => stepStarted(draft, started(run, "a", { timeoutMs: 1_000 })));
     expect(run.dueRow("attempt", "a")).toBeDefined();
-    // The worker that died may have begun it without a word.
+    // The worker that died may have started it without a word.
     run.do((draft) => stepCompleted(draft, completed(run, "a", { attempt: 2 })));
     expect(run.dueRow("attempt", "a")).toBeUndefined();
     expect(run.header.crashes).toBe(0);
@@ -496,7 +496,7 @@ describe("a failure", () => {
     expect(next.next).toMatchObject({ kind: "retry", attempt: 4, delayMs: 5_000 });
   });
 
-  test("caught by the code stays the step's result; the run goes on", () => {
+  test("caught by the code stays the step's result; the run continues", () => {
     run.do((draft) => stepFailed(draft, failed(run, "a")));
     run.do((draft) => stepCompleted(draft, completed(run, "b")));
     lose();

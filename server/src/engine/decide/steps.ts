@@ -65,7 +65,7 @@ function isInsideStep(key: string): boolean {
   );
 }
 
-/** Skips a number where an attempt may have begun that nobody wrote down: none is used twice. */
+/** Skips a number where an attempt may have started that nobody wrote down: none is used twice. */
 function nextAttempt({ careful, unnumbered }: RunState, step: StepRecord | undefined): number {
   const next = (step?.attempt ?? 0) + 1;
   if (!careful || unnumbered === 0) return next;

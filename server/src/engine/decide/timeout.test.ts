@@ -98,7 +98,7 @@ test("it fails at once where there is nothing to clean up", () => {
   expect(timeOut(queued()).header.state).toBe("FAILED");
 });
 
-test("a retry goes on from the beginning where nothing was undone", () => {
+test("a retry continues from the beginning where nothing was undone", () => {
   const run = timeOut(running());
   report(run);
   run.do(retryRun);
@@ -106,7 +106,7 @@ test("a retry goes on from the beginning where nothing was undone", () => {
   expect(run.dueRow("run")?.at).toBe(run.now + 1_000);
 });
 
-test("a retry goes on with what was not undone, and with nothing else", () => {
+test("a retry continues with what was not undone, and with nothing else", () => {
   const run = timeOut(running());
   undo(run, "c", 1);
   failToUndo(run, "b");

@@ -1,7 +1,7 @@
 /**
  * Goal: a suspended run wakes exactly when its tree is satisfied, and is never forgotten.
  * Method: trees over waits of every kind, resolved one by one; `TestRun` refuses a run that waits
- * for what has come, or for what nothing will bring.
+ * for what has arrived, or for what nothing will bring.
  */
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -350,7 +350,7 @@ describe("a child", () => {
     },
   );
 
-  test("that goes on takes its row away and leaves the wait open", () => {
+  test("that continues takes its row away and leaves the wait open", () => {
     run.do((draft) => suspendRun(draft, suspend(run, { waits: [child("c", "child-1")] })));
     pass(0);
     expect(run.header.state).toBe("WAITING");

@@ -197,7 +197,7 @@ export function eventsAfter(
   const rest = placed.filter(
     ({ event, after }) =>
       after === from ||
-      // An entry can close fences that a late comer, for whom there was nothing under them, has not
+      // An entry can close fences that a later watcher, for whom there was nothing under them, has not
       // heard of: only its number says whether it is new.
       (event.entry === undefined ? isBeyond(after, position) : after.seq > position.seq),
   );
@@ -212,7 +212,7 @@ function slowConsumer(runId: string, position: Position): PawlError {
   return new PawlError(
     "SLOW_CONSUMER",
     `This watcher of run "${runId}" fell behind by more than ${LIMITS.watcherBufferedEvents} events ` +
-      "or their bytes. Go on from the last cursor.",
+      "or their bytes. Continue from the last cursor.",
     { metadata: { run_id: runId, cursor }, retryAfterMs: 100 },
   );
 }
@@ -226,7 +226,7 @@ export class Feeds {
   }
 
   /**
-   * Follows a run from where the merger is, which must be its end as of a moment ago. The merger is
+   * Follows a run from where the merger is, which must have been its end a moment ago. The merger is
    * the feed's from now on, if there was no feed.
    */
   async *follow(

@@ -82,7 +82,7 @@ export class Intake {
     return this.#take(key, stream, events, first === 0 ? stream.next : first);
   }
 
-  /** What is on record of a run that this server goes on with: sent again, it is no news. */
+  /** What is on record of a run that this server continues with: sent again, it is no news. */
   resume(org: string, runId: string, fence: number, onRecord: number): void {
     const stream = this.#stream(runKey(org, runId), org, runId, fence, onRecord + 1);
     if (stream !== undefined) stream.next = Math.max(stream.next, onRecord + 1);
@@ -115,7 +115,7 @@ export class Intake {
     }
   }
 
-  /** Goes on counting where the store's record ends. */
+  /** Continues counting where the store's record ends. */
   async #numbered(
     key: string,
     stream: Outgoing,

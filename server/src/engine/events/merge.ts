@@ -37,7 +37,7 @@ export interface Pages {
   readonly moreDeltas: boolean;
 }
 
-/** An event with what tells whether a place is beyond it. */
+/** An event with what says whether a place is beyond it. */
 export interface PlacedEvent {
   readonly event: RunEvent;
   readonly after: Position;

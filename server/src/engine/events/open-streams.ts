@@ -19,7 +19,7 @@ export interface Verdict {
 
 /**
  * Entries that close a fence: what was in flight under it is void. A worker whose lease merely ended
- * may go on, until a higher fence is seen.
+ * may continue, until a higher fence is seen.
  */
 const CLOSES_FENCE: ReadonlySet<string> = new Set([
   "run.cancelling",

@@ -125,7 +125,7 @@ export class Outgoing {
     for (const chunk of this.#chunks) if (chunks.includes(chunk.chunk)) chunk.out = false;
   }
 
-  /** Chunks are on record: answers whoever waits for them. Answers what has to go for them to stay. */
+  /** Chunks are on record: tells everyone who waits for them. Returns what must be sent for them to stay. */
   onRecord(chunks: readonly NewChunk[]): ChunkName[] {
     this.#chunks = this.#chunks.filter(({ chunk }) => !chunks.includes(chunk));
     for (const { fence, first, keep, data } of chunks) {

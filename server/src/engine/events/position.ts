@@ -1,7 +1,7 @@
 /**
  * Places in a run's stream. The stream is two sequences merged: the journal, by seq, and the
  * deltas, by fence and number. Each is totally ordered by the run itself, so a place is how far one
- * has come in both, and means the same at every replica and after every restart.
+ * has arrived in both, and means the same at every replica and after every restart.
  */
 import { invalid, PawlError } from "../../model/errors.ts";
 import type { RunHeader } from "../../model/run.ts";
@@ -15,11 +15,11 @@ export interface Position extends DeltaPlace {
   /** How many of the notes (commit, rollback) that come next have been seen. */
   readonly notes: number;
   /**
-   * `live`: every delta counts. `joining`: a late comer, that gets entries, and deltas joined. It has
-   * seen what begins up to `fence` and `number`.
+   * `live`: every delta counts. `joining`: a later watcher, that gets entries, and deltas joined. It has
+   * seen what starts up to `fence` and `number`.
    */
   readonly mode: "live" | "joining";
-  /** Of a late comer, where it becomes a live watcher; not set: at the end of what there is. */
+  /** Of a later watcher, where it becomes a live watcher; not set: at the end of what there is. */
   readonly end?: EndPlace;
 }
 
@@ -37,7 +37,7 @@ export function placeIn({ seq, fence, number }: Position): EndPlace {
   return { seq, fence, number };
 }
 
-/** Tells runs apart in cursors: the random part of a UUIDv7. */
+/** Distinguishes runs in cursors: the random part of a UUIDv7. */
 export function lifeOf({ runUid }: Pick<RunHeader, "runUid">): string {
   return runUid.slice(-12);
 }

@@ -14,7 +14,7 @@ export function bytesOfEvent({ delta, entry }: RunEvent): number {
   return EVENT_BYTES + (delta?.payload?.data?.byteLength ?? 0);
 }
 
-/** How many items from a place on have so many bytes together; at least one, if there is one. */
+/** How many items from a place on have that many bytes together; at least one, if there is one. */
 export function countWithin<T>(
   items: readonly T[],
   from: number,

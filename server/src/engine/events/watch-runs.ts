@@ -1,10 +1,10 @@
 /**
  * The checkpoints of many runs, for exporters. There is no order over all runs, and none is needed:
- * what happened since a moment is found by the runs that go on and those that have ended since.
+ * what happened since a moment is found by the runs that continue and those that have ended since.
  *
  * 1. Within a run, entries come in order and, as long as the stream is open, once.
  * 2. A cursor is a moment before which nothing is missing. Clocks of servers may differ and commits
- *    may be slow, so it lies `SLACK_MS` back; who goes on from it gets some entries again.
+ *    may be slow, so it lies `SLACK_MS` back; who continues from it gets some entries again.
  * 3. A reader that does not read costs nothing: runs are looked for when it asks for more.
  */
 import { sleep } from "../../lib/clock.ts";

@@ -6,9 +6,9 @@
  *    of its own, comes after what the child had recorded by then.
  * 2. A child is followed until its stream or its parent's ends: the last event is the end of the
  *    run that is watched.
- * 3. The cursor has a place for each child under way (`tree-cursor.ts`), so that one can go on at
+ * 3. The cursor has a place for each child under way (`tree-cursor.ts`), so that one can continue at
  *    any replica. Those that were followed to their end are told by their parent's place.
- * 4. At most so many children are followed at once. A further one is a `gap` in its own name.
+ * 4. At most that many children are followed at once. A further one is a `gap` in its own name.
  */
 import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
@@ -62,7 +62,7 @@ export async function treeCursorNow(core: Core, caller: Caller, runId: string): 
 }
 
 async function* never(): AsyncGenerator<readonly RunEvent[]> {
-  // A tree that only tells where it is reads nothing.
+  // A tree that only says where it is reads nothing.
 }
 
 class Tree {
@@ -223,7 +223,7 @@ class Tree {
     return true;
   }
 
-  /** How far children, or one of them, have come by now. */
+  /** How far children, or one of them, have arrived by now. */
   async #before(branch: Branch, only: string | undefined): Promise<Map<Branch, number>> {
     const before = new Map<Branch, number>();
     for (const child of this.#childrenOf(branch)) {

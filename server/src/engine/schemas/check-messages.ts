@@ -11,7 +11,7 @@ export interface CheckRequest {
 }
 
 export type CheckReply =
-  /** The schema is compiled and the value read: the check itself begins. */
+  /** The schema is compiled and the value read: the check itself starts. */
   | { readonly kind: "begun" }
   | { readonly kind: "checked"; readonly problems: readonly Problem[] }
   | { readonly kind: "unusable"; readonly message: string };

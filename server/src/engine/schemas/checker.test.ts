@@ -1,6 +1,6 @@
 /**
  * Goal: no schema and no value holds the event loop up, and each check has the right outcome.
- * Method: checks of all kinds, with what would take minutes, while a timer tells how long the loop
+ * Method: checks of all kinds, with what would take minutes, while a timer says how long the loop
  * stood still.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";

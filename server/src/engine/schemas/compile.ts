@@ -53,7 +53,7 @@ export function compileSchema(
       weight: patterns.weight,
     };
   } finally {
-    // Whoever compiles keeps what is used; ajv would keep every schema ever seen, by its $id.
+    // The caller keeps what is used; ajv would keep every schema ever seen, by its $id.
     compiler.ajv.removeSchema();
     compiler.patterns = undefined;
   }

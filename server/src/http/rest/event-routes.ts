@@ -66,7 +66,7 @@ const eventParameters: readonly Parameter[] = [
   textParameter(
     "after",
     "query",
-    "Go on after the event with this cursor; from the start otherwise.",
+    "Continue after the event with this cursor; from the start otherwise.",
   ),
   textParameter("Last-Event-ID", "header", "The same, as browsers send it; goes before `after`."),
   parameterOf(
@@ -130,7 +130,7 @@ export const eventsRoute: Route = {
     }
     const others = ["after", "heartbeat"];
     const json = readQuery(WatchRunRequestSchema, WATCH_NAMES, exchange.search, others);
-    // A browser comes back to the URL that it began with, and to its place.
+    // A browser comes back to the URL that it started with, and to its place.
     const cameBack = exchange.header("last-event-id") ? { fromNow: false } : {};
     const fields = { ...json, ...cameBack, runId, afterCursor: after };
     const request = readMessage(WatchRunRequestSchema, fields);
@@ -165,13 +165,13 @@ export const allEventsRoute: Route = {
     description:
       "Answers as a stream of Server-Sent Events that does not end by itself: each checkpoint at " +
       "least once, in order within its run; `eventId` tells repeats. Where several events came " +
-      "together, the last of them has the `id:` to go on from.",
+      "together, the last of them has the `id:` to continue from.",
     parameters: [
       parameterOf(runsField("workflow"), "query", "Runs of this workflow."),
       parameterOf(runsField("tags"), "query", "Runs with this tag, as KEY=VALUE; may be repeated."),
       parameterOf(runsField("states"), "query", "Runs that are in this state; may be repeated."),
       parameterOf(runsField("types"), "query", "Events of this type; may be repeated."),
-      textParameter("after", "query", "Go on after this id; from now on otherwise."),
+      textParameter("after", "query", "Continue after this id; from now on otherwise."),
       textParameter("Last-Event-ID", "header", "The same, as browsers send it; before `after`."),
       HEARTBEAT,
     ],

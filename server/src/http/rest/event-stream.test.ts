@@ -1,6 +1,6 @@
 /**
  * Goal: an event stream waits for its reader, and lets go of one that does not read, with a place to
- * go on from.
+ * continue from.
  * Method: a real socket that reads or does not, against a run that never stops talking.
  */
 import { once } from "node:events";

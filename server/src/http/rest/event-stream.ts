@@ -3,11 +3,11 @@
  *
  * - `id:` is the event's cursor and `event:` its type, so that a browser's EventSource comes back
  *   by itself with `Last-Event-ID` and misses nothing.
- * - The stream ends after the run's last event. Whoever comes back after that one gets 204, which
+ * - The stream ends after the run's last event. A client that comes back after that one gets 204, which
  *   tells an EventSource to stop.
  * - What goes wrong half-way is told as an event `stream.error` with the problem, without an id.
  * - Back-pressure is the socket's: nothing is read from the run while the client does not read. One
- *   that reads nothing for 30 s is let go, and goes on from its last id when it likes.
+ *   that reads nothing for 30 s is let go, and continues from its last id when it likes.
  */
 import type { ServerResponse } from "node:http";
 import { create, isMessage, type Message } from "@bufbuild/protobuf";
@@ -98,7 +98,7 @@ export async function streamRuns(
   });
 }
 
-/** @param send answers whether there may be more */
+/** @param send returns whether there may be more */
 async function stream(
   exchange: Exchange,
   options: StreamOptions & { readonly ended?: boolean },

@@ -1,4 +1,4 @@
-/** The REST surface: finds the route, runs it, and tells what goes wrong. Loaded at its first use. */
+/** The REST surface: finds the route, runs it, and says what goes wrong. Loaded at its first use. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
 import createRouter from "find-my-way";
@@ -24,7 +24,7 @@ export interface RestOptions {
   readonly log: Log;
 }
 
-/** Answers one request. Resolves once the answer is written or given up. */
+/** Returns one request. Resolves once the answer is written or given up. */
 export type RestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export function createRestHandler(options: RestOptions): RestHandler {

@@ -1,4 +1,4 @@
-/** What OpenAPI tells of the signed links, which `links.ts` serves: their token is the credential. */
+/** What OpenAPI reports the signed links, which `links.ts` serves: their token is the credential. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Reason } from "../../model/errors.ts";
 import { PROBLEM_TYPE } from "../problem.ts";

@@ -77,7 +77,7 @@ const runRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "POST", path: "/v1/runs/{runId}/resume", rpc: runs.resumeRun, id: "resumeRun" },
     tag: "Runs",
-    summary: "Let a paused run go on",
+    summary: "Let a paused run continue",
     result: "run",
     about: { runId: RUN_ID },
     errors: TRANSITION,
@@ -85,7 +85,7 @@ const runRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "POST", path: "/v1/runs/{runId}/retry", rpc: runs.retryRun, id: "retryRun" },
     tag: "Runs",
-    summary: "Let a failed run go on from its failed step",
+    summary: "Let a failed run continue from its failed step",
     result: "run",
     about: { runId: RUN_ID },
     errors: TRANSITION,

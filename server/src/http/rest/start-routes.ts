@@ -74,7 +74,7 @@ const START: RpcRoute = {
     "flow.rate.key": `What has such a rate of its own${KEY}`,
     "flow.fairnessKey": `What takes turns where the concurrency holds runs back${KEY}`,
     "debounce.key": "Joins this start with those of this key that come within the period.",
-    "debounce.period": "The run starts when none has come for so long, with the last input.",
+    "debounce.period": "The run starts when none has arrived for so long, with the last input.",
     "debounce.maxWait": "It starts this long after its first start at the latest.",
   },
   errors: [

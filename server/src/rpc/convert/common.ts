@@ -26,7 +26,7 @@ const NO_BYTES = new Uint8Array(0);
 /** A run without an input, a signal without a payload. */
 export const VOID: Payload = Object.freeze({ encoding: "void", data: NO_BYTES });
 const LIST_MAX = 100;
-/** What an exponential or linear policy begins with when it does not say. */
+/** What an exponential or linear policy starts with when it does not say. */
 const INITIAL_INTERVAL_MS = 1_000;
 
 export function timestamp(ms: number): Timestamp {

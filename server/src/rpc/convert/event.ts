@@ -189,7 +189,7 @@ export function watchRunsIn(request: WatchRunsRequest): WatchRuns {
 function typeIn(value: string): string {
   if (ENTRY_TYPES.some((known) => known === value)) return value;
   const shown = value.slice(0, 100);
-  throw invalid("types", `"${shown}" is no type of checkpoints, such as run.completed`);
+  throw invalid("types", `"${shown}" is not a type of checkpoints, such as run.completed`);
 }
 
 function stateIn(value: string): RunState {

@@ -26,7 +26,7 @@ const LIVE =
   "p.org_id = listed.org_id AND p.gate = listed.gate AND (p.until = 0 OR p.until > $4::int8)";
 
 /**
- * A run is let pass under the lock of its row, and its version is raised, so that whoever changes
+ * A run is let pass under the lock of its row, and its version is raised, so that any process that changes
  * it at the same time finds it changed. One that another transaction has locked is passed over. A
  * row of `held` that was removed meanwhile is not returned, and its run goes nowhere.
  */

@@ -80,7 +80,7 @@ function byteLength(type: ColumnType, value: Value): number {
   return typeof value === "string" ? Buffer.byteLength(value) : value.byteLength;
 }
 
-/** Answers the offset after the element. */
+/** Returns the offset after the element. */
 function writeElement(buffer: Buffer, start: number, type: ColumnType, value: Value): number {
   const offset = start + LENGTH_BYTES;
   if (value === null) {

@@ -14,7 +14,7 @@ const PAGE = journalPage("claimed.org_id", "claimed.run_id", "0", "$9::int4", "$
 
 /**
  * Claims the best runs over all (queue, lane) pairs. The lanes are merged without locks first, to
- * see how many each may give; then so many of each lane are locked, in order, passing over runs
+ * see how many each may give; then that many of each lane are locked, in order, passing over runs
  * that another transaction holds (invariant 3). The lock is the run's, under which alone its ready
  * row changes; a run whose ready row was changed meanwhile is left out. Rows are deleted by their
  * place: a join by key may be planned, while a table is small, to read all of it for each run.

@@ -56,7 +56,7 @@ export class Connection {
   }
 
   /**
-   * Tries once, and goes on trying in the background if that failed.
+   * Tries once, and continues trying in the background if that failed.
    *
    * @throws StartupError where trying again is of no use
    */

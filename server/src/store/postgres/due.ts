@@ -16,7 +16,7 @@ WHERE d.org_id = o.org_id AND d.run_id = o.run_id AND NOT EXISTS (
 
 /**
  * Takes what is due and makes it due later, past what others are taking at this moment. It waits for
- * no lock, so that it is in nobody's way; whoever takes a row and dies delays it by the hold.
+ * no lock, so that it is in the way of nothing; if a server dies holding a row, the row is delayed by the hold.
  */
 export const TAKE_DUE = `WITH taken AS MATERIALIZED (
   SELECT org_id, run_id, kind, step_key, at FROM pawl.due

@@ -4,7 +4,7 @@ import { IS_CONFIRMED } from "./sections.ts";
 /** The parts of the statement that applies writes that concern gates. */
 
 /**
- * After the latest of its key; a key that has none begins with the round that is on. Rows of one
+ * After the latest of its key; a key that has none starts with the round that is on. Rows of one
  * statement do not see each other, and are counted on.
  */
 export function heldPut(context: Context): string {

@@ -23,7 +23,7 @@ export class ReplanSchedule {
     this.#timer.unref();
   }
 
-  /** Counts rows that are about to be added; answers whether to plan anew before that. */
+  /** Counts rows that are about to be added; returns whether to plan anew before that. */
   isDue(added: number): boolean {
     this.#rows += added;
     if (!this.#isOld && this.#rows < this.#rowsMax) return false;

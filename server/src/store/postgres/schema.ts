@@ -317,7 +317,7 @@ export const delta = pawl.table(
   ],
 );
 
-/** What lets so many runs pass at once, or in any period. `wake_at` null: when something changes. */
+/** What lets that many runs pass at once, or in any period. `wake_at` null: when something changes. */
 export const gate = pawl.table(
   "gate",
   {

@@ -3,7 +3,7 @@ import type { Shape } from "./input.ts";
 /**
  * The input relations of the statement that applies writes. Each has a composite type in the
  * database (`pawl.NAME_input`). One that changes gets another name, since servers of the version
- * before go on with the old one while they are replaced.
+ * before continue with the old one while they are replaced.
  */
 export const SHAPES = {
   /** References to payloads that must be there already. */

@@ -148,7 +148,7 @@ class PostgresStore implements s.Store {
   }
 
   #found(): void {
-    if (this.#isLost) this.#onMessage("PostgreSQL has been reached again; work goes on.");
+    if (this.#isLost) this.#onMessage("PostgreSQL has been reached again; work continues.");
     this.#isLost = false;
   }
 

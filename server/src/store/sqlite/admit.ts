@@ -48,7 +48,7 @@ export function admit(db: Database, now: number, runsMax: number): Admission {
   return { admitted, nextAt: typeof next?.at === "number" ? next.at : undefined };
 }
 
-/** Answers how many runs passed. */
+/** Returns how many runs passed. */
 function open(db: Database, row: Row, now: number, runsMax: number): number {
   const [org, gate] = [text(row, "org_id"), text(row, "gate")];
   const [capacity, periodMs] = [int(row, "capacity"), int(row, "period_ms")];

@@ -10,7 +10,7 @@ interface Watched {
 }
 
 /**
- * Notices that the files of an open database were deleted or replaced: SQLite goes on writing to what
+ * Notices that the files of an open database were deleted or replaced: SQLite continues writing to what
  * nobody can find any more. They are looked at once a second at most, and after what was done, so that
  * nothing is acknowledged later than a second after they were gone.
  */

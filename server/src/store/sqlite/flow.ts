@@ -4,7 +4,7 @@ import type { Database } from "./database.ts";
 const LEAVE_HELD = "DELETE FROM held WHERE org_id = ? AND run_id = ?";
 const LEAVE_PERMITS = "DELETE FROM permit WHERE org_id = ? AND run_id = ? AND until = 0";
 
-/** After the latest of its key; a key that has none begins with the round that is on. */
+/** After the latest of its key; a key that has none starts with the round that is on. */
 const TURN = `coalesce(
     (SELECT max(turn) + 1 FROM held WHERE org_id = ?1 AND gate = ?3 AND fair = ?8),
     (SELECT min(turn) FROM held WHERE org_id = ?1 AND gate = ?3 AND rank = ?5), 0)`;

@@ -54,7 +54,7 @@ export function readFirst(db: Database, org: string, runId: string, limit: PageL
   return entries;
 }
 
-/** Answers whether there is more. */
+/** Returns whether there is more. */
 function readInto(
   entries: Entry[],
   db: Database,

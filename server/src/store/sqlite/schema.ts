@@ -310,7 +310,7 @@ export const delta = sqliteTable(
 );
 
 /**
- * What lets so many runs pass at once, or, with a period, in any such period. `wake_at`: when to look
+ * What lets that many runs pass at once, or, with a period, in any such period. `wake_at`: when to look
  * at it, null for when something changes, which raises its version. See engine/flow.ts.
  */
 export const gate = sqliteTable(

@@ -15,7 +15,7 @@ import { packError, packRefusal } from "./messages.ts";
 import { unpackBatch } from "./packed.ts";
 
 /**
- * Answers one request after the other. Between them the thread sleeps on `bell` rather than in an
+ * Returns one request after the other. Between them the thread sleeps on `bell` rather than in an
  * event loop: it has nothing else to do, and a futex wakes it several times faster.
  */
 function serve({ settings, bell }: ThreadData): void {

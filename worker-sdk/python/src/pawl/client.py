@@ -197,7 +197,7 @@ class Client:
         comment: str = "",
         resolution_id: str | None = None,
     ) -> None:
-        """Answers a question, or resolves a callback by hand. The same `resolution_id` again is fine.
+        """Returns a question, or resolves a callback by hand. The same `resolution_id` again is fine.
 
         PawlError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
         """
@@ -228,7 +228,7 @@ class Client:
         return [each.spec.name for each in response.workflows]
 
     async def workers(self) -> Sequence[Worker]:
-        """The workers seen of late, connected ones first."""
+        """The workers seen recently, connected ones first."""
         response = await self._platform.call(LIST_WORKERS, ListWorkersRequest())
         return list(response.workers)
 

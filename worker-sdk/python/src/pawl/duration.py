@@ -90,7 +90,7 @@ def message_seconds(message: DurationMessage | Timestamp) -> float:
 def timestamp_of(moment: datetime) -> Timestamp:
     if moment.tzinfo is None:
         raise UsageError(
-            f"{moment!r} has no time zone, so it is no moment in time; use for example "
+            f"{moment!r} has no time zone, so it is not a point in time; use for example "
             "datetime.now(timezone.utc)"
         )
     since = moment - _EPOCH

@@ -63,7 +63,7 @@ def execute(
     journal: Sequence[JournalEntry],
     again: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Begins to execute a run. The code starts in a later turn of the event loop. `again`: executes it
+    """Starts to execute a run. The code starts in a later turn of the event loop. `again`: executes it
     anew; where that is given, this is done after every record.
     """
     memo = Memo()

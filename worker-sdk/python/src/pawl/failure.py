@@ -115,7 +115,7 @@ def failure_details(failure: Failure) -> Any:
 
 
 def error_of(failure: Failure) -> RecordedError:
-    """An error that tells of the recorded one."""
+    """An error that reports the recorded one."""
     error = RecordedError(failure.type or "Error", failure.message, failure.stack)
     if failure.HasField("cause"):
         error.__cause__ = error_of(failure.cause)

@@ -169,7 +169,7 @@ class RunHandle(Generic[R]):
         """Follows the run to its end; connects again, where it was, after a lost connection.
 
         - `classes`: none: both.
-        - `after_cursor`: goes on after that event. Default: from the start.
+        - `after_cursor`: continues after that event. Default: from the start.
         - `from_now`: only what is new.
         - `wait_for_start`: waits for a run that does not exist yet.
         - `children`: with the events of its children, theirs, and so on; `run_id` tells whose.

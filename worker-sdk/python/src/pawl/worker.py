@@ -49,7 +49,7 @@ class Worker:
     """Executes the runs of some workflows.
 
     `await worker.run()` does so until SIGTERM or SIGINT, or until `stop()`; `async with worker:` while
-    the block runs. While no server is in reach it goes on trying; runs under way go on from where they
+    the block runs. While no server is in reach it continues trying; runs under way continue from where they
     were.
 
     - `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051.
@@ -59,7 +59,7 @@ class Worker:
     - `build_version`: the version of the program; shown to people.
     - `mode`: `session`, one stream for everything; or `poll`, plain calls only, where streams do not
       get through: several times slower.
-    - `drain_timeout`: how long `stop` lets runs go on. What is not done or suspended by then goes on in
+    - `drain_timeout`: how long `stop` lets runs continue. What is not done or suspended by then continues in
       another worker.
     - `replay`: `always` executes each run anew from its journal after everything that it records, so
       that code which does not do the same again is found at once; for tests. Default: by
@@ -146,7 +146,7 @@ class Worker:
         try:
             await asyncio.shield(session.start())
         except asyncio.CancelledError:
-            # Stopped; or this task is, which then goes on being so.
+            # Stopped; or this task is, which then continues being so.
             if self._stopping is None:
                 raise
         finally:

@@ -30,7 +30,7 @@ async function perform(
   const link = new UnaryLink({
     platform,
     logger,
-    // While this process lives, it is the one that goes on with the run.
+    // While this process lives, it is the one that continues with the run.
     suspends: false,
     onReleased: (run) => runs.released(run),
     onAttention: () => leases.beat(),

@@ -61,7 +61,7 @@ export interface ExecuteOptions extends StartOptions {
   readonly leaseWait?: Duration;
 }
 
-/** A worker that the server has seen of late. */
+/** A worker that the server has seen recently. */
 export interface WorkerView {
   readonly workerId: string;
   readonly connected: boolean;
@@ -233,7 +233,7 @@ export class Client {
   }
 
   /**
-   * Answers a question: a text, true or false, an option's value, a list of them, or a form's
+   * Returns a question: a text, true or false, an option's value, a list of them, or a form's
    * fields. Also resolves a callback by hand. Throws PawlError INVALID_ANSWER (what is allowed is
    * in `metadata.allowed`), WAIT_ALREADY_RESOLVED (`metadata.resolved_by`), PERMISSION_DENIED.
    */

@@ -28,7 +28,7 @@ import {
 export interface WatchOptions {
   /** Default: both. */
   readonly classes?: readonly ("checkpoint" | "delta")[];
-  /** Go on after this event. */
+  /** Continue after this event. */
   readonly afterCursor?: string;
   /** Only what is new from now on. */
   readonly fromNow?: boolean;

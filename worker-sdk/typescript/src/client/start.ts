@@ -41,7 +41,7 @@ export interface StartOptions extends FlowOptions {
   /** not before this moment. */
   readonly startAt?: Date;
   /**
-   * Joins starts with the same key: the run starts when none has come for the period, at the latest
+   * Joins starts with the same key: the run starts when none has arrived for the period, at the latest
    * `maxWait` after the first, with the input of the last. All get the same run.
    */
   readonly debounce?: {

@@ -186,7 +186,7 @@ export function journalView(entry: JournalEntry): JournalView {
 
 /** Something that happened in a run. */
 export interface RunEvent {
-  /** Names the place right after this event: where to go on watching. */
+  /** Names the place right after this event: where to continue watching. */
   readonly cursor: string;
   readonly runId: string;
   readonly type: string;
@@ -203,7 +203,7 @@ export interface RunEvent {
   readonly attempt: number;
   /** Of a delta: tells parallel streams of one step apart. */
   readonly contentIndex: number;
-  /** A late comer's delta stands for so many of its stream, joined. */
+  /** a later watcher's delta stands for that many of its stream, joined. */
   readonly merged: number;
   /** Of a delta, within its step's attempt, from 1. */
   readonly sequence: number;

@@ -41,10 +41,10 @@ const refusalMs = 100;
  * A response of server-sent events, for a fetch handler: `id` is the event's cursor, `event` its
  * type, `data` the event as JSON.
  *
- * - `toResponse(run, request)` is all that a browser's EventSource needs: it goes on where the browser
+ * - `toResponse(run, request)` is all that a browser's EventSource needs: it continues where the browser
  *   was (`Last-Event-ID`), answers 204 once the run has ended and all was sent, so that the browser
  *   does not come back, and 404 where there is no such run.
- * - `toResponse(run.watch(…))` sends what a watch brings. To go on where a browser was, give
+ * - `toResponse(run.watch(…))` sends what a watch brings. To continue where a browser was, give
  *   `afterCursor: request.headers.get("last-event-id") ?? ""` to `watch`.
  */
 export function toResponse(events: AsyncIterable<RunEvent>, init?: ResponseInit): Response;
@@ -170,7 +170,7 @@ function streamResponse(
   return new Response(body, { ...init, headers });
 }
 
-/** One event as text/event-stream has it; its id is the cursor, to go on from with Last-Event-ID. */
+/** One event as text/event-stream has it; its id is the cursor, to continue from with Last-Event-ID. */
 function frame(event: RunEvent, lastId: string, map: ResponseOptions["map"]): string {
   // What is only shown to those who watch just now has no place of its own.
   const id = event.cursor === lastId ? "" : `id: ${event.cursor}\n`;
@@ -179,7 +179,7 @@ function frame(event: RunEvent, lastId: string, map: ResponseOptions["map"]): st
   return `${id}event: ${oneLine(event.type)}\ndata: ${JSON.stringify(data, plain)}\n\n`;
 }
 
-/** Without an id: whoever comes back goes on from the last event. */
+/** Without an id: a client that comes back continues from the last event. */
 function errorFrame(error: unknown): string {
   const reason = error instanceof PawlError ? error.reason : "INTERNAL";
   return `event: stream.error\ndata: ${JSON.stringify({ reason })}\n\n`;

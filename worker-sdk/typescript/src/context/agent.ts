@@ -1,4 +1,4 @@
-/** Agents: code that tells of itself, wherever it is called. */
+/** Agents: code that reports itself, wherever it is called. */
 import { errorType } from "../failure.ts";
 import { messageOf } from "../lib/foreign.ts";
 import { uuidv7 } from "../lib/ids.ts";
@@ -23,7 +23,7 @@ export type AgentEvent<O> =
 type AgentBody<O> = AsyncGenerator<unknown, O, undefined> | Promise<O> | O;
 
 /**
- * Makes an agent of a function: when it is called, a stream that begins with `agent.started`, has
+ * Makes an agent of a function: when it is called, a stream that starts with `agent.started`, has
  * what the function yields and, as `agent.completed`, what it returns.
  *
  * - As a step's body, `ctx.step("ask", () => ask(question))`, it shows all that live and has the
@@ -74,7 +74,7 @@ export function agent<A extends unknown[], O>(
       yield of(new StreamEvent("agent.failed", { name, error: { type, message } }, { parent: id }));
       throw error;
     } finally {
-      // Whoever reads has stopped reading.
+      // The reader has stopped reading.
       const open = iterator;
       if (open !== undefined) await call(() => open.return?.());
     }

@@ -1,6 +1,6 @@
 /**
  * `ctx.approval`: rounds of questions, one after the other. Each round is one
- * question to its approvers, of whom so many must agree; the server counts. A
+ * question to its approvers, of whom that many must agree; the server counts. A
  * rejection ends the round, and with it the whole.
  */
 import { UsageError } from "../errors.ts";

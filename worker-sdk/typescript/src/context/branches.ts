@@ -1,5 +1,5 @@
 /**
- * Work side by side, structured: each branch has a scope of its own, named by
+ * Work concurrently, structured: each branch has a scope of its own, named by
  * the branch, so that no key depends on which is faster.
  *
  * `all`, `map`: when a branch fails, the others are ended (their AbortSignals
@@ -156,7 +156,7 @@ function itemSegments<T>(name: string, items: readonly T[], options: MapOptions<
     if (key === "") throw new UsageError(`the key of item ${i} of ctx.map("${name}") is empty`);
     if (seen.has(key)) {
       throw new UsageError(
-        `two items of ctx.map("${name}") have the key "${key}"; keys tell items apart`,
+        `two items of ctx.map("${name}") have the key "${key}"; keys distinguish items`,
       );
     }
     seen.add(key);

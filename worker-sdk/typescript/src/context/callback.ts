@@ -9,7 +9,7 @@ import type { WaitCall } from "../run/wait-operation.ts";
 import type { RunContext } from "./context.ts";
 import type { Callback, CallbackOptions } from "./question-types.ts";
 
-/** Its result counts as in flight in its scope once it is asked for, as a wait that is begun then. */
+/** Its result counts as in flight in its scope once it is asked for, as a wait that is started then. */
 class OpenCallback implements Callback<never> {
   readonly url: string;
   readonly token: string;

@@ -17,7 +17,7 @@ import type { ChildOptions } from "./types.ts";
 
 /**
  * The run id of a child: the parent's id and the step's key, so that it is the
- * same whenever it is asked for: a parent that is retried goes on with the child
+ * same whenever it is asked for: a parent that is retried continues with the child
  * that it had. Ids that become too long are hashed.
  */
 export function childRunId(parentRunId: string, stepKey: string): string {

@@ -29,7 +29,7 @@ export interface Execution {
 }
 
 /**
- * Begins to execute a run. The code starts in a later microtask, so that the
+ * Starts to execute a run. The code starts in a later microtask, so that the
  * caller can keep the run first.
  */
 export function execute(execution: Execution): Run {

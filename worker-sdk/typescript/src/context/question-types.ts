@@ -131,7 +131,7 @@ export interface AskUser {
   // The last one is what the compiler compares with where none fits: the plainest.
   /**
    * Asks people and waits for the answer, for as long as it takes. The question shows in
-   * `pawl waits` and `client.waits()`; whoever answers first decides.
+   * `pawl waits` and `client.waits()`; the first answer decides.
    *
    * Throws WaitTimeoutError at a `timeout` without `default`, WaitCancelledError when somebody
    * cancels the question.
@@ -142,7 +142,7 @@ export interface AskUser {
   ): Promise<string | D | Skipped<S>>;
 }
 
-/** One round of an approval: these people, so many of them. */
+/** One round of an approval: these people, that many of them. */
 export interface ApprovalLevel {
   /** Shown, and what the round is called in keys. Default: the approvers, and in keys its place. */
   readonly name?: string;
@@ -193,7 +193,7 @@ export interface CallbackOptions<D> {
 
 /** A URL that an outside process calls when it is done. */
 export interface Callback<T> {
-  /** Takes one POST; the same after a crash. Whoever has it can answer: it needs no key. */
+  /** Takes one POST; the same after a crash. Anyone who has it can answer: it needs no key. */
   readonly url: string;
   /** The URL's last part. */
   readonly token: string;

@@ -1,4 +1,4 @@
-/** Children that the code starts and goes on beside. */
+/** Children that the code starts and continues beside. */
 import { create } from "@bufbuild/protobuf";
 import { ParentRefSchema, StartRunRequestSchema, StepKind } from "@pawl/proto";
 import { PawlError, TerminalError, UsageError } from "../errors.ts";

@@ -68,7 +68,7 @@ export interface ChildOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /**
    * What becomes of the child when this run ends before it, however that ends: `cancel` cancels it,
-   * with the usual grace; `abandon` lets it go on. Default: `cancel`.
+   * with the usual grace; `abandon` lets it continue. Default: `cancel`.
    */
   readonly parentClose?: "cancel" | "abandon";
 }
@@ -145,11 +145,11 @@ export interface Context extends WaitCalls {
   readonly step: StepCaller;
 
   /**
-   * Runs branches side by side, each in a scope of its own. When one fails the
+   * Runs branches concurrently, each in a scope of its own. When one fails the
    * others are aborted, and its error is thrown once they have ended.
    */
   all<const B extends Branches>(branches: B): Promise<BranchResults<B>>;
-  /** Runs branches side by side and tells of each how it ended. */
+  /** Runs branches concurrently and reports each how it ended. */
   allSettled<const B extends Branches>(branches: B): Promise<BranchOutcomes<B>>;
   /** The first branch to end decides; the others are aborted. */
   race<const B extends Branches>(
@@ -167,7 +167,7 @@ export interface Context extends WaitCalls {
     items: Iterable<T>,
     fn: (item: T, ctx: Context, index: number) => R,
   ): Promise<Awaited<R>[]>;
-  /** As `map`, and tells of each item how it ended: one that fails aborts none of the others. */
+  /** As `map`, and reports each item how it ended: one that fails aborts none of the others. */
   mapSettled<T, R>(
     name: string,
     items: Iterable<T>,
@@ -209,7 +209,7 @@ export interface Context extends WaitCalls {
   child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;
   child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
   /**
-   * Starts a child run and goes on beside it. Its end is not waited for, unless `result()` is: with
+   * Starts a child run and continues beside it. Its end is not waited for, unless `result()` is: with
    * `{ parentClose: "abandon" }` it is on its own, else it is cancelled when this run ends before it.
    */
   spawn<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<ChildHandle<O>>;
@@ -237,7 +237,7 @@ export interface StepContext extends Context {
   readonly idempotencyKey: string;
   /**
    * Sends the items of a stream as live output of this step, events under their own types, and
-   * returns what they reduce to, as the step itself would. Several at once are told apart by their
+   * returns what they reduce to, as the step itself would. Several at once are distinguished by their
    * content index, 1 and up in the order of the calls; what the body itself yields has 0.
    */
   stream<T>(items: AsyncIterable<T>): Promise<StreamResult<T>>;

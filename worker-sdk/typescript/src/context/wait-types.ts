@@ -29,7 +29,7 @@ export interface SignalOptions<D> {
 }
 
 export interface SignalsOptions {
-  /** The iteration ends when no signal has come for this long. Default: never. */
+  /** The iteration ends when no signal has arrived for this long. Default: never. */
   readonly timeout?: Duration;
 }
 
@@ -53,7 +53,7 @@ export interface WaitCalls {
   /**
    * The signals of that name, one after the other, first in, first out, as payloads:
    * `for await (const order of ctx.signals<Order>("order"))`. Each one that is taken is on
-   * record, and a replay hands out the same ones in the same order. Goes on for ever, unless
+   * record, and a replay hands out the same ones in the same order. Continues for ever, unless
    * the loop is left or a `timeout` passes in which none comes.
    */
   signals<T = unknown>(name: string, options?: SignalsOptions): AsyncIterableIterator<T>;
@@ -61,7 +61,7 @@ export interface WaitCalls {
   /** Asks people a question: text, approval, choice, multichoice or form. */
   readonly waitForUser: AskUser;
   /**
-   * Asks for approval by so many of a group, or by one group after the other (`chain`; see
+   * Asks for approval by that many of a group, or by one group after the other (`chain`; see
    * `chainByAmount`). A rejection ends it at once: those who would come later are not asked.
    *
    * Throws WaitTimeoutError when a round is not decided in time and there is no `default`.

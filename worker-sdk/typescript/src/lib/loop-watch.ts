@@ -3,7 +3,7 @@
  * machine was suspended. Whatever it had heard before says nothing about now: a lease may be gone.
  *
  * A timer alone would notice too late, since after a suspension what lies in the sockets is read
- * before timers fire; so whoever is about to begin something looks as well.
+ * before timers fire; so code that is about to start something looks as well.
  */
 const everyMs = 100;
 /** Two turns of the timer that are further apart than this are a gap. */
@@ -49,7 +49,7 @@ export class LoopWatch {
     this.#turnWallMs = Date.now();
   }
 
-  /** Notices a gap that ends now. The wall clock goes on while a machine is suspended; the other may not. */
+  /** Notices a gap that ends now. The wall clock continues while a machine is suspended; the other may not. */
   look(): void {
     if (this.#timer === undefined) return;
     const nowMs = performance.now();

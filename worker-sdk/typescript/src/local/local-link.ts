@@ -133,7 +133,7 @@ export class LocalLink implements RunLink {
     return create(StepStartedResponseSchema, { outcome: { case: "wait", value }, directive });
   }
 
-  /** Begins a wait; returns when it is due. */
+  /** Starts a wait; returns when it is due. */
   #await(
     stepKey: string,
     { kind = StepKind.SLEEP, wait = {} }: StepStartedInit,

@@ -52,7 +52,7 @@ export class Compensations {
   async run(run: Run, error: unknown): Promise<CompensationFailure[]> {
     const latestFirst = this.#registered.reverse();
     this.#registered = [];
-    // A run that stops because code and journal disagree is to go on later.
+    // A run that stops because code and journal disagree is to continue later.
     const goesOn = error instanceof NonDeterminismError || error instanceof AmbiguousStepKeyError;
     if (goesOn || run.left) return [];
     await run.settle("the workflow has ended", latestFirst.length > 0);

@@ -2,7 +2,7 @@
  * Hands results to user code, one at a time, in the order of the journal.
  *
  * User code may join several steps by means of its own (Promise.race, a counter,
- * two loops side by side); what it does then depends on the order in which they
+ * two loops concurrently); what it does then depends on the order in which they
  * settle. So a replay settles them in the order in which the journal recorded
  * them, and lets the code run until it waits again before the next one. The
  * first run does the same with acknowledgements that arrive together. "Until it

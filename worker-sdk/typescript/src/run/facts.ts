@@ -5,7 +5,7 @@ import type { Memo } from "./memo.ts";
 import type { Run } from "./run.ts";
 import type { StepBody } from "./step-body.ts";
 
-/** What is known of a run when its execution begins. */
+/** What is known of a run when its execution starts. */
 export interface RunFacts {
   readonly runId: string;
   /** Names this life of the run id; empty where there is no platform. */
@@ -13,7 +13,7 @@ export interface RunFacts {
   readonly fence: number;
   /** Which execution under this lease it is, from 1. */
   readonly execution: number;
-  /** Where the journal ended when the first of these began. */
+  /** Where the journal ended when the first of these started. */
   readonly ownAfterSeq: number;
   /** How often the run has been leased out, from 1. */
   readonly attempt: number;

@@ -49,7 +49,7 @@ export class Memo {
   readonly #backing = new Map<string, Backing>();
   /** The attempt of each wait that was registered and has not been resolved. */
   readonly #openWaits = new Map<string, number>();
-  /** Waits for children that the server has closed. Those go on for as long as the code may ask again. */
+  /** Waits for children that the server has closed. Those continue for as long as the code may ask again. */
   readonly #closedChildren = new Set<string>();
   /** Where the registration of each callback is in the journal. */
   readonly #callbacks = new Map<string, number>();
@@ -58,7 +58,7 @@ export class Memo {
   cancelReason = "";
   /** The place of the last record that the journal came with: a replay is over once it is handed out. */
   lastRecordSeq = 0;
-  /** The place of the last entry that a worker sent; 0: none has begun the code. */
+  /** The place of the last entry that a worker sent; 0: none has started the code. */
   lastWorkSeq = 0;
   /** Attempts that were started, and whose end is not recorded. */
   readonly #begun = new Map<string, { attempt: number; startMs: number }>();

@@ -58,7 +58,7 @@ function keep(run: Run, key: string, sent: unknown, parsed: unknown, what: strin
   return encoded.decoded();
 }
 
-/** The workflow's input, as its schema turned it out when the run began. */
+/** The workflow's input, as its schema turned it out when the run started. */
 export async function parsedInput(
   run: Run,
   schema: StandardSchemaV1 | undefined,

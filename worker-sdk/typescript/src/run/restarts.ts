@@ -3,7 +3,7 @@
  * directly, so that code which depends on something that is not on record shows it at once.
  */
 const everyMs = 5;
-/** What is still running after this is not waited for: the code is given the result as ever. */
+/** What is still running after this is not waited for: the code is given the result as usual. */
 const patienceMs = 50;
 
 export class Restarts {

@@ -36,7 +36,7 @@ import { Waiting } from "./waiting.ts";
 /** A step that may not start now. */
 type Held = { readonly operation: Operation; readonly begin: () => void };
 
-/** What a suspension tells of the run's waits. */
+/** What a suspension reports the run's waits. */
 interface Waited {
   readonly tree?: WaitTree;
   readonly held: { readonly stepKeys: string[] };
@@ -199,7 +199,7 @@ export class Run {
 
   /**
    * Whether a step took effect is for a person to say: the platform pauses the run. One that is
-   * being cancelled goes on without knowing.
+   * being cancelled continues without knowing.
    */
   awaitDecision(operation: Operation): void {
     if (this.#cancelReason !== undefined) {
@@ -375,7 +375,7 @@ export class Run {
   }
 
   /**
-   * The code has returned: waits for the steps that nobody awaited, since they have been begun, and
+   * The code has returned: waits for the steps that nobody awaited, since they have been started, and
    * throws the error of one that fails. Those whose branch has ended have ended now.
    */
   async finish(): Promise<void> {
@@ -390,7 +390,7 @@ export class Run {
 
   /**
    * The code has thrown: ends what it left behind. `patient`: waits until that has ended, so that
-   * nothing is undone beside its being done. Branches of a run that is being cancelled go on with
+   * nothing is undone beside its being done. Branches of a run that is being cancelled continue with
    * their clean-up first.
    */
   async settle(reason: string, patient: boolean): Promise<void> {

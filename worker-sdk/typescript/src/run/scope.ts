@@ -6,7 +6,7 @@
  * The keys of two uses of one name follow the order of the calls. That order is
  * the program's as long as the calls are made one after the other, or in one
  * stretch: one delivery of a result, and one turn of the event loop. A use in a
- * later stretch, while an earlier use of the name is still in flight, may have come
+ * later stretch, while an earlier use of the name is still in flight, may have arrived
  * before or after it by timing: that is refused, before any run depends on it.
  */
 import { AmbiguousStepKeyError, UsageError } from "../errors.ts";
@@ -36,7 +36,7 @@ export interface Uses {
   count: number;
   /** Of those, how many are in flight … */
   open: number;
-  /** … and the stretch in which the first of these began. */
+  /** … and the stretch in which the first of these started. */
   since: number;
 }
 /** A race, to its branches. */

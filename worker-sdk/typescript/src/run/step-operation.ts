@@ -427,7 +427,7 @@ export class StepOperation extends Operation {
     if (state.is === "running") {
       state.body.end();
       if (this.detached && !this.run.left) this.#reportCancelled("the step around it is over");
-      // Where the lease was lost, whoever goes on tells of it.
+      // Where the lease was lost, the worker that continues reports it.
       if (this.detached || this.run.facts.trace?.ended) this.#trace?.end("abandoned");
       this.run.setBusy(false);
     }

@@ -30,7 +30,7 @@ export interface StepOptions {
   /**
    * For a body that yields: `join` concatenates texts, `collect` makes a list, `last` takes the
    * last item (or undefined), a function gets the list. The same for no, one and many items;
-   * events (`event`) are none. Default: the output of the body's agent, if it tells of one in
+   * events (`event`) are none. Default: the output of the body's agent, if it reports one in
    * `agent.completed`, else `join`.
    */
   readonly reduce?: Reduce;

@@ -94,7 +94,7 @@ export async function consume(
   const halves = new Halves(send);
   let output: Output | undefined;
   for await (const given of within === undefined ? items : runWithin(items, within)) {
-    // What is recorded is what was sent, though the generator may go on with its object.
+    // What is recorded is what was sent, though the generator may continue with its object.
     const item =
       given instanceof StreamEvent ? given : snapshot(given, `an item of step "${name}"`);
     if (item instanceof StreamEvent) {
@@ -117,7 +117,7 @@ export async function consume(
   return reduce === undefined && output !== undefined ? output.output : reducer.result();
 }
 
-/** A generator's code runs in the context of whoever asks for the next item. */
+/** A generator's code runs in the context of the caller for the next item. */
 function runWithin(
   items: AsyncIterable<unknown>,
   within: <R>(fn: () => R) => R,

@@ -3,7 +3,7 @@
  *
  * 1. A span is ended only when what it tells is recorded in the journal, so there is one span for
  *    each recorded attempt, and none for a replay.
- * 2. An attempt that went down with its worker is told by whoever makes the next one.
+ * 2. An attempt that went down with its worker is reported by the worker that makes the next one.
  * 3. Failures are told by their type alone: messages may hold what users sent.
  */
 import {

@@ -42,7 +42,7 @@ export interface RunTrace {
   end(errorType: string | undefined): void;
 }
 
-/** What is known of a run when its execution begins. */
+/** What is known of a run when its execution starts. */
 export interface TracedRun {
   readonly runId: string;
   readonly workflow: string;

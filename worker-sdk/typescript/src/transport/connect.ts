@@ -27,7 +27,7 @@ function translate(error: unknown): PawlError {
   return errorFromStatus(known.code, known.rawMessage, details, error);
 }
 
-/** Why the message cannot be sent, if it cannot: the library's own error does not tell that apart. */
+/** Why the message cannot be sent, if it cannot: the library's own error does not distinguish that. */
 function encodingProblem<I extends DescMessage>(
   schema: I,
   message: MessageInitShape<I>,
@@ -83,7 +83,7 @@ class Outgoing<T> implements AsyncIterable<T> {
     for (;;) {
       const next = this.#queue.shift();
       if (next !== undefined) {
-        // Whoever asks for what comes after it has dealt with it.
+        // The reader that asks for the next message has dealt with it.
         try {
           yield next.item;
         } finally {

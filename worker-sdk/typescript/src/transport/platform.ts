@@ -40,7 +40,7 @@ export class Platform {
   }
 
   /**
-   * Sends until answered, or until the time for that is up, which begins when the first try has
+   * Sends until answered, or until the time for that is up, which starts when the first try has
    * failed: a call may have waited for long before it lost its connection. The requests are idempotent.
    */
   async retrying<T>(send: () => Promise<T>, { signal, retryForMs }: RetryWishes = {}): Promise<T> {

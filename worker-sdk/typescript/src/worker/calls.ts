@@ -58,7 +58,7 @@ export class Calls {
     });
   }
 
-  /** Hands a reply to whoever waits for it; false if nobody does. */
+  /** Hands a reply to the waiting caller; false if nobody does. */
   settle(reply: Reply): boolean {
     const pending = this.#pending.get(reply.id);
     if (pending === undefined) return false;

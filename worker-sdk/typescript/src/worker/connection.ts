@@ -28,7 +28,7 @@ const refusals = new Set([
 ]);
 /** How long a server may take to say its first word. */
 const greetingMs = 5_000;
-/** A stream that went on for so long had nothing wrong with it. */
+/** A stream that continued for so long had nothing wrong with it. */
 const usefulMs = 5_000;
 const closePollMs = 50;
 const closePolls = 20;

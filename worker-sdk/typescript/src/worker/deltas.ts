@@ -21,7 +21,7 @@ interface Gathered extends DeltaBatch {
 }
 
 /**
- * Answers when the server has the events on record, and undefined while nothing can be sent. `must`:
+ * Returns when the server has the events on record, and undefined while nothing can be sent. `must`:
  * what follows is about them, so that they take their place before it now.
  */
 type Send = (batch: DeltaBatch, bytes: number, must: boolean) => Promise<unknown> | undefined;
@@ -46,13 +46,13 @@ export class Deltas {
   #flushedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onDrop`: so many events were lost. */
+  /** `onDrop`: that many events were lost. */
   constructor(send: Send, onDrop: (count: number) => void) {
     this.#send = send;
     this.#onDrop = onDrop;
   }
 
-  /** Answers the event's number. */
+  /** Returns the event's number. */
   add(runId: string, fence: number, event: NewEventInit, bytes: number): number {
     const stream = this.#stream(runId, fence);
     const number = stream.next;
@@ -151,7 +151,7 @@ export class Deltas {
 
   /**
    * Sends what a run has said, and resolves once that is on record, or was given up. What it says from
-   * now on does not count: a step that streams side by side would never let the caller go.
+   * now on does not count: a step that streams concurrently would never let the caller go.
    */
   async settled(runId: string): Promise<void> {
     const stream = this.#streams.get(runId);

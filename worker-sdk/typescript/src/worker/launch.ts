@@ -19,7 +19,7 @@ export interface LaunchContext {
   readonly may?: Promise<void>;
   /** Executes the run anew after each record, where that is wanted. */
   readonly again?: ((run: Run) => void) | undefined;
-  /** The execution that it goes on from, under the same lease. */
+  /** The execution that it continues from, under the same lease. */
   readonly before?: RunFacts;
 }
 
@@ -64,7 +64,7 @@ function factsOf(
   return trace === undefined ? facts : { ...facts, trace };
 }
 
-/** Reads what is left of the journal, then begins to execute the run. */
+/** Reads what is left of the journal, then starts to execute the run. */
 export async function launch(
   item: WorkItem,
   workflow: AnyWorkflow,

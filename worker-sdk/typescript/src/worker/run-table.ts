@@ -1,7 +1,7 @@
 /**
  * The runs that a worker holds: from the moment a slot takes one on until it has
  * left. What the platform says about a run while its journal is still being read
- * waits until its execution has begun.
+ * waits until its execution has started.
  */
 import { type JournalEntry, type LeaseResult, LeaseStatus, type WorkItem } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
@@ -74,7 +74,7 @@ export class RunTable {
     return this.#held.get(runId)?.run;
   }
 
-  /** Takes a run on and begins to execute it. */
+  /** Takes a run on and starts to execute it. */
   async take(item: WorkItem, workflow: AnyWorkflow, context: LaunchContext): Promise<void> {
     const runId = item.lease?.runId ?? "";
     // It comes back to where it was lost: what is left of it here is no longer valid.
@@ -121,7 +121,7 @@ export class RunTable {
     }
   }
 
-  /** Tells a run something, now or once its execution has begun. */
+  /** Tells a run something, now or once its execution has started. */
   tell(runId: string, tell: (run: Run) => void): void {
     const held = this.#held.get(runId);
     if (held === undefined) return;
@@ -192,7 +192,7 @@ export class RunTable {
   }
 
   /**
-   * The platform is in reach again: what had to wait for that goes on. Waits are asked about, since
+   * The platform is in reach again: what had to wait for that continues. Waits are asked about, since
    * what was resolved while there was no connection was told to nobody.
    */
   wakeAll(): void {

@@ -5,7 +5,7 @@
  *                 └──────────┴─▶ closed
  *
  * S1  Hello is the first message of every stream, and nothing else leaves before
- *     Welcome has come.
+ *     Welcome has arrived.
  * S2  A request is kept until it is answered, and sent again, with the same
  *     content and id, on the next stream if its run's lease has survived.
  * S3  No step starts unless the stream is open and a heartbeat was answered that
@@ -117,7 +117,7 @@ export class Session {
     );
   }
 
-  /** Connects, and goes on doing so; resolves once the session is open for the first time. */
+  /** Connects, and continues doing so; resolves once the session is open for the first time. */
   start(): Promise<void> {
     if (this.#state === "idle") void this.#run();
     return this.#opened.promise;
@@ -185,7 +185,7 @@ export class Session {
     this.heartbeat();
   }
 
-  /** Answers whether there is a stream for it to leave on. */
+  /** Returns whether there is a stream for it to leave on. */
   push(frame: FrameInit | StartNote, bytes: number): boolean {
     if (this.#state !== "open") return false;
     this.#outbox.push(frame, bytes);
@@ -369,9 +369,9 @@ export class Session {
     void this.runs.take(item, workflow, { platform, link: this.#link, logger, may });
   }
 
-  /** A run that was given up goes to another worker, or comes back: not at once, lest it goes round. */
+  /** An abandoned run goes to another worker, or comes back, after a delay, to avoid a hot loop. */
   #giveBack(runId: string, fence: number): void {
-    const reason = "this worker could not go on with it";
+    const reason = "this worker could not continue with it";
     setTimeout(
       () =>
         this.push({ id: 0, body: { case: "nack", value: { runId, fence, reason } } }, frameBytes),

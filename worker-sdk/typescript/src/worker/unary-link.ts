@@ -86,7 +86,7 @@ export class UnaryLink implements RunLink {
   async start(request: StepStartedInit): Promise<StepStartedResponse> {
     await this.#said(request.runId ?? "");
     const response = await this.#options.platform.call(StepService.method.stepStarted, request);
-    // As in `inOrder`: a report that is still out may have been recorded before what this tells of.
+    // As in `inOrder`: a report that is still out may have been recorded before what this reports.
     if (response.outcome.case === "replay")
       await Promise.all(this.#reports.get(request.runId ?? "") ?? []);
     return response;

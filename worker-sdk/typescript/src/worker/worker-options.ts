@@ -32,7 +32,7 @@ export interface WorkerOptions extends ConnectionOptions {
   /** `session`: one stream. `poll`: plain calls, where streams do not get through. Default: `session`. */
   readonly mode?: "session" | "poll";
   /**
-   * How long `stop` lets runs go on. What is not done or suspended by then goes on
+   * How long `stop` lets runs continue. What is not done or suspended by then continues
    * in another worker. Default: 10 s.
    */
   readonly drainTimeout?: Duration;

@@ -12,8 +12,8 @@ const drainPollMs = 20;
  * Executes the runs of some workflows.
  *
  * `run()` does so until SIGTERM or SIGINT, or until `stop()`; `start()` returns
- * once the server knows of the worker. While no server is in reach it goes on
- * trying; runs under way go on from where they were.
+ * once the server knows of the worker. While no server is in reach it continues
+ * trying; runs under way continue from where they were.
  */
 export class Worker {
   readonly #settings: WorkerSettings;

@@ -48,7 +48,7 @@ export class Peer {
   #stream: ServerDuplexStream<SessionRequest, SessionResponse> | undefined;
   #streams = 0;
   #port = 0;
-  /** Answers Hello; by default all its leases survive. */
+  /** Returns Hello; by default all its leases survive. */
   welcome: (hello: Hello) => Body = (hello) => ({
     case: "welcome",
     value: {
@@ -58,7 +58,7 @@ export class Peer {
       heartbeatInterval: { seconds: 5n },
     },
   });
-  /** Answers every request; return undefined to keep silent. */
+  /** Returns every request; return undefined to keep silent. */
   answer: (frame: WorkerFrame) => Body | undefined = () => undefined;
   /** What GetJournal has. */
   journal: JournalEntry[] = [];
@@ -158,7 +158,7 @@ export class Peer {
     }
   }
 
-  /** Frames of that kind that have come and not been taken. */
+  /** Frames of that kind that have arrived and not been taken. */
   count(wanted: Case): number {
     return this.#frames.filter((frame) => frame.body.case === wanted).length;
   }
@@ -180,7 +180,7 @@ export function reply(
   return { case: "reply", value: { id, result } };
 }
 
-/** Answers completions, and ends of runs, as a server does that finds nothing wrong. */
+/** Returns completions, and ends of runs, as a server does that finds nothing wrong. */
 export function agreeable(): (frame: WorkerFrame) => Body | undefined {
   let seq = 1;
   return ({ id, body }) => {

@@ -63,7 +63,7 @@ export interface LinkOptions {
   readonly confirmStarts?: boolean;
   /** Payloads of signals, by name. */
   readonly signals?: Record<string, unknown[]>;
-  /** What has come to the journal that the run begins with. */
+  /** What has arrived to the journal that the run starts with. */
   readonly entries?: readonly EntryInit[];
   /** Sleeps do not end. */
   readonly sleepless?: boolean;
@@ -78,7 +78,7 @@ export class RecordingLink implements RunLink {
   readonly starts: string[] = [];
   /** The keys of waits that were closed. */
   readonly closed: string[] = [];
-  /** The keys of the compensations that a clean-up began with. */
+  /** The keys of the compensations that a clean-up started with. */
   readonly announced: string[] = [];
   /** The keys of steps whose attempt was reported as stopped. */
   readonly stopped: string[] = [];
@@ -295,7 +295,7 @@ export function facts(over: Partial<RunFacts> = {}): RunFacts {
   };
 }
 
-/** Executes a workflow over a link, from the journal that the link begins with. */
+/** Executes a workflow over a link, from the journal that the link starts with. */
 export function begin(
   link: RecordingLink,
   workflow: AnyWorkflow,

@@ -73,7 +73,7 @@ class Conversion:
     def __init__(self, what: str, escape: bool, typed: bool) -> None:
         self.what = what
         self.escape = escape
-        # Instances of classes are built again by whoever reads it.
+        # Instances of classes are built again by the reader.
         self.typed = typed
         self.tagged = False
         self.lookalike = False

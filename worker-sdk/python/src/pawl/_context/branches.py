@@ -1,4 +1,4 @@
-"""Work side by side, and names of scopes."""
+"""Work concurrently, and names of scopes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Branches(ContextBase):
     @overload
     async def gather(self, **branches: Branch[Any]) -> dict[str, Any]: ...
     def gather(self, *branches: Any, **named: Any) -> Any:
-        """Runs branches side by side, each in a scope of its own: coroutines, or functions that make
+        """Runs branches concurrently, each in a scope of its own: coroutines, or functions that make
         them. The results come as a list, or by name: `await ctx.gather(db=load(), api=fetch())`.
 
         When one fails the others are ended, and its error is raised once they have settled.
@@ -48,7 +48,7 @@ class Branches(ContextBase):
     @overload
     async def settle(self, **branches: Branch[Any]) -> dict[str, Outcome[Any]]: ...
     def settle(self, *branches: Any, **named: Any) -> Any:
-        """Runs branches side by side and tells of each how it ended."""
+        """Runs branches concurrently and reports each how it ended."""
         return self._branches("settle", branches, named)
 
     def race(self, *branches: Branch[T], **named: Branch[T]) -> Coroutine[Any, Any, T]:
@@ -108,7 +108,7 @@ class Branches(ContextBase):
         key: Callable[[Any], object] | None = None,
         concurrency: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
-        """Runs `fn(item)` for each item, side by side, each in a scope of its own, so that the names of
+        """Runs `fn(item)` for each item, concurrently, each in a scope of its own, so that the names of
         its steps are its own. The results are in the order of the items.
 
         - `key` names each item's scope, so that its steps stay its own when the list changes. Default:

@@ -64,7 +64,7 @@ class People(Waits):
         self, question: str, /, *, key: object = None, **options: Any
     ) -> Coroutine[Any, Any, Any]:
         """Asks people and waits for the answer, for as long as it takes. The question shows in
-        `pawl waits` and `client.waits()`; whoever answers first decides.
+        `pawl waits` and `client.waits()`; the first answer decides.
 
         - `type`: `text` (the default; the answer is a str, "" is one), `approval` (an `Approval`, true
           when approved), `choice` (a str), `multichoice` (a list), `form` (by `schema`).

@@ -84,7 +84,7 @@ class Waits(ContextBase):
     ) -> AsyncIterator[Any]:
         """The signals of that name, one after the other: `async for order in ctx.signals("order"):`.
 
-        `timeout`: the iteration ends when none has come for so long. Default: it goes on for ever.
+        `timeout`: the iteration ends when none has arrived for so long. Default: it continues for ever.
         Iterations have scopes of their own, in which they count what they took.
         """
         check_name("a wait", name)

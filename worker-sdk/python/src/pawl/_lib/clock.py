@@ -1,4 +1,4 @@
-"""Time that goes on while the machine is suspended."""
+"""Time that continues while the machine is suspended."""
 
 import time
 

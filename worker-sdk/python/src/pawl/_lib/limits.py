@@ -67,5 +67,5 @@ DELTA_TRIES: Final = 6
 # Delays computed from a backoff function.
 DELAYS_MAX: Final = 100
 JOURNAL_PAGE_ENTRIES: Final = 1_000
-# How often the deliveries of a run look whether its code has come to rest.
+# How often the deliveries of a run look whether its code has arrived to rest.
 QUIET_HOPS_MAX: Final = 10_000

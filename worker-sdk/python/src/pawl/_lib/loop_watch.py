@@ -2,7 +2,7 @@
 was suspended. Whatever it had heard before says nothing about now: a lease may be gone.
 
 A timer alone would notice too late, since what lies in the sockets may be read before it fires; so
-whoever is about to begin something looks as well.
+code that is about to start something looks as well.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class LoopWatch:
         return is_late or self._gap_end >= moment
 
     def begin(self, body: object, step_key: str) -> None:
-        """Code of a step begins to run in the loop."""
+        """Code of a step starts to run in the loop."""
         self._running[body] = step_key
 
     def end(self, body: object) -> None:

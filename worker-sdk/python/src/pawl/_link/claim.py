@@ -50,7 +50,7 @@ async def perform(platform: Platform, item: WorkItem, workflow: Workflow[..., An
     leases = LeaseKeeper(platform, runs)
     link = UnaryLink(
         platform,
-        # While this process lives, it is the one that goes on with the run.
+        # While this process lives, it is the one that continues with the run.
         suspends=False,
         on_released=runs.released,
         on_attention=leases.beat,

@@ -152,7 +152,7 @@ class Deltas:
     async def settled(self, run_id: str) -> None:
         """Sends what a run has said; returns once that is on record, or was given up.
 
-        What it says from now on does not count: a step that streams side by side would never let the
+        What it says from now on does not count: a step that streams concurrently would never let the
         caller go.
         """
         stream = self._streams.get(run_id)

@@ -1,6 +1,6 @@
 """A worker's side of WorkerService.Session.
 
-S1  Hello is the first message of every stream, and nothing else leaves before Welcome has come.
+S1  Hello is the first message of every stream, and nothing else leaves before Welcome has arrived.
 S2  A request is kept until it is answered, and sent again, with the same content and id, on the next
     stream if its run's lease has survived.
 S3  No step starts unless the stream is open and a heartbeat was answered that was sent within the
@@ -83,7 +83,7 @@ class Session(CallLink):
         return self._stream.opened
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and goes on doing so. The task ends when closed; raises PawlError if refused."""
+        """Connects, and continues doing so. The task ends when closed; raises PawlError if refused."""
         if self._end_watch is None:
             self._end_watch = self._watch.listen(self._stood_still)
         return self._stream.start()
@@ -314,7 +314,7 @@ class Session(CallLink):
 
     def _give_back(self, run_id: str, fence: int) -> None:
         """A run that was given up goes to another worker, or comes back: not at once."""
-        nack = pb.Nack(run_id=run_id, fence=fence, reason="this worker could not go on with it")
+        nack = pb.Nack(run_id=run_id, fence=fence, reason="this worker could not continue with it")
         asyncio.get_running_loop().call_later(
             limits.GIVE_BACK_AFTER_S, lambda: self._tell("nack", nack)
         )

@@ -3,7 +3,7 @@
     idle ─▶ connecting ─▶ open ─▶ connecting …
                   └──────────┴─▶ closed
 
-Hello is the first message of every stream, and nothing else leaves before Welcome has come.
+Hello is the first message of every stream, and nothing else leaves before Welcome has arrived.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Stream:
         return self._writing
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and goes on doing so. The task ends when closed; raises PawlError if refused."""
+        """Connects, and continues doing so. The task ends when closed; raises PawlError if refused."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_up())
         return self._task

@@ -92,7 +92,7 @@ class RunTable:
         link: RunLink,
         may: asyncio.Future[None] | None = None,
     ) -> None:
-        """Takes a run on and begins to execute it; once it `may`, where that is given."""
+        """Takes a run on and starts to execute it; once it `may`, where that is given."""
         run_id = item.lease.run_id
         # It comes back to where it was lost: what is left of it here is no longer valid.
         self.drop(run_id, "the run was dispatched again")
@@ -176,7 +176,7 @@ class RunTable:
             tell(run)
 
     def tell(self, run_id: str, tell: Callable[[Run], None]) -> None:
-        """Tells a run something, now or once its execution has begun."""
+        """Tells a run something, now or once its execution has started."""
         held = self._held.get(run_id)
         if held is None:
             return
@@ -238,7 +238,7 @@ class RunTable:
         self._on_free()
 
     def wake_all(self) -> None:
-        """The platform is in reach again: what had to wait for that goes on.
+        """The platform is in reach again: what had to wait for that continues.
 
         Waits are asked about, since what was resolved meanwhile was told to nobody.
         """

@@ -92,7 +92,7 @@ class UnaryLink(CallLink):
         except PawlError as error:
             answer = error
         except Exception as error:
-            # Whoever sent it waits for an answer.
+            # The sender waits for a reply.
             answer = PawlError("INVALID_ARGUMENT", str(error), code=3)
         out.discard(done)
         done.set_result(None)

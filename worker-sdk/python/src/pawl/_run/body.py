@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .step import StepOperation
 
 
-#: The result of a body that was never begun.
+#: The result of a body that was never started.
 _NOT_BEGUN = object()
 
 
@@ -113,7 +113,7 @@ class StepBody:
     async def _result(self) -> Any:
         call = self.operation.call
         result: Any = None
-        # Other tasks may have come first, and the process may have stood still meanwhile.
+        # Other tasks may have arrived first, and the process may have stood still meanwhile.
         if self.operation.run.link.stood_still_since(self._allowed):
             return _NOT_BEGUN
         watch = loop_watch()
@@ -265,7 +265,7 @@ class StepBody:
         )
 
     def abandon(self, reason: str) -> None:
-        """The run goes on without it; what is under way inside of it ends."""
+        """The run continues without it; what is under way inside of it ends."""
         self._leave(reason)
         self._stop(reason)
 

@@ -1,4 +1,4 @@
-"""Work side by side, structured: each branch has a scope of its own, named by the branch, so that no
+"""Work concurrently, structured: each branch has a scope of its own, named by the branch, so that no
 key depends on which is faster.
 
 `gather`, `map`: when a branch fails, the others are ended (what they await raises Cancelled, and no
@@ -237,7 +237,7 @@ def _item_segments(name: str, items: Sequence[T], key: Callable[[T], object] | N
     twice = {each for each in keys if keys.count(each) > 1} if len(set(keys)) < len(keys) else ()
     if twice:
         raise UsageError(
-            f'two items of ctx.map("{name}") have the key "{next(iter(twice))}"; keys tell items apart'
+            f'two items of ctx.map("{name}") have the key "{next(iter(twice))}"; keys distinguish items'
         )
     return [escape_name(each) for each in keys]
 

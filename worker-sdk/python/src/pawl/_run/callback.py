@@ -97,7 +97,7 @@ class Callback(Generic[T]):
     """A URL that an outside process calls when it is done."""
 
     def __init__(self, operation: CallbackOperation, address: _Registered) -> None:
-        #: Takes one POST; the same after a crash. Whoever has it can answer: it needs no key.
+        #: Takes one POST; the same after a crash. Anyone who has it can answer: it needs no key.
         self.url = address.callback_url
         #: The URL's last part.
         self.token = address.callback_token

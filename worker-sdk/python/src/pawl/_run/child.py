@@ -28,7 +28,7 @@ _RESERVED: Final = re.compile(r"[^A-Za-z0-9\-_:/]")
 
 def child_run_id(parent_run_id: str, step_key: str) -> str:
     """The parent's id and the step's key, so that it is the same whenever it is asked for, also after
-    the parent was retried: the child goes on from where it failed.
+    the parent was retried: the child continues from where it failed.
 
     Ids that become too long are hashed.
     """

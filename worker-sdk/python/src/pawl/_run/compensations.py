@@ -48,7 +48,7 @@ class Compensations:
         """
         latest_first = self._registered[::-1]
         self._registered = []
-        # A run that stops because code and journal disagree is to go on later.
+        # A run that stops because code and journal disagree is to continue later.
         goes_on = isinstance(error, NonDeterminismError | AmbiguousStepKeyError)
         if not latest_first or goes_on or run.left:
             return []
@@ -72,7 +72,7 @@ class Compensations:
     async def _announce(self, run: Run, keys: list[str]) -> None:
         """Of a run that is being cancelled: what is not done when its clean-up ends can be retried then."""
         pending = [key for key in keys if not run.memo.completed(key)]
-        # Once it has begun, be it in another life or before the cancel, there is nothing to announce.
+        # Once it has started, be it in another life or before the cancel, there is nothing to announce.
         begun = run.memo.cleaning_up or len(pending) < len(keys)
         if run.cancel_reason is None or not pending or begun:
             return

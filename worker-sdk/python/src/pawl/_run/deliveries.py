@@ -1,7 +1,7 @@
 """Hands results to user code, one at a time, in the order of the journal.
 
-User code may join several steps by means of its own (asyncio.wait, a counter, two loops side by
-side); what it does then depends on the order in which they settle. So a replay settles them in the
+User code may join several steps by means of its own (asyncio.wait, a counter, two concurrent
+loops); what it does then depends on the order in which they settle. So a replay settles them in the
 order in which the journal recorded them, and lets the code run until it rests before the next one.
 The first run does the same with acknowledgements that arrive together. The code rests when the event
 loop has nothing of the run's left to call at once.
@@ -35,7 +35,7 @@ class Deliveries:
         on_rest: Callable[[], None],
     ) -> None:
         """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code.
-        `on_error`: a delivery raised; the others go on. `on_rest`: all is delivered, and the code rests.
+        `on_error`: a delivery raised; the others continue. `on_rest`: all is delivered, and the code rests.
         """
         self._on_rest = on_rest
         self._loop = loop

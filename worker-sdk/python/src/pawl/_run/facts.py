@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known of a run when its execution begins."""
+    """What is known of a run when its execution starts."""
 
     run_id: str
     #: Of this life of the run id; what outlives the run is named by it.

@@ -13,7 +13,7 @@ name collides with those.
 The key is taken when the step is asked for, before anything of it runs, so the keys of two uses of one
 name follow the order of the calls. That order is the program's as long as the calls are made in one
 stretch, between two switches of tasks, or one after the other. A second use in a later stretch, while
-the first has not ended, may have come before it by timing: that is refused (AmbiguousStepKeyError),
+the first has not ended, may have arrived before it by timing: that is refused (AmbiguousStepKeyError),
 before any run depends on it.
 """
 
@@ -104,7 +104,7 @@ class Claim:
         self.namespace = namespace
         self.name = name
         self.explicit = explicit
-        # What was asked for in the scope that it names, before that began.
+        # What was asked for in the scope that it names, before that started.
         self.held: Sequence[Claim] = ()
         self._inner: Scope | None = None
         scope.take(self)

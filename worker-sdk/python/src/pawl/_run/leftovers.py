@@ -21,7 +21,7 @@ _TURNS = 12
 
 
 class Asked:
-    """Steps and children that were asked for and have not begun."""
+    """Steps and children that were asked for and have not started."""
 
     def __init__(self) -> None:
         # Kept, since one that is dropped leaves no other trace.
@@ -46,7 +46,7 @@ class Asked:
             await asyncio.sleep(0)
 
     def check(self) -> None:
-        """Refuses what was never awaited. What was cancelled before it began is over, too."""
+        """Refuses what was never awaited. What was cancelled before it started is over, too."""
         dropped = [
             each
             for each in self._waiting.values()
@@ -69,7 +69,7 @@ def _was_caught(operation: Operation) -> bool:
 
 
 async def finish(run: Run) -> None:
-    """The code has returned: waits for the steps that it began, and raises what one of them raises
+    """The code has returned: waits for the steps that it started, and raises what one of them raises
     where its task lets that out.
     """
     # Tasks that were made last begin.

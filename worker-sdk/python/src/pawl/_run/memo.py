@@ -65,7 +65,7 @@ class Memo:
         self._backing: dict[str, Backing] = {}
         # The waits that were registered and have not been resolved or closed.
         self._open_waits: set[str] = set()
-        # Waits for children that the server has closed. Those go on for as long as the code may ask again.
+        # Waits for children that the server has closed. Those continue for as long as the code may ask again.
         self._closed_children: set[str] = set()
         # Where callbacks were registered.
         self._callbacks: dict[str, int] = {}
@@ -73,7 +73,7 @@ class Memo:
         self.last_seq = 0
         # The place of the last record that the journal came with: a replay is over once it is handed out.
         self.last_record_seq = 0
-        # The place of the last entry that a worker sent; 0: none has begun the code.
+        # The place of the last entry that a worker sent; 0: none has started the code.
         self.last_work_seq = 0
         # How often the run was retried after it had failed.
         self.retries = 0
@@ -176,7 +176,7 @@ class Memo:
         return is_open or (record is not None and record.outcome != "")
 
     def forget_wait(self, key: str) -> None:
-        """It is being closed: whoever asks for it again registers it anew."""
+        """It is being closed: the caller for it again registers it anew."""
         self._open_waits.discard(key)
         self._closed_children.discard(key)
         self._records.pop(key, None)

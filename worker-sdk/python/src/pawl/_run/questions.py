@@ -78,7 +78,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalLevel:
-    """One round of `ctx.approval`: these people, so many of them."""
+    """One round of `ctx.approval`: these people, that many of them."""
 
     #: Who may approve, by name or role.
     approvers: str | Sequence[str]

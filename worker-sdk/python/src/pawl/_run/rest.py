@@ -43,7 +43,7 @@ class Rest:
         if self._ready is not None:
             # Other threads add to it meanwhile.
             return not any(self._is_flow(handle._context) for handle in self._ready.copy())
-        # What a task waits for is another future after each step of it, and none while it is to go on.
+        # What a task waits for is another future after each step of it, and none while it is to continue.
         now = {task: getattr(task, "_fut_waiter", None) for task in self.tasks if not task.done()}
         moves = any(future is None or future.done() for future in now.values())
         self._still = 0 if moves or now != self._seen else self._still + 1

@@ -52,7 +52,7 @@ logger = logging.getLogger("pawl")
 
 # Numbers the requests of this process.
 _requests = itertools.count(1)
-# How long code that does not await anything of the run may go on after it has left.
+# How long code that does not await anything of the run may continue after it has left.
 _UNWIND_S = 5.0
 
 
@@ -191,7 +191,7 @@ class Run:
 
     def await_decision(self, operation: Operation) -> None:
         """Whether a step took effect is for a person to say: the platform pauses the run. One that is
-        being cancelled goes on without knowing.
+        being cancelled continues without knowing.
         """
         if self.cancel_reason is not None:
             operation.reject_cancelled(self.cancel_reason)
@@ -292,7 +292,7 @@ class Run:
             tree = wait_tree({key: scopes[key] for key in self._waiting.keys if key in scopes})
             held = self._held_waits()
 
-        # Whoever replays a journal to see whether the code fits wants to know.
+        # A replay that checks whether the code fits wants to know.
         passed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.facts.confirm_starts else []
 
         def message() -> SuspendRunRequest:

@@ -118,7 +118,7 @@ class InputSignature:
 
     def arguments_of(self, data: Any, again: bool = False) -> dict[str, Any]:
         """Arguments by name from recorded data; InvalidValueError where they do not fit. `again`: they
-        did when the run began, and rules that are stricter by now do not count.
+        did when the run started, and rules that are stricter by now do not count.
         """
         if self.whole is not None:
             parameter = self._signature.parameters[self.whole]

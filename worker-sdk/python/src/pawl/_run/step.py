@@ -234,7 +234,7 @@ class StepOperation(Operation):
     # ── the body is over ──
 
     def body_not_begun(self) -> None:
-        """Called by the body, instead: the process stood still before it began. The platform says whether
+        """Called by the body, instead: the process stood still before it started. The platform says whether
         the run is still its own, and whether the step is on record by now.
         """
         self._body = None
@@ -339,7 +339,7 @@ class StepOperation(Operation):
         self.run.set_busy(False)
 
     def _settle_or_leave(self) -> None:
-        """A cancel came, and the body takes its time: the code goes on to its clean-up without it."""
+        """A cancel came, and the body takes its time: the code continues to its clean-up without it."""
         self._timer = None
         body = self._body
         if self._state != "running" or body is None:

@@ -1,4 +1,4 @@
-"""Work of the SDK's own that goes on beside user code."""
+"""Work of the SDK's own that continues beside user code."""
 
 from __future__ import annotations
 

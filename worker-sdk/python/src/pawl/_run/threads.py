@@ -95,5 +95,5 @@ def _settle(outcome: asyncio.Future[Any], result: Any) -> None:
     if not outcome.done():
         outcome.set_result(result)
     elif inspect.iscoroutine(result):
-        # Nobody waits any more, so it never begins.
+        # Nobody waits any more, so it never starts.
         result.close()

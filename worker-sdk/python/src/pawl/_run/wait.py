@@ -335,7 +335,7 @@ class WaitOperation(Operation):
         self._deliver(record)
 
     def closed(self, seq: int) -> None:
-        """If the code goes on to wait for it after all, it asks again."""
+        """If the code continues to wait for it after all, it asks again."""
         if self.over or self._delivering or self.aborted is not None:
             return
         self._unregister()
