@@ -36,7 +36,7 @@ type platform struct {
 	// For how long a call is made again while no server answers.
 	patience time.Duration
 	// When a call was answered last, in Unix nanoseconds.
-	answered atomic.Int64
+	answered *atomic.Int64
 }
 
 func defaultURL() string { return orElse(os.Getenv("PAWL_URL"), "http://127.0.0.1:50051") }
@@ -64,7 +64,7 @@ func dial(address string, patience time.Duration) (*platform, error) {
 		return nil, usage("%q is not the address of a server: %v", address, err)
 	}
 	return &platform{
-		conn: conn, patience: patience,
+		conn: conn, patience: patience, answered: &atomic.Int64{},
 		runs: pb.NewRunServiceClient(conn), steps: pb.NewStepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn),
 		signals: pb.NewSignalServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
 	}, nil

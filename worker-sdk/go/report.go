@@ -22,8 +22,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	}
 	var directive pb.Directive
 	_, err = r.ask(func() proto.Message {
-		if r.isCancelPending(op.operation) {
-			// The cancel came first: what the body came to is not recorded.
+		if op.isStopped() {
 			return nil
 		}
 		return &pb.StepCompletedRequest{
@@ -95,17 +94,11 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	if op.aborted == nil {
 		op.aborted = op.scope.endedBy()
 	}
-	if op.aborted != nil {
-		r.mu.Unlock()
-		op.reportCancelled(latency)
-		r.lockPresent()
-		final := op.cancelled()
-		r.setBusy(false)
-		r.mu.Unlock()
-		op.endTrace("cancelled", "")
-		return final, 0, true
-	}
+	aborted := op.aborted != nil
 	r.mu.Unlock()
+	if aborted {
+		return op.stopped(latency), 0, true
+	}
 	failure := toFailure(err)
 	inner, hasInner := find[*StepError](err)
 	_, isCancelled := find[*CancelledError](err)
@@ -129,10 +122,19 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		}
 		r.queue.pushNew(op.operation, response.Seq)
 	}
-	message, err := r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, taken)
-	if err != nil {
+	request := func() proto.Message {
+		if op.isStopped() {
+			return nil
+		}
+		return op.failedMessage(failure, latency)
+	}
+	message, err := r.ask(request, taken)
+	if _, isCancelled := err.(*CancelledError); err != nil && !isCancelled {
 		failure = bareFailure(failure, err)
-		message, err = r.ask(func() proto.Message { return op.failedMessage(failure, latency) }, taken)
+		message, err = r.ask(request, taken)
+	}
+	if _, isCancelled := err.(*CancelledError); isCancelled {
+		return op.stopped(latency), 0, true
 	}
 	if err != nil {
 		r.exit(err)
@@ -159,6 +161,30 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	op.close()
 	r.mu.Unlock()
 	return &StepError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
+}
+
+// isStopped: the run was cancelled while the attempt was in flight. What it came to is not recorded, also
+// where the code has been told of the cancel elsewhere by now. The run is locked.
+func (op *stepOperation) isStopped() bool {
+	r := op.run
+	return r.isCancelPending(op.operation) || r.cancelReason != nil && op.aborted != nil
+}
+
+// stopped reports that the attempt was, and returns what user code is told.
+func (op *stepOperation) stopped(latency time.Duration) error {
+	r := op.run
+	r.mu.Lock()
+	if op.aborted == nil {
+		op.aborted = r.cancelReason
+	}
+	r.mu.Unlock()
+	op.reportCancelled(latency)
+	r.lockPresent()
+	err := op.cancelled()
+	r.setBusy(false)
+	r.mu.Unlock()
+	op.endTrace("cancelled", "")
+	return err
 }
 
 // reportCancelled has the end of an attempt on record that its branch or run has ended: it is no
