@@ -35,9 +35,10 @@ test("a frame that cannot be encoded keeps none of its neighbors from leaving, i
   const { outbox, sent, refused } = played();
   let flushed = 0;
   for (const id of [1, 2, 3]) outbox.push(step(id, id === 2), 100);
-  outbox.flush(() => {
+  outbox.whenSent(() => {
     flushed += 1;
   });
+  outbox.flush();
   expect([sent.flat(), refused, flushed]).toEqual([[0, 1, 3], [2], 1]);
 });
 

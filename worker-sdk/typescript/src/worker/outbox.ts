@@ -4,6 +4,9 @@
  *
  * A start note is looked at when the message leaves: if its step has ended by
  * then, its completion follows and the start is no news.
+ *
+ * States: empty → scheduled (to leave at the end of this turn) → empty; or lingering, for a moment
+ * at most: frames wait for what the next message of the server brings up, and leave with that.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
@@ -22,6 +25,9 @@ function isNote(frame: FrameInit | StartNote): frame is StartNote {
   return "startMessage" in frame;
 }
 
+/** For how long frames may wait for others, in ms. */
+const lingerMs = 2;
+
 /** What a frame without payloads has at most, about. */
 export const frameBytes = 512;
 
@@ -29,7 +35,10 @@ export class Outbox {
   readonly #transmit: (message: SessionRequest, onSent: (() => void) | undefined) => void;
   readonly #onUnsendable: (frame: FrameInit, error: unknown) => void;
   #items: Item[] = [];
+  /** Whom to tell when these have left. */
+  #leaving: (() => void)[] = [];
   #scheduled = false;
+  #lingering: NodeJS.Timeout | undefined;
   #open = false;
 
   /** `transmit` throws for a message that cannot be encoded; `onUnsendable` is told of the frame in it. */
@@ -52,13 +61,19 @@ export class Outbox {
   close(): void {
     this.#open = false;
     this.#items = [];
+    this.hurry();
+    for (const onSent of this.#leaving.splice(0)) onSent();
   }
 
   /** @param bytes about how large the frame is when encoded */
   push(frame: FrameInit | StartNote, bytes: number): void {
     if (!this.#open) return;
     this.#items.push({ frame, bytes });
-    if (this.#scheduled) return;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#lingering !== undefined) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -66,12 +81,35 @@ export class Outbox {
     });
   }
 
-  /** `onSent`: all of it has left this process, or never will. */
-  flush(onSent?: () => void): void {
-    if (!this.#open || this.#items.length === 0) {
-      onSent?.();
-      return;
-    }
+  /** What comes up from now on may wait until `hurry`, or for a moment. */
+  linger(): void {
+    this.#lingering ??= setTimeout(() => this.hurry(), lingerMs);
+  }
+
+  /** Nothing waits for others any more. */
+  hurry(): void {
+    if (this.#lingering === undefined) return;
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
+    if (this.#items.length > 0) this.#schedule();
+  }
+
+  /** Calls back when what was pushed so far has left this process, or never will. */
+  whenSent(onSent: () => void): void {
+    if (this.#open && this.#items.length > 0) this.#leaving.push(onSent);
+    else onSent();
+  }
+
+  flush(): void {
+    if (!this.#open || this.#items.length === 0) return;
+    const leaving = this.#leaving;
+    this.#leaving = [];
+    const onSent =
+      leaving.length === 0
+        ? undefined
+        : () => {
+            for (const tell of leaving) tell();
+          };
     const items = this.#items;
     this.#items = [];
     let frames: FrameInit[] = [];

@@ -242,14 +242,21 @@ export class Session {
 
   #receive(message: SessionResponse): void {
     this.#heardAtMs = performance.now();
+    this.#outbox.hurry();
     for (const frame of message.frames) this.#handle(frame.body);
     const acknowledged = this.#acknowledged;
     this.#acknowledged = undefined;
-    if (acknowledged !== undefined) this.#outbox.flush(acknowledged.resolve);
+    if (acknowledged !== undefined) this.#outbox.whenSent(() => this.#begin(acknowledged));
     if (this.#stale && this.#state === "open" && this.#leaseClock.holds) {
       this.#stale = false;
       this.runs.wakeHeld();
     }
+  }
+
+  /** What these runs report first leaves with what the answers that are due bring up: one message less. */
+  #begin({ resolve }: PromiseWithResolvers<void>): void {
+    resolve();
+    if (this.#calls.size > 0) this.#outbox.linger();
   }
 
   #handle(body: ServerFrame["body"]): void {
