@@ -215,7 +215,7 @@ export function deltaTests(get: () => Opened): void {
   });
 
   describe("for followers", () => {
-    test("marks tell how far runs have arrived", async () => {
+    test("marks say how far runs have progressed", async () => {
       const { store } = get();
       await held(store, "r1", "r2");
       await commit(store, insertion(makeHeader("r3", { state: "QUEUED", fence: 7 })));

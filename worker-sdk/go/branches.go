@@ -12,7 +12,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// Work concurrently, structured: each branch has a scope of its own, named by
+// Structured concurrency: each branch has a scope of its own, named by
 // the branch, so that no key depends on which is faster. When a branch of All or
 // Map fails, the others are ended (their contexts are cancelled, and no step starts
 // in them any more) and the error is returned once they have ended, so that no

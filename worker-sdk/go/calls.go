@@ -24,24 +24,33 @@ func enter(ctx context.Context) (*place, bool) {
 	return p, ok
 }
 
-// Step runs fn once: its result is recorded before it is returned, and a replay
-// returns what is recorded. An error of fn is tried again by the step's Retry;
-// what it comes to is a *StepError, on the first run as in a replay.
+// Step runs fn and records its result under name. In every later execution of the
+// run the recorded result is returned, and fn does not run.
 //
-// fn gets a context that is cancelled when the run is cancelled or taken away, or
-// its branch or timeout ends. Outside of a run, fn is just called.
+// A step runs at least once. If the worker crashes after fn has returned and before
+// the server has recorded the result, fn runs again, with a higher attempt. Make
+// effects idempotent: pass the idempotency key of CurrentAttempt(ctx), which is the
+// same for all attempts, to the service that you call. For an effect that must not
+// happen twice and has no idempotency key, use AtMostOnce.
+//
+// An error of fn is retried according to the step's Retry; without one there is no
+// retry. When no attempt is left, the error is a *StepError, with the same content in
+// every replay.
+//
+// The context of fn is cancelled when the run is cancelled or moves to another worker,
+// or when its branch or timeout ends. Outside of a run, fn is simply called.
 func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) (T, error), options ...StepOption) (T, error) {
 	return step(ctx, &stepCall{name: name, kind: pb.StepKind_STEP_KIND_STEP}, fn, options)
 }
 
-// Do is Step for what has no result.
+// Do is Step for a function without a result.
 func Do(ctx context.Context, name string, fn func(ctx context.Context) error, options ...StepOption) error {
 	_, err := Step(ctx, name, func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) }, options...)
 	return err
 }
 
-// Apply is Step with an input, which may not change in a replay: that pauses the
-// run, as code that does not fit its journal.
+// Apply is Step with an input. A digest of the input is recorded; if it differs in a
+// replay, the run is paused with NON_DETERMINISM.
 func Apply[In, Out any](ctx context.Context, name string, fn func(ctx context.Context, in In) (Out, error), in In, options ...StepOption) (Out, error) {
 	what := fmt.Sprintf("the input of step %q", name)
 	call := &stepCall{name: name, kind: pb.StepKind_STEP_KIND_STEP}

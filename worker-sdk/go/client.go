@@ -17,15 +17,17 @@ import (
 
 // ClientOptions say where the server is.
 type ClientOptions struct {
-	// Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051.
+	// The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
+	// http://127.0.0.1:50051, where `pawl serve` listens.
 	URL string
-	// For how long calls are made again while no server answers. Default: 10 s.
+	// How long a call is retried while the server is unreachable; then the call fails. Default: 10 s, which
+	// covers a restart of the server. In a web handler use about 2 s.
 	Patience time.Duration
-	// Default: slog.Default().
+	// Receives the client's own log lines. Default: slog.Default().
 	Logger *slog.Logger
 }
 
-// Client starts runs and steers them.
+// Client starts and controls runs.
 type Client struct {
 	platform *platform
 	log      *slog.Logger

@@ -23,15 +23,17 @@ type stepSettings struct {
 // StepOption says how a step is executed: a Key, Retry, Timeout, AtMostOnce or Version.
 type StepOption interface{ applyStep(*stepSettings) }
 
-// Key tells uses of one name apart by what they are about instead of by their
-// order, such as an order's id. Unique per name and scope. Of steps and children.
+// Key distinguishes steps or children with the same name, such as by an order's
+// id; unique per name and scope. Without it, they are numbered in the order of the
+// calls. Set it in loops over a list that can change.
 type Key string
 
 func (k Key) applyStep(s *stepSettings)   { s.key = string(k) }
 func (k Key) applyChild(s *childSettings) { s.key = string(k) }
 
-// Timeout limits one attempt of a step, whose context is cancelled then, or a wait. One that is
-// not above 0 is over at once.
+// Timeout limits one attempt of a step, or a wait. An attempt that exceeds it fails, and its
+// context is cancelled; a function that ignores the context continues in the background, and its
+// result is discarded. Without it there is no limit. A value of 0 or less ends immediately.
 type Timeout time.Duration
 
 func (t Timeout) applyStep(s *stepSettings) { s.timeout, s.hasTimeout = time.Duration(t), true }
@@ -41,33 +43,38 @@ type stepOption func(*stepSettings)
 
 func (o stepOption) applyStep(s *stepSettings) { o(s) }
 
-// AtMostOnce has the start committed before the step runs. When it was in flight
-// in a crash it is not run again: the run is paused for a person to decide. A pause waits until it has
-// ended, also where its body waits for something.
+// AtMostOnce commits the start before the step runs. If the worker crashes while it is in flight, it is
+// not run again: the run is paused (UNKNOWN_OUTCOME) until a person decides, and a pause waits for the step
+// to end. Use it only for effects that must not happen twice and accept no idempotency key; it costs one more
+// commit per step. Without it, a step runs at least once.
 func AtMostOnce() StepOption { return stepOption(func(s *stepSettings) { s.atMostOnce = true }) }
 
-// Version names the step's definition; a recorded step with another one pauses the run.
+// Version identifies the step's definition. If a recorded step has another one, the run is paused with
+// NON_DETERMINISM. Set it if results of older code must not be reused.
 func Version(version string) StepOption {
 	digest := digestText(version)
 	return stepOption(func(s *stepSettings) { s.definitionDigest = digest })
 }
 
-// Retry says when a failed step is tried again. Without one a step is tried once.
+// Retry says how a failed step is retried. A step without it has one attempt, because not every step
+// may be repeated. The server keeps count, so crashes do not reset it.
 type Retry struct {
-	// Attempts in all, the first one included. 0: 3.
+	// The number of attempts, including the first. Default: 3.
 	MaxAttempts int
-	// Nil: Exponential(2, time.Minute).
+	// The delays between attempts. Default: Exponential(2, time.Minute), which gives an overloaded service
+	// more time with each attempt. Delays over 2 s hold no worker.
 	Backoff Backoff
-	// No attempt starts later than this after the first one. 0: no limit.
+	// No attempt starts later than this after the first one. Default: no limit.
 	MaxElapsed time.Duration
-	// 0 to 1: each delay is multiplied by a random factor between 1 - Jitter and 1.
+	// 0 to 1: each delay is multiplied by a random factor between 1 - Jitter and 1. Default: 0. Set it if
+	// many runs fail at the same time and would retry at the same time.
 	Jitter float64
-	// Types of errors, by name, that are final at once.
+	// The names of error types that are not retried. Default: none.
 	NonRetryable []string
-	// How many workers may die in the middle of the step until its run is paused; deaths do not
-	// count as attempts. 0: 3.
+	// The number of worker crashes during the step after which its run is paused (CRASH_LOOP). Crashes do
+	// not count as attempts. Default: 3.
 	MaxCrashes int
-	// When no attempt is left, the run is paused for an operator instead of failing the step.
+	// Pauses the run for an operator when no attempt is left, instead of failing the step. Default: false.
 	PauseWhenExhausted bool
 }
 

@@ -13,29 +13,37 @@ import (
 
 // WorkerOptions say what a worker serves, and from where.
 type WorkerOptions struct {
-	// Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051.
-	URL       string
+	// The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
+	// http://127.0.0.1:50051, where `pawl serve` listens.
+	URL string
+	// The workflows that the worker serves; at least one, with unique names.
 	Workflows []AnyWorkflow
-	// Runs under way at the same time. Default: 100.
+	// The maximum number of runs that the worker executes at the same time, 1 to 10,000. Default: 100, which
+	// suits workflows that mostly wait for I/O. Runs beyond it stay queued or go to other workers; a run that
+	// waits for long frees its slot. Lower it if steps use much CPU or memory.
 	Slots int
-	// The queues that it serves. Default: `default`.
+	// The queues that the worker serves. Default: `default`. Runs in a queue that no worker serves stay QUEUED.
 	Queues []string
-	// Shown to people, and unique among the workers. Default: the host's name and the process id.
+	// The name that people see, unique per process. Default: the host name and the process id.
 	WorkerID string
-	// The version of the program; shown to people.
+	// The version of your program, shown to people. It does not affect dispatch.
 	BuildVersion string
-	Labels       map[string]string
-	// Plain calls only, where streams do not get through: several times slower.
+	// Free-form labels shown to people. They do not affect dispatch.
+	Labels map[string]string
+	// Uses unary calls instead of a stream, for networks that block streams. It is several times slower, and
+	// runs are taken over 15 s after a crash instead of half a second. Default: false.
 	Poll bool
-	// Executes each run anew from its journal after every entry that it records, to find code that
-	// is not deterministic: slow, for development. Default: the environment's PAWL_REPLAY_ALWAYS=1.
+	// Executes each run again from its journal after every recorded entry, to detect code that is not
+	// deterministic. It is slow and meant for development. Default: true if the environment has
+	// PAWL_REPLAY_ALWAYS=1.
 	ReplayAlways bool
-	// How long the end of Run's context lets runs continue. What is not done or
-	// suspended by then continues in another worker. Default: 10 s.
+	// How long runs continue after Run's context is done. Other runs continue in another worker, and their
+	// steps in flight are executed again. Default: 10 s, which is below the usual 30 s between SIGTERM and
+	// SIGKILL.
 	DrainTimeout time.Duration
-	// Is told of each attempt of a step, to send spans. Default: nobody.
+	// Called for each attempt of a step, to export spans. Default: none.
 	TraceStep StepTracer
-	// Default: slog.Default().
+	// Receives the worker's own log lines. Default: slog.Default().
 	Logger *slog.Logger
 }
 

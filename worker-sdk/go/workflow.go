@@ -12,22 +12,25 @@ import (
 
 // WorkflowOptions say how a workflow is offered and executed.
 type WorkflowOptions struct {
-	// The run id, from the input's JSON members: `order-{orderId}`. Default: a random one.
+	// A template that builds the run id from the JSON members of the input, such as `order-{orderId}`, so that
+	// starting twice for the same input returns the same run. Default: a random id.
 	ID string
-	// The default for the workflow's steps. Default: no retries.
+	// How failed steps are retried unless they have their own Retry. Default: no retry.
 	Retry *Retry
-	// The default for one attempt of each step. Default: no limit.
+	// The time limit of one attempt of each step that has no Timeout. Default: no limit.
 	StepTimeout time.Duration
-	// From the start of a run to its end, waits included. Default: no limit.
+	// The time limit of a run, from its start to its end, waits included. Default: no limit, because runs may
+	// wait for months. A run that exceeds it is cleaned up and becomes FAILED with RunTimeout.
 	Timeout time.Duration
-	// How long a run may wait for a worker. Default: no limit.
+	// How long a run may wait for its first worker; then it fails. Default: no limit.
 	QueueTimeout time.Duration
-	// Where its runs are queued. Default: `default`.
+	// The queue of its runs. Default: `default`.
 	Queue string
-	// Shown, and matched by runs that are pinned to a version.
-	Version     string
+	// The version of the code, shown to people. Runs pinned to a version are only given to workers with it.
+	Version string
+	// What the workflow does, shown to people.
 	Description string
-	// JSON Schemas as JSON text; the server checks inputs by the first. Default: anything goes.
+	// JSON Schemas as JSON text; the server validates inputs against the first. Default: any value is valid.
 	InputSchema, OutputSchema string
 }
 

@@ -129,7 +129,7 @@ export function nothingAt(path: string): HttpError {
   return new HttpError(
     404,
     "NOT_FOUND",
-    `There is nothing at ${path.slice(0, 200)}. / says what there is, /docs all routes under /v1.`,
+    `There is nothing at ${path.slice(0, 200)}. See / for an overview and /docs for all routes under /v1.`,
     { metadata: { path: path.slice(0, 200) } },
   );
 }

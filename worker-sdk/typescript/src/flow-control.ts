@@ -6,23 +6,27 @@ import { countMax, wholeNumber } from "./lib/options.ts";
 import { checkText } from "./run/keys.ts";
 
 /**
- * When runs may start. A run over a limit is QUEUED with the reason CONCURRENCY_LIMIT or RATE_LIMIT,
- * and starts by itself. A key is a template over the input, `{customer.id}`: what has the same key
- * shares the limit. Without a key, all runs of the workflow do.
+ * Limits on when runs may start. A run over a limit is QUEUED with the reason CONCURRENCY_LIMIT or
+ * RATE_LIMIT, holds no worker, and starts automatically. A key is a template over the input, such as
+ * `{customer.id}`: runs with the same key share the limit. Without a key, all runs of the workflow share it.
  */
 export interface FlowOptions {
   /**
-   * How many runs may be under way at once: ready for a worker, or held by one. A run that waits
-   * makes room. Default: no limit.
+   * The maximum number of concurrent runs, from 1 to 100,000. A run counts while it is ready for a worker or
+   * held by one; a run that waits frees its place. Default: no limit. The limit costs one more transaction
+   * per start, so do not set it to limit a single worker: use `slots` for that.
    */
   readonly concurrency?: number | { readonly limit: number; readonly key?: string };
-  /** How many runs may start in any period of that length. Default: no limit. */
+  /** The maximum number of starts in any period of this length (a sliding window). Default: no limit. */
   readonly rateLimit?: {
     readonly limit: number;
     readonly period: Duration;
     readonly key?: string;
   };
-  /** Runs that `concurrency` holds back start in turns, one of each key. Default: in their order. */
+  /**
+   * Queued runs that `concurrency` holds back are started round-robin across the values of this key. Default:
+   * in their order. Set it so that one customer with many runs does not delay the others.
+   */
   readonly fairnessKey?: string;
 }
 

@@ -12,30 +12,45 @@ import { checkSchema, declaredProperties, type JsonSchema, jsonSchemaOf } from "
 import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./template.ts";
 import { workflowMark } from "./workflow-brand.ts";
 
-/** How a workflow is offered and executed. */
+/** The options of a workflow. Unknown names are rejected. */
 export interface WorkflowOptions extends FlowOptions {
+  /** The name under which runs are started; at most 200 bytes. Default: the name of the function. */
   readonly name?: string;
-  /** Checked before a run is created; the workflow gets what the schema turns out. */
+  /**
+   * A schema for the input. The server validates inputs before it creates a run, and the workflow gets the
+   * parsed value. Default: any input is valid. A stricter schema does not affect runs that have started.
+   */
   readonly input?: StandardSchemaV1 | undefined;
-  /** Checked when the workflow returns; what the schema turns out is recorded. */
+  /** A schema for the result; the parsed value is recorded. A result that does not match fails the run. */
   readonly output?: StandardSchemaV1 | undefined;
-  /** Where the schema's library cannot make JSON Schema by itself. */
+  /** The JSON Schema of the input, if the library of `input` cannot produce it. */
   readonly inputSchema?: JsonSchema;
+  /** The JSON Schema of the result, if the library of `output` cannot produce it. */
   readonly outputSchema?: JsonSchema;
-  /** The default for the workflow's steps. Default: no retries. */
+  /** How failed steps are retried unless they have their own `retry`. Default: no retry. */
   readonly retry?: Retry;
-  /** From the start of a run to its end, waits included. Default: no limit. */
+  /**
+   * The time limit of a run, from its start to its end, waits included. Default: no limit, because runs may
+   * wait for months. A run that exceeds it is cleaned up like a cancelled one and becomes FAILED with RunTimeout.
+   */
   readonly timeout?: Duration;
-  /** How long a run may wait for a worker. Default: no limit. */
+  /** How long a run may wait for its first worker; then it fails. Default: no limit. */
   readonly queueTimeout?: Duration;
-  /** The default for one attempt of each step. Default: no limit. */
+  /** The time limit of one attempt of each step that has no `timeout`. Default: no limit. */
   readonly stepTimeout?: Duration;
-  /** Shown, and matched by runs that are pinned to a version. */
+  /**
+   * The version of the code, shown to people. Runs that are pinned to a version are only given to workers with
+   * that version; other runs go to any version. Default: empty.
+   */
   readonly version?: string;
+  /** What the workflow does, shown to people. Default: empty. */
   readonly description?: string;
-  /** The run id, from the input: `order-{orderId}`. Default: a random one. */
+  /**
+   * A template that builds the run id from the input, such as `order-{orderId}`, so that starting twice for the
+   * same input returns the same run. Default: a random id.
+   */
   readonly id?: string;
-  /** Where its runs are queued. Default: `default`. */
+  /** The queue of its runs. Default: `default`. Use another one to reserve workers for them. */
   readonly queue?: string;
 }
 

@@ -485,7 +485,7 @@ describe("pause", () => {
     expect(run.header.state).toBe("WAITING");
   });
 
-  test("of a waiting run continues waiting after the resume, unless what it waits for has arrived", () => {
+  test("a waiting run waits again after the resume, unless its wait has been resolved", () => {
     run = MAKE.WAITING();
     COMMANDS.pause(run);
     COMMANDS.resume(run);

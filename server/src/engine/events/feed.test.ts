@@ -48,7 +48,7 @@ test.each([
   expect(eventsAfter(piece, position, "all").map(({ type }) => type)).toEqual(expected);
 });
 
-test("an entry that closes a fence is not shown again to who has arrived past it without its deltas", () => {
+test("an entry that closes a fence is not shown again to a watcher that is past it without its deltas", () => {
   const entry = { seq: 2, at: 0, type: "workflow.waiting", key: "", attempt: 0, meta: {} } as const;
   const waiting: RunEvent = {
     ...event("workflow.waiting"),

@@ -127,7 +127,7 @@ function answerQuestion(question: Question, services: readonly DescService[], in
       return found(index.bySymbol.get(question.value), `symbol ${question.value}`);
     case "allExtensionNumbersOfType": {
       if (!index.bySymbol.has(question.value)) {
-        return refusal(CODES.NOT_FOUND, `This server has no type ${question.value} here.`);
+        return refusal(CODES.NOT_FOUND, `This server has no type ${question.value}.`);
       }
       const value = { baseTypeName: question.value, extensionNumber: [] };
       return { case: "allExtensionNumbersResponse" as const, value };

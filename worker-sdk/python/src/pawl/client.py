@@ -66,8 +66,9 @@ class Client:
     @overload
     async def start(self, workflow: str, input: Any = None, /) -> RunHandle[Any]: ...
     async def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> RunHandle[Any]:
-        """Starts a run with these arguments. Of a workflow that is known by its name only, the input is
-        the one argument. `client.with_options(run_id=…).start(…)` says more about the run.
+        """Starts a run with these arguments and returns its handle. For a workflow given by name, the only
+        argument is the input. Use `client.with_options(run_id=…).start(…)` for more options. If a run with
+        the same id and input exists, its handle is returned.
         """
         return await self.with_options().start(workflow, *args, **kwargs)
 
@@ -78,9 +79,9 @@ class Client:
     @overload
     async def execute(self, workflow: Workflow[..., R], /, *args: Any, **kwargs: Any) -> R: ...
     async def execute(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Executes a run in this process, with no worker, and returns its result. Called again with the
-        same run id and arguments after a crash, it continues; after its end, it returns the recorded
-        result.
+        """Executes a run in this process, without a worker, and returns its result. After a crash, call it
+        again with the same run id and arguments, and it continues; after the run has ended, it returns the
+        recorded result.
         """
         return await self.with_options().execute(workflow, *args, **kwargs)
 
@@ -102,17 +103,24 @@ class Client:
         traceparent: str = "",
         lease_wait: Duration = 0,
     ) -> Starter:
-        """Says how runs are started.
+        """Returns an object that starts runs with these options.
 
-        - `run_id`: by default from the workflow's `id` template, else a random one.
-        - `idempotency_key`: instead of a run id: the same key again answers with the same run.
-        - `priority`: 0 to 9, higher first; 5 by default.
-        - `version`: pins the run to a version of the workflow.
-        - `timeout`: from the start to the end, waits included. Default: the workflow's.
-        - `queue_timeout`: how long it may wait for a worker. Default: the workflow's.
-        - `delay`, `start_at`: not before this long from now, or this moment.
-        - `traceparent`: W3C trace context.
-        - `lease_wait`: how long `execute` waits while another process executes the run.
+        - `run_id`: 1 to 200 letters, digits and -_.:~%/@. Default: built from the workflow's `id`
+          template, else a UUIDv7. Starting an existing id with the same input returns the existing run.
+        - `idempotency_key`: instead of a run id: starting again with the same key returns the same run.
+        - `queue`: the queue of the run. Default: that of the workflow, else `default`.
+        - `priority`: 0 to 9; queued runs with a higher priority start first. Default: 5.
+        - `version`: pins the run to a version of the workflow. Default: any version.
+        - `session_id`, `user_id`: the user's conversation and the user, for your own use.
+        - `tags`: at most 64 tags to find the run by; keys up to 64 bytes, values up to 256.
+        - `timeout`: the time limit of the run, waits included; then it is cleaned up and fails. Default:
+          that of the workflow.
+        - `queue_timeout`: how long the run may wait for its first worker; then it fails. Default: that of
+          the workflow.
+        - `delay`, `start_at`: the run does not start before this delay has passed, or before this time.
+        - `traceparent`: the W3C trace context of the caller.
+        - `lease_wait`: how long `execute` waits while another process executes the run. Default: not at
+          all. Use at least 15 s to continue after a crash.
         """
         if run_id and idempotency_key:
             raise UsageError(
@@ -150,7 +158,7 @@ class Client:
     @overload
     def handle(self, run_id: str) -> RunHandle[Any]: ...
     def handle(self, run_id: str, workflow: Workflow[..., Any] | None = None) -> RunHandle[Any]:
-        """A handle for a run that was started before; `workflow` types its result."""
+        """Returns a handle for an existing run; `workflow` types its result. It sends no request."""
         return RunHandle(self._platform, run_id, workflow, existing=True)
 
     async def list(
@@ -163,7 +171,7 @@ class Client:
         page_token: str = "",
         parent_run_id: str = "",
     ) -> tuple[list[RunInfo], str]:
-        """A page of runs, newest first, and the token of the next one, empty on the last."""
+        """Returns a page of runs, newest first, and the token of the next page, which is empty on the last."""
         request = ListRunsRequest(
             states=[f"RUN_STATE_{state}" for state in states],
             workflow=workflow,
@@ -178,7 +186,7 @@ class Client:
     async def waits(
         self, *, run_id: str = "", workflow: str = "", assignee: str = "", questions: bool = False
     ) -> Sequence[Wait]:
-        """What runs wait for, oldest first, up to 500 of them; `questions`: only questions to people."""
+        """Returns up to 500 open waits, oldest first; with `questions` only questions to people."""
         request = ListWaitsRequest(
             run_id=run_id,
             workflow=workflow,
@@ -197,7 +205,7 @@ class Client:
         comment: str = "",
         resolution_id: str | None = None,
     ) -> None:
-        """Returns a question, or resolves a callback by hand. The same `resolution_id` again is fine.
+        """Answers a question, or resolves a callback manually. Idempotent by `resolution_id`.
 
         PawlError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
         """

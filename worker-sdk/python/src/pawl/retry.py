@@ -66,26 +66,31 @@ def delays(durations: Sequence[Duration]) -> Backoff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """When a failed step is tried again. Without one a step is tried once."""
+    """How a failed step is retried. A step without it has one attempt, because not every step may be
+    repeated. The server keeps count, so crashes do not reset it.
+    """
 
-    #: Attempts in all, the first one included.
+    #: The number of attempts, including the first.
     max_attempts: int = 3
-    #: A list gives the delays one by one; a function gets the number of failed attempts (from 1)
-    #: and returns seconds. Default: `exponential()`.
+    #: The delay before the next attempt. A list has the delays in order, and its last one repeats; a
+    #: function receives the number of failed attempts (from 1) and returns seconds. Delays over 2 s hold
+    #: no worker. Default: `exponential()`, which gives an overloaded service more time each time.
     backoff: Backoff | Sequence[Duration] | Callable[[int], float] | None = None
     #: No attempt starts later than this after the first one. Default: no limit.
     max_elapsed: Duration | None = None
-    #: 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1.
+    #: 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1. Set it if many runs
+    #: fail at the same time and would retry at the same time.
     jitter: float = 0.0
-    #: Classes of exceptions, or their names, that are final at once.
+    #: Exception classes, or their names, that are not retried. `TerminalError` is never retried.
     non_retryable: Sequence[type[BaseException] | str] = ()
-    #: When no attempt is left: fail the step, or pause the run for an operator.
+    #: When no attempt is left: fail the step, or pause the run (RETRIES_EXHAUSTED) for an operator.
     on_exhausted: Literal["fail", "pause"] = "fail"
-    #: How many deaths of workers in the middle of the step pause its run; these are no attempts. Default: 3.
+    #: The number of worker crashes during the step after which its run is paused (CRASH_LOOP). Crashes do
+    #: not count as attempts. Default: 3.
     max_crashes: int | None = None
 
 
-#: A number of attempts, or more precise wishes.
+#: A number of attempts, or a Retry.
 RetryLike = int | Retry
 
 _KINDS = {

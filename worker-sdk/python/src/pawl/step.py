@@ -37,10 +37,11 @@ Recovery = Literal["retry", "at_most_once"]
 
 
 class Step(Generic[P, R]):
-    """A step, made by `@step`. It is awaited wherever it is called, also if its function is not async.
+    """A step, made by `@step`. Await every call, even if its function is not async.
 
-    Within a run it is recorded: it runs once, and from then on its result is replayed. Anywhere else
-    it just runs. `.fn` is the function itself.
+    Inside a run its result is recorded, and every later execution of the run returns the recorded result.
+    It runs at least once: after a crash before the result is recorded, it runs again. Anywhere else it
+    simply runs. `.fn` is the function itself.
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None, options: StepOptions) -> None:
@@ -71,7 +72,7 @@ class Step(Generic[P, R]):
     @overload
     def __get__(self: Step[Concatenate[S, Q], R], instance: S, owner: Any = None) -> Step[Q, R]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Step[..., R]:
-        """A step that is a method is bound as any method is; its object is no argument of the step."""
+        """Binds a step that is a method, as any method; its object is not an argument of the step."""
         if instance is None and not isinstance(self.fn, classmethod | staticmethod):
             return self
         return Step(self.fn.__get__(instance, owner), self.name, self.options)
@@ -108,12 +109,12 @@ class Step(Generic[P, R]):
         timeout: Duration | None = None,
         name: str | None = None,
     ) -> Step[P, R]:
-        """The same step with other options, such as a key for one turn of a loop."""
+        """Returns the same step with other options, such as a key for one iteration of a loop."""
         options = StepOptions.of(key=key, retry=retry, timeout=timeout).over(self.options)
         return Step(self.fn, name or self.name, options)
 
     def keyed(self, key: object) -> Step[P, R]:
-        """The same step under a key: `await charge.keyed(order.id)(order)`."""
+        """Returns the same step with a key: `await charge.keyed(order.id)(order)`."""
         return self.options_with(key=key)
 
     def __repr__(self) -> str:
@@ -190,18 +191,22 @@ def step(
     version: str | None = None,
     returns: Any = UNSET,
 ) -> Any:
-    """Defines a step: `@step`, `@step("name")`, `@step(retry=5)`. The function may be async, a
-    generator of either kind, or plain: then it runs in a thread. A first parameter named `ctx` gets
-    the step's context.
+    """Defines a step: `@step`, `@step("name")`, `@step(retry=5)`. The function may be async, a sync or async
+    generator, or plain; a plain function runs in a thread. A first parameter named `ctx` receives the
+    step's context. A step runs at least once; see `ctx.step`.
 
-    - `key`: tells uses of one name apart by what they are about instead of by their order.
-    - `retry`: when failed attempts are tried again. Default: the workflow's, else not at all.
-    - `timeout`: how long one attempt may take. Default: no limit.
-    - `recovery`: what happens to a step that was in flight in a crash: `retry` (the default) runs it
-      again, `at_most_once` never does: the run is paused for a person to decide.
+    - `key`: distinguishes steps with the same name, such as by an order's id. Default: their order. Set it
+      in loops over a list that can change.
+    - `retry`: the number of attempts, or a Retry. Default: that of the workflow, else no retry.
+    - `timeout`: the time limit of one attempt. An attempt that exceeds it fails and counts for `retry`; a
+      plain function continues in its thread, and its result is discarded. Default: that of the workflow,
+      else no limit.
+    - `recovery`: what happens to a step that was in flight when its worker crashed. `retry` (the default)
+      runs it again. `at_most_once` never does: the run is paused until a person decides. Use it only for
+      effects that must not happen twice and accept no idempotency key; it costs one more commit per step.
     - `reduce`: how the items that it yields become its result. Default: `join`.
-    - `version`: names the definition; a recorded step with another one pauses the run.
-    - `returns`: the type of the result. Default: by annotation.
+    - `version`: identifies the definition. If a recorded step has another one, the run is paused.
+    - `returns`: the type of the result, which is rebuilt in a replay. Default: the annotation.
     """
     options = StepOptions.of(
         key=key,

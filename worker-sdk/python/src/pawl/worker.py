@@ -48,22 +48,30 @@ def _by_name(workflows: Sequence[Workflow[..., Any]]) -> dict[str, Workflow[...,
 class Worker:
     """Executes the runs of some workflows.
 
-    `await worker.run()` does so until SIGTERM or SIGINT, or until `stop()`; `async with worker:` while
-    the block runs. While no server is in reach it continues trying; runs under way continue from where they
-    were.
+    `await worker.run()` works until SIGTERM or SIGINT, or until `stop()`; `async with worker:` works while
+    the block runs. While the server is unreachable the worker keeps reconnecting, and its runs continue
+    afterwards.
 
-    - `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051.
-    - `slots`: runs under way at the same time.
-    - `queues`: the queues that it serves. Default: `default`.
-    - `worker_id`: shown to people. Default: the host's name and the process id.
-    - `build_version`: the version of the program; shown to people.
-    - `mode`: `session`, one stream for everything; or `poll`, plain calls only, where streams do not
-      get through: several times slower.
-    - `drain_timeout`: how long `stop` lets runs continue. What is not done or suspended by then continues in
-      another worker.
-    - `replay`: `always` executes each run anew from its journal after everything that it records, so
-      that code which does not do the same again is found at once; for tests. Default: by
-      PAWL_REPLAY_ALWAYS=1.
+    - `workflows`: the workflows that it serves; at least one, with unique names.
+    - `url`: the URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
+      http://127.0.0.1:50051, where `pawl serve` listens.
+    - `slots`: the maximum number of runs that it executes at the same time, 1 to 10,000. Default: 100,
+      which suits workflows that mostly await I/O. Runs beyond it stay queued or go to other workers; a
+      run that waits for long frees its slot. Lower it if steps use much CPU or memory.
+    - `queues`: the queues that it serves. Default: `default`. Runs in a queue that no worker serves stay
+      QUEUED.
+    - `worker_id`: the name that people see, unique per process. Default: the host name and the process id.
+    - `build_version`: the version of your program, shown to people. It does not affect dispatch.
+    - `labels`: free-form labels shown to people. They do not affect dispatch.
+    - `mode`: `session` keeps one stream open (the default). `poll` uses unary calls, for networks that
+      block streams; it is several times slower, and runs are taken over 15 s after a crash instead of
+      half a second.
+    - `drain_timeout`: how long `stop` lets runs continue. Default: 10 s, which is below the usual 30 s
+      between SIGTERM and SIGKILL. Other runs continue in another worker, and their steps in flight are
+      executed again.
+    - `replay`: `always` executes each run again from its journal after every recorded entry, so that code
+      that is not deterministic is detected on its first run. It is slow and meant for tests. Default: as
+      needed, or always if the environment has PAWL_REPLAY_ALWAYS=1.
     """
 
     def __init__(

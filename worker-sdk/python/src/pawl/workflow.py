@@ -30,9 +30,9 @@ _LEASE_WAIT_S = 60.0
 class Workflow(Generic[P, R]):
     """A workflow, made by `@workflow`.
 
-    Awaited within a run, it is a child run. Awaited anywhere else, it executes in this process, as a
-    run of the platform: called again with the same arguments after a crash, it continues, and after
-    its end it answers with the recorded result, where its run id says which run is meant.
+    If you await it inside a run, it is a child run. If you await it anywhere else, it executes in this
+    process as a run of the server, without a worker. If its run id follows from the arguments, calling it
+    again after a crash continues the run, and after its end returns the recorded result.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Workflow(Generic[P, R]):
         check_name("a workflow", self.name)
         if not inspect.iscoroutinefunction(fn):
             raise UsageError(
-                f'workflow "{self.name}" is no coroutine function; write `async def`, and leave what '
-                "blocks to steps, which may be plain functions: they run in threads"
+                f'workflow "{self.name}" is not a coroutine function; write `async def`, and move blocking '
+                "code into steps, which may be plain functions that run in threads"
             )
         self.__name__ = self.name
         self.__doc__ = fn.__doc__
@@ -168,16 +168,19 @@ def workflow(
 ) -> Any:
     """Defines a workflow: `@workflow`, `@workflow("name")`, `@workflow(id="order-{order_id}")`.
 
-    The function is async. A first parameter named `ctx` gets the context; the others are the input.
+    The function is async. A first parameter named `ctx` receives the context; the others are the input.
 
-    - `id`: the run id, from the input. Default: a random one.
-    - `retry`: the default for the workflow's steps. Default: no retries.
-    - `step_timeout`: the default for one attempt of each step. Default: no limit.
-    - `timeout`: from the start of a run to its end, waits included. Default: no limit.
-    - `queue_timeout`: how long a run may wait for a worker. Default: no limit.
-    - `version`: shown, and matched by runs that are pinned to a version.
-    - `description`: for people. Default: the function's docstring.
-    - `queue`: where its runs are queued. Default: `default`.
+    - `id`: a template that builds the run id from the input, so that starting twice for the same input
+      returns the same run. Default: a random id.
+    - `retry`: how failed steps are retried unless they have their own `retry`. Default: no retry.
+    - `step_timeout`: the time limit of one attempt of each step without a `timeout`. Default: no limit.
+    - `timeout`: the time limit of a run, from its start to its end, waits included. Default: no limit,
+      because runs may wait for months. A run that exceeds it is cleaned up and fails with RunTimeout.
+    - `queue_timeout`: how long a run may wait for its first worker; then it fails. Default: no limit.
+    - `version`: the version of the code, shown to people. Runs pinned to a version are only given to
+      workers with it.
+    - `description`: shown to people. Default: the function's docstring.
+    - `queue`: the queue of its runs. Default: `default`.
     """
 
     def define(function: Callable[..., Awaitable[Any]], name: str | None) -> Workflow[..., Any]:

@@ -33,31 +33,35 @@ import {
 
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * How long a call is sent again while no server answers. Default: 15 s. Where somebody waits for
-   * the answer, as in a web handler, 2 s are better; give a signal a `signalId` there, so that their
-   * second try is no second signal.
+   * How long a call is retried while the server is unreachable; then the call fails.
+   * Default: 15 s, which covers a restart of the server. In a web handler use about 2 s, and give signals a
+   * `signalId`, so that a second click does not send a second signal.
    */
   readonly retryFor?: Duration;
+  /** Receives the client's own log lines. Default: lines on standard error. */
   readonly logger?: Logger;
 }
 
 export interface ListOptions {
-  /** Any of these. Default: all. */
+  /** Runs in any of these. Default: all. */
   readonly states?: readonly RunState[];
   readonly workflow?: string;
-  /** All of these. */
+  /** Tags that a run must have, all of them. */
   readonly tags?: Readonly<Record<string, string>>;
   /** 1 to 500. Default: 50. */
   readonly pageSize?: number;
-  /** From the page before. */
+  /** The `nextPageToken` of the previous page. Default: the first page. */
   readonly pageToken?: string;
   readonly parentRunId?: string;
 }
 
 export interface ExecuteOptions extends StartOptions {
-  /** Gives the run up: it can be taken on again, here or elsewhere. */
+  /** Stops the execution and gives the run back; it can be continued here or elsewhere. */
   readonly abortSignal?: AbortSignal;
-  /** How long to wait while somebody else executes the run. Default: not at all. */
+  /**
+   * How long to wait while another process executes the run; then RUN_LEASED is thrown. Default: not at all. Use
+   * at least 15 s to continue after a crash, because the lease of a killed process lasts up to 15 s.
+   */
   readonly leaseWait?: Duration;
 }
 
@@ -83,9 +87,8 @@ function workerView(worker: WorkerMessage): WorkerView {
 }
 
 /**
- * Starts runs and looks after them. Everything that it sends can be sent again,
- * and is, while no server answers. Errors of the server are PawlError; branch on
- * their `reason`.
+ * Starts and controls runs. All requests are idempotent, and the client retries them while the server is
+ * unreachable. If the server rejects a request, a PawlError is thrown; branch on its `reason`.
  */
 export class Client {
   readonly #platform: Platform;
@@ -102,9 +105,9 @@ export class Client {
   }
 
   /**
-   * Starts a run, or finds the one that was started with the same id and input.
-   * Throws InvalidValueError when the input fails the workflow's schema (no run is
-   * created), PawlError RUN_EXISTS when the id is taken by other content.
+   * Starts a run and returns its handle. If a run with the same id and input exists, returns its handle.
+   * @throws InvalidValueError if the input does not match the workflow's schema; no run is created
+   * @throws PawlError RUN_EXISTS if the id is in use with other content
    */
   start<I, O>(workflow: Workflow<I, O>, input: I, options?: StartOptions): Promise<RunHandle<O>>;
   start(workflow: string, input?: unknown, options?: StartOptions): Promise<RunHandle>;
@@ -158,11 +161,10 @@ export class Client {
   }
 
   /**
-   * Executes a run in this process, with no worker. Called again after a crash,
-   * with the same run id, it continues; called again after its end, it returns the
-   * recorded result. Throws PawlError RUN_LEASED when somebody else executes it, and
-   * still does so after `leaseWait` (default: none): the lease of a process that
-   * was killed lasts up to 15 s.
+   * Executes a run in this process, without a worker. After a crash, call it again with the same run id, and
+   * it continues; after the run has ended, it returns the recorded result.
+   * @throws PawlError RUN_LEASED if another process still executes the run after `leaseWait` (default: none);
+   *   the lease of a killed process lasts up to 15 s
    */
   async execute<I, O>(
     workflow: Workflow<I, O>,
@@ -181,14 +183,14 @@ export class Client {
     )) as O;
   }
 
-  /** A handle for a run that was started before; `workflow` types its result. */
+  /** Returns a handle for an existing run; `workflow` types its result. It sends no request. */
   handle<I, O>(runId: string, workflow: Workflow<I, O>): RunHandle<O>;
   handle(runId: string): RunHandle;
   handle(runId: string, _workflow?: AnyWorkflow): RunHandle<never> {
     return new RunHandle(this.#platform, runId, true);
   }
 
-  /** A page of runs, newest first. */
+  /** Returns a page of runs, newest first. */
   async list(options: ListOptions = {}): Promise<{ runs: RunInfo[]; nextPageToken: string }> {
     const { runs, nextPageToken } = await this.#platform.call(RunService.method.listRuns, {
       states: (options.states ?? []).map(stateCode),
@@ -201,7 +203,7 @@ export class Client {
     return { runs: runs.map(runView), nextPageToken };
   }
 
-  /** The workflows that workers have registered, by name. */
+  /** Returns the registered workflows, by name. */
   async workflows(): Promise<
     { name: string; version: string; description: string; servedBy: string[] }[]
   > {
@@ -220,22 +222,22 @@ export class Client {
   }
 
   /**
-   * What runs wait for, oldest first: with `kinds: ["user"]` the open questions, with
-   * `assignee` one person's inbox.
+   * Returns a page of open waits, oldest first: with `kinds: ["user"]` the open questions, with `assignee` the
+   * inbox of one person.
    */
   waits(options: WaitsOptions = {}): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
     return listWaits(this.#platform, options);
   }
 
-  /** One wait, open or resolved, and what it was resolved with. */
+  /** Returns a wait, open or resolved, with the value that resolved it. */
   wait(waitId: string): Promise<WaitInfo & { readonly value: unknown }> {
     return getWait(this.#platform, waitId);
   }
 
   /**
-   * Returns a question: a text, true or false, an option's value, a list of them, or a form's
-   * fields. Also resolves a callback by hand. Throws PawlError INVALID_ANSWER (what is allowed is
-   * in `metadata.allowed`), WAIT_ALREADY_RESOLVED (`metadata.resolved_by`), PERMISSION_DENIED.
+   * Answers a question with a string, true or false, the value of an option, a list of such values, or the
+   * fields of a form. Also resolves a callback manually. @throws PawlError INVALID_ANSWER (see
+   * `metadata.allowed`), WAIT_ALREADY_RESOLVED (`metadata.resolved_by`), PERMISSION_DENIED
    */
   answer(
     waitId: string,
@@ -253,7 +255,7 @@ export class Client {
     return resolveWait(this.#platform, waitId, undefined, options);
   }
 
-  /** Ends a wait without what it waits for: its run gets WaitCancelledError. */
+  /** Cancels a wait: its run gets WaitCancelledError. */
   async cancelWait(
     waitId: string,
     { actor = "", comment = "" }: Omit<AnswerOptions, "resolutionId"> = {},
@@ -263,7 +265,7 @@ export class Client {
     return waitInfo(wait);
   }
 
-  /** A URL under which one person can answer a question once, without a key. */
+  /** Creates a URL with which one person can answer a question once, without a key. */
   answerLink(
     waitId: string,
     options: AnswerLinkOptions = {},
@@ -271,7 +273,7 @@ export class Client {
     return createAnswerLink(this.#platform, waitId, options);
   }
 
-  /** Ends the connection, unless it was given to this client. */
+  /** Closes the connection, unless the transport was passed to this client. */
   close(): void {
     void currentTracing()?.flush();
     if (this.#ownsTransport) this.#transport.close();

@@ -15,41 +15,50 @@ import type { Platform } from "../transport/platform.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { isWorkflow } from "../workflow-brand.ts";
 
-/** How a run is started. */
+/** The options of a start. Unknown names are rejected. */
 export interface StartOptions extends FlowOptions {
-  /** Default: from the workflow's `id` template, else a random one. */
+  /**
+   * The run id: 1 to 200 letters, digits and -_.:~%/@. Default: built from the workflow's `id` template, else
+   * a UUIDv7. Starting an existing id with the same input returns the existing run, so choose an id that
+   * follows from the work to make starts idempotent. Not together with `idempotencyKey`.
+   */
   readonly runId?: string;
-  /** Instead of a run id: the same key again answers with the same run. */
+  /** Instead of a run id: starting again with the same key returns the same run. At most 200 bytes. */
   readonly idempotencyKey?: string;
+  /** The queue of the run. Default: that of the workflow, else `default`. Only workers that serve it get it. */
   readonly queue?: string;
-  /** 0 to 9, higher first. Default: 5. */
+  /** 0 to 9; queued runs with a higher priority start first. Default: 5, the middle. */
   readonly priority?: number;
-  /** Pins the run to a version of the workflow. */
+  /** Pins the run to a version of the workflow; it waits for a worker with that version. Default: any. */
   readonly version?: string;
+  /** The user's conversation, for your own use. Default: empty. */
   readonly sessionId?: string;
+  /** The user, for your own use. Default: empty. */
   readonly userId?: string;
+  /** At most 64 tags to find the run by; keys up to 64 bytes, values up to 256. Default: none. */
   readonly tags?: Readonly<Record<string, string>>;
   /**
-   * From the start to the end, waits included; then it is cleaned up as if it were cancelled, and has
-   * failed. Default: the workflow's.
+   * The time limit of the run, from its start to its end, waits included. Default: that of the workflow, else
+   * none. A run that exceeds it is cleaned up like a cancelled one and becomes FAILED with RunTimeout.
    */
   readonly timeout?: Duration;
-  /** How long it may wait for a worker. Default: the workflow's. */
+  /** How long the run may wait for its first worker; then it fails. Default: that of the workflow, else no limit. */
   readonly queueTimeout?: Duration;
-  /** Not before this long from now; or */
+  /** The run does not start before this delay has passed. Not together with `startAt`. */
   readonly delay?: Duration;
-  /** not before this moment. */
+  /** The run does not start before this time. Not together with `delay`. */
   readonly startAt?: Date;
   /**
-   * Joins starts with the same key: the run starts when none has arrived for the period, at the latest
-   * `maxWait` after the first, with the input of the last. All get the same run.
+   * Merges starts with the same key into one run. It starts once no further start has arrived for `period`, at
+   * the latest `maxWait` after the first, with the latest input. All callers get the same run. Not together
+   * with `runId`, `idempotencyKey`, `delay` or `startAt`.
    */
   readonly debounce?: {
     readonly key: string;
     readonly period: Duration;
     readonly maxWait?: Duration;
   };
-  /** W3C trace context. */
+  /** The W3C trace context of the caller. Default: that of the active span. */
   readonly traceparent?: string;
 }
 

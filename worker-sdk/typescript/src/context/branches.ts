@@ -1,5 +1,5 @@
 /**
- * Work concurrently, structured: each branch has a scope of its own, named by
+ * Structured concurrency: each branch has a scope of its own, named by
  * the branch, so that no key depends on which is faster.
  *
  * `all`, `map`: when a branch fails, the others are ended (their AbortSignals

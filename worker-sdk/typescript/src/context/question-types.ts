@@ -3,26 +3,26 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Duration } from "../duration.ts";
 import type { JsonSchema } from "../schema.ts";
 
-/** What all questions have. `D`: what stands for an answer that did not come in time. */
+/** The options of all questions. `D` is the type of `default`. */
 export interface QuestionOptions<D, S extends boolean> {
   /**
-   * Names this question apart from its text, so that the text can change while it is open.
-   * Default: the text, and which use of it this is.
+   * Identifies this question instead of its text. Default: the text and its occurrence. Set it if the text may
+   * change while the question is open; otherwise a changed text is a new question.
    */
   readonly key?: string | number;
-  /** Who may answer, by name or role. Default: anybody. */
+  /** Who may answer, by name or role; at most 100. Default: anyone. */
   readonly assignees?: string | readonly string[];
-  /** Whether somebody may decline to answer; the result is undefined then. Default: false. */
+  /** Whether people may decline to answer; the result is then undefined. Default: false. */
   readonly skippable?: S;
-  /** How long to wait. Default: for ever. */
+  /** How long to wait, kept by the server. Default: forever, because waiting costs nothing. */
   readonly timeout?: Duration;
-  /** What to return at the timeout; without it WaitTimeoutError is thrown. */
+  /** The result at the timeout. Default: none, and WaitTimeoutError is thrown. */
   readonly default?: D;
-  /** When to remind, counted from the asking. At most 20. */
+  /** When to record reminders, counted from when the question is asked. At most 20. Default: none. */
   readonly reminders?: readonly Duration[];
 }
 
-/** An answer in words; "" is one. */
+/** A free-text answer; "" is allowed. */
 export interface TextQuestion<D = never, S extends boolean = false> extends QuestionOptions<D, S> {
   readonly type?: "text";
 }
@@ -35,7 +35,7 @@ export interface ApprovalQuestion<D = never, S extends boolean = false>
   readonly needed?: number;
 }
 
-/** What can be chosen: the answer itself, or the answer and what people read. */
+/** One option: the answer itself, or the answer and the text that people see. */
 export type QuestionOption<V extends string = string> =
   | V
   | { readonly value: V; readonly label?: string };
@@ -43,7 +43,7 @@ export type QuestionOption<V extends string = string> =
 interface Options<V extends string, C extends boolean> {
   /** At most 200. */
   readonly options: readonly QuestionOption<V>[];
-  /** Other answers than the options are possible too. Default: false. */
+  /** Whether answers other than the options are accepted. Default: false. */
   readonly allowCustom?: C;
 }
 
@@ -58,7 +58,7 @@ export interface ChoiceQuestion<
   readonly type: "choice";
 }
 
-/** Any of the options, also none: [] is an answer. */
+/** Any number of the options; [] is allowed. */
 export interface MultichoiceQuestion<
   V extends string,
   C extends boolean = false,
@@ -74,8 +74,8 @@ export interface FormQuestion<F, D = never, S extends boolean = false>
   extends QuestionOptions<D, S> {
   readonly type: "form";
   /**
-   * JSON Schema, or a Standard Schema (zod, valibot, arktype …) that can be turned into it.
-   * The server checks answers against it, and what is typed is what the schema turns out.
+   * A JSON Schema, or a Standard Schema (zod, valibot, arktype …) that can be converted to one. The server
+   * validates answers against it, and the result has the output type of the schema.
    */
   readonly schema: F;
 }
@@ -85,10 +85,10 @@ type Chosen<V extends string, C extends boolean> = true extends C ? string : V;
 
 /** One person's yes or no. */
 export interface Vote {
-  /** Who; empty where nobody said. */
+  /** Who voted; empty if unknown. */
   readonly actor: string;
   readonly approved: boolean;
-  /** Why; may be empty. */
+  /** The reason; may be empty. */
   readonly comment: string;
   readonly at: Date;
 }
@@ -97,7 +97,7 @@ export interface Vote {
 export interface Approval {
   readonly approved: boolean;
   readonly decision: "approved" | "rejected";
-  /** All that were given, oldest first; the last one decided. */
+  /** All votes, oldest first; the last one decided. */
   readonly votes: readonly Vote[];
   /** Who decided. */
   readonly actor: string;
@@ -106,7 +106,7 @@ export interface Approval {
 
 /** How `ctx.waitForUser` can be called: the answer's type follows the question's. */
 export interface AskUser {
-  /** Asks for a yes or a no, with who said so and why. */
+  /** Asks for an approval; the result says who decided and why. */
   <const D = never, S extends boolean = false>(
     question: string,
     options: ApprovalQuestion<D, S>,
@@ -121,20 +121,20 @@ export interface AskUser {
     question: string,
     options: MultichoiceQuestion<V, C, D, S>,
   ): Promise<Chosen<V, C>[] | D | Skipped<S>>;
-  /** Asks for a form to be filled in; throws InvalidValueError where the schema refuses it. */
+  /** Asks people to fill in a form. @throws InvalidValueError if the schema rejects the answer */
   <F extends StandardSchemaV1, const D = never, S extends boolean = false>(
     question: string,
     options: FormQuestion<F, D, S>,
   ): Promise<StandardSchemaV1.InferOutput<F> | D | Skipped<S>>;
-  /** The same with JSON Schema, which says nothing to the compiler. */
+  /** The same with a JSON Schema, which has no static type. */
   (question: string, options: FormQuestion<JsonSchema, unknown, boolean>): Promise<unknown>;
   // The last one is what the compiler compares with where none fits: the plainest.
   /**
-   * Asks people and waits for the answer, for as long as it takes. The question shows in
-   * `pawl waits` and `client.waits()`; the first answer decides.
+   * Asks people a question and waits for the answer, however long it takes. `pawl waits` and `client.waits()`
+   * list the question; the first answer decides.
    *
-   * Throws WaitTimeoutError at a `timeout` without `default`, WaitCancelledError when somebody
-   * cancels the question.
+   * @throws WaitTimeoutError at a `timeout` without `default`
+   * @throws WaitCancelledError if someone cancels the question
    */
   <const D = never, S extends boolean = false>(
     question: string,
@@ -142,28 +142,28 @@ export interface AskUser {
   ): Promise<string | D | Skipped<S>>;
 }
 
-/** One round of an approval: these people, that many of them. */
+/** One round of an approval: a group of people, and how many of them must approve. */
 export interface ApprovalLevel {
-  /** Shown, and what the round is called in keys. Default: the approvers, and in keys its place. */
+  /** The name of the round, shown to people and used in step keys. Default: the approvers; in keys its position. */
   readonly name?: string;
   /** Who may approve, by name or role. */
   readonly approvers: string | readonly string[];
-  /** How many of them must. Default: 1. */
+  /** How many of the approvers must approve. Default: 1. */
   readonly needed?: number;
 }
 
 interface ApprovalCommon {
-  /** Names this approval apart from its question. Default: the question. */
+  /** Identifies this approval instead of its question. Default: the question. */
   readonly key?: string | number;
-  /** How long each round may take. Default: for ever. */
+  /** How long each round may take. Default: forever. */
   readonly timeout?: Duration;
-  /** What a round that was not decided in time counts as; without it WaitTimeoutError is thrown. */
+  /** How a round counts that was not decided in time. Default: none, and WaitTimeoutError is thrown. */
   readonly default?: "approved" | "rejected";
-  /** When to remind, counted from the beginning of each round. */
+  /** When to record reminders, counted from the start of each round. Default: none. */
   readonly reminders?: readonly Duration[];
 }
 
-/** One round: `approvers`, and how many of them are `needed`. Or several, one after the other. */
+/** One round with `approvers` and `needed`, or a `chain` of several rounds. */
 export type ApprovalOptions = ApprovalCommon &
   (
     | (ApprovalLevel & { readonly chain?: undefined })
@@ -176,29 +176,29 @@ export interface ApprovalOutcome {
   readonly decision: "approved" | "rejected";
   /** All votes of all rounds, oldest first, each with the name of its round. */
   readonly votes: readonly (Vote & { readonly level: string })[];
-  /** The round that decided; empty where nobody had to be asked. */
+  /** The round that decided; empty if no round was needed. */
   readonly level: string;
-  /** It was decided by `default`, since nobody did in time. */
+  /** Whether `default` decided, because the people did not in time. */
   readonly timedOut: boolean;
 }
 
 export interface CallbackOptions<D> {
-  /** Tells several callbacks of one name apart by what they are about. */
+  /** Distinguishes several callbacks with the same name. Default: their order. */
   readonly key?: string | number;
-  /** How long to wait, from now. Default: for ever. */
+  /** How long to wait, from now. Default: forever. */
   readonly timeout?: Duration;
-  /** What to return at the timeout; without it WaitTimeoutError is thrown. */
+  /** The result at the timeout. Default: none, and WaitTimeoutError is thrown. */
   readonly default?: D;
 }
 
-/** A URL that an outside process calls when it is done. */
+/** A URL that an external process calls when it is done. */
 export interface Callback<T> {
-  /** Takes one POST; the same after a crash. Anyone who has it can answer: it needs no key. */
+  /** Accepts one POST; the same after a crash. Anyone who has it can answer, so keep it secret. */
   readonly url: string;
-  /** The URL's last part. */
+  /** The last part of the URL. */
   readonly token: string;
-  /** For `client.answer`, to resolve it by hand. */
+  /** The wait id for `client.answer`, to resolve the callback manually. */
   readonly waitId: string;
-  /** What was posted: decoded JSON, else bytes. Waits without holding a worker. */
+  /** The body that was posted: decoded JSON, otherwise bytes. Waiting for it holds no worker. */
   readonly result: Promise<T>;
 }

@@ -49,61 +49,88 @@ type Branches = Readonly<Record<string, Thunk>> | readonly Thunk[];
 
 export interface MapOptions<T> {
   /**
-   * Names each item's scope, so that its steps stay its own when the list
-   * changes. Default: the item's index. Unique within the list.
+   * Returns the key of an item, which names the item's scope; unique within the list. Default: the
+   * item's index. Set it if the list can change between two executions of the run: with an index, the
+   * recorded results of one item would be used for another.
    */
   readonly key?: (item: T, index: number) => string | number;
-  /** Items under way at the same time. Default: all. */
+  /**
+   * The maximum number of items that are processed at the same time. Default: all, because a waiting
+   * item costs little. Set it to protect a service that `fn` calls; the limit applies to this call only,
+   * so use the workflow's `concurrency` for a limit across runs.
+   */
   readonly concurrency?: number;
 }
 
 export interface ChildOptions {
-  /** Default: derived from this run's id and the step's key. */
+  /**
+   * The child's run id. Default: derived from this run's id and the step's key, so that a replay finds
+   * the same child. An id that another run has is an error (RUN_EXISTS).
+   */
   readonly runId?: string;
-  /** Tells several children of one workflow apart by what they are about. */
+  /** Distinguishes several children of one workflow, such as by an order's id. Default: their order. */
   readonly key?: string | number;
+  /** The queue of the child. Default: the queue of its workflow. */
   readonly queue?: string;
-  /** 0 to 9, higher first. Default: 5. */
+  /** 0 to 9; runs with a higher priority start first. Default: 5, the middle. */
   readonly priority?: number;
+  /** At most 64 tags. Default: none; a child does not inherit tags. */
   readonly tags?: Readonly<Record<string, string>>;
   /**
-   * What becomes of the child when this run ends before it, however that ends: `cancel` cancels it,
-   * with the usual grace; `abandon` lets it continue. Default: `cancel`.
+   * What happens to the child if this run ends first, in whatever way: `cancel` cancels it, with a grace
+   * period of 10 s for its cleanup; `abandon` lets it continue. Default: `cancel`, so that a cancelled run
+   * leaves nothing behind. Use `abandon` for work that must complete on its own.
    */
   readonly parentClose?: "cancel" | "abandon";
 }
 
-/** A child that runs beside its parent. */
+/** A child run in the background. */
 export interface ChildHandle<O> {
   readonly runId: string;
-  /** Waits for its end and returns its result. Throws StepFailedError. */
+  /** Waits for the child's end and returns its result. Throws StepFailedError if it failed. */
   result(): Promise<O>;
 }
 
 /** How `ctx.step` can be called. */
 export interface StepCaller {
   /**
-   * Runs `body` once and records its result under `name`; from then on the result
-   * is replayed. The body gets the step's own context.
+   * Runs `body` and records its result under `name`. In every later execution of the run the recorded
+   * result is returned, and `body` does not run.
    *
-   * Throws StepFailedError when the step has failed finally, Cancelled when its
-   * branch or run ends.
+   * A step runs at least once. If the worker crashes after `body` has returned and before the server has
+   * recorded the result, `body` runs again, with a higher `attempt`. Make effects idempotent: pass the
+   * step context's `idempotencyKey`, which is the same for all attempts, to the service that you call. For
+   * an effect that must not happen twice and has no idempotency key, use `recovery: "at_most_once"`.
+   *
+   * The body gets its own context with `attempt`, `idempotencyKey` and `abortSignal`. Its result must be
+   * JSON or one of the types that the SDK encodes (dates, bytes, bigint, Map, Set, errors), at most 32 MiB.
+   *
+   * Failed attempts are retried according to `retry`; the default is no retry.
+   *
+   * @throws StepFailedError if the step has failed permanently; the same error in every replay
+   * @throws Cancelled if the step's branch or run ends
+   * @example
+   * const receipt = await ctx.step("charge", ({ idempotencyKey }) =>
+   *   payments.charge(order.amount, { idempotencyKey }), { retry: 5, timeout: "30 s" });
    */
   <R, const O extends StepOptions & { readonly reduce?: unknown } = StepOptions>(
     name: string,
     body: (ctx: StepContext) => R,
     options?: O & { readonly reduce?: Reduce },
   ): Promise<StepResult<R, O>>;
-  /** The same for a function with arguments: they are digested, and may not change in a replay. */
+  /**
+   * The same for a function with arguments. A digest of the arguments is recorded; if it differs in a
+   * replay, the run is paused with NON_DETERMINISM.
+   */
   <A extends readonly unknown[], R, const O extends StepOptions = StepOptions>(
     name: string,
     body: (...args: A) => R,
     args: readonly [...A],
     options?: O,
   ): Promise<StepResult<R, O>>;
-  /** A step made by `step()`, with its own name and options, and its arguments. */
+  /** Runs a step that `step()` defined, with its name and options, and the given arguments. */
   <A extends unknown[], R>(step: StepFunction<A, R>, ...args: A): Promise<R>;
-  /** A function; the step has its name. */
+  /** Runs a function as a step with the function's name. */
   <A extends unknown[], R>(
     body: (...args: A) => R,
     ...args: A
@@ -124,38 +151,46 @@ export interface CompensateCaller {
 }
 
 /**
- * What a workflow does through Pawl. Every method finds the scope it is called
- * in by itself (by async context), so a `ctx` of an outer scope can be used in
- * branches, steps and helper functions alike.
+ * The durable operations of a workflow. Every method finds the scope in which it is called (through async
+ * context), so a `ctx` of an outer scope also works in branches, steps and helper functions.
  */
 export interface Context extends WaitCalls {
   readonly runId: string;
   readonly workflow: string;
-  /** How often the run has been leased out, from 1. */
+  /** How many times the run has been leased, counted from 1. It differs between executions. */
   readonly runAttempt: number;
-  /** Those that the run was started with, the same in every replay. */
+  /** The tags that the run was started with, the same in every replay. See `currentTags` for changes. */
   readonly tags: Readonly<Record<string, string>>;
   readonly sessionId: string;
   readonly userId: string;
-  /** W3C trace context that the run was started with; may be empty. */
+  /** The W3C trace context that the run was started with; may be empty. */
   readonly traceparent: string;
-  /** Aborts when the run is cancelled or taken away, or the branch or step around it ends early. */
+  /**
+   * Aborts when the run is cancelled or moves to another worker, or when the surrounding branch or step
+   * ends early. Pass it to everything that can be stopped.
+   */
   readonly abortSignal: AbortSignal;
 
   readonly step: StepCaller;
 
   /**
-   * Runs branches concurrently, each in a scope of its own. When one fails the
-   * others are aborted, and its error is thrown once they have ended.
+   * Runs branches concurrently, each in its own scope, and returns their results. If one fails, the others
+   * are aborted, and its error is thrown after they have ended.
    */
   all<const B extends Branches>(branches: B): Promise<BranchResults<B>>;
-  /** Runs branches concurrently and reports each how it ended. */
+  /** Runs branches concurrently and returns the outcome of each. A failing branch does not abort others. */
   allSettled<const B extends Branches>(branches: B): Promise<BranchOutcomes<B>>;
-  /** The first branch to end decides; the others are aborted. */
+  /**
+   * Runs branches concurrently and returns the result of the first one to end, or throws its error. The
+   * others are aborted, and their waits are closed.
+   */
   race<const B extends Branches>(
     branches: B,
   ): Promise<BranchResults<B>[keyof B & (B extends readonly unknown[] ? number : string)]>;
-  /** Runs `fn` for each item, in a scope named by the item; results are in the items' order. */
+  /**
+   * Runs `fn` for each item, in a scope named by the item's key, and returns the results in the order of
+   * the items. If one fails, the others are aborted, as with `all`.
+   */
   map<T, R>(
     name: string,
     items: Iterable<T>,
@@ -167,7 +202,7 @@ export interface Context extends WaitCalls {
     items: Iterable<T>,
     fn: (item: T, ctx: Context, index: number) => R,
   ): Promise<Awaited<R>[]>;
-  /** As `map`, and reports each item how it ended: one that fails aborts none of the others. */
+  /** Like `map`, but returns the outcome of each item; an item that fails does not abort the others. */
   mapSettled<T, R>(
     name: string,
     items: Iterable<T>,
@@ -179,66 +214,78 @@ export interface Context extends WaitCalls {
     items: Iterable<T>,
     fn: (item: T, ctx: Context, index: number) => R,
   ): Promise<PromiseSettledResult<Awaited<R>>[]>;
-  /** Runs `fn` in a scope of its own: its steps are named apart from those around it. */
+  /** Runs `fn` in its own scope, so that its steps do not share names with the steps around it. */
   scope<R>(name: string, fn: (ctx: Context) => R): Promise<Awaited<R>>;
 
   /**
-   * Runs `fn` in a scope whose steps are executed although the branch around it has ended, or the
-   * run is being cancelled: for `finally` blocks. A cancelled run has its grace for it.
+   * Runs `fn` in a scope whose steps are executed even if the surrounding branch has ended or the run is
+   * being cancelled; for `finally` blocks. A cancelled run has its grace period for the cleanup.
    */
   cleanup<R>(fn: (ctx: Context) => R, name?: string): Promise<Awaited<R>>;
   /**
-   * Registers what undoes a step, for the case that the workflow fails or is cancelled. Then all
-   * that are registered run as steps, the latest first, each until it has succeeded once; one that
-   * fails finally is reported with the original error, and the others still run. A run that
-   * completes runs none. Registered after its step, it runs only if the step was recorded;
-   * registered before it, also where nobody knows whether the step had its effect.
+   * Registers a compensation, which undoes a step if the workflow later fails, times out or is cancelled.
+   * Then all registered compensations run as steps, the latest first, each until it has succeeded; like
+   * other steps they run at least once. One that fails permanently is reported with the original error, and
+   * the others still run. If the workflow returns, none runs.
+   *
+   * Register it after its step to run it only if the step was recorded. Register it before its step to run
+   * it also if the step may have had its effect without a record; it must then tolerate that there is
+   * nothing to undo.
    */
   readonly compensate: CompensateCaller;
 
-  /** The time, recorded: the same in every replay. In ms since the epoch. */
+  /** Returns the time in ms since the epoch. It is recorded, so it is the same in every replay. */
   now(): Promise<number>;
-  /** A random number from 0 on and below 1, recorded. */
+  /** Returns a random number of at least 0 and below 1. It is recorded. */
   random(): Promise<number>;
-  /** A random UUID, recorded. */
+  /** Returns a random UUID. It is recorded. */
   uuid(): Promise<string>;
-  /** The tags that the run has at this moment, changes since its start included; recorded. */
+  /** Returns the current tags of the run, including changes since its start. They are recorded. */
   currentTags(): Promise<Readonly<Record<string, string>>>;
 
-  /** Starts a child run, waits for its end and returns its result. Throws StepFailedError. */
+  /**
+   * Starts a child run, waits for its end and returns its result. If its workflow is not registered yet,
+   * the child waits for a worker. @throws StepFailedError if the child failed
+   */
   child<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<O>;
   child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
   /**
-   * Starts a child run and continues beside it. Its end is not waited for, unless `result()` is: with
-   * `{ parentClose: "abandon" }` it is on its own, else it is cancelled when this run ends before it.
+   * Starts a child run in the background. `result()` of the handle waits for it. If this run ends first, the
+   * child is cancelled; with `{ parentClose: "abandon" }` it continues.
    */
   spawn<I, O>(workflow: Workflow<I, O>, input: I, options?: ChildOptions): Promise<ChildHandle<O>>;
   spawn(workflow: string, input: unknown, options?: ChildOptions): Promise<ChildHandle<unknown>>;
 
-  /** Sends live output; not recorded, and never waited for. */
+  /**
+   * Sends live output to watchers of the run. It is not recorded in the journal, never delays the code, and
+   * may be dropped if the server does not keep up. At most 256 KiB.
+   */
   emit(type: string, data?: unknown, options?: EmitOptions): void;
+  /** Sends the event `progress`. A watcher that connects later sees only the latest one. */
   progress(done: number, total?: number, note?: string): void;
-  /** Kept as long as the run's journal. */
+  /** Sends the event `log`, which is kept as long as the run. */
   log(level: "debug" | "info" | "warn" | "error", message: string, data?: unknown): void;
   /**
-   * Runs `fn` between the events `<type>.started`, with `data`, and `<type>.completed`. What is
-   * sent meanwhile by the code in it names the first one as its parent, also where several such
-   * run at once.
+   * Runs `fn` between the events `<type>.started`, with `data`, and `<type>.completed`. Events that code in
+   * `fn` sends name the first one as their parent, even if several spans run concurrently.
    */
   span<R>(type: string, fn: () => R, data?: unknown): Promise<Awaited<R>>;
 }
 
-/** What the body of a step gets. Steps that it asks for are named below its own key. */
+/** The context of a step's body. The keys of nested steps start with the key of this step. */
 export interface StepContext extends Context {
   readonly stepKey: string;
-  /** From 1. */
+  /** The number of the attempt, counted from 1. It may skip numbers after a crash. */
   readonly attempt: number;
-  /** The same for every attempt of this step: hand it to payment or model APIs. */
+  /**
+   * Identical for all attempts of this step and different for every other step of any run. Pass it to
+   * payment or model APIs, so that an attempt that is repeated after a crash has no second effect.
+   */
   readonly idempotencyKey: string;
   /**
-   * Sends the items of a stream as live output of this step, events under their own types, and
-   * returns what they reduce to, as the step itself would. Several at once are distinguished by their
-   * content index, 1 and up in the order of the calls; what the body itself yields has 0.
+   * Sends the items of a stream as live output of this step, events under their own types, and returns
+   * what they reduce to, as the step itself would. Concurrent streams are identified by their content
+   * index, counted from 1 in the order of the calls; the items that the body itself yields have 0.
    */
   stream<T>(items: AsyncIterable<T>): Promise<StreamResult<T>>;
   stream<T, const O extends { readonly reduce: Reduce }>(
@@ -246,8 +293,8 @@ export interface StepContext extends Context {
     options: O & { readonly reduce: Reduce },
   ): Promise<StepResult<AsyncIterable<T>, O>>;
   /**
-   * Notes on the step's span which model it called, and what that took; tokens of several calls add
-   * up. Does nothing where there is no tracing.
+   * Records a model call on the step's span; the tokens of several calls are added up. Does nothing without
+   * tracing.
    */
   modelCall(call: ModelCall): void;
 }

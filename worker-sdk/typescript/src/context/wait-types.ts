@@ -9,11 +9,11 @@ import type {
 } from "./question-types.ts";
 
 export interface SleepOptions {
-  /** What the sleep is called in the journal. Default: `sleep`. */
+  /** The name of the sleep in the journal. Default: `sleep`. */
   readonly name?: string;
 }
 
-/** The next time that a cron expression names. */
+/** The next time that matches a cron expression. */
 export interface CronTime {
   /** Five fields (minute, hour, day, month, weekday), or six with seconds first: `0 9 * * MON-FRI`. */
   readonly cron: string;
@@ -22,9 +22,9 @@ export interface CronTime {
 }
 
 export interface SignalOptions<D> {
-  /** How long to wait. Default: for ever. */
+  /** How long to wait, kept by the server. Default: forever, because waiting costs nothing. */
   readonly timeout?: Duration;
-  /** What to return at the timeout; without it WaitTimeoutError is thrown. */
+  /** The result at the timeout. Default: none, and WaitTimeoutError is thrown. */
   readonly default?: D;
 }
 
@@ -33,43 +33,42 @@ export interface SignalsOptions {
   readonly timeout?: Duration;
 }
 
-/** The waits of a context. All of them are kept by the server, and hold no worker. */
+/** The waits of a context. The server keeps all of them, and they hold no worker. */
 export interface WaitCalls {
-  /** Waits by the server's clock, without holding a worker. */
+  /** Waits for a duration. The server keeps the timer. */
   sleep(duration: Duration, options?: SleepOptions): Promise<void>;
   /**
-   * Waits for a moment (ms since the epoch, where it is a number), or for the next time that a
-   * cron expression names: `ctx.sleepUntil({ cron: "0 9 * * *", timeZone: "Europe/Berlin" })`.
+   * Waits until a time (a number is in ms since the epoch), or until the next time that matches a cron
+   * expression: `ctx.sleepUntil({ cron: "0 9 * * *", timeZone: "Europe/Berlin" })`.
    */
   sleepUntil(moment: Date | number | CronTime, options?: SleepOptions): Promise<void>;
 
   /**
-   * Waits for the next signal of that name that was sent to this run, also before
-   * the wait. Returns its payload. Throws WaitTimeoutError at a `timeout` without
-   * `default`. (The AbortSignal is `ctx.abortSignal`.)
+   * Waits for the next signal with this name and returns its payload. A signal that was sent before the wait
+   * counts. (The AbortSignal is `ctx.abortSignal`.) @throws WaitTimeoutError at a `timeout` without `default`
    */
   signal<T = unknown, D = never>(name: string, options?: SignalOptions<D>): Promise<T | D>;
   signal<T>(name: string, options?: SignalOptions<T>): Promise<T>;
   /**
-   * The signals of that name, one after the other, first in, first out, as payloads:
-   * `for await (const order of ctx.signals<Order>("order"))`. Each one that is taken is on
-   * record, and a replay hands out the same ones in the same order. Continues for ever, unless
-   * the loop is left or a `timeout` passes in which none comes.
+   * Returns the payloads of the signals with this name, first in, first out:
+   * `for await (const order of ctx.signals<Order>("order"))`. Each received signal is recorded, and a replay
+   * returns the same ones in the same order. The iteration ends when you leave the loop, or when no signal
+   * arrives within `timeout`.
    */
   signals<T = unknown>(name: string, options?: SignalsOptions): AsyncIterableIterator<T>;
 
   /** Asks people a question: text, approval, choice, multichoice or form. */
   readonly waitForUser: AskUser;
   /**
-   * Asks for approval by that many of a group, or by one group after the other (`chain`; see
-   * `chainByAmount`). A rejection ends it at once: those who would come later are not asked.
+   * Asks for approval by some people of a group, or by several groups in turn (`chain`; see `chainByAmount`).
+   * A rejection ends it immediately, and later groups are not asked.
    *
-   * Throws WaitTimeoutError when a round is not decided in time and there is no `default`.
+   * @throws WaitTimeoutError if a round is not decided in time and there is no `default`
    */
   approval(question: string, options: ApprovalOptions): Promise<ApprovalOutcome>;
   /**
-   * Makes a URL for an outside process to call once: hand it over in a step, then await
-   * `result`. The URL is the same in every replay.
+   * Creates a URL that an external process calls once: pass it on in a step, then await `result`. The URL is
+   * the same in every replay. It works like a key, so keep it out of step results.
    */
   callback<T = unknown, D = never>(
     name?: string,

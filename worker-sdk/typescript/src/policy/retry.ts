@@ -7,28 +7,39 @@ import { wholeNumber } from "../lib/options.ts";
 import { limits } from "../limits.ts";
 import { type Backoff, delays, exponential } from "./backoff.ts";
 
-/** When a failed step is tried again. Without one a step is tried once. */
+/** How a failed step is retried. A step without these options has one attempt. */
 export interface RetryOptions {
-  /** Attempts in all, the first one included. Default: 3. */
+  /** The number of attempts, including the first. Default: 3. After the last one `onExhausted` applies. */
   readonly maxAttempts?: number;
   /**
-   * Default: `exponential()`. A list gives the delays one by one; a function gets
-   * the number of failed attempts (from 1) and returns seconds.
+   * The delay before the next attempt. Default: `exponential()`, which gives an overloaded service more time
+   * with each attempt. A list has the delays in order, and its last one repeats; a function receives the number
+   * of failed attempts (from 1) and returns seconds. Delays over 2 s hold no worker.
    */
   readonly backoff?: Backoff | readonly Duration[] | ((failedAttempts: number) => number);
   /** No attempt starts later than this after the first one. Default: no limit. */
   readonly maxElapsed?: Duration;
-  /** 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1. Default: 0. */
+  /**
+   * 0 to 1: each delay is multiplied by a random factor between 1 - jitter and 1. Default: 0, so that delays
+   * are predictable. Set it if many runs fail at the same time and would retry at the same time.
+   */
   readonly jitter?: number;
-  /** Classes of errors, by name, that are final at once. */
+  /** The names of error classes that are not retried. Default: none. `TerminalError` is never retried. */
   readonly nonRetryable?: readonly string[];
-  /** When no attempt is left: fail the step, or pause the run for an operator. Default: fail. */
+  /**
+   * What happens when no attempt is left: `fail` throws the error into the workflow; `pause` pauses the run
+   * (RETRIES_EXHAUSTED) until an operator fixes the cause and retries it. Default: `fail`.
+   */
   readonly onExhausted?: "fail" | "pause";
-  /** How many deaths of workers in the middle of the step pause its run; these are no attempts. Default: 3. */
+  /**
+   * The number of worker crashes during the step after which its run is paused (CRASH_LOOP). Crashes do not
+   * count as attempts, because they say nothing about the step. Default: 3, so that a step that crashes its
+   * worker does not take down every worker in turn.
+   */
   readonly maxCrashes?: number;
 }
 
-/** The number of attempts, or more precise wishes. */
+/** The number of attempts, or detailed options. */
 export type Retry = number | RetryOptions;
 
 /** A retry policy, complete and checked. */

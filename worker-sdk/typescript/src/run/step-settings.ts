@@ -9,38 +9,52 @@ import type { Keep } from "./events.ts";
 /** How the items that a step yields become its result. */
 export type Reduce = "join" | "collect" | "last" | ((items: never[]) => unknown);
 
-/** How a step is executed. */
+/** The options of a step. Unknown names are rejected. */
 export interface StepOptions {
   /**
-   * Tells uses of one name apart by what they are about instead of by their
-   * order: `{ key: order.id }`. Unique per name and scope.
+   * Distinguishes steps with the same name, such as `{ key: order.id }`; unique per name and scope. Default:
+   * the order of the calls. Set it in loops over a list that can change, and for concurrent calls of the
+   * same name, where the order would depend on timing (AmbiguousStepKeyError).
    */
   readonly key?: string | number;
-  /** When failed attempts are tried again. Default: the workflow's, else not at all. */
+  /**
+   * How failed attempts are retried: the number of attempts, or RetryOptions. Default: that of the workflow,
+   * else no retry, because not every step may be repeated. The server keeps count, so crashes do not reset it.
+   */
   readonly retry?: Retry;
-  /** How long one attempt may take. Default: no limit. */
+  /**
+   * The time limit of one attempt. Default: that of the workflow (`stepTimeout`), else none, because a
+   * worker crash is detected in any case. An attempt that exceeds it fails and counts for `retry`; its
+   * `abortSignal` fires. Code that ignores the signal continues in the background, and its result is discarded.
+   */
   readonly timeout?: Duration;
   /**
-   * What happens to a step that was in flight in a crash: `retry` runs it again;
-   * `at_most_once` never does: the run is paused for a person to decide. `pause` waits until such a
-   * step has ended, also where its body waits for something.
-   * Default: `retry`.
+   * What happens to a step that was in flight when its worker crashed. `retry` runs it again. `at_most_once`
+   * never does: the run is paused (UNKNOWN_OUTCOME) until a person decides, and `pause` waits for such a step
+   * to end. Default: `retry`. Use `at_most_once` only for effects that must not happen twice and accept no
+   * idempotency key; it costs one more commit per step.
    */
   readonly recovery?: "retry" | "at_most_once";
   /**
-   * For a body that yields: `join` concatenates texts, `collect` makes a list, `last` takes the
-   * last item (or undefined), a function gets the list. The same for no, one and many items;
-   * events (`event`) are none. Default: the output of the body's agent, if it reports one in
-   * `agent.completed`, else `join`.
+   * How the items of a body that yields become its result: `join` concatenates strings, `collect` makes a
+   * list, `last` takes the last item (or undefined), and a function receives the list. Events (`event`) are
+   * not items. Default: the output of the body's agent, if it reports one in `agent.completed`, else `join`.
    */
   readonly reduce?: Reduce;
-  /** How long what the body yields is kept for watchers. Default: `buffered`. */
+  /**
+   * How long the server keeps the yielded items for watchers: `ephemeral` delivers them to current watchers
+   * only, `buffered` keeps them until a minute after the attempt has ended, `durable` as long as the run.
+   * Default: `buffered`, because the result is recorded anyway. `durable` costs storage for every item.
+   */
   readonly keep?: Keep;
-  /** Names the step's definition; a recorded step with another one pauses the run. */
+  /**
+   * Identifies the definition of the step. If a recorded step has another one, the run is paused with
+   * NON_DETERMINISM. Default: none. Set it if results of older code must not be reused.
+   */
   readonly version?: string;
-  /** Checks the first argument of a step that has arguments; the body gets what it turns out. */
+  /** A schema for the first argument of a step with arguments; the body gets the parsed value. */
   readonly input?: StandardSchemaV1;
-  /** Checks the result; what it turns out is recorded. */
+  /** A schema for the result; the parsed value is recorded. A result that does not match fails the step. */
   readonly output?: StandardSchemaV1;
 }
 

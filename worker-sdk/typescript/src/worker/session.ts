@@ -117,7 +117,7 @@ export class Session {
     );
   }
 
-  /** Connects, and continues doing so; resolves once the session is open for the first time. */
+  /** Connects, and reconnects when needed; resolves once the session is open for the first time. */
   start(): Promise<void> {
     if (this.#state === "idle") void this.#run();
     return this.#opened.promise;

@@ -10,38 +10,64 @@ import { createGrpcTransport } from "../transport/grpc.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 
-/** Where the server is. */
+/** How to connect to the server. */
 export interface ConnectionOptions {
-  /** Of the server's gRPC port. Default: the environment's PAWL_URL, else http://127.0.0.1:50051. */
+  /**
+   * The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
+   * http://127.0.0.1:50051, where `pawl serve` listens.
+   */
   readonly url?: string;
-  /** Instead of a url. Its owner closes it. */
+  /**
+   * A transport instead of a URL, such as that of an embedded server. The caller closes it. Not together
+   * with `url`.
+   */
   readonly transport?: Transport;
 }
 
+/** The options of a worker. Unknown names are rejected. */
 export interface WorkerOptions extends ConnectionOptions {
+  /** The workflows that this worker serves; at least one. Names must be unique. */
   readonly workflows: readonly AnyWorkflow[];
-  /** Runs under way at the same time. Default: 100. */
+  /**
+   * The maximum number of runs that this worker executes at the same time, from 1 to 10,000. Default: 100,
+   * which suits workflows that mostly await I/O. Runs beyond it stay queued or go to other workers. A run
+   * that waits for long frees its slot. Lower it if steps use much CPU or memory, because all runs share one
+   * event loop; raise it for many short I/O steps.
+   */
   readonly slots?: number;
-  /** The queues that it serves. Default: `default`. */
+  /**
+   * The queues that this worker serves. Default: `default`. Use several queues to reserve workers for
+   * certain runs; a run in a queue that no worker serves stays QUEUED.
+   */
   readonly queues?: readonly string[];
-  /** Shown to people; one for each process. Default: the host's name and the process id. */
+  /**
+   * The name that people see in `pawl workers`; unique per process. Default: the host name and the process
+   * id. Set it if your platform has a better name, such as that of a pod.
+   */
   readonly workerId?: string;
-  /** The version of the program; shown to people. */
+  /** The version of your program, shown to people. Default: empty. It does not affect dispatch. */
   readonly buildVersion?: string;
+  /** Free-form labels shown to people, such as a region. Default: none. They do not affect dispatch. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** `session`: one stream. `poll`: plain calls, where streams do not get through. Default: `session`. */
+  /**
+   * `session` keeps one stream open, on which the server pushes work. `poll` uses unary calls, for networks
+   * that block streams; a run is then taken over 15 s after a crash instead of half a second, and a step
+   * costs more. Default: `session`.
+   */
   readonly mode?: "session" | "poll";
   /**
-   * How long `stop` lets runs continue. What is not done or suspended by then continues
-   * in another worker. Default: 10 s.
+   * How long `stop` lets runs continue. Runs that have not ended or been suspended by then continue in
+   * another worker, and their steps in flight are executed again. Default: 10 s, which is below the usual 30 s
+   * between SIGTERM and SIGKILL. Raise it if steps take longer and your platform allows it.
    */
   readonly drainTimeout?: Duration;
   /**
-   * `always`: for development and tests. The code gets what is recorded by a replay of the run's
-   * journal, after every step and wait, so that code which depends on something else shows it on the
-   * first run. Default: as needed; `always` where the environment has PAWL_REPLAY_ALWAYS=1.
+   * `always` executes each run again from its journal after every recorded step and wait, so that code that
+   * is not deterministic is detected on its first run. It is slow and meant for development and tests.
+   * Default: `as needed`, or `always` if the environment has PAWL_REPLAY_ALWAYS=1.
    */
   readonly replay?: "always" | "as needed";
+  /** Receives the worker's own log lines. Default: lines on standard error. It gets no payloads. */
   readonly logger?: Logger;
 }
 

@@ -1,4 +1,4 @@
-"""Work concurrently, and names of scopes."""
+"""Concurrent branches, and named scopes."""
 
 from __future__ import annotations
 

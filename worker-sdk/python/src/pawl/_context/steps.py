@@ -94,10 +94,19 @@ class Steps(ContextBase):
         returns: Any = UNSET,
         **kwargs: Any,
     ) -> Any:
-        """Runs `fn(*args, **kwargs)` once and records its result under `name`; from then on the result
-        is replayed: `await ctx.step("charge", charge, order)`, `await ctx.step(charge, order)`.
+        """Runs `fn(*args, **kwargs)` and records its result under `name`. In every later execution of the
+        run the recorded result is returned, and `fn` does not run:
+        `await ctx.step("charge", charge, order)`, or `await ctx.step(charge, order)`.
 
-        Arguments are digested, and may not change in a replay. The options are those of `@step`.
+        A step runs at least once. If the worker crashes after `fn` has returned and before the server has
+        recorded the result, `fn` runs again, with a higher `attempt`. Make effects idempotent: pass the
+        step context's `idempotency_key`, which is the same for all attempts, to the service that you call.
+        For an effect that must not happen twice and has no idempotency key, use
+        `recovery="at_most_once"`.
+
+        A digest of the arguments is recorded; if it differs in a replay, the run is paused with
+        NON_DETERMINISM. The options are those of `@step`. Raises StepFailedError if the step has failed
+        permanently, with the same error in every replay.
         """
         own = (key, retry, timeout, recovery, reduce, version, returns)
         name, fn, args, options = self._parse(name, fn, args, own)
@@ -148,12 +157,14 @@ class Steps(ContextBase):
         version: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Undoes a step, should the run fail or be cancelled later: `ctx.compensate("cancel flight",
-        cancel, flight)` after the step that booked it. Called like `ctx.step`, with the same options;
-        not awaited, since nothing runs yet.
+        """Registers a compensation, which undoes a step if the run later fails, times out or is cancelled:
+        `ctx.compensate("cancel flight", cancel, flight)` after the step that booked it. It has the
+        parameters of `ctx.step` and is not awaited, because nothing runs yet.
 
-        Compensations run in reverse, as steps with retries and results of their own, each once, also
-        where the worker dies in between. One that fails finally is told with the run's error.
+        Compensations run in reverse order, as steps with their own retries and results; like other steps
+        they run at least once. One that fails permanently is reported with the run's error, and the others
+        still run. Registered before its step, a compensation also runs if the step may have had its effect
+        without a record; it must then tolerate that there is nothing to undo.
         """
         own = (key, retry, timeout, recovery, None, version, UNSET)
         name, fn, args, options = self._parse(name, fn, args, own)

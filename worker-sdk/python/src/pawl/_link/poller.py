@@ -53,7 +53,7 @@ class Poller:
         self._complained = False
 
     def start(self) -> asyncio.Task[None]:
-        """Polls, and continues doing so. The task ends when drained; raises PawlError if refused."""
+        """Polls until it is stopped. The task ends when drained; raises PawlError if refused."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._poll_for_ever())
         return self._task

@@ -83,7 +83,7 @@ class Session(CallLink):
         return self._stream.opened
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and continues doing so. The task ends when closed; raises PawlError if refused."""
+        """Connects, and reconnects when needed. The task ends when closed; raises PawlError if refused."""
         if self._end_watch is None:
             self._end_watch = self._watch.listen(self._stood_still)
         return self._stream.start()

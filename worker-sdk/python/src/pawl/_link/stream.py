@@ -78,7 +78,7 @@ class Stream:
         return self._writing
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and continues doing so. The task ends when closed; raises PawlError if refused."""
+        """Connects, and reconnects when needed. The task ends when closed; raises PawlError if refused."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_up())
         return self._task

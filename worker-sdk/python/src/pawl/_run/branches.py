@@ -1,4 +1,4 @@
-"""Work concurrently, structured: each branch has a scope of its own, named by the branch, so that no
+"""Structured concurrency: each branch has a scope of its own, named by the branch, so that no
 key depends on which is faster.
 
 `gather`, `map`: when a branch fails, the others are ended (what they await raises Cancelled, and no
