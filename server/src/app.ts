@@ -101,7 +101,7 @@ async function makeDataDir(folder: string): Promise<void> {
     const said = cause instanceof Error ? cause.message : String(cause);
     throw new StartupError(
       "NOT_WRITABLE",
-      `The data directory ${folder} cannot be made: ${said}. Name another with --data.`,
+      `Cannot create the data directory ${folder}: ${said}. Use another one with --data.`,
       { cause },
     );
   }

@@ -1,7 +1,7 @@
 /**
  * The server and the SDK as a few files of plain JavaScript, for the hundreds of processes that tests
  * start: one that loads 400 modules of TypeScript takes twice the CPU. A test's program names and
- * imports the sources as ever; a hook, which NODE_OPTIONS brings into each process, puts the bundle in
+ * imports the sources as usual; a hook, which NODE_OPTIONS brings into each process, puts the bundle in
  * their place.
  */
 import { createHash } from "node:crypto";
@@ -33,7 +33,7 @@ function readsBesideItself(id: string): boolean {
 
 /**
  * Makes the bundle, in a folder that is named after what is in it, so that it is never written under a
- * process that reads it, and Node's compile cache goes on to hold.
+ * process that reads it, and Node's compile cache continues to hold.
  *
  * @returns the URL of the module that puts it in place of the sources
  */

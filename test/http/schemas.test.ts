@@ -94,7 +94,7 @@ test.concurrent("$async and references to elsewhere are refused at registration"
   for (const schema of [{ $async: true, type: "string" }, { $ref: "https://example.com/x" }])
     expect(await register("bad", schema)).toMatchObject({
       status: 400,
-      body: expect.stringMatching(/input_schema.*no usable JSON Schema/),
+      body: expect.stringMatching(/input_schema.*not a usable JSON Schema/),
     });
 });
 

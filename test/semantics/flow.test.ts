@@ -97,7 +97,7 @@ describe.each(stores)("%s", (store) => {
     if (one === undefined || two === undefined || three === undefined) throw new Error();
     const { run } = await rpc(lab, RunService.method.getRun, { runId: one.runId });
     expect(run).toMatchObject({ state: RunState.QUEUED, stateReason: "CONCURRENCY_LIMIT" });
-    expect(run?.stateDetail).toMatch(/at most 1 runs of "limited-\w+" are under way at once/);
+    expect(run?.stateDetail).toMatch(/at most 1 concurrent runs of "limited-\w+"/);
     lab.close();
     await one.cancel();
     expect((await one.get()).state).toBe("CANCELLED");

@@ -129,7 +129,7 @@ func (r *run) store(payload *pb.Payload, what string) (*pb.Payload, error) {
 		return payload, nil
 	}
 	if size > payloadBytesMax {
-		return nil, &SerializationError{What: what, Err: usage("it has %d bytes, %d are possible; store it elsewhere and return where it is", size, payloadBytesMax)}
+		return nil, &SerializationError{What: what, Err: usage("it has %d bytes (limit %d); store it elsewhere and return a reference", size, payloadBytesMax)}
 	}
 	message, err := r.persist(func() (proto.Message, error) {
 		return r.link.upload(r.present, payload.Data)

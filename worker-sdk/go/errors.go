@@ -102,7 +102,7 @@ type WaitTimeoutError struct {
 func (e *WaitTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func (e *WaitTimeoutError) Error() string {
-	return e.What + " did not come in time; give the wait a Default to continue without it"
+	return e.What + " did not arrive in time; give the wait a Default to continue without it"
 }
 
 // WaitCancelledError is returned by a wait that somebody cancelled, instead of answering, or whose

@@ -44,7 +44,7 @@ func (s *session) exchange(r *run, request proto.Message, done func(proto.Messag
 	frame, size := frameOf(request)
 	if size > sessionMessageBytesMax+frameSlack {
 		done(nil, &Error{Reason: InvalidArgument, Code: codes.InvalidArgument, Message: fmt.Sprintf(
-			"a message of %d bytes is too large for the server; %d are possible", size, sessionMessageBytesMax)})
+			"a message of %d bytes is too large for the server (limit %d)", size, sessionMessageBytesMax)})
 		return
 	}
 	s.flush(r)

@@ -115,14 +115,14 @@ func checkName(what, name string) error {
 		return usage("%s needs a name that is not empty", what)
 	}
 	if len(name) > nameBytesMax {
-		return usage("the name of %s has %d bytes, %d are possible: %q…", what, len(name), nameBytesMax, clip(name, 40))
+		return usage("the name of %s has %d bytes (limit %d): %q…", what, len(name), nameBytesMax, clip(name, 40))
 	}
 	return nil
 }
 
 func checkKey(key string) error {
 	if len(key) > stepKeyBytesMax {
-		return usage("the step key has %d bytes, %d are possible; use shorter names, keys or scopes: %q…", len(key), stepKeyBytesMax, clip(key, 80))
+		return usage("the step key has %d bytes (limit %d); use shorter names, keys or scopes: %q…", len(key), stepKeyBytesMax, clip(key, 80))
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func (s *session) keepUp(ctx context.Context) error {
 		}
 		if !s.complained {
 			s.complained = true
-			s.log.Warn("there is no connection to the server; trying again until there is", "error", err)
+			s.log.Warn("there is no connection to the server; retrying", "error", err)
 		}
 		pause.sleep(ctx)
 	}

@@ -201,7 +201,7 @@ func (t *tagger) writeJSON(value reflect.Value) error {
 func (t *tagger) writeMoment(moment time.Time) error {
 	moment = moment.UTC()
 	if year := moment.Year(); year < 0 || year > 9999 {
-		return fmt.Errorf("a time of the year %d cannot be recorded; 0 to 9999 are possible", year)
+		return fmt.Errorf("a time of the year %d cannot be recorded; only the years 0 to 9999 can", year)
 	}
 	layout := "2006-01-02T15:04:05.000000Z"
 	if moment.Nanosecond()%1_000_000 < 1_000 {

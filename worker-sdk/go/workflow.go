@@ -134,7 +134,7 @@ func parseTemplate(text string) (template, error) {
 	t.literals = append(t.literals, rest)
 	for i, literal := range t.literals {
 		if strings.IndexFunc(literal, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("-_.:~/@", r) }) >= 0 {
-			return t, usage("the run id template %q has a part %q; besides {variables}, letters, digits and -_.:~/@ are possible", text, literal)
+			return t, usage("the run id template %q has a part %q; only {variables}, letters, digits and -_.:~/@ are allowed", text, literal)
 		}
 		if literal == "" && i > 0 && i < len(t.variables) {
 			return t, usage("the run id template %q has two variables next to each other; put something between them", text)
@@ -181,7 +181,7 @@ func (t template) render(input *pb.Payload) (string, error) {
 		}) + t.literals[i+1]
 	}
 	if len(id) > runIDBytesMax {
-		return "", usage("the run id %q… has %d bytes, %d are possible; give a RunID", clip(id, 60), len(id), runIDBytesMax)
+		return "", usage("the run id %q… has %d bytes (limit %d); give a RunID", clip(id, 60), len(id), runIDBytesMax)
 	}
 	return id, nil
 }

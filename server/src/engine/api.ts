@@ -308,7 +308,7 @@ export interface SessionSink {
   pause(runId: string, fence: number): void;
   waitResolved(runId: string, fence: number, entry: Entry): void;
   /**
-   * What tells of a run's later entries is kept back from now on, until the returned function is called.
+   * Frames that report a run's later entries are held back until the returned function is called.
    */
   reserve(runId: string, seq: number): () => void;
   /** The same until the holder's request about that step or wait is answered, if there is one. */

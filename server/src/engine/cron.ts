@@ -11,6 +11,6 @@ export function nextTime(expression: string, timeZone: string, now: number): num
     const said = error instanceof Error ? error.message : String(error);
     throw invalid("wait.cron", `or wait.time_zone is not usable: ${said}`);
   }
-  if (next === null) throw invalid("wait.cron", "names no moment in the future");
+  if (next === null) throw invalid("wait.cron", "does not match any time in the future");
   return next.getTime();
 }

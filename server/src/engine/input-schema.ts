@@ -56,7 +56,7 @@ export function checkSchema(field: string, schema: string): Promise<void> | unde
   if (schema === "") return undefined;
   const refuse = (error: unknown): never => {
     if (!(error instanceof UnusableSchema)) throw error;
-    throw invalid(field, `is no usable JSON Schema (2020-12): ${error.message}`);
+    throw invalid(field, `is not a usable JSON Schema (2020-12): ${error.message}`);
   };
   try {
     return tryCompile(schema)?.catch(refuse);

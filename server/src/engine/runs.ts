@@ -226,12 +226,12 @@ function parseToken(token: string): { createdAt: number; runId: string } {
       return { createdAt: parsed[0], runId: parsed[1] };
     }
   } catch (error) {
-    throw new PawlError("INVALID_ARGUMENT", "page_token: is not one that this server gave out", {
+    throw new PawlError("INVALID_ARGUMENT", "page_token: is not a valid token from this server", {
       metadata: { field: "page_token" },
       cause: error,
     });
   }
-  throw invalid("page_token", "is not one that this server gave out");
+  throw invalid("page_token", "is not a valid token from this server");
 }
 
 export async function getJournal(

@@ -97,5 +97,5 @@ function makeToken(seq: number): string {
 function parseToken(token: string): number {
   const text = Buffer.from(token, "base64url").toString("utf8");
   if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw invalid("page_token", "is not one that this server gave out");
+  throw invalid("page_token", "is not a valid token from this server");
 }

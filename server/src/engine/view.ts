@@ -25,7 +25,7 @@ export function explain(
       if (outlook.served) return { reason: "", detail: "" };
       return {
         reason: "NO_WORKER",
-        detail: `${noWorker(header)}${outlook.unknown ?? ""} Start one; the run continues by itself.`,
+        detail: `${noWorker(header)}${outlook.unknown ?? ""} Start one; the run then continues automatically.`,
       };
     case "RUNNING":
       if (header.intent !== "pause") return { reason: "", detail: "" };
@@ -54,13 +54,13 @@ function cleaningUp({ lease, reason, notes }: RunHeader, noWorker?: string): str
   const { cancelReason } = notes;
   const why =
     reason === "RUN_TIMEOUT"
-      ? "Its time is up, and it will have failed. "
+      ? "Timed out; the run fails after its cleanup. "
       : cancelReason === undefined
         ? ""
         : `Cancelled: ${cancelReason}. `;
   if (noWorker !== undefined)
-    return `${why}A worker is to clean up. ${noWorker} Start one, or end the run by force.`;
-  return `${why}${lease === null ? "A worker is to clean up." : "Its worker is cleaning up."}`;
+    return `${why}The run waits for a worker to clean up. ${noWorker} Start one, or cancel the run by force.`;
+  return `${why}${lease === null ? "The run waits for a worker to clean up." : "Its worker is cleaning up."}`;
 }
 
 function pausedBecause(header: RunHeader): string {
@@ -68,7 +68,7 @@ function pausedBecause(header: RunHeader): string {
   if (reason === "CRASH_LOOP") return crashLoop(header);
   if (reason !== "PAUSED_BY_OPERATOR" || notes.pauseReason === undefined)
     return PAUSED[reason] ?? "";
-  return `Paused by an operator: ${notes.pauseReason}. Resume it to let it continue.`;
+  return `Paused by an operator: ${notes.pauseReason}. Resume it to continue.`;
 }
 
 function endedWith({ notes }: RunHeader): string {
@@ -77,20 +77,33 @@ function endedWith({ notes }: RunHeader): string {
   if (undone === undefined) return why;
   const left =
     undone === "unknown"
-      ? "Nobody knows whether anything was left to be undone"
-      : `These were not undone: ${undone.join(", ")}`;
-  return `${why} ${left}; a retry does that.`.trim();
+      ? "It is unknown whether compensations are pending"
+      : `These compensations are pending: ${undone.join(", ")}`;
+  return `${why} ${left}; a retry executes them.`.trim();
 }
 
 function heldBack({ reason, workflow, options }: RunHeader): string {
   if (reason === "DEBOUNCED")
-    return `Starts when no further start with the key "${options.debounce?.key ?? ""}" has arrived for a while.`;
+    return `Starts once no further start with the key "${options.debounce?.key ?? ""}" arrives.`;
   const { concurrency, rate } = options;
   const of = (key: string): string => `"${workflow}"${key === "" ? "" : ` with the key "${key}"`}`;
   if (reason === "RATE_LIMIT" && rate !== undefined)
-    return `Held back: at most ${rate.limit} runs of ${of(rate.key)} start in ${rate.periodMs} ms. It starts by itself.`;
+    return `Rate-limited: at most ${rate.limit} starts of ${of(rate.key)} in ${periodOf(rate.periodMs)}. It starts automatically.`;
   if (concurrency === undefined) return "";
-  return `Held back: at most ${concurrency.limit} runs of ${of(concurrency.key)} are under way at once. It starts by itself when one of them ends or waits.`;
+  return `Waiting for a concurrency slot: at most ${concurrency.limit} concurrent runs of ${of(concurrency.key)}. It starts when one of them ends or waits.`;
+}
+
+const UNITS: readonly (readonly [ms: number, unit: string])[] = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "min"],
+  [1_000, "s"],
+];
+
+/** A period in the largest unit that divides it: `1 min`. */
+function periodOf(ms: number): string {
+  const [size, unit] = UNITS.find(([each]) => ms % each === 0) ?? [1, "ms"];
+  return `${ms / size} ${unit}`;
 }
 
 function waitingFor(header: RunHeader): string {
@@ -99,17 +112,17 @@ function waitingFor(header: RunHeader): string {
   if (first === undefined) return "";
   const due = first.due === undefined ? "" : ` until ${new Date(first.due).toISOString()}`;
   const more = waits.length === 1 ? "" : ` and ${waits.length - 1} more`;
-  return `Waits for ${first.kind} "${first.name}"${due}${more}.`;
+  return `Waiting for ${first.kind} "${first.name}"${due}${more}.`;
 }
 
 const PAUSED: Partial<Record<string, string>> = {
-  PAUSED_BY_OPERATOR: "Paused by an operator. Resume it to let it continue.",
+  PAUSED_BY_OPERATOR: "Paused by an operator. Resume it to continue.",
   NON_DETERMINISM:
-    "The code does not fit the journal; see the failure. Deploy code that does and resume the run, or cancel it.",
+    "The workflow code no longer matches this run's history; see the failure. Deploy compatible code and resume the run, or cancel it.",
   RETRIES_EXHAUSTED:
     "A step used up its attempts. Fix the cause and retry the run, which gives the step new attempts, or cancel it.",
   UNKNOWN_OUTCOME:
-    "An at-most-once step was started and never ended. Find out whether it had its effect. Retry the run to execute the step again, or cancel it.",
+    "An at-most-once step was started, and its end is not recorded. Find out whether it had its effect. Retry the run to execute the step again, or cancel it.",
   DATA_CORRUPTED:
     "An entry of its journal is damaged on disk, so no worker can continue with it. Restore the database from a backup and resume the run, or cancel it.",
 };
@@ -118,9 +131,9 @@ function crashLoop({ crashes, notes }: RunHeader): string {
   const { crash } = notes;
   const next = "Fix the cause, then retry the run, or cancel it.";
   if (crash === undefined)
-    return `Its workers died ${crashes} times in a row, in no step that is known. ${next}`;
+    return `Its workers crashed ${crashes} times in a row, in an unknown step. ${next}`;
   const { stepKey, workers } = crash;
-  return `The step "${stepKey}" was under way when ${workers.length} workers died (${workers.join(", ")}). ${next}`;
+  return `The step "${stepKey}" was in flight when ${workers.length} workers crashed (${workers.join(", ")}). ${next}`;
 }
 
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */

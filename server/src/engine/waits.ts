@@ -72,7 +72,7 @@ function parseToken(token: string): { since: number; runId: string; key: string 
   const [since, runId, key]: unknown[] = Array.isArray(value) ? value : [];
   if (typeof since === "number" && typeof runId === "string" && typeof key === "string")
     return { since, runId, key };
-  throw invalid("page_token", "is not one that this server gave out");
+  throw invalid("page_token", "is not a valid token from this server");
 }
 
 function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord): WaitView {
@@ -275,7 +275,7 @@ export async function createAnswerLink(
   const { wait, runUid, ended } = await getWait(core, caller, id);
   if (ended !== undefined) throw answers.runEnded(id.runId, ended);
   if (wait.question === undefined)
-    throw invalid("wait_id", `names a wait of the kind ${wait.kind}, which is not a question`);
+    throw invalid("wait_id", `names a wait of the kind ${wait.kind}, not a question`);
   if (wait.resolution !== undefined) throw alreadyResolved(wait);
   if (wait.closed !== undefined) throw answers.waitClosed(`${id.runId}#${id.key}`, wait.closed);
   answers.checkActor(wait.question, assignee);

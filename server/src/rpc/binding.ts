@@ -99,7 +99,7 @@ export function decode<I extends DescMessage>(schema: I, bytes: Uint8Array): Mes
     return fromBinary(schema, bytes);
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    throw invalid("message", `is no ${schema.typeName}: ${said}`);
+    throw invalid("message", `is not a valid ${schema.typeName}: ${said}`);
   }
 }
 
@@ -110,7 +110,7 @@ function whole<O extends DescMessage>(schema: O, message: MessageInitShape<O>): 
 /** The request of a caller in this process, which must be of the method's own type. */
 function own<I extends DescMessage>(schema: I, request: Message): MessageShape<I> {
   if (isMessage(request, schema)) return request;
-  throw new Error(`${request.$typeName} is no ${schema.typeName}.`);
+  throw new Error(`${request.$typeName} is not a ${schema.typeName}.`);
 }
 
 function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>): Uint8Array {

@@ -27,7 +27,7 @@ export interface OutboxOptions {
   readonly dropped: (frame: ServerFrame, error: unknown) => void;
 }
 
-/** Where a frame is to leave, and what it tells of. */
+/** Where a frame is to be sent, and what it reports. */
 export interface Place {
   readonly runId: string;
   readonly seq: number;
@@ -68,7 +68,7 @@ export class Outbox {
     this.#advance();
   }
 
-  /** Keeps the place of a frame that tells of this entry, until it is filled. */
+  /** Reserves the place of a frame that reports this entry, until it is filled. */
   reserve(runId: string, seq: number): Place {
     const place = { runId, seq, isOpen: true, frame: undefined, bytes: 0 };
     this.#lineUp(place);

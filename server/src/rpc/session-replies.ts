@@ -18,7 +18,7 @@ export class Replies {
     this.#outbox = outbox;
   }
 
-  /** A request about a step or wait has come. */
+  /** A request about a step or wait has arrived. */
   expect(runId: string, stepKey: string): AwaitedReply {
     const reply = { key: keyOf(runId, stepKey), place: undefined };
     this.#awaited.set(reply.key, reply);

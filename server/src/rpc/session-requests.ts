@@ -119,7 +119,7 @@ export function steer(worker: WorkerSession, body: Body): void {
     case "pong":
       return;
     case "hello":
-      throw invalid("hello", "was sent before; a session has one");
+      throw invalid("hello", "was already sent; a session has exactly one Hello");
     default:
       throw invalid("body", "is a frame that this server does not know");
   }

@@ -254,7 +254,7 @@ class Session {
     );
   }
 
-  /** `about`: the step or wait that it is about, where it tells of one's end. */
+  /** `about`: the step or wait that it is about, if it reports the end of one. */
   #answer(
     id: number,
     answer: Promise<Reply["result"]>,

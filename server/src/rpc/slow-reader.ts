@@ -24,7 +24,7 @@ export async function drained(
     if (signal.aborted || !patience.signal.aborted) throw cause;
     throw new PawlError(
       "SLOW_CONSUMER",
-      `Nothing was read for ${patienceMs / 1_000} s. Come back with the last cursor that you saw.`,
+      `The stream was not read for ${patienceMs / 1_000} s. Reconnect with the last cursor that you received.`,
       { retryAfterMs: RETRY_MS, cause },
     );
   } finally {

@@ -29,7 +29,7 @@ export interface DeltaStore {
   ): Promise<{ org: string; runId: string }[]>;
   /** Deletes chunks, named by their first numbers. */
   deleteDeltas(caller: Tenant, runId: string, chunks: readonly ChunkName[]): Promise<void>;
-  /** How far runs have arrived; `undefined` where there is none. */
+  /** How far runs have progressed; `undefined` where there is none. */
   runMarks(refs: readonly { org: string; runId: string }[]): Promise<(RunMark | undefined)[]>;
   /** Runs that have ended since `at`, by then, oldest first. */
   endedSince(

@@ -100,7 +100,7 @@ export class StepTimeoutError extends Error {
 export class WaitTimeoutError extends Error {
   readonly stepKey: string;
   constructor(what: string, stepKey: string) {
-    super(`${what} did not come in time; give the wait a \`default\` to continue without it`);
+    super(`${what} did not arrive in time; give the wait a \`default\` to continue without it`);
     this.name = "WaitTimeoutError";
     this.stepKey = stepKey;
   }

@@ -37,7 +37,7 @@ function addDetails(failure: FailureInit, error: object): string {
     const encoded = encode(details, "the error's details");
     const { length } = encoded.data;
     if (length > limits.detailsBytesMax)
-      return ` (its details are lost: ${length} bytes, ${limits.detailsBytesMax} are possible)`;
+      return ` (its details are lost: ${length} bytes, limit ${limits.detailsBytesMax})`;
     failure.details = payloadOf(encoded);
     return "";
   } catch (problem) {

@@ -51,7 +51,7 @@ function check(template: string, { literals, variables }: Parsed): void {
   const bad = literals.find((literal) => !allowedLiteral.test(literal));
   if (bad !== undefined) {
     throw new UsageError(
-      `the run id template "${template}" has a part "${bad}"; besides {variables}, letters, digits and -_.:~/@ are possible`,
+      `the run id template "${template}" has a part "${bad}"; only {variables}, letters, digits and -_.:~/@ are allowed`,
     );
   }
   if (variables.length === 0) {
@@ -114,7 +114,7 @@ export function parseTemplate(
       }
       if (exceedsBytes(id, limits.runIdBytesMax)) {
         throw new UsageError(
-          `the run id "${id.slice(0, 60)}…" has ${id.length} characters, ${limits.runIdBytesMax} are possible; give a runId yourself`,
+          `the run id "${id.slice(0, 60)}…" has ${id.length} characters (limit ${limits.runIdBytesMax}); give a runId yourself`,
         );
       }
       return id;

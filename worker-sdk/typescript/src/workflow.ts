@@ -206,7 +206,7 @@ function checkHandler(name: string, handler: AnyWorkflow["handler"]): void {
   const head = /^(?:async\s*)?(?:function\b[^(]*)?\(\s*\{/;
   if (head.test(Function.prototype.toString.call(handler))) {
     throw new UsageError(
-      `the function of workflow "${name}" takes its first parameter apart; the first one is ctx, the input is the second: async (ctx, { … }) => …`,
+      `the function of workflow "${name}" destructures its first parameter; the first one is ctx, the second one is the input: async (ctx, { … }) => …`,
     );
   }
 }

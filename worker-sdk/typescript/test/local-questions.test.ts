@@ -84,7 +84,7 @@ describe("questions", () => {
     expect(await run((ctx) => ctx.waitForUser("Why?", { ...late, default: null }))).toBe(null);
     const error = await thrown(() => run((ctx) => ctx.waitForUser("Why?", late)));
     expect(error).toMatchObject({ name: WaitTimeoutError.name, stepKey: "user:Why?" });
-    expect(error.message).toMatch(/answer to "Why\?" did not come in time/);
+    expect(error.message).toMatch(/answer to "Why\?" did not arrive in time/);
   });
 
   test.for<[string, (ctx: Context) => Promise<unknown>, RegExp]>([

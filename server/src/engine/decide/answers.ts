@@ -63,7 +63,7 @@ function mustGoOn(draft: Draft): void {
 export function runEnded(runId: string, state: RunState): PawlError {
   return new PawlError(
     "RUN_TERMINAL",
-    `Run "${runId}" has ended (${state}); nobody waits for this any more.`,
+    `Run "${runId}" has ended (${state}), so this wait is closed.`,
     { metadata: { run_id: runId, state } },
   );
 }
@@ -113,7 +113,7 @@ function knownResolution(wait: WaitRecord, id: string): ResolveDecision | undefi
 
 function callBack(draft: Draft, command: ResolveCommand): ResolveDecision {
   const { answer } = command;
-  if (answer === undefined) throw invalid("skip", "does not go with a callback");
+  if (answer === undefined) throw invalid("skip", "is not allowed for a callback");
   if (answer.encoding === "json" && answer.data !== undefined) {
     const problem = jsonProblem(answer.data, LIMITS.jsonDepth);
     if (problem !== undefined) throw invalid("answer", problem);

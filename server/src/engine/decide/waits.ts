@@ -30,7 +30,7 @@ export function checkWait(
     if (wait?.question === undefined) throw invalid("wait.question", "must be set for a question");
     checkQuestion(wait.question);
   } else if (wait?.question !== undefined) {
-    throw invalid("wait.question", `does not go with the kind ${kind}`);
+    throw invalid("wait.question", `is not allowed for the kind ${kind}`);
   }
   if (draft.state.openWaits + before >= LIMITS.openWaitsPerRun) {
     throw invalid(

@@ -55,7 +55,7 @@ export function parseCursor(cursor: string): Position {
     /^(?:([0-9a-f]{12})@)?((?:\d{1,10}\.){2}\d{1,10})(\.\d{1,10}l|(?:\.\d{1,10}){3}j|j)$/.exec(
       text,
     );
-  if (match === null) throw invalid("after_cursor", "is not one that this server gave out");
+  if (match === null) throw invalid("after_cursor", "is not a valid token from this server");
   const [, life = "", place = "", rest = ""] = match;
   const [seq = 0, fence = 0, number = 0] = place.split(".").map(Number);
   const more = rest.slice(1, -1).split(".").map(Number);

@@ -43,7 +43,7 @@ export function makeTreeCursor({ cursor, children }: TreePlace): string {
 }
 
 function notOurs(): PawlError {
-  return invalid("after_cursor", "is not one that this server gave out");
+  return invalid("after_cursor", "is not a valid token from this server");
 }
 
 /** Takes a run's own cursor as well. */

@@ -30,7 +30,7 @@ function makeMoment(at: number): string {
 
 function parseMoment(cursor: string): number {
   const match = /^w(\d{1,15})$/.exec(Buffer.from(cursor, "base64url").toString("utf8"));
-  if (match === null) throw invalid("after_cursor", "is not one that this server gave out");
+  if (match === null) throw invalid("after_cursor", "is not a valid token from this server");
   return Number(match[1]);
 }
 

@@ -59,7 +59,8 @@ async function hasEnded(
   try {
     const request = create(GetRunRequestSchema, { runId });
     const answer = await services.unary(RunService.method.getRun).call(request, context);
-    if (!isMessage(answer, GetRunResponseSchema)) throw new Error(`${answer.$typeName} came.`);
+    if (!isMessage(answer, GetRunResponseSchema))
+      throw new Error(`Unexpected message type ${answer.$typeName}.`);
     return answer.run?.endedAt !== undefined;
   } catch (error) {
     if (waitForStart && error instanceof PawlError && error.reason === "NOT_FOUND") return false;
@@ -78,7 +79,8 @@ export async function streamEvents(
   const watch = services.stream(EventService.method.watchRun);
   const batches = watch.call(request, exchange.context);
   await stream(exchange, { ...options, ended }, batches, async (batch, writer) => {
-    if (!isMessage(batch, WatchRunResponseSchema)) throw new Error(`${batch.$typeName} came.`);
+    if (!isMessage(batch, WatchRunResponseSchema))
+      throw new Error(`Unexpected message type ${batch.$typeName}.`);
     if (batch.events.length === 0) writer.place(batch.cursor);
     return await writer.events(batch.events, options.request.runId);
   });
@@ -93,7 +95,8 @@ export async function streamRuns(
   const watch = services.stream(EventService.method.watchRuns);
   const batches = watch.call(options.request, exchange.context);
   await stream(exchange, options, batches, async (batch, writer) => {
-    if (!isMessage(batch, WatchRunsResponseSchema)) throw new Error(`${batch.$typeName} came.`);
+    if (!isMessage(batch, WatchRunsResponseSchema))
+      throw new Error(`Unexpected message type ${batch.$typeName}.`);
     return await writer.batch(batch.events, batch.cursor);
   });
 }

@@ -34,7 +34,7 @@ export function payloadRoute(rpc: DescMethodUnary): Route {
         const request = create(GetPayloadRequestSchema, { sha256, offset });
         const piece = await services.unary(rpc).call(request, context);
         if (!isMessage(piece, GetPayloadResponseSchema))
-          throw new Error(`${piece.$typeName} came.`);
+          throw new Error(`Unexpected message type ${piece.$typeName}.`);
         if (offset === 0) {
           response.writeHead(200, {
             "content-type": BYTES_TYPE,

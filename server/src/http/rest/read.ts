@@ -147,7 +147,7 @@ function readEnum(of: DescEnum, value: JsonValue, at: string): string {
     ({ name, number }) => number !== 0 && (name === asked || bareName(of, name) === asked),
   );
   if (found !== undefined) return found.name;
-  throw invalid(at, `is none of ${bareNames(of).join(", ")}`);
+  throw invalid(at, `must be one of ${bareNames(of).join(", ")}`);
 }
 
 export function bareNames(of: DescEnum): string[] {

@@ -93,7 +93,8 @@ async function foldSteps(
   for (let afterSeq = 0; ; ) {
     const request = create(GetJournalRequestSchema, { runId, afterSeq });
     const page = await journal.call(request, exchange.context);
-    if (!isMessage(page, GetJournalResponseSchema)) throw new Error(`${page.$typeName} came.`);
+    if (!isMessage(page, GetJournalResponseSchema))
+      throw new Error(`Unexpected message type ${page.$typeName}.`);
     for (const entry of page.entries) {
       afterSeq = entry.seq;
       if (entry.stepKey === "") continue;

@@ -57,7 +57,8 @@ export function payloadIn(field: string, value: PayloadProto): Payload {
   if (value.ref === undefined) {
     const size = value.data.byteLength;
     if (size > LIMITS.payloadBytes) throw payloadTooLarge(field, size, LIMITS.payloadBytes);
-    if (size > 0 && encoding === "void") throw invalid(field, "is `void` and yet has data");
+    if (size > 0 && encoding === "void")
+      throw invalid(field, "has the encoding `void` but contains data");
     return { encoding, data: value.data };
   }
   if (value.data.byteLength > 0) throw invalid(field, "has both `data` and `ref`");
@@ -168,7 +169,7 @@ function backoffIn(value: Backoff): RetryPolicy["backoff"] {
     case Backoff.CONSTANT:
       return "constant";
     default:
-      throw invalid("retry_policy.backoff", `${value} is not one that this server knows`);
+      throw invalid("retry_policy.backoff", `${value} is not known to this server`);
   }
 }
 
@@ -181,7 +182,7 @@ export function retryPolicyIn(value: RetryPolicyProto | undefined): RetryPolicy 
     throw invalid(field("non_retryable_types"), `has over ${LIST_MAX} items`);
   }
   if (value.onExhausted > OnExhausted.PAUSE) {
-    throw invalid(field("on_exhausted"), `${value.onExhausted} is not one that this server knows`);
+    throw invalid(field("on_exhausted"), `${value.onExhausted} is not known to this server`);
   }
   return {
     maxAttempts: Math.max(1, value.maxAttempts),
@@ -221,7 +222,7 @@ export function stepKindIn(value: StepKindProto): StepKind {
     case StepKindProto.CALLBACK:
       return "callback";
     default:
-      throw invalid("kind", `${value} is not one that this server knows`);
+      throw invalid("kind", `${value} is not known to this server`);
   }
 }
 

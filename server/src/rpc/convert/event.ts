@@ -75,7 +75,7 @@ const POLICIES: readonly DeltaPolicyName[] = ["buffered", "ephemeral", "buffered
 
 function policyIn(value: DeltaPolicy): DeltaPolicyName {
   const policy = POLICIES[value];
-  if (policy === undefined) throw invalid("events.policy", `${value} is not one that is known`);
+  if (policy === undefined) throw invalid("events.policy", `${value} is not known to this server`);
   return policy;
 }
 

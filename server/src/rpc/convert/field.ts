@@ -50,7 +50,7 @@ export function newRunId(value: string): string {
 
 export function fence(value: number, field = "fence"): number {
   if (value === 0) {
-    throw invalid(field, "must be set: the number that came with the lease; 0 is never one");
+    throw invalid(field, "must be set: use the fence from the lease, which is never 0");
   }
   return value;
 }
@@ -94,7 +94,7 @@ export function durationMs(field: string, value: Duration, max = LIMITS.duration
 export function timestampMs(field: string, value: Timestamp): number {
   const ms = Math.ceil(Number(value.seconds) * 1_000 + value.nanos / 1e6);
   if (!(ms >= 0 && ms <= TIMESTAMP_MAX_MS)) {
-    throw invalid(field, "must be a moment between the years 1970 and 9999");
+    throw invalid(field, "must be a time between the years 1970 and 9999");
   }
   return ms;
 }

@@ -24,7 +24,9 @@ function typeIn(value: QuestionTypeProto): QuestionType {
   const type = QUESTION_TYPES.find((known) => TYPES[known] === value);
   if (type !== undefined) return type;
   const problem =
-    value === QuestionTypeProto.UNSPECIFIED ? "must be set" : `${value} is not one that is known`;
+    value === QuestionTypeProto.UNSPECIFIED
+      ? "must be set"
+      : `${value} is not known to this server`;
   throw invalid("wait.question.type", problem);
 }
 

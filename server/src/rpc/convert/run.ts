@@ -83,7 +83,10 @@ function debounceIn(
 
 export function startRunIn(request: StartRunRequest): StartRun {
   if (request.runId !== "" && request.idempotencyKey !== "") {
-    throw invalid("idempotency_key", "cannot be combined with run_id: each names the run");
+    throw invalid(
+      "idempotency_key",
+      "cannot be combined with run_id, because each of them identifies the run",
+    );
   }
   if (request.delay !== undefined && request.startAt !== undefined) {
     throw invalid("start_at", "cannot be combined with delay");

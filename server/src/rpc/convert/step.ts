@@ -75,7 +75,7 @@ function digestIn(field: string, value: string): string {
 
 export function waitSpecIn(kind: StepKind, wait: WaitSpecProto | undefined): WaitSpec | undefined {
   if (kind === "step" || kind === "value") {
-    if (wait !== undefined) throw invalid("wait", `does not go with the kind ${kind}`);
+    if (wait !== undefined) throw invalid("wait", `is not allowed for the kind ${kind}`);
     return undefined;
   }
   if (wait === undefined) throw invalid("wait", `must be set for the kind ${kind}`);
@@ -90,9 +90,10 @@ export function waitSpecIn(kind: StepKind, wait: WaitSpecProto | undefined): Wai
   if (kind === "sleep" && timesSet === 0) {
     throw invalid("wait.duration", "or wait.until or wait.cron must be set for a sleep");
   }
-  if (wait.cron !== "" && kind !== "sleep") throw invalid("wait.cron", "only goes with a sleep");
+  if (wait.cron !== "" && kind !== "sleep")
+    throw invalid("wait.cron", "is only allowed for a sleep");
   if (wait.timeZone !== "" && wait.cron === "") {
-    throw invalid("wait.time_zone", "only goes with wait.cron");
+    throw invalid("wait.time_zone", "requires wait.cron");
   }
   if (kind === "signal" && wait.signalName === "") {
     throw invalid("wait.signal_name", "must be set for the kind signal");
@@ -115,7 +116,7 @@ export function waitSpecIn(kind: StepKind, wait: WaitSpecProto | undefined): Wai
 
 function recoveryIn(value: Recovery): boolean {
   if (value > Recovery.AT_MOST_ONCE) {
-    throw invalid("recovery", `${value} is not one that this server knows`);
+    throw invalid("recovery", `${value} is not known to this server`);
   }
   return value === Recovery.AT_MOST_ONCE;
 }

@@ -21,15 +21,18 @@ const PAGE_TOKEN_BYTES = 2 * (LIMITS.stepKeyBytes + LIMITS.idBytes);
 
 export function listWaitsIn(request: ListWaitsRequest): ListWaits {
   if (request.includeUnassigned && request.assignee === "") {
-    throw invalid("include_unassigned", "only goes with an assignee");
+    throw invalid("include_unassigned", "requires an assignee");
   }
   if (request.closed && request.assignee !== "") {
-    throw invalid("assignee", "does not go with `closed`: nobody may answer those any more");
+    throw invalid(
+      "assignee",
+      "cannot be combined with `closed`, because closed waits cannot be answered",
+    );
   }
   return {
     kinds: request.kinds.map((value) => {
       const kind = stepKindIn(value);
-      if (!isWaitKind(kind)) throw invalid("kinds", `${kind} is no kind of wait`);
+      if (!isWaitKind(kind)) throw invalid("kinds", `${kind} is not a kind of wait`);
       return kind;
     }),
     assignee: name("assignee", request.assignee),

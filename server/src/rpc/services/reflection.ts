@@ -106,7 +106,7 @@ function serialized(file: DescFile): Uint8Array[] {
 }
 
 function found(file: DescFile | undefined, what: string) {
-  if (file === undefined) return refusal(CODES.NOT_FOUND, `There is no ${what} here.`);
+  if (file === undefined) return refusal(CODES.NOT_FOUND, `This server has no ${what}.`);
   const value = { fileDescriptorProto: serialized(file) };
   return { case: "fileDescriptorResponse" as const, value };
 }
@@ -133,8 +133,8 @@ function answerQuestion(question: Question, services: readonly DescService[], in
       return { case: "allExtensionNumbersResponse" as const, value };
     }
     case "fileContainingExtension":
-      return refusal(CODES.NOT_FOUND, "There are no extensions here.");
+      return refusal(CODES.NOT_FOUND, "This server has no extensions.");
     default:
-      return refusal(CODES.INVALID_ARGUMENT, "The request asks for nothing that is known here.");
+      return refusal(CODES.INVALID_ARGUMENT, "The server does not know what the request asks for.");
   }
 }

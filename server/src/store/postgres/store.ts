@@ -142,13 +142,11 @@ class PostgresStore implements s.Store {
     if (this.#isLost) return;
     this.#isLost = true;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    this.#onMessage(
-      `PostgreSQL cannot be reached (${reason}). Nothing is acknowledged until it can; trying again.`,
-    );
+    this.#onMessage(`PostgreSQL cannot be reached (${reason}). Writes are paused; retrying.`);
   }
 
   #found(): void {
-    if (this.#isLost) this.#onMessage("PostgreSQL has been reached again; work continues.");
+    if (this.#isLost) this.#onMessage("Reconnected to PostgreSQL. Writes continue.");
     this.#isLost = false;
   }
 

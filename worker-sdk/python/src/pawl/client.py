@@ -296,7 +296,7 @@ class Starter:
                     if not request.timeouts.HasField(field.name):
                         getattr(request.timeouts, field.name).CopyFrom(limit)
         else:
-            raise UsageError(f"this is no workflow, and no name of one: {workflow!r}")
+            raise UsageError(f"this is neither a workflow nor the name of one: {workflow!r}")
         if not request.run_id and not request.idempotency_key:
             template = workflow.run_id_of(input) if isinstance(workflow, Workflow) else None
             # Chosen here, so that the request can be sent again without starting a second run.

@@ -98,7 +98,7 @@ class WaitTimeoutError(Exception):
 
     def __init__(self, what: str, step_key: str) -> None:
         super().__init__(
-            f"{what} did not come in time; give the wait a `default` to continue without it"
+            f"{what} did not arrive in time; give the wait a `default` to continue without it"
         )
         self.step_key = step_key
 

@@ -60,7 +60,7 @@ def _add_details(failure: Failure, error: BaseException) -> str:
         if len(encoded.data) <= limits.DETAILS_BYTES_MAX:
             failure.details.CopyFrom(encoded.payload())
             return ""
-        problem = f"{len(encoded.data)} bytes, {limits.DETAILS_BYTES_MAX} are possible"
+        problem = f"{len(encoded.data)} bytes, limit {limits.DETAILS_BYTES_MAX}"
     except Exception as refusal:
         # The error itself matters more than what it carries.
         problem = error_message(refusal)
@@ -75,7 +75,9 @@ def _add_retry_after(failure: Failure, error: BaseException) -> str:
     try:
         failure.retry_after.CopyFrom(duration_message(seconds_of(wanted)))
     except Exception:
-        return f" (its retry_after is no usable duration: {shown(lambda: repr(wanted), '?')[:100]})"
+        return (
+            f" (its retry_after is not a usable duration: {shown(lambda: repr(wanted), '?')[:100]})"
+        )
     return ""
 
 

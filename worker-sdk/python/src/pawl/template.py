@@ -36,8 +36,8 @@ class RunIdTemplate:
         for literal in self.literals:
             if not _LITERAL.fullmatch(literal):
                 raise UsageError(
-                    f'the run id template "{template}" has a part "{literal}"; besides '
-                    "{variables}, letters, digits and -_.:~/@ are possible"
+                    f'the run id template "{template}" has a part "{literal}"; only '
+                    "{variables}, letters, digits and -_.:~/@ are allowed"
                 )
         if not self.variables:
             raise UsageError(

@@ -32,7 +32,9 @@ def _by_name(workflows: Sequence[Workflow[..., Any]]) -> dict[str, Workflow[...,
     named: dict[str, Workflow[..., Any]] = {}
     for each in workflows:
         if not isinstance(each, Workflow):
-            raise UsageError(f"a worker's workflows are functions with @workflow; {each!r} is none")
+            raise UsageError(
+                f"a worker's workflows are functions with @workflow; {each!r} is not one"
+            )
         other = named.get(each.name)
         if other is not None and other is not each:
             raise UsageError(

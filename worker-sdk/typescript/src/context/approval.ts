@@ -28,7 +28,7 @@ export interface AmountLevel extends ApprovalLevel {
  */
 export function chainByAmount(amount: number, levels: readonly AmountLevel[]): ApprovalLevel[] {
   if (!Number.isFinite(amount))
-    throw new UsageError(`chainByAmount got ${String(amount)}, which is no amount`);
+    throw new UsageError(`chainByAmount got ${String(amount)}, which is not an amount`);
   return levels.filter(({ from }) => from === undefined || amount >= from);
 }
 

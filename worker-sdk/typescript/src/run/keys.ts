@@ -56,7 +56,7 @@ export function checkName(what: string, name: unknown): asserts name is string {
   if (name === "") throw new UsageError(`${what} needs a name that is not empty`);
   if (exceedsBytes(name, limits.nameBytesMax)) {
     throw new UsageError(
-      `the name of ${what} has ${Buffer.byteLength(name)} bytes, ${limits.nameBytesMax} are possible: "${name.slice(0, 40)}…"`,
+      `the name of ${what} has ${Buffer.byteLength(name)} bytes (limit ${limits.nameBytesMax}): "${name.slice(0, 40)}…"`,
     );
   }
 }
@@ -88,7 +88,7 @@ function kindOf(value: unknown): string {
 export function checkKey(key: string): string {
   if (exceedsBytes(key, limits.stepKeyBytesMax)) {
     throw new UsageError(
-      `the step key has ${Buffer.byteLength(key)} bytes, ${limits.stepKeyBytesMax} are possible; use shorter names, keys or scopes: "${key.slice(0, 80)}…"`,
+      `the step key has ${Buffer.byteLength(key)} bytes (limit ${limits.stepKeyBytesMax}); use shorter names, keys or scopes: "${key.slice(0, 80)}…"`,
     );
   }
   return key;

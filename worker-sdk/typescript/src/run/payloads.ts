@@ -17,7 +17,7 @@ export async function upload(link: RunLink, encoded: Encoded, what: string): Pro
   const { length } = encoded.data;
   if (length > limits.payloadBytesMax) {
     throw new TerminalError(
-      `${what} has ${length} bytes, ${limits.payloadBytesMax} are possible; store it elsewhere and return where it is`,
+      `${what} has ${length} bytes (limit ${limits.payloadBytesMax}); store it elsewhere and return a reference`,
     );
   }
   return { encoding: encoded.encoding, ref: await link.upload(encoded.data) };

@@ -98,9 +98,7 @@ export class Platform {
     const { length } = encoded.data;
     if (length <= limits.inlinePayloadBytesMax) return payloadOf(encoded);
     if (length > limits.payloadBytesMax) {
-      throw new TerminalError(
-        `${what} has ${length} bytes, ${limits.payloadBytesMax} are possible`,
-      );
+      throw new TerminalError(`${what} has ${length} bytes (limit ${limits.payloadBytesMax})`);
     }
     return { encoding: encoded.encoding, ref: await this.upload(encoded.data) };
   }

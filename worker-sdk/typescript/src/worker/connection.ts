@@ -67,7 +67,7 @@ export class Connection {
   #complain(error: Error | undefined): void {
     if (this.#complained) return;
     this.#complained = true;
-    this.#logger.warn("there is no connection to the server; trying again until there is", {
+    this.#logger.warn("there is no connection to the server; retrying", {
       error: error?.message ?? "the server closed the stream",
     });
   }

@@ -142,7 +142,7 @@ class Session(CallLink):
             on_answer(PawlError("INVALID_ARGUMENT", str(error), code=3))
             return
         if len(frame) > limits.FRAME_BYTES_MAX:
-            problem = f"the message has {len(frame)} bytes, {limits.FRAME_BYTES_MAX} are possible"
+            problem = f"the message has {len(frame)} bytes (limit {limits.FRAME_BYTES_MAX})"
             on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
             return
         self._pending[id] = (run_id, frame, on_answer)

@@ -98,7 +98,7 @@ class Stream:
                 if not self._complained:
                     self._complained = True
                     logger.warning(
-                        "there is no connection to the server at %s; trying again until there is: %s",
+                        "there is no connection to the server at %s; retrying: %s",
                         self._platform.url,
                         error or "the server closed the stream",
                     )

@@ -56,7 +56,7 @@ def check_name(what: str, name: str) -> None:
 def check_key(key: str) -> str:
     if exceeds_bytes(key, limits.STEP_KEY_BYTES_MAX):
         raise UsageError(
-            f"the step key has {len(key.encode())} bytes, {limits.STEP_KEY_BYTES_MAX} are possible; "
+            f"the step key has {len(key.encode())} bytes (limit {limits.STEP_KEY_BYTES_MAX}); "
             f'use shorter names, keys or scopes: "{key[:80]}…"'
         )
     return key

@@ -17,8 +17,8 @@ def is_large(encoded: Encoded) -> bool:
 def check_size(size: int, what: str) -> None:
     if size > limits.PAYLOAD_BYTES_MAX:
         raise TerminalError(
-            f"{what} has {size} bytes, {limits.PAYLOAD_BYTES_MAX} are possible; store it "
-            "elsewhere and return where it is"
+            f"{what} has {size} bytes (limit {limits.PAYLOAD_BYTES_MAX}); store it "
+            "elsewhere and return a reference"
         )
 
 

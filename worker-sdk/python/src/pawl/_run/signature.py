@@ -134,7 +134,7 @@ class InputSignature:
                 data = {next(iter(self._kinds)): data}
             else:
                 wanted = ", ".join(self._kinds)
-                raise InvalidValueError(self._what, [f"is no object with the members {wanted}"])
+                raise InvalidValueError(self._what, [f"is not an object with the members {wanted}"])
         self._check_members(data)
         return {
             name: self._build(name, value, f'"{name}" of {self._what}', again)
