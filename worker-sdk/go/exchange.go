@@ -2,7 +2,9 @@ package pawl
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,8 @@ type pendingCall struct {
 	frame *pb.WorkerFrame
 	size  int
 	done  func(proto.Message, error)
+	// How many streams were cut while it was the largest request without an answer.
+	cuts int
 }
 
 func (s *session) confirmsStarts() bool { return false }
@@ -65,6 +69,43 @@ func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
 		return
 	}
 	go call.done(nil, unencodable(err))
+}
+
+// isCut: a stream ended as proxies end it when a message, or all of a stream's together, is over their
+// limit: with INTERNAL_ERROR or ENHANCE_YOUR_CALM.
+func isCut(err error) bool {
+	var known *Error
+	return errors.As(err, &known) && strings.Contains(known.Message, "RST_STREAM with error code: ") &&
+		(strings.Contains(known.Message, "INTERNAL_ERROR") || strings.Contains(known.Message, "ENHANCE_YOUR_CALM"))
+}
+
+// streamCut: the largest request that got no answer may never get through. It fails when that has
+// happened a few times. (The answers to others may be cut off with it.)
+func (s *session) streamCut(err error) {
+	s.mu.Lock()
+	id, suspect := uint32(0), (*pendingCall)(nil)
+	for each, call := range s.calls {
+		if call.size >= suspectFrameBytes && (suspect == nil || call.size > suspect.size) {
+			id, suspect = each, call
+		}
+	}
+	if suspect != nil {
+		suspect.cuts++
+		if suspect.cuts < suspectFrameTries {
+			suspect = nil
+		} else {
+			delete(s.calls, id)
+		}
+	}
+	s.mu.Unlock()
+	if suspect == nil {
+		return
+	}
+	refusal := &Error{Reason: "PAYLOAD_TOO_LARGE", Code: codes.InvalidArgument, Message: fmt.Sprintf(
+		"a message of %d bytes ended the connection %d times (%v); a proxy on the way may bound request bodies, as nginx does with client_max_body_size",
+		suspect.size, suspect.cuts, err)}
+	s.log.Error("a message does not get through; its step or run fails", "error", refusal)
+	go suspect.done(nil, refusal)
 }
 
 func unencodable(err error) error {

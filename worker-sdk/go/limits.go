@@ -70,6 +70,9 @@ const (
 	deltaBufferBytesMax = 8 << 20
 	deltaBatchEventsMax = 2_000
 	deltaBatchBytesMax  = 512 << 10
+	// A stream that a proxy cuts is a large request's doing when it has happened so often.
+	suspectFrameBytes = 128 << 10
+	suspectFrameTries = 5
 	// How often live output is sent in vain by plain calls before it is given up, while others are answered.
 	deltaTries = 6
 

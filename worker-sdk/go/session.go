@@ -104,7 +104,10 @@ func (s *session) keepUp(ctx context.Context) error {
 				return err
 			}
 		}
-		if welcomed {
+		if welcomed && isCut(err) {
+			s.log.Warn("the connection ended in an error", "error", err)
+			s.streamCut(err)
+		} else if welcomed {
 			pause.next = 0
 		}
 		if !s.complained {

@@ -18,7 +18,7 @@ export const limits = Object.freeze({
   framesPerMessageMax: 1_000,
   /** A frame of this size may be what a proxy ends the stream for; it is given up after that many times. */
   suspectFrameBytes: 128 * 1024,
-  suspectFrameTries: 3,
+  suspectFrameTries: 5,
   /** A step's input is shown to people up to this size. */
   shownInputBytesMax: 4_096,
   /** Of an error, as the server keeps it. */

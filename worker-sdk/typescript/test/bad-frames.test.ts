@@ -6,6 +6,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { type SessionRequest, SessionRequestSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
 import { PawlError } from "../src/index.ts";
+import { limits } from "../src/limits.ts";
 import { Calls } from "../src/worker/calls.ts";
 import { type FrameInit, Outbox } from "../src/worker/outbox.ts";
 
@@ -52,7 +53,7 @@ test("a large request that a proxy ends the stream for fails; others continue", 
   const next = ask(300_000);
   const failed = large.catch((error: unknown) => error);
   const ended = new PawlError({ reason: "INTERNAL", message: "RST_STREAM", code: 13 });
-  for (let i = 0; i < 3; i += 1) {
+  for (let i = 0; i < limits.suspectFrameTries; i += 1) {
     expect(calls.size).toBe(3);
     calls.streamRefused(ended);
     calls.resend(send);

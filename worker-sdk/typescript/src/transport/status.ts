@@ -21,6 +21,9 @@ const lostCodes = new Set([2, 8, 13]);
 const lostConnection =
   /(?:session|stream) (?:was )?(?:closed|refused|removed)|RST_STREAM|GOAWAY|connection (?:dropped|reset|closed)|ECONNRESET|EPIPE|bandwidth exhausted/i;
 
+/** INTERNAL_ERROR and ENHANCE_YOUR_CALM: how proxies cut a stream whose messages are too large for them. */
+const cutStream = /RST_STREAM with code (?:2|11)\b/;
+
 /** What an error without ErrorInfo is called: it does not come from a Pawl server's own code. */
 function plainReason(code: number): string {
   if (code === unavailable) return "UNAVAILABLE";
@@ -127,7 +130,7 @@ export function isTransient(error: unknown): boolean {
 
 /** Whether a stream ended with its connection, or because one side wanted it to, and not for what was in it. */
 export function isLostConnection(error: Error): boolean {
-  if (!(error instanceof PawlError)) return false;
+  if (!(error instanceof PawlError) || cutStream.test(error.message)) return false;
   return [unavailable, cancelled, deadlineExceeded].includes(error.code);
 }
 

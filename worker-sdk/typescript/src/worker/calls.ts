@@ -19,7 +19,7 @@ interface Pending {
   readonly bytes: number;
   /** It left on the stream that is open, or was the last. */
   sent: boolean;
-  /** How many streams ended in an error while it was the first large request without an answer. */
+  /** How many streams ended in an error while it was the largest request without an answer. */
   endings: number;
   settle(result: Reply["result"]): void;
   reject(error: PawlError): void;
@@ -84,25 +84,27 @@ export class Calls {
 
   /**
    * A stream ended in an error that is no lost connection. Proxies end it so when a message, or all
-   * of a stream's together, is over their limit: the first large request that got no answer may
-   * never get through. It fails when that has happened a few times.
+   * of a stream's together, is over their limit: the largest request that got no answer may never get
+   * through. It fails when that has happened a few times. (The answers to others may be cut off with it.)
    */
   streamRefused(error: Error): PawlError | undefined {
-    for (const [id, pending] of this.#pending) {
-      const { sent, bytes } = pending;
-      if (!sent || bytes < limits.suspectFrameBytes) continue;
-      pending.endings += 1;
-      if (pending.endings < limits.suspectFrameTries) return undefined;
-      const refusal = new PawlError({
-        reason: "PAYLOAD_TOO_LARGE",
-        message: `a message of ${bytes} bytes ended the connection ${pending.endings} times (${error.message}); a proxy on the way may bound request bodies, as nginx does with client_max_body_size`,
-        code: 3,
-        cause: error,
-      });
-      this.refuse(id, refusal);
-      return refusal;
+    let suspect: [number, Pending] | undefined;
+    for (const entry of this.#pending) {
+      const [, { sent, bytes }] = entry;
+      if (sent && bytes > (suspect?.[1].bytes ?? limits.suspectFrameBytes)) suspect = entry;
     }
-    return undefined;
+    if (suspect === undefined) return undefined;
+    const [id, pending] = suspect;
+    pending.endings += 1;
+    if (pending.endings < limits.suspectFrameTries) return undefined;
+    const refusal = new PawlError({
+      reason: "PAYLOAD_TOO_LARGE",
+      message: `a message of ${pending.bytes} bytes ended the connection ${pending.endings} times (${error.message}); a proxy on the way may bound request bodies, as nginx does with client_max_body_size`,
+      code: 3,
+      cause: error,
+    });
+    this.refuse(id, refusal);
+    return refusal;
   }
 
   /** Forgets the requests of a run that is gone; their promises never settle. */

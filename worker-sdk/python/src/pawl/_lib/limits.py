@@ -62,6 +62,9 @@ DELTA_FLUSH_BYTES: Final = 4_096
 DELTA_BUFFER_BYTES_MAX: Final = 8 * 1024 * 1024
 DELTA_BATCH_EVENTS_MAX: Final = 2_000
 DELTA_BATCH_BYTES_MAX: Final = 512 * 1024
+# A stream that a proxy cuts is a large request's doing when it has happened so often.
+SUSPECT_FRAME_BYTES: Final = 128 * 1024
+SUSPECT_FRAME_TRIES: Final = 5
 # How often live output is sent in vain by plain calls before it is given up, while others are answered.
 DELTA_TRIES: Final = 6
 # Delays computed from a backoff function.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,13 @@ class Session(CallLink):
         self._info = info
         self._workflows = workflows
         self._slots = slots
-        self._stream = Stream(platform, self._hello, self._receive, self._disconnected)
+        self._stream = Stream(
+            platform, self._hello, self._receive, self._disconnected, self._stream_cut
+        )
         # Requests that wait for their replies, by frame id: run, frame, and whom to tell.
         self._pending: dict[int, tuple[str, bytes, OnAnswer]] = {}
+        # How many streams were cut while that request was the largest without an answer.
+        self._cuts: Counter[int] = Counter()
         self._next_id = 1
         self._credits = 0
         self._draining = False
@@ -106,6 +111,28 @@ class Session(CallLink):
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat = None
+
+    def _stream_cut(self, error: PawlError) -> None:
+        """A proxy cuts a stream when a message, or all of a stream's together, is over its limit: the
+        largest request that got no answer may never get through. It fails when that has happened a few
+        times. (The answers to others may be cut off with it.)
+        """
+        logger.warning("the connection ended in an error: %s", error)
+        sizes = {id: len(frame) for id, (_, frame, _) in self._pending.items()}
+        suspect = max(sizes, key=lambda id: sizes[id], default=0)
+        if sizes.get(suspect, 0) < limits.SUSPECT_FRAME_BYTES:
+            return
+        self._cuts[suspect] += 1
+        if self._cuts[suspect] < limits.SUSPECT_FRAME_TRIES:
+            return
+        times = self._cuts.pop(suspect)
+        _, frame, on_answer = self._pending.pop(suspect)
+        problem = (
+            f"a message of {len(frame)} bytes ended the connection {times} times ({error}); a proxy on "
+            "the way may bound request bodies, as nginx does with client_max_body_size"
+        )
+        logger.error("a message does not get through; its step or run fails: %s", problem)
+        on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
 
     def _tell(self, name: str, body: Message) -> None:
         self._stream.push(encode_frame(0, name, body))
@@ -168,6 +195,7 @@ class Session(CallLink):
     def released(self, run: Run) -> None:
         for id in [id for id, pending in self._pending.items() if pending[0] == run.run_id]:
             del self._pending[id]
+            self._cuts.pop(id, None)
         self._deltas.forget(run.run_id)
         self.runs.released(run)
 
@@ -195,6 +223,7 @@ class Session(CallLink):
         if reply.id == _HEARTBEAT_ID:
             self._lease_clock.refused()
         pending = self._pending.pop(reply.id, None)
+        self._cuts.pop(reply.id, None)
         if pending is None:
             if result == "error":
                 logger.debug(

@@ -28,6 +28,18 @@ _PLAIN: Final = {
 _TRANSIENT: Final = {"STORE_UNAVAILABLE", "DRAINING", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 
+# INTERNAL_ERROR and ENHANCE_YOUR_CALM: how proxies cut a stream whose messages are too large for them.
+# gRPC hides it where a message was being written.
+_CUT: Final = re.compile(
+    r"RST_STREAM with error code (?:2|11)\b|^INTERNAL: Internal error from Core"
+)
+
+
+def is_cut(error: PawlError) -> bool:
+    """A stream ended for what was in it, and not with its connection."""
+    return _CUT.search(str(error)) is not None
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:

@@ -25,7 +25,7 @@ from ..v1 import worker_pb2 as pb
 from .methods import SESSION
 from .outbox import Outbox
 from .platform import Platform
-from .status import error_from_call
+from .status import error_from_call, is_cut
 
 logger = logging.getLogger("pawl")
 
@@ -48,13 +48,17 @@ class Stream:
         hello: Callable[[], bytes],
         receive: Callable[[pb.SessionResponse], None],
         on_end: Callable[[], None],
+        on_cut: Callable[[PawlError], None],
     ) -> None:
-        """`hello`: the first message; `on_end`: the connection is lost, and another one follows."""
+        """`hello`: the first message; `on_end`: the connection is lost, and another one follows;
+        `on_cut`: for something that was in it.
+        """
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._platform = platform
         self._hello = hello
         self._receive = receive
         self._on_end = on_end
+        self._on_cut = on_cut
         self._state: Literal["idle", "connecting", "open", "closed"] = "idle"
         self._outbox = Outbox()
         self._wake_writer = asyncio.Event()
@@ -90,6 +94,8 @@ class Stream:
                 error = await self._connect_once()
                 if self._is_closing():
                     return
+                if error is not None and is_cut(error):
+                    self._on_cut(error)
                 if error is not None and error.reason in _REFUSALS:
                     if not self.opened.done():
                         self.opened.set_exception(error)
