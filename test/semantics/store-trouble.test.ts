@@ -236,6 +236,9 @@ test.concurrent("a database file with damaged pages", async () => {
       reason: "DATA_CORRUPTED",
       message: expect.stringContaining(store),
     });
+    // Not STORE_UNAVAILABLE, which asks to send it again.
+    const start = rpc(client, RunService.method.startRun, { workflow: "load" });
+    await expect(start).rejects.toMatchObject({ reason: "DATA_CORRUPTED" });
   } finally {
     client.close();
   }

@@ -18,13 +18,14 @@ import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Lease } from "../model/run.ts";
-import type {
-  BatchResult,
-  ClaimedRun,
-  ClaimRequest,
-  LoadedRun,
-  RunWrite,
-  Store,
+import {
+  type BatchResult,
+  type ClaimedRun,
+  type ClaimRequest,
+  type LoadedRun,
+  type RunWrite,
+  type Store,
+  StoreError,
 } from "../store/store.ts";
 import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
@@ -332,6 +333,7 @@ export class Writer {
 
   async #storeFailed(batch: Item[], error: unknown): Promise<void> {
     const items = failCorrupted(batch, error);
+    const isDamaged = error instanceof StoreError && error.fault === "damaged";
     if (items.length === batch.length) {
       this.#options.onStoreError(error);
       const delay = STORE_RETRY_MS[Math.min(this.#failures, STORE_RETRY_MS.length - 1)] ?? 0;
@@ -343,7 +345,8 @@ export class Writer {
       this.#cache.delete(item.key);
       item.tries += 1;
       item.mustBeFresh = true;
-      if (now - item.since > STORE_PATIENCE_MS) item.fail(storeUnavailable(error));
+      // Only a repair helps, so nobody is to send it again.
+      if (isDamaged || now - item.since > STORE_PATIENCE_MS) item.fail(toPawlError(error, "write"));
       else this.#push(item);
     }
   }
