@@ -12,7 +12,7 @@ import {
   undoneOf,
 } from "./clean-up.ts";
 import { endRun, failRun } from "./common.ts";
-import { pauseNow } from "./outcome.ts";
+import { pauseNow, setRetryTimers } from "./outcome.ts";
 import { remindLater } from "./wait-changes.ts";
 
 /**
@@ -94,6 +94,8 @@ function requeue(draft: Draft): void {
   const { header, state } = draft;
   if (header.waiting !== null && !satisfied(state, header.waiting.tree, draft.now)) {
     draft.patch({ state: "WAITING", reason: "", crashes: 0, notes: {} });
+    // One may have fired while the run was paused, before the clock was set back.
+    setRetryTimers(draft, header.waiting.tree);
     return;
   }
   draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null, notes: {} });

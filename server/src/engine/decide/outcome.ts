@@ -238,7 +238,7 @@ function openWait(key: string, step: StepRecord): OpenWait {
 }
 
 /** A step's next attempt wakes a suspended run; while a worker holds the run, it needs no timer. */
-function setRetryTimers(draft: Draft, tree: WaitTree): void {
+export function setRetryTimers(draft: Draft, tree: WaitTree): void {
   if ("key" in tree) {
     const step = draft.state.steps.get(tree.key);
     if (step?.status === "backoff") draft.putDue("retry", tree.key, step.until);

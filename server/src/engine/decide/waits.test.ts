@@ -416,6 +416,23 @@ describe("a clock that is set back between the read and the decision", () => {
     pass(1);
     expect(run.header.state).toBe("QUEUED");
   });
+
+  test("loses no retry that has fired while the run was paused", () => {
+    const retryPolicy = { ...NO_RETRY, maxAttempts: 2, initialMs: 5_000 };
+    run.do((draft) => stepFailed(draft, failed(run, "s", { retryPolicy })));
+    run.do((draft) => suspendRun(draft, suspend(run)));
+    const row = run.dueRow("retry", "s");
+    if (row === undefined) throw new Error("There is no retry.");
+    run.do((draft) => pauseRun(draft, ""));
+    run.now = row.at;
+    run.do((draft) => dueFired(draft, row, undefined));
+    run.now -= 1_000;
+    run.do(resumeRun);
+    expect(run.header.state).toBe("WAITING");
+    expect(run.dueRow("retry", "s")).toEqual(row);
+    pass(1_000);
+    expect(run.header.state).toBe("QUEUED");
+  });
 });
 
 test("a row that was read and then put anew is not removed with what was read", () => {
