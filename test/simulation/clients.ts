@@ -12,6 +12,7 @@ import { Client, type RunEvent, type RunHandle } from "@pawl/worker";
 import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
 import { anonymous } from "../../server/src/model/caller.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
+import type { Character } from "./character.ts";
 import type { Disk } from "./disk.ts";
 import type { Judge } from "./judge.ts";
 import type { Network } from "./network.ts";
@@ -29,6 +30,7 @@ interface Started {
 /** Whom clients talk to and who looks at what they were told. */
 export interface Surroundings {
   readonly world: World;
+  readonly character: Character;
   readonly disk: Disk;
   readonly network: Network;
   readonly judge: Judge;
@@ -36,18 +38,21 @@ export interface Surroundings {
 }
 
 export class Clients {
-  readonly process = new SimProcess("client");
+  readonly process: SimProcess;
   readonly #world: World;
   readonly #disk: Disk;
   readonly #network: Network;
   readonly #judge: Judge;
   readonly #workflows: ReturnType<typeof workflowsOf>;
   readonly #chance: Chance;
+  readonly #character: Character;
   readonly runs: Started[] = [];
   commands = 0;
 
-  constructor({ world, disk, network, judge, workflows }: Surroundings) {
+  constructor({ world, character, disk, network, judge, workflows }: Surroundings) {
     this.#world = world;
+    this.#character = character;
+    this.process = new SimProcess(world, "client");
     this.#disk = disk;
     this.#network = network;
     this.#judge = judge;
@@ -61,7 +66,7 @@ export class Clients {
   }
 
   startRun(runId: string): void {
-    const program = randomProgram(this.#chance);
+    const program = randomProgram(this.#chance, this.#character);
     const flow = this.#chance.hits(0.2) ? this.#workflows.narrow : this.#workflows.plain;
     const client = this.#newClient();
     this.#world.say(`${runId}: ${JSON.stringify(program)}`);
@@ -87,10 +92,14 @@ export class Clients {
   /** Signals and answers, at times of their own. */
   #send(handle: RunHandle, program: Program): void {
     const { signals, questions } = waitsOf(program);
-    for (const name of signals)
-      this.later(15_000, () => this.#signal(handle, name, `early ${name}`));
-    for (const question of questions)
-      this.later(15_000, () => this.#answer(handle.runId, `user:${question}`));
+    const { burst, hurryMs } = this.#character;
+    const onceMs = this.#chance.hits(burst) ? this.#chance.next() * hurryMs : undefined;
+    const send = (run: () => void) => {
+      if (onceMs === undefined) this.later(hurryMs, run);
+      else this.#world.schedule(onceMs, run, this.process);
+    };
+    for (const name of signals) send(() => this.#signal(handle, name, `early ${name}`));
+    for (const question of questions) send(() => this.#answer(handle.runId, `user:${question}`));
   }
 
   #signal(handle: RunHandle, name: string, signalId: string): void {
@@ -122,8 +131,9 @@ export class Clients {
 
   #steer(handle: RunHandle): void {
     const { runId } = handle;
-    if (this.#chance.hits(0.2)) {
-      this.later(15_000, () =>
+    const { cancels, hurryMs } = this.#character;
+    if (this.#chance.hits(cancels)) {
+      this.later(hurryMs, () =>
         this.#command(async () => {
           await handle.cancel({
             reason: "the client wants it so",
@@ -141,11 +151,11 @@ export class Clients {
       );
     }
     if (this.#chance.hits(0.15)) {
-      this.later(10_000, () => this.#command(async () => void (await handle.pause())));
-      this.later(18_000, () => this.#command(async () => void (await handle.resume())));
+      this.later(hurryMs * 0.7, () => this.#command(async () => void (await handle.pause())));
+      this.later(hurryMs * 1.2, () => this.#command(async () => void (await handle.resume())));
     }
     if (this.#chance.hits(0.2))
-      this.later(25_000, () => this.#command(async () => void (await handle.retry())));
+      this.later(hurryMs * 1.7, () => this.#command(async () => void (await handle.retry())));
   }
 
   /** A command whose refusal is the client's own business. */
@@ -212,7 +222,7 @@ export class Clients {
 
   /** Sends what a wait waits for in the very moment of its registration, so that both are in one batch. */
   coincide({ body }: WorkerFrame): void {
-    if (body.case !== "stepStarted" || !this.#chance.hits(0.5)) return;
+    if (body.case !== "stepStarted" || !this.#chance.hits(this.#character.coincidence)) return;
     const started: StepStartedRequest = body.value;
     const { runId, stepKey, wait } = started;
     if (started.kind === StepKind.SIGNAL && wait !== undefined)

@@ -13,7 +13,7 @@ import {
   type Store,
   StoreError,
 } from "../../server/src/store/store.ts";
-import { currentProcess, type SimProcess, type World } from "./world.ts";
+import { currentProcess, SimProcess, type World } from "./world.ts";
 
 /** What is on record of one life of a run id. */
 export interface RunRecord {
@@ -35,6 +35,8 @@ interface Pending {
 export class Disk {
   readonly #world: World;
   readonly #inner: Store;
+  /** It continues when a server stands still or dies. */
+  readonly #process: SimProcess;
   readonly #pending = new Set<Pending>();
   readonly records = new Map<string, RunRecord>();
   /** Of writes and reads, how many fail before or after they were applied. */
@@ -50,6 +52,7 @@ export class Disk {
 
   private constructor(world: World, inner: Store) {
     this.#world = world;
+    this.#process = new SimProcess(world, "disk");
     this.#inner = inner;
   }
 
@@ -141,7 +144,7 @@ export class Disk {
       const apply = () => {
         if (this.#pending.has(pending)) pending.apply();
       };
-      this.#world.schedule(at - this.#world.nowMs, apply, THE_DISK);
+      this.#world.schedule(at - this.#world.nowMs, apply, this.#process);
     });
   }
 
@@ -177,9 +180,6 @@ export class Disk {
       Object.assign(this.records.get(claimed.header.runId)?.header ?? {}, claimed.header);
   }
 }
-
-/** Nobody's process: it continues when a server dies. */
-const THE_DISK: SimProcess | undefined = undefined;
 
 function isPuts(value: unknown): value is readonly PutDeltas[] {
   return Array.isArray(value);

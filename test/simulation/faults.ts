@@ -1,4 +1,6 @@
 /** What goes wrong in the simulated world. */
+import { LIMITS } from "../../server/src/model/limits.ts";
+import { type Character, draw, type FaultKind } from "./character.ts";
 import type { Clients } from "./clients.ts";
 import type { Disk } from "./disk.ts";
 import type { Judge } from "./judge.ts";
@@ -22,7 +24,7 @@ export class Faults {
   readonly #clients: Clients;
   readonly #stage: Stage;
   readonly #chance: Chance;
-  readonly #everyMs: number;
+  readonly #character: Character;
   #isOver = false;
   count = 0;
   /** How far the server's clock is off. */
@@ -32,7 +34,7 @@ export class Faults {
     { world, disk, network, judge }: { world: World; disk: Disk; network: Network; judge: Judge },
     clients: Clients,
     stage: Stage,
-    everyMs: number,
+    character: Character,
   ) {
     this.#world = world;
     this.#disk = disk;
@@ -41,7 +43,7 @@ export class Faults {
     this.#clients = clients;
     this.#stage = stage;
     this.#chance = world.chance;
-    this.#everyMs = everyMs;
+    this.#character = character;
   }
 
   /** Nothing goes wrong any more, and whatever stood still continues. */
@@ -60,20 +62,26 @@ export class Faults {
 
   disturb(): void {
     if (this.#isOver) return;
+    const { faults, everyMs } = this.#character;
+    const kind = draw(this.#chance, faults);
+    if (kind === undefined) return;
     this.count += 1;
     this.#judge.disturbed();
-    const { chance } = this.#world;
-    const dice = chance.next();
-    if (dice < 0.15) this.#killWorker();
-    else if (dice < 0.44) this.#stopWorker();
-    else if (dice < 0.6 && this.#stage.workers.length > 0)
-      this.#network.cut(chance.pick(this.#stage.workers));
-    else if (dice < 0.7) this.#network.cut();
-    else if (dice < 0.82) this.#restartServer();
-    else if (dice < 0.9) this.#breakDisk();
-    else if (dice < 0.95) this.skewMs += chance.int(-20_000, 20_000);
-    else this.#stopServer();
-    this.#clients.later(this.#everyMs, () => this.disturb());
+    this.#befall(kind);
+    this.#clients.later(everyMs, () => this.disturb());
+  }
+
+  #befall(kind: FaultKind): void {
+    const { workers } = this.#stage;
+    if (kind === "killWorker") this.#killWorker();
+    if (kind === "stopWorker") this.#stopWorker();
+    if (kind === "overtakeWorker") this.#overtakeWorker();
+    if (kind === "cutWorker" && workers.length > 0) this.#network.cut(this.#chance.pick(workers));
+    if (kind === "cutAll") this.#network.cut();
+    if (kind === "restartServer") this.#restartServer();
+    if (kind === "breakDisk") this.#breakDisk();
+    if (kind === "skewClock") this.skewMs += this.#chance.int(-20_000, 20_000);
+    if (kind === "stopServer") this.#stopServer();
   }
 
   #killWorker(): void {
@@ -93,12 +101,37 @@ export class Faults {
     const process = this.#chance.pick(this.#stage.workers);
     this.#world.say(`${process.name} stands still`);
     this.#world.stop(process);
-    // Others continue with its runs meanwhile, at times after a restart of the server.
-    if (this.#chance.hits(0.6)) this.#restartServer();
+    // Others continue with its runs meanwhile, at times after a restart of the server, which may have
+    // answered before: what lies in the sockets is read when it continues.
+    if (this.#chance.hits(0.6)) this.#clients.later(100, () => this.#restartServer());
     if (this.#chance.hits(0.7)) this.#stage.startWorker();
-    const forMs = this.#chance.pick([300, 3_000, 6_000, 20_000]) * this.#chance.next();
+    this.#resumeLater(
+      process,
+      this.#chance.pick([300, 3_000, 6_000, 20_000]) * this.#chance.next(),
+    );
+  }
+
+  /** A worker stands still for just as long as others need to take its runs over and to continue them. */
+  #overtakeWorker(): void {
+    const holds = ({ name }: SimProcess): number =>
+      [...this.#disk.records.values()].filter(({ header }) => header.lease?.workerId === name)
+        .length;
+    const running = this.#stage.workers.filter(({ state }) => state === "running");
+    const [process, ...others] = running.sort((a, b) => holds(b) - holds(a));
+    if (process === undefined) return;
+    this.#world.say(`${process.name} stands still and is overtaken`);
+    this.#world.stop(process);
+    if (others.length === 0) this.#stage.startWorker();
+    const untilMs = this.#chance.int(0, 150);
+    const downMs = this.#chance.int(1, 300);
+    this.#world.schedule(untilMs, () => this.#restartServer(downMs), this.#clients.process);
+    const takenOverMs = untilMs + downMs + LIMITS.restartGraceMs;
+    this.#resumeLater(process, takenOverMs + this.#chance.int(200, 3_000));
+  }
+
+  #resumeLater(process: SimProcess, afterMs: number): void {
     this.#world.schedule(
-      forMs,
+      afterMs,
       () => {
         this.#world.say(`${process.name} continues`);
         this.#judge.disturbed();
@@ -108,17 +141,13 @@ export class Faults {
     );
   }
 
-  #restartServer(): void {
+  #restartServer(downMs = this.#chance.next() * this.#chance.pick([20, 2_000, 6_000])): void {
     this.#stage.killServer();
     const up = () => {
       this.#judge.disturbed();
       if (this.#stage.server === undefined) this.#stage.startServer();
     };
-    this.#world.schedule(
-      this.#chance.next() * this.#chance.pick([20, 2_000, 6_000]),
-      up,
-      this.#clients.process,
-    );
+    this.#world.schedule(downMs, up, this.#clients.process);
   }
 
   #stopServer(): void {

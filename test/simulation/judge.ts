@@ -95,6 +95,12 @@ export class Judge {
       this.found(`${runId}: ${key} is recorded and is executed again, as attempt ${attempt}`);
   }
 
+  /** Whether an attempt is on record, so that no other has its number. */
+  isNumbered(runId: string, stepKey: string, attempt: number): boolean {
+    const entries = this.#disk.records.get(runId)?.entries ?? [];
+    return entries.some((entry) => entry.key === stepKey && entry.attempt === attempt);
+  }
+
   took(runId: string, signalId: string): void {
     this.#taken.add(`${runId}\n${signalId}`);
   }

@@ -4,13 +4,16 @@
  *   pnpm simulate --seed 1 --seconds 60      from this seed on; without one, a seed of its own
  *   pnpm simulate --mutants                  that it finds faults: each fix in mutants/ taken out again
  *   pnpm simulate --seed 1 --trace           one world, with everything that happens in it
+ *   pnpm simulate --seed 1 --worlds 3        this many worlds; the digest is the same each time
+ *   pnpm simulate --seconds 60 --coverage    also how much of engine/decide the worlds executed
  */
 import { parseArgs } from "node:util";
+import { Coverage } from "./coverage.ts";
 import { findMutants } from "./mutants.ts";
 import { simulate } from "./universe.ts";
-import { realMs } from "./world.ts";
+import { Digest, realMs } from "./world.ts";
 
-/** How long the simulation may take to find a mutant, in seconds of real time. */
+/** How long the simulation may take to find a mutant, in seconds of a processor. */
 const MUTANT_SECONDS = 60;
 
 const { values } = parseArgs({
@@ -18,22 +21,33 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string" },
     seconds: { type: "string", default: "30" },
+    "cpu-seconds": { type: "string" },
+    worlds: { type: "string" },
     trace: { type: "boolean", default: false },
     mutants: { type: "boolean", default: false },
+    coverage: { type: "boolean", default: false },
   },
 });
 
 const seconds = Number(values.seconds);
+/** Instead of the real time, for a machine that others use as well. */
+const cpuSeconds = values["cpu-seconds"] === undefined ? undefined : Number(values["cpu-seconds"]);
 const first =
   values.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) : Number(values.seed);
 if (values.mutants) process.exitCode = (await findMutants(first, MUTANT_SECONDS)) ? 0 : 1;
-else process.exitCode = (await simulateFrom(first, seconds)) ? 0 : 1;
-// What was going on in the worlds still is.
+else {
+  const coverage = values.coverage ? await Coverage.start() : undefined;
+  process.exitCode = (await simulateFrom(first, seconds)) ? 0 : 1;
+  for (const line of (await coverage?.report("server/src/engine/decide/")) ?? []) console.log(line);
+}
+// What was under way in the worlds still is.
 process.exit();
 
 /** @returns whether nothing was wrong in any of the worlds */
 async function simulateFrom(first: number, seconds: number): Promise<boolean> {
   const endMs = realMs() + seconds * 1_000;
+  const isOver = (): boolean =>
+    cpuSeconds === undefined ? realMs() >= endMs : cpuUsed() >= cpuSeconds;
   const totals = { worlds: 0, runs: 0, commands: 0, events: 0, faults: 0 };
   console.log(`Simulating from seed ${first}.`);
   process.on("unhandledRejection", (error) => {
@@ -42,22 +56,34 @@ async function simulateFrom(first: number, seconds: number): Promise<boolean> {
     process.exit(1);
   });
   let isRight = true;
-  for (let seed = first; isRight && realMs() < endMs; seed += 1) {
-    const { violations, ...outcome } = await simulate(seed, values.trace ? console.log : undefined);
+  const count = Number(values.worlds ?? Number.POSITIVE_INFINITY);
+  const together = new Digest();
+  for (let seed = first; isRight && !isOver() && totals.worlds < count; seed += 1) {
+    const { violations, digest, ...outcome } = await simulate(
+      seed,
+      values.trace ? console.log : undefined,
+    );
     totals.worlds += 1;
     totals.runs += outcome.runs;
     totals.commands += outcome.commands;
     totals.events += outcome.events;
     totals.faults += outcome.faults;
+    together.addText(digest);
     isRight = violations.length === 0;
     if (!isRight) tell(seed, violations);
     if (values.trace) break;
   }
   const { worlds, runs, commands, events, faults } = totals;
   console.log(
-    `${worlds} worlds, ${runs} runs, ${commands} commands, ${faults} faults, ${events} events.`,
+    `${worlds} worlds, ${runs} runs, ${commands} commands, ${faults} faults, ${events} events in ${cpuUsed().toFixed(1)} s of a processor; digest ${together}.`,
   );
   return isRight;
+}
+
+/** What this process has used so far, in seconds. */
+function cpuUsed(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000_000;
 }
 
 function tell(seed: number, violations: readonly string[]): void {

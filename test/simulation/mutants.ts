@@ -13,6 +13,15 @@ const patches = join(import.meta.dirname, "mutants");
 /** What the simulation imports; the packages find one another by links that are relative. */
 const parts = ["package.json", "proto", "server", "worker-sdk/typescript", "test/simulation"];
 
+/** The mutants that do not apply to the sources any more, with the reason. */
+export async function staleMutants(): Promise<string[]> {
+  return (await readdir(patches)).flatMap((patch) => {
+    const check = ["apply", "--check", "--unidiff-zero", join(patches, patch)];
+    const { status, stderr } = spawnSync("git", check, { cwd: root, encoding: "utf8" });
+    return status === 0 ? [] : [`${patch}: ${stderr.trim()}`];
+  });
+}
+
 /** @returns whether the simulation found every mutant within the time */
 export async function findMutants(seed: number, seconds: number): Promise<boolean> {
   let missed = 0;
@@ -34,7 +43,10 @@ async function findMutant(patch: string, seed: number, seconds: number): Promise
     await cp(join(root, "test", "package.json"), join(folder, "test", "package.json"));
     for (const link of ["node_modules", join("test", "node_modules")])
       await copyLinks(join(root, link), join(folder, link));
-    const applied = spawnSync("git", ["apply", "-C1", patch], { cwd: folder, encoding: "utf8" });
+    const applied = spawnSync("git", ["apply", "--unidiff-zero", patch], {
+      cwd: folder,
+      encoding: "utf8",
+    });
     if (applied.status !== 0) return `the patch does not apply: ${applied.stderr.trim()}`;
     return await simulateIn(folder, seed, seconds);
   } finally {
@@ -49,13 +61,11 @@ async function copyLinks(from: string, to: string): Promise<void> {
 }
 
 async function simulateIn(folder: string, seed: number, seconds: number): Promise<string> {
-  const begin = performance.now();
   const main = join(folder, "test", "simulation", "main.ts");
-  const args = [main, "--seed", String(seed), "--seconds", String(seconds)];
+  const args = [main, "--seed", String(seed), "--cpu-seconds", String(seconds)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const output = await text(child.stdout);
-  const took = ((performance.now() - begin) / 1_000).toFixed(1);
   const violation = /^ {2}(at .*)$/m.exec(output)?.[1];
-  if (violation !== undefined) return `found after ${took} s: ${violation}`;
-  return `not found in ${took} s: ${output.trim().split("\n").at(-1) ?? ""}`;
+  const totals = output.trim().split("\n").at(-1) ?? "";
+  return violation === undefined ? `not found: ${totals}` : `found: ${violation}\n  ${totals}`;
 }

@@ -24,7 +24,7 @@ import { anonymous } from "../../server/src/model/caller.ts";
 import type { Binding, DuplexReceiver } from "../../server/src/rpc/binding.ts";
 import type { Call, Calls } from "../../server/src/rpc/calls.ts";
 import { frameError, wireError } from "../../server/src/rpc/errors.ts";
-import type { SimProcess, World } from "./world.ts";
+import { asProcess, SimProcess, type World } from "./world.ts";
 
 /** What a server in the world offers to the network. */
 export interface Endpoint {
@@ -53,6 +53,8 @@ function failure(code: number, message: string): Error {
 export class Network {
   readonly world: World;
   readonly taps: Taps;
+  /** What is under way continues, also when a process stands still. */
+  readonly wires: SimProcess;
   readonly links = new Set<Link>();
   server: Endpoint | undefined;
   /** Whether answers get lost. */
@@ -60,6 +62,7 @@ export class Network {
 
   constructor(world: World, taps: Taps) {
     this.world = world;
+    this.wires = new SimProcess(world, "network");
     this.taps = taps;
   }
 
@@ -152,15 +155,24 @@ abstract class Link {
   protected toServer(run: () => void): void {
     const { world } = this.network;
     this.#toServerAt = Math.max(this.#toServerAt, world.nowMs + this.network.latency());
-    const arrive = () => void (this.#isCut || run());
-    world.schedule(this.#toServerAt - world.nowMs, arrive, this.server?.process);
+    this.#deliver(this.#toServerAt, run, this.server?.process);
   }
 
   protected toClient(run: () => void): void {
     const { world } = this.network;
     this.#toClientAt = Math.max(this.#toClientAt, world.nowMs + this.network.latency());
-    const arrive = () => void (this.#isCut || run());
-    world.schedule(this.#toClientAt - world.nowMs, arrive, this.client);
+    this.#deliver(this.#toClientAt, run, this.client);
+  }
+
+  /** What has reached a process that stands still is read when it continues, before the end of the link. */
+  #deliver(at: number, run: () => void, receiver: SimProcess | undefined): void {
+    const { wires, world } = this.network;
+    const arrive = () => {
+      if (this.#isCut || receiver === undefined) return;
+      if (receiver.state === "running") asProcess(receiver, run);
+      else world.schedule(0, run, receiver);
+    };
+    world.schedule(at - world.nowMs, arrive, wires);
   }
 }
 

@@ -10,6 +10,7 @@ import { isTerminal } from "../../server/src/model/run.ts";
 import { Calls } from "../../server/src/rpc/calls.ts";
 import { apiBindings } from "../../server/src/rpc/services.ts";
 import { Sessions } from "../../server/src/rpc/session.ts";
+import { type Character, characterOf } from "./character.ts";
 import { Clients, quiet } from "./clients.ts";
 import { Disk } from "./disk.ts";
 import { Faults, type Stage } from "./faults.ts";
@@ -18,8 +19,7 @@ import { Network } from "./network.ts";
 import { type Effects, workflowsOf } from "./workload.ts";
 import { asProcess, enter, SimProcess, World } from "./world.ts";
 
-/** How long things go wrong, and how long the world then has to come to rest, in ms of its time. */
-const TROUBLE_MS = 30_000;
+/** How long the world has to come to rest when nothing goes wrong any more, in ms of its time. */
 const REST_MS = 240_000;
 const AFTERMATH_MS = 4_000;
 
@@ -30,6 +30,8 @@ export interface Outcome {
   readonly commands: number;
   readonly events: number;
   readonly faults: number;
+  /** The same for the same seed: of everything that happened, in its order. */
+  readonly digest: string;
 }
 
 /** Runs the world of a seed and returns what was wrong with it. */
@@ -37,7 +39,7 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
   const world = new World(seed, trace);
   enter(world);
   const disk = await Disk.open(world);
-  const universe = new Universe(world, disk);
+  const universe = new Universe(world, disk, characterOf(seed, world.chance));
   try {
     return await universe.live(seed);
   } finally {
@@ -48,6 +50,7 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
 
 class Universe implements Stage {
   readonly #world: World;
+  readonly #character: Character;
   readonly #disk: Disk;
   readonly #network: Network;
   readonly #judge: Judge;
@@ -60,8 +63,9 @@ class Universe implements Stage {
   #workersEver = 0;
   #isCalm = false;
 
-  constructor(world: World, disk: Disk) {
+  constructor(world: World, disk: Disk, character: Character) {
     this.#world = world;
+    this.#character = character;
     this.#disk = disk;
     const judge = new Judge(world, disk);
     const network = new Network(world, {
@@ -69,31 +73,32 @@ class Universe implements Stage {
       toWorker: (bytes, worker) => this.#heardFromServer(bytes, worker),
     });
     const effects: Effects = {
-      begun: (runId, key, attempt) => judge.begun(runId, key, attempt),
+      begun: (runId, key, attempt) => {
+        world.say(`${runId} begins ${key}, attempt ${attempt}`);
+        judge.begun(runId, key, attempt);
+      },
       took: (runId, signalId) => judge.took(runId, signalId),
     };
     const workflows = workflowsOf(effects);
     this.#judge = judge;
     this.#network = network;
     this.#workflows = workflows;
-    this.#clients = new Clients({ world, disk, network, judge, workflows });
-    this.#faults = new Faults({ world, disk, network, judge }, this.#clients, this, TROUBLE_MS / 8);
+    this.#clients = new Clients({ world, character, disk, network, judge, workflows });
+    this.#faults = new Faults({ world, disk, network, judge }, this.#clients, this, character);
   }
 
   async live(seed: number): Promise<Outcome> {
     const { chance } = this.#world;
-    this.#disk.latencyMs = chance.pick([
-      [0.2, 5],
-      [2, 30],
-      [10, 200],
-    ] as const);
+    const { latencies, runs, hurryMs, troubleMs } = this.#character;
+    this.#disk.latencyMs = chance.pick(latencies);
     this.startServer();
     for (let i = 0; i < chance.int(1, 3); i += 1) this.startWorker();
-    const count = chance.int(10, 25);
+    const count = chance.int(...runs);
     const clients = this.#clients;
-    for (let i = 0; i < count; i += 1) clients.later(12_000, () => clients.startRun(`r${i}`));
-    clients.later(TROUBLE_MS / 4, () => this.#faults.disturb());
-    await this.#pass(TROUBLE_MS);
+    for (let i = 0; i < count; i += 1)
+      clients.later(hurryMs * 0.8, () => clients.startRun(`r${i}`));
+    clients.later(troubleMs / 4, () => this.#faults.disturb());
+    await this.#pass(troubleMs);
     this.#world.say("calm");
     this.#isCalm = true;
     this.#faults.calm();
@@ -103,6 +108,12 @@ class Universe implements Stage {
     await this.#judge.verdict(
       clients.runs.map(({ handle, program }) => ({ runId: handle.runId, program })),
     );
+    const { digest } = this.#world;
+    for (const { runId, entries } of this.#disk.records.values()) {
+      digest.addText(runId);
+      for (const { type, key, at } of entries) digest.addText(`${type} ${key} ${at}`);
+    }
+    for (const violation of this.#judge.violations) digest.addText(violation);
     return {
       seed,
       violations: this.#judge.violations,
@@ -110,6 +121,7 @@ class Universe implements Stage {
       commands: clients.commands,
       events: this.#world.steps,
       faults: this.#faults.count,
+      digest: digest.toString(),
     };
   }
 
@@ -133,7 +145,7 @@ class Universe implements Stage {
 
   startServer(): void {
     this.#servers += 1;
-    const process = new SimProcess(`server ${this.#servers}`);
+    const process = new SimProcess(this.#world, `server ${this.#servers}`);
     this.server = process;
     asProcess(process, () => {
       const log = this.#log(process);
@@ -178,7 +190,7 @@ class Universe implements Stage {
 
   startWorker(): void {
     this.#workersEver += 1;
-    const process = new SimProcess(`worker ${this.#workersEver}`);
+    const process = new SimProcess(this.#world, `worker ${this.#workersEver}`);
     this.workers.push(process);
     const mode = this.#world.chance.hits(0.2) ? "poll" : "session";
     asProcess(process, () => {

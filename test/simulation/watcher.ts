@@ -40,7 +40,9 @@ export class WatcherView {
     if (type === "gap") this.#missed(event.data);
     if (type === "rollback" || type === "commit") {
       if (this.#ended.has(stream)) this.#found(`a second verdict on ${stream}: ${type}`);
-      this.#ended.add(stream);
+      // An attempt whose start was not written goes unnumbered when its worker is lost.
+      if (type === "commit" || this.#judge.isNumbered(this.runId, stepKey, attempt))
+        this.#ended.add(stream);
     }
     if (type === "rollback") this.#texts.delete(stream);
     if (type === "commit") this.#committed = stream;

@@ -6,6 +6,7 @@ import {
   type Workflow,
   workflow,
 } from "@pawl/worker";
+import { type Character, draw } from "./character.ts";
 import type { Chance } from "./world.ts";
 
 export type Op =
@@ -41,60 +42,86 @@ class Names {
   }
 }
 
-export function randomProgram(chance: Chance): Program {
-  const names = new Names();
-  const program = block(chance, names, chance.int(2, 6), 2);
+export function randomProgram(chance: Chance, character: Character): Program {
+  const program = new Author(chance, character).block(chance.int(...character.length), 2);
   return chance.hits(0.15)
     ? [...program, { op: "throw", message: "the program ends this way" }]
     : program;
 }
 
-function block(chance: Chance, names: Names, length: number, depth: number): Op[] {
-  return Array.from({ length }, () => op(chance, names, depth));
-}
+/** Writes one program. */
+class Author {
+  readonly #chance: Chance;
+  readonly #character: Character;
+  readonly #names = new Names();
 
-function op(chance: Chance, names: Names, depth: number): Op {
-  const dice = chance.next();
-  if (dice < 0.24) {
+  constructor(chance: Chance, character: Character) {
+    this.#chance = chance;
+    this.#character = character;
+  }
+
+  block(length: number, depth: number): Op[] {
+    return Array.from({ length }, () => this.#op(depth));
+  }
+
+  #op(depth: number): Op {
+    const chance = this.#chance;
+    const kind = draw(chance, this.#character.ops) ?? "step";
+    switch (kind) {
+      case "stream":
+        return { op: kind, name: this.#name("t"), ms: this.#briefly(), chunks: chance.int(1, 8) };
+      case "say":
+        return { op: kind, text: this.#name("note") };
+      case "sleep":
+        return { op: kind, name: this.#name("z"), ms: chance.int(1, 3_000) };
+      case "signal":
+        return { op: kind, name: this.#name("g"), timeoutMs: this.#timeout() };
+      case "ask":
+        return { op: kind, question: this.#name("q"), timeoutMs: this.#timeout() };
+      case "compensate":
+        return { op: kind, name: this.#name("c") };
+      default:
+        return kind === "step" || depth === 0 ? this.#step() : this.#nested(kind, depth - 1);
+    }
+  }
+
+  #step(): Op {
+    const chance = this.#chance;
     const fails = chance.hits(0.2) ? chance.int(1, 2) : 0;
-    return { op: "step", name: names.next("s"), ms: briefly(chance), fails };
+    return { op: "step", name: this.#name("s"), ms: this.#briefly(), fails };
   }
-  if (dice < 0.4)
-    return { op: "stream", name: names.next("t"), ms: briefly(chance), chunks: chance.int(1, 8) };
-  if (dice < 0.43) return { op: "say", text: names.next("note") };
-  if (dice < 0.47) return { op: "sleep", name: names.next("z"), ms: chance.int(1, 3_000) };
-  if (dice < 0.6) {
-    const timeoutMs = timeout(chance);
-    return { op: "signal", name: names.next("g"), timeoutMs };
-  }
-  if (dice < 0.67) {
-    const timeoutMs = timeout(chance);
-    return { op: "ask", question: names.next("q"), timeoutMs };
-  }
-  if (dice < 0.72) return { op: "compensate", name: names.next("c") };
-  if (depth === 0) return { op: "step", name: names.next("s"), ms: briefly(chance), fails: 0 };
-  if (dice < 0.86) {
+
+  #nested(kind: "race" | "all" | "guard" | "child", depth: number): Op {
+    const chance = this.#chance;
+    if (kind === "guard")
+      return { op: kind, body: this.block(chance.int(1, 2), depth), last: this.#name("f") };
+    if (kind === "child") {
+      const author = new Author(chance, this.#character);
+      return { op: kind, program: author.block(chance.int(1, 3), 0) };
+    }
     const branches = Array.from({ length: chance.int(2, 3) }, () =>
-      block(chance, names, chance.int(1, 2), depth - 1),
+      this.block(chance.int(1, 2), depth),
     );
-    return { op: chance.hits(0.6) ? "race" : "all", branches };
+    return { op: kind, branches };
   }
-  if (dice < 0.94) {
-    const body = block(chance, names, chance.int(1, 2), depth - 1);
-    return { op: "guard", body, last: names.next("f") };
+
+  #name(prefix: string): string {
+    return this.#names.next(prefix);
   }
-  return { op: "child", program: block(chance, new Names(), chance.int(1, 3), 0) };
-}
 
-/** None, one for which a worker keeps the run, or one for which it gives it back. */
-function timeout(chance: Chance): number {
-  if (chance.hits(0.5)) return 0;
-  return chance.hits(0.6) ? chance.int(300, 950) : chance.int(1_000, 5_000);
-}
+  #briefly(): number {
+    const chance = this.#chance;
+    const { bodyMs, longBodies } = this.#character;
+    return chance.hits(longBodies) ? chance.int(500, 4_000) : chance.int(1, bodyMs);
+  }
 
-/** Mostly short, at times longer than it takes for a start to be written or a lease to be given away. */
-function briefly(chance: Chance): number {
-  return chance.hits(0.1) ? chance.int(500, 4_000) : chance.int(1, 150);
+  /** None, one for which a worker keeps the run, or one for which it gives it back. */
+  #timeout(): number {
+    const chance = this.#chance;
+    if (!chance.hits(this.#character.timeouts)) return 0;
+    const isShort = chance.hits(this.#character.shortTimeouts);
+    return isShort ? chance.int(300, 950) : chance.int(1_000, 5_000);
+  }
 }
 
 /** How many waits of a kind the program may come to; what is sent for them is enough. */

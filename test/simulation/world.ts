@@ -10,12 +10,14 @@ import { LoopWatch, loopWatch } from "../../worker-sdk/typescript/src/lib/loop-w
 
 /** A process of the world. A stopped one keeps its events until it is resumed; a dead one loses them. */
 export class SimProcess {
+  readonly world: World;
   readonly name: string;
   state: "running" | "stopped" | "dead" = "running";
   /** Events that came while it was stopped, in order. */
   readonly backlog: SimEvent[] = [];
 
-  constructor(name: string) {
+  constructor(world: World, name: string) {
+    this.world = world;
     this.name = name;
   }
 }
@@ -45,6 +47,11 @@ export class Chance {
 
   constructor(seed: number) {
     this.#state = seed >>> 0;
+  }
+
+  /** How much has been left to chance until now. */
+  get state(): number {
+    return this.#state;
   }
 
   /** In [0, 1). */
@@ -85,6 +92,27 @@ export function realMs(): number {
   return realNow();
 }
 
+/** A hash of what it was given, in its order (FNV-1a over words of 32 bits). */
+export class Digest {
+  #hash = 0x811c9dc5;
+  readonly #number = new Float64Array(1);
+  readonly #words = new Uint32Array(this.#number.buffer);
+
+  add(value: number): void {
+    this.#number[0] = value;
+    for (const word of this.#words) this.#hash = Math.imul(this.#hash ^ word, 0x01000193);
+    this.#hash ^= this.#hash >>> 15;
+  }
+
+  addText(text: string): void {
+    for (let i = 0; i < text.length; i += 1) this.add(text.charCodeAt(i));
+  }
+
+  toString(): string {
+    return (this.#hash >>> 0).toString(16).padStart(8, "0");
+  }
+}
+
 /** Where virtual time begins: 1 January 2030. */
 const EPOCH_MS = Date.UTC(2030, 0, 1);
 /** So that code which polls by setImmediate does not stop time. */
@@ -97,6 +125,8 @@ export class World {
   /** A binary heap by time, then by order. */
   #events: SimEvent[] = [];
   steps = 0;
+  /** Of all that has happened. */
+  readonly digest = new Digest();
   readonly #trace: ((line: string) => void) | undefined;
 
   /** @param trace gets a line for everything that is worth one */
@@ -176,6 +206,9 @@ export class World {
       return;
     }
     this.steps += 1;
+    this.digest.add(event.at);
+    this.digest.add(event.order);
+    this.digest.add(this.chance.state);
     event.run();
   }
 
@@ -262,9 +295,11 @@ class SimTimer {
 
 let world: World | undefined;
 
+/** What is left of former worlds has no part in this one. */
 function theWorld(): World {
-  if (world === undefined) throw new Error("No world was begun.");
-  return world;
+  const own = currentProcess()?.world ?? world;
+  if (own === undefined) throw new Error("No world was begun.");
+  return own;
 }
 
 /** From now on, time, timers and chance are those of this world. */
@@ -327,6 +362,9 @@ function install(): void {
   };
   watchEachProcess();
   crypto.randomUUID = randomUUID;
+  const randomBytes = (count: number): Buffer =>
+    Buffer.from(Array.from({ length: count }, () => theWorld().chance.int(0, 255)));
+  Object.defineProperty(crypto, "randomBytes", { value: randomBytes, configurable: true });
   syncBuiltinESMExports();
 }
 

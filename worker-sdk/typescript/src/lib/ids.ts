@@ -1,8 +1,8 @@
-import { getRandomValues } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
 /** A UUIDv7: the time in ms, then random bits. */
 export function uuidv7(): string {
-  const bytes = getRandomValues(new Uint8Array(16));
+  const bytes = randomBytes(16);
   let ms = Date.now();
   for (let i = 5; i >= 0; i -= 1) {
     bytes[i] = ms % 256;
@@ -10,7 +10,7 @@ export function uuidv7(): string {
   }
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
-  const hex = Buffer.from(bytes).toString("hex");
+  const hex = bytes.toString("hex");
   return [
     hex.slice(0, 8),
     hex.slice(8, 12),
