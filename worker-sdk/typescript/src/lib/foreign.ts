@@ -61,11 +61,12 @@ export function messageOf(thrown: unknown): string {
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    (typeof value === "object" || typeof value === "function") &&
-    value !== null &&
-    typeof read(value, "then") === "function"
-  );
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  try {
+    return "then" in value && typeof value.then === "function";
+  } catch {
+    return false;
+  }
 }
 
 /** The name of an object's class; empty where it cannot be told. */

@@ -1,5 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import {
+  type Payload,
+  PayloadSchema,
   Recovery,
+  type StepCompletedRequest,
   type StepFailedResponse_Retry,
   type StepStartedResponse_Conflict,
   type StepStartedResponse_Side,
@@ -11,7 +15,7 @@ import { NonDeterminismError, TerminalError } from "../errors.ts";
 import type { FailureInit } from "../failure.ts";
 import { limits } from "../limits.ts";
 import { retryMessage } from "../policy/retry.ts";
-import type { StepCompletedInit, StepFailedInit, StepStartedInit } from "./link.ts";
+import type { StepFailedInit, StepStartedInit } from "./link.ts";
 import type { MemoRecord } from "./memo.ts";
 import type { Run } from "./run.ts";
 import type { StepCall } from "./step-body.ts";
@@ -41,6 +45,7 @@ export function startMessage(run: Run, stepKey: string, call: StepCall): StepSta
   };
 }
 
+/** Complete, as `create` would make it: at the end of each step, filling in fields is what takes longest. */
 export function completedMessage(
   run: Run,
   stepKey: string,
@@ -49,8 +54,30 @@ export function completedMessage(
   output: PayloadInit,
   latencyMs: number,
   deltas: number,
-): StepCompletedInit {
-  return { ...stepIdentity(run, stepKey, call), attempt, output, latencyMs, deltas };
+): StepCompletedRequest {
+  return {
+    $typeName: "pawl.v1.StepCompletedRequest",
+    runId: run.runId,
+    fence: run.fence,
+    stepKey,
+    attempt,
+    output: payloadMessage(output),
+    name: call.name,
+    kind: call.kind,
+    inputDigest: call.inputDigest,
+    definitionDigest: call.settings.definitionDigest,
+    startedAt: undefined,
+    latencyMs,
+    input: call.input === undefined ? undefined : payloadMessage(call.input),
+    deltas,
+  };
+}
+
+function payloadMessage(payload: PayloadInit): Payload {
+  const { data, encoding, ref } = payload;
+  if (data === undefined || encoding === undefined || ref !== undefined)
+    return create(PayloadSchema, payload);
+  return { $typeName: "pawl.v1.Payload", data, encoding, ref: undefined };
 }
 
 export function failedMessage(
