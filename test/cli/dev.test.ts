@@ -33,6 +33,10 @@ test("init writes what dev needs, and overwrites only when forced", async () => 
     "worker.ts",
   ]);
   expect(await readFile(join(folder, "project", ".gitignore"), "utf8")).toBe(".pawl/\n");
+  // The packages are not published: a clone links its own.
+  const manifest = await readFile(join(folder, "project", "package.json"), "utf8");
+  for (const name of ["server", "worker-sdk/typescript"])
+    expect(manifest).toContain(`"link:${join(import.meta.dirname, "../..", name)}"`);
   const worker = join(folder, "project", "worker.ts");
   await writeFile(worker, "// mine");
   const refused = await pawl(["init", "project", "--json"], { cwd: folder });

@@ -19,6 +19,7 @@ test.each([
   [["statsu", "x"], 'no command "statsu"', "pawl status"],
   [["list", "--stauts", "failed"], "no option --stauts", "--status"],
   [["list", "--status", "faild"], 'no status "faild"', "FAILED"],
+  [["list", "--limit"], "--limit needs a value", "Usage: pawl list"],
   [["list", "--limit", "many"], 'limit is "many"', "whole number"],
   [["list", "--tag", "novalue"], 'tag is "novalue"', "KEY=VALUE"],
   [["status"], "RUN_ID is missing", "Usage: pawl status RUN_ID"],

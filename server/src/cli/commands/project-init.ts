@@ -8,6 +8,10 @@ import { quoted } from "../shared/open-waits.ts";
 import { checkStore, hasPassword, SETTINGS_FILE, settingsFile } from "../shared/settings-file.ts";
 
 const IGNORED = ".pawl/";
+/** The clone that this program runs from; undefined if it is an installed package. */
+const CLONE = import.meta.filename.endsWith(".ts")
+  ? resolve(import.meta.dirname, "../../../..")
+  : undefined;
 
 export const run: Run = async (args, terminal) => {
   const named = args.positionals[0];
@@ -41,9 +45,9 @@ export const run: Run = async (args, terminal) => {
   for (const file of written) terminal.out(`wrote ${file}`);
   terminal.note("\nNext:");
   if (named !== undefined && folder !== process.cwd()) terminal.note(`  cd ${quoted(named)}`);
-  terminal.note("  npm install");
-  terminal.note("  npx pawl dev                                       # server and worker");
-  terminal.note(`  npx pawl run greet --input '{"name": "you"}' --wait   # in another terminal`);
+  terminal.note(CLONE === undefined ? "  npm install" : "  npx -y pnpm@12 install");
+  terminal.note("  npx pawl dev                                         # server and worker");
+  terminal.note(`  npx pawl run greet --input '{"name": "you"}' --wait  # in another terminal`);
   return EXIT.OK;
 };
 
@@ -64,16 +68,24 @@ function packageJson(name: string): string {
     private: true,
     type: "module",
     scripts: { dev: "pawl dev" },
-    dependencies: { "@pawl/server": `^${VERSION}`, "@pawl/worker": `^${VERSION}` },
+    dependencies: {
+      "@pawl/server": packageFrom("server"),
+      "@pawl/worker": packageFrom("worker-sdk/typescript"),
+    },
   };
   return `${JSON.stringify(manifest, undefined, 2)}\n`;
 }
 
-const WORKER = `// A worker: it serves workflows, and runs their steps. \`pawl dev\` starts it with a server.
+/** A clone links its own packages, which need not be published. */
+function packageFrom(folder: string): string {
+  return CLONE === undefined ? `^${VERSION}` : `link:${join(CLONE, folder)}`;
+}
+
+const WORKER = `// A worker: it serves workflows and executes their steps. \`pawl dev\` runs it with a server.
 import { Worker, workflow } from "@pawl/worker";
 
-// Each step's result is recorded once. After a crash, anywhere, the run goes on in another worker
-// (or in this one, restarted), and steps that have ended are not executed again.
+// Each step's result is recorded. If a process crashes, another worker (or this one, once it has
+// restarted) continues from the last recorded step.
 const greet = workflow("greet", async (ctx, { name }: { name: string }) => {
   const greeting = await ctx.step("compose", () => \`Hello, \${name}!\`);
   await ctx.sleep("1 s");

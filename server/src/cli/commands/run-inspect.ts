@@ -82,7 +82,7 @@ function summary(run: Run, terminal: Terminal): string[] {
     `${terminal.style("bold", run.runId)}  ${run.workflow}  ${styledState(terminal, run.state)}${reason}${took}`,
   ];
   const facts = [`created ${formatTime(ms(run.createdAt) ?? 0)}`];
-  if (run.attempt > 1) facts.push(`leased out ${run.attempt} times`);
+  if (run.attempt > 1) facts.push(`dispatched ${run.attempt} times`);
   if (run.workerId !== "") facts.push(`held by ${run.workerId}`);
   lines.push(terminal.style("dim", facts.join(" · ")));
   const why = whatHappened(run);

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ListRunsResponseSchema, type Run } from "@pawl/proto";
-import { formatTime, shorten, table } from "../render/text.ts";
+import { cutEnd, formatTime, shorten, table } from "../render/text.ts";
 import { limitOf } from "../shared/args.ts";
 import { clientCommand, printJson } from "../shared/client-command.ts";
 import { EXIT } from "../shared/exit.ts";
@@ -41,9 +41,9 @@ export const run = clientCommand(async (server, args, terminal) => {
     shorten(run.workflow, 30),
     styledState(terminal, run.state),
     formatTime(ms(run.createdAt) ?? 0),
-    shorten(run.stateReason || run.workerId || whatHappened(run), 40),
+    cutEnd(run.stateReason || run.workerId || whatHappened(run), 40),
   ]);
-  for (const line of table(terminal, ["RUN", "WORKFLOW", "STATUS", "CREATED", ""], rows))
+  for (const line of table(terminal, ["RUN", "WORKFLOW", "STATUS", "CREATED", "DETAILS"], rows))
     terminal.out(line);
   if (pageToken !== "") terminal.note("There are more; show them with --limit N.");
   return EXIT.OK;

@@ -31,11 +31,15 @@ export const run: Run = async (args, terminal) => {
   };
   const url = `http://${formatAddress(app.grpc)}`;
   const httpUrl = `http://${formatAddress(app.http)}`;
-  tell("ready", `${VERSION}, ${httpUrl} (workers: ${url}), ${describeStore(config)}`, {
-    pid: process.pid,
-    grpcUrl: url,
-    httpUrl,
-  });
+  tell(
+    "ready",
+    `${VERSION} is ready at ${httpUrl} (workers: ${url}); the store is ${describeStore(config)}`,
+    {
+      pid: process.pid,
+      grpcUrl: url,
+      httpUrl,
+    },
+  );
   const worker = new WorkerProcess({
     file,
     env: {

@@ -24,7 +24,7 @@ export const run = clientCommand(async (server, args, terminal) => {
     formatTime(ms(lastSeen) ?? 0),
     shorten(info?.workflows.map((workflow) => workflow.name).join(", ") ?? "", 40),
   ]);
-  const head = ["WORKER", "", "RUNS", "SDK", "SEEN", "WORKFLOWS"];
+  const head = ["WORKER", "STATUS", "RUNS", "SDK", "SEEN", "WORKFLOWS"];
   for (const line of table(terminal, head, rows)) terminal.out(line);
   return EXIT.OK;
 });

@@ -35,7 +35,7 @@ export interface BarOptions {
 
 export function drawTimeline(terminal: Terminal, line: Timeline, options: BarOptions): string[] {
   const rows = line.rows.slice(0, options.rowsMax);
-  if (rows.length === 0) return [terminal.style("dim", "No step has been recorded yet.")];
+  if (rows.length === 0) return [terminal.style("dim", "No steps have been recorded.")];
   const right = columns(rows.map(facts));
   const nameWidth = Math.min(NAME_MAX, Math.max(...rows.map((row) => label(row).length)));
   const factWidth = Math.max(...right.map((text) => text.length));
@@ -50,7 +50,8 @@ export function drawTimeline(terminal: Terminal, line: Timeline, options: BarOpt
     }
   });
   const hidden = line.rows.length - rows.length;
-  if (hidden > 0) lines.push(terminal.style("dim", `… and ${hidden} more; --verbose shows all.`));
+  if (hidden > 0)
+    lines.push(terminal.style("dim", `… and ${hidden} more; show all with --verbose.`));
   lines.push("", legend(terminal, rows));
   return lines;
 }
@@ -93,7 +94,7 @@ function facts(row: Row): [string, string, string] {
   if (attempts > 1) notes.push(`${attempts} attempts`);
   if (TOLD.has(row.outcome))
     notes.push(row.by === "" ? row.outcome : `${row.outcome} by ${row.by}`);
-  if (row.superseded) notes.push("to be run again");
+  if (row.superseded) notes.push("will be executed again");
   return [
     formatDuration(total),
     workers.map((id) => shorten(id, WORKER_MAX)).join(" → "),

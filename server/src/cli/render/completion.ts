@@ -122,8 +122,9 @@ function zsh(): string {
   };
   const specsOf = (options: Options): string => Object.entries(options).map(specOf).join(" ");
   const commands = COMMANDS.map((command) => {
-    const source = positionalSource(command.positionals);
-    const operands = source === undefined ? [] : [quote(`*:argument:${action(source)}`)];
+    // Without it, zsh stops offering options after the first argument.
+    const operand = quote(`*:argument:${action(positionalSource(command.positionals))}`);
+    const operands = command.positionals.length === 0 ? [] : [operand];
     const specs = [...optionsOf(command).map(specOf), ...operands];
     return `        ${command.name}) _arguments ${specs.join(" ")} ;;`;
   });

@@ -81,6 +81,17 @@ test("a void attempt loses its text; a wait is waited for; the end leaves nothin
   expect(frame()).toEqual(["  FAILED · 0 steps done"]);
 });
 
+test("a cancelled run waits for nothing, and stays cancelling while it cleans up", () => {
+  live.take(entry("workflow.wait.created", { stepKey: "signal:paid", name: "paid" }));
+  const [line = ""] = live.take(entry("run.cancelling", { details: { reason: "no" } }));
+  expect(line).toMatch(/run\.cancelling {2}no$/);
+  live.take(delta("workflow.step.started", "compensate:release"));
+  expect(frame()).toEqual([expect.stringContaining("release"), "  CANCELLING · 0 steps done"]);
+  const failure = { type: "Cancelled", message: "no" };
+  const [end = ""] = live.take(entry("run.cancelled", { failure, details: { reason: "no" } }));
+  expect(end).toMatch(/run\.cancelled {2}Cancelled: no$/);
+});
+
 test("what the code logs and emits is a line; more open steps than rows are counted", () => {
   const logged = { level: "warn", message: "careful", data: { n: 1 } };
   expect(live.take(delta("log", "write", logged))).toEqual([

@@ -1,6 +1,6 @@
 /**
- * A run while it happens: what is done becomes a line for good, what is under way is a few lines
- * that are drawn anew: open steps with what they stream, their progress, and what is waited for.
+ * A run while it executes: each event that is over becomes a line that remains, and below are a few
+ * lines that are redrawn: steps in progress with what they stream, and open waits.
  */
 import type { Event, JournalEntry } from "@pawl/proto";
 import { formatPayload, showPayload } from "../shared/payload-text.ts";
@@ -36,13 +36,13 @@ export class LiveRun {
     this.#terminal = terminal;
   }
 
-  /** Takes an event; answers the lines that it leaves for good. */
+  /** Takes an event, and returns the lines that remain on the screen. */
   take(event: Event): string[] {
     if (event.entry !== undefined) return this.#checkpoint(event.entry);
     return this.#delta(event);
   }
 
-  /** What is under way, as of now. */
+  /** What is in progress now. */
   frame(now: number): string[] {
     const { columns } = this.#terminal;
     const turn = SPINNER[Math.floor(now / SPIN_MS) % SPINNER.length] ?? "";
@@ -117,7 +117,7 @@ export class LiveRun {
     if (open !== undefined && open.attempt >= attempt) return open;
     const step = { since, attempt, text: "", progress: undefined, wait: undefined };
     this.#open.set(key, step);
-    this.#state = "RUNNING";
+    if (this.#state !== "CANCELLING") this.#state = "RUNNING";
     return step;
   }
 
@@ -164,11 +164,19 @@ export class LiveRun {
     const style = RUN_STYLES[entry.type] ?? "dim";
     this.#state = RUN_STATES[entry.type] ?? this.#state;
     if (RUN_ENDS.has(entry.type)) this.#open.clear();
-    const said = [why, entry.details.reason ?? "", entry.workerId].filter((one) => one !== "");
+    if (entry.type === "run.cancelling") this.#dropWaits();
+    const reason = entry.details.reason ?? "";
+    const facts = [why, why.includes(reason) ? "" : reason, entry.workerId];
+    const said = facts.filter((one) => one !== "");
     const name = entry.type.startsWith("run.") ? entry.type : entry.type.replace("workflow.", "");
     const what = entry.stepKey === "" ? name : `${name} ${entry.stepKey}`;
     const value = RUN_ENDS.has(entry.type) ? "" : this.#value(entry);
     return [this.#line(at, style, "■", what, [...said, value].join("  ").trimEnd())];
+  }
+
+  /** A run that is cancelled waits for nothing any more. */
+  #dropWaits(): void {
+    for (const [key, { wait }] of this.#open) if (wait !== undefined) this.#open.delete(key);
   }
 
   #took(entry: JournalEntry): string {

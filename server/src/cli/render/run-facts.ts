@@ -1,5 +1,5 @@
 /** The facts about a run, as text. */
-import type { Run } from "@pawl/proto";
+import { type Run, RunState } from "@pawl/proto";
 import { showPayload } from "../shared/payload-text.ts";
 import { ms, styledState, whatHappened } from "../shared/run-text.ts";
 import type { Terminal } from "../shared/terminal.ts";
@@ -18,7 +18,8 @@ export function describeRun(run: Run, terminal: Terminal, at = ""): string[] {
     "status",
     `${styledState(terminal, run.state)}${run.stateReason === "" ? "" : ` (${run.stateReason})`}`,
   );
-  add("", whatHappened(run));
+  // The waits below say the same.
+  if (run.state !== RunState.WAITING || run.waits.length === 0) add("", whatHappened(run));
   add("workflow", run.version === "" ? run.workflow : `${run.workflow} @ ${run.version}`);
   add("queue", `${run.queue}, priority ${run.priority}`);
   add("created", timeOf(ms(run.createdAt)));
@@ -34,7 +35,7 @@ export function describeRun(run: Run, terminal: Terminal, at = ""): string[] {
       : `${run.workerId}, leased until ${formatTime(leased)}`,
   );
   add("attempt", run.attempt === 0 ? "" : `${run.attempt} (fence ${run.fence})`);
-  add("journal", `${run.journalLength} entries`);
+  add("journal", `${run.journalLength} ${run.journalLength === 1 ? "entry" : "entries"}`);
   if (run.undone !== undefined) {
     const keys = run.undone.unknown ? "unknown" : run.undone.stepKeys.join(", ");
     add("not undone", keys);

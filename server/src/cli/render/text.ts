@@ -55,6 +55,11 @@ export function shorten(text: string, width: number): string {
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
 }
 
+/** `text` in at most `width` characters; the end of what is too long goes. */
+export function cutEnd(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+}
+
 /**
  * Lines of at most `width` characters, broken at blanks. A word that is longer stays whole; lines
  * after the first begin with `indent`.

@@ -126,7 +126,7 @@ test("rows are drawn below their scopes, in the width of the terminal", () => {
   ]);
   for (const text of lines) expect(text.length).toBeLessThanOrEqual(60);
   expect(drawTimeline(plain, foldJournal(entries, 0, true), { rowsMax: 2 })).toContain(
-    "… and 3 more; --verbose shows all.",
+    "… and 3 more; show all with --verbose.",
   );
   expect(drawTimeline(plain, foldJournal([], 0, false), { rowsMax: 2 })).toEqual([
     "No step has been recorded yet.",

@@ -60,7 +60,7 @@ export function printAnswer(response: ResolveWaitResponse, args: Args, terminal:
   } else {
     const approved = wait.answers.at(-1)?.approved;
     const said = approved === undefined ? wait.outcome : approved ? "approved" : "rejected";
-    terminal.note(`Recorded as ${said}${wait.resolvedBy === "" ? "" : ` by ${wait.resolvedBy}`}.`);
+    terminal.note(`Recorded: ${said}${wait.resolvedBy === "" ? "" : ` by ${wait.resolvedBy}`}.`);
   }
 }
 

@@ -143,6 +143,9 @@ function parseStrictly(argv: readonly string[], options: ParseArgsOptionsConfig,
     return parseArgs({ args: [...argv], options, allowPositionals: true });
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
+    const [, option] =
+      /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument (?:missing|is ambig)/.exec(said) ?? [];
+    if (option !== undefined) throw usageError(`${option} needs a value.`, usage);
     const [sentence = said] = said.split(/\.\s/, 1);
     throw usageError(`${sentence.replace(/\.$/, "")}.`, usage);
   }

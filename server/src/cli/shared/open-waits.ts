@@ -107,7 +107,7 @@ async function knownWait(server: Server, waitId: string): Promise<Wait | undefin
 }
 
 function nothingOpen(typed: string): CliError {
-  return new CliError(EXIT.NOT_FOUND, `No open wait begins with "${typed}".`, {
+  return new CliError(EXIT.NOT_FOUND, `No open wait matches "${typed}".`, {
     reason: "NOT_FOUND",
     metadata: { id: typed },
     hint: "`pawl waits` shows open waits, `pawl timers` shows timers.",

@@ -21,10 +21,10 @@ export async function payloadFrom(
     JSON.parse(json);
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    const place = file === undefined ? option : `The file ${file}`;
+    const place = file === undefined ? option : `The content of ${file}`;
     throw usageError(
       `${place} is not JSON: ${said}.`,
-      `In a shell, quote it: ${option} '{"n": 1}'`,
+      file === undefined ? `Quote it for the shell: ${option} '{"n": 1}'` : "",
     );
   }
   return create(PayloadSchema, { data: Buffer.from(json, "utf8"), encoding: "json" });

@@ -36,7 +36,7 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   CANCELLED: "magenta",
 };
 
-/** The state in its colour, padded before the colour goes on. */
+/** The status in its color, padded before the color is applied. */
 export function styledState(terminal: Terminal, state: RunState, width = 0): string {
   const name = stateName(state);
   const style = STATE_STYLES[name];
@@ -81,7 +81,7 @@ export async function readJournal(server: Server, runId: string): Promise<Journa
   }
 }
 
-/** What happened in a run so far, with the cursor to go on from. */
+/** A run's events so far, with the cursor to continue from. */
 export async function readEvents(
   server: Server,
   runId: string,
@@ -97,7 +97,7 @@ export async function readEvents(
   }
 }
 
-/** The payload with its data, which large ones only refer to. */
+/** The payload with its data; large payloads only refer to theirs. */
 export async function download(server: Server, payload: Payload): Promise<Payload> {
   if (payload.ref === undefined) return payload;
   const { sha256, size } = payload.ref;
@@ -111,9 +111,9 @@ export async function download(server: Server, payload: Payload): Promise<Payloa
   return create(PayloadSchema, { encoding: payload.encoding, data: Buffer.concat(pieces) });
 }
 
-/** One line about why a run failed or is paused; empty where there is nothing to say. */
-export function whatHappened(run: Run): string {
-  const said = describeFailure(run.failure);
-  if (run.stateDetail === "") return said;
-  return said === "" ? run.stateDetail : `${run.stateDetail} (${said})`;
+/** One line about why a run failed, waits or is paused; empty if there is nothing to say. */
+export function whatHappened({ failure, stateDetail }: Run): string {
+  const said = describeFailure(failure);
+  if (said === "" || stateDetail.includes(said)) return stateDetail;
+  return stateDetail === "" ? said : `${stateDetail} (${said})`;
 }

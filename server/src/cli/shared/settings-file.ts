@@ -15,28 +15,28 @@ export function loadSettings(): void {
   }
 }
 
-/** The file as `pawl init` writes it: every setting with its default, in comments. */
+/** The file as `pawl init` writes it: every setting with its default, as a comment. */
 export function settingsFile(store: string): string {
   const chosen =
     store === "" ? "#PAWL_DATABASE_URL=postgres://pawl@127.0.0.1:5432/pawl" : setting(store);
-  return `# Settings of Pawl for this folder. Every \`pawl\` command that is run here reads them; the
-# environment goes before this file, and options go before both. \`pawl serve --help\` tells all.
+  return `# Settings for Pawl in this folder. Every \`pawl\` command that runs here reads this file. Environment
+# variables take precedence over it, and options over both. See also \`pawl serve --help\`.
 
-# Where runs are kept: a SQLite file, by default pawl.db in the data directory, or PostgreSQL.
+# Where runs are kept: a SQLite file (default: pawl.db in the data directory) or PostgreSQL.
 ${chosen}
 #PAWL_DATA_DIR=.pawl
 
 # Where the server listens: gRPC for workers, HTTP for commands, curl and web pages.
 #PAWL_GRPC=127.0.0.1:50051
 #PAWL_HTTP=127.0.0.1:8000
-# Web pages of other origins that may call, with commas between.
+# Origins of web pages that may call the server, separated by commas.
 #PAWL_CORS_ORIGINS=http://localhost:5173
 
 # Where workers and commands find the server.
 #PAWL_URL=http://127.0.0.1:50051
 #PAWL_HTTP_URL=http://127.0.0.1:8000
 
-# debug, info, warn, error or off.
+# The least important events that are logged: debug, info, warn, error or off.
 #PAWL_LOG=info
 `;
 }
@@ -45,7 +45,7 @@ function setting(store: string): string {
   return `PAWL_DATABASE_URL=${/[\s#"'$]/.test(store) ? `'${store}'` : store}`;
 }
 
-/** Whether a store's URL has a password, which is to stay out of version control. */
+/** Whether a store's URL contains a password, which must stay out of version control. */
 export function hasPassword(store: string): boolean {
   return URL.canParse(store) && new URL(store).password !== "";
 }

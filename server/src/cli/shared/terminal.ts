@@ -86,7 +86,7 @@ export function systemTerminal({ outlivesReader = false }: TerminalOptions = {})
     },
     live: stderr.isTTY === true,
     interactive,
-    columns: interactive ? Math.max(40, stdout.columns || 80) : Number(env.COLUMNS) || 100,
+    columns: Math.max(40, (interactive ? stdout.columns : Number(env.COLUMNS)) || 100),
     style: (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text),
     env,
   };
