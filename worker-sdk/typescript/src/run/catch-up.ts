@@ -16,6 +16,8 @@ export class CatchUp {
   readonly #run: Run;
   /** No wait was resolved up to there that the code was not told of. */
   #knownSeq: number;
+  /** Waits may have been resolved since that would have been pushed. */
+  #isUnsure = false;
   #withheld: Withheld[] = [];
 
   constructor(run: Run) {
@@ -23,9 +25,15 @@ export class CatchUp {
     this.#knownSeq = run.memo.lastSeq;
   }
 
+  /** The connection was lost for a while. */
+  doubt(): void {
+    this.#isUnsure = [...this.#run.operations].some(({ isStep }) => !isStep);
+  }
+
   /** Calls `push`, which hands out what is recorded there of an operation, once all before it is known. */
   inOrder(of: Operation, seq: number, push: () => void): void {
-    const isKnown = this.#run.link.pushesWaits || seq <= this.#knownSeq;
+    const isPushed = this.#run.link.pushesWaits && !this.#isUnsure;
+    const isKnown = isPushed || seq <= this.#knownSeq;
     if (isKnown || (this.#withheld.length === 0 && !this.#hasOtherWait(of))) {
       this.#knownSeq = Math.max(this.#knownSeq, seq);
       push();
@@ -49,6 +57,7 @@ export class CatchUp {
         const untilSeq = Math.max(...this.#withheld.map(({ seq }) => seq));
         const resolved = await this.#resolvedUntil(untilSeq);
         this.#knownSeq = untilSeq;
+        this.#isUnsure = false;
         for (const entry of resolved) run.waitResolved(entry);
         const due = this.#withheld.filter(({ seq }) => seq <= untilSeq);
         this.#withheld = this.#withheld.filter(({ seq }) => seq > untilSeq);

@@ -58,6 +58,7 @@ export class Run {
   readonly operations = new Set<Operation>();
   /** Runs the body of a step with its context around it. */
   readonly invoke: (body: StepBody) => unknown;
+  readonly catchUp: CatchUp;
   /** It has left without the platform's knowledge: it has to be given back. */
   gaveUp = false;
   /** How many events the code has sent outside of steps, from its beginning, replays included. */
@@ -68,7 +69,6 @@ export class Run {
   #state: RunState = "running";
   #requests = 0;
   readonly #waiting: Waiting;
-  readonly #catchUp: CatchUp;
   readonly #signals = new AbortSignals();
   readonly #restarts: Restarts | undefined;
   #held: Held[] = [];
@@ -91,7 +91,7 @@ export class Run {
       () => this.#giveBack(),
       () => this.serverNow(),
     );
-    this.#catchUp = new CatchUp(this);
+    this.catchUp = new CatchUp(this);
     this.root = new Scope(this.deliveries, undefined, "", false);
     if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
     if (memo.size > 0) this.deliveries.beginReplay();
@@ -232,12 +232,12 @@ export class Run {
     }
     const push = () => this.deliveries.push(seq, deliver, this.operations.size === 1);
     if (of === undefined) push();
-    else this.#catchUp.inOrder(of, seq, push);
+    else this.catchUp.inOrder(of, seq, push);
   }
 
   /** As `deliver`, where it may take time, or was recorded before it was asked for. */
   deliverRecorded(seq: number, deliver: () => void | Promise<void>, of: Operation): void {
-    this.#catchUp.inOrder(of, seq, () => this.deliveries.pushRecorded(seq, deliver));
+    this.catchUp.inOrder(of, seq, () => this.deliveries.pushRecorded(seq, deliver));
   }
 
   // ── waiting ──

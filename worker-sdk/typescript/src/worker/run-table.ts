@@ -198,6 +198,7 @@ export class RunTable {
   wakeAll(): void {
     for (const { run } of this.#held.values()) {
       if (run === undefined || run.left) continue;
+      run.catchUp.doubt();
       for (const operation of [...run.operations]) operation.askAgain();
       run.wake();
     }
