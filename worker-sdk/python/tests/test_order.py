@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import lab, until, until_state
+from conftest import Server, lab, until, until_state
 
 from pawl import Context, current, workflow
 
@@ -62,6 +62,71 @@ async def test_a_wait_that_ends_before_a_step_comes_first(mode: Any, timeout: fl
             await handle.signal("go", None)
             assert await handle.result() == ["wait", "work"]
             assert told[here.run_id] == [["wait", "work"]] * 2
+
+
+class Proxy:
+    """Between a worker and its server; can be cut."""
+
+    def __init__(self, url: str) -> None:
+        self._host, port = url.removeprefix("http://").split(":")
+        self._port = int(port)
+        self._links: list[asyncio.StreamWriter] = []
+        self._is_cut = False
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.close()
+            return
+        to_reader, to_writer = await asyncio.open_connection(self._host, self._port)
+        self._links += [writer, to_writer]
+        await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
+
+    def cut(self) -> None:
+        self._is_cut = True
+        for writer in self._links:
+            writer.close()
+        self._links.clear()
+
+    def mend(self) -> None:
+        self._is_cut = False
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    except (ConnectionError, asyncio.CancelledError):
+        pass
+    writer.close()
+
+
+async def test_a_wait_that_ends_while_the_worker_is_away_comes_first(server: Server) -> None:
+    proxy = Proxy(server.url)
+    async with lab(beside, url=await proxy.start()) as here:
+        for _ in range(4):
+            handle = await here.start(beside, 3600)
+
+            async def types(handle: Any = handle) -> list[str]:
+                return [entry.type async for entry in handle.journal()]
+
+            await until(lambda: here.run_id in ends)
+            await until(lambda: _has(types, "workflow.wait.created"))
+            proxy.cut()
+            await handle.signal("first", None)
+            ends[here.run_id].set()
+            await asyncio.sleep(0.1)
+            proxy.mend()
+            await handle.signal("go", None)
+            assert await handle.result(timeout=40) == ["wait", "work"]
+            # Where the lease did not survive, there was one more execution.
+            orders = told[here.run_id]
+            assert [order == ["wait", "work"][: len(order)] for order in orders] == [True] * len(
+                orders
+            )
 
 
 async def _has(types: Any, wanted: str) -> bool:

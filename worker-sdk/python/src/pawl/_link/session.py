@@ -283,7 +283,7 @@ class Session(CallLink):
         self._stale = not self._lease_clock.holds
         if self._stale:
             self._beat()
-        self.runs.wake_all()
+        self.runs.wake_all(reconnected=True)
         logger.info(
             "connected to %s, ready for work: %s", self._platform.url, ", ".join(self._workflows)
         )

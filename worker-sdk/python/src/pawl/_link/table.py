@@ -237,7 +237,7 @@ class RunTable:
         self._ending.discard(run_id)
         self._on_free()
 
-    def wake_all(self) -> None:
+    def wake_all(self, reconnected: bool = False) -> None:
         """The platform is in reach again: what had to wait for that continues.
 
         Waits are asked about, since what was resolved meanwhile was told to nobody.
@@ -246,6 +246,8 @@ class RunTable:
             run = held.run
             if run is None or run.left:
                 continue
+            if reconnected:
+                run.catching_up.doubt()
             for operation in list(run.operations):
                 operation.ask_again()
             run.wake()
