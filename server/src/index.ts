@@ -16,38 +16,38 @@ import { openStore } from "./store/open.ts";
 
 export interface EmbeddedOptions {
   /**
-   * A SQLite file, which makes runs survive the program, or a `postgres://…` URL. Default
-   * `:memory:`: all is gone with the program.
+   * A SQLite file or a `postgres://…` URL. Default: `:memory:`, which suits tests; its runs are lost when the
+   * program ends. Use a file if runs must survive the program.
    */
   readonly store?: string;
-  /** Whether an older schema is migrated. Default true. */
+  /** Whether to migrate an older schema. Default: true. If false, an older schema is an error. */
   readonly migrate?: boolean;
-  /** Events below it are not logged to standard error. Default `warn`. */
+  /** The minimum level of the lines on standard error. Default: `warn`, because the program has its own log. */
   readonly logLevel?: LogLevel;
   /**
-   * Names the server over restarts, for its leases to be found again: a program that was killed
-   * continues at once. In a SQLite file they are found in any case. Default: a fresh name, with which
-   * leases in PostgreSQL run out by themselves (15 s).
+   * The name of the server, which must be unique among running servers. With the same name after a restart it
+   * finds its leases, so that its runs continue immediately. Default: a new name, with which leases in PostgreSQL
+   * expire after 15 s. A SQLite file needs no name.
    */
   readonly replica?: string;
   /**
-   * What answer links and callback URLs begin with, where a server of the same store listens for
-   * them: this one has no listener. Default `http://127.0.0.1:8000`.
+   * The start of answer links and callback URLs. An embedded server has no listener, so this is the URL of a
+   * server with the same store. Default: `http://127.0.0.1:8000`.
    */
   readonly publicUrl?: string;
 }
 
 export interface Embedded {
-  /** For `createClient` of @connectrpc/connect, and for the SDK's `Worker` and `Client`. */
+  /** The transport for `createClient` of @connectrpc/connect, and for the SDK's `Worker` and `Client`. */
   readonly transport: Transport;
-  /** Finishes what was started and closes the store. Safe to call twice. */
+  /** Finishes pending work and closes the store. You can call it twice. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a server in this process.
+ * Starts a server in this process, without sockets.
  *
- * @throws StartupError where the store cannot be opened, in words for people.
+ * @throws StartupError if the store cannot be opened
  */
 export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
   const log = createLog({ level: options.logLevel ?? "warn" });

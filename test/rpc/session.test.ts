@@ -149,7 +149,7 @@ test("what ends in a run is told in the order of its journal, however it is told
   session[Symbol.dispose]();
 });
 
-/** The places in the journal of the ends that a frame tells of. */
+/** The places in the journal of the ends that a frame reports. */
 function seqsIn(body: ServerFrame["body"]): number[] {
   if (body.case === "waitResolved") return [body.value.entry?.seq ?? 0];
   const result = body.case === "reply" ? body.value.result : undefined;

@@ -39,7 +39,6 @@ export const denyList: readonly Denied[] = [
   deny(/\blate comers?\b/i, "watchers that connect later"),
   deny(/\banswers? alike\b/i, "returns the same"),
   deny(/\banswers (how|whether|what|which)\b/i, "returns"),
-  deny(/\/\*\* Answers (the|a|an|with) /, "Returns"),
 ];
 
 /** Not rewritten yet. A folder leaves this list as soon as it is clean. */

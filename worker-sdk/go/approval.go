@@ -16,7 +16,7 @@ type ApprovalLevel struct {
 	Name string
 	// Who may approve, by name or role.
 	Approvers []string
-	// How many of them must. 0: one.
+	// How many of the approvers must approve. 0 means 1.
 	Needed uint32
 }
 

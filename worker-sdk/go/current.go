@@ -9,7 +9,7 @@ import (
 // RunInfo is what a run's code can know of its run.
 type RunInfo struct {
 	RunID, Workflow, Version string
-	// How often the run has been leased out, from 1.
+	// How many times the run has been leased, counted from 1. It differs between executions.
 	Attempt int
 	// Those that it was started with; see CurrentTags.
 	Tags              map[string]string

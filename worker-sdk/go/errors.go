@@ -109,7 +109,7 @@ func (e *WaitTimeoutError) Error() string {
 // context was cancelled: then it is a context.Canceled.
 type WaitCancelledError struct {
 	Wait, StepKey string
-	// Who cancelled it, and why; empty where nobody said.
+	// Who cancelled it, and why; empty if unknown.
 	Actor, Comment string
 }
 

@@ -161,7 +161,7 @@ function formInputs(formSchema: string, given: URLSearchParams): string {
   }
   return `<div class="field">
 <label class="title" for="json">Your answer, as JSON</label>
-<p class="help" id="json-help">It must fit this JSON Schema: <code>${escapeHtml(formSchema)}</code></p>
+<p class="help" id="json-help">It must be valid against this JSON Schema: <code>${escapeHtml(formSchema)}</code></p>
 <textarea id="json" name="${JSON_FIELD}" rows="8" aria-describedby="json-help">${escapeHtml(given.get(JSON_FIELD) ?? "")}</textarea>
 </div>`;
 }

@@ -148,7 +148,7 @@ async def until_state(handle: RunHandle[Any], state: str) -> RunInfo:
 #: Of tests that run concurrently: how they ended.
 _outcomes: dict[str, BaseException | None] = {}
 _TEST_S = 2 * PATIENCE_S
-#: So many are under way at a time, each with its own time from when it begins.
+#: This many run at a time, each with its own time limit from when it starts.
 _TOGETHER = 12
 
 

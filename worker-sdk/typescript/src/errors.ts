@@ -14,7 +14,7 @@ interface ErrorData {
   readonly details?: unknown;
 }
 
-/** Trying again cannot help: the step fails finally, whatever its retry policy says. */
+/** Throw it in a step to fail the step permanently, whatever its retry policy says. */
 export class TerminalError extends Error {
   readonly details: unknown;
   constructor(message: string, data: ErrorData = {}) {
@@ -24,15 +24,12 @@ export class TerminalError extends Error {
   }
 }
 
-/**
- * When to try again: a duration, a moment, or the value of a Retry-After header as it came (a date,
- * or a number of seconds as text).
- */
+/** When to retry: a duration, a time, or the value of a Retry-After header (a date, or seconds as a string). */
 export type RetryAfter = Duration | Date | (string & {}) | null;
 
 /**
- * The attempt failed and may be tried again; `retryAfter` overrides the policy's
- * delay. Any other error is retried by the policy too.
+ * Throw it in a step to retry after `retryAfter` instead of the policy's delay. The policy retries any other
+ * error, too; without a retry policy there is no retry.
  */
 export class RetryableError extends Error {
   readonly retryAfter: RetryAfter | undefined;
@@ -49,8 +46,8 @@ export class RetryableError extends Error {
 }
 
 /**
- * Thrown out of `ctx` calls when the run is being cancelled, or when another
- * branch of the same `ctx.all`, `ctx.map` or `ctx.race` ended it.
+ * Thrown by `ctx` calls when the run is being cancelled, or when another branch of the same `ctx.all`,
+ * `ctx.map` or `ctx.race` ended this one.
  */
 export class Cancelled extends Error {
   constructor(reason: string) {
@@ -60,16 +57,16 @@ export class Cancelled extends Error {
 }
 
 /**
- * A step, child run or wait failed finally. The same class with the same fields
- * on the first run and in every replay; `type` is the original error's class.
+ * A step, child run or wait failed permanently. Its class and fields are the same in the first execution and in
+ * every replay; `type` is the class of the original error.
  */
 export class StepFailedError extends Error {
   /** The class of the error that the step threw. */
   readonly type: string;
   readonly stepKey: string;
-  /** Attempts made, the last one included. */
+  /** The number of attempts, including the last one. */
   readonly attempts: number;
-  /** What the original error carried as `details`. */
+  /** The `details` of the original error. */
   readonly details: unknown;
   constructor(data: {
     type: string;
@@ -106,10 +103,10 @@ export class WaitTimeoutError extends Error {
   }
 }
 
-/** Somebody cancelled the wait: a person, or an operator who ended a timer. */
+/** The wait was cancelled, by a person or by an operator who ended a timer. */
 export class WaitCancelledError extends Error {
   readonly stepKey: string;
-  /** Who cancelled it; empty where nobody said. */
+  /** Who cancelled it; empty if unknown. */
   readonly actor: string;
   readonly comment: string;
   constructor(name: string, stepKey: string, details: Readonly<Record<string, string>> = {}) {
@@ -123,7 +120,7 @@ export class WaitCancelledError extends Error {
   }
 }
 
-/** A value cannot be recorded; `path` leads to the part that is at fault. */
+/** A value cannot be recorded; `path` names the part that cannot. */
 export class SerializationError extends TerminalError {
   readonly path: string;
   constructor(what: string, path: string, problem: string) {
@@ -133,7 +130,7 @@ export class SerializationError extends TerminalError {
   }
 }
 
-/** A value fails its schema. */
+/** A value does not match its schema. */
 export class InvalidValueError extends TerminalError {
   readonly issues: readonly SchemaIssue[];
   constructor(what: string, issues: readonly SchemaIssue[]) {
@@ -146,7 +143,7 @@ export class InvalidValueError extends TerminalError {
   }
 }
 
-/** The order in which two uses of one step name get their keys depends on timing. */
+/** Two concurrent steps have the same name, so their keys would depend on timing. Give them a `key`. */
 export class AmbiguousStepKeyError extends TerminalError {
   constructor(message: string) {
     super(message);
@@ -154,7 +151,7 @@ export class AmbiguousStepKeyError extends TerminalError {
   }
 }
 
-/** The code does not fit the run's journal; the run is paused until somebody decides. */
+/** The code does not match the run's journal; the run is paused. Deploy compatible code and resume it. */
 export class NonDeterminismError extends TerminalError {
   readonly stepKey: string;
   readonly recorded: string;
@@ -172,7 +169,7 @@ export class NonDeterminismError extends TerminalError {
   }
 }
 
-/** The program uses the SDK wrongly; the message says what to write instead. */
+/** The program uses the SDK incorrectly; the message says what to write instead. */
 export class UsageError extends TerminalError {
   constructor(message: string) {
     super(message);
@@ -180,9 +177,9 @@ export class UsageError extends TerminalError {
   }
 }
 
-/** What the server answered instead of a result. Branch on `reason`. */
+/** The server rejected a request, or could not be reached. Branch on `reason`. */
 export class PawlError extends Error {
-  /** Such as NOT_FOUND, RUN_EXISTS, LEASE_LOST; UNAVAILABLE where no server answered. */
+  /** For example NOT_FOUND, RUN_EXISTS or LEASE_LOST; UNAVAILABLE if the server was unreachable. */
   readonly reason: string;
   /** A google.rpc.Code. */
   readonly code: number;

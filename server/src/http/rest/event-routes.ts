@@ -66,30 +66,30 @@ const eventParameters: readonly Parameter[] = [
   textParameter(
     "after",
     "query",
-    "Continue after the event with this cursor; from the start otherwise.",
+    "Continue after the event with this cursor. Default: from the start.",
   ),
-  textParameter("Last-Event-ID", "header", "The same, as browsers send it; goes before `after`."),
+  textParameter("Last-Event-ID", "header", "The same, as browsers send it; overrides `after`."),
   parameterOf(
     watchField("classes"),
     "query",
-    "CHECKPOINT (the journal), DELTA (live output); both by default.",
+    "CHECKPOINT (the journal) or DELTA (live output). Default: both.",
   ),
-  parameterOf(watchField("fromNow"), "query", "Of a stream: only what is new from now on."),
+  parameterOf(watchField("fromNow"), "query", "For a stream: only events from now on."),
   parameterOf(
     watchField("waitForStart"),
     "query",
-    "Of a stream: wait for a run that does not exist yet, instead of 404.",
+    "For a stream: wait for a run that does not exist yet, instead of 404.",
   ),
   parameterOf(
     watchField("includeChildren"),
     "query",
-    "Of a stream: with the events of its children, theirs, and so on; `runId` tells whose one is.",
+    "For a stream: include events of all descendant runs; `runId` identifies the source.",
   ),
   HEARTBEAT,
   parameterOf(
     fieldOf(ListEventsRequestSchema, "pageSize"),
     "query",
-    "Of a page: 1 to 1,000; 200 by default.",
+    "For a page: 1 to 1,000. Default: 200.",
   ),
 ];
 
@@ -100,8 +100,8 @@ const eventsOperation: Operation = {
   tag: "Events",
   summary: "Follow a run, or read its events",
   description:
-    "Answers as a stream of Server-Sent Events: what was, then what happens, until the run has " +
-    "ended. With `Accept: application/json` it answers with a page of what was instead.",
+    "Returns a stream of Server-Sent Events: past events first, then live ones, until the run has " +
+    "ended. With `Accept: application/json` it returns a page of past events instead.",
   parameters: eventParameters,
   answers: [
     {
@@ -112,7 +112,7 @@ const eventsOperation: Operation = {
         [JSON_TYPE]: (schemas) => schemas.ref(ListEventsResponseSchema),
       },
     },
-    { status: 204, description: "The run has ended, and there is nothing (more) to tell." },
+    { status: 204, description: "The run has ended, and there are no (more) events." },
   ],
   errors: ["NOT_FOUND", "CURSOR_EXPIRED", "SLOW_CONSUMER", "RATE_LIMITED"],
 };
@@ -163,16 +163,16 @@ export const allEventsRoute: Route = {
     tag: "Events",
     summary: "Follow the checkpoints of all runs, for exporters",
     description:
-      "Answers as a stream of Server-Sent Events that does not end by itself: each checkpoint at " +
-      "least once, in order within its run; `eventId` tells repeats. Where several events came " +
-      "together, the last of them has the `id:` to continue from.",
+      "Returns a stream of Server-Sent Events that does not end by itself: each checkpoint at " +
+      "least once, in order within its run; `eventId` identifies duplicates. If several events " +
+      "arrive together, the last of them has the `id:` to continue from.",
     parameters: [
       parameterOf(runsField("workflow"), "query", "Runs of this workflow."),
       parameterOf(runsField("tags"), "query", "Runs with this tag, as KEY=VALUE; may be repeated."),
       parameterOf(runsField("states"), "query", "Runs that are in this state; may be repeated."),
       parameterOf(runsField("types"), "query", "Events of this type; may be repeated."),
-      textParameter("after", "query", "Continue after this id; from now on otherwise."),
-      textParameter("Last-Event-ID", "header", "The same, as browsers send it; before `after`."),
+      textParameter("after", "query", "Continue after this id. Default: from now on."),
+      textParameter("Last-Event-ID", "header", "The same, as browsers send it; overrides `after`."),
       HEARTBEAT,
     ],
     answers: [{ status: 200, description: "The stream.", content: STREAM }],

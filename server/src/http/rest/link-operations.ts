@@ -6,7 +6,11 @@ import { type Answer, JSON_TYPE, type Operation, textParameter } from "./route.t
 
 const HTML = "text/html";
 const TAG = "Links";
-const TOKEN = textParameter("token", "path", "The end of a link's URL, which is as good as a key.");
+const TOKEN = textParameter(
+  "token",
+  "path",
+  "The last part of a link's URL, which works like a key.",
+);
 const ERRORS: readonly Reason[] = ["PERMISSION_DENIED", "PAYLOAD_TOO_LARGE", "RATE_LIMITED"];
 
 const problem = () => ({ [PROBLEM_TYPE]: () => ({ $ref: "#/components/schemas/Problem" }) });
@@ -16,7 +20,7 @@ const OVER: readonly Answer[] = [
   { status: 409, description: "WAIT_ALREADY_RESOLVED", content: problem() },
   {
     status: 410,
-    description: "The link has expired, or nobody waits any more: RUN_TERMINAL, NOT_FOUND …",
+    description: "The link has expired, or the wait is closed: RUN_TERMINAL, NOT_FOUND …",
     content: problem(),
   },
 ];
@@ -25,8 +29,8 @@ const RECORDED: JsonObject = {
   type: "object",
   properties: {
     status: { const: "recorded" },
-    duplicate: { type: "boolean", description: "The same had been received before." },
-    open: { type: "boolean", description: "More approvers are waited for." },
+    duplicate: { type: "boolean", description: "Whether the same answer was received before." },
+    open: { type: "boolean", description: "Whether more people must approve." },
   },
   required: ["status", "duplicate"],
 };
@@ -42,7 +46,7 @@ const QUESTION: JsonObject = {
       },
       required: ["prompt", "type"],
     },
-    assignee: { type: "string", description: "Who is asked; empty: anybody." },
+    assignee: { type: "string", description: "Who is asked; empty: anyone." },
   },
   required: ["question", "assignee"],
 };
@@ -51,7 +55,7 @@ const ANSWER: JsonObject = {
   type: "object",
   properties: {
     answer: { description: "As in `answerWait`." },
-    skip: { type: "boolean", description: "Instead of an answer, where the question allows it." },
+    skip: { type: "boolean", description: "Instead of an answer, if the question allows it." },
     comment: { type: "string" },
   },
 };
@@ -59,7 +63,7 @@ const ANSWER: JsonObject = {
 export const LINK_OPERATIONS: readonly Operation[] = [
   {
     ...{ method: "GET", path: "/v1/answers/{token}", id: "getQuestion", tag: TAG },
-    summary: "See a question by its link",
+    summary: "Show a question by its link",
     description: "A page with a form for people; JSON with `Accept: application/json`.",
     parameters: [TOKEN],
     answers: [
@@ -87,7 +91,7 @@ export const LINK_OPERATIONS: readonly Operation[] = [
     answers: [
       {
         status: 200,
-        description: "It is recorded.",
+        description: "The answer is recorded.",
         content: { [JSON_TYPE]: () => RECORDED, [HTML]: () => ({ type: "string" }) },
       },
       ...OVER,
@@ -97,7 +101,7 @@ export const LINK_OPERATIONS: readonly Operation[] = [
   {
     ...{ method: "POST", path: "/v1/callbacks/{token}", id: "callBack", tag: TAG },
     summary: "Resolve a callback by its link, once",
-    description: "The body is its value: JSON where the content type says so, else raw bytes.",
+    description: "The body is its value: JSON if the content type says so, otherwise raw bytes.",
     parameters: [TOKEN],
     body: {
       required: false,
@@ -105,7 +109,11 @@ export const LINK_OPERATIONS: readonly Operation[] = [
       content: { [JSON_TYPE]: () => ({}), "*/*": () => ({ type: "string" }) },
     },
     answers: [
-      { status: 200, description: "It is recorded.", content: { [JSON_TYPE]: () => RECORDED } },
+      {
+        status: 200,
+        description: "The answer is recorded.",
+        content: { [JSON_TYPE]: () => RECORDED },
+      },
       ...OVER,
     ],
     errors: ERRORS,

@@ -53,11 +53,11 @@ export function createDocument(operations: readonly Operation[]): Document {
 
 const PROBLEM: JsonObject = {
   type: "object",
-  description: "Why a request was refused (RFC 9457).",
+  description: "Why a request failed (RFC 9457).",
   properties: {
     title: { type: "string", description: "The status in words." },
     status: { type: "integer" },
-    detail: { type: "string", description: "What was seen and what to do next, for people." },
+    detail: { type: "string", description: "What happened and what to do next, for people." },
     reason: { type: "string", description: "Does not change between versions; for programs." },
     metadata: {
       type: "object",

@@ -14,10 +14,10 @@ import { getRunRoute, startRoute } from "./start-routes.ts";
 import { stepRoute, stepsRoute } from "./step-routes.ts";
 
 const runs = RunService.method;
-const REASON = "For the record and for people.";
+const REASON = "Shown in the run's history.";
 const TRANSITION = ["NOT_FOUND", "ILLEGAL_TRANSITION"] as const;
-const PAGE_SIZE = "1 to 500; 50 by default.";
-const PAGE_TOKEN = "`nextPageToken` of the page before.";
+const PAGE_SIZE = "1 to 500. Default: 50.";
+const PAGE_TOKEN = "The `nextPageToken` of the previous page.";
 
 const runRoutes: readonly Route[] = [
   startRoute,
@@ -25,7 +25,7 @@ const runRoutes: readonly Route[] = [
     ...{ method: "GET", path: "/v1/runs", rpc: runs.listRuns, id: "listRuns", tag: "Runs" },
     summary: "List runs, newest first",
     about: {
-      states: "Runs in this state; may be repeated, or a list with commas.",
+      states: "Runs in this state; may be repeated or comma-separated.",
       workflow: "Runs of this workflow.",
       tags: "Runs with this tag, as KEY=VALUE; may be repeated: all of them.",
       parentRunId: "Children of this run.",
@@ -38,7 +38,7 @@ const runRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "DELETE", path: "/v1/runs/{runId}", rpc: runs.deleteRun, id: "deleteRun" },
     tag: "Runs",
-    summary: "Delete a run that has ended",
+    summary: "Delete an ended run",
     about: { runId: RUN_ID },
     errors: TRANSITION,
   }),
@@ -48,7 +48,7 @@ const runRoutes: readonly Route[] = [
     summary: "Read a run's journal",
     about: {
       runId: RUN_ID,
-      afterSeq: "Entries after this one: `seq` of the last one of the page before.",
+      afterSeq: "Only entries after this one: the `seq` of the last entry of the previous page.",
       pageSize: "1 to 1,000; 1,000 by default, and at most about 1 MiB.",
     },
     errors: ["NOT_FOUND"],
@@ -57,7 +57,8 @@ const runRoutes: readonly Route[] = [
     ...{ method: "POST", path: "/v1/runs/{runId}/cancel", rpc: runs.cancelRun, id: "cancelRun" },
     tag: "Runs",
     summary: "Cancel a run",
-    description: "At once where no worker holds it, else through the worker. Again is fine.",
+    description:
+      "A run that has started is cleaned up first; one that has not ends immediately. Idempotent.",
     result: "run",
     about: {
       runId: RUN_ID,
@@ -77,7 +78,7 @@ const runRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "POST", path: "/v1/runs/{runId}/resume", rpc: runs.resumeRun, id: "resumeRun" },
     tag: "Runs",
-    summary: "Let a paused run continue",
+    summary: "Resume a paused run",
     result: "run",
     about: { runId: RUN_ID },
     errors: TRANSITION,
@@ -85,7 +86,7 @@ const runRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "POST", path: "/v1/runs/{runId}/retry", rpc: runs.retryRun, id: "retryRun" },
     tag: "Runs",
-    summary: "Let a failed run continue from its failed step",
+    summary: "Retry a failed run from the step that failed",
     result: "run",
     about: { runId: RUN_ID },
     errors: TRANSITION,
@@ -108,15 +109,15 @@ const inboxRoutes: readonly Route[] = [
     id: "sendSignal",
     tag: "Signals",
     summary: "Send a signal",
-    description: "Kept when it comes before the wait; first in, first out per name.",
+    description: "A signal that arrives before the wait is kept; first in, first out per name.",
     bodyIs: "payload",
     idempotency: "signalId",
     about: {
       runId: RUN_ID,
       name: "The signal's name.",
-      payload: "The signal's value: JSON, or raw bytes; none at all is no value.",
-      signalId: "Chosen by the sender: the same signal again is received once.",
-      actor: "Who sends it, for the record.",
+      payload: "The signal's value: JSON or raw bytes; an empty body means no value.",
+      signalId: "Idempotency id: repeating it does not send the signal twice.",
+      actor: "Who sends it; shown in the run's history.",
     },
     errors: ["NOT_FOUND", "RUN_TERMINAL", "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE"],
   }),
@@ -124,7 +125,7 @@ const inboxRoutes: readonly Route[] = [
     ...{ method: "GET", path: "/v1/runs/{runId}/signals", rpc: signals.listSignals },
     id: "listSignals",
     tag: "Signals",
-    summary: "List the signals that a run was sent, oldest first",
+    summary: "List the signals sent to a run, oldest first",
     about: { runId: RUN_ID, pageSize: PAGE_SIZE, pageToken: PAGE_TOKEN },
     errors: ["NOT_FOUND"],
   }),
@@ -136,11 +137,11 @@ const ACTOR = "Who does it, for the record.";
 const waitRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "GET", path: "/v1/waits", rpc: signals.listWaits, id: "listWaits", tag: "Waits" },
-    summary: "List open waits over all runs, oldest first: questions, timers, signals, children",
+    summary: "List open waits across runs, oldest first: questions, timers, signals, children",
     about: {
       kinds: "Waits of this kind; may be repeated. USER: questions to people.",
       assignee: "Only questions that name this assignee.",
-      includeUnassigned: "With `assignee`: also questions that anybody may answer.",
+      includeUnassigned: "With `assignee`: also questions without assignees.",
       workflow: "Of runs of this workflow.",
       runId: "Of this run.",
       pageSize: PAGE_SIZE,
@@ -151,7 +152,7 @@ const waitRoutes: readonly Route[] = [
   rpcRoute({
     ...{ method: "GET", path: "/v1/waits/{waitId}", rpc: signals.getWait, id: "getWait" },
     tag: "Waits",
-    summary: "Get a wait, open or resolved, and what it was resolved with",
+    summary: "Get a wait, open or resolved, and the value that resolved it",
     about: { waitId: WAIT_ID },
     errors: ["NOT_FOUND"],
   }),
@@ -163,12 +164,12 @@ const waitRoutes: readonly Route[] = [
     idempotency: "resolutionId",
     about: {
       waitId: WAIT_ID,
-      resolutionId: "Chosen by the caller: the same answer again is taken once.",
+      resolutionId: "Idempotency id: repeating it does not answer twice.",
       answer:
         "For a text and a choice a string, for an approval true or false, for a multichoice a list of strings, for a form an object; for a callback anything.",
-      skip: "true, instead of an answer: declines to answer, where the question allows it.",
+      skip: "true instead of an answer: declines to answer, if the question allows it.",
       actor: "Who answers.",
-      comment: "Why.",
+      comment: "Shown in the run's history.",
     },
     errors: [
       "NOT_FOUND",
@@ -183,20 +184,20 @@ const waitRoutes: readonly Route[] = [
     ...{ method: "POST", path: "/v1/waits/{waitId}/cancel", rpc: signals.cancelWait },
     id: "cancelWait",
     tag: "Waits",
-    summary: "End a wait without what it waits for",
+    summary: "Cancel a wait",
     result: "wait",
-    about: { waitId: WAIT_ID, actor: ACTOR, comment: "Why." },
+    about: { waitId: WAIT_ID, actor: ACTOR, comment: "Shown in the run's history." },
     errors: ["NOT_FOUND", "WAIT_ALREADY_RESOLVED", "RUN_TERMINAL"],
   }),
   rpcRoute({
     ...{ method: "POST", path: "/v1/waits/{waitId}/links", rpc: signals.createAnswerLink },
     id: "createAnswerLink",
     tag: "Waits",
-    summary: "Make a URL under which one person can answer a question once",
+    summary: "Create a URL with which one person can answer a question once",
     about: {
       waitId: WAIT_ID,
-      assignee: "Who will answer; one of the question's assignees, where it has any.",
-      expiresIn: "How long it can be used; 7d by default, 365d at most.",
+      assignee: "Who will answer; one of the question's assignees, if it has any.",
+      expiresIn: "How long it can be used. Default: 7d, at most 365d.",
     },
     errors: [
       "NOT_FOUND",
@@ -213,7 +214,7 @@ const fleetRoutes: readonly Route[] = [
     ...{ method: "GET", path: "/v1/workflows", rpc: WorkflowService.method.listWorkflows },
     id: "listWorkflows",
     tag: "Workflows",
-    summary: "List the workflows that workers have registered",
+    summary: "List the registered workflows",
     about: {},
     errors: [],
   }),

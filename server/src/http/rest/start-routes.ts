@@ -31,11 +31,11 @@ import type { Schemas } from "./schema.ts";
 const WAIT = textParameter(
   "wait",
   "query",
-  "Answer when the run has ended, or after this long (at most 60s), whichever comes first.",
+  "Respond when the run has ended, or after this long (at most 60s), whichever comes first.",
   { type: "string", examples: ["30s"] },
 );
 
-const KEY = ": a text in which `{customerId}` stands for that property of the input.";
+const KEY = ": a template in which `{customerId}` stands for that property of the input.";
 
 const START: RpcRoute = {
   method: "POST",
@@ -45,37 +45,37 @@ const START: RpcRoute = {
   tag: "Runs",
   summary: "Start a run",
   description:
-    "The body is the workflow's input. Idempotent by `runId` or `Idempotency-Key`: the same " +
-    "content again answers with the run that is there. With `Accept: text/event-stream` the " +
-    "answer is the stream of the run's events.",
+    "The body is the workflow's input. Idempotent by `runId` or `Idempotency-Key`: a request with " +
+    "the same content returns the existing run. With `Accept: text/event-stream` the response is " +
+    "the stream of the run's events.",
   bodyIs: "input",
   idempotency: "idempotencyKey",
   without: ["parent", "parentFence", "parentClosePolicy", "traceparent", "claim", "workerId"],
   about: {
     workflow: "The workflow's name.",
-    input: "The input: JSON, or raw bytes; none at all is no input.",
-    runId: "1 to 200 bytes of letters, digits and -_.:~%/@; a UUIDv7 by default.",
-    idempotencyKey: "Instead of a run id: names the run for the whole organization.",
-    queue: "`default` by default.",
-    priority: "0 to 9, higher first; 5 by default.",
-    version: "Pins the run to a version of the workflow.",
-    sessionId: "For the record, and for lists.",
-    userId: "For the record, and for lists.",
+    input: "The input: JSON or raw bytes; an empty body means no input.",
+    runId: "1 to 200 bytes of letters, digits and -_.:~%/@. Default: a new UUIDv7.",
+    idempotencyKey: "Instead of a run id: identifies the start within the organization.",
+    queue: "The queue of the run. Default: `default`.",
+    priority: "0 to 9, higher first. Default: 5.",
+    version: "Pins the run to a version of the workflow. Default: any.",
+    sessionId: "The user's conversation, recorded and shown in lists.",
+    userId: "The user, recorded and shown in lists.",
     tags: "A tag, as KEY=VALUE; may be repeated.",
-    delay: "Not before this long from now; or",
-    startAt: "not before this moment.",
-    "timeouts.run": "From now to the end; over it the run is cleaned up and has failed.",
-    "timeouts.queue": "From being ready to the first lease; over it the run has failed.",
-    "flow.concurrency.limit":
-      "How many runs of the workflow may be under way at once, 1 to 100,000.",
-    "flow.concurrency.key": `What has such a limit of its own${KEY}`,
-    "flow.rate.limit": "How many may start in any period, 1 to 100,000.",
-    "flow.rate.period": "Of the rate, 1 ms to 31 days.",
-    "flow.rate.key": `What has such a rate of its own${KEY}`,
-    "flow.fairnessKey": `What takes turns where the concurrency holds runs back${KEY}`,
-    "debounce.key": "Joins this start with those of this key that come within the period.",
-    "debounce.period": "The run starts when none has arrived for so long, with the last input.",
-    "debounce.maxWait": "It starts this long after its first start at the latest.",
+    delay: "The run does not start before this delay has passed. Not with `startAt`.",
+    startAt: "The run does not start before this time. Not with `delay`.",
+    "timeouts.run": "Time limit of the run; when exceeded, it is cleaned up and fails.",
+    "timeouts.queue": "How long the run may wait for its first worker; then it fails.",
+    "flow.concurrency.limit": "Maximum number of concurrent runs of the workflow, 1 to 100,000.",
+    "flow.concurrency.key": `Runs with different keys are limited separately${KEY}`,
+    "flow.rate.limit": "Maximum number of starts in any period, 1 to 100,000.",
+    "flow.rate.period": "The period of the rate, 1 ms to 31 days.",
+    "flow.rate.key": `Runs with different keys are limited separately${KEY}`,
+    "flow.fairnessKey": `Queued runs are started round-robin across these keys${KEY}`,
+    "debounce.key": "Merges starts with this key that arrive within the period into one run.",
+    "debounce.period":
+      "The run starts once no further start has arrived for this long, with the latest input.",
+    "debounce.maxWait": "The run starts at the latest this long after the first start.",
   },
   errors: [
     "NOT_FOUND",
@@ -93,11 +93,11 @@ const startedSchema = (schemas: Schemas) =>
     allOf: [schemas.ref(RunSchema)],
     type: "object",
     properties: {
-      existing: { type: "boolean", description: "The run was there before this call." },
+      existing: { type: "boolean", description: "Whether the run existed before this call." },
     },
     required: ["existing"],
   });
-const location = { Location: "Where the run is." };
+const location = { Location: "The path of the run." };
 
 const startOperation: Operation = {
   ...startBase,
@@ -110,7 +110,7 @@ const startOperation: Operation = {
   answers: [
     {
       status: 200,
-      description: "The run was there already, has ended within `wait`, or is streamed.",
+      description: "The run already existed, ended within `wait`, or is streamed.",
       content: { [JSON_TYPE]: startedSchema, ...STREAM },
       headers: location,
     },

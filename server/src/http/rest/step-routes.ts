@@ -28,7 +28,7 @@ export const stepRoute: Route = rpcRoute({
   ...{ method: "GET", path: "/v1/runs/{runId}/steps/{stepKey}", rpc: StepService.method.getStep },
   id: "getStep",
   tag: "Steps",
-  summary: "Get what is recorded of a step or wait",
+  summary: "Get the record of a step or wait",
   result: "entry",
   about: { runId: RUN_ID, stepKey: "The step's key, percent-encoded." },
   errors: ["NOT_FOUND"],
@@ -41,7 +41,7 @@ const stepsOperation: Operation = {
   tag: "Steps",
   summary: "List a run's steps and waits, in the order of their first entry",
   description:
-    "Each with its latest entry in the journal, without its result, which `getStep` has. Steps " +
+    "Each has its latest journal entry without the result, which `getStep` returns. Steps " +
     "that RetryRun took up again are the latest attempt.",
   parameters: [
     textParameter("runId", "path", RUN_ID),
@@ -51,7 +51,7 @@ const stepsOperation: Operation = {
   answers: [
     {
       status: 200,
-      description: "Done.",
+      description: "The steps and waits.",
       content: {
         [JSON_TYPE]: (schemas) =>
           schemas.add("Steps", {

@@ -1,4 +1,4 @@
-"""What a workflow does through Pawl."""
+"""The durable operations of a workflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SDK raises. The class of an error says what happens next."""
+"""The errors of the SDK. The class of an error says what happens next."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 class Suspended(BaseException):
-    """The run has left this worker: it waits, was paused, or belongs to somebody else now.
+    """The run has left this worker: it waits, was paused, or is held by another worker.
 
-    Not an `Exception`, so that `except Exception` in user code lets it pass. Nothing that code does
-    after it is recorded.
+    It is not an `Exception`, so that `except Exception` does not catch it. Nothing that the code does
+    afterwards is recorded.
     """
 
 
 class Cancelled(BaseException):
     """The run is being cancelled, or another branch of the same gather or map ended this one.
 
-    Not an `Exception`, so that code which deals with failed steps does not take it for one. Clean
-    up in `finally` or `except Cancelled`, then let it pass: steps of the clean-up are recorded.
+    It is not an `Exception`, so that code that handles failed steps does not catch it. Clean up in
+    `finally` or `except Cancelled`, then raise it again; the steps of the cleanup are recorded.
     """
 
     def __init__(self, reason: str) -> None:
@@ -30,9 +30,9 @@ class Cancelled(BaseException):
 
 
 class TerminalError(Exception):
-    """Trying again cannot help: the step fails finally, whatever its retry policy says.
+    """Raise it in a step to fail the step permanently, whatever its retry policy says.
 
-    `details` is data that travels with the failure; anything that can be recorded.
+    `details` is recorded with the failure; it can be any value that can be recorded.
     """
 
     def __init__(self, message: str = "", *, details: Any = None) -> None:
@@ -41,9 +41,9 @@ class TerminalError(Exception):
 
 
 class RetryableError(Exception):
-    """The attempt failed and may be tried again; `retry_after` overrides the policy's delay.
+    """Raise it in a step to retry after `retry_after` instead of the policy's delay.
 
-    Any other exception is retried by the policy, too.
+    The policy retries any other exception, too; without a retry policy there is no retry.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class RetryableError(Exception):
 
 
 class StepFailedError(Exception):
-    """A step, child run or wait failed finally.
+    """A step, child run or wait failed permanently.
 
-    The same class with the same fields on the first run and in every replay.
+    Its class and fields are the same in the first execution and in every replay.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class StepFailedError(Exception):
         # The class of the error that the step raised.
         self.type = type
         self.step_key = step_key
-        # Attempts made, the last one included.
+        # The number of attempts, including the last one.
         self.attempts = attempts
         self.details = details
 
 
 class RecordedError(Exception):
-    """An error read from the record: `type` names its class, which may be one of another language."""
+    """An error from the journal: `type` names its class, which may belong to another language."""
 
     def __init__(self, type: str, message: str, stack: str = "") -> None:
         super().__init__(message)
@@ -104,19 +104,19 @@ class WaitTimeoutError(Exception):
 
 
 class WaitCancelledError(Exception):
-    """Somebody cancelled the wait: a person, or an operator who ended a timer."""
+    """The wait was cancelled, by a person or by an operator who ended a timer."""
 
     def __init__(self, name: str, step_key: str, actor: str = "", comment: str = "") -> None:
         by = f" by {actor}" if actor else ""
         super().__init__(f'the wait "{name}" was cancelled{by}{f": {comment}" if comment else ""}')
         self.step_key = step_key
-        #: Who cancelled it; empty where nobody said.
+        #: Who cancelled it; empty if unknown.
         self.actor = actor
         self.comment = comment
 
 
 class SerializationError(TerminalError):
-    """A value cannot be recorded; `path` leads to the part that is at fault."""
+    """A value cannot be recorded; `path` names the part that cannot."""
 
     def __init__(self, what: str, path: str, problem: str) -> None:
         super().__init__(f"{what} cannot be recorded: {path or 'it'} {problem}")
@@ -124,7 +124,7 @@ class SerializationError(TerminalError):
 
 
 class InvalidValueError(TerminalError):
-    """A value does not have the type that it is declared to have."""
+    """A value does not have its declared type."""
 
     def __init__(self, what: str, problems: Sequence[str]) -> None:
         super().__init__(f"{what} does not fit its type: {'; '.join(problems)}")
@@ -132,11 +132,11 @@ class InvalidValueError(TerminalError):
 
 
 class AmbiguousStepKeyError(TerminalError):
-    """The order in which two uses of one step name get their keys depends on timing."""
+    """Two concurrent steps have the same name, so their keys would depend on timing. Give them a `key`."""
 
 
 class NonDeterminismError(TerminalError):
-    """The code does not fit the run's journal; the run is paused until somebody decides."""
+    """The code does not match the run's journal; the run is paused. Deploy compatible code and resume it."""
 
     def __init__(self, *, step_key: str, recorded: str, attempted: str, likely_cause: str) -> None:
         super().__init__(
@@ -150,13 +150,13 @@ class NonDeterminismError(TerminalError):
 
 
 class UsageError(TerminalError):
-    """The program uses the SDK wrongly; the message says what to write instead."""
+    """The program uses the SDK incorrectly; the message says what to write instead."""
 
 
 class PawlError(Exception):
-    """What the server answered instead of a result. Branch on `reason`.
+    """The server rejected a request. Branch on `reason`.
 
-    `reason` is one of docs/errors.md, or UNAVAILABLE where no server answered; `code` a
+    `reason` is one of docs/errors.md, or UNAVAILABLE if the server was unreachable; `code` is a
     google.rpc.Code; `retry_after_s` is in seconds.
     """
 
@@ -177,7 +177,7 @@ class PawlError(Exception):
 
 
 class RunFailedError(Exception):
-    """Awaiting the result of a run that failed or was cancelled (`state`)."""
+    """The run whose result was awaited failed or was cancelled (`state`)."""
 
     def __init__(
         self, message: str, *, run_id: str, state: str, type: str, details: Any = None

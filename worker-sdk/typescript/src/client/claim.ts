@@ -50,7 +50,7 @@ async function perform(
 }
 
 export interface ClaimWishes {
-  /** How long to wait while somebody else executes the run. */
+  /** How long to wait while another process executes the run. */
   readonly leaseWaitMs: number;
   readonly abortSignal: AbortSignal | undefined;
 }

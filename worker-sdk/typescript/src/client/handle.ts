@@ -26,26 +26,30 @@ import {
 } from "./views.ts";
 
 export interface WatchOptions {
-  /** Default: both. */
+  /** Journal entries (`checkpoint`) or live output (`delta`). Default: both. */
   readonly classes?: readonly ("checkpoint" | "delta")[];
-  /** Continue after this event. */
+  /** The cursor of the event to continue after. Default: from the start of the run. */
   readonly afterCursor?: string;
-  /** Only what is new from now on. */
+  /** Only events from now on. Default: false. Not together with `afterCursor`. */
   readonly fromNow?: boolean;
   /**
-   * With the events of its children, theirs, and so on; `runId` tells whose an event is. At most 64
-   * are followed at once, each until it or its parent ends. Default: only its own.
+   * Include the events of all descendant runs; `runId` identifies the source. At most 64 children are followed
+   * at once, each until it or its parent ends. Default: false.
    */
   readonly children?: boolean;
-  /** Wait for a run that does not exist yet. */
+  /** Wait for a run that does not exist yet, instead of throwing NOT_FOUND. Default: false. */
   readonly waitForStart?: boolean;
+  /** Ends the watch, also on the server. */
   readonly abortSignal?: AbortSignal;
 }
 
 export interface SignalSendOptions {
-  /** For deduplication. Default: a random one. */
+  /**
+   * An id for deduplication: sending again with the same id has no effect. Default: a random id. Set it in web
+   * handlers, so that a second click does not send a second signal.
+   */
   readonly signalId?: string;
-  /** Who sends it, for the record. */
+  /** Who sends it; shown in the run's history. */
   readonly actor?: string;
 }
 
@@ -62,7 +66,7 @@ function silentEnd({ state, failure }: Run): string {
   return `the run failed with ${failure?.type || "an error"}, which has no message`;
 }
 
-/** The result of a run that has ended; throws RunFailedError where it has none. */
+/** Returns the result of an ended run. @throws RunFailedError if it has none */
 export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> {
   if (run.state === RunState.COMPLETED) {
     const payload = run.output === undefined ? undefined : await platform.download(run.output);
@@ -79,10 +83,10 @@ export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> 
   });
 }
 
-/** A run, to await, watch and steer. */
+/** A run to await, watch and control. */
 export class RunHandle<O = unknown> {
   readonly runId: string;
-  /** The run was there before `start` was called. */
+  /** Whether the run existed before `start` was called. */
   readonly existing: boolean;
   readonly #platform: Platform;
 
@@ -93,8 +97,9 @@ export class RunHandle<O = unknown> {
   }
 
   /**
-   * Waits for the run's end and returns its result. Throws RunFailedError when it
-   * failed or was cancelled; PawlError DEADLINE_EXCEEDED after `timeout`.
+   * Waits for the run's end and returns its result.
+   * @throws RunFailedError if the run failed or was cancelled
+   * @throws PawlError DEADLINE_EXCEEDED after `timeout` (default: none); the run continues
    */
   async result(
     options: { readonly timeout?: Duration; readonly abortSignal?: AbortSignal } = {},
@@ -121,15 +126,15 @@ export class RunHandle<O = unknown> {
     }
   }
 
-  /** The run as it is now. */
+  /** Returns the current state of the run. */
   async get(): Promise<RunInfo> {
     const { run } = await this.#platform.call(RunService.method.getRun, { runId: this.runId });
     return known(run, this.runId);
   }
 
   /**
-   * What happens in the run, to its end. Reconnects by itself. Who stops reading, also while nothing
-   * comes, ends the watch on the server.
+   * Returns the events of the run, past ones first, until its end. It reconnects automatically. When you stop
+   * reading, the watch ends on the server too, even if no event is pending.
    */
   watch(options: WatchOptions = {}): AsyncIterable<RunEvent> {
     return {

@@ -1,4 +1,4 @@
-/** What runs wait for, as a client sees it: questions to answer, timers, callbacks. */
+/** Waits from a client's point of view: questions to answer, timers, callbacks. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   type Payload,
@@ -49,7 +49,7 @@ export interface QuestionView {
   readonly skippable: boolean;
   /** JSON Schema of a form. */
   readonly schema: unknown;
-  /** Who may answer; empty: anybody. */
+  /** Who may answer; empty: anyone. */
   readonly assignees: readonly string[];
   /** How many different people must approve. */
   readonly needed: number;
@@ -85,7 +85,7 @@ export interface WaitInfo {
   /** The cron expression of a sleep and its zone; empty where it has none. */
   readonly cron: string;
   readonly timeZone: string;
-  /** How it ended: answered, skipped, fired, timed_out, cancelled …; empty while it is open. */
+  /** The outcome: answered, skipped, fired, timed_out, cancelled …; empty while the wait is open. */
   readonly outcome: string;
   readonly resolvedAt: Date | undefined;
   readonly resolvedBy: string;
@@ -93,7 +93,7 @@ export interface WaitInfo {
 }
 
 export interface AnswerOptions {
-  /** Who answers. Needed where the question has assignees or needs several approvals. */
+  /** Who answers. Required if the question has assignees or needs several approvals. */
   readonly actor?: string;
   /** Why. */
   readonly comment?: string;
@@ -102,7 +102,7 @@ export interface AnswerOptions {
 }
 
 export interface AnswerLinkOptions {
-  /** Who will answer with it; one of the question's assignees, where it has any. */
+  /** Who will answer with the link; one of the question's assignees, if it has any. */
   readonly assignee?: string;
   /** Default: 7 days; at most 365. */
   readonly expiresIn?: Duration;

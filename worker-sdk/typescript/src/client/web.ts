@@ -27,7 +27,7 @@ function stop(iterator: AsyncIterator<unknown>): void {
 export interface ResponseOptions extends Omit<WatchOptions, "afterCursor" | "abortSignal"> {
   /** Status and further headers. */
   readonly init?: ResponseInit;
-  /** What of an event is sent, as JSON; undefined: nothing. Default: the event. */
+  /** Returns what is sent for an event, as JSON; undefined leaves the event out. Default: the whole event. */
   readonly map?: (event: RunEvent) => unknown;
   /** How often a quiet stream sends a comment, in ms. Default: 15,000. */
   readonly heartbeatMs?: number;

@@ -22,7 +22,7 @@ class ContextBase:
 
     @property
     def run_attempt(self) -> int:
-        """How often the run has been leased out, from 1."""
+        """How many times the run has been leased, counted from 1. It differs between executions."""
         return self._run.facts.attempt
 
     @property

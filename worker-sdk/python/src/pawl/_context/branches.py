@@ -33,10 +33,10 @@ class Branches(ContextBase):
     @overload
     async def gather(self, **branches: Branch[Any]) -> dict[str, Any]: ...
     def gather(self, *branches: Any, **named: Any) -> Any:
-        """Runs branches concurrently, each in a scope of its own: coroutines, or functions that make
-        them. The results come as a list, or by name: `await ctx.gather(db=load(), api=fetch())`.
+        """Runs branches concurrently, each in its own scope: coroutines, or functions that return them. The
+        result is a list, or a dict for named branches: `await ctx.gather(db=load(), api=fetch())`.
 
-        When one fails the others are ended, and its error is raised once they have settled.
+        If one fails, the others are ended, and its error is raised after they have settled.
         """
         return self._branches("gather", branches, named)
 
@@ -48,11 +48,13 @@ class Branches(ContextBase):
     @overload
     async def settle(self, **branches: Branch[Any]) -> dict[str, Outcome[Any]]: ...
     def settle(self, *branches: Any, **named: Any) -> Any:
-        """Runs branches concurrently and reports each how it ended."""
+        """Runs branches concurrently and returns the outcome of each. A failing branch does not end others."""
         return self._branches("settle", branches, named)
 
     def race(self, *branches: Branch[T], **named: Branch[T]) -> Coroutine[Any, Any, T]:
-        """The first branch to end decides; the others are ended."""
+        """Runs branches concurrently and returns the result of the first one to end, or raises its error.
+        The others are ended, and their waits are closed.
+        """
         all_ = {**{str(i): branch for i, branch in enumerate(branches)}, **named}
         return self._race(self._claim_branches("race", all_), all_)
 
@@ -108,12 +110,14 @@ class Branches(ContextBase):
         key: Callable[[Any], object] | None = None,
         concurrency: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
-        """Runs `fn(item)` for each item, concurrently, each in a scope of its own, so that the names of
-        its steps are its own. The results are in the order of the items.
+        """Runs `fn(item)` for each item, concurrently, each in its own scope. The results are in the order of
+        the items. If one fails, the others are ended.
 
-        - `key` names each item's scope, so that its steps stay its own when the list changes. Default:
-          the item's index. Unique within the list.
-        - `concurrency`: items under way at the same time. Default: all.
+        - `key`: returns the key of an item, which names its scope; unique within the list. Default: the
+          item's index. Set it if the list can change between two executions of the run: with an index,
+          the recorded results of one item would be used for another.
+        - `concurrency`: the maximum number of items that are processed at the same time. Default: all. It
+          applies to this call only.
         """
         check_name("ctx.map", name)
         if not callable(fn):
@@ -129,13 +133,13 @@ class Branches(ContextBase):
         return await map_items(self._here, claim, wanted)
 
     def scope(self, name: str) -> ScopeBlock:
-        """Names the steps in it apart from those around it: `async with ctx.scope("shipping"): …`"""
+        """Gives the steps in it their own namespace: `async with ctx.scope("shipping"): …`"""
         check_name("a scope", name)
         return ScopeBlock(self, name, "scope:")
 
     def cleanup(self, name: str = "cleanup") -> ScopeBlock:
-        """For `finally` blocks: steps in it run although their branch has ended or the run is being
-        cancelled: `async with ctx.cleanup(): await ctx.step("release", release, lock)`
+        """For `finally` blocks: its steps run even if their branch has ended or the run is being cancelled:
+        `async with ctx.cleanup(): await ctx.step("release", release, lock)`
         """
         check_name("a scope", name)
         return ScopeBlock(self, name, "cleanup:")

@@ -63,21 +63,24 @@ class People(Waits):
     def wait_for_user(
         self, question: str, /, *, key: object = None, **options: Any
     ) -> Coroutine[Any, Any, Any]:
-        """Asks people and waits for the answer, for as long as it takes. The question shows in
-        `pawl waits` and `client.waits()`; the first answer decides.
+        """Asks people a question and waits for the answer, however long it takes. `pawl waits` and
+        `client.waits()` list the question; the first answer decides.
 
-        - `type`: `text` (the default; the answer is a str, "" is one), `approval` (an `Approval`, true
-          when approved), `choice` (a str), `multichoice` (a list), `form` (by `schema`).
-        - `options`: to choose from: texts, or pairs of the answer and what people read. `allow_custom`:
-          other answers are possible too.
-        - `schema`: of a form: a pydantic model, or JSON Schema as a dict.
+        - `type`: `text` (the default; the answer is a str, "" is allowed), `approval` (an `Approval`, true
+          if approved), `choice` (a str), `multichoice` (a list), `form` (as defined by `schema`).
+        - `options`: the options to choose from: strings, or pairs of the answer and the text that people
+          see; at most 200. `allow_custom`: other answers are accepted too. Default: false.
+        - `schema`: for a form: a pydantic model, or a JSON Schema as a dict.
         - `needed`: how many different people must approve; one rejection ends it. Default: 1.
-        - `assignees`: who may answer, by name or role. Default: anybody.
-        - `skippable`: somebody may decline to answer; the result is None then.
-        - `timeout`: how long to wait (default: for ever); then it returns `default`, or raises
-          WaitTimeoutError without one. WaitCancelledError: somebody cancelled the question.
-        - `reminders`: when to remind, counted from the asking. At most 20.
-        - `key`: names this question apart from its text, so that the text can change while it is open.
+        - `assignees`: who may answer, by name or role; at most 100. Default: anyone.
+        - `skippable`: whether people may decline to answer; the result is then None. Default: false.
+        - `timeout`: how long to wait, kept by the server. Default: forever, because waiting costs nothing.
+        - `default`: the result at the timeout. Default: none, and WaitTimeoutError is raised.
+        - `reminders`: when to record reminders, counted from when the question is asked. At most 20.
+        - `key`: identifies this question instead of its text. Set it if the text may change while the
+          question is open; otherwise a changed text is a new question.
+
+        Raises WaitCancelledError if someone cancels the question.
         """
         unknown = options.keys() - {field.name for field in fields(QuestionOptions)}
         if unknown:
@@ -102,13 +105,15 @@ class People(Waits):
         default: Literal["approved", "rejected"] | None = None,
         reminders: Sequence[Duration] = (),
     ) -> Coroutine[Any, Any, ApprovalOutcome]:
-        """Asks for approval in rounds, one after the other; a rejection ends it.
+        """Asks for approval in one or more rounds; a rejection ends it immediately.
 
-        - `approvers`, `needed`: of one round: who may approve, and how many of them must.
+        - `approvers`, `needed`: for a single round: who may approve, and how many of them must. Default: 1.
         - `chain`: several rounds instead, each an `ApprovalLevel`.
-        - `timeout`: of each round (default: for ever); what a round that was not decided in time counts
-          as is `default`, or WaitTimeoutError without one.
-        - `key`: names this approval apart from its question.
+        - `timeout`: how long each round may take. Default: forever.
+        - `default`: how a round counts that was not decided in time. Default: none, and WaitTimeoutError is
+          raised.
+        - `reminders`: when to record reminders, counted from the start of each round. Default: none.
+        - `key`: identifies this approval instead of its question.
         """
         question = question_text("ctx.approval", question)
         if chain is None and not names_of(approvers):

@@ -27,7 +27,7 @@ class Waits(ContextBase):
         return await WaitOperation(self._run, claim, call).wait()
 
     def sleep(self, duration: Duration, *, name: str = "sleep") -> Coroutine[Any, Any, None]:
-        """Waits, by the server's clock: `await ctx.sleep("1 day")`. The worker is free meanwhile."""
+        """Waits for a duration: `await ctx.sleep("1 day")`. The server keeps the timer; the worker is free."""
         return self._wait("sleep:", None, waits.sleep_call(name, duration))
 
     @overload
@@ -46,7 +46,7 @@ class Waits(ContextBase):
         tz: str | tzinfo = "",
         name: str = "sleep",
     ) -> Coroutine[Any, Any, None]:
-        """Waits for a moment in time, which needs a time zone; or for the next time of a cron
+        """Waits until a time, which needs a time zone, or until the next time that matches a cron
         expression: `await ctx.sleep_until(cron="0 9 * * MON-FRI", tz="Europe/Berlin")`.
 
         `tz` is an IANA time zone, by name or as a ZoneInfo. Default: UTC.
@@ -70,11 +70,12 @@ class Waits(ContextBase):
         returns: Any = None,
         key: object = None,
     ) -> Coroutine[Any, Any, Any]:
-        """Waits for a signal, and returns its payload. Signals of one name are taken in their order;
-        one that came before is there already.
+        """Waits for the next signal with this name and returns its payload. Signals of one name are
+        received in order, and a signal that was sent before the wait counts.
 
-        At the `timeout` (default: none) it returns `default`, or raises WaitTimeoutError without one.
-        `returns` is the payload's type.
+        - `timeout`: how long to wait, kept by the server. Default: forever, because waiting costs nothing.
+        - `default`: the result at the timeout. Default: none, and WaitTimeoutError is raised.
+        - `returns`: the type of the payload. Default: any.
         """
         call = waits.signal_call(name, timeout, default, builder(returns))
         return self._wait("signal:", waits.key_of(key), call)
@@ -82,10 +83,10 @@ class Waits(ContextBase):
     async def signals(
         self, name: str, *, timeout: Duration | None = None, returns: Any = None
     ) -> AsyncIterator[Any]:
-        """The signals of that name, one after the other: `async for order in ctx.signals("order"):`.
+        """Yields the signals with this name, one after the other: `async for order in ctx.signals("order"):`.
 
-        `timeout`: the iteration ends when none has arrived for so long. Default: it continues for ever.
-        Iterations have scopes of their own, in which they count what they took.
+        `timeout`: the iteration ends when no signal has arrived for this long. Default: never. Each
+        iteration has its own scope, in which it numbers the signals.
         """
         check_name("a wait", name)
         claim = self._claim("signals:", name, None)
@@ -113,12 +114,13 @@ class Waits(ContextBase):
         default: Any = MISSING,
         returns: Any = None,
     ) -> Coroutine[Any, Any, Callback[Any]]:
-        """A URL for an outside process: hand `url` on in a step, and await `result()`, which is what
-        that process posts there.
+        """Creates a URL for an external process: pass `url` on in a step, then await `result()`, which is
+        the body that the process posts. The URL is the same in every replay. It works like a key, so keep
+        it out of step results.
 
-        - `timeout`: how long to wait, from now (default: for ever); then the result is `default`, or
-          WaitTimeoutError without one.
-        - `returns`: the result's type.
+        - `timeout`: how long to wait, from now. Default: forever.
+        - `default`: the result at the timeout. Default: none, and WaitTimeoutError is raised.
+        - `returns`: the type of the result. Default: any.
         """
         check_name("a callback", name)
         call = callback_call(name, timeout, default, builder(returns))
