@@ -99,4 +99,28 @@ describe.each(stores)("%s", (store) => {
     expect(seen(live)).toEqual(["run.started", "a@1=1", "a@1=2", "rollback:a@1", ...rest]);
     expect(seen(late)).toEqual(["run.started", ...rest]);
   });
+
+  test("a compensation that a cancel meets takes nothing from what the clean-up sends after it", async () => {
+    const { worker, runId, fence } = await held();
+    const live = watch(runId);
+    await live.until(({ type }) => type === "run.started");
+    const undo = "compensate:a";
+    await worker.publish(runId, fence, [text(undo, "1"), text(undo, "2"), text(undo, "3")], 1);
+    await rpc(lab.client, RunService.method.cancelRun, { runId, reason: "enough" });
+    const now = fence + 1;
+    // It is recorded, with the numbers of the fence that it sent under.
+    const undone = { runId, fence: now, stepKey: undo, attempt: 1, output: json("123") };
+    await worker.stepCompleted({ ...undone, deltas: 3 });
+    await worker.publish(runId, now, [text("b", "x"), text("b", "y")], 1);
+    const tidied = { runId, fence: now, stepKey: "b", attempt: 1, output: json("xy") };
+    await worker.stepCompleted({ ...tidied, deltas: 2 });
+    await worker.failRun({ runId, fence: now, failure: { ...BOOM, type: "Cancelled" } });
+    await live.ended;
+    const said = [1, 2, 3].map((number) => `${undo}@1=${number}`);
+    const rest = ["b@1=x", "b@1=y", "commit:b@1", "step.completed:b@1", "run.cancelled"];
+    expect(seen(live)).toEqual([
+      ...["run.started", ...said, `rollback:${undo}@1`, "run.cancelling"],
+      ...[`step.completed:${undo}@1`, ...rest],
+    ]);
+  });
 });

@@ -105,8 +105,10 @@ export class Merger {
 
   #entry(entry: Entry): void {
     const { deltas = 0, fence = 0 } = entry.meta;
-    // What the attempt had sent, and is no more kept.
-    if (deltas > 0 && fence >= this.position.fence) {
+    // What the attempt had sent, and is no more kept. One that was in flight at a cancel may have counted
+    // under the fence before it, and all that it sent is void.
+    const isVoid = this.open.isStopped(entry.key, entry.attempt);
+    if (deltas > 0 && fence >= this.position.fence && !isVoid) {
       if (fence > this.position.fence) this.#move({ fence, number: 0 });
       if (deltas > this.position.number) this.#gap(fence, deltas, entry.at);
     }
