@@ -129,7 +129,7 @@ test("rows are drawn below their scopes, in the width of the terminal", () => {
     "… and 3 more; show all with --verbose.",
   );
   expect(drawTimeline(plain, foldJournal([], 0, false), { rowsMax: 2 })).toEqual([
-    "No step has been recorded yet.",
+    "No steps have been recorded.",
   ]);
 });
 
