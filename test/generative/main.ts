@@ -23,7 +23,7 @@ const { values } = parseArgs({
     seconds: { type: "string" },
     size: { type: "string", default: "5" },
     sdks: { type: "string" },
-    /** Some workers poll; see the README for what is known to be wrong there. */
+    /** All workers poll, and not only some. */
     poll: { type: "boolean", default: false },
     kept: { type: "string" },
     /** For which a failure is made smaller. */

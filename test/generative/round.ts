@@ -38,15 +38,15 @@ export interface Failure {
   readonly journal: readonly string[];
 }
 
-/** The seed says it all. */
+/** The seed says it all. `allPoll`: all workers poll, and not only some. */
 export function planRound(
   seed: number,
   sdks: readonly Sdk[],
   size: number,
-  polls = false,
+  allPoll = false,
 ): RoundPlan {
   const random = new Random(seed);
-  const modes = sdks.map(() => (random.chance(0.25) && polls ? "poll" : "session"));
+  const modes = sdks.map(() => (random.chance(0.25) || allPoll ? "poll" : "session"));
   const specs = Array.from({ length: size }, () => randomSpec(random));
   return { specs, modes, faults: randomFaults(random, !modes.includes("poll")) };
 }
