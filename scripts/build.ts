@@ -21,7 +21,7 @@ for (const name of packages) {
   console.log(`${name}: built${copied > 0 ? `, ${copied} other files copied` : ""}.`);
 }
 
-/** Copies what is read at run time and is no TypeScript, migrations for one. */
+/** Copies what is read at run time and is not TypeScript, migrations for one. */
 async function copyAssets(from: string, to: string): Promise<number> {
   const entries = await readdir(from, { recursive: true, withFileTypes: true });
   const assets = entries.filter(

@@ -68,7 +68,7 @@ interface GoEvent {
 }
 
 function goEvents(report: string): readonly GoEvent[] {
-  // A package that does not compile leaves lines that are no events.
+  // A package that does not compile leaves lines that are not events.
   const lines = report.split("\n").filter((line) => line.startsWith("{"));
   return lines.map((line) => JSON.parse(line) as GoEvent);
 }
@@ -192,7 +192,7 @@ export async function runSuite(
   const code = await runIn(join(root, folder), test(report));
   const counts = await readCounts(report, count);
   const failures = suite.failures(await readFile(report, "utf8").catch(() => ""));
-  // Many failures are no accident, and a run that failed outside of its tests cannot be tried again.
+  // Many failures are not an accident, and a run that failed outside of its tests cannot be tried again.
   if (code === 0 || failures.length === 0 || failures.length > flakyTriesMax) {
     return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1), flaky: [] };
   }

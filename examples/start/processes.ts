@@ -87,7 +87,7 @@ export class Processes {
     process.off("exit", this.#killAll);
   }
 
-  /** Whether it is being stopped, so that the end of a process is no surprise. */
+  /** Whether it is being stopped, so that the end of a process is not a surprise. */
   get stopping(): boolean {
     return this.#stopping;
   }

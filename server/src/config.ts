@@ -30,7 +30,7 @@ export interface ServerOptions {
   readonly migrate?: boolean | undefined;
   /**
    * Names this server among those on one Postgres, stable over restarts. PAWL_REPLICA; else the
-   * host's name and the gRPC address, which is no stable name with port 0.
+   * host's name and the gRPC address, which is not a stable name with port 0.
    */
   readonly replica?: string | undefined;
   /** Events below it are not logged. PAWL_LOG; else `info`. */

@@ -2,7 +2,7 @@
  * `pnpm bench [--json] [--quick] [--long] [--only PREFIX]`: measures Pawl on this machine, and
  * beside it the bare pipe: the same wire and the same durable write, with no engine and no SDK.
  *
- * Results are held against their targets, but a slow machine is no error: the exit code is 0
+ * Results are held against their targets, but a slow machine is not an error: the exit code is 0
  * unless something breaks.
  */
 import { parseArgs } from "node:util";

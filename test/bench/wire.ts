@@ -65,7 +65,7 @@ export class Wire {
 }
 
 export interface WireSessionOptions {
-  /** Receives the frames that are no replies. */
+  /** Receives the frames that are not replies. */
   onFrame: (body: ServerFrame["body"]) => void;
   /** The stream broke, or a frame without an id was refused. */
   onError: (error: Error) => void;

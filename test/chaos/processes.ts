@@ -55,7 +55,7 @@ export class WorkerPlace {
     log.write(`── ${id}, process ${child.pid}\n`);
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
-    // Writing to a process that is gone is no error of the drill.
+    // Writing to a process that is gone is not an error of the drill.
     child.stdin?.on("error", () => undefined);
     child.on("exit", (code, signal) => {
       log.end(`── ${id} ended: ${signal ?? code}\n`);

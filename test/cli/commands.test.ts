@@ -125,7 +125,7 @@ describe("run", () => {
     expect(result.err).toMatch(/great.*approve.*greet/s);
   });
 
-  test("a run that fails exits with 1; retry goes on from its failed step", async () => {
+  test("a run that fails exits with 1; retry continues from its failed step", async () => {
     const file = join(folder, "needed.txt");
     const input = JSON.stringify({ file });
     const failed = await cli("run", "needs", "--input", input, "--id", "n1", "--wait");
@@ -155,7 +155,7 @@ describe("looking", () => {
     expect((await cli("list", "--workflow", "nothing")).err).toContain("No runs match");
   });
 
-  test("inspect draws within 80 columns, without colours where it is no terminal", async () => {
+  test("inspect draws within 80 columns, without colours where it is not a terminal", async () => {
     const options = { url: server.httpUrl, env: { COLUMNS: "80" } };
     const { out, code } = await pawl(["inspect", "g1"], options);
     expect(code).toBe(EXIT.OK);

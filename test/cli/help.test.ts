@@ -77,7 +77,7 @@ test("each value says its unit and its default", () => {
     for (const [name, option] of optionsOf(command)) {
       const where = `${command.name} --${name}`;
       expect(name, where).toMatch(/^[a-z]+(-[a-z]+)*$/);
-      expect(option.help, `${where}: a default belongs into its own field`).not.toMatch(/default/i);
+      expect(option.help, `${where}: a default belongs in its own field`).not.toMatch(/default/i);
       if (option.type === "boolean") continue;
       expect(UNITS, where).toContain(option.value);
       if (HAS_DEFAULT.test(option.value) && !/Required/.test(option.help))

@@ -1,5 +1,5 @@
 /**
- * Goal: `pawl replay` tells before a deploy which runs the new code would not go on with, and
+ * Goal: `pawl replay` says before a deploy which runs the new code cannot continue, and
  * executes nothing.
  * Method: runs of a real worker, exported, then replayed through changed versions of its file.
  */
@@ -89,7 +89,7 @@ async function replayThrough(
   return { code: result.code, verdicts: replays, ran: await readFile(env.RAN, "utf8") };
 }
 
-test.concurrent("the same code fits: one run ends as it did, the other goes on to wait", async () => {
+test.concurrent("the same code fits: one run ends as it did, the other continues to wait", async () => {
   const { code, verdicts, ran } = await replayThrough("same", original);
   expect(code).toBe(EXIT.OK);
   expect(verdicts).toMatchObject([
@@ -143,7 +143,7 @@ test.concurrent("a step with another definition does not fit, and the verdict sa
   expect(ran).toBe("");
 });
 
-test.concurrent("another result is told apart", async () => {
+test.concurrent("another result is detected", async () => {
   const { code, verdicts } = await replayThrough(
     "result",
     original.replace("{ stock, how }", "{ stock }"),

@@ -43,7 +43,7 @@ test.each([
   expect(errorOf(result).message).toContain("no keys yet");
 });
 
-test.each(["8000", "127.0.0.1", "127.0.0.1:99999"])("%s is no address", async (address) => {
+test.each(["8000", "127.0.0.1", "127.0.0.1:99999"])("%s is not an address", async (address) => {
   const result = await serve(["--http", address]);
   expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
 });
@@ -68,7 +68,7 @@ test("a SQLite file that another server has is left alone", async () => {
   expect([second.code, errorOf(second).reason]).toEqual([EXIT.CANNOT_START, "IN_USE"]);
 });
 
-test("a file that is no Pawl database is left alone", async () => {
+test("a file that is not a Pawl database is left alone", async () => {
   const text = join(folder, "notes.txt");
   await writeFile(text, "These are my notes.\n".repeat(100));
   const foreign = join(folder, "foreign.db");
@@ -83,7 +83,7 @@ test("a file that is no Pawl database is left alone", async () => {
   }
 });
 
-test("a newer schema is refused; migrate tells where it stands", async () => {
+test("a newer schema is refused; migrate says where it stands", async () => {
   const store = join(folder, "newer.db");
   const made = await pawl(["migrate", "--store", store]);
   expect([made.code, made.out]).toEqual([EXIT.OK, expect.stringContaining("created.")]);

@@ -71,7 +71,7 @@ afterAll(async () => {
 const cli = (args: readonly string[], input = "") =>
   pawl(args, { url: server.httpUrl, input, env: { PAWL_ACTOR: "max" } });
 
-/** Starts a run; resolves once so many waits of it are open. */
+/** Starts a run; resolves once this many waits of it are open. */
 async function start(name: string, runId: string, waits = 1) {
   const run = await client.start(name, undefined, { runId });
   await open(runId, waits);

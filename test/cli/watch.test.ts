@@ -1,7 +1,7 @@
 /**
  * Goal: `pawl watch`, `pawl events` and `pawl logs` show a run while it happens and afterwards, and
  * are not put off by a server that comes and goes.
- * Method: the command as a process, a worker whose steps go on when the test lets them, SIGKILL.
+ * Method: the command as a process, a worker whose steps continue when the test lets them, SIGKILL.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -53,7 +53,7 @@ afterAll(async () => {
 
 const cli = (...args: string[]): Promise<CliResult> => pawl(args, { url: server.httpUrl });
 
-/** A command that goes on: what it has said so far, and its end. */
+/** A command that continues: what it has said so far, and its end. */
 class Running {
   out = "";
   err = "";
@@ -133,7 +133,7 @@ test("watch tells a failed run by its exit code, and what is not there", async (
   expect(await cli("watch", "nope")).toMatchObject({ code: 4 });
 });
 
-test("events prints the stream, as lines or as objects, and goes on after a cursor", async () => {
+test("events prints the stream, as lines or as objects, and continues after a cursor", async () => {
   const lines = await cli("events", "w3");
   expect(lines.out).toMatch(/run\.started[\s\S]*step\.failed[\s\S]*run\.failed/);
   const json = await cli("events", "w3", "--json");
@@ -150,7 +150,7 @@ test("events prints the stream, as lines or as objects, and goes on after a curs
   expect(rest.out.trim().split("\n")).toHaveLength(2);
 });
 
-test("logs prints what went wrong, and while the run goes on what it logs", async () => {
+test("logs prints what went wrong, and while the run continues what it logs", async () => {
   expect((await cli("logs", "w3")).out.trim().split("\n")).toEqual([
     expect.stringMatching(/ERROR\s+step\.failed.*no way/),
     expect.stringMatching(/ERROR\s+run\.failed.*no way/),

@@ -28,7 +28,7 @@ const approve = workflow("approve", async (ctx) => {
   return { answer };
 });
 
-/** Goes on for about a minute, in short steps. */
+/** Continues for about a minute, in short steps. */
 const long = workflow("long", async (ctx) => {
   for (let index = 0; index < 600; index++) {
     await ctx.step("tick", () => new Promise((resolve) => setTimeout(resolve, 100)));

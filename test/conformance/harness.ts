@@ -45,7 +45,7 @@ export class Harness {
     this.#child = child;
     this.#ended = once(child, "exit");
     this.#ready = this.#waitForReady();
-    // Everyone who waits for it is told; a process that is killed before is no error.
+    // Everyone who waits for it is told; a process that is killed before is not an error.
     this.#ready.catch(() => undefined);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Goal: whatever comes over the wire has an answer that is no INTERNAL, and leaves the server well.
+ * Goal: whatever comes over the wire has an answer other than INTERNAL, and leaves the server well.
  * Method: some seconds of wire.ts under a new seed, which is printed; `pnpm fuzz:wire` continues longer.
  */
 import { expect, test } from "vitest";

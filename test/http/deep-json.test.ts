@@ -1,6 +1,6 @@
 /**
  * Goal: JSON that cannot be written again is refused where it comes by HTTP, and what workers
- * recorded can always be read, as bytes where it is no JSON that can be shown.
+ * recorded can always be read, as bytes where it is not JSON that can be shown.
  * Method: values nested far too deep, and broken ones, at every route that takes or shows values.
  */
 import { execFile } from "node:child_process";

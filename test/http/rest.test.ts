@@ -323,7 +323,7 @@ describe("what is not served is refused in words", () => {
     ["a wrong method", { method: "PUT" }, "/v1/runs/x", [405, "INVALID_ARGUMENT"]],
     ["a wrong method of a page", { method: "POST" }, "/", [405, "INVALID_ARGUMENT"]],
     ["JSON that is none", post("{"), "/v1/workflows/greet/runs", [400, "INVALID_ARGUMENT"]],
-    ["a body that is no object", post("[]"), "/v1/runs/x/pause", [400, "INVALID_ARGUMENT"]],
+    ["a body that is not an object", post("[]"), "/v1/runs/x/pause", [400, "INVALID_ARGUMENT"]],
     ["a field that is not known", post('{"a":1}'), "/v1/runs/x/pause", [400, "INVALID_ARGUMENT"]],
     ["text for text", post('{"reason":1}'), "/v1/runs/x/pause", [400, "INVALID_ARGUMENT"]],
     ["a form", post("a=1", "text/plain"), "/v1/runs/x/pause", [415, "INVALID_ARGUMENT"]],

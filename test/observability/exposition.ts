@@ -42,7 +42,7 @@ export function parseExposition(text: string): Map<string, Metric> {
 
 function parseSeries(line: string, metric: Metric): Series {
   const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/.exec(line);
-  if (match === null) throw new Error(`"${line}" is no sample.`);
+  if (match === null) throw new Error(`"${line}" is not a sample.`);
   const [, name = "", inner = "", value = ""] = match;
   const names = metric.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""];
   if (!names.some((suffix) => name === `${metric.name}${suffix}`)) {

@@ -100,7 +100,7 @@ test("a run that failed its schema was not made", async () => {
   expect(refusal).toMatchObject({ reason: "NOT_FOUND" });
 });
 
-test("bytes that are no message, over gRPC", async () => {
+test("bytes that are not a message, over gRPC", async () => {
   const refusal = await attempt(
     callRaw(client, RunService.method.startRun, Buffer.from([0xff, 0xff, 0xff])),
   );

@@ -1,5 +1,5 @@
 /**
- * Goal: a worker behind a proxy that bounds request bodies says so, and goes on with everything else.
+ * Goal: a worker behind a proxy that bounds request bodies says so, and continues with everything else.
  * Method: an HTTP/2 proxy that cuts a stream after 1 MiB, as nginx does by default, before a real server.
  */
 import { once } from "node:events";

@@ -20,7 +20,7 @@ function documented(): [string, string][] {
   ]);
 }
 
-/** Words of state_reason and of the outcomes of StepStarted, which are no errors. */
+/** Words of state_reason and of the outcomes of StepStarted, which are not errors. */
 const otherWords = new Set([
   "PAUSED_BY_OPERATOR",
   "RETRIES_EXHAUSTED",

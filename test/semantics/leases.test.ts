@@ -313,7 +313,7 @@ describe.each(stores)("%s", (store) => {
   test.concurrent("a bad frame, or one too large, gets an error, and the session continues", async () => {
     const { worker, runId, fence } = await lab.held("session");
     if (!(worker instanceof SessionWorker)) throw new Error("Not a session.");
-    worker.sendBytes(Buffer.from("this is no message at all"));
+    worker.sendBytes(Buffer.from("this is not a message"));
     await worker.until("reply", (reply) => reply.id === 0 && reply.result.case === "error");
     await expect(
       worker.stepCompleted({ runId, fence, stepKey: "x".repeat(600), attempt: 1, output: json(1) }),

@@ -47,7 +47,7 @@ export class Judge {
       this.violations.push(`at ${(this.#world.nowMs / 1_000).toFixed(3)} s: ${violation}`);
   }
 
-  /** Something went wrong, or is over: what takes its time afterwards is no fault. */
+  /** Something went wrong, or is over: what takes its time afterwards is not a fault. */
   disturbed(): void {
     this.#disturbedMs = this.#world.nowMs;
   }

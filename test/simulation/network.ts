@@ -265,7 +265,7 @@ class WorkerStream extends Link {
     super(network, client, method);
     this.#onEnd = handlers.onEnd;
     this.begin((server, binding, call) => {
-      if (binding.kind !== "bidi_streaming") throw new Error(`${method} is no stream.`);
+      if (binding.kind !== "bidi_streaming") throw new Error(`${method} is not a stream.`);
       const write = (bytes: Uint8Array, done: () => void) => {
         this.toClient(() => {
           network.taps.toWorker(bytes, client);

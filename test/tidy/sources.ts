@@ -27,7 +27,7 @@ export interface Import {
 const folders = ["scripts", "server", "worker-sdk/typescript", "examples", "test"];
 const skipped = new Set(["node_modules", "dist", "testdata", ".pawl"]);
 
-/** Parses one file's text. @throws where it is no TypeScript, naming the file. */
+/** Parses one file's text. @throws where it is not TypeScript, naming the file. */
 export function parseSource(path: string, text: string): Source {
   const { program, errors } = parseSync(path, text, { preserveParens: false });
   const [error] = errors;

@@ -69,7 +69,7 @@ describe.each(stores)("%s", (store) => {
     expect((await getWait(lab.client, waitId)).wait?.outcome).toBe("");
   });
 
-  test.concurrent("who is no assignee, or nobody, may not answer", async () => {
+  test.concurrent("who is not an assignee, or nobody, may not answer", async () => {
     const { runId } = await asked(lab, "unary", {
       ship: twoOfThree,
       anybody: { prompt: "OK?", type: APPROVAL, approvalsNeeded: 2 },

@@ -187,7 +187,7 @@ func (op *stepOperation) stopped(latency time.Duration) error {
 	return err
 }
 
-// reportCancelled has the end of an attempt on record that its branch or run has ended: it is no
+// reportCancelled has the end of an attempt on record that its branch or run has ended: it is not a
 // failure, and asked for again, the step is executed anew.
 func (op *stepOperation) reportCancelled(latency time.Duration) {
 	r := op.run

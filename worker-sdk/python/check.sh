@@ -1,6 +1,6 @@
 #!/bin/sh
 # Format, lint and types of the Python SDK, its tests, examples and stub worker. Needs what setup.sh makes;
-# where Python is too old for that it says so, and is no failure unless PAWL_REQUIRE names python.
+# where Python is too old for that it says so, and is not a failure unless PAWL_REQUIRE names python.
 set -eu
 cd "$(dirname "$0")"
 if ! python3 -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then

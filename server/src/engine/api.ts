@@ -129,7 +129,7 @@ export interface StepFailed extends StepIdentity {
   readonly retryPolicy?: RetryPolicy | undefined;
   /** Same as `StepCompleted.deltas`. */
   readonly deltas?: number;
-  /** The attempt was stopped, which is no failure. */
+  /** The attempt was stopped, which is not a failure. */
   readonly cancelled?: true;
 }
 

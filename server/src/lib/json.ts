@@ -44,7 +44,7 @@ function endOfText(bytes: Uint8Array, from: number): number {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** @throws JsonError where it is no UTF-8, no JSON, or nested too deeply */
+/** @throws JsonError where it is not UTF-8 or JSON, or is nested too deeply */
 export function parseJson(bytes: Uint8Array, depthMax: number): unknown {
   if (isDeeper(bytes, depthMax))
     throw new JsonError(`is nested more than ${depthMax} levels deep, which is too deep`);

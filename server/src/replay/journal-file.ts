@@ -20,7 +20,7 @@ export interface RecordedRun {
   readonly entries: readonly JournalEntry[];
 }
 
-/** A file that is no journal; the message says what it is instead. */
+/** A file that is not a journal; the message says what it is instead. */
 export class JournalFileError extends Error {
   override readonly name = "JournalFileError";
 }

@@ -79,7 +79,7 @@ export class ConnectDuplex<I, O> implements Duplex<I, O> {
         if (this.#end !== undefined || this.#gone) break;
       }
     } catch (error) {
-      // The stream is broken or its bytes are no message; Connect delivers nothing after that.
+      // The stream is broken or its bytes are not a message; Connect delivers nothing after that.
       if (!this.#gone && this.#end === undefined) {
         receiver.undecodable(error instanceof Error ? error : new Error(String(error)));
       }

@@ -130,7 +130,7 @@ test("texts that name something are refused with half of a pair or a NUL in them
   );
 });
 
-test("what is no workflow, or no schema, is said", async () => {
+test("what is not a workflow, or no schema, is said", async () => {
   await expectRefusal(() => client.start(wrong("" as string | undefined) ?? ""), /not empty/);
   await expectRefusal(() => client.start(wrong<string>(undefined)), /does the import exist/);
   await expectRefusal(() => client.start(wrong<string>(aStep)), /"charge" is a step/);

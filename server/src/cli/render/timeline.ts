@@ -16,7 +16,7 @@ export interface Span {
 
 export interface Row {
   readonly key: string;
-  /** UNSPECIFIED for a scope that is no step itself. */
+  /** UNSPECIFIED for a scope that is not itself a step. */
   readonly kind: StepKind;
   /** How many scopes it is in. */
   readonly depth: number;

@@ -1,6 +1,6 @@
 /**
  * A run's events until its end, however often the connection breaks: after each break the stream
- * goes on from the last cursor.
+ * continues from the last cursor.
  */
 import { ConnectError } from "@connectrpc/connect";
 import type { Event } from "@pawl/proto";

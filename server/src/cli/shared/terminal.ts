@@ -29,7 +29,7 @@ export interface Terminal {
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "cyan" | "magenta";
 
 export interface TerminalOptions {
-  /** Go on when the reader of the output is gone, as a server must. Default: end, as Unix tools do. */
+  /** Continue when the reader of the output is gone, as a server must. Default: end, as Unix tools do. */
   readonly outlivesReader?: boolean;
 }
 

@@ -96,7 +96,7 @@ describe("CloseWaits", () => {
     expect([status("a"), status("b"), status("c")]).toEqual(["closed", "closed", "resolved"]);
   });
 
-  test("passes over what has another outcome, and what is no wait", () => {
+  test("passes over what has another outcome, and what is not a wait", () => {
     open("timer", "sleep", { durationMs: 0 });
     run.do((draft) => stepCompleted(draft, completed(run, "step")));
     const { length } = run.journal;
@@ -242,7 +242,7 @@ describe("exclusive groups", () => {
     }
   });
 
-  test("groups that are no alternatives close nothing", () => {
+  test("groups that are not alternatives close nothing", () => {
     signal("a");
     open("b", "callback", {});
     wait({ needed: 1, members: [{ key: "a" }, { key: "b" }] });

@@ -85,13 +85,16 @@ test.each([
   ["no pattern", { pattern: "(" }],
   ["a number", 5],
   ["an array", []],
-])("%s is no usable schema, when it is registered and when it is used", async (_name, schema) => {
-  for (let i = 0; i < 2; i += 1) {
-    const usable = async (): Promise<void> => await tryCompile(JSON.stringify(schema));
-    await expect(usable()).rejects.toBeInstanceOf(UnusableSchema);
-    await expect(check(schema, "x")).rejects.toBeInstanceOf(UnusableSchema);
-  }
-});
+])(
+  "%s is not a usable schema, when it is registered and when it is used",
+  async (_name, schema) => {
+    for (let i = 0; i < 2; i += 1) {
+      const usable = async (): Promise<void> => await tryCompile(JSON.stringify(schema));
+      await expect(usable()).rejects.toBeInstanceOf(UnusableSchema);
+      await expect(check(schema, "x")).rejects.toBeInstanceOf(UnusableSchema);
+    }
+  },
+);
 
 test("nor is one that is nested without end", async () => {
   const deep = `${'{"not":'.repeat(5_000)}{}${"}".repeat(5_000)}`;

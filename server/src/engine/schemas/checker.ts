@@ -39,7 +39,7 @@ const pool = new CheckPool({
   queuedMax: LIMITS.schemaChecksQueued,
 });
 
-/** A schema that is no usable one. `message` says why. */
+/** A schema that is not usable. `message` says why. */
 export class UnusableSchema extends Error {
   override readonly name = "UnusableSchema";
 }

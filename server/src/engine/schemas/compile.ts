@@ -33,7 +33,7 @@ export interface CompiledSchema {
 /** For people. */
 const PROBLEMS_MAX = 20;
 
-/** @throws Error where it is no usable schema */
+/** @throws Error where it is not a usable schema */
 export function compileSchema(
   schema: AnySchemaObject | boolean,
   options: CompileOptions,

@@ -123,7 +123,7 @@ export async function readRequest(
   return readMessage(input, json, raw);
 }
 
-/** The whole body as a payload, byte for byte: JSON, or anything else; none at all is no value. */
+/** The whole body as a payload, byte for byte: JSON, or anything else; an empty body means no value. */
 async function readPayloadBody(name: string, exchange: Exchange): Promise<JsonObject> {
   const body = await exchange.body();
   if (body.bytes.byteLength === 0 && body.type !== BYTES_TYPE) return {};
@@ -176,7 +176,7 @@ function answerOf(output: DescMessage, result: string | undefined): Operation["a
   if (output.fields.length === 0) return { status: 204, description: "Done." };
   const field = result === undefined ? undefined : fieldOf(output, result);
   const message = field === undefined ? output : field.message;
-  if (message === undefined) throw new Error(`${output.typeName}.${result} is no message.`);
+  if (message === undefined) throw new Error(`${output.typeName}.${result} is not a message.`);
   return {
     status: 200,
     description: "Done.",

@@ -51,7 +51,7 @@ import { questionIn, waitIdOf } from "./question.ts";
 import { detailsOut } from "./run.ts";
 
 const DIGEST_BYTES = 128;
-/** What is recorded of an attempt that was stopped, which is no failure. */
+/** What is recorded of an attempt that was stopped, which is not a failure. */
 const CANCELLED_FAILURE = Object.freeze({ type: "Cancelled", message: "The attempt was stopped." });
 /** A year; a clock that says more is broken. */
 const LATENCY_MAX_MS = 365 * 86_400_000;

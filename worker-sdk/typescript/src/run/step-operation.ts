@@ -313,7 +313,7 @@ export class StepOperation extends Operation {
     this.run.setBusy(false);
   }
 
-  /** Ends the attempt in the journal, which is no failure: asked for again, the step is executed anew. */
+  /** Ends the attempt in the journal, which is not a failure: asked for again, the step is executed anew. */
   #reportCancelled(reason: string): void {
     const { run, key, call, deltas } = this;
     const attempt = this.#attempt;

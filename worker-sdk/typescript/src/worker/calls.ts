@@ -83,7 +83,7 @@ export class Calls {
   }
 
   /**
-   * A stream ended in an error that is no lost connection. Proxies end it so when a message, or all
+   * A stream ended in an error that is not a lost connection. Proxies end it so when a message, or all
    * of a stream's together, is over their limit: the largest request that got no answer may never get
    * through. It fails when that has happened a few times. (The answers to others may be cut off with it.)
    */

@@ -154,7 +154,7 @@ def _dict(key: Build | None, item: Build | None) -> Build | None:
         return None
 
     def build(value: Any) -> Any:
-        # Pairs: the keys are no keys before they are built.
+        # Pairs: the keys are not keys before they are built.
         pairs = value.items() if isinstance(value, Mapping) else value
         return {(k if key is None else key(k)): (v if item is None else item(v)) for k, v in pairs}
 

@@ -57,7 +57,7 @@ class Closing:
             self._send("close_waits", message)
 
     def attempt(self, step: StepOperation, latency_ms: float) -> None:
-        """The attempt of a step was stopped: that is no failure, and is never retried."""
+        """The attempt of a step was stopped: that is not a failure, and is never retried."""
         run, attempt = self._run, step.attempt
 
         def message() -> StepFailedRequest:
