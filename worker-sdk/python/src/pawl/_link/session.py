@@ -204,21 +204,25 @@ class Session(CallLink):
     def _receive(self, message: pb.SessionResponse) -> None:
         self._watch.look()
         self._heard_at = time.monotonic()
+        self._stream.hurry()
+        goes_on = False
         for frame in message.frames:
             name = frame.WhichOneof("body")
             try:
                 if name == "reply":
-                    self._on_reply(frame.reply)
+                    goes_on = self._on_reply(frame.reply) or goes_on
                 elif name is not None:
                     self._handle(name, frame)
             except Exception:
                 # One frame never keeps the others from being read.
                 logger.exception("a frame of the server (%s) could not be dealt with", name)
+        self._stream.send_first(goes_on)
         if self._stale and self._stream.is_open and self._lease_clock.holds:
             self._stale = False
             self.runs.wake_all()
 
-    def _on_reply(self, reply: pb.Reply) -> None:
+    def _on_reply(self, reply: pb.Reply) -> bool:
+        """Whether code goes on with it that may have more to report at once."""
         result = reply.WhichOneof("result")
         if reply.id == _HEARTBEAT_ID:
             self._lease_clock.refused()
@@ -233,6 +237,8 @@ class Session(CallLink):
             pending[2](error_from_frame(reply.error))
         elif result is not None:
             pending[2](getattr(reply, result))
+            return bool(result.startswith("step_"))
+        return False
 
     def _handle(self, name: str, frame: pb.ServerFrame) -> None:
         match name:
@@ -339,7 +345,13 @@ class Session(CallLink):
             return
         ack = pb.DispatchAck(run_id=lease.run_id, fence=lease.fence)
         left = self._stream.push_first(encode_frame(0, "dispatch_ack", ack))
+        left.add_done_callback(self._acknowledged)
         self.runs.take(item, workflow, self._platform, self, left)
+
+    def _acknowledged(self, _: asyncio.Future[None]) -> None:
+        """What the run first reports leaves with what the answers that are due bring up."""
+        if self._pending:
+            self._stream.linger()
 
     def _give_back(self, run_id: str, fence: int) -> None:
         """A run that was given up goes to another worker, or comes back: not at once."""

@@ -39,6 +39,8 @@ _REFUSALS = {
 # How long a server may take to say its first word, and to end a stream in order.
 _GREETING_S = 5.0
 _CLOSE_S = 1.0
+# How long frames wait for others: a message costs far more than a frame.
+_COMPANY_S = 0.002
 
 
 class Stream:
@@ -64,6 +66,9 @@ class Stream:
         self._wake_writer = asyncio.Event()
         # Whom to tell when what is in the outbox has left.
         self._leaving: list[asyncio.Future[None]] = []
+        # Frames wait for others: what is to leave first, until any is pushed; all, until `hurry`.
+        self._riding: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
         self._closing = False
         self._complained = False
         self._writing = False
@@ -182,6 +187,7 @@ class Stream:
     def _disconnected(self) -> None:
         self._call = None
         self._outbox.clear()
+        self.hurry()
         self._have_left()
         self._writing = False
         if self._state == "open":
@@ -191,16 +197,47 @@ class Stream:
     def push(self, frame: bytes | StartNote) -> None:
         if self._state == "open":
             self._outbox.push(frame)
-            self._wake_writer.set()
+            if self._lingering is None:
+                self._wake_writer.set()
 
     def push_first(self, frame: bytes) -> asyncio.Future[None]:
-        """Pushes a frame; the future is done once it has left this process, or never will."""
+        """A frame that leaves with others, or after `send_first`; the future is done once it has left
+        this process, or never will.
+        """
         left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.push(frame)
+        if self._state == "open":
+            self._outbox.push(frame)
         self._leaving.append(left)
         if self._state != "open":
             self._have_left()
         return left
+
+    def send_first(self, has_company: bool) -> None:
+        """Sends those frames; `has_company`: with others that are about to be pushed, or in a moment."""
+        if not self._leaving:
+            return
+        if not has_company:
+            self._wake_writer.set()
+        elif self._riding is None:
+            self._riding = asyncio.get_running_loop().call_later(_COMPANY_S, self._ride)
+
+    def _ride(self) -> None:
+        self._riding = None
+        self._wake_writer.set()
+
+    def linger(self) -> None:
+        """What is pushed from now on leaves after `hurry`, or in a moment."""
+        if self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(_COMPANY_S, self.hurry)
+
+    def hurry(self) -> None:
+        """Nothing waits for others any more."""
+        if self._lingering is None:
+            return
+        self._lingering.cancel()
+        self._lingering = None
+        if not self._outbox.is_empty:
+            self._wake_writer.set()
 
     def _have_left(self) -> None:
         leaving, self._leaving = self._leaving, []
@@ -264,6 +301,8 @@ class Stream:
 
     async def close(self) -> None:
         self._closing = True
+        self.hurry()
+        self.send_first(False)
         # What was said last leaves before the stream ends.
         for _ in range(50):
             if self._call is None or not (self._writing or self._wake_writer.is_set()):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._lib.clock import now_s
 from .._lib.limits import START_NOTE_S
-from .._lib.loop_watch import LoopWatch, loop_watch
+from .._lib.loop_watch import LoopWatch
 from ..errors import Cancelled, StepTimeoutError
 from ..v1.step_pb2 import StepStartedRequest
 from .events import publish
@@ -116,7 +116,7 @@ class StepBody:
         # Other tasks may have arrived first, and the process may have stood still meanwhile.
         if self.operation.run.link.stood_still_since(self._allowed):
             return _NOT_BEGUN
-        watch = loop_watch()
+        watch = self.operation.run.watch
         if not call.is_async:
             self.in_thread = True
             try:

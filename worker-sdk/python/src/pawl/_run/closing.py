@@ -44,6 +44,8 @@ class Closing:
 
     def flush(self) -> None:
         """Before anything else that the run asks for: a later wait may get what these give back."""
+        if not self._keys:
+            return
         run = self._run
         keys, self._keys = self._keys, []
         if run.left:

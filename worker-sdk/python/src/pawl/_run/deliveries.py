@@ -17,6 +17,7 @@ import heapq
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .._lib.limits import QUIET_HOPS_MAX
 from .rest import Rest
@@ -24,6 +25,26 @@ from .rest import Rest
 Deliver = Callable[[], Awaitable[None] | None]
 # What the deliveries do themselves belongs to no run's code.
 _NOWHERE = Context()
+
+
+class _Turns:
+    """Tells the turns of an event loop apart, for all runs in it together."""
+
+    def __init__(self) -> None:
+        self._turn: object | None = None
+
+    def now(self, loop: asyncio.AbstractEventLoop) -> object:
+        if self._turn is None:
+            self._turn = object()
+            # Whatever resumes the tasks of this turn was called later than this will be.
+            loop.call_soon(self._end, context=_NOWHERE)
+        return self._turn
+
+    def _end(self) -> None:
+        self._turn = None
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
 
 
 class Deliveries:
@@ -41,7 +62,8 @@ class Deliveries:
         self._loop = loop
         self._on_error = on_error
         self.rest = Rest(loop, is_ours)
-        self._stretch: tuple[asyncio.Task[Any] | None] | None = None
+        self._turns = _turns.setdefault(loop, _Turns())
+        self._stretch: tuple[asyncio.Task[Any] | None, object] | None = None
         # The place in the journal of what was delivered last.
         self.last_seq = 0
         self._heap: list[tuple[int, int, bool, Deliver]] = []
@@ -59,14 +81,11 @@ class Deliveries:
             task = asyncio.current_task(self._loop)
         except RuntimeError:
             task = None
-        if self._stretch is None or self._stretch[0] is not task:
-            self._stretch = (task,)
-            # Whatever resumes this task was called later than this will be.
-            self._loop.call_soon(self._end_stretch, context=_NOWHERE)
-        return self._stretch
-
-    def _end_stretch(self) -> None:
-        self._stretch = None
+        turn = self._turns.now(self._loop)
+        stretch = self._stretch
+        if stretch is None or stretch[0] is not task or stretch[1] is not turn:
+            stretch = self._stretch = (task, turn)
+        return stretch
 
     def begin_replay(self) -> None:
         """There is a journal to replay: parks new steps until user code first waits for one."""

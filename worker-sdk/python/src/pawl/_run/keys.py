@@ -45,7 +45,8 @@ def check_name(what: str, name: str) -> None:
     """Refuses names that are empty, too long, or cannot be stored as they are."""
     if not isinstance(name, str) or name == "":
         raise UsageError(f"{what} needs a name that is not empty; it got {name!r}")
-    check_text(f"the name of {what}", name)
+    if not name.isascii() or "\0" in name:
+        check_text(f"the name of {what}", name)
     if exceeds_bytes(name, limits.NAME_BYTES_MAX):
         raise UsageError(
             f"the name of {what} has {len(name.encode())} bytes, {limits.NAME_BYTES_MAX} are "

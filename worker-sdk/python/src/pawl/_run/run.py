@@ -23,6 +23,7 @@ from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from .._lib import limits
+from .._lib.loop_watch import loop_watch
 from ..errors import PawlError, Suspended
 from ..v1.common_pb2 import (
     DIRECTIVE_PAUSE,
@@ -66,6 +67,7 @@ class Run:
         again: Callable[[Run], None] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.watch = loop_watch()
         self.thread_id = threading.get_ident()
         self.facts = facts
         self.run_id = facts.run_id
