@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import type { RunEvent } from "../api.ts";
 import { eventsAfter, type Piece } from "./feed.ts";
-import { type Position, START } from "./position.ts";
+import { makeCursor, type Position, START } from "./position.ts";
 
 function at(seq: number, number: number, notes = 0): Position {
   return { ...START, seq, fence: 1, number, notes };
@@ -64,4 +64,20 @@ test("an entry that closes a fence is not shown again to a watcher that is past 
   };
   expect(eventsAfter(closing, { ...START, seq: 2 }, "all")).toEqual([]);
   expect(eventsAfter(closing, { ...START, seq: 1 }, "all")).toEqual([waiting]);
+});
+
+test("what is only shown does not lead a watcher that is ahead back to what it has seen", () => {
+  const from = at(10, 3);
+  const started = { ...event("workflow.step.started"), cursor: makeCursor(from) };
+  const shown: Piece = {
+    from,
+    to: from,
+    placed: [{ event: started, after: from }],
+    events: { all: [started], checkpoint: [], delta: [started] },
+    bytes: 0,
+  };
+  expect(eventsAfter(shown, at(11, 3), "all")).toEqual([
+    { ...started, cursor: makeCursor(at(11, 3)) },
+  ]);
+  expect(eventsAfter(shown, from, "all")).toEqual([started]);
 });

@@ -194,17 +194,15 @@ export function eventsAfter(
   classes: Classes,
 ): readonly RunEvent[] {
   if (!isBeyond(position, from)) return events[classes];
-  const rest = placed.filter(
-    ({ event, after }) =>
-      after === from ||
-      // An entry can close fences that a later watcher, for whom there was nothing under them, has not
-      // heard of: only its number says whether it is new.
-      (event.entry === undefined ? isBeyond(after, position) : after.seq > position.seq),
-  );
-  return ofClass(
-    rest.map(({ event }) => event),
-    classes,
-  );
+  const rest = placed.flatMap(({ event, after }) => {
+    // Only shown. It must not lead back to where the shared reader is, behind this follower.
+    if (after === from) return [{ ...event, cursor: makeCursor(position) }];
+    // An entry can close fences that a watcher that connects later, for whom there was nothing under
+    // them, has not heard of: only its number says whether it is new.
+    const isNew = event.entry === undefined ? isBeyond(after, position) : after.seq > position.seq;
+    return isNew ? [event] : [];
+  });
+  return ofClass(rest, classes);
 }
 
 function slowConsumer(runId: string, position: Position): PawlError {
