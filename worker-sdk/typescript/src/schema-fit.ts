@@ -56,11 +56,32 @@ function oneMisfit(from: JsonSchema, to: JsonSchema, path: string): string | und
     const what = path === "" ? "it makes" : `its "${path}" is`;
     return `${what} ${given.join(" or ")}, where ${wanted.join(" or ")} is wanted`;
   }
-  return propertyMisfit(from, to, path) ?? itemMisfit(from, to, path);
+  return (
+    valueMisfit(from, to, path) ?? propertyMisfit(from, to, path) ?? itemMisfit(from, to, path)
+  );
+}
+
+/** The only values that fit; undefined where there are others. */
+function valuesOf(schema: JsonSchema): unknown[] | undefined {
+  if (Array.isArray(schema.enum)) return schema.enum;
+  return "const" in schema ? [schema.const] : undefined;
+}
+
+function valueMisfit(from: JsonSchema, to: JsonSchema, path: string): string | undefined {
+  const wanted = valuesOf(to);
+  const others = valuesOf(from)?.filter((value) => !wanted?.includes(value)) ?? [];
+  if (wanted === undefined || others.length === 0) return undefined;
+  const listed = (values: unknown[]) => values.map((value) => JSON.stringify(value)).join(" or ");
+  const what = path === "" ? "it may make" : `its "${path}" may be`;
+  return `${what} ${listed(others)}, where ${listed(wanted)} is wanted`;
 }
 
 function propertyMisfit(from: JsonSchema, to: JsonSchema, path: string): string | undefined {
   const { properties: given } = from;
+  if (isSchema(from.additionalProperties) && isSchema(to.additionalProperties)) {
+    const problem = misfit(from.additionalProperties, to.additionalProperties, `${path}{}`);
+    if (problem !== undefined) return problem;
+  }
   if (!isSchema(given)) return undefined;
   const certain = new Set(namesIn(from.required));
   const missing = namesIn(to.required).filter((name) => !certain.has(name));
@@ -80,6 +101,15 @@ function propertyMisfit(from: JsonSchema, to: JsonSchema, path: string): string 
 }
 
 function itemMisfit(from: JsonSchema, to: JsonSchema, path: string): string | undefined {
+  const [given, wanted] = [from.prefixItems, to.prefixItems];
+  if (Array.isArray(given) && Array.isArray(wanted)) {
+    for (const [i, schema] of given.entries()) {
+      const other: unknown = wanted[i];
+      if (!isSchema(schema) || !isSchema(other)) continue;
+      const problem = misfit(schema, other, `${path}[${i}]`);
+      if (problem !== undefined) return problem;
+    }
+  }
   if (!isSchema(from.items) || !isSchema(to.items)) return undefined;
   return misfit(from.items, to.items, `${path}[]`);
 }

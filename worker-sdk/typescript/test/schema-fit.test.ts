@@ -25,6 +25,19 @@ describe("schemas that follow each other", () => {
       z.object({ l: z.array(s) }),
       /"l\[\].b" is number/,
     ],
+    [
+      "places of tuples",
+      z.tuple([z.string(), z.number()]),
+      z.tuple([z.string(), z.string()]),
+      /its "\[1\]" is number/,
+    ],
+    [
+      "values of records",
+      z.record(z.string(), n),
+      z.record(z.string(), s),
+      /its "\{\}.b" is number/,
+    ],
+    ["values", z.enum(["a", "b"]), z.enum(["a", "c"]), /may make "b", where "a" or "c" is wanted/],
     ["one of several types", z.union([z.string(), z.number()]), z.string(), /number/],
     ["one of several objects", z.union([n, s]), s, /its "b" is number/],
     ["null", z.string().nullable(), z.string(), /null, where string/],
@@ -42,6 +55,8 @@ describe("schemas that follow each other", () => {
   });
 
   test.each<[string, z.ZodType, z.ZodType]>([
+    ["fewer values", z.enum(["a", "b"]), z.enum(["a", "b", "c"])],
+    ["a value and its type", z.literal(3), z.number()],
     ["equal ones", z.object({ a: n, l: z.array(s) }), z.object({ a: n, l: z.array(s) })],
     ["integers and numbers", z.int(), z.number()],
     ["more than is wanted", n.extend({ c: z.string() }), n],
