@@ -126,7 +126,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 	r.ctx = withPlace(ctx, &place{run: r, scope: r.root})
 	if item.Cancelling {
 		r.undoesOnly = m.undoesOnly
-		r.cancelReason = &CancelledError{Reason: orElse(m.cancelReason, "the run is being cancelled")}
+		r.cancelReason = &CancelledError{Reason: orElse(m.cancelReason, "the run was cancelled")}
 		cancel(r.cancelReason)
 	}
 	return r
@@ -328,7 +328,7 @@ func (r *run) cancelBy(fence uint32, reason string, grace time.Duration) {
 	if r.cancelReason != nil {
 		return
 	}
-	r.cancelReason = &CancelledError{Reason: orElse(reason, "the run is being cancelled")}
+	r.cancelReason = &CancelledError{Reason: orElse(reason, "the run was cancelled")}
 	if r.state == stateEnding {
 		return
 	}

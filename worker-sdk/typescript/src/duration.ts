@@ -85,7 +85,13 @@ function parseText(text: string): number {
 
 function sumParts(parts: object): number {
   let total = 0;
-  for (const [unit, amount] of Object.entries(parts)) {
+  const given = Object.entries(parts);
+  if (given.length === 0) {
+    throw new UsageError(
+      `${shown(parts)} is not a duration; its parts are ${Object.keys(partMs).join(", ")}`,
+    );
+  }
+  for (const [unit, amount] of given) {
     const factor = partMs[unit];
     if (factor === undefined || typeof amount !== "number") {
       throw new UsageError(

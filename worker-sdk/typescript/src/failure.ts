@@ -61,7 +61,7 @@ function addRetryAfter(failure: FailureInit, error: object): string {
  */
 export function toFailure(thrown: unknown, depth = 0): FailureInit {
   if (!isError(thrown)) {
-    const text = typeof thrown === "string" ? thrown : `thrown: ${shown(thrown)}`;
+    const text = typeof thrown === "string" ? thrown || 'thrown: ""' : `thrown: ${shown(thrown)}`;
     return { type: "Error", message: clipBytes(text, limits.messageBytesMax) };
   }
   const failure: FailureInit = {

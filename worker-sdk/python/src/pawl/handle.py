@@ -189,9 +189,13 @@ class RunHandle(Generic[R]):
         )
         return Watch(self._platform, request)
 
-    async def cancel(self, *, reason: str = "", grace: Duration | None = None) -> RunInfo:
-        """Ends the run; its worker gets `grace` (default 10 s) to clean up."""
-        request = pb.CancelRunRequest(run_id=self.run_id, reason=reason)
+    async def cancel(
+        self, *, reason: str = "", grace: Duration | None = None, force: bool = False
+    ) -> RunInfo:
+        """Ends the run; its worker gets `grace` (default 10 s) to clean up. `force`: at once, without
+        a worker and its clean-up.
+        """
+        request = pb.CancelRunRequest(run_id=self.run_id, reason=reason, force=force)
         if grace is not None:
             request.grace.CopyFrom(duration_message(seconds_of(grace)))
         return run_view((await self._platform.call(methods.CANCEL_RUN, request)).run)

@@ -199,12 +199,18 @@ export class RunHandle<O = unknown> {
 
   /** Ends the run; its worker gets `grace` (default 10 s) to clean up. */
   async cancel(
-    options: { readonly reason?: string; readonly grace?: Duration } = {},
+    options: {
+      readonly reason?: string;
+      readonly grace?: Duration;
+      /** Ends it at once, without a worker and its clean-up. */
+      readonly force?: boolean;
+    } = {},
   ): Promise<RunInfo> {
-    const { reason = "", grace } = options;
+    const { reason = "", grace, force = false } = options;
     const { run } = await this.#platform.call(RunService.method.cancelRun, {
       runId: this.runId,
       reason,
+      force,
       ...(grace === undefined ? {} : { grace: durationFromMs(durationMs(grace)) }),
     });
     return known(run, this.runId);

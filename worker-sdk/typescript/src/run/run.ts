@@ -93,7 +93,7 @@ export class Run {
     );
     this.catchUp = new CatchUp(this);
     this.root = new Scope(this.deliveries, undefined, "", false);
-    if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run is being cancelled";
+    if (facts.cancelling) this.#cancelReason = memo.cancelReason || "the run was cancelled";
     if (memo.size > 0) this.deliveries.beginReplay();
     if (again === undefined) return;
     this.#restarts = new Restarts(
@@ -347,7 +347,7 @@ export class Run {
     if (this.#state === "left") return;
     if (fence !== 0) this.#fence = fence;
     if (this.#cancelReason !== undefined) return;
-    this.#cancelReason = reason || "the run is being cancelled";
+    this.#cancelReason = reason || "the run was cancelled";
     if (this.#state === "ending") return;
     this.#paused = false;
     const patienceMs = Math.min(graceMs / 4, limits.cancelPatienceMs);

@@ -115,7 +115,7 @@ class Run:
         # How long what is in flight may take to settle then.
         self.settle_s: float | None = None
         if facts.cancelling:
-            self.cancel_reason = memo.cancel_reason or "the run is being cancelled"
+            self.cancel_reason = memo.cancel_reason or "the run was cancelled"
         self._cancel_delivered = False
         self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back, self.server_now)
         if memo.size > 0:
@@ -357,7 +357,7 @@ class Run:
             self.fence = fence
         if self.cancel_reason is not None:
             return
-        self.cancel_reason = reason or "the run is being cancelled"
+        self.cancel_reason = reason or "the run was cancelled"
         self.settle_s = min(limits.SETTLE_S, grace_s * limits.SETTLE_PART)
         if self._state == "ending":
             return
