@@ -1,5 +1,5 @@
 /**
- * Goal: watchers a run sees all of it once, however often the connection, the workers and the
+ * Goal: a watcher of a run sees all of it once, however often the connection, the workers and the
  * servers go away meanwhile, and whichever server is asked.
  * Method: a watcher that leaves a hundred times at seeded moments and continues from its cursor, while
  * worker and server processes are killed at others; what it got, joined, is held against what another

@@ -112,7 +112,7 @@ export interface RawWorker {
   close(): void;
 }
 
-/** Waits for items by id; the caller for one that is there gets it at once. */
+/** Waits for items by id; a caller that asks for an existing one gets it at once. */
 class Inbox {
   readonly items: WorkItem[] = [];
 

@@ -9,7 +9,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// ApprovalLevel is one round of Approve: these people, that many of them.
+// ApprovalLevel is one round of Approve: a group of people, and how many of them must approve.
 type ApprovalLevel struct {
 	// Shown, and what the round is called in keys. Default: the approvers, and in keys its place among
 	// the rounds without a name, so that approvers may change while people decide.
@@ -35,14 +35,14 @@ type ApprovalOutcome struct {
 	Votes []LevelVote
 	// The round that decided; empty where nobody had to be asked.
 	Level string
-	// It was decided by the Default, since nobody did in time.
+	// Whether the Default decided, because the people did not in time.
 	TimedOut bool
 }
 
-// Approve asks for approval in rounds, one after the other; each is one question to
-// its approvers, of whom that many must agree. A rejection ends it. Of the options it
-// knows Key, Reminders, a Timeout of each round, and a Default, true or false, for a
-// round that was not decided in time; without one that is a WaitTimeoutError.
+// Approve asks for approval in one or more rounds; each is a question to its approvers. A
+// rejection ends it immediately. It accepts the options Key, Reminders, Timeout (of each
+// round) and Default (true or false), which decides a round that was not decided in time;
+// without a Default it returns a WaitTimeoutError.
 func Approve(ctx context.Context, question string, rounds []ApprovalLevel, options ...QuestionOption) (ApprovalOutcome, error) {
 	var outcome ApprovalOutcome
 	question, problem := questionText("Approve", question)

@@ -19,8 +19,9 @@ import (
 // clean-up runs beside a step that it is to undo. Race does not wait for those
 // who lost.
 
-// All runs branches concurrently, each in a goroutine, and returns the first error.
-// A branch is named by its place; branches set variables of their own.
+// All runs branches concurrently, each in its own goroutine and scope, and returns the
+// first error after the other branches have been cancelled and have ended. A branch is
+// named by its position; return results through variables.
 func All(ctx context.Context, branches ...func(ctx context.Context) error) error {
 	return all(ctx, indices(len(branches)), branches)
 }
@@ -33,7 +34,7 @@ func indices(count int) []string {
 	return names
 }
 
-// AllSettled is All without ending the others when one fails: an error for each branch, or nil.
+// AllSettled is All that does not end the others when one fails. It returns one error per branch, or nil.
 func AllSettled(ctx context.Context, branches ...func(ctx context.Context) error) ([]error, error) {
 	results := make([]error, len(branches))
 	settled := make([]func(ctx context.Context) error, len(branches))
@@ -77,7 +78,7 @@ func cancellation(err error) error {
 	return nil
 }
 
-// Race returns what the first branch to end returns, be it an error, and ends the others.
+// Race returns the result or error of the first branch to end, and ends the others; their waits are closed.
 func Race[T any](ctx context.Context, branches ...func(ctx context.Context) (T, error)) (T, error) {
 	return race(ctx, indices(len(branches)), branches)
 }
@@ -138,17 +139,20 @@ type mapSettings[T any] struct {
 	concurrency int
 }
 
-// ItemKey names items by what they are about instead of by their place.
+// ItemKey names each item's scope by a key instead of its index. Set it if the list can change between two
+// executions of the run: with an index, the recorded results of one item would be used for another.
 func ItemKey[T any](key func(item T) string) MapOption[T] {
 	return func(s *mapSettings[T]) { s.key = key }
 }
 
-// Concurrency is how many items are worked on at the same time. Default: all.
+// Concurrency is the maximum number of items that are processed at the same time. Default: all. It applies to
+// this call only.
 func Concurrency[T any](limit int) MapOption[T] {
 	return func(s *mapSettings[T]) { s.concurrency = limit }
 }
 
-// Map calls fn for each item, concurrently, and returns the results in the items' order.
+// Map calls fn for each item, concurrently, each in its own scope, and returns the results in the order of the
+// items. If one fails, the others are ended.
 func Map[T, R any](ctx context.Context, name string, items []T, fn func(ctx context.Context, item T) (R, error), options ...MapOption[T]) ([]R, error) {
 	settings := mapSettings[T]{concurrency: len(items)}
 	for _, option := range options {
@@ -213,7 +217,7 @@ func itemSegments[T any](name string, items []T, key func(T) string) ([]string, 
 	return segments, nil
 }
 
-// Scope names the steps in fn apart from those around it.
+// Scope gives the steps in fn their own namespace.
 func Scope[T any](ctx context.Context, name string, fn func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	p, inRun := enter(ctx)

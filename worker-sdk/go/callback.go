@@ -28,7 +28,7 @@ func (k Key) applyCallback(s *callbackSettings)           { s.key = string(k) }
 func (t Timeout) applyCallback(s *callbackSettings)       { s.timeout, s.hasTimeout = time.Duration(t), true }
 func (d DefaultOption) applyCallback(s *callbackSettings) { d.applyWait(&s.waitSettings) }
 
-// Callback is a URL that an outside process calls when it is done.
+// Callback is a URL that an external process calls when it is done.
 type Callback[T any] struct {
 	// Takes one POST; the same after a crash. Anyone who has it can answer: it needs no key.
 	URL string
@@ -51,8 +51,9 @@ type Callback[T any] struct {
 	err   error
 }
 
-// OpenCallback makes a URL for an outside process: hand it on in a step, and ask for
-// the Result, which is what that process posts there. A Timeout counts from now.
+// OpenCallback creates a URL for an external process: pass it on in a step, then call
+// Result, which returns the body that the process posts. The URL is the same in every
+// replay. It works like a key, so keep it out of step results. A Timeout counts from now.
 func OpenCallback[T any](ctx context.Context, name string, options ...CallbackOption) (*Callback[T], error) {
 	var settings callbackSettings
 	for _, option := range options {

@@ -123,8 +123,8 @@ func bodyOf[T any](name string, fn func(ctx context.Context) (T, error)) func(ct
 	}
 }
 
-// Stream is Step for a body that yields texts: each goes live to watchers
-// the run, and joined they are the result.
+// Stream is Step for a body that yields strings. Watchers of the run see each one live;
+// the result is the joined string.
 func Stream(ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[string, error], options ...StepOption) (string, error) {
 	return Step(ctx, name, func(ctx context.Context) (string, error) {
 		var text strings.Builder
@@ -176,8 +176,8 @@ func published[T any](ctx context.Context, item T) error {
 	return nil
 }
 
-// Collect is Step for a body that yields items: each goes live to anyone who
-// watches the run, and the list of them is the result.
+// Collect is Step for a body that yields items. Watchers of the run see each one live; the
+// result is the list of them.
 func Collect[T any](ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[T, error], options ...StepOption) ([]T, error) {
 	return Step(ctx, name, func(ctx context.Context) ([]T, error) {
 		items := []T{}
@@ -186,7 +186,7 @@ func Collect[T any](ctx context.Context, name string, fn func(ctx context.Contex
 	}, options...)
 }
 
-// Last is Collect where only the last item is the result; the zero value where there is none.
+// Last is Collect with the last item as the result; the zero value if there is none.
 func Last[T any](ctx context.Context, name string, fn func(ctx context.Context) iter.Seq2[T, error], options ...StepOption) (T, error) {
 	return Step(ctx, name, func(ctx context.Context) (T, error) {
 		var last T
@@ -212,33 +212,33 @@ func value[T any](ctx context.Context, name string, fn func() T) (T, error) {
 	return step(ctx, &stepCall{name: name, kind: pb.StepKind_STEP_KIND_VALUE}, func(context.Context) (T, error) { return fn(), nil }, nil)
 }
 
-// Now is the time of day, recorded, in milliseconds.
+// Now returns the time, with a precision of milliseconds. It is recorded, so it is the same in every replay.
 func Now(ctx context.Context) (time.Time, error) {
 	ms, err := value(ctx, "now", func() int64 { return time.Now().UnixMilli() })
 	return time.UnixMilli(ms), err
 }
 
-// Random is a number from 0 up to 1, recorded.
+// Random returns a random number of at least 0 and below 1. It is recorded.
 func Random(ctx context.Context) (float64, error) { return value(ctx, "random", rand.Float64) }
 
-// UUID is a random UUID, recorded.
+// UUID returns a random UUID. It is recorded.
 func UUID(ctx context.Context) (string, error) { return value(ctx, "uuid", newUUID) }
 
 // Name distinguishes a sleep from others of its scope, and people what it is for.
 type Name string
 
-// Sleep waits by the server's clock; while it does, no worker holds the run.
+// Sleep waits for a duration. The server keeps the timer, and no worker holds the run.
 func Sleep(ctx context.Context, duration time.Duration, name ...Name) error {
 	return sleep(ctx, &pb.WaitSpec{Duration: durationpb.New(max(0, duration))}, duration, name)
 }
 
-// SleepUntil waits until a moment.
+// SleepUntil waits until a time.
 func SleepUntil(ctx context.Context, moment time.Time, name ...Name) error {
 	return sleep(ctx, &pb.WaitSpec{Until: timestamppb.New(moment)}, time.Until(moment), name)
 }
 
-// SleepCron waits until the next time of a cron expression: SleepCron(ctx, "0 9 * * MON-FRI", berlin).
-// Without a location the times are UTC. It needs a run.
+// SleepCron waits until the next time that matches a cron expression:
+// SleepCron(ctx, "0 9 * * MON-FRI", berlin). Without a location it uses UTC. It only works in a run.
 func SleepCron(ctx context.Context, cron string, location *time.Location, name ...Name) error {
 	zone := "UTC"
 	if location != nil {
@@ -274,8 +274,9 @@ func sleep(ctx context.Context, spec *pb.WaitSpec, duration time.Duration, names
 	}
 }
 
-// Signal waits for the next signal of that name. With a Timeout it may end
-// without one: in a WaitTimeoutError, or the Default.
+// Signal waits for the next signal with this name and returns its payload. A signal that
+// was sent before the wait counts. Without a Timeout it waits forever, because waiting
+// costs nothing. At the Timeout it returns the Default, or a WaitTimeoutError without one.
 func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, error) {
 	var none T
 	var settings waitSettings
@@ -305,8 +306,8 @@ func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, 
 	return decode[T](end.payload, fmt.Sprintf("the payload of signal %q", name))
 }
 
-// Child starts a run of another workflow and waits for its result. It fails in a
-// *StepError when the child does.
+// Child starts a child run and waits for its result. If the child fails, it returns a
+// *StepError. If the workflow is not registered yet, the child waits for a worker.
 func Child[In, Out any](ctx context.Context, workflow *Workflow[In, Out], in In, options ...ChildOption) (Out, error) {
 	if _, inRun := enter(ctx); !inRun {
 		return workflow.Call(ctx, in)
@@ -314,7 +315,7 @@ func Child[In, Out any](ctx context.Context, workflow *Workflow[In, Out], in In,
 	return child[Out](ctx, workflow.def.name, workflow.def, in, options)
 }
 
-// ChildNamed is Child for a workflow that another program has, in whatever language.
+// ChildNamed is Child for a workflow of another program, in any language.
 func ChildNamed[Out any](ctx context.Context, workflow string, in any, options ...ChildOption) (Out, error) {
 	return child[Out](ctx, workflow, nil, in, options)
 }

@@ -64,32 +64,32 @@ type startOption func(*pb.StartRunRequest)
 
 func (o startOption) applyStart(r *pb.StartRunRequest) { o(r) }
 
-// IdempotencyKey names a run instead of a RunID: the same key again answers with the same run.
+// IdempotencyKey identifies a start instead of a RunID: starting again with the same key returns the same run.
 func IdempotencyKey(key string) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.IdempotencyKey = key })
 }
 
-// PinVersion pins the run to a version of the workflow.
+// PinVersion pins the run to a version of the workflow; it waits for a worker with that version.
 func PinVersion(version string) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.Version = version })
 }
 
-// SessionID and UserID say for whom the run is.
+// SessionID is the user's conversation, for your own use.
 func SessionID(id string) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.SessionId = id })
 }
 
-// UserID says for whom the run is.
+// UserID is the user, for your own use.
 func UserID(id string) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.UserId = id })
 }
 
-// Delay has the run start not before this long from now.
+// Delay makes the run start only after this delay.
 func Delay(delay time.Duration) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.Delay = durationpb.New(delay) })
 }
 
-// StartAt has the run start not before this moment.
+// StartAt makes the run start only at this time.
 func StartAt(moment time.Time) StartOption {
 	return startOption(func(r *pb.StartRunRequest) { r.StartAt = timestamppb.New(moment) })
 }
@@ -124,12 +124,12 @@ func (c *Client) startRequest(ctx context.Context, name string, def *definition,
 	return request, err
 }
 
-// Start starts a run, or finds the one that was started before under the same id with the same input.
+// Start starts a run and returns its handle. If a run with the same id and input exists, it returns its handle.
 func Start[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (*Handle[Out], error) {
 	return start[Out](ctx, client, workflow.def.name, workflow.def, in, options)
 }
 
-// StartNamed is Start for a workflow that another program has, in whatever language.
+// StartNamed is Start for a workflow of another program, in any language.
 func StartNamed[Out any](ctx context.Context, client *Client, workflow string, in any, options ...StartOption) (*Handle[Out], error) {
 	return start[Out](ctx, client, workflow, nil, in, options)
 }
@@ -149,15 +149,15 @@ func start[Out any](ctx context.Context, client *Client, name string, def *defin
 	return &Handle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}, nil
 }
 
-// Handle is a run that results in an Out: to wait for, watch and steer.
+// Handle is a run with a result of type Out, to wait for, watch and control.
 type Handle[Out any] struct {
 	RunID string
-	// The run was there before Start was called.
+	// Whether the run existed before Start was called.
 	Existing bool
 	client   *Client
 }
 
-// Find makes a handle of a run's id; it asks nobody.
+// Find returns a handle for an existing run; it sends no request.
 func Find[Out any](client *Client, runID string) *Handle[Out] {
 	return &Handle[Out]{client: client, RunID: runID, Existing: true}
 }
@@ -215,7 +215,7 @@ func (h *Handle[Out]) Signal(ctx context.Context, name string, payload any) erro
 // CancelOption is a Grace or Force.
 type CancelOption interface{ applyCancel(*pb.CancelRunRequest) }
 
-// Grace is how long a worker may clean up, counted from when it has the run for that; 1 h at most.
+// Grace is how long a worker may clean up, counted from when it gets the run for that. Default 10 s, at most 1 h.
 type Grace time.Duration
 
 func (g Grace) applyCancel(r *pb.CancelRunRequest) { r.Grace = durationpb.New(time.Duration(g)) }
@@ -224,7 +224,7 @@ type forceOption struct{}
 
 func (forceOption) applyCancel(r *pb.CancelRunRequest) { r.Force = true }
 
-// Force ends a run at once, without a worker and without its clean-up.
+// Force cancels a run immediately, without a worker and without its cleanup.
 func Force() CancelOption { return forceOption{} }
 
 // Cancel ends the run. One that has started is cleaned up by a worker first, which gets 10 s for that.
@@ -260,14 +260,14 @@ func (h *Handle[Out]) Retry(ctx context.Context) error {
 	return err
 }
 
-// Journal is the run's journal from its first entry.
+// Journal returns the run's journal from its first entry.
 func (h *Handle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
 	var all []*pb.JournalEntry
 	err := h.client.platform.journal(ctx, h.RunID, 0, func(entries []*pb.JournalEntry) { all = append(all, entries...) })
 	return all, err
 }
 
-// WatchOptions say what of a run to watch.
+// WatchOptions selects the events of a run to watch.
 type WatchOptions struct {
 	// None: both checkpoints and deltas.
 	Classes []pb.EventClass
@@ -306,7 +306,7 @@ func (h *Handle[Out]) Watch(ctx context.Context, options WatchOptions) iter.Seq2
 	}
 }
 
-// DecodeEvent fills target in with what a delta carries.
+// DecodeEvent decodes the payload of a delta into target.
 func DecodeEvent(event *pb.Event, target any) error { return decodeInto(event.Payload, target) }
 
 func (h *Handle[Out]) watchOnce(ctx context.Context, options WatchOptions, cursor *string, yield func(*pb.Event) bool) error {

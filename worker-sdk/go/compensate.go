@@ -26,10 +26,12 @@ type compensationFailure struct {
 	err  error
 }
 
-// Compensate undoes a step, should the run fail or be cancelled later; call it after
-// that step. fn runs then, as a step with the options of one: in reverse order, each
-// once, also where the worker dies in between. One that fails finally is told with
-// the run's error, and the others still run. Outside of a run it does nothing.
+// Compensate registers fn, which undoes a step if the run later fails, times out or is
+// cancelled; call it after that step. Compensations run in reverse order, as steps with
+// their own options; like other steps they run at least once. One that fails permanently
+// is reported with the run's error, and the others still run. Called before its step, fn
+// also runs if the step may have had its effect without a record; it must then tolerate
+// that there is nothing to undo. Outside of a run Compensate does nothing.
 func Compensate(ctx context.Context, name string, fn func(ctx context.Context) error, options ...StepOption) error {
 	p, inRun := placeOf(ctx)
 	if !inRun {
@@ -199,8 +201,8 @@ func tellFailures(failure *pb.Failure, failures []compensationFailure) {
 	failure.Message = clip(fmt.Sprintf("%s; %s failed: %s", failure.Message, what, strings.Join(told, "; ")), messageBytesMax)
 }
 
-// Cleanup is for deferred functions: calls in fn continue although their branch has
-// ended or the run is being cancelled. The keys of its steps are in a scope of their own.
+// Cleanup is for deferred functions: calls in fn work even if their branch has ended or
+// the run is being cancelled. Its steps have their own scope.
 func Cleanup(ctx context.Context, fn func(ctx context.Context) error) error {
 	p, inRun := enter(ctx)
 	if !inRun {

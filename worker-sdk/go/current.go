@@ -6,7 +6,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// RunInfo is what a run's code can know of its run.
+// RunInfo describes the run that the code belongs to.
 type RunInfo struct {
 	RunID, Workflow, Version string
 	// How many times the run has been leased, counted from 1. It differs between executions.
@@ -16,7 +16,7 @@ type RunInfo struct {
 	SessionID, UserID string
 }
 
-// CurrentRun is the run that a context is in; empty outside of one.
+// CurrentRun returns the run of a context; it is empty outside of a run.
 func CurrentRun(ctx context.Context) RunInfo {
 	p, inRun := placeOf(ctx)
 	if !inRun {
@@ -29,7 +29,7 @@ func CurrentRun(ctx context.Context) RunInfo {
 	}
 }
 
-// CurrentTags are the run's tags as they are now, recorded: Handle and others may change them at any time.
+// CurrentTags returns the current tags of the run, including changes since its start. They are recorded.
 func CurrentTags(ctx context.Context) (map[string]string, error) {
 	p, inRun := placeOf(ctx)
 	if !inRun {
@@ -45,16 +45,17 @@ func CurrentTags(ctx context.Context) (map[string]string, error) {
 	}, nil)
 }
 
-// AttemptInfo is what a step's body can know of itself.
+// AttemptInfo describes the attempt of a step that the code belongs to.
 type AttemptInfo struct {
 	StepKey string
-	// From 1.
+	// Counted from 1. It may skip numbers after a crash.
 	Number int
-	// The same for every attempt of the step: hand it to payment and model APIs.
+	// Identical for all attempts of the step and different for every other step of any run. Pass it to payment
+	// and model APIs, so that a repeated attempt has no second effect.
 	IdempotencyKey string
 }
 
-// CurrentAttempt is the attempt of the step whose body a context is in; false outside of one.
+// CurrentAttempt returns the attempt of the step that a context belongs to; false outside of a step.
 func CurrentAttempt(ctx context.Context) (AttemptInfo, bool) {
 	p, inRun := placeOf(ctx)
 	if !inRun || p.body == nil {

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Emit sends live output, which is not recorded, to watchers the run. It
+// Emit sends live output, which is not recorded, to watchers of the run. It
 // never waits for the server. Outside of a run it does nothing.
 func Emit(ctx context.Context, eventType string, data any) error {
 	if err := checkName("an event type", eventType); err != nil {

@@ -33,12 +33,12 @@ func (k Key) applyQuestion(s *questionSettings)           { s.key = string(k) }
 func (t Timeout) applyQuestion(s *questionSettings)       { s.timeout, s.hasTimeout = time.Duration(t), true }
 func (d DefaultOption) applyQuestion(s *questionSettings) { d.applyWait(&s.waitSettings) }
 
-// Choice asks for one of these, as a string.
+// Choice asks for one of these options; the answer is a string.
 func Choice(options ...string) QuestionOption {
 	return offer(pb.QuestionType_QUESTION_TYPE_CHOICE, options)
 }
 
-// MultiChoice asks for any of these, as strings; none is an answer too.
+// MultiChoice asks for any number of these options, including none; the answer is a []string.
 func MultiChoice(options ...string) QuestionOption {
 	return offer(pb.QuestionType_QUESTION_TYPE_MULTICHOICE, options)
 }
@@ -55,29 +55,29 @@ func offer(kind pb.QuestionType, options []string) QuestionOption {
 	})
 }
 
-// Form asks for JSON that fits a JSON Schema, given as JSON text.
+// Form asks for JSON that is valid against a JSON Schema, given as JSON text.
 func Form(schema string) QuestionOption {
 	return questionOption(func(s *questionSettings) {
 		s.question.Type, s.question.FormSchema = pb.QuestionType_QUESTION_TYPE_FORM, schema
 	})
 }
 
-// Assignees are the only ones who may answer.
+// Assignees restricts who may answer, by name or role. Default: anyone.
 func Assignees(names ...string) QuestionOption {
 	return questionOption(func(s *questionSettings) { s.question.Assignees = names })
 }
 
-// Approvals is how many different people must approve. Default: one.
+// Approvals sets how many different people must approve. Default: 1.
 func Approvals(needed uint32) QuestionOption {
 	return questionOption(func(s *questionSettings) { s.question.ApprovalsNeeded = needed })
 }
 
-// Skippable lets people decline to answer: WaitForUser returns ErrSkipped then.
+// Skippable lets people decline to answer; WaitForUser then returns ErrSkipped.
 func Skippable() QuestionOption {
 	return questionOption(func(s *questionSettings) { s.question.Skippable = true })
 }
 
-// Reminders are recorded so long after the question was asked, for the code that reminds people.
+// Reminders are recorded this long after the question was asked, for watchers that remind people. At most 20.
 func Reminders(after ...time.Duration) QuestionOption {
 	return questionOption(func(s *questionSettings) {
 		for _, delay := range after {
@@ -88,7 +88,7 @@ func Reminders(after ...time.Duration) QuestionOption {
 
 // Vote is one person's yes or no.
 type Vote struct {
-	// Who; empty where nobody said.
+	// Who voted; empty if unknown.
 	Actor    string    `json:"actor"`
 	Approved bool      `json:"approved"`
 	Comment  string    `json:"comment"`
@@ -101,13 +101,13 @@ type Approval struct {
 	Votes    []Vote `json:"votes"`
 }
 
-// WaitForUser asks people and waits for the answer, for as long as it takes; no
-// worker holds the run meanwhile. T says what is asked for: an Approval is a yes
-// or no, a string a text or a Choice, a []string a MultiChoice, and what a Form
-// asks for is what its JSON reads into.
+// WaitForUser asks people a question and waits for the answer, however long it takes; no
+// worker holds the run meanwhile. T selects the type of the question: Approval for a yes
+// or no, string for a text or a Choice, []string for a MultiChoice, and for a Form the
+// type that its JSON is decoded into.
 //
-// Without a Key the question's text is its key, so give one where the text may
-// change while somebody thinks about it.
+// Without a Key, the question's text is its key. Set a Key if the text may change while
+// the question is open; otherwise a changed text is a new question.
 func WaitForUser[T any](ctx context.Context, question string, options ...QuestionOption) (T, error) {
 	var none T
 	question, problem := questionText("WaitForUser", question)

@@ -271,7 +271,7 @@ function record(state: RunState, entry: EntryHead): StepRecord {
   return existing;
 }
 
-/** Whether a step or wait counts as not recorded: the caller for it is told to begin anew. */
+/** Whether a step or wait counts as not recorded: a caller that asks for it is told to begin anew. */
 export function isForgotten({ status }: StepRecord): boolean {
   return status === "superseded" || status === "cancelled" || status === "closed";
 }

@@ -124,7 +124,7 @@ export class Hub<T> {
     channel.wake();
   }
 
-  /** Shows something to watchers the run here and now. */
+  /** Shows something to current watchers of the run. */
   show(key: string, event: T): void {
     for (const listener of this.#channels.get(key)?.listeners ?? []) listener(event);
   }

@@ -117,7 +117,7 @@ export async function consume(
   return reduce === undefined && output !== undefined ? output.output : reducer.result();
 }
 
-/** A generator's code runs in the context of the caller for the next item. */
+/** A generator's code runs in the context of the code that asks for the next item. */
 function runWithin(
   items: AsyncIterable<unknown>,
   within: <R>(fn: () => R) => R,

@@ -176,7 +176,7 @@ class Memo:
         return is_open or (record is not None and record.outcome != "")
 
     def forget_wait(self, key: str) -> None:
-        """It is being closed: the caller for it again registers it anew."""
+        """It is being closed: asking for it again registers it anew."""
         self._open_waits.discard(key)
         self._closed_children.discard(key)
         self._records.pop(key, None)
