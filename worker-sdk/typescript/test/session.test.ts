@@ -99,6 +99,22 @@ describe("a session", () => {
     await peer.next("completeRun");
   });
 
+  test("an acknowledgement leaves with what the same answers bring up, and its run begins then", async () => {
+    await start(two);
+    peer.send(dispatch("two"));
+    await peer.next("dispatchAck");
+    const first = await peer.next("stepCompleted");
+    const recorded = reply(first.id, { case: "stepCompleted", value: { directive: 1, seq: 2 } });
+    peer.send(recorded, dispatch("two", { runId: "r2" }));
+    const acknowledged = await peer.next("dispatchAck");
+    const second = await peer.next("stepCompleted");
+    expect([second.value.runId, second.message]).toEqual(["r1", acknowledged.message]);
+    // The answer that is due does not come, so what the other run begins with goes alone.
+    const other = await peer.next("stepCompleted");
+    expect([other.value.runId, other.value.stepKey]).toEqual(["r2", "a"]);
+    expect(other.message).toBeGreaterThan(acknowledged.message);
+  });
+
   test("a run of a workflow that it does not serve goes back at once", async () => {
     await start(two);
     peer.send(dispatch("other"));

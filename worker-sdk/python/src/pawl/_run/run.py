@@ -293,7 +293,6 @@ class Run:
             scopes = {each.key: each.scope for each in self.operations}
             tree = wait_tree({key: scopes[key] for key in self._waiting.keys if key in scopes})
             held = self._held_waits()
-
         # A replay that checks whether the code fits wants to know.
         passed = self.memo.unconsumed(limits.REPORTED_KEYS_MAX) if self.facts.confirm_starts else []
 
