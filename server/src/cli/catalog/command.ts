@@ -38,7 +38,7 @@ export interface ValueOption {
   readonly help: string;
   /** The environment variable that is read if the option is missing. */
   readonly env?: string;
-  /** What applies if neither is given; empty where the help has said it, or nothing does. */
+  /** What applies otherwise; empty if the help says it or nothing applies. */
   readonly default: string;
 }
 
@@ -54,7 +54,7 @@ export interface Command {
   readonly group: Group;
   /** A line for the list of commands, without a full stop. */
   readonly summary: string;
-  /** Sentences in paragraphs; line breaks are made anew. */
+  /** Sentences in paragraphs. Help wraps them to the terminal. */
   readonly about: string;
   readonly positionals: readonly Positional[];
   readonly options: Options;

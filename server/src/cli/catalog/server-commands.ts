@@ -141,8 +141,8 @@ export const SERVER_COMMANDS: readonly Command[] = [
       Recorded steps return their recorded results, and steps that are not recorded are never
       executed. The exit code is 1 if a journal does not fit the code.
 
-      A new step cannot be told from a renamed one: with --allow you say that a step is meant to be
-      new, or to be gone.`,
+      A replay cannot distinguish a new step from a renamed one. Use --allow to accept a step as new,
+      or as removed.`,
     positionals: [
       { name: "JOURNAL_FILE", repeated: true, help: "A journal that `pawl export` wrote." },
     ],
@@ -159,7 +159,7 @@ export const SERVER_COMMANDS: readonly Command[] = [
         type: "string",
         multiple: true,
         value: "STEP",
-        help: "A step that may be new, or gone.",
+        help: "A step to accept as new or removed.",
         default: "none",
       },
       timeout: {
@@ -205,7 +205,7 @@ export const SERVER_COMMANDS: readonly Command[] = [
     group,
     summary: "Migrate the database to this version's schema",
     about: `
-      Migrates the database to this version's schema. There is no way back. Stop a server that uses
+      Migrates the database to this version's schema. Migrations cannot be undone. Stop a server that uses
       a SQLite file first; servers on PostgreSQL can keep running.`,
     positionals: [],
     options: {

@@ -67,7 +67,7 @@ function show(
   }
 }
 
-/** Where a failure was thrown, line by line. */
+/** The stack of a failure, line by line. */
 function stackOf({ failure }: JournalEntry): string[] {
   return (failure?.stack ?? "").split("\n").filter((line) => line.trim() !== "");
 }

@@ -19,7 +19,7 @@ import { download, ENDED, styledState, whatHappened } from "../shared/run-text.t
 import { whenOf } from "../shared/start-options.ts";
 import type { Terminal } from "../shared/terminal.ts";
 
-/** How often the state is asked for, besides the end of the run: a pause must be noticed too. */
+/** How often the status is read: a pause does not end the wait by itself. */
 const WAIT_SECONDS = 2n;
 
 export const run = clientCommand(async (server, args, terminal) => {
@@ -93,10 +93,10 @@ async function showOutcome(server: Server, run: Run, terminal: Terminal): Promis
     terminal.note(`Retry from the failed step: pawl retry ${quoted(run.runId)}`);
 }
 
-/** Failures that lie in the input: the same input fails again. */
+/** Failures caused by the input: a retry would fail again. */
 const HOPELESS: ReadonlySet<string> = new Set(["InvalidValueError", "InvalidInput"]);
 
-/** The live line on a terminal: state, steps, what it is at. */
+/** The live line on a terminal: status, steps done, current step. */
 async function countSteps(
   server: Server,
   run: Run,
@@ -129,7 +129,7 @@ async function countSteps(
       terminal.progress(`${state} · ${steps} ${steps === 1 ? "step" : "steps"} done${now}`);
     }
   } catch (error) {
-    // The line is a courtesy: the wait itself reports what is wrong with the server.
+    // The line is optional: the wait itself reports errors of the server.
     if (!signal.aborted) terminal.progress(`${state}: no live view (${String(error)})`);
   }
 }

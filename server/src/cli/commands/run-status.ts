@@ -17,10 +17,10 @@ export const run = clientCommand(async (server, args, terminal) => {
   return EXIT.OK;
 });
 
-/** How many of a run's last entries are looked at for what it is doing. */
+/** How many of a run's last entries are read to find the step that it is at. */
 const TAIL_ENTRIES = 200;
 
-/** The steps that are under way, or the last one that ended. */
+/** The steps in progress, or the last one that ended. */
 async function whereItIs(server: Server, { runId, journalLength }: Run): Promise<string> {
   const afterSeq = Math.max(0, journalLength - TAIL_ENTRIES);
   const { entries } = await server.runs.getJournal({ runId, afterSeq, pageSize: TAIL_ENTRIES });

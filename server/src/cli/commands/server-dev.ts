@@ -22,16 +22,16 @@ export const run: Run = async (args, terminal) => {
   const env = { ...terminal.env, PAWL_LOG: terminal.env.PAWL_LOG ?? "warn" };
   const config = configOf(args, { ...terminal, env }, true);
   const log = logOf(config);
-  const told = stopSignal(log);
+  const stopped = stopSignal(log);
   const app = await startApp(config, log);
   const json = args.flag("json");
-  const tell = (event: string, text: string, facts: object = {}): void => {
+  const print = (event: string, text: string, facts: object = {}): void => {
     if (json) terminal.out(JSON.stringify({ event, ...facts }));
     else terminal.out(`${terminal.style("dim", "pawl")}  ${text}`);
   };
   const url = `http://${formatAddress(app.grpc)}`;
   const httpUrl = `http://${formatAddress(app.http)}`;
-  tell(
+  print(
     "ready",
     `${VERSION} is ready at ${httpUrl} (workers: ${url}); the store is ${describeStore(config)}`,
     {
@@ -48,19 +48,19 @@ export const run: Run = async (args, terminal) => {
       PAWL_HTTP_URL: httpUrl,
       ...(args.flag("replay-always") ? { PAWL_REPLAY_ALWAYS: "1" } : {}),
     },
-    onMessage: (message) => tell("worker", message, { message }),
+    onMessage: (message) => print("worker", message, { message }),
   });
   worker.start();
   const unwatch = watchFiles(
     folders,
     (path) => {
       const changed = relative(process.cwd(), path);
-      tell("reload", `${changed} changed; restarting the worker.`, { changed });
+      print("reload", `${changed} changed; restarting the worker.`, { changed });
       worker.restart().catch((error: unknown) => log.error("dev.restart_failed", { error }));
     },
     (error) => log.error("dev.watch_failed", { error }),
   );
-  await told;
+  await stopped;
   unwatch();
   await worker.stop();
   await app.stop();

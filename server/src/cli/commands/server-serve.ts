@@ -13,7 +13,7 @@ export const run: Run = async (args, terminal) => {
   const log = logOf(config);
   for (const name of unknownVariables(terminal.env)) log.warn("config.unknown_variable", { name });
   process.on("uncaughtExceptionMonitor", (error) => log.error("process.crashed", { error }));
-  const told = stopSignal(log);
+  const stopped = stopSignal(log);
   const app = await startApp(config, log);
   releaseHeap();
   const grpc = formatAddress(app.grpc);
@@ -30,9 +30,9 @@ export const run: Run = async (args, terminal) => {
     terminal.out(`  clients  http://${http}`);
     terminal.out(`  store    ${describeStore(config)}`);
   }
-  // Now, since a killed server could not at its end.
+  // Now, since a server that is killed cannot do it at its end.
   flushCompileCache();
-  await told;
+  await stopped;
   await app.stop();
   log.info("server.stopped");
   await endSoon();

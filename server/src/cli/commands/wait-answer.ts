@@ -52,7 +52,7 @@ function questionOf(wait: Wait): Question {
   );
 }
 
-/** Asks at the terminal, again where the server refuses the answer as it is. */
+/** Asks at the terminal, and asks again if the server refuses the answer. */
 async function askAndRecord(
   answering: Answering,
   question: Question,

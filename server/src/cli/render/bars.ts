@@ -64,7 +64,7 @@ const KIND_SIGNS: Readonly<Record<number, string>> = {
   [StepKind.CALLBACK]: "↩ ",
 };
 
-/** How a wait ended, where that is not as it should be or was somebody's doing. */
+/** Outcomes of a wait that are worth a note: exceptional ones, and those that a person caused. */
 const TOLD = new Set(["timed_out", "cancelled", "answered", "skipped"]);
 
 function label(row: Row): string {
@@ -74,7 +74,7 @@ function label(row: Row): string {
   return `${"  ".repeat(Math.min(row.depth, 6))}${KIND_SIGNS[row.kind] ?? ""}${name}${scope}`;
 }
 
-/** A name as the code gave it. A key that was escaped otherwise than by the rules is shown as it is. */
+/** A name as the code gave it. A key that is not escaped by the rules is shown as it is. */
 function unescaped(name: string): string {
   try {
     return decodeURIComponent(name);
@@ -83,7 +83,7 @@ function unescaped(name: string): string {
   }
 }
 
-/** How long it took, who ran it, and what else there is to say. */
+/** How long it took, which workers executed it, and notes. */
 function facts(row: Row): [string, string, string] {
   if (row.spans.length === 0) return ["", "", ""];
   const worked = row.spans.filter(({ kind }) => kind !== "backoff");

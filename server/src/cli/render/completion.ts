@@ -11,7 +11,7 @@ export function completionScript(shell: string): string {
   return write();
 }
 
-/** What a value is completed with: words, or what there is in the file system. */
+/** What a value is completed with: words, files or folders. */
 type Source = readonly string[] | "files" | "folders" | undefined;
 
 function sourceOf(name: string, choices: readonly string[] | undefined): Source {

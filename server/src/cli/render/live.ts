@@ -262,7 +262,7 @@ function bar({ done, total, note }: NonNullable<OpenStep["progress"]>): string {
   return `${drawn} ${Math.floor(part * 100)}%  ${done}/${total}  ${note}`.trimEnd();
 }
 
-/** A line of at most `width` characters; one with colours is only cut where it is too long. */
+/** A line of at most `width` characters. */
 function cut(line: string, width: number): string {
   if (visible(line) <= width) return line;
   const ends = line.lastIndexOf("\u001b[");

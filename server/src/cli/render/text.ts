@@ -97,7 +97,7 @@ export function table(
   return [terminal.style("dim", line(head)), ...rows.map(line)];
 }
 
-/** Characters shown: without the escape sequences of colours. */
+/** Characters shown: without the escape sequences of colors. */
 export function visible(text: string): number {
   return text.replaceAll(ESCAPES, "").length;
 }

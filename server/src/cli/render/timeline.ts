@@ -16,18 +16,18 @@ export interface Span {
 
 export interface Row {
   readonly key: string;
-  /** UNSPECIFIED for a scope that is not itself a step. */
+  /** UNSPECIFIED for a scope that is not a step itself. */
   readonly kind: StepKind;
   /** How many scopes it is in. */
   readonly depth: number;
   readonly spans: Span[];
   /** How it ended: an outcome, or empty while it has not. */
   outcome: string;
-  /** Who ended the wait, where that is known. */
+  /** Who ended the wait, if known. */
   by: string;
   /** Why its last attempt failed. */
   error: string;
-  /** Set where a retry of the run made it run again. */
+  /** Whether a retry of the run will execute it again. */
   superseded: boolean;
 }
 

@@ -23,7 +23,7 @@ export class Args {
     this.#options = options;
   }
 
-  /** @throws where the command does not describe the option: a fault of its code */
+  /** @throws if the command does not describe the option, which is a bug in its code */
   #value(name: string): Value {
     if (Object.hasOwn(this.#options, name)) return this.#values[name];
     throw new Error(`The command asks for --${name}, which it does not describe.`);

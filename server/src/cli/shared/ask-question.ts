@@ -13,14 +13,14 @@ import {
   parseYes,
 } from "./typed-answers.ts";
 
-/** What somebody said: an answer, or that they decline. */
+/** What a person entered: an answer, or that they decline. */
 export type Said =
   | { readonly answer: unknown; readonly comment?: string }
   | { readonly skip: true };
 
 const SKIP = "/skip";
 
-/** Asks until there is an answer of the question's type; whether it is allowed the server says. */
+/** Asks until there is an answer of the question's type. The server checks it further. */
 export async function askQuestion(
   question: Question,
   prompt: Prompt,
@@ -107,7 +107,7 @@ async function askField(field: Field, line: Line, terminal: Terminal): Promise<u
     if (typed.trim() === "") {
       if (!field.required) return undefined;
       if (field.type !== "string") {
-        terminal.note(terminal.style("yellow", `${field.name} must be given.`));
+        terminal.note(terminal.style("yellow", `${field.name} is required.`));
         continue;
       }
     }

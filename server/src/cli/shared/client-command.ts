@@ -61,7 +61,7 @@ function connect(args: Args, terminal: Terminal): Server {
   };
 }
 
-/** Why the server refused a call; undefined where it was no refusal. */
+/** Why the server refused a call; undefined if the error is something else. */
 export function reasonOf(error: unknown): { reason: string; message: string } | undefined {
   if (!(error instanceof ConnectError)) return undefined;
   const [info] = error.findDetails(ErrorInfoSchema);
@@ -78,7 +78,7 @@ function explain(error: unknown, url: string): unknown {
   return new CliError(exitCodeFor(error.code), error.rawMessage, { ...options, hint });
 }
 
-/** No server of ours answered. */
+/** The error did not come from a Pawl server. */
 function unexplained(error: ConnectError, url: string): CliError {
   const options = { reason: "NOT_REACHABLE", metadata: { url }, cause: error };
   if (isNetworkError(error.cause) || error.code === Code.Unavailable) {

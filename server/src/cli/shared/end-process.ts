@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 
-/** Ends a process in order, or by SIGKILL if it takes longer than this many ms. Safe for one that has ended. */
+/** Ends a process with SIGTERM, or with SIGKILL if that takes longer than the time given in ms. Safe if it has ended. */
 export async function endProcess(child: ChildProcess, patienceMs: number): Promise<void> {
   const hasEnded = child.exitCode !== null || child.signalCode !== null;
   if (hasEnded || child.pid === undefined) return;

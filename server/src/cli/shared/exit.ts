@@ -1,20 +1,20 @@
 /** The exit codes of `pawl`; docs/cli.md lists them. */
 export const EXIT = Object.freeze({
   OK: 0,
-  /** The run that was waited for failed, was cancelled, or is paused and needs somebody. */
+  /** The run failed, was cancelled, or is paused and needs attention. */
   RUN_FAILED: 1,
   /** The command line is wrong. */
   USAGE: 2,
-  /** No server answers at the URL. */
+  /** There is no Pawl server at the URL. */
   NOT_REACHABLE: 3,
   NOT_FOUND: 4,
-  /** The server refuses: bad input, illegal transition, conflict. */
+  /** The server refused: invalid input, illegal transition, conflict. */
   REFUSED: 5,
   /** The server cannot start. */
   CANNOT_START: 6,
-  /** The server cannot answer right now; the same command may work later. */
+  /** The server cannot answer at the moment; the same command may work later. */
   TRY_AGAIN: 7,
-  /** A fault of Pawl's own. */
+  /** A bug in Pawl. */
   INTERNAL: 8,
   INTERRUPTED: 130,
 });

@@ -1,5 +1,5 @@
 /**
- * A run's events until its end, however often the connection breaks: after each break the stream
+ * A run's events until its end, even if the connection breaks: after each break the stream
  * continues from the last cursor.
  */
 import { ConnectError } from "@connectrpc/connect";
@@ -11,9 +11,9 @@ import { ENDED } from "./run-text.ts";
 
 const FIRST_DELAY_MS = 200;
 const LAST_DELAY_MS = 2_000;
-/** Without any answer for so long, the server is given up. */
+/** After this long without a response, it gives up. */
 const PATIENCE_MS = 300_000;
-/** What goes away by itself. */
+/** Reasons that go away by themselves. */
 const PASSING = new Set(["DRAINING", "STORE_UNAVAILABLE", "SLOW_CONSUMER", "RATE_LIMITED"]);
 const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
@@ -23,7 +23,7 @@ export interface Follow {
   readonly afterCursor?: string;
   readonly waitForStart?: boolean;
   readonly includeChildren?: boolean;
-  /** Told when a connection broke and another is tried, and once it is there. */
+  /** Called when the connection breaks, and when there is a new one. */
   readonly onBreak?: (state: "broken" | "back") => void;
 }
 
@@ -32,8 +32,8 @@ export function isTerminal(event: Event, runId: string): boolean {
 }
 
 /**
- * Batches of events in order. Ends after the run's last event. Rejects where the first connection
- * fails, where the server refuses, or after five minutes without an answer.
+ * Batches of events in order. Ends after the run's last event. Rejects if the first connection
+ * fails, if the server refuses, or after five minutes without a response.
  */
 export async function* followRun(server: Server, follow: Follow): AsyncGenerator<readonly Event[]> {
   const { runId, waitForStart = false, includeChildren = false, onBreak } = follow;
@@ -71,7 +71,7 @@ export async function* followRun(server: Server, follow: Follow): AsyncGenerator
   }
 }
 
-/** Whether it is worth another try: nobody answered, or a server that says so itself. */
+/** Whether another attempt may succeed: there was no response, or the server says that the problem is temporary. */
 function mayPass(error: unknown): boolean {
   if (!(error instanceof ConnectError)) return false;
   const [info] = error.findDetails(ErrorInfoSchema);

@@ -1,4 +1,4 @@
-/** What several commands share about waits: finding one by what was typed, and showing it. */
+/** Finding a wait by what was typed, and showing waits. */
 import { userInfo } from "node:os";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Question, QuestionType, StepKind, type Wait } from "@pawl/proto";
@@ -67,7 +67,7 @@ export async function listWaits(
 
 /**
  * The wait that somebody means: a wait's id, the id of a run with one wait of these kinds, or
- * the beginning of either where that fits one only.
+ * the beginning of either if that matches only one.
  */
 export async function findWait(
   server: Server,

@@ -51,11 +51,11 @@ export function showPayload(payload: Payload | undefined, width: number): string
   return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
 }
 
-/** The whole value, indented where it is JSON. */
+/** The whole value; JSON is indented. */
 export function formatPayload(payload: Payload): string {
   if (payload.ref !== undefined || !isJson(payload.encoding)) return describe(payload);
   const text = Buffer.from(payload.data).toString("utf8");
-  // User code may have said `json` of what is none, or is too deep; show what there is.
+  // Code may have labeled data `json` that is not, or that is nested too deeply: shown as it is.
   const read = tryJson(payload.data, LIMITS.jsonDepth);
   return read === undefined ? text : JSON.stringify(read.value, undefined, 2);
 }
@@ -94,7 +94,7 @@ function withValue(json: Record<string, JsonValue>): JsonValue {
   if (typeof data !== "string") return json;
   if (encoding !== undefined && encoding !== "json") return json;
   const read = tryJson(Buffer.from(data, "base64"), LIMITS.jsonDepth);
-  // Said to be JSON and is not, or too deep: leave it as it came.
+  // Labeled as JSON but not JSON, or nested too deeply: left as it is.
   return read === undefined ? json : { ...json, value: read.value as JsonValue };
 }
 

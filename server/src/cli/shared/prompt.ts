@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { usageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Asks on standard error, so that standard output has the result alone. Piped lines do as well. */
+/** Asks on standard error, so that standard output contains only the result. Lines may also be piped in. */
 export class Prompt {
   readonly #terminal: Terminal;
   readonly #lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
@@ -13,14 +13,14 @@ export class Prompt {
     this.#terminal = terminal;
   }
 
-  /** @throws CliError where there are no more lines */
+  /** @throws CliError if there are no more lines */
   async ask(text: string): Promise<string> {
     const typed = await this.askOptional(text);
     if (typed !== undefined) return typed;
     throw usageError("No answer was given.", "Nothing was recorded. See `pawl answer --help`.");
   }
 
-  /** Undefined where there are no more lines: what may be left out is not asked for twice. */
+  /** Undefined if there are no more lines. */
   async askOptional(text: string): Promise<string | undefined> {
     this.#terminal.prompt(text);
     const { value, done } = await this.#next.next();

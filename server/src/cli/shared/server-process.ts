@@ -1,4 +1,4 @@
-/** What `pawl serve` and `pawl dev` share: settings, log, and the way to the end. */
+/** What `pawl serve` and `pawl dev` share: settings, log and shutdown. */
 import { readConfig, type ServerConfig } from "../../config.ts";
 import type { Log } from "../../lib/log.ts";
 import { standardError } from "../../lib/log-output.ts";
@@ -12,7 +12,7 @@ const LINGER_MS = 500;
 /** After this long a stop is cut short. */
 const STOP_MS = 10_000;
 
-/** All is committed and closed: a socket that a client leaves half open must not hold the process. */
+/** Everything is committed and closed: a socket that a client left half open must not keep the process alive. */
 export async function endSoon(): Promise<void> {
   await standardError().flush(LINGER_MS);
   setTimeout(() => process.exit(EXIT.OK), LINGER_MS).unref();
@@ -34,13 +34,13 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
   return readConfig(options, terminal.env);
 }
 
-/** JSON for programs, text where a person looks on. */
+/** JSON for programs, text on a terminal. */
 export function logOf({ logLevel, logFormat }: ServerConfig): Log {
   const format = logFormat ?? (process.stderr.isTTY === true ? "text" : "json");
   return createLog({ level: logLevel, format });
 }
 
-/** Without the password that a URL may hold. */
+/** Without the password that a URL may contain. */
 export function describeStore({ store }: ServerConfig): string {
   return store.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
 }
@@ -48,10 +48,10 @@ export function describeStore({ store }: ServerConfig): string {
 /** Resolves at the first signal. A second one, or a stop that takes too long, ends the process. */
 export function stopSignal(log: Log): Promise<void> {
   return new Promise((resolve) => {
-    let told = false;
+    let stopping = false;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (told) process.exit(EXIT.INTERRUPTED);
-      told = true;
+      if (stopping) process.exit(EXIT.INTERRUPTED);
+      stopping = true;
       log.info("server.stopping", { signal });
       const late = setTimeout(() => {
         log.error("server.stop_cut_short", { after_ms: STOP_MS });

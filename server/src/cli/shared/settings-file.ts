@@ -1,10 +1,10 @@
-/** The file `pawl.env` of the folder that a command runs in: settings for all who work there. */
+/** The file `pawl.env` in the folder that a command runs in: settings shared by everybody who works there. */
 import { existsSync } from "node:fs";
 import { usageError } from "./exit.ts";
 
 export const SETTINGS_FILE = "pawl.env";
 
-/** Puts the file's settings into the environment, where they are not set already. */
+/** Adds the file's settings to the environment, which takes precedence. */
 export function loadSettings(): void {
   if (!existsSync(SETTINGS_FILE)) return;
   try {

@@ -1,4 +1,4 @@
-/** Where a command writes, and what the place can show. */
+/** Where a command writes, and what can be shown there. */
 import { styleText } from "node:util";
 import { EXIT } from "./exit.ts";
 
@@ -7,7 +7,7 @@ export interface Terminal {
   out(text: string): void;
   /** Notes for people, to standard error; a line break is added. */
   note(text: string): void;
-  /** Asks for a line: a note whose line stays open. */
+  /** A note without a line break, before a line is read. */
   prompt(text: string): void;
   /** A line that replaces itself; shown on a terminal only. Empty: removes it. */
   progress(text: string): void;
@@ -29,7 +29,7 @@ export interface Terminal {
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "cyan" | "magenta";
 
 export interface TerminalOptions {
-  /** Continue when the reader of the output is gone, as a server must. Default: end, as Unix tools do. */
+  /** Keep running when the reader of the output is gone, as a server must. Default: end, as Unix tools do. */
   readonly outlivesReader?: boolean;
 }
 
@@ -37,7 +37,7 @@ export function systemTerminal({ outlivesReader = false }: TerminalOptions = {})
   const { env, stdout, stderr } = process;
   const broken = (error: NodeJS.ErrnoException): void => {
     if (error.code !== "EPIPE") throw error;
-    // `pawl events ID | head -1` has seen enough: there is nothing left to do.
+    // `pawl events ID | head -1` has read enough; there is nothing left to do.
     if (!outlivesReader) process.exit(EXIT.OK);
   };
   stdout.on("error", broken);

@@ -1,4 +1,4 @@
-/** Answers as people type them, and as a question takes them: JSON of the question's type. */
+/** Turns an answer as people type it into JSON of the question's type. */
 import type { Question, QuestionOption } from "@pawl/proto";
 import { QuestionType } from "@pawl/proto";
 import { usageError } from "./exit.ts";
@@ -70,7 +70,7 @@ export function parseYes(text: string): boolean {
   throw new NoAnswer(`"${text}" is neither yes nor no.`);
 }
 
-/** A number of the list, a value, or what people read; else the text itself where that may be. */
+/** An option by its number in the list, its value or its label; or the text itself if any answer is allowed. */
 export function parseOption(question: Question, text: string, numbered: boolean): string {
   const { options, allowCustom } = question;
   const typed = text.trim();
@@ -87,7 +87,7 @@ export function parseOption(question: Question, text: string, numbered: boolean)
   throw new NoAnswer(`"${typed}" is not one of: ${allowed}.`);
 }
 
-/** Numbers, values or labels, separated by commas; spaces do where only numbers are typed. */
+/** Numbers, values or labels, separated by commas; numbers alone can also be separated by spaces. */
 export function parseOptions(question: Question, text: string): string[] {
   const parts = /^[\d\s,]+$/.test(text) ? text.split(/[\s,]+/) : text.split(",");
   const chosen = parts
@@ -140,7 +140,7 @@ function parsePairs(question: Question, words: readonly string[]): Record<string
   return answer;
 }
 
-/** What the words of a command line answer. @throws CliError, exit code USAGE */
+/** The answer that the words of a command line give. @throws CliError, exit code USAGE */
 export function answerFrom(question: Question, words: readonly string[]): unknown {
   try {
     switch (question.type) {

@@ -17,7 +17,7 @@ export function watchFiles(
   onError: (error: Error) => void,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
-  // Where the watched folders themselves are does not matter.
+  // The path to the watched folders themselves does not matter.
   const below = (path: string): string =>
     folders.map((folder) => relative(folder, path)).find((rest) => !rest.startsWith("..")) ?? path;
   const watcher = watch([...folders], {

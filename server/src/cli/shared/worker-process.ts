@@ -1,7 +1,7 @@
 /**
- * The worker that `pawl dev` runs: a process that is started anew when its files change.
+ * The worker that `pawl dev` runs: a process that restarts when its files change.
  *
- * States: *running* → *stopping* (told to end, killed if it does not) → *running* again, or
+ * States: *running* → *stopping* (asked to end, killed if it does not) → *running* again, or
  * *ended* (by itself: it is started again when a file changes) → *running*.
  */
 import { type ChildProcess, spawn } from "node:child_process";
