@@ -27,7 +27,7 @@ test.each([
   [["replay", "x.json"], "--worker is missing", "Usage: pawl replay JOURNAL_FILE... --worker FILE"],
   [["completion", "tcsh"], 'SHELL is "tcsh"', "bash, zsh, fish"],
   [["status", "a", "b"], 'Unexpected argument "b"', "Usage"],
-  [["run", "x", "--input", "{"], "--input is not JSON", "quote it"],
+  [["run", "x", "--input", "{"], "--input is not JSON", "Quote it"],
   [["run", "x", "--input", "1", "--file", "y"], "cannot be combined", ""],
   [["run", "x", "--file", "no-such-file.json"], "Cannot read no-such-file.json", ""],
   [["run", "x", "--timeout", "5"], "must be a duration with a unit", "30s"],
