@@ -131,7 +131,10 @@ class Play {
     const begin = performance.now();
     const over = new AbortController();
     const doing = Promise.all([
-      ...deeds.map((deed) => this.#do(deed, handle, over.signal)),
+      ...deeds
+        .filter((deed) => "signal" in deed)
+        .map((deed) => this.#do(deed, handle, over.signal)),
+      this.#control(deeds, handle, over.signal),
       Object.keys(answers).length > 0 ? this.#answer(over.signal) : undefined,
     ]);
     while ((await this.#isGoing()) && performance.now() - begin < PATIENCE_MS) await sleep(30);
@@ -171,6 +174,15 @@ class Play {
     this.#problems.push(`it hangs: ${RunState[state]} ${stateReason}`);
     const request = { runId: this.#runId, force: true };
     await rpc(direct, RunService.method.cancelRun, request).catch(() => undefined);
+  }
+
+  /** One after another: where the server is away, a pause must not come after what resumes the run. */
+  async #control(deeds: readonly Deed[], handle: RunHandle, over: AbortSignal): Promise<void> {
+    const begin = performance.now();
+    for (const deed of deeds.toSorted((a, b) => a.atMs - b.atMs)) {
+      const atMs = Math.max(0, deed.atMs - (performance.now() - begin));
+      if (!("signal" in deed)) await this.#do({ ...deed, atMs }, handle, over);
+    }
   }
 
   async #do(deed: Deed, handle: RunHandle, over: AbortSignal): Promise<void> {
