@@ -105,6 +105,25 @@ test("a signal that a lost branch had taken, and was never given, goes back", as
   expect([result, link.closed]).toEqual([["late", "given back"], [go]]);
 });
 
+test("a signal goes back, too, that was taken further on in a lost branch than this worker gets", async () => {
+  const [go, one, two] = ["all:go/signal:go", "all:deep/signal:one", "all:deep/signal:two"];
+  const race = workflow("race", (ctx: Context) =>
+    ctx.race({
+      go: (c) => c.signal("go"),
+      deep: async (c) => [await c.signal("one"), await c.signal("two")],
+    }),
+  );
+  // The worker that had the run before died between the second signal and the close of both waits.
+  const cut = journal(
+    ...[created(go, StepKind.SIGNAL), created(one, StepKind.SIGNAL)],
+    ...[resolved(go, StepKind.SIGNAL, "signalled", "went")],
+    ...[resolved(one, StepKind.SIGNAL, "signalled", 1), created(two, StepKind.SIGNAL)],
+    resolved(two, StepKind.SIGNAL, "signalled", 2),
+  );
+  const { result, link } = await perform(race, { journal: cut });
+  expect([result, link.closed]).toEqual(["went", [one, two]]);
+});
+
 test("a wait that was lost before the server had answered is closed before the run ends", async () => {
   let answer: () => void = () => undefined;
   const answered = new Promise<void>((resolve) => {

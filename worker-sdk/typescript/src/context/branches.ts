@@ -61,7 +61,11 @@ class Group {
     const { run } = this.#parent.base;
     // Each branch of a cancelled run is told by itself, and cleans up.
     if (run.cancelReason !== undefined) return;
-    for (const scope of this.#scopes) run.endScope(scope, reason);
+    for (const scope of this.#scopes) {
+      run.endScope(scope, reason);
+      // A worker that had the run before may have come further in the branch than this one ever will.
+      for (const key of run.memo.untakenSignals(scope.prefix)) run.reports.closeWait(key);
+    }
   }
 
   leave(): void {

@@ -298,6 +298,16 @@ export class Memo {
     return keys;
   }
 
+  /** Waits with that prefix that signals have resolved and that the code has not asked for. */
+  untakenSignals(prefix: string): string[] {
+    const keys: string[] = [];
+    for (const [key, { outcome }] of this.#records) {
+      if (outcome === "signalled" && key.startsWith(prefix) && !this.#asked.has(key))
+        keys.push(key);
+    }
+    return keys;
+  }
+
   #ancestorAsked(key: string): boolean {
     for (let at = key.lastIndexOf("/"); at > 0; at = key.lastIndexOf("/", at - 1)) {
       if (this.#asked.has(key.slice(0, at))) return true;
