@@ -153,6 +153,13 @@ async function leaseAnswer(
   if (resumed !== undefined) {
     core.writer.renewed(runKey(caller.org, runId), fence, resumed.lease);
     const status = header?.intent === "pause" ? "pause" : "renewed";
+    // It knows the fence of the clean-up by the answer to a write, and has been heard of now.
+    if (
+      header?.state === "CANCELLING" &&
+      header.fence === fence &&
+      header.notes.cleanUp?.since === 0
+    )
+      await noteGiven(core, header);
     return { runId, status, fence, until: resumed.lease.until };
   }
   const cancelling = header?.state === "CANCELLING" && header.lease !== null;
