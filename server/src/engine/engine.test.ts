@@ -335,6 +335,18 @@ describe("leases", () => {
     });
   const by = (sender: TestWorker) => sender.session?.caller ?? caller;
 
+  test("of a clean-up start its grace when they are renewed", async () => {
+    const fence = await held("r");
+    await engine.cancelRun(caller, "r", "", 10_000, false);
+    const since = async () =>
+      (await engine.getRun(caller, "r")).header.notes.cleanUp?.since ?? Number.NaN;
+    expect(await since()).toBe(0);
+    // It knows the new fence by the answer to something that it has reported.
+    const answers = await engine.heartbeatLeases(caller, [{ runId: "r", fence: fence + 1 }]);
+    expect(answers).toMatchObject([{ status: "renewed" }]);
+    expect(await since()).toBeGreaterThan(0);
+  });
+
   describe("that have lapsed, of a run that nobody was given since,", () => {
     let fence: number;
     beforeEach(async () => {
