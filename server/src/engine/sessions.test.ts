@@ -4,6 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { systemClock } from "../lib/clock.ts";
+import { LIMITS } from "../model/limits.ts";
 import type { SessionSink, WorkerInfo } from "./api.ts";
 import { LocalSession, Sessions } from "./sessions.ts";
 
@@ -61,4 +62,22 @@ test("who comes late with an earlier fence does not hold it", () => {
   expect(hold(late, 2)).toBe(false);
   expect(sessions.holder("run")).toBe(next);
   expect(late.held.has("run")).toBe(false);
+});
+
+test("an acknowledgement that waited while the server stood still is read before a run is given anew", () => {
+  let now = 0;
+  const sessions = new Sessions({ ...systemClock, now: () => now });
+  const session = new LocalSession("only", "default", worker("only"), sink);
+  session.open = true;
+  sessions.add(session);
+  for (const runId of ["acked", "silent"])
+    sessions.hold(session, runId, "default", { runId, fence: 1 }, 0, false);
+  const late = () => sessions.unacknowledged().map(({ key }) => key);
+  now += LIMITS.dispatchAckMs;
+  expect(late()).toEqual([]);
+  now += 60_000;
+  expect(late()).toEqual([]);
+  const acked = session.held.get("acked");
+  if (acked !== undefined) acked.acked = true;
+  expect(late()).toEqual(["silent"]);
 });

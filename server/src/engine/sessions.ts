@@ -15,6 +15,8 @@ export interface HeldRun {
   readonly runId: string;
   fence: number;
   acked: boolean;
+  /** Its acknowledgement was due already when it was looked for before. */
+  late: boolean;
   /** Its lease has ended; as long as nobody else was given the run, the worker may continue. */
   lapsed: boolean;
   /** Its workers have died in a row; it has recorded no end of a step since. */
@@ -178,6 +180,7 @@ export class Sessions {
       runId: lease.runId,
       fence: lease.fence,
       acked,
+      late: false,
       lapsed: false,
       isSuspect: false,
       fresh: !acked,
@@ -211,14 +214,20 @@ export class Sessions {
     return start?.command;
   }
 
-  /** Dispatches that no slot has taken up in time. */
+  /**
+   * Dispatches that no slot has taken up in time, as two looks have found: if this process stood
+   * still, the acknowledgements wait to be read at the first of them.
+   */
   unacknowledged(): { session: LocalSession; key: string; run: HeldRun }[] {
     const late: { session: LocalSession; key: string; run: HeldRun }[] = [];
     const before = this.#clock.now() - LIMITS.dispatchAckMs;
     for (const session of this.#sessions.values()) {
       if (!session.open) continue;
-      for (const [key, run] of session.held)
-        if (!run.acked && !run.lapsed && run.since < before) late.push({ session, key, run });
+      for (const [key, run] of session.held) {
+        if (run.acked || run.lapsed || run.since >= before) continue;
+        if (run.late) late.push({ session, key, run });
+        run.late = true;
+      }
     }
     return late;
   }
