@@ -169,6 +169,7 @@ test("a second signal ends it at once", async () => {
       stdio: ["ignore", "pipe", "pipe"],
     },
   );
+  const ended = once(child, "exit");
   const said: string[] = [];
   child.stdout.on("data", (data: Buffer) => said.push(data.toString()));
   child.stderr.on("data", (data: Buffer) => said.push(data.toString()));
@@ -176,7 +177,7 @@ test("a second signal ends it at once", async () => {
   child.kill("SIGTERM");
   await expect.poll(() => said.join("")).toContain("server.stopping");
   child.kill("SIGTERM");
-  await once(child, "exit");
+  await ended;
   silent.close();
   expect([0, EXIT.INTERRUPTED]).toContain(child.exitCode);
 });

@@ -1,7 +1,7 @@
 /**
  * Goal: a watcher of a run sees all of it once, however often the connection, the workers and the
  * servers go away meanwhile, and whichever server is asked.
- * Method: a watcher that leaves a hundred times at seeded moments and continues from its cursor, while
+ * Method: a watcher that leaves many times at seeded moments and continues from its cursor, while
  * worker and server processes are killed at others; what it got, joined, is held against what another
  * one got that never left, and against the record. PAWL_SEED repeats a run.
  */
@@ -11,13 +11,14 @@ import { Client, type RunEvent } from "@pawl/worker";
 import { expect, test } from "vitest";
 import { Random } from "../chaos/random.ts";
 import { createDatabase } from "../harness/database.ts";
+import { scaled } from "../harness/scale.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { stores } from "../semantics/lab.ts";
 import { kill, startProgram } from "./stage.ts";
 import { expectWhole } from "./whole.ts";
 
-const LEAVES = 100;
-const TALK = { rounds: 6, words: 25 };
+const LEAVES = scaled(100, 30);
+const TALK = { rounds: scaled(6, 4), words: 25 };
 
 /** Servers on one store, of which any may be killed and started again at its place. */
 class Servers {
@@ -87,7 +88,7 @@ async function watchInPieces(
 }
 
 test.each(stores)(
-  "%s: a watcher that leaves 100 times, killed workers and servers",
+  "%s: a watcher that leaves many times, killed workers and servers",
   async (store) => {
     const seed = Number(process.env.PAWL_SEED ?? Date.now() % 1_000_000);
     console.log(`PAWL_SEED=${seed}`);

@@ -18,10 +18,11 @@ import {
 import { expect, test } from "vitest";
 import { Random } from "../chaos/random.ts";
 import { createDatabase } from "../harness/database.ts";
+import { scaled } from "../harness/scale.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { stores } from "../semantics/lab.ts";
 
-const RUNS = 12;
+const RUNS = scaled(12, 3);
 const STEPS = 12;
 const WATCHERS = 4;
 
@@ -183,7 +184,10 @@ test.each(stores)(
         for (let at = 0; at < WATCHERS; at += 1) {
           const [name, watch] = random.pick(ways);
           const about = `PAWL_SEED=${seed}, watcher ${at} of ${runId} over ${name}`;
-          lives.push(live(watch, runId, random.int(0, 1e9), about));
+          const one = live(watch, runId, random.int(0, 1e9), about);
+          // It is awaited below, once all runs are started.
+          one.catch(() => undefined);
+          lives.push(one);
         }
         const input = { seed: seed + run, children: random.int(0, 2) };
         await clients[0]?.start(talk, input, { runId });

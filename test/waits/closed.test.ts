@@ -127,7 +127,8 @@ describe.each(stores)("%s", (store) => {
     await waitFor(held, "race:r/signal:go", "go");
     await ask(held, "which", QUESTION);
     await worker.stepStarted({ runId, fence, stepKey: "callback:c", kind: CALLBACK, wait: {} });
-    const wait = { duration: ms(150) };
+    // Long enough for the run to be given back before it is over.
+    const wait = { duration: ms(4_000) };
     await worker.stepStarted({
       runId,
       fence,

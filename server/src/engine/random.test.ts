@@ -7,6 +7,7 @@
  */
 import { expect, test } from "vitest";
 import { Random } from "../../../test/chaos/random.ts";
+import { scaled } from "../../../test/harness/scale.ts";
 import {
   caller,
   completedOf,
@@ -25,7 +26,7 @@ import { isTerminal } from "../model/run.ts";
 import { stateOf } from "./state.ts";
 
 const RUNS = 12;
-const COMMANDS = 2_500;
+const COMMANDS = scaled(2_500, 1_000);
 const AT_ONCE = 16;
 const KEYS = ["a", "b", "c"];
 const FOREVER_MS = 20 * 365 * 86_400_000;

@@ -5,6 +5,7 @@
  */
 import { expect, test } from "vitest";
 import { Random } from "../../../../test/chaos/random.ts";
+import { scaled } from "../../../../test/harness/scale.ts";
 import {
   BOOM,
   complete,
@@ -36,7 +37,7 @@ import { recordLiveStart, type StartDecision, stepStarted } from "./steps.ts";
 import type { ChildOutcome } from "./waits.ts";
 import { sendSignal } from "./waits.ts";
 
-const RUNS = 400;
+const RUNS = scaled(400, 100);
 const TURNS_PER_RUN = 80;
 const SESSION = "replica/worker-1";
 const KEYS = ["a", "b", "c", "d"];
