@@ -3,6 +3,7 @@
  * its thread, so that neither the event loop nor the next check waits for it.
  */
 import { Worker } from "node:worker_threads";
+import { monotonicMs } from "../../lib/clock.ts";
 import type { CheckReply, CheckRequest } from "./check-messages.ts";
 import type { Problem } from "./compile.ts";
 
@@ -123,12 +124,12 @@ class CheckThread {
 
   /** Calls back once the thread has used that much CPU time from now on, or the wall clock ran out. */
   #deadline(cpuMs: number, giveUp: () => void): { clear(): void } {
-    const endsAt = performance.now() + cpuMs + BUSY_MS;
+    const endsAt = monotonicMs() + cpuMs + BUSY_MS;
     let timer: NodeJS.Timeout | undefined;
     let cleared = false;
     const look = async (before: number): Promise<void> => {
       const usedMs = (await this.#cpuMs()) - before;
-      const leftMs = Math.min(cpuMs - usedMs, endsAt - performance.now());
+      const leftMs = Math.min(cpuMs - usedMs, endsAt - monotonicMs());
       if (cleared) return;
       if (leftMs <= 0) giveUp();
       else timer = setTimeout(look, Math.max(leftMs, LOOK_MS), before);
