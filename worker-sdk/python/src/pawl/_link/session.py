@@ -222,7 +222,7 @@ class Session(CallLink):
             self.runs.wake_all()
 
     def _on_reply(self, reply: pb.Reply) -> bool:
-        """Whether code goes on with it that may have more to report at once."""
+        """Whether code continues with it that may have more to report at once."""
         result = reply.WhichOneof("result")
         if reply.id == _HEARTBEAT_ID:
             self._lease_clock.refused()
