@@ -13,7 +13,7 @@ import { findPort, returnPorts, ServerPlace, WorkerPlace } from "./processes.ts"
 import { type Start, starts } from "./workload.ts";
 
 /** A round that takes longer than this hangs. */
-const patienceMs = 120_000;
+const patienceMs = 300_000;
 
 export interface RoundResult {
   readonly plan: Plan;
