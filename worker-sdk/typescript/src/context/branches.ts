@@ -63,7 +63,7 @@ class Group {
     if (run.cancelReason !== undefined) return;
     for (const scope of this.#scopes) {
       run.endScope(scope, reason);
-      // A worker that had the run before may have come further in the branch than this one ever will.
+      // A worker that had the run before may have got further in the branch than this one ever will.
       for (const key of run.memo.untakenSignals(scope.prefix)) run.reports.closeWait(key);
     }
   }
