@@ -43,7 +43,7 @@ test("a server that is not there yet: the store opens, calls fail, later they wo
     await expect(store.ping()).rejects.toThrow(StoreError);
     await expect(commit(store, insertion(makeHeader("r1")))).rejects.toThrow(/ECONNREFUSED/);
     await expect.poll(() => messages).toHaveLength(1);
-    expect(messages[0]).toMatch(/cannot be reached.*ECONNREFUSED.*trying again/);
+    expect(messages[0]).toMatch(/cannot be reached.*ECONNREFUSED.*retrying/);
     await cluster.start();
     await untilUp(store);
     expect((await commit(store, insertion(makeHeader("r1")))).confirmed).toEqual([true]);

@@ -253,7 +253,7 @@ test("a lost connection is made again; the listener is called then", async () =>
     replica.loadRuns([{ org: ORG, runId: "r1", afterSeq: 0 }]).catch(() => "down");
   await expect.poll(loaded).toEqual([undefined]);
   expect(messages).toEqual([
-    expect.stringMatching(/cannot be reached.*trying again/),
+    expect.stringMatching(/cannot be reached.*retrying/),
     expect.stringMatching(/reached again/),
   ]);
 });
