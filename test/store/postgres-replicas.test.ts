@@ -254,6 +254,6 @@ test("a lost connection is made again; the listener is called then", async () =>
   await expect.poll(loaded).toEqual([undefined]);
   expect(messages).toEqual([
     expect.stringMatching(/cannot be reached.*retrying/),
-    expect.stringMatching(/reached again/),
+    expect.stringMatching(/Reconnected/),
   ]);
 });
