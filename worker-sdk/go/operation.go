@@ -203,6 +203,9 @@ func ownDeadline(ctx context.Context) (time.Time, bool) {
 func (op *operation) refused(err error) error {
 	r := op.run
 	r.lockPresent()
+	if r.replaysAlways {
+		r.refused[op.key] = true
+	}
 	r.queue.pushNext(op)
 	op.awaitDelivery()
 	op.close()

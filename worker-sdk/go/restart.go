@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"maps"
 	"os"
 	"time"
 
@@ -36,8 +37,8 @@ func (r *run) checkRestart() {
 // anew for is not the code that asked for that. Goroutines of user code may need a moment. Locked
 // before and after.
 func (r *run) checkReplay(op *operation) {
-	if _, isOpen := r.memo.openWaits[op.key]; isOpen || r.memo.attempts[op.key] > 0 {
-		return // it started before
+	if _, isOpen := r.memo.openWaits[op.key]; isOpen || r.memo.attempts[op.key] > 0 || r.refused[op.key] {
+		return // it was asked for before
 	}
 	for end := time.Now().Add(turnMax); r.expected != ""; r.lockPresent() {
 		if _, asked := r.memo.asked[r.expected]; asked {
@@ -70,6 +71,7 @@ func (r *run) again() *pb.WorkItem {
 func (r *run) follow(before *run) {
 	if before != nil {
 		r.requests, r.clockAhead, r.expected, r.paused = before.requests, before.clockAhead, before.expected, before.paused
+		r.refused = maps.Clone(before.refused)
 		before.link.inherit(before, r)
 	}
 }

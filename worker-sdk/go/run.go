@@ -77,6 +77,9 @@ type run struct {
 	isRestarted bool
 	// The key of what it is executed anew for; empty once that was asked for.
 	expected string
+	// What the platform refused, which leaves no record: every execution asks for it again. In the mode
+	// "replay always" only.
+	refused map[string]bool
 	// It has left without the platform's knowledge: it has to be given back.
 	gaveUp          bool
 	cancelReason    *CancelledError
@@ -112,6 +115,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		abandoned:    make(chan struct{}),
 		isPerforming: new(atomic.Bool),
 		careful:      item.Careful,
+		refused:      map[string]bool{},
 	}
 	r.replaysAlways = def.replaysAlways || replayAlways
 	r.queue = queue{run: r, running: 1, replaying: len(m.records) > 0}
