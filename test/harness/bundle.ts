@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
 
@@ -48,7 +48,10 @@ export async function makeBundle(): Promise<string> {
         name: "source-urls",
         transform: (code, id) =>
           readsBesideItself(id)
-            ? code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href))
+            ? code
+                .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href))
+                .replaceAll("import.meta.filename", JSON.stringify(id))
+                .replaceAll("import.meta.dirname", JSON.stringify(dirname(id)))
             : null,
       },
     ],
