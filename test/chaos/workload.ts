@@ -8,8 +8,8 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type Context,
+  type RetryOptions,
   StepFailedError,
-  type StepOptions,
   TerminalError,
   workflow,
 } from "@pawl/worker";
@@ -57,6 +57,12 @@ interface Behaviour {
 }
 
 /** The workflows of a drill, with their effects going to the sink. */
+/**
+ * Workers are killed at random here, however often, which says nothing about the steps that were in flight.
+ * As without a policy, there is one attempt.
+ */
+const NO_CULPRIT: RetryOptions = { maxAttempts: 1, maxCrashes: 1_000 };
+
 export function createWorkload(note: EffectSink) {
   /** A step that is noted. `make` computes its value, and may ask for further steps inside. */
   async function step<T>(
@@ -64,7 +70,7 @@ export function createWorkload(note: EffectSink) {
     name: string,
     behaviour: Behaviour,
     make: (ctx: Context) => T | Promise<T>,
-    options: StepOptions = {},
+    options: { readonly retry?: RetryOptions } = {},
   ): Promise<T> {
     const run = ctx.runId;
     try {
@@ -79,7 +85,7 @@ export function createWorkload(note: EffectSink) {
           if (attempt <= (behaviour.failUntil ?? 0)) throw new Error("not yet");
           return { key, nonce, value: await make(inner) };
         },
-        options,
+        { ...options, retry: { ...NO_CULPRIT, ...options.retry } },
       );
       note({ kind: "acknowledged", run, key: result.key, attempt: 0, nonce: result.nonce });
       return result.value;
