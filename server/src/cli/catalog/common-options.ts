@@ -1,6 +1,18 @@
 /** Options that several commands have. */
 import type { Options, Positional } from "./command.ts";
 
+/** Of runs, in the order of a run's life. */
+export const STATUSES = [
+  "QUEUED",
+  "RUNNING",
+  "WAITING",
+  "PAUSED",
+  "CANCELLING",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+] as const;
+
 export const RUN_ID: Positional = { name: "RUN_ID", help: "The run's id." };
 
 /** Every command has these. */

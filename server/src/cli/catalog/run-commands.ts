@@ -1,18 +1,7 @@
 /** Commands that start runs and show them. */
 import type { Command } from "./command.ts";
-import { LIMIT_OPTION, RUN_ID, TAG_FILTER, WORKFLOW_FILTER } from "./common-options.ts";
+import { LIMIT_OPTION, RUN_ID, STATUSES, TAG_FILTER, WORKFLOW_FILTER } from "./common-options.ts";
 import { START_OPTIONS } from "./start-options.ts";
-
-export const STATUSES = [
-  "QUEUED",
-  "RUNNING",
-  "WAITING",
-  "PAUSED",
-  "CANCELLING",
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-] as const;
 
 const EVENT_OPTIONS = {
   limit: {

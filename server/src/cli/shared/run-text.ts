@@ -10,6 +10,7 @@ import {
   RunState,
 } from "@pawl/proto";
 import { nearest } from "../../lib/nearest.ts";
+import { STATUSES } from "../catalog/common-options.ts";
 import { describeFailure } from "../render/text.ts";
 import type { Server } from "./client-command.ts";
 import { usageError } from "./exit.ts";
@@ -46,25 +47,14 @@ export function styledState(terminal: Terminal, state: RunState, width = 0): str
 
 /** @throws CliError, exit code USAGE */
 export function parseState(text: string): RunState {
-  const found = STATE_NAMES.find((name) => name === text.toUpperCase());
+  const found = STATUSES.find((name) => name === text.toUpperCase());
   if (found !== undefined) return RunState[found];
-  const near = nearest(text.toUpperCase(), STATE_NAMES);
+  const near = nearest(text.toUpperCase(), STATUSES);
   throw usageError(
     `There is no status "${text}".`,
-    near === undefined ? `It must be one of ${STATE_NAMES.join(", ")}.` : `Did you mean ${near}?`,
+    near === undefined ? `It must be one of ${STATUSES.join(", ")}.` : `Did you mean ${near}?`,
   );
 }
-
-const STATE_NAMES = [
-  "QUEUED",
-  "RUNNING",
-  "WAITING",
-  "PAUSED",
-  "CANCELLING",
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-] as const;
 
 export function ms(at: Timestamp | undefined): number | undefined {
   return at === undefined ? undefined : timestampMs(at);
