@@ -8,8 +8,8 @@ import { PawlError } from "../model/errors.ts";
  * @throws PawlError PERMISSION_DENIED where a link's holder claims to be somebody else
  */
 export function actorOf({ principal }: Caller, claimed: string): string {
-  if (principal.kind !== "link" || claimed === "" || claimed === principal.actor)
-    return principal.kind === "link" ? principal.actor : claimed;
+  if (principal.kind !== "link") return claimed;
+  if (claimed === "" || claimed === principal.actor) return principal.actor;
   throw new PawlError(
     "PERMISSION_DENIED",
     `This link was made for "${principal.actor}", who cannot answer as "${claimed}".`,
