@@ -159,7 +159,7 @@ export function requiredSuites(value: string | undefined): ReadonlySet<string> {
   return new Set(names);
 }
 
-/** Makes ready what a suite needs; answers why it has to be left out, where it has to. */
+/** Makes ready what a suite needs; returns why it must be left out, if it must. */
 export async function prepareSuite(suite: Suite): Promise<string | undefined> {
   const { name, folder, probe, setup } = suite;
   const [command, ...args] = probe;

@@ -73,7 +73,7 @@ interface Verdict {
   unconsumed: string[];
 }
 
-/** Replays both journals through this code; answers the verdicts, and what was executed. */
+/** Replays both journals through this code; returns the verdicts, and what was executed. */
 async function replayThrough(
   name: string,
   body: string,

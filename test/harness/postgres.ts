@@ -127,7 +127,7 @@ export class Postgres {
     return `postgres://postgres@127.0.0.1:${this.#port}/${encodeURIComponent(name)}`;
   }
 
-  /** Creates an empty database; answers its connection URL. */
+  /** Creates an empty database; returns its connection URL. */
   async createDatabase(name: string): Promise<string> {
     await this.#administer(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
     return this.databaseUrl(name);

@@ -39,7 +39,7 @@ export interface TestServer {
   log(): string;
   /** Sends a signal, SIGKILL by default, and waits for the process to end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Ends it in an orderly way; answers its exit code. Safe after a kill. */
+  /** Ends it in an orderly way; returns its exit code. Safe after a kill. */
   stop(): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }

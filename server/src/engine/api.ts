@@ -462,7 +462,7 @@ export interface EngineApi extends WaitsApi {
   ): Promise<{ signals: SignalView[]; nextPageToken: string }>;
 
   /**
-   * Takes deltas at once; answers when they are on record, or were dropped. They come before
+   * Takes deltas at once; returns when they are on record, or were dropped. They come before
    * whatever is written about the run from now on.
    *
    * @param first the number of the first event under this fence; 0: counted here

@@ -127,7 +127,7 @@ export function flowWriteOf(
   return { leave: true, gates: gates.map((gate) => ({ ...gate, isLatest: false })) };
 }
 
-/** Lets runs pass that were held back; answers when there is more to do. */
+/** Lets runs pass that were held back; returns when there is more to do. */
 export async function admitHeld(core: Core, onAdmitted: () => void): Promise<number | undefined> {
   for (;;) {
     const now = core.clock.now();

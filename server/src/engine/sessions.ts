@@ -204,7 +204,7 @@ export class Sessions {
       if (liveKey.startsWith(`${key}\n`)) session.live.delete(liveKey);
   }
 
-  /** The step's end makes writing down its start needless; answers that start, if there was one. */
+  /** The step's end makes writing down its start needless; returns that start, if there was one. */
   stepEnded(key: string, stepKey: string): StepStarted | undefined {
     const session = this.#holders.get(key);
     if (session === undefined || session.live.size === 0) return undefined;

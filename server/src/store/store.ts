@@ -72,7 +72,7 @@ export interface Store extends DeltaStore, FlowStore {
   ): Promise<LeasedRun[]>;
   /** Prolongs all leases of a session, and returns which those are. */
   renewSession(sessionId: string, until: number): Promise<LeasedRun[]>;
-  /** Prolongs single leases if the fence is right; answers in the order asked, `undefined` for lost ones. */
+  /** Prolongs single leases if the fence is right; returns them in the order asked, `undefined` for lost ones. */
   renewLeases(
     caller: Tenant,
     leases: readonly { runId: string; fence: number }[],
