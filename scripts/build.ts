@@ -1,12 +1,12 @@
 /**
- * Builds what is published: JavaScript and declarations into `dist` of the server and of the
- * TypeScript SDK. (`@pawl/proto` publishes its committed generated code as it is.)
+ * Builds what is published: JavaScript and declarations into `dist` of the contract, the server and
+ * the TypeScript SDK. (`@pawl/proto` publishes its committed generated code as it is.)
  */
 import { cp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { root, run } from "./run.ts";
 
-const packages = ["server", "worker-sdk/typescript"];
+const packages = ["proto", "server", "worker-sdk/typescript"];
 
 for (const name of packages) {
   const folder = join(root, name);

@@ -19,7 +19,7 @@ const pictures = Array.from({ length: 12 }, (_, i) => ({
 }));
 const run = await client.start(batch, { pictures, dir, paceMs: 200 });
 for await (const event of run.watch())
-  if (event.type === "progress") console.log(JSON.stringify(event.data));
+  if (event.type === "progress") console.log(JSON.stringify(event.payload));
 console.log(await run.result());
 
 await worker.stop();

@@ -22,7 +22,7 @@ const failed = await client.start(order, { orderId: "A-2", amount: 1_200, dir, t
 const cancelled = await client.start(order, { orderId: "A-3", amount: 700, dir });
 
 await shipped.signal("picked up");
-while ((await cancelled.get()).state !== "WAITING")
+while ((await cancelled.get()).status !== "waiting")
   await new Promise((next) => setTimeout(next, 50));
 await cancelled.cancel({ reason: "the customer changed their mind" });
 

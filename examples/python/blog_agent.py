@@ -41,7 +41,7 @@ async def blog_agent(ctx: Context, topic: str) -> dict[str, str]:
 async def show(run: RunHandle[dict[str, str]]) -> None:
     async for event in run.watch(classes=["delta"]):
         if event.type == "output.delta":
-            print(event.data, end="", flush=True)
+            print(event.payload, end="", flush=True)
     print()
 
 

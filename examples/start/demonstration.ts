@@ -125,7 +125,7 @@ async function watch(
 async function readEntries(run: RunHandle<unknown>): Promise<Entry[]> {
   const entries: Entry[] = [];
   for await (const entry of run.journal()) {
-    const { seq, type, stepKey, attempt, workerId, latencyMs, recordedAt, value } = entry;
+    const { seq, type, stepKey, attempt, workerId, latencyMs, recordedAt, payload: value } = entry;
     const atMs = recordedAt?.getTime() ?? 0;
     entries.push({ seq, type, stepKey, attempt, workerId, atMs, latencyMs, value });
   }

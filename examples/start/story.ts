@@ -88,7 +88,7 @@ export class Story {
   }
 
   #hearSentence(event: RunEvent, atMs: number): void {
-    const { stepKey, data } = event;
+    const { stepKey, payload: data } = event;
     // What was on its way when the worker or the step ended.
     if (this.#state === "killing" || this.#ended.has(stepKey)) return;
     this.#hearWorker(this.#worker, atMs);
@@ -122,11 +122,11 @@ export class Story {
     this.#inFlight.delete(stepKey);
     this.#ended.add(stepKey);
     const { group, name } = nameStep(stepKey);
-    if (name === "read") this.#noteText(group, entry.value);
+    if (name === "read") this.#noteText(group, entry.payload);
     if (name === "rank") this.#ranked += 1;
     const done = paint("green", "✓");
-    if (stepKey === "list" && Array.isArray(entry.value)) {
-      const lengths = entry.value.map((path) => String(path).length);
+    if (stepKey === "list" && Array.isArray(entry.payload)) {
+      const lengths = entry.payload.map((path) => String(path).length);
       this.#groupColumns = Math.min(groupColumnsMax, Math.max(this.#groupColumns, ...lengths));
       this.#tell(atMs, group, `${done} ${count(lengths.length, "text")}`);
     } else if (!this.#isLong || (name !== "read" && name !== "rank")) {

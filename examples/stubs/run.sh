@@ -21,7 +21,7 @@ while claim=$(call RunService/StartRun '{"workflow":"stub-report","runId":"'"$ru
 done
 case $claim in
   *'"claimed"'*) ;;
-  *'"RUN_STATE_COMPLETED"'*) echo "ended before: $(echo "$claim" | member data | base64 -d)"; exit ;;
+  *'"RUN_STATUS_COMPLETED"'*) echo "ended before: $(echo "$claim" | member data | base64 -d)"; exit ;;
   *) echo "$claim" >&2; exit 1 ;;
 esac
 fence=$(echo "$claim" | sed 's/.*"lease":{\([^}]*\)}.*/\1/' | member fence)

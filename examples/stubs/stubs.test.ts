@@ -90,10 +90,10 @@ async function testWorker(command: readonly [string, ...string[]], result: strin
   }
   expect(completed).toEqual(["charge", "ship"]);
   const cancelled = await startOnce(client, "order-2");
-  await vi.waitFor(async () => expect((await cancelled.get()).state).toBe("WAITING"), patienceMs);
+  await vi.waitFor(async () => expect((await cancelled.get()).status).toBe("waiting"), patienceMs);
   await cancelled.cancel();
   // The worker is given it to clean up, and says that nothing is left to do, long before its grace is over.
-  await vi.waitFor(async () => expect((await cancelled.get()).state).toBe("CANCELLED"), 8_000);
+  await vi.waitFor(async () => expect((await cancelled.get()).status).toBe("cancelled"), 8_000);
   second.child.kill();
   client.close();
 }
@@ -171,7 +171,7 @@ test
     const broken = { ...env, SECOND: "exit 3" };
     await expect(run(script, ["report-2"], { env: broken })).rejects.toThrow(/second ended with 3/);
     const failed = client.handle("report-2");
-    expect(await failed.get()).toMatchObject({ state: "FAILED" });
+    expect(await failed.get()).toMatchObject({ status: "failed" });
     await failed.retry();
     const { stdout } = await run(script, ["report-2"], { env: { ...env, SECOND: "echo two" } });
     expect(stdout).toBe('ended: ["one","two"]\n');
@@ -183,6 +183,6 @@ test
     const cancelled = client.handle("report-3");
     await cancelled.cancel({ grace: "1 min" });
     expect(String(await ended)).toContain("failed: cancelled");
-    expect(await cancelled.get()).toMatchObject({ state: "CANCELLED" });
+    expect(await cancelled.get()).toMatchObject({ status: "cancelled" });
     client.close();
   });

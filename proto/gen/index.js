@@ -5,5 +5,6 @@ export * from './pawl/v1/payload_pb.js';
 export * from './pawl/v1/run_pb.js';
 export * from './pawl/v1/signal_pb.js';
 export * from './pawl/v1/step_pb.js';
+export * from './pawl/v1/wait_pb.js';
 export * from './pawl/v1/worker_pb.js';
 export * from './pawl/v1/workflow_pb.js';

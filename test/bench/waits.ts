@@ -1,7 +1,7 @@
 /** What waiting costs, and how soon it is over. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RunService, SignalService, StepKind, WorkerService } from "@pawl/proto";
+import { RunService, StepKind, WaitKind, WaitService, WorkerService } from "@pawl/proto";
 import { openStore } from "../../server/src/store/open.ts";
 import { type Bench, type StoreKind, storeKinds } from "./bench.ts";
 import { Child } from "./child.ts";
@@ -63,7 +63,7 @@ async function suspendRuns(wire: Wire, count: number): Promise<void> {
 
 async function untilOver(wire: Wire): Promise<void> {
   for (;;) {
-    const { waits } = await wire.call(SignalService.method.listWaits, { pageSize: 1 });
+    const { waits } = await wire.call(WaitService.method.listWaits, { pageSize: 1 });
     if (waits.length === 0) return;
     await sleep(50);
   }
@@ -228,9 +228,9 @@ async function listMs(address: string): Promise<number> {
   const times: number[] = [];
   try {
     for (let n = 0; n < 50; n += 1) {
-      const kinds = n % 2 === 0 ? [] : [StepKind.USER];
+      const kinds = n % 2 === 0 ? [] : [WaitKind.USER];
       const begin = performance.now();
-      await wire.call(SignalService.method.listWaits, { kinds, pageSize: 50 });
+      await wire.call(WaitService.method.listWaits, { kinds, pageSize: 50 });
       times.push(performance.now() - begin);
     }
   } finally {

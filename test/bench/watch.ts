@@ -2,7 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Client } from "@grpc/grpc-js";
-import { type Event, EventService, RunService, SessionRequestSchema } from "@pawl/proto";
+import {
+  type Event,
+  EventService,
+  RunService,
+  WorkerServiceAttachRequestSchema,
+} from "@pawl/proto";
 import { connect, rpc, SessionWorker } from "../harness/protocol.ts";
 import type { Bench } from "./bench.ts";
 import { BenchServer } from "./product/server.ts";
@@ -190,5 +195,8 @@ function messageOf(runId: string, fence: number): Uint8Array {
   const event = { type: "output.delta", stepKey: "talk", attempt: 1, payload };
   const value = { runId, fence, events: Array.from({ length: perMessage }, () => event) };
   const frames = [{ id: 0, body: { case: "publishEvents" as const, value } }];
-  return toBinary(SessionRequestSchema, create(SessionRequestSchema, { frames }));
+  return toBinary(
+    WorkerServiceAttachRequestSchema,
+    create(WorkerServiceAttachRequestSchema, { frames }),
+  );
 }

@@ -11,12 +11,12 @@ import {
 import { Client, type ClientDuplexStream, credentials } from "@grpc/grpc-js";
 import {
   type ServerFrame,
-  type SessionRequest,
-  SessionRequestSchema,
-  type SessionResponse,
-  SessionResponseSchema,
   type WorkerFrame,
   WorkerFrameSchema,
+  type WorkerServiceAttachRequest,
+  WorkerServiceAttachRequestSchema,
+  type WorkerServiceAttachResponse,
+  WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 
 export const sessionPath = "/pawl.v1.WorkerService/Session";
@@ -53,8 +53,9 @@ export class Wire {
   openSession(options: WireSessionOptions): WireSession {
     const stream = this.#client.makeBidiStreamRequest(
       sessionPath,
-      (message: SessionRequest) => Buffer.from(toBinary(SessionRequestSchema, message)),
-      (bytes: Buffer) => fromBinary(SessionResponseSchema, bytes),
+      (message: WorkerServiceAttachRequest) =>
+        Buffer.from(toBinary(WorkerServiceAttachRequestSchema, message)),
+      (bytes: Buffer) => fromBinary(WorkerServiceAttachResponseSchema, bytes),
     );
     return new WireSession(stream, options);
   }
@@ -73,18 +74,18 @@ export interface WireSessionOptions {
 
 /** `WorkerService.Session` as frames and replies; frames of one turn share a message. */
 export class WireSession {
-  readonly #stream: ClientDuplexStream<SessionRequest, SessionResponse>;
+  readonly #stream: ClientDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>;
   readonly #waiters = new Map<number, (frame: ServerFrame["body"]) => void>();
   #outgoing: WorkerFrame[] = [];
   #lastId = 0;
 
   constructor(
-    stream: ClientDuplexStream<SessionRequest, SessionResponse>,
+    stream: ClientDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>,
     options: WireSessionOptions,
   ) {
     this.#stream = stream;
     stream.on("error", options.onError);
-    stream.on("data", (response: SessionResponse) => {
+    stream.on("data", (response: WorkerServiceAttachResponse) => {
       for (const { body } of response.frames) {
         if (body.case !== "reply") {
           options.onFrame(body);
@@ -124,7 +125,7 @@ export class WireSession {
   #flush(): void {
     const frames = this.#outgoing;
     this.#outgoing = [];
-    this.#stream.write(create(SessionRequestSchema, { frames }));
+    this.#stream.write(create(WorkerServiceAttachRequestSchema, { frames }));
   }
 }
 

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { type JournalEntry, type Run, RunService, RunState, SignalService } from "@pawl/proto";
+import { type JournalEntry, type Run, RunService, RunStatus, SignalService } from "@pawl/proto";
 import type { Start } from "./workload.ts";
 
 /** Says nothing about the request: the server was killed, starts, or cannot reach its store. */
@@ -82,9 +82,9 @@ export class Api {
       const { run } = await this.#ask(({ runs }) =>
         runs.waitRun({ runId, timeout }, this.#options()),
       );
-      if (run !== undefined && run.state >= RunState.COMPLETED) return run;
-      if (run?.state === RunState.PAUSED) {
-        throw new Error(`Run ${runId} is paused: ${run.stateReason}: ${run.stateDetail}`);
+      if (run !== undefined && run.status >= RunStatus.COMPLETED) return run;
+      if (run?.status === RunStatus.PAUSED) {
+        throw new Error(`Run ${runId} is paused: ${run.statusReason}: ${run.statusDetail}`);
       }
     }
   }
@@ -93,7 +93,7 @@ export class Api {
   async retry(runId: string): Promise<void> {
     await this.#ask(async ({ runs }) => {
       const { run } = await runs.getRun({ runId }, this.#options());
-      if (run?.state === RunState.FAILED) await runs.retryRun({ runId }, this.#options());
+      if (run?.status === RunStatus.FAILED) await runs.retryRun({ runId }, this.#options());
     });
   }
 

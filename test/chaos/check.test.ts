@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type JournalEntry, JournalEntrySchema, RunSchema, RunState } from "@pawl/proto";
+import { type JournalEntry, JournalEntrySchema, RunSchema, RunStatus } from "@pawl/proto";
 import { expect, test } from "vitest";
 import type { RunRecord } from "./api.ts";
 import { findViolations, type RoundFacts, referenceOf } from "./check.ts";
@@ -30,8 +30,8 @@ function runOf(parts: readonly Part[], output: unknown = { sum: 1 }): RunRecord 
   const journal = parts.map((part, index) =>
     create(JournalEntrySchema, { seq: index + 1, recordedAt: timestampFromMs(index), ...part }),
   );
-  const state = RunState.COMPLETED;
-  const run = create(RunSchema, { runId: "r", state, journalLength: journal.length });
+  const state = RunStatus.COMPLETED;
+  const run = create(RunSchema, { runId: "r", status: state, journalLength: journal.length });
   return { run: { ...run, output: payload(output) }, journal };
 }
 
@@ -109,7 +109,7 @@ test("a run that is missing, unknown, unfinished or ended otherwise is seen", ()
     'r: its output is {"sum":2}, without kills it is {"sum":1}',
   ]);
   const record = runOf(parts);
-  const failed = { ...record, run: { ...record.run, state: RunState.FAILED } };
+  const failed = { ...record, run: { ...record.run, status: RunStatus.FAILED } };
   expect(violations({ runs: [failed] })[0]).toMatch(/is FAILED/);
   const twin = { ...record, run: { ...record.run, runId: "r2" } };
   expect(violations({ runs: [record, twin] })[0]).toBe("r2: the run does not exist without kills");

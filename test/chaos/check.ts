@@ -1,5 +1,5 @@
 /** What must hold after a round, checked on its journals, its side effects and its outputs. */
-import { type JournalEntry, RunState } from "@pawl/proto";
+import { type JournalEntry, RunStatus } from "@pawl/proto";
 import type { RunRecord } from "./api.ts";
 import type { Effect } from "./effects.ts";
 
@@ -68,7 +68,8 @@ function checkOutcome(record: RunRecord, reference: Reference, say: Say): void {
     say("the run does not exist without kills");
     return;
   }
-  if (run.state !== RunState.COMPLETED) say(`is ${RunState[run.state]}: ${run.failure?.message}`);
+  if (run.status !== RunStatus.COMPLETED)
+    say(`is ${RunStatus[run.status]}: ${run.failure?.message}`);
   const output = outputOf(record);
   if (output !== expected) say(`its output is ${output}, without kills it is ${expected}`);
   for (const end of ["completed", "failed"] as const) {

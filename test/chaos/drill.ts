@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { RunState } from "@pawl/proto";
+import { RunStatus } from "@pawl/proto";
 import { Api, type RunRecord } from "./api.ts";
 import { findViolations, type Reference, referenceOf } from "./check.ts";
 import { type Effect, EffectReader } from "./effects.ts";
@@ -115,9 +115,11 @@ class Round {
       this.#giveUp.abort(error);
       runs = await this.#lastWords();
       for (const { run, journal } of runs) {
-        if (run.state >= RunState.COMPLETED) continue;
+        if (run.status >= RunStatus.COMPLETED) continue;
         const last = journal.at(-1)?.type;
-        this.#violations.push(`${run.runId}: is ${RunState[run.state]}, its last entry is ${last}`);
+        this.#violations.push(
+          `${run.runId}: is ${RunStatus[run.status]}, its last entry is ${last}`,
+        );
       }
     } finally {
       clearTimeout(timer);
@@ -185,7 +187,7 @@ class Round {
 
   async #end({ runId, workflow }: Start): Promise<void> {
     let run = await this.#api.ended(runId);
-    if (run.state !== RunState.FAILED || workflow !== "mended") return;
+    if (run.status !== RunStatus.FAILED || workflow !== "mended") return;
     await this.#api.retry(runId);
     run = await this.#api.ended(runId);
   }

@@ -47,8 +47,10 @@ async function expectEventually<T>(ask: () => Promise<T>, right: (answer: T) => 
 }
 
 async function stateOf(id: string): Promise<string> {
-  const { run } = JSON.parse((await cli("status", id, "--json")).out) as { run: { state: string } };
-  return run.state.replace("RUN_STATE_", "");
+  const { run } = JSON.parse((await cli("status", id, "--json")).out) as {
+    run: { status: string };
+  };
+  return run.status.toUpperCase();
 }
 
 describe("run", () => {
@@ -113,7 +115,7 @@ describe("run", () => {
   test("takes its input from a file or from standard input", async () => {
     await writeFile(join(folder, "input.json"), '{"name": "file"}');
     const file = await cli("run", "greet", "--file", "input.json", "--wait", "--json");
-    expect(JSON.parse(file.out).run.output.value.greeting).toBe("Hello, file!");
+    expect(JSON.parse(file.out).run.output.greeting).toBe("Hello, file!");
     const options = { url: server.httpUrl, input: '{"name": "pipe"}' };
     const piped = await pawl(["run", "greet", "--file", "-", "--wait"], options);
     expect(JSON.parse(piped.out).greeting).toBe("Hello, pipe!");

@@ -50,7 +50,7 @@ beforeAll(async () => {
   const waiting = await client.start(order, { n: 2 }, { runId: "waiting" });
   await ended.signal("paid", "card");
   await ended.result({ timeout: "20 s" });
-  await vi.waitFor(async () => expect((await waiting.get()).state).toBe("WAITING"), patienceMs);
+  await vi.waitFor(async () => expect((await waiting.get()).status).toBe("waiting"), patienceMs);
   await worker.stop();
   client.close();
   for (const runId of ["ended", "waiting"] as const) {

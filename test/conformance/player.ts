@@ -10,8 +10,10 @@ import {
   PayloadService,
   type Run,
   RunService,
-  RunState,
+  RunStatus,
   SignalService,
+  WaitOutcome,
+  WaitService,
 } from "@pawl/proto";
 import { patienceMs } from "../harness/patience.ts";
 import { rpc } from "../harness/protocol.ts";
@@ -63,10 +65,10 @@ export class Player {
     const start = { workflow: "conformance", runId, queue: this.#queue, input };
     await rpc(this.#connect(), RunService.method.startRun, start);
     for (const action of this.#one.actions) await this.#act(action);
-    const state = RunState[this.#one.expect.state as keyof typeof RunState];
+    const state = RunStatus[this.#one.expect.state as keyof typeof RunStatus];
     const run = await this.#until(`the state ${this.#one.expect.state}`, async () => {
       const found = isOver(state) ? await this.#ended() : await this.#run();
-      if (found?.state === state || (found && isOver(found.state))) return found;
+      if (found?.status === state || (found && isOver(found.status))) return found;
       return undefined;
     });
     const journal = await this.#journal();
@@ -89,15 +91,15 @@ export class Player {
         return count >= action.count ? true : undefined;
       });
     } else if ("awaitState" in action) {
-      const wanted = RunState[action.awaitState as keyof typeof RunState];
+      const wanted = RunStatus[action.awaitState as keyof typeof RunStatus];
       await this.#until(`the state ${action.awaitState}`, async () =>
-        (await this.#run()).state === wanted ? true : undefined,
+        (await this.#run()).status === wanted ? true : undefined,
       );
     } else if ("awaitChild" in action) {
-      const wanted = RunState[action.awaitChild as keyof typeof RunState];
+      const wanted = RunStatus[action.awaitChild as keyof typeof RunStatus];
       await this.#until(`a child in the state ${action.awaitChild}`, async () => {
         const { runs } = await rpc(client, RunService.method.listRuns, { parentRunId: runId });
-        return runs.some(({ state }) => state === wanted) ? true : undefined;
+        return runs.some(({ status }) => status === wanted) ? true : undefined;
       });
     } else if ("awaitEffect" in action) {
       await this.#until(`the effect ${action.awaitEffect}`, async () =>
@@ -124,12 +126,11 @@ export class Player {
     else if ("retry" in action) await rpc(client, RunService.method.retryRun, { runId });
     else if ("answer" in action) {
       const { key, value, skip, actor } = action.answer;
-      const resolution = skip
+      const response = skip
         ? ({ case: "skip", value: true } as const)
         : ({ case: "answer", value: payload(value) } as const);
-      const waitId = `${runId}#${key}`;
-      const request = { waitId, resolutionId: randomUUID(), actor, resolution };
-      await rpc(client, SignalService.method.resolveWait, request);
+      const request = { runId, stepKey: key, resolutionId: randomUUID(), actor, response };
+      await rpc(client, WaitService.method.answerWait, request);
     } else if ("post" in action) {
       await this.#post(action.post.callback, action.post.value);
     } else if ("waitMs" in action) await sleep(action.waitMs);
@@ -222,15 +223,14 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function isOver(state: RunState): boolean {
-  return [RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED].includes(state);
+function isOver(state: RunStatus): boolean {
+  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(state);
 }
 
 /** An entry as cases write it. */
 function line({ type, stepKey, outcome }: JournalEntry): string {
-  return [type, stepKey, type === "workflow.wait.resolved" ? outcome : ""]
-    .filter((part) => part !== "")
-    .join(" ");
+  const how = type === "workflow.wait.resolved" ? WaitOutcome[outcome].toLowerCase() : "";
+  return [type, stepKey, how].filter((part) => part !== "").join(" ");
 }
 
 /** How soon a start is written, and how often a run was taken over, is a matter of timing. */

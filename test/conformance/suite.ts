@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "@grpc/grpc-js";
-import { RunState } from "@pawl/proto";
+import { RunStatus, StatusReason } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { connect } from "../harness/protocol.ts";
@@ -225,8 +225,8 @@ class Workers {
 
 function compare({ expect: wanted, programs }: ConformanceCase, played: Played): void {
   const { run, journal, effects, output, events } = played;
-  expect(RunState[run.state], run.failure?.message).toBe(wanted.state);
-  if (wanted.reason !== undefined) expect(run.stateReason).toBe(wanted.reason);
+  expect(RunStatus[run.status], run.failure?.message).toBe(wanted.state);
+  if (wanted.reason !== undefined) expect(StatusReason[run.statusReason]).toBe(wanted.reason);
   if ("output" in wanted) expect(output).toEqual(wanted.output);
   if (wanted.failure !== undefined) {
     expect(run.failure?.type.replace(/(?<=.)Error$/, "")).toBe(wanted.failure.type);

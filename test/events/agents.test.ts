@@ -29,7 +29,7 @@ function settled(events: readonly RunEvent[]): RunEvent[] {
 /** Each event's ancestors by what they are called, outermost first. */
 function pathOf(event: RunEvent, events: readonly RunEvent[]): string {
   const parent = events.find(({ eventId }) => eventId === event.parentEventId);
-  const { name, tool } = (event.data ?? {}) as { name?: string; tool?: string };
+  const { name, tool } = (event.payload ?? {}) as { name?: string; tool?: string };
   const own = [event.type, name ?? tool].filter((part) => part !== undefined).join(" ");
   return `${parent === undefined ? event.parentEventId : pathOf(parent, events)} > ${own}`;
 }
@@ -64,15 +64,15 @@ function checkStory(events: readonly RunEvent[]): void {
     `${inWriter} > mood`,
     `${inWriter} > agent.completed writer`,
   ]);
-  expect(told.at(-1)?.data).toEqual({ name: "writer", output: [4, 4, 7] });
+  expect(told.at(-1)?.payload).toEqual({ name: "writer", output: [4, 4, 7] });
   expect(new Set(told.map(({ eventId }) => eventId)).size).toBe(told.length);
   const step = events.find(
     ({ type, stepKey }) => type === "workflow.step.completed" && stepKey === "write",
   );
-  expect(step?.entry?.value).toEqual([4, 4, 7]);
+  expect(step?.entry?.payload).toEqual([4, 4, 7]);
   // The replays of the third lease said nothing again.
-  expect(told.filter(({ data }) => data === "hm")).toHaveLength(1);
-  expect(kept.filter(({ data }) => data === "aside")).toHaveLength(1);
+  expect(told.filter(({ payload }) => payload === "hm")).toHaveLength(1);
+  expect(kept.filter(({ payload }) => payload === "aside")).toHaveLength(1);
 }
 
 describe.each(stores)("%s", (store) => {
@@ -110,14 +110,14 @@ describe.each(stores)("%s", (store) => {
         if (event.type === "lm.thinking.delta") break;
       }
       const texts = late.filter(({ type }) => type === "lm.message.delta");
-      expect(texts.map(({ data }) => data).sort()).toEqual([
+      expect(texts.map(({ payload }) => payload).sort()).toEqual([
         "read about cats",
         "read about mice",
         "read about the end",
       ]);
       const taken = until(({ type }) => type === "rollback");
       await kill(first);
-      const aside = until(({ data }) => data === "aside");
+      const aside = until(({ payload: data }) => data === "aside");
       // What the first one said is taken back once another one has the run: until then the first
       // might still record it.
       const second = await nextWorker();

@@ -56,10 +56,10 @@ test("an event that cannot be taken costs only itself", async () => {
   const decoded: RunEvent[] = [];
   for await (const event of client.handle(runId).watch()) {
     decoded.push(event);
-    if (event.data === "3") break;
+    if (event.payload === "3") break;
   }
   client.close();
-  expect(decoded.find(({ type }) => type === "tool.call.delta")?.data).toEqual(
+  expect(decoded.find(({ type }) => type === "tool.call.delta")?.payload).toEqual(
     new Uint8Array(Buffer.from('"abc')),
   );
   await worker.stepCompleted({ runId, fence, stepKey: "a", attempt: 1, output: json("123") });
@@ -191,7 +191,7 @@ test("a watch from now on misses nothing, where its connection is lost before an
   try {
     await worker.start();
     const run = await direct.start(quiet, undefined);
-    await expect.poll(async () => (await run.get()).state).toBe("WAITING");
+    await expect.poll(async () => (await run.get()).status).toBe("waiting");
     const seen: string[] = [];
     const watching = (async () => {
       const events = distant.handle(run.runId).watch({ fromNow: true });

@@ -159,7 +159,7 @@ describe.each(stores)("%s", (store) => {
     if (client === undefined) throw new Error("There is no server.");
     const run = await client.start("crowd", 70, { runId: "c", delay: "100 ms" });
     const events = await collect(run.watch({ children: true }));
-    const gaps = events.filter(({ type, data }) => type === "gap" && data !== undefined);
+    const gaps = events.filter(({ type, payload: data }) => type === "gap" && data !== undefined);
     const followed = new Set(events.filter(({ type }) => type !== "gap").map(({ runId }) => runId));
     expect(followed.size + gaps.length).toBe(71);
     expect(gaps.length).toBeGreaterThan(0);

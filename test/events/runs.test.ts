@@ -4,7 +4,7 @@
  * Method: WatchRuns on both stores, left in the middle and gone on with from its cursor.
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Event, EventService, type WatchRunsRequestSchema } from "@pawl/proto";
+import { type Event, EventService, RunStatus, type WatchRunsRequestSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
 import { fenceOf, json, Lab, stores } from "../semantics/lab.ts";
 
@@ -59,7 +59,7 @@ test.each(stores)("%s: filters, order, and continuing from a cursor", async (sto
   await expect.poll(() => of(next.seen.events, "r3")).toEqual(types);
   next.stop();
   // Only of runs that are in this state by then.
-  const failed = follow(lab, { states: ["FAILED"], afterCursor: first.seen.cursor });
+  const failed = follow(lab, { statuses: [RunStatus.FAILED], afterCursor: first.seen.cursor });
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(failed.seen.events).toEqual([]);
   failed.stop();

@@ -79,7 +79,7 @@ test("parents follow the code and streams their index; a watch is a response of 
     );
     for (const event of inSpan) expect(event?.parentEventId).toBe(span?.eventId);
     for (const part of ["x", "y"]) {
-      const note = of("note").find(({ data }) => data === `${name}.${part}`);
+      const note = of("note").find(({ payload: data }) => data === `${name}.${part}`);
       expect(note).toMatchObject({ stepKey: `${name}/${part}` });
       expect(note?.parentEventId).toBe(`tree/${name}/${part}`);
     }
@@ -87,7 +87,7 @@ test("parents follow the code and streams their index; a watch is a response of 
   const texts = (index: number) =>
     of("output.delta")
       .filter(({ contentIndex }) => contentIndex === index)
-      .map(({ data }) => data);
+      .map(({ payload }) => payload);
   expect([texts(1), texts(2)]).toEqual([
     ["a", "b"],
     ["c", "d"],
@@ -123,11 +123,11 @@ test.each(["session", "poll"] as const)(
     await own.start();
     try {
       const run = await client.start(talk, undefined, { runId: queue, queue });
-      await expect.poll(async () => (await run.get()).state).toBe("WAITING");
+      await expect.poll(async () => (await run.get()).status).toBe("waiting");
       await run.signal("go");
       await run.result();
       const said: unknown[] = [];
-      for await (const { type, stepKey, data } of run.watch()) {
+      for await (const { type, stepKey, payload: data } of run.watch()) {
         if (type === "log") said.push(data);
         else if (type === "workflow.step.completed") said.push(stepKey);
         else if (type === "workflow.waiting") said.push("waits");

@@ -70,8 +70,16 @@ interface Seen {
 type Watch = (runId: string, cursor: string, children: boolean) => AsyncIterable<Seen>;
 
 function ofClient(client: Client): Watch {
-  const seen = ({ runId, type, stepKey, attempt, data, entry, cursor }: RunEvent): Seen => {
-    return { runId, type, stepKey, attempt, text: String(data), value: entry?.value, cursor };
+  const seen = ({
+    runId,
+    type,
+    stepKey,
+    attempt,
+    payload: data,
+    entry,
+    cursor,
+  }: RunEvent): Seen => {
+    return { runId, type, stepKey, attempt, text: String(data), value: entry?.payload, cursor };
   };
   return async function* (runId, afterCursor, children) {
     const events = client.handle(runId).watch({ afterCursor, children, waitForStart: true });

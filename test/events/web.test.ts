@@ -79,7 +79,7 @@ async function watchers(): Promise<number> {
 
 async function waiting(runId: string) {
   const run = await client.start(asks, undefined, { runId });
-  await expect.poll(async () => (await run.get()).state).toBe("WAITING");
+  await expect.poll(async () => (await run.get()).status).toBe("waiting");
   return run;
 }
 
@@ -192,7 +192,7 @@ test("who comes late sees the order of those who came early, and nothing after t
   const late: RunEvent[] = [];
   for await (const one of run.watch()) late.push(one);
   const told = (events: readonly RunEvent[]) =>
-    events.flatMap(({ type, data }) => (type === "note" ? [data] : []));
+    events.flatMap(({ type, payload }) => (type === "note" ? [payload] : []));
   expect(told(early)).toEqual(["one", "two"]);
   expect(told(late)).toEqual(["one", "two"]);
   expect(late.at(-1)?.type).toBe("run.completed");
@@ -204,7 +204,7 @@ test("who joins late gets an open output of any size, over gRPC and SSE", async 
   const all = "x".repeat(8_192 * pieces);
   const texts = async () => {
     let text = "";
-    for await (const { type, data } of run.watch()) {
+    for await (const { type, payload: data } of run.watch()) {
       if (type === "output.delta") text += String(data);
       if (type === "loud.enough") break;
     }

@@ -11,14 +11,14 @@ export function expectWhole(events: readonly RunEvent[]): number {
   let committed = 0;
   for (const [index, event] of events.entries()) {
     if (event.type === "output.delta")
-      texts.set(name(event), (texts.get(name(event)) ?? "") + String(event.data));
+      texts.set(name(event), (texts.get(name(event)) ?? "") + String(event.payload));
     if (event.type === "rollback") texts.delete(name(event));
     if (event.type !== "commit") continue;
     committed += 1;
     const result = events
       .slice(index)
       .find(({ type, runId }) => type === "workflow.step.completed" && runId === event.runId);
-    expect(texts.get(name(event))).toBe(result?.entry?.value);
+    expect(texts.get(name(event))).toBe(result?.entry?.payload);
   }
   return committed;
 }

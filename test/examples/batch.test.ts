@@ -34,7 +34,7 @@ describe.each(stores)("%s", (store) => {
     let most = 0;
     while ((await resized()).length < 2) {
       const { runs } = await client.list({ parentRunId: run.runId });
-      most = Math.max(most, runs.filter(({ state }) => !state.startsWith("COMP")).length);
+      most = Math.max(most, runs.filter(({ status }) => !status.startsWith("COMP")).length);
       await sleep(30);
     }
     await first.kill("SIGKILL");
@@ -61,11 +61,11 @@ describe.each(stores)("%s", (store) => {
     const pictures = Array.from({ length: 6 }, (_, i) => ({ name: `q${i}`, bytes: 400 }));
     const run = await client.start(batch, { pictures, dir, paceMs: 20_000 });
     const children = async (): Promise<string[]> =>
-      (await client.list({ parentRunId: run.runId })).runs.map(({ state }) => state);
-    while ((await children()).filter((state) => state === "RUNNING").length < 3) await sleep(20);
+      (await client.list({ parentRunId: run.runId })).runs.map(({ status }) => status);
+    while ((await children()).filter((state) => state === "running").length < 3) await sleep(20);
     await run.cancel();
-    await expect(run.result({ timeout: "20 s" })).rejects.toMatchObject({ state: "CANCELLED" });
-    while ((await children()).some((state) => state !== "CANCELLED")) await sleep(20);
+    await expect(run.result({ timeout: "20 s" })).rejects.toMatchObject({ status: "cancelled" });
+    while ((await children()).some((state) => state !== "cancelled")) await sleep(20);
     expect(await children()).toHaveLength(3);
   });
 });

@@ -28,7 +28,7 @@ describe.each(stores)("%s", (store) => {
       ...{ orderId: "A-2", amount: 1_200, dir, tooLarge: true, paceMs: 300 },
     });
     const waiting = await client.start(order, { orderId: "A-3", amount: 700, dir, paceMs: 300 });
-    for (let waited = 0; (await waiting.get()).state !== "WAITING"; waited += 20) {
+    for (let waited = 0; (await waiting.get()).status !== "waiting"; waited += 20) {
       if (waited > 20_000) throw new Error(`It does not come to wait:\n${first.output}`);
       await sleep(20);
     }
@@ -38,11 +38,11 @@ describe.each(stores)("%s", (store) => {
     first.kill("SIGKILL");
     await stage.worker("second");
     await expect(failing.result({ timeout: "30 s" })).rejects.toMatchObject({
-      state: "FAILED",
+      status: "failed",
       message: "no courier has room for this parcel",
     });
     await expect(waiting.result({ timeout: "30 s" })).rejects.toMatchObject({
-      state: "CANCELLED",
+      status: "cancelled",
       message: "not wanted",
     });
     expect(await deeds("A-2")).toEqual(["reserve", "charge", "refund", "release"]);

@@ -136,7 +136,7 @@ test("a worker that is killed, a client, and curl", async () => {
   await using curl = shell("curl", env, at);
   expect(await curl.end(), curl.output).toBe(0);
   expect(curl.stdout).toMatch(/event: run\.started[\s\S]*event: run\.completed/);
-  expect(curl.stdout).toMatch(/\{"runs":\[\{"runId":"order-3",.*"state":"COMPLETED"/);
+  expect(curl.stdout).toMatch(/\{"runs":\[\{"runId":"order-3",.*"status":"completed"/);
   await server.kill("SIGTERM");
 });
 

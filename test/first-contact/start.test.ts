@@ -84,9 +84,9 @@ test("continues serving over the same data, and starts a killed worker again, un
     headers: { "content-type": "application/json" },
     body: "{}",
   });
-  const { runs } = (await response.json()) as { runs: { state: string }[] };
+  const { runs } = (await response.json()) as { runs: { status: string }[] };
   expect(runs.length).toBeGreaterThan(0);
-  expect(new Set(runs.map(({ state }) => state))).toEqual(new Set(["RUN_STATE_COMPLETED"]));
+  expect(new Set(runs.map(({ status }) => status))).toEqual(new Set(["RUN_STATUS_COMPLETED"]));
 
   expect(await program.kill("SIGINT"), program.output).toBe(0);
   expect(program.output).toContain("two words.md");

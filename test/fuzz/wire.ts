@@ -3,12 +3,15 @@
  * `node test/fuzz/wire.ts --seed N --seconds N`. Whatever is sent, the server has an answer that is no
  * INTERNAL, continues to serve others, and does not grow without end.
  */
+
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@grpc/grpc-js";
 import * as contract from "@pawl/proto";
-import { SessionRequestSchema, WorkerFrameSchema, WorkerService } from "@pawl/proto";
+import { WorkerFrameSchema, WorkerService, WorkerServiceAttachRequestSchema } from "@pawl/proto";
+import { waitIdOf } from "../../server/src/model/wait-id.ts";
 import { Random } from "../chaos/random.ts";
 import { connect, openWorker, rpc } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -161,7 +164,7 @@ class WireFuzz {
   async #session(): Promise<void> {
     const random = this.#random;
     const { method } = WorkerService;
-    const path = `/${WorkerService.typeName}/${method.session.name}`;
+    const path = `/${WorkerService.typeName}/${method.attach.name}`;
     const call = this.#client.makeBidiStreamRequest(path, asIs, asIs, {
       deadline: Date.now() + CALL_MS,
     });
@@ -182,7 +185,12 @@ class WireFuzz {
       const hello = { protocolVersion: 1, worker: { ...worker, workflows: [{ name: "plain" }] } };
       const frames = [{ body: { case: "hello" as const, value: hello } }];
       call.write(
-        Buffer.from(toBinary(SessionRequestSchema, create(SessionRequestSchema, { frames }))),
+        Buffer.from(
+          toBinary(
+            WorkerServiceAttachRequestSchema,
+            create(WorkerServiceAttachRequestSchema, { frames }),
+          ),
+        ),
       );
     }
     for (let i = random.int(1, 60); i > 0; i -= 1) {
@@ -279,6 +287,12 @@ async function prepare(client: Client, round: number): Promise<Known> {
   const { items } = await rpc(client, pollWork, { worker: WORKER, maxItems: 2 * RUNS });
   const fences = items.map(({ lease }) => String(lease?.fence ?? 1));
   const steps = ["a", "b", "signal:go", "user:q", "callback:c", "sleep:s"];
+  const waitIds: string[] = [];
+  for (const runId of runs) {
+    const { run } = await rpc(client, contract.RunService.method.getRun, { runId });
+    const createdAt = run?.createdAt === undefined ? 0 : timestampMs(run.createdAt);
+    for (const key of steps) waitIds.push(waitIdOf({ createdAt, runUid: run?.runUid ?? "" }, key));
+  }
   return {
     run_id: runs,
     workflow: WORKER.workflows.map(({ name }) => name),
@@ -286,7 +300,7 @@ async function prepare(client: Client, round: number): Promise<Known> {
     step_key: steps,
     step_keys: steps,
     fence: [...fences, "1"],
-    wait_id: runs.flatMap((id) => steps.map((key) => `${id}#${key}`)),
+    wait_id: waitIds,
     encoding: ["json", "json+pawl", "void", "bytes"],
   };
 }

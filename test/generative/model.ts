@@ -5,7 +5,7 @@
  * a race may have several.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { JournalEntry } from "@pawl/proto";
+import { type JournalEntry, WaitOutcome } from "@pawl/proto";
 import { recordedValue } from "./payloads.ts";
 import { cancelled, ModelError, Place, percentEscape } from "./place.ts";
 import { type Block, blockOf, isRecord, type Operation } from "./program.ts";
@@ -294,7 +294,7 @@ export class Model {
   async #signal(operation: Operation, place: Place, own: Own): Promise<unknown> {
     const key = place.key(`signal:${operation.name}`);
     const entry = await this.#ask(key, operation, place);
-    if (entry.outcome !== "timed_out") return recordedValue(entry.payload);
+    if (entry.outcome !== WaitOutcome.TIMED_OUT) return recordedValue(entry.payload);
     if ("default" in operation) return this.#evaluate(operation.default, own);
     throw new ModelError("WaitTimeout", "");
   }
@@ -428,7 +428,7 @@ interface Own {
 
 /** What a record throws. */
 function errorIn({ type, outcome, failure }: JournalEntry): ModelError | undefined {
-  const failed = type === "workflow.step.failed" || outcome === "failed";
+  const failed = type === "workflow.step.failed" || outcome === WaitOutcome.FAILED;
   return failed ? new ModelError(bare(failure?.type ?? ""), failure?.message ?? "") : undefined;
 }
 

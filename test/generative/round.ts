@@ -4,9 +4,9 @@ import {
   type JournalEntry,
   PayloadService,
   RunService,
-  RunState,
-  SignalService,
-  StepKind,
+  RunStatus,
+  WaitKind,
+  WaitService,
 } from "@pawl/proto";
 import { Client, createGrpcTransport, type RunHandle } from "@pawl/worker";
 import { Random } from "../chaos/random.ts";
@@ -146,7 +146,7 @@ class Play {
   }
 
   async #isGoing(): Promise<boolean> {
-    return !isOver((await this.#state()).state);
+    return !isOver((await this.#state()).status);
   }
 
   async #state() {
@@ -163,15 +163,15 @@ class Play {
     for (const begin = performance.now(); performance.now() - begin < PATIENCE_MS; ) {
       const request = { runId, timeout: { seconds: 2n } };
       const { run } = await persistently(() => rpc(direct, RunService.method.waitRun, request));
-      if (run !== undefined && isOver(run.state)) return true;
+      if (run !== undefined && isOver(run.status)) return true;
     }
     return false;
   }
 
   async #hangs(): Promise<void> {
     const { direct } = this.#connections;
-    const { state, stateReason } = await this.#state();
-    this.#problems.push(`it hangs: ${RunState[state]} ${stateReason}`);
+    const { status: state, statusReason: stateReason } = await this.#state();
+    this.#problems.push(`it hangs: ${RunStatus[state]} ${stateReason}`);
     const request = { runId: this.#runId, force: true };
     await rpc(direct, RunService.method.cancelRun, request).catch(() => undefined);
   }
@@ -201,11 +201,11 @@ class Play {
   /** Answers each question as soon as it is seen, and once more. */
   async #answer(over: AbortSignal): Promise<void> {
     const { direct } = this.#connections;
-    const request = { runId: this.#runId, kinds: [StepKind.USER] };
+    const request = { runId: this.#runId, kinds: [WaitKind.USER] };
     while (!over.aborted) {
-      const { waits = [] } = await rpc(direct, SignalService.method.listWaits, request).catch(
-        () => ({ waits: [] }),
-      );
+      const { waits = [] } = await rpc(direct, WaitService.method.listWaits, request).catch(() => ({
+        waits: [],
+      }));
       for (const { waitId, question } of waits) {
         const data = Buffer.from(
           JSON.stringify(this.#spec.answers[question?.prompt ?? ""] ?? null),
@@ -214,10 +214,10 @@ class Play {
           waitId,
           resolutionId: waitId.slice(-100),
           actor: "ada",
-          resolution: { case: "answer", value: { encoding: "json", data } },
+          response: { case: "answer", value: { encoding: "json", data } },
         } as const;
         for (let i = 0; i < 2; i += 1) {
-          await rpc(direct, SignalService.method.resolveWait, answer).catch(() => undefined);
+          await rpc(direct, WaitService.method.answerWait, answer).catch(() => undefined);
         }
       }
       await sleep(60, over);
@@ -319,8 +319,8 @@ async function persistently<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-function isOver(state: RunState): boolean {
-  return [RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED].includes(state);
+function isOver(state: RunStatus): boolean {
+  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(state);
 }
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -36,7 +36,7 @@ export class StreamWatch {
   async #follow(handle: RunHandle): Promise<void> {
     let ended = "";
     for await (const event of handle.watch({ abortSignal: this.#stop.signal })) {
-      const { type, stepKey, attempt, data, merged } = event;
+      const { type, stepKey, attempt, payload: data, merged } = event;
       const key = `${stepKey} ${attempt}`;
       if (ended !== "") this.problems.push(`${type} follows ${ended}`);
       if (type === "output.delta") {
@@ -49,7 +49,7 @@ export class StreamWatch {
         this.#final.set(stepKey, this.#open.get(key) ?? []);
         this.#open.delete(key);
       } else if (type === "workflow.step.completed") {
-        this.#compare(stepKey, event.entry?.value);
+        this.#compare(stepKey, event.entry?.payload);
       } else if (/^run\.(completed|failed|cancelled)$/.test(type)) ended = type;
     }
   }

@@ -25,8 +25,6 @@ import {
   type Reply,
   RunService,
   type ServerFrame,
-  SessionRequestSchema,
-  SessionResponseSchema,
   type StepCompletedRequestSchema,
   type StepCompletedResponse,
   type StepFailedRequestSchema,
@@ -38,6 +36,8 @@ import {
   type SuspendRunRequestSchema,
   type SuspendRunResponse,
   WorkerService,
+  WorkerServiceAttachRequestSchema,
+  WorkerServiceAttachResponseSchema,
   type WorkflowSpecSchema,
   type WorkItem,
 } from "@pawl/proto";
@@ -210,7 +210,7 @@ export class UnaryWorker implements RawWorker {
 }
 
 type FrameBody = NonNullable<
-  NonNullable<MessageInitShape<typeof SessionRequestSchema>["frames"]>[number]["body"]
+  NonNullable<MessageInitShape<typeof WorkerServiceAttachRequestSchema>["frames"]>[number]["body"]
 >;
 type Replied = Exclude<Reply["result"]["case"], "error" | undefined>;
 type ReplyOf<K extends Replied> = Extract<Reply["result"], { case: K }>["value"];
@@ -240,10 +240,11 @@ export class SessionWorker implements RawWorker {
   constructor(client: Client, names: WorkerNames) {
     this.workerId = names.workerId ?? crypto.randomUUID();
     this.instanceId = names.instanceId ?? this.workerId;
-    const path = `/${WorkerService.typeName}/${WorkerService.method.session.name}`;
+    const path = `/${WorkerService.typeName}/${WorkerService.method.attach.name}`;
     this.#stream = client.makeBidiStreamRequest(path, identity, identity);
     this.#stream.on("data", (bytes: Buffer) => {
-      for (const { body } of fromBinary(SessionResponseSchema, bytes).frames) this.#receive(body);
+      for (const { body } of fromBinary(WorkerServiceAttachResponseSchema, bytes).frames)
+        this.#receive(body);
       this.#wake();
     });
     this.ended = new Promise((resolve) => {
@@ -275,7 +276,10 @@ export class SessionWorker implements RawWorker {
 
   send(body: FrameBody, id = 0): void {
     this.sendBytes(
-      toBinary(SessionRequestSchema, create(SessionRequestSchema, { frames: [{ id, body }] })),
+      toBinary(
+        WorkerServiceAttachRequestSchema,
+        create(WorkerServiceAttachRequestSchema, { frames: [{ id, body }] }),
+      ),
     );
   }
 

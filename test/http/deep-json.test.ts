@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lab, STEP } from "../semantics/lab.ts";
-import { asked, CALLBACK, FORM, link } from "../waits/waits-lab.ts";
+import { asked, CALLBACK, FORM, idOf, link } from "../waits/waits-lab.ts";
 
 const deepText = "[".repeat(20_000) + "]".repeat(20_000);
 const deep = Buffer.from(deepText);
@@ -51,7 +51,7 @@ describe.each([
     const { outcome } = await worker.stepStarted(started);
     if (outcome.case !== "wait") throw new Error(`The outcome is ${outcome.case}.`);
     expect(await post(outcome.value.callbackUrl, bytes)).toMatchObject(refused);
-    const waitId = encodeURIComponent(`${runId}#${stepKey}`);
+    const waitId = await idOf(lab.client, `${runId}#${stepKey}`);
     const url = `${lab.server.httpUrl}/v1/waits/${waitId}/answer`;
     const answer = await post(
       url,

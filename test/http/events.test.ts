@@ -61,7 +61,7 @@ test("tokens are shown while the step runs, and the stream ends after the last e
   expect(curl.text).toContain("\nretry: 1000\n");
   for (const { id, event, data } of curl.events) {
     // The live start of a step has no place of its own, and so no id.
-    const isShownOnly = event === "workflow.step.started" && data.class === "DELTA";
+    const isShownOnly = event === "workflow.step.started" && data.class === "delta";
     expect([isShownOnly ? "" : data.cursor, data.type]).toEqual([id, event]);
   }
 });

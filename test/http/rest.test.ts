@@ -62,7 +62,7 @@ describe("runs", () => {
     const again = await start("greet", { name: "Ada" }, { runId: "a/b%", wait: "30s" });
     expect(again.status).toBe(200);
     expect(again.body).toMatchObject({
-      state: "COMPLETED",
+      status: "completed",
       existing: true,
       output: { greeting: "Hello, Ada!" },
     });
@@ -83,7 +83,7 @@ describe("runs", () => {
     expect([other.status, other.body.reason]).toEqual([409, "IDEMPOTENCY_CONFLICT"]);
     const late = await start("greet", { name: "M" }, { delay: "1h", wait: "10ms" });
     expect(late.status).toBe(202);
-    expect(late.body).toMatchObject({ state: "QUEUED", stateReason: "DELAYED" });
+    expect(late.body).toMatchObject({ status: "queued", statusReason: "delayed" });
   });
 
   test("the input arrives byte for byte: numbers beyond doubles, raw bytes, nothing", async () => {
@@ -125,13 +125,13 @@ describe("runs", () => {
         { ...limits, ...times, wait: states.length === 1 ? "50ms" : "30s" },
       );
       expect(body.timeouts).toEqual({ run: "3600s", queue: "1800s" });
-      states.push(body.stateReason ?? body.state);
+      states.push(body.statusReason ?? body.status);
     }
-    expect(states).toEqual(["COMPLETED", "RATE_LIMIT", "COMPLETED"]);
+    expect(states).toEqual(["completed", "rate_limit", "completed"]);
     const soon = { "debounce.key": "k", "debounce.period": "1h", "debounce.maxWait": "2h" };
     const joined = [await start("wait", 1, soon), await start("wait", 2, soon)];
     expect(new Set(joined.map(({ body }) => body.runId)).size).toBe(1);
-    expect(joined[1]?.body).toMatchObject({ existing: true, stateReason: "DEBOUNCED" });
+    expect(joined[1]?.body).toMatchObject({ existing: true, statusReason: "debounced" });
     for (const [name, value] of [
       ["flow.rate.limit", "0"],
       ["flow.rate.period", "soon"],
@@ -147,7 +147,7 @@ describe("runs", () => {
   test("lists come in pages, filtered", async () => {
     for (const name of ["p1", "p2", "p3"])
       await start("greet", { name }, { runId: name, tags: "p=1" });
-    const query = { tags: "p=1", pageSize: "2", states: "queued,RUNNING,COMPLETED" };
+    const query = { tags: "p=1", pageSize: "2", statuses: "queued,RUNNING,completed" };
     const first = await api.call("listRuns", { query });
     const pageToken = String(first.body.nextPageToken);
     const second = await api.call("listRuns", { query: { ...query, pageToken } });
@@ -156,9 +156,9 @@ describe("runs", () => {
     );
     expect(ids).toEqual([["p3", "p2"], ["p1"]]);
     expect(second.body.nextPageToken).toBeUndefined();
-    const wrong = await api.call("listRuns", { query: { state: "RUNNING" } });
-    expect(refused(wrong)).toEqual([400, "INVALID_ARGUMENT", { field: "state" }]);
-    expect(wrong.body.detail).toContain("there are states, workflow");
+    const wrong = await api.call("listRuns", { query: { status: "RUNNING" } });
+    expect(refused(wrong)).toEqual([400, "INVALID_ARGUMENT", { field: "status" }]);
+    expect(wrong.body.detail).toContain("there are statuses, workflow");
   });
 
   test("journal, steps, one step, values of every encoding, a large one by reference", async () => {
@@ -173,9 +173,10 @@ describe("runs", () => {
     const steps = await api.call("listSteps", { ...path("raw"), query: { pageSize: "3" } });
     expect(steps.body).toMatchObject({
       steps: [{ stepKey: "bytes" }, { stepKey: "large" }, { stepKey: "date" }],
-      nextPageToken: "3",
+      nextPageToken: expect.any(String),
     });
-    const more = await api.call("listSteps", { ...path("raw"), query: { pageToken: "3" } });
+    const pageToken = String(steps.body.nextPageToken);
+    const more = await api.call("listSteps", { ...path("raw"), query: { pageToken } });
     expect(more.body).toMatchObject({ steps: [{ stepKey: "void" }] });
     const step = (stepKey: string) => api.call("getStep", { path: { runId: "raw", stepKey } });
     expect((await step("bytes")).body).toMatchObject({ payload: "AQID", payloadEncoding: "bytes" });
@@ -192,10 +193,10 @@ describe("runs", () => {
   test("pause, resume, tags, cancel, retry, delete, and what they refuse", async () => {
     await start("wait", undefined, { runId: "steered" });
     const steer = (id: string, body?: unknown) => api.call(id, { ...path("steered"), body });
-    await expect.poll(async () => (await steer("getRun")).body.state).toBe("WAITING");
+    await expect.poll(async () => (await steer("getRun")).body.status).toBe("waiting");
     const paused = await steer("pauseRun", { reason: "lunch" });
-    expect(paused.body).toMatchObject({ state: "PAUSED" });
-    expect((await steer("resumeRun")).body).toMatchObject({ state: "WAITING" });
+    expect(paused.body).toMatchObject({ status: "paused" });
+    expect((await steer("resumeRun")).body).toMatchObject({ status: "waiting" });
     const tagged = await steer("updateTags", { set: { a: "1", b: "2" } });
     expect(tagged.body).toMatchObject({ tags: { a: "1", b: "2" } });
     const untagged = await steer("updateTags", { remove: ["a"] });
@@ -205,7 +206,7 @@ describe("runs", () => {
     const wrong = await steer("cancelRun", { grace: "soon" });
     expect(refused(wrong)).toEqual([400, "INVALID_ARGUMENT", { field: "grace" }]);
     expect((await steer("cancelRun", { grace: "1s" })).status).toBe(200);
-    await expect.poll(async () => (await steer("getRun")).body.state).toBe("CANCELLED");
+    await expect.poll(async () => (await steer("getRun")).body.status).toBe("cancelled");
     expect((await steer("retryRun")).body).toMatchObject({ reason: "ILLEGAL_TRANSITION" });
     expect((await steer("deleteRun")).status).toBe(204);
     for (const id of ["pauseRun", "resumeRun", "cancelRun", "retryRun", "updateTags"]) {
@@ -216,12 +217,12 @@ describe("runs", () => {
   test("a run that failed continues from its failed step", async () => {
     const failed = await start("fails", { times: 1 }, { runId: "fails", wait: "30s" });
     expect(failed.body).toMatchObject({
-      state: "FAILED",
+      status: "failed",
       failure: { type: "TypeError", message: "it does not work" },
     });
     expect((await api.call("retryRun", path("fails"))).status).toBe(200);
     const done = await api.call("getRun", { ...path("fails"), query: { wait: "30s" } });
-    expect(done.body).toMatchObject({ state: "COMPLETED", waits: [] });
+    expect(done.body).toMatchObject({ status: "completed", waits: [] });
   });
 });
 
@@ -238,13 +239,13 @@ test("signals are received once per id", async () => {
   expect((await send({ n: 1 })).body).toMatchObject({ duplicate: true });
   expect((await send({ n: 2 })).body).toMatchObject({ reason: "IDEMPOTENCY_CONFLICT" });
   const ended = await api.call("getRun", { ...path("signalled"), query: { wait: "30s" } });
-  expect(ended.body).toMatchObject({ state: "COMPLETED", output: { first: { n: 1 } } });
+  expect(ended.body).toMatchObject({ status: "completed", output: { first: { n: 1 } } });
   const list = await api.call("listSignals", path("signalled"));
   expect(list.body.signals).toMatchObject([{ name: "go", payload: { n: 1 }, actor: "ada" }]);
 });
 
 /** A run that asks a question, held by nobody: by bare calls, as any worker would. */
-async function ask(runId: string): Promise<string> {
+async function ask(runId: string, ...keys: string[]): Promise<string> {
   const claimed = await postJson(api.url, "RunService/StartRun", {
     ...{ workflow: "greet", runId, claim: true },
   });
@@ -252,17 +253,21 @@ async function ask(runId: string): Promise<string> {
   const wait = {
     question: { prompt: "Ship it?", type: "QUESTION_TYPE_APPROVAL", skippable: true },
   };
-  const step = { runId, fence, stepKey: "user:ship", kind: "STEP_KIND_USER", wait };
-  await postJson(api.url, "StepService/StepStarted", step);
+  for (const stepKey of keys.length === 0 ? ["user:ship"] : keys) {
+    const step = { runId, fence, stepKey, kind: "STEP_KIND_USER", wait };
+    await postJson(api.url, "StepService/StepStarted", step);
+  }
   await postJson(api.url, "WorkerService/SuspendRun", { runId, fence });
-  return `${runId}#user:ship`;
+  const { body } = await api.call("listWaits", { query: { runId } });
+  const [asked] = body.waits as { waitId: string }[];
+  return asked?.waitId ?? "";
 }
 
 test("waits: a question is listed, answered once, or cancelled", async () => {
   const [first, second] = [await ask("asks-1"), await ask("asks-2")];
   const open = await api.call("listWaits", { query: { kinds: "USER" } });
   expect(open.body.waits).toMatchObject([
-    { waitId: first, question: { prompt: "Ship it?", type: "APPROVAL" } },
+    { waitId: first, question: { prompt: "Ship it?", type: "approval" } },
     { waitId: second },
   ]);
   const wait = (id: string, body?: unknown) => api.call(id, { path: { waitId: first }, body });
@@ -284,10 +289,30 @@ test("waits: a question is listed, answered once, or cancelled", async () => {
   expect(cancelled.body).toMatchObject({ outcome: "cancelled" });
 });
 
+test("a run's only question is answered by the run's id", async () => {
+  const waitId = await ask("asks-by-run");
+  const body = { answer: true, actor: "ada", resolutionId: "r1" };
+  const answered = await api.call("answerRun", { ...path("asks-by-run"), body });
+  expect(answered.body).toMatchObject({ duplicate: false, wait: { waitId, outcome: "answered" } });
+  // The same again, as after a lost response, finds the question that it answered.
+  const again = await api.call("answerRun", { ...path("asks-by-run"), body });
+  expect(again.body).toMatchObject({ duplicate: true, wait: { waitId } });
+  const late = await api.call("answerRun", { ...path("asks-by-run"), body: { answer: false } });
+  expect([late.status, late.body.reason]).toEqual([404, "NOT_FOUND"]);
+  await ask("asks-twice", "user:ship", "user:land");
+  const refusal = await api.call("answerRun", { ...path("asks-twice"), body });
+  expect([refusal.status, refusal.body.reason]).toEqual([400, "INVALID_ARGUMENT"]);
+  const { open_waits: open = "[]" } = refusal.body.metadata as Record<string, string>;
+  expect(JSON.parse(open)).toMatchObject([
+    { stepKey: "user:ship", prompt: "Ship it?" },
+    { stepKey: "user:land", prompt: "Ship it?" },
+  ]);
+});
+
 test("links: a question is seen and answered by its link alone, once; a callback is called", async () => {
   const waitId = await ask("asks-3");
   const body = { expiresIn: "1h" };
-  const link = await api.call("createAnswerLink", { path: { waitId }, body });
+  const link = await api.call("createWaitLink", { path: { waitId }, body });
   expect(link.body.url).toContain(`/v1/answers/${link.body.token}`);
   const path = { token: String(link.body.token) };
   const headers = { accept: "application/json" };

@@ -8,7 +8,7 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import type { Client } from "@grpc/grpc-js";
-import { RunService, SignalService, StepService, WorkerService } from "@pawl/proto";
+import { RunService, SignalService, StepService, WaitService, WorkerService } from "@pawl/proto";
 import { expect } from "vitest";
 import { callGrpc } from "./clients.ts";
 
@@ -278,32 +278,32 @@ export const badRequests: Case[] = [
   })),
   {
     name: "an id of no wait",
-    send: () => request(SignalService.method.getWait, { waitId: "held" }),
+    send: () => request(WaitService.method.getWait, { waitId: "held" }),
     ...INVALID,
     metadata: { field: "wait_id" },
   },
   {
     name: "a wait that is not there",
-    send: () => request(SignalService.method.cancelWait, { waitId: "held#sleep:none" }),
+    send: () => request(WaitService.method.cancelWait, { waitId: `w${"0".repeat(21)}` }),
     code: 5,
     reason: "NOT_FOUND",
   },
   {
     name: "neither an answer nor a skip",
-    send: () => request(SignalService.method.resolveWait, { waitId: "held#user:q" }),
+    send: () => request(WaitService.method.answerWait, { runId: "held", stepKey: "user:q" }),
     ...INVALID,
     metadata: { field: "answer" },
   },
   {
     name: "waits of a kind that does not wait",
-    send: () => request(SignalService.method.listWaits, { kinds: [1] }),
+    send: () => request(WaitService.method.listWaits, { kinds: [6] }),
     ...INVALID,
     metadata: { field: "kinds" },
   },
   {
     name: "a link for longer than a year",
     send: () =>
-      request(SignalService.method.createAnswerLink, {
+      request(WaitService.method.createWaitLink, {
         waitId: "held#user:q",
         expiresIn: { seconds: 366n * 86_400n },
       }),

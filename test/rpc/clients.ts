@@ -12,9 +12,9 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import {
   type ServerFrame,
-  SessionRequestSchema,
-  SessionResponseSchema,
   WorkerService,
+  WorkerServiceAttachRequestSchema,
+  WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
@@ -129,7 +129,9 @@ export function connectRefusal(body: unknown): {
   };
 }
 
-type FrameInit = NonNullable<MessageInitShape<typeof SessionRequestSchema>["frames"]>[number];
+type FrameInit = NonNullable<
+  MessageInitShape<typeof WorkerServiceAttachRequestSchema>["frames"]
+>[number];
 
 /** A session without an SDK: frames out, frames in. */
 export class RawSession implements Disposable {
@@ -143,11 +145,11 @@ export class RawSession implements Disposable {
 
   constructor(client: Client) {
     const { method } = WorkerService;
-    const path = `/${WorkerService.typeName}/${method.session.name}`;
+    const path = `/${WorkerService.typeName}/${method.attach.name}`;
     this.#call = client.makeBidiStreamRequest(path, identity, identity);
     this.#call.on("data", (bytes: Buffer) => {
       this.messages += 1;
-      this.#frames.push(...fromBinary(SessionResponseSchema, bytes).frames);
+      this.#frames.push(...fromBinary(WorkerServiceAttachResponseSchema, bytes).frames);
       this.#wake();
     });
     this.ended = new Promise((resolve) => {
@@ -172,7 +174,12 @@ export class RawSession implements Disposable {
   }
 
   send(...frames: FrameInit[]): void {
-    this.sendBytes(toBinary(SessionRequestSchema, create(SessionRequestSchema, { frames })));
+    this.sendBytes(
+      toBinary(
+        WorkerServiceAttachRequestSchema,
+        create(WorkerServiceAttachRequestSchema, { frames }),
+      ),
+    );
   }
 
   sendBytes(bytes: Uint8Array): void {

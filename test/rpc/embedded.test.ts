@@ -11,15 +11,15 @@ import type { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
   RunService,
-  RunState,
+  RunStatus,
   type ServerFrame,
-  type SessionRequestSchema,
   WorkerService,
+  type WorkerServiceAttachRequestSchema,
 } from "@pawl/proto";
 import { createEmbedded } from "@pawl/server";
 import { expect, test } from "vitest";
 
-type FrameInit = Parameters<typeof create<typeof SessionRequestSchema>>[1];
+type FrameInit = Parameters<typeof create<typeof WorkerServiceAttachRequestSchema>>[1];
 
 /** What a worker sends, as an iterable that is filled while it is read. */
 function pushable<T>() {
@@ -67,7 +67,7 @@ test("a run is executed through a session in process", async () => {
   const seen: string[] = [];
   const started = Promise.withResolvers<void>();
   const done = (async () => {
-    for await (const { frames } of worker.session(out.iterable)) {
+    for await (const { frames } of worker.attach(out.iterable)) {
       for (const frame of frames) {
         seen.push(
           frame.body.case === "reply"
@@ -103,7 +103,7 @@ test("a run is executed through a session in process", async () => {
   }
   await started.promise;
   const { run } = await runs.waitRun({ runId: "r1" });
-  expect(run?.state).toBe(RunState.COMPLETED);
+  expect(run?.status).toBe(RunStatus.COMPLETED);
   expect(Buffer.from(run?.output?.data ?? []).toString()).toBe('"hi"');
   await done;
   expect(seen).toEqual(["welcome", "dispatch", "stepCompleted", "completeRun"]);

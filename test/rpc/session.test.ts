@@ -7,10 +7,12 @@ import type { Client } from "@grpc/grpc-js";
 import {
   type Payload,
   RunService,
-  RunState,
+  RunStatus,
   type ServerFrame,
   SignalService,
   StepKind,
+  WaitOutcome,
+  StepStartedResponse_Wait_Why as Why,
   WorkerService,
 } from "@pawl/proto";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -93,9 +95,12 @@ test("a wait is answered at once, and its end is pushed while the run is held", 
   const value = { ...lease, stepKey: "sleep:a", name: "a", kind: 2, wait };
   session.send({ id: 1, body: { case: "stepStarted", value } });
   const { result } = await session.next("reply");
-  expect(result).toMatchObject({ value: { outcome: { case: "wait", value: { why: "wait" } } } });
+  expect(result).toMatchObject({ value: { outcome: { case: "wait", value: { why: Why.WAIT } } } });
   const resolved = await session.next("waitResolved");
-  expect(resolved).toMatchObject({ ...lease, entry: { stepKey: "sleep:a", outcome: "fired" } });
+  expect(resolved).toMatchObject({
+    ...lease,
+    entry: { stepKey: "sleep:a", outcome: WaitOutcome.FIRED },
+  });
   session[Symbol.dispose]();
 });
 
@@ -175,7 +180,7 @@ test("the same instance that opens a second stream replaces the first, with its 
   second.send({ id: 1, body: { case: "completeRun", value } });
   expect(await second.next("reply")).toMatchObject({ result: { case: "completeRun" } });
   const { run: after } = await callGrpc(client, run.getRun, { runId: "again-1" });
-  expect(after?.state).toBe(RunState.COMPLETED);
+  expect(after?.status).toBe(RunStatus.COMPLETED);
   second[Symbol.dispose]();
 });
 

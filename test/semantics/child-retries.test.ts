@@ -3,12 +3,12 @@
  * children; no completed effect of a child is repeated.
  * Method: raw messages on both stores; each worker does a parent's or a child's steps by hand.
  */
-import { RunService, RunState } from "@pawl/proto";
+import { RunService, RunStatus, StatusReason, WaitOutcome } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RawWorker, rpc } from "../harness/protocol.ts";
 import { BOOM, CHILD, fenceOf, json, Lab, refused, stores } from "./lab.ts";
 
-const { COMPLETED, FAILED } = RunState;
+const { COMPLETED, FAILED } = RunStatus;
 const WAIT_KEY = "child:kid";
 
 interface Family {
@@ -90,7 +90,7 @@ describe.each(stores)("%s", (store) => {
     const { resumed } = await asked;
     const last = resumed ? item : await parent.next(runId, fenceOf(item));
     await parent.completeRun({ runId, fence: fenceOf(last), output: json("all") });
-    expect((await lab.run(runId)).state).toBe(COMPLETED);
+    expect((await lab.run(runId)).status).toBe(COMPLETED);
   });
 
   test.concurrent("a child that was repaired before is taken as it is", async () => {
@@ -105,7 +105,7 @@ describe.each(stores)("%s", (store) => {
     const resolved = (await lab.journal(runId)).findLast(
       ({ type }) => type === "workflow.wait.resolved",
     );
-    expect(resolved).toMatchObject({ stepKey: WAIT_KEY, outcome: "completed" });
+    expect(resolved).toMatchObject({ stepKey: WAIT_KEY, outcome: WaitOutcome.COMPLETED });
     await parent.completeRun({ runId, fence: last, output: json("all") });
     const { attempt } = await lab.run(childId);
     expect(attempt).toBe(2);
@@ -123,7 +123,7 @@ describe.each(stores)("%s", (store) => {
     await lab.retry(runId);
     const again = fenceOf(await parent.next(runId, parentFence));
     await joinChild(lab, family, again);
-    expect((await lab.run(childId)).state).toBe(FAILED);
+    expect((await lab.run(childId)).status).toBe(FAILED);
   });
 
   test.concurrent("one whose workflow is not registered waits, and both say so", async () => {
@@ -136,9 +136,9 @@ describe.each(stores)("%s", (store) => {
     const wait = { stepKey: WAIT_KEY, kind: CHILD, wait: { childRunId: childId } };
     await worker.suspendRun({ runId, fence, waits: [wait] });
     const child = await lab.run(childId);
-    expect(child).toMatchObject({ stateReason: "NO_WORKER" });
-    expect(child.stateDetail).toContain(`did you mean "${known}"?`);
-    expect((await lab.run(runId)).stateDetail).toContain(`did you mean "${known}"?`);
+    expect(child).toMatchObject({ statusReason: StatusReason.NO_WORKER });
+    expect(child.statusDetail).toContain(`did you mean "${known}"?`);
+    expect((await lab.run(runId)).statusDetail).toContain(`did you mean "${known}"?`);
     const late = await lab.worker("session", meant);
     const at = { runId: childId, fence: fenceOf(await late.next(childId)) };
     await late.completeRun({ ...at, output: json("shipped") });

@@ -50,7 +50,7 @@ describe.each(stores)("%s", (store) => {
   async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
     for (let waited = 0; waited < 15_000; waited += 20) {
       const state = await run.get().then(
-        (info) => info.state,
+        (info) => info.status,
         () => "none",
       );
       if (states.includes(state)) return;
@@ -75,8 +75,8 @@ describe.each(stores)("%s", (store) => {
   test("a parent that ends cancels its children, which clean up; those on their own continue", async () => {
     const run = await client.start(leaves, false, { runId: "leaves-1" });
     const [kept = "", ended = ""] = await run.result({ timeout: "20 s" });
-    await until(client.handle(ended), "CANCELLED");
-    expect((await client.handle(kept).get()).state).toMatch(/QUEUED|RUNNING|WAITING/);
+    await until(client.handle(ended), "cancelled");
+    expect((await client.handle(kept).get()).status).toMatch(/QUEUED|RUNNING|WAITING/);
     await client.handle(kept).signal("go");
     expect(await client.handle(kept).result({ timeout: "20 s" })).toBe(10);
   });
@@ -85,20 +85,20 @@ describe.each(stores)("%s", (store) => {
     const run = await client.start(leaves, true, { runId: "leaves-2" });
     for (let waited = 0; waited < 15_000; waited += 20) {
       const { runs } = await client.list({ parentRunId: "leaves-2" });
-      if (runs.filter(({ state }) => state === "WAITING").length === 3) break;
+      if (runs.filter(({ status }) => status === "waiting").length === 3) break;
       await sleep(20);
     }
     const { runs } = await client.list({ parentRunId: "leaves-2" });
     expect(runs).toHaveLength(3);
     await run.cancel();
-    await until(run, "CANCELLED");
+    await until(run, "cancelled");
     const states = async (): Promise<string[]> =>
-      (await client.list({ parentRunId: "leaves-2" })).runs.map(({ state }) => state).sort();
+      (await client.list({ parentRunId: "leaves-2" })).runs.map(({ status }) => status).sort();
     for (let waited = 0; waited < 15_000; waited += 20) {
-      if ((await states()).filter((state) => state === "CANCELLED").length === 2) break;
+      if ((await states()).filter((state) => state === "cancelled").length === 2) break;
       await sleep(20);
     }
-    expect(await states()).toEqual(["CANCELLED", "CANCELLED", "WAITING"]);
+    expect(await states()).toEqual(["cancelled", "cancelled", "waiting"]);
     expect(ran.filter((what) => /leaves-2.*undo/.test(what))).toHaveLength(2);
   });
 });

@@ -3,12 +3,12 @@
  * the run says what is left, and a retry does that.
  * Method: raw messages on both stores; workers that come late, die, or do nothing.
  */
-import { RunService, RunState } from "@pawl/proto";
+import { RunService, RunStatus, StatusReason } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RawWorker, rpc, SessionWorker } from "../harness/protocol.ts";
 import { fenceOf, Lab, ms, refused, SIGNAL, sleep, stores, transports } from "./lab.ts";
 
-const { CANCELLING, CANCELLED, FAILED, PAUSED } = RunState;
+const { CANCELLING, CANCELLED, FAILED, PAUSED } = RunStatus;
 const ENDED = { type: "Cancelled", message: "the run was cancelled" };
 const REFUND = "compensate:refund";
 
@@ -56,15 +56,15 @@ describe.each(stores)("%s", (store) => {
     await cancel(lab, runId, { grace: ms(3_000), reason: "changed my mind" });
     await sleep(4_000);
     const waiting = await lab.run(runId);
-    expect(waiting).toMatchObject({ state: CANCELLING, stateReason: "NO_WORKER" });
-    expect(waiting.stateDetail).toContain("changed my mind");
+    expect(waiting).toMatchObject({ status: CANCELLING, statusReason: StatusReason.NO_WORKER });
+    expect(waiting.statusDetail).toContain("changed my mind");
     const held = await taken(lab, flow, runId);
     await begin(held, REFUND);
     await undo(held);
     await end(held);
-    const run = await lab.until(runId, ({ state }) => state === CANCELLED);
+    const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
     expect(run.undone).toBeUndefined();
-    expect(run.stateDetail).toContain("changed my mind");
+    expect(run.statusDetail).toContain("changed my mind");
     const journal = await lab.journal(runId);
     expect(journal.find(({ type }) => type === "run.cleanup.started")?.details).toEqual({
       compensations: JSON.stringify([REFUND]),
@@ -80,7 +80,7 @@ describe.each(stores)("%s", (store) => {
       const held = { worker, runId, fence: fence + 1 };
       await begin(held, REFUND, "compensate:mail");
       await undo(held, "compensate:mail");
-      const run = await lab.until(runId, ({ state }) => state === CANCELLED);
+      const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
       expect(run.undone).toMatchObject({ stepKeys: [REFUND], unknown: false });
       expect(run.failure?.message).toBe("enough");
       const last = (await lab.journal(runId)).at(-1);
@@ -92,7 +92,7 @@ describe.each(stores)("%s", (store) => {
       await begin(again, REFUND);
       await undo(again);
       await end(again);
-      const done = await lab.until(runId, ({ state }) => state === CANCELLED);
+      const done = await lab.until(runId, ({ status: state }) => state === CANCELLED);
       expect(done.undone).toBeUndefined();
     },
   );
@@ -106,23 +106,23 @@ describe.each(stores)("%s", (store) => {
     const second = await taken(lab, flow, runId, first.fence);
     await undo(second);
     await end(second);
-    await lab.until(runId, ({ state, undone }) => state === CANCELLED && undone === undefined);
+    await lab.until(runId, ({ status, undone }) => status === CANCELLED && undone === undefined);
   });
 
   test.concurrent("force ends it without a worker, and says that nobody knows", async () => {
     const { runId, flow } = await charged(lab);
     await cancel(lab, runId, { force: true });
-    expect(await lab.run(runId)).toMatchObject({ state: CANCELLED, undone: { unknown: true } });
+    expect(await lab.run(runId)).toMatchObject({ status: CANCELLED, undone: { unknown: true } });
     await lab.retry(runId);
-    expect((await lab.run(runId)).state).toBe(CANCELLING);
+    expect((await lab.run(runId)).status).toBe(CANCELLING);
     // Also while it is being cancelled.
     await cancel(lab, runId, { force: true });
-    expect((await lab.run(runId)).state).toBe(CANCELLED);
+    expect((await lab.run(runId)).status).toBe(CANCELLED);
     await lab.retry(runId);
     await end(await taken(lab, flow, runId));
-    await lab.until(runId, ({ state, undone }) => state === CANCELLED && undone === undefined);
+    await lab.until(runId, ({ status, undone }) => status === CANCELLED && undone === undefined);
     const { runs } = await rpc(lab.client, RunService.method.listRuns, { workflow: flow });
-    expect(runs).toMatchObject([{ runId, state: CANCELLED }]);
+    expect(runs).toMatchObject([{ runId, status: CANCELLED }]);
   });
 
   test.concurrent("a run that has not started is cancelled at once, with nothing to undo", async () => {
@@ -132,20 +132,20 @@ describe.each(stores)("%s", (store) => {
     await lab.start({ workflow, runId, delay: ms(60_000) });
     await cancel(lab, runId);
     const run = await lab.run(runId);
-    expect([run.state, run.undone]).toEqual([CANCELLED, undefined]);
+    expect([run.status, run.undone]).toEqual([CANCELLED, undefined]);
   });
 
   test.concurrent("a paused run is cleaned up, too, whatever it was paused for", async () => {
     const { worker, runId, fence, flow } = await lab.held("session");
     const nonDeterminism = { stepKey: "a", recorded: "x", attempted: "y" };
     await worker.failRun({ runId, fence, failure: ENDED, nonDeterminism });
-    expect((await lab.run(runId)).state).toBe(PAUSED);
+    expect((await lab.run(runId)).status).toBe(PAUSED);
     worker.close();
     await cancel(lab, runId);
     const held = await taken(lab, flow, runId);
     // The code still does not fit: it is over, but not silently.
     await held.worker.failRun({ ...held, failure: ENDED, nonDeterminism });
-    const run = await lab.until(runId, ({ state }) => state === CANCELLED);
+    const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
     expect(run.undone?.unknown).toBe(true);
   });
 
@@ -155,20 +155,20 @@ describe.each(stores)("%s", (store) => {
     const runId = lab.name("run");
     await lab.start({ workflow, runId, timeouts: { run: ms(300) } });
     const fence = fenceOf(await first.next(runId)) + 1;
-    await lab.until(runId, ({ state }) => state === CANCELLING);
+    await lab.until(runId, ({ status }) => status === CANCELLING);
     const held = { worker: first, runId, fence };
     await begin(held, REFUND);
     const failure = { type: "Boom", message: "no money" };
     await first.stepFailed({ runId, fence, stepKey: REFUND, attempt: 1, failure });
     await end(held);
-    const run = await lab.until(runId, ({ state }) => state === FAILED);
+    const run = await lab.until(runId, ({ status: state }) => state === FAILED);
     expect(run).toMatchObject({ failure: { type: "RunTimeout" }, undone: { stepKeys: [REFUND] } });
     await lab.retry(runId);
     const again = await first.next(runId, fence);
     expect(again.cancelling).toBe(true);
     await undo({ worker: first, runId, fence: fenceOf(again) }, REFUND, 2);
     await end({ worker: first, runId, fence: fenceOf(again) });
-    const done = await lab.until(runId, ({ state }) => state === FAILED);
+    const done = await lab.until(runId, ({ status: state }) => state === FAILED);
     expect(done.undone).toBeUndefined();
   });
 
@@ -199,9 +199,9 @@ describe.each(stores)("%s", (store) => {
     await rpc(lab.client, RunService.method.pauseRun, { runId, reason: "lunch break" });
     await worker.suspendRun({ runId, fence });
     const run = await lab.run(runId);
-    expect(run).toMatchObject({ state: PAUSED, stateReason: "PAUSED_BY_OPERATOR" });
-    expect(run.stateDetail).toContain("lunch break");
+    expect(run).toMatchObject({ status: PAUSED, statusReason: StatusReason.PAUSED_BY_OPERATOR });
+    expect(run.statusDetail).toContain("lunch break");
     await rpc(lab.client, RunService.method.resumeRun, { runId });
-    expect((await lab.run(runId)).stateDetail).not.toContain("lunch break");
+    expect((await lab.run(runId)).statusDetail).not.toContain("lunch break");
   });
 });

@@ -113,7 +113,7 @@ async function play(
     for (const actor of APPROVAL.assignees) {
       const answer = { runId: id, key: "user:ok", actor, comment: "", via: "api" } as const;
       await call(() =>
-        engine.resolveWait(caller, { ...answer, resolutionId: actor, answer: json(true) }),
+        engine.answerWait(caller, { ...answer, resolutionId: actor, answer: json(true) }),
       );
     }
     const view = await call(() => engine.waitRun(caller, id, 15_000, AbortSignal.timeout(20_000)));

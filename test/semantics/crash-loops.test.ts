@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { RunState } from "@pawl/proto";
+import { RunStatus, StatusReason } from "@pawl/proto";
 import { expect, test } from "vitest";
 import { Lab, sleep, stores } from "./lab.ts";
 
@@ -63,10 +63,10 @@ test.each(cases)(
       ...neighbors.map((runId) => lab.start({ workflow: "healthy", runId })),
     ]);
     for (const runId of neighbors)
-      await lab.until(runId, ({ state }) => state === RunState.COMPLETED);
-    const run = await lab.until("deadly", ({ state }) => state === RunState.PAUSED);
-    expect(run.stateReason).toBe("CRASH_LOOP");
-    expect(run.stateDetail).toContain("kills");
+      await lab.until(runId, ({ status }) => status === RunStatus.COMPLETED);
+    const run = await lab.until("deadly", ({ status }) => status === RunStatus.PAUSED);
+    expect(run.statusReason).toBe(StatusReason.CRASH_LOOP);
+    expect(run.statusDetail).toContain("kills");
     const attempts = worker.said.flatMap((line) =>
       line.startsWith("kills ") ? [Number(line.slice(6))] : [],
     );

@@ -3,7 +3,7 @@
  * Method: workflows with limits over the wire on both stores; servers and workers die in between.
  * A limit is watched by those who execute: bodies count how many of them are under way.
  */
-import { RunService, RunState } from "@pawl/proto";
+import { RunService, RunStatus, StatusReason } from "@pawl/proto";
 import {
   Client,
   type Context,
@@ -71,7 +71,7 @@ describe.each(stores)("%s", (store) => {
     );
     await all(runs);
     for (const run of waiting) {
-      while ((await run.get()).state !== "WAITING") await sleep(10);
+      while ((await run.get()).status !== "waiting") await sleep(10);
     }
     await Promise.all(waiting.map((run) => run.signal("go")));
     await all(waiting);
@@ -90,17 +90,20 @@ describe.each(stores)("%s", (store) => {
       // This one takes the only place, on a queue that nobody serves.
       queue: "nobody",
     });
-    while ((await client.handle(hold.run?.runId ?? "").get()).stateReason !== "NO_WORKER")
+    while ((await client.handle(hold.run?.runId ?? "").get()).statusReason !== "NO_WORKER")
       await sleep(10);
     const held = await Promise.all([2, 3, 4].map((n) => client.start(flow, { key: "a", n })));
     const [one, two, three] = held;
     if (one === undefined || two === undefined || three === undefined) throw new Error();
     const { run } = await rpc(lab, RunService.method.getRun, { runId: one.runId });
-    expect(run).toMatchObject({ state: RunState.QUEUED, stateReason: "CONCURRENCY_LIMIT" });
-    expect(run?.stateDetail).toMatch(/at most 1 concurrent runs of "limited-\w+"/);
+    expect(run).toMatchObject({
+      status: RunStatus.QUEUED,
+      statusReason: StatusReason.CONCURRENCY_LIMIT,
+    });
+    expect(run?.statusDetail).toMatch(/at most 1 concurrent runs of "limited-\w+"/);
     lab.close();
     await one.cancel();
-    expect((await one.get()).state).toBe("CANCELLED");
+    expect((await one.get()).status).toBe("cancelled");
     await two.pause();
     await client.handle(hold.run?.runId ?? "").cancel();
     await all([three]);
@@ -153,7 +156,7 @@ describe.each(stores)("%s", (store) => {
     const together = await Promise.all([1, 2, 3].map((n) => start(n)));
     const last = await start(4);
     expect(new Set([...together, last].map(({ runId }) => runId)).size).toBe(1);
-    expect((await last.get()).stateReason).toBe("DEBOUNCED");
+    expect((await last.get()).statusReason).toBe("debounced");
     expect(await last.result({ timeout: "20 s" })).toBe(4);
     const next = await start(5, { maxWait: "700 ms" });
     expect(next.runId).not.toBe(last.runId);
@@ -195,7 +198,7 @@ describe.each(stores)("%s", (store) => {
       // Its places are the dying worker's still: it only has to be given back.
       const stateOf = async (runId: string): Promise<string> => {
         const { run } = await rpc(lab, RunService.method.getRun, { runId });
-        return `${RunState[run?.state ?? 0]} ${run?.stateReason}`;
+        return `${RunStatus[run?.status ?? 0]} ${StatusReason[run?.statusReason ?? 0]}`;
       };
       await sleep(100);
       expect(await stateOf("r3")).toBe("QUEUED CONCURRENCY_LIMIT");

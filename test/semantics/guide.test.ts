@@ -6,8 +6,11 @@ import {
   Directive,
   LeaseStatus,
   RunService,
-  RunState,
+  RunStatus,
   SignalService,
+  StepStartedResponse_Stop_Reason as StopReason,
+  WaitOutcome,
+  StepStartedResponse_Wait_Why as Why,
   WorkerService,
 } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -77,7 +80,7 @@ describe.each(transports)("%s", (transport) => {
     const first = await worker.stepStarted({ ...ask, wait: { duration: ms(60_000) } });
     const again = await worker.stepStarted({ ...ask, wait: { duration: ms(1) } });
     if (first.outcome.case !== "wait") throw new Error("It does not wait.");
-    expect(again.outcome).toMatchObject({ case: "wait", value: { why: "wait" } });
+    expect(again.outcome).toMatchObject({ case: "wait", value: { why: Why.WAIT } });
     expect(again.outcome.value).toMatchObject({ until: first.outcome.value.until });
     await expect(worker.stepStarted(ask)).rejects.toMatchObject(refused("INVALID_ARGUMENT"));
     const other = { ...ask, kind: SIGNAL, wait: { signalName: "nap" } };
@@ -101,7 +104,7 @@ describe.each(transports)("%s", (transport) => {
     const { outcome } = await worker.stepStarted({ runId, fence, stepKey: "a", kind: STEP });
     expect(outcome).toMatchObject({
       case: "wait",
-      value: { why: "backoff", attempt: 2, until: next.value.at },
+      value: { why: Why.BACKOFF, attempt: 2, until: next.value.at },
     });
   });
 
@@ -133,7 +136,7 @@ describe.each(transports)("%s", (transport) => {
       first.outcome,
     );
     const { outcome } = await worker.stepStarted(ask);
-    expect(outcome).toMatchObject({ case: "wait", value: { why: "in_progress", attempt: 1 } });
+    expect(outcome).toMatchObject({ case: "wait", value: { why: Why.IN_PROGRESS, attempt: 1 } });
   });
 
   test.concurrent("without a tree any open wait wakes the run, and without a wait it is given back", async () => {
@@ -146,7 +149,10 @@ describe.each(transports)("%s", (transport) => {
     const signal = { runId, name: "two", payload: json(1) };
     await rpc(lab.client, SignalService.method.sendSignal, signal);
     const woken = await worker.next(runId, fence);
-    expect(woken.journal.at(-1)).toMatchObject({ stepKey: "signal:two", outcome: "signalled" });
+    expect(woken.journal.at(-1)).toMatchObject({
+      stepKey: "signal:two",
+      outcome: WaitOutcome.SIGNALLED,
+    });
 
     const other = await lab.held(transport);
     await other.worker.suspendRun({ runId: other.runId, fence: other.fence });
@@ -161,10 +167,10 @@ describe.each(transports)("%s", (transport) => {
     const report = { runId, fence, stepKey: "a", attempt: 1, output: json(1) };
     expect(await worker.stepCompleted(report)).toMatchObject({ directive: Directive.PAUSE });
     const { outcome } = await worker.stepStarted({ runId, fence, stepKey: "b", kind: STEP });
-    expect(outcome).toMatchObject({ case: "stop", value: { reason: "RUN_PAUSED" } });
+    expect(outcome).toMatchObject({ case: "stop", value: { reason: StopReason.RUN_PAUSED } });
     const { directive } = await worker.suspendRun({ runId, fence });
     expect(directive).toBe(Directive.YIELD);
-    expect((await lab.run(runId)).state).toBe(RunState.PAUSED);
+    expect((await lab.run(runId)).status).toBe(RunStatus.PAUSED);
   });
 });
 

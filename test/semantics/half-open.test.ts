@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { RunService, RunState } from "@pawl/proto";
+import { RunService, RunStatus } from "@pawl/proto";
 import { expect, test } from "vitest";
 import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
@@ -99,7 +99,7 @@ test.concurrent.each(stores)(
         });
         await rescuer.completeRun({ runId, fence: lease, output: json("rescued") });
         const run = await lab.run(runId);
-        expect(run.state).toBe(RunState.COMPLETED);
+        expect(run.status).toBe(RunStatus.COMPLETED);
         expect(jsonOf(run.output)).toBe("rescued");
         const completed = (await lab.journal(runId)).filter(
           ({ type }) => type === "workflow.step.completed",
@@ -115,7 +115,7 @@ test.concurrent.each(stores)(
         rescuer.close();
         const next = `next-${mode}`;
         await lab.start({ workflow: flow, runId: next });
-        const done = await lab.until(next, ({ state }) => state === RunState.COMPLETED);
+        const done = await lab.until(next, ({ status }) => status === RunStatus.COMPLETED);
         expect(jsonOf(done.output)).toBe(
           `a by victim-${mode}, b by victim-${mode}, c by victim-${mode}`,
         );
@@ -141,10 +141,10 @@ test.concurrent.each(stores)(
         await sleep(500);
         await rpc(lab.client, RunService.method.cancelRun, { runId, grace: ms(1_000) });
         await sleep(3_000);
-        expect((await lab.run(runId)).state).toBe(RunState.CANCELLING);
+        expect((await lab.run(runId)).status).toBe(RunStatus.CANCELLING);
         await using other = new WorkerProcess(lab.server.grpcUrl, flow, mode, `other-${mode}`);
         await other.says("undoes");
-        const run = await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
+        const run = await lab.until(runId, ({ status: state }) => state === RunStatus.CANCELLED);
         expect(run.undone).toBeUndefined();
         victim.signal("SIGCONT");
         await sleep(1_000);

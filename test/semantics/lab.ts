@@ -183,7 +183,7 @@ export class Lab {
       const run = await this.run(runId);
       if (found(run)) return run;
       if (performance.now() > deadline)
-        throw new Error(`The run stayed ${run.state} ${run.stateReason}.`);
+        throw new Error(`The run stayed ${run.status} ${run.statusReason}.`);
       await sleep(15);
     }
   }

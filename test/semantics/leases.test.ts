@@ -6,7 +6,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EventService, LeaseStatus, RunService, RunState, WorkerService } from "@pawl/proto";
+import {
+  EventService,
+  LeaseStatus,
+  RunService,
+  RunStatus,
+  StepStartedResponse_Stop_Reason as StopReason,
+  WorkerService,
+} from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
 import { connect, type RawWorker, rpc, SessionWorker, UnaryWorker } from "../harness/protocol.ts";
@@ -48,11 +55,13 @@ async function tryAll(
   };
   return {
     stepStarted:
-      started.outcome.case === "stop" ? started.outcome.value.reason : String(started.outcome.case),
+      started.outcome.case === "stop"
+        ? StopReason[started.outcome.value.reason]
+        : String(started.outcome.case),
     wait: await worker
       .stepStarted({ ...at, stepKey: "sleep:z", kind: SLEEP, wait: { duration: ms(5) } })
       .then(({ outcome }) =>
-        outcome.case === "stop" ? outcome.value.reason : String(outcome.case),
+        outcome.case === "stop" ? StopReason[outcome.value.reason] : String(outcome.case),
       ),
     stepCompleted: await reason(
       worker.stepCompleted({ ...at, stepKey: "z", attempt: 1, output: json("zombie") }),
@@ -100,7 +109,7 @@ describe.each(stores)("%s", (store) => {
         output: json("mine"),
       });
       await worker.completeRun({ runId, fence: next, output: json("mine") });
-      expect((await lab.run(runId)).state).toBe(RunState.COMPLETED);
+      expect((await lab.run(runId)).status).toBe(RunStatus.COMPLETED);
     });
 
     test.concurrent("who still executes a deleted run writes nothing into the next one of its id", async () => {
@@ -116,7 +125,7 @@ describe.each(stores)("%s", (store) => {
       };
       const formerKey = await key(fence);
       await rpc(lab.client, RunService.method.cancelRun, { runId, force: true, grace: ms(0) });
-      await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
+      await lab.until(runId, ({ status }) => status === RunStatus.CANCELLED);
       await rpc(lab.client, RunService.method.deleteRun, { runId });
       await lab.start({ workflow: flow, runId });
       const next = await worker.next(runId, 0, item);
@@ -162,7 +171,10 @@ describe.each(stores)("%s", (store) => {
       const fourth = await lease();
       await rpc(lab.client, RunService.method.cancelRun, { runId });
       const stop = await worker.stepStarted({ runId, fence: fourth, stepKey: "a", kind: STEP });
-      expect(stop.outcome).toMatchObject({ case: "stop", value: { reason: "RUN_CANCELLED" } });
+      expect(stop.outcome).toMatchObject({
+        case: "stop",
+        value: { reason: StopReason.RUN_CANCELLED },
+      });
       fences.push(stop.outcome.case === "stop" ? stop.outcome.value.fence : 0);
       expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
       const cancelled = fences.at(-1) ?? 0;
@@ -171,7 +183,7 @@ describe.each(stores)("%s", (store) => {
         fence: cancelled,
         failure: { type: "Cancelled", message: "cleaned up" },
       });
-      expect((await lab.run(runId)).state).toBe(RunState.CANCELLED);
+      expect((await lab.run(runId)).status).toBe(RunStatus.CANCELLED);
     });
 
     test.concurrent("heartbeats renew, and tell of a pause, a cancel and a loss", async () => {
@@ -205,7 +217,7 @@ describe.each(stores)("%s", (store) => {
       }
       expect(cleanup).toBeGreaterThan(fence);
       await worker.completeRun({ runId, fence: cleanup, output: json("too late") });
-      expect((await lab.run(runId)).state).toBe(RunState.CANCELLED);
+      expect((await lab.run(runId)).status).toBe(RunStatus.CANCELLED);
       if (transport === "unary") expect((await beat(cleanup))?.status).toBe(LeaseStatus.LOST);
     });
 
@@ -214,7 +226,7 @@ describe.each(stores)("%s", (store) => {
       await rpc(lab.client, RunService.method.cancelRun, { runId, grace: ms(50) });
       // The grace starts when the holder is known to have heard of the cancel.
       await worker.heartbeat([{ runId, fence }]);
-      await lab.until(runId, ({ state }) => state === RunState.CANCELLED);
+      await lab.until(runId, ({ status }) => status === RunStatus.CANCELLED);
       expect((await tryAll(worker, lab, runId, fence + 1)).stepCompleted).toBe("LEASE_LOST");
     });
   });
@@ -365,7 +377,7 @@ describe.each(stores)("%s", (store) => {
     expect(next).toBeGreaterThan(fence);
     await worker.completeRun({ runId, fence: next, output: json("done") });
     const ended = await lab.start(claim);
-    expect(ended).toMatchObject({ existing: true, run: { state: RunState.COMPLETED } });
+    expect(ended).toMatchObject({ existing: true, run: { status: RunStatus.COMPLETED } });
     expect(ended.claimed).toBeUndefined();
   });
 

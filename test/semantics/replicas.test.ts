@@ -5,7 +5,14 @@
  * third, and steered from each.
  */
 import type { Client } from "@grpc/grpc-js";
-import { EventService, RunService, RunState, SignalService, WorkflowService } from "@pawl/proto";
+import {
+  EventService,
+  RunService,
+  RunStatus,
+  SignalService,
+  StepStartedResponse_Stop_Reason as StopReason,
+  WorkflowService,
+} from "@pawl/proto";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
@@ -118,7 +125,7 @@ test.concurrent("a cancel at another server reaches the worker soon, with its re
     worker.stepCompleted({ runId: "r2", fence, stepKey: "a", attempt: 1, output: json(1) }),
   ).rejects.toMatchObject(refused("LEASE_LOST"));
   await worker.failRun({ runId: "r2", fence: cancel.fence, failure: BOOM });
-  expect((await runOf(c, "r2"))?.state).toBe(RunState.CANCELLED);
+  expect((await runOf(c, "r2"))?.status).toBe(RunStatus.CANCELLED);
   worker.close();
 });
 
@@ -140,7 +147,7 @@ test.concurrent("a pause that the holding server has not heard of holds for what
   await loseNews("r-unheard");
   await rpc(a, RunService.method.pauseRun, { runId: "r-unheard" });
   await worker.suspendRun({ runId: "r-unheard", fence });
-  expect((await runOf(c, "r-unheard"))?.state).toBe(RunState.PAUSED);
+  expect((await runOf(c, "r-unheard"))?.status).toBe(RunStatus.PAUSED);
   worker.close();
 });
 
@@ -243,7 +250,7 @@ test.concurrent("a stale lease is refused by every server, also by the one that 
     });
     await expect(call).rejects.toMatchObject(refused("LEASE_LOST"));
     const { outcome } = await zombie.stepStarted({ runId: "r5", fence, stepKey: "b", kind: STEP });
-    expect(outcome).toMatchObject({ case: "stop", value: { reason: "LEASE_LOST" } });
+    expect(outcome).toMatchObject({ case: "stop", value: { reason: StopReason.LEASE_LOST } });
   }
   await other.completeRun({ runId: "r5", fence: next, output: json(1) });
   other.close();

@@ -2,7 +2,16 @@
  * Goal: a run is started once, ends once, waits for free, and does what its operators ask.
  * Method: clients, raw workers and watchers over gRPC, on both stores.
  */
-import { EventService, RunService, RunState, SignalService } from "@pawl/proto";
+import {
+  EventService,
+  RunService,
+  RunStatus,
+  SignalService,
+  StatusReason,
+  StepStartedResponse_Stop_Reason as StopReason,
+  WaitKind,
+  WaitOutcome,
+} from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rpc } from "../harness/protocol.ts";
 import {
@@ -41,7 +50,7 @@ describe.each(stores)("%s", (store) => {
       const { worker, runId, fence, flow } = await lab.held("session");
       await worker.completeRun({ runId, fence, output: json({ sum: 3 }) });
       const again = await lab.start({ workflow: flow, runId });
-      expect(again).toMatchObject({ existing: true, run: { state: RunState.COMPLETED } });
+      expect(again).toMatchObject({ existing: true, run: { status: RunStatus.COMPLETED } });
       expect(jsonOf(again.run?.output)).toEqual({ sum: 3 });
       const other = await lab
         .start({ workflow: flow, runId, input: json(2) })
@@ -94,8 +103,8 @@ describe.each(stores)("%s", (store) => {
       await begin("later", 9, 2_500);
       const delayed = Object.keys(ids)[0] ?? "";
       expect(await lab.run(delayed)).toMatchObject({
-        state: RunState.QUEUED,
-        stateReason: "DELAYED",
+        status: RunStatus.QUEUED,
+        statusReason: StatusReason.DELAYED,
       });
       await begin("low", 1);
       await begin("first", 5);
@@ -120,8 +129,8 @@ describe.each(stores)("%s", (store) => {
       await lab.start({ workflow: flow, runId, version: "v2" });
       await sleep(150);
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.QUEUED,
-        stateReason: "NO_WORKER",
+        status: RunStatus.QUEUED,
+        statusReason: StatusReason.NO_WORKER,
       });
       const current = await lab.versionedWorker(flow, "v2");
       await current.next(runId);
@@ -141,12 +150,12 @@ describe.each(stores)("%s", (store) => {
       const late = worker.completeRun({ runId, fence, output: json(1) });
       await expect(late).rejects.toMatchObject(refused("LEASE_LOST"));
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.CANCELLING,
-        stateReason: "RUN_TIMEOUT",
+        status: RunStatus.CANCELLING,
+        statusReason: StatusReason.RUN_TIMEOUT,
       });
       await worker.completeRun({ runId, fence: cancel.fence, output: json(1) });
       const ended = await lab.run(runId);
-      expect(ended).toMatchObject({ state: RunState.FAILED, failure: { type: "RunTimeout" } });
+      expect(ended).toMatchObject({ status: RunStatus.FAILED, failure: { type: "RunTimeout" } });
     });
 
     test.concurrent("in the queue counts until a worker takes it", async () => {
@@ -156,7 +165,7 @@ describe.each(stores)("%s", (store) => {
       await lab.start({ workflow: flow, runId: taken, timeouts: { queue: ms(400) } });
       const fence = fenceOf(await worker.next(taken));
       await lab.start({ workflow: flow, runId: waiting, timeouts: { queue: ms(100) } });
-      const ended = await lab.until(waiting, ({ state }) => state === RunState.FAILED);
+      const ended = await lab.until(waiting, ({ status: state }) => state === RunStatus.FAILED);
       expect(ended.failure?.type).toBe("QueueTimeout");
       await sleep(400);
       await worker.completeRun({ runId: taken, fence, output: json(1) });
@@ -190,7 +199,10 @@ describe.each(stores)("%s", (store) => {
         ["signal:go#2", "s2"],
       ] as const) {
         const { outcome } = await wait(stepKey, fence);
-        expect(outcome).toMatchObject({ case: "replay", value: { outcome: "signalled" } });
+        expect(outcome).toMatchObject({
+          case: "replay",
+          value: { outcome: WaitOutcome.SIGNALLED },
+        });
         const payload = outcome.case === "replay" ? outcome.value.result.value : undefined;
         expect(payload?.$typeName === "pawl.v1.Payload" ? jsonOf(payload) : undefined).toBe(value);
       }
@@ -199,8 +211,8 @@ describe.each(stores)("%s", (store) => {
         resumed: false,
       });
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.WAITING,
-        waits: [{ kind: "signal" }],
+        status: RunStatus.WAITING,
+        waits: [{ kind: WaitKind.SIGNAL }],
       });
       await send("s3");
       const next = await worker.next(runId, fence);
@@ -295,11 +307,14 @@ describe.each(stores)("%s", (store) => {
       const { worker, runId, fence } = await lab.held(transport);
       await worker.stepStarted({ runId, fence, stepKey: "a", kind: STEP });
       expect((await rpc(lab.client, run.pauseRun, { runId })).run).toMatchObject({
-        state: RunState.RUNNING,
-        stateReason: "PAUSING",
+        status: RunStatus.RUNNING,
+        statusReason: StatusReason.PAUSING,
       });
       const refusedStart = await worker.stepStarted({ runId, fence, stepKey: "b", kind: STEP });
-      expect(refusedStart.outcome).toMatchObject({ case: "stop", value: { reason: "RUN_PAUSED" } });
+      expect(refusedStart.outcome).toMatchObject({
+        case: "stop",
+        value: { reason: StopReason.RUN_PAUSED },
+      });
       const done = await worker.stepCompleted({
         runId,
         fence,
@@ -310,8 +325,8 @@ describe.each(stores)("%s", (store) => {
       expect(done.directive).toBe(3);
       await worker.suspendRun({ runId, fence });
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.PAUSED,
-        stateReason: "PAUSED_BY_OPERATOR",
+        status: RunStatus.PAUSED,
+        statusReason: StatusReason.PAUSED_BY_OPERATOR,
       });
       await rpc(lab.client, run.resumeRun, { runId });
       const next = await worker.next(runId, fence);
@@ -403,7 +418,7 @@ describe.each(stores)("%s", (store) => {
     expect(listed).toEqual(ids);
     const completed = await rpc(lab.client, run.listRuns, {
       workflow: flow,
-      states: [RunState.COMPLETED],
+      statuses: [RunStatus.COMPLETED],
     });
     expect(completed.runs.map(({ runId }) => runId)).toEqual(ids.slice(-1));
   });
@@ -411,7 +426,7 @@ describe.each(stores)("%s", (store) => {
   test.concurrent("WaitRun answers when the run ends, or when its time is over", async () => {
     const { worker, runId, fence } = await lab.held("session");
     const early = await rpc(lab.client, run.waitRun, { runId, timeout: ms(50) });
-    expect(early.run?.state).toBe(RunState.RUNNING);
+    expect(early.run?.status).toBe(RunStatus.RUNNING);
     const wait = rpc(lab.client, run.waitRun, { runId });
     await worker.completeRun({ runId, fence, output: json("done") });
     expect(jsonOf((await wait).run?.output)).toBe("done");

@@ -40,10 +40,10 @@ describe.each(stores)("%s", (store) => {
 
   async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
     for (let waited = 0; waited < 15_000; waited += 20) {
-      if (states.includes((await run.get()).state)) return;
+      if (states.includes((await run.get()).status)) return;
       await sleep(20);
     }
-    throw new Error(`The run stayed ${(await run.get()).state}.`);
+    throw new Error(`The run stayed ${(await run.get()).status}.`);
   }
 
   const failureOf = (run: RunHandle<unknown>): Promise<unknown> =>
@@ -77,14 +77,14 @@ describe.each(stores)("%s", (store) => {
       await work(flow, mode);
       const run = await client.start(flow, undefined, { runId: name("run") });
       expect(await failureOf(run)).toMatchObject({
-        state: "FAILED",
+        status: "failed",
         message: 'on purpose; its compensation failed: "undo b": b is stuck',
       });
       const undone = ["undo c 1", "undo c 2", "undo b 1", "undo a 1"];
       expect(ran).toEqual(["do a", "do b", "do c", ...undone]);
       // A retry continues with what failed of the undoing, and with nothing else.
       await run.retry();
-      expect(await failureOf(run)).toMatchObject({ state: "FAILED" });
+      expect(await failureOf(run)).toMatchObject({ status: "failed" });
       expect(ran.slice(7)).toEqual(["undo b 2"]);
     });
 
@@ -143,10 +143,10 @@ describe.each(stores)("%s", (store) => {
       for (const paused of [false, true]) {
         ran.length = 0;
         const run = await client.start(flow, undefined, { runId: name("run") });
-        await until(run, "WAITING");
+        await until(run, "waiting");
         if (paused) await run.pause();
         await run.cancel({ reason: "enough" });
-        expect(await failureOf(run)).toMatchObject({ state: "CANCELLED", message: "enough" });
+        expect(await failureOf(run)).toMatchObject({ status: "cancelled", message: "enough" });
         expect(ran).toEqual(["do", "branch", "caught enough", "clean", "undo"]);
       }
     });
@@ -172,7 +172,7 @@ describe.each(stores)("%s", (store) => {
       const before = performance.now();
       await run.cancel({ grace: "60 s" });
       gate.resolve();
-      expect(await failureOf(run)).toMatchObject({ state: "CANCELLED" });
+      expect(await failureOf(run)).toMatchObject({ status: "cancelled" });
       expect(ran).toEqual(["do", "undo"]);
       const types: string[] = [];
       for await (const entry of run.journal()) if (entry.stepKey === "do") types.push(entry.type);
@@ -208,12 +208,12 @@ describe.each(stores)("%s", (store) => {
         let { run, failure } = await start(600);
         for (let timeout = 1_800; !ran.includes("finally") && timeout < 60_000; timeout *= 3)
           ({ run, failure } = await start(timeout));
-        expect(failure).toMatchObject({ state: "FAILED", type: "RunTimeout" });
+        expect(failure).toMatchObject({ status: "failed", type: "RunTimeout" });
         expect(ran).toEqual(["do", "finally", "undo"]);
         if (!busy) continue;
         expect(failure).toMatchObject({ cause: { cause: { message: /compensation failed/ } } });
         await run.retry();
-        await until(run, "FAILED");
+        await until(run, "failed");
         expect(ran.slice(3)).toEqual(["finally", "undo"]);
       }
     });
@@ -224,7 +224,7 @@ describe.each(stores)("%s", (store) => {
       );
       await work(flow, mode);
       const run = await client.start(flow.workflowName, undefined, { runId: name("run") });
-      expect(await failureOf(run)).toMatchObject({ state: "FAILED", type: "RunTimeout" });
+      expect(await failureOf(run)).toMatchObject({ status: "failed", type: "RunTimeout" });
       const parent = workflow(name("parent"), (ctx: Context) =>
         ctx.child(flow.workflowName, undefined),
       );
@@ -241,15 +241,15 @@ describe.each(stores)("%s", (store) => {
       const worker = await work(flow, mode);
       const stuck = await client.start(flow, undefined, { runId: name("run") });
       const orphan = await client.start(flow, undefined, { runId: name("run") });
-      await Promise.all([until(stuck, "WAITING"), until(orphan, "WAITING")]);
+      await Promise.all([until(stuck, "waiting"), until(orphan, "waiting")]);
       await stuck.cancel({ grace: "300 ms" });
-      expect(await failureOf(stuck)).toMatchObject({ state: "CANCELLED" });
+      expect(await failureOf(stuck)).toMatchObject({ status: "cancelled" });
       await worker.stop();
       await orphan.cancel({ grace: "300 ms" });
       await sleep(600);
-      expect((await orphan.get()).state).toBe("CANCELLING");
+      expect((await orphan.get()).status).toBe("cancelling");
       await work(flow, mode);
-      expect(await failureOf(orphan)).toMatchObject({ state: "CANCELLED" });
+      expect(await failureOf(orphan)).toMatchObject({ status: "cancelled" });
     });
   });
 });

@@ -395,10 +395,14 @@ describe.each(stores)("%s", (store) => {
       );
       await deployed.start();
       await handle.retry();
-      for (let waited = 0; (await handle.get()).state !== "PAUSED" && waited < 10_000; waited += 20)
+      for (
+        let waited = 0;
+        (await handle.get()).status !== "paused" && waited < 10_000;
+        waited += 20
+      )
         await sleep(20);
       const paused = await handle.get();
-      expect(paused).toMatchObject({ state: "PAUSED" });
+      expect(paused).toMatchObject({ status: "paused" });
       expect(JSON.stringify(paused)).toContain("NON_DETERMINISM");
       await deployed.stop();
       await using rolledBack = new Disposed(
@@ -448,9 +452,9 @@ describe.each(stores)("%s", (store) => {
       const handle = await client.start(flow, undefined, { runId: name("run") });
       while (probe.ran.length < 2) await sleep(5);
       await handle.pause();
-      for (let waited = 0; (await handle.get()).state !== "PAUSED" && waited < 8_000; waited += 20)
+      for (let waited = 0; (await handle.get()).status !== "paused" && waited < 8_000; waited += 20)
         await sleep(20);
-      expect((await handle.get()).state).toBe("PAUSED");
+      expect((await handle.get()).status).toBe("paused");
       const before = probe.ran.length;
       await sleep(150);
       expect(probe.ran.length).toBe(before);
@@ -464,7 +468,7 @@ describe.each(stores)("%s", (store) => {
       await sleep(100);
       await cancelled.cancel({ reason: "enough", grace: "1 s" });
       await expect(cancelled.result({ timeout: "20 s" })).rejects.toMatchObject({
-        state: "CANCELLED",
+        status: "cancelled",
       });
     });
   });

@@ -5,8 +5,12 @@
 import {
   StepFailedResponse_Final_Action as Action,
   RunService,
-  RunState,
+  RunStatus,
+  StatusReason,
   StepService,
+  WaitKind,
+  WaitOutcome,
+  StepStartedResponse_Wait_Why as Why,
   WorkerService,
 } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -201,7 +205,10 @@ describe.each(stores)("%s", (store) => {
       });
       expect(first.next).toMatchObject({ case: "retry", value: { attempt: 2, delay: ms(2_000) } });
       const early = await worker.stepStarted({ runId, fence, stepKey: "a", kind: STEP });
-      expect(early.outcome).toMatchObject({ case: "wait", value: { why: "backoff", attempt: 2 } });
+      expect(early.outcome).toMatchObject({
+        case: "wait",
+        value: { why: Why.BACKOFF, attempt: 2 },
+      });
       await worker.giveBack(runId, fence);
       const next = fenceOf(await worker.next(runId, fence));
       const second = await worker.stepFailed({
@@ -245,8 +252,8 @@ describe.each(stores)("%s", (store) => {
       });
       expect(last.next).toMatchObject({ case: "final", value: { action: Action.PAUSE } });
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.PAUSED,
-        stateReason: "RETRIES_EXHAUSTED",
+        status: RunStatus.PAUSED,
+        statusReason: StatusReason.RETRIES_EXHAUSTED,
         failure: BOOM,
       });
       await rpc(lab.client, RunService.method.retryRun, { runId });
@@ -269,8 +276,8 @@ describe.each(stores)("%s", (store) => {
       const unknown = await worker.stepStarted({ ...start, fence: second });
       expect(unknown.outcome).toMatchObject({ case: "unknownOutcome", value: { attempt: 1 } });
       expect(await lab.run(runId)).toMatchObject({
-        state: RunState.PAUSED,
-        stateReason: "UNKNOWN_OUTCOME",
+        status: RunStatus.PAUSED,
+        statusReason: StatusReason.UNKNOWN_OUTCOME,
       });
       await rpc(lab.client, RunService.method.retryRun, { runId });
       const third = fenceOf(await worker.next(runId, second));
@@ -286,7 +293,7 @@ describe.each(stores)("%s", (store) => {
       const outcome = { runId, fence, failure: BOOM, failedStepKeys: ["fatal"] };
       await worker.failRun(outcome);
       await worker.failRun(outcome);
-      expect(await lab.run(runId)).toMatchObject({ state: RunState.FAILED, failure: BOOM });
+      expect(await lab.run(runId)).toMatchObject({ status: RunStatus.FAILED, failure: BOOM });
       await rpc(lab.client, RunService.method.retryRun, { runId });
       await rpc(lab.client, RunService.method.retryRun, { runId });
       const next = fenceOf(await worker.next(runId, fence));
@@ -303,7 +310,7 @@ describe.each(stores)("%s", (store) => {
         output: json(1),
       });
       await worker.completeRun({ runId, fence: next, output: json("done") });
-      expect((await lab.run(runId)).state).toBe(RunState.COMPLETED);
+      expect((await lab.run(runId)).status).toBe(RunStatus.COMPLETED);
     });
 
     test.concurrent("kind, name and digests may be said by the start alone", async () => {
@@ -405,17 +412,20 @@ describe.each(stores)("%s", (store) => {
       };
       expect((await worker.stepStarted(wait)).outcome).toMatchObject({
         case: "wait",
-        value: { why: "wait" },
+        value: { why: Why.WAIT },
       });
       const tree = { node: { case: "stepKey" as const, value: "sleep:nap" } };
       expect(await worker.suspendRun({ runId, fence, tree })).toMatchObject({ resumed: false });
       expect(await lab.run(runId)).toMatchObject({
         workerId: "",
-        waits: [{ stepKey: "sleep:nap", kind: "sleep" }],
+        waits: [{ stepKey: "sleep:nap", kind: WaitKind.SLEEP }],
       });
       const next = await worker.next(runId, fence);
       const replay = await worker.stepStarted({ ...wait, fence: fenceOf(next) });
-      expect(replay.outcome).toMatchObject({ case: "replay", value: { outcome: "fired" } });
+      expect(replay.outcome).toMatchObject({
+        case: "replay",
+        value: { outcome: WaitOutcome.FIRED },
+      });
     });
   });
 

@@ -12,6 +12,7 @@ import { Client, type RunEvent, type RunHandle } from "@pawl/worker";
 import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
 import { anonymous } from "../../server/src/model/caller.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
+import { waitIdOf } from "../../server/src/model/wait-id.ts";
 import type { Character } from "./character.ts";
 import type { Disk } from "./disk.ts";
 import type { Judge } from "./judge.ts";
@@ -118,7 +119,10 @@ export class Clients {
 
   #answer(runId: string, key: string): void {
     this.#command(async () => {
-      await this.#newClient().answer(`${runId}#${key}`, `answer to ${key}`, { actor: "ada" });
+      const client = this.#newClient();
+      const { createdAt, runUid } = await client.handle(runId).get();
+      const waitId = waitIdOf({ createdAt: createdAt?.getTime() ?? 0, runUid }, key);
+      await client.answer(waitId, `answer to ${key}`, { actor: "ada" });
       this.#judge.acknowledged(
         runId,
         `the answer to ${key}`,

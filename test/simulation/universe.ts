@@ -1,7 +1,7 @@
 /** One simulated world from its seed to its end: a server, workers, clients and watchers, and what goes wrong. */
 
 import { fromBinary } from "@bufbuild/protobuf";
-import { SessionRequestSchema, SessionResponseSchema } from "@pawl/proto";
+import { WorkerServiceAttachRequestSchema, WorkerServiceAttachResponseSchema } from "@pawl/proto";
 import { Worker } from "@pawl/worker";
 import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
 import { createEngine } from "../../server/src/engine/engine.ts";
@@ -227,14 +227,14 @@ class Universe implements Stage {
   // ── what passes by ──
 
   #heardFromWorker(bytes: Uint8Array, worker: SimProcess): void {
-    for (const frame of fromBinary(SessionRequestSchema, bytes).frames) {
+    for (const frame of fromBinary(WorkerServiceAttachRequestSchema, bytes).frames) {
       this.#judge.asked(worker, frame);
       this.#clients.coincide(frame);
     }
   }
 
   #heardFromServer(bytes: Uint8Array, worker: SimProcess): void {
-    for (const frame of fromBinary(SessionResponseSchema, bytes).frames)
+    for (const frame of fromBinary(WorkerServiceAttachResponseSchema, bytes).frames)
       this.#judge.heard(worker, frame);
   }
 }

@@ -35,9 +35,9 @@ export class WatcherView {
     const stream = `${stepKey}@${attempt}`;
     if (type === "output.delta") {
       if (this.#ended.has(stream)) this.#found(`${stream} streams after its end`);
-      this.#texts.set(stream, (this.#texts.get(stream) ?? "") + String(event.data));
+      this.#texts.set(stream, (this.#texts.get(stream) ?? "") + String(event.payload));
     }
-    if (type === "gap") this.#missed(event.data);
+    if (type === "gap") this.#missed(event.payload);
     if (type === "rollback" || type === "commit") {
       if (this.#ended.has(stream)) this.#found(`a second verdict on ${stream}: ${type}`);
       // An attempt whose start was not written goes unnumbered when its worker is lost.
@@ -53,7 +53,7 @@ export class WatcherView {
     this.#checkpoints.push(type);
     const text = this.#texts.get(stream);
     if (type === "workflow.step.completed") {
-      const result = entry?.value;
+      const result = entry?.payload;
       const isCommitted = this.#committed === stream;
       if (text !== undefined && !isCommitted)
         this.#found(`${stream} is completed without a commit`);

@@ -3,12 +3,12 @@
  * is decided by assignees only.
  * Method: raw calls, also at the same moment and through two servers of one database.
  */
-import { SignalService } from "@pawl/proto";
+import { WaitOutcome, WaitService } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
 import { json, jsonOf, Lab, refused, stores } from "../semantics/lab.ts";
-import { APPROVAL, answer, asked, getWait, suspendOn, waits } from "./waits-lab.ts";
+import { APPROVAL, answer, asked, getWait, idOf, suspendOn, waits } from "./waits-lab.ts";
 
 const assignees = ["al", "bo", "cy"];
 const twoOfThree = { prompt: "Ship?", type: APPROVAL, assignees, approvalsNeeded: 2 };
@@ -23,14 +23,14 @@ describe.each(stores)("%s", (store) => {
   test.concurrent("two of three: open after the first, approved with the second, both on record", async () => {
     const held = await asked(lab, "session", { ship: twoOfThree });
     const { worker, runId, fence } = held;
-    const waitId = `${runId}#user:ship`;
+    const waitId = await idOf(lab.client, `${runId}#user:ship`);
     await suspendOn(held, ["user:ship"]);
     const first = await answer(lab.client, waitId, true, { actor: "bo", comment: "fine" });
-    expect(first.wait?.outcome).toBe("");
+    expect(first.wait?.outcome).toBe(WaitOutcome.UNSPECIFIED);
     const [listed] = await waits(lab.client, { runId });
     expect(listed?.answers).toMatchObject([{ actor: "bo", approved: true, comment: "fine" }]);
     const second = await answer(lab.client, waitId, true, { actor: "al" });
-    expect(second.wait?.outcome).toBe("answered");
+    expect(second.wait?.outcome).toBe(WaitOutcome.ANSWERED);
     const next = await worker.next(runId, fence);
     const resolved = next.journal.find(({ type }) => type === "workflow.wait.resolved");
     expect(jsonOf(resolved?.payload)).toBe(true);
@@ -44,10 +44,14 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("a rejection decides, no matter who approved before", async () => {
     const { runId } = await asked(lab, "unary", { ship: twoOfThree });
-    const waitId = `${runId}#user:ship`;
+    const waitId = await idOf(lab.client, `${runId}#user:ship`);
     await answer(lab.client, waitId, true, { actor: "al" });
     const rejected = await answer(lab.client, waitId, false, { actor: "cy", comment: "no" });
-    expect(rejected.wait).toMatchObject({ outcome: "answered", resolvedBy: "cy", comment: "no" });
+    expect(rejected.wait).toMatchObject({
+      outcome: WaitOutcome.ANSWERED,
+      resolvedBy: "cy",
+      comment: "no",
+    });
     expect(jsonOf((await getWait(lab.client, waitId)).payload)).toBe(false);
     await expect(answer(lab.client, waitId, true, { actor: "bo" })).rejects.toMatchObject(
       refused("WAIT_ALREADY_RESOLVED", { resolved_by: "cy" }),
@@ -56,7 +60,7 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("one approver counts once, also at the same moment", async () => {
     const { runId } = await asked(lab, "unary", { ship: twoOfThree });
-    const waitId = `${runId}#user:ship`;
+    const waitId = await idOf(lab.client, `${runId}#user:ship`);
     const votes = await Promise.allSettled(
       Array.from({ length: 5 }, () => answer(lab.client, waitId, true, { actor: "al" })),
     );
@@ -66,7 +70,7 @@ describe.each(stores)("%s", (store) => {
         expect(vote.reason).toMatchObject(
           refused("WAIT_ALREADY_RESOLVED", { resolved_by: "al", outcome: "" }),
         );
-    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe("");
+    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe(WaitOutcome.UNSPECIFIED);
   });
 
   test.concurrent("who is not an assignee, or nobody, may not answer", async () => {
@@ -95,14 +99,15 @@ test("answers through two servers at once: each approver once, one decision", as
   const held = await asked(lab, "session", { ship: question });
   const { worker, runId, fence } = held;
   await suspendOn(held, ["user:ship"]);
+  const waitId = await idOf(lab.client, `${runId}#user:ship`);
   const clients = [lab.client, client];
   const votes = await Promise.allSettled(
     many.flatMap((actor) =>
       clients.map((one, index) =>
-        rpc(one, SignalService.method.resolveWait, {
-          waitId: `${runId}#user:ship`,
+        rpc(one, WaitService.method.answerWait, {
+          waitId,
           resolutionId: `${actor}-${index}`,
-          resolution: { case: "answer", value: json(true) },
+          response: { case: "answer", value: json(true) },
           actor,
         }),
       ),

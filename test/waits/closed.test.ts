@@ -3,7 +3,14 @@
  * signals stay in, or go back to, their place in the inbox.
  * Method: raw messages on both stores, over sessions and plain calls.
  */
-import { RunService, SignalService } from "@pawl/proto";
+import {
+  RunService,
+  SignalService,
+  StatusReason,
+  WaitKind,
+  WaitOutcome,
+  WaitService,
+} from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rpc } from "../harness/protocol.ts";
 import {
@@ -26,9 +33,9 @@ import {
   eventually,
   getWait,
   type HeldRun,
+  idOf,
   link,
   TEXT,
-  USER,
   waits,
 } from "./waits-lab.ts";
 
@@ -98,7 +105,7 @@ describe.each(stores)("%s", (store) => {
     const held = await lab.held("session");
     const { worker, runId, fence } = held;
     await ask(held, "which", QUESTION, { seconds: 60n, nanos: 0 });
-    const waitId = `${runId}#user:which`;
+    const waitId = await idOf(lab.client, `${runId}#user:which`);
     const { wait: before } = await getWait(lab.client, waitId);
     const { url } = await link(lab.client, waitId);
     await worker.closeWaits({ runId, fence, stepKeys: ["user:which"] });
@@ -112,9 +119,9 @@ describe.each(stores)("%s", (store) => {
     expect((await fetch(url, { ...post, body: '{"answer":"blue"}' })).status).toBe(410);
     expect(await waits(lab.client, { runId })).toEqual([]);
     expect(await waits(lab.client, { runId, closed: true })).toMatchObject([
-      { waitId, outcome: "lost", kind: USER, question: { prompt: "Which?" } },
+      { waitId, outcome: WaitOutcome.LOST, kind: WaitKind.USER, question: { prompt: "Which?" } },
     ]);
-    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe("lost");
+    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe(WaitOutcome.LOST);
     await ask(held, "which", QUESTION, { seconds: 60n, nanos: 0 });
     expect((await getWait(lab.client, waitId)).wait?.due).toEqual(before?.due);
     expect(await waits(lab.client, { runId, closed: true })).toEqual([]);
@@ -180,7 +187,7 @@ describe.each(stores)("%s", (store) => {
     await worker.suspendRun({ runId, fence, tree: leaf("user:color"), held: asked });
     expect(await waits(lab.client, { runId })).toMatchObject([{ stepKey: "user:color" }]);
     const closed = await waits(lab.client, { workflow: flow, closed: true });
-    expect(closed).toMatchObject([{ stepKey: "user:colour", outcome: "withdrawn" }]);
+    expect(closed).toMatchObject([{ stepKey: "user:colour", outcome: WaitOutcome.WITHDRAWN }]);
     const entry = (await lab.journal(runId)).find(({ type }) => type === "workflow.wait.closed");
     expect(entry?.details).toEqual({ why: "withdrawn", version: "v2" });
     await expect(answer(lab.client, `${runId}#user:colour`, "x")).rejects.toMatchObject(
@@ -199,7 +206,7 @@ describe.each(stores)("%s", (store) => {
     const seen: string[] = [];
     for (let pageToken = ""; ; ) {
       const filter = { workflow: flow, closed: true, pageSize: 2, pageToken };
-      const page = await rpc(lab.client, SignalService.method.listWaits, filter);
+      const page = await rpc(lab.client, WaitService.method.listWaits, filter);
       seen.push(...page.waits.map(({ stepKey }) => stepKey));
       pageToken = page.nextPageToken;
       if (pageToken === "") break;
@@ -228,7 +235,7 @@ describe.each(stores)("%s", (store) => {
     }
     await worker.closeWaits({ runId, fence, stepKeys: ["child:kept", "child:gone"] });
     await lab.untilEntry(`${runId}~gone`, "run.cancelled");
-    expect((await lab.run(`${runId}~kept`)).stateReason).toBe("NO_WORKER");
+    expect((await lab.run(`${runId}~kept`)).statusReason).toBe(StatusReason.NO_WORKER);
   });
 
   test.concurrent("from a cancel on, nothing is taken by what was waited for before", async () => {

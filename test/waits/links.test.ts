@@ -4,7 +4,7 @@
  * Method: plain HTTP against the URLs that the server gives out, on both stores.
  */
 
-import { RunService, type WorkItem } from "@pawl/proto";
+import { AnswerVia, RunService, WaitOutcome, type WorkItem } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
@@ -18,6 +18,7 @@ import {
   FORM,
   getWait,
   type HeldRun,
+  idOf,
   link,
   MULTICHOICE,
   suspendOn,
@@ -70,7 +71,10 @@ describe.each(stores)("%s", (store) => {
     ]);
     const next = await held.worker.next(held.runId, held.fence);
     const resolved = next.journal.find(({ type }) => type === "workflow.wait.resolved");
-    expect(resolved).toMatchObject({ outcome: "completed", details: { via: "callback" } });
+    expect(resolved).toMatchObject({
+      outcome: WaitOutcome.COMPLETED,
+      details: { via: "callback" },
+    });
     expect(jsonOf(resolved?.payload)).toEqual({ paid: true });
     const replayed = await callback({ ...held, fence: next.lease?.fence ?? 0 });
     expect(replayed.case).toBe("replay");
@@ -215,7 +219,7 @@ describe.each(stores)("%s", (store) => {
         assignees: ["al"],
       },
     });
-    const waitId = `${runId}#user:q`;
+    const waitId = await idOf(lab.client, `${runId}#user:q`);
     const { url, expiresAt } = await link(lab.client, waitId, "al");
     expect(Number(expiresAt?.seconds) * 1_000).toBeGreaterThan(Date.now() + 6 * 86_400_000);
     const page = await fetch(url);
@@ -236,7 +240,7 @@ describe.each(stores)("%s", (store) => {
     expect(done.status).toBe(200);
     const { wait, payload } = await getWait(lab.client, waitId);
     expect(jsonOf(payload)).toBe("y");
-    expect(wait?.answers).toMatchObject([{ actor: "al", comment: "good", via: "link" }]);
+    expect(wait?.answers).toMatchObject([{ actor: "al", comment: "good", via: AnswerVia.LINK }]);
     const again = await fetch(url);
     expect([again.status, await again.text()]).toEqual([
       200,
@@ -253,7 +257,7 @@ describe.each(stores)("%s", (store) => {
       approvalsNeeded: 2,
     };
     const { runId } = await asked(lab, "unary", { q: question });
-    const waitId = `${runId}#user:q`;
+    const waitId = await idOf(lab.client, `${runId}#user:q`);
     const al = await link(lab.client, waitId, "al");
     const alToo = await link(lab.client, waitId, "al");
     const bo = await link(lab.client, waitId, "bo");
@@ -265,7 +269,7 @@ describe.each(stores)("%s", (store) => {
     expect((await post(alToo.url, '{"answer": true}')).status).toBe(409);
     const second = await post(bo.url, '{"answer": true}');
     expect(await second.json()).toEqual({ status: "recorded", duplicate: false, open: false });
-    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe("answered");
+    expect((await getWait(lab.client, waitId)).wait?.outcome).toBe(WaitOutcome.ANSWERED);
     await expect(link(lab.client, waitId, "cy")).rejects.toMatchObject(
       refused("WAIT_ALREADY_RESOLVED", { resolved_by: "bo" }),
     );
@@ -316,7 +320,7 @@ describe.each(stores)("%s", (store) => {
       ],
     ];
     for (const [name, fields, value] of cases) {
-      const waitId = `${runId}#user:${name}`;
+      const waitId = await idOf(lab.client, `${runId}#user:${name}`);
       const { url } = await link(lab.client, waitId);
       expect((await fetch(url)).status).toBe(200);
       const sent = await form(url, [...fields, ["comment", ""]]);
@@ -325,7 +329,9 @@ describe.each(stores)("%s", (store) => {
     }
     const { url } = await link(lab.client, `${runId}#user:skip`);
     expect((await form(url, [["action", "skip"]])).status).toBe(200);
-    expect((await getWait(lab.client, `${runId}#user:skip`)).wait?.outcome).toBe("skipped");
+    expect((await getWait(lab.client, `${runId}#user:skip`)).wait?.outcome).toBe(
+      WaitOutcome.SKIPPED,
+    );
   });
 
   test.concurrent("an expired link, and one of a run that has ended", async () => {

@@ -3,7 +3,15 @@
  * from outside.
  * Method: raw calls on both stores; each test has runs of a workflow of its own.
  */
-import { RunState, SignalService, type StepKind, type Wait } from "@pawl/proto";
+import {
+  RunStatus,
+  SignalService,
+  type StepKind,
+  type Wait,
+  WaitKind,
+  WaitOutcome,
+  WaitService,
+} from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rpc } from "../harness/protocol.ts";
 import { CHILD, Lab, ms, refused, SIGNAL, SLEEP, stores } from "../semantics/lab.ts";
@@ -16,7 +24,6 @@ import {
   getWait,
   suspendOn,
   TEXT,
-  USER,
   waits,
 } from "./waits-lab.ts";
 
@@ -73,9 +80,9 @@ describe.each(stores)("%s", (store) => {
       runId,
       workflow: flow,
       name: "sleep:long",
-      kind: SLEEP,
+      kind: WaitKind.SLEEP,
     });
-    for (const kind of [SLEEP, SIGNAL, CHILD, CALLBACK, USER])
+    for (const kind of [1, 2, 3, 4, 5] as const)
       expect(await waits(lab.client, { workflow: flow, kinds: [kind] })).toHaveLength(1);
     await rpc(lab.client, SignalService.method.sendSignal, { runId, name: "go" });
     await answer(lab.client, `${runId}#user:q`, "yes");
@@ -103,7 +110,7 @@ describe.each(stores)("%s", (store) => {
     expect(await inbox("cy")).toEqual([]);
     await answer(lab.client, `${held.runId}#user:mine`, "x", { actor: "al" });
     expect(await inbox("al")).toEqual([]);
-    const none = waits(lab.client, { assignee: "al", kinds: [SLEEP] });
+    const none = waits(lab.client, { assignee: "al", kinds: [WaitKind.SLEEP] });
     expect(await none).toEqual([]);
     expect(keys(await waits(lab.client, { runId: held.runId, assignee: "bo" }))).toEqual([
       "user:theirs",
@@ -127,11 +134,11 @@ describe.each(stores)("%s", (store) => {
         wait: { duration: HOUR },
       });
     }
-    for (const request of [{}, { kinds: [USER] }, { assignee: "al" }]) {
+    for (const request of [{}, { kinds: [WaitKind.USER] }, { assignee: "al" }]) {
       const seen: Wait[] = [];
       let pageToken = "";
       do {
-        const page = await rpc(lab.client, SignalService.method.listWaits, {
+        const page = await rpc(lab.client, WaitService.method.listWaits, {
           workflow: flow,
           ...request,
           pageSize: 5,
@@ -159,11 +166,13 @@ describe.each(stores)("%s", (store) => {
     const { worker, runId, fence } = held;
     await suspendOn(held, ["sleep:long", "signal:go", "child:c", "callback:cb", "user:q"], 5);
     for (const key of ["sleep:long", "signal:go", "child:c", "callback:cb"]) {
-      expect((await lab.run(runId)).state).toBe(RunState.WAITING);
+      expect((await lab.run(runId)).status).toBe(RunStatus.WAITING);
       await cancel(lab.client, `${runId}#${key}`, "op");
     }
     await answer(lab.client, `${runId}#user:q`, "yes");
-    expect((await cancel(lab.client, `${runId}#sleep:long`)).wait?.outcome).toBe("cancelled");
+    expect((await cancel(lab.client, `${runId}#sleep:long`)).wait?.outcome).toBe(
+      WaitOutcome.CANCELLED,
+    );
     await expect(cancel(lab.client, `${runId}#user:q`)).rejects.toMatchObject(
       refused("WAIT_ALREADY_RESOLVED", { outcome: "answered" }),
     );
@@ -214,7 +223,7 @@ describe.each(stores)("%s", (store) => {
     const next = await worker.next(runId, fence);
     // What comes after it depends on which came first, the second or the suspension.
     expect(next.journal).toContainEqual(
-      expect.objectContaining({ stepKey: "sleep:second", outcome: "fired" }),
+      expect.objectContaining({ stepKey: "sleep:second", outcome: WaitOutcome.FIRED }),
     );
   });
 

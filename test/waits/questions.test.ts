@@ -3,7 +3,7 @@
  * is one of the question's type, and is on record with who gave it.
  * Method: raw messages over both transports, on both stores.
  */
-import { RunState } from "@pawl/proto";
+import { RunStatus, WaitKind, WaitOutcome } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fenceOf, jsonOf, Lab, ms, refused, stores, transports } from "../semantics/lab.ts";
 import {
@@ -15,12 +15,12 @@ import {
   eventually,
   FORM,
   getWait,
+  idOf,
   MULTICHOICE,
   type QuestionInit,
   skip,
   suspendOn,
   TEXT,
-  USER,
   waits,
 } from "./waits-lab.ts";
 
@@ -49,7 +49,7 @@ describe.each(stores)("%s", (store) => {
       const listed = await waits(lab.client, { runId });
       expect(listed.map((wait) => wait.stepKey).sort()).toEqual(["user:first", "user:second"]);
       await answer(lab.client, `${runId}#user:second`, "two", { actor: "bo" });
-      expect((await lab.run(runId)).state).toBe(RunState.WAITING);
+      expect((await lab.run(runId)).status).toBe(RunStatus.WAITING);
       await answer(lab.client, `${runId}#user:first`, "one", { actor: "al" });
       const next = await worker.next(runId, fence);
       const resolved = next.journal.filter(({ type }) => type === "workflow.wait.resolved");
@@ -58,7 +58,7 @@ describe.each(stores)("%s", (store) => {
         ["user:first", "one"],
       ]);
       expect(resolved[0]).toMatchObject({
-        outcome: "answered",
+        outcome: WaitOutcome.ANSWERED,
         details: { actor: "bo", via: "api" },
       });
       expect(await waits(lab.client, { runId })).toEqual([]);
@@ -75,11 +75,14 @@ describe.each(stores)("%s", (store) => {
       const inserted = await ask(next, "new", { prompt: "New?", type: TEXT });
       expect(inserted.outcome).toMatchObject({
         case: "wait",
-        value: { waitId: `${runId}#user:new` },
+        value: { waitId: await idOf(lab.client, `${runId}#user:new`) },
       });
       const replayed = await ask(next, "old", { prompt: "Old?", type: TEXT });
-      expect(replayed.outcome).toMatchObject({ case: "replay", value: { outcome: "answered" } });
-      expect(before?.waitId).toBe(`${runId}#user:old`);
+      expect(replayed.outcome).toMatchObject({
+        case: "replay",
+        value: { outcome: WaitOutcome.ANSWERED },
+      });
+      expect(before?.waitId).toBe(await idOf(lab.client, `${runId}#user:old`));
     });
 
     test.concurrent("an answer that comes while the worker holds the run is there at once", async () => {
@@ -91,7 +94,7 @@ describe.each(stores)("%s", (store) => {
       const { result, details, waitId } = again.outcome.value;
       expect(result.case === "output" && jsonOf(result.value)).toBe("yes");
       expect(details).toMatchObject({ via: "api" });
-      expect(waitId).toBe(`${held.runId}#user:q`);
+      expect(waitId).toBe(await idOf(lab.client, `${held.runId}#user:q`));
     });
   });
 
@@ -138,7 +141,7 @@ describe.each(stores)("%s", (store) => {
         await answer(lab.client, `${runId}#user:q${index}`, value);
         const { payload, wait } = await getWait(lab.client, `${runId}#user:q${index}`);
         expect(jsonOf(payload)).toEqual(value);
-        expect(wait?.outcome).toBe("answered");
+        expect(wait?.outcome).toBe(WaitOutcome.ANSWERED);
       }
     },
   );
@@ -154,7 +157,7 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("two people at once: one wins, the other is told who did", async () => {
     const { runId } = await asked(lab, "unary", { q: { prompt: "Q?", type: TEXT } });
-    const waitId = `${runId}#user:q`;
+    const waitId = await idOf(lab.client, `${runId}#user:q`);
     const results = await Promise.allSettled(
       ["al", "bo", "cy", "di"].map((actor) => answer(lab.client, waitId, actor, { actor })),
     );
@@ -172,12 +175,16 @@ describe.each(stores)("%s", (store) => {
 
   test.concurrent("the same resolution again is answered alike; its id with other content is not", async () => {
     const { runId } = await asked(lab, "unary", { q: { prompt: "Q?", type: TEXT } });
-    const waitId = `${runId}#user:q`;
+    const waitId = await idOf(lab.client, `${runId}#user:q`);
     const more = { resolutionId: "r1", actor: "al", comment: "because" };
     const first = await answer(lab.client, waitId, "x", more);
     const again = await answer(lab.client, waitId, "x", more);
     expect([first.duplicate, again.duplicate]).toEqual([false, true]);
-    expect(again.wait).toMatchObject({ outcome: "answered", resolvedBy: "al", comment: "because" });
+    expect(again.wait).toMatchObject({
+      outcome: WaitOutcome.ANSWERED,
+      resolvedBy: "al",
+      comment: "because",
+    });
     await expect(answer(lab.client, waitId, "y", more)).rejects.toMatchObject(
       refused("WAIT_ALREADY_RESOLVED"),
     );
@@ -191,7 +198,7 @@ describe.each(stores)("%s", (store) => {
       must: { prompt: "Must?", type: TEXT },
     });
     const skipped = await skip(lab.client, `${runId}#user:may`, { resolutionId: "s" });
-    expect(skipped.wait?.outcome).toBe("skipped");
+    expect(skipped.wait?.outcome).toBe(WaitOutcome.SKIPPED);
     const again = await skip(lab.client, `${runId}#user:may`, { resolutionId: "s" });
     expect(again.duplicate).toBe(true);
     await expect(skip(lab.client, `${runId}#user:must`)).rejects.toMatchObject(
@@ -273,7 +280,7 @@ describe.each(stores)("%s", (store) => {
     const { runId, worker, fence } = held;
     await worker.failRun({ runId, fence, failure: { type: "Boom", message: "boom" } });
     await lab.retry(runId);
-    const [wait] = await waits(lab.client, { runId, kinds: [USER], assignee: "al" });
+    const [wait] = await waits(lab.client, { runId, kinds: [WaitKind.USER], assignee: "al" });
     expect(wait?.stepKey).toBe("user:q");
   });
 });

@@ -125,7 +125,7 @@ describe.each(stores)("%s", (store) => {
     }
 
     const waiting = async (runId: string) => {
-      while ((await client.handle(runId).get()).state !== "WAITING") await sleep(15);
+      while ((await client.handle(runId).get()).status !== "waiting") await sleep(15);
     };
 
     test.concurrent("each question gets its own answer, of its type, in any order", async () => {
@@ -154,7 +154,7 @@ describe.each(stores)("%s", (store) => {
         fields: { column: "age", drop: false },
         more: undefined,
       });
-      expect(await client.wait(size.waitId)).toMatchObject({ outcome: "answered", value: "m" });
+      expect(await client.wait(size.waitId)).toMatchObject({ outcome: "answered", payload: "m" });
     });
 
     test("a signal that comes just as its wait is registered reaches the code", async () => {
@@ -241,7 +241,7 @@ describe.each(stores)("%s", (store) => {
       await waiting(run.runId);
       const step = await run.journal();
       let url = "";
-      for await (const entry of step) if (entry.name === "tell") url = String(entry.value);
+      for await (const entry of step) if (entry.name === "tell") url = String(entry.payload);
       const body = JSON.stringify({ paid: 5 });
       const headers = { "content-type": "application/json" };
       expect((await fetch(url, { method: "POST", headers, body })).status).toBe(200);
@@ -261,8 +261,10 @@ describe.each(stores)("%s", (store) => {
       expect((await client.waits({ runId: run.runId })).waits).toHaveLength(1);
       await waiting(run.runId);
       await client.answer(again.waitId, "yes");
-      await client.answer((await question(run.runId, "Or now?")).waitId, "fine");
-      const closed = `${run.runId}#all:stop/signal:stop`;
+      const orNow = await question(run.runId, "Or now?");
+      const open = await client.waits({ runId: run.runId, kinds: ["signal"] });
+      const closed = open.waits.find(({ name }) => name === "stop")?.waitId ?? "";
+      await client.answer(orNow.waitId, "fine");
       while ((await client.wait(closed)).outcome === "") await sleep(15);
       await run.signal("stop", "taken");
       expect(await run.result()).toEqual({
@@ -321,14 +323,14 @@ describe.each(stores)("%s", (store) => {
     };
     const old = await serve(["Delete?", "Sure?"]);
     const run = await client.start(name, undefined, { runId: "deployed" });
-    while ((await run.get()).state !== "WAITING") await sleep(15);
+    while ((await run.get()).status !== "waiting") await sleep(15);
     await old.stop();
-    await client.answer("deployed#user:Delete?", "no");
+    const openQuestion = async () => (await client.waits({ runId: "deployed" })).waits[0];
+    await client.answer((await openQuestion())?.waitId ?? "", "no");
     const next = await serve(["Really new?", "Delete?", "Sure?"]);
     for (const ask of ["Really new?", "Sure?"]) {
-      while ((await client.waits({ runId: "deployed" })).waits[0]?.question?.prompt !== ask)
-        await sleep(15);
-      await client.answer(`deployed#user:${ask}`, ask);
+      while ((await openQuestion())?.question?.prompt !== ask) await sleep(15);
+      await client.answer((await openQuestion())?.waitId ?? "", ask);
     }
     const answers = { "Really new?": "Really new?", "Delete?": "no", "Sure?": "Sure?" };
     expect(await run.result()).toEqual(answers);

@@ -6,7 +6,7 @@
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { RunState, SignalService, WorkerService } from "@pawl/proto";
+import { RunStatus, SignalService, WaitKind, WaitOutcome, WorkerService } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readResidentMb } from "../bench/cpu.ts";
 import { workflowName } from "../bench/product/runs.ts";
@@ -61,7 +61,7 @@ describe.each(stores)("%s", (store) => {
         if (outcome.case !== "replay" || outcome.value.result.case !== "output")
           throw new Error(`The outcome is ${outcome.case}.`);
         got.push(jsonOf(outcome.value.result.value));
-        expect(outcome.value.outcome).toBe("signalled");
+        expect(outcome.value.outcome).toBe(WaitOutcome.SIGNALLED);
       }
       expect(got).toEqual([1, 2]);
       expect((await waitFor(held, "signal:a#3", "a")).outcome.case).toBe("wait");
@@ -133,7 +133,7 @@ describe.each(stores)("%s", (store) => {
     const { resumed } = await worker.suspendRun({ runId, fence, tree });
     expect(resumed).toBe(false);
     await lab.untilEntry(runId, "workflow.wait.resolved");
-    expect((await lab.run(runId)).state).toBe(RunState.WAITING);
+    expect((await lab.run(runId)).status).toBe(RunStatus.WAITING);
     await send(lab, runId, "a", 1);
     const next = await worker.next(runId, fence);
     fence = fenceOf(next);
@@ -195,7 +195,7 @@ test.each(stores)(
       readings.push(readResidentMb(server.pid) ?? 0);
       const { workers } = await rpc(client, WorkerService.method.listWorkers, {});
       expect(workers.map(({ inFlight }) => inFlight)).toEqual([0]);
-      expect((await waits(client, { kinds: [SLEEP], pageSize: 1 })).length).toBe(
+      expect((await waits(client, { kinds: [WaitKind.SLEEP], pageSize: 1 })).length).toBe(
         Math.min(1, count),
       );
       worker.close();

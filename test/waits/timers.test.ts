@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RunService, RunState } from "@pawl/proto";
+import { RunService, RunStatus, WaitKind, WaitOutcome } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import type { EntryHead } from "../../server/src/model/entry.ts";
 import { openStore } from "../../server/src/store/open.ts";
@@ -85,12 +85,12 @@ describe.each(stores)("%s", (store) => {
     const sleepUntil = (stepKey: string, at: number) =>
       worker.stepStarted({ runId, fence, stepKey, kind: SLEEP, wait: { until: ms(at) } });
     const past = await sleepUntil("sleep:past", Date.now() - 86_400_000);
-    expect(past.outcome).toMatchObject({ case: "replay", value: { outcome: "fired" } });
+    expect(past.outcome).toMatchObject({ case: "replay", value: { outcome: WaitOutcome.FIRED } });
     const soon = Date.now() + 300;
     const future = await sleepUntil("sleep:future", soon);
     expect(future.outcome).toMatchObject({ case: "wait", value: { until: ms(soon) } });
     const nap = () => lab.step(runId, "sleep:future");
-    await eventually(async () => (await nap())?.outcome === "fired", "the sleep is over");
+    await eventually(async () => (await nap())?.outcome === WaitOutcome.FIRED, "the sleep is over");
     const resolved = await nap();
     const at =
       Number(resolved?.recordedAt?.seconds) * 1_000 + (resolved?.recordedAt?.nanos ?? 0) / 1e6;
@@ -117,7 +117,7 @@ test.concurrent.for([1, -1])(
         timeout: { seconds: 30n },
       });
       const took = performance.now() - begun;
-      expect(run?.state).toBe(RunState.COMPLETED);
+      expect(run?.status).toBe(RunStatus.COMPLETED);
       const { answer, clock } = jsonOf(run?.output) as { answer: string; clock: number };
       expect(answer).toBe("none");
       expect(Math.abs(clock - skew - Date.now())).toBeLessThan(3_600_000);
@@ -154,7 +154,7 @@ test.concurrent.for(stores)(
     await first.kill();
     await using second = await startServer({ store: url });
     const client = connect(second.grpcAddress);
-    const left = () => waits(client, { kinds: [SLEEP], pageSize: 1 });
+    const left = () => waits(client, { kinds: [WaitKind.SLEEP], pageSize: 1 });
     await eventually(async () => (await left()).length === 0, "the timer has fired");
     client.close();
     await second.stop();
@@ -176,7 +176,7 @@ test.concurrent.for(stores)(
     await using server = await startServer({ store: url });
     const ready = Date.now();
     const client = connect(server.grpcAddress);
-    const left = () => waits(client, { kinds: [SLEEP], pageSize: 1 });
+    const left = () => waits(client, { kinds: [WaitKind.SLEEP], pageSize: 1 });
     await eventually(async () => (await left()).length === 0, "no timer is left");
     client.close();
     await server.stop();

@@ -1,14 +1,17 @@
-/** What the tests of waits share: a run with questions, and the calls of SignalService. */
+/** What the tests of waits share: a run with questions, and the calls of WaitService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@grpc/grpc-js";
 import {
   type QuestionSchema,
   QuestionType,
-  SignalService,
+  RunService,
   StepKind,
   type StepStartedResponse,
   type Wait,
+  WaitService,
 } from "@pawl/proto";
+import { waitIdOf } from "../../server/src/model/wait-id.ts";
 import { patienceMs } from "../harness/patience.ts";
 import type { RawWorker } from "../harness/protocol.ts";
 import { rpc } from "../harness/protocol.ts";
@@ -62,39 +65,54 @@ export async function suspendOn(
   await worker.suspendRun({ runId, fence, tree });
 }
 
-interface Resolve {
+interface Answer {
   resolutionId?: string;
   actor?: string;
   comment?: string;
 }
 
-export function answer(client: Client, waitId: string, value: unknown, more: Resolve = {}) {
-  const resolution = { case: "answer" as const, value: json(value) };
-  return rpc(client, SignalService.method.resolveWait, { waitId, resolution, ...more });
+/** The id of a wait that a test names by `RUN#KEY`; an id stays what it is. */
+export async function idOf(client: Client, wait: string): Promise<string> {
+  const place = wait.indexOf("#");
+  if (place < 0) return wait;
+  const { run } = await rpc(client, RunService.method.getRun, { runId: wait.slice(0, place) });
+  if (run?.createdAt === undefined) throw new Error("The server answered without the run.");
+  const { createdAt, runUid } = run;
+  return waitIdOf({ createdAt: timestampMs(createdAt), runUid }, wait.slice(place + 1));
 }
 
-export function skip(client: Client, waitId: string, more: Resolve = {}) {
-  const resolution = { case: "skip" as const, value: true };
-  return rpc(client, SignalService.method.resolveWait, { waitId, resolution, ...more });
+export async function answer(client: Client, wait: string, value: unknown, more: Answer = {}) {
+  const response = { case: "answer" as const, value: json(value) };
+  const waitId = await idOf(client, wait);
+  return rpc(client, WaitService.method.answerWait, { waitId, response, ...more });
 }
 
-export function cancel(client: Client, waitId: string, actor = "") {
-  return rpc(client, SignalService.method.cancelWait, { waitId, actor });
+export async function skip(client: Client, wait: string, more: Answer = {}) {
+  const response = { case: "skip" as const, value: true };
+  const waitId = await idOf(client, wait);
+  return rpc(client, WaitService.method.answerWait, { waitId, response, ...more });
+}
+
+export async function cancel(client: Client, wait: string, actor = "") {
+  const waitId = await idOf(client, wait);
+  return rpc(client, WaitService.method.cancelWait, { waitId, actor });
 }
 
 export async function waits(
   client: Client,
-  request: MessageInitShape<typeof SignalService.method.listWaits.input>,
+  request: MessageInitShape<typeof WaitService.method.listWaits.input>,
 ): Promise<Wait[]> {
-  return (await rpc(client, SignalService.method.listWaits, request)).waits;
+  return (await rpc(client, WaitService.method.listWaits, request)).waits;
 }
 
-export function getWait(client: Client, waitId: string) {
-  return rpc(client, SignalService.method.getWait, { waitId });
+export async function getWait(client: Client, wait: string) {
+  const waitId = await idOf(client, wait);
+  return rpc(client, WaitService.method.getWait, { waitId });
 }
 
-export function link(client: Client, waitId: string, assignee = "", expiresInMs?: number) {
-  return rpc(client, SignalService.method.createAnswerLink, {
+export async function link(client: Client, wait: string, assignee = "", expiresInMs?: number) {
+  const waitId = await idOf(client, wait);
+  return rpc(client, WaitService.method.createWaitLink, {
     waitId,
     assignee,
     ...(expiresInMs !== undefined && {

@@ -3,6 +3,7 @@ package pawl
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
@@ -52,11 +53,12 @@ func Execute[In, Out any](ctx context.Context, client *Client, workflow *Workflo
 		if err != nil {
 			return none, err
 		}
-		if state.State == pb.RunState_RUN_STATE_PAUSED {
+		if state.Status == pb.RunStatus_RUN_STATUS_PAUSED {
+			reason := strings.TrimPrefix(state.StatusReason.String(), "STATUS_REASON_")
 			return none, &Error{
 				Reason: RunPaused, Code: codes.FailedPrecondition,
-				Message:  "the run " + handle.RunID + " is paused: " + orElse(state.StateDetail, state.StateReason),
-				Metadata: map[string]string{"run_id": handle.RunID, "state_reason": state.StateReason},
+				Message:  "the run " + handle.RunID + " is paused: " + orElse(state.StatusDetail, reason),
+				Metadata: map[string]string{"run_id": handle.RunID, "status_reason": reason},
 			}
 		}
 	}

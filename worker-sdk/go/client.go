@@ -163,8 +163,8 @@ func Find[Out any](client *Client, runID string) *Handle[Out] {
 }
 
 func hasEnded(run *pb.Run) bool {
-	switch run.GetState() {
-	case pb.RunState_RUN_STATE_COMPLETED, pb.RunState_RUN_STATE_FAILED, pb.RunState_RUN_STATE_CANCELLED:
+	switch run.GetStatus() {
+	case pb.RunStatus_RUN_STATUS_COMPLETED, pb.RunStatus_RUN_STATUS_FAILED, pb.RunStatus_RUN_STATUS_CANCELLED:
 		return true
 	}
 	return false
@@ -181,14 +181,14 @@ func (h *Handle[Out]) Result(ctx context.Context) (Out, error) {
 		}
 		run := response.Run
 		switch {
-		case run.GetState() == pb.RunState_RUN_STATE_COMPLETED:
+		case run.GetStatus() == pb.RunStatus_RUN_STATUS_COMPLETED:
 			payload, err := p.download(ctx, run.Output)
 			if err != nil {
 				return none, err
 			}
 			return decode[Out](payload, "the result of run "+h.RunID)
 		case hasEnded(run):
-			return none, &RunError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.State == pb.RunState_RUN_STATE_CANCELLED}
+			return none, &RunError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.Status == pb.RunStatus_RUN_STATUS_CANCELLED}
 		}
 	}
 }

@@ -84,7 +84,7 @@ func TestPauseRecordsWhatIsInFlight(t *testing.T) {
 	}
 	close(goOn)
 	waitFor(t, "the run is paused", func() bool {
-		return must[*pb.Run](t)(run.Get(ctx)).StateReason == "PAUSED_BY_OPERATOR"
+		return must[*pb.Run](t)(run.Get(ctx)).StatusReason == pb.StatusReason_STATUS_REASON_PAUSED_BY_OPERATOR
 	})
 	if keys := keysOf(must[[]*pb.JournalEntry](t)(run.Journal(ctx)), "workflow.step.completed"); len(keys) != 1 {
 		t.Errorf("recorded before the pause: %q", keys)
@@ -111,14 +111,14 @@ func TestOtherCodePausesTheRun(t *testing.T) {
 	l.serve(flow)
 	run := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
 	waitFor(t, "the run is suspended", func() bool {
-		return must[*pb.Run](t)(run.Get(ctx)).State == pb.RunState_RUN_STATE_WAITING
+		return must[*pb.Run](t)(run.Get(ctx)).Status == pb.RunStatus_RUN_STATUS_WAITING
 	})
 	if err := run.Signal(ctx, "go", 1); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "the run is paused", func() bool {
 		state := must[*pb.Run](t)(run.Get(ctx))
-		return state.StateReason == "NON_DETERMINISM"
+		return state.StatusReason == pb.StatusReason_STATUS_REASON_NON_DETERMINISM
 	})
 	input.Store(0)
 	if err := run.Resume(ctx); err != nil {
@@ -208,7 +208,7 @@ func TestParallelReplaysAgree(t *testing.T) {
 		for _, run := range handles {
 			waitFor(t, "the run is suspended", func() bool {
 				created := keysOf(must[[]*pb.JournalEntry](t)(run.Journal(ctx)), "workflow.wait.created")
-				return len(created) == round+1 && must[*pb.Run](t)(run.Get(ctx)).State == pb.RunState_RUN_STATE_WAITING
+				return len(created) == round+1 && must[*pb.Run](t)(run.Get(ctx)).Status == pb.RunStatus_RUN_STATUS_WAITING
 			})
 			if err := run.Signal(ctx, "next", 1); err != nil {
 				t.Fatal(err)

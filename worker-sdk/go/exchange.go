@@ -286,6 +286,6 @@ func (s *session) attention(*run) bool {
 }
 
 func (s *session) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
-	_, err := call(ctx, s.platform, s.platform.signals.CancelWait, request)
+	_, err := call(ctx, s.platform, s.platform.waits.CancelWait, request)
 	return err
 }

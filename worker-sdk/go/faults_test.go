@@ -216,7 +216,7 @@ func TestContextsOfUserCode(t *testing.T) {
 	for how, run := range runs {
 		waitFor(t, how+" has gone on", func() bool {
 			keys := keysOf(must[[]*pb.JournalEntry](t)(run.Journal(l.context())), "workflow.step.completed")
-			return len(keys) > 0 && keys[len(keys)-1] == "fallback" || must[*pb.Run](t)(run.Get(l.context())).State == pb.RunState_RUN_STATE_FAILED
+			return len(keys) > 0 && keys[len(keys)-1] == "fallback" || must[*pb.Run](t)(run.Get(l.context())).Status == pb.RunStatus_RUN_STATUS_FAILED
 		})
 		if err := run.Signal(l.context(), "go", "kept"); err != nil {
 			t.Errorf("%s: %v", how, err)

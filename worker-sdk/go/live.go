@@ -36,7 +36,7 @@ func publish(ctx context.Context, eventType string, data any) error {
 	if err != nil {
 		return err
 	}
-	event := &pb.NewEvent{Type: eventType, Payload: payload, SourceTimestamp: timestamppb.Now()}
+	event := &pb.NewEvent{Type: eventType, Payload: payload, SourceAt: timestamppb.Now()}
 	r, body := p.run, p.body
 	r.mu.Lock()
 	// Counted from the beginning of the code, so that the server knows what it says a second time.

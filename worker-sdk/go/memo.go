@@ -23,6 +23,15 @@ type record struct {
 	definitionDigest string
 }
 
+// outcomeWord is an outcome such as timed_out; empty for none, and for one that only a newer server knows.
+func outcomeWord(outcome pb.WaitOutcome) string {
+	name, isKnown := pb.WaitOutcome_name[int32(outcome)]
+	if !isKnown || outcome == pb.WaitOutcome_WAIT_OUTCOME_UNSPECIFIED {
+		return ""
+	}
+	return strings.ToLower(strings.TrimPrefix(name, "WAIT_OUTCOME_"))
+}
+
 func recordOf(entry *pb.JournalEntry) *record {
 	return &record{
 		seq:              entry.Seq,
@@ -30,7 +39,7 @@ func recordOf(entry *pb.JournalEntry) *record {
 		attempt:          entry.Attempt,
 		payload:          entry.Payload,
 		failure:          entry.Failure,
-		outcome:          entry.Outcome,
+		outcome:          outcomeWord(entry.Outcome),
 		details:          entry.Details,
 		inputDigest:      entry.InputDigest,
 		definitionDigest: entry.DefinitionDigest,

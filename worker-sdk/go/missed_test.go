@@ -53,7 +53,7 @@ func TestLiveOrderIsTheReplaysOrder(t *testing.T) {
 		})
 		l.serveBy(poll, flow)
 		run := start(l, flow, pawl.Void{})
-		waitFor(t, "the run is suspended", hasState(l, run, pb.RunState_RUN_STATE_WAITING))
+		waitFor(t, "the run is suspended", hasState(l, run, pb.RunStatus_RUN_STATUS_WAITING))
 		if err := run.Signal(l.context(), "next", 1); err != nil {
 			l.t.Fatal(err)
 		}

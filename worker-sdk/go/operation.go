@@ -29,6 +29,8 @@ type operation struct {
 	resolution *record
 	// The server has the wait on record.
 	isRegistered bool
+	// What the server calls it, once it is registered.
+	waitID string
 	// It is a wait of which the server knows, or is being told, that it was lost.
 	isGivenUp bool
 	// The body of a step is running that may be executed again.

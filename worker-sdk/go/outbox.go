@@ -84,7 +84,7 @@ func (o *outbox) congested() bool {
 }
 
 // run sends until the stream ends.
-func (o *outbox) run(ctx context.Context, stream pb.WorkerService_SessionClient) {
+func (o *outbox) run(ctx context.Context, stream pb.WorkerService_AttachClient) {
 	defer func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -120,7 +120,7 @@ func (o *outbox) run(ctx context.Context, stream pb.WorkerService_SessionClient)
 	}
 }
 
-func (o *outbox) sendAll(stream pb.WorkerService_SessionClient, frames []*pb.WorkerFrame, sizes []int) bool {
+func (o *outbox) sendAll(stream pb.WorkerService_AttachClient, frames []*pb.WorkerFrame, sizes []int) bool {
 	for len(frames) > 0 {
 		count, size := 1, sizes[0]
 		for count < len(frames) && count < framesPerMessageMax && size+sizes[count] <= sessionMessageBytesMax {
@@ -137,9 +137,9 @@ func (o *outbox) sendAll(stream pb.WorkerService_SessionClient, frames []*pb.Wor
 
 // send sends frames as one message. It is encoded before: to send what cannot be encoded would end
 // the stream, for everybody's frames.
-func (o *outbox) send(stream pb.WorkerService_SessionClient, frames []*pb.WorkerFrame) bool {
+func (o *outbox) send(stream pb.WorkerService_AttachClient, frames []*pb.WorkerFrame) bool {
 	var message grpc.PreparedMsg
-	if message.Encode(stream, &pb.SessionRequest{Frames: frames}) != nil {
+	if message.Encode(stream, &pb.WorkerServiceAttachRequest{Frames: frames}) != nil {
 		frames = slices.DeleteFunc(slices.Clone(frames), func(frame *pb.WorkerFrame) bool {
 			_, err := proto.Marshal(frame)
 			if err != nil {
@@ -147,7 +147,7 @@ func (o *outbox) send(stream pb.WorkerService_SessionClient, frames []*pb.Worker
 			}
 			return err != nil
 		})
-		return stream.Send(&pb.SessionRequest{Frames: frames}) == nil
+		return stream.Send(&pb.WorkerServiceAttachRequest{Frames: frames}) == nil
 	}
 	return stream.SendMsg(&message) == nil
 }

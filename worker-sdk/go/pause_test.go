@@ -22,8 +22,8 @@ func inBothModes(t *testing.T, test func(l *lab, poll bool)) {
 	}
 }
 
-func hasState[Out any](l *lab, run *pawl.Handle[Out], state pb.RunState) func() bool {
-	return func() bool { return must[*pb.Run](l.t)(run.Get(l.context())).State == state }
+func hasState[Out any](l *lab, run *pawl.Handle[Out], state pb.RunStatus) func() bool {
+	return func() bool { return must[*pb.Run](l.t)(run.Get(l.context())).Status == state }
 }
 
 func TestAPauseFinishesAStepWithStepsInside(t *testing.T) {
@@ -66,12 +66,12 @@ func pauseInside(l *lab, poll, undoes, early bool) {
 		pause = errors.Join(pause, run.Resume(l.context()))
 	}
 	close(goOn)
-	prefix, end := "", pb.RunState_RUN_STATE_COMPLETED
+	prefix, end := "", pb.RunStatus_RUN_STATUS_COMPLETED
 	if undoes {
-		prefix, end = "compensate:", pb.RunState_RUN_STATE_FAILED
+		prefix, end = "compensate:", pb.RunStatus_RUN_STATUS_FAILED
 	}
 	if !early {
-		waitFor(l.t, "the run is paused", hasState(l, run, pb.RunState_RUN_STATE_PAUSED))
+		waitFor(l.t, "the run is paused", hasState(l, run, pb.RunStatus_RUN_STATUS_PAUSED))
 		keys := keysOf(must[[]*pb.JournalEntry](l.t)(run.Journal(l.context())), "workflow.step.completed")
 		outer := prefix + "outer"
 		if expected := []string{outer + "/first", outer + "/second", outer + "/all:0/branch", outer}; !slices.Equal(keys, expected[:min(len(keys), len(expected))]) {
@@ -109,7 +109,7 @@ func TestAPauseDoesNotLastForABodyThatWaits(t *testing.T) {
 		if err := run.Pause(l.context(), "have a look"); err != nil {
 			l.t.Fatal(err)
 		}
-		waitFor(l.t, "the run is paused", hasState(l, run, pb.RunState_RUN_STATE_PAUSED))
+		waitFor(l.t, "the run is paused", hasState(l, run, pb.RunStatus_RUN_STATUS_PAUSED))
 		if err := errors.Join(run.Signal(l.context(), "go", 5), run.Resume(l.context())); err != nil {
 			l.t.Fatal(err)
 		}

@@ -248,7 +248,7 @@ func TestSuspensionSignalChildAndSleep(t *testing.T) {
 	run := must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, parent, 1))
 	waitFor(t, "the run is suspended on the signal", func() bool {
 		state := must[*pb.Run](t)(run.Get(ctx))
-		return state.State == pb.RunState_RUN_STATE_WAITING && len(state.Waits) == 1 && state.Waits[0].Name == "approved"
+		return state.Status == pb.RunStatus_RUN_STATUS_WAITING && len(state.Waits) == 1 && state.Waits[0].Name == "approved"
 	})
 	if err := run.Signal(ctx, "approved", "x"); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ type platform struct {
 	steps    pb.StepServiceClient
 	workers  pb.WorkerServiceClient
 	signals  pb.SignalServiceClient
+	waits    pb.WaitServiceClient
 	events   pb.EventServiceClient
 	payloads pb.PayloadServiceClient
 	// For how long a call is made again while no server answers.
@@ -66,7 +67,7 @@ func dial(address string, patience time.Duration) (*platform, error) {
 	return &platform{
 		conn: conn, patience: patience, answered: &atomic.Int64{},
 		runs: pb.NewRunServiceClient(conn), steps: pb.NewStepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn),
-		signals: pb.NewSignalServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
+		signals: pb.NewSignalServiceClient(conn), waits: pb.NewWaitServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
 	}, nil
 }
 
@@ -93,7 +94,7 @@ func errorOf(err error) error {
 	return made
 }
 
-func errorFromFrame(err *pb.Error) error {
+func errorFromFrame(err *pb.ErrorFrame) error {
 	return &Error{
 		Reason: Reason(err.Reason), Message: err.Message, Code: codes.Code(err.Code),
 		Metadata: err.Metadata, RetryAfter: err.RetryAfter.AsDuration(),

@@ -229,9 +229,9 @@ func (h *Handle[Out]) Answer(ctx context.Context, stepKey string, answer any, ac
 		return err
 	}
 	p := h.client.platform
-	_, err = call(ctx, p, p.signals.ResolveWait, &pb.ResolveWaitRequest{
-		WaitId: h.RunID + "#" + stepKey, ResolutionId: newUUIDv7(), Actor: actor, Comment: comment,
-		Resolution: &pb.ResolveWaitRequest_Answer{Answer: payload},
+	_, err = call(ctx, p, p.waits.AnswerWait, &pb.AnswerWaitRequest{
+		RunId: h.RunID, StepKey: stepKey, ResolutionId: newUUIDv7(), Actor: actor, Comment: comment,
+		Response: &pb.AnswerWaitRequest_Answer{Answer: payload},
 	})
 	return err
 }

@@ -69,7 +69,7 @@ func TestReplayAlwaysExecutesNothingTwiceAndFindsDrift(t *testing.T) {
 			}
 			run := start(l, drifting, pawl.Void{})
 			waitFor(t, "the drift is found", func() bool {
-				return must[*pb.Run](t)(run.Get(l.context())).StateReason == "NON_DETERMINISM"
+				return must[*pb.Run](t)(run.Get(l.context())).StatusReason == pb.StatusReason_STATUS_REASON_NON_DETERMINISM
 			})
 			stop()
 			if err := <-ended; err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -294,16 +295,16 @@ func (r *run) obeyLater(directive pb.Directive) {
 }
 
 // obeyStop: the answer to a start was that it is not to be.
-func (op *operation) obeyStop(reason string, fence uint32) {
+func (op *operation) obeyStop(reason pb.StepStartedResponse_Stop_Reason, fence uint32) {
 	r := op.run
 	switch {
-	case reason == "RUN_CANCELLED":
+	case reason == pb.StepStartedResponse_Stop_REASON_RUN_CANCELLED:
 		r.cancelBy(fence, "", 0)
-	case reason == "RUN_PAUSED" && !op.scope.insideStep:
+	case reason == pb.StepStartedResponse_Stop_REASON_RUN_PAUSED && !op.scope.insideStep:
 		r.pause()
 	default:
 		// What is inside of a step belongs to it, and is refused only where the run was taken back.
-		r.leave(reason)
+		r.leave(strings.TrimPrefix(reason.String(), "REASON_"))
 	}
 }
 

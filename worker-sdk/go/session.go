@@ -122,7 +122,7 @@ func (s *session) keepUp(ctx context.Context) error {
 func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.platform.workers.Session(ctx)
+	stream, err := s.platform.workers.Attach(ctx)
 	if err != nil {
 		return false, errorOf(err)
 	}
@@ -135,7 +135,7 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 		hello.Leases = append(hello.Leases, h.lease(id))
 	}
 	s.mu.Unlock()
-	if err := stream.Send(&pb.SessionRequest{Frames: []*pb.WorkerFrame{{Body: &pb.WorkerFrame_Hello{Hello: hello}}}}); err != nil {
+	if err := stream.Send(&pb.WorkerServiceAttachRequest{Frames: []*pb.WorkerFrame{{Body: &pb.WorkerFrame_Hello{Hello: hello}}}}); err != nil {
 		_, err := stream.Recv()
 		return false, errorOf(err)
 	}
@@ -166,7 +166,7 @@ func (h *held) lease(id string) *pb.Lease {
 	return lease
 }
 
-func (s *session) receive(ctx context.Context, cancel context.CancelFunc, message *pb.SessionResponse, hello *pb.Hello) {
+func (s *session) receive(ctx context.Context, cancel context.CancelFunc, message *pb.WorkerServiceAttachResponse, hello *pb.Hello) {
 	s.mu.Lock()
 	s.heardAt = time.Now()
 	s.mu.Unlock()
@@ -249,7 +249,7 @@ func (s *session) welcome(ctx context.Context, cancel context.CancelFunc, welcom
 	}
 	go s.beat(ctx, cancel, interval)
 	s.wakeAll()
-	s.log.Info("connected, ready for work", "session", welcome.SessionId)
+	s.log.Info("connected, ready for work", "session", welcome.ConnectionId)
 	if first {
 		close(s.opened)
 	}

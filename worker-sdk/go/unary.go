@@ -178,7 +178,7 @@ func (l *unaryLink) download(ctx context.Context, payload *pb.Payload) (*pb.Payl
 func (l *unaryLink) attention(r *run) bool { return l.beat(r) }
 
 func (l *unaryLink) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
-	_, err := call(ctx, l.platform, l.platform.signals.CancelWait, request)
+	_, err := call(ctx, l.platform, l.platform.waits.CancelWait, request)
 	return err
 }
 

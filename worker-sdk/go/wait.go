@@ -174,7 +174,7 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 			// The server decides whether this or what the wait is for came first, and that is on record.
 			withdrawn = true
 			r.mu.Unlock()
-			r.cancelThere(op.key, contextMark+textOf(op.ended))
+			r.cancelThere(op.key, op.waitID, contextMark+textOf(op.ended))
 			r.lockPresent()
 		}
 	}
@@ -198,7 +198,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 		if replay := response.GetReplay(); replay != nil {
 			op.resolution = &record{
 				seq: cmp.Or(replay.Seq, r.queue.lastSeq), kind: op.kind, attempt: r.memo.attempts[op.key],
-				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: replay.Outcome, details: replay.Details,
+				payload: replay.GetOutput(), failure: replay.GetFailure(), outcome: outcomeWord(replay.Outcome), details: replay.Details,
 			}
 			r.catchUp(op, op.resolution.seq)
 			r.queue.pushNew(op, op.resolution.seq)
@@ -207,7 +207,7 @@ func (op *operation) registered(response *pb.StepStartedResponse) {
 			if wait.Until != nil {
 				due = wait.Until.AsTime()
 			}
-			op.isRegistered = true
+			op.isRegistered, op.waitID = true, wait.WaitId
 			r.addWait(op.key, due)
 		}
 	}
@@ -291,12 +291,12 @@ func (r *run) closeWait(key string) {
 }
 
 // cancelThere cancels a wait on the server: its context was cancelled here.
-func (r *run) cancelThere(key, reason string) {
+func (r *run) cancelThere(key, waitID, reason string) {
 	r.mu.Lock()
 	r.setBusy(true)
 	r.mu.Unlock()
 	_, err := r.persist(func() (proto.Message, error) {
-		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: r.id + "#" + key, Comment: reason})
+		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: waitID, Comment: reason})
 	})
 	var refusal *Error
 	if err != nil && !(errors.As(err, &refusal) && refusal.Reason == "WAIT_ALREADY_RESOLVED") {

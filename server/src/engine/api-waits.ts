@@ -27,6 +27,7 @@ export interface CallbackAddress {
 
 /** A wait as people and programs see it. */
 export interface WaitView {
+  readonly waitId: string;
   readonly runId: string;
   readonly key: string;
   readonly workflow: string;
@@ -77,14 +78,15 @@ export interface ListWaits {
   readonly pageToken: string;
 }
 
-export interface WaitId {
+/** Which wait of which run. */
+export interface WaitKey {
   readonly runId: string;
   readonly key: string;
   /** Of the run that is meant, where another one may have its id by now. */
   readonly runUid?: string;
 }
 
-export interface ResolveWait extends WaitId {
+export interface AnswerWait extends WaitKey {
   /** Empty: chosen by the server. */
   readonly resolutionId: string;
   /** Absent: skip. */
@@ -94,7 +96,7 @@ export interface ResolveWait extends WaitId {
   readonly via: AnswerVia;
 }
 
-export interface ResolvedWait {
+export interface AnsweredWait {
   readonly wait: WaitView;
   readonly duplicate: boolean;
   readonly resolutionId: string;
@@ -107,7 +109,7 @@ export interface AnswerLink {
 }
 
 /** What a signed link stands for. */
-export interface OpenedLink extends WaitId {
+export interface OpenedLink extends WaitKey {
   readonly org: string;
   readonly runUid: string;
   /** Of an answer link: who answers; may be empty. */
@@ -119,12 +121,19 @@ export interface OpenedLink extends WaitId {
 /** Everything that the outside can ask about waits. Rejects with PawlError. */
 export interface WaitsApi {
   listWaits(caller: Caller, list: ListWaits): Promise<{ waits: WaitView[]; nextPageToken: string }>;
-  getWait(caller: Caller, id: WaitId): Promise<FoundWait>;
-  resolveWait(caller: Caller, resolve: ResolveWait): Promise<ResolvedWait>;
-  cancelWait(caller: Caller, id: WaitId, actor: string, comment: string): Promise<WaitView>;
-  createAnswerLink(
+  getWait(caller: Caller, id: WaitKey): Promise<FoundWait>;
+  /** The wait with that id. Rejects with NOT_FOUND. */
+  findWait(caller: Caller, waitId: string): Promise<WaitKey>;
+  /**
+   * The only open question of a run, or the one that was answered under that id. Rejects with
+   * INVALID_ARGUMENT where there are several, and NOT_FOUND where there is none.
+   */
+  findQuestion(caller: Caller, runId: string, resolutionId: string): Promise<WaitKey>;
+  answerWait(caller: Caller, answer: AnswerWait): Promise<AnsweredWait>;
+  cancelWait(caller: Caller, id: WaitKey, actor: string, comment: string): Promise<WaitView>;
+  createWaitLink(
     caller: Caller,
-    id: WaitId,
+    id: WaitKey,
     assignee: string,
     expiresInMs: number,
   ): Promise<AnswerLink>;

@@ -3,18 +3,21 @@
  * these and back; nothing here knows protobuf.
  */
 import type { Caller } from "../model/caller.ts";
-import type { Entry, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
+import type { Entry, EntryHead, Failure, StepKind, WaitOutcome } from "../model/entry.ts";
 import type { FlowControl } from "../model/flow.ts";
 import type { Payload, PayloadRef } from "../model/payload.ts";
 import type { RetryPolicy } from "../model/retry.ts";
-import type { OpenWait, RunHeader, RunState, WaitTree } from "../model/run.ts";
+import type { OpenWait, RunHeader, RunState, StatusReason, WaitTree } from "../model/run.ts";
 import type { CallbackAddress, WaitSpec, WaitsApi } from "./api-waits.ts";
 import type {
   ListEvents,
+  ListSignals,
+  ListSteps,
   NewEvent,
   Published,
   RunEvent,
   RunsEvents,
+  SignalView,
   WatchRun,
   WatchRuns,
 } from "./event-api.ts";
@@ -25,7 +28,7 @@ export type * from "./event-api.ts";
 export interface RunView {
   readonly header: RunHeader;
   /** What is going on and what to do next, where that is not plain from the state. */
-  readonly reason: string;
+  readonly reason: StatusReason;
   readonly detail: string;
   readonly input?: Payload;
   readonly output?: Payload;
@@ -172,6 +175,8 @@ export type StepOutcome =
 
 export interface StepStartedReply {
   readonly outcome: StepOutcome;
+  /** Of a wait. */
+  readonly waitId?: string;
   readonly directive: Directive;
 }
 
@@ -371,26 +376,10 @@ export interface WorkerView {
   readonly inFlight: number;
 }
 
-export interface SignalView {
-  readonly name: string;
-  readonly signalId: string;
-  readonly payload: Payload;
-  readonly actor: string;
-  readonly receivedAt: number;
-  readonly consumedBy: string;
-}
-
-export interface ListSignals {
-  readonly runId: string;
-  readonly pageSize: number;
-  /** Empty: the first page. */
-  readonly pageToken: string;
-}
-
 /** Everything that the outside can ask of the engine. Rejects with PawlError. */
 export interface EngineApi extends WaitsApi {
   startRun(caller: Caller, start: StartRun): Promise<StartedRun>;
-  getRun(caller: Caller, runId: string): Promise<RunView>;
+  getRun(caller: Caller, runId: string, view?: "basic" | "full"): Promise<RunView>;
   waitRun(caller: Caller, runId: string, timeoutMs: number, signal: AbortSignal): Promise<RunView>;
   listRuns(caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }>;
   getJournal(
@@ -422,6 +411,10 @@ export interface EngineApi extends WaitsApi {
   stepCompleted(caller: Caller, completed: StepCompleted): Promise<StepCompletedReply>;
   stepFailed(caller: Caller, failed: StepFailed): Promise<StepFailedReply>;
   getStep(caller: Caller, runId: string, key: string): Promise<Entry | undefined>;
+  listSteps(
+    caller: Caller,
+    list: ListSteps,
+  ): Promise<{ steps: EntryHead[]; nextPageToken: string }>;
 
   suspendRun(caller: Caller, suspend: SuspendRun): Promise<SuspendReply>;
   completeRun(caller: Caller, complete: CompleteRun): Promise<OutcomeReply>;

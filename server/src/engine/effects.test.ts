@@ -144,7 +144,7 @@ describe("a wait that is resolved in the batch of its registration", () => {
   const open = (key: string, kind: StepKind, spec: WaitSpec) =>
     made.engine.stepStarted(caller, startedOf("r", fence, key, { kind, wait: spec }));
   const answer = (key: string) =>
-    made.engine.resolveWait(caller, {
+    made.engine.answerWait(caller, {
       runId: "r",
       key,
       resolutionId: "",

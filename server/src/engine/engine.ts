@@ -15,6 +15,7 @@ import { Feeds } from "./events/feed.ts";
 import { Intake } from "./events/intake.ts";
 import { quietAboutStore, StoreHealth } from "./health.ts";
 import { openLink } from "./links.ts";
+import { listSteps } from "./list-steps.ts";
 import { type Loops, releaseForgotten, startLoops } from "./loops.ts";
 import { readGauges } from "./measure.ts";
 import * as polling from "./polling.ts";
@@ -209,7 +210,7 @@ function forget(core: Core): void {
 function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>): Engine {
   return {
     startRun: (caller, start) => startTraced(core, caller, start),
-    getRun: (caller, runId) => runs.getRun(core, caller, runId),
+    getRun: (caller, runId, view) => runs.getRun(core, caller, runId, view),
     waitRun: (caller, runId, timeoutMs, signal) =>
       runs.waitRun(core, caller, runId, timeoutMs, signal),
     listRuns: (caller, list) => runs.listRuns(core, caller, list),
@@ -225,6 +226,7 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     stepCompleted: (caller, completed) => steps.stepCompleted(core, caller, completed),
     stepFailed: (caller, failed) => steps.stepFailed(core, caller, failed),
     getStep: (caller, runId, key) => steps.getStep(core, caller, runId, key),
+    listSteps: (caller, list) => listSteps(core, caller, list),
     suspendRun: (caller, suspend) => steps.suspendRun(core, caller, suspend),
     completeRun: (caller, complete) => steps.completeRun(core, caller, complete),
     failRun: (caller, fail) => steps.failRun(core, caller, fail),
@@ -242,10 +244,13 @@ function engineOf(core: Core, ready: () => boolean, close: () => Promise<void>):
     listSignals: (caller, list) => signals.listSignals(core, caller, list),
     listWaits: (caller, list) => waits.listWaits(core, caller, list),
     getWait: (caller, id) => waits.getWait(core, caller, id),
-    resolveWait: (caller, request) => waits.resolveWait(core, caller, request),
+    findWait: (caller, waitId) => waits.findWait(core, caller, waitId),
+    findQuestion: (caller, runId, resolutionId) =>
+      waits.findQuestion(core, caller, runId, resolutionId),
+    answerWait: (caller, request) => waits.answerWait(core, caller, request),
     cancelWait: (caller, id, actor, comment) => waits.cancelWait(core, caller, id, actor, comment),
-    createAnswerLink: (caller, id, assignee, expiresInMs) =>
-      waits.createAnswerLink(core, caller, id, assignee, expiresInMs),
+    createWaitLink: (caller, id, assignee, expiresInMs) =>
+      waits.createWaitLink(core, caller, id, assignee, expiresInMs),
     openLink: (kind, token) => openLink(core, kind, token),
     ...watch.eventsApi(core),
     putPayload: (caller, data) => putPayload(core, caller, data),

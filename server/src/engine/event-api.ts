@@ -1,6 +1,7 @@
 /** Events as the engine takes and gives them. Part of `api.ts`. */
 import type { DeltaEvent } from "../model/delta.ts";
 import type { Entry } from "../model/entry.ts";
+import type { Payload } from "../model/payload.ts";
 import type { RunState } from "../model/run.ts";
 
 /** What a step sends live. */
@@ -65,4 +66,27 @@ export interface WatchRuns {
 export interface RunsEvents {
   readonly events: readonly RunEvent[];
   readonly cursor: string;
+}
+
+export interface SignalView {
+  readonly name: string;
+  readonly signalId: string;
+  readonly payload: Payload;
+  readonly actor: string;
+  readonly receivedAt: number;
+  readonly consumedBy: string;
+}
+
+export interface ListSteps {
+  readonly runId: string;
+  readonly pageSize: number;
+  /** Empty: the first page. */
+  readonly pageToken: string;
+}
+
+export interface ListSignals {
+  readonly runId: string;
+  readonly pageSize: number;
+  /** Empty: the first page. */
+  readonly pageToken: string;
 }

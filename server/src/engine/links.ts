@@ -4,7 +4,7 @@ import { isSigned, newSecret, readToken, signToken } from "../lib/token.ts";
 import type { Tenant } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import type { AnswerLink, CallbackAddress, LinkKind, OpenedLink, WaitId } from "./api-waits.ts";
+import type { AnswerLink, CallbackAddress, LinkKind, OpenedLink, WaitKey } from "./api-waits.ts";
 import type { Core } from "./core.ts";
 
 const SECRET = "links";
@@ -39,7 +39,7 @@ async function sign(core: Core, caller: Tenant, claims: Claims): Promise<Callbac
 }
 
 /** A wait of one run, even if another run has its id later. */
-type LinkedWait = Required<WaitId>;
+type LinkedWait = Required<WaitKey>;
 
 /** Always the same for a wait, so that nothing needs to be kept. */
 export function callbackAddress(

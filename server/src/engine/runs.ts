@@ -162,8 +162,17 @@ async function view(
   return { ...seen, ...(await openBeside(core, header)) };
 }
 
-export async function getRun(core: Core, caller: Caller, runId: string): Promise<RunView> {
-  return view(core, caller, await readHeader(core, caller, runId), true);
+/** @param how `basic`: without what has to be read from its journal */
+export async function getRun(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  how: "basic" | "full" = "full",
+): Promise<RunView> {
+  const header = await readHeader(core, caller, runId);
+  if (how === "full") return view(core, caller, header, true);
+  const why = explain(header, core.clock.now(), await outlookOf(core, header));
+  return { header, ...why, ...(await openBeside(core, header)) };
 }
 
 export async function waitRun(

@@ -1,9 +1,10 @@
 /** Use cases on steps and on the outcome of a run: what a worker reports. */
 import { sha256, uniqueId } from "../lib/ids.ts";
 import type { Caller } from "../model/caller.ts";
-import type { Entry } from "../model/entry.ts";
+import { type Entry, isWaitKind } from "../model/entry.ts";
 import { notFound, PawlError } from "../model/errors.ts";
 import { type Payload, payloadSize } from "../model/payload.ts";
+import { waitIdOf } from "../model/wait-id.ts";
 import type {
   BeginCleanUp,
   CloseWaits,
@@ -65,9 +66,10 @@ export async function stepStarted(
       decision: decideStart(draft, started),
       directive: directive(draft.header),
       runUid: draft.header.runUid,
+      ...(isWaitKind(started.kind) ? { waitId: waitIdOf(draft.header, started.key) } : {}),
     }),
   });
-  const { decision, runUid } = decided;
+  const { decision, runUid, waitId } = decided;
   const callback =
     started.kind === "callback" && (decision.kind === "replay" || decision.kind === "wait")
       ? { callback: await callbackAddress(core, caller, { ...started, runUid }) }
@@ -75,7 +77,11 @@ export async function stepStarted(
   if (decision.kind === "replay") {
     core.metrics.replays.inc();
     const entry = await readEntry(core.store, caller, started.runId, decision.seq);
-    return { outcome: { ...replayOf(entry), ...callback }, directive: decided.directive };
+    return {
+      outcome: { ...replayOf(entry), ...callback },
+      directive: decided.directive,
+      ...(waitId === undefined ? {} : { waitId }),
+    };
   }
   if (decision.kind === "conflict") {
     return {
@@ -83,7 +89,11 @@ export async function stepStarted(
       directive: decided.directive,
     };
   }
-  return { outcome: { ...decision, ...callback }, directive: decided.directive };
+  return {
+    outcome: { ...decision, ...callback },
+    directive: decided.directive,
+    ...(waitId === undefined ? {} : { waitId }),
+  };
 }
 
 /** Undefined: there is nothing to wait for. */

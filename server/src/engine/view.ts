@@ -1,6 +1,6 @@
 import type { Tenant } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
-import type { RunHeader } from "../model/run.ts";
+import type { RunHeader, StatusReason } from "../model/run.ts";
 import type { Store } from "../store/store.ts";
 import type { RunView } from "./api.ts";
 import { WHOLE_PAGE } from "./journal.ts";
@@ -11,7 +11,7 @@ export function explain(
   header: RunHeader,
   now: number,
   outlook: Outlook,
-): { reason: string; detail: string } {
+): { reason: StatusReason; detail: string } {
   switch (header.state) {
     case "QUEUED":
       if (header.reason === "DEBOUNCED") return { reason: header.reason, detail: heldBack(header) };

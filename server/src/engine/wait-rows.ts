@@ -3,6 +3,7 @@ import { isWaitKind, WAIT_KINDS } from "../model/entry.ts";
 import { LIMITS } from "../model/limits.ts";
 import { type Answer, listedAssignees, type Question } from "../model/question.ts";
 import { isTerminal } from "../model/run.ts";
+import { waitIdOf } from "../model/wait-id.ts";
 import type { ListedWait, WaitChanges, WaitRow } from "../store/wait.ts";
 import type { ClosedWait, WaitView } from "./api-waits.ts";
 import type { RunState, StepRecord } from "./state.ts";
@@ -108,6 +109,7 @@ export function listedView(row: ListedWait): WaitView {
   const kind = WAIT_KINDS.find((one) => row.kind === one || row.kind === closedKind(one));
   if (kind === undefined) throw new TypeError(`A wait is of the unknown kind ${row.kind}.`);
   return {
+    waitId: waitIdOf(row, row.key),
     runId: row.runId,
     key: row.key,
     workflow: row.workflow,

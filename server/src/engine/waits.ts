@@ -12,14 +12,15 @@ import {
   type Question,
 } from "../model/question.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
+import { createdAtOf, mayBeOf, waitIdOf } from "../model/wait-id.ts";
 import type { ListedWait } from "../store/wait.ts";
 import type {
+  AnsweredWait,
   AnswerLink,
+  AnswerWait,
   FoundWait,
   ListWaits,
-  ResolvedWait,
-  ResolveWait,
-  WaitId,
+  WaitKey,
   WaitView,
 } from "./api-waits.ts";
 import type { Core } from "./core.ts";
@@ -77,6 +78,7 @@ function parseToken(token: string): { since: number; runId: string; key: string 
 
 function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord): WaitView {
   return {
+    waitId: waitIdOf(state.header, key),
     runId: state.header.runId,
     key,
     workflow: state.header.workflow,
@@ -97,8 +99,9 @@ function viewOf(state: RunState, key: string, step: StepRecord, wait: WaitRecord
 }
 
 /** Refuses a link to a run that was deleted, and whose id another run has by now. */
-function mustBeMeant({ runId, key, runUid }: WaitId, header: RunHeader): void {
-  if (runUid !== undefined && runUid !== header.runUid) throw notFound("wait", `${runId}#${key}`);
+function mustBeMeant({ runId, key, runUid }: WaitKey, header: RunHeader): void {
+  if (runUid !== undefined && runUid !== header.runUid)
+    throw notFound("wait", `${key} of run ${runId}`);
 }
 
 function viewIn(draft: Draft, key: string): WaitView {
@@ -106,13 +109,14 @@ function viewIn(draft: Draft, key: string): WaitView {
   return viewOf(draft.state, key, step, step.wait);
 }
 
-export async function getWait(core: Core, caller: Caller, id: WaitId): Promise<FoundWait> {
+export async function getWait(core: Core, caller: Caller, id: WaitKey): Promise<FoundWait> {
   const { runId, key } = id;
   const [loaded] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
   if (loaded !== undefined) mustBeMeant(id, loaded.header);
   const state = loaded === undefined ? undefined : stateOf(loaded.header, loaded.entries);
   const step = state?.steps.get(key);
-  if (state === undefined || step?.wait === undefined) throw notFound("wait", `${runId}#${key}`);
+  if (state === undefined || step?.wait === undefined)
+    throw notFound("wait", `${key} of run ${runId}`);
   const entry =
     step.status === "resolved" ? await readEntry(core.store, caller, runId, step.seq) : undefined;
   const runState = state.header.state;
@@ -124,11 +128,11 @@ export async function getWait(core: Core, caller: Caller, id: WaitId): Promise<F
   };
 }
 
-export async function resolveWait(
+export async function answerWait(
   core: Core,
   caller: Caller,
-  request: ResolveWait,
-): Promise<ResolvedWait> {
+  request: AnswerWait,
+): Promise<AnsweredWait> {
   const { runId, key, answer } = request;
   await checkPayload(core, caller, answer);
   const resolutionId = request.resolutionId || uuidv7(core.clock.now());
@@ -139,7 +143,7 @@ export async function resolveWait(
       bytes: 500 + (answer?.data?.byteLength ?? 0),
       decide: (draft) => {
         mustBeMeant(request, draft.header);
-        const decision = answers.resolveWait(draft, { ...request, resolutionId }, check);
+        const decision = answers.answerWait(draft, { ...request, resolutionId }, check);
         return { decision, wait: viewIn(draft, key) };
       },
     }),
@@ -158,6 +162,92 @@ export async function resolveWait(
       throw alreadyResolved(wait);
     }
   }
+}
+
+/** Runs that are looked at together; of those that were created in one ms, there are few. */
+const RUNS_TOGETHER = 50;
+
+/** The id says when the run was created, and which of its waits is meant. */
+export async function findWait(core: Core, caller: Caller, waitId: string): Promise<WaitKey> {
+  const createdAt = createdAtOf(waitId);
+  if (createdAt === undefined)
+    throw invalid("wait_id", "is not the id of a wait; lists of waits and a run's waits have it");
+  let after = { createdAt: createdAt + 1, runId: "" };
+  for (;;) {
+    const page = await core.store.listRuns(caller, {
+      states: [],
+      tags: {},
+      limit: RUNS_TOGETHER,
+      after,
+    });
+    for (const header of page.runs) {
+      if (header.createdAt !== createdAt) throw notFound("wait", waitId);
+      const key = mayBeOf(waitId, header) ? await keyOf(core, header, waitId) : undefined;
+      if (key !== undefined) return { runId: header.runId, key, runUid: header.runUid };
+    }
+    const last = page.runs.at(-1);
+    if (last === undefined || !page.more) throw notFound("wait", waitId);
+    after = { createdAt, runId: last.runId };
+  }
+}
+
+async function keyOf(core: Core, header: RunHeader, waitId: string): Promise<string | undefined> {
+  const state = await stateIn(core, header.org, header.runId);
+  if (state?.header.runUid !== header.runUid) return undefined;
+  for (const [key, { wait }] of state.steps)
+    if (wait !== undefined && waitIdOf(header, key) === waitId) return key;
+  return undefined;
+}
+
+async function stateIn(core: Core, org: string, runId: string): Promise<RunState | undefined> {
+  const [loaded] = await core.store.loadRuns([{ org, runId, afterSeq: 0 }]);
+  return loaded === undefined ? undefined : stateOf(loaded.header, loaded.entries);
+}
+
+/** The only question of a run that is open, or the one that was answered under that id. */
+export async function findQuestion(
+  core: Core,
+  caller: Caller,
+  runId: string,
+  resolutionId: string,
+): Promise<WaitKey> {
+  const state = await stateIn(core, caller.org, runId);
+  if (state === undefined) throw notFound("run", runId);
+  const { runUid } = state.header;
+  const open: { readonly key: string; readonly question: Question }[] = [];
+  for (const [key, { status, wait }] of state.steps) {
+    if (wait?.question === undefined) continue;
+    const answers = [...wait.answers, ...(wait.resolution === undefined ? [] : [wait.resolution])];
+    if (resolutionId !== "" && answers.some((answer) => answer.resolutionId === resolutionId))
+      return { runId, key, runUid };
+    if (status === "waiting") open.push({ key, question: wait.question });
+  }
+  const [first, second] = open;
+  if (first === undefined) {
+    if (isTerminal(state.header.state)) throw answers.runEnded(runId, state.header.state);
+    throw new PawlError("NOT_FOUND", `Run "${runId}" has no open question.`, {
+      metadata: { run_id: runId },
+    });
+  }
+  if (second === undefined) return { runId, key: first.key, runUid };
+  throw severalQuestions(state.header, open);
+}
+
+function severalQuestions(
+  header: RunHeader,
+  open: readonly { readonly key: string; readonly question: Question }[],
+): PawlError {
+  const waits = open.map(({ key, question: { prompt } }) => ({
+    waitId: waitIdOf(header, key),
+    stepKey: key,
+    prompt,
+  }));
+  const list = waits.map(({ waitId, prompt }) => `${waitId} (${prompt})`).join(", ");
+  return new PawlError(
+    "INVALID_ARGUMENT",
+    `Run "${header.runId}" has ${waits.length} open questions; answer one of them by its id: ${list}.`,
+    { metadata: { field: "run_id", open_waits: JSON.stringify(waits) } },
+  );
 }
 
 /** The decision has to be made again once the form's value is checked, for that may take a while. */
@@ -215,10 +305,10 @@ function alreadyResolved(wait: WaitView): PawlError {
   const at = new Date(resolution?.at ?? wait.answers.at(-1)?.at ?? wait.since).toISOString();
   return new PawlError(
     "WAIT_ALREADY_RESOLVED",
-    `The wait "${wait.runId}#${wait.key}" was ${how}${by} at ${at}. Nothing was changed.`,
+    `The wait "${wait.waitId}" was ${how}${by} at ${at}. Nothing was changed.`,
     {
       metadata: {
-        wait_id: `${wait.runId}#${wait.key}`,
+        wait_id: wait.waitId,
         outcome: resolution?.outcome ?? "",
         resolved_by: resolution?.actor ?? "",
         resolved_at: at,
@@ -235,7 +325,7 @@ function answeredBefore(wait: WaitView, by: Answer): PawlError {
     `"${by.actor}" has ${said} already, at ${at}; the question waits for others. Nothing was changed.`,
     {
       metadata: {
-        wait_id: `${wait.runId}#${wait.key}`,
+        wait_id: wait.waitId,
         outcome: "",
         resolved_by: by.actor,
         resolved_at: at,
@@ -247,7 +337,7 @@ function answeredBefore(wait: WaitView, by: Answer): PawlError {
 export async function cancelWait(
   core: Core,
   caller: Caller,
-  { runId, key }: WaitId,
+  { runId, key }: WaitKey,
   actor: string,
   comment: string,
 ): Promise<WaitView> {
@@ -265,10 +355,10 @@ export async function cancelWait(
 }
 
 /** Makes a link for one person; nothing is recorded until it is used. */
-export async function createAnswerLink(
+export async function createWaitLink(
   core: Core,
   caller: Caller,
-  id: WaitId,
+  id: WaitKey,
   assignee: string,
   expiresInMs: number,
 ): Promise<AnswerLink> {
@@ -277,7 +367,7 @@ export async function createAnswerLink(
   if (wait.question === undefined)
     throw invalid("wait_id", `names a wait of the kind ${wait.kind}, not a question`);
   if (wait.resolution !== undefined) throw alreadyResolved(wait);
-  if (wait.closed !== undefined) throw answers.waitClosed(`${id.runId}#${id.key}`, wait.closed);
+  if (wait.closed !== undefined) throw answers.waitClosed(wait.waitId, wait.closed);
   answers.checkActor(wait.question, assignee);
   const before = wait.answers.find(({ actor }) => actor === assignee);
   if (before !== undefined) throw answeredBefore(wait, before);

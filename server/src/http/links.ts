@@ -5,10 +5,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type {
+  AnsweredWait,
   FoundWait,
   LinkKind,
   OpenedLink,
-  ResolvedWait,
   WaitsApi,
 } from "../engine/api-waits.ts";
 import type { Log } from "../lib/log.ts";
@@ -32,7 +32,7 @@ export interface LinkServices {
   readonly log: Log;
 }
 
-export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "resolveWait">;
+export type LinkEngine = Pick<WaitsApi, "openLink" | "getWait" | "answerWait">;
 
 export interface Link {
   readonly kind: LinkKind;
@@ -108,8 +108,8 @@ function resolve(
   payload: Payload | undefined,
   via: "callback" | "link",
   comment: string,
-): Promise<ResolvedWait> {
-  return engine.resolveWait(caller, {
+): Promise<AnsweredWait> {
+  return engine.answerWait(caller, {
     runId,
     runUid,
     key,

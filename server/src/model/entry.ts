@@ -65,15 +65,17 @@ export interface Failure {
   readonly details?: { readonly encoding: string; readonly data: string };
 }
 
-export type WaitOutcome =
-  | "fired"
-  | "signalled"
-  | "timed_out"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "answered"
-  | "skipped";
+export const WAIT_OUTCOMES = [
+  "fired",
+  "signalled",
+  "timed_out",
+  "completed",
+  "failed",
+  "cancelled",
+  "answered",
+  "skipped",
+] as const;
+export type WaitOutcome = (typeof WAIT_OUTCOMES)[number];
 
 /**
  * Why nobody waits for something any more. `lost`: its branch ended; `withdrawn`: the code that is

@@ -69,6 +69,9 @@ export type RunReason =
   | "CONCURRENCY_LIMIT"
   | "RATE_LIMIT";
 
+/** As people and programs see it: also what follows from more than the run itself. */
+export type StatusReason = RunReason | "PAUSING" | "DELAYED" | "NO_WORKER";
+
 /**
  * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker
  * may have stopped for it already.

@@ -1,6 +1,6 @@
 /**
- * A run in a file: the run and its journal as the API answers them, in JSON, with payloads that are
- * kept apart put in. `pawl export` writes it; what `pawl inspect --json` prints can be read, too.
+ * A run in a file: the run and its journal in the contract's own JSON, which keeps every byte, with
+ * payloads that are kept apart put in. `pawl export` writes it.
  */
 import { create, fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import {

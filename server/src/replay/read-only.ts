@@ -18,6 +18,9 @@ export function readOnly(inner: EngineApi): EngineApi {
     listSignals: (...args) => inner.listSignals(...args),
     listWaits: (...args) => inner.listWaits(...args),
     getWait: (...args) => inner.getWait(...args),
+    findWait: (...args) => inner.findWait(...args),
+    findQuestion: (...args) => inner.findQuestion(...args),
+    listSteps: (...args) => inner.listSteps(...args),
     openLink: (...args) => inner.openLink(...args),
     cursorNow: (...args) => inner.cursorNow(...args),
     watchRun: (...args) => inner.watchRun(...args),
@@ -58,9 +61,9 @@ export function readOnly(inner: EngineApi): EngineApi {
     completeRun: refuse,
     failRun: refuse,
     sendSignal: refuse,
-    resolveWait: refuse,
+    answerWait: refuse,
     cancelWait: refuse,
-    createAnswerLink: refuse,
+    createWaitLink: refuse,
   };
 }
 

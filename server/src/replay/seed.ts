@@ -15,7 +15,7 @@ import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob } from "../model/payload.ts";
 import type { AnswerVia } from "../model/question.ts";
 import type { RunHeader } from "../model/run.ts";
-import { failureIn, stepKindIn } from "../rpc/convert/common.ts";
+import { failureIn, outcomeIn, stepKindIn } from "../rpc/convert/common.ts";
 import { questionIn } from "../rpc/convert/question.ts";
 import type { Store } from "../store/store.ts";
 import { JournalFileError, type RecordedRun } from "./journal-file.ts";
@@ -144,7 +144,8 @@ function metaIn(entry: JournalEntry): EntryMeta {
   if (entry.definitionDigest !== "") meta.definitionDigest = entry.definitionDigest;
   if (entry.failure !== undefined) meta.failure = failureIn("failure", entry.failure);
   if (until !== undefined) meta.until = until;
-  if (isOutcome(entry.outcome)) meta.outcome = entry.outcome;
+  const outcome = outcomeIn(entry.outcome);
+  if (outcome !== undefined) meta.outcome = outcome;
   if (details.recovery === "at_most_once") meta.atMostOnce = true;
   if (details.signal_name !== undefined) meta.signalName = details.signal_name;
   if (details.signal_id !== undefined) meta.signalId = details.signal_id;
@@ -174,21 +175,6 @@ function answerIn(meta: EntryMeta, details: JournalEntry["details"]): void {
   if (via !== undefined) meta.via = via;
   if (details.approved !== undefined) meta.approved = details.approved === "true";
   if (details.answers !== undefined) meta.details = { answers: details.answers };
-}
-
-const OUTCOMES: readonly NonNullable<EntryMeta["outcome"]>[] = [
-  "fired",
-  "signalled",
-  "timed_out",
-  "completed",
-  "failed",
-  "cancelled",
-  "answered",
-  "skipped",
-];
-
-function isOutcome(value: string): value is NonNullable<EntryMeta["outcome"]> {
-  return OUTCOMES.some((outcome) => outcome === value);
 }
 
 function keysIn(json: string): string[] {

@@ -5,7 +5,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
-import type { Error as FrameError } from "@pawl/proto";
+import type { ErrorFrame } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { uniqueId } from "../lib/ids.ts";
@@ -108,9 +108,9 @@ export function grpcStatus(error: WireError): Partial<StatusObject> {
 }
 
 /** For one frame of a session. */
-export function frameError(error: WireError): FrameError {
+export function frameError(error: WireError): ErrorFrame {
   return {
-    $typeName: "pawl.v1.Error",
+    $typeName: "pawl.v1.ErrorFrame",
     reason: error.reason,
     message: error.message,
     metadata: { ...error.metadata },

@@ -6,6 +6,7 @@ import {
   RunService,
   SignalService,
   StepService,
+  WaitService,
   WorkerService,
   WorkflowService,
 } from "@pawl/proto";
@@ -20,6 +21,7 @@ import { reflectionService } from "./services/reflection.ts";
 import { runService } from "./services/run.ts";
 import { signalService } from "./services/signal.ts";
 import { stepService } from "./services/step.ts";
+import { waitService } from "./services/wait.ts";
 import { workerService } from "./services/worker.ts";
 import { workflowService } from "./services/workflow.ts";
 import type { Sessions } from "./session.ts";
@@ -31,6 +33,7 @@ export const API_SERVICES: readonly DescService[] = [
   WorkerService,
   WorkflowService,
   SignalService,
+  WaitService,
   EventService,
   PayloadService,
 ];
@@ -49,6 +52,7 @@ export function apiBindings(options: ServiceOptions): Binding[] {
     ...workerService(engine, sessions, log),
     ...workflowService(engine),
     ...signalService(engine),
+    ...waitService(engine),
     ...eventService(engine),
     ...payloadService(engine),
   ];

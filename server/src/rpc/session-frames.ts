@@ -60,7 +60,7 @@ export function welcome(session: WorkerSession): ServerFrame {
     body: {
       case: "welcome",
       value: {
-        sessionId: session.sessionId,
+        connectionId: session.sessionId,
         leaseTime: duration(LIMITS.leaseMs),
         heartbeatInterval: duration(LIMITS.heartbeatMs),
         limits: {

@@ -10,7 +10,7 @@
  * 3. What waits is bounded by `LIMITS.sessionBufferedBytes`; beyond, `overflow` is called and
  *    nothing more is taken.
  */
-import type { ServerFrame, SessionResponse } from "@pawl/proto";
+import type { ServerFrame, WorkerServiceAttachResponse } from "@pawl/proto";
 import { LIMITS } from "../model/limits.ts";
 
 const WRITES_MAX = 4;
@@ -20,7 +20,7 @@ const MESSAGE_BYTES = 1024 * 1024;
 
 export interface OutboxOptions {
   /** Sends a message; calls back when it has left. Throws where it cannot be encoded. */
-  readonly write: (message: SessionResponse, done: () => void) => void;
+  readonly write: (message: WorkerServiceAttachResponse, done: () => void) => void;
   /** The other side does not read. */
   readonly overflow: () => void;
   /** A frame that no message can hold was taken out. */
@@ -181,7 +181,10 @@ export class Outbox {
   #write(frames: ServerFrame[]): void {
     this.#writing += 1;
     try {
-      this.#options.write({ $typeName: "pawl.v1.SessionResponse", frames }, this.#written);
+      this.#options.write(
+        { $typeName: "pawl.v1.WorkerServiceAttachResponse", frames },
+        this.#written,
+      );
     } catch (error) {
       // Sizes are estimates: what is too large together may fit one by one.
       this.#writing -= 1;

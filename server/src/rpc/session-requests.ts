@@ -45,7 +45,7 @@ export async function ask(
   switch (body.case) {
     case "stepStarted": {
       const reply = await engine.stepStarted(caller, stepStartedIn(body.value));
-      return { case: "stepStarted", value: stepStartedOut(reply, body.value) };
+      return { case: "stepStarted", value: stepStartedOut(reply) };
     }
     case "stepFailed": {
       const reply = await engine.stepFailed(caller, stepFailedIn(body.value));

@@ -17,10 +17,10 @@ import type {
   Hello,
   Reply,
   ServerFrame,
-  SessionRequest,
-  SessionResponse,
   StepCompletedRequest,
   WorkerFrame,
+  WorkerServiceAttachRequest,
+  WorkerServiceAttachResponse,
 } from "@pawl/proto";
 import type { EngineApi, WorkerSession } from "../engine/api.ts";
 import type { Log } from "../lib/log.ts";
@@ -38,7 +38,7 @@ import { ask, steer } from "./session-requests.ts";
 const PROTOCOL_VERSION = 1;
 const METHOD = "pawl.v1.WorkerService/Session";
 
-type SessionStream = Duplex<SessionRequest, SessionResponse>;
+type SessionStream = Duplex<WorkerServiceAttachRequest, WorkerServiceAttachResponse>;
 
 /** The open sessions of a server. */
 export class Sessions {
@@ -123,7 +123,7 @@ class Session {
     this.#replies = new Replies(this.#outbox);
   }
 
-  message(message: SessionRequest): void {
+  message(message: WorkerServiceAttachRequest): void {
     if (this.#stopping) return;
     for (const frame of message.frames) this.#receive(frame);
   }

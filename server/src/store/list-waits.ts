@@ -24,10 +24,13 @@ export function listWaitsStatement(
   const keys = parts.map((part) => `SELECT * FROM (${part.sql}) AS part`).join("\nUNION\n");
   // CROSS JOIN: SQLite would else read all waits in the final order, to look each up in the page.
   return {
-    sql: `SELECT w.run_id, w.step_key, w.kind, w.workflow, w.since, w.until, w.data
+    sql: `SELECT w.run_id, w.step_key, w.kind, w.workflow, w.since, w.until, w.data,
+  run.run_uid, run.created_at
 FROM (SELECT * FROM (\n${keys}) AS parts\nORDER BY ${order("", filter)} LIMIT ?) AS page
 CROSS JOIN ${dialect.schema}wait AS w
+CROSS JOIN ${dialect.schema}run AS run
 WHERE w.org_id = ? AND w.run_id = page.run_id AND w.step_key = page.step_key
+  AND run.org_id = w.org_id AND run.run_id = w.run_id
 ORDER BY ${order("w.", filter)}`,
     values: [...parts.flatMap((part) => part.values), filter.limit + 1, org],
   };

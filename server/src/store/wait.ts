@@ -27,6 +27,9 @@ export interface WaitChanges {
 
 export interface ListedWait extends Omit<WaitRow, "assignees"> {
   readonly runId: string;
+  readonly runUid: string;
+  /** Of the run, in ms since the epoch. */
+  readonly createdAt: number;
 }
 
 export interface WaitFilter {
@@ -63,5 +66,7 @@ export function toListedWait(row: Row): ListedWait {
     since: int(row, "since"),
     until: int(row, "until"),
     data: text(row, "data"),
+    runUid: text(row, "run_uid"),
+    createdAt: int(row, "created_at"),
   };
 }

@@ -8,11 +8,11 @@ import {
   Directive,
   type ServerFrame,
   ServerFrameSchema,
-  type SessionRequest,
-  SessionRequestSchema,
-  type SessionResponse,
-  SessionResponseSchema,
   type StepCompletedRequest,
+  type WorkerServiceAttachRequest,
+  WorkerServiceAttachRequestSchema,
+  type WorkerServiceAttachResponse,
+  WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 import { serveCommands } from "../child.ts";
 import { openPipeStore, type PipeStep } from "./store.ts";
@@ -23,7 +23,7 @@ export type PipeServerCommand = { kind: "address" };
 interface Waiting {
   id: number;
   step: StepCompletedRequest;
-  stream: ServerDuplexStream<SessionRequest, SessionResponse>;
+  stream: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>;
 }
 
 const { PIPE_STORE: url } = process.env;
@@ -47,7 +47,7 @@ async function flush(): Promise<void> {
       frames.push(reply(id, written[index] === true, counters.get(step.runId) ?? 0));
     });
     for (const [stream, frames] of replies) {
-      stream.write(create(SessionResponseSchema, { frames }));
+      stream.write(create(WorkerServiceAttachResponseSchema, { frames }));
     }
   }
   isCommitting = false;
@@ -84,8 +84,10 @@ function reply(id: number, written: boolean, seq: number): ServerFrame {
   });
 }
 
-function serveSession(stream: ServerDuplexStream<SessionRequest, SessionResponse>): void {
-  stream.on("data", (request: SessionRequest) => {
+function serveSession(
+  stream: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>,
+): void {
+  stream.on("data", (request: WorkerServiceAttachRequest) => {
     for (const { id, body } of request.frames) {
       if (body.case === "hello")
         void welcome(
@@ -104,12 +106,14 @@ function serveSession(stream: ServerDuplexStream<SessionRequest, SessionResponse
 }
 
 async function welcome(
-  stream: ServerDuplexStream<SessionRequest, SessionResponse>,
+  stream: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>,
   runIds: string[],
 ): Promise<void> {
   await store.createRuns(runIds);
   stream.write(
-    create(SessionResponseSchema, { frames: [{ body: { case: "welcome", value: {} } }] }),
+    create(WorkerServiceAttachResponseSchema, {
+      frames: [{ body: { case: "welcome", value: {} } }],
+    }),
   );
 }
 
@@ -120,10 +124,12 @@ server.addService(
       path: "/pawl.v1.WorkerService/Session",
       requestStream: true,
       responseStream: true,
-      requestSerialize: (m: SessionRequest) => Buffer.from(toBinary(SessionRequestSchema, m)),
-      requestDeserialize: (bytes: Buffer) => fromBinary(SessionRequestSchema, bytes),
-      responseSerialize: (m: SessionResponse) => Buffer.from(toBinary(SessionResponseSchema, m)),
-      responseDeserialize: (bytes: Buffer) => fromBinary(SessionResponseSchema, bytes),
+      requestSerialize: (m: WorkerServiceAttachRequest) =>
+        Buffer.from(toBinary(WorkerServiceAttachRequestSchema, m)),
+      requestDeserialize: (bytes: Buffer) => fromBinary(WorkerServiceAttachRequestSchema, bytes),
+      responseSerialize: (m: WorkerServiceAttachResponse) =>
+        Buffer.from(toBinary(WorkerServiceAttachResponseSchema, m)),
+      responseDeserialize: (bytes: Buffer) => fromBinary(WorkerServiceAttachResponseSchema, bytes),
     },
   },
   { session: serveSession },

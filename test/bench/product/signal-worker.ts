@@ -36,7 +36,7 @@ async function measure({ address, count }: SignalCommand): Promise<number[]> {
   for (let n = 0; n < count; n += 1) {
     const run = await client.start(waiting, {});
     const ran = new Promise<number>((resolve) => resumed.set(run.runId, resolve));
-    while ((await run.get()).state !== "WAITING") await sleep(1);
+    while ((await run.get()).status !== "waiting") await sleep(1);
     const begin = performance.now();
     await run.signal("go");
     times.push((await ran) - begin);

@@ -131,6 +131,79 @@ func (OnExhausted) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{1}
 }
 
+// Where a run is in its life.
+type RunStatus int32
+
+const (
+	RunStatus_RUN_STATUS_UNSPECIFIED RunStatus = 0
+	// Ready to execute, or scheduled for later; no worker holds it.
+	RunStatus_RUN_STATUS_QUEUED RunStatus = 1
+	// A worker holds it.
+	RunStatus_RUN_STATUS_RUNNING RunStatus = 2
+	// Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
+	RunStatus_RUN_STATUS_WAITING RunStatus = 3
+	// Stopped until it is resumed or retried; `status_reason` says why.
+	RunStatus_RUN_STATUS_PAUSED RunStatus = 4
+	// Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
+	RunStatus_RUN_STATUS_CANCELLING RunStatus = 5
+	RunStatus_RUN_STATUS_COMPLETED  RunStatus = 6
+	RunStatus_RUN_STATUS_FAILED     RunStatus = 7
+	RunStatus_RUN_STATUS_CANCELLED  RunStatus = 8
+)
+
+// Enum value maps for RunStatus.
+var (
+	RunStatus_name = map[int32]string{
+		0: "RUN_STATUS_UNSPECIFIED",
+		1: "RUN_STATUS_QUEUED",
+		2: "RUN_STATUS_RUNNING",
+		3: "RUN_STATUS_WAITING",
+		4: "RUN_STATUS_PAUSED",
+		5: "RUN_STATUS_CANCELLING",
+		6: "RUN_STATUS_COMPLETED",
+		7: "RUN_STATUS_FAILED",
+		8: "RUN_STATUS_CANCELLED",
+	}
+	RunStatus_value = map[string]int32{
+		"RUN_STATUS_UNSPECIFIED": 0,
+		"RUN_STATUS_QUEUED":      1,
+		"RUN_STATUS_RUNNING":     2,
+		"RUN_STATUS_WAITING":     3,
+		"RUN_STATUS_PAUSED":      4,
+		"RUN_STATUS_CANCELLING":  5,
+		"RUN_STATUS_COMPLETED":   6,
+		"RUN_STATUS_FAILED":      7,
+		"RUN_STATUS_CANCELLED":   8,
+	}
+)
+
+func (x RunStatus) Enum() *RunStatus {
+	p := new(RunStatus)
+	*p = x
+	return p
+}
+
+func (x RunStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RunStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_common_proto_enumTypes[2].Descriptor()
+}
+
+func (RunStatus) Type() protoreflect.EnumType {
+	return &file_pawl_v1_common_proto_enumTypes[2]
+}
+
+func (x RunStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RunStatus.Descriptor instead.
+func (RunStatus) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{2}
+}
+
 // The kind of operation that a step key names. Each kind has its own key namespace.
 type StepKind int32
 
@@ -187,11 +260,11 @@ func (x StepKind) String() string {
 }
 
 func (StepKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_common_proto_enumTypes[2].Descriptor()
+	return file_pawl_v1_common_proto_enumTypes[3].Descriptor()
 }
 
 func (StepKind) Type() protoreflect.EnumType {
-	return &file_pawl_v1_common_proto_enumTypes[2]
+	return &file_pawl_v1_common_proto_enumTypes[3]
 }
 
 func (x StepKind) Number() protoreflect.EnumNumber {
@@ -200,7 +273,157 @@ func (x StepKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StepKind.Descriptor instead.
 func (StepKind) EnumDescriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{2}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{3}
+}
+
+// What a run can wait for.
+type WaitKind int32
+
+const (
+	WaitKind_WAIT_KIND_UNSPECIFIED WaitKind = 0
+	// A durable timer.
+	WaitKind_WAIT_KIND_SLEEP WaitKind = 1
+	// A named signal.
+	WaitKind_WAIT_KIND_SIGNAL WaitKind = 2
+	// The outcome of a child run.
+	WaitKind_WAIT_KIND_CHILD WaitKind = 3
+	// The answer to a question for people.
+	WaitKind_WAIT_KIND_USER WaitKind = 4
+	// A call from an outside process.
+	WaitKind_WAIT_KIND_CALLBACK WaitKind = 5
+	// The next attempt of a step. Only in Run.waits.
+	WaitKind_WAIT_KIND_RETRY WaitKind = 6
+)
+
+// Enum value maps for WaitKind.
+var (
+	WaitKind_name = map[int32]string{
+		0: "WAIT_KIND_UNSPECIFIED",
+		1: "WAIT_KIND_SLEEP",
+		2: "WAIT_KIND_SIGNAL",
+		3: "WAIT_KIND_CHILD",
+		4: "WAIT_KIND_USER",
+		5: "WAIT_KIND_CALLBACK",
+		6: "WAIT_KIND_RETRY",
+	}
+	WaitKind_value = map[string]int32{
+		"WAIT_KIND_UNSPECIFIED": 0,
+		"WAIT_KIND_SLEEP":       1,
+		"WAIT_KIND_SIGNAL":      2,
+		"WAIT_KIND_CHILD":       3,
+		"WAIT_KIND_USER":        4,
+		"WAIT_KIND_CALLBACK":    5,
+		"WAIT_KIND_RETRY":       6,
+	}
+)
+
+func (x WaitKind) Enum() *WaitKind {
+	p := new(WaitKind)
+	*p = x
+	return p
+}
+
+func (x WaitKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WaitKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_common_proto_enumTypes[4].Descriptor()
+}
+
+func (WaitKind) Type() protoreflect.EnumType {
+	return &file_pawl_v1_common_proto_enumTypes[4]
+}
+
+func (x WaitKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WaitKind.Descriptor instead.
+func (WaitKind) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
+}
+
+// How a wait ended.
+type WaitOutcome int32
+
+const (
+	WaitOutcome_WAIT_OUTCOME_UNSPECIFIED WaitOutcome = 0
+	// A timer was due.
+	WaitOutcome_WAIT_OUTCOME_FIRED WaitOutcome = 1
+	// A signal arrived.
+	WaitOutcome_WAIT_OUTCOME_SIGNALLED WaitOutcome = 2
+	// A child or callback completed.
+	WaitOutcome_WAIT_OUTCOME_COMPLETED WaitOutcome = 3
+	// A child failed.
+	WaitOutcome_WAIT_OUTCOME_FAILED    WaitOutcome = 4
+	WaitOutcome_WAIT_OUTCOME_TIMED_OUT WaitOutcome = 5
+	WaitOutcome_WAIT_OUTCOME_CANCELLED WaitOutcome = 6
+	// A question was answered.
+	WaitOutcome_WAIT_OUTCOME_ANSWERED WaitOutcome = 7
+	// Somebody declined to answer a question.
+	WaitOutcome_WAIT_OUTCOME_SKIPPED WaitOutcome = 8
+	// The code no longer waits: another branch of a race won.
+	WaitOutcome_WAIT_OUTCOME_LOST WaitOutcome = 9
+	// The code no longer waits: the deployed version does not ask for it.
+	WaitOutcome_WAIT_OUTCOME_WITHDRAWN WaitOutcome = 10
+)
+
+// Enum value maps for WaitOutcome.
+var (
+	WaitOutcome_name = map[int32]string{
+		0:  "WAIT_OUTCOME_UNSPECIFIED",
+		1:  "WAIT_OUTCOME_FIRED",
+		2:  "WAIT_OUTCOME_SIGNALLED",
+		3:  "WAIT_OUTCOME_COMPLETED",
+		4:  "WAIT_OUTCOME_FAILED",
+		5:  "WAIT_OUTCOME_TIMED_OUT",
+		6:  "WAIT_OUTCOME_CANCELLED",
+		7:  "WAIT_OUTCOME_ANSWERED",
+		8:  "WAIT_OUTCOME_SKIPPED",
+		9:  "WAIT_OUTCOME_LOST",
+		10: "WAIT_OUTCOME_WITHDRAWN",
+	}
+	WaitOutcome_value = map[string]int32{
+		"WAIT_OUTCOME_UNSPECIFIED": 0,
+		"WAIT_OUTCOME_FIRED":       1,
+		"WAIT_OUTCOME_SIGNALLED":   2,
+		"WAIT_OUTCOME_COMPLETED":   3,
+		"WAIT_OUTCOME_FAILED":      4,
+		"WAIT_OUTCOME_TIMED_OUT":   5,
+		"WAIT_OUTCOME_CANCELLED":   6,
+		"WAIT_OUTCOME_ANSWERED":    7,
+		"WAIT_OUTCOME_SKIPPED":     8,
+		"WAIT_OUTCOME_LOST":        9,
+		"WAIT_OUTCOME_WITHDRAWN":   10,
+	}
+)
+
+func (x WaitOutcome) Enum() *WaitOutcome {
+	p := new(WaitOutcome)
+	*p = x
+	return p
+}
+
+func (x WaitOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WaitOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_common_proto_enumTypes[5].Descriptor()
+}
+
+func (WaitOutcome) Type() protoreflect.EnumType {
+	return &file_pawl_v1_common_proto_enumTypes[5]
+}
+
+func (x WaitOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WaitOutcome.Descriptor instead.
+func (WaitOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{5}
 }
 
 type QuestionType int32
@@ -250,11 +473,11 @@ func (x QuestionType) String() string {
 }
 
 func (QuestionType) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_common_proto_enumTypes[3].Descriptor()
+	return file_pawl_v1_common_proto_enumTypes[6].Descriptor()
 }
 
 func (QuestionType) Type() protoreflect.EnumType {
-	return &file_pawl_v1_common_proto_enumTypes[3]
+	return &file_pawl_v1_common_proto_enumTypes[6]
 }
 
 func (x QuestionType) Number() protoreflect.EnumNumber {
@@ -263,7 +486,7 @@ func (x QuestionType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuestionType.Descriptor instead.
 func (QuestionType) EnumDescriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{3}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{6}
 }
 
 // What the worker should do next with a run. Every reply about the run has one.
@@ -310,11 +533,11 @@ func (x Directive) String() string {
 }
 
 func (Directive) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_common_proto_enumTypes[4].Descriptor()
+	return file_pawl_v1_common_proto_enumTypes[7].Descriptor()
 }
 
 func (Directive) Type() protoreflect.EnumType {
-	return &file_pawl_v1_common_proto_enumTypes[4]
+	return &file_pawl_v1_common_proto_enumTypes[7]
 }
 
 func (x Directive) Number() protoreflect.EnumNumber {
@@ -323,7 +546,7 @@ func (x Directive) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Directive.Descriptor instead.
 func (Directive) EnumDescriptor() ([]byte, []int) {
-	return file_pawl_v1_common_proto_rawDescGZIP(), []int{4}
+	return file_pawl_v1_common_proto_rawDescGZIP(), []int{7}
 }
 
 // A value produced by user code. The server does not interpret it, except that it
@@ -1065,7 +1288,9 @@ type JournalEntry struct {
 	Seq   uint32                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// By the server's clock.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
-	// run.started, run.recovered, run.paused, run.resumed, run.retried,
+	// A string and not an enum, since Event.type also has the types of users, and later
+	// versions may add types: skip one that you do not know. run.started,
+	// run.recovered, run.paused, run.resumed, run.retried,
 	// run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
 	// run.input.replaced (by a later start that was merged into it),
 	// workflow.step.started, workflow.step.completed, workflow.step.retrying (an
@@ -1102,10 +1327,8 @@ type JournalEntry struct {
 	DefinitionDigest string  `protobuf:"bytes,15,opt,name=definition_digest,json=definitionDigest,proto3" json:"definition_digest,omitempty"`
 	// The step's input, if the worker sent it. At most 4 KiB are kept.
 	Input *Payload `protobuf:"bytes,16,opt,name=input,proto3" json:"input,omitempty"`
-	// How a wait ended: fired (a timer), signalled, answered or skipped (a
-	// question), completed (a child, a callback), failed (a child), timed_out,
-	// cancelled.
-	Outcome string `protobuf:"bytes,17,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// How a wait ended.
+	Outcome WaitOutcome `protobuf:"varint,17,opt,name=outcome,proto3,enum=pawl.v1.WaitOutcome" json:"outcome,omitempty"`
 	// Further facts, such as the child run, signal id, actor or reason. Answers and
 	// resolved waits of the kinds user and callback have `actor`, `comment`, `via`
 	// (api, link, callback) and `resolution_id`; a resolved approval also has
@@ -1262,11 +1485,11 @@ func (x *JournalEntry) GetInput() *Payload {
 	return nil
 }
 
-func (x *JournalEntry) GetOutcome() string {
+func (x *JournalEntry) GetOutcome() WaitOutcome {
 	if x != nil {
 		return x.Outcome
 	}
-	return ""
+	return WaitOutcome_WAIT_OUTCOME_UNSPECIFIED
 }
 
 func (x *JournalEntry) GetDetails() map[string]string {
@@ -1292,7 +1515,7 @@ func (x *JournalEntry) GetDeltas() uint32 {
 
 // The error of one frame or of one item of a batch, with the content of
 // google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
-type Error struct {
+type ErrorFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of the reasons in docs/errors.md, such as LEASE_LOST.
 	Reason   string            `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1305,20 +1528,20 @@ type Error struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Error) Reset() {
-	*x = Error{}
+func (x *ErrorFrame) Reset() {
+	*x = ErrorFrame{}
 	mi := &file_pawl_v1_common_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Error) String() string {
+func (x *ErrorFrame) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Error) ProtoMessage() {}
+func (*ErrorFrame) ProtoMessage() {}
 
-func (x *Error) ProtoReflect() protoreflect.Message {
+func (x *ErrorFrame) ProtoReflect() protoreflect.Message {
 	mi := &file_pawl_v1_common_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1330,40 +1553,40 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Error.ProtoReflect.Descriptor instead.
-func (*Error) Descriptor() ([]byte, []int) {
+// Deprecated: Use ErrorFrame.ProtoReflect.Descriptor instead.
+func (*ErrorFrame) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_common_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *Error) GetReason() string {
+func (x *ErrorFrame) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-func (x *Error) GetMessage() string {
+func (x *ErrorFrame) GetMessage() string {
 	if x != nil {
 		return x.Message
 	}
 	return ""
 }
 
-func (x *Error) GetMetadata() map[string]string {
+func (x *ErrorFrame) GetMetadata() map[string]string {
 	if x != nil {
 		return x.Metadata
 	}
 	return nil
 }
 
-func (x *Error) GetCode() uint32 {
+func (x *ErrorFrame) GetCode() uint32 {
 	if x != nil {
 		return x.Code
 	}
 	return 0
 }
 
-func (x *Error) GetRetryAfter() *durationpb.Duration {
+func (x *ErrorFrame) GetRetryAfter() *durationpb.Duration {
 	if x != nil {
 		return x.RetryAfter
 	}
@@ -1623,7 +1846,7 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"formSchema\x12\x1c\n" +
 	"\tassignees\x18\a \x03(\tR\tassignees\x12)\n" +
 	"\x10approvals_needed\x18\b \x01(\rR\x0fapprovalsNeeded\x127\n" +
-	"\treminders\x18\t \x03(\v2\x19.google.protobuf.DurationR\treminders\"\x90\x06\n" +
+	"\treminders\x18\t \x03(\v2\x19.google.protobuf.DurationR\treminders\"\xa6\x06\n" +
 	"\fJournalEntry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12;\n" +
 	"\vrecorded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1643,18 +1866,19 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"latency_ms\x18\r \x01(\x01R\tlatencyMs\x12!\n" +
 	"\finput_digest\x18\x0e \x01(\tR\vinputDigest\x12+\n" +
 	"\x11definition_digest\x18\x0f \x01(\tR\x10definitionDigest\x12&\n" +
-	"\x05input\x18\x10 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x18\n" +
-	"\aoutcome\x18\x11 \x01(\tR\aoutcome\x12<\n" +
+	"\x05input\x18\x10 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12.\n" +
+	"\aoutcome\x18\x11 \x01(\x0e2\x14.pawl.v1.WaitOutcomeR\aoutcome\x12<\n" +
 	"\adetails\x18\x12 \x03(\v2\".pawl.v1.JournalEntry.DetailsEntryR\adetails\x12-\n" +
 	"\bquestion\x18\x13 \x01(\v2\x11.pawl.v1.QuestionR\bquestion\x12\x16\n" +
 	"\x06deltas\x18\x14 \x01(\rR\x06deltas\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x02\n" +
-	"\x05Error\x12\x16\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x02\n" +
+	"\n" +
+	"ErrorFrame\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x128\n" +
-	"\bmetadata\x18\x03 \x03(\v2\x1c.pawl.v1.Error.MetadataEntryR\bmetadata\x12\x12\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12=\n" +
+	"\bmetadata\x18\x03 \x03(\v2!.pawl.v1.ErrorFrame.MetadataEntryR\bmetadata\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\rR\x04code\x12:\n" +
 	"\vretry_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x1a;\n" +
@@ -1680,7 +1904,17 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\vOnExhausted\x12\x1c\n" +
 	"\x18ON_EXHAUSTED_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ON_EXHAUSTED_FAIL\x10\x01\x12\x16\n" +
-	"\x12ON_EXHAUSTED_PAUSE\x10\x02*\xba\x01\n" +
+	"\x12ON_EXHAUSTED_PAUSE\x10\x02*\xeb\x01\n" +
+	"\tRunStatus\x12\x1a\n" +
+	"\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11RUN_STATUS_QUEUED\x10\x01\x12\x16\n" +
+	"\x12RUN_STATUS_RUNNING\x10\x02\x12\x16\n" +
+	"\x12RUN_STATUS_WAITING\x10\x03\x12\x15\n" +
+	"\x11RUN_STATUS_PAUSED\x10\x04\x12\x19\n" +
+	"\x15RUN_STATUS_CANCELLING\x10\x05\x12\x18\n" +
+	"\x14RUN_STATUS_COMPLETED\x10\x06\x12\x15\n" +
+	"\x11RUN_STATUS_FAILED\x10\a\x12\x18\n" +
+	"\x14RUN_STATUS_CANCELLED\x10\b*\xba\x01\n" +
 	"\bStepKind\x12\x19\n" +
 	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTEP_KIND_STEP\x10\x01\x12\x13\n" +
@@ -1689,7 +1923,28 @@ const file_pawl_v1_common_proto_rawDesc = "" +
 	"\x0fSTEP_KIND_CHILD\x10\x04\x12\x13\n" +
 	"\x0fSTEP_KIND_VALUE\x10\x05\x12\x12\n" +
 	"\x0eSTEP_KIND_USER\x10\x06\x12\x16\n" +
-	"\x12STEP_KIND_CALLBACK\x10\a*\xb2\x01\n" +
+	"\x12STEP_KIND_CALLBACK\x10\a*\xa6\x01\n" +
+	"\bWaitKind\x12\x19\n" +
+	"\x15WAIT_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fWAIT_KIND_SLEEP\x10\x01\x12\x14\n" +
+	"\x10WAIT_KIND_SIGNAL\x10\x02\x12\x13\n" +
+	"\x0fWAIT_KIND_CHILD\x10\x03\x12\x12\n" +
+	"\x0eWAIT_KIND_USER\x10\x04\x12\x16\n" +
+	"\x12WAIT_KIND_CALLBACK\x10\x05\x12\x13\n" +
+	"\x0fWAIT_KIND_RETRY\x10\x06*\xb4\x02\n" +
+	"\vWaitOutcome\x12\x1c\n" +
+	"\x18WAIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12WAIT_OUTCOME_FIRED\x10\x01\x12\x1a\n" +
+	"\x16WAIT_OUTCOME_SIGNALLED\x10\x02\x12\x1a\n" +
+	"\x16WAIT_OUTCOME_COMPLETED\x10\x03\x12\x17\n" +
+	"\x13WAIT_OUTCOME_FAILED\x10\x04\x12\x1a\n" +
+	"\x16WAIT_OUTCOME_TIMED_OUT\x10\x05\x12\x1a\n" +
+	"\x16WAIT_OUTCOME_CANCELLED\x10\x06\x12\x19\n" +
+	"\x15WAIT_OUTCOME_ANSWERED\x10\a\x12\x18\n" +
+	"\x14WAIT_OUTCOME_SKIPPED\x10\b\x12\x15\n" +
+	"\x11WAIT_OUTCOME_LOST\x10\t\x12\x1a\n" +
+	"\x16WAIT_OUTCOME_WITHDRAWN\x10\n" +
+	"*\xb2\x01\n" +
 	"\fQuestionType\x12\x1d\n" +
 	"\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12QUESTION_TYPE_TEXT\x10\x01\x12\x1a\n" +
@@ -1717,69 +1972,73 @@ func file_pawl_v1_common_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_common_proto_rawDescData
 }
 
-var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_pawl_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
 var file_pawl_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_pawl_v1_common_proto_goTypes = []any{
 	(Backoff)(0),                  // 0: pawl.v1.Backoff
 	(OnExhausted)(0),              // 1: pawl.v1.OnExhausted
-	(StepKind)(0),                 // 2: pawl.v1.StepKind
-	(QuestionType)(0),             // 3: pawl.v1.QuestionType
-	(Directive)(0),                // 4: pawl.v1.Directive
-	(*Payload)(nil),               // 5: pawl.v1.Payload
-	(*PayloadRef)(nil),            // 6: pawl.v1.PayloadRef
-	(*Failure)(nil),               // 7: pawl.v1.Failure
-	(*RetryPolicy)(nil),           // 8: pawl.v1.RetryPolicy
-	(*RunTimeouts)(nil),           // 9: pawl.v1.RunTimeouts
-	(*Lease)(nil),                 // 10: pawl.v1.Lease
-	(*ParentRef)(nil),             // 11: pawl.v1.ParentRef
-	(*QuestionOption)(nil),        // 12: pawl.v1.QuestionOption
-	(*Question)(nil),              // 13: pawl.v1.Question
-	(*JournalEntry)(nil),          // 14: pawl.v1.JournalEntry
-	(*Error)(nil),                 // 15: pawl.v1.Error
-	(*FlowControl)(nil),           // 16: pawl.v1.FlowControl
-	(*ConcurrencyLimit)(nil),      // 17: pawl.v1.ConcurrencyLimit
-	(*RateLimit)(nil),             // 18: pawl.v1.RateLimit
-	nil,                           // 19: pawl.v1.JournalEntry.DetailsEntry
-	nil,                           // 20: pawl.v1.Error.MetadataEntry
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(RunStatus)(0),                // 2: pawl.v1.RunStatus
+	(StepKind)(0),                 // 3: pawl.v1.StepKind
+	(WaitKind)(0),                 // 4: pawl.v1.WaitKind
+	(WaitOutcome)(0),              // 5: pawl.v1.WaitOutcome
+	(QuestionType)(0),             // 6: pawl.v1.QuestionType
+	(Directive)(0),                // 7: pawl.v1.Directive
+	(*Payload)(nil),               // 8: pawl.v1.Payload
+	(*PayloadRef)(nil),            // 9: pawl.v1.PayloadRef
+	(*Failure)(nil),               // 10: pawl.v1.Failure
+	(*RetryPolicy)(nil),           // 11: pawl.v1.RetryPolicy
+	(*RunTimeouts)(nil),           // 12: pawl.v1.RunTimeouts
+	(*Lease)(nil),                 // 13: pawl.v1.Lease
+	(*ParentRef)(nil),             // 14: pawl.v1.ParentRef
+	(*QuestionOption)(nil),        // 15: pawl.v1.QuestionOption
+	(*Question)(nil),              // 16: pawl.v1.Question
+	(*JournalEntry)(nil),          // 17: pawl.v1.JournalEntry
+	(*ErrorFrame)(nil),            // 18: pawl.v1.ErrorFrame
+	(*FlowControl)(nil),           // 19: pawl.v1.FlowControl
+	(*ConcurrencyLimit)(nil),      // 20: pawl.v1.ConcurrencyLimit
+	(*RateLimit)(nil),             // 21: pawl.v1.RateLimit
+	nil,                           // 22: pawl.v1.JournalEntry.DetailsEntry
+	nil,                           // 23: pawl.v1.ErrorFrame.MetadataEntry
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_pawl_v1_common_proto_depIdxs = []int32{
-	6,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
-	7,  // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
-	21, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	5,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
+	9,  // 0: pawl.v1.Payload.ref:type_name -> pawl.v1.PayloadRef
+	10, // 1: pawl.v1.Failure.cause:type_name -> pawl.v1.Failure
+	24, // 2: pawl.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	8,  // 3: pawl.v1.Failure.details:type_name -> pawl.v1.Payload
 	0,  // 4: pawl.v1.RetryPolicy.backoff:type_name -> pawl.v1.Backoff
-	21, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
-	21, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
-	21, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	21, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
+	24, // 5: pawl.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
+	24, // 6: pawl.v1.RetryPolicy.increment:type_name -> google.protobuf.Duration
+	24, // 7: pawl.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	24, // 8: pawl.v1.RetryPolicy.max_elapsed:type_name -> google.protobuf.Duration
 	1,  // 9: pawl.v1.RetryPolicy.on_exhausted:type_name -> pawl.v1.OnExhausted
-	21, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
-	21, // 11: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
-	21, // 12: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
-	22, // 13: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 14: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
-	12, // 15: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
-	21, // 16: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
-	22, // 17: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
-	2,  // 18: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
-	5,  // 19: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
-	7,  // 20: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
-	22, // 21: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
-	5,  // 22: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
-	19, // 23: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
-	13, // 24: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
-	20, // 25: pawl.v1.Error.metadata:type_name -> pawl.v1.Error.MetadataEntry
-	21, // 26: pawl.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	17, // 27: pawl.v1.FlowControl.concurrency:type_name -> pawl.v1.ConcurrencyLimit
-	18, // 28: pawl.v1.FlowControl.rate:type_name -> pawl.v1.RateLimit
-	21, // 29: pawl.v1.RateLimit.period:type_name -> google.protobuf.Duration
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	24, // 10: pawl.v1.RetryPolicy.delays:type_name -> google.protobuf.Duration
+	24, // 11: pawl.v1.RunTimeouts.run:type_name -> google.protobuf.Duration
+	24, // 12: pawl.v1.RunTimeouts.queue:type_name -> google.protobuf.Duration
+	25, // 13: pawl.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 14: pawl.v1.Question.type:type_name -> pawl.v1.QuestionType
+	15, // 15: pawl.v1.Question.options:type_name -> pawl.v1.QuestionOption
+	24, // 16: pawl.v1.Question.reminders:type_name -> google.protobuf.Duration
+	25, // 17: pawl.v1.JournalEntry.recorded_at:type_name -> google.protobuf.Timestamp
+	3,  // 18: pawl.v1.JournalEntry.kind:type_name -> pawl.v1.StepKind
+	8,  // 19: pawl.v1.JournalEntry.payload:type_name -> pawl.v1.Payload
+	10, // 20: pawl.v1.JournalEntry.failure:type_name -> pawl.v1.Failure
+	25, // 21: pawl.v1.JournalEntry.until:type_name -> google.protobuf.Timestamp
+	8,  // 22: pawl.v1.JournalEntry.input:type_name -> pawl.v1.Payload
+	5,  // 23: pawl.v1.JournalEntry.outcome:type_name -> pawl.v1.WaitOutcome
+	22, // 24: pawl.v1.JournalEntry.details:type_name -> pawl.v1.JournalEntry.DetailsEntry
+	16, // 25: pawl.v1.JournalEntry.question:type_name -> pawl.v1.Question
+	23, // 26: pawl.v1.ErrorFrame.metadata:type_name -> pawl.v1.ErrorFrame.MetadataEntry
+	24, // 27: pawl.v1.ErrorFrame.retry_after:type_name -> google.protobuf.Duration
+	20, // 28: pawl.v1.FlowControl.concurrency:type_name -> pawl.v1.ConcurrencyLimit
+	21, // 29: pawl.v1.FlowControl.rate:type_name -> pawl.v1.RateLimit
+	24, // 30: pawl.v1.RateLimit.period:type_name -> google.protobuf.Duration
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_common_proto_init() }
@@ -1792,7 +2051,7 @@ func file_pawl_v1_common_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_common_proto_rawDesc), len(file_pawl_v1_common_proto_rawDesc)),
-			NumEnums:      5,
+			NumEnums:      8,
 			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,

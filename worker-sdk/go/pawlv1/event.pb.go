@@ -156,9 +156,11 @@ type Event struct {
 	ContentIndex uint32 `protobuf:"varint,9,opt,name=content_index,json=contentIndex,proto3" json:"content_index,omitempty"`
 	// The number of a delta within its step attempt, counted from 1; within the run for
 	// deltas that are sent outside of steps.
-	Sequence        uint32                 `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
-	ServerTimestamp *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=server_timestamp,json=serverTimestamp,proto3" json:"server_timestamp,omitempty"`
+	Sequence uint32 `protobuf:"varint,10,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// For a delta: by the sender's clock.
+	SourceAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=source_at,json=sourceAt,proto3" json:"source_at,omitempty"`
+	// By the server's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=at,proto3" json:"at,omitempty"`
 	// The content of a delta.
 	Payload *Payload `protobuf:"bytes,13,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The journal entry of a checkpoint.
@@ -272,16 +274,16 @@ func (x *Event) GetSequence() uint32 {
 	return 0
 }
 
-func (x *Event) GetSourceTimestamp() *timestamppb.Timestamp {
+func (x *Event) GetSourceAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.SourceTimestamp
+		return x.SourceAt
 	}
 	return nil
 }
 
-func (x *Event) GetServerTimestamp() *timestamppb.Timestamp {
+func (x *Event) GetAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.ServerTimestamp
+		return x.At
 	}
 	return nil
 }
@@ -399,9 +401,9 @@ type NewEvent struct {
 	// Counted from 1 within the step attempt. Outside of steps it is counted within the
 	// run, replays included, so that what the code repeats after a crash is shown once.
 	// 0: unknown.
-	Sequence        uint32                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	SourceTimestamp *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=source_timestamp,json=sourceTimestamp,proto3" json:"source_timestamp,omitempty"`
-	Payload         *Payload               `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	Sequence uint32                 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	SourceAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=source_at,json=sourceAt,proto3" json:"source_at,omitempty"`
+	Payload  *Payload               `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The event that it belongs to. Empty: its step.
 	ParentEventId string      `protobuf:"bytes,8,opt,name=parent_event_id,json=parentEventId,proto3" json:"parent_event_id,omitempty"`
 	Policy        DeltaPolicy `protobuf:"varint,9,opt,name=policy,proto3,enum=pawl.v1.DeltaPolicy" json:"policy,omitempty"`
@@ -477,9 +479,9 @@ func (x *NewEvent) GetSequence() uint32 {
 	return 0
 }
 
-func (x *NewEvent) GetSourceTimestamp() *timestamppb.Timestamp {
+func (x *NewEvent) GetSourceAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.SourceTimestamp
+		return x.SourceAt
 	}
 	return nil
 }
@@ -846,9 +848,8 @@ type WatchRunsRequest struct {
 	Workflow string `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
 	// Tags that a run must have, all of them; at most 8.
 	Tags map[string]string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The run's status when the event is read, without its prefix: QUEUED, RUNNING,
-	// WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. Empty: any.
-	States []string `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"`
+	// The run's status when the event is read. Empty: any.
+	Statuses []RunStatus `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=pawl.v1.RunStatus" json:"statuses,omitempty"`
 	// Types of checkpoints, as in JournalEntry.type. Empty: all. INVALID_ARGUMENT: there
 	// is no such type.
 	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
@@ -902,9 +903,9 @@ func (x *WatchRunsRequest) GetTags() map[string]string {
 	return nil
 }
 
-func (x *WatchRunsRequest) GetStates() []string {
+func (x *WatchRunsRequest) GetStatuses() []RunStatus {
 	if x != nil {
-		return x.States
+		return x.Statuses
 	}
 	return nil
 }
@@ -981,7 +982,7 @@ var File_pawl_v1_event_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xdb\x04\n" +
+	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xb2\x04\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n" +
@@ -993,9 +994,9 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\aattempt\x18\b \x01(\rR\aattempt\x12#\n" +
 	"\rcontent_index\x18\t \x01(\rR\fcontentIndex\x12\x1a\n" +
 	"\bsequence\x18\n" +
-	" \x01(\rR\bsequence\x12E\n" +
-	"\x10source_timestamp\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceTimestamp\x12E\n" +
-	"\x10server_timestamp\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0fserverTimestamp\x12*\n" +
+	" \x01(\rR\bsequence\x127\n" +
+	"\tsource_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bsourceAt\x12*\n" +
+	"\x02at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12*\n" +
 	"\apayload\x18\r \x01(\v2\x10.pawl.v1.PayloadR\apayload\x12+\n" +
 	"\x05entry\x18\x0e \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\x12\x16\n" +
 	"\x06merged\x18\x0f \x01(\rR\x06merged\x12,\n" +
@@ -1004,14 +1005,14 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12)\n" +
 	"\x06events\x18\x03 \x03(\v2\x11.pawl.v1.NewEventR\x06events\x12\x14\n" +
-	"\x05first\x18\x04 \x01(\rR\x05first\"\xf8\x02\n" +
+	"\x05first\x18\x04 \x01(\rR\x05first\"\xea\x02\n" +
 	"\bNewEvent\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n" +
 	"\bstep_key\x18\x02 \x01(\tR\astepKey\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12#\n" +
 	"\rcontent_index\x18\x04 \x01(\rR\fcontentIndex\x12\x1a\n" +
-	"\bsequence\x18\x05 \x01(\rR\bsequence\x12E\n" +
-	"\x10source_timestamp\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceTimestamp\x12*\n" +
+	"\bsequence\x18\x05 \x01(\rR\bsequence\x127\n" +
+	"\tsource_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bsourceAt\x12*\n" +
 	"\apayload\x18\a \x01(\v2\x10.pawl.v1.PayloadR\apayload\x12&\n" +
 	"\x0fparent_event_id\x18\b \x01(\tR\rparentEventId\x12,\n" +
 	"\x06policy\x18\t \x01(\x0e2\x14.pawl.v1.DeltaPolicyR\x06policy\x12\x19\n" +
@@ -1038,11 +1039,11 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\x12ListEventsResponse\x12&\n" +
 	"\x06events\x18\x01 \x03(\v2\x0e.pawl.v1.EventR\x06events\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"\xf1\x01\n" +
+	"nextCursor\"\x89\x02\n" +
 	"\x10WatchRunsRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x127\n" +
-	"\x04tags\x18\x02 \x03(\v2#.pawl.v1.WatchRunsRequest.TagsEntryR\x04tags\x12\x16\n" +
-	"\x06states\x18\x03 \x03(\tR\x06states\x12\x14\n" +
+	"\x04tags\x18\x02 \x03(\v2#.pawl.v1.WatchRunsRequest.TagsEntryR\x04tags\x12.\n" +
+	"\bstatuses\x18\x03 \x03(\x0e2\x12.pawl.v1.RunStatusR\bstatuses\x12\x14\n" +
 	"\x05types\x18\x04 \x03(\tR\x05types\x12!\n" +
 	"\fafter_cursor\x18\x05 \x01(\tR\vafterCursor\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
@@ -1101,16 +1102,17 @@ var file_pawl_v1_event_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 	(*Payload)(nil),               // 14: pawl.v1.Payload
 	(*JournalEntry)(nil),          // 15: pawl.v1.JournalEntry
+	(RunStatus)(0),                // 16: pawl.v1.RunStatus
 }
 var file_pawl_v1_event_proto_depIdxs = []int32{
 	0,  // 0: pawl.v1.Event.class:type_name -> pawl.v1.EventClass
-	13, // 1: pawl.v1.Event.source_timestamp:type_name -> google.protobuf.Timestamp
-	13, // 2: pawl.v1.Event.server_timestamp:type_name -> google.protobuf.Timestamp
+	13, // 1: pawl.v1.Event.source_at:type_name -> google.protobuf.Timestamp
+	13, // 2: pawl.v1.Event.at:type_name -> google.protobuf.Timestamp
 	14, // 3: pawl.v1.Event.payload:type_name -> pawl.v1.Payload
 	15, // 4: pawl.v1.Event.entry:type_name -> pawl.v1.JournalEntry
 	1,  // 5: pawl.v1.Event.policy:type_name -> pawl.v1.DeltaPolicy
 	4,  // 6: pawl.v1.PublishEventsRequest.events:type_name -> pawl.v1.NewEvent
-	13, // 7: pawl.v1.NewEvent.source_timestamp:type_name -> google.protobuf.Timestamp
+	13, // 7: pawl.v1.NewEvent.source_at:type_name -> google.protobuf.Timestamp
 	14, // 8: pawl.v1.NewEvent.payload:type_name -> pawl.v1.Payload
 	1,  // 9: pawl.v1.NewEvent.policy:type_name -> pawl.v1.DeltaPolicy
 	0,  // 10: pawl.v1.WatchRunRequest.classes:type_name -> pawl.v1.EventClass
@@ -1118,20 +1120,21 @@ var file_pawl_v1_event_proto_depIdxs = []int32{
 	0,  // 12: pawl.v1.ListEventsRequest.classes:type_name -> pawl.v1.EventClass
 	2,  // 13: pawl.v1.ListEventsResponse.events:type_name -> pawl.v1.Event
 	12, // 14: pawl.v1.WatchRunsRequest.tags:type_name -> pawl.v1.WatchRunsRequest.TagsEntry
-	2,  // 15: pawl.v1.WatchRunsResponse.events:type_name -> pawl.v1.Event
-	3,  // 16: pawl.v1.EventService.PublishEvents:input_type -> pawl.v1.PublishEventsRequest
-	6,  // 17: pawl.v1.EventService.WatchRun:input_type -> pawl.v1.WatchRunRequest
-	8,  // 18: pawl.v1.EventService.ListEvents:input_type -> pawl.v1.ListEventsRequest
-	10, // 19: pawl.v1.EventService.WatchRuns:input_type -> pawl.v1.WatchRunsRequest
-	5,  // 20: pawl.v1.EventService.PublishEvents:output_type -> pawl.v1.PublishEventsResponse
-	7,  // 21: pawl.v1.EventService.WatchRun:output_type -> pawl.v1.WatchRunResponse
-	9,  // 22: pawl.v1.EventService.ListEvents:output_type -> pawl.v1.ListEventsResponse
-	11, // 23: pawl.v1.EventService.WatchRuns:output_type -> pawl.v1.WatchRunsResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 15: pawl.v1.WatchRunsRequest.statuses:type_name -> pawl.v1.RunStatus
+	2,  // 16: pawl.v1.WatchRunsResponse.events:type_name -> pawl.v1.Event
+	3,  // 17: pawl.v1.EventService.PublishEvents:input_type -> pawl.v1.PublishEventsRequest
+	6,  // 18: pawl.v1.EventService.WatchRun:input_type -> pawl.v1.WatchRunRequest
+	8,  // 19: pawl.v1.EventService.ListEvents:input_type -> pawl.v1.ListEventsRequest
+	10, // 20: pawl.v1.EventService.WatchRuns:input_type -> pawl.v1.WatchRunsRequest
+	5,  // 21: pawl.v1.EventService.PublishEvents:output_type -> pawl.v1.PublishEventsResponse
+	7,  // 22: pawl.v1.EventService.WatchRun:output_type -> pawl.v1.WatchRunResponse
+	9,  // 23: pawl.v1.EventService.ListEvents:output_type -> pawl.v1.ListEventsResponse
+	11, // 24: pawl.v1.EventService.WatchRuns:output_type -> pawl.v1.WatchRunsResponse
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_event_proto_init() }

@@ -33,7 +33,7 @@ const (
 // its steps stream (deltas), in one order.
 type EventServiceClient interface {
 	// Publishes deltas of a run that the caller executes; for workers without a
-	// session. Responds once they are recorded, up to `acknowledged`. Deltas are
+	// stream. Responds once they are recorded, up to `acknowledged`. Deltas are
 	// never authoritative: those with a stale fence are dropped. A delta that cannot be
 	// accepted is left out; INVALID_ARGUMENT if none can be accepted.
 	PublishEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PublishEventsRequest, PublishEventsResponse], error)
@@ -128,7 +128,7 @@ type EventService_WatchRunsClient = grpc.ServerStreamingClient[WatchRunsResponse
 // its steps stream (deltas), in one order.
 type EventServiceServer interface {
 	// Publishes deltas of a run that the caller executes; for workers without a
-	// session. Responds once they are recorded, up to `acknowledged`. Deltas are
+	// stream. Responds once they are recorded, up to `acknowledged`. Deltas are
 	// never authoritative: those with a stale fence are dropped. A delta that cannot be
 	// accepted is left out; INVALID_ARGUMENT if none can be accepted.
 	PublishEvents(grpc.ClientStreamingServer[PublishEventsRequest, PublishEventsResponse]) error

@@ -23,76 +23,152 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type RunState int32
+// Why a run has its status. Later versions may add reasons; a client treats one that
+// it does not know as STATUS_REASON_UNSPECIFIED.
+type StatusReason int32
 
 const (
-	RunState_RUN_STATE_UNSPECIFIED RunState = 0
-	// Ready to execute, or scheduled for later; no worker holds it.
-	RunState_RUN_STATE_QUEUED RunState = 1
-	// A worker holds it.
-	RunState_RUN_STATE_RUNNING RunState = 2
-	// Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
-	RunState_RUN_STATE_WAITING RunState = 3
-	// Stopped until it is resumed or retried; `state_reason` says why.
-	RunState_RUN_STATE_PAUSED RunState = 4
-	// Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
-	RunState_RUN_STATE_CANCELLING RunState = 5
-	RunState_RUN_STATE_COMPLETED  RunState = 6
-	RunState_RUN_STATE_FAILED     RunState = 7
-	RunState_RUN_STATE_CANCELLED  RunState = 8
+	// The status needs no reason.
+	StatusReason_STATUS_REASON_UNSPECIFIED        StatusReason = 0
+	StatusReason_STATUS_REASON_PAUSED_BY_OPERATOR StatusReason = 1
+	// The code does not match the journal. The error is NON_DETERMINISM.
+	StatusReason_STATUS_REASON_NON_DETERMINISM StatusReason = 2
+	// A step failed permanently, and its retry policy pauses the run in this case.
+	StatusReason_STATUS_REASON_RETRIES_EXHAUSTED StatusReason = 3
+	// An at-most-once step was started, and its end is not recorded.
+	StatusReason_STATUS_REASON_UNKNOWN_OUTCOME StatusReason = 4
+	// Too many workers died during the same step.
+	StatusReason_STATUS_REASON_CRASH_LOOP StatusReason = 5
+	// Stored data of the run cannot be read.
+	StatusReason_STATUS_REASON_DATA_CORRUPTED StatusReason = 6
+	// The run exceeded its time limit.
+	StatusReason_STATUS_REASON_RUN_TIMEOUT StatusReason = 7
+	// The run pauses once the steps in flight have ended.
+	StatusReason_STATUS_REASON_PAUSING StatusReason = 8
+	// The run starts later.
+	StatusReason_STATUS_REASON_DELAYED StatusReason = 9
+	// The run starts when no further start has arrived for a while.
+	StatusReason_STATUS_REASON_DEBOUNCED         StatusReason = 10
+	StatusReason_STATUS_REASON_CONCURRENCY_LIMIT StatusReason = 11
+	StatusReason_STATUS_REASON_RATE_LIMIT        StatusReason = 12
+	// No connected worker serves its workflow, version and queue.
+	StatusReason_STATUS_REASON_NO_WORKER StatusReason = 13
 )
 
-// Enum value maps for RunState.
+// Enum value maps for StatusReason.
 var (
-	RunState_name = map[int32]string{
-		0: "RUN_STATE_UNSPECIFIED",
-		1: "RUN_STATE_QUEUED",
-		2: "RUN_STATE_RUNNING",
-		3: "RUN_STATE_WAITING",
-		4: "RUN_STATE_PAUSED",
-		5: "RUN_STATE_CANCELLING",
-		6: "RUN_STATE_COMPLETED",
-		7: "RUN_STATE_FAILED",
-		8: "RUN_STATE_CANCELLED",
+	StatusReason_name = map[int32]string{
+		0:  "STATUS_REASON_UNSPECIFIED",
+		1:  "STATUS_REASON_PAUSED_BY_OPERATOR",
+		2:  "STATUS_REASON_NON_DETERMINISM",
+		3:  "STATUS_REASON_RETRIES_EXHAUSTED",
+		4:  "STATUS_REASON_UNKNOWN_OUTCOME",
+		5:  "STATUS_REASON_CRASH_LOOP",
+		6:  "STATUS_REASON_DATA_CORRUPTED",
+		7:  "STATUS_REASON_RUN_TIMEOUT",
+		8:  "STATUS_REASON_PAUSING",
+		9:  "STATUS_REASON_DELAYED",
+		10: "STATUS_REASON_DEBOUNCED",
+		11: "STATUS_REASON_CONCURRENCY_LIMIT",
+		12: "STATUS_REASON_RATE_LIMIT",
+		13: "STATUS_REASON_NO_WORKER",
 	}
-	RunState_value = map[string]int32{
-		"RUN_STATE_UNSPECIFIED": 0,
-		"RUN_STATE_QUEUED":      1,
-		"RUN_STATE_RUNNING":     2,
-		"RUN_STATE_WAITING":     3,
-		"RUN_STATE_PAUSED":      4,
-		"RUN_STATE_CANCELLING":  5,
-		"RUN_STATE_COMPLETED":   6,
-		"RUN_STATE_FAILED":      7,
-		"RUN_STATE_CANCELLED":   8,
+	StatusReason_value = map[string]int32{
+		"STATUS_REASON_UNSPECIFIED":        0,
+		"STATUS_REASON_PAUSED_BY_OPERATOR": 1,
+		"STATUS_REASON_NON_DETERMINISM":    2,
+		"STATUS_REASON_RETRIES_EXHAUSTED":  3,
+		"STATUS_REASON_UNKNOWN_OUTCOME":    4,
+		"STATUS_REASON_CRASH_LOOP":         5,
+		"STATUS_REASON_DATA_CORRUPTED":     6,
+		"STATUS_REASON_RUN_TIMEOUT":        7,
+		"STATUS_REASON_PAUSING":            8,
+		"STATUS_REASON_DELAYED":            9,
+		"STATUS_REASON_DEBOUNCED":          10,
+		"STATUS_REASON_CONCURRENCY_LIMIT":  11,
+		"STATUS_REASON_RATE_LIMIT":         12,
+		"STATUS_REASON_NO_WORKER":          13,
 	}
 )
 
-func (x RunState) Enum() *RunState {
-	p := new(RunState)
+func (x StatusReason) Enum() *StatusReason {
+	p := new(StatusReason)
 	*p = x
 	return p
 }
 
-func (x RunState) String() string {
+func (x StatusReason) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (RunState) Descriptor() protoreflect.EnumDescriptor {
+func (StatusReason) Descriptor() protoreflect.EnumDescriptor {
 	return file_pawl_v1_run_proto_enumTypes[0].Descriptor()
 }
 
-func (RunState) Type() protoreflect.EnumType {
+func (StatusReason) Type() protoreflect.EnumType {
 	return &file_pawl_v1_run_proto_enumTypes[0]
 }
 
-func (x RunState) Number() protoreflect.EnumNumber {
+func (x StatusReason) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use RunState.Descriptor instead.
-func (RunState) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use StatusReason.Descriptor instead.
+func (StatusReason) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_run_proto_rawDescGZIP(), []int{0}
+}
+
+// How much of a run a call returns.
+type RunView int32
+
+const (
+	// The call's default.
+	RunView_RUN_VIEW_UNSPECIFIED RunView = 0
+	// Without input, output and failure.
+	RunView_RUN_VIEW_BASIC RunView = 1
+	// With input, output and failure.
+	RunView_RUN_VIEW_FULL RunView = 2
+)
+
+// Enum value maps for RunView.
+var (
+	RunView_name = map[int32]string{
+		0: "RUN_VIEW_UNSPECIFIED",
+		1: "RUN_VIEW_BASIC",
+		2: "RUN_VIEW_FULL",
+	}
+	RunView_value = map[string]int32{
+		"RUN_VIEW_UNSPECIFIED": 0,
+		"RUN_VIEW_BASIC":       1,
+		"RUN_VIEW_FULL":        2,
+	}
+)
+
+func (x RunView) Enum() *RunView {
+	p := new(RunView)
+	*p = x
+	return p
+}
+
+func (x RunView) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RunView) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_run_proto_enumTypes[1].Descriptor()
+}
+
+func (RunView) Type() protoreflect.EnumType {
+	return &file_pawl_v1_run_proto_enumTypes[1]
+}
+
+func (x RunView) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RunView.Descriptor instead.
+func (RunView) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
 }
 
 // What happens to a child run whose parent ends first, in whatever way.
@@ -132,11 +208,11 @@ func (x ParentClosePolicy) String() string {
 }
 
 func (ParentClosePolicy) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_run_proto_enumTypes[1].Descriptor()
+	return file_pawl_v1_run_proto_enumTypes[2].Descriptor()
 }
 
 func (ParentClosePolicy) Type() protoreflect.EnumType {
-	return &file_pawl_v1_run_proto_enumTypes[1]
+	return &file_pawl_v1_run_proto_enumTypes[2]
 }
 
 func (x ParentClosePolicy) Number() protoreflect.EnumNumber {
@@ -145,7 +221,7 @@ func (x ParentClosePolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ParentClosePolicy.Descriptor instead.
 func (ParentClosePolicy) EnumDescriptor() ([]byte, []int) {
-	return file_pawl_v1_run_proto_rawDescGZIP(), []int{1}
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{2}
 }
 
 type Run struct {
@@ -153,16 +229,13 @@ type Run struct {
 	RunId    string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	Workflow string                 `protobuf:"bytes,2,opt,name=workflow,proto3" json:"workflow,omitempty"`
 	// The workflow version that the run is pinned to. Empty: any.
-	Version string   `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	State   RunState `protobuf:"varint,4,opt,name=state,proto3,enum=pawl.v1.RunState" json:"state,omitempty"`
-	// The reason for the status, if it needs one: PAUSED_BY_OPERATOR,
-	// NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-	// DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT,
-	// RATE_LIMIT, NO_WORKER.
-	StateReason string `protobuf:"bytes,5,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
+	Version string    `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Status  RunStatus `protobuf:"varint,4,opt,name=status,proto3,enum=pawl.v1.RunStatus" json:"status,omitempty"`
+	// The reason for the status, if it needs one.
+	StatusReason StatusReason `protobuf:"varint,5,opt,name=status_reason,json=statusReason,proto3,enum=pawl.v1.StatusReason" json:"status_reason,omitempty"`
 	// An explanation for people: what is happening and what to do next.
-	StateDetail string `protobuf:"bytes,6,opt,name=state_detail,json=stateDetail,proto3" json:"state_detail,omitempty"`
-	Queue       string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	StatusDetail string `protobuf:"bytes,6,opt,name=status_detail,json=statusDetail,proto3" json:"status_detail,omitempty"`
+	Queue        string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
 	// 0 to 9, higher first; default 5.
 	Priority  uint32                 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
 	Tags      map[string]string      `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -183,15 +256,15 @@ type Run struct {
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
 	// What the run waits for while it is WAITING.
 	Waits []*OpenWait `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
-	// The result of a COMPLETED run. Only in GetRun, WaitRun and StartRun.
+	// The result of a COMPLETED run. Not in RUN_VIEW_BASIC.
 	Output *Payload `protobuf:"bytes,21,opt,name=output,proto3" json:"output,omitempty"`
-	// Why the run failed or was paused. Only in GetRun, WaitRun and StartRun.
+	// Why the run failed or was paused. Not in RUN_VIEW_BASIC.
 	Failure   *Failure     `protobuf:"bytes,22,opt,name=failure,proto3" json:"failure,omitempty"`
 	Parent    *ParentRef   `protobuf:"bytes,23,opt,name=parent,proto3" json:"parent,omitempty"`
 	SessionId string       `protobuf:"bytes,24,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	UserId    string       `protobuf:"bytes,25,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	Timeouts  *RunTimeouts `protobuf:"bytes,26,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
-	// Only in GetRun.
+	// Only in RUN_VIEW_FULL.
 	Input *Payload `protobuf:"bytes,27,opt,name=input,proto3" json:"input,omitempty"`
 	// Identifies this run permanently: if a run id is deleted and used again, the new
 	// run has a different run_uid. A UUIDv7.
@@ -254,23 +327,23 @@ func (x *Run) GetVersion() string {
 	return ""
 }
 
-func (x *Run) GetState() RunState {
+func (x *Run) GetStatus() RunStatus {
 	if x != nil {
-		return x.State
+		return x.Status
 	}
-	return RunState_RUN_STATE_UNSPECIFIED
+	return RunStatus_RUN_STATUS_UNSPECIFIED
 }
 
-func (x *Run) GetStateReason() string {
+func (x *Run) GetStatusReason() StatusReason {
 	if x != nil {
-		return x.StateReason
+		return x.StatusReason
 	}
-	return ""
+	return StatusReason_STATUS_REASON_UNSPECIFIED
 }
 
-func (x *Run) GetStateDetail() string {
+func (x *Run) GetStatusDetail() string {
 	if x != nil {
-		return x.StateDetail
+		return x.StatusDetail
 	}
 	return ""
 }
@@ -495,13 +568,14 @@ func (x *Undone) GetUnknown() bool {
 type OpenWait struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	StepKey string                 `protobuf:"bytes,1,opt,name=step_key,json=stepKey,proto3" json:"step_key,omitempty"`
-	// sleep, signal, child, user, callback or retry.
-	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Name  string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Kind    WaitKind               `protobuf:"varint,2,opt,name=kind,proto3,enum=pawl.v1.WaitKind" json:"kind,omitempty"`
+	Name    string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Since   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	// When the timer fires, the next attempt starts, or the wait times out.
-	Due           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due,proto3" json:"due,omitempty"`
-	ChildRunId    string                 `protobuf:"bytes,6,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
+	Due        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due,proto3" json:"due,omitempty"`
+	ChildRunId string                 `protobuf:"bytes,6,opt,name=child_run_id,json=childRunId,proto3" json:"child_run_id,omitempty"`
+	// Its id in WaitService. Empty for a retry.
+	WaitId        string `protobuf:"bytes,7,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,11 +617,11 @@ func (x *OpenWait) GetStepKey() string {
 	return ""
 }
 
-func (x *OpenWait) GetKind() string {
+func (x *OpenWait) GetKind() WaitKind {
 	if x != nil {
 		return x.Kind
 	}
-	return ""
+	return WaitKind_WAIT_KIND_UNSPECIFIED
 }
 
 func (x *OpenWait) GetName() string {
@@ -574,6 +648,13 @@ func (x *OpenWait) GetDue() *timestamppb.Timestamp {
 func (x *OpenWait) GetChildRunId() string {
 	if x != nil {
 		return x.ChildRunId
+	}
+	return ""
+}
+
+func (x *OpenWait) GetWaitId() string {
+	if x != nil {
+		return x.WaitId
 	}
 	return ""
 }
@@ -620,7 +701,7 @@ type StartRunRequest struct {
 	ParentClosePolicy ParentClosePolicy `protobuf:"varint,20,opt,name=parent_close_policy,json=parentClosePolicy,proto3,enum=pawl.v1.ParentClosePolicy" json:"parent_close_policy,omitempty"`
 	// Merges starts with the same key that follow one another closely into one run. It
 	// starts once no further request has arrived for `period`, with the latest input, and
-	// all callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+	// all callers get its id. Until then its `status_reason` is DEBOUNCED. Not together
 	// with run_id, idempotency_key, parent, claim, delay or start_at.
 	Debounce      *Debounce `protobuf:"bytes,21,opt,name=debounce,proto3" json:"debounce,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -871,7 +952,8 @@ func (x *Debounce) GetMaxWait() *durationpb.Duration {
 
 type StartRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Run   *Run                   `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// As in RUN_VIEW_FULL, without its input.
+	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
 	// True if the run existed before this call.
 	Existing bool `protobuf:"varint,2,opt,name=existing,proto3" json:"existing,omitempty"`
 	// With `claim`, unless the run has already ended.
@@ -932,8 +1014,10 @@ func (x *StartRunResponse) GetClaimed() *WorkItem {
 }
 
 type GetRunRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Default: RUN_VIEW_FULL.
+	View          RunView `protobuf:"varint,2,opt,name=view,proto3,enum=pawl.v1.RunView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -973,6 +1057,13 @@ func (x *GetRunRequest) GetRunId() string {
 		return x.RunId
 	}
 	return ""
+}
+
+func (x *GetRunRequest) GetView() RunView {
+	if x != nil {
+		return x.View
+	}
+	return RunView_RUN_VIEW_UNSPECIFIED
 }
 
 type GetRunResponse struct {
@@ -1119,8 +1210,8 @@ func (x *WaitRunResponse) GetRun() *Run {
 type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Runs in any of these. Empty: all.
-	States   []RunState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=pawl.v1.RunState" json:"states,omitempty"`
-	Workflow string     `protobuf:"bytes,2,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	Statuses []RunStatus `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=pawl.v1.RunStatus" json:"statuses,omitempty"`
+	Workflow string      `protobuf:"bytes,2,opt,name=workflow,proto3" json:"workflow,omitempty"`
 	// Tags that a run must have, all of them.
 	Tags map[string]string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// 1 to 500; default 50.
@@ -1162,9 +1253,9 @@ func (*ListRunsRequest) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *ListRunsRequest) GetStates() []RunState {
+func (x *ListRunsRequest) GetStatuses() []RunStatus {
 	if x != nil {
-		return x.States
+		return x.Statuses
 	}
 	return nil
 }
@@ -1949,14 +2040,14 @@ var File_pawl_v1_run_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xb0\t\n" +
+	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xce\t\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\x12'\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x11.pawl.v1.RunStateR\x05state\x12!\n" +
-	"\fstate_reason\x18\x05 \x01(\tR\vstateReason\x12!\n" +
-	"\fstate_detail\x18\x06 \x01(\tR\vstateDetail\x12\x14\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12*\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x12.pawl.v1.RunStatusR\x06status\x12:\n" +
+	"\rstatus_reason\x18\x05 \x01(\x0e2\x15.pawl.v1.StatusReasonR\fstatusReason\x12#\n" +
+	"\rstatus_detail\x18\x06 \x01(\tR\fstatusDetail\x12\x14\n" +
 	"\x05queue\x18\a \x01(\tR\x05queue\x12\x1a\n" +
 	"\bpriority\x18\b \x01(\rR\bpriority\x12*\n" +
 	"\x04tags\x18\t \x03(\v2\x16.pawl.v1.Run.TagsEntryR\x04tags\x129\n" +
@@ -1990,15 +2081,16 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
 	"\x06Undone\x12\x1b\n" +
 	"\tstep_keys\x18\x01 \x03(\tR\bstepKeys\x12\x18\n" +
-	"\aunknown\x18\x02 \x01(\bR\aunknown\"\xcf\x01\n" +
+	"\aunknown\x18\x02 \x01(\bR\aunknown\"\xfb\x01\n" +
 	"\bOpenWait\x12\x19\n" +
-	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\bstep_key\x18\x01 \x01(\tR\astepKey\x12%\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x11.pawl.v1.WaitKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12,\n" +
 	"\x03due\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12 \n" +
 	"\fchild_run_id\x18\x06 \x01(\tR\n" +
-	"childRunId\"\xff\x06\n" +
+	"childRunId\x12\x17\n" +
+	"\await_id\x18\a \x01(\tR\x06waitId\"\xff\x06\n" +
 	"\x0fStartRunRequest\x12\x1a\n" +
 	"\bworkflow\x18\x01 \x01(\tR\bworkflow\x12&\n" +
 	"\x05input\x18\x02 \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x15\n" +
@@ -2034,18 +2126,19 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x10StartRunResponse\x12\x1e\n" +
 	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\x12\x1a\n" +
 	"\bexisting\x18\x02 \x01(\bR\bexisting\x12+\n" +
-	"\aclaimed\x18\x03 \x01(\v2\x11.pawl.v1.WorkItemR\aclaimed\"&\n" +
+	"\aclaimed\x18\x03 \x01(\v2\x11.pawl.v1.WorkItemR\aclaimed\"L\n" +
 	"\rGetRunRequest\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\"0\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12$\n" +
+	"\x04view\x18\x02 \x01(\x0e2\x10.pawl.v1.RunViewR\x04view\"0\n" +
 	"\x0eGetRunResponse\x12\x1e\n" +
 	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\"\\\n" +
 	"\x0eWaitRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"1\n" +
 	"\x0fWaitRunResponse\x12\x1e\n" +
-	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\"\xa9\x02\n" +
-	"\x0fListRunsRequest\x12)\n" +
-	"\x06states\x18\x01 \x03(\x0e2\x11.pawl.v1.RunStateR\x06states\x12\x1a\n" +
+	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\"\xae\x02\n" +
+	"\x0fListRunsRequest\x12.\n" +
+	"\bstatuses\x18\x01 \x03(\x0e2\x12.pawl.v1.RunStatusR\bstatuses\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x126\n" +
 	"\x04tags\x18\x03 \x03(\v2\".pawl.v1.ListRunsRequest.TagsEntryR\x04tags\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
@@ -2096,17 +2189,27 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +
 	"\x12UpdateTagsResponse\x12\x1e\n" +
-	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run*\xe1\x01\n" +
-	"\bRunState\x12\x19\n" +
-	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n" +
-	"\x11RUN_STATE_RUNNING\x10\x02\x12\x15\n" +
-	"\x11RUN_STATE_WAITING\x10\x03\x12\x14\n" +
-	"\x10RUN_STATE_PAUSED\x10\x04\x12\x18\n" +
-	"\x14RUN_STATE_CANCELLING\x10\x05\x12\x17\n" +
-	"\x13RUN_STATE_COMPLETED\x10\x06\x12\x14\n" +
-	"\x10RUN_STATE_FAILED\x10\a\x12\x17\n" +
-	"\x13RUN_STATE_CANCELLED\x10\b*y\n" +
+	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run*\xd0\x03\n" +
+	"\fStatusReason\x12\x1d\n" +
+	"\x19STATUS_REASON_UNSPECIFIED\x10\x00\x12$\n" +
+	" STATUS_REASON_PAUSED_BY_OPERATOR\x10\x01\x12!\n" +
+	"\x1dSTATUS_REASON_NON_DETERMINISM\x10\x02\x12#\n" +
+	"\x1fSTATUS_REASON_RETRIES_EXHAUSTED\x10\x03\x12!\n" +
+	"\x1dSTATUS_REASON_UNKNOWN_OUTCOME\x10\x04\x12\x1c\n" +
+	"\x18STATUS_REASON_CRASH_LOOP\x10\x05\x12 \n" +
+	"\x1cSTATUS_REASON_DATA_CORRUPTED\x10\x06\x12\x1d\n" +
+	"\x19STATUS_REASON_RUN_TIMEOUT\x10\a\x12\x19\n" +
+	"\x15STATUS_REASON_PAUSING\x10\b\x12\x19\n" +
+	"\x15STATUS_REASON_DELAYED\x10\t\x12\x1b\n" +
+	"\x17STATUS_REASON_DEBOUNCED\x10\n" +
+	"\x12#\n" +
+	"\x1fSTATUS_REASON_CONCURRENCY_LIMIT\x10\v\x12\x1c\n" +
+	"\x18STATUS_REASON_RATE_LIMIT\x10\f\x12\x1b\n" +
+	"\x17STATUS_REASON_NO_WORKER\x10\r*J\n" +
+	"\aRunView\x12\x18\n" +
+	"\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eRUN_VIEW_BASIC\x10\x01\x12\x11\n" +
+	"\rRUN_VIEW_FULL\x10\x02*y\n" +
 	"\x11ParentClosePolicy\x12#\n" +
 	"\x1fPARENT_CLOSE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPARENT_CLOSE_POLICY_ABANDON\x10\x01\x12\x1e\n" +
@@ -2140,123 +2243,129 @@ func file_pawl_v1_run_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_run_proto_rawDescData
 }
 
-var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_pawl_v1_run_proto_goTypes = []any{
-	(RunState)(0),                 // 0: pawl.v1.RunState
-	(ParentClosePolicy)(0),        // 1: pawl.v1.ParentClosePolicy
-	(*Run)(nil),                   // 2: pawl.v1.Run
-	(*Undone)(nil),                // 3: pawl.v1.Undone
-	(*OpenWait)(nil),              // 4: pawl.v1.OpenWait
-	(*StartRunRequest)(nil),       // 5: pawl.v1.StartRunRequest
-	(*Debounce)(nil),              // 6: pawl.v1.Debounce
-	(*StartRunResponse)(nil),      // 7: pawl.v1.StartRunResponse
-	(*GetRunRequest)(nil),         // 8: pawl.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 9: pawl.v1.GetRunResponse
-	(*WaitRunRequest)(nil),        // 10: pawl.v1.WaitRunRequest
-	(*WaitRunResponse)(nil),       // 11: pawl.v1.WaitRunResponse
-	(*ListRunsRequest)(nil),       // 12: pawl.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 13: pawl.v1.ListRunsResponse
-	(*GetJournalRequest)(nil),     // 14: pawl.v1.GetJournalRequest
-	(*GetJournalResponse)(nil),    // 15: pawl.v1.GetJournalResponse
-	(*CancelRunRequest)(nil),      // 16: pawl.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 17: pawl.v1.CancelRunResponse
-	(*PauseRunRequest)(nil),       // 18: pawl.v1.PauseRunRequest
-	(*PauseRunResponse)(nil),      // 19: pawl.v1.PauseRunResponse
-	(*ResumeRunRequest)(nil),      // 20: pawl.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),     // 21: pawl.v1.ResumeRunResponse
-	(*RetryRunRequest)(nil),       // 22: pawl.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 23: pawl.v1.RetryRunResponse
-	(*DeleteRunRequest)(nil),      // 24: pawl.v1.DeleteRunRequest
-	(*DeleteRunResponse)(nil),     // 25: pawl.v1.DeleteRunResponse
-	(*UpdateTagsRequest)(nil),     // 26: pawl.v1.UpdateTagsRequest
-	(*UpdateTagsResponse)(nil),    // 27: pawl.v1.UpdateTagsResponse
-	nil,                           // 28: pawl.v1.Run.TagsEntry
-	nil,                           // 29: pawl.v1.StartRunRequest.TagsEntry
-	nil,                           // 30: pawl.v1.ListRunsRequest.TagsEntry
-	nil,                           // 31: pawl.v1.UpdateTagsRequest.SetEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*Payload)(nil),               // 33: pawl.v1.Payload
-	(*Failure)(nil),               // 34: pawl.v1.Failure
-	(*ParentRef)(nil),             // 35: pawl.v1.ParentRef
-	(*RunTimeouts)(nil),           // 36: pawl.v1.RunTimeouts
-	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
-	(*FlowControl)(nil),           // 38: pawl.v1.FlowControl
-	(*WorkItem)(nil),              // 39: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 40: pawl.v1.JournalEntry
+	(StatusReason)(0),             // 0: pawl.v1.StatusReason
+	(RunView)(0),                  // 1: pawl.v1.RunView
+	(ParentClosePolicy)(0),        // 2: pawl.v1.ParentClosePolicy
+	(*Run)(nil),                   // 3: pawl.v1.Run
+	(*Undone)(nil),                // 4: pawl.v1.Undone
+	(*OpenWait)(nil),              // 5: pawl.v1.OpenWait
+	(*StartRunRequest)(nil),       // 6: pawl.v1.StartRunRequest
+	(*Debounce)(nil),              // 7: pawl.v1.Debounce
+	(*StartRunResponse)(nil),      // 8: pawl.v1.StartRunResponse
+	(*GetRunRequest)(nil),         // 9: pawl.v1.GetRunRequest
+	(*GetRunResponse)(nil),        // 10: pawl.v1.GetRunResponse
+	(*WaitRunRequest)(nil),        // 11: pawl.v1.WaitRunRequest
+	(*WaitRunResponse)(nil),       // 12: pawl.v1.WaitRunResponse
+	(*ListRunsRequest)(nil),       // 13: pawl.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),      // 14: pawl.v1.ListRunsResponse
+	(*GetJournalRequest)(nil),     // 15: pawl.v1.GetJournalRequest
+	(*GetJournalResponse)(nil),    // 16: pawl.v1.GetJournalResponse
+	(*CancelRunRequest)(nil),      // 17: pawl.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),     // 18: pawl.v1.CancelRunResponse
+	(*PauseRunRequest)(nil),       // 19: pawl.v1.PauseRunRequest
+	(*PauseRunResponse)(nil),      // 20: pawl.v1.PauseRunResponse
+	(*ResumeRunRequest)(nil),      // 21: pawl.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),     // 22: pawl.v1.ResumeRunResponse
+	(*RetryRunRequest)(nil),       // 23: pawl.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),      // 24: pawl.v1.RetryRunResponse
+	(*DeleteRunRequest)(nil),      // 25: pawl.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),     // 26: pawl.v1.DeleteRunResponse
+	(*UpdateTagsRequest)(nil),     // 27: pawl.v1.UpdateTagsRequest
+	(*UpdateTagsResponse)(nil),    // 28: pawl.v1.UpdateTagsResponse
+	nil,                           // 29: pawl.v1.Run.TagsEntry
+	nil,                           // 30: pawl.v1.StartRunRequest.TagsEntry
+	nil,                           // 31: pawl.v1.ListRunsRequest.TagsEntry
+	nil,                           // 32: pawl.v1.UpdateTagsRequest.SetEntry
+	(RunStatus)(0),                // 33: pawl.v1.RunStatus
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*Payload)(nil),               // 35: pawl.v1.Payload
+	(*Failure)(nil),               // 36: pawl.v1.Failure
+	(*ParentRef)(nil),             // 37: pawl.v1.ParentRef
+	(*RunTimeouts)(nil),           // 38: pawl.v1.RunTimeouts
+	(WaitKind)(0),                 // 39: pawl.v1.WaitKind
+	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(*FlowControl)(nil),           // 41: pawl.v1.FlowControl
+	(*WorkItem)(nil),              // 42: pawl.v1.WorkItem
+	(*JournalEntry)(nil),          // 43: pawl.v1.JournalEntry
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
-	0,  // 0: pawl.v1.Run.state:type_name -> pawl.v1.RunState
-	28, // 1: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
-	32, // 2: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	32, // 3: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	32, // 4: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 5: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 6: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
-	32, // 7: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
-	4,  // 8: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
-	33, // 9: pawl.v1.Run.output:type_name -> pawl.v1.Payload
-	34, // 10: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
-	35, // 11: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
-	36, // 12: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
-	33, // 13: pawl.v1.Run.input:type_name -> pawl.v1.Payload
-	3,  // 14: pawl.v1.Run.undone:type_name -> pawl.v1.Undone
-	32, // 15: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
-	32, // 16: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
-	33, // 17: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
-	29, // 18: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
-	36, // 19: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
-	37, // 20: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	32, // 21: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
-	35, // 22: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	38, // 23: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
-	1,  // 24: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
-	6,  // 25: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
-	37, // 26: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
-	37, // 27: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
-	2,  // 28: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	39, // 29: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
-	2,  // 30: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	37, // 31: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 32: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	0,  // 33: pawl.v1.ListRunsRequest.states:type_name -> pawl.v1.RunState
-	30, // 34: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
-	2,  // 35: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	40, // 36: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	37, // 37: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
-	2,  // 38: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 39: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 40: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
-	2,  // 41: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	31, // 42: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
-	2,  // 43: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	5,  // 44: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	8,  // 45: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	10, // 46: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	12, // 47: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	14, // 48: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	16, // 49: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	18, // 50: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	20, // 51: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	22, // 52: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	24, // 53: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	26, // 54: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	7,  // 55: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	9,  // 56: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	11, // 57: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	13, // 58: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	15, // 59: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	17, // 60: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	19, // 61: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	21, // 62: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	23, // 63: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	25, // 64: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	27, // 65: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	55, // [55:66] is the sub-list for method output_type
-	44, // [44:55] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	33, // 0: pawl.v1.Run.status:type_name -> pawl.v1.RunStatus
+	0,  // 1: pawl.v1.Run.status_reason:type_name -> pawl.v1.StatusReason
+	29, // 2: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
+	34, // 3: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	34, // 4: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	34, // 5: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	34, // 6: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	34, // 7: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
+	34, // 8: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
+	5,  // 9: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
+	35, // 10: pawl.v1.Run.output:type_name -> pawl.v1.Payload
+	36, // 11: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
+	37, // 12: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
+	38, // 13: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
+	35, // 14: pawl.v1.Run.input:type_name -> pawl.v1.Payload
+	4,  // 15: pawl.v1.Run.undone:type_name -> pawl.v1.Undone
+	39, // 16: pawl.v1.OpenWait.kind:type_name -> pawl.v1.WaitKind
+	34, // 17: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
+	34, // 18: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
+	35, // 19: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
+	30, // 20: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
+	38, // 21: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
+	40, // 22: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	34, // 23: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
+	37, // 24: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
+	41, // 25: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	2,  // 26: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
+	7,  // 27: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
+	40, // 28: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
+	40, // 29: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
+	3,  // 30: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
+	42, // 31: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	1,  // 32: pawl.v1.GetRunRequest.view:type_name -> pawl.v1.RunView
+	3,  // 33: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
+	40, // 34: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	3,  // 35: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
+	33, // 36: pawl.v1.ListRunsRequest.statuses:type_name -> pawl.v1.RunStatus
+	31, // 37: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	3,  // 38: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
+	43, // 39: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	40, // 40: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	3,  // 41: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 42: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 43: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
+	3,  // 44: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
+	32, // 45: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	3,  // 46: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
+	6,  // 47: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	9,  // 48: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	11, // 49: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	13, // 50: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	15, // 51: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	17, // 52: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	19, // 53: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	21, // 54: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	23, // 55: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	25, // 56: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	27, // 57: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	8,  // 58: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	10, // 59: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	12, // 60: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	14, // 61: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	16, // 62: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	18, // 63: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	20, // 64: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	22, // 65: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	24, // 66: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	26, // 67: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	28, // 68: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	58, // [58:69] is the sub-list for method output_type
+	47, // [47:58] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }
@@ -2272,7 +2381,7 @@ func file_pawl_v1_run_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_run_proto_rawDesc), len(file_pawl_v1_run_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,

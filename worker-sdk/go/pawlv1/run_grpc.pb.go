@@ -50,14 +50,15 @@ type RunServiceClient interface {
 	// schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
 	// metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
 	StartRun(ctx context.Context, in *StartRunRequest, opts ...grpc.CallOption) (*StartRunResponse, error)
-	// Returns a run.
+	// Returns a run in the requested view.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
 	// Returns when the run has ended or after `timeout`, whichever comes first; check
-	// the status of the run.
+	// the status of the run. Returns it as in RUN_VIEW_FULL, without its input.
 	WaitRun(ctx context.Context, in *WaitRunRequest, opts ...grpc.CallOption) (*WaitRunResponse, error)
-	// Lists runs, newest first, in pages.
+	// Lists runs, newest first, in pages and in RUN_VIEW_BASIC.
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
-	// Returns the journal after a sequence number, in pages of about 1 MiB.
+	// Returns the journal after a sequence number, in pages of about 1 MiB. A journal
+	// is a stream, and `seq` is its cursor: a reader can continue from any entry.
 	GetJournal(ctx context.Context, in *GetJournalRequest, opts ...grpc.CallOption) (*GetJournalResponse, error)
 	// Cancels a run. A run that has started stays CANCELLING until its code has cleaned
 	// up or a worker has had it for the whole `grace` period. If no worker holds it, it
@@ -222,14 +223,15 @@ type RunServiceServer interface {
 	// schema; no run was created. RUN_LEASED: `claim` on a run that is being executed;
 	// metadata `holder`, `expires_at`. PAYLOAD_TOO_LARGE.
 	StartRun(context.Context, *StartRunRequest) (*StartRunResponse, error)
-	// Returns a run.
+	// Returns a run in the requested view.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
 	// Returns when the run has ended or after `timeout`, whichever comes first; check
-	// the status of the run.
+	// the status of the run. Returns it as in RUN_VIEW_FULL, without its input.
 	WaitRun(context.Context, *WaitRunRequest) (*WaitRunResponse, error)
-	// Lists runs, newest first, in pages.
+	// Lists runs, newest first, in pages and in RUN_VIEW_BASIC.
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
-	// Returns the journal after a sequence number, in pages of about 1 MiB.
+	// Returns the journal after a sequence number, in pages of about 1 MiB. A journal
+	// is a stream, and `seq` is its cursor: a reader can continue from any entry.
 	GetJournal(context.Context, *GetJournalRequest) (*GetJournalResponse, error)
 	// Cancels a run. A run that has started stays CANCELLING until its code has cleaned
 	// up or a worker has had it for the whole `grace` period. If no worker holds it, it

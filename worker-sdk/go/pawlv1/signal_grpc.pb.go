@@ -19,22 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SignalService_SendSignal_FullMethodName       = "/pawl.v1.SignalService/SendSignal"
-	SignalService_ListSignals_FullMethodName      = "/pawl.v1.SignalService/ListSignals"
-	SignalService_ListWaits_FullMethodName        = "/pawl.v1.SignalService/ListWaits"
-	SignalService_GetWait_FullMethodName          = "/pawl.v1.SignalService/GetWait"
-	SignalService_ResolveWait_FullMethodName      = "/pawl.v1.SignalService/ResolveWait"
-	SignalService_CancelWait_FullMethodName       = "/pawl.v1.SignalService/CancelWait"
-	SignalService_CreateAnswerLink_FullMethodName = "/pawl.v1.SignalService/CreateAnswerLink"
+	SignalService_SendSignal_FullMethodName  = "/pawl.v1.SignalService/SendSignal"
+	SignalService_ListSignals_FullMethodName = "/pawl.v1.SignalService/ListSignals"
 )
 
 // SignalServiceClient is the client API for SignalService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Sends signals to runs and answers their waits. Each run has a durable inbox of
-// signals. Each open wait has an id derived from its step key, so that parallel
-// questions keep their own answers.
+// Sends signals to runs. Each run has a durable inbox of signals.
 type SignalServiceClient interface {
 	// Puts a signal into the run's inbox, which is first in, first out per name. A
 	// signal that arrives before the wait is kept. Idempotent by `signal_id`.
@@ -43,26 +36,6 @@ type SignalServiceClient interface {
 	SendSignal(ctx context.Context, in *SendSignalRequest, opts ...grpc.CallOption) (*SendSignalResponse, error)
 	// Lists the signals sent to a run, oldest first. NOT_FOUND.
 	ListSignals(ctx context.Context, in *ListSignalsRequest, opts ...grpc.CallOption) (*ListSignalsResponse, error)
-	// Lists open waits across runs, oldest first: questions, timers, and everything
-	// else that runs wait for. Sleeps of less than two seconds are not listed.
-	ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error)
-	// Returns one wait, open or resolved. NOT_FOUND.
-	GetWait(ctx context.Context, in *GetWaitRequest, opts ...grpc.CallOption) (*GetWaitResponse, error)
-	// Answers a question, or resolves a callback manually. Idempotent by
-	// `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
-	// metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
-	// approver has already answered, or the id was used with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
-	// metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
-	// the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
-	ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error)
-	// Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
-	// WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
-	CancelWait(ctx context.Context, in *CancelWaitRequest, opts ...grpc.CallOption) (*CancelWaitResponse, error)
-	// Creates a URL with which one person can answer a question once, without a key.
-	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-	// NOT_FOUND, INVALID_ARGUMENT (not a question).
-	CreateAnswerLink(ctx context.Context, in *CreateAnswerLinkRequest, opts ...grpc.CallOption) (*CreateAnswerLinkResponse, error)
 }
 
 type signalServiceClient struct {
@@ -93,63 +66,11 @@ func (c *signalServiceClient) ListSignals(ctx context.Context, in *ListSignalsRe
 	return out, nil
 }
 
-func (c *signalServiceClient) ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListWaitsResponse)
-	err := c.cc.Invoke(ctx, SignalService_ListWaits_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *signalServiceClient) GetWait(ctx context.Context, in *GetWaitRequest, opts ...grpc.CallOption) (*GetWaitResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(GetWaitResponse)
-	err := c.cc.Invoke(ctx, SignalService_GetWait_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *signalServiceClient) ResolveWait(ctx context.Context, in *ResolveWaitRequest, opts ...grpc.CallOption) (*ResolveWaitResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ResolveWaitResponse)
-	err := c.cc.Invoke(ctx, SignalService_ResolveWait_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *signalServiceClient) CancelWait(ctx context.Context, in *CancelWaitRequest, opts ...grpc.CallOption) (*CancelWaitResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(CancelWaitResponse)
-	err := c.cc.Invoke(ctx, SignalService_CancelWait_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *signalServiceClient) CreateAnswerLink(ctx context.Context, in *CreateAnswerLinkRequest, opts ...grpc.CallOption) (*CreateAnswerLinkResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(CreateAnswerLinkResponse)
-	err := c.cc.Invoke(ctx, SignalService_CreateAnswerLink_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // SignalServiceServer is the server API for SignalService service.
 // All implementations must embed UnimplementedSignalServiceServer
 // for forward compatibility.
 //
-// Sends signals to runs and answers their waits. Each run has a durable inbox of
-// signals. Each open wait has an id derived from its step key, so that parallel
-// questions keep their own answers.
+// Sends signals to runs. Each run has a durable inbox of signals.
 type SignalServiceServer interface {
 	// Puts a signal into the run's inbox, which is first in, first out per name. A
 	// signal that arrives before the wait is kept. Idempotent by `signal_id`.
@@ -158,26 +79,6 @@ type SignalServiceServer interface {
 	SendSignal(context.Context, *SendSignalRequest) (*SendSignalResponse, error)
 	// Lists the signals sent to a run, oldest first. NOT_FOUND.
 	ListSignals(context.Context, *ListSignalsRequest) (*ListSignalsResponse, error)
-	// Lists open waits across runs, oldest first: questions, timers, and everything
-	// else that runs wait for. Sleeps of less than two seconds are not listed.
-	ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error)
-	// Returns one wait, open or resolved. NOT_FOUND.
-	GetWait(context.Context, *GetWaitRequest) (*GetWaitResponse, error)
-	// Answers a question, or resolves a callback manually. Idempotent by
-	// `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
-	// metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
-	// approver has already answered, or the id was used with another answer; metadata
-	// `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
-	// metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
-	// the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
-	ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error)
-	// Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
-	// WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
-	CancelWait(context.Context, *CancelWaitRequest) (*CancelWaitResponse, error)
-	// Creates a URL with which one person can answer a question once, without a key.
-	// WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-	// NOT_FOUND, INVALID_ARGUMENT (not a question).
-	CreateAnswerLink(context.Context, *CreateAnswerLinkRequest) (*CreateAnswerLinkResponse, error)
 	mustEmbedUnimplementedSignalServiceServer()
 }
 
@@ -193,21 +94,6 @@ func (UnimplementedSignalServiceServer) SendSignal(context.Context, *SendSignalR
 }
 func (UnimplementedSignalServiceServer) ListSignals(context.Context, *ListSignalsRequest) (*ListSignalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSignals not implemented")
-}
-func (UnimplementedSignalServiceServer) ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListWaits not implemented")
-}
-func (UnimplementedSignalServiceServer) GetWait(context.Context, *GetWaitRequest) (*GetWaitResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method GetWait not implemented")
-}
-func (UnimplementedSignalServiceServer) ResolveWait(context.Context, *ResolveWaitRequest) (*ResolveWaitResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ResolveWait not implemented")
-}
-func (UnimplementedSignalServiceServer) CancelWait(context.Context, *CancelWaitRequest) (*CancelWaitResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method CancelWait not implemented")
-}
-func (UnimplementedSignalServiceServer) CreateAnswerLink(context.Context, *CreateAnswerLinkRequest) (*CreateAnswerLinkResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method CreateAnswerLink not implemented")
 }
 func (UnimplementedSignalServiceServer) mustEmbedUnimplementedSignalServiceServer() {}
 func (UnimplementedSignalServiceServer) testEmbeddedByValue()                       {}
@@ -266,96 +152,6 @@ func _SignalService_ListSignals_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
-func _SignalService_ListWaits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListWaitsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).ListWaits(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_ListWaits_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).ListWaits(ctx, req.(*ListWaitsRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _SignalService_GetWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(GetWaitRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).GetWait(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_GetWait_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).GetWait(ctx, req.(*GetWaitRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _SignalService_ResolveWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ResolveWaitRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).ResolveWait(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_ResolveWait_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).ResolveWait(ctx, req.(*ResolveWaitRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _SignalService_CancelWait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(CancelWaitRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).CancelWait(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_CancelWait_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).CancelWait(ctx, req.(*CancelWaitRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _SignalService_CreateAnswerLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(CreateAnswerLinkRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(SignalServiceServer).CreateAnswerLink(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: SignalService_CreateAnswerLink_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SignalServiceServer).CreateAnswerLink(ctx, req.(*CreateAnswerLinkRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // SignalService_ServiceDesc is the grpc.ServiceDesc for SignalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -370,26 +166,6 @@ var SignalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSignals",
 			Handler:    _SignalService_ListSignals_Handler,
-		},
-		{
-			MethodName: "ListWaits",
-			Handler:    _SignalService_ListWaits_Handler,
-		},
-		{
-			MethodName: "GetWait",
-			Handler:    _SignalService_GetWait_Handler,
-		},
-		{
-			MethodName: "ResolveWait",
-			Handler:    _SignalService_ResolveWait_Handler,
-		},
-		{
-			MethodName: "CancelWait",
-			Handler:    _SignalService_CancelWait_Handler,
-		},
-		{
-			MethodName: "CreateAnswerLink",
-			Handler:    _SignalService_CreateAnswerLink_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -75,6 +75,116 @@ func (Recovery) EnumDescriptor() ([]byte, []int) {
 	return file_pawl_v1_step_proto_rawDescGZIP(), []int{0}
 }
 
+type StepStartedResponse_Wait_Why int32
+
+const (
+	StepStartedResponse_Wait_WHY_UNSPECIFIED StepStartedResponse_Wait_Why = 0
+	// Another execution of the step is in flight.
+	StepStartedResponse_Wait_WHY_IN_PROGRESS StepStartedResponse_Wait_Why = 1
+	// The next attempt is due at `until`.
+	StepStartedResponse_Wait_WHY_BACKOFF StepStartedResponse_Wait_Why = 2
+	// It is an open wait.
+	StepStartedResponse_Wait_WHY_WAIT StepStartedResponse_Wait_Why = 3
+)
+
+// Enum value maps for StepStartedResponse_Wait_Why.
+var (
+	StepStartedResponse_Wait_Why_name = map[int32]string{
+		0: "WHY_UNSPECIFIED",
+		1: "WHY_IN_PROGRESS",
+		2: "WHY_BACKOFF",
+		3: "WHY_WAIT",
+	}
+	StepStartedResponse_Wait_Why_value = map[string]int32{
+		"WHY_UNSPECIFIED": 0,
+		"WHY_IN_PROGRESS": 1,
+		"WHY_BACKOFF":     2,
+		"WHY_WAIT":        3,
+	}
+)
+
+func (x StepStartedResponse_Wait_Why) Enum() *StepStartedResponse_Wait_Why {
+	p := new(StepStartedResponse_Wait_Why)
+	*p = x
+	return p
+}
+
+func (x StepStartedResponse_Wait_Why) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepStartedResponse_Wait_Why) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_step_proto_enumTypes[1].Descriptor()
+}
+
+func (StepStartedResponse_Wait_Why) Type() protoreflect.EnumType {
+	return &file_pawl_v1_step_proto_enumTypes[1]
+}
+
+func (x StepStartedResponse_Wait_Why) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepStartedResponse_Wait_Why.Descriptor instead.
+func (StepStartedResponse_Wait_Why) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_step_proto_rawDescGZIP(), []int{2, 2, 0}
+}
+
+type StepStartedResponse_Stop_Reason int32
+
+const (
+	StepStartedResponse_Stop_REASON_UNSPECIFIED   StepStartedResponse_Stop_Reason = 0
+	StepStartedResponse_Stop_REASON_LEASE_LOST    StepStartedResponse_Stop_Reason = 1
+	StepStartedResponse_Stop_REASON_RUN_CANCELLED StepStartedResponse_Stop_Reason = 2
+	StepStartedResponse_Stop_REASON_RUN_PAUSED    StepStartedResponse_Stop_Reason = 3
+	StepStartedResponse_Stop_REASON_RUN_TERMINAL  StepStartedResponse_Stop_Reason = 4
+)
+
+// Enum value maps for StepStartedResponse_Stop_Reason.
+var (
+	StepStartedResponse_Stop_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "REASON_LEASE_LOST",
+		2: "REASON_RUN_CANCELLED",
+		3: "REASON_RUN_PAUSED",
+		4: "REASON_RUN_TERMINAL",
+	}
+	StepStartedResponse_Stop_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED":   0,
+		"REASON_LEASE_LOST":    1,
+		"REASON_RUN_CANCELLED": 2,
+		"REASON_RUN_PAUSED":    3,
+		"REASON_RUN_TERMINAL":  4,
+	}
+)
+
+func (x StepStartedResponse_Stop_Reason) Enum() *StepStartedResponse_Stop_Reason {
+	p := new(StepStartedResponse_Stop_Reason)
+	*p = x
+	return p
+}
+
+func (x StepStartedResponse_Stop_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepStartedResponse_Stop_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_pawl_v1_step_proto_enumTypes[2].Descriptor()
+}
+
+func (StepStartedResponse_Stop_Reason) Type() protoreflect.EnumType {
+	return &file_pawl_v1_step_proto_enumTypes[2]
+}
+
+func (x StepStartedResponse_Stop_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepStartedResponse_Stop_Reason.Descriptor instead.
+func (StepStartedResponse_Stop_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_pawl_v1_step_proto_rawDescGZIP(), []int{2, 6, 0}
+}
+
 type StepFailedResponse_Final_Action int32
 
 const (
@@ -110,11 +220,11 @@ func (x StepFailedResponse_Final_Action) String() string {
 }
 
 func (StepFailedResponse_Final_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_pawl_v1_step_proto_enumTypes[1].Descriptor()
+	return file_pawl_v1_step_proto_enumTypes[3].Descriptor()
 }
 
 func (StepFailedResponse_Final_Action) Type() protoreflect.EnumType {
-	return &file_pawl_v1_step_proto_enumTypes[1]
+	return &file_pawl_v1_step_proto_enumTypes[3]
 }
 
 func (x StepFailedResponse_Final_Action) Number() protoreflect.EnumNumber {
@@ -1095,6 +1205,121 @@ func (x *GetStepResponse) GetEntry() *JournalEntry {
 	return nil
 }
 
+type ListStepsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	RunId string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// 1 to 500; default 50. A page is also bounded in bytes.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the previous page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStepsRequest) Reset() {
+	*x = ListStepsRequest{}
+	mi := &file_pawl_v1_step_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStepsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStepsRequest) ProtoMessage() {}
+
+func (x *ListStepsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_step_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStepsRequest.ProtoReflect.Descriptor instead.
+func (*ListStepsRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_step_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListStepsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListStepsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStepsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListStepsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Steps []*JournalEntry        `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStepsResponse) Reset() {
+	*x = ListStepsResponse{}
+	mi := &file_pawl_v1_step_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStepsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStepsResponse) ProtoMessage() {}
+
+func (x *ListStepsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_step_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStepsResponse.ProtoReflect.Descriptor instead.
+func (*ListStepsResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_step_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListStepsResponse) GetSteps() []*JournalEntry {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *ListStepsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // The worker may run the step.
 type StepStartedResponse_Execute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1109,7 +1334,7 @@ type StepStartedResponse_Execute struct {
 
 func (x *StepStartedResponse_Execute) Reset() {
 	*x = StepStartedResponse_Execute{}
-	mi := &file_pawl_v1_step_proto_msgTypes[9]
+	mi := &file_pawl_v1_step_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1346,7 @@ func (x *StepStartedResponse_Execute) String() string {
 func (*StepStartedResponse_Execute) ProtoMessage() {}
 
 func (x *StepStartedResponse_Execute) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[9]
+	mi := &file_pawl_v1_step_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,8 +1384,8 @@ type StepStartedResponse_Replay struct {
 	//	*StepStartedResponse_Replay_Output
 	//	*StepStartedResponse_Replay_Failure
 	Result isStepStartedResponse_Replay_Result `protobuf_oneof:"result"`
-	// For waits, as in JournalEntry.outcome.
-	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// For waits.
+	Outcome WaitOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=pawl.v1.WaitOutcome" json:"outcome,omitempty"`
 	// For waits: the details of the entry that resolved it.
 	Details map[string]string `protobuf:"bytes,4,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Same as in Wait.
@@ -1175,7 +1400,7 @@ type StepStartedResponse_Replay struct {
 
 func (x *StepStartedResponse_Replay) Reset() {
 	*x = StepStartedResponse_Replay{}
-	mi := &file_pawl_v1_step_proto_msgTypes[10]
+	mi := &file_pawl_v1_step_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1412,7 @@ func (x *StepStartedResponse_Replay) String() string {
 func (*StepStartedResponse_Replay) ProtoMessage() {}
 
 func (x *StepStartedResponse_Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[10]
+	mi := &file_pawl_v1_step_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,11 +1453,11 @@ func (x *StepStartedResponse_Replay) GetFailure() *Failure {
 	return nil
 }
 
-func (x *StepStartedResponse_Replay) GetOutcome() string {
+func (x *StepStartedResponse_Replay) GetOutcome() WaitOutcome {
 	if x != nil {
 		return x.Outcome
 	}
-	return ""
+	return WaitOutcome_WAIT_OUTCOME_UNSPECIFIED
 }
 
 func (x *StepStartedResponse_Replay) GetDetails() map[string]string {
@@ -1292,11 +1517,10 @@ type StepStartedResponse_Wait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When to ask again, or when the timer is due, by the server's clock. Unset:
 	// unknown; ask again after one second.
-	Until *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
-	// in_progress, backoff or wait.
-	Why     string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
-	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// For a wait: its id in SignalService, which is the run id, `#`, and the step key.
+	Until   *timestamppb.Timestamp       `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	Why     StepStartedResponse_Wait_Why `protobuf:"varint,2,opt,name=why,proto3,enum=pawl.v1.StepStartedResponse_Wait_Why" json:"why,omitempty"`
+	Attempt uint32                       `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// For a wait: its id in WaitService.
 	WaitId string `protobuf:"bytes,4,opt,name=wait_id,json=waitId,proto3" json:"wait_id,omitempty"`
 	// For the kind callback: a POST to the URL resolves the wait with its body. The
 	// token and URL are stable, so a crash does not lose them.
@@ -1308,7 +1532,7 @@ type StepStartedResponse_Wait struct {
 
 func (x *StepStartedResponse_Wait) Reset() {
 	*x = StepStartedResponse_Wait{}
-	mi := &file_pawl_v1_step_proto_msgTypes[11]
+	mi := &file_pawl_v1_step_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1544,7 @@ func (x *StepStartedResponse_Wait) String() string {
 func (*StepStartedResponse_Wait) ProtoMessage() {}
 
 func (x *StepStartedResponse_Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[11]
+	mi := &file_pawl_v1_step_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,11 +1567,11 @@ func (x *StepStartedResponse_Wait) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *StepStartedResponse_Wait) GetWhy() string {
+func (x *StepStartedResponse_Wait) GetWhy() StepStartedResponse_Wait_Why {
 	if x != nil {
 		return x.Why
 	}
-	return ""
+	return StepStartedResponse_Wait_WHY_UNSPECIFIED
 }
 
 func (x *StepStartedResponse_Wait) GetAttempt() uint32 {
@@ -1389,7 +1613,7 @@ type StepStartedResponse_Conflict struct {
 
 func (x *StepStartedResponse_Conflict) Reset() {
 	*x = StepStartedResponse_Conflict{}
-	mi := &file_pawl_v1_step_proto_msgTypes[12]
+	mi := &file_pawl_v1_step_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1625,7 @@ func (x *StepStartedResponse_Conflict) String() string {
 func (*StepStartedResponse_Conflict) ProtoMessage() {}
 
 func (x *StepStartedResponse_Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[12]
+	mi := &file_pawl_v1_step_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1668,7 @@ type StepStartedResponse_Side struct {
 
 func (x *StepStartedResponse_Side) Reset() {
 	*x = StepStartedResponse_Side{}
-	mi := &file_pawl_v1_step_proto_msgTypes[13]
+	mi := &file_pawl_v1_step_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1680,7 @@ func (x *StepStartedResponse_Side) String() string {
 func (*StepStartedResponse_Side) ProtoMessage() {}
 
 func (x *StepStartedResponse_Side) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[13]
+	mi := &file_pawl_v1_step_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +1743,7 @@ type StepStartedResponse_UnknownOutcome struct {
 
 func (x *StepStartedResponse_UnknownOutcome) Reset() {
 	*x = StepStartedResponse_UnknownOutcome{}
-	mi := &file_pawl_v1_step_proto_msgTypes[14]
+	mi := &file_pawl_v1_step_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1755,7 @@ func (x *StepStartedResponse_UnknownOutcome) String() string {
 func (*StepStartedResponse_UnknownOutcome) ProtoMessage() {}
 
 func (x *StepStartedResponse_UnknownOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[14]
+	mi := &file_pawl_v1_step_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,10 +1787,9 @@ func (x *StepStartedResponse_UnknownOutcome) GetStartedAt() *timestamppb.Timesta
 
 // Do not run this or any other step.
 type StepStartedResponse_Stop struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// LEASE_LOST, RUN_CANCELLED, RUN_PAUSED or RUN_TERMINAL.
-	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The fence to clean up under, with RUN_CANCELLED.
+	state  protoimpl.MessageState          `protogen:"open.v1"`
+	Reason StepStartedResponse_Stop_Reason `protobuf:"varint,1,opt,name=reason,proto3,enum=pawl.v1.StepStartedResponse_Stop_Reason" json:"reason,omitempty"`
+	// The fence to clean up under, with REASON_RUN_CANCELLED.
 	Fence         uint32 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1574,7 +1797,7 @@ type StepStartedResponse_Stop struct {
 
 func (x *StepStartedResponse_Stop) Reset() {
 	*x = StepStartedResponse_Stop{}
-	mi := &file_pawl_v1_step_proto_msgTypes[15]
+	mi := &file_pawl_v1_step_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1809,7 @@ func (x *StepStartedResponse_Stop) String() string {
 func (*StepStartedResponse_Stop) ProtoMessage() {}
 
 func (x *StepStartedResponse_Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[15]
+	mi := &file_pawl_v1_step_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,11 +1825,11 @@ func (*StepStartedResponse_Stop) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_step_proto_rawDescGZIP(), []int{2, 6}
 }
 
-func (x *StepStartedResponse_Stop) GetReason() string {
+func (x *StepStartedResponse_Stop) GetReason() StepStartedResponse_Stop_Reason {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return StepStartedResponse_Stop_REASON_UNSPECIFIED
 }
 
 func (x *StepStartedResponse_Stop) GetFence() uint32 {
@@ -1629,7 +1852,7 @@ type StepFailedResponse_Retry struct {
 
 func (x *StepFailedResponse_Retry) Reset() {
 	*x = StepFailedResponse_Retry{}
-	mi := &file_pawl_v1_step_proto_msgTypes[17]
+	mi := &file_pawl_v1_step_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +1864,7 @@ func (x *StepFailedResponse_Retry) String() string {
 func (*StepFailedResponse_Retry) ProtoMessage() {}
 
 func (x *StepFailedResponse_Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[17]
+	mi := &file_pawl_v1_step_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1911,7 @@ type StepFailedResponse_Final struct {
 
 func (x *StepFailedResponse_Final) Reset() {
 	*x = StepFailedResponse_Final{}
-	mi := &file_pawl_v1_step_proto_msgTypes[18]
+	mi := &file_pawl_v1_step_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1923,7 @@ func (x *StepFailedResponse_Final) String() string {
 func (*StepFailedResponse_Final) ProtoMessage() {}
 
 func (x *StepFailedResponse_Final) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_step_proto_msgTypes[18]
+	mi := &file_pawl_v1_step_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1976,7 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x04wait\x18\v \x01(\v2\x11.pawl.v1.WaitSpecR\x04wait\x12&\n" +
 	"\x05input\x18\f \x01(\v2\x10.pawl.v1.PayloadR\x05input\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\r \x01(\tR\trequestId\"\xe6\f\n" +
+	"request_id\x18\r \x01(\tR\trequestId\"\xa2\x0f\n" +
 	"\x13StepStartedResponse\x12@\n" +
 	"\aexecute\x18\x01 \x01(\v2$.pawl.v1.StepStartedResponse.ExecuteH\x00R\aexecute\x12=\n" +
 	"\x06replay\x18\x02 \x01(\v2#.pawl.v1.StepStartedResponse.ReplayH\x00R\x06replay\x127\n" +
@@ -1764,11 +1987,11 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\tdirective\x18\a \x01(\x0e2\x12.pawl.v1.DirectiveR\tdirective\x1aL\n" +
 	"\aExecute\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12'\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x83\x03\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x99\x03\n" +
 	"\x06Replay\x12*\n" +
 	"\x06output\x18\x01 \x01(\v2\x10.pawl.v1.PayloadH\x00R\x06output\x12,\n" +
-	"\afailure\x18\x02 \x01(\v2\x10.pawl.v1.FailureH\x00R\afailure\x12\x18\n" +
-	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12J\n" +
+	"\afailure\x18\x02 \x01(\v2\x10.pawl.v1.FailureH\x00R\afailure\x12.\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x14.pawl.v1.WaitOutcomeR\aoutcome\x12J\n" +
 	"\adetails\x18\x04 \x03(\v20.pawl.v1.StepStartedResponse.Replay.DetailsEntryR\adetails\x12\x17\n" +
 	"\await_id\x18\x05 \x01(\tR\x06waitId\x12%\n" +
 	"\x0ecallback_token\x18\x06 \x01(\tR\rcallbackToken\x12!\n" +
@@ -1777,14 +2000,19 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
-	"\x06result\x1a\xc7\x01\n" +
+	"\x06result\x1a\xbe\x02\n" +
 	"\x04Wait\x120\n" +
-	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
-	"\x03why\x18\x02 \x01(\tR\x03why\x12\x18\n" +
+	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x127\n" +
+	"\x03why\x18\x02 \x01(\x0e2%.pawl.v1.StepStartedResponse.Wait.WhyR\x03why\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x17\n" +
 	"\await_id\x18\x04 \x01(\tR\x06waitId\x12%\n" +
 	"\x0ecallback_token\x18\x05 \x01(\tR\rcallbackToken\x12!\n" +
-	"\fcallback_url\x18\x06 \x01(\tR\vcallbackUrl\x1a\x8a\x01\n" +
+	"\fcallback_url\x18\x06 \x01(\tR\vcallbackUrl\"N\n" +
+	"\x03Why\x12\x13\n" +
+	"\x0fWHY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fWHY_IN_PROGRESS\x10\x01\x12\x0f\n" +
+	"\vWHY_BACKOFF\x10\x02\x12\f\n" +
+	"\bWHY_WAIT\x10\x03\x1a\x8a\x01\n" +
 	"\bConflict\x12=\n" +
 	"\brecorded\x18\x01 \x01(\v2!.pawl.v1.StepStartedResponse.SideR\brecorded\x12?\n" +
 	"\tattempted\x18\x02 \x01(\v2!.pawl.v1.StepStartedResponse.SideR\tattempted\x1a\xb9\x01\n" +
@@ -1797,10 +2025,16 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x0eUnknownOutcome\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x129\n" +
 	"\n" +
-	"started_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x1a4\n" +
-	"\x04Stop\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05fence\x18\x02 \x01(\rR\x05fenceB\t\n" +
+	"started_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x1a\xe2\x01\n" +
+	"\x04Stop\x12@\n" +
+	"\x06reason\x18\x01 \x01(\x0e2(.pawl.v1.StepStartedResponse.Stop.ReasonR\x06reason\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\rR\x05fence\"\x81\x01\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11REASON_LEASE_LOST\x10\x01\x12\x18\n" +
+	"\x14REASON_RUN_CANCELLED\x10\x02\x12\x15\n" +
+	"\x11REASON_RUN_PAUSED\x10\x03\x12\x17\n" +
+	"\x13REASON_RUN_TERMINAL\x10\x04B\t\n" +
 	"\aoutcome\"\xc7\x03\n" +
 	"\x14StepCompletedRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
@@ -1861,17 +2095,26 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n" +
 	"\bstep_key\x18\x02 \x01(\tR\astepKey\">\n" +
 	"\x0fGetStepResponse\x12+\n" +
-	"\x05entry\x18\x01 \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry*S\n" +
+	"\x05entry\x18\x01 \x01(\v2\x15.pawl.v1.JournalEntryR\x05entry\"e\n" +
+	"\x10ListStepsRequest\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
+	"\x11ListStepsResponse\x12+\n" +
+	"\x05steps\x18\x01 \x03(\v2\x15.pawl.v1.JournalEntryR\x05steps\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*S\n" +
 	"\bRecovery\x12\x18\n" +
 	"\x14RECOVERY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRECOVERY_RETRY\x10\x01\x12\x19\n" +
-	"\x15RECOVERY_AT_MOST_ONCE\x10\x022\xac\x02\n" +
+	"\x15RECOVERY_AT_MOST_ONCE\x10\x022\xf0\x02\n" +
 	"\vStepService\x12H\n" +
 	"\vStepStarted\x12\x1b.pawl.v1.StepStartedRequest\x1a\x1c.pawl.v1.StepStartedResponse\x12N\n" +
 	"\rStepCompleted\x12\x1d.pawl.v1.StepCompletedRequest\x1a\x1e.pawl.v1.StepCompletedResponse\x12E\n" +
 	"\n" +
 	"StepFailed\x12\x1a.pawl.v1.StepFailedRequest\x1a\x1b.pawl.v1.StepFailedResponse\x12<\n" +
-	"\aGetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponseBk\n" +
+	"\aGetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponse\x12B\n" +
+	"\tListSteps\x12\x19.pawl.v1.ListStepsRequest\x1a\x1a.pawl.v1.ListStepsResponseBk\n" +
 	"\vcom.pawl.v1B\tStepProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -1886,96 +2129,107 @@ func file_pawl_v1_step_proto_rawDescGZIP() []byte {
 	return file_pawl_v1_step_proto_rawDescData
 }
 
-var file_pawl_v1_step_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pawl_v1_step_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_pawl_v1_step_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_pawl_v1_step_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_pawl_v1_step_proto_goTypes = []any{
 	(Recovery)(0),                              // 0: pawl.v1.Recovery
-	(StepFailedResponse_Final_Action)(0),       // 1: pawl.v1.StepFailedResponse.Final.Action
-	(*WaitSpec)(nil),                           // 2: pawl.v1.WaitSpec
-	(*StepStartedRequest)(nil),                 // 3: pawl.v1.StepStartedRequest
-	(*StepStartedResponse)(nil),                // 4: pawl.v1.StepStartedResponse
-	(*StepCompletedRequest)(nil),               // 5: pawl.v1.StepCompletedRequest
-	(*StepCompletedResponse)(nil),              // 6: pawl.v1.StepCompletedResponse
-	(*StepFailedRequest)(nil),                  // 7: pawl.v1.StepFailedRequest
-	(*StepFailedResponse)(nil),                 // 8: pawl.v1.StepFailedResponse
-	(*GetStepRequest)(nil),                     // 9: pawl.v1.GetStepRequest
-	(*GetStepResponse)(nil),                    // 10: pawl.v1.GetStepResponse
-	(*StepStartedResponse_Execute)(nil),        // 11: pawl.v1.StepStartedResponse.Execute
-	(*StepStartedResponse_Replay)(nil),         // 12: pawl.v1.StepStartedResponse.Replay
-	(*StepStartedResponse_Wait)(nil),           // 13: pawl.v1.StepStartedResponse.Wait
-	(*StepStartedResponse_Conflict)(nil),       // 14: pawl.v1.StepStartedResponse.Conflict
-	(*StepStartedResponse_Side)(nil),           // 15: pawl.v1.StepStartedResponse.Side
-	(*StepStartedResponse_UnknownOutcome)(nil), // 16: pawl.v1.StepStartedResponse.UnknownOutcome
-	(*StepStartedResponse_Stop)(nil),           // 17: pawl.v1.StepStartedResponse.Stop
-	nil,                                        // 18: pawl.v1.StepStartedResponse.Replay.DetailsEntry
-	(*StepFailedResponse_Retry)(nil),           // 19: pawl.v1.StepFailedResponse.Retry
-	(*StepFailedResponse_Final)(nil),           // 20: pawl.v1.StepFailedResponse.Final
-	(*durationpb.Duration)(nil),                // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),              // 22: google.protobuf.Timestamp
-	(*Question)(nil),                           // 23: pawl.v1.Question
-	(StepKind)(0),                              // 24: pawl.v1.StepKind
-	(*RetryPolicy)(nil),                        // 25: pawl.v1.RetryPolicy
-	(*Payload)(nil),                            // 26: pawl.v1.Payload
-	(Directive)(0),                             // 27: pawl.v1.Directive
-	(*Failure)(nil),                            // 28: pawl.v1.Failure
-	(*JournalEntry)(nil),                       // 29: pawl.v1.JournalEntry
+	(StepStartedResponse_Wait_Why)(0),          // 1: pawl.v1.StepStartedResponse.Wait.Why
+	(StepStartedResponse_Stop_Reason)(0),       // 2: pawl.v1.StepStartedResponse.Stop.Reason
+	(StepFailedResponse_Final_Action)(0),       // 3: pawl.v1.StepFailedResponse.Final.Action
+	(*WaitSpec)(nil),                           // 4: pawl.v1.WaitSpec
+	(*StepStartedRequest)(nil),                 // 5: pawl.v1.StepStartedRequest
+	(*StepStartedResponse)(nil),                // 6: pawl.v1.StepStartedResponse
+	(*StepCompletedRequest)(nil),               // 7: pawl.v1.StepCompletedRequest
+	(*StepCompletedResponse)(nil),              // 8: pawl.v1.StepCompletedResponse
+	(*StepFailedRequest)(nil),                  // 9: pawl.v1.StepFailedRequest
+	(*StepFailedResponse)(nil),                 // 10: pawl.v1.StepFailedResponse
+	(*GetStepRequest)(nil),                     // 11: pawl.v1.GetStepRequest
+	(*GetStepResponse)(nil),                    // 12: pawl.v1.GetStepResponse
+	(*ListStepsRequest)(nil),                   // 13: pawl.v1.ListStepsRequest
+	(*ListStepsResponse)(nil),                  // 14: pawl.v1.ListStepsResponse
+	(*StepStartedResponse_Execute)(nil),        // 15: pawl.v1.StepStartedResponse.Execute
+	(*StepStartedResponse_Replay)(nil),         // 16: pawl.v1.StepStartedResponse.Replay
+	(*StepStartedResponse_Wait)(nil),           // 17: pawl.v1.StepStartedResponse.Wait
+	(*StepStartedResponse_Conflict)(nil),       // 18: pawl.v1.StepStartedResponse.Conflict
+	(*StepStartedResponse_Side)(nil),           // 19: pawl.v1.StepStartedResponse.Side
+	(*StepStartedResponse_UnknownOutcome)(nil), // 20: pawl.v1.StepStartedResponse.UnknownOutcome
+	(*StepStartedResponse_Stop)(nil),           // 21: pawl.v1.StepStartedResponse.Stop
+	nil,                                        // 22: pawl.v1.StepStartedResponse.Replay.DetailsEntry
+	(*StepFailedResponse_Retry)(nil),           // 23: pawl.v1.StepFailedResponse.Retry
+	(*StepFailedResponse_Final)(nil),           // 24: pawl.v1.StepFailedResponse.Final
+	(*durationpb.Duration)(nil),                // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),              // 26: google.protobuf.Timestamp
+	(*Question)(nil),                           // 27: pawl.v1.Question
+	(StepKind)(0),                              // 28: pawl.v1.StepKind
+	(*RetryPolicy)(nil),                        // 29: pawl.v1.RetryPolicy
+	(*Payload)(nil),                            // 30: pawl.v1.Payload
+	(Directive)(0),                             // 31: pawl.v1.Directive
+	(*Failure)(nil),                            // 32: pawl.v1.Failure
+	(*JournalEntry)(nil),                       // 33: pawl.v1.JournalEntry
+	(WaitOutcome)(0),                           // 34: pawl.v1.WaitOutcome
 }
 var file_pawl_v1_step_proto_depIdxs = []int32{
-	21, // 0: pawl.v1.WaitSpec.duration:type_name -> google.protobuf.Duration
-	22, // 1: pawl.v1.WaitSpec.until:type_name -> google.protobuf.Timestamp
-	23, // 2: pawl.v1.WaitSpec.question:type_name -> pawl.v1.Question
-	24, // 3: pawl.v1.StepStartedRequest.kind:type_name -> pawl.v1.StepKind
-	25, // 4: pawl.v1.StepStartedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
-	21, // 5: pawl.v1.StepStartedRequest.timeout:type_name -> google.protobuf.Duration
+	25, // 0: pawl.v1.WaitSpec.duration:type_name -> google.protobuf.Duration
+	26, // 1: pawl.v1.WaitSpec.until:type_name -> google.protobuf.Timestamp
+	27, // 2: pawl.v1.WaitSpec.question:type_name -> pawl.v1.Question
+	28, // 3: pawl.v1.StepStartedRequest.kind:type_name -> pawl.v1.StepKind
+	29, // 4: pawl.v1.StepStartedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
+	25, // 5: pawl.v1.StepStartedRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 6: pawl.v1.StepStartedRequest.recovery:type_name -> pawl.v1.Recovery
-	2,  // 7: pawl.v1.StepStartedRequest.wait:type_name -> pawl.v1.WaitSpec
-	26, // 8: pawl.v1.StepStartedRequest.input:type_name -> pawl.v1.Payload
-	11, // 9: pawl.v1.StepStartedResponse.execute:type_name -> pawl.v1.StepStartedResponse.Execute
-	12, // 10: pawl.v1.StepStartedResponse.replay:type_name -> pawl.v1.StepStartedResponse.Replay
-	13, // 11: pawl.v1.StepStartedResponse.wait:type_name -> pawl.v1.StepStartedResponse.Wait
-	14, // 12: pawl.v1.StepStartedResponse.conflict:type_name -> pawl.v1.StepStartedResponse.Conflict
-	16, // 13: pawl.v1.StepStartedResponse.unknown_outcome:type_name -> pawl.v1.StepStartedResponse.UnknownOutcome
-	17, // 14: pawl.v1.StepStartedResponse.stop:type_name -> pawl.v1.StepStartedResponse.Stop
-	27, // 15: pawl.v1.StepStartedResponse.directive:type_name -> pawl.v1.Directive
-	26, // 16: pawl.v1.StepCompletedRequest.output:type_name -> pawl.v1.Payload
-	24, // 17: pawl.v1.StepCompletedRequest.kind:type_name -> pawl.v1.StepKind
-	22, // 18: pawl.v1.StepCompletedRequest.started_at:type_name -> google.protobuf.Timestamp
-	26, // 19: pawl.v1.StepCompletedRequest.input:type_name -> pawl.v1.Payload
-	27, // 20: pawl.v1.StepCompletedResponse.directive:type_name -> pawl.v1.Directive
-	28, // 21: pawl.v1.StepFailedRequest.failure:type_name -> pawl.v1.Failure
-	24, // 22: pawl.v1.StepFailedRequest.kind:type_name -> pawl.v1.StepKind
-	22, // 23: pawl.v1.StepFailedRequest.started_at:type_name -> google.protobuf.Timestamp
-	26, // 24: pawl.v1.StepFailedRequest.input:type_name -> pawl.v1.Payload
-	25, // 25: pawl.v1.StepFailedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
-	19, // 26: pawl.v1.StepFailedResponse.retry:type_name -> pawl.v1.StepFailedResponse.Retry
-	20, // 27: pawl.v1.StepFailedResponse.final:type_name -> pawl.v1.StepFailedResponse.Final
-	27, // 28: pawl.v1.StepFailedResponse.directive:type_name -> pawl.v1.Directive
-	29, // 29: pawl.v1.GetStepResponse.entry:type_name -> pawl.v1.JournalEntry
-	26, // 30: pawl.v1.StepStartedResponse.Replay.output:type_name -> pawl.v1.Payload
-	28, // 31: pawl.v1.StepStartedResponse.Replay.failure:type_name -> pawl.v1.Failure
-	18, // 32: pawl.v1.StepStartedResponse.Replay.details:type_name -> pawl.v1.StepStartedResponse.Replay.DetailsEntry
-	22, // 33: pawl.v1.StepStartedResponse.Wait.until:type_name -> google.protobuf.Timestamp
-	15, // 34: pawl.v1.StepStartedResponse.Conflict.recorded:type_name -> pawl.v1.StepStartedResponse.Side
-	15, // 35: pawl.v1.StepStartedResponse.Conflict.attempted:type_name -> pawl.v1.StepStartedResponse.Side
-	24, // 36: pawl.v1.StepStartedResponse.Side.kind:type_name -> pawl.v1.StepKind
-	26, // 37: pawl.v1.StepStartedResponse.Side.input:type_name -> pawl.v1.Payload
-	22, // 38: pawl.v1.StepStartedResponse.UnknownOutcome.started_at:type_name -> google.protobuf.Timestamp
-	22, // 39: pawl.v1.StepFailedResponse.Retry.at:type_name -> google.protobuf.Timestamp
-	21, // 40: pawl.v1.StepFailedResponse.Retry.delay:type_name -> google.protobuf.Duration
-	1,  // 41: pawl.v1.StepFailedResponse.Final.action:type_name -> pawl.v1.StepFailedResponse.Final.Action
-	3,  // 42: pawl.v1.StepService.StepStarted:input_type -> pawl.v1.StepStartedRequest
-	5,  // 43: pawl.v1.StepService.StepCompleted:input_type -> pawl.v1.StepCompletedRequest
-	7,  // 44: pawl.v1.StepService.StepFailed:input_type -> pawl.v1.StepFailedRequest
-	9,  // 45: pawl.v1.StepService.GetStep:input_type -> pawl.v1.GetStepRequest
-	4,  // 46: pawl.v1.StepService.StepStarted:output_type -> pawl.v1.StepStartedResponse
-	6,  // 47: pawl.v1.StepService.StepCompleted:output_type -> pawl.v1.StepCompletedResponse
-	8,  // 48: pawl.v1.StepService.StepFailed:output_type -> pawl.v1.StepFailedResponse
-	10, // 49: pawl.v1.StepService.GetStep:output_type -> pawl.v1.GetStepResponse
-	46, // [46:50] is the sub-list for method output_type
-	42, // [42:46] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	4,  // 7: pawl.v1.StepStartedRequest.wait:type_name -> pawl.v1.WaitSpec
+	30, // 8: pawl.v1.StepStartedRequest.input:type_name -> pawl.v1.Payload
+	15, // 9: pawl.v1.StepStartedResponse.execute:type_name -> pawl.v1.StepStartedResponse.Execute
+	16, // 10: pawl.v1.StepStartedResponse.replay:type_name -> pawl.v1.StepStartedResponse.Replay
+	17, // 11: pawl.v1.StepStartedResponse.wait:type_name -> pawl.v1.StepStartedResponse.Wait
+	18, // 12: pawl.v1.StepStartedResponse.conflict:type_name -> pawl.v1.StepStartedResponse.Conflict
+	20, // 13: pawl.v1.StepStartedResponse.unknown_outcome:type_name -> pawl.v1.StepStartedResponse.UnknownOutcome
+	21, // 14: pawl.v1.StepStartedResponse.stop:type_name -> pawl.v1.StepStartedResponse.Stop
+	31, // 15: pawl.v1.StepStartedResponse.directive:type_name -> pawl.v1.Directive
+	30, // 16: pawl.v1.StepCompletedRequest.output:type_name -> pawl.v1.Payload
+	28, // 17: pawl.v1.StepCompletedRequest.kind:type_name -> pawl.v1.StepKind
+	26, // 18: pawl.v1.StepCompletedRequest.started_at:type_name -> google.protobuf.Timestamp
+	30, // 19: pawl.v1.StepCompletedRequest.input:type_name -> pawl.v1.Payload
+	31, // 20: pawl.v1.StepCompletedResponse.directive:type_name -> pawl.v1.Directive
+	32, // 21: pawl.v1.StepFailedRequest.failure:type_name -> pawl.v1.Failure
+	28, // 22: pawl.v1.StepFailedRequest.kind:type_name -> pawl.v1.StepKind
+	26, // 23: pawl.v1.StepFailedRequest.started_at:type_name -> google.protobuf.Timestamp
+	30, // 24: pawl.v1.StepFailedRequest.input:type_name -> pawl.v1.Payload
+	29, // 25: pawl.v1.StepFailedRequest.retry_policy:type_name -> pawl.v1.RetryPolicy
+	23, // 26: pawl.v1.StepFailedResponse.retry:type_name -> pawl.v1.StepFailedResponse.Retry
+	24, // 27: pawl.v1.StepFailedResponse.final:type_name -> pawl.v1.StepFailedResponse.Final
+	31, // 28: pawl.v1.StepFailedResponse.directive:type_name -> pawl.v1.Directive
+	33, // 29: pawl.v1.GetStepResponse.entry:type_name -> pawl.v1.JournalEntry
+	33, // 30: pawl.v1.ListStepsResponse.steps:type_name -> pawl.v1.JournalEntry
+	30, // 31: pawl.v1.StepStartedResponse.Replay.output:type_name -> pawl.v1.Payload
+	32, // 32: pawl.v1.StepStartedResponse.Replay.failure:type_name -> pawl.v1.Failure
+	34, // 33: pawl.v1.StepStartedResponse.Replay.outcome:type_name -> pawl.v1.WaitOutcome
+	22, // 34: pawl.v1.StepStartedResponse.Replay.details:type_name -> pawl.v1.StepStartedResponse.Replay.DetailsEntry
+	26, // 35: pawl.v1.StepStartedResponse.Wait.until:type_name -> google.protobuf.Timestamp
+	1,  // 36: pawl.v1.StepStartedResponse.Wait.why:type_name -> pawl.v1.StepStartedResponse.Wait.Why
+	19, // 37: pawl.v1.StepStartedResponse.Conflict.recorded:type_name -> pawl.v1.StepStartedResponse.Side
+	19, // 38: pawl.v1.StepStartedResponse.Conflict.attempted:type_name -> pawl.v1.StepStartedResponse.Side
+	28, // 39: pawl.v1.StepStartedResponse.Side.kind:type_name -> pawl.v1.StepKind
+	30, // 40: pawl.v1.StepStartedResponse.Side.input:type_name -> pawl.v1.Payload
+	26, // 41: pawl.v1.StepStartedResponse.UnknownOutcome.started_at:type_name -> google.protobuf.Timestamp
+	2,  // 42: pawl.v1.StepStartedResponse.Stop.reason:type_name -> pawl.v1.StepStartedResponse.Stop.Reason
+	26, // 43: pawl.v1.StepFailedResponse.Retry.at:type_name -> google.protobuf.Timestamp
+	25, // 44: pawl.v1.StepFailedResponse.Retry.delay:type_name -> google.protobuf.Duration
+	3,  // 45: pawl.v1.StepFailedResponse.Final.action:type_name -> pawl.v1.StepFailedResponse.Final.Action
+	5,  // 46: pawl.v1.StepService.StepStarted:input_type -> pawl.v1.StepStartedRequest
+	7,  // 47: pawl.v1.StepService.StepCompleted:input_type -> pawl.v1.StepCompletedRequest
+	9,  // 48: pawl.v1.StepService.StepFailed:input_type -> pawl.v1.StepFailedRequest
+	11, // 49: pawl.v1.StepService.GetStep:input_type -> pawl.v1.GetStepRequest
+	13, // 50: pawl.v1.StepService.ListSteps:input_type -> pawl.v1.ListStepsRequest
+	6,  // 51: pawl.v1.StepService.StepStarted:output_type -> pawl.v1.StepStartedResponse
+	8,  // 52: pawl.v1.StepService.StepCompleted:output_type -> pawl.v1.StepCompletedResponse
+	10, // 53: pawl.v1.StepService.StepFailed:output_type -> pawl.v1.StepFailedResponse
+	12, // 54: pawl.v1.StepService.GetStep:output_type -> pawl.v1.GetStepResponse
+	14, // 55: pawl.v1.StepService.ListSteps:output_type -> pawl.v1.ListStepsResponse
+	51, // [51:56] is the sub-list for method output_type
+	46, // [46:51] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_step_proto_init() }
@@ -1996,7 +2250,7 @@ func file_pawl_v1_step_proto_init() {
 		(*StepFailedResponse_Retry_)(nil),
 		(*StepFailedResponse_Final_)(nil),
 	}
-	file_pawl_v1_step_proto_msgTypes[10].OneofWrappers = []any{
+	file_pawl_v1_step_proto_msgTypes[12].OneofWrappers = []any{
 		(*StepStartedResponse_Replay_Output)(nil),
 		(*StepStartedResponse_Replay_Failure)(nil),
 	}
@@ -2005,8 +2259,8 @@ func file_pawl_v1_step_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_step_proto_rawDesc), len(file_pawl_v1_step_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   19,
+			NumEnums:      4,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	StepService_StepCompleted_FullMethodName = "/pawl.v1.StepService/StepCompleted"
 	StepService_StepFailed_FullMethodName    = "/pawl.v1.StepService/StepFailed"
 	StepService_GetStep_FullMethodName       = "/pawl.v1.StepService/GetStep"
+	StepService_ListSteps_FullMethodName     = "/pawl.v1.StepService/ListSteps"
 )
 
 // StepServiceClient is the client API for StepService service.
@@ -31,14 +32,14 @@ const (
 //
 // Records steps. A worker asks before a step and reports after it.
 //
-// Every call except GetStep is fenced. If the fence is not the run's current one, the
-// call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
-// with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+// Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+// current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+// All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
 // NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
 // be sent again unchanged.
 type StepServiceClient interface {
 	// Asks whether a step may run; the outcomes are below. As a unary call, the start is
-	// committed before the response. In a session, the start is sent ahead of the
+	// committed before the response. On a stream, the start is sent ahead of the
 	// completion and is written only once the step has run for about 100 ms.
 	StepStarted(ctx context.Context, in *StepStartedRequest, opts ...grpc.CallOption) (*StepStartedResponse, error)
 	// Records a result; the first one for a step and attempt wins. Repeating the
@@ -51,6 +52,9 @@ type StepServiceClient interface {
 	StepFailed(ctx context.Context, in *StepFailedRequest, opts ...grpc.CallOption) (*StepFailedResponse, error)
 	// Returns what is recorded for a key, without asking to run the step. Needs no lease.
 	GetStep(ctx context.Context, in *GetStepRequest, opts ...grpc.CallOption) (*GetStepResponse, error)
+	// Lists the steps and waits of a run, in the order of their first journal entries:
+	// for each its latest entry, without the payload. Needs no lease.
+	ListSteps(ctx context.Context, in *ListStepsRequest, opts ...grpc.CallOption) (*ListStepsResponse, error)
 }
 
 type stepServiceClient struct {
@@ -101,20 +105,30 @@ func (c *stepServiceClient) GetStep(ctx context.Context, in *GetStepRequest, opt
 	return out, nil
 }
 
+func (c *stepServiceClient) ListSteps(ctx context.Context, in *ListStepsRequest, opts ...grpc.CallOption) (*ListStepsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStepsResponse)
+	err := c.cc.Invoke(ctx, StepService_ListSteps_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StepServiceServer is the server API for StepService service.
 // All implementations must embed UnimplementedStepServiceServer
 // for forward compatibility.
 //
 // Records steps. A worker asks before a step and reports after it.
 //
-// Every call except GetStep is fenced. If the fence is not the run's current one, the
-// call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
-// with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+// Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+// current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+// All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
 // NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
 // be sent again unchanged.
 type StepServiceServer interface {
 	// Asks whether a step may run; the outcomes are below. As a unary call, the start is
-	// committed before the response. In a session, the start is sent ahead of the
+	// committed before the response. On a stream, the start is sent ahead of the
 	// completion and is written only once the step has run for about 100 ms.
 	StepStarted(context.Context, *StepStartedRequest) (*StepStartedResponse, error)
 	// Records a result; the first one for a step and attempt wins. Repeating the
@@ -127,6 +141,9 @@ type StepServiceServer interface {
 	StepFailed(context.Context, *StepFailedRequest) (*StepFailedResponse, error)
 	// Returns what is recorded for a key, without asking to run the step. Needs no lease.
 	GetStep(context.Context, *GetStepRequest) (*GetStepResponse, error)
+	// Lists the steps and waits of a run, in the order of their first journal entries:
+	// for each its latest entry, without the payload. Needs no lease.
+	ListSteps(context.Context, *ListStepsRequest) (*ListStepsResponse, error)
 	mustEmbedUnimplementedStepServiceServer()
 }
 
@@ -148,6 +165,9 @@ func (UnimplementedStepServiceServer) StepFailed(context.Context, *StepFailedReq
 }
 func (UnimplementedStepServiceServer) GetStep(context.Context, *GetStepRequest) (*GetStepResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStep not implemented")
+}
+func (UnimplementedStepServiceServer) ListSteps(context.Context, *ListStepsRequest) (*ListStepsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSteps not implemented")
 }
 func (UnimplementedStepServiceServer) mustEmbedUnimplementedStepServiceServer() {}
 func (UnimplementedStepServiceServer) testEmbeddedByValue()                     {}
@@ -242,6 +262,24 @@ func _StepService_GetStep_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StepService_ListSteps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStepsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StepServiceServer).ListSteps(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StepService_ListSteps_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StepServiceServer).ListSteps(ctx, req.(*ListStepsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StepService_ServiceDesc is the grpc.ServiceDesc for StepService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -264,6 +302,10 @@ var StepService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetStep",
 			Handler:    _StepService_GetStep_Handler,
+		},
+		{
+			MethodName: "ListSteps",
+			Handler:    _StepService_ListSteps_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -191,7 +191,7 @@ type WorkerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable across restarts; shown to people.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// New for each start of the process. A second session with the same id replaces the
+	// New for each start of the process. A second stream with the same id replaces the
 	// first, which ends with LEASE_LOST.
 	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// For example typescript.
@@ -488,27 +488,27 @@ func (x *WorkItem) GetCareful() bool {
 }
 
 // From worker to server. A message can carry many frames.
-type SessionRequest struct {
+type WorkerServiceAttachRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frames        []*WorkerFrame         `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SessionRequest) Reset() {
-	*x = SessionRequest{}
+func (x *WorkerServiceAttachRequest) Reset() {
+	*x = WorkerServiceAttachRequest{}
 	mi := &file_pawl_v1_worker_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SessionRequest) String() string {
+func (x *WorkerServiceAttachRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SessionRequest) ProtoMessage() {}
+func (*WorkerServiceAttachRequest) ProtoMessage() {}
 
-func (x *SessionRequest) ProtoReflect() protoreflect.Message {
+func (x *WorkerServiceAttachRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_pawl_v1_worker_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -520,12 +520,12 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
-func (*SessionRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use WorkerServiceAttachRequest.ProtoReflect.Descriptor instead.
+func (*WorkerServiceAttachRequest) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *SessionRequest) GetFrames() []*WorkerFrame {
+func (x *WorkerServiceAttachRequest) GetFrames() []*WorkerFrame {
 	if x != nil {
 		return x.Frames
 	}
@@ -1080,7 +1080,7 @@ func (x *Nack) GetReason() string {
 	return ""
 }
 
-// Renews all leases of the session; the server replies with LeaseResults.
+// Renews all leases of the stream; the server replies with LeaseResults.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of runs that the worker executes.
@@ -1209,27 +1209,27 @@ func (x *Pong) GetNonce() uint32 {
 }
 
 // From server to worker. A message can carry many frames.
-type SessionResponse struct {
+type WorkerServiceAttachResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frames        []*ServerFrame         `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SessionResponse) Reset() {
-	*x = SessionResponse{}
+func (x *WorkerServiceAttachResponse) Reset() {
+	*x = WorkerServiceAttachResponse{}
 	mi := &file_pawl_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SessionResponse) String() string {
+func (x *WorkerServiceAttachResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SessionResponse) ProtoMessage() {}
+func (*WorkerServiceAttachResponse) ProtoMessage() {}
 
-func (x *SessionResponse) ProtoReflect() protoreflect.Message {
+func (x *WorkerServiceAttachResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_pawl_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1241,12 +1241,12 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
-func (*SessionResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use WorkerServiceAttachResponse.ProtoReflect.Descriptor instead.
+func (*WorkerServiceAttachResponse) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *SessionResponse) GetFrames() []*ServerFrame {
+func (x *WorkerServiceAttachResponse) GetFrames() []*ServerFrame {
 	if x != nil {
 		return x.Frames
 	}
@@ -1448,11 +1448,12 @@ func (*ServerFrame_Drain) isServerFrame_Body() {}
 func (*ServerFrame_Ping) isServerFrame_Body() {}
 
 type Welcome struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	SessionId         string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	LeaseTime         *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"`
-	HeartbeatInterval *durationpb.Duration   `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	Limits            *Limits                `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies this stream.
+	ConnectionId      string               `protobuf:"bytes,1,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
+	LeaseTime         *durationpb.Duration `protobuf:"bytes,2,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"`
+	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
+	Limits            *Limits              `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
 	// The leases of Hello that the worker still holds.
 	Leases        []*Lease `protobuf:"bytes,5,rep,name=leases,proto3" json:"leases,omitempty"`
 	ServerVersion string   `protobuf:"bytes,6,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
@@ -1490,9 +1491,9 @@ func (*Welcome) Descriptor() ([]byte, []int) {
 	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *Welcome) GetSessionId() string {
+func (x *Welcome) GetConnectionId() string {
 	if x != nil {
-		return x.SessionId
+		return x.ConnectionId
 	}
 	return ""
 }
@@ -1806,7 +1807,7 @@ func (x *Reply) GetResult() isReply_Result {
 	return nil
 }
 
-func (x *Reply) GetError() *Error {
+func (x *Reply) GetError() *ErrorFrame {
 	if x != nil {
 		if x, ok := x.Result.(*Reply_Error); ok {
 			return x.Error
@@ -1901,7 +1902,7 @@ type isReply_Result interface {
 }
 
 type Reply_Error struct {
-	Error *Error `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
+	Error *ErrorFrame `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
 }
 
 type Reply_StepStarted struct {
@@ -3662,8 +3663,8 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\acareful\x18\x16 \x01(\bR\acareful\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
-	"\x0eSessionRequest\x12,\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
+	"\x1aWorkerServiceAttachRequest\x12,\n" +
 	"\x06frames\x18\x01 \x03(\v2\x14.pawl.v1.WorkerFrameR\x06frames\"\xb2\a\n" +
 	"\vWorkerFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12&\n" +
@@ -3707,8 +3708,8 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"\bDraining\"\x1c\n" +
 	"\x04Pong\x12\x14\n" +
-	"\x05nonce\x18\x01 \x01(\rR\x05nonce\"?\n" +
-	"\x0fSessionResponse\x12,\n" +
+	"\x05nonce\x18\x01 \x01(\rR\x05nonce\"K\n" +
+	"\x1bWorkerServiceAttachResponse\x12,\n" +
 	"\x06frames\x18\x01 \x03(\v2\x14.pawl.v1.ServerFrameR\x06frames\"\xb8\x03\n" +
 	"\vServerFrame\x12,\n" +
 	"\awelcome\x18\x01 \x01(\v2\x10.pawl.v1.WelcomeH\x00R\awelcome\x12/\n" +
@@ -3720,10 +3721,9 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x05pause\x18\a \x01(\v2\x0e.pawl.v1.PauseH\x00R\x05pause\x12&\n" +
 	"\x05drain\x18\b \x01(\v2\x0e.pawl.v1.DrainH\x00R\x05drain\x12#\n" +
 	"\x04ping\x18\t \x01(\v2\r.pawl.v1.PingH\x00R\x04pingB\x06\n" +
-	"\x04body\"\xa4\x02\n" +
-	"\aWelcome\x12\x1d\n" +
-	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\x128\n" +
+	"\x04body\"\xaa\x02\n" +
+	"\aWelcome\x12#\n" +
+	"\rconnection_id\x18\x01 \x01(\tR\fconnectionId\x128\n" +
 	"\n" +
 	"lease_time\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\tleaseTime\x12H\n" +
 	"\x12heartbeat_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12'\n" +
@@ -3745,10 +3745,10 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12/\n" +
-	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\x9f\x05\n" +
+	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\xa4\x05\n" +
 	"\x05Reply\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\rR\x02id\x12&\n" +
-	"\x05error\x18\x02 \x01(\v2\x0e.pawl.v1.ErrorH\x00R\x05error\x12A\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12+\n" +
+	"\x05error\x18\x02 \x01(\v2\x13.pawl.v1.ErrorFrameH\x00R\x05error\x12A\n" +
 	"\fstep_started\x18\x03 \x01(\v2\x1c.pawl.v1.StepStartedResponseH\x00R\vstepStarted\x12G\n" +
 	"\x0estep_completed\x18\x04 \x01(\v2\x1e.pawl.v1.StepCompletedResponseH\x00R\rstepCompleted\x12>\n" +
 	"\vstep_failed\x18\x05 \x01(\v2\x1b.pawl.v1.StepFailedResponseH\x00R\n" +
@@ -3869,9 +3869,9 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x14LEASE_STATUS_RENEWED\x10\x01\x12\x15\n" +
 	"\x11LEASE_STATUS_LOST\x10\x02\x12\x17\n" +
 	"\x13LEASE_STATUS_CANCEL\x10\x03\x12\x16\n" +
-	"\x12LEASE_STATUS_PAUSE\x10\x042\x95\x05\n" +
-	"\rWorkerService\x12@\n" +
-	"\aSession\x12\x17.pawl.v1.SessionRequest\x1a\x18.pawl.v1.SessionResponse(\x010\x01\x12?\n" +
+	"\x12LEASE_STATUS_PAUSE\x10\x042\xac\x05\n" +
+	"\rWorkerService\x12W\n" +
+	"\x06Attach\x12#.pawl.v1.WorkerServiceAttachRequest\x1a$.pawl.v1.WorkerServiceAttachResponse(\x010\x01\x12?\n" +
 	"\bPollWork\x12\x18.pawl.v1.PollWorkRequest\x1a\x19.pawl.v1.PollWorkResponse\x12T\n" +
 	"\x0fHeartbeatLeases\x12\x1f.pawl.v1.HeartbeatLeasesRequest\x1a .pawl.v1.HeartbeatLeasesResponse\x12E\n" +
 	"\n" +
@@ -3899,78 +3899,78 @@ func file_pawl_v1_worker_proto_rawDescGZIP() []byte {
 var file_pawl_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_pawl_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_pawl_v1_worker_proto_goTypes = []any{
-	(LeaseStatus)(0),                // 0: pawl.v1.LeaseStatus
-	(*WorkflowSpec)(nil),            // 1: pawl.v1.WorkflowSpec
-	(*WorkerInfo)(nil),              // 2: pawl.v1.WorkerInfo
-	(*WorkItem)(nil),                // 3: pawl.v1.WorkItem
-	(*SessionRequest)(nil),          // 4: pawl.v1.SessionRequest
-	(*WorkerFrame)(nil),             // 5: pawl.v1.WorkerFrame
-	(*Hello)(nil),                   // 6: pawl.v1.Hello
-	(*Credits)(nil),                 // 7: pawl.v1.Credits
-	(*DispatchAck)(nil),             // 8: pawl.v1.DispatchAck
-	(*Nack)(nil),                    // 9: pawl.v1.Nack
-	(*Heartbeat)(nil),               // 10: pawl.v1.Heartbeat
-	(*Draining)(nil),                // 11: pawl.v1.Draining
-	(*Pong)(nil),                    // 12: pawl.v1.Pong
-	(*SessionResponse)(nil),         // 13: pawl.v1.SessionResponse
-	(*ServerFrame)(nil),             // 14: pawl.v1.ServerFrame
-	(*Welcome)(nil),                 // 15: pawl.v1.Welcome
-	(*Limits)(nil),                  // 16: pawl.v1.Limits
-	(*Dispatch)(nil),                // 17: pawl.v1.Dispatch
-	(*Cancel)(nil),                  // 18: pawl.v1.Cancel
-	(*Reply)(nil),                   // 19: pawl.v1.Reply
-	(*WaitResolved)(nil),            // 20: pawl.v1.WaitResolved
-	(*LeaseResults)(nil),            // 21: pawl.v1.LeaseResults
-	(*LeaseResult)(nil),             // 22: pawl.v1.LeaseResult
-	(*Pause)(nil),                   // 23: pawl.v1.Pause
-	(*Drain)(nil),                   // 24: pawl.v1.Drain
-	(*Ping)(nil),                    // 25: pawl.v1.Ping
-	(*PollWorkRequest)(nil),         // 26: pawl.v1.PollWorkRequest
-	(*PollWorkResponse)(nil),        // 27: pawl.v1.PollWorkResponse
-	(*HeartbeatLeasesRequest)(nil),  // 28: pawl.v1.HeartbeatLeasesRequest
-	(*HeartbeatLeasesResponse)(nil), // 29: pawl.v1.HeartbeatLeasesResponse
-	(*WaitTree)(nil),                // 30: pawl.v1.WaitTree
-	(*WaitGroup)(nil),               // 31: pawl.v1.WaitGroup
-	(*NewWait)(nil),                 // 32: pawl.v1.NewWait
-	(*SuspendRunRequest)(nil),       // 33: pawl.v1.SuspendRunRequest
-	(*HeldWaits)(nil),               // 34: pawl.v1.HeldWaits
-	(*SuspendRunResponse)(nil),      // 35: pawl.v1.SuspendRunResponse
-	(*CompleteRunRequest)(nil),      // 36: pawl.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),     // 37: pawl.v1.CompleteRunResponse
-	(*FailRunRequest)(nil),          // 38: pawl.v1.FailRunRequest
-	(*NonDeterminism)(nil),          // 39: pawl.v1.NonDeterminism
-	(*FailRunResponse)(nil),         // 40: pawl.v1.FailRunResponse
-	(*CloseWaitsRequest)(nil),       // 41: pawl.v1.CloseWaitsRequest
-	(*CloseWaitsResponse)(nil),      // 42: pawl.v1.CloseWaitsResponse
-	(*BeginCleanUpRequest)(nil),     // 43: pawl.v1.BeginCleanUpRequest
-	(*BeginCleanUpResponse)(nil),    // 44: pawl.v1.BeginCleanUpResponse
-	(*ListWorkersRequest)(nil),      // 45: pawl.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),     // 46: pawl.v1.ListWorkersResponse
-	(*Worker)(nil),                  // 47: pawl.v1.Worker
-	nil,                             // 48: pawl.v1.WorkerInfo.LabelsEntry
-	nil,                             // 49: pawl.v1.WorkItem.TagsEntry
-	(*structpb.Struct)(nil),         // 50: google.protobuf.Struct
-	(*FlowControl)(nil),             // 51: pawl.v1.FlowControl
-	(*RunTimeouts)(nil),             // 52: pawl.v1.RunTimeouts
-	(*Lease)(nil),                   // 53: pawl.v1.Lease
-	(*Payload)(nil),                 // 54: pawl.v1.Payload
-	(*JournalEntry)(nil),            // 55: pawl.v1.JournalEntry
-	(*ParentRef)(nil),               // 56: pawl.v1.ParentRef
-	(*timestamppb.Timestamp)(nil),   // 57: google.protobuf.Timestamp
-	(*StepStartedRequest)(nil),      // 58: pawl.v1.StepStartedRequest
-	(*StepCompletedRequest)(nil),    // 59: pawl.v1.StepCompletedRequest
-	(*StepFailedRequest)(nil),       // 60: pawl.v1.StepFailedRequest
-	(*PublishEventsRequest)(nil),    // 61: pawl.v1.PublishEventsRequest
-	(*durationpb.Duration)(nil),     // 62: google.protobuf.Duration
-	(*Error)(nil),                   // 63: pawl.v1.Error
-	(*StepStartedResponse)(nil),     // 64: pawl.v1.StepStartedResponse
-	(*StepCompletedResponse)(nil),   // 65: pawl.v1.StepCompletedResponse
-	(*StepFailedResponse)(nil),      // 66: pawl.v1.StepFailedResponse
-	(*PublishEventsResponse)(nil),   // 67: pawl.v1.PublishEventsResponse
-	(StepKind)(0),                   // 68: pawl.v1.StepKind
-	(*WaitSpec)(nil),                // 69: pawl.v1.WaitSpec
-	(Directive)(0),                  // 70: pawl.v1.Directive
-	(*Failure)(nil),                 // 71: pawl.v1.Failure
+	(LeaseStatus)(0),                    // 0: pawl.v1.LeaseStatus
+	(*WorkflowSpec)(nil),                // 1: pawl.v1.WorkflowSpec
+	(*WorkerInfo)(nil),                  // 2: pawl.v1.WorkerInfo
+	(*WorkItem)(nil),                    // 3: pawl.v1.WorkItem
+	(*WorkerServiceAttachRequest)(nil),  // 4: pawl.v1.WorkerServiceAttachRequest
+	(*WorkerFrame)(nil),                 // 5: pawl.v1.WorkerFrame
+	(*Hello)(nil),                       // 6: pawl.v1.Hello
+	(*Credits)(nil),                     // 7: pawl.v1.Credits
+	(*DispatchAck)(nil),                 // 8: pawl.v1.DispatchAck
+	(*Nack)(nil),                        // 9: pawl.v1.Nack
+	(*Heartbeat)(nil),                   // 10: pawl.v1.Heartbeat
+	(*Draining)(nil),                    // 11: pawl.v1.Draining
+	(*Pong)(nil),                        // 12: pawl.v1.Pong
+	(*WorkerServiceAttachResponse)(nil), // 13: pawl.v1.WorkerServiceAttachResponse
+	(*ServerFrame)(nil),                 // 14: pawl.v1.ServerFrame
+	(*Welcome)(nil),                     // 15: pawl.v1.Welcome
+	(*Limits)(nil),                      // 16: pawl.v1.Limits
+	(*Dispatch)(nil),                    // 17: pawl.v1.Dispatch
+	(*Cancel)(nil),                      // 18: pawl.v1.Cancel
+	(*Reply)(nil),                       // 19: pawl.v1.Reply
+	(*WaitResolved)(nil),                // 20: pawl.v1.WaitResolved
+	(*LeaseResults)(nil),                // 21: pawl.v1.LeaseResults
+	(*LeaseResult)(nil),                 // 22: pawl.v1.LeaseResult
+	(*Pause)(nil),                       // 23: pawl.v1.Pause
+	(*Drain)(nil),                       // 24: pawl.v1.Drain
+	(*Ping)(nil),                        // 25: pawl.v1.Ping
+	(*PollWorkRequest)(nil),             // 26: pawl.v1.PollWorkRequest
+	(*PollWorkResponse)(nil),            // 27: pawl.v1.PollWorkResponse
+	(*HeartbeatLeasesRequest)(nil),      // 28: pawl.v1.HeartbeatLeasesRequest
+	(*HeartbeatLeasesResponse)(nil),     // 29: pawl.v1.HeartbeatLeasesResponse
+	(*WaitTree)(nil),                    // 30: pawl.v1.WaitTree
+	(*WaitGroup)(nil),                   // 31: pawl.v1.WaitGroup
+	(*NewWait)(nil),                     // 32: pawl.v1.NewWait
+	(*SuspendRunRequest)(nil),           // 33: pawl.v1.SuspendRunRequest
+	(*HeldWaits)(nil),                   // 34: pawl.v1.HeldWaits
+	(*SuspendRunResponse)(nil),          // 35: pawl.v1.SuspendRunResponse
+	(*CompleteRunRequest)(nil),          // 36: pawl.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),         // 37: pawl.v1.CompleteRunResponse
+	(*FailRunRequest)(nil),              // 38: pawl.v1.FailRunRequest
+	(*NonDeterminism)(nil),              // 39: pawl.v1.NonDeterminism
+	(*FailRunResponse)(nil),             // 40: pawl.v1.FailRunResponse
+	(*CloseWaitsRequest)(nil),           // 41: pawl.v1.CloseWaitsRequest
+	(*CloseWaitsResponse)(nil),          // 42: pawl.v1.CloseWaitsResponse
+	(*BeginCleanUpRequest)(nil),         // 43: pawl.v1.BeginCleanUpRequest
+	(*BeginCleanUpResponse)(nil),        // 44: pawl.v1.BeginCleanUpResponse
+	(*ListWorkersRequest)(nil),          // 45: pawl.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),         // 46: pawl.v1.ListWorkersResponse
+	(*Worker)(nil),                      // 47: pawl.v1.Worker
+	nil,                                 // 48: pawl.v1.WorkerInfo.LabelsEntry
+	nil,                                 // 49: pawl.v1.WorkItem.TagsEntry
+	(*structpb.Struct)(nil),             // 50: google.protobuf.Struct
+	(*FlowControl)(nil),                 // 51: pawl.v1.FlowControl
+	(*RunTimeouts)(nil),                 // 52: pawl.v1.RunTimeouts
+	(*Lease)(nil),                       // 53: pawl.v1.Lease
+	(*Payload)(nil),                     // 54: pawl.v1.Payload
+	(*JournalEntry)(nil),                // 55: pawl.v1.JournalEntry
+	(*ParentRef)(nil),                   // 56: pawl.v1.ParentRef
+	(*timestamppb.Timestamp)(nil),       // 57: google.protobuf.Timestamp
+	(*StepStartedRequest)(nil),          // 58: pawl.v1.StepStartedRequest
+	(*StepCompletedRequest)(nil),        // 59: pawl.v1.StepCompletedRequest
+	(*StepFailedRequest)(nil),           // 60: pawl.v1.StepFailedRequest
+	(*PublishEventsRequest)(nil),        // 61: pawl.v1.PublishEventsRequest
+	(*durationpb.Duration)(nil),         // 62: google.protobuf.Duration
+	(*ErrorFrame)(nil),                  // 63: pawl.v1.ErrorFrame
+	(*StepStartedResponse)(nil),         // 64: pawl.v1.StepStartedResponse
+	(*StepCompletedResponse)(nil),       // 65: pawl.v1.StepCompletedResponse
+	(*StepFailedResponse)(nil),          // 66: pawl.v1.StepFailedResponse
+	(*PublishEventsResponse)(nil),       // 67: pawl.v1.PublishEventsResponse
+	(StepKind)(0),                       // 68: pawl.v1.StepKind
+	(*WaitSpec)(nil),                    // 69: pawl.v1.WaitSpec
+	(Directive)(0),                      // 70: pawl.v1.Directive
+	(*Failure)(nil),                     // 71: pawl.v1.Failure
 }
 var file_pawl_v1_worker_proto_depIdxs = []int32{
 	50, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
@@ -3984,7 +3984,7 @@ var file_pawl_v1_worker_proto_depIdxs = []int32{
 	49, // 8: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
 	56, // 9: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
 	57, // 10: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 11: pawl.v1.SessionRequest.frames:type_name -> pawl.v1.WorkerFrame
+	5,  // 11: pawl.v1.WorkerServiceAttachRequest.frames:type_name -> pawl.v1.WorkerFrame
 	6,  // 12: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
 	7,  // 13: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
 	8,  // 14: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
@@ -4003,7 +4003,7 @@ var file_pawl_v1_worker_proto_depIdxs = []int32{
 	43, // 27: pawl.v1.WorkerFrame.begin_clean_up:type_name -> pawl.v1.BeginCleanUpRequest
 	2,  // 28: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
 	53, // 29: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
-	14, // 30: pawl.v1.SessionResponse.frames:type_name -> pawl.v1.ServerFrame
+	14, // 30: pawl.v1.WorkerServiceAttachResponse.frames:type_name -> pawl.v1.ServerFrame
 	15, // 31: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
 	17, // 32: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
 	18, // 33: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
@@ -4019,7 +4019,7 @@ var file_pawl_v1_worker_proto_depIdxs = []int32{
 	53, // 43: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
 	3,  // 44: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
 	62, // 45: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	63, // 46: pawl.v1.Reply.error:type_name -> pawl.v1.Error
+	63, // 46: pawl.v1.Reply.error:type_name -> pawl.v1.ErrorFrame
 	64, // 47: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
 	65, // 48: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
 	66, // 49: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
@@ -4059,7 +4059,7 @@ var file_pawl_v1_worker_proto_depIdxs = []int32{
 	47, // 83: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
 	2,  // 84: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
 	57, // 85: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
-	4,  // 86: pawl.v1.WorkerService.Session:input_type -> pawl.v1.SessionRequest
+	4,  // 86: pawl.v1.WorkerService.Attach:input_type -> pawl.v1.WorkerServiceAttachRequest
 	26, // 87: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
 	28, // 88: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
 	33, // 89: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
@@ -4068,7 +4068,7 @@ var file_pawl_v1_worker_proto_depIdxs = []int32{
 	41, // 92: pawl.v1.WorkerService.CloseWaits:input_type -> pawl.v1.CloseWaitsRequest
 	43, // 93: pawl.v1.WorkerService.BeginCleanUp:input_type -> pawl.v1.BeginCleanUpRequest
 	45, // 94: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
-	13, // 95: pawl.v1.WorkerService.Session:output_type -> pawl.v1.SessionResponse
+	13, // 95: pawl.v1.WorkerService.Attach:output_type -> pawl.v1.WorkerServiceAttachResponse
 	27, // 96: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
 	29, // 97: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
 	35, // 98: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse

@@ -19,7 +19,7 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	WorkerService_Session_FullMethodName         = "/pawl.v1.WorkerService/Session"
+	WorkerService_Attach_FullMethodName          = "/pawl.v1.WorkerService/Attach"
 	WorkerService_PollWork_FullMethodName        = "/pawl.v1.WorkerService/PollWork"
 	WorkerService_HeartbeatLeases_FullMethodName = "/pawl.v1.WorkerService/HeartbeatLeases"
 	WorkerService_SuspendRun_FullMethodName      = "/pawl.v1.WorkerService/SuspendRun"
@@ -34,18 +34,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Gives runs to workers and records their outcomes, through one stream (`Session`) or
+// Gives runs to workers and records their outcomes, through one stream (`Attach`) or
 // unary calls (`PollWork`, `HeartbeatLeases`).
 //
 // The calls that record outcomes are fenced: if the fence is not the run's current
 // one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
 // call returns the same response. RUN_TERMINAL: the run ended in another way.
 type WorkerServiceClient interface {
-	// One stream per worker process; see SessionRequest and SessionResponse. A bad frame
-	// gets its own error reply and does not end the stream; only a rejected Hello does,
-	// with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+	// One stream per worker process; see WorkerServiceAttachRequest and
+	// WorkerServiceAttachResponse. A bad frame gets its own error reply and does not end
+	// the stream; only a rejected Hello does, with the status of the call. VERSION_UNSUPPORTED: the server does not support the
 	// protocol version. SLOW_CONSUMER: the worker does not read.
-	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
+	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkerServiceAttachRequest, WorkerServiceAttachResponse], error)
 	// Waits for work for this worker and leases it. Also registers its workflows.
 	PollWork(ctx context.Context, in *PollWorkRequest, opts ...grpc.CallOption) (*PollWorkResponse, error)
 	// Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
@@ -77,18 +77,18 @@ func NewWorkerServiceClient(cc grpc.ClientConnInterface) WorkerServiceClient {
 	return &workerServiceClient{cc}
 }
 
-func (c *workerServiceClient) Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error) {
+func (c *workerServiceClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkerServiceAttachRequest, WorkerServiceAttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &WorkerService_ServiceDesc.Streams[0], WorkerService_Session_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &WorkerService_ServiceDesc.Streams[0], WorkerService_Attach_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[SessionRequest, SessionResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[WorkerServiceAttachRequest, WorkerServiceAttachResponse]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type WorkerService_SessionClient = grpc.BidiStreamingClient[SessionRequest, SessionResponse]
+type WorkerService_AttachClient = grpc.BidiStreamingClient[WorkerServiceAttachRequest, WorkerServiceAttachResponse]
 
 func (c *workerServiceClient) PollWork(ctx context.Context, in *PollWorkRequest, opts ...grpc.CallOption) (*PollWorkResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -174,18 +174,18 @@ func (c *workerServiceClient) ListWorkers(ctx context.Context, in *ListWorkersRe
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
 //
-// Gives runs to workers and records their outcomes, through one stream (`Session`) or
+// Gives runs to workers and records their outcomes, through one stream (`Attach`) or
 // unary calls (`PollWork`, `HeartbeatLeases`).
 //
 // The calls that record outcomes are fenced: if the fence is not the run's current
 // one, they fail with LEASE_LOST and write nothing. They are idempotent: repeating a
 // call returns the same response. RUN_TERMINAL: the run ended in another way.
 type WorkerServiceServer interface {
-	// One stream per worker process; see SessionRequest and SessionResponse. A bad frame
-	// gets its own error reply and does not end the stream; only a rejected Hello does,
-	// with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+	// One stream per worker process; see WorkerServiceAttachRequest and
+	// WorkerServiceAttachResponse. A bad frame gets its own error reply and does not end
+	// the stream; only a rejected Hello does, with the status of the call. VERSION_UNSUPPORTED: the server does not support the
 	// protocol version. SLOW_CONSUMER: the worker does not read.
-	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
+	Attach(grpc.BidiStreamingServer[WorkerServiceAttachRequest, WorkerServiceAttachResponse]) error
 	// Waits for work for this worker and leases it. Also registers its workflows.
 	PollWork(context.Context, *PollWorkRequest) (*PollWorkResponse, error)
 	// Renews leases from PollWork or StartRun{claim}. Call it at least every 5 s.
@@ -217,8 +217,8 @@ type WorkerServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedWorkerServiceServer struct{}
 
-func (UnimplementedWorkerServiceServer) Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error {
-	return status.Error(codes.Unimplemented, "method Session not implemented")
+func (UnimplementedWorkerServiceServer) Attach(grpc.BidiStreamingServer[WorkerServiceAttachRequest, WorkerServiceAttachResponse]) error {
+	return status.Error(codes.Unimplemented, "method Attach not implemented")
 }
 func (UnimplementedWorkerServiceServer) PollWork(context.Context, *PollWorkRequest) (*PollWorkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PollWork not implemented")
@@ -265,12 +265,12 @@ func RegisterWorkerServiceServer(s grpc.ServiceRegistrar, srv WorkerServiceServe
 	s.RegisterService(&WorkerService_ServiceDesc, srv)
 }
 
-func _WorkerService_Session_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(WorkerServiceServer).Session(&grpc.GenericServerStream[SessionRequest, SessionResponse]{ServerStream: stream})
+func _WorkerService_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(WorkerServiceServer).Attach(&grpc.GenericServerStream[WorkerServiceAttachRequest, WorkerServiceAttachResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type WorkerService_SessionServer = grpc.BidiStreamingServer[SessionRequest, SessionResponse]
+type WorkerService_AttachServer = grpc.BidiStreamingServer[WorkerServiceAttachRequest, WorkerServiceAttachResponse]
 
 func _WorkerService_PollWork_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PollWorkRequest)
@@ -458,8 +458,8 @@ var WorkerService_ServiceDesc = grpc.ServiceDesc{
 	},
 	Streams: []grpc.StreamDesc{
 		{
-			StreamName:    "Session",
-			Handler:       _WorkerService_Session_Handler,
+			StreamName:    "Attach",
+			Handler:       _WorkerService_Attach_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

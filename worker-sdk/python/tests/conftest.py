@@ -135,11 +135,11 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> No
     raise TimeoutError("it did not come about")
 
 
-async def until_state(handle: RunHandle[Any], state: str) -> RunInfo:
-    """Waits until the run is in that state."""
+async def until_status(handle: RunHandle[Any], status: str) -> RunInfo:
+    """Waits until the run has that status."""
 
     async def is_there() -> bool:
-        return (await handle.get()).state == state
+        return (await handle.get()).status == status
 
     await until(is_there)
     return await handle.get()

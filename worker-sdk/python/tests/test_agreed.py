@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from conftest import counts, lab, until_state
+from conftest import counts, lab, until_status
 
 from pawl import Context, RunFailedError, TerminalError, step, workflow
 
@@ -68,7 +68,7 @@ async def tagged(ctx: Context) -> list[Any]:
 async def test_tags_of_now_are_recorded_and_those_of_the_start_stay() -> None:
     async with lab(tagged) as here:
         handle = await here.client.with_options(tags={"team": "x"}).start(tagged)
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         await handle.update_tags({"team": "z"})
         await handle.signal("go")
         now = {"team": "z"}
@@ -87,7 +87,7 @@ async def test_a_workflow_s_timeout_holds_for_every_start() -> None:
         with pytest.raises(RunFailedError) as caught:
             await by_name.result()
         assert caught.value.type == "RunTimeout"
-        await until_state(longer, "WAITING")
+        await until_status(longer, "waiting")
         await longer.cancel()
 
 

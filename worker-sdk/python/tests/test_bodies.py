@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from conftest import PATIENCE_S, TESTS, finish, lab, python, until_state
+from conftest import PATIENCE_S, TESTS, finish, lab, python, until_status
 
 from pawl import Context, StepContext, step, workflow
 
@@ -108,7 +108,7 @@ async def timing_out(ctx: Context) -> None:
 async def test_a_thread_is_free_again_once_its_step_has_ended() -> None:
     async with lab(timing_out) as here:
         for handle in [await here.start(timing_out) for _ in range(3)]:
-            await until_state(handle, "FAILED")
+            await until_status(handle, "failed")
 
 
 async def test_a_slow_event_loop_suspends_no_run_that_has_something_to_do() -> None:

@@ -66,7 +66,7 @@ async def test_clean_up_runs_whatever_the_step_in_flight_does(what: str, mode: A
         await handle.cancel(reason="stop", grace=8)
         with pytest.raises(RunFailedError) as caught:
             await handle.result()
-        assert caught.value.state == "CANCELLED"
+        assert caught.value.status == "cancelled"
         journal = [(e.type, e.step_key) async for e in handle.journal()]
     assert here.counted == {"lock": 1, "work": 1, "told": 1, "unlock": 1, "undone": 1}
     assert ("workflow.step.cancelled", "work") in journal
@@ -109,7 +109,7 @@ async def test_what_the_server_refuses_is_thrown_at_the_call(what: str) -> None:
         handle = await here.start(refused, what)
         with pytest.raises(RunFailedError) as caught:
             await handle.result()
-        assert caught.value.state == "FAILED"
+        assert caught.value.status == "failed"
         assert here.counted == {"caught": 1, "finally": 1, "undone": 1}
 
 

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import counts, lab, until_state
+from conftest import counts, lab, until_status
 
 from pawl import Context, RunFailedError, UsageError, current, workflow
 
@@ -100,8 +100,8 @@ async def own_decisions(ctx: Context) -> list[Any]:
 async def test_a_wait_that_the_code_gives_up_by_itself_takes_nothing() -> None:
     async with lab(own_decisions) as here:
         handle = await here.start(own_decisions)
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         await handle.signal("one", 1)
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         await handle.signal("two", 2)
         assert await handle.result() == [1, 2]

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import lab, until_state
+from conftest import lab, until_status
 from pydantic import BaseModel, field_validator
 
 from pawl import (
@@ -259,7 +259,7 @@ async def test_a_rule_that_is_stricter_in_a_replay_is_told_at_the_call() -> None
     global strict
     async with lab(stricter) as here:
         handle = await here.start(stricter)
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         strict = True
         await handle.signal("go")
         assert "the rule is stricter now" in await handle.result()

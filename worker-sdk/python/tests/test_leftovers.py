@@ -118,7 +118,7 @@ async def test_watchers_get_the_characters_that_the_result_has() -> None:
         handle = await here.start(cut, True)
         seen = [each async for each in handle.watch()]
         assert await handle.result() == WHOLE
-        live = "".join(each.data for each in seen if each.type == "output.delta")
+        live = "".join(each.payload for each in seen if each.type == "output.delta")
         assert live == WHOLE
 
 

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import Server, lab, until, until_state
+from conftest import Server, lab, until, until_status
 
 from pawl import Context, current, workflow
 
@@ -58,7 +58,7 @@ async def test_a_wait_that_ends_before_a_step_comes_first(mode: Any, timeout: fl
             # A worker that polls has not asked about the wait since.
             await until(lambda: _has(types, "workflow.wait.resolved"))
             ends[here.run_id].set()
-            await until_state(handle, "WAITING")
+            await until_status(handle, "waiting")
             await handle.signal("go", None)
             assert await handle.result() == ["wait", "work"]
             assert told[here.run_id] == [["wait", "work"]] * 2

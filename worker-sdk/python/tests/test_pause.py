@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import count, lab, until, until_state
+from conftest import count, lab, until, until_status
 
 from pawl import Context, current, workflow
 
@@ -79,10 +79,10 @@ async def test_a_pause_finishes_the_step_in_flight(
             await asyncio.sleep(0.1)
         gates[here.run_id].set()
         if not resumed:
-            await until_state(handle, "PAUSED")
+            await until_status(handle, "paused")
             assert here.counted == INSIDE
             await handle.resume()
-        await until_state(handle, "FAILED" if compensates else "COMPLETED")
+        await until_status(handle, "failed" if compensates else "completed")
         assert here.counted == {**INSIDE, "after": 1}
 
 
@@ -106,7 +106,7 @@ async def test_a_body_that_waits_does_not_hold_up_a_pause(mode: Any) -> None:
         await until(lambda: here.counted)
         await asyncio.sleep(0.2)
         await handle.pause()
-        await until_state(handle, "PAUSED")
+        await until_status(handle, "paused")
         await handle.signal("go", "gone")
         await handle.resume()
         assert await handle.result() == "gone"

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conftest import TESTS, Server, finish, python, until, until_state
+from conftest import TESTS, Server, finish, python, until, until_status
 
 from pawl import Client, RunHandle
 
@@ -72,8 +72,8 @@ async def test_a_step_that_kills_every_worker_pauses_its_run() -> None:
     attempts = Path(tempfile.mkdtemp()) / "attempts"
     async with Client() as client, always(DYING, str(attempts), "dies-always"):
         handle = await begin(client, 1_000, "dies-always")
-        info = await until_state(handle, "PAUSED")
-        assert info.state_reason == "CRASH_LOOP"
+        info = await until_status(handle, "paused")
+        assert info.status_reason == "crash_loop"
         assert 3 <= len(lines(attempts)) <= 4
         await handle.cancel()
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from conftest import PATIENCE_S, Server, count, lab, until, until_state
+from conftest import PATIENCE_S, Server, count, lab, until, until_status
 
 from pawl import (
     Cancelled,
@@ -70,7 +70,7 @@ async def swallow(ctx: Context) -> str:
 async def test_a_suspension_passes_except_exception() -> None:
     async with lab(swallow) as here:
         handle = await here.start(swallow)
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         assert here.worker.in_flight == 0
         await handle.signal("wake up")
         assert await handle.result() == "woken"
@@ -172,7 +172,7 @@ async def test_a_terminal_error_is_not_tried_again_and_fails_the_run() -> None:
     async with lab(terminal) as here:
         with pytest.raises(RunFailedError) as caught:
             await here.run(terminal)
-    assert (caught.value.type, caught.value.state) == ("TerminalError", "FAILED")
+    assert (caught.value.type, caught.value.status) == ("TerminalError", "failed")
     assert here.counted == {"terminal": 1}
 
 
@@ -265,7 +265,7 @@ async def test_a_generator_streams_live_and_its_whole_is_recorded() -> None:
         handle = await here.client.with_options(run_id=run_id).start(streaming)
         assert await handle.result() == ["one two three", [0, 1, 2]]
         await asyncio.wait_for(watching, PATIENCE_S)
-    deltas = [(e.step_key, e.data) for e in events if e.type == "output.delta"]
+    deltas = [(e.step_key, e.payload) for e in events if e.type == "output.delta"]
     assert deltas == [("write", w) for w in ("one ", "two ", "three")] + [
         ("numbers", n) for n in range(3)
     ]
@@ -399,7 +399,7 @@ async def test_a_cancelled_run_cleans_up_and_is_cancelled() -> None:
         await handle.cancel(reason="enough")
         with pytest.raises(RunFailedError) as caught:
             await handle.result()
-    assert caught.value.state == "CANCELLED"
+    assert caught.value.status == "cancelled"
     assert here.counted == {"long": 1, "clean up": 1}
 
 
@@ -419,7 +419,7 @@ async def test_a_paused_run_goes_on_when_it_is_resumed() -> None:
         handle = await here.start(pausable)
         await until(lambda: here.counted)
         await handle.pause(reason="lunch")
-        await until_state(handle, "PAUSED")
+        await until_status(handle, "paused")
         assert here.counted == {"first": 1}
         await handle.resume()
         assert await handle.result() == 1
@@ -456,10 +456,10 @@ async def test_arguments_that_change_in_a_replay_pause_the_run() -> None:
     async with lab(changing) as here:
         handle = await here.start(changing)
 
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         await handle.signal("again")
-        paused = await until_state(handle, "PAUSED")
-        assert paused.state_reason == "NON_DETERMINISM"
+        paused = await until_status(handle, "paused")
+        assert paused.status_reason == "non_determinism"
 
 
 @workflow

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, NewType, TypeVar
 
 import pytest
-from conftest import lab, until_state
+from conftest import lab, until_status
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, computed_field
 
 from pawl import Context, StepFailedError, UsageError, workflow
@@ -258,10 +258,10 @@ async def test_inputs_and_answers_are_parsed_once(mode: Any) -> None:
     global strict
     async with lab(parsed, mode=mode) as here:
         handle = await here.client.start("parsed", {"total": 1})
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         wait = (await here.client.waits(run_id=handle.run_id))[0]
         await here.client.answer(wait.wait_id, {"name": "ada"})
-        await until_state(handle, "WAITING")
+        await until_status(handle, "waiting")
         strict = True
         await handle.signal("go")
         assert await handle.result() == [True, True, True]

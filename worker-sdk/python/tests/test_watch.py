@@ -7,7 +7,7 @@ import re
 from urllib.request import urlopen
 
 import pytest
-from conftest import Server, lab, until, until_state
+from conftest import Server, lab, until, until_status
 
 from pawl import Context, workflow
 
@@ -27,7 +27,7 @@ def watchers(server: Server) -> int:
 async def test_closing_a_watch_ends_it_for_whoever_waits_and_on_the_server(server: Server) -> None:
     async with lab(quiet) as here:
         run = await here.start(quiet)
-        await until_state(run, "WAITING")
+        await until_status(run, "waiting")
         before = await asyncio.to_thread(watchers, server)
         events = run.watch()
         seen: list[str] = []

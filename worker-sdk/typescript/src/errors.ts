@@ -208,13 +208,13 @@ export class PawlError extends Error {
 /** Awaiting the result of a run that failed or was cancelled. */
 export class RunFailedError extends Error {
   readonly runId: string;
-  readonly state: "FAILED" | "CANCELLED";
+  readonly status: "failed" | "cancelled";
   /** The class of the error that ended the run. */
   readonly type: string;
   readonly details: unknown;
   constructor(data: {
     runId: string;
-    state: "FAILED" | "CANCELLED";
+    status: "failed" | "cancelled";
     type: string;
     message: string;
     details: unknown;
@@ -223,7 +223,7 @@ export class RunFailedError extends Error {
     super(data.message, data.cause === undefined ? undefined : { cause: data.cause });
     this.name = "RunFailedError";
     this.runId = data.runId;
-    this.state = data.state;
+    this.status = data.status;
     this.type = data.type;
     this.details = data.details;
   }

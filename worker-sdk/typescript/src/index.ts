@@ -14,7 +14,7 @@ export type {
   JournalView,
   RunEvent,
   RunInfo,
-  RunState,
+  RunStatus,
   WaitView,
 } from "./client/views.ts";
 export type {

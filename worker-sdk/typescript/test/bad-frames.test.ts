@@ -3,7 +3,7 @@
  * Method: the outbox and the calls of a session, over a stream that is played.
  */
 import { toBinary } from "@bufbuild/protobuf";
-import { type SessionRequest, SessionRequestSchema } from "@pawl/proto";
+import { type WorkerServiceAttachRequest, WorkerServiceAttachRequestSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
 import { PawlError } from "../src/index.ts";
 import { limits } from "../src/limits.ts";
@@ -16,8 +16,8 @@ function played() {
   const sent: number[][] = [];
   const refused: number[] = [];
   const outbox = new Outbox(
-    (message: SessionRequest, onSent) => {
-      toBinary(SessionRequestSchema, message);
+    (message: WorkerServiceAttachRequest, onSent) => {
+      toBinary(WorkerServiceAttachRequestSchema, message);
       sent.push(message.frames.map(({ id }) => id));
       onSent?.();
     },

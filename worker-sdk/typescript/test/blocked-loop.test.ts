@@ -39,7 +39,7 @@ test("after a dispatch and after a wake-up", async () => {
   try {
     const run = await client.start(busy, undefined);
     const result = run.result();
-    while ((await run.get()).state !== "WAITING") await new Promise((r) => setTimeout(r, 100));
+    while ((await run.get()).status !== "waiting") await new Promise((r) => setTimeout(r, 100));
     await run.signal("go", 1);
     expect(await result).toEqual(["parse", "render"]);
     expect(executed).toEqual(["parse", "render"]);

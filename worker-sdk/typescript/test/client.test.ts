@@ -53,7 +53,7 @@ describe("a client", () => {
     const run = await client.start(quick, { n: 2 }, { queue: "quick", tags });
     expect(await run.result()).toBe("4");
     expect(await run.get()).toMatchObject({
-      state: "COMPLETED",
+      status: "completed",
       workflow: "quick",
       tags,
       attempt: 1,
@@ -61,7 +61,7 @@ describe("a client", () => {
     await run.updateTags({ set: { seen: "yes" }, remove: ["team"] });
     const { runs } = await client.list({
       workflow: "quick",
-      states: ["COMPLETED"],
+      statuses: ["completed"],
       tags: { seen: "yes" },
     });
     expect(runs.map((info) => info.runId)).toEqual([run.runId]);

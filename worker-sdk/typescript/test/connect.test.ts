@@ -4,9 +4,9 @@ import {
   EventService,
   PayloadService,
   RunService,
-  type SessionRequest,
-  SessionResponseSchema,
   WorkerService,
+  type WorkerServiceAttachRequest,
+  WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { expect, test } from "vitest";
@@ -25,20 +25,20 @@ test("a worker over a Connect transport: session, dispatch, result", async () =>
   const done = Promise.withResolvers<void>();
   const transport = createRouterTransport(({ service }) => {
     service(WorkerService, {
-      async *session(requests: AsyncIterable<SessionRequest>) {
+      async *attach(requests: AsyncIterable<WorkerServiceAttachRequest>) {
         for await (const request of requests) {
           for (const { id, body } of request.frames) {
             seen.push(body.case ?? "");
             if (body.case === "hello") {
-              yield create(SessionResponseSchema, {
+              yield create(WorkerServiceAttachResponseSchema, {
                 frames: [
-                  { body: { case: "welcome", value: { sessionId: "s" } } },
+                  { body: { case: "welcome", value: { connectionId: "s" } } },
                   { body: dispatch("greet") },
                 ],
               });
             } else if (body.case === "stepCompleted") {
               const result = { case: "stepCompleted" as const, value: { directive: 1, seq: 2 } };
-              yield create(SessionResponseSchema, {
+              yield create(WorkerServiceAttachResponseSchema, {
                 frames: [{ body: { case: "reply", value: { id, result } } }],
               });
             } else if (body.case === "completeRun") {
@@ -103,7 +103,7 @@ test("a client over a Connect transport: calls, streams both ways, errors with r
   });
   expect(pieces).toEqual([1_048_576, 1_048_576, 1_048_576, 354_274]);
   const run = client.handle("r");
-  expect(await run.get()).toMatchObject({ runId: "r", state: "COMPLETED" });
+  expect(await run.get()).toMatchObject({ runId: "r", status: "completed" });
   const types: string[] = [];
   for await (const event of run.watch()) types.push(event.type);
   expect(types).toEqual(["run.started", "run.completed"]);

@@ -114,8 +114,8 @@ test.concurrent("an at-most-once step that was in flight in a crash is never run
   await scene.program("session");
   for (;;) {
     const info = await run.get();
-    if (info.state === "PAUSED") {
-      expect(info.stateReason).toBe("UNKNOWN_OUTCOME");
+    if (info.status === "paused") {
+      expect(info.statusReason).toBe("unknown_outcome");
       break;
     }
     await sleep(50);

@@ -71,7 +71,7 @@ describe.each(["session", "poll"] as const)("by %s", (mode) => {
         () => undefined,
         (reason: unknown) => reason,
       );
-      expect(error, name).toMatchObject({ name: "RunFailedError", state: "FAILED" });
+      expect(error, name).toMatchObject({ name: "RunFailedError", status: "failed" });
       const lives = seen.get(name) ?? [];
       for (const life of lives) expect(life, name).toBe(lives[0]);
     }

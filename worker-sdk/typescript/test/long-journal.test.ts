@@ -67,7 +67,7 @@ test("results that do not fit into a worker's memory come back in their order", 
     const hash = createHash("sha256");
     for await (const entry of run.journal()) {
       if (entry.type !== "workflow.step.completed") continue;
-      const result = String(entry.value);
+      const result = String(entry.payload);
       hash.update(result);
       if (result.startsWith("two")) names.push(result.slice(0, 8));
     }

@@ -4,7 +4,7 @@
  * Method: races over the recording platform, and their journals cut off between winner and loser.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { JournalEntrySchema, StepKind } from "@pawl/proto";
+import { JournalEntrySchema, StepKind, WaitOutcome } from "@pawl/proto";
 import { describe, expect, test } from "vitest";
 import { Cancelled, type Context, WaitCancelledError, workflow } from "../src/index.ts";
 import { encode, payloadOf } from "../src/internal.ts";
@@ -19,7 +19,12 @@ const journal = (...entries: Init[]) =>
 const created = (stepKey: string, kind: StepKind): Init => ({
   ...{ type: "workflow.wait.created", stepKey, kind, attempt: 1 },
 });
-const resolved = (stepKey: string, kind: StepKind, outcome: string, value?: unknown): Init => ({
+const resolved = (
+  stepKey: string,
+  kind: StepKind,
+  outcome: WaitOutcome,
+  value?: unknown,
+): Init => ({
   ...{ type: "workflow.wait.resolved", stepKey, kind, outcome },
   ...(value === undefined ? {} : { payload: payloadOf(encode(value, "a value")) }),
 });
@@ -55,7 +60,7 @@ describe("the loser of a race", () => {
   });
 
   test("is cancelled by who takes over a run whose worker died before", async () => {
-    const cut = journal(...begun, resolved(go, StepKind.SIGNAL, "signalled", "went"));
+    const cut = journal(...begun, resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "went"));
     const { result, link } = await perform(race, { journal: cut });
     expect(result).toBe("went");
     expect(link.closed).toEqual([answer]);
@@ -69,7 +74,7 @@ describe("the loser of a race", () => {
     });
     const cut = journal(
       ...[...begun, created(kid, StepKind.CHILD)],
-      resolved(go, StepKind.SIGNAL, "signalled", "went"),
+      resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "went"),
       ...[closed(answer, StepKind.USER), closed(kid, StepKind.CHILD)],
     );
     const { result, link } = await perform(race, { journal: cut });
@@ -79,8 +84,8 @@ describe("the loser of a race", () => {
   test("that is on record as cancelled is not cancelled again", async () => {
     const whole = journal(
       ...begun,
-      resolved(go, StepKind.SIGNAL, "signalled", "went"),
-      resolved(answer, StepKind.USER, "cancelled"),
+      resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "went"),
+      resolved(answer, StepKind.USER, WaitOutcome.CANCELLED),
     );
     const { result, link } = await perform(race, { journal: whole });
     expect([result, link.closed, seen]).toEqual(["went", [], ["cancelled"]]);
@@ -99,7 +104,10 @@ test("a signal that a lost branch had taken, and was never given, goes back", as
   });
   const cut = journal(
     ...[created(go, StepKind.SIGNAL), created(late, StepKind.SLEEP)],
-    ...[resolved(late, StepKind.SLEEP, "fired"), resolved(go, StepKind.SIGNAL, "signalled", "s")],
+    ...[
+      resolved(late, StepKind.SLEEP, WaitOutcome.FIRED),
+      resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "s"),
+    ],
   );
   const { result, link } = await perform(race, { journal: cut, signals: { go: ["given back"] } });
   expect([result, link.closed]).toEqual([["late", "given back"], [go]]);
@@ -116,9 +124,9 @@ test("a signal goes back, too, that was taken further on in a lost branch than t
   // The worker that had the run before died between the second signal and the close of both waits.
   const cut = journal(
     ...[created(go, StepKind.SIGNAL), created(one, StepKind.SIGNAL)],
-    ...[resolved(go, StepKind.SIGNAL, "signalled", "went")],
-    ...[resolved(one, StepKind.SIGNAL, "signalled", 1), created(two, StepKind.SIGNAL)],
-    resolved(two, StepKind.SIGNAL, "signalled", 2),
+    ...[resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "went")],
+    ...[resolved(one, StepKind.SIGNAL, WaitOutcome.SIGNALLED, 1), created(two, StepKind.SIGNAL)],
+    resolved(two, StepKind.SIGNAL, WaitOutcome.SIGNALLED, 2),
   );
   const { result, link } = await perform(race, { journal: cut });
   expect([result, link.closed]).toEqual(["went", [one, two]]);
@@ -144,7 +152,7 @@ test("a wait that was lost before the server had answered is closed before the r
     begin(link, race);
     setTimeout(answer, 50);
     const { kind } = await link.outcome;
-    expect([kind, link.closed]).toEqual(["completed", ["all:go/signal:go"]]);
+    expect([kind, link.closed]).toEqual([WaitOutcome.COMPLETED, ["all:go/signal:go"]]);
   }
 });
 
@@ -170,7 +178,7 @@ test("a wait that was closed is registered anew when the code asks for it all th
   const closed = { type: "workflow.wait.closed", stepKey: "signal:go", kind: StepKind.SIGNAL };
   const cut = journal(
     created("signal:go", StepKind.SIGNAL),
-    resolved("signal:go", StepKind.SIGNAL, "signalled", "old"),
+    resolved("signal:go", StepKind.SIGNAL, WaitOutcome.SIGNALLED, "old"),
     closed,
   );
   const { result, link } = await perform(asked, { journal: cut, signals: { go: ["new"] } });
@@ -184,7 +192,7 @@ test("what somebody else cancelled throws, with who and why", async () => {
       return [error.stepKey, error.message];
     }),
   );
-  const entry = resolved("user:Why?", StepKind.USER, "cancelled");
+  const entry = resolved("user:Why?", StepKind.USER, WaitOutcome.CANCELLED);
   const details = { actor: "ops", comment: "obsolete" };
   const { result } = await perform(asked, { journal: journal({ ...entry, details }) });
   expect(result).toEqual(["user:Why?", 'the wait "Why?" was cancelled by ops: obsolete']);
@@ -206,10 +214,10 @@ test("a callback that is on record asks for its URL, in the order of the journal
     return order;
   });
   const recorded = journal(
-    resolved("signal:one", StepKind.SIGNAL, "signalled", "one"),
+    resolved("signal:one", StepKind.SIGNAL, WaitOutcome.SIGNALLED, "one"),
     created("callback:paid", StepKind.CALLBACK),
-    resolved("signal:two", StepKind.SIGNAL, "signalled", "two"),
-    resolved("callback:paid", StepKind.CALLBACK, "completed", "body"),
+    resolved("signal:two", StepKind.SIGNAL, WaitOutcome.SIGNALLED, "two"),
+    resolved("callback:paid", StepKind.CALLBACK, WaitOutcome.COMPLETED, "body"),
   );
   const { result, link } = await perform(paid, { journal: recorded });
   expect(result).toEqual(["one", "url", "two", "body"]);

@@ -145,7 +145,7 @@ test("what is not a workflow, or no schema, is said", async () => {
 test("lists that cannot be are INVALID_ARGUMENT", async () => {
   for (const work of [
     () => client.list({ pageSize: -1 }),
-    () => client.list({ states: wrong(["NOPE"]) }),
+    () => client.list({ statuses: wrong(["NOPE"]) }),
     () => client.waits({ pageSize: 1.5 }),
     () => client.waits({ kinds: wrong(["nope"]) }),
   ])

@@ -4,7 +4,7 @@
  * Method: workflows over a journal in memory, live and again from each of its prefixes.
  */
 
-import { StepKind } from "@pawl/proto";
+import { StepKind, WaitOutcome } from "@pawl/proto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -105,7 +105,7 @@ describe("the answer to a form", () => {
       type: "workflow.wait.resolved",
       stepKey: "user:Who?",
       kind: StepKind.USER,
-      outcome: "answered",
+      outcome: WaitOutcome.ANSWERED,
       payload: payloadOf(encode({ n: "5" }, "the answer")),
     };
     const first = await perform(undefined, undefined, answered, { entries: [answer] });

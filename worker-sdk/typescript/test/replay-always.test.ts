@@ -68,9 +68,9 @@ test("code that depends on something unrecorded pauses its run", async () => {
   const info = await within(moody, "session", async () => {
     const run = await client.start(moody, undefined);
     for (;;) {
-      const { state, stateReason } = await run.get();
-      if (state === "PAUSED") return stateReason;
-      if (state !== "RUNNING" && state !== "QUEUED") return state;
+      const { status: state, statusReason } = await run.get();
+      if (state === "paused") return statusReason;
+      if (state !== "running" && state !== "queued") return state;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   });

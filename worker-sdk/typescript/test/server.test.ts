@@ -235,7 +235,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
     expect(run.runId).toBe(`failing-${mode}`);
     const error = await run.result().catch((e: unknown) => e);
     expect(error).toBeInstanceOf(RunFailedError);
-    expect(error).toMatchObject({ state: "FAILED", type: "RangeError", message: "first time" });
+    expect(error).toMatchObject({ status: "failed", type: "RangeError", message: "first time" });
     await run.retry();
     expect(await run.result()).toBe("attempt 2");
     expect(attempts.get(`fine ${mode}`)).toBe(1);
@@ -246,20 +246,20 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
 
   test("cancel reaches the running step, and the clean-up is recorded", async () => {
     const run = await client.start(slow, { ms: 60_000 }, at);
-    await eventually(async () => (await run.get()).state === "RUNNING");
+    await eventually(async () => (await run.get()).status === "running");
     await sleep(100);
     await run.cancel({ reason: "changed my mind" });
     const error = await run.result().catch((e: unknown) => e);
-    expect(error).toMatchObject({ state: "CANCELLED", runId: run.runId });
+    expect(error).toMatchObject({ status: "cancelled", runId: run.runId });
     const cleaned = (await journalOf(run)).filter((entry) => entry.stepKey === "clean up");
     expect(cleaned.at(-1)).toMatchObject({ type: "workflow.step.completed", value: "Cancelled" });
   });
 
   test("pause stops at the next step, resume continues", async () => {
     const run = await client.start(slow, { ms: 300 }, at);
-    await eventually(async () => (await run.get()).state === "RUNNING");
+    await eventually(async () => (await run.get()).status === "running");
     await run.pause("lunch");
-    await eventually(async () => (await run.get()).state === "PAUSED");
+    await eventually(async () => (await run.get()).status === "paused");
     const keys = (await journalOf(run)).map((entry) => entry.stepKey);
     expect(keys).not.toContain("after");
     await run.resume();
@@ -268,7 +268,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
 
   test("a waiting run holds no slot, and continues by signals and timers", async () => {
     const run = await client.start(waits, undefined, at);
-    await eventually(async () => (await run.get()).state === "WAITING");
+    await eventually(async () => (await run.get()).status === "waiting");
     // The worker hears of it a moment after the server knows.
     await eventually(async () => worker.inFlight === 0);
     expect((await run.get()).waits).toMatchObject([{ kind: "signal", name: "one" }]);
@@ -315,7 +315,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
     controller.abort();
     const deltas = events
       .filter((event) => event.type === "output.delta")
-      .map((event) => event.data);
+      .map((event) => event.payload);
     // In a session they come before the result; separate calls may come too late to be seen.
     if (mode === "session" || deltas.length > 0) expect(deltas).toEqual(["he", "llo"]);
     const checkpoints = events

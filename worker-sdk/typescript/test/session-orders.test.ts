@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { LeaseStatus, StepKind } from "@pawl/proto";
+import { LeaseStatus, StepKind, WaitOutcome } from "@pawl/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AnyWorkflow, silentLogger, Worker, workflow } from "../src/index.ts";
 import { agreeable, dispatch, Peer, reply } from "./support/peer.ts";
@@ -131,7 +131,7 @@ describe("what the server says", () => {
       type: "workflow.wait.resolved",
       stepKey: "sleep:sleep",
       kind: StepKind.SLEEP,
-      outcome: "fired",
+      outcome: WaitOutcome.FIRED,
     };
     peer.send({ case: "waitResolved", value: { runId: "r1", fence: 1, entry: resolved } });
     const signal = await peer.next("stepStarted");
@@ -150,7 +150,7 @@ describe("what the server says", () => {
       type: "workflow.wait.resolved",
       stepKey: "signal:go",
       kind: StepKind.SIGNAL,
-      outcome: "signalled",
+      outcome: WaitOutcome.SIGNALLED,
       payload: { data: Buffer.from('""') },
     };
     peer.send(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
-import { JournalEntrySchema, StepKind } from "@pawl/proto";
+import { JournalEntrySchema, StepKind, WaitOutcome } from "@pawl/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AnyWorkflow, PawlError, silentLogger, Worker, workflow } from "../src/index.ts";
 import { agreeable, dispatch, Peer, reply } from "./support/peer.ts";
@@ -195,7 +195,7 @@ describe("a lost connection", () => {
     await peer.next("hello");
     const again = await peer.next("stepStarted");
     expect(again.value).toMatchObject({ kind: StepKind.SLEEP, stepKey: "sleep:sleep" });
-    const fired = { outcome: { case: "replay" as const, value: { outcome: "fired" } } };
+    const fired = { outcome: { case: "replay" as const, value: { outcome: WaitOutcome.FIRED } } };
     peer.send(reply(again.id, { case: "stepStarted", value: fired }));
     await peer.next("completeRun");
   });

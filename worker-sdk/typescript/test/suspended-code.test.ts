@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
-import { JournalEntrySchema, StepKind } from "@pawl/proto";
+import { JournalEntrySchema, StepKind, WaitOutcome } from "@pawl/proto";
 import { describe, expect, test } from "vitest";
 import { type Context, workflow } from "../src/index.ts";
 import { encode, payloadOf } from "../src/internal.ts";
@@ -165,7 +165,7 @@ describe.each(Object.entries(waits))("%s", (_wait, { open, kind, key }) => {
       seq: link.journal.length + 1,
       stepKey: `${prefix ?? ""}${key}`,
       kind,
-      outcome: kind === StepKind.SLEEP ? "fired" : "signalled",
+      outcome: kind === StepKind.SLEEP ? WaitOutcome.FIRED : WaitOutcome.SIGNALLED,
       ...(kind === StepKind.SLEEP ? {} : { payload }),
     });
     const second = await perform(definition, { journal: [...link.journal, resolved] });

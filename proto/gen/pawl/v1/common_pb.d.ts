@@ -456,7 +456,9 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   recordedAt?: Timestamp | undefined;
 
   /**
-   * run.started, run.recovered, run.paused, run.resumed, run.retried,
+   * A string and not an enum, since Event.type also has the types of users, and later
+   * versions may add types: skip one that you do not know. run.started,
+   * run.recovered, run.paused, run.resumed, run.retried,
    * run.cancelling, run.completed, run.failed, run.cancelled, run.tags.changed,
    * run.input.replaced (by a later start that was merged into it),
    * workflow.step.started, workflow.step.completed, workflow.step.retrying (an
@@ -556,13 +558,11 @@ export declare type JournalEntry = Message<"pawl.v1.JournalEntry"> & {
   input?: Payload | undefined;
 
   /**
-   * How a wait ended: fired (a timer), signalled, answered or skipped (a
-   * question), completed (a child, a callback), failed (a child), timed_out,
-   * cancelled.
+   * How a wait ended.
    *
-   * @generated from field: string outcome = 17;
+   * @generated from field: pawl.v1.WaitOutcome outcome = 17;
    */
-  outcome: string;
+  outcome: WaitOutcome;
 
   /**
    * Further facts, such as the child run, signal id, actor or reason. Answers and
@@ -600,9 +600,9 @@ export declare const JournalEntrySchema: GenMessage<JournalEntry>;
  * The error of one frame or of one item of a batch, with the content of
  * google.rpc.Status and ErrorInfo. Branch on `reason`, never on `message`.
  *
- * @generated from message pawl.v1.Error
+ * @generated from message pawl.v1.ErrorFrame
  */
-export declare type Error = Message<"pawl.v1.Error"> & {
+export declare type ErrorFrame = Message<"pawl.v1.ErrorFrame"> & {
   /**
    * One of the reasons in docs/errors.md, such as LEASE_LOST.
    *
@@ -634,10 +634,10 @@ export declare type Error = Message<"pawl.v1.Error"> & {
 };
 
 /**
- * Describes the message pawl.v1.Error.
- * Use `create(ErrorSchema)` to create a new message.
+ * Describes the message pawl.v1.ErrorFrame.
+ * Use `create(ErrorFrameSchema)` to create a new message.
  */
-export declare const ErrorSchema: GenMessage<Error>;
+export declare const ErrorFrameSchema: GenMessage<ErrorFrame>;
 
 /**
  * Limits on when the runs of a workflow may start. A run over its limit is QUEUED
@@ -803,6 +803,73 @@ export enum OnExhausted {
 export declare const OnExhaustedSchema: GenEnum<OnExhausted>;
 
 /**
+ * Where a run is in its life.
+ *
+ * @generated from enum pawl.v1.RunStatus
+ */
+export enum RunStatus {
+  /**
+   * @generated from enum value: RUN_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Ready to execute, or scheduled for later; no worker holds it.
+   *
+   * @generated from enum value: RUN_STATUS_QUEUED = 1;
+   */
+  QUEUED = 1,
+
+  /**
+   * A worker holds it.
+   *
+   * @generated from enum value: RUN_STATUS_RUNNING = 2;
+   */
+  RUNNING = 2,
+
+  /**
+   * Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
+   *
+   * @generated from enum value: RUN_STATUS_WAITING = 3;
+   */
+  WAITING = 3,
+
+  /**
+   * Stopped until it is resumed or retried; `status_reason` says why.
+   *
+   * @generated from enum value: RUN_STATUS_PAUSED = 4;
+   */
+  PAUSED = 4,
+
+  /**
+   * Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
+   *
+   * @generated from enum value: RUN_STATUS_CANCELLING = 5;
+   */
+  CANCELLING = 5,
+
+  /**
+   * @generated from enum value: RUN_STATUS_COMPLETED = 6;
+   */
+  COMPLETED = 6,
+
+  /**
+   * @generated from enum value: RUN_STATUS_FAILED = 7;
+   */
+  FAILED = 7,
+
+  /**
+   * @generated from enum value: RUN_STATUS_CANCELLED = 8;
+   */
+  CANCELLED = 8,
+}
+
+/**
+ * Describes the enum pawl.v1.RunStatus.
+ */
+export declare const RunStatusSchema: GenEnum<RunStatus>;
+
+/**
  * The kind of operation that a step key names. Each kind has its own key namespace.
  *
  * @generated from enum pawl.v1.StepKind
@@ -867,6 +934,148 @@ export enum StepKind {
  * Describes the enum pawl.v1.StepKind.
  */
 export declare const StepKindSchema: GenEnum<StepKind>;
+
+/**
+ * What a run can wait for.
+ *
+ * @generated from enum pawl.v1.WaitKind
+ */
+export enum WaitKind {
+  /**
+   * @generated from enum value: WAIT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A durable timer.
+   *
+   * @generated from enum value: WAIT_KIND_SLEEP = 1;
+   */
+  SLEEP = 1,
+
+  /**
+   * A named signal.
+   *
+   * @generated from enum value: WAIT_KIND_SIGNAL = 2;
+   */
+  SIGNAL = 2,
+
+  /**
+   * The outcome of a child run.
+   *
+   * @generated from enum value: WAIT_KIND_CHILD = 3;
+   */
+  CHILD = 3,
+
+  /**
+   * The answer to a question for people.
+   *
+   * @generated from enum value: WAIT_KIND_USER = 4;
+   */
+  USER = 4,
+
+  /**
+   * A call from an outside process.
+   *
+   * @generated from enum value: WAIT_KIND_CALLBACK = 5;
+   */
+  CALLBACK = 5,
+
+  /**
+   * The next attempt of a step. Only in Run.waits.
+   *
+   * @generated from enum value: WAIT_KIND_RETRY = 6;
+   */
+  RETRY = 6,
+}
+
+/**
+ * Describes the enum pawl.v1.WaitKind.
+ */
+export declare const WaitKindSchema: GenEnum<WaitKind>;
+
+/**
+ * How a wait ended.
+ *
+ * @generated from enum pawl.v1.WaitOutcome
+ */
+export enum WaitOutcome {
+  /**
+   * @generated from enum value: WAIT_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A timer was due.
+   *
+   * @generated from enum value: WAIT_OUTCOME_FIRED = 1;
+   */
+  FIRED = 1,
+
+  /**
+   * A signal arrived.
+   *
+   * @generated from enum value: WAIT_OUTCOME_SIGNALLED = 2;
+   */
+  SIGNALLED = 2,
+
+  /**
+   * A child or callback completed.
+   *
+   * @generated from enum value: WAIT_OUTCOME_COMPLETED = 3;
+   */
+  COMPLETED = 3,
+
+  /**
+   * A child failed.
+   *
+   * @generated from enum value: WAIT_OUTCOME_FAILED = 4;
+   */
+  FAILED = 4,
+
+  /**
+   * @generated from enum value: WAIT_OUTCOME_TIMED_OUT = 5;
+   */
+  TIMED_OUT = 5,
+
+  /**
+   * @generated from enum value: WAIT_OUTCOME_CANCELLED = 6;
+   */
+  CANCELLED = 6,
+
+  /**
+   * A question was answered.
+   *
+   * @generated from enum value: WAIT_OUTCOME_ANSWERED = 7;
+   */
+  ANSWERED = 7,
+
+  /**
+   * Somebody declined to answer a question.
+   *
+   * @generated from enum value: WAIT_OUTCOME_SKIPPED = 8;
+   */
+  SKIPPED = 8,
+
+  /**
+   * The code no longer waits: another branch of a race won.
+   *
+   * @generated from enum value: WAIT_OUTCOME_LOST = 9;
+   */
+  LOST = 9,
+
+  /**
+   * The code no longer waits: the deployed version does not ask for it.
+   *
+   * @generated from enum value: WAIT_OUTCOME_WITHDRAWN = 10;
+   */
+  WITHDRAWN = 10,
+}
+
+/**
+ * Describes the enum pawl.v1.WaitOutcome.
+ */
+export declare const WaitOutcomeSchema: GenEnum<WaitOutcome>;
 
 /**
  * @generated from enum pawl.v1.QuestionType

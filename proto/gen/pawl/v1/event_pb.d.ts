@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { JournalEntry, Payload } from "./common_pb.js";
+import type { JournalEntry, Payload, RunStatus } from "./common_pb.js";
 
 /**
  * Describes the file pawl/v1/event.proto.
@@ -88,14 +88,18 @@ export declare type Event = Message<"pawl.v1.Event"> & {
   sequence: number;
 
   /**
-   * @generated from field: google.protobuf.Timestamp source_timestamp = 11;
+   * For a delta: by the sender's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp source_at = 11;
    */
-  sourceTimestamp?: Timestamp | undefined;
+  sourceAt?: Timestamp | undefined;
 
   /**
-   * @generated from field: google.protobuf.Timestamp server_timestamp = 12;
+   * By the server's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 12;
    */
-  serverTimestamp?: Timestamp | undefined;
+  at?: Timestamp | undefined;
 
   /**
    * The content of a delta.
@@ -210,9 +214,9 @@ export declare type NewEvent = Message<"pawl.v1.NewEvent"> & {
   sequence: number;
 
   /**
-   * @generated from field: google.protobuf.Timestamp source_timestamp = 6;
+   * @generated from field: google.protobuf.Timestamp source_at = 6;
    */
-  sourceTimestamp?: Timestamp | undefined;
+  sourceAt?: Timestamp | undefined;
 
   /**
    * @generated from field: pawl.v1.Payload payload = 7;
@@ -431,12 +435,11 @@ export declare type WatchRunsRequest = Message<"pawl.v1.WatchRunsRequest"> & {
   tags: { [key: string]: string };
 
   /**
-   * The run's status when the event is read, without its prefix: QUEUED, RUNNING,
-   * WAITING, PAUSED, CANCELLING, COMPLETED, FAILED or CANCELLED. Empty: any.
+   * The run's status when the event is read. Empty: any.
    *
-   * @generated from field: repeated string states = 3;
+   * @generated from field: repeated pawl.v1.RunStatus statuses = 3;
    */
-  states: string[];
+  statuses: RunStatus[];
 
   /**
    * Types of checkpoints, as in JournalEntry.type. Empty: all. INVALID_ARGUMENT: there
@@ -563,7 +566,7 @@ export declare const DeltaPolicySchema: GenEnum<DeltaPolicy>;
 export declare const EventService: GenService<{
   /**
    * Publishes deltas of a run that the caller executes; for workers without a
-   * session. Responds once they are recorded, up to `acknowledged`. Deltas are
+   * stream. Responds once they are recorded, up to `acknowledged`. Deltas are
    * never authoritative: those with a stale fence are dropped. A delta that cannot be
    * accepted is left out; INVALID_ARGUMENT if none can be accepted.
    *

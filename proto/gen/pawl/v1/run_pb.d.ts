@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Failure, FlowControl, JournalEntry, ParentRef, Payload, RunStatus, RunTimeouts, WaitKind } from "./common_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Failure, FlowControl, JournalEntry, ParentRef, Payload, RunTimeouts } from "./common_pb.js";
 import type { WorkItem } from "./worker_pb.js";
 
 /**
@@ -35,26 +35,23 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   version: string;
 
   /**
-   * @generated from field: pawl.v1.RunState state = 4;
+   * @generated from field: pawl.v1.RunStatus status = 4;
    */
-  state: RunState;
+  status: RunStatus;
 
   /**
-   * The reason for the status, if it needs one: PAUSED_BY_OPERATOR,
-   * NON_DETERMINISM, RETRIES_EXHAUSTED, UNKNOWN_OUTCOME, CRASH_LOOP,
-   * DATA_CORRUPTED, RUN_TIMEOUT, PAUSING, DELAYED, DEBOUNCED, CONCURRENCY_LIMIT,
-   * RATE_LIMIT, NO_WORKER.
+   * The reason for the status, if it needs one.
    *
-   * @generated from field: string state_reason = 5;
+   * @generated from field: pawl.v1.StatusReason status_reason = 5;
    */
-  stateReason: string;
+  statusReason: StatusReason;
 
   /**
    * An explanation for people: what is happening and what to do next.
    *
-   * @generated from field: string state_detail = 6;
+   * @generated from field: string status_detail = 6;
    */
-  stateDetail: string;
+  statusDetail: string;
 
   /**
    * @generated from field: string queue = 7;
@@ -141,14 +138,14 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   waits: OpenWait[];
 
   /**
-   * The result of a COMPLETED run. Only in GetRun, WaitRun and StartRun.
+   * The result of a COMPLETED run. Not in RUN_VIEW_BASIC.
    *
    * @generated from field: pawl.v1.Payload output = 21;
    */
   output?: Payload | undefined;
 
   /**
-   * Why the run failed or was paused. Only in GetRun, WaitRun and StartRun.
+   * Why the run failed or was paused. Not in RUN_VIEW_BASIC.
    *
    * @generated from field: pawl.v1.Failure failure = 22;
    */
@@ -175,7 +172,7 @@ export declare type Run = Message<"pawl.v1.Run"> & {
   timeouts?: RunTimeouts | undefined;
 
   /**
-   * Only in GetRun.
+   * Only in RUN_VIEW_FULL.
    *
    * @generated from field: pawl.v1.Payload input = 27;
    */
@@ -243,11 +240,9 @@ export declare type OpenWait = Message<"pawl.v1.OpenWait"> & {
   stepKey: string;
 
   /**
-   * sleep, signal, child, user, callback or retry.
-   *
-   * @generated from field: string kind = 2;
+   * @generated from field: pawl.v1.WaitKind kind = 2;
    */
-  kind: string;
+  kind: WaitKind;
 
   /**
    * @generated from field: string name = 3;
@@ -270,6 +265,13 @@ export declare type OpenWait = Message<"pawl.v1.OpenWait"> & {
    * @generated from field: string child_run_id = 6;
    */
   childRunId: string;
+
+  /**
+   * Its id in WaitService. Empty for a retry.
+   *
+   * @generated from field: string wait_id = 7;
+   */
+  waitId: string;
 };
 
 /**
@@ -418,7 +420,7 @@ export declare type StartRunRequest = Message<"pawl.v1.StartRunRequest"> & {
   /**
    * Merges starts with the same key that follow one another closely into one run. It
    * starts once no further request has arrived for `period`, with the latest input, and
-   * all callers get its id. Until then its `state_reason` is DEBOUNCED. Not together
+   * all callers get its id. Until then its `status_reason` is DEBOUNCED. Not together
    * with run_id, idempotency_key, parent, claim, delay or start_at.
    *
    * @generated from field: pawl.v1.Debounce debounce = 21;
@@ -472,6 +474,8 @@ export declare const DebounceSchema: GenMessage<Debounce>;
  */
 export declare type StartRunResponse = Message<"pawl.v1.StartRunResponse"> & {
   /**
+   * As in RUN_VIEW_FULL, without its input.
+   *
    * @generated from field: pawl.v1.Run run = 1;
    */
   run?: Run | undefined;
@@ -505,6 +509,13 @@ export declare type GetRunRequest = Message<"pawl.v1.GetRunRequest"> & {
    * @generated from field: string run_id = 1;
    */
   runId: string;
+
+  /**
+   * Default: RUN_VIEW_FULL.
+   *
+   * @generated from field: pawl.v1.RunView view = 2;
+   */
+  view: RunView;
 };
 
 /**
@@ -575,9 +586,9 @@ export declare type ListRunsRequest = Message<"pawl.v1.ListRunsRequest"> & {
   /**
    * Runs in any of these. Empty: all.
    *
-   * @generated from field: repeated pawl.v1.RunState states = 1;
+   * @generated from field: repeated pawl.v1.RunStatus statuses = 1;
    */
-  states: RunState[];
+  statuses: RunStatus[];
 
   /**
    * @generated from field: string workflow = 2;
@@ -921,69 +932,142 @@ export declare type UpdateTagsResponse = Message<"pawl.v1.UpdateTagsResponse"> &
 export declare const UpdateTagsResponseSchema: GenMessage<UpdateTagsResponse>;
 
 /**
- * @generated from enum pawl.v1.RunState
+ * Why a run has its status. Later versions may add reasons; a client treats one that
+ * it does not know as STATUS_REASON_UNSPECIFIED.
+ *
+ * @generated from enum pawl.v1.StatusReason
  */
-export enum RunState {
+export enum StatusReason {
   /**
-   * @generated from enum value: RUN_STATE_UNSPECIFIED = 0;
+   * The status needs no reason.
+   *
+   * @generated from enum value: STATUS_REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Ready to execute, or scheduled for later; no worker holds it.
+   * @generated from enum value: STATUS_REASON_PAUSED_BY_OPERATOR = 1;
+   */
+  PAUSED_BY_OPERATOR = 1,
+
+  /**
+   * The code does not match the journal. The error is NON_DETERMINISM.
    *
-   * @generated from enum value: RUN_STATE_QUEUED = 1;
+   * @generated from enum value: STATUS_REASON_NON_DETERMINISM = 2;
    */
-  QUEUED = 1,
+  NON_DETERMINISM = 2,
 
   /**
-   * A worker holds it.
+   * A step failed permanently, and its retry policy pauses the run in this case.
    *
-   * @generated from enum value: RUN_STATE_RUNNING = 2;
+   * @generated from enum value: STATUS_REASON_RETRIES_EXHAUSTED = 3;
    */
-  RUNNING = 2,
+  RETRIES_EXHAUSTED = 3,
 
   /**
-   * Waiting for a timer, signal, child, answer, callback or retry; no worker holds it.
+   * An at-most-once step was started, and its end is not recorded.
    *
-   * @generated from enum value: RUN_STATE_WAITING = 3;
+   * @generated from enum value: STATUS_REASON_UNKNOWN_OUTCOME = 4;
    */
-  WAITING = 3,
+  UNKNOWN_OUTCOME = 4,
 
   /**
-   * Stopped until it is resumed or retried; `state_reason` says why.
+   * Too many workers died during the same step.
    *
-   * @generated from enum value: RUN_STATE_PAUSED = 4;
+   * @generated from enum value: STATUS_REASON_CRASH_LOOP = 5;
    */
-  PAUSED = 4,
+  CRASH_LOOP = 5,
 
   /**
-   * Being cancelled, or timed out: a worker is cleaning up, or the run waits for one.
+   * Stored data of the run cannot be read.
    *
-   * @generated from enum value: RUN_STATE_CANCELLING = 5;
+   * @generated from enum value: STATUS_REASON_DATA_CORRUPTED = 6;
    */
-  CANCELLING = 5,
+  DATA_CORRUPTED = 6,
 
   /**
-   * @generated from enum value: RUN_STATE_COMPLETED = 6;
+   * The run exceeded its time limit.
+   *
+   * @generated from enum value: STATUS_REASON_RUN_TIMEOUT = 7;
    */
-  COMPLETED = 6,
+  RUN_TIMEOUT = 7,
 
   /**
-   * @generated from enum value: RUN_STATE_FAILED = 7;
+   * The run pauses once the steps in flight have ended.
+   *
+   * @generated from enum value: STATUS_REASON_PAUSING = 8;
    */
-  FAILED = 7,
+  PAUSING = 8,
 
   /**
-   * @generated from enum value: RUN_STATE_CANCELLED = 8;
+   * The run starts later.
+   *
+   * @generated from enum value: STATUS_REASON_DELAYED = 9;
    */
-  CANCELLED = 8,
+  DELAYED = 9,
+
+  /**
+   * The run starts when no further start has arrived for a while.
+   *
+   * @generated from enum value: STATUS_REASON_DEBOUNCED = 10;
+   */
+  DEBOUNCED = 10,
+
+  /**
+   * @generated from enum value: STATUS_REASON_CONCURRENCY_LIMIT = 11;
+   */
+  CONCURRENCY_LIMIT = 11,
+
+  /**
+   * @generated from enum value: STATUS_REASON_RATE_LIMIT = 12;
+   */
+  RATE_LIMIT = 12,
+
+  /**
+   * No connected worker serves its workflow, version and queue.
+   *
+   * @generated from enum value: STATUS_REASON_NO_WORKER = 13;
+   */
+  NO_WORKER = 13,
 }
 
 /**
- * Describes the enum pawl.v1.RunState.
+ * Describes the enum pawl.v1.StatusReason.
  */
-export declare const RunStateSchema: GenEnum<RunState>;
+export declare const StatusReasonSchema: GenEnum<StatusReason>;
+
+/**
+ * How much of a run a call returns.
+ *
+ * @generated from enum pawl.v1.RunView
+ */
+export enum RunView {
+  /**
+   * The call's default.
+   *
+   * @generated from enum value: RUN_VIEW_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Without input, output and failure.
+   *
+   * @generated from enum value: RUN_VIEW_BASIC = 1;
+   */
+  BASIC = 1,
+
+  /**
+   * With input, output and failure.
+   *
+   * @generated from enum value: RUN_VIEW_FULL = 2;
+   */
+  FULL = 2,
+}
+
+/**
+ * Describes the enum pawl.v1.RunView.
+ */
+export declare const RunViewSchema: GenEnum<RunView>;
 
 /**
  * What happens to a child run whose parent ends first, in whatever way.
@@ -1045,7 +1129,7 @@ export declare const RunService: GenService<{
     output: typeof StartRunResponseSchema;
   },
   /**
-   * Returns a run.
+   * Returns a run in the requested view.
    *
    * @generated from rpc pawl.v1.RunService.GetRun
    */
@@ -1056,7 +1140,7 @@ export declare const RunService: GenService<{
   },
   /**
    * Returns when the run has ended or after `timeout`, whichever comes first; check
-   * the status of the run.
+   * the status of the run. Returns it as in RUN_VIEW_FULL, without its input.
    *
    * @generated from rpc pawl.v1.RunService.WaitRun
    */
@@ -1066,7 +1150,7 @@ export declare const RunService: GenService<{
     output: typeof WaitRunResponseSchema;
   },
   /**
-   * Lists runs, newest first, in pages.
+   * Lists runs, newest first, in pages and in RUN_VIEW_BASIC.
    *
    * @generated from rpc pawl.v1.RunService.ListRuns
    */
@@ -1076,7 +1160,8 @@ export declare const RunService: GenService<{
     output: typeof ListRunsResponseSchema;
   },
   /**
-   * Returns the journal after a sequence number, in pages of about 1 MiB.
+   * Returns the journal after a sequence number, in pages of about 1 MiB. A journal
+   * is a stream, and `seq` is its cursor: a reader can continue from any entry.
    *
    * @generated from rpc pawl.v1.RunService.GetJournal
    */

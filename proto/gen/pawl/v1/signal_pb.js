@@ -3,14 +3,14 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_pawl_v1_common } from "./common_pb.js";
 
 /**
  * Describes the file pawl/v1/signal.proto.
  */
 export const file_pawl_v1_signal = /*@__PURE__*/
-  fileDesc("ChRwYXdsL3YxL3NpZ25hbC5wcm90bxIHcGF3bC52MSJ2ChFTZW5kU2lnbmFsUmVxdWVzdBIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglzaWduYWxfaWQYAyABKAkSIQoHcGF5bG9hZBgEIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgFIAEoCSI6ChJTZW5kU2lnbmFsUmVzcG9uc2USEQoJc2lnbmFsX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCCJLChJMaXN0U2lnbmFsc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIlAKE0xpc3RTaWduYWxzUmVzcG9uc2USIAoHc2lnbmFscxgBIAMoCzIPLnBhd2wudjEuU2lnbmFsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKhAQoGU2lnbmFsEgwKBG5hbWUYASABKAkSEQoJc2lnbmFsX2lkGAIgASgJEiEKB3BheWxvYWQYAyABKAsyEC5wYXdsLnYxLlBheWxvYWQSDQoFYWN0b3IYBCABKAkSLwoLcmVjZWl2ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2NvbnN1bWVkX2J5GAYgASgJIuUDCgRXYWl0Eg8KB3dhaXRfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhAKCHN0ZXBfa2V5GAMgASgJEhAKCHdvcmtmbG93GAQgASgJEh8KBGtpbmQYBSABKA4yES5wYXdsLnYxLlN0ZXBLaW5kEgwKBG5hbWUYBiABKAkSKQoFc2luY2UYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKA2R1ZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoIcXVlc3Rpb24YCSABKAsyES5wYXdsLnYxLlF1ZXN0aW9uEiQKB2Fuc3dlcnMYCiADKAsyEy5wYXdsLnYxLldhaXRBbnN3ZXISFgoOcmVtaW5kZXJzX3NlbnQYCyABKA0SEwoLc2lnbmFsX25hbWUYDCABKAkSFAoMY2hpbGRfcnVuX2lkGA0gASgJEg8KB291dGNvbWUYDiABKAkSLwoLcmVzb2x2ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3Jlc29sdmVkX2J5GBAgASgJEg8KB2NvbW1lbnQYESABKAkSDAoEY3JvbhgSIAEoCRIRCgl0aW1lX3pvbmUYEyABKAkinAEKCldhaXRBbnN3ZXISDQoFYWN0b3IYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKCGFwcHJvdmVkGAMgASgISACIAQESDwoHY29tbWVudBgEIAEoCRILCgN2aWEYBSABKAkSFQoNcmVzb2x1dGlvbl9pZBgGIAEoCUILCglfYXBwcm92ZWQiuwEKEExpc3RXYWl0c1JlcXVlc3QSIAoFa2luZHMYASADKA4yES5wYXdsLnYxLlN0ZXBLaW5kEhAKCGFzc2lnbmVlGAIgASgJEhoKEmluY2x1ZGVfdW5hc3NpZ25lZBgDIAEoCBIQCgh3b3JrZmxvdxgEIAEoCRIOCgZydW5faWQYBSABKAkSEQoJcGFnZV9zaXplGAYgASgNEhIKCnBhZ2VfdG9rZW4YByABKAkSDgoGY2xvc2VkGAggASgIIkoKEUxpc3RXYWl0c1Jlc3BvbnNlEhwKBXdhaXRzGAEgAygLMg0ucGF3bC52MS5XYWl0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIhCg5HZXRXYWl0UmVxdWVzdBIPCgd3YWl0X2lkGAEgASgJIlEKD0dldFdhaXRSZXNwb25zZRIbCgR3YWl0GAEgASgLMg0ucGF3bC52MS5XYWl0EiEKB3BheWxvYWQYAiABKAsyEC5wYXdsLnYxLlBheWxvYWQingEKElJlc29sdmVXYWl0UmVxdWVzdBIPCgd3YWl0X2lkGAEgASgJEhUKDXJlc29sdXRpb25faWQYAiABKAkSIgoGYW5zd2VyGAMgASgLMhAucGF3bC52MS5QYXlsb2FkSAASDgoEc2tpcBgEIAEoCEgAEg0KBWFjdG9yGAUgASgJEg8KB2NvbW1lbnQYBiABKAlCDAoKcmVzb2x1dGlvbiJcChNSZXNvbHZlV2FpdFJlc3BvbnNlEhsKBHdhaXQYASABKAsyDS5wYXdsLnYxLldhaXQSEQoJZHVwbGljYXRlGAIgASgIEhUKDXJlc29sdXRpb25faWQYAyABKAkiRAoRQ2FuY2VsV2FpdFJlcXVlc3QSDwoHd2FpdF9pZBgBIAEoCRINCgVhY3RvchgCIAEoCRIPCgdjb21tZW50GAMgASgJIjEKEkNhbmNlbFdhaXRSZXNwb25zZRIbCgR3YWl0GAEgASgLMg0ucGF3bC52MS5XYWl0ImsKF0NyZWF0ZUFuc3dlckxpbmtSZXF1ZXN0Eg8KB3dhaXRfaWQYASABKAkSEAoIYXNzaWduZWUYAiABKAkSLQoKZXhwaXJlc19pbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJmChhDcmVhdGVBbnN3ZXJMaW5rUmVzcG9uc2USCwoDdXJsGAEgASgJEg0KBXRva2VuGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMowECg1TaWduYWxTZXJ2aWNlEkUKClNlbmRTaWduYWwSGi5wYXdsLnYxLlNlbmRTaWduYWxSZXF1ZXN0GhsucGF3bC52MS5TZW5kU2lnbmFsUmVzcG9uc2USSAoLTGlzdFNpZ25hbHMSGy5wYXdsLnYxLkxpc3RTaWduYWxzUmVxdWVzdBocLnBhd2wudjEuTGlzdFNpZ25hbHNSZXNwb25zZRJCCglMaXN0V2FpdHMSGS5wYXdsLnYxLkxpc3RXYWl0c1JlcXVlc3QaGi5wYXdsLnYxLkxpc3RXYWl0c1Jlc3BvbnNlEjwKB0dldFdhaXQSFy5wYXdsLnYxLkdldFdhaXRSZXF1ZXN0GhgucGF3bC52MS5HZXRXYWl0UmVzcG9uc2USSAoLUmVzb2x2ZVdhaXQSGy5wYXdsLnYxLlJlc29sdmVXYWl0UmVxdWVzdBocLnBhd2wudjEuUmVzb2x2ZVdhaXRSZXNwb25zZRJFCgpDYW5jZWxXYWl0EhoucGF3bC52MS5DYW5jZWxXYWl0UmVxdWVzdBobLnBhd2wudjEuQ2FuY2VsV2FpdFJlc3BvbnNlElcKEENyZWF0ZUFuc3dlckxpbmsSIC5wYXdsLnYxLkNyZWF0ZUFuc3dlckxpbmtSZXF1ZXN0GiEucGF3bC52MS5DcmVhdGVBbnN3ZXJMaW5rUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_pawl_v1_common]);
+  fileDesc("ChRwYXdsL3YxL3NpZ25hbC5wcm90bxIHcGF3bC52MSJ2ChFTZW5kU2lnbmFsUmVxdWVzdBIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglzaWduYWxfaWQYAyABKAkSIQoHcGF5bG9hZBgEIAEoCzIQLnBhd2wudjEuUGF5bG9hZBINCgVhY3RvchgFIAEoCSI6ChJTZW5kU2lnbmFsUmVzcG9uc2USEQoJc2lnbmFsX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCCJLChJMaXN0U2lnbmFsc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIlAKE0xpc3RTaWduYWxzUmVzcG9uc2USIAoHc2lnbmFscxgBIAMoCzIPLnBhd2wudjEuU2lnbmFsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKhAQoGU2lnbmFsEgwKBG5hbWUYASABKAkSEQoJc2lnbmFsX2lkGAIgASgJEiEKB3BheWxvYWQYAyABKAsyEC5wYXdsLnYxLlBheWxvYWQSDQoFYWN0b3IYBCABKAkSLwoLcmVjZWl2ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2NvbnN1bWVkX2J5GAYgASgJMqABCg1TaWduYWxTZXJ2aWNlEkUKClNlbmRTaWduYWwSGi5wYXdsLnYxLlNlbmRTaWduYWxSZXF1ZXN0GhsucGF3bC52MS5TZW5kU2lnbmFsUmVzcG9uc2USSAoLTGlzdFNpZ25hbHMSGy5wYXdsLnYxLkxpc3RTaWduYWxzUmVxdWVzdBocLnBhd2wudjEuTGlzdFNpZ25hbHNSZXNwb25zZUIPCgtkZXYucGF3bC52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_pawl_v1_common]);
 
 /**
  * Describes the message pawl.v1.SendSignalRequest.
@@ -48,93 +48,7 @@ export const SignalSchema = /*@__PURE__*/
   messageDesc(file_pawl_v1_signal, 4);
 
 /**
- * Describes the message pawl.v1.Wait.
- * Use `create(WaitSchema)` to create a new message.
- */
-export const WaitSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 5);
-
-/**
- * Describes the message pawl.v1.WaitAnswer.
- * Use `create(WaitAnswerSchema)` to create a new message.
- */
-export const WaitAnswerSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 6);
-
-/**
- * Describes the message pawl.v1.ListWaitsRequest.
- * Use `create(ListWaitsRequestSchema)` to create a new message.
- */
-export const ListWaitsRequestSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 7);
-
-/**
- * Describes the message pawl.v1.ListWaitsResponse.
- * Use `create(ListWaitsResponseSchema)` to create a new message.
- */
-export const ListWaitsResponseSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 8);
-
-/**
- * Describes the message pawl.v1.GetWaitRequest.
- * Use `create(GetWaitRequestSchema)` to create a new message.
- */
-export const GetWaitRequestSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 9);
-
-/**
- * Describes the message pawl.v1.GetWaitResponse.
- * Use `create(GetWaitResponseSchema)` to create a new message.
- */
-export const GetWaitResponseSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 10);
-
-/**
- * Describes the message pawl.v1.ResolveWaitRequest.
- * Use `create(ResolveWaitRequestSchema)` to create a new message.
- */
-export const ResolveWaitRequestSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 11);
-
-/**
- * Describes the message pawl.v1.ResolveWaitResponse.
- * Use `create(ResolveWaitResponseSchema)` to create a new message.
- */
-export const ResolveWaitResponseSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 12);
-
-/**
- * Describes the message pawl.v1.CancelWaitRequest.
- * Use `create(CancelWaitRequestSchema)` to create a new message.
- */
-export const CancelWaitRequestSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 13);
-
-/**
- * Describes the message pawl.v1.CancelWaitResponse.
- * Use `create(CancelWaitResponseSchema)` to create a new message.
- */
-export const CancelWaitResponseSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 14);
-
-/**
- * Describes the message pawl.v1.CreateAnswerLinkRequest.
- * Use `create(CreateAnswerLinkRequestSchema)` to create a new message.
- */
-export const CreateAnswerLinkRequestSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 15);
-
-/**
- * Describes the message pawl.v1.CreateAnswerLinkResponse.
- * Use `create(CreateAnswerLinkResponseSchema)` to create a new message.
- */
-export const CreateAnswerLinkResponseSchema = /*@__PURE__*/
-  messageDesc(file_pawl_v1_signal, 16);
-
-/**
- * Sends signals to runs and answers their waits. Each run has a durable inbox of
- * signals. Each open wait has an id derived from its step key, so that parallel
- * questions keep their own answers.
+ * Sends signals to runs. Each run has a durable inbox of signals.
  *
  * @generated from service pawl.v1.SignalService
  */

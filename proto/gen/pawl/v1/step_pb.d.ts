@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Directive, Failure, JournalEntry, Payload, Question, RetryPolicy, StepKind } from "./common_pb.js";
+import type { Directive, Failure, JournalEntry, Payload, Question, RetryPolicy, StepKind, WaitOutcome } from "./common_pb.js";
 
 /**
  * Describes the file pawl/v1/step.proto.
@@ -287,11 +287,11 @@ export declare type StepStartedResponse_Replay = Message<"pawl.v1.StepStartedRes
   } | { case: undefined; value?: undefined };
 
   /**
-   * For waits, as in JournalEntry.outcome.
+   * For waits.
    *
-   * @generated from field: string outcome = 3;
+   * @generated from field: pawl.v1.WaitOutcome outcome = 3;
    */
-  outcome: string;
+  outcome: WaitOutcome;
 
   /**
    * For waits: the details of the entry that resolved it.
@@ -346,11 +346,9 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
   until?: Timestamp | undefined;
 
   /**
-   * in_progress, backoff or wait.
-   *
-   * @generated from field: string why = 2;
+   * @generated from field: pawl.v1.StepStartedResponse.Wait.Why why = 2;
    */
-  why: string;
+  why: StepStartedResponse_Wait_Why;
 
   /**
    * @generated from field: uint32 attempt = 3;
@@ -358,7 +356,7 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
   attempt: number;
 
   /**
-   * For a wait: its id in SignalService, which is the run id, `#`, and the step key.
+   * For a wait: its id in WaitService.
    *
    * @generated from field: string wait_id = 4;
    */
@@ -383,6 +381,42 @@ export declare type StepStartedResponse_Wait = Message<"pawl.v1.StepStartedRespo
  * Use `create(StepStartedResponse_WaitSchema)` to create a new message.
  */
 export declare const StepStartedResponse_WaitSchema: GenMessage<StepStartedResponse_Wait>;
+
+/**
+ * @generated from enum pawl.v1.StepStartedResponse.Wait.Why
+ */
+export enum StepStartedResponse_Wait_Why {
+  /**
+   * @generated from enum value: WHY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Another execution of the step is in flight.
+   *
+   * @generated from enum value: WHY_IN_PROGRESS = 1;
+   */
+  IN_PROGRESS = 1,
+
+  /**
+   * The next attempt is due at `until`.
+   *
+   * @generated from enum value: WHY_BACKOFF = 2;
+   */
+  BACKOFF = 2,
+
+  /**
+   * It is an open wait.
+   *
+   * @generated from enum value: WHY_WAIT = 3;
+   */
+  WAIT = 3,
+}
+
+/**
+ * Describes the enum pawl.v1.StepStartedResponse.Wait.Why.
+ */
+export declare const StepStartedResponse_Wait_WhySchema: GenEnum<StepStartedResponse_Wait_Why>;
 
 /**
  * The key is recorded with another input, definition or kind.
@@ -474,14 +508,12 @@ export declare const StepStartedResponse_UnknownOutcomeSchema: GenMessage<StepSt
  */
 export declare type StepStartedResponse_Stop = Message<"pawl.v1.StepStartedResponse.Stop"> & {
   /**
-   * LEASE_LOST, RUN_CANCELLED, RUN_PAUSED or RUN_TERMINAL.
-   *
-   * @generated from field: string reason = 1;
+   * @generated from field: pawl.v1.StepStartedResponse.Stop.Reason reason = 1;
    */
-  reason: string;
+  reason: StepStartedResponse_Stop_Reason;
 
   /**
-   * The fence to clean up under, with RUN_CANCELLED.
+   * The fence to clean up under, with REASON_RUN_CANCELLED.
    *
    * @generated from field: uint32 fence = 2;
    */
@@ -493,6 +525,41 @@ export declare type StepStartedResponse_Stop = Message<"pawl.v1.StepStartedRespo
  * Use `create(StepStartedResponse_StopSchema)` to create a new message.
  */
 export declare const StepStartedResponse_StopSchema: GenMessage<StepStartedResponse_Stop>;
+
+/**
+ * @generated from enum pawl.v1.StepStartedResponse.Stop.Reason
+ */
+export enum StepStartedResponse_Stop_Reason {
+  /**
+   * @generated from enum value: REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: REASON_LEASE_LOST = 1;
+   */
+  LEASE_LOST = 1,
+
+  /**
+   * @generated from enum value: REASON_RUN_CANCELLED = 2;
+   */
+  RUN_CANCELLED = 2,
+
+  /**
+   * @generated from enum value: REASON_RUN_PAUSED = 3;
+   */
+  RUN_PAUSED = 3,
+
+  /**
+   * @generated from enum value: REASON_RUN_TERMINAL = 4;
+   */
+  RUN_TERMINAL = 4,
+}
+
+/**
+ * Describes the enum pawl.v1.StepStartedResponse.Stop.Reason.
+ */
+export declare const StepStartedResponse_Stop_ReasonSchema: GenEnum<StepStartedResponse_Stop_Reason>;
 
 /**
  * @generated from message pawl.v1.StepCompletedRequest
@@ -860,6 +927,59 @@ export declare type GetStepResponse = Message<"pawl.v1.GetStepResponse"> & {
 export declare const GetStepResponseSchema: GenMessage<GetStepResponse>;
 
 /**
+ * @generated from message pawl.v1.ListStepsRequest
+ */
+export declare type ListStepsRequest = Message<"pawl.v1.ListStepsRequest"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * 1 to 500; default 50. A page is also bounded in bytes.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the previous page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message pawl.v1.ListStepsRequest.
+ * Use `create(ListStepsRequestSchema)` to create a new message.
+ */
+export declare const ListStepsRequestSchema: GenMessage<ListStepsRequest>;
+
+/**
+ * @generated from message pawl.v1.ListStepsResponse
+ */
+export declare type ListStepsResponse = Message<"pawl.v1.ListStepsResponse"> & {
+  /**
+   * @generated from field: repeated pawl.v1.JournalEntry steps = 1;
+   */
+  steps: JournalEntry[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message pawl.v1.ListStepsResponse.
+ * Use `create(ListStepsResponseSchema)` to create a new message.
+ */
+export declare const ListStepsResponseSchema: GenMessage<ListStepsResponse>;
+
+/**
  * @generated from enum pawl.v1.Recovery
  */
 export enum Recovery {
@@ -892,9 +1012,9 @@ export declare const RecoverySchema: GenEnum<Recovery>;
 /**
  * Records steps. A worker asks before a step and reports after it.
  *
- * Every call except GetStep is fenced. If the fence is not the run's current one, the
- * call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
- * with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+ * Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+ * current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+ * All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
  * NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
  * be sent again unchanged.
  *
@@ -903,7 +1023,7 @@ export declare const RecoverySchema: GenEnum<Recovery>;
 export declare const StepService: GenService<{
   /**
    * Asks whether a step may run; the outcomes are below. As a unary call, the start is
-   * committed before the response. In a session, the start is sent ahead of the
+   * committed before the response. On a stream, the start is sent ahead of the
    * completion and is written only once the step has run for about 100 ms.
    *
    * @generated from rpc pawl.v1.StepService.StepStarted
@@ -946,6 +1066,17 @@ export declare const StepService: GenService<{
     methodKind: "unary";
     input: typeof GetStepRequestSchema;
     output: typeof GetStepResponseSchema;
+  },
+  /**
+   * Lists the steps and waits of a run, in the order of their first journal entries:
+   * for each its latest entry, without the payload. Needs no lease.
+   *
+   * @generated from rpc pawl.v1.StepService.ListSteps
+   */
+  listSteps: {
+    methodKind: "unary";
+    input: typeof ListStepsRequestSchema;
+    output: typeof ListStepsResponseSchema;
   },
 }>;
 

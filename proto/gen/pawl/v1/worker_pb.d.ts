@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Directive, Error, Failure, FlowControl, JournalEntry, Lease, ParentRef, Payload, RunTimeouts, StepKind } from "./common_pb.js";
+import type { Directive, ErrorFrame, Failure, FlowControl, JournalEntry, Lease, ParentRef, Payload, RunTimeouts, StepKind } from "./common_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StepCompletedRequest, StepCompletedResponse, StepFailedRequest, StepFailedResponse, StepStartedRequest, StepStartedResponse, WaitSpec } from "./step_pb.js";
 import type { PublishEventsRequest, PublishEventsResponse } from "./event_pb.js";
@@ -91,7 +91,7 @@ export declare type WorkerInfo = Message<"pawl.v1.WorkerInfo"> & {
   workerId: string;
 
   /**
-   * New for each start of the process. A second session with the same id replaces the
+   * New for each start of the process. A second stream with the same id replaces the
    * first, which ends with LEASE_LOST.
    *
    * @generated from field: string instance_id = 2;
@@ -269,9 +269,9 @@ export declare const WorkItemSchema: GenMessage<WorkItem>;
 /**
  * From worker to server. A message can carry many frames.
  *
- * @generated from message pawl.v1.SessionRequest
+ * @generated from message pawl.v1.WorkerServiceAttachRequest
  */
-export declare type SessionRequest = Message<"pawl.v1.SessionRequest"> & {
+export declare type WorkerServiceAttachRequest = Message<"pawl.v1.WorkerServiceAttachRequest"> & {
   /**
    * @generated from field: repeated pawl.v1.WorkerFrame frames = 1;
    */
@@ -279,10 +279,10 @@ export declare type SessionRequest = Message<"pawl.v1.SessionRequest"> & {
 };
 
 /**
- * Describes the message pawl.v1.SessionRequest.
- * Use `create(SessionRequestSchema)` to create a new message.
+ * Describes the message pawl.v1.WorkerServiceAttachRequest.
+ * Use `create(WorkerServiceAttachRequestSchema)` to create a new message.
  */
-export declare const SessionRequestSchema: GenMessage<SessionRequest>;
+export declare const WorkerServiceAttachRequestSchema: GenMessage<WorkerServiceAttachRequest>;
 
 /**
  * @generated from message pawl.v1.WorkerFrame
@@ -513,7 +513,7 @@ export declare type Nack = Message<"pawl.v1.Nack"> & {
 export declare const NackSchema: GenMessage<Nack>;
 
 /**
- * Renews all leases of the session; the server replies with LeaseResults.
+ * Renews all leases of the stream; the server replies with LeaseResults.
  *
  * @generated from message pawl.v1.Heartbeat
  */
@@ -566,9 +566,9 @@ export declare const PongSchema: GenMessage<Pong>;
 /**
  * From server to worker. A message can carry many frames.
  *
- * @generated from message pawl.v1.SessionResponse
+ * @generated from message pawl.v1.WorkerServiceAttachResponse
  */
-export declare type SessionResponse = Message<"pawl.v1.SessionResponse"> & {
+export declare type WorkerServiceAttachResponse = Message<"pawl.v1.WorkerServiceAttachResponse"> & {
   /**
    * @generated from field: repeated pawl.v1.ServerFrame frames = 1;
    */
@@ -576,10 +576,10 @@ export declare type SessionResponse = Message<"pawl.v1.SessionResponse"> & {
 };
 
 /**
- * Describes the message pawl.v1.SessionResponse.
- * Use `create(SessionResponseSchema)` to create a new message.
+ * Describes the message pawl.v1.WorkerServiceAttachResponse.
+ * Use `create(WorkerServiceAttachResponseSchema)` to create a new message.
  */
-export declare const SessionResponseSchema: GenMessage<SessionResponse>;
+export declare const WorkerServiceAttachResponseSchema: GenMessage<WorkerServiceAttachResponse>;
 
 /**
  * @generated from message pawl.v1.ServerFrame
@@ -656,9 +656,11 @@ export declare const ServerFrameSchema: GenMessage<ServerFrame>;
  */
 export declare type Welcome = Message<"pawl.v1.Welcome"> & {
   /**
-   * @generated from field: string session_id = 1;
+   * Identifies this stream.
+   *
+   * @generated from field: string connection_id = 1;
    */
-  sessionId: string;
+  connectionId: string;
 
   /**
    * @generated from field: google.protobuf.Duration lease_time = 2;
@@ -813,9 +815,9 @@ export declare type Reply = Message<"pawl.v1.Reply"> & {
    */
   result: {
     /**
-     * @generated from field: pawl.v1.Error error = 2;
+     * @generated from field: pawl.v1.ErrorFrame error = 2;
      */
-    value: Error;
+    value: ErrorFrame;
     case: "error";
   } | {
     /**
@@ -1674,7 +1676,7 @@ export enum LeaseStatus {
 export declare const LeaseStatusSchema: GenEnum<LeaseStatus>;
 
 /**
- * Gives runs to workers and records their outcomes, through one stream (`Session`) or
+ * Gives runs to workers and records their outcomes, through one stream (`Attach`) or
  * unary calls (`PollWork`, `HeartbeatLeases`).
  *
  * The calls that record outcomes are fenced: if the fence is not the run's current
@@ -1685,17 +1687,17 @@ export declare const LeaseStatusSchema: GenEnum<LeaseStatus>;
  */
 export declare const WorkerService: GenService<{
   /**
-   * One stream per worker process; see SessionRequest and SessionResponse. A bad frame
-   * gets its own error reply and does not end the stream; only a rejected Hello does,
-   * with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+   * One stream per worker process; see WorkerServiceAttachRequest and
+   * WorkerServiceAttachResponse. A bad frame gets its own error reply and does not end
+   * the stream; only a rejected Hello does, with the status of the call. VERSION_UNSUPPORTED: the server does not support the
    * protocol version. SLOW_CONSUMER: the worker does not read.
    *
-   * @generated from rpc pawl.v1.WorkerService.Session
+   * @generated from rpc pawl.v1.WorkerService.Attach
    */
-  session: {
+  attach: {
     methodKind: "bidi_streaming";
-    input: typeof SessionRequestSchema;
-    output: typeof SessionResponseSchema;
+    input: typeof WorkerServiceAttachRequestSchema;
+    output: typeof WorkerServiceAttachResponseSchema;
   },
   /**
    * Waits for work for this worker and leases it. Also registers its workflows.

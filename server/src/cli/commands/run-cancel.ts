@@ -1,4 +1,4 @@
-import { CancelRunResponseSchema, RunState } from "@pawl/proto";
+import { CancelRunResponseSchema, RunStatus } from "@pawl/proto";
 import { LIMITS } from "../../model/limits.ts";
 import { duration } from "../../rpc/convert/common.ts";
 import { controlRun } from "../shared/control-run.ts";
@@ -14,7 +14,7 @@ export const run = controlRun({
   describe: ({ run }) => ({
     run,
     text:
-      run?.state === RunState.CANCELLED
+      run?.status === RunStatus.CANCELLED
         ? ""
         : "It is cleaning up, or will do so as soon as a worker serves its workflow.",
   }),

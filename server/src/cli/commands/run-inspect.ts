@@ -1,4 +1,4 @@
-import { create, toJson } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   GetJournalResponseSchema,
   GetRunResponseSchema,
@@ -6,6 +6,7 @@ import {
   type Run,
 } from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
+import { plain } from "../../rpc/plain.ts";
 import { drawTimeline } from "../render/bars.ts";
 import { describeEntry } from "../render/entries.ts";
 import { describeRun } from "../render/run-facts.ts";
@@ -13,8 +14,15 @@ import { formatClock, formatDuration, formatTime } from "../render/text.ts";
 import { foldJournal } from "../render/timeline.ts";
 import { clientCommand } from "../shared/client-command.ts";
 import { EXIT } from "../shared/exit.ts";
-import { showPayload, withValues } from "../shared/payload-text.ts";
-import { ENDED, ms, readJournal, styledState, whatHappened } from "../shared/run-text.ts";
+import { showPayload } from "../shared/payload-text.ts";
+import {
+  ENDED,
+  ms,
+  readJournal,
+  reasonName,
+  styledStatus,
+  whatHappened,
+} from "../shared/run-text.ts";
 import type { Terminal } from "../shared/terminal.ts";
 
 const ROWS_MAX = 60;
@@ -24,10 +32,10 @@ export const run = clientCommand(async (server, args, terminal) => {
   const response = await server.runs.getRun({ runId });
   const journal = await readJournal(server, runId);
   if (args.flag("json")) {
-    const run = withValues(GetRunResponseSchema, toJson(GetRunResponseSchema, response));
     const entries = create(GetJournalResponseSchema, { entries: journal });
-    const said = withValues(GetJournalResponseSchema, toJson(GetJournalResponseSchema, entries));
-    terminal.out(JSON.stringify(Object.assign({}, run, said), undefined, 2));
+    const run = plain(GetRunResponseSchema, response);
+    const said = { ...run, ...plain(GetJournalResponseSchema, entries) };
+    terminal.out(JSON.stringify(said, undefined, 2));
     return EXIT.OK;
   }
   if (response.run === undefined) throw new Error("The server answered without a run.");
@@ -41,7 +49,7 @@ function show(
   verbose: boolean,
   terminal: Terminal,
 ): void {
-  const ended = ENDED.has(run.state);
+  const ended = ENDED.has(run.status);
   const line = foldJournal(journal, systemClock.now(), ended);
   for (const text of verbose ? describeRun(run, terminal) : summary(run, terminal))
     terminal.out(text);
@@ -77,9 +85,9 @@ function summary(run: Run, terminal: Terminal): string[] {
   const end = ms(run.endedAt);
   const took =
     started !== undefined && end !== undefined ? ` in ${formatDuration(end - started)}` : "";
-  const reason = run.stateReason === "" ? "" : ` (${run.stateReason})`;
+  const reason = reasonName(run) === "" ? "" : ` (${reasonName(run)})`;
   const lines = [
-    `${terminal.style("bold", run.runId)}  ${run.workflow}  ${styledState(terminal, run.state)}${reason}${took}`,
+    `${terminal.style("bold", run.runId)}  ${run.workflow}  ${styledStatus(terminal, run.status)}${reason}${took}`,
   ];
   const facts = [`created ${formatTime(ms(run.createdAt) ?? 0)}`];
   if (run.attempt > 1) facts.push(`dispatched ${run.attempt} times`);

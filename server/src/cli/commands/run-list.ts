@@ -4,14 +4,14 @@ import { cutEnd, formatTime, shorten, table } from "../render/text.ts";
 import { limitOf } from "../shared/args.ts";
 import { clientCommand, printJson } from "../shared/client-command.ts";
 import { EXIT } from "../shared/exit.ts";
-import { ms, parseState, styledState, whatHappened } from "../shared/run-text.ts";
+import { ms, parseStatus, reasonName, styledStatus, whatHappened } from "../shared/run-text.ts";
 
 const PAGE = 500;
 
 export const run = clientCommand(async (server, args, terminal) => {
   const limit = limitOf(args);
   const filter = {
-    states: args.list("status").map(parseState),
+    statuses: args.list("status").map(parseStatus),
     workflow: args.text("workflow") ?? "",
     tags: args.pairs("tag"),
     parentRunId: args.text("parent") ?? "",
@@ -39,9 +39,9 @@ export const run = clientCommand(async (server, args, terminal) => {
   const rows = runs.map((run) => [
     run.runId,
     shorten(run.workflow, 30),
-    styledState(terminal, run.state),
+    styledStatus(terminal, run.status),
     formatTime(ms(run.createdAt) ?? 0),
-    cutEnd(run.stateReason || run.workerId || whatHappened(run), 40),
+    cutEnd(reasonName(run) || run.workerId || whatHappened(run), 40),
   ]);
   for (const line of table(terminal, ["RUN", "WORKFLOW", "STATUS", "CREATED", "DETAILS"], rows))
     terminal.out(line);

@@ -3,7 +3,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   EventClass,
   type Run,
-  RunState,
+  RunStatus,
   StartRunRequestSchema,
   StartRunResponseSchema,
   WaitRunResponseSchema,
@@ -15,7 +15,7 @@ import { EXIT } from "../shared/exit.ts";
 import { goesOnAfterInterrupt } from "../shared/interrupt.ts";
 import { quoted } from "../shared/open-waits.ts";
 import { formatPayload, payloadFrom } from "../shared/payload-text.ts";
-import { download, ENDED, styledState, whatHappened } from "../shared/run-text.ts";
+import { download, ENDED, styledStatus, whatHappened } from "../shared/run-text.ts";
 import { whenOf } from "../shared/start-options.ts";
 import type { Terminal } from "../shared/terminal.ts";
 
@@ -31,7 +31,9 @@ export const run = clientCommand(async (server, args, terminal) => {
   if (args.flag("json")) printJson(terminal, StartRunResponseSchema, started);
   else {
     terminal.out(run.runId);
-    const already = started.existing ? `Run already exists (${RunState[run.state]}).` : "Started.";
+    const already = started.existing
+      ? `Run already exists (${RunStatus[run.status]}).`
+      : "Started.";
     terminal.note(`${already} Inspect it with \`pawl inspect ${quoted(run.runId)}\`.`);
   }
   return EXIT.OK;
@@ -65,13 +67,13 @@ async function waitFor(server: Server, run: Run, args: Args, terminal: Terminal)
       const waited = await server.runs.waitRun({ runId, timeout: { seconds: WAIT_SECONDS } });
       const now = waited.run;
       if (now === undefined) throw new Error("The server answered without a run.");
-      if (!ENDED.has(now.state) && now.state !== RunState.PAUSED) continue;
+      if (!ENDED.has(now.status) && now.status !== RunStatus.PAUSED) continue;
       over.abort();
       await counting;
       terminal.progress("");
       if (args.flag("json")) printJson(terminal, WaitRunResponseSchema, waited);
       else await showOutcome(server, now, terminal);
-      return now.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
+      return now.status === RunStatus.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
     }
   } finally {
     over.abort();
@@ -79,7 +81,7 @@ async function waitFor(server: Server, run: Run, args: Args, terminal: Terminal)
 }
 
 async function showOutcome(server: Server, run: Run, terminal: Terminal): Promise<void> {
-  if (run.state === RunState.COMPLETED && run.output !== undefined) {
+  if (run.status === RunStatus.COMPLETED && run.output !== undefined) {
     terminal.out(formatPayload(await download(server, run.output)));
   }
   const { startedAt, endedAt } = run;
@@ -88,8 +90,8 @@ async function showOutcome(server: Server, run: Run, terminal: Terminal): Promis
       ? ` in ${formatDuration(timestampMs(endedAt) - timestampMs(startedAt))}`
       : "";
   const why = whatHappened(run);
-  terminal.note(`${styledState(terminal, run.state)}${took}${why === "" ? "" : `. ${why}`}`);
-  if (run.state === RunState.FAILED && !HOPELESS.has(run.failure?.type ?? ""))
+  terminal.note(`${styledStatus(terminal, run.status)}${took}${why === "" ? "" : `. ${why}`}`);
+  if (run.status === RunStatus.FAILED && !HOPELESS.has(run.failure?.type ?? ""))
     terminal.note(`Retry from the failed step: pawl retry ${quoted(run.runId)}`);
 }
 
@@ -105,7 +107,7 @@ async function countSteps(
 ): Promise<void> {
   let steps = 0;
   let at = "";
-  let state = RunState[run.state] ?? "";
+  let state = RunStatus[run.status] ?? "";
   try {
     const classes = [EventClass.CHECKPOINT, EventClass.DELTA];
     for await (const { events } of server.events.watchRun(

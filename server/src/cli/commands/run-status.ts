@@ -11,7 +11,7 @@ export const run = clientCommand(async (server, args, terminal) => {
   const { run } = response;
   if (args.flag("json")) printJson(terminal, GetRunResponseSchema, response);
   else if (run !== undefined) {
-    const at = ENDED.has(run.state) ? "" : await whereItIs(server, run);
+    const at = ENDED.has(run.status) ? "" : await whereItIs(server, run);
     for (const line of describeRun(run, terminal, at)) terminal.out(line);
   }
   return EXIT.OK;

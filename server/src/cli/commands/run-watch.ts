@@ -1,4 +1,4 @@
-import { type Event, type Run, RunState } from "@pawl/proto";
+import { type Event, type Run, RunStatus } from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
 import { describeEvent, levelOfEvent } from "../render/entries.ts";
 import { LiveRun } from "../render/live.ts";
@@ -9,7 +9,7 @@ import { EXIT } from "../shared/exit.ts";
 import { type Follow, followRun, isTerminal } from "../shared/follow-run.ts";
 import { goesOnAfterInterrupt } from "../shared/interrupt.ts";
 import { formatPayload } from "../shared/payload-text.ts";
-import { download, styledState, whatHappened } from "../shared/run-text.ts";
+import { download, styledStatus, whatHappened } from "../shared/run-text.ts";
 import type { Terminal } from "../shared/terminal.ts";
 
 const REDRAW_MS = 100;
@@ -29,7 +29,7 @@ export const run = clientCommand(async (server, args, terminal) => {
   const { run } = await server.runs.getRun({ runId });
   if (run === undefined) throw new Error("The server answered without a run.");
   if (!json) await showEnd(server, run, terminal);
-  return run.state === RunState.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
+  return run.status === RunStatus.COMPLETED ? EXIT.OK : EXIT.RUN_FAILED;
 });
 
 function printLine(event: Event, runId: string, terminal: Terminal): void {
@@ -64,7 +64,7 @@ async function watchLive(server: Server, follow: Follow, terminal: Terminal): Pr
 
 async function showEnd(server: Server, run: Run, terminal: Terminal): Promise<void> {
   const why = whatHappened(run);
-  terminal.note(`${styledState(terminal, run.state)}${why === "" ? "" : `. ${why}`}`);
+  terminal.note(`${styledStatus(terminal, run.status)}${why === "" ? "" : `. ${why}`}`);
   if (run.output !== undefined && run.output.encoding !== "void") {
     terminal.out(formatPayload(await download(server, run.output)));
   }

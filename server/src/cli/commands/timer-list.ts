@@ -2,8 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import {
   CancelWaitResponseSchema,
   ListWaitsResponseSchema,
-  StepKind,
   type Wait,
+  WaitKind,
 } from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
 import { formatDuration, formatTime, shorten, table } from "../render/text.ts";
@@ -23,7 +23,7 @@ export const run = clientCommand(async (server, args, terminal) => {
 
 async function list(server: Server, args: Args, terminal: Terminal): Promise<number> {
   const filter = {
-    kinds: [StepKind.SLEEP],
+    kinds: [WaitKind.SLEEP],
     workflow: args.text("workflow") ?? "",
     runId: args.text("run") ?? "",
   };
@@ -62,8 +62,8 @@ async function cancelTimer(
   args: Args,
   terminal: Terminal,
 ): Promise<number> {
-  const { waitId } = await findWait(server, typed, [StepKind.SLEEP]);
-  const response = await server.signals.cancelWait({
+  const { waitId } = await findWait(server, typed, [WaitKind.SLEEP]);
+  const response = await server.waits.cancelWait({
     waitId,
     actor: actorOf(args, terminal),
     comment: args.text("comment") ?? "",

@@ -1,11 +1,12 @@
 import {
+  type AnswerWaitResponse,
   type Payload,
   type Question,
-  type ResolveWaitResponse,
-  StepKind,
   type Wait,
+  WaitKind,
+  WaitOutcome,
 } from "@pawl/proto";
-import { formatTime } from "../render/text.ts";
+import { formatTime, outcomeName } from "../render/text.ts";
 import { type Answering, jsonPayload, printAnswer, recordAnswer } from "../shared/answering.ts";
 import type { Args } from "../shared/args.ts";
 import { askQuestion, type Said } from "../shared/ask-question.ts";
@@ -19,7 +20,7 @@ import { answerFrom } from "../shared/typed-answers.ts";
 
 export const run = clientCommand(async (server, args, terminal) => {
   const typed = args.positional(0);
-  const wait = await findWait(server, typed, [StepKind.USER, StepKind.CALLBACK]);
+  const wait = await findWait(server, typed, [WaitKind.USER, WaitKind.CALLBACK]);
   const given = await givenAnswer(wait, args);
   const answering = { server, wait, args, terminal };
   const response =
@@ -52,13 +53,10 @@ function questionOf(wait: Wait): Question {
   );
 }
 
-/** Asks at the terminal, and asks again if the server refuses the answer. */
-async function askAndRecord(
-  answering: Answering,
-  question: Question,
-): Promise<ResolveWaitResponse> {
+/** Asks at the terminal, again where the server refuses the answer as it is. */
+async function askAndRecord(answering: Answering, question: Question): Promise<AnswerWaitResponse> {
   const { wait, args, terminal } = answering;
-  if (wait.outcome !== "") throw isResolved(wait);
+  if (wait.outcome !== WaitOutcome.UNSPECIFIED) throw isResolved(wait);
   terminal.note(terminal.style("bold", question.prompt));
   terminal.note(terminal.style("dim", describeQuestion(question, wait)));
   const prompt = new Prompt(terminal);
@@ -83,9 +81,10 @@ async function askAndRecord(
 function isResolved({ outcome, resolvedBy, resolvedAt }: Wait): CliError {
   const by = resolvedBy === "" ? "" : ` by ${resolvedBy}`;
   const at = ms(resolvedAt);
+  const how = outcomeName(outcome);
   return new CliError(
     EXIT.REFUSED,
-    `This wait is already resolved: ${outcome}${by}${at === undefined ? "" : ` at ${formatTime(at)}`}.`,
-    { reason: "WAIT_ALREADY_RESOLVED", metadata: { outcome, resolved_by: resolvedBy } },
+    `This wait is already resolved: ${how}${by}${at === undefined ? "" : ` at ${formatTime(at)}`}.`,
+    { reason: "WAIT_ALREADY_RESOLVED", metadata: { outcome: how, resolved_by: resolvedBy } },
   );
 }

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { ListWaitsResponseSchema, StepKind, type Wait } from "@pawl/proto";
+import { ListWaitsResponseSchema, type Wait, WaitKind, WaitOutcome } from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
+import { outcomeName } from "../render/text.ts";
 import { limitOf } from "../shared/args.ts";
 import { clientCommand, printJson } from "../shared/client-command.ts";
 import { EXIT } from "../shared/exit.ts";
@@ -17,14 +18,14 @@ import {
 import type { Terminal } from "../shared/terminal.ts";
 
 /** Waits that somebody outside has to end. */
-const OUTSIDE = [StepKind.USER, StepKind.SIGNAL, StepKind.CALLBACK];
+const OUTSIDE = [WaitKind.USER, WaitKind.SIGNAL, WaitKind.CALLBACK];
 
 export const run = clientCommand(async (server, args, terminal) => {
   const limit = limitOf(args);
   const mine = args.flag("mine");
   const people = mine || args.text("assignee") !== undefined;
   const wanted = args.list("kind").map(parseKind);
-  const kinds = wanted.length > 0 ? wanted : people ? [StepKind.USER] : OUTSIDE;
+  const kinds = wanted.length > 0 ? wanted : people ? [WaitKind.USER] : OUTSIDE;
   const assignee = args.text("assignee") ?? (mine ? actorOf(args, terminal) : "");
   const filter = {
     kinds,
@@ -57,9 +58,9 @@ function showWaits(waits: readonly Wait[], actor: string, terminal: Terminal): s
     const facts = [
       wait.question === undefined ? "" : describeQuestion(wait.question, wait),
       `${wait.workflow}, ${timesOf(wait, now)}`,
-      wait.outcome,
+      outcomeName(wait.outcome),
     ];
-    const how = wait.outcome === "" ? howToAnswer(wait, id, actor) : "";
+    const how = wait.outcome === WaitOutcome.UNSPECIFIED ? howToAnswer(wait, id, actor) : "";
     return [
       ...(i === 0 ? [] : [""]),
       `${terminal.style("bold", titleOf(wait))}  ${terminal.style("dim", wait.runId)}`,

@@ -3,7 +3,7 @@ import { type Event, EventClass, type JournalEntry } from "@pawl/proto";
 import { showPayload } from "../shared/payload-text.ts";
 import { ms } from "../shared/run-text.ts";
 import type { Style, Terminal } from "../shared/terminal.ts";
-import { describeFailure, formatDuration } from "./text.ts";
+import { describeFailure, formatDuration, outcomeName } from "./text.ts";
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof LEVELS)[number];
@@ -86,7 +86,7 @@ export function describeEntry(
     entry.stepKey,
     entry.attempt > 1 ? `attempt ${entry.attempt}` : "",
     entry.question?.prompt ?? "",
-    entry.outcome,
+    outcomeName(entry.outcome),
     entry.details.why ?? "",
     entry.details.actor ? `by ${entry.details.actor}` : "",
     entry.details.comment ?? "",
@@ -123,7 +123,7 @@ export function describeEvent(
   formatTime: (at: number) => string,
 ): string {
   if (event.entry !== undefined) return describeEntry(event.entry, terminal, formatTime);
-  const at = ms(event.sourceTimestamp) ?? ms(event.serverTimestamp);
+  const at = ms(event.sourceAt) ?? ms(event.at);
   const time = at === undefined ? "" : formatTime(at);
   const logged = loggedBy(event);
   const parts = [

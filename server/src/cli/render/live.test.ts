@@ -31,7 +31,7 @@ const json = (value: unknown) => ({ data: Buffer.from(JSON.stringify(value)), en
 function delta(type: string, stepKey: string, payload?: unknown): Event {
   const at = timestampFromMs(NOW - 1_500);
   const more = payload === undefined ? {} : { payload: json(payload) };
-  return create(EventSchema, { type, stepKey, attempt: 1, sourceTimestamp: at, ...more });
+  return create(EventSchema, { type, stepKey, attempt: 1, sourceAt: at, ...more });
 }
 
 type EntryInit = Extract<

@@ -7,7 +7,7 @@ import { formatPayload, showPayload } from "../shared/payload-text.ts";
 import { ms } from "../shared/run-text.ts";
 import type { Style, Terminal } from "../shared/terminal.ts";
 import { loggedBy, missedBy } from "./entries.ts";
-import { formatClock, formatDuration, formatTime, shorten, visible } from "./text.ts";
+import { formatClock, formatDuration, formatTime, outcomeName, shorten, visible } from "./text.ts";
 
 const BAR_WIDTH = 20;
 const OPEN_ROWS_MAX = 12;
@@ -76,7 +76,7 @@ export class LiveRun {
 
   #delta(event: Event): string[] {
     const { type, stepKey, attempt } = event;
-    const at = ms(event.sourceTimestamp) ?? ms(event.serverTimestamp) ?? 0;
+    const at = ms(event.sourceAt) ?? ms(event.at) ?? 0;
     switch (type) {
       case "workflow.step.started":
         this.#start(stepKey, attempt, at);
@@ -151,7 +151,15 @@ export class LiveRun {
       }
       case "workflow.wait.resolved":
         this.#open.delete(stepKey);
-        return [this.#line(at, "cyan", "◆", stepKey, `${entry.outcome} ${this.#value(entry)}`)];
+        return [
+          this.#line(
+            at,
+            "cyan",
+            "◆",
+            stepKey,
+            `${outcomeName(entry.outcome)} ${this.#value(entry)}`,
+          ),
+        ];
       case "workflow.waiting":
         this.#state = "WAITING";
         return [];

@@ -1,7 +1,7 @@
 /** The facts about a run, as text. */
-import { type Run, RunState } from "@pawl/proto";
+import { type Run, RunStatus, WaitKind } from "@pawl/proto";
 import { showPayload } from "../shared/payload-text.ts";
-import { ms, styledState, whatHappened } from "../shared/run-text.ts";
+import { ms, reasonName, styledStatus, whatHappened } from "../shared/run-text.ts";
 import type { Terminal } from "../shared/terminal.ts";
 import { formatDuration, formatTime } from "./text.ts";
 
@@ -14,12 +14,10 @@ export function describeRun(run: Run, terminal: Terminal, at = ""): string[] {
   const width = terminal.columns - 12;
   const started = ms(run.startedAt);
   const ended = ms(run.endedAt);
-  add(
-    "status",
-    `${styledState(terminal, run.state)}${run.stateReason === "" ? "" : ` (${run.stateReason})`}`,
-  );
+  const reason = reasonName(run);
+  add("status", `${styledStatus(terminal, run.status)}${reason === "" ? "" : ` (${reason})`}`);
   // The waits below say the same.
-  if (run.state !== RunState.WAITING || run.waits.length === 0) add("", whatHappened(run));
+  if (run.status !== RunStatus.WAITING || run.waits.length === 0) add("", whatHappened(run));
   add("workflow", run.version === "" ? run.workflow : `${run.workflow} @ ${run.version}`);
   add("queue", `${run.queue}, priority ${run.priority}`);
   add("created", timeOf(ms(run.createdAt)));
@@ -44,7 +42,7 @@ export function describeRun(run: Run, terminal: Terminal, at = ""): string[] {
     const due = ms(wait.due);
     add(
       "waits for",
-      `${wait.kind} ${wait.name}${due === undefined ? "" : ` until ${formatTime(due)}`}`,
+      `${WaitKind[wait.kind].toLowerCase()} ${wait.name}${due === undefined ? "" : ` until ${formatTime(due)}`}`,
     );
   }
   add("parent", run.parent === undefined ? "" : `${run.parent.runId} (${run.parent.stepKey})`);

@@ -4,7 +4,7 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { JournalEntrySchema, StepKind } from "@pawl/proto";
+import { JournalEntrySchema, StepKind, WaitOutcome } from "@pawl/proto";
 import { expect, test } from "vitest";
 import type { Terminal } from "../shared/terminal.ts";
 import { drawTimeline } from "./bars.ts";
@@ -77,7 +77,7 @@ test("failed attempts with their delays, a wait, and what is still running", () 
       ],
       [400, step("a", "step.completed", { attempt: 2, latencyMs: 90 })],
       [400, step("sleep:s", "wait.created", { kind: StepKind.SLEEP, workerId: "" })],
-      [900, step("sleep:s", "wait.resolved", { kind: StepKind.SLEEP, outcome: "fired" })],
+      [900, step("sleep:s", "wait.resolved", { kind: StepKind.SLEEP, outcome: WaitOutcome.FIRED })],
       [900, step("b", "step.started")],
     ),
     1_000,
@@ -148,7 +148,7 @@ test("questions have their names, and who answered", () => {
       [
         900,
         step(key, "wait.resolved", {
-          ...{ kind: StepKind.USER, workerId: "", outcome: "answered" },
+          ...{ kind: StepKind.USER, workerId: "", outcome: WaitOutcome.ANSWERED },
           details: { actor: "max" },
         }),
       ],

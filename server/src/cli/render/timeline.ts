@@ -1,7 +1,7 @@
 /** The journal of a run as rows of spans over time: what `pawl inspect` draws. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type JournalEntry, StepKind } from "@pawl/proto";
-import { describeFailure } from "./text.ts";
+import { describeFailure, outcomeName } from "./text.ts";
 
 export type SpanKind = "done" | "failed" | "cancelled" | "lost" | "running" | "waiting" | "backoff";
 
@@ -166,7 +166,7 @@ class Fold {
       case "workflow.wait.resolved":
         this.#close(key, "waiting", open?.from ?? at, at, attempt, "");
         this.#open.delete(key);
-        row.outcome = entry.outcome;
+        row.outcome = outcomeName(entry.outcome);
         row.by = entry.details.actor ?? "";
         return;
       case "workflow.wait.closed":

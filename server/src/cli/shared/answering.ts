@@ -1,15 +1,17 @@
 /** Recording an answer, and saying what came of it. */
 import { create } from "@bufbuild/protobuf";
 import {
+  type AnswerWaitResponse,
+  AnswerWaitResponseSchema,
   type Payload,
   PayloadSchema,
   QuestionType,
-  type ResolveWaitResponse,
-  ResolveWaitResponseSchema,
-  StepKind,
   type Wait,
+  WaitKind,
+  WaitOutcome,
 } from "@pawl/proto";
 import type { Run } from "../catalog/command.ts";
+import { outcomeName } from "../render/text.ts";
 import type { Args } from "./args.ts";
 import { clientCommand, printJson, type Server } from "./client-command.ts";
 import { EXIT, usageError } from "./exit.ts";
@@ -33,20 +35,19 @@ export async function recordAnswer(
   { server, wait, args, terminal }: Answering,
   answer: Payload | "skip",
   comment = args.text("comment") ?? "",
-): Promise<ResolveWaitResponse> {
-  return await server.signals.resolveWait({
+): Promise<AnswerWaitResponse> {
+  return await server.waits.answerWait({
     waitId: wait.waitId,
     resolutionId: args.text("answer-id") ?? "",
-    resolution:
-      answer === "skip" ? { case: "skip", value: true } : { case: "answer", value: answer },
+    response: answer === "skip" ? { case: "skip", value: true } : { case: "answer", value: answer },
     actor: actorOf(args, terminal),
     comment,
   });
 }
 
-export function printAnswer(response: ResolveWaitResponse, args: Args, terminal: Terminal): void {
+export function printAnswer(response: AnswerWaitResponse, args: Args, terminal: Terminal): void {
   if (args.flag("json")) {
-    printJson(terminal, ResolveWaitResponseSchema, response);
+    printJson(terminal, AnswerWaitResponseSchema, response);
     return;
   }
   const { wait, duplicate } = response;
@@ -54,12 +55,13 @@ export function printAnswer(response: ResolveWaitResponse, args: Args, terminal:
   terminal.out(wait.waitId);
   if (duplicate) {
     terminal.note("This answer was already recorded.");
-  } else if (wait.outcome === "") {
+  } else if (wait.outcome === WaitOutcome.UNSPECIFIED) {
     const needed = wait.question?.approvalsNeeded ?? 1;
     terminal.note(`Recorded: ${wait.answers.length} of ${needed} approvals so far.`);
   } else {
     const approved = wait.answers.at(-1)?.approved;
-    const said = approved === undefined ? wait.outcome : approved ? "approved" : "rejected";
+    const said =
+      approved === undefined ? outcomeName(wait.outcome) : approved ? "approved" : "rejected";
     terminal.note(`Recorded: ${said}${wait.resolvedBy === "" ? "" : ` by ${wait.resolvedBy}`}.`);
   }
 }
@@ -68,7 +70,7 @@ export function printAnswer(response: ResolveWaitResponse, args: Args, terminal:
 export function answerApproval(approved: boolean): Run {
   return clientCommand(async (server, args, terminal) => {
     const typed = args.positional(0);
-    const wait = await findWait(server, typed, [StepKind.USER]);
+    const wait = await findWait(server, typed, [WaitKind.USER]);
     if (wait.question?.type !== QuestionType.APPROVAL) {
       throw usageError(
         `"${wait.question?.prompt ?? wait.name}" needs a full answer.`,

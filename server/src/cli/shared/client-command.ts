@@ -1,5 +1,5 @@
 /** How commands talk to a server: Connect over HTTP, with errors as sentences and exit codes. */
-import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import {
@@ -7,14 +7,15 @@ import {
   PayloadService,
   RunService,
   SignalService,
+  WaitService,
   WorkerService,
   WorkflowService,
 } from "@pawl/proto";
 import { ErrorInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
+import { plain } from "../../rpc/plain.ts";
 import type { Run } from "../catalog/command.ts";
 import type { Args } from "./args.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
-import { withValues } from "./payload-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
@@ -37,6 +38,7 @@ export interface Server {
   readonly url: string;
   readonly runs: Client<typeof RunService>;
   readonly signals: Client<typeof SignalService>;
+  readonly waits: Client<typeof WaitService>;
   readonly workers: Client<typeof WorkerService>;
   readonly workflows: Client<typeof WorkflowService>;
   readonly events: Client<typeof EventService>;
@@ -54,6 +56,7 @@ function connect(args: Args, terminal: Terminal): Server {
     url,
     runs: createClient(RunService, transport),
     signals: createClient(SignalService, transport),
+    waits: createClient(WaitService, transport),
     workers: createClient(WorkerService, transport),
     workflows: createClient(WorkflowService, transport),
     events: createClient(EventService, transport),
@@ -129,5 +132,5 @@ export function printJson<T extends DescMessage>(
   schema: T,
   message: MessageShape<T>,
 ): void {
-  terminal.out(JSON.stringify(withValues(schema, toJson(schema, message)), undefined, 2));
+  terminal.out(JSON.stringify(plain(schema, message), undefined, 2));
 }

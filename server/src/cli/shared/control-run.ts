@@ -5,7 +5,7 @@ import type { Run as RunCommand } from "../catalog/command.ts";
 import type { Args } from "./args.ts";
 import { clientCommand, printJson, type Server } from "./client-command.ts";
 import { EXIT } from "./exit.ts";
-import { styledState } from "./run-text.ts";
+import { styledStatus } from "./run-text.ts";
 
 export interface Control<O extends DescMessage> {
   readonly schema: O;
@@ -32,7 +32,7 @@ export function controlRun<O extends DescMessage>({
       return EXIT.OK;
     }
     const { run, word, text } = describe(response);
-    const shown = word ?? (run === undefined ? "" : styledState(terminal, run.state));
+    const shown = word ?? (run === undefined ? "" : styledStatus(terminal, run.status));
     terminal.out(shown === "" ? runId : `${runId}  ${shown}`);
     if (text !== "") terminal.note(text);
     return EXIT.OK;

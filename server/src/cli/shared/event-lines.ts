@@ -1,6 +1,6 @@
 /** What `pawl events` and `pawl logs` share: a run's events, one line each. */
-import { toJson } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "@pawl/proto";
+import { plain } from "../../rpc/plain.ts";
 import type { Run } from "../catalog/command.ts";
 import { describeEvent, LEVELS, type Level, levelOfEvent } from "../render/entries.ts";
 import { formatClock } from "../render/text.ts";
@@ -9,7 +9,6 @@ import { clientCommand, type Server } from "./client-command.ts";
 import { EXIT, usageError } from "./exit.ts";
 import { followRun } from "./follow-run.ts";
 import { goesOnAfterInterrupt } from "./interrupt.ts";
-import { withValues } from "./payload-text.ts";
 import { readEvents } from "./run-text.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -61,7 +60,7 @@ function print(event: Event, json: boolean, terminal: Terminal): void {
 
 /** One line of JSON, payloads with their values in clear. */
 export function eventJson(event: Event): string {
-  return JSON.stringify(withValues(EventSchema, toJson(EventSchema, event)));
+  return JSON.stringify(plain(EventSchema, event));
 }
 
 async function follow(

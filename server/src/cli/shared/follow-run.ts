@@ -57,7 +57,7 @@ export async function* followRun(server: Server, follow: Follow): AsyncGenerator
       if (over) return;
       const { run } = await server.runs.getRun({ runId });
       // Nothing follows this cursor any more: the run had ended before.
-      if (run !== undefined && ENDED.has(run.state)) return;
+      if (run !== undefined && ENDED.has(run.status)) return;
     } catch (error) {
       if (over) return;
       const now = systemClock.now();

@@ -1,7 +1,7 @@
 /** Finding a wait by what was typed, and showing waits. */
 import { userInfo } from "node:os";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Question, QuestionType, StepKind, type Wait } from "@pawl/proto";
+import { type Question, QuestionType, type Wait, WaitKind } from "@pawl/proto";
 import { formatDuration, formatTime, shorten } from "../render/text.ts";
 import type { Args } from "./args.ts";
 import type { Server } from "./client-command.ts";
@@ -10,15 +10,17 @@ import { ms } from "./run-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 const PAGE = 500;
+/** What may be the id of a wait. */
+const WAIT_ID = /^w[0-9A-Za-z]{21}$/;
 /** The most open waits that are searched for a prefix. */
 const SEARCH_MAX = 10_000;
 
 export const KINDS = {
-  user: StepKind.USER,
-  signal: StepKind.SIGNAL,
-  callback: StepKind.CALLBACK,
-  sleep: StepKind.SLEEP,
-  child: StepKind.CHILD,
+  user: WaitKind.USER,
+  signal: WaitKind.SIGNAL,
+  callback: WaitKind.CALLBACK,
+  sleep: WaitKind.SLEEP,
+  child: WaitKind.CHILD,
 } as const;
 
 /** Who is at the terminal. */
@@ -26,7 +28,7 @@ export function actorOf(args: Args, terminal: Terminal): string {
   return args.text("actor") || terminal.env.PAWL_ACTOR || userInfo().username;
 }
 
-export function parseKind(text: string): StepKind {
+export function parseKind(text: string): WaitKind {
   if (Object.hasOwn(KINDS, text)) return KINDS[text as keyof typeof KINDS];
   throw usageError(
     `There is no kind of wait "${text}".`,
@@ -35,7 +37,7 @@ export function parseKind(text: string): StepKind {
 }
 
 export interface WaitFilter {
-  readonly kinds: readonly StepKind[];
+  readonly kinds: readonly WaitKind[];
   readonly assignee?: string;
   readonly includeUnassigned?: boolean;
   readonly workflow?: string;
@@ -53,7 +55,7 @@ export async function listWaits(
   do {
     const pageSize = Math.min(PAGE, limit - waits.length);
     const { kinds, ...rest } = filter;
-    const page = await server.signals.listWaits({
+    const page = await server.waits.listWaits({
       kinds: [...kinds],
       ...rest,
       pageSize,
@@ -72,18 +74,14 @@ export async function listWaits(
 export async function findWait(
   server: Server,
   typed: string,
-  kinds: readonly StepKind[],
+  kinds: readonly WaitKind[],
 ): Promise<Wait> {
-  const hash = typed.indexOf("#");
-  if (hash > 0) {
-    const wait = await knownWait(server, typed);
-    if (wait !== undefined) return wait;
-  }
-  const runId = hash > 0 ? typed.slice(0, hash) : typed;
-  const own = await listWaits(server, { kinds, runId }, PAGE);
+  const known = WAIT_ID.test(typed) ? await knownWait(server, typed) : undefined;
+  if (known !== undefined) return known;
+  const own = await listWaits(server, { kinds, runId: typed }, PAGE);
   const candidates = own.waits.length > 0 ? own : await listWaits(server, { kinds }, SEARCH_MAX);
   const found = candidates.waits.filter(
-    (wait) => wait.waitId.startsWith(typed) || (hash < 0 && wait.runId === typed),
+    (wait) => wait.runId.startsWith(typed) || wait.waitId.startsWith(typed),
   );
   const [wait] = found;
   if (wait !== undefined && found.length === 1) return wait;
@@ -99,7 +97,7 @@ export async function findWait(
 
 async function knownWait(server: Server, waitId: string): Promise<Wait | undefined> {
   try {
-    return (await server.signals.getWait({ waitId })).wait;
+    return (await server.waits.getWait({ waitId })).wait;
   } catch (error) {
     if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
     throw error;
@@ -123,11 +121,11 @@ export function quoted(text: string): string {
 export function titleOf(wait: Wait): string {
   if (wait.question !== undefined) return wait.question.prompt.replaceAll(/\s+/g, " ").trim();
   switch (wait.kind) {
-    case StepKind.SIGNAL:
+    case WaitKind.SIGNAL:
       return `the signal "${wait.signalName || wait.name}"`;
-    case StepKind.CALLBACK:
+    case WaitKind.CALLBACK:
       return `a call of the callback URL "${wait.name}"`;
-    case StepKind.CHILD:
+    case WaitKind.CHILD:
       return `the run ${wait.childRunId}`;
     default:
       return wait.name;
@@ -173,9 +171,9 @@ export function howToAnswer(wait: Wait, id: string, actor: string): string {
 
 function commandsFor(wait: Wait, id: string): string {
   const { question } = wait;
-  if (wait.kind === StepKind.SIGNAL)
+  if (wait.kind === WaitKind.SIGNAL)
     return `pawl signal ${quoted(wait.runId)} ${quoted(wait.signalName || wait.name)} --data JSON`;
-  if (wait.kind === StepKind.CALLBACK) return `pawl answer ${id} --json-answer JSON`;
+  if (wait.kind === WaitKind.CALLBACK) return `pawl answer ${id} --json-answer JSON`;
   if (question === undefined) return "";
   const first = quoted(question.options[0]?.value ?? "");
   switch (question.type) {

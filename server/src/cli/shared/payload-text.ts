@@ -1,6 +1,6 @@
 /** Payloads on the command line: JSON in, something readable out. */
 import { readFile } from "node:fs/promises";
-import { create, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "@pawl/proto";
 import { tryJson } from "../../lib/json.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -69,35 +69,4 @@ function describe(payload: Payload): string {
   if (payload.encoding === "void") return "(nothing)";
   if (isJson(payload.encoding)) return Buffer.from(payload.data).toString("utf8");
   return `(${payload.data.byteLength} bytes, ${payload.encoding})`;
-}
-
-/** Adds `value` to every payload of JSON that a message in JSON form holds. */
-export function withValues(schema: DescMessage, json: JsonValue): JsonValue {
-  if (!isObject(json)) return json;
-  if (schema.typeName === PayloadSchema.typeName) return withValue(json);
-  const result: Record<string, JsonValue> = {};
-  for (const [name, value] of Object.entries(json)) {
-    const field = schema.fields.find(({ jsonName }) => jsonName === name);
-    if (field?.message === undefined) result[name] = value;
-    else if (Array.isArray(value)) result[name] = value.map((one) => within(field.message, one));
-    else result[name] = field.fieldKind === "map" ? value : within(field.message, value);
-  }
-  return result;
-}
-
-function within(schema: DescMessage | undefined, value: JsonValue): JsonValue {
-  return schema === undefined ? value : withValues(schema, value);
-}
-
-function withValue(json: Record<string, JsonValue>): JsonValue {
-  const { data, encoding } = json;
-  if (typeof data !== "string") return json;
-  if (encoding !== undefined && encoding !== "json") return json;
-  const read = tryJson(Buffer.from(data, "base64"), LIMITS.jsonDepth);
-  // Labeled as JSON but not JSON, or nested too deeply: left as it is.
-  return read === undefined ? json : { ...json, value: read.value as JsonValue };
-}
-
-function isObject(json: JsonValue): json is Record<string, JsonValue> {
-  return typeof json === "object" && json !== null && !Array.isArray(json);
 }

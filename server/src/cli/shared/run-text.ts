@@ -7,7 +7,8 @@ import {
   type Payload,
   PayloadSchema,
   type Run,
-  RunState,
+  RunStatus,
+  StatusReason,
 } from "@pawl/proto";
 import { nearest } from "../../lib/nearest.ts";
 import { STATUSES } from "../catalog/common-options.ts";
@@ -16,17 +17,17 @@ import type { Server } from "./client-command.ts";
 import { usageError } from "./exit.ts";
 import type { Style, Terminal } from "./terminal.ts";
 
-export const ENDED: ReadonlySet<RunState> = new Set([
-  RunState.COMPLETED,
-  RunState.FAILED,
-  RunState.CANCELLED,
+export const ENDED: ReadonlySet<RunStatus> = new Set([
+  RunStatus.COMPLETED,
+  RunStatus.FAILED,
+  RunStatus.CANCELLED,
 ]);
 
-export function stateName(state: RunState): string {
-  return RunState[state] ?? String(state);
+export function statusName(status: RunStatus): string {
+  return RunStatus[status] ?? String(status);
 }
 
-const STATE_STYLES: Readonly<Record<string, Style>> = {
+const STATUS_STYLES: Readonly<Record<string, Style>> = {
   QUEUED: "cyan",
   RUNNING: "blue",
   WAITING: "cyan",
@@ -37,18 +38,23 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   CANCELLED: "magenta",
 };
 
+/** Why the run has its status; empty if the status needs no reason. */
+export function reasonName({ statusReason }: Run): string {
+  return statusReason === StatusReason.UNSPECIFIED ? "" : (StatusReason[statusReason] ?? "");
+}
+
 /** The status in its color, padded before the color is applied. */
-export function styledState(terminal: Terminal, state: RunState, width = 0): string {
-  const name = stateName(state);
-  const style = STATE_STYLES[name];
+export function styledStatus(terminal: Terminal, status: RunStatus, width = 0): string {
+  const name = statusName(status);
+  const style = STATUS_STYLES[name];
   const padded = name.padEnd(width);
   return style === undefined ? padded : terminal.style(style, padded);
 }
 
 /** @throws CliError, exit code USAGE */
-export function parseState(text: string): RunState {
+export function parseStatus(text: string): RunStatus {
   const found = STATUSES.find((name) => name === text.toUpperCase());
-  if (found !== undefined) return RunState[found];
+  if (found !== undefined) return RunStatus[found];
   const near = nearest(text.toUpperCase(), STATUSES);
   throw usageError(
     `There is no status "${text}".`,
@@ -102,8 +108,8 @@ export async function download(server: Server, payload: Payload): Promise<Payloa
 }
 
 /** One line about why a run failed, waits or is paused; empty if there is nothing to say. */
-export function whatHappened({ failure, stateDetail }: Run): string {
+export function whatHappened({ failure, statusDetail }: Run): string {
   const said = describeFailure(failure);
-  if (said === "" || stateDetail.includes(said)) return stateDetail;
-  return stateDetail === "" ? said : `${stateDetail} (${said})`;
+  if (said === "" || statusDetail.includes(said)) return statusDetail;
+  return statusDetail === "" ? said : `${statusDetail} (${said})`;
 }

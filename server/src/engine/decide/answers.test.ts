@@ -12,7 +12,7 @@ import {
 } from "../../../../test/semantics/run-fixture.ts";
 import type { Payload } from "../../model/payload.ts";
 import { checkAnswer, type Question } from "../../model/question.ts";
-import { cancelWait, type ResolveDecision, resolveWait } from "./answers.ts";
+import { type AnswerDecision, answerWait, cancelWait } from "./answers.ts";
 import { dueFired } from "./due.ts";
 import { cancelRun, retryRun } from "./lifecycle.ts";
 import { failRunByWorker, suspendRun } from "./outcome.ts";
@@ -34,7 +34,7 @@ function answer(
   value: unknown,
   actor = "",
   resolutionId: string = crypto.randomUUID(),
-): ResolveDecision {
+): AnswerDecision {
   const check = (question: Question, payload: Payload): unknown => {
     const given = jsonValue(payload);
     checkAnswer(question, given, () => "");
@@ -49,7 +49,7 @@ function answer(
     comment: "",
     via: "api",
   } as const;
-  return run.do((draft) => resolveWait(draft, command, check));
+  return run.do((draft) => answerWait(draft, command, check));
 }
 
 const text: Question = { prompt: "Q?", type: "text" };

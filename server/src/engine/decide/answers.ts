@@ -17,13 +17,14 @@ import {
   type Question,
 } from "../../model/question.ts";
 import { isTerminal, type RunState } from "../../model/run.ts";
+import { waitIdOf } from "../../model/wait-id.ts";
 import type { ClosedWait } from "../api-waits.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord, WaitRecord } from "../state.ts";
 import { nextReminder, remindLater, resolve, waitMeta } from "./wait-changes.ts";
 import { wake } from "./wake.ts";
 
-export interface ResolveCommand {
+export interface AnswerCommand {
   readonly key: string;
   readonly resolutionId: string;
   /** Absent: skip. */
@@ -41,7 +42,7 @@ export type AnswerCheck = (question: Question, answer: Payload) => unknown;
  * `duplicate`: this resolution is recorded, for its payload to be compared. `answered`: this
  * person has answered before. `resolved`: the wait is over.
  */
-export type ResolveDecision =
+export type AnswerDecision =
   | { readonly kind: "recorded" }
   | { readonly kind: "duplicate"; readonly seq: number; readonly skipped: boolean }
   | { readonly kind: "answered"; readonly by: Answer }
@@ -51,7 +52,7 @@ export type ResolveDecision =
 export function findWait(draft: Draft, key: string): StepRecord & { readonly wait: WaitRecord } {
   const step = draft.state.steps.get(key);
   if (step === undefined || !isWaitKind(step.kind) || step.wait === undefined)
-    throw notFound("wait", `${draft.header.runId}#${key}`);
+    throw notFound("wait", waitIdOf(draft.header, key));
   return { ...step, wait: step.wait };
 }
 
@@ -83,11 +84,11 @@ export function waitClosed(waitId: string, { why, at }: ClosedWait): PawlError {
   );
 }
 
-export function resolveWait(
+export function answerWait(
   draft: Draft,
-  command: ResolveCommand,
+  command: AnswerCommand,
   check: AnswerCheck,
-): ResolveDecision {
+): AnswerDecision {
   const { wait, kind, status } = findWait(draft, command.key);
   if (kind !== "user" && kind !== "callback") {
     const instead = kind === "signal" ? "SendSignal" : "CancelWait";
@@ -97,13 +98,12 @@ export function resolveWait(
   if (known !== undefined) return known;
   if (status === "resolved") return { kind: "resolved" };
   mustGoOn(draft);
-  if (wait.closed !== undefined)
-    throw waitClosed(`${draft.header.runId}#${command.key}`, wait.closed);
+  if (wait.closed !== undefined) throw waitClosed(waitIdOf(draft.header, command.key), wait.closed);
   if (wait.question === undefined) return callBack(draft, command);
   return answerQuestion(draft, command, wait, wait.question, check);
 }
 
-function knownResolution(wait: WaitRecord, id: string): ResolveDecision | undefined {
+function knownResolution(wait: WaitRecord, id: string): AnswerDecision | undefined {
   const { resolution } = wait;
   const answer = wait.answers.find((one) => one.resolutionId === id);
   if (answer !== undefined) return { kind: "duplicate", seq: answer.seq, skipped: false };
@@ -111,7 +111,7 @@ function knownResolution(wait: WaitRecord, id: string): ResolveDecision | undefi
   return { kind: "duplicate", seq: resolution.seq, skipped: resolution.outcome === "skipped" };
 }
 
-function callBack(draft: Draft, command: ResolveCommand): ResolveDecision {
+function callBack(draft: Draft, command: AnswerCommand): AnswerDecision {
   const { answer } = command;
   if (answer === undefined) throw invalid("skip", "is not allowed for a callback");
   if (answer.encoding === "json" && answer.data !== undefined) {
@@ -125,11 +125,11 @@ function callBack(draft: Draft, command: ResolveCommand): ResolveDecision {
 
 function answerQuestion(
   draft: Draft,
-  command: ResolveCommand,
+  command: AnswerCommand,
   wait: WaitRecord,
   question: Question,
   check: AnswerCheck,
-): ResolveDecision {
+): AnswerDecision {
   const { key, actor, answer } = command;
   checkActor(question, actor);
   const before = wait.answers.find((one) => one.actor === actor);
@@ -222,7 +222,7 @@ export function checkActor(question: Question, actor: string): void {
   );
 }
 
-function metaOf({ actor, comment, via, resolutionId }: ResolveCommand): EntryMeta {
+function metaOf({ actor, comment, via, resolutionId }: AnswerCommand): EntryMeta {
   return {
     resolutionId,
     via,

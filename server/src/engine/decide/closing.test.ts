@@ -15,7 +15,7 @@ import {
 import { NO_RETRY } from "../../model/retry.ts";
 import type { WaitTree } from "../../model/run.ts";
 import type { WaitSpec } from "../api-waits.ts";
-import { resolveWait } from "./answers.ts";
+import { answerWait } from "./answers.ts";
 import { closeWaits } from "./closing.ts";
 import { dueFired } from "./due.ts";
 import { cancelRun, pauseRun, resumeRun } from "./lifecycle.ts";
@@ -50,7 +50,7 @@ const close = (...keys: string[]) =>
   run.do((draft) => closeWaits(draft, { runId: "run-1", fence: run.fence, keys }));
 const answer = (key: string, actor = "") =>
   run.do((draft) =>
-    resolveWait(
+    answerWait(
       draft,
       { key, resolutionId: `by ${actor}`, answer: json(true), actor, comment: "", via: "api" },
       () => true,

@@ -24,7 +24,7 @@ import { NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
 import { isTerminal, type WaitTree } from "../../model/run.ts";
 import type { NewWait } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { cancelWait, resolveWait } from "./answers.ts";
+import { answerWait, cancelWait } from "./answers.ts";
 import { beginCleanUp } from "./clean-up.ts";
 import { closeWaits } from "./closing.ts";
 import { dueFired } from "./due.ts";
@@ -219,7 +219,7 @@ class Drive {
     const skip = random.chance(0.1);
     const command = { key, resolutionId, actor, comment: "", via: "api" } as const;
     const answer = skip ? undefined : json(value);
-    this.act(`answer ${key}`, (draft) => resolveWait(draft, { ...command, answer }, () => value));
+    this.act(`answer ${key}`, (draft) => answerWait(draft, { ...command, answer }, () => value));
     const wait = this.run.state.steps.get(key)?.wait;
     const actors = wait?.answers.map((one) => one.actor) ?? [];
     if (new Set(actors).size < actors.length) throw new Error(`${actors.join()} answered twice.`);

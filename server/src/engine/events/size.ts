@@ -1,11 +1,11 @@
 /** About how much events take in a message, so that batches are bounded in bytes. Pure. */
-import type { Entry } from "../../model/entry.ts";
+import type { Entry, EntryHead } from "../../model/entry.ts";
 import type { RunEvent } from "../api.ts";
 
 /** About what an event takes besides its payload and meta data. */
 const EVENT_BYTES = 300;
 
-export function bytesOfEntry({ payload, meta }: Entry): number {
+export function bytesOfEntry({ payload, meta }: EntryHead & Partial<Pick<Entry, "payload">>) {
   return EVENT_BYTES + (payload?.data?.byteLength ?? 0) + JSON.stringify(meta).length;
 }
 

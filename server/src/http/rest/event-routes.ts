@@ -9,9 +9,9 @@ import {
 } from "@pawl/proto";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
+import { plain } from "../../rpc/plain.ts";
 import { streamEvents, streamRuns } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
-import { plain } from "./plain.ts";
 import { parseDuration, readMessage } from "./read.ts";
 import {
   fieldOf,
@@ -72,7 +72,7 @@ const eventParameters: readonly Parameter[] = [
   parameterOf(
     watchField("classes"),
     "query",
-    "CHECKPOINT (the journal) or DELTA (live output). Default: both.",
+    "`checkpoint` (the journal) or `delta` (live output). Default: both.",
   ),
   parameterOf(watchField("fromNow"), "query", "For a stream: only events from now on."),
   parameterOf(
@@ -152,7 +152,7 @@ async function sendPage(
   exchange.json(200, plain(ListEventsResponseSchema, page));
 }
 
-const RUNS_NAMES = ["workflow", "tags", "states", "types"];
+const RUNS_NAMES = ["workflow", "tags", "statuses", "types"];
 const runsField = (name: string) => fieldOf(WatchRunsRequestSchema, name);
 
 export const allEventsRoute: Route = {
@@ -169,7 +169,7 @@ export const allEventsRoute: Route = {
     parameters: [
       parameterOf(runsField("workflow"), "query", "Runs of this workflow."),
       parameterOf(runsField("tags"), "query", "Runs with this tag, as KEY=VALUE; may be repeated."),
-      parameterOf(runsField("states"), "query", "Runs that are in this state; may be repeated."),
+      parameterOf(runsField("statuses"), "query", "Runs with this status; may be repeated."),
       parameterOf(runsField("types"), "query", "Events of this type; may be repeated."),
       textParameter("after", "query", "Continue after this id. Default: from now on."),
       textParameter("Last-Event-ID", "header", "The same, as browsers send it; overrides `after`."),

@@ -28,10 +28,10 @@ import { PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
 import { pawlWireError } from "../../rpc/errors.ts";
+import { plain } from "../../rpc/plain.ts";
 import { drained } from "../../rpc/slow-reader.ts";
 import { problemOf, statusOf } from "../problem.ts";
 import type { Exchange } from "./exchange.ts";
-import { plain } from "./plain.ts";
 import type { Services } from "./route.ts";
 
 const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);

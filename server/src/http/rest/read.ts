@@ -1,5 +1,5 @@
 /**
- * Plain JSON and query parameters as messages of the contract: the other way of `plain.ts`, with
+ * Plain JSON and query parameters as messages of the contract: the other way of `@pawl/proto/plain`, with
  * the same names and forms. What a client gets wrong is INVALID_ARGUMENT with the field.
  */
 import {
@@ -12,9 +12,9 @@ import {
   type MessageShape,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { enumWord, isPayload, isWellKnown } from "@pawl/proto/plain";
 import { DURATION_EXAMPLES, durationOf } from "../../lib/duration.ts";
 import { invalid } from "../../model/errors.ts";
-import { bareName, isPayload, isWellKnown } from "./plain.ts";
 
 const DURATION_TYPE = "google.protobuf.Duration";
 
@@ -142,16 +142,17 @@ function checkScalar(type: ScalarType | undefined, value: JsonValue, at: string)
 }
 
 function readEnum(of: DescEnum, value: JsonValue, at: string): string {
-  const asked = String(value).toUpperCase();
+  const asked = String(value).toLowerCase();
   const found = of.values.find(
-    ({ name, number }) => number !== 0 && (name === asked || bareName(of, name) === asked),
+    ({ name, number }) =>
+      number !== 0 && (name.toLowerCase() === asked || enumWord(of, name) === asked),
   );
   if (found !== undefined) return found.name;
-  throw invalid(at, `must be one of ${bareNames(of).join(", ")}`);
+  throw invalid(at, `must be one of ${enumWords(of).join(", ")}`);
 }
 
-export function bareNames(of: DescEnum): string[] {
-  return of.values.filter(({ number }) => number !== 0).map(({ name }) => bareName(of, name));
+export function enumWords(of: DescEnum): string[] {
+  return of.values.filter(({ number }) => number !== 0).map(({ name }) => enumWord(of, name));
 }
 
 export function isObject(value: JsonValue | undefined): value is JsonObject {

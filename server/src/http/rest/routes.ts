@@ -3,6 +3,7 @@ import {
   PayloadService,
   RunService,
   SignalService,
+  WaitService,
   WorkerService,
   WorkflowService,
 } from "@pawl/proto";
@@ -11,7 +12,7 @@ import { payloadRoute } from "./payload-route.ts";
 import type { Route } from "./route.ts";
 import { rpcRoute } from "./rpc-route.ts";
 import { getRunRoute, startRoute } from "./start-routes.ts";
-import { stepRoute, stepsRoute } from "./step-routes.ts";
+import { stepRoutes } from "./step-routes.ts";
 
 const runs = RunService.method;
 const REASON = "Shown in the run's history.";
@@ -25,7 +26,7 @@ const runRoutes: readonly Route[] = [
     ...{ method: "GET", path: "/v1/runs", rpc: runs.listRuns, id: "listRuns", tag: "Runs" },
     summary: "List runs, newest first",
     about: {
-      states: "Runs in this state; may be repeated or comma-separated.",
+      statuses: "Runs with this status; may be repeated or comma-separated.",
       workflow: "Runs of this workflow.",
       tags: "Runs with this tag, as KEY=VALUE; may be repeated: all of them.",
       parentRunId: "Children of this run.",
@@ -131,15 +132,34 @@ const inboxRoutes: readonly Route[] = [
   }),
 ];
 
-const WAIT_ID = "The wait's id (run id, `#`, step key), percent-encoded.";
+const waits = WaitService.method;
+
+const WAIT_ID = "The wait's id, as lists of waits have it.";
 const ACTOR = "Who does it, for the record.";
+
+const ANSWER = {
+  resolutionId: "Idempotency id: repeating it does not answer twice.",
+  answer:
+    "For a text and a choice a string, for an approval true or false, for a multichoice a list of strings, for a form an object; for a callback anything.",
+  skip: "true instead of an answer: declines to answer, if the question allows it.",
+  actor: "Who answers.",
+  comment: "Shown in the run's history.",
+};
+const ANSWER_ERRORS = [
+  "NOT_FOUND",
+  "INVALID_ANSWER",
+  "WAIT_ALREADY_RESOLVED",
+  "WAIT_CLOSED",
+  "PERMISSION_DENIED",
+  "RUN_TERMINAL",
+] as const;
 
 const waitRoutes: readonly Route[] = [
   rpcRoute({
-    ...{ method: "GET", path: "/v1/waits", rpc: signals.listWaits, id: "listWaits", tag: "Waits" },
+    ...{ method: "GET", path: "/v1/waits", rpc: waits.listWaits, id: "listWaits", tag: "Waits" },
     summary: "List open waits across runs, oldest first: questions, timers, signals, children",
     about: {
-      kinds: "Waits of this kind; may be repeated. USER: questions to people.",
+      kinds: "Waits of this kind; may be repeated. `user`: questions to people.",
       assignee: "Only questions that name this assignee.",
       includeUnassigned: "With `assignee`: also questions without assignees.",
       workflow: "Of runs of this workflow.",
@@ -150,38 +170,36 @@ const waitRoutes: readonly Route[] = [
     errors: [],
   }),
   rpcRoute({
-    ...{ method: "GET", path: "/v1/waits/{waitId}", rpc: signals.getWait, id: "getWait" },
+    ...{ method: "GET", path: "/v1/waits/{waitId}", rpc: waits.getWait, id: "getWait" },
     tag: "Waits",
     summary: "Get a wait, open or resolved, and the value that resolved it",
     about: { waitId: WAIT_ID },
     errors: ["NOT_FOUND"],
   }),
   rpcRoute({
-    ...{ method: "POST", path: "/v1/waits/{waitId}/answer", rpc: signals.resolveWait },
+    ...{ method: "POST", path: "/v1/waits/{waitId}/answer", rpc: waits.answerWait },
     id: "answerWait",
     tag: "Waits",
     summary: "Answer a question, or resolve a callback",
     idempotency: "resolutionId",
-    about: {
-      waitId: WAIT_ID,
-      resolutionId: "Idempotency id: repeating it does not answer twice.",
-      answer:
-        "For a text and a choice a string, for an approval true or false, for a multichoice a list of strings, for a form an object; for a callback anything.",
-      skip: "true instead of an answer: declines to answer, if the question allows it.",
-      actor: "Who answers.",
-      comment: "Shown in the run's history.",
-    },
-    errors: [
-      "NOT_FOUND",
-      "INVALID_ANSWER",
-      "WAIT_ALREADY_RESOLVED",
-      "WAIT_CLOSED",
-      "PERMISSION_DENIED",
-      "RUN_TERMINAL",
-    ],
+    without: ["runId", "stepKey"],
+    about: { waitId: WAIT_ID, ...ANSWER },
+    errors: ANSWER_ERRORS,
   }),
   rpcRoute({
-    ...{ method: "POST", path: "/v1/waits/{waitId}/cancel", rpc: signals.cancelWait },
+    ...{ method: "POST", path: "/v1/runs/{runId}/answer", rpc: waits.answerWait },
+    id: "answerRun",
+    tag: "Waits",
+    summary: "Answer a run's only open question",
+    description:
+      "If several are open, nothing is answered, and `open_waits` in the problem's metadata lists them.",
+    idempotency: "resolutionId",
+    without: ["waitId", "stepKey"],
+    about: { runId: RUN_ID, ...ANSWER },
+    errors: ANSWER_ERRORS,
+  }),
+  rpcRoute({
+    ...{ method: "POST", path: "/v1/waits/{waitId}/cancel", rpc: waits.cancelWait },
     id: "cancelWait",
     tag: "Waits",
     summary: "Cancel a wait",
@@ -190,8 +208,8 @@ const waitRoutes: readonly Route[] = [
     errors: ["NOT_FOUND", "WAIT_ALREADY_RESOLVED", "RUN_TERMINAL"],
   }),
   rpcRoute({
-    ...{ method: "POST", path: "/v1/waits/{waitId}/links", rpc: signals.createAnswerLink },
-    id: "createAnswerLink",
+    ...{ method: "POST", path: "/v1/waits/{waitId}/links", rpc: waits.createWaitLink },
+    id: "createWaitLink",
     tag: "Waits",
     summary: "Create a URL with which one person can answer a question once",
     about: {
@@ -241,8 +259,7 @@ export const ROUTES: readonly Route[] = [
   ...runRoutes,
   eventsRoute,
   allEventsRoute,
-  stepsRoute,
-  stepRoute,
+  ...stepRoutes,
   ...inboxRoutes,
   ...waitRoutes,
   ...fleetRoutes,

@@ -9,11 +9,12 @@ import type {
   JsonValue,
   Message,
 } from "@bufbuild/protobuf";
+import { isWellKnown } from "@pawl/proto/plain";
 import type { Reason } from "../../model/errors.ts";
 import { notFound } from "../../model/errors.ts";
+import { plain } from "../../rpc/plain.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseJson, unsupportedType } from "./exchange.ts";
-import { isWellKnown, plain } from "./plain.ts";
 import { readMessage } from "./read.ts";
 import {
   checkNoQuery,

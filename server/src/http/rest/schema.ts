@@ -7,9 +7,9 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { comments } from "@pawl/proto/comments";
+import { isAlwaysThere, isPayload, isWellKnown } from "@pawl/proto/plain";
 import { DURATION_PATTERN } from "../../lib/duration.ts";
-import { isAlwaysThere, isPayload, isWellKnown } from "./plain.ts";
-import { bareNames } from "./read.ts";
+import { enumWords } from "./read.ts";
 
 /** The named schemas of a document; those that are asked for are added, with all they refer to. */
 export class Schemas {
@@ -100,7 +100,7 @@ export class Schemas {
   }
 
   #item(field: DescField, asked: boolean): JsonObject {
-    if (field.enum !== undefined) return { type: "string", enum: bareNames(field.enum) };
+    if (field.enum !== undefined) return { type: "string", enum: enumWords(field.enum) };
     if (field.message === undefined) return scalarSchema(field.scalar);
     return isWellKnown(field.message) ? wellKnown(field.message, asked) : this.ref(field.message);
   }

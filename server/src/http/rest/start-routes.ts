@@ -12,10 +12,10 @@ import {
 } from "@pawl/proto";
 import { LIMITS } from "../../model/limits.ts";
 import { duration } from "../../rpc/convert/common.ts";
+import { plain } from "../../rpc/plain.ts";
 import { EVENT_STREAM, HEARTBEAT, heartbeatOf, RUN_ID, STREAM } from "./event-routes.ts";
 import { streamEvents } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
-import { plain } from "./plain.ts";
 import { parseDuration } from "./read.ts";
 import {
   JSON_TYPE,
@@ -186,7 +186,10 @@ const GET_RUN: RpcRoute = {
   tag: "Runs",
   summary: "Get a run",
   result: "run",
-  about: { runId: RUN_ID },
+  about: {
+    runId: RUN_ID,
+    view: "`basic`: without input, output and failure. `full`: with them, which is the default.",
+  },
   errors: ["NOT_FOUND"],
 };
 const getBase = operationOf(GET_RUN);

@@ -10,16 +10,28 @@ import {
   type Payload as PayloadProto,
   PayloadSchema,
   type RetryPolicy as RetryPolicyProto,
+  RunStatus,
   StepKind as StepKindProto,
+  WaitKind as WaitKindProto,
+  WaitOutcome as WaitOutcomeProto,
 } from "@pawl/proto";
 import type { Directive } from "../../engine/api.ts";
 import { sha256 as digestOf } from "../../lib/ids.ts";
 import { JsonError, parseJson } from "../../lib/json.ts";
-import type { Failure, StepKind } from "../../model/entry.ts";
+import {
+  type ClosedWhy,
+  type Failure,
+  WAIT_KINDS as KINDS_OF_WAITS,
+  type StepKind,
+  WAIT_OUTCOMES,
+  type WaitKind,
+  type WaitOutcome,
+} from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
 import type { RetryPolicy } from "../../model/retry.ts";
+import { type OpenWait, RUN_STATES, type RunState } from "../../model/run.ts";
 import { durationMs, number, payloadTooLarge, sha256, text } from "./field.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -238,6 +250,68 @@ const STEP_KINDS: Readonly<Record<StepKind, StepKindProto>> = {
 
 export function stepKindOut(value: StepKind): StepKindProto {
   return STEP_KINDS[value];
+}
+
+const WAIT_KINDS: Readonly<Record<OpenWait["kind"], WaitKindProto>> = {
+  sleep: WaitKindProto.SLEEP,
+  signal: WaitKindProto.SIGNAL,
+  child: WaitKindProto.CHILD,
+  user: WaitKindProto.USER,
+  callback: WaitKindProto.CALLBACK,
+  retry: WaitKindProto.RETRY,
+};
+
+export function waitKindIn(field: string, value: WaitKindProto): WaitKind {
+  const kind = KINDS_OF_WAITS.find((known) => WAIT_KINDS[known] === value);
+  if (kind === undefined) throw invalid(field, `${value} is not one that this server knows`);
+  return kind;
+}
+
+export function waitKindOut(value: OpenWait["kind"]): WaitKindProto {
+  return WAIT_KINDS[value];
+}
+
+const OUTCOMES: Readonly<Record<WaitOutcome | ClosedWhy, WaitOutcomeProto>> = {
+  fired: WaitOutcomeProto.FIRED,
+  signalled: WaitOutcomeProto.SIGNALLED,
+  completed: WaitOutcomeProto.COMPLETED,
+  failed: WaitOutcomeProto.FAILED,
+  timed_out: WaitOutcomeProto.TIMED_OUT,
+  cancelled: WaitOutcomeProto.CANCELLED,
+  answered: WaitOutcomeProto.ANSWERED,
+  skipped: WaitOutcomeProto.SKIPPED,
+  lost: WaitOutcomeProto.LOST,
+  withdrawn: WaitOutcomeProto.WITHDRAWN,
+};
+
+export function outcomeOut(value: WaitOutcome | ClosedWhy | undefined): WaitOutcomeProto {
+  return value === undefined ? WaitOutcomeProto.UNSPECIFIED : OUTCOMES[value];
+}
+
+/** The other way of `outcomeOut`, for what is recorded. */
+export function outcomeIn(value: WaitOutcomeProto): WaitOutcome | undefined {
+  return WAIT_OUTCOMES.find((known) => OUTCOMES[known] === value);
+}
+
+const RUN_STATUSES: Readonly<Record<RunState, RunStatus>> = {
+  QUEUED: RunStatus.QUEUED,
+  RUNNING: RunStatus.RUNNING,
+  WAITING: RunStatus.WAITING,
+  PAUSED: RunStatus.PAUSED,
+  CANCELLING: RunStatus.CANCELLING,
+  COMPLETED: RunStatus.COMPLETED,
+  FAILED: RunStatus.FAILED,
+  CANCELLED: RunStatus.CANCELLED,
+};
+
+export function statusIn(value: RunStatus): RunState {
+  const state = RUN_STATES.find((known) => RUN_STATUSES[known] === value);
+  if (state === undefined) throw invalid("statuses", `${value} is not a status of runs`);
+  return state;
+}
+
+export function statusOut(value: RunState): RunStatus {
+  return RUN_STATUSES[value];
 }
 
 const DIRECTIVES: Readonly<Record<Directive, DirectiveProto>> = {

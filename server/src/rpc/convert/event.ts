@@ -30,8 +30,14 @@ import { ENTRY_TYPES } from "../../model/entry.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Payload } from "../../model/payload.ts";
-import { RUN_STATES, type RunState } from "../../model/run.ts";
-import { payloadIn, payloadOut, readablePayload, timestamp, timestampOrUnset } from "./common.ts";
+import {
+  payloadIn,
+  payloadOut,
+  readablePayload,
+  statusIn,
+  timestamp,
+  timestampOrUnset,
+} from "./common.ts";
 import {
   name,
   pageSize,
@@ -60,10 +66,7 @@ function newEventIn(event: NewEventProto): NewEvent {
     attempt: event.attempt,
     contentIndex: event.contentIndex,
     sequence: event.sequence,
-    sourceAt:
-      event.sourceTimestamp === undefined
-        ? 0
-        : timestampMs("events.source_timestamp", event.sourceTimestamp),
+    sourceAt: event.sourceAt === undefined ? 0 : timestampMs("events.source_at", event.sourceAt),
     parentEventId: text("events.parent_event_id", event.parentEventId, PARENT_BYTES),
     eventId: text("events.event_id", event.eventId, LIMITS.idBytes),
     policy: policyIn(event.policy),
@@ -180,7 +183,7 @@ export function watchRunsIn(request: WatchRunsRequest): WatchRuns {
   return {
     workflow: name("workflow", request.workflow),
     tags: { ...request.tags },
-    states: request.states.map(stateIn),
+    states: request.statuses.map(statusIn),
     types: request.types.map(typeIn),
     afterCursor: cursorIn(request.afterCursor),
   };
@@ -192,23 +195,17 @@ function typeIn(value: string): string {
   throw invalid("types", `"${shown}" is not a type of checkpoints, such as run.completed`);
 }
 
-function stateIn(value: string): RunState {
-  const state = RUN_STATES.find((known) => known === value);
-  if (state === undefined) throw invalid("states", `"${value}" is not a state of runs`);
-  return state;
-}
-
 export function eventOut(event: RunEvent): Event {
   const { entry, delta } = event;
   const source = timestampOrUnset(delta?.sourceAt);
-  const served = timestampOrUnset(event.serverAt);
+  const at = timestampOrUnset(event.serverAt);
   return create(EventSchema, {
     cursor: event.cursor,
     runId: event.runId,
     eventId: event.eventId,
     type: event.type,
     class: event.class === "delta" ? EventClass.DELTA : EventClass.CHECKPOINT,
-    ...(served && { serverTimestamp: served }),
+    ...(at && { at }),
     stepKey: entry?.key ?? delta?.key ?? "",
     attempt: entry?.attempt ?? delta?.attempt ?? 0,
     parentEventId: event.parentEventId,
@@ -216,7 +213,7 @@ export function eventOut(event: RunEvent): Event {
     ...(delta !== undefined && { policy: policyOut(delta.policy) }),
     contentIndex: delta?.contentIndex ?? 0,
     sequence: delta?.sequence ?? 0,
-    ...(source && { sourceTimestamp: source }),
+    ...(source && { sourceAt: source }),
     ...(delta?.payload !== undefined && { payload: payloadOut(delta.payload) }),
     ...(entry !== undefined && { entry: entryOut(entry) }),
   });

@@ -1,16 +1,15 @@
-/** Questions and the ids of waits, both ways. */
+/** Questions, both ways. */
 import { create } from "@bufbuild/protobuf";
 import {
   type Question as QuestionProto,
   QuestionSchema,
   QuestionType as QuestionTypeProto,
 } from "@pawl/proto";
-import type { WaitId } from "../../engine/api-waits.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { QUESTION_TYPES, type Question, type QuestionType } from "../../model/question.ts";
 import { duration } from "./common.ts";
-import { durationMs, requiredText, runId, stepKey, text } from "./field.ts";
+import { durationMs, requiredText, text } from "./field.ts";
 
 const TYPES: Readonly<Record<QuestionType, QuestionTypeProto>> = {
   text: QuestionTypeProto.TEXT,
@@ -79,17 +78,4 @@ export function questionOut(question: Question): QuestionProto {
     approvalsNeeded: question.approvalsNeeded ?? (question.type === "approval" ? 1 : 0),
     reminders: question.remindersMs?.map(duration) ?? [],
   });
-}
-
-/** Run ids have no `#`, so that the first one ends them. */
-export function waitIdOf(runId: string, key: string): string {
-  return `${runId}#${key}`;
-}
-
-export function waitIdIn(value: string): WaitId {
-  const place = value.indexOf("#");
-  if (place < 1 || place === value.length - 1) {
-    throw invalid("wait_id", "must be the id of a run, `#`, and the key of one of its waits");
-  }
-  return { runId: runId(value.slice(0, place)), key: stepKey(value.slice(place + 1)) };
 }

@@ -8,23 +8,28 @@ import {
   ParentClosePolicy,
   type Run,
   RunSchema,
-  RunState as RunStateProto,
   type StartRunRequest,
+  StatusReason as StatusReasonProto,
   type RunTimeouts as TimeoutsProto,
 } from "@pawl/proto";
 import type { ListRuns, RunView, StartRun } from "../../engine/api.ts";
-import type { Entry, EntryMeta, Undone } from "../../model/entry.ts";
+import type { Entry, EntryHead, EntryMeta, Undone } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
-import { RUN_STATES, type RunHeader, type RunState, type RunTimeouts } from "../../model/run.ts";
+import type { OpenWait, RunHeader, RunTimeouts, StatusReason } from "../../model/run.ts";
+import { waitIdOf } from "../../model/wait-id.ts";
 import {
   duration,
   failureOut,
+  outcomeOut,
   payloadOut,
   readablePayload,
+  statusIn,
+  statusOut,
   stepKindOut,
   timestamp,
   timestampOrUnset,
+  waitKindOut,
 } from "./common.ts";
 import {
   checkTags,
@@ -118,28 +123,27 @@ export function startRunIn(request: StartRunRequest): StartRun {
   };
 }
 
-/** In the order of the enumeration: QUEUED is 1. */
-function stateIn(value: RunStateProto): RunState {
-  const state = RUN_STATES[value - 1];
-  if (state === undefined) throw invalid("states", `${value} is not a state of runs`);
-  return state;
-}
-
-const STATES: Readonly<Record<RunState, RunStateProto>> = {
-  QUEUED: RunStateProto.QUEUED,
-  RUNNING: RunStateProto.RUNNING,
-  WAITING: RunStateProto.WAITING,
-  PAUSED: RunStateProto.PAUSED,
-  CANCELLING: RunStateProto.CANCELLING,
-  COMPLETED: RunStateProto.COMPLETED,
-  FAILED: RunStateProto.FAILED,
-  CANCELLED: RunStateProto.CANCELLED,
+const REASONS: Readonly<Record<StatusReason, StatusReasonProto>> = {
+  "": StatusReasonProto.UNSPECIFIED,
+  PAUSED_BY_OPERATOR: StatusReasonProto.PAUSED_BY_OPERATOR,
+  NON_DETERMINISM: StatusReasonProto.NON_DETERMINISM,
+  RETRIES_EXHAUSTED: StatusReasonProto.RETRIES_EXHAUSTED,
+  UNKNOWN_OUTCOME: StatusReasonProto.UNKNOWN_OUTCOME,
+  CRASH_LOOP: StatusReasonProto.CRASH_LOOP,
+  DATA_CORRUPTED: StatusReasonProto.DATA_CORRUPTED,
+  RUN_TIMEOUT: StatusReasonProto.RUN_TIMEOUT,
+  PAUSING: StatusReasonProto.PAUSING,
+  DELAYED: StatusReasonProto.DELAYED,
+  DEBOUNCED: StatusReasonProto.DEBOUNCED,
+  CONCURRENCY_LIMIT: StatusReasonProto.CONCURRENCY_LIMIT,
+  RATE_LIMIT: StatusReasonProto.RATE_LIMIT,
+  NO_WORKER: StatusReasonProto.NO_WORKER,
 };
 
 export function listRunsIn(request: ListRunsRequest): ListRuns {
   checkTags(request.tags);
   return {
-    states: request.states.map(stateIn),
+    states: request.statuses.map(statusIn),
     workflow: name("workflow", request.workflow),
     tags: request.tags,
     parentRunId: text("parent_run_id", request.parentRunId, LIMITS.idBytes),
@@ -155,9 +159,9 @@ export function runOut(view: RunView): Run {
     runUid: header.runUid,
     workflow: header.workflow,
     version: header.version,
-    state: STATES[header.state],
-    stateReason: view.reason,
-    stateDetail: view.detail,
+    status: statusOut(header.state),
+    statusReason: REASONS[view.reason],
+    statusDetail: view.detail,
     queue: header.queue,
     priority: header.priority,
     tags: { ...header.tags },
@@ -166,7 +170,7 @@ export function runOut(view: RunView): Run {
     journalLength: header.seq,
     sessionId: header.options.sessionId ?? "",
     userId: header.options.userId ?? "",
-    waits: (view.waits ?? header.waiting?.waits ?? []).map(openWaitOut),
+    waits: (view.waits ?? header.waiting?.waits ?? []).map((wait) => openWaitOut(header, wait)),
     ...times(header),
     ...(header.lease !== null && {
       workerId: header.lease.workerId,
@@ -217,12 +221,11 @@ function times(header: RunHeader) {
   };
 }
 
-type OpenWait = NonNullable<RunHeader["waiting"]>["waits"][number];
-
-function openWaitOut(wait: OpenWait) {
+function openWaitOut(header: RunHeader, wait: OpenWait) {
   return {
+    ...(wait.kind !== "retry" && { waitId: waitIdOf(header, wait.key) }),
     stepKey: wait.key,
-    kind: wait.kind,
+    kind: waitKindOut(wait.kind),
     name: wait.name,
     since: timestamp(wait.since),
     ...(wait.due !== undefined && { due: timestamp(wait.due) }),
@@ -262,7 +265,7 @@ function inputOut(input: NonNullable<EntryMeta["input"]>) {
   return { encoding: input.encoding, data };
 }
 
-export function entryOut(entry: Entry): JournalEntry {
+export function entryOut(entry: EntryHead & Partial<Pick<Entry, "payload">>): JournalEntry {
   const meta = entry.meta;
   return create(JournalEntrySchema, {
     seq: entry.seq,
@@ -277,7 +280,7 @@ export function entryOut(entry: Entry): JournalEntry {
     latencyMs: meta.ms ?? 0,
     inputDigest: meta.inputDigest ?? "",
     definitionDigest: meta.definitionDigest ?? "",
-    outcome: meta.outcome ?? "",
+    outcome: outcomeOut(meta.outcome),
     details: detailsOut(meta),
     ...(meta.deltas !== undefined && { deltas: meta.deltas }),
     ...(entry.payload !== undefined && { payload: payloadOut(entry.payload) }),

@@ -5,6 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
   StepFailedResponse_Final_Action as FinalAction,
+  type ListStepsRequest,
   type Payload as PayloadProto,
   Recovery,
   type StepCompletedRequest,
@@ -16,9 +17,12 @@ import {
   type StepStartedRequest,
   type StepStartedResponse,
   StepStartedResponseSchema,
+  StepStartedResponse_Stop_Reason as StopReason,
   type WaitSpec as WaitSpecProto,
+  StepStartedResponse_Wait_Why as Why,
 } from "@pawl/proto";
 import type {
+  ListSteps,
   StepCompleted,
   StepCompletedReply,
   StepFailed,
@@ -45,9 +49,10 @@ import {
   stepKindIn,
   stepKindOut,
   timestamp,
+  outcomeOut as waitOutcomeOut,
 } from "./common.ts";
-import { durationMs, fence, name, runId, stepKey, text, timestampMs } from "./field.ts";
-import { questionIn, waitIdOf } from "./question.ts";
+import { durationMs, fence, name, pageSize, runId, stepKey, text, timestampMs } from "./field.ts";
+import { questionIn } from "./question.ts";
 import { detailsOut } from "./run.ts";
 
 const DIGEST_BYTES = 128;
@@ -229,7 +234,7 @@ function callbackOut(callback: CallbackAddress | undefined) {
 function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>, waitId: string) {
   const said = {
     seq: outcome.seq,
-    outcome: outcome.outcome ?? "",
+    outcome: waitOutcomeOut(outcome.outcome),
     ...(outcome.resolved && { details: detailsOut(outcome.resolved.meta), waitId }),
     ...callbackOut(outcome.callback),
   };
@@ -242,7 +247,19 @@ function replayOut(outcome: Extract<StepOutcome, { kind: "replay" }>, waitId: st
   return { case: "replay" as const, value: { ...said, result } };
 }
 
-/** `waitId` names the step, should it be a wait. */
+const WHY = {
+  in_progress: Why.IN_PROGRESS,
+  backoff: Why.BACKOFF,
+  wait: Why.WAIT,
+} as const;
+
+const STOP_REASONS = {
+  LEASE_LOST: StopReason.LEASE_LOST,
+  RUN_CANCELLED: StopReason.RUN_CANCELLED,
+  RUN_PAUSED: StopReason.RUN_PAUSED,
+  RUN_TERMINAL: StopReason.RUN_TERMINAL,
+} as const;
+
 function outcomeOut(outcome: StepOutcome, waitId: string) {
   switch (outcome.kind) {
     case "execute": {
@@ -255,7 +272,7 @@ function outcomeOut(outcome: StepOutcome, waitId: string) {
       const { why, attempt } = outcome;
       const until = outcome.until === undefined ? {} : { until: timestamp(outcome.until) };
       const named = why === "wait" ? { waitId, ...callbackOut(outcome.callback) } : {};
-      return { case: "wait" as const, value: { why, attempt, ...until, ...named } };
+      return { case: "wait" as const, value: { why: WHY[why], attempt, ...until, ...named } };
     }
     case "conflict": {
       const value = { recorded: sideOut(outcome.recorded), attempted: sideOut(outcome.attempted) };
@@ -266,16 +283,26 @@ function outcomeOut(outcome: StepOutcome, waitId: string) {
       return { case: "unknownOutcome" as const, value };
     }
     case "stop":
-      return { case: "stop" as const, value: { reason: outcome.reason, fence: outcome.fence } };
+      return {
+        case: "stop" as const,
+        value: { reason: STOP_REASONS[outcome.reason], fence: outcome.fence },
+      };
   }
 }
 
-export function stepStartedOut(
-  reply: StepStartedReply,
-  { runId, stepKey }: Pick<StepStartedRequest, "runId" | "stepKey">,
-): StepStartedResponse {
+export function stepStartedOut(reply: StepStartedReply): StepStartedResponse {
   return create(StepStartedResponseSchema, {
-    outcome: outcomeOut(reply.outcome, waitIdOf(runId, stepKey)),
+    outcome: outcomeOut(reply.outcome, reply.waitId ?? ""),
     directive: directiveOut(reply.directive),
   });
+}
+
+const PAGE_TOKEN_BYTES = 64;
+
+export function listStepsIn(request: ListStepsRequest): ListSteps {
+  return {
+    runId: runId(request.runId),
+    pageSize: pageSize(request.pageSize, LIMITS.listPageDefault, LIMITS.listPageMax),
+    pageToken: text("page_token", request.pageToken, PAGE_TOKEN_BYTES),
+  };
 }

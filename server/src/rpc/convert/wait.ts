@@ -1,20 +1,27 @@
 /** Waits, both ways. */
 import { create } from "@bufbuild/protobuf";
 import {
-  type CreateAnswerLinkRequest,
+  AnswerVia,
+  type AnswerWaitRequest,
+  type CreateWaitLinkRequest,
   type ListWaitsRequest,
-  type ResolveWaitRequest,
   type Wait,
   WaitSchema,
 } from "@pawl/proto";
-import type { ListWaits, ResolveWait, WaitId, WaitView } from "../../engine/api-waits.ts";
-import { isWaitKind } from "../../model/entry.ts";
+import type { AnswerWait, ListWaits, WaitView } from "../../engine/api-waits.ts";
 import { invalid } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Answer } from "../../model/question.ts";
-import { payloadIn, stepKindIn, stepKindOut, timestamp, timestampOrUnset } from "./common.ts";
-import { durationMs, name, pageSize, text } from "./field.ts";
-import { questionOut, waitIdIn, waitIdOf } from "./question.ts";
+import {
+  outcomeOut,
+  payloadIn,
+  timestamp,
+  timestampOrUnset,
+  waitKindIn,
+  waitKindOut,
+} from "./common.ts";
+import { durationMs, name, pageSize, requiredText, runId, text } from "./field.ts";
+import { questionOut } from "./question.ts";
 
 /** Since, run id and step key, in base64. */
 const PAGE_TOKEN_BYTES = 2 * (LIMITS.stepKeyBytes + LIMITS.idBytes);
@@ -30,11 +37,7 @@ export function listWaitsIn(request: ListWaitsRequest): ListWaits {
     );
   }
   return {
-    kinds: request.kinds.map((value) => {
-      const kind = stepKindIn(value);
-      if (!isWaitKind(kind)) throw invalid("kinds", `${kind} is not a kind of wait`);
-      return kind;
-    }),
+    kinds: request.kinds.map((value) => waitKindIn("kinds", value)),
     assignee: name("assignee", request.assignee),
     includeUnassigned: request.includeUnassigned,
     workflow: name("workflow", request.workflow),
@@ -49,29 +52,51 @@ export function commentIn(value: string): string {
   return text("comment", value, LIMITS.commentBytes);
 }
 
-export function resolveWaitIn(request: ResolveWaitRequest): ResolveWait {
-  const { resolution } = request;
-  if (resolution.case === undefined || (resolution.case === "skip" && !resolution.value)) {
+export function waitIdIn(value: string): string {
+  return requiredText("wait_id", value, LIMITS.nameBytes);
+}
+
+/** What an answer says, and which wait it is for: by its id, or by its run. */
+export function answerWaitIn(request: AnswerWaitRequest): {
+  readonly wait: { readonly waitId: string } | { readonly runId: string; readonly key: string };
+  readonly answer: Omit<AnswerWait, "runId" | "key" | "runUid">;
+} {
+  const { response } = request;
+  if (response.case === undefined || (response.case === "skip" && !response.value)) {
     throw invalid("answer", "or skip must be set");
   }
+  if (request.waitId !== "" && request.runId !== "") {
+    throw invalid("run_id", "cannot be combined with wait_id: each names what is answered");
+  }
+  if (request.stepKey !== "" && request.runId === "") {
+    throw invalid("step_key", "only goes with run_id");
+  }
   return {
-    ...waitIdIn(request.waitId),
-    resolutionId: text("resolution_id", request.resolutionId, LIMITS.idBytes),
-    ...(resolution.case === "answer" && { answer: payloadIn("answer", resolution.value) }),
-    actor: name("actor", request.actor),
-    comment: commentIn(request.comment),
-    via: "api",
+    wait:
+      request.runId === ""
+        ? { waitId: waitIdIn(request.waitId) }
+        : {
+            runId: runId(request.runId),
+            key: text("step_key", request.stepKey, LIMITS.stepKeyBytes),
+          },
+    answer: {
+      resolutionId: text("resolution_id", request.resolutionId, LIMITS.idBytes),
+      ...(response.case === "answer" && { answer: payloadIn("answer", response.value) }),
+      actor: name("actor", request.actor),
+      comment: commentIn(request.comment),
+      via: "api",
+    },
   };
 }
 
-export function createAnswerLinkIn(request: CreateAnswerLinkRequest): {
-  readonly id: WaitId;
+export function createWaitLinkIn(request: CreateWaitLinkRequest): {
+  readonly waitId: string;
   readonly assignee: string;
   readonly expiresInMs: number;
 } {
   const { expiresIn } = request;
   return {
-    id: waitIdIn(request.waitId),
+    waitId: waitIdIn(request.waitId),
     assignee: name("assignee", request.assignee),
     expiresInMs:
       expiresIn === undefined
@@ -80,13 +105,19 @@ export function createAnswerLinkIn(request: CreateAnswerLinkRequest): {
   };
 }
 
+const VIA: Readonly<Record<Answer["via"], AnswerVia>> = {
+  api: AnswerVia.API,
+  link: AnswerVia.LINK,
+  callback: AnswerVia.CALLBACK,
+};
+
 function answerOut(answer: Answer) {
   return {
     actor: answer.actor,
     at: timestamp(answer.at),
     ...(answer.approved !== undefined && { approved: answer.approved }),
     comment: answer.comment,
-    via: answer.via,
+    via: VIA[answer.via],
     resolutionId: answer.resolutionId,
   };
 }
@@ -95,11 +126,11 @@ export function waitOut(view: WaitView): Wait {
   const { resolution, closed } = view;
   const due = timestampOrUnset(view.due);
   return create(WaitSchema, {
-    waitId: waitIdOf(view.runId, view.key),
+    waitId: view.waitId,
     runId: view.runId,
     stepKey: view.key,
     workflow: view.workflow,
-    kind: stepKindOut(view.kind),
+    kind: waitKindOut(view.kind),
     name: view.name,
     since: timestamp(view.since),
     ...(due && { due }),
@@ -111,11 +142,11 @@ export function waitOut(view: WaitView): Wait {
     cron: view.cron,
     timeZone: view.timeZone,
     ...(resolution && {
-      outcome: resolution.outcome,
+      outcome: outcomeOut(resolution.outcome),
       resolvedAt: timestamp(resolution.at),
       resolvedBy: resolution.actor,
       comment: resolution.comment,
     }),
-    ...(closed && { outcome: closed.why, resolvedAt: timestamp(closed.at) }),
+    ...(closed && { outcome: outcomeOut(closed.why), resolvedAt: timestamp(closed.at) }),
   });
 }

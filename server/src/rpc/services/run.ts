@@ -1,4 +1,4 @@
-import { RunService } from "@pawl/proto";
+import { RunService, RunView } from "@pawl/proto";
 import type { EngineApi } from "../../engine/api.ts";
 import { bytesOfEntry, countWithin } from "../../engine/events/size.ts";
 import { LIMITS } from "../../model/limits.ts";
@@ -21,7 +21,8 @@ export function runService(engine: EngineApi): Binding[] {
       return { run: runOut(started.run), existing: started.existing, ...claimed };
     }),
     unary(rpc.getRun, async (request, { caller }) => {
-      return { run: runOut(await engine.getRun(caller, runId(request.runId))) };
+      const view = request.view === RunView.BASIC ? "basic" : "full";
+      return { run: runOut(await engine.getRun(caller, runId(request.runId), view)) };
     }),
     unary(rpc.waitRun, async (request, { caller, signal }) => {
       const asked = request.timeout;

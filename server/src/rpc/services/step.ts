@@ -4,6 +4,7 @@ import { type Binding, unary } from "../binding.ts";
 import { runId, stepKey } from "../convert/field.ts";
 import { entryOut } from "../convert/run.ts";
 import {
+  listStepsIn,
   stepCompletedIn,
   stepCompletedOut,
   stepFailedIn,
@@ -16,7 +17,7 @@ export function stepService(engine: EngineApi): Binding[] {
   const rpc = StepService.method;
   return [
     unary(rpc.stepStarted, async (request, { caller }) =>
-      stepStartedOut(await engine.stepStarted(caller, stepStartedIn(request)), request),
+      stepStartedOut(await engine.stepStarted(caller, stepStartedIn(request))),
     ),
     unary(rpc.stepCompleted, async (request, { caller }) =>
       stepCompletedOut(await engine.stepCompleted(caller, stepCompletedIn(request))),
@@ -28,6 +29,10 @@ export function stepService(engine: EngineApi): Binding[] {
       const key = stepKey(request.stepKey);
       const entry = await engine.getStep(caller, runId(request.runId), key);
       return entry === undefined ? {} : { entry: entryOut(entry) };
+    }),
+    unary(rpc.listSteps, async (request, { caller }) => {
+      const page = await engine.listSteps(caller, listStepsIn(request));
+      return { steps: page.steps.map(entryOut), nextPageToken: page.nextPageToken };
     }),
   ];
 }

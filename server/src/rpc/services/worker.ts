@@ -26,7 +26,7 @@ const POLL_ITEMS_MAX = 100;
 export function workerService(engine: EngineApi, sessions: Sessions, log: Log): Binding[] {
   const rpc = WorkerService.method;
   return [
-    duplex(rpc.session, (stream, context) => runSession(engine, stream, context, sessions, log)),
+    duplex(rpc.attach, (stream, context) => runSession(engine, stream, context, sessions, log)),
     unary(rpc.pollWork, async (request, { caller, signal }) => {
       const { wait } = request;
       const asked = wait === undefined ? LIMITS.pollWaitMs : durationMs("wait", wait);

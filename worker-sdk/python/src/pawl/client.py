@@ -10,12 +10,12 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from ._lib.text import uuid7
 from ._link.claim import claim, perform
 from ._link.methods import (
+    ANSWER_WAIT,
     CANCEL_WAIT,
     LIST_RUNS,
     LIST_WAITS,
     LIST_WORKERS,
     LIST_WORKFLOWS,
-    RESOLVE_WAIT,
     START_RUN,
 )
 from ._link.platform import Platform, default_url
@@ -23,9 +23,9 @@ from ._run.keys import check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import PawlError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
-from .v1.common_pb2 import STEP_KIND_USER
+from .v1.common_pb2 import WAIT_KIND_USER
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
-from .v1.signal_pb2 import CancelWaitRequest, ListWaitsRequest, ResolveWaitRequest, Wait
+from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest, Wait
 from .v1.worker_pb2 import ListWorkersRequest, Worker
 from .v1.workflow_pb2 import ListWorkflowsRequest
 from .views import RunInfo, run_view
@@ -164,7 +164,7 @@ class Client:
     async def list(
         self,
         *,
-        states: Sequence[str] = (),
+        statuses: Sequence[str] = (),
         workflow: str = "",
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
@@ -173,7 +173,7 @@ class Client:
     ) -> tuple[list[RunInfo], str]:
         """Returns a page of runs, newest first, and the token of the next page, which is empty on the last."""
         request = ListRunsRequest(
-            states=[f"RUN_STATE_{state}" for state in states],
+            statuses=[f"RUN_STATUS_{status.upper()}" for status in statuses],
             workflow=workflow,
             tags=tags or {},
             page_size=page_size,
@@ -191,7 +191,7 @@ class Client:
             run_id=run_id,
             workflow=workflow,
             assignee=assignee,
-            kinds=[STEP_KIND_USER] if questions else [],
+            kinds=[WAIT_KIND_USER] if questions else [],
             page_size=500,
         )
         return list((await self._platform.call(LIST_WAITS, request)).waits)
@@ -209,21 +209,21 @@ class Client:
 
         PawlError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
         """
-        request = ResolveWaitRequest(
+        request = AnswerWaitRequest(
             wait_id=wait_id,
             resolution_id=resolution_id or uuid7(),
             answer=await self._platform.payload(answer, "the answer"),
             actor=actor,
             comment=comment,
         )
-        await self._platform.call(RESOLVE_WAIT, request)
+        await self._platform.call(ANSWER_WAIT, request)
 
     async def skip(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
         """Declines to answer a question that is `skippable`."""
-        request = ResolveWaitRequest(
+        request = AnswerWaitRequest(
             wait_id=wait_id, resolution_id=uuid7(), skip=True, actor=actor, comment=comment
         )
-        await self._platform.call(RESOLVE_WAIT, request)
+        await self._platform.call(ANSWER_WAIT, request)
 
     async def cancel_wait(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
         """Ends a wait of any kind; what waits for it gets WaitCancelledError."""
@@ -331,12 +331,12 @@ class Starter:
         await perform(self._platform, response.claimed, workflow)
         handle = RunHandle(self._platform, run_id, workflow, existing=True)
         info = await handle.get()
-        if info.state == "PAUSED":
+        if info.status == "paused":
             raise PawlError(
                 "RUN_PAUSED",
-                f"the run {run_id} is paused: {info.state_detail or info.state_reason}",
+                f"the run {run_id} is paused: {info.status_detail or info.status_reason}",
                 code=9,
-                metadata={"run_id": run_id, "state_reason": info.state_reason},
+                metadata={"run_id": run_id, "status_reason": info.status_reason},
             )
         # Ended here, or taken over by somebody else.
         return await handle.result()

@@ -177,14 +177,14 @@ class PawlError(Exception):
 
 
 class RunFailedError(Exception):
-    """The run whose result was awaited failed or was cancelled (`state`)."""
+    """The run whose result was awaited failed or was cancelled (`status`)."""
 
     def __init__(
-        self, message: str, *, run_id: str, state: str, type: str, details: Any = None
+        self, message: str, *, run_id: str, status: str, type: str, details: Any = None
     ) -> None:
         super().__init__(message)
         self.run_id = run_id
-        self.state = state
+        self.status = status
         # The class of the error that ended the run.
         self.type = type
         self.details = details

@@ -11,6 +11,7 @@ from ._codec.payload import decode
 from ._codec.typed import build_as
 from ._lib.backoff import GrowingPause
 from ._lib.text import uuid7
+from ._lib.words import word
 from ._link import methods
 from ._link.platform import Platform
 from ._link.status import is_transient
@@ -18,6 +19,12 @@ from .duration import Duration, duration_message, seconds_of
 from .errors import PawlError, RunFailedError
 from .failure import error_of, failure_details
 from .v1 import run_pb2 as pb
+from .v1.common_pb2 import (
+    RUN_STATUS_CANCELLED,
+    RUN_STATUS_COMPLETED,
+    RUN_STATUS_FAILED,
+    RunStatus,
+)
 from .v1.event_pb2 import EVENT_CLASS_CHECKPOINT, EVENT_CLASS_DELTA, WatchRunRequest
 from .v1.signal_pb2 import SendSignalRequest
 from .views import EntryView, EventView, RunInfo, entry_view, event_view, run_view
@@ -26,17 +33,17 @@ if TYPE_CHECKING:
     from .workflow import Workflow
 
 R = TypeVar("R")
-_ENDED = (pb.RUN_STATE_COMPLETED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED)
+_ENDED = (RUN_STATUS_COMPLETED, RUN_STATUS_FAILED, RUN_STATUS_CANCELLED)
 _WAIT_S = 30.0
 
 
 def has_ended(run: pb.Run) -> bool:
-    return run.state in _ENDED
+    return run.status in _ENDED
 
 
 async def outcome_of(platform: Platform, run: pb.Run, workflow: Workflow[..., Any] | None) -> Any:
     """The result of a run that has ended; RunFailedError where it has none."""
-    if run.state == pb.RUN_STATE_COMPLETED:
+    if run.status == RUN_STATUS_COMPLETED:
         data = decode(await platform.download(run.output))
         build = None if workflow is None else workflow.build
         return build_as(build, data, f"the result of run {run.run_id}")
@@ -44,7 +51,7 @@ async def outcome_of(platform: Platform, run: pb.Run, workflow: Workflow[..., An
     error = RunFailedError(
         failure.message,
         run_id=run.run_id,
-        state=pb.RunState.Name(run.state).removeprefix("RUN_STATE_"),
+        status=word(RunStatus, run.status),
         type=failure.type or "Error",
         details=failure_details(failure),
     )
@@ -151,10 +158,10 @@ class RunHandle(Generic[R]):
                 result: R = await outcome_of(self._platform, run, self._workflow)
                 return result
             if end is not None and time.monotonic() >= end:
-                state = pb.RunState.Name(run.state).removeprefix("RUN_STATE_")
+                status = word(RunStatus, run.status)
                 raise TimeoutError(
-                    f"the run {self.run_id} is still {state}"
-                    + (f": {run.state_detail}" if run.state_detail else "")
+                    f"the run {self.run_id} is still {status}"
+                    + (f": {run.status_detail}" if run.status_detail else "")
                 )
 
     def watch(

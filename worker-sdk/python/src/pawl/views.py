@@ -7,22 +7,29 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ._codec.payload import decode
+from ._lib.words import word
 from .duration import moment_of
 from .failure import error_of
-from .v1.common_pb2 import JournalEntry, Payload, StepKind
+from .v1.common_pb2 import (
+    JournalEntry,
+    Payload,
+    RunStatus,
+    StepKind,
+    WaitOutcome,
+)
 from .v1.event_pb2 import EVENT_CLASS_DELTA, Event
-from .v1.run_pb2 import Run, RunState
+from .v1.run_pb2 import Run, StatusReason
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run as it was when it was asked for. `state` is QUEUED, RUNNING, WAITING …"""
+    """A run as it was when it was asked for. `status` is queued, running, waiting …"""
 
     run_id: str
     workflow: str
-    state: str
-    state_reason: str
-    state_detail: str
+    status: str
+    status_reason: str
+    status_detail: str
     queue: str
     priority: int
     attempt: int
@@ -65,7 +72,7 @@ class EventView:
     attempt: int
     sequence: int
     #: Of a delta.
-    data: Any
+    payload: Any
     #: Of a checkpoint.
     entry: EntryView | None
 
@@ -74,9 +81,9 @@ def run_view(run: Run) -> RunInfo:
     return RunInfo(
         run_id=run.run_id,
         workflow=run.workflow,
-        state=RunState.Name(run.state).removeprefix("RUN_STATE_"),
-        state_reason=run.state_reason,
-        state_detail=run.state_detail,
+        status=word(RunStatus, run.status),
+        status_reason=word(StatusReason, run.status_reason),
+        status_detail=run.status_detail,
         queue=run.queue,
         priority=run.priority,
         attempt=run.attempt,
@@ -108,9 +115,9 @@ def entry_view(entry: JournalEntry) -> EntryView:
         step_key=entry.step_key,
         attempt=entry.attempt,
         name=entry.name,
-        kind=StepKind.Name(entry.kind).removeprefix("STEP_KIND_"),
+        kind=word(StepKind, entry.kind),
         recorded_at=moment_of(entry.recorded_at),
-        outcome=entry.outcome,
+        outcome=word(WaitOutcome, entry.outcome),
         payload=_readable(entry.payload) if entry.HasField("payload") else None,
         error=error_of(entry.failure) if entry.HasField("failure") else None,
         details=dict(entry.details),
@@ -127,6 +134,6 @@ def event_view(event: Event) -> EventView:
         step_key=event.step_key,
         attempt=event.attempt,
         sequence=event.sequence,
-        data=_readable(event.payload) if event.HasField("payload") else None,
+        payload=_readable(event.payload) if event.HasField("payload") else None,
         entry=entry_view(event.entry) if event.HasField("entry") else None,
     )

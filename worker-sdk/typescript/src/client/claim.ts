@@ -98,12 +98,12 @@ export async function executeClaimed(
   const runId = claimed.lease?.runId ?? request.runId;
   const handle = new RunHandle(platform, runId, true);
   const info = await handle.get();
-  if (info.state === "PAUSED") {
+  if (info.status === "paused") {
     throw new PawlError({
       reason: "RUN_PAUSED",
-      message: `the run ${runId} is paused: ${info.stateDetail || info.stateReason}`,
+      message: `the run ${runId} is paused: ${info.statusDetail || info.statusReason}`,
       code: 9,
-      metadata: { run_id: runId, state_reason: info.stateReason },
+      metadata: { run_id: runId, state_reason: info.statusReason },
     });
   }
   // Ended here, or taken over by somebody else.

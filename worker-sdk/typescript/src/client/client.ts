@@ -1,7 +1,7 @@
 import {
   RunService,
-  SignalService,
   type StartRunRequest,
+  WaitService,
   type Worker as WorkerMessage,
   WorkerService,
   WorkflowService,
@@ -18,14 +18,14 @@ import type { AnyWorkflow, Workflow } from "../workflow.ts";
 import { executeClaimed } from "./claim.ts";
 import { RunHandle } from "./handle.ts";
 import { type StartOptions, startRequest } from "./start.ts";
-import { type RunInfo, type RunState, runView, stateCode } from "./views.ts";
+import { type RunInfo, type RunStatus, runView, statusCode } from "./views.ts";
 import {
   type AnswerLinkOptions,
   type AnswerOptions,
-  createAnswerLink,
+  answerWait,
+  createWaitLink,
   getWait,
   listWaits,
-  resolveWait,
   type WaitInfo,
   type WaitsOptions,
   waitInfo,
@@ -44,7 +44,7 @@ export interface ClientOptions extends ConnectionOptions {
 
 export interface ListOptions {
   /** Runs in any of these. Default: all. */
-  readonly states?: readonly RunState[];
+  readonly statuses?: readonly RunStatus[];
   readonly workflow?: string;
   /** Tags that a run must have, all of them. */
   readonly tags?: Readonly<Record<string, string>>;
@@ -193,7 +193,7 @@ export class Client {
   /** Returns a page of runs, newest first. */
   async list(options: ListOptions = {}): Promise<{ runs: RunInfo[]; nextPageToken: string }> {
     const { runs, nextPageToken } = await this.#platform.call(RunService.method.listRuns, {
-      states: (options.states ?? []).map(stateCode),
+      statuses: (options.statuses ?? []).map(statusCode),
       workflow: options.workflow ?? "",
       tags: { ...options.tags },
       pageSize: pageSizeOf(options.pageSize),
@@ -230,7 +230,7 @@ export class Client {
   }
 
   /** Returns a wait, open or resolved, with the value that resolved it. */
-  wait(waitId: string): Promise<WaitInfo & { readonly value: unknown }> {
+  wait(waitId: string): Promise<WaitInfo & { readonly payload: unknown }> {
     return getWait(this.#platform, waitId);
   }
 
@@ -244,7 +244,7 @@ export class Client {
     answer: unknown,
     options: AnswerOptions = {},
   ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
-    return resolveWait(this.#platform, waitId, { value: answer }, options);
+    return answerWait(this.#platform, { waitId }, { value: answer }, options);
   }
 
   /** Declines to answer a question that is skippable. */
@@ -252,7 +252,7 @@ export class Client {
     waitId: string,
     options: AnswerOptions = {},
   ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
-    return resolveWait(this.#platform, waitId, undefined, options);
+    return answerWait(this.#platform, { waitId }, undefined, options);
   }
 
   /** Cancels a wait: its run gets WaitCancelledError. */
@@ -261,7 +261,7 @@ export class Client {
     { actor = "", comment = "" }: Omit<AnswerOptions, "resolutionId"> = {},
   ): Promise<WaitInfo> {
     const request = { waitId, actor, comment };
-    const { wait } = await this.#platform.call(SignalService.method.cancelWait, request);
+    const { wait } = await this.#platform.call(WaitService.method.cancelWait, request);
     return waitInfo(wait);
   }
 
@@ -270,7 +270,7 @@ export class Client {
     waitId: string,
     options: AnswerLinkOptions = {},
   ): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
-    return createAnswerLink(this.#platform, waitId, options);
+    return createWaitLink(this.#platform, waitId, options);
   }
 
   /** Closes the connection, unless the transport was passed to this client. */

@@ -3,7 +3,7 @@ import {
   EventService,
   type Run,
   RunService,
-  RunState,
+  RunStatus,
   SignalService,
   type WatchRunResponse,
 } from "@pawl/proto";
@@ -54,29 +54,29 @@ export interface SignalSendOptions {
 }
 
 const waitMs = 30_000;
-const terminal = new Set([RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED]);
+const terminal = new Set([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED]);
 
 export function hasEnded(run: Run): boolean {
-  return terminal.has(run.state);
+  return terminal.has(run.status);
 }
 
 /** What there is to say of a run that ended without a message. */
-function silentEnd({ state, failure }: Run): string {
-  if (state === RunState.CANCELLED) return "the run was cancelled";
+function silentEnd({ status, failure }: Run): string {
+  if (status === RunStatus.CANCELLED) return "the run was cancelled";
   return `the run failed with ${failure?.type || "an error"}, which has no message`;
 }
 
 /** Returns the result of an ended run. @throws RunFailedError if it has none */
 export async function outcomeOf(platform: Platform, run: Run): Promise<unknown> {
-  if (run.state === RunState.COMPLETED) {
+  if (run.status === RunStatus.COMPLETED) {
     const payload = run.output === undefined ? undefined : await platform.download(run.output);
     return decode(payload);
   }
   const { failure } = run;
   throw new RunFailedError({
     runId: run.runId,
-    state: run.state === RunState.CANCELLED ? "CANCELLED" : "FAILED",
-    type: failure?.type || (run.state === RunState.CANCELLED ? "Cancelled" : "Error"),
+    status: run.status === RunStatus.CANCELLED ? "cancelled" : "failed",
+    type: failure?.type || (run.status === RunStatus.CANCELLED ? "Cancelled" : "Error"),
     message: failure?.message || silentEnd(run),
     details: failureDetails(failure),
     cause: failure === undefined ? undefined : errorOf(failure),
@@ -119,7 +119,7 @@ export class RunHandle<O = unknown> {
       if (performance.now() >= endMs) {
         throw new PawlError({
           reason: "DEADLINE_EXCEEDED",
-          message: `the run ${this.runId} has not ended in time; it is ${run === undefined ? "unknown" : runView(run).state}`,
+          message: `the run ${this.runId} has not ended in time; it is ${run === undefined ? "unknown" : runView(run).status}`,
           code: 4,
         });
       }

@@ -1,41 +1,50 @@
 /** What the server says about runs, in TypeScript's own terms. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Event, JournalEntry, OpenWait, Run } from "@pawl/proto";
-import { EventClass, RunState as RunStateCode, StepKind } from "@pawl/proto";
+import {
+  type Event,
+  EventClass,
+  EventSchema,
+  type JournalEntry,
+  JournalEntrySchema,
+  type OpenWait,
+  type Run,
+  RunSchema,
+  RunStatus as RunStatusCode,
+  StatusReason,
+  StepKind,
+  WaitKind,
+  WaitOutcome,
+} from "@pawl/proto";
 import { decode, type ReceivedPayload } from "../codec/payload.ts";
 import { errorOf, failureDetails } from "../failure.ts";
+import { wordOf } from "../lib/words.ts";
 import { codeOf } from "../transport/status.ts";
+import { asPlain } from "./plain-view.ts";
 
-export type RunState =
-  | "QUEUED"
-  | "RUNNING"
-  | "WAITING"
-  | "PAUSED"
-  | "CANCELLING"
-  | "COMPLETED"
-  | "FAILED"
-  | "CANCELLED";
+/** Where a run is in its life. */
+export type RunStatus =
+  | "queued"
+  | "running"
+  | "waiting"
+  | "paused"
+  | "cancelling"
+  | "completed"
+  | "failed"
+  | "cancelled";
 
-const stateCodes: Readonly<Record<RunState, RunStateCode>> = {
-  QUEUED: RunStateCode.QUEUED,
-  RUNNING: RunStateCode.RUNNING,
-  WAITING: RunStateCode.WAITING,
-  PAUSED: RunStateCode.PAUSED,
-  CANCELLING: RunStateCode.CANCELLING,
-  COMPLETED: RunStateCode.COMPLETED,
-  FAILED: RunStateCode.FAILED,
-  CANCELLED: RunStateCode.CANCELLED,
+const statusCodes: Readonly<Record<RunStatus, RunStatusCode>> = {
+  queued: RunStatusCode.QUEUED,
+  running: RunStatusCode.RUNNING,
+  waiting: RunStatusCode.WAITING,
+  paused: RunStatusCode.PAUSED,
+  cancelling: RunStatusCode.CANCELLING,
+  completed: RunStatusCode.COMPLETED,
+  failed: RunStatusCode.FAILED,
+  cancelled: RunStatusCode.CANCELLED,
 };
 
-export function stateCode(state: RunState): RunStateCode {
-  return codeOf("states", stateCodes, state);
-}
-
-function stateName(code: RunStateCode): RunState {
-  for (const [name, known] of Object.entries(stateCodes)) {
-    if (known === code) return name as RunState;
-  }
-  return "QUEUED";
+export function statusCode(status: RunStatus): RunStatusCode {
+  return codeOf("statuses", statusCodes, status);
 }
 
 /** A failure that is recorded. */
@@ -48,6 +57,8 @@ export interface FailureView {
 }
 
 export interface WaitView {
+  /** To answer it by; empty for a retry. */
+  readonly waitId: string;
   readonly stepKey: string;
   /** sleep, signal, child, user, callback or retry. */
   readonly kind: string;
@@ -57,16 +68,19 @@ export interface WaitView {
   readonly childRunId: string;
 }
 
-/** A run as it was when the server was asked. */
+/** A run as it was when the server was asked. JSON.stringify writes it as `GET /v1/runs/{runId}` does. */
 export interface RunInfo {
   readonly runId: string;
+  /** Names this run permanently, even if its id is used again after it was deleted. */
+  readonly runUid: string;
   readonly workflow: string;
   readonly version: string;
-  readonly state: RunState;
-  /** Why it is in that state, such as PAUSED_BY_OPERATOR; may be empty. */
-  readonly stateReason: string;
+  /** Empty: one that only a newer SDK knows. */
+  readonly status: RunStatus | "";
+  /** Why it has that status, such as paused_by_operator; may be empty. */
+  readonly statusReason: string;
   /** The same for people. */
-  readonly stateDetail: string;
+  readonly statusDetail: string;
   readonly queue: string;
   readonly priority: number;
   readonly tags: Readonly<Record<string, string>>;
@@ -99,18 +113,20 @@ function failureView(failure: Run["failure"]): FailureView | undefined {
 }
 
 function waitView(wait: OpenWait): WaitView {
-  const { stepKey, kind, name, childRunId } = wait;
-  return { stepKey, kind, name, since: date(wait.since), due: date(wait.due), childRunId };
+  const { waitId, stepKey, name, childRunId } = wait;
+  const kind = wordOf(WaitKind, wait.kind);
+  return { waitId, stepKey, kind, name, since: date(wait.since), due: date(wait.due), childRunId };
 }
 
 export function runView(run: Run): RunInfo {
-  return {
+  const view: RunInfo = {
     runId: run.runId,
+    runUid: run.runUid,
     workflow: run.workflow,
     version: run.version,
-    state: stateName(run.state),
-    stateReason: run.stateReason,
-    stateDetail: run.stateDetail,
+    status: wordOf(RunStatusCode, run.status) as RunStatus | "",
+    statusReason: wordOf(StatusReason, run.statusReason),
+    statusDetail: run.statusDetail,
     queue: run.queue,
     priority: run.priority,
     tags: run.tags,
@@ -130,9 +146,9 @@ export function runView(run: Run): RunInfo {
     sessionId: run.sessionId,
     userId: run.userId,
   };
+  return asPlain(view, RunSchema, run);
 }
 
-/** An entry of a run's journal. */
 /** One value that cannot be read here must not end a watch: it is handed out as its bytes. */
 function readable(payload: ReceivedPayload | undefined): unknown {
   if (payload === undefined || payload.ref !== undefined) return undefined;
@@ -143,6 +159,7 @@ function readable(payload: ReceivedPayload | undefined): unknown {
   }
 }
 
+/** An entry of a run's journal. */
 export interface JournalView {
   readonly seq: number;
   readonly type: string;
@@ -156,7 +173,7 @@ export interface JournalView {
    * The decoded payload; its bytes where this SDK cannot decode it; undefined also where it is too
    * large to travel along.
    */
-  readonly value: unknown;
+  readonly payload: unknown;
   readonly failure: FailureView | undefined;
   readonly until: Date | undefined;
   readonly workerId: string;
@@ -166,25 +183,26 @@ export interface JournalView {
 }
 
 export function journalView(entry: JournalEntry): JournalView {
-  return {
+  const view: JournalView = {
     seq: entry.seq,
     type: entry.type,
     recordedAt: date(entry.recordedAt),
     stepKey: entry.stepKey,
     attempt: entry.attempt,
     name: entry.name,
-    kind: entry.kind === StepKind.UNSPECIFIED ? "" : (StepKind[entry.kind] ?? "").toLowerCase(),
-    value: readable(entry.payload),
+    kind: wordOf(StepKind, entry.kind),
+    payload: readable(entry.payload),
     failure: failureView(entry.failure),
     until: date(entry.until),
     workerId: entry.workerId,
     latencyMs: entry.latencyMs,
-    outcome: entry.outcome,
+    outcome: wordOf(WaitOutcome, entry.outcome),
     details: entry.details,
   };
+  return asPlain(view, JournalEntrySchema, entry);
 }
 
-/** Something that happened in a run. */
+/** Something that happened in a run. JSON.stringify writes it as `GET /v1/runs/{runId}/events` does. */
 export interface RunEvent {
   /** Names the place right after this event: where to continue watching. */
   readonly cursor: string;
@@ -207,15 +225,16 @@ export interface RunEvent {
   readonly merged: number;
   /** Of a delta, within its step's attempt, from 1. */
   readonly sequence: number;
+  /** By the server's clock. */
   readonly at: Date | undefined;
   /** What a delta carries; its bytes where this SDK cannot decode it. */
-  readonly data: unknown;
+  readonly payload: unknown;
   /** The entry that a checkpoint stands for. */
   readonly entry: JournalView | undefined;
 }
 
 export function eventView(event: Event): RunEvent {
-  return {
+  const view: RunEvent = {
     cursor: event.cursor,
     runId: event.runId,
     type: event.type,
@@ -227,8 +246,9 @@ export function eventView(event: Event): RunEvent {
     contentIndex: event.contentIndex,
     merged: Math.max(1, event.merged),
     sequence: event.sequence,
-    at: date(event.serverTimestamp),
-    data: readable(event.payload),
+    at: date(event.at),
+    payload: readable(event.payload),
     entry: event.entry === undefined ? undefined : journalView(event.entry),
   };
+  return asPlain(view, EventSchema, event);
 }

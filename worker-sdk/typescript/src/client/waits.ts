@@ -1,28 +1,33 @@
 /** Waits from a client's point of view: questions to answer, timers, callbacks. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
+  AnswerVia,
   type Payload,
   type Question,
   QuestionType,
-  SignalService,
-  StepKind,
   type Wait,
+  WaitKind as WaitKindCode,
+  WaitOutcome,
+  WaitSchema,
+  WaitService,
 } from "@pawl/proto";
 import { decode } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
 import { PawlError } from "../errors.ts";
 import { uuidv7 } from "../lib/ids.ts";
+import { wordOf } from "../lib/words.ts";
 import type { Platform } from "../transport/platform.ts";
 import { codeOf, pageSizeOf } from "../transport/status.ts";
+import { asPlain } from "./plain-view.ts";
 
 export type WaitKind = "sleep" | "signal" | "child" | "user" | "callback";
 
-const kinds: Readonly<Record<WaitKind, StepKind>> = {
-  sleep: StepKind.SLEEP,
-  signal: StepKind.SIGNAL,
-  child: StepKind.CHILD,
-  user: StepKind.USER,
-  callback: StepKind.CALLBACK,
+const kinds: Readonly<Record<WaitKind, WaitKindCode>> = {
+  sleep: WaitKindCode.SLEEP,
+  signal: WaitKindCode.SIGNAL,
+  child: WaitKindCode.CHILD,
+  user: WaitKindCode.USER,
+  callback: WaitKindCode.CALLBACK,
 };
 
 export interface WaitsOptions {
@@ -64,11 +69,11 @@ export interface AnswerView {
   /** Of an approval. */
   readonly approved: boolean | undefined;
   readonly comment: string;
-  /** api or link. */
+  /** api or link; callback for a callback. */
   readonly via: string;
 }
 
-/** Something that a run waits for, or has waited for. */
+/** Something that a run waits for, or has waited for. JSON.stringify writes it as `GET /v1/waits` does. */
 export interface WaitInfo {
   readonly waitId: string;
   readonly runId: string;
@@ -138,12 +143,12 @@ export function waitInfo(wait: Wait | undefined): WaitInfo {
       code: 13,
     });
   }
-  return {
+  const view: WaitInfo = {
     waitId: wait.waitId,
     runId: wait.runId,
     stepKey: wait.stepKey,
     workflow: wait.workflow,
-    kind: (StepKind[wait.kind] ?? "").toLowerCase() as WaitKind,
+    kind: wordOf(WaitKindCode, wait.kind) as WaitKind,
     name: wait.name,
     since: date(wait.since),
     due: date(wait.due),
@@ -153,16 +158,17 @@ export function waitInfo(wait: Wait | undefined): WaitInfo {
       at: date(at),
       approved,
       comment,
-      via,
+      via: wordOf(AnswerVia, via),
     })),
     childRunId: wait.childRunId,
     cron: wait.cron,
     timeZone: wait.timeZone,
-    outcome: wait.outcome,
+    outcome: wordOf(WaitOutcome, wait.outcome),
     resolvedAt: date(wait.resolvedAt),
     resolvedBy: wait.resolvedBy,
     comment: wait.comment,
   };
+  return asPlain(view, WaitSchema, wait);
 }
 
 export async function listWaits(
@@ -170,7 +176,7 @@ export async function listWaits(
   options: WaitsOptions,
 ): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
   const { assignee = "", includeUnassigned = true } = options;
-  const { waits, nextPageToken } = await platform.call(SignalService.method.listWaits, {
+  const { waits, nextPageToken } = await platform.call(WaitService.method.listWaits, {
     kinds: (options.kinds ?? []).map((kind) => codeOf("kinds", kinds, kind)),
     assignee,
     includeUnassigned: assignee !== "" && includeUnassigned,
@@ -185,43 +191,43 @@ export async function listWaits(
 export async function getWait(
   platform: Platform,
   waitId: string,
-): Promise<WaitInfo & { readonly value: unknown }> {
-  const { wait, payload } = await platform.call(SignalService.method.getWait, { waitId });
+): Promise<WaitInfo & { readonly payload: unknown }> {
+  const { wait, payload } = await platform.call(WaitService.method.getWait, { waitId });
   const whole = payload === undefined ? undefined : await platform.download(payload);
-  return { ...waitInfo(wait), value: decode(whole) };
+  return Object.assign(waitInfo(wait), { payload: decode(whole) });
 }
 
-type Resolution =
+type Response =
   | { readonly case: "answer"; readonly value: Pick<Payload, "data" | "encoding"> | object }
   | { readonly case: "skip"; readonly value: boolean };
 
-/** Resolves a wait; `answer` undefined: declines to answer. */
-export async function resolveWait(
+/** Answers a wait, or the only open question of a run; `answer` undefined: declines to answer. */
+export async function answerWait(
   platform: Platform,
-  waitId: string,
+  which: { readonly waitId: string } | { readonly runId: string },
   answer: { readonly value: unknown } | undefined,
   { actor = "", comment = "", resolutionId = uuidv7() }: AnswerOptions,
 ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
-  const resolution: Resolution =
+  const response: Response =
     answer === undefined
       ? { case: "skip", value: true }
       : { case: "answer", value: await platform.payload(answer.value, "the answer") };
-  const { wait, duplicate } = await platform.call(SignalService.method.resolveWait, {
-    waitId,
+  const { wait, duplicate } = await platform.call(WaitService.method.answerWait, {
+    ...which,
     resolutionId,
-    resolution,
+    response,
     actor,
     comment,
   });
   return { wait: waitInfo(wait), duplicate };
 }
 
-export async function createAnswerLink(
+export async function createWaitLink(
   platform: Platform,
   waitId: string,
   { assignee = "", expiresIn }: AnswerLinkOptions,
 ): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
-  const { url, token, expiresAt } = await platform.call(SignalService.method.createAnswerLink, {
+  const { url, token, expiresAt } = await platform.call(WaitService.method.createWaitLink, {
     waitId,
     assignee,
     ...(expiresIn === undefined ? {} : { expiresIn: durationFromMs(durationMs(expiresIn)) }),

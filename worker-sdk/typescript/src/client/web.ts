@@ -39,7 +39,7 @@ const refusalMs = 100;
 
 /**
  * A response of server-sent events, for a fetch handler: `id` is the event's cursor, `event` its
- * type, `data` the event as JSON.
+ * type, `data` the event as JSON, in the form that the server sends.
  *
  * - `toResponse(run, request)` is all that a browser's EventSource needs: it continues where the browser
  *   was (`Last-Event-ID`), answers 204 once the run has ended and all was sent, so that the browser
@@ -176,7 +176,7 @@ function frame(event: RunEvent, lastId: string, map: ResponseOptions["map"]): st
   const id = event.cursor === lastId ? "" : `id: ${event.cursor}\n`;
   const data = map === undefined ? event : map(event);
   if (data === undefined) return id === "" ? ": left out\n\n" : `${id}\n`;
-  return `${id}event: ${oneLine(event.type)}\ndata: ${JSON.stringify(data, plain)}\n\n`;
+  return `${id}event: ${oneLine(event.type)}\ndata: ${JSON.stringify(data, replace)}\n\n`;
 }
 
 /** Without an id: a client that comes back continues from the last event. */
@@ -191,7 +191,7 @@ function oneLine(text: string): string {
 }
 
 /** What JSON lacks: bigints as texts, bytes as base64. */
-function plain(_key: string, value: unknown): unknown {
+function replace(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return value;

@@ -1,6 +1,6 @@
 /** Who answers the questions of a run without a platform: what its caller has prepared. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type QuestionSchema, QuestionType } from "@pawl/proto";
+import { type QuestionSchema, QuestionType, WaitOutcome } from "@pawl/proto";
 import { UsageError } from "../errors.ts";
 
 /** A question, for the function that answers in `runLocally`. */
@@ -45,7 +45,7 @@ function viewOf(question: QuestionInit, stepKey: string): LocalQuestion {
 
 /** What was answered; `skipped` without a value. */
 export interface LocalAnswer {
-  readonly outcome: "answered" | "skipped";
+  readonly outcome: WaitOutcome;
   readonly value: unknown;
   readonly details: Readonly<Record<string, string>>;
 }
@@ -80,7 +80,7 @@ function approvalOf(answer: unknown): { approved: unknown; actor: string; commen
 
 function checked(question: QuestionInit, asked: LocalQuestion, answer: unknown): LocalAnswer {
   if (answer === undefined && asked.skippable)
-    return { outcome: "skipped", value: undefined, details: {} };
+    return { outcome: WaitOutcome.SKIPPED, value: undefined, details: {} };
   const {
     approved: value,
     actor,
@@ -95,7 +95,7 @@ function checked(question: QuestionInit, asked: LocalQuestion, answer: unknown):
   const vote = { actor, at: new Date(0).toISOString(), approved: value, comment, via: "api" };
   const details: Record<string, string> = { actor, comment };
   if (asked.type === "approval") details.answers = JSON.stringify([vote]);
-  return { outcome: "answered", value, details };
+  return { outcome: WaitOutcome.ANSWERED, value, details };
 }
 
 /** Takes the prepared answers, one after the other. */

@@ -26,6 +26,8 @@ import {
   StepStartedResponseSchema,
   type SuspendRunResponse,
   SuspendRunResponseSchema,
+  WaitOutcome,
+  StepStartedResponse_Wait_Why as Why,
 } from "@pawl/proto";
 import { decode, encode, payloadOf, type ReceivedPayload } from "../codec/payload.ts";
 import { durationFromMs, msFrom } from "../duration.ts";
@@ -124,8 +126,9 @@ export class LocalLink implements RunLink {
     const until = dueMs === undefined ? {} : { until: timestampFromMs(dueMs) };
     const token = encodeURIComponent(stepKey);
     const value = {
-      why: "wait",
-      waitId: `${request.runId}#${stepKey}`,
+      why: Why.WAIT,
+      // There is no server that could be asked for it.
+      waitId: stepKey,
       callbackToken: token,
       callbackUrl: `http://localhost.invalid/v1/callbacks/${token}`,
       ...until,
@@ -161,7 +164,7 @@ export class LocalLink implements RunLink {
   }
 
   #startTimer(stepKey: string, kind: StepKind, dueMs: number | undefined): void {
-    const outcome = kind === StepKind.SLEEP ? "fired" : "timed_out";
+    const outcome = kind === StepKind.SLEEP ? WaitOutcome.FIRED : WaitOutcome.TIMED_OUT;
     const ms = this.#platform.skipTime ? 0 : Math.max(0, (dueMs ?? 0) - Date.now());
     const end = startTimer(ms, () => this.#push({ stepKey, kind, outcome }));
     this.#timers.set(stepKey, end);
@@ -174,7 +177,12 @@ export class LocalLink implements RunLink {
       const value = queue.shift();
       this.#taken.set(stepKey, { name, value });
       const payload = payloadOf(encode(value, `the signal "${name}"`));
-      this.#resolveSoon({ stepKey, kind: StepKind.SIGNAL, outcome: "signalled", payload });
+      this.#resolveSoon({
+        stepKey,
+        kind: StepKind.SIGNAL,
+        outcome: WaitOutcome.SIGNALLED,
+        payload,
+      });
       return true;
     }
     if (dueMs === undefined) this.#reject(noSignal(name));
@@ -186,7 +194,12 @@ export class LocalLink implements RunLink {
     const queue = this.#platform.callbacks.get(name);
     if (queue !== undefined && queue.length > 0) {
       const payload = payloadOf(encode(queue.shift(), `the call of callback "${name}"`));
-      this.#resolveSoon({ stepKey, kind: StepKind.CALLBACK, outcome: "completed", payload });
+      this.#resolveSoon({
+        stepKey,
+        kind: StepKind.CALLBACK,
+        outcome: WaitOutcome.COMPLETED,
+        payload,
+      });
       return true;
     }
     if (dueMs === undefined) this.#reject(noCallback(name));
@@ -240,11 +253,11 @@ export class LocalLink implements RunLink {
         this.#push({
           stepKey,
           kind,
-          outcome: "completed",
+          outcome: WaitOutcome.COMPLETED,
           payload: payloadOf(encode(value, "a child's result")),
         }),
       (error: unknown) =>
-        this.#push({ stepKey, kind, outcome: "failed", failure: toFailure(error) }),
+        this.#push({ stepKey, kind, outcome: WaitOutcome.FAILED, failure: toFailure(error) }),
     );
   }
 

@@ -51,7 +51,7 @@ export function publish(run: Run, type: string, value: unknown, place: EventPlac
   const event: NewEventInit = {
     type,
     payload: payloadOf(encoded),
-    sourceTimestamp: timestampNow(),
+    sourceAt: timestampNow(),
   };
   // Counted from the beginning of the code, so that the server knows what it says a second time.
   if (body === undefined) event.sequence = run.said;

@@ -3,9 +3,10 @@
  * only the first payloads are kept; the others are read again, page by page, as the replay comes to
  * them, so that a worker's memory does not grow with what a run has recorded.
  */
-import { type Failure, type JournalEntry, StepKind } from "@pawl/proto";
+import { type Failure, type JournalEntry, StepKind, WaitOutcome } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
 import { msFrom } from "../duration.ts";
+import { wordOf } from "../lib/words.ts";
 import { limits } from "../limits.ts";
 
 /** The record of a step or wait that has ended. */
@@ -330,8 +331,8 @@ export function recordOf(entry: JournalEntry): MemoRecord {
     payload: entry.payload,
     late: false,
     failure: entry.failure,
-    outcome: entry.outcome,
-    details: entry.outcome === "" ? noDetails : entry.details,
+    outcome: wordOf(WaitOutcome, entry.outcome),
+    details: entry.outcome === WaitOutcome.UNSPECIFIED ? noDetails : entry.details,
     inputDigest: entry.inputDigest,
     definitionDigest: entry.definitionDigest,
     childRunId: entry.details.child_run_id ?? "",

@@ -16,6 +16,7 @@ import {
   type StepFailedResponse,
   type StepStartedResponse,
   type StepStartedResponse_Replay,
+  StepStartedResponse_Stop_Reason as StopReason,
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
 import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
@@ -186,7 +187,7 @@ export class StepOperation extends Operation {
         this.run.awaitDecision(this);
         break;
       case "stop":
-        this.run.stop(outcome.value.reason, outcome.value.fence, this);
+        this.run.stop(StopReason[outcome.value.reason] ?? "LEASE_LOST", outcome.value.fence, this);
         break;
       default:
         void this.run.end(unknownAnswer());

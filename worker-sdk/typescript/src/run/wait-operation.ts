@@ -13,6 +13,8 @@ import {
   type StepKind,
   type StepStartedResponse,
   type StepStartedResponse_Replay,
+  StepStartedResponse_Stop_Reason as StopReason,
+  WaitOutcome,
   type WaitSpecSchema,
 } from "@pawl/proto";
 import { decode, type ReceivedPayload } from "../codec/payload.ts";
@@ -20,6 +22,7 @@ import { msFrom } from "../duration.ts";
 import { NonDeterminismError, PawlError, TerminalError, WaitCancelledError } from "../errors.ts";
 import { stepFailed } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
+import { wordOf } from "../lib/words.ts";
 import { limits } from "../limits.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import type { StartRunInit } from "./link.ts";
@@ -189,7 +192,7 @@ export class WaitOperation extends Operation {
         );
         break;
       case "stop":
-        this.run.stop(outcome.value.reason, outcome.value.fence, this);
+        this.run.stop(StopReason[outcome.value.reason] ?? "LEASE_LOST", outcome.value.fence, this);
         break;
       default:
         void this.run.end(
@@ -243,7 +246,7 @@ export class WaitOperation extends Operation {
       payload: result.case === "output" ? result.value : undefined,
       late: false,
       failure: result.case === "failure" ? result.value : undefined,
-      outcome,
+      outcome: wordOf(WaitOutcome, outcome),
       details,
       inputDigest: "",
       definitionDigest: "",

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import type { Error as FrameError } from "@pawl/proto";
+import type { ErrorFrame } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { msFrom } from "../duration.ts";
 import { PawlError } from "../errors.ts";
@@ -70,7 +70,7 @@ export function errorFromStatus(
 }
 
 /** The same from the error of a session's frame. */
-export function errorFromFrame(error: FrameError): PawlError {
+export function errorFromFrame(error: ErrorFrame): PawlError {
   return new PawlError({
     reason: error.reason || plainReason(error.code),
     message: error.message,

@@ -2,7 +2,11 @@
  * Keeps a session stream up: connects, and connects again after each end, with
  * growing pauses, until it is closed or the server refuses this worker for good.
  */
-import { type SessionRequest, type SessionResponse, WorkerService } from "@pawl/proto";
+import {
+  WorkerService,
+  type WorkerServiceAttachRequest,
+  type WorkerServiceAttachResponse,
+} from "@pawl/proto";
 import { PawlError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
@@ -12,7 +16,7 @@ import type { Duplex, Transport } from "../transport/transport.ts";
 export interface ConnectionHandlers {
   /** A new stream is there: say who you are. */
   readonly onConnect: () => void;
-  readonly onMessage: (message: SessionResponse) => void;
+  readonly onMessage: (message: WorkerServiceAttachResponse) => void;
   /** The stream has ended. */
   readonly onDisconnect: (error: Error | undefined) => void;
   /** Connecting again does not help. */
@@ -39,7 +43,7 @@ export class Connection {
   readonly #handlers: ConnectionHandlers;
   readonly #backoff = new Backoff(50, 1_000);
   readonly #closing = new AbortController();
-  #stream: Duplex<SessionRequest> | undefined;
+  #stream: Duplex<WorkerServiceAttachRequest> | undefined;
   #complained = false;
   #welcomedAtMs: number | undefined;
 
@@ -76,7 +80,7 @@ export class Connection {
   #connectOnce(): Promise<Error | undefined> {
     return new Promise((resolve) => {
       const greeting = setTimeout(() => this.cancel(), greetingMs);
-      this.#stream = this.#transport.duplex(WorkerService.method.session, {
+      this.#stream = this.#transport.duplex(WorkerService.method.attach, {
         onMessage: (message) => {
           clearTimeout(greeting);
           this.#handlers.onMessage(message);
@@ -107,7 +111,7 @@ export class Connection {
   }
 
   /** Throws PawlError for a message that cannot be encoded. */
-  send(message: SessionRequest, onSent?: () => void): void {
+  send(message: WorkerServiceAttachRequest, onSent?: () => void): void {
     if (this.#stream === undefined) onSent?.();
     else this.#stream.send(message, onSent);
   }

@@ -10,7 +10,11 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { type SessionRequest, SessionRequestSchema, type WorkerFrameSchema } from "@pawl/proto";
+import {
+  type WorkerFrameSchema,
+  type WorkerServiceAttachRequest,
+  WorkerServiceAttachRequestSchema,
+} from "@pawl/proto";
 import { limits } from "../limits.ts";
 import type { StartNote } from "../run/link.ts";
 
@@ -32,7 +36,10 @@ const lingerMs = 2;
 export const frameBytes = 512;
 
 export class Outbox {
-  readonly #transmit: (message: SessionRequest, onSent: (() => void) | undefined) => void;
+  readonly #transmit: (
+    message: WorkerServiceAttachRequest,
+    onSent: (() => void) | undefined,
+  ) => void;
   readonly #onUnsendable: (frame: FrameInit, error: unknown) => void;
   #items: Item[] = [];
   /** Whom to tell when these have left. */
@@ -43,7 +50,7 @@ export class Outbox {
 
   /** `transmit` throws for a message that cannot be encoded; `onUnsendable` is told of the frame in it. */
   constructor(
-    transmit: (message: SessionRequest, onSent: (() => void) | undefined) => void,
+    transmit: (message: WorkerServiceAttachRequest, onSent: (() => void) | undefined) => void,
     onUnsendable: (frame: FrameInit, error: unknown) => void,
   ) {
     this.#transmit = transmit;
@@ -140,7 +147,7 @@ export class Outbox {
   /** One frame that cannot be encoded keeps none of the others from leaving. */
   #send(frames: readonly FrameInit[], onSent: (() => void) | undefined): void {
     try {
-      this.#transmit(create(SessionRequestSchema, { frames: [...frames] }), onSent);
+      this.#transmit(create(WorkerServiceAttachRequestSchema, { frames: [...frames] }), onSent);
     } catch (error) {
       const [only] = frames;
       if (frames.length > 1) for (const frame of frames) this.#send([frame], undefined);

@@ -21,9 +21,9 @@ import {
   type Cancel,
   HelloSchema,
   type ServerFrame,
-  type SessionResponse,
   type Welcome,
   type WorkerInfo,
+  type WorkerServiceAttachResponse,
   type WorkItem,
 } from "@pawl/proto";
 import { msFrom } from "../duration.ts";
@@ -240,7 +240,7 @@ export class Session {
 
   // ── what the server says ──
 
-  #receive(message: SessionResponse): void {
+  #receive(message: WorkerServiceAttachResponse): void {
     this.#heardAtMs = performance.now();
     this.#outbox.hurry();
     for (const frame of message.frames) this.#handle(frame.body);
@@ -332,7 +332,7 @@ export class Session {
     if (this.#stale) this.heartbeat();
     this.runs.wakeAll();
     this.#options.logger.info("connected, ready for work", {
-      session: welcome.sessionId,
+      connection: welcome.connectionId,
       workflows: [...this.#options.workflows.keys()],
     });
     this.#opened.resolve();

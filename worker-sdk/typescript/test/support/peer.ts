@@ -14,11 +14,11 @@ import {
   type Hello,
   type JournalEntry,
   type ServerFrameSchema,
-  type SessionRequest,
-  SessionRequestSchema,
-  type SessionResponse,
-  SessionResponseSchema,
   type WorkerFrame,
+  type WorkerServiceAttachRequest,
+  WorkerServiceAttachRequestSchema,
+  type WorkerServiceAttachResponse,
+  WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 
 type Body = NonNullable<MessageInitShape<typeof ServerFrameSchema>["body"]>;
@@ -45,7 +45,7 @@ export class Peer {
   readonly #server = new Server();
   readonly #frames: Frame[] = [];
   readonly #waiting: (() => void)[] = [];
-  #stream: ServerDuplexStream<SessionRequest, SessionResponse> | undefined;
+  #stream: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse> | undefined;
   #streams = 0;
   #port = 0;
   /** Returns Hello; by default all its leases survive. */
@@ -70,11 +70,12 @@ export class Peer {
           path: "/pawl.v1.WorkerService/Session",
           requestStream: true,
           responseStream: true,
-          requestSerialize: (m: SessionRequest) => Buffer.from(toBinary(SessionRequestSchema, m)),
-          requestDeserialize: (b: Buffer) => fromBinary(SessionRequestSchema, b),
-          responseSerialize: (m: SessionResponse) =>
-            Buffer.from(toBinary(SessionResponseSchema, m)),
-          responseDeserialize: (b: Buffer) => fromBinary(SessionResponseSchema, b),
+          requestSerialize: (m: WorkerServiceAttachRequest) =>
+            Buffer.from(toBinary(WorkerServiceAttachRequestSchema, m)),
+          requestDeserialize: (b: Buffer) => fromBinary(WorkerServiceAttachRequestSchema, b),
+          responseSerialize: (m: WorkerServiceAttachResponse) =>
+            Buffer.from(toBinary(WorkerServiceAttachResponseSchema, m)),
+          responseDeserialize: (b: Buffer) => fromBinary(WorkerServiceAttachResponseSchema, b),
         },
         getJournal: {
           path: "/pawl.v1.RunService/GetJournal",
@@ -89,7 +90,9 @@ export class Peer {
         },
       },
       {
-        session: (call: ServerDuplexStream<SessionRequest, SessionResponse>) => this.#accept(call),
+        session: (
+          call: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>,
+        ) => this.#accept(call),
         getJournal: (
           call: ServerUnaryCall<GetJournalRequest, GetJournalResponse>,
           reply: (error: null, response: GetJournalResponse) => void,
@@ -113,12 +116,12 @@ export class Peer {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  #accept(call: ServerDuplexStream<SessionRequest, SessionResponse>): void {
+  #accept(call: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>): void {
     this.#stream = call;
     this.#streams += 1;
     const stream = this.#streams;
     let message = 0;
-    call.on("data", (request: SessionRequest) => {
+    call.on("data", (request: WorkerServiceAttachRequest) => {
       message += 1;
       for (const frame of request.frames) this.#receive(frame, message, stream);
     });
@@ -136,7 +139,7 @@ export class Peer {
 
   send(...bodies: Body[]): void {
     this.#stream?.write(
-      create(SessionResponseSchema, { frames: bodies.map((body) => ({ body })) }),
+      create(WorkerServiceAttachResponseSchema, { frames: bodies.map((body) => ({ body })) }),
     );
   }
 

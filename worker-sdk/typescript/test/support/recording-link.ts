@@ -16,8 +16,10 @@ import {
   StepCompletedResponseSchema,
   StepFailedResponseSchema,
   StepKind,
+  StepStartedResponse_Wait_Why,
   StepStartedResponseSchema,
   SuspendRunResponseSchema,
+  WaitOutcome,
 } from "@pawl/proto";
 import { type AnyWorkflow, PawlError, silentLogger } from "../../src/index.ts";
 import {
@@ -140,7 +142,7 @@ export class RecordingLink implements RunLink {
     if (fires || (queue?.length ?? 0) > 0) {
       const payload =
         queue === undefined ? {} : { payload: payloadOf(encode(queue.shift(), "a signal")) };
-      const outcome = kind === StepKind.SLEEP ? "fired" : "signalled";
+      const outcome = kind === StepKind.SLEEP ? WaitOutcome.FIRED : WaitOutcome.SIGNALLED;
       void this.#record({
         type: "workflow.wait.resolved",
         stepKey,
@@ -149,7 +151,10 @@ export class RecordingLink implements RunLink {
         ...payload,
       }).then((entry) => this.run?.waitResolved(entry));
     }
-    const value = { why: "wait", until: timestampFromMs(Date.now() + 3_600_000) };
+    const value = {
+      why: StepStartedResponse_Wait_Why.WAIT,
+      until: timestampFromMs(Date.now() + 3_600_000),
+    };
     return create(StepStartedResponseSchema, { outcome: { case: "wait", value }, directive });
   }
 

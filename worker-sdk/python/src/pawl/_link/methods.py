@@ -7,7 +7,16 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from ..v1 import event_pb2, payload_pb2, run_pb2, signal_pb2, step_pb2, worker_pb2, workflow_pb2
+from ..v1 import (
+    event_pb2,
+    payload_pb2,
+    run_pb2,
+    signal_pb2,
+    step_pb2,
+    wait_pb2,
+    worker_pb2,
+    workflow_pb2,
+)
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -24,6 +33,7 @@ _RUN = "/pawl.v1.RunService/"
 _STEP = "/pawl.v1.StepService/"
 _WORKER = "/pawl.v1.WorkerService/"
 _SIGNAL = "/pawl.v1.SignalService/"
+_WAIT = "/pawl.v1.WaitService/"
 
 START_RUN = Method(_RUN + "StartRun", run_pb2.StartRunRequest, run_pb2.StartRunResponse)
 GET_RUN = Method(_RUN + "GetRun", run_pb2.GetRunRequest, run_pb2.GetRunResponse)
@@ -39,15 +49,9 @@ UPDATE_TAGS = Method(_RUN + "UpdateTags", run_pb2.UpdateTagsRequest, run_pb2.Upd
 SEND_SIGNAL = Method(
     _SIGNAL + "SendSignal", signal_pb2.SendSignalRequest, signal_pb2.SendSignalResponse
 )
-CANCEL_WAIT = Method(
-    _SIGNAL + "CancelWait", signal_pb2.CancelWaitRequest, signal_pb2.CancelWaitResponse
-)
-RESOLVE_WAIT = Method(
-    _SIGNAL + "ResolveWait", signal_pb2.ResolveWaitRequest, signal_pb2.ResolveWaitResponse
-)
-LIST_WAITS = Method(
-    _SIGNAL + "ListWaits", signal_pb2.ListWaitsRequest, signal_pb2.ListWaitsResponse
-)
+CANCEL_WAIT = Method(_WAIT + "CancelWait", wait_pb2.CancelWaitRequest, wait_pb2.CancelWaitResponse)
+ANSWER_WAIT = Method(_WAIT + "AnswerWait", wait_pb2.AnswerWaitRequest, wait_pb2.AnswerWaitResponse)
+LIST_WAITS = Method(_WAIT + "ListWaits", wait_pb2.ListWaitsRequest, wait_pb2.ListWaitsResponse)
 HEARTBEAT_LEASES = Method(
     _WORKER + "HeartbeatLeases",
     worker_pb2.HeartbeatLeasesRequest,
@@ -69,7 +73,11 @@ GET_PAYLOAD = Method(
 )
 
 # Streams.
-SESSION = Method(_WORKER + "Session", worker_pb2.SessionRequest, worker_pb2.SessionResponse)
+ATTACH = Method(
+    _WORKER + "Attach",
+    worker_pb2.WorkerServiceAttachRequest,
+    worker_pb2.WorkerServiceAttachResponse,
+)
 PUT_PAYLOAD = Method(
     "/pawl.v1.PayloadService/PutPayload",
     payload_pb2.PutPayloadRequest,

@@ -32,7 +32,7 @@ _TAGS = {name: _varint(number << 3 | 2) for name, number in _FIELDS.items()}
 
 
 def encode_frame(id: int, name: str, body: Message) -> bytes:
-    """A WorkerFrame as a member of SessionRequest, encoded once: it may be sent again as it is."""
+    """A WorkerFrame as a member of WorkerServiceAttachRequest, encoded once: it may be sent again as it is."""
     data = body.SerializeToString()
     head = b"\x08" + _varint(id) + _TAGS[name] if id else _TAGS[name]
     size = len(data)
@@ -41,7 +41,7 @@ def encode_frame(id: int, name: str, body: Message) -> bytes:
 
 
 class Outbox:
-    """Encoded frames and start notes, oldest first; taken out as encoded SessionRequests."""
+    """Encoded frames and start notes, oldest first; taken out as encoded WorkerServiceAttachRequests."""
 
     def __init__(self) -> None:
         self._items: list[bytes | StartNote] = []

@@ -1,4 +1,4 @@
-"""A worker's side of WorkerService.Session.
+"""A worker's side of WorkerService.Attach.
 
 S1  Hello is the first message of every stream, and nothing else leaves before Welcome has arrived.
 S2  A request is kept until it is answered, and sent again, with the same content and id, on the next
@@ -201,7 +201,7 @@ class Session(CallLink):
 
     # ── what the server says ──
 
-    def _receive(self, message: pb.SessionResponse) -> None:
+    def _receive(self, message: pb.WorkerServiceAttachResponse) -> None:
         self._watch.look()
         self._heard_at = time.monotonic()
         self._stream.hurry()

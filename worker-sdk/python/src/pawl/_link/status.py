@@ -1,4 +1,4 @@
-"""What a server refuses: google.rpc.Status with ErrorInfo and RetryInfo, or a frame's Error."""
+"""What a server refuses: google.rpc.Status with ErrorInfo and RetryInfo, or a frame's ErrorFrame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc
 
 from ..duration import message_seconds
 from ..errors import PawlError
-from ..v1.common_pb2 import Error
+from ..v1.common_pb2 import ErrorFrame
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 # What an error without ErrorInfo is called: it does not come from a Pawl server's own code.
@@ -129,7 +129,7 @@ def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
     )
 
 
-def error_from_frame(error: Error) -> PawlError:
+def error_from_frame(error: ErrorFrame) -> PawlError:
     return PawlError(
         error.reason,
         error.message,

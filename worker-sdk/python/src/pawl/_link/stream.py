@@ -22,7 +22,7 @@ from .._lib.backoff import GrowingPause
 from .._run.link import StartNote
 from ..errors import PawlError
 from ..v1 import worker_pb2 as pb
-from .methods import SESSION
+from .methods import ATTACH
 from .outbox import Outbox
 from .platform import Platform
 from .status import error_from_call, is_cut
@@ -48,7 +48,7 @@ class Stream:
         self,
         platform: Platform,
         hello: Callable[[], bytes],
-        receive: Callable[[pb.SessionResponse], None],
+        receive: Callable[[pb.WorkerServiceAttachResponse], None],
         on_end: Callable[[], None],
         on_cut: Callable[[PawlError], None],
     ) -> None:
@@ -126,7 +126,7 @@ class Stream:
         loop = asyncio.get_running_loop()
         # Frames are encoded when they come up, so that messages are only joined here.
         open_stream: Any = self._platform.channel.stream_stream(
-            SESSION.path, response_deserializer=pb.SessionResponse.FromString
+            ATTACH.path, response_deserializer=pb.WorkerServiceAttachResponse.FromString
         )
         call: Any = open_stream()
         self._call = call

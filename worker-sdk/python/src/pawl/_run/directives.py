@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._lib.words import word
 from ..v1.common_pb2 import DIRECTIVE_CONTINUE, DIRECTIVE_PAUSE, DIRECTIVE_YIELD
+from ..v1.step_pb2 import StepStartedResponse
 
 if TYPE_CHECKING:
     from .operation import Operation
     from .run import Run
+
+
+Stop = StepStartedResponse.Stop
 
 
 def obey(run: Run, directive: int) -> None:
@@ -27,14 +32,14 @@ async def _ask_attention(run: Run) -> None:
     await run.link.attention(run.run_id)
 
 
-def stop(run: Run, reason: str, fence: int, operation: Operation) -> None:
+def stop(run: Run, reason: Stop.Reason, fence: int, operation: Operation) -> None:
     """The answer to a start: neither this nor another step is to run."""
-    if reason == "RUN_CANCELLED":
+    if reason == Stop.REASON_RUN_CANCELLED:
         run.cancel(fence, "")
         # What a cancel does not reach asks again, under the new fence.
         run.admit(operation, operation.begin)
-    elif reason == "RUN_PAUSED":
+    elif reason == Stop.REASON_RUN_PAUSED:
         run.hold(operation)
         run.pause()
     else:
-        run.leave(reason)
+        run.leave(word(Stop.Reason, reason) or "the lease was lost")

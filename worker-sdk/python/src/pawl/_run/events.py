@@ -21,8 +21,8 @@ def new_event(type: str, value: Any, body: StepBody | None) -> tuple[NewEvent, i
     encoded = encode(value, f'an event "{type}"')
     event = NewEvent(type=type, payload=encoded.payload())
     now = time.time_ns()
-    event.source_timestamp.seconds = now // 1_000_000_000
-    event.source_timestamp.nanos = now % 1_000_000_000
+    event.source_at.seconds = now // 1_000_000_000
+    event.source_at.nanos = now % 1_000_000_000
     if body is not None:
         event.step_key = body.operation.key
         event.attempt = body.attempt

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from .._lib.words import word
 from ..duration import message_seconds
 from ..v1.common_pb2 import (
     STEP_KIND_CALLBACK,
@@ -13,6 +14,7 @@ from ..v1.common_pb2 import (
     Failure,
     JournalEntry,
     Payload,
+    WaitOutcome,
 )
 
 
@@ -51,7 +53,7 @@ def record_of(entry: JournalEntry) -> Record:
         attempt=entry.attempt,
         payload=entry.payload if entry.HasField("payload") else None,
         failure=entry.failure if entry.HasField("failure") else None,
-        outcome=entry.outcome,
+        outcome=word(WaitOutcome, entry.outcome),
         details=dict(entry.details) if entry.outcome else {},
         input_digest=entry.input_digest,
         definition_digest=entry.definition_digest,

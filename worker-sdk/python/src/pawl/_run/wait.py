@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._codec.payload import decode
 from .._lib import limits
+from .._lib.words import word
 from ..duration import message_seconds
 from ..errors import NonDeterminismError, PawlError, TerminalError, WaitCancelledError
 from ..failure import step_failed
 from ..v1 import step_pb2 as pb
-from ..v1.common_pb2 import Failure, Payload, StepKind
+from ..v1.common_pb2 import Failure, Payload, StepKind, WaitOutcome
 from ..v1.run_pb2 import StartRunRequest
 from . import deadlines
 from .directives import obey, stop
@@ -220,7 +221,7 @@ class WaitOperation(Operation):
                 self._deliver(
                     self._record(
                         answer.seq or self.run.deliveries.last_seq,
-                        answer.outcome,
+                        word(WaitOutcome, answer.outcome),
                         answer.details,
                         answer.output if answer.HasField("output") else None,
                         answer.failure if answer.HasField("failure") else None,

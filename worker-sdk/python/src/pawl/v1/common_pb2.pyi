@@ -24,6 +24,18 @@ class OnExhausted(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ON_EXHAUSTED_FAIL: _ClassVar[OnExhausted]
     ON_EXHAUSTED_PAUSE: _ClassVar[OnExhausted]
 
+class RunStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_STATUS_UNSPECIFIED: _ClassVar[RunStatus]
+    RUN_STATUS_QUEUED: _ClassVar[RunStatus]
+    RUN_STATUS_RUNNING: _ClassVar[RunStatus]
+    RUN_STATUS_WAITING: _ClassVar[RunStatus]
+    RUN_STATUS_PAUSED: _ClassVar[RunStatus]
+    RUN_STATUS_CANCELLING: _ClassVar[RunStatus]
+    RUN_STATUS_COMPLETED: _ClassVar[RunStatus]
+    RUN_STATUS_FAILED: _ClassVar[RunStatus]
+    RUN_STATUS_CANCELLED: _ClassVar[RunStatus]
+
 class StepKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STEP_KIND_UNSPECIFIED: _ClassVar[StepKind]
@@ -34,6 +46,30 @@ class StepKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STEP_KIND_VALUE: _ClassVar[StepKind]
     STEP_KIND_USER: _ClassVar[StepKind]
     STEP_KIND_CALLBACK: _ClassVar[StepKind]
+
+class WaitKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_KIND_UNSPECIFIED: _ClassVar[WaitKind]
+    WAIT_KIND_SLEEP: _ClassVar[WaitKind]
+    WAIT_KIND_SIGNAL: _ClassVar[WaitKind]
+    WAIT_KIND_CHILD: _ClassVar[WaitKind]
+    WAIT_KIND_USER: _ClassVar[WaitKind]
+    WAIT_KIND_CALLBACK: _ClassVar[WaitKind]
+    WAIT_KIND_RETRY: _ClassVar[WaitKind]
+
+class WaitOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_OUTCOME_UNSPECIFIED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_FIRED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_SIGNALLED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_COMPLETED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_FAILED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_TIMED_OUT: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_CANCELLED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_ANSWERED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_SKIPPED: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_LOST: _ClassVar[WaitOutcome]
+    WAIT_OUTCOME_WITHDRAWN: _ClassVar[WaitOutcome]
 
 class QuestionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -58,6 +94,15 @@ BACKOFF_CONSTANT: Backoff
 ON_EXHAUSTED_UNSPECIFIED: OnExhausted
 ON_EXHAUSTED_FAIL: OnExhausted
 ON_EXHAUSTED_PAUSE: OnExhausted
+RUN_STATUS_UNSPECIFIED: RunStatus
+RUN_STATUS_QUEUED: RunStatus
+RUN_STATUS_RUNNING: RunStatus
+RUN_STATUS_WAITING: RunStatus
+RUN_STATUS_PAUSED: RunStatus
+RUN_STATUS_CANCELLING: RunStatus
+RUN_STATUS_COMPLETED: RunStatus
+RUN_STATUS_FAILED: RunStatus
+RUN_STATUS_CANCELLED: RunStatus
 STEP_KIND_UNSPECIFIED: StepKind
 STEP_KIND_STEP: StepKind
 STEP_KIND_SLEEP: StepKind
@@ -66,6 +111,24 @@ STEP_KIND_CHILD: StepKind
 STEP_KIND_VALUE: StepKind
 STEP_KIND_USER: StepKind
 STEP_KIND_CALLBACK: StepKind
+WAIT_KIND_UNSPECIFIED: WaitKind
+WAIT_KIND_SLEEP: WaitKind
+WAIT_KIND_SIGNAL: WaitKind
+WAIT_KIND_CHILD: WaitKind
+WAIT_KIND_USER: WaitKind
+WAIT_KIND_CALLBACK: WaitKind
+WAIT_KIND_RETRY: WaitKind
+WAIT_OUTCOME_UNSPECIFIED: WaitOutcome
+WAIT_OUTCOME_FIRED: WaitOutcome
+WAIT_OUTCOME_SIGNALLED: WaitOutcome
+WAIT_OUTCOME_COMPLETED: WaitOutcome
+WAIT_OUTCOME_FAILED: WaitOutcome
+WAIT_OUTCOME_TIMED_OUT: WaitOutcome
+WAIT_OUTCOME_CANCELLED: WaitOutcome
+WAIT_OUTCOME_ANSWERED: WaitOutcome
+WAIT_OUTCOME_SKIPPED: WaitOutcome
+WAIT_OUTCOME_LOST: WaitOutcome
+WAIT_OUTCOME_WITHDRAWN: WaitOutcome
 QUESTION_TYPE_UNSPECIFIED: QuestionType
 QUESTION_TYPE_TEXT: QuestionType
 QUESTION_TYPE_APPROVAL: QuestionType
@@ -245,13 +308,13 @@ class JournalEntry(_message.Message):
     input_digest: str
     definition_digest: str
     input: Payload
-    outcome: str
+    outcome: WaitOutcome
     details: _containers.ScalarMap[str, str]
     question: Question
     deltas: int
-    def __init__(self, seq: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., payload: _Optional[_Union[Payload, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., fence: _Optional[int] = ..., latency_ms: _Optional[float] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., input: _Optional[_Union[Payload, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[StepKind, str]] = ..., payload: _Optional[_Union[Payload, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., fence: _Optional[int] = ..., latency_ms: _Optional[float] = ..., input_digest: _Optional[str] = ..., definition_digest: _Optional[str] = ..., input: _Optional[_Union[Payload, _Mapping]] = ..., outcome: _Optional[_Union[WaitOutcome, str]] = ..., details: _Optional[_Mapping[str, str]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., deltas: _Optional[int] = ...) -> None: ...
 
-class Error(_message.Message):
+class ErrorFrame(_message.Message):
     __slots__ = ("reason", "message", "metadata", "code", "retry_after")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")

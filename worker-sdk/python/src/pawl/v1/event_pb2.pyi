@@ -32,7 +32,7 @@ DELTA_POLICY_BUFFERED: DeltaPolicy
 DELTA_POLICY_DURABLE: DeltaPolicy
 
 class Event(_message.Message):
-    __slots__ = ("cursor", "run_id", "type", "event_id", "parent_event_id", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "server_timestamp", "payload", "entry", "merged", "policy")
+    __slots__ = ("cursor", "run_id", "type", "event_id", "parent_event_id", "step_key", "attempt", "content_index", "sequence", "source_at", "at", "payload", "entry", "merged", "policy")
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -43,8 +43,8 @@ class Event(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     CONTENT_INDEX_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
-    SERVER_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_AT_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     MERGED_FIELD_NUMBER: _ClassVar[int]
@@ -58,13 +58,13 @@ class Event(_message.Message):
     attempt: int
     content_index: int
     sequence: int
-    source_timestamp: _timestamp_pb2.Timestamp
-    server_timestamp: _timestamp_pb2.Timestamp
+    source_at: _timestamp_pb2.Timestamp
+    at: _timestamp_pb2.Timestamp
     payload: _common_pb2.Payload
     entry: _common_pb2.JournalEntry
     merged: int
     policy: DeltaPolicy
-    def __init__(self, cursor: _Optional[str] = ..., run_id: _Optional[str] = ..., type: _Optional[str] = ..., event_id: _Optional[str] = ..., parent_event_id: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ..., merged: _Optional[int] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., **kwargs) -> None: ...
+    def __init__(self, cursor: _Optional[str] = ..., run_id: _Optional[str] = ..., type: _Optional[str] = ..., event_id: _Optional[str] = ..., parent_event_id: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ..., merged: _Optional[int] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., **kwargs) -> None: ...
 
 class PublishEventsRequest(_message.Message):
     __slots__ = ("run_id", "fence", "events", "first")
@@ -79,13 +79,13 @@ class PublishEventsRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[NewEvent, _Mapping]]] = ..., first: _Optional[int] = ...) -> None: ...
 
 class NewEvent(_message.Message):
-    __slots__ = ("type", "step_key", "attempt", "content_index", "sequence", "source_timestamp", "payload", "parent_event_id", "policy", "event_id")
+    __slots__ = ("type", "step_key", "attempt", "content_index", "sequence", "source_at", "payload", "parent_event_id", "policy", "event_id")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     CONTENT_INDEX_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_AT_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PARENT_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -95,12 +95,12 @@ class NewEvent(_message.Message):
     attempt: int
     content_index: int
     sequence: int
-    source_timestamp: _timestamp_pb2.Timestamp
+    source_at: _timestamp_pb2.Timestamp
     payload: _common_pb2.Payload
     parent_event_id: str
     policy: DeltaPolicy
     event_id: str
-    def __init__(self, type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., parent_event_id: _Optional[str] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., event_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, type: _Optional[str] = ..., step_key: _Optional[str] = ..., attempt: _Optional[int] = ..., content_index: _Optional[int] = ..., sequence: _Optional[int] = ..., source_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., parent_event_id: _Optional[str] = ..., policy: _Optional[_Union[DeltaPolicy, str]] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class PublishEventsResponse(_message.Message):
     __slots__ = ("accepted", "acknowledged")
@@ -155,7 +155,7 @@ class ListEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class WatchRunsRequest(_message.Message):
-    __slots__ = ("workflow", "tags", "states", "types", "after_cursor")
+    __slots__ = ("workflow", "tags", "statuses", "types", "after_cursor")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -165,15 +165,15 @@ class WatchRunsRequest(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
-    STATES_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
     workflow: str
     tags: _containers.ScalarMap[str, str]
-    states: _containers.RepeatedScalarFieldContainer[str]
+    statuses: _containers.RepeatedScalarFieldContainer[_common_pb2.RunStatus]
     types: _containers.RepeatedScalarFieldContainer[str]
     after_cursor: str
-    def __init__(self, workflow: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., states: _Optional[_Iterable[str]] = ..., types: _Optional[_Iterable[str]] = ..., after_cursor: _Optional[str] = ...) -> None: ...
+    def __init__(self, workflow: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., statuses: _Optional[_Iterable[_Union[_common_pb2.RunStatus, str]]] = ..., types: _Optional[_Iterable[str]] = ..., after_cursor: _Optional[str] = ...) -> None: ...
 
 class WatchRunsResponse(_message.Message):
     __slots__ = ("events", "cursor")

@@ -65,7 +65,7 @@ class EventServiceServicer:
 
     def PublishEvents(self, request_iterator, context):
         """Publishes deltas of a run that the caller executes; for workers without a
-        session. Responds once they are recorded, up to `acknowledged`. Deltas are
+        stream. Responds once they are recorded, up to `acknowledged`. Deltas are
         never authoritative: those with a stale fence are dropped. A delta that cannot be
         accepted is left out; INVALID_ARGUMENT if none can be accepted.
         """

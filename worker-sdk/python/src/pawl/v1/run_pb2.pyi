@@ -13,38 +13,57 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+class StatusReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
-    RUN_STATE_UNSPECIFIED: _ClassVar[RunState]
-    RUN_STATE_QUEUED: _ClassVar[RunState]
-    RUN_STATE_RUNNING: _ClassVar[RunState]
-    RUN_STATE_WAITING: _ClassVar[RunState]
-    RUN_STATE_PAUSED: _ClassVar[RunState]
-    RUN_STATE_CANCELLING: _ClassVar[RunState]
-    RUN_STATE_COMPLETED: _ClassVar[RunState]
-    RUN_STATE_FAILED: _ClassVar[RunState]
-    RUN_STATE_CANCELLED: _ClassVar[RunState]
+    STATUS_REASON_UNSPECIFIED: _ClassVar[StatusReason]
+    STATUS_REASON_PAUSED_BY_OPERATOR: _ClassVar[StatusReason]
+    STATUS_REASON_NON_DETERMINISM: _ClassVar[StatusReason]
+    STATUS_REASON_RETRIES_EXHAUSTED: _ClassVar[StatusReason]
+    STATUS_REASON_UNKNOWN_OUTCOME: _ClassVar[StatusReason]
+    STATUS_REASON_CRASH_LOOP: _ClassVar[StatusReason]
+    STATUS_REASON_DATA_CORRUPTED: _ClassVar[StatusReason]
+    STATUS_REASON_RUN_TIMEOUT: _ClassVar[StatusReason]
+    STATUS_REASON_PAUSING: _ClassVar[StatusReason]
+    STATUS_REASON_DELAYED: _ClassVar[StatusReason]
+    STATUS_REASON_DEBOUNCED: _ClassVar[StatusReason]
+    STATUS_REASON_CONCURRENCY_LIMIT: _ClassVar[StatusReason]
+    STATUS_REASON_RATE_LIMIT: _ClassVar[StatusReason]
+    STATUS_REASON_NO_WORKER: _ClassVar[StatusReason]
+
+class RunView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_VIEW_UNSPECIFIED: _ClassVar[RunView]
+    RUN_VIEW_BASIC: _ClassVar[RunView]
+    RUN_VIEW_FULL: _ClassVar[RunView]
 
 class ParentClosePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PARENT_CLOSE_POLICY_UNSPECIFIED: _ClassVar[ParentClosePolicy]
     PARENT_CLOSE_POLICY_ABANDON: _ClassVar[ParentClosePolicy]
     PARENT_CLOSE_POLICY_CANCEL: _ClassVar[ParentClosePolicy]
-RUN_STATE_UNSPECIFIED: RunState
-RUN_STATE_QUEUED: RunState
-RUN_STATE_RUNNING: RunState
-RUN_STATE_WAITING: RunState
-RUN_STATE_PAUSED: RunState
-RUN_STATE_CANCELLING: RunState
-RUN_STATE_COMPLETED: RunState
-RUN_STATE_FAILED: RunState
-RUN_STATE_CANCELLED: RunState
+STATUS_REASON_UNSPECIFIED: StatusReason
+STATUS_REASON_PAUSED_BY_OPERATOR: StatusReason
+STATUS_REASON_NON_DETERMINISM: StatusReason
+STATUS_REASON_RETRIES_EXHAUSTED: StatusReason
+STATUS_REASON_UNKNOWN_OUTCOME: StatusReason
+STATUS_REASON_CRASH_LOOP: StatusReason
+STATUS_REASON_DATA_CORRUPTED: StatusReason
+STATUS_REASON_RUN_TIMEOUT: StatusReason
+STATUS_REASON_PAUSING: StatusReason
+STATUS_REASON_DELAYED: StatusReason
+STATUS_REASON_DEBOUNCED: StatusReason
+STATUS_REASON_CONCURRENCY_LIMIT: StatusReason
+STATUS_REASON_RATE_LIMIT: StatusReason
+STATUS_REASON_NO_WORKER: StatusReason
+RUN_VIEW_UNSPECIFIED: RunView
+RUN_VIEW_BASIC: RunView
+RUN_VIEW_FULL: RunView
 PARENT_CLOSE_POLICY_UNSPECIFIED: ParentClosePolicy
 PARENT_CLOSE_POLICY_ABANDON: ParentClosePolicy
 PARENT_CLOSE_POLICY_CANCEL: ParentClosePolicy
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "workflow", "version", "state", "state_reason", "state_detail", "queue", "priority", "tags", "created_at", "started_at", "updated_at", "ended_at", "start_at", "fence", "attempt", "journal_length", "worker_id", "lease_expires_at", "waits", "output", "failure", "parent", "session_id", "user_id", "timeouts", "input", "run_uid", "undone")
+    __slots__ = ("run_id", "workflow", "version", "status", "status_reason", "status_detail", "queue", "priority", "tags", "created_at", "started_at", "updated_at", "ended_at", "start_at", "fence", "attempt", "journal_length", "worker_id", "lease_expires_at", "waits", "output", "failure", "parent", "session_id", "user_id", "timeouts", "input", "run_uid", "undone")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,9 +74,9 @@ class Run(_message.Message):
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
-    STATE_REASON_FIELD_NUMBER: _ClassVar[int]
-    STATE_DETAIL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_REASON_FIELD_NUMBER: _ClassVar[int]
+    STATUS_DETAIL_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -84,9 +103,9 @@ class Run(_message.Message):
     run_id: str
     workflow: str
     version: str
-    state: RunState
-    state_reason: str
-    state_detail: str
+    status: _common_pb2.RunStatus
+    status_reason: StatusReason
+    status_detail: str
     queue: str
     priority: int
     tags: _containers.ScalarMap[str, str]
@@ -110,7 +129,7 @@ class Run(_message.Message):
     input: _common_pb2.Payload
     run_uid: str
     undone: Undone
-    def __init__(self, run_id: _Optional[str] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., state_reason: _Optional[str] = ..., state_detail: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fence: _Optional[int] = ..., attempt: _Optional[int] = ..., journal_length: _Optional[int] = ..., worker_id: _Optional[str] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[OpenWait, _Mapping]]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., timeouts: _Optional[_Union[_common_pb2.RunTimeouts, _Mapping]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_uid: _Optional[str] = ..., undone: _Optional[_Union[Undone, _Mapping]] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[str] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.RunStatus, str]] = ..., status_reason: _Optional[_Union[StatusReason, str]] = ..., status_detail: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fence: _Optional[int] = ..., attempt: _Optional[int] = ..., journal_length: _Optional[int] = ..., worker_id: _Optional[str] = ..., lease_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[OpenWait, _Mapping]]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., timeouts: _Optional[_Union[_common_pb2.RunTimeouts, _Mapping]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., run_uid: _Optional[str] = ..., undone: _Optional[_Union[Undone, _Mapping]] = ...) -> None: ...
 
 class Undone(_message.Message):
     __slots__ = ("step_keys", "unknown")
@@ -121,20 +140,22 @@ class Undone(_message.Message):
     def __init__(self, step_keys: _Optional[_Iterable[str]] = ..., unknown: _Optional[bool] = ...) -> None: ...
 
 class OpenWait(_message.Message):
-    __slots__ = ("step_key", "kind", "name", "since", "due", "child_run_id")
+    __slots__ = ("step_key", "kind", "name", "since", "due", "child_run_id", "wait_id")
     STEP_KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     DUE_FIELD_NUMBER: _ClassVar[int]
     CHILD_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_ID_FIELD_NUMBER: _ClassVar[int]
     step_key: str
-    kind: str
+    kind: _common_pb2.WaitKind
     name: str
     since: _timestamp_pb2.Timestamp
     due: _timestamp_pb2.Timestamp
     child_run_id: str
-    def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., child_run_id: _Optional[str] = ...) -> None: ...
+    wait_id: str
+    def __init__(self, step_key: _Optional[str] = ..., kind: _Optional[_Union[_common_pb2.WaitKind, str]] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., child_run_id: _Optional[str] = ..., wait_id: _Optional[str] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
     __slots__ = ("workflow", "input", "run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags", "timeouts", "delay", "start_at", "parent", "parent_fence", "traceparent", "claim", "worker_id", "flow", "parent_close_policy", "debounce")
@@ -210,10 +231,12 @@ class StartRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ..., existing: _Optional[bool] = ..., claimed: _Optional[_Union[_worker_pb2.WorkItem, _Mapping]] = ...) -> None: ...
 
 class GetRunRequest(_message.Message):
-    __slots__ = ("run_id",)
+    __slots__ = ("run_id", "view")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     run_id: str
-    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+    view: RunView
+    def __init__(self, run_id: _Optional[str] = ..., view: _Optional[_Union[RunView, str]] = ...) -> None: ...
 
 class GetRunResponse(_message.Message):
     __slots__ = ("run",)
@@ -236,7 +259,7 @@ class WaitRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("states", "workflow", "tags", "page_size", "page_token", "parent_run_id")
+    __slots__ = ("statuses", "workflow", "tags", "page_size", "page_token", "parent_run_id")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -244,19 +267,19 @@ class ListRunsRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    STATES_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PARENT_RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    states: _containers.RepeatedScalarFieldContainer[RunState]
+    statuses: _containers.RepeatedScalarFieldContainer[_common_pb2.RunStatus]
     workflow: str
     tags: _containers.ScalarMap[str, str]
     page_size: int
     page_token: str
     parent_run_id: str
-    def __init__(self, states: _Optional[_Iterable[_Union[RunState, str]]] = ..., workflow: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., parent_run_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_common_pb2.RunStatus, str]]] = ..., workflow: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., parent_run_id: _Optional[str] = ...) -> None: ...
 
 class ListRunsResponse(_message.Message):
     __slots__ = ("runs", "next_page_token")

@@ -118,7 +118,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Returns a run.
+        """Returns a run in the requested view.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,21 +126,22 @@ class RunServiceServicer:
 
     def WaitRun(self, request, context):
         """Returns when the run has ended or after `timeout`, whichever comes first; check
-        the status of the run.
+        the status of the run. Returns it as in RUN_VIEW_FULL, without its input.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Lists runs, newest first, in pages.
+        """Lists runs, newest first, in pages and in RUN_VIEW_BASIC.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJournal(self, request, context):
-        """Returns the journal after a sequence number, in pages of about 1 MiB.
+        """Returns the journal after a sequence number, in pages of about 1 MiB. A journal
+        is a stream, and `seq` is its cursor: a reader can continue from any entry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,52 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/signal.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n\x11SendSignalRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x03 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x04 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\"O\n\x12SendSignalResponse\x12\x1b\n\tsignal_id\x18\x01 \x01(\tR\x08signalId\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\"g\n\x12ListSignalsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x13ListSignalsResponse\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x0f.pawl.v1.SignalR\x07signals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n\x06Signal\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x02 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12;\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreceivedAt\x12\x1f\n\x0b\x63onsumed_by\x18\x06 \x01(\tR\nconsumedBy\"\x93\x05\n\x04Wait\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x15\n\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12\x30\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12,\n\x03\x64ue\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x03\x64ue\x12-\n\x08question\x18\t \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12-\n\x07\x61nswers\x18\n \x03(\x0b\x32\x13.pawl.v1.WaitAnswerR\x07\x61nswers\x12%\n\x0ereminders_sent\x18\x0b \x01(\rR\rremindersSent\x12\x1f\n\x0bsignal_name\x18\x0c \x01(\tR\nsignalName\x12 \n\x0c\x63hild_run_id\x18\r \x01(\tR\nchildRunId\x12\x18\n\x07outcome\x18\x0e \x01(\tR\x07outcome\x12;\n\x0bresolved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nresolvedAt\x12\x1f\n\x0bresolved_by\x18\x10 \x01(\tR\nresolvedBy\x12\x18\n\x07\x63omment\x18\x11 \x01(\tR\x07\x63omment\x12\x12\n\x04\x63ron\x18\x12 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x13 \x01(\tR\x08timeZone\"\xcd\x01\n\nWaitAnswer\x12\x14\n\x05\x61\x63tor\x18\x01 \x01(\tR\x05\x61\x63tor\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x08\x61pproved\x18\x03 \x01(\x08H\x00R\x08\x61pproved\x88\x01\x01\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12\x10\n\x03via\x18\x05 \x01(\tR\x03via\x12#\n\rresolution_id\x18\x06 \x01(\tR\x0cresolutionIdB\x0b\n\t_approved\"\x8d\x02\n\x10ListWaitsRequest\x12\'\n\x05kinds\x18\x01 \x03(\x0e\x32\x11.pawl.v1.StepKindR\x05kinds\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12-\n\x12include_unassigned\x18\x03 \x01(\x08R\x11includeUnassigned\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12\x15\n\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x06 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\x12\x16\n\x06\x63losed\x18\x08 \x01(\x08R\x06\x63losed\"`\n\x11ListWaitsResponse\x12#\n\x05waits\x18\x01 \x03(\x0b\x32\r.pawl.v1.WaitR\x05waits\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0eGetWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\"`\n\x0fGetWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12*\n\x07payload\x18\x02 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\"\xd2\x01\n\x12ResolveWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12#\n\rresolution_id\x18\x02 \x01(\tR\x0cresolutionId\x12*\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadH\x00R\x06\x61nswer\x12\x14\n\x04skip\x18\x04 \x01(\x08H\x00R\x04skip\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x06 \x01(\tR\x07\x63ommentB\x0c\n\nresolution\"{\n\x13ResolveWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\x12#\n\rresolution_id\x18\x03 \x01(\tR\x0cresolutionId\"\\\n\x11\x43\x61ncelWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x14\n\x05\x61\x63tor\x18\x02 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\"7\n\x12\x43\x61ncelWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\"\x88\x01\n\x17\x43reateAnswerLinkRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12\x38\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\texpiresIn\"}\n\x18\x43reateAnswerLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt2\x8c\x04\n\rSignalService\x12\x45\n\nSendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\x12H\n\x0bListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponse\x12\x42\n\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\x12<\n\x07GetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\x12H\n\x0bResolveWait\x12\x1b.pawl.v1.ResolveWaitRequest\x1a\x1c.pawl.v1.ResolveWaitResponse\x12\x45\n\nCancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\x12W\n\x10\x43reateAnswerLink\x12 .pawl.v1.CreateAnswerLinkRequest\x1a!.pawl.v1.CreateAnswerLinkResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/signal.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n\x11SendSignalRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x03 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x04 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\"O\n\x12SendSignalResponse\x12\x1b\n\tsignal_id\x18\x01 \x01(\tR\x08signalId\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\"g\n\x12ListSignalsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x13ListSignalsResponse\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x0f.pawl.v1.SignalR\x07signals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n\x06Signal\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x02 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12;\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreceivedAt\x12\x1f\n\x0b\x63onsumed_by\x18\x06 \x01(\tR\nconsumedBy2\xa0\x01\n\rSignalService\x12\x45\n\nSendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\x12H\n\x0bListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pawl.v1.signal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_SENDSIGNALREQUEST']._serialized_start=121
-  _globals['_SENDSIGNALREQUEST']._serialized_end=278
-  _globals['_SENDSIGNALRESPONSE']._serialized_start=280
-  _globals['_SENDSIGNALRESPONSE']._serialized_end=359
-  _globals['_LISTSIGNALSREQUEST']._serialized_start=361
-  _globals['_LISTSIGNALSREQUEST']._serialized_end=464
-  _globals['_LISTSIGNALSRESPONSE']._serialized_start=466
-  _globals['_LISTSIGNALSRESPONSE']._serialized_end=570
-  _globals['_SIGNAL']._serialized_start=573
-  _globals['_SIGNAL']._serialized_end=790
-  _globals['_WAIT']._serialized_start=793
-  _globals['_WAIT']._serialized_end=1452
-  _globals['_WAITANSWER']._serialized_start=1455
-  _globals['_WAITANSWER']._serialized_end=1660
-  _globals['_LISTWAITSREQUEST']._serialized_start=1663
-  _globals['_LISTWAITSREQUEST']._serialized_end=1932
-  _globals['_LISTWAITSRESPONSE']._serialized_start=1934
-  _globals['_LISTWAITSRESPONSE']._serialized_end=2030
-  _globals['_GETWAITREQUEST']._serialized_start=2032
-  _globals['_GETWAITREQUEST']._serialized_end=2073
-  _globals['_GETWAITRESPONSE']._serialized_start=2075
-  _globals['_GETWAITRESPONSE']._serialized_end=2171
-  _globals['_RESOLVEWAITREQUEST']._serialized_start=2174
-  _globals['_RESOLVEWAITREQUEST']._serialized_end=2384
-  _globals['_RESOLVEWAITRESPONSE']._serialized_start=2386
-  _globals['_RESOLVEWAITRESPONSE']._serialized_end=2509
-  _globals['_CANCELWAITREQUEST']._serialized_start=2511
-  _globals['_CANCELWAITREQUEST']._serialized_end=2603
-  _globals['_CANCELWAITRESPONSE']._serialized_start=2605
-  _globals['_CANCELWAITRESPONSE']._serialized_end=2660
-  _globals['_CREATEANSWERLINKREQUEST']._serialized_start=2663
-  _globals['_CREATEANSWERLINKREQUEST']._serialized_end=2799
-  _globals['_CREATEANSWERLINKRESPONSE']._serialized_start=2801
-  _globals['_CREATEANSWERLINKRESPONSE']._serialized_end=2926
-  _globals['_SIGNALSERVICE']._serialized_start=2929
-  _globals['_SIGNALSERVICE']._serialized_end=3453
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
+  _globals['_SENDSIGNALREQUEST']._serialized_start=89
+  _globals['_SENDSIGNALREQUEST']._serialized_end=246
+  _globals['_SENDSIGNALRESPONSE']._serialized_start=248
+  _globals['_SENDSIGNALRESPONSE']._serialized_end=327
+  _globals['_LISTSIGNALSREQUEST']._serialized_start=329
+  _globals['_LISTSIGNALSREQUEST']._serialized_end=432
+  _globals['_LISTSIGNALSRESPONSE']._serialized_start=434
+  _globals['_LISTSIGNALSRESPONSE']._serialized_end=538
+  _globals['_SIGNAL']._serialized_start=541
+  _globals['_SIGNAL']._serialized_end=758
+  _globals['_SIGNALSERVICE']._serialized_start=761
+  _globals['_SIGNALSERVICE']._serialized_end=921
 # @@protoc_insertion_point(module_scope)

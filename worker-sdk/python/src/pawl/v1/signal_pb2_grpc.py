@@ -26,9 +26,7 @@ if _version_not_supported:
 
 
 class SignalServiceStub:
-    """Sends signals to runs and answers their waits. Each run has a durable inbox of
-    signals. Each open wait has an id derived from its step key, so that parallel
-    questions keep their own answers.
+    """Sends signals to runs. Each run has a durable inbox of signals.
     """
 
     def __init__(self, channel):
@@ -47,37 +45,10 @@ class SignalServiceStub:
                 request_serializer=pawl_dot_v1_dot_signal__pb2.ListSignalsRequest.SerializeToString,
                 response_deserializer=pawl_dot_v1_dot_signal__pb2.ListSignalsResponse.FromString,
                 _registered_method=True)
-        self.ListWaits = channel.unary_unary(
-                '/pawl.v1.SignalService/ListWaits',
-                request_serializer=pawl_dot_v1_dot_signal__pb2.ListWaitsRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_signal__pb2.ListWaitsResponse.FromString,
-                _registered_method=True)
-        self.GetWait = channel.unary_unary(
-                '/pawl.v1.SignalService/GetWait',
-                request_serializer=pawl_dot_v1_dot_signal__pb2.GetWaitRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_signal__pb2.GetWaitResponse.FromString,
-                _registered_method=True)
-        self.ResolveWait = channel.unary_unary(
-                '/pawl.v1.SignalService/ResolveWait',
-                request_serializer=pawl_dot_v1_dot_signal__pb2.ResolveWaitRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_signal__pb2.ResolveWaitResponse.FromString,
-                _registered_method=True)
-        self.CancelWait = channel.unary_unary(
-                '/pawl.v1.SignalService/CancelWait',
-                request_serializer=pawl_dot_v1_dot_signal__pb2.CancelWaitRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_signal__pb2.CancelWaitResponse.FromString,
-                _registered_method=True)
-        self.CreateAnswerLink = channel.unary_unary(
-                '/pawl.v1.SignalService/CreateAnswerLink',
-                request_serializer=pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkResponse.FromString,
-                _registered_method=True)
 
 
 class SignalServiceServicer:
-    """Sends signals to runs and answers their waits. Each run has a durable inbox of
-    signals. Each open wait has an id derived from its step key, so that parallel
-    questions keep their own answers.
+    """Sends signals to runs. Each run has a durable inbox of signals.
     """
 
     def SendSignal(self, request, context):
@@ -97,51 +68,6 @@ class SignalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListWaits(self, request, context):
-        """Lists open waits across runs, oldest first: questions, timers, and everything
-        else that runs wait for. Sleeps of less than two seconds are not listed.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetWait(self, request, context):
-        """Returns one wait, open or resolved. NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ResolveWait(self, request, context):
-        """Answers a question, or resolves a callback manually. Idempotent by
-        `resolution_id`. INVALID_ANSWER: the answer does not match the question's type;
-        metadata `allowed`. WAIT_ALREADY_RESOLVED: the wait is already answered, this
-        approver has already answered, or the id was used with another answer; metadata
-        `outcome`, `resolved_by`, `resolved_at`. WAIT_CLOSED: the code no longer waits;
-        metadata `why`. PERMISSION_DENIED: `actor` is not an assignee. INVALID_ARGUMENT:
-        the wait is of another kind. RUN_TERMINAL: the run has ended. NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CancelWait(self, request, context):
-        """Cancels a wait of any kind: its outcome is `cancelled`. Idempotent.
-        WAIT_ALREADY_RESOLVED: it has another outcome. RUN_TERMINAL. NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateAnswerLink(self, request, context):
-        """Creates a URL with which one person can answer a question once, without a key.
-        WAIT_ALREADY_RESOLVED, PERMISSION_DENIED (not an assignee), RUN_TERMINAL,
-        NOT_FOUND, INVALID_ARGUMENT (not a question).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_SignalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -155,31 +81,6 @@ def add_SignalServiceServicer_to_server(servicer, server):
                     request_deserializer=pawl_dot_v1_dot_signal__pb2.ListSignalsRequest.FromString,
                     response_serializer=pawl_dot_v1_dot_signal__pb2.ListSignalsResponse.SerializeToString,
             ),
-            'ListWaits': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListWaits,
-                    request_deserializer=pawl_dot_v1_dot_signal__pb2.ListWaitsRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_signal__pb2.ListWaitsResponse.SerializeToString,
-            ),
-            'GetWait': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetWait,
-                    request_deserializer=pawl_dot_v1_dot_signal__pb2.GetWaitRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_signal__pb2.GetWaitResponse.SerializeToString,
-            ),
-            'ResolveWait': grpc.unary_unary_rpc_method_handler(
-                    servicer.ResolveWait,
-                    request_deserializer=pawl_dot_v1_dot_signal__pb2.ResolveWaitRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_signal__pb2.ResolveWaitResponse.SerializeToString,
-            ),
-            'CancelWait': grpc.unary_unary_rpc_method_handler(
-                    servicer.CancelWait,
-                    request_deserializer=pawl_dot_v1_dot_signal__pb2.CancelWaitRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_signal__pb2.CancelWaitResponse.SerializeToString,
-            ),
-            'CreateAnswerLink': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateAnswerLink,
-                    request_deserializer=pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'pawl.v1.SignalService', rpc_method_handlers)
@@ -189,9 +90,7 @@ def add_SignalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SignalService:
-    """Sends signals to runs and answers their waits. Each run has a durable inbox of
-    signals. Each open wait has an id derived from its step key, so that parallel
-    questions keep their own answers.
+    """Sends signals to runs. Each run has a durable inbox of signals.
     """
 
     @staticmethod
@@ -238,141 +137,6 @@ class SignalService:
             '/pawl.v1.SignalService/ListSignals',
             pawl_dot_v1_dot_signal__pb2.ListSignalsRequest.SerializeToString,
             pawl_dot_v1_dot_signal__pb2.ListSignalsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListWaits(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pawl.v1.SignalService/ListWaits',
-            pawl_dot_v1_dot_signal__pb2.ListWaitsRequest.SerializeToString,
-            pawl_dot_v1_dot_signal__pb2.ListWaitsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetWait(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pawl.v1.SignalService/GetWait',
-            pawl_dot_v1_dot_signal__pb2.GetWaitRequest.SerializeToString,
-            pawl_dot_v1_dot_signal__pb2.GetWaitResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ResolveWait(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pawl.v1.SignalService/ResolveWait',
-            pawl_dot_v1_dot_signal__pb2.ResolveWaitRequest.SerializeToString,
-            pawl_dot_v1_dot_signal__pb2.ResolveWaitResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CancelWait(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pawl.v1.SignalService/CancelWait',
-            pawl_dot_v1_dot_signal__pb2.CancelWaitRequest.SerializeToString,
-            pawl_dot_v1_dot_signal__pb2.CancelWaitResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateAnswerLink(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pawl.v1.SignalService/CreateAnswerLink',
-            pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkRequest.SerializeToString,
-            pawl_dot_v1_dot_signal__pb2.CreateAnswerLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -97,15 +97,25 @@ class StepStartedResponse(_message.Message):
         SEQ_FIELD_NUMBER: _ClassVar[int]
         output: _common_pb2.Payload
         failure: _common_pb2.Failure
-        outcome: str
+        outcome: _common_pb2.WaitOutcome
         details: _containers.ScalarMap[str, str]
         wait_id: str
         callback_token: str
         callback_url: str
         seq: int
-        def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., outcome: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
+        def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., outcome: _Optional[_Union[_common_pb2.WaitOutcome, str]] = ..., details: _Optional[_Mapping[str, str]] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
     class Wait(_message.Message):
         __slots__ = ("until", "why", "attempt", "wait_id", "callback_token", "callback_url")
+        class Why(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            WHY_UNSPECIFIED: _ClassVar[StepStartedResponse.Wait.Why]
+            WHY_IN_PROGRESS: _ClassVar[StepStartedResponse.Wait.Why]
+            WHY_BACKOFF: _ClassVar[StepStartedResponse.Wait.Why]
+            WHY_WAIT: _ClassVar[StepStartedResponse.Wait.Why]
+        WHY_UNSPECIFIED: StepStartedResponse.Wait.Why
+        WHY_IN_PROGRESS: StepStartedResponse.Wait.Why
+        WHY_BACKOFF: StepStartedResponse.Wait.Why
+        WHY_WAIT: StepStartedResponse.Wait.Why
         UNTIL_FIELD_NUMBER: _ClassVar[int]
         WHY_FIELD_NUMBER: _ClassVar[int]
         ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -113,12 +123,12 @@ class StepStartedResponse(_message.Message):
         CALLBACK_TOKEN_FIELD_NUMBER: _ClassVar[int]
         CALLBACK_URL_FIELD_NUMBER: _ClassVar[int]
         until: _timestamp_pb2.Timestamp
-        why: str
+        why: StepStartedResponse.Wait.Why
         attempt: int
         wait_id: str
         callback_token: str
         callback_url: str
-        def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ..., attempt: _Optional[int] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ...) -> None: ...
+        def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[_Union[StepStartedResponse.Wait.Why, str]] = ..., attempt: _Optional[int] = ..., wait_id: _Optional[str] = ..., callback_token: _Optional[str] = ..., callback_url: _Optional[str] = ...) -> None: ...
     class Conflict(_message.Message):
         __slots__ = ("recorded", "attempted")
         RECORDED_FIELD_NUMBER: _ClassVar[int]
@@ -148,11 +158,23 @@ class StepStartedResponse(_message.Message):
         def __init__(self, attempt: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class Stop(_message.Message):
         __slots__ = ("reason", "fence")
+        class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            REASON_UNSPECIFIED: _ClassVar[StepStartedResponse.Stop.Reason]
+            REASON_LEASE_LOST: _ClassVar[StepStartedResponse.Stop.Reason]
+            REASON_RUN_CANCELLED: _ClassVar[StepStartedResponse.Stop.Reason]
+            REASON_RUN_PAUSED: _ClassVar[StepStartedResponse.Stop.Reason]
+            REASON_RUN_TERMINAL: _ClassVar[StepStartedResponse.Stop.Reason]
+        REASON_UNSPECIFIED: StepStartedResponse.Stop.Reason
+        REASON_LEASE_LOST: StepStartedResponse.Stop.Reason
+        REASON_RUN_CANCELLED: StepStartedResponse.Stop.Reason
+        REASON_RUN_PAUSED: StepStartedResponse.Stop.Reason
+        REASON_RUN_TERMINAL: StepStartedResponse.Stop.Reason
         REASON_FIELD_NUMBER: _ClassVar[int]
         FENCE_FIELD_NUMBER: _ClassVar[int]
-        reason: str
+        reason: StepStartedResponse.Stop.Reason
         fence: int
-        def __init__(self, reason: _Optional[str] = ..., fence: _Optional[int] = ...) -> None: ...
+        def __init__(self, reason: _Optional[_Union[StepStartedResponse.Stop.Reason, str]] = ..., fence: _Optional[int] = ...) -> None: ...
     EXECUTE_FIELD_NUMBER: _ClassVar[int]
     REPLAY_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -288,3 +310,21 @@ class GetStepResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     entry: _common_pb2.JournalEntry
     def __init__(self, entry: _Optional[_Union[_common_pb2.JournalEntry, _Mapping]] = ...) -> None: ...
+
+class ListStepsRequest(_message.Message):
+    __slots__ = ("run_id", "page_size", "page_token")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, run_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListStepsResponse(_message.Message):
+    __slots__ = ("steps", "next_page_token")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[_common_pb2.JournalEntry]
+    next_page_token: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

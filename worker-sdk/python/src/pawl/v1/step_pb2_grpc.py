@@ -28,9 +28,9 @@ if _version_not_supported:
 class StepServiceStub:
     """Records steps. A worker asks before a step and reports after it.
 
-    Every call except GetStep is fenced. If the fence is not the run's current one, the
-    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
-    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+    current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+    All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
     NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
     be sent again unchanged.
     """
@@ -61,21 +61,26 @@ class StepServiceStub:
                 request_serializer=pawl_dot_v1_dot_step__pb2.GetStepRequest.SerializeToString,
                 response_deserializer=pawl_dot_v1_dot_step__pb2.GetStepResponse.FromString,
                 _registered_method=True)
+        self.ListSteps = channel.unary_unary(
+                '/pawl.v1.StepService/ListSteps',
+                request_serializer=pawl_dot_v1_dot_step__pb2.ListStepsRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_step__pb2.ListStepsResponse.FromString,
+                _registered_method=True)
 
 
 class StepServiceServicer:
     """Records steps. A worker asks before a step and reports after it.
 
-    Every call except GetStep is fenced. If the fence is not the run's current one, the
-    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
-    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+    current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+    All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
     NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
     be sent again unchanged.
     """
 
     def StepStarted(self, request, context):
         """Asks whether a step may run; the outcomes are below. As a unary call, the start is
-        committed before the response. In a session, the start is sent ahead of the
+        committed before the response. On a stream, the start is sent ahead of the
         completion and is written only once the step has run for about 100 ms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -107,6 +112,14 @@ class StepServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSteps(self, request, context):
+        """Lists the steps and waits of a run, in the order of their first journal entries:
+        for each its latest entry, without the payload. Needs no lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StepServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +143,11 @@ def add_StepServiceServicer_to_server(servicer, server):
                     request_deserializer=pawl_dot_v1_dot_step__pb2.GetStepRequest.FromString,
                     response_serializer=pawl_dot_v1_dot_step__pb2.GetStepResponse.SerializeToString,
             ),
+            'ListSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSteps,
+                    request_deserializer=pawl_dot_v1_dot_step__pb2.ListStepsRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_step__pb2.ListStepsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'pawl.v1.StepService', rpc_method_handlers)
@@ -141,9 +159,9 @@ def add_StepServiceServicer_to_server(servicer, server):
 class StepService:
     """Records steps. A worker asks before a step and reports after it.
 
-    Every call except GetStep is fenced. If the fence is not the run's current one, the
-    call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing. All calls fail
-    with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
+    Every call except GetStep and ListSteps is fenced. If the fence is not the run's
+    current one, the call fails with LEASE_LOST (StepStarted: `stop`) and writes nothing.
+    All calls fail with INVALID_ARGUMENT for a missing or zero fence or a key that is too long, with
     NOT_FOUND for an unknown run, and with STORE_UNAVAILABLE or DRAINING if they should
     be sent again unchanged.
     """
@@ -246,6 +264,33 @@ class StepService:
             '/pawl.v1.StepService/GetStep',
             pawl_dot_v1_dot_step__pb2.GetStepRequest.SerializeToString,
             pawl_dot_v1_dot_step__pb2.GetStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pawl.v1.StepService/ListSteps',
+            pawl_dot_v1_dot_step__pb2.ListStepsRequest.SerializeToString,
+            pawl_dot_v1_dot_step__pb2.ListStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -122,7 +122,7 @@ class WorkItem(_message.Message):
     careful: bool
     def __init__(self, lease: _Optional[_Union[_common_pb2.Lease, _Mapping]] = ..., workflow: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[_common_pb2.JournalEntry, _Mapping]]] = ..., journal_more: _Optional[bool] = ..., journal_length: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., parent: _Optional[_Union[_common_pb2.ParentRef, _Mapping]] = ..., traceparent: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelling: _Optional[bool] = ..., confirm_starts: _Optional[bool] = ..., run_uid: _Optional[str] = ..., careful: _Optional[bool] = ...) -> None: ...
 
-class SessionRequest(_message.Message):
+class WorkerServiceAttachRequest(_message.Message):
     __slots__ = ("frames",)
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     frames: _containers.RepeatedCompositeFieldContainer[WorkerFrame]
@@ -218,7 +218,7 @@ class Pong(_message.Message):
     nonce: int
     def __init__(self, nonce: _Optional[int] = ...) -> None: ...
 
-class SessionResponse(_message.Message):
+class WorkerServiceAttachResponse(_message.Message):
     __slots__ = ("frames",)
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     frames: _containers.RepeatedCompositeFieldContainer[ServerFrame]
@@ -247,20 +247,20 @@ class ServerFrame(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., dispatch: _Optional[_Union[Dispatch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., wait_resolved: _Optional[_Union[WaitResolved, _Mapping]] = ..., lease_results: _Optional[_Union[LeaseResults, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_id", "lease_time", "heartbeat_interval", "limits", "leases", "server_version")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("connection_id", "lease_time", "heartbeat_interval", "limits", "leases", "server_version")
+    CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_TIME_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     LEASES_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
+    connection_id: str
     lease_time: _duration_pb2.Duration
     heartbeat_interval: _duration_pb2.Duration
     limits: Limits
     leases: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lease]
     server_version: str
-    def __init__(self, session_id: _Optional[str] = ..., lease_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., leases: _Optional[_Iterable[_Union[_common_pb2.Lease, _Mapping]]] = ..., server_version: _Optional[str] = ...) -> None: ...
+    def __init__(self, connection_id: _Optional[str] = ..., lease_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., leases: _Optional[_Iterable[_Union[_common_pb2.Lease, _Mapping]]] = ..., server_version: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("inline_payload", "message", "payload", "step_key", "name", "tags", "open_waits")
@@ -312,7 +312,7 @@ class Reply(_message.Message):
     CLOSE_WAITS_FIELD_NUMBER: _ClassVar[int]
     BEGIN_CLEAN_UP_FIELD_NUMBER: _ClassVar[int]
     id: int
-    error: _common_pb2.Error
+    error: _common_pb2.ErrorFrame
     step_started: _step_pb2.StepStartedResponse
     step_completed: _step_pb2.StepCompletedResponse
     step_failed: _step_pb2.StepFailedResponse
@@ -322,7 +322,7 @@ class Reply(_message.Message):
     publish_events: _event_pb2.PublishEventsResponse
     close_waits: CloseWaitsResponse
     begin_clean_up: BeginCleanUpResponse
-    def __init__(self, id: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedResponse, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedResponse, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedResponse, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunResponse, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunResponse, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunResponse, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsResponse, _Mapping]] = ..., close_waits: _Optional[_Union[CloseWaitsResponse, _Mapping]] = ..., begin_clean_up: _Optional[_Union[BeginCleanUpResponse, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.ErrorFrame, _Mapping]] = ..., step_started: _Optional[_Union[_step_pb2.StepStartedResponse, _Mapping]] = ..., step_completed: _Optional[_Union[_step_pb2.StepCompletedResponse, _Mapping]] = ..., step_failed: _Optional[_Union[_step_pb2.StepFailedResponse, _Mapping]] = ..., suspend_run: _Optional[_Union[SuspendRunResponse, _Mapping]] = ..., complete_run: _Optional[_Union[CompleteRunResponse, _Mapping]] = ..., fail_run: _Optional[_Union[FailRunResponse, _Mapping]] = ..., publish_events: _Optional[_Union[_event_pb2.PublishEventsResponse, _Mapping]] = ..., close_waits: _Optional[_Union[CloseWaitsResponse, _Mapping]] = ..., begin_clean_up: _Optional[_Union[BeginCleanUpResponse, _Mapping]] = ...) -> None: ...
 
 class WaitResolved(_message.Message):
     __slots__ = ("run_id", "fence", "entry")

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkerServiceStub:
-    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    """Gives runs to workers and records their outcomes, through one stream (`Attach`) or
     unary calls (`PollWork`, `HeartbeatLeases`).
 
     The calls that record outcomes are fenced: if the fence is not the run's current
@@ -40,10 +40,10 @@ class WorkerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Session = channel.stream_stream(
-                '/pawl.v1.WorkerService/Session',
-                request_serializer=pawl_dot_v1_dot_worker__pb2.SessionRequest.SerializeToString,
-                response_deserializer=pawl_dot_v1_dot_worker__pb2.SessionResponse.FromString,
+        self.Attach = channel.stream_stream(
+                '/pawl.v1.WorkerService/Attach',
+                request_serializer=pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachResponse.FromString,
                 _registered_method=True)
         self.PollWork = channel.unary_unary(
                 '/pawl.v1.WorkerService/PollWork',
@@ -88,7 +88,7 @@ class WorkerServiceStub:
 
 
 class WorkerServiceServicer:
-    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    """Gives runs to workers and records their outcomes, through one stream (`Attach`) or
     unary calls (`PollWork`, `HeartbeatLeases`).
 
     The calls that record outcomes are fenced: if the fence is not the run's current
@@ -96,10 +96,10 @@ class WorkerServiceServicer:
     call returns the same response. RUN_TERMINAL: the run ended in another way.
     """
 
-    def Session(self, request_iterator, context):
-        """One stream per worker process; see SessionRequest and SessionResponse. A bad frame
-        gets its own error reply and does not end the stream; only a rejected Hello does,
-        with the status of the call. VERSION_UNSUPPORTED: the server does not support the
+    def Attach(self, request_iterator, context):
+        """One stream per worker process; see WorkerServiceAttachRequest and
+        WorkerServiceAttachResponse. A bad frame gets its own error reply and does not end
+        the stream; only a rejected Hello does, with the status of the call. VERSION_UNSUPPORTED: the server does not support the
         protocol version. SLOW_CONSUMER: the worker does not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -170,10 +170,10 @@ class WorkerServiceServicer:
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Session': grpc.stream_stream_rpc_method_handler(
-                    servicer.Session,
-                    request_deserializer=pawl_dot_v1_dot_worker__pb2.SessionRequest.FromString,
-                    response_serializer=pawl_dot_v1_dot_worker__pb2.SessionResponse.SerializeToString,
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachResponse.SerializeToString,
             ),
             'PollWork': grpc.unary_unary_rpc_method_handler(
                     servicer.PollWork,
@@ -224,7 +224,7 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService:
-    """Gives runs to workers and records their outcomes, through one stream (`Session`) or
+    """Gives runs to workers and records their outcomes, through one stream (`Attach`) or
     unary calls (`PollWork`, `HeartbeatLeases`).
 
     The calls that record outcomes are fenced: if the fence is not the run's current
@@ -233,7 +233,7 @@ class WorkerService:
     """
 
     @staticmethod
-    def Session(request_iterator,
+    def Attach(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -246,9 +246,9 @@ class WorkerService:
         return grpc.experimental.stream_stream(
             request_iterator,
             target,
-            '/pawl.v1.WorkerService/Session',
-            pawl_dot_v1_dot_worker__pb2.SessionRequest.SerializeToString,
-            pawl_dot_v1_dot_worker__pb2.SessionResponse.FromString,
+            '/pawl.v1.WorkerService/Attach',
+            pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachRequest.SerializeToString,
+            pawl_dot_v1_dot_worker__pb2.WorkerServiceAttachResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,14 +1,16 @@
 /**
- * Messages of the contract as plain JSON, by their descriptors: the same for every route, and for
- * the schemas in `schema.ts`, which walk the same descriptors.
+ * Messages of the contract as plain JSON: the one form that they have over HTTP, in server-sent
+ * events, in what SDKs send to web pages, and in what the command line prints.
  *
- * - Numbers, booleans and lists are always there; texts, maps and enumerations unless empty;
- *   messages where set.
- * - An enumeration is its bare name (`COMPLETED`), a time RFC 3339, a duration seconds (`1.5s`).
- * - A payload is its value where its encoding is JSON. Otherwise a neighbour says what it is:
- *   `outputEncoding` is `json+pawl` (JSON in which tagged objects stand for dates, bytes …),
+ * - Names are those of the contract in camelCase.
+ * - Numbers, booleans and lists are always present; strings, maps and enums unless they are empty;
+ *   messages if they are set.
+ * - An enum is a lower-case word (`completed`, `timed_out`), a time is RFC 3339 in UTC, a duration
+ *   is in seconds (`1.5s`).
+ * - A payload is its value if its encoding is JSON. Otherwise a neighbor says what it is:
+ *   `outputEncoding` is `json+pawl` (JSON in which tagged objects stand for dates, bytes and so on),
  *   `bytes` (the value is base64), `void` (null: there is no value), or one that only workers know
- *   (base64). What is too large to be inline is left out: `outputRef` says where to get it.
+ *   (base64). A value too large to be inline is left out: `outputRef` says where to get it.
  */
 import {
   type DescEnum,
@@ -22,16 +24,17 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { type Payload, PayloadSchema } from "@pawl/proto";
-import { tryJson } from "../../lib/json.ts";
-import { LIMITS } from "../../model/limits.ts";
+import { type Payload, PayloadSchema } from "../gen/pawl/v1/common_pb.js";
 
 const WELL_KNOWN = "google.protobuf.";
 /** FeatureSet.FieldPresence.IMPLICIT: a zero value is not told from an unset one. */
 const IMPLICIT = 2;
 
-export function plain(schema: DescMessage, message: Message): JsonObject {
-  return plainMessage(reflect(schema, message));
+/** The value of JSON text; undefined if it cannot be read, or not be written again. */
+export type ReadJson = (data: Uint8Array) => { readonly value: unknown } | undefined;
+
+export function plainJson(schema: DescMessage, message: Message, read: ReadJson): JsonObject {
+  return plainMessage(reflect(schema, message), read);
 }
 
 /** The fields of a message that have a JSON form of their own. */
@@ -43,10 +46,10 @@ export function isPayload(schema: DescMessage | undefined): boolean {
   return schema?.typeName === PayloadSchema.typeName;
 }
 
-/** `RUN_STATE_COMPLETED` of RunState: `COMPLETED`. */
-export function bareName(of: DescEnum, name: string): string {
+/** `RUN_STATUS_COMPLETED` of RunStatus: `completed`. */
+export function enumWord(of: DescEnum, name: string): string {
   const prefix = of.sharedPrefix?.toUpperCase() ?? "";
-  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return (name.startsWith(prefix) ? name.slice(prefix.length) : name).toLowerCase();
 }
 
 /** Whether a field without a value is there all the same. */
@@ -57,43 +60,51 @@ export function isAlwaysThere(field: DescField): boolean {
   return presence === IMPLICIT && scalar !== ScalarType.STRING && scalar !== ScalarType.BYTES;
 }
 
-function plainMessage(message: ReflectMessage): JsonObject {
+function plainMessage(message: ReflectMessage, read: ReadJson): JsonObject {
   const json: JsonObject = {};
   for (const field of message.fields) {
-    if (message.isSet(field) || isAlwaysThere(field)) setField(json, field, message);
+    if (message.isSet(field) || isAlwaysThere(field)) setField(json, field, message, read);
   }
   return json;
 }
 
-function setField(json: JsonObject, field: DescField, message: ReflectMessage): void {
+function setField(
+  json: JsonObject,
+  field: DescField,
+  message: ReflectMessage,
+  read: ReadJson,
+): void {
   const name = field.jsonName;
   switch (field.fieldKind) {
     case "scalar":
       json[name] = scalar(message.get(field));
       return;
     case "enum":
-      json[name] = enumName(field.enum, message.get(field));
+      json[name] = wordOf(field.enum, message.get(field));
       return;
     case "list":
-      json[name] = [...message.get(field)].map((item) => element(field.enum, item));
+      json[name] = [...message.get(field)].map((item) => element(field.enum, item, read));
       return;
     case "map":
       json[name] = Object.fromEntries(
-        [...message.get(field)].map(([key, value]) => [String(key), element(field.enum, value)]),
+        [...message.get(field)].map(([key, value]) => [
+          String(key),
+          element(field.enum, value, read),
+        ]),
       );
       return;
     case "message": {
       const inner = message.get(field);
-      if (isMessage(inner.message, PayloadSchema)) setPayload(json, name, inner.message);
-      else json[name] = element(undefined, inner);
+      if (isMessage(inner.message, PayloadSchema)) setPayload(json, name, inner.message, read);
+      else json[name] = element(undefined, inner, read);
     }
   }
 }
 
-function element(of: DescEnum | undefined, value: unknown): JsonValue {
-  if (of !== undefined) return enumName(of, Number(value));
+function element(of: DescEnum | undefined, value: unknown, read: ReadJson): JsonValue {
+  if (of !== undefined) return wordOf(of, Number(value));
   if (!isReflected(value)) return scalar(value);
-  return isWellKnown(value.desc) ? toJson(value.desc, value.message) : plainMessage(value);
+  return isWellKnown(value.desc) ? toJson(value.desc, value.message) : plainMessage(value, read);
 }
 
 function isReflected(value: unknown): value is ReflectMessage {
@@ -114,9 +125,9 @@ function scalar(value: unknown): JsonValue {
   }
 }
 
-function enumName(of: DescEnum, value: number): string {
+function wordOf(of: DescEnum, value: number): string {
   const found = of.value[value];
-  return found === undefined ? String(value) : bareName(of, found.name);
+  return found === undefined ? String(value) : enumWord(of, found.name);
 }
 
 function base64(bytes: Uint8Array): string {
@@ -124,7 +135,7 @@ function base64(bytes: Uint8Array): string {
 }
 
 /** Sets the value of a payload, and what is to be said about it. */
-export function setPayload(json: JsonObject, name: string, payload: Payload): void {
+function setPayload(json: JsonObject, name: string, payload: Payload, readJson: ReadJson): void {
   const encoding = payload.encoding === "" ? "json" : payload.encoding;
   if (payload.ref !== undefined) {
     json[`${name}Ref`] = { sha256: payload.ref.sha256, size: payload.ref.size };
@@ -137,7 +148,7 @@ export function setPayload(json: JsonObject, name: string, payload: Payload): vo
     return;
   }
   const isJson = encoding === "json" || encoding === "json+pawl";
-  const read = isJson ? tryJson(payload.data, LIMITS.jsonDepth) : undefined;
+  const read = isJson ? readJson(payload.data) : undefined;
   if (read === undefined) {
     // Raw bytes, another language's format, JSON in name only or too deep to be written again.
     json[name] = base64(payload.data);
