@@ -65,10 +65,10 @@ step() {
         step "$1" "$2" # it backs off, or has failed finally: the server says which
       fi ;;
     *'"wait"'*) sleep 1; step "$1" "$2" ;; # it backs off
-    *'"RUN_CANCELLED"'*) # there is nothing to undo here
+    *'"REASON_RUN_CANCELLED"'*) # there is nothing to undo here
       fence=$(echo "$answer" | sed 's/.*"stop"//' | member fence)
       fail cancelled ;;
-    *'"RUN_PAUSED"'*) # given back, with nothing in flight, it is paused
+    *'"REASON_RUN_PAUSED"'*) # given back, with nothing in flight, it is paused
       call WorkerService/SuspendRun '{"runId":"'"$run"'","fence":'"$fence"'}' >/dev/null
       echo "the run is paused" >&2
       exit 1 ;;

@@ -270,8 +270,8 @@ describe.each(stores)("%s", (store) => {
       const next = await worker.next(runId, fence);
       const resolved = next.journal.filter(({ type }) => type === "workflow.wait.resolved");
       expect(Object.fromEntries(resolved.map((entry) => [entry.stepKey, entry.outcome]))).toEqual({
-        "child:good": "completed",
-        "child:bad": "failed",
+        "child:good": WaitOutcome.COMPLETED,
+        "child:bad": WaitOutcome.FAILED,
       });
       expect(jsonOf(resolved.find(({ stepKey }) => stepKey === "child:good")?.payload)).toBe(
         "fine",
@@ -297,9 +297,9 @@ describe.each(stores)("%s", (store) => {
       });
       const next = await worker.next(runId, fence);
       const resolved = next.journal.filter(({ type }) => type === "workflow.wait.resolved");
-      expect(resolved.map(({ stepKey, outcome }) => `${stepKey} ${outcome}`)).toEqual([
-        "sleep:short fired",
-        "signal:go timed_out",
+      expect(resolved.map(({ stepKey, outcome }) => [stepKey, outcome])).toEqual([
+        ["sleep:short", WaitOutcome.FIRED],
+        ["signal:go", WaitOutcome.TIMED_OUT],
       ]);
     });
 

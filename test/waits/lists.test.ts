@@ -181,10 +181,10 @@ describe.each(stores)("%s", (store) => {
       .filter(({ type }) => type === "workflow.wait.resolved")
       .map(({ stepKey, outcome, details }) => [stepKey, outcome, details.actor ?? ""]);
     expect(outcomes.slice(0, 4)).toEqual([
-      ["sleep:long", "cancelled", "op"],
-      ["signal:go", "cancelled", "op"],
-      ["child:c", "cancelled", "op"],
-      ["callback:cb", "cancelled", "op"],
+      ["sleep:long", WaitOutcome.CANCELLED, "op"],
+      ["signal:go", WaitOutcome.CANCELLED, "op"],
+      ["child:c", WaitOutcome.CANCELLED, "op"],
+      ["callback:cb", WaitOutcome.CANCELLED, "op"],
     ]);
     await expect(cancel(lab.client, `${runId}#sleep:none`)).rejects.toMatchObject(
       refused("NOT_FOUND"),

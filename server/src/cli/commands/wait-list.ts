@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { ListWaitsResponseSchema, type Wait, WaitKind, WaitOutcome } from "@pawl/proto";
 import { systemClock } from "../../lib/clock.ts";
-import { outcomeName } from "../render/text.ts";
+import { outcomeName } from "../render/wait-outcome.ts";
 import { limitOf } from "../shared/args.ts";
 import { clientCommand, printJson } from "../shared/client-command.ts";
 import { EXIT } from "../shared/exit.ts";

@@ -3,7 +3,8 @@ import { type Event, EventClass, type JournalEntry } from "@pawl/proto";
 import { showPayload } from "../shared/payload-text.ts";
 import { ms } from "../shared/run-text.ts";
 import type { Style, Terminal } from "../shared/terminal.ts";
-import { describeFailure, formatDuration, outcomeName } from "./text.ts";
+import { describeFailure, formatDuration } from "./text.ts";
+import { outcomeName } from "./wait-outcome.ts";
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof LEVELS)[number];

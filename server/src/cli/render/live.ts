@@ -7,7 +7,8 @@ import { formatPayload, showPayload } from "../shared/payload-text.ts";
 import { ms } from "../shared/run-text.ts";
 import type { Style, Terminal } from "../shared/terminal.ts";
 import { loggedBy, missedBy } from "./entries.ts";
-import { formatClock, formatDuration, formatTime, outcomeName, shorten, visible } from "./text.ts";
+import { formatClock, formatDuration, formatTime, shorten, visible } from "./text.ts";
+import { outcomeName } from "./wait-outcome.ts";
 
 const BAR_WIDTH = 20;
 const OPEN_ROWS_MAX = 12;

@@ -1,5 +1,5 @@
 /** Times, durations and tables in text. */
-import { type Failure, WaitOutcome } from "@pawl/proto";
+import type { Failure } from "@pawl/proto";
 import type { Terminal } from "../shared/terminal.ts";
 
 /** `850 µs`, `12 ms`, `3.4 s`, `5 min 10 s`, `2 h 5 min`, `3 d 4 h`. */
@@ -104,9 +104,3 @@ export function visible(text: string): number {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one.
 const ESCAPES = /\u001b\[[0-9;]*m/g;
-
-/** How a wait ended, such as `timed_out`; empty while it is open. */
-export function outcomeName(outcome: WaitOutcome): string {
-  if (outcome === WaitOutcome.UNSPECIFIED) return "";
-  return (WaitOutcome[outcome] ?? "").toLowerCase();
-}

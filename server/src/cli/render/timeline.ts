@@ -1,7 +1,8 @@
 /** The journal of a run as rows of spans over time: what `pawl inspect` draws. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type JournalEntry, StepKind } from "@pawl/proto";
-import { describeFailure, outcomeName } from "./text.ts";
+import { describeFailure } from "./text.ts";
+import { outcomeName } from "./wait-outcome.ts";
 
 export type SpanKind = "done" | "failed" | "cancelled" | "lost" | "running" | "waiting" | "backoff";
 

@@ -11,7 +11,7 @@ import {
   WaitOutcome,
 } from "@pawl/proto";
 import type { Run } from "../catalog/command.ts";
-import { outcomeName } from "../render/text.ts";
+import { outcomeName } from "../render/wait-outcome.ts";
 import type { Args } from "./args.ts";
 import { clientCommand, printJson, type Server } from "./client-command.ts";
 import { EXIT, usageError } from "./exit.ts";
