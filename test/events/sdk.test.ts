@@ -73,7 +73,7 @@ test("parents follow the code and streams their index; a watch is a response of 
   const of = (type: string) => events.filter((event) => event.type === type);
   for (const name of ["one", "two"]) {
     const span = of("agent.started").find(({ stepKey }) => stepKey === name);
-    expect(span).toMatchObject({ data: { name }, parentEventId: `tree/${name}` });
+    expect(span).toMatchObject({ payload: { name }, parentEventId: `tree/${name}` });
     const inSpan = ["thought", "agent.completed"].map((type) =>
       of(type).find(({ stepKey }) => stepKey === name),
     );

@@ -76,7 +76,7 @@ describe.each(stores)("%s", (store) => {
     const run = await client.start(leaves, false, { runId: "leaves-1" });
     const [kept = "", ended = ""] = await run.result({ timeout: "20 s" });
     await until(client.handle(ended), "cancelled");
-    expect((await client.handle(kept).get()).status).toMatch(/QUEUED|RUNNING|WAITING/);
+    expect((await client.handle(kept).get()).status).toMatch(/queued|running|waiting/);
     await client.handle(kept).signal("go");
     expect(await client.handle(kept).result({ timeout: "20 s" })).toBe(10);
   });

@@ -90,7 +90,7 @@ describe.each(stores)("%s", (store) => {
       // This one takes the only place, on a queue that nobody serves.
       queue: "nobody",
     });
-    while ((await client.handle(hold.run?.runId ?? "").get()).statusReason !== "NO_WORKER")
+    while ((await client.handle(hold.run?.runId ?? "").get()).statusReason !== "no_worker")
       await sleep(10);
     const held = await Promise.all([2, 3, 4].map((n) => client.start(flow, { key: "a", n })));
     const [one, two, three] = held;

@@ -42,7 +42,8 @@ export function waitTests(get: () => Opened): void {
       expect(await list()).toEqual(["r1 b", "r2 a", "r1 a", "r2 c"]);
       const { waits, more } = await store.listWaits(CALLER, { kinds: ["signal"], limit: 1 });
       const { assignees: _, ...shown } = signal;
-      expect([waits, more]).toEqual([[{ runId: "r1", ...shown }], false]);
+      const run = { runId: "r1", runUid: "uid of r1", createdAt: T0 };
+      expect([waits, more]).toEqual([[{ ...run, ...shown }], false]);
     });
 
     test("by kind, workflow, run and assignee, in any combination", async () => {

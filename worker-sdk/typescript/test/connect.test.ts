@@ -4,6 +4,7 @@ import {
   EventService,
   PayloadService,
   RunService,
+  RunStatus,
   WorkerService,
   type WorkerServiceAttachRequest,
   WorkerServiceAttachResponseSchema,
@@ -77,7 +78,7 @@ test("a client over a Connect transport: calls, streams both ways, errors with r
           { desc: RetryInfoSchema, value: { retryDelay: { seconds: 2n } } },
         ]);
       },
-      getRun: ({ runId }) => ({ run: { runId, state: 6, workflow: "w" } }),
+      getRun: ({ runId }) => ({ run: { runId, status: RunStatus.COMPLETED, workflow: "w" } }),
     });
     service(PayloadService, {
       async putPayload(requests) {

@@ -74,5 +74,5 @@ test("code that depends on something unrecorded pauses its run", async () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   });
-  expect(info).toBe("NON_DETERMINISM");
+  expect(info).toBe("non_determinism");
 });

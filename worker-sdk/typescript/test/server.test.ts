@@ -252,7 +252,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
     const error = await run.result().catch((e: unknown) => e);
     expect(error).toMatchObject({ status: "cancelled", runId: run.runId });
     const cleaned = (await journalOf(run)).filter((entry) => entry.stepKey === "clean up");
-    expect(cleaned.at(-1)).toMatchObject({ type: "workflow.step.completed", value: "Cancelled" });
+    expect(cleaned.at(-1)).toMatchObject({ type: "workflow.step.completed", payload: "Cancelled" });
   });
 
   test("pause stops at the next step, resume continues", async () => {

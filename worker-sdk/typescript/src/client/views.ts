@@ -221,7 +221,7 @@ export interface RunEvent {
   readonly attempt: number;
   /** Of a delta: tells parallel streams of one step apart. */
   readonly contentIndex: number;
-  /** a later watcher's delta stands for that many of its stream, joined. */
+  /** For a late watcher, one delta stands for this many of its stream, joined. */
   readonly merged: number;
   /** Of a delta, within its step's attempt, from 1. */
   readonly sequence: number;

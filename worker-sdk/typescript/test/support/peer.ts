@@ -66,8 +66,8 @@ export class Peer {
   async start(): Promise<string> {
     this.#server.addService(
       {
-        session: {
-          path: "/pawl.v1.WorkerService/Session",
+        attach: {
+          path: "/pawl.v1.WorkerService/Attach",
           requestStream: true,
           responseStream: true,
           requestSerialize: (m: WorkerServiceAttachRequest) =>
@@ -90,7 +90,7 @@ export class Peer {
         },
       },
       {
-        session: (
+        attach: (
           call: ServerDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>,
         ) => this.#accept(call),
         getJournal: (
