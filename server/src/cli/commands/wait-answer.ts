@@ -6,7 +6,8 @@ import {
   WaitKind,
   WaitOutcome,
 } from "@pawl/proto";
-import { formatTime, outcomeName } from "../render/text.ts";
+import { formatTime } from "../render/text.ts";
+import { outcomeName } from "../render/wait-outcome.ts";
 import { type Answering, jsonPayload, printAnswer, recordAnswer } from "../shared/answering.ts";
 import type { Args } from "../shared/args.ts";
 import { askQuestion, type Said } from "../shared/ask-question.ts";
