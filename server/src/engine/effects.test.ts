@@ -226,3 +226,14 @@ test("a run whose news cannot be read is taken back and given to somebody who re
   expect(worker.answers).toMatchObject([{ runId: "r", status: "lost" }]);
   expect(next.journal.map(({ type }) => type)).toContain("workflow.wait.resolved");
 });
+
+test("a holder hears of a cancel before its next write is refused for it, whoever cancelled", async () => {
+  await using other = await openEngine(made.store);
+  await other.engine.cancelRun(caller, "r", "enough", 7_000, false);
+  expect(worker.told.filter((what) => what.startsWith("cancel"))).toEqual([]);
+  await expect(made.engine.stepCompleted(caller, completedOf("r", fence, "a"))).rejects.toThrow(
+    expect.objectContaining({ reason: "LEASE_LOST" }),
+  );
+  // One that took the refusal for the loss of the run would not clean up.
+  expect(worker.told.at(-1)).toBe(`cancel r ${fence + 1} enough 7000`);
+});

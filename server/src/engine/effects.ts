@@ -182,12 +182,9 @@ function tellHolder(
     held.lapsed = false;
     held.acked = true;
   }
-  if (header.state === "CANCELLING" && held.fence !== header.fence) {
-    held.fence = header.fence;
-    held.unheard = true;
-    const meta = entries.find((entry) => entry.type === "run.cancelling")?.meta;
-    const graceMs = Number(meta?.details?.grace_ms ?? LIMITS.cancelGraceMs);
-    session.sink.cancel(header.runId, header.fence, meta?.reason ?? "", graceMs);
+  if (isNewCancel(header, held)) {
+    const cancelling = entries.find((entry) => entry.type === "run.cancelling");
+    cancelAt(session, held, header, cancelling?.meta.reason);
     return;
   }
   if ((header.intent === "pause") !== held.pausing) {
@@ -216,6 +213,32 @@ function tellHolder(
   if (first !== undefined) {
     void pushResolved(core, session, held, resolved, session.sink.reserve(held.runId, first.seq));
   } else if (held.sending === 0) held.told = held.telling;
+}
+
+function isNewCancel({ state, fence }: RunHeader, held: HeldRun): boolean {
+  return state === "CANCELLING" && held.fence !== fence;
+}
+
+/**
+ * Tells the holder of a cancelled run before its next write is refused for the fence, which else it
+ * would take for the loss of the run, and nobody would clean up.
+ */
+export function tellCancelled(core: Core, key: string, header: RunHeader): void {
+  const session = core.sessions.holder(key);
+  const held = session?.held.get(key);
+  if (session === undefined || held === undefined || !isNewCancel(header, held)) return;
+  if (header.lease?.sessionId === session.sessionId) cancelAt(session, held, header);
+}
+
+function cancelAt(
+  { sink }: LocalSession,
+  held: HeldRun,
+  { runId, fence, notes }: RunHeader,
+  reason = notes.cancelReason ?? "",
+): void {
+  held.fence = fence;
+  held.unheard = true;
+  sink.cancel(runId, fence, reason, notes.cleanUp?.graceMs ?? LIMITS.cancelGraceMs);
 }
 
 /** The end of a step or wait that its holder is told of in several turns of the event loop. */

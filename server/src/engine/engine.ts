@@ -10,7 +10,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import type { EngineApi, NewEvent, WorkflowView } from "./api.ts";
 import type { Core, EngineLog } from "./core.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { afterCommit, syncAllHeld, type Wakers } from "./effects.ts";
+import { afterCommit, syncAllHeld, tellCancelled, type Wakers } from "./effects.ts";
 import { Feeds } from "./events/feed.ts";
 import { Intake } from "./events/intake.ts";
 import { quietAboutStore, StoreHealth } from "./health.ts";
@@ -86,6 +86,7 @@ export function createEngine(options: EngineOptions): Engine {
     tracing: options.tracing,
     deltas: intake,
     onCommitted: (committed) => afterCommit(core, wakers, committed),
+    onOutdated: (key, header) => tellCancelled(core, key, header),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
     onRefused: (error) => log.warn("store.refused", { error }),
     onRecovered: () => tellHolders(core, lookAgain),

@@ -33,6 +33,8 @@ export interface Item {
   /** Whether the latest decision was made on a state read in the same batch. */
   mustBeFresh: boolean;
   readonly claim: ClaimRequest | undefined;
+  /** Of a worker's write. */
+  readonly fence: number | undefined;
   readonly create: ((moment: Moment) => Draft) | undefined;
   /** Decides; keeps the answer or the refusal until `done`. */
   apply(draft: Draft): void;
@@ -115,6 +117,7 @@ export function commandItem<R>(
     tries: 0,
     mustBeFresh: false,
     claim: undefined,
+    fence: command.holder?.fence,
     create: create === undefined ? undefined : (moment) => keepReply(create(moment)),
     apply(draft) {
       answer = undefined;
@@ -161,6 +164,7 @@ export function claimItem(
     tries: 0,
     mustBeFresh: false,
     claim,
+    fence: undefined,
     create: undefined,
     apply() {
       // A claim is decided by the store, in the commit itself.

@@ -17,7 +17,7 @@ import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
-import type { Lease } from "../model/run.ts";
+import type { Lease, RunHeader } from "../model/run.ts";
 import {
   type BatchResult,
   type ClaimedRun,
@@ -63,6 +63,11 @@ export interface WriterOptions {
   readonly tracing: Tracing | undefined;
   /** Called after each commit, before its commands are answered. Must not throw. */
   readonly onCommitted: (runs: readonly CommittedRun[]) => void;
+  /**
+   * A worker wrote under a fence that is the run's no more. Called before it is answered, for what
+   * raised the fence may have been another server's, of which it was not told. Must not throw.
+   */
+  readonly onOutdated: (key: string, header: RunHeader) => void;
   /** Deltas that come before what is written, and what became of them. */
   readonly deltas: Pick<Intake, "take" | "settle">;
   readonly onStoreError: (error: unknown) => void;
@@ -289,7 +294,11 @@ export class Writer {
       return;
     }
     if (!draft.changed) this.#remember(group.key, draft);
-    for (const item of group.items) item.done(undefined);
+    for (const item of group.items) {
+      if (item.fence !== undefined && item.fence < draft.header.fence)
+        this.#options.onOutdated(group.key, draft.header);
+      item.done(undefined);
+    }
   }
 
   /** The run is not what it was taken for: read it and decide anew. */

@@ -74,7 +74,7 @@ export type StatusReason = RunReason | "PAUSING" | "DELAYED" | "NO_WORKER";
 
 /**
  * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker
- * may have stopped for it already.
+ * may have stopped for it already. `cancel`: the worker has the run for its clean-up, and knows.
  */
 export type Intent = "none" | "pause" | "resume" | "cancel";
 

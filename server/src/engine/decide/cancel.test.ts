@@ -12,6 +12,8 @@ import {
   TestRun,
 } from "../../../../test/semantics/run-fixture.ts";
 import { NO_RETRY } from "../../model/retry.ts";
+import { Draft } from "../draft.ts";
+import { startGrace } from "./clean-up.ts";
 import { dueFired } from "./due.ts";
 import { releaseLease } from "./leases.ts";
 import { cancelRun, pauseRun } from "./lifecycle.ts";
@@ -48,6 +50,21 @@ test("gives the holder a new fence and a limited time to clean up", () => {
   run.do((draft) => completeRun(draft, complete(run)));
   expect(run.header.state).toBe("CANCELLED");
   expect(run.last.type).toBe("run.cancelled");
+});
+
+test("a server that has not seen the grace begin cannot take its end for nothing", () => {
+  run.claim();
+  cancel();
+  const old = structuredClone(run.state);
+  run.do(startGrace);
+  const row = run.dueRow("grace");
+  if (row === undefined) throw new Error("The clean-up has no end.");
+  const draft = new Draft(old, { now: row.at, random: 0 }, false);
+  dueFired(draft, row, undefined);
+  const { expect: version, patch } = draft.toWrite(undefined);
+  // Otherwise the row would be gone, and the clean-up could last for ever.
+  expect(patch).toBeDefined();
+  expect(version?.intent).not.toBe(run.header.intent);
 });
 
 test("a grace that is read late, when its worker has gone, ends nothing", () => {

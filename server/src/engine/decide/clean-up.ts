@@ -32,7 +32,7 @@ export function startCleanUp(draft: Draft, meta: EntryMeta, graceMs: number): vo
   const { failure, reason = "" } = meta;
   draft.patch({
     state: "CANCELLING",
-    intent: "cancel",
+    intent: "none",
     reason: failure === undefined ? "" : "RUN_TIMEOUT",
     waiting: null,
     endedAt: 0,
@@ -56,7 +56,8 @@ export function startGrace(draft: Draft): void {
   const { cleanUp } = notes;
   if (state !== "CANCELLING" || lease === null || cleanUp === undefined || cleanUp.since !== 0)
     return;
-  draft.patch({ notes: { ...notes, cleanUp: { ...cleanUp, since: draft.now } } });
+  // The intent is part of what every write compares: no other server overwrites this, or misses it.
+  draft.patch({ intent: "cancel", notes: { ...notes, cleanUp: { ...cleanUp, since: draft.now } } });
   draft.putDue("grace", "", draft.now + cleanUp.graceMs);
 }
 
@@ -72,7 +73,7 @@ export function stopGrace(draft: Draft, isCrash: boolean): boolean {
   const used = isCrash && since !== 0 ? Math.max(0, draft.now - since) : 0;
   const left = { graceMs: graceMs - used, since: 0, crashes: crashes + (isCrash ? 1 : 0) };
   if (left.graceMs <= 0 || left.crashes >= CRASHES_MAX) return false;
-  draft.patch({ notes: { ...notes, cleanUp: left } });
+  draft.patch({ intent: "none", notes: { ...notes, cleanUp: left } });
   draft.removeDue("grace", "");
   return true;
 }
@@ -83,10 +84,16 @@ const NO_CLEAN_UP = { graceMs: 0, since: 0, crashes: 0 };
 const CRASHES_MAX = 5;
 
 export function graceOver(draft: Draft): void {
-  const { state, notes } = draft.header;
+  const { state, notes, intent } = draft.header;
   const { graceMs, since } = notes.cleanUp ?? NO_CLEAN_UP;
-  // Read before the run went from one worker to the next, or before the clock was set back.
-  if (state !== "CANCELLING" || since === 0) return;
+  if (state !== "CANCELLING") return;
+  if (since === 0) {
+    // Read before the run went from one worker to the next; or it is this state that is old, in
+    // which case the write is refused for its intent.
+    draft.patch({ intent });
+    return;
+  }
+  // Read before the clock was set back.
   if (since + graceMs > draft.now) {
     draft.putDue("grace", "", since + graceMs);
     return;
