@@ -23,9 +23,11 @@ export type FaultKind =
   | "cutWorker"
   | "cutAll"
   | "restartServer"
+  | "drainServer"
   | "breakDisk"
   | "skewClock"
-  | "stopServer";
+  | "stopServer"
+  | "deafenServers";
 
 export type Weights<K extends string> = Readonly<Record<K, number>>;
 
@@ -53,6 +55,8 @@ export interface Character {
   /** How often a wait has a timeout, and how often one for which a worker keeps the run. */
   readonly timeouts: number;
   readonly shortTimeouts: number;
+  /** How many servers share the store. */
+  readonly servers: number;
   /** How long most operations of the disk take, and a few, in ms. */
   readonly latencies: readonly (readonly [short: number, long: number])[];
 }
@@ -77,9 +81,11 @@ const FAULTS: Weights<FaultKind> = {
   cutWorker: 16,
   cutAll: 10,
   restartServer: 12,
+  drainServer: 6,
   breakDisk: 8,
   skewClock: 5,
   stopServer: 5,
+  deafenServers: 4,
 };
 const NO_FAULTS: Weights<FaultKind> = {
   killWorker: 0,
@@ -88,9 +94,11 @@ const NO_FAULTS: Weights<FaultKind> = {
   cutWorker: 0,
   cutAll: 0,
   restartServer: 0,
+  drainServer: 0,
   breakDisk: 0,
   skewClock: 0,
   stopServer: 0,
+  deafenServers: 0,
 };
 
 const ANYTHING: Character = {
@@ -108,6 +116,7 @@ const ANYTHING: Character = {
   cancels: 0.2,
   timeouts: 0.5,
   shortTimeouts: 0.6,
+  servers: 1,
   latencies: [
     [0.2, 5],
     [2, 30],
@@ -188,7 +197,9 @@ const THEMES: readonly Partial<Character>[] = [
 
 /** Neighboring seeds have different themes, so that a few worlds in a row have them all. */
 export function characterOf(seed: number, chance: Chance): Character {
-  const made: Character = { ...ANYTHING, ...THEMES[seed % THEMES.length] };
+  // Of six in a row two have two servers, and each theme has them in its turn.
+  const servers = (seed + Math.floor(seed / THEMES.length)) % 3 === 0 ? 2 : 1;
+  const made: Character = { ...ANYTHING, ...THEMES[seed % THEMES.length], servers };
   // At times even an orderly theme meets everything that can go wrong, or nothing does.
   if (chance.hits(0.15)) return { ...made, faults: FAULTS };
   return chance.hits(0.1) ? { ...made, faults: NO_FAULTS } : made;

@@ -234,7 +234,7 @@ export class Clients {
   }
 
   #signalNow(runId: string, name: string, signalId: string): void {
-    const { server } = this.#network;
+    const server = this.#network.anyServer();
     const binding = server?.bindings.get(SignalService.method.sendSignal);
     if (server === undefined || binding?.kind !== "unary") return;
     const payload = {

@@ -5,14 +5,16 @@
  */
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunHeader } from "../../server/src/model/run.ts";
-import type { PutDeltas } from "../../server/src/store/deltas.ts";
+import type { PutDeltas, Written } from "../../server/src/store/deltas.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import {
   type Batch,
   type BatchResult,
+  type DuePage,
   type Store,
   StoreError,
 } from "../../server/src/store/store.ts";
+import { ALL_ROWS, Holds } from "./holds.ts";
 import { currentProcess, SimProcess, type World } from "./world.ts";
 
 /** What is on record of one life of a run id. */
@@ -24,12 +26,25 @@ export interface RunRecord {
   readonly committedMs: number[];
 }
 
+/** The share of wake-ups between servers that is lost. */
+export const LOST_WAKES = 0.2;
+
 /** Methods that do no work of their own in the store. */
-const PLAIN: ReadonlySet<string> = new Set(["onWake", "close", "kind", "replicas"]);
+const PLAIN: ReadonlySet<string> = new Set(["onWake", "close", "kind"]);
 
 interface Pending {
   readonly process: SimProcess | undefined;
   apply(): void;
+}
+
+/** One server's connection to the disk. */
+interface Mount {
+  readonly isShared: boolean;
+  readonly process: SimProcess | undefined;
+  /** Called when another server says that it wrote something. */
+  onWake(what: Written): void;
+  lastCommitAt: number;
+  lastPutAt: number;
 }
 
 export class Disk {
@@ -45,8 +60,10 @@ export class Disk {
   latencyMs: readonly [short: number, long: number] = [1, 20];
   /** While it is away, everything fails. */
   isAway = false;
-  #lastCommitAt = 0;
-  #lastPutAt = 0;
+  /** Of what servers tell one another, how much is lost. */
+  deafness = LOST_WAKES;
+  readonly #mounts = new Set<Mount>();
+  readonly #holds = new Holds();
   /** Chunks of deltas of which a write failed: what was written meanwhile is ahead of them. */
   readonly #failedPuts: PutDeltas[] = [];
 
@@ -90,11 +107,28 @@ export class Disk {
     );
   }
 
-  /** The store as one server sees it. */
-  store(): Store {
-    const call = (name: string, args: readonly unknown[]) => this.#call(name, args);
+  /** The store as the current process sees it, which shares it with other servers or has it alone. */
+  store(isShared: boolean): Store {
+    const mount: Mount = {
+      isShared,
+      process: currentProcess(),
+      onWake: () => undefined,
+      lastCommitAt: 0,
+      lastPutAt: 0,
+    };
+    this.#mounts.add(mount);
+    const call = (name: string, args: readonly unknown[]) => this.#call(mount, name, args);
+    const shared: Partial<Store> = {
+      replicas: true,
+      wake: (what) => this.#wake(mount, what),
+      onWake: (listener) => {
+        mount.onWake = listener;
+      },
+    };
     return new Proxy(this.#inner, {
       get(target, name) {
+        const own: unknown = isShared ? Reflect.get(shared, name) : undefined;
+        if (own !== undefined) return own;
         const value: unknown = Reflect.get(target, name);
         if (typeof value !== "function" || typeof name !== "string" || PLAIN.has(name))
           return typeof value === "function" ? value.bind(target) : value;
@@ -103,7 +137,17 @@ export class Disk {
     });
   }
 
-  #call(name: string, args: readonly unknown[]): Promise<unknown> {
+  /** Tells the other servers, unless it is lost: that costs them time only. */
+  async #wake(from: Mount, what: Written): Promise<void> {
+    const { chance } = this.#world;
+    for (const mount of this.#mounts) {
+      if (mount.process?.state === "dead") this.#mounts.delete(mount);
+      else if (mount !== from && !chance.hits(this.deafness))
+        this.#world.schedule(chance.latency(20, 2_000), () => mount.onWake(what), mount.process);
+    }
+  }
+
+  #call(mount: Mount, name: string, args: readonly unknown[]): Promise<unknown> {
     const { chance } = this.#world;
     const process = currentProcess();
     return new Promise((resolve, reject) => {
@@ -119,7 +163,7 @@ export class Disk {
             settle(() => reject(new StoreError("The disk failed before it wrote.")));
             return;
           }
-          this.#apply(name, args).then(
+          this.#apply(mount, name, args).then(
             (result) =>
               settle(() => {
                 if (fails) reject(new StoreError("The disk failed after it wrote."));
@@ -134,12 +178,12 @@ export class Disk {
       // a commit is there before it.
       let at = this.#world.nowMs + chance.latency(...this.latencyMs);
       if (name === "commit") {
-        at = Math.max(at, this.#lastPutAt, chance.hits(0.8) ? this.#lastCommitAt : 0);
-        this.#lastCommitAt = Math.max(at, this.#lastCommitAt);
+        at = Math.max(at, mount.lastPutAt, chance.hits(0.8) ? mount.lastCommitAt : 0);
+        mount.lastCommitAt = Math.max(at, mount.lastCommitAt);
       }
       if (name === "putDeltas") {
-        at = Math.max(at, this.#lastPutAt, this.#lastCommitAt);
-        this.#lastPutAt = at;
+        at = Math.max(at, mount.lastPutAt, mount.lastCommitAt);
+        mount.lastPutAt = at;
       }
       const apply = () => {
         if (this.#pending.has(pending)) pending.apply();
@@ -148,13 +192,19 @@ export class Disk {
     });
   }
 
-  async #apply(name: string, args: readonly unknown[]): Promise<unknown> {
+  async #apply(mount: Mount, name: string, args: readonly unknown[]): Promise<unknown> {
+    if (name === "due" && mount.isShared) return await this.#due(args);
     const method: unknown = Reflect.get(this.#inner, name);
     if (typeof method !== "function") throw new Error(`The store has no ${name}.`);
     const result: unknown = await Reflect.apply(method, this.#inner, args);
     if (name === "commit" && isBatch(args[0]) && isBatchResult(result))
       this.#record(args[0], result);
     return result;
+  }
+
+  async #due(args: readonly unknown[]): Promise<DuePage> {
+    const [now = 0, limit = 0, holdUntil] = args.map(Number);
+    return this.#holds.take(await this.#inner.due(now, ALL_ROWS), now, limit, holdUntil);
   }
 
   #record(batch: Batch, result: BatchResult): void {

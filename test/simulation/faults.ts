@@ -2,7 +2,7 @@
 import { LIMITS } from "../../server/src/model/limits.ts";
 import { type Character, draw, type FaultKind } from "./character.ts";
 import type { Clients } from "./clients.ts";
-import type { Disk } from "./disk.ts";
+import { type Disk, LOST_WAKES } from "./disk.ts";
 import type { Judge } from "./judge.ts";
 import type { Network } from "./network.ts";
 import type { Chance, SimProcess, World } from "./world.ts";
@@ -10,10 +10,14 @@ import type { Chance, SimProcess, World } from "./world.ts";
 /** The processes that faults befall, and how they are started again. */
 export interface Stage {
   readonly workers: SimProcess[];
-  readonly server: SimProcess | undefined;
+  /** The servers that are up, by the names of their replicas. */
+  readonly servers: ReadonlyMap<string, SimProcess>;
+  readonly replicas: readonly string[];
   startWorker(): void;
-  startServer(): void;
-  killServer(): void;
+  startServer(replica: string): void;
+  killServer(replica: string): void;
+  /** Lets it finish what it has begun, for that long at most. */
+  drainServer(replica: string, patienceMs: number): void;
 }
 
 export class Faults {
@@ -53,10 +57,10 @@ export class Faults {
     this.#disk.isAway = false;
     this.#disk.failing = 0;
     this.#judge.disturbed();
-    const { workers, server } = this.#stage;
-    for (const process of workers) this.#world.resume(process);
-    if (server !== undefined) this.#world.resume(server);
-    else this.#stage.startServer();
+    this.#disk.deafness = 0;
+    const { workers, servers, replicas } = this.#stage;
+    for (const process of [...workers, ...servers.values()]) this.#world.resume(process);
+    for (const replica of replicas) this.#stage.startServer(replica);
     this.#stage.startWorker();
   }
 
@@ -79,9 +83,11 @@ export class Faults {
     if (kind === "cutWorker" && workers.length > 0) this.#network.cut(this.#chance.pick(workers));
     if (kind === "cutAll") this.#network.cut();
     if (kind === "restartServer") this.#restartServer();
+    if (kind === "drainServer") this.#drainServer();
     if (kind === "breakDisk") this.#breakDisk();
     if (kind === "skewClock") this.skewMs += this.#chance.int(-20_000, 20_000);
     if (kind === "stopServer") this.#stopServer();
+    if (kind === "deafenServers") this.#deafenServers();
   }
 
   #killWorker(): void {
@@ -124,7 +130,10 @@ export class Faults {
     if (others.length === 0) this.#stage.startWorker();
     const untilMs = this.#chance.int(0, 150);
     const downMs = this.#chance.int(1, 300);
-    this.#world.schedule(untilMs, () => this.#restartServer(downMs), this.#clients.process);
+    for (const replica of this.#stage.replicas) {
+      const restart = () => this.#restartServer(downMs, replica);
+      this.#world.schedule(untilMs, restart, this.#clients.process);
+    }
     const takenOverMs = untilMs + downMs + LIMITS.restartGraceMs;
     this.#resumeLater(process, takenOverMs + this.#chance.int(200, 3_000));
   }
@@ -141,28 +150,47 @@ export class Faults {
     );
   }
 
-  #restartServer(downMs = this.#chance.next() * this.#chance.pick([20, 2_000, 6_000])): void {
-    this.#stage.killServer();
+  #restartServer(downMs = this.#downMs(), replica = this.#chance.pick(this.#stage.replicas)): void {
+    this.#stage.killServer(replica);
+    this.#startLater(replica, downMs);
+  }
+
+  #drainServer(): void {
+    const replica = this.#chance.pick(this.#stage.replicas);
+    const patienceMs = this.#chance.pick([50, 2_000]);
+    this.#stage.drainServer(replica, patienceMs);
+    this.#startLater(replica, patienceMs + this.#downMs());
+  }
+
+  #downMs(): number {
+    return this.#chance.next() * this.#chance.pick([20, 2_000, 6_000]);
+  }
+
+  #startLater(replica: string, afterMs: number): void {
     const up = () => {
       this.#judge.disturbed();
-      if (this.#stage.server === undefined) this.#stage.startServer();
+      this.#stage.startServer(replica);
     };
-    this.#world.schedule(downMs, up, this.#clients.process);
+    this.#world.schedule(afterMs, up, this.#clients.process);
   }
 
   #stopServer(): void {
-    const process = this.#stage.server;
+    const process = this.#stage.servers.get(this.#chance.pick(this.#stage.replicas));
     if (process === undefined) return;
     this.#world.say(`${process.name} stands still`);
     this.#world.stop(process);
-    this.#world.schedule(
-      this.#chance.next() * 4_000,
-      () => {
-        this.#judge.disturbed();
-        this.#world.resume(process);
-      },
-      this.#clients.process,
-    );
+    this.#resumeLater(process, this.#chance.next() * 4_000);
+  }
+
+  /** Servers on one store hear nothing of one another for a while. */
+  #deafenServers(): void {
+    this.#world.say("the servers do not hear one another");
+    this.#disk.deafness = 1;
+    const hear = () => {
+      this.#judge.disturbed();
+      this.#disk.deafness = this.#isOver ? 0 : LOST_WAKES;
+    };
+    this.#world.schedule(this.#chance.next() * 6_000, hear, this.#clients.process);
   }
 
   #breakDisk(): void {

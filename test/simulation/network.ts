@@ -56,7 +56,7 @@ export class Network {
   /** What is under way continues, also when a process stands still. */
   readonly wires: SimProcess;
   readonly links = new Set<Link>();
-  server: Endpoint | undefined;
+  readonly servers = new Set<Endpoint>();
   /** Whether answers get lost. */
   isLossy = true;
 
@@ -72,6 +72,18 @@ export class Network {
       if (client === undefined || link.client === client) link.cut();
   }
 
+  /** A server is gone, and everything that is open to it. */
+  cutOff(process: SimProcess): void {
+    for (const server of [...this.servers])
+      if (server.process === process) this.servers.delete(server);
+    for (const link of [...this.links]) if (link.server?.process === process) link.cut();
+  }
+
+  /** One of the servers, if there is any. */
+  anyServer(): Endpoint | undefined {
+    return this.servers.size === 0 ? undefined : this.world.chance.pick([...this.servers]);
+  }
+
   transport(client: SimProcess): Transport {
     return new SimTransport(client, this);
   }
@@ -82,6 +94,13 @@ export class Network {
   }
 }
 
+/** Between whom a link is; without a server there is nobody to talk to. */
+interface Route {
+  readonly network: Network;
+  readonly client: SimProcess;
+  readonly server: Endpoint | undefined;
+}
+
 /**
  * What is open between a client and a server. Messages of each direction stay in order, and those
  * under way are lost with the link. When it is cut, each side notices in its own time.
@@ -90,17 +109,17 @@ abstract class Link {
   readonly client: SimProcess;
   protected readonly network: Network;
   protected readonly method: DescMethod;
-  protected readonly server: Endpoint | undefined;
+  readonly server: Endpoint | undefined;
   protected call: Call | undefined;
   #isCut = false;
   #toServerAt = 0;
   #toClientAt = 0;
 
-  constructor(network: Network, client: SimProcess, method: DescMethod) {
+  constructor({ network, client, server }: Route, method: DescMethod) {
     this.network = network;
     this.client = client;
     this.method = method;
-    this.server = network.server;
+    this.server = server;
     network.links.add(this);
   }
 
@@ -186,14 +205,14 @@ class Exchange extends Link {
   readonly #handlers: ExchangeHandlers;
 
   constructor(
-    network: Network,
-    client: SimProcess,
+    route: Route,
     method: DescMethod,
     requests: readonly Uint8Array[],
     options: CallOptions,
     handlers: ExchangeHandlers,
   ) {
-    super(network, client, method);
+    super(route, method);
+    const { network, client } = route;
     this.#handlers = handlers;
     const { signal, timeoutMs } = options;
     const cancel = () => this.cut(failure(CANCELLED, "The call was cancelled."));
@@ -255,14 +274,17 @@ class Exchange extends Link {
 class WorkerStream extends Link {
   readonly #onEnd: (error: Error | undefined) => void;
   #receiver: DuplexReceiver<Uint8Array> | undefined;
+  /** What the server has not read yet. */
+  readonly #unread: Uint8Array[] = [];
+  #isPaused = false;
 
   constructor(
-    network: Network,
-    client: SimProcess,
+    route: Route,
     method: DescMethod,
     handlers: { onMessage(bytes: Uint8Array): void; onEnd(error: Error | undefined): void },
   ) {
-    super(network, client, method);
+    super(route, method);
+    const { network, client } = route;
     this.#onEnd = handlers.onEnd;
     this.begin((server, binding, call) => {
       if (binding.kind !== "bidi_streaming") throw new Error(`${method} is not a stream.`);
@@ -280,18 +302,31 @@ class WorkerStream extends Link {
       const start = (receiver: DuplexReceiver<Uint8Array>) => {
         this.#receiver = receiver;
       };
-      binding.open(
-        { start, write, end, pause: () => undefined, resume: () => undefined },
-        call.enterAs(anonymous(DEFAULT_ORG)),
-      );
+      const pause = () => {
+        this.#isPaused = true;
+      };
+      const resume = () => {
+        this.#isPaused = false;
+        this.#read();
+      };
+      binding.open({ start, write, end, pause, resume }, call.enterAs(anonymous(DEFAULT_ORG)));
     });
   }
 
   send(bytes: Uint8Array): void {
     this.toServer(() => {
+      this.#unread.push(bytes);
+      this.#read();
+    });
+  }
+
+  #read(): void {
+    while (!this.#isPaused) {
+      const bytes = this.#unread.shift();
+      if (bytes === undefined) return;
       this.#receiver?.message(bytes);
       this.network.taps.toServer(bytes, this.client);
-    });
+    }
   }
 
   end(): void {
@@ -340,10 +375,19 @@ class Pages<T> implements AsyncIterable<T> {
 class SimTransport implements Transport {
   readonly #client: SimProcess;
   readonly #network: Network;
+  #server: Endpoint | undefined;
 
   constructor(client: SimProcess, network: Network) {
     this.#client = client;
     this.#network = network;
+  }
+
+  /** A connection stays with its server; one that is made anew may lead to another. */
+  #route(isNew: boolean): Route {
+    const network = this.#network;
+    const isGone = this.#server === undefined || !network.servers.has(this.#server);
+    if (isNew || isGone) this.#server = network.anyServer();
+    return { network, client: this.#client, server: this.#server };
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -369,7 +413,7 @@ class SimTransport implements Transport {
     options: CallOptions,
   ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
-      new Exchange(this.#network, this.#client, method, requests, options, {
+      new Exchange(this.#route(false), method, requests, options, {
         onPage: (bytes) => resolve(fromBinary(method.output, bytes)),
         onEnd: (error) => void (error !== undefined && reject(error)),
       });
@@ -383,7 +427,7 @@ class SimTransport implements Transport {
   ): AsyncIterable<MessageShape<O>> {
     const pages = new Pages<MessageShape<O>>();
     const requests = [toBinary(method.input, create(method.input, request))];
-    const exchange = new Exchange(this.#network, this.#client, method, requests, options, {
+    const exchange = new Exchange(this.#route(true), method, requests, options, {
       onPage: (bytes) => pages.push(fromBinary(method.output, bytes)),
       onEnd: (error) => pages.end(error),
     });
@@ -398,7 +442,7 @@ class SimTransport implements Transport {
     method: DescMethodBiDiStreaming<I, O>,
     handlers: DuplexHandlers<MessageShape<O>>,
   ): Duplex<MessageShape<I>> {
-    const stream = new WorkerStream(this.#network, this.#client, method, {
+    const stream = new WorkerStream(this.#route(true), method, {
       onMessage: (bytes) => handlers.onMessage(fromBinary(method.output, bytes)),
       onEnd: handlers.onEnd,
     });

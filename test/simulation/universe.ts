@@ -58,14 +58,17 @@ class Universe implements Stage {
   readonly #clients: Clients;
   readonly #faults: Faults;
   readonly workers: SimProcess[] = [];
-  server: SimProcess | undefined;
-  #servers = 0;
+  readonly servers = new Map<string, SimProcess>();
+  readonly replicas: readonly string[];
+  readonly #stops = new Map<SimProcess, () => Promise<void>>();
+  #serversEver = 0;
   #workersEver = 0;
   #isCalm = false;
 
   constructor(world: World, disk: Disk, character: Character) {
     this.#world = world;
     this.#character = character;
+    this.replicas = ["a", "b"].slice(0, character.servers);
     this.#disk = disk;
     const judge = new Judge(world, disk);
     const network = new Network(world, {
@@ -91,7 +94,7 @@ class Universe implements Stage {
     const { chance } = this.#world;
     const { latencies, runs, hurryMs, troubleMs } = this.#character;
     this.#disk.latencyMs = chance.pick(latencies);
-    this.startServer();
+    for (const replica of this.replicas) this.startServer(replica);
     for (let i = 0; i < chance.int(1, 3); i += 1) this.startWorker();
     const count = chance.int(...runs);
     const clients = this.#clients;
@@ -127,8 +130,8 @@ class Universe implements Stage {
 
   /** Everybody dies: what is still going on in this process belongs to nobody any more. */
   end(): void {
-    for (const process of [this.server, this.#clients.process, ...this.workers])
-      if (process !== undefined) this.#world.kill(process);
+    for (const process of [...this.servers.values(), this.#clients.process, ...this.workers])
+      this.#world.kill(process);
   }
 
   /** Second by second, with a look at what must always hold in between. */
@@ -143,40 +146,67 @@ class Universe implements Stage {
 
   // ── who takes part ──
 
-  startServer(): void {
-    this.#servers += 1;
-    const process = new SimProcess(this.#world, `server ${this.#servers}`);
-    this.server = process;
-    asProcess(process, () => {
-      const log = this.#log(process);
-      const clock = {
-        now: () => Date.now() + this.#faults.skewMs,
-        random: () => this.#world.chance.next(),
-        steady: () => Date.now(),
-      };
-      const engine = createEngine({ store: this.#disk.store(), replicaId: "sim", log, clock });
-      const bindings = apiBindings({ engine, sessions: new Sessions(), log });
-      const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
-      this.#network.server = {
-        process,
-        bindings: byMethod,
-        calls: new Calls(everyoneIsOwner),
-        log,
-      };
-    });
+  startServer(replica: string): void {
+    if (this.servers.has(replica)) return;
+    this.#serversEver += 1;
+    const process = new SimProcess(this.#world, `server ${this.#serversEver}${replica}`);
+    this.servers.set(replica, process);
+    asProcess(process, () => this.#serve(process, replica));
     this.#world.say(`${process.name} is up`);
   }
 
-  killServer(): void {
-    const server = this.server;
-    if (server === undefined) return;
-    this.#world.say(`${server.name} is killed`);
+  #serve(process: SimProcess, replica: string): void {
+    const log = this.#log(process);
+    const clock = {
+      now: () => Date.now() + this.#faults.skewMs,
+      random: () => this.#world.chance.next(),
+      steady: () => Date.now(),
+    };
+    const store = this.#disk.store(this.replicas.length > 1);
+    const engine = createEngine({ store, replicaId: replica, log, clock });
+    const sessions = new Sessions();
+    const bindings = apiBindings({ engine, sessions, log });
+    const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
+    const calls = new Calls(everyoneIsOwner);
+    const endpoint = { process, bindings: byMethod, calls, log };
+    this.#network.servers.add(endpoint);
+    // As server/src/app.ts stops it.
+    this.#stops.set(process, async () => {
+      engine.drain();
+      sessions.pauseAll();
+      calls.stop();
+      this.#network.servers.delete(endpoint);
+      await engine.close();
+      await sessions.endAll();
+    });
+  }
+
+  killServer(replica: string): void {
+    const process = this.servers.get(replica);
+    if (process === undefined) return;
+    this.#world.say(`${process.name} is killed`);
+    this.#end(replica, process);
+  }
+
+  drainServer(replica: string, patienceMs: number): void {
+    const process = this.servers.get(replica);
+    const stop = process === undefined ? undefined : this.#stops.get(process);
+    if (process === undefined || stop === undefined) return;
+    this.#world.say(`${process.name} stops`);
     this.#judge.disturbed();
-    this.#world.kill(server);
-    this.#disk.crash(server);
-    this.#network.server = undefined;
-    this.#network.cut();
-    this.server = undefined;
+    const end = () => this.#end(replica, process);
+    asProcess(process, () => void stop().finally(end));
+    this.#world.schedule(patienceMs, end, this.#clients.process);
+  }
+
+  #end(replica: string, process: SimProcess): void {
+    if (this.servers.get(replica) !== process) return;
+    this.servers.delete(replica);
+    this.#judge.disturbed();
+    this.#world.say(`${process.name} is gone`);
+    this.#world.kill(process);
+    this.#disk.crash(process);
+    this.#network.cutOff(process);
   }
 
   #log(process: SimProcess): Log {

@@ -227,7 +227,7 @@ test("a run whose news cannot be read is taken back and given to somebody who re
   expect(next.journal.map(({ type }) => type)).toContain("workflow.wait.resolved");
 });
 
-test("a holder hears of a cancel before its next write is refused for it, whoever cancelled", async () => {
+test("a holder hears of a cancel at another server before its next write is refused for it", async () => {
   await using other = await openEngine(made.store);
   await other.engine.cancelRun(caller, "r", "enough", 7_000, false);
   expect(worker.told.filter((what) => what.startsWith("cancel"))).toEqual([]);
