@@ -10,7 +10,7 @@ import type { ChildOutcome } from "./decide/waits.ts";
 import { syncAllHeld, syncHeld, syncWaiting } from "./effects.ts";
 import { sweepDeltas } from "./events/sweep.ts";
 import { admitHeld } from "./flow.ts";
-import { leaseTimeOf } from "./lease-time.ts";
+import { type LookForLeases, leaseTimeOf } from "./lease-time.ts";
 import { WORKER_SHOWN_MS } from "./registry.ts";
 import { release } from "./release.ts";
 import { runKey } from "./run-cache.ts";
@@ -26,6 +26,7 @@ export interface Loops {
 }
 
 const DAY_MS = 86_400_000;
+const LEASE_LOOK_MS = 1_000;
 
 /** `onReady` tells pollers that runs have become ready. */
 export function startLoops(core: Core, onReady: () => void): Loops {
@@ -42,10 +43,10 @@ export function startLoops(core: Core, onReady: () => void): Loops {
       onReady();
     }),
   );
-  const leaseTime = leaseTimeOf(core.clock);
+  const lookForLeases = leaseTimeOf(core.clock, LEASE_LOOK_MS);
   const due = start("due", 1_000, () => fireDue(core));
   const others = [
-    start("lease", 1_000, () => expireLeases(core, leaseTime)),
+    start("lease", LEASE_LOOK_MS, () => expireLeases(core, lookForLeases)),
     start("step-start", 50, () => writeStarts(core)),
     start("delivery", 500, () => redeliver(core)),
     start("news", LIMITS.newsMs, async () => {
@@ -140,9 +141,8 @@ async function childOutcome(core: Core, item: DueItem): Promise<ChildOutcome | u
   };
 }
 
-/** @param leaseTime by which leases end */
-async function expireLeases(core: Core, leaseTime: () => number): Promise<number | undefined> {
-  const expired = await core.store.expiredLeases(leaseTime(), LIMITS.expiredLeases);
+async function expireLeases(core: Core, lookFor: LookForLeases): Promise<number | undefined> {
+  const expired = await lookFor((time) => core.store.expiredLeases(time, LIMITS.expiredLeases));
   await Promise.all(
     expired.map(({ org, runId, fence, lease }) =>
       release(core, { org, runId, fence, sessionId: lease.sessionId }, "expired"),
