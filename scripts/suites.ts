@@ -181,41 +181,52 @@ export async function runSuite(
   leftOut: string | undefined,
   required: boolean,
 ): Promise<Counts & { readonly flaky: readonly string[] }> {
-  const { name, folder, test, count } = suite;
+  const { name, folder, test } = suite;
   console.log(`\n── ${name} (${folder})`);
   if (leftOut !== undefined) {
     console.log(`── ${name}: LEFT OUT: ${leftOut}${required ? " PAWL_REQUIRE asks for it." : ""}`);
     return { passed: 0, failed: required ? 1 : 0, skipped: 0, flaky: [] };
   }
   const report = join(root, "test-results", `${name}.report`);
-  await rm(report, { force: true });
-  const code = await runIn(join(root, folder), test(report));
-  const counts = await readCounts(report, count);
-  const failures = suite.failures(await readFile(report, "utf8").catch(() => ""));
+  const first = await attempt(suite, report, test(report));
+  const { counts, failures } = first;
   // Many failures are not an accident, and a run that failed outside of its tests cannot be tried again.
-  if (code === 0 || failures.length === 0 || failures.length > flakyTriesMax) {
-    return { ...counts, failed: Math.max(counts.failed, code === 0 ? 0 : 1), flaky: [] };
+  if (first.code === 0 || failures.length === 0 || failures.length > flakyTriesMax) {
+    const failed = Math.max(counts.failed, first.code === 0 ? 0 : 1);
+    return { ...counts, failed, flaky: [] };
   }
   console.log(`── ${name}: once more: ${failures.join(", ")}`);
-  const second = `${report}.again`;
-  await rm(second, { force: true });
-  const secondCode = await runIn(join(root, folder), suite.again(second, failures));
-  const left = suite.failures(await readFile(second, "utf8").catch(() => ""));
-  if (secondCode !== 0 && left.length === 0) return { ...counts, flaky: [] };
-  const flaky = failures.filter((failure) => !left.includes(failure));
-  const passed = counts.passed + flaky.length;
-  return { ...counts, passed, failed: left.length, flaky: flaky.map((test) => `${name}: ${test}`) };
+  const again = `${report}.again`;
+  const second = await attempt(suite, again, suite.again(again, failures));
+  if (second.code !== 0 && second.failures.length === 0) return { ...counts, flaky: [] };
+  const flaky = failures.filter((failure) => !second.failures.includes(failure));
+  return {
+    ...counts,
+    passed: counts.passed + flaky.length,
+    failed: second.failures.length,
+    flaky: flaky.map((test) => `${name}: ${test}`),
+  };
+}
+
+interface Attempt {
+  readonly code: number;
+  readonly counts: Counts;
+  readonly failures: readonly string[];
+}
+
+/** Runs a command that leaves a report, and reads the report. */
+async function attempt(suite: Suite, report: string, command: Command): Promise<Attempt> {
+  await rm(report, { force: true });
+  const code = await runIn(join(root, suite.folder), command);
+  const text = await readFile(report, "utf8").catch((error: unknown) => {
+    console.error(`The tests left no report at ${report}: ${String(error)}`);
+    return undefined;
+  });
+  if (text === undefined)
+    return { code, counts: { passed: 0, failed: 1, skipped: 0 }, failures: [] };
+  return { code, counts: suite.count(text), failures: suite.failures(text) };
 }
 
 async function runIn(cwd: string, [command, ...args]: Command): Promise<number> {
   return await run(command, args, cwd);
-}
-
-async function readCounts(report: string, count: Suite["count"]): Promise<Counts> {
-  try {
-    return count(await readFile(report, "utf8"));
-  } catch (error) {
-    console.error(`The tests left no report at ${report}: ${String(error)}`);
-    return { passed: 0, failed: 1, skipped: 0 };
-  }
 }

@@ -3,8 +3,18 @@
  * others is tried again.
  * Method: reports as pytest and `go test -json` write them.
  */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { countGo, countJunit, goFailures, junitFailures } from "../../scripts/suites.ts";
+import { root } from "../../scripts/run.ts";
+import {
+  countGo,
+  countJunit,
+  goFailures,
+  junitFailures,
+  runSuite,
+  type Suite,
+} from "../../scripts/suites.ts";
 
 beforeEach(() => void vi.spyOn(console, "log").mockImplementation(() => undefined));
 afterEach(() => void vi.restoreAllMocks());
@@ -71,4 +81,24 @@ test("a Go package that does not compile has no tests to be tried again", () => 
   const text = `# pawl\n./x.go:1:1: expected 'package'\n${go(["output", "", "FAIL\n"], ["fail"])}`;
   expect(goFailures(text)).toEqual([]);
   expect(countGo(text)).toEqual({ passed: 0, failed: 0, skipped: 0 });
+});
+
+test("a suite whose failures pass on their second try has flaky tests, and none that failed", async () => {
+  await mkdir(join(root, "test-results"), { recursive: true });
+  const writing = (text: string, code: number, report: string) =>
+    ["sh", "-c", 'printf %s "$1" > "$0"; exit "$2"', report, text, String(code)] as const;
+  const suite: Suite = {
+    ...{ name: "made-up", folder: ".", probe: ["true"], needs: "nothing" },
+    test: (report) => writing("a b c", 1, report),
+    again: (report, failed) => writing(failed.join() === "b,c" ? "c" : "?", 1, report),
+    count: (text) => ({ passed: 1, failed: text.split(" ").length - 1, skipped: 0 }),
+    failures: (text) => text.split(" ").filter((name) => name !== "a"),
+  };
+  const flaky = ["made-up: b"];
+  expect(await runSuite(suite, undefined, true)).toEqual({
+    passed: 2,
+    failed: 1,
+    skipped: 0,
+    flaky,
+  });
 });
