@@ -133,6 +133,7 @@ describe("run", () => {
     const failed = await cli("run", "needs", "--input", input, "--id", "n1", "--wait");
     expect([failed.code, failed.out]).toEqual([EXIT.RUN_FAILED, ""]);
     expect(failed.err).toMatch(/FAILED.*there is no.*pawl retry n1/s);
+    expect((await cli("list", "--workflow", "needs")).out).toMatch(/FAILED.*there is no/);
     await writeFile(file, "");
     expect((await cli("retry", "n1")).code).toBe(EXIT.OK);
     await expectEventually(

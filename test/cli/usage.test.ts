@@ -44,6 +44,12 @@ test.each([
   expect(result.err).toContain(advice);
 });
 
+test("an unusable address is blamed on whoever gave it", async () => {
+  const result = await pawl(["list"], { url: "nonsense" });
+  expect(result.code).toBe(EXIT.USAGE);
+  expect(result.err).toContain('PAWL_HTTP_URL is "nonsense"; it must be a URL such as http://');
+});
+
 test("options may stand before the command", async () => {
   const result = await pawl(["--server", "http://127.0.0.1:9", "--json", "status", "x"]);
   expect([result.code, errorOf(result).metadata.url]).toEqual([

@@ -181,7 +181,11 @@ describe.each(stores)("%s", (store) => {
     expect((await post(old.callbackUrl, "1")).status).toBe(410);
     expect((await post(old.answerUrl, '{"answer":true}')).status).toBe(410);
     expect((await fetch(old.answerUrl)).status).toBe(410);
-    expect((await form(old.answerUrl, [["answer", "true"]])).status).toBe(410);
+    const gone = await form(old.answerUrl, [["answer", "true"]]);
+    expect(gone.status).toBe(410);
+    const page = await gone.text();
+    expect(page).toContain("The run that this link was made for was deleted.");
+    expect(page).not.toContain(runId);
     expect(await types(lab, runId)).not.toContain("workflow.wait.resolved");
     expect((await post(now.callbackUrl, "1")).status).toBe(200);
     expect((await post(now.answerUrl, '{"answer":true}')).status).toBe(200);

@@ -24,7 +24,7 @@ import { withPayloads, workItem } from "./journal.ts";
 import { openBeside, outlookOf } from "./outlook.ts";
 import { runKey } from "./run-cache.ts";
 import { type RunState, stateOf } from "./state.ts";
-import { explain, viewOf } from "./view.ts";
+import { explain, explainInList, viewOf } from "./view.ts";
 
 /** A seq that no journal reaches: loads a header without entries. */
 const NO_ENTRIES = 0xffff_fffe;
@@ -171,7 +171,7 @@ export async function getRun(
 ): Promise<RunView> {
   const header = await readHeader(core, caller, runId);
   if (how === "full") return view(core, caller, header, true);
-  const why = explain(header, core.clock.now(), await outlookOf(core, header));
+  const why = explainInList(header, core.clock.now(), await outlookOf(core, header));
   return { header, ...why, ...(await openBeside(core, header)) };
 }
 
@@ -216,7 +216,7 @@ export async function listRuns(
   const runs = await Promise.all(
     page.runs.map(async (header) => ({
       header,
-      ...explain(header, now, await outlookOf(core, header, false)),
+      ...explainInList(header, now, await outlookOf(core, header, false)),
       ...(await openBeside(core, header)),
     })),
   );

@@ -45,6 +45,17 @@ export function explain(
   }
 }
 
+/** The same for a list, which shows no failure beside it. */
+export function explainInList(
+  header: RunHeader,
+  now: number,
+  outlook: Outlook,
+): { reason: StatusReason; detail: string } {
+  const { reason, detail } = explain(header, now, outlook);
+  const { failure = "" } = header.notes;
+  return { reason, detail: [failure, detail].filter((text) => text !== "").join(" ") };
+}
+
 function noWorker({ workflow, version, queue }: RunHeader): string {
   const at = version === "" ? "" : ` at version "${version}"`;
   return `No live worker serves the workflow "${workflow}"${at} on queue "${queue}".`;
@@ -133,7 +144,8 @@ function crashLoop({ crashes, notes }: RunHeader): string {
   if (crash === undefined)
     return `Its workers crashed ${crashes} times in a row, in an unknown step. ${next}`;
   const { stepKey, workers } = crash;
-  return `The step "${stepKey}" was in flight when ${workers.length} workers crashed (${workers.join(", ")}). ${next}`;
+  const who = workers.length === 1 ? "a worker" : `${workers.length} workers`;
+  return `The step "${stepKey}" was in flight when ${who} crashed (${workers.join(", ")}). ${next}`;
 }
 
 /** The run with its result or failure, read from its last journal entry, and its input if asked for. */

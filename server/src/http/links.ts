@@ -265,12 +265,22 @@ function statusOf(error: unknown): number {
   }
 }
 
+/** A link outlives its run, and whoever has it knows neither run nor wait. */
+function aboutLink(error: unknown): unknown {
+  if (!(error instanceof PawlError) || error.reason !== "NOT_FOUND") return error;
+  return new PawlError(
+    "NOT_FOUND",
+    "The run that this link was made for was deleted. Nobody waits for this answer any more.",
+    { cause: error },
+  );
+}
+
 function sendError({ log, response }: Exchange, error: unknown): void {
-  sendProblem(response, wireError(error, log, "http.link"), { status: statusOf(error) });
+  sendProblem(response, wireError(aboutLink(error), log, "http.link"), { status: statusOf(error) });
 }
 
 function sendProblemPage({ log, response }: Exchange, error: unknown): void {
-  const { message } = wireError(error, log, "http.link");
+  const { message } = wireError(aboutLink(error), log, "http.link");
   sendPage(response, statusOf(error), problemPage(message));
 }
 

@@ -182,6 +182,8 @@ export interface RunNotes {
   readonly cleanUp?: CleanUp;
   /** Once it has ended: what its clean-up did not get done. */
   readonly undone?: Undone;
+  /** Once it has failed: why, in short, for lists, which do not read its journal. */
+  readonly failure?: string;
   /** While it is paused for it: the step in which its workers died. */
   readonly crash?: CrashLoop;
 }

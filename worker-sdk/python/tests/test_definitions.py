@@ -166,3 +166,13 @@ async def test_what_is_still_to_be_awaited_cannot_be_recorded() -> None:
     with pytest.raises(SerializationError, match="await it first"):
         encode([coroutine], "it")
     coroutine.close()
+
+
+async def test_an_option_of_the_start_is_not_taken_for_an_argument() -> None:
+    async with Client() as client:
+        for given, problem in (
+            ({"run_id": "a"}, "run_id is an option of the start, not of the workflow"),
+            ({"run_id": "a", "queue": "q"}, "run_id and queue are options of the start"),
+        ):
+            with pytest.raises(UsageError, match=problem):
+                await client.start(members, "source", 1, **given)  # type: ignore[call-overload]

@@ -41,7 +41,7 @@ export const run = clientCommand(async (server, args, terminal) => {
     shorten(run.workflow, 30),
     styledStatus(terminal, run.status),
     formatTime(ms(run.createdAt) ?? 0),
-    cutEnd(reasonName(run) || run.workerId || whatHappened(run), 40),
+    cutEnd(reasonName(run) || run.workerId || whatHappened(run), 60),
   ]);
   for (const line of table(terminal, ["RUN", "WORKFLOW", "STATUS", "CREATED", "DETAILS"], rows))
     terminal.out(line);

@@ -47,9 +47,11 @@ export interface Server {
 
 /** The server that the arguments or the environment name. */
 function connect(args: Args, terminal: Terminal): Server {
-  const url = (args.text("server") ?? terminal.env.PAWL_HTTP_URL ?? DEFAULT_URL).replace(/\/$/, "");
+  const given = args.text("server");
+  const url = (given ?? (terminal.env.PAWL_HTTP_URL || DEFAULT_URL)).replace(/\/$/, "");
   if (!/^https?:\/\/[^/]+$/.test(url)) {
-    throw usageError(`--server is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
+    const name = given === undefined ? "PAWL_HTTP_URL" : "--server";
+    throw usageError(`${name} is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
   }
   const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1" });
   return {

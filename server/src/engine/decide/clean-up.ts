@@ -7,7 +7,7 @@ import type { EntryMeta, Failure, Undone } from "../../model/entry.ts";
 import type { BeginCleanUp, Directive } from "../api.ts";
 import type { Draft } from "../draft.ts";
 import type { StepRecord } from "../state.ts";
-import { checkFence, directive, endRun } from "./common.ts";
+import { checkFence, directive, endRun, noteFailure } from "./common.ts";
 import { forgetDue } from "./wait-changes.ts";
 
 /** Whether a run has done anything, and can be executed to undo it. */
@@ -128,6 +128,7 @@ export function endCleanUp(draft: Draft, meta: EntryMeta, isDone: boolean): void
   // A worker that only repeats why it was cancelled has nothing to add.
   const { failure: cause } = meta;
   const isNews = cause !== undefined && cause.message !== timeout.message;
+  noteFailure(draft, timeout);
   draft.append("run.failed", "", 0, {
     ...known,
     failure: isNews ? { ...timeout, cause } : timeout,

@@ -100,8 +100,18 @@ function unlistWaits(draft: Draft): void {
   for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.listWait(key);
 }
 
+const NOTED_CHARS = 200;
+
+/** Notes on the run's row why it failed. */
+export function noteFailure(draft: Draft, { type, message }: Failure): void {
+  const [line = ""] = (message === "" ? type : `${type}: ${message}`).split("\n", 1);
+  const failure = line.slice(0, NOTED_CHARS).toWellFormed().replaceAll("\0", " ");
+  draft.patch({ notes: { ...draft.header.notes, failure } });
+}
+
 export function failRun(draft: Draft, failure: Failure, meta: EntryMeta, undone?: Undone): void {
   endRun(draft, "FAILED", undone);
+  noteFailure(draft, failure);
   const left = undone === undefined ? {} : { undone };
   draft.append("run.failed", "", 0, { ...meta, ...left, failure });
 }

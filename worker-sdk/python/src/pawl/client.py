@@ -286,8 +286,9 @@ class Starter:
                 wrong = [name for name in kwargs if name in _START_OPTIONS]
                 if not wrong:
                     raise
+                are = "is an option" if len(wrong) == 1 else "are options"
                 raise UsageError(
-                    f"{error}; {' and '.join(wrong)} are for the start and not for the workflow: "
+                    f"{error}; {' and '.join(wrong)} {are} of the start, not of the workflow: "
                     f"client.with_options({', '.join(f'{name}=…' for name in wrong)}).start(…)"
                 ) from None
             request.queue = request.queue or workflow.queue
