@@ -165,6 +165,7 @@ func (s *session) released(r *run) {
 			delete(s.calls, id)
 		}
 	}
+	s.answeredOne()
 	s.mu.Unlock()
 	s.deltas.forget(r)
 	if !isHeld {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,9 @@ type pendingCall struct {
 	frame *pb.WorkerFrame
 	size  int
 	done  func(proto.Message, error)
-	// How many streams were cut while it was the largest request without an answer.
+	// It left on the stream that is open, or was the last.
+	sent bool
+	// How many streams were cut while it was the only large request on them without an answer.
 	cuts int
 }
 
@@ -63,6 +66,7 @@ func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
 	s.mu.Lock()
 	call := s.calls[frame.Id]
 	delete(s.calls, frame.Id)
+	s.answeredOne()
 	s.mu.Unlock()
 	if call == nil {
 		s.log.Warn("a message could not be encoded and was dropped", "error", err)
@@ -79,15 +83,21 @@ func isCut(err error) bool {
 		(strings.Contains(known.Message, "INTERNAL_ERROR") || strings.Contains(known.Message, "ENHANCE_YOUR_CALM"))
 }
 
-// streamCut: the largest request that got no answer may never get through. It fails when that has
-// happened a few times. (The answers to others may be cut off with it.)
+// streamCut: a large request that got no answer may never get through. It fails when that has happened
+// a few times while no other could be the reason: from now on a large one is sent only when nothing
+// else is without an answer.
 func (s *session) streamCut(err error) {
 	s.mu.Lock()
-	id, suspect := uint32(0), (*pendingCall)(nil)
+	id, suspect, large := uint32(0), (*pendingCall)(nil), 0
 	for each, call := range s.calls {
-		if call.size >= suspectFrameBytes && (suspect == nil || call.size > suspect.size) {
+		if call.sent && call.size > suspectFrameBytes {
 			id, suspect = each, call
+			large++
 		}
+	}
+	s.careful = large > 0
+	if large > 1 {
+		suspect = nil
 	}
 	if suspect != nil {
 		suspect.cuts++
@@ -119,9 +129,51 @@ func (s *session) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.
 		s.nextID = 1
 	}
 	frame.Id = s.nextID
-	s.calls[frame.Id] = &pendingCall{run: r, frame: frame, size: size, done: done}
-	if s.isOpen.Load() {
+	call := &pendingCall{run: r, frame: frame, size: size, done: done}
+	s.calls[frame.Id] = call
+	if s.isOpen.Load() && !s.careful {
+		call.sent = true
 		s.outbox.push(frame, size)
+	}
+}
+
+// resend sends all requests again on a new stream, in their order. The session is locked.
+func (s *session) resend() {
+	for _, call := range s.calls {
+		call.sent = false
+	}
+	s.sendSome()
+}
+
+// sendSome sends requests that were not sent yet: after a cut only as many as cannot be what is too large,
+// until those were answered. The session is locked, and its stream open or about to be.
+func (s *session) sendSome() {
+	open := 0
+	ids := make([]uint32, 0, len(s.calls))
+	for id, call := range s.calls {
+		if call.sent {
+			open += call.size
+		} else {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		call := s.calls[id]
+		if s.careful && open > 0 && open+call.size > suspectFrameBytes {
+			return
+		}
+		call.sent = true
+		open += call.size
+		s.outbox.push(call.frame, call.size)
+	}
+	s.careful = false
+}
+
+// answeredOne sends what waited for an answer, if requests are sent with care. The session is locked.
+func (s *session) answeredOne() {
+	if s.careful && s.isOpen.Load() {
+		s.sendSome()
 	}
 }
 
@@ -152,6 +204,7 @@ func (s *session) settle(reply *pb.Reply) {
 	s.mu.Lock()
 	call := s.calls[reply.Id]
 	delete(s.calls, reply.Id)
+	s.answeredOne()
 	if reply.Id == heartbeatID && len(s.beats) > 0 {
 		s.beats = s.beats[1:]
 	}

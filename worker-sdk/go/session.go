@@ -43,9 +43,11 @@ type session struct {
 	stale      atomic.Bool
 	pulse      pulse
 
-	mu       sync.Mutex
-	held     map[string]*held
-	calls    map[uint32]*pendingCall
+	mu    sync.Mutex
+	held  map[string]*held
+	calls map[uint32]*pendingCall
+	// A stream was cut, and not all calls have been sent again since.
+	careful  bool
 	nextID   uint32
 	outbox   *outbox
 	credits  int
@@ -225,14 +227,7 @@ func (s *session) welcome(ctx context.Context, cancel context.CancelFunc, welcom
 	}
 	s.complained = false
 	// S2, before anything new.
-	ids := make([]uint32, 0, len(s.calls))
-	for id := range s.calls {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		s.outbox.push(s.calls[id].frame, s.calls[id].size)
-	}
+	s.resend()
 	if s.draining {
 		s.outbox.push(drainingFrame, frameBytes)
 	}

@@ -175,4 +175,4 @@ async def test_an_option_of_the_start_is_not_taken_for_an_argument() -> None:
             ({"run_id": "a", "queue": "q"}, "run_id and queue are options of the start"),
         ):
             with pytest.raises(UsageError, match=problem):
-                await client.start(members, "source", 1, **given)  # type: ignore[call-overload]
+                await client.start(members, "source", 1, **given)

@@ -43,31 +43,58 @@ test("a frame that cannot be encoded keeps none of its neighbors from leaving, i
   expect([sent.flat(), refused, flushed]).toEqual([[0, 1, 3], [2], 1]);
 });
 
-test("a large request that a proxy ends the stream for fails; others continue", async () => {
-  const calls = new Calls();
-  const send = () => true;
+const ended = new PawlError({ reason: "INTERNAL", message: "RST_STREAM", code: 13 });
+
+/** The calls of a session whose streams let through so much; `cut` counts those that were refused. */
+function behindProxy(streamBytesMax: number) {
+  let open: number[] = [];
+  let bytesOfStream = 0;
+  const it = { cut: 0, calls: new Calls(sendOne) };
+  function sendOne({ id = 0 }: FrameInit, bytes: number): boolean {
+    bytesOfStream += bytes;
+    open.push(id);
+    return true;
+  }
   const ask = (bytes: number) =>
-    calls.open("r", { case: "stepCompleted", value: {} }, bytes, "stepCompleted", send);
-  const small = ask(500);
-  const large = ask(2_000_000);
-  const next = ask(300_000);
-  const failed = large.catch((error: unknown) => error);
-  const ended = new PawlError({ reason: "INTERNAL", message: "RST_STREAM", code: 13 });
-  for (let i = 0; i < limits.suspectFrameTries; i += 1) {
-    expect(calls.size).toBe(3);
-    calls.streamRefused(ended);
-    calls.resend(send);
+    it.calls.open("r", { case: "stepCompleted", value: {} }, bytes, "stepCompleted");
+  /** A stream whose bytes are too many is refused before any of its answers are read. */
+  function turn(): void {
+    const ids = open;
+    open = [];
+    if (bytesOfStream > streamBytesMax) {
+      it.cut += 1;
+      bytesOfStream = 0;
+      it.calls.streamRefused(ended);
+      it.calls.resend();
+      return;
+    }
+    for (const id of ids) {
+      it.calls.settle({
+        ...{ $typeName: "pawl.v1.Reply", id },
+        result: {
+          case: "stepCompleted",
+          value: { $typeName: "pawl.v1.StepCompletedResponse", directive: 1, seq: id },
+        },
+      });
+    }
   }
-  expect(await failed).toMatchObject({ reason: "PAYLOAD_TOO_LARGE" });
-  expect(calls.size).toBe(2);
-  for (const id of [1, 3]) {
-    calls.settle({
-      ...{ $typeName: "pawl.v1.Reply", id },
-      result: {
-        case: "stepCompleted",
-        value: { $typeName: "pawl.v1.StepCompletedResponse", directive: 1, seq: id },
-      },
-    });
-  }
+  return Object.assign(it, { ask, turn });
+}
+
+test("a large request that a proxy ends the stream for fails; others continue", async () => {
+  const it = behindProxy(1_000_000);
+  const small = it.ask(500);
+  const large = it.ask(2_000_000).catch((error: unknown) => error);
+  const next = it.ask(300_000);
+  while (it.calls.size > 0) it.turn();
+  expect(await large).toMatchObject({ reason: "PAYLOAD_TOO_LARGE" });
   expect((await Promise.all([small, next])).map(({ seq }) => seq)).toEqual([1, 3]);
+  expect(it.cut).toBe(1 + limits.suspectFrameTries);
+});
+
+test("requests that are too large for one stream together all get through", async () => {
+  const it = behindProxy(1_000_000);
+  const all = Array.from({ length: 30 }, (_, index) => it.ask(index % 3 === 0 ? 500 : 300_000));
+  while (it.calls.size > 0) it.turn();
+  expect((await Promise.all(all)).map(({ seq }) => seq)).toEqual(all.map((_, index) => index + 1));
 });

@@ -1,4 +1,10 @@
-/** Requests of a session that wait for their replies, to be sent again on a new stream. */
+/**
+ * Requests of a session that wait for their replies, to be sent again on a new stream.
+ *
+ * After a stream was refused they are sent again a few at a time: a large one only when nothing else
+ * is without an answer. So each gets through that can, and if that stream is refused as well, it is
+ * known whose fault it was.
+ */
 import type { Reply } from "@pawl/proto";
 import { PawlError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -19,7 +25,7 @@ interface Pending {
   readonly bytes: number;
   /** It left on the stream that is open, or was the last. */
   sent: boolean;
-  /** How many streams ended in an error while it was the largest request without an answer. */
+  /** How many streams ended in an error while it was the only large request on them without an answer. */
   endings: number;
   settle(result: Reply["result"]): void;
   reject(error: PawlError): void;
@@ -32,16 +38,22 @@ type Send = (frame: FrameInit, bytes: number) => boolean;
 const idsMax = 0xffff_fffe;
 
 export class Calls {
+  readonly #send: Send;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  /** A stream was refused, and not all requests have been sent again since. */
+  #careful = false;
 
-  /** Notes a request; `send` gets its frame now, and again after each reconnection. */
+  constructor(send: Send) {
+    this.#send = send;
+  }
+
+  /** Notes a request; its frame is sent now, and again after each reconnection. */
   open<C extends ResultCase>(
     runId: string,
     body: FrameInit["body"] & object,
     bytes: number,
     expected: C,
-    send: Send,
   ): Promise<ResultOf<C>> {
     const id = this.#nextId;
     this.#nextId = id === idsMax ? 1 : id + 1;
@@ -54,7 +66,7 @@ export class Calls {
       };
       const pending = { runId, frame, bytes, sent: false, endings: 0, settle, reject };
       this.#pending.set(id, pending);
-      pending.sent = send(frame, bytes);
+      if (!this.#careful) pending.sent = this.#send(frame, bytes);
     });
   }
 
@@ -64,14 +76,27 @@ export class Calls {
     if (pending === undefined) return false;
     this.#pending.delete(reply.id);
     pending.settle(reply.result);
+    if (this.#careful) this.#sendSome();
     return true;
   }
 
-  /** Sends all again, in their order. */
-  resend(send: Send): void {
+  /** Sends all again on a new stream, in their order. */
+  resend(): void {
+    for (const pending of this.#pending.values()) pending.sent = false;
+    this.#sendSome();
+  }
+
+  #sendSome(): void {
+    let open = 0;
+    for (const { sent, bytes } of this.#pending.values()) if (sent) open += bytes;
     for (const pending of this.#pending.values()) {
-      pending.sent = send(pending.frame, pending.bytes);
+      if (pending.sent) continue;
+      open += pending.bytes;
+      if (this.#careful && open > pending.bytes && open > limits.suspectFrameBytes) return;
+      pending.sent = this.#send(pending.frame, pending.bytes);
+      if (!pending.sent) return;
     }
+    this.#careful = false;
   }
 
   /** Fails the request of that id, which cannot be sent; false if nobody waits for it. */
@@ -79,21 +104,22 @@ export class Calls {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     pending?.reject(error);
+    if (this.#careful) this.#sendSome();
     return pending !== undefined;
   }
 
   /**
    * A stream ended in an error that is not a lost connection. Proxies end it so when a message, or all
-   * of a stream's together, is over their limit: the largest request that got no answer may never get
-   * through. It fails when that has happened a few times. (The answers to others may be cut off with it.)
+   * of a stream's together, is over their limit: a large request that got no answer may never get
+   * through. It fails when that has happened a few times while no other could be the reason.
    */
   streamRefused(error: Error): PawlError | undefined {
-    let suspect: [number, Pending] | undefined;
-    for (const entry of this.#pending) {
-      const [, { sent, bytes }] = entry;
-      if (sent && bytes > (suspect?.[1].bytes ?? limits.suspectFrameBytes)) suspect = entry;
-    }
-    if (suspect === undefined) return undefined;
+    const large = [...this.#pending].filter(
+      ([, { sent, bytes }]) => sent && bytes > limits.suspectFrameBytes,
+    );
+    const [suspect] = large;
+    this.#careful = suspect !== undefined;
+    if (suspect === undefined || large.length > 1) return undefined;
     const [id, pending] = suspect;
     pending.endings += 1;
     if (pending.endings < limits.suspectFrameTries) return undefined;
@@ -112,6 +138,7 @@ export class Calls {
     for (const [id, pending] of this.#pending) {
       if (pending.runId === runId) this.#pending.delete(id);
     }
+    if (this.#careful) this.#sendSome();
   }
 
   get size(): number {

@@ -65,7 +65,7 @@ export class Session {
   readonly runs: RunTable;
   readonly #options: SessionOptions;
   readonly #link: SessionLink;
-  readonly #calls = new Calls();
+  readonly #calls = new Calls((frame, bytes) => this.push(frame, bytes));
   readonly #outbox: Outbox;
   readonly #deltas: Deltas;
   readonly #connection: Connection;
@@ -209,7 +209,7 @@ export class Session {
     bytes: number,
     expected: C,
   ): Promise<ResultOf<C>> {
-    return this.#calls.open(runId, body, bytes, expected, (frame, size) => this.push(frame, size));
+    return this.#calls.open(runId, body, bytes, expected);
   }
 
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): number {
@@ -325,7 +325,7 @@ export class Session {
       if (!survived.has(runId)) this.runs.drop(runId, "the lease did not survive the reconnection");
     }
     // S2, before anything new.
-    this.#calls.resend((frame, bytes) => this.push(frame, bytes));
+    this.#calls.resend();
     if (this.#draining) this.push({ id: 0, body: { case: "draining", value: {} } }, frameBytes);
     this.#grant();
     this.#stale = !this.#leaseClock.holds;

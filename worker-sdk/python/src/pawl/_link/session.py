@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from .deltas import Batch
 from .lease_clock import LeaseClock
 from .outbox import encode_frame
 from .platform import Platform
+from .requests import Request, Requests
 from .status import error_from_frame
 from .stream import Stream
 from .table import RunTable
@@ -69,10 +69,7 @@ class Session(CallLink):
         self._stream = Stream(
             platform, self._hello, self._receive, self._disconnected, self._stream_cut
         )
-        # Requests that wait for their replies, by frame id: run, frame, and whom to tell.
-        self._pending: dict[int, tuple[str, bytes, OnAnswer]] = {}
-        # How many streams were cut while that request was the largest without an answer.
-        self._cuts: Counter[int] = Counter()
+        self._requests = Requests(self._push)
         self._next_id = 1
         self._credits = 0
         self._draining = False
@@ -113,26 +110,13 @@ class Session(CallLink):
             self._heartbeat = None
 
     def _stream_cut(self, error: PawlError) -> None:
-        """A proxy cuts a stream when a message, or all of a stream's together, is over its limit: the
-        largest request that got no answer may never get through. It fails when that has happened a few
-        times. (The answers to others may be cut off with it.)
-        """
         logger.warning("the connection ended in an error: %s", error)
-        sizes = {id: len(frame) for id, (_, frame, _) in self._pending.items()}
-        suspect = max(sizes, key=lambda id: sizes[id], default=0)
-        if sizes.get(suspect, 0) < limits.SUSPECT_FRAME_BYTES:
+        refused = self._requests.cut(error)
+        if refused is None:
             return
-        self._cuts[suspect] += 1
-        if self._cuts[suspect] < limits.SUSPECT_FRAME_TRIES:
-            return
-        times = self._cuts.pop(suspect)
-        _, frame, on_answer = self._pending.pop(suspect)
-        problem = (
-            f"a message of {len(frame)} bytes ended the connection {times} times ({error}); a proxy on "
-            "the way may bound request bodies, as nginx does with client_max_body_size"
-        )
-        logger.error("a message does not get through; its step or run fails: %s", problem)
-        on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
+        request, refusal = refused
+        logger.error("a message does not get through; its step or run fails: %s", refusal)
+        request.on_answer(refusal)
 
     def _tell(self, name: str, body: Message) -> None:
         self._stream.push(encode_frame(0, name, body))
@@ -172,8 +156,11 @@ class Session(CallLink):
             problem = f"the message has {len(frame)} bytes (limit {limits.FRAME_BYTES_MAX})"
             on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
             return
-        self._pending[id] = (run_id, frame, on_answer)
+        self._requests.open(id, Request(run_id, frame, on_answer))
+
+    def _push(self, frame: bytes) -> bool:
         self._stream.push(frame)
+        return self._stream.is_open
 
     def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:
         congested = self._stream.is_writing and batch.size > limits.DELTA_FLUSH_BYTES
@@ -193,9 +180,7 @@ class Session(CallLink):
         return True
 
     def released(self, run: Run) -> None:
-        for id in [id for id, pending in self._pending.items() if pending[0] == run.run_id]:
-            del self._pending[id]
-            self._cuts.pop(id, None)
+        self._requests.forget(run.run_id)
         self._deltas.forget(run.run_id)
         self.runs.released(run)
 
@@ -226,17 +211,16 @@ class Session(CallLink):
         result = reply.WhichOneof("result")
         if reply.id == _HEARTBEAT_ID:
             self._lease_clock.refused()
-        pending = self._pending.pop(reply.id, None)
-        self._cuts.pop(reply.id, None)
+        pending = self._requests.take(reply.id)
         if pending is None:
             if result == "error":
                 logger.debug(
                     "the server refused a frame: %s %s", reply.error.reason, reply.error.message
                 )
         elif result == "error":
-            pending[2](error_from_frame(reply.error))
+            pending.on_answer(error_from_frame(reply.error))
         elif result is not None:
-            pending[2](getattr(reply, result))
+            pending.on_answer(getattr(reply, result))
             return bool(result.startswith("step_"))
         return False
 
@@ -281,8 +265,7 @@ class Session(CallLink):
             if lease.run_id not in survived:
                 self.runs.drop(lease.run_id, "the lease did not survive the reconnection")
         # S2, before anything new.
-        for _, frame, _ in self._pending.values():
-            self._stream.push(frame)
+        self._requests.resend()
         if self._draining:
             self._tell("draining", pb.Draining())
         self._grant()
@@ -350,7 +333,7 @@ class Session(CallLink):
 
     def _acknowledged(self, _: asyncio.Future[None]) -> None:
         """What the run first reports leaves with what the answers that are due bring up."""
-        if self._pending:
+        if self._requests:
             self._stream.linger()
 
     def _give_back(self, run_id: str, fence: int) -> None:
