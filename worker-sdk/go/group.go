@@ -110,6 +110,13 @@ func (g *group) settle(result branchEnd) {
 	for _, s := range g.p.scopes {
 		g.p.run.endScope(s, why)
 	}
+	if result.err == nil && !g.race {
+		return
+	}
+	// A worker that had the run before may have got further in a branch than this one ever will.
+	for _, key := range g.p.run.memo.giveUpUnasked(g.p.scopes) {
+		g.p.run.closeWait(key)
+	}
 }
 
 // close lets the goroutine that waits continue: from now on it counts.

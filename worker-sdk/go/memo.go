@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"encoding/json"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -162,11 +163,36 @@ func (m *memo) remember(key string, r *record) {
 
 // take returns the record of a key, which counts as asked for from now on.
 func (m *memo) take(key string) *record {
-	r := m.records[key]
-	if r != nil {
-		m.asked[key] = struct{}{}
+	m.asked[key] = struct{}{}
+	return m.records[key]
+}
+
+// giveUpUnasked gives up the waits of ended branches that the code has not asked for, and that a signal
+// has resolved or still may: asking for one registers it anew.
+func (m *memo) giveUpUnasked(scopes []*scope) []string {
+	var keys []string
+	note := func(key string) {
+		if _, asked := m.asked[key]; asked {
+			return
+		}
+		if slices.ContainsFunc(scopes, func(s *scope) bool { return strings.HasPrefix(key, s.prefix) }) {
+			keys = append(keys, key)
+		}
 	}
-	return r
+	for key, r := range m.records {
+		if r.outcome == outcomeWord(pb.WaitOutcome_WAIT_OUTCOME_SIGNALLED) {
+			note(key)
+		}
+	}
+	for key := range m.openWaits {
+		note(key)
+	}
+	for _, key := range keys {
+		delete(m.records, key)
+		delete(m.openWaits, key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // forgetWithin frees what was recorded inside of a step that is done.

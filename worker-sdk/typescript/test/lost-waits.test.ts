@@ -114,11 +114,14 @@ test("a signal that a lost branch had taken, and was never given, goes back", as
 });
 
 test("a signal goes back, too, that was taken further on in a lost branch than this worker gets", async () => {
-  const [go, one, two] = ["all:go/signal:go", "all:deep/signal:one", "all:deep/signal:two"];
+  const go = "all:go/signal:go";
+  const one = "all:deep/signal:one";
+  const two = "all:deep/signal:two";
+  const three = "all:deep/signal:three";
   const race = workflow("race", (ctx: Context) =>
     ctx.race({
       go: (c) => c.signal("go"),
-      deep: async (c) => [await c.signal("one"), await c.signal("two")],
+      deep: async (c) => [await c.signal("one"), await c.signal("two"), await c.signal("three")],
     }),
   );
   // The worker that had the run before died between the second signal and the close of both waits.
@@ -126,10 +129,10 @@ test("a signal goes back, too, that was taken further on in a lost branch than t
     ...[created(go, StepKind.SIGNAL), created(one, StepKind.SIGNAL)],
     ...[resolved(go, StepKind.SIGNAL, WaitOutcome.SIGNALLED, "went")],
     ...[resolved(one, StepKind.SIGNAL, WaitOutcome.SIGNALLED, 1), created(two, StepKind.SIGNAL)],
-    resolved(two, StepKind.SIGNAL, WaitOutcome.SIGNALLED, 2),
+    ...[resolved(two, StepKind.SIGNAL, WaitOutcome.SIGNALLED, 2), created(three, StepKind.SIGNAL)],
   );
   const { result, link } = await perform(race, { journal: cut });
-  expect([result, link.closed]).toEqual(["went", [one, two]]);
+  expect([result, link.closed]).toEqual(["went", [one, two, three]]);
 });
 
 test("a wait that was lost before the server had answered is closed before the run ends", async () => {

@@ -61,11 +61,10 @@ class Group {
     const { run } = this.#parent.base;
     // Each branch of a cancelled run is told by itself, and cleans up.
     if (run.cancelReason !== undefined) return;
-    for (const scope of this.#scopes) {
-      run.endScope(scope, reason);
-      // A worker that had the run before may have got further in the branch than this one ever will.
-      for (const key of run.memo.untakenSignals(scope.prefix)) run.reports.closeWait(key);
-    }
+    for (const scope of this.#scopes) run.endScope(scope, reason);
+    // A worker that had the run before may have got further in a branch than this one ever will.
+    const prefixes = this.#scopes.map(({ prefix }) => prefix);
+    for (const key of run.memo.giveUpUnasked(prefixes)) run.reports.closeWait(key);
   }
 
   leave(): void {

@@ -198,9 +198,8 @@ export class Memo {
 
   /** The record of a key; it counts as asked for from now on. */
   take(key: string): MemoRecord | undefined {
-    const record = this.#records.get(key);
-    if (record !== undefined) this.#asked.add(key);
-    return record;
+    this.#asked.add(key);
+    return this.#records.get(key);
   }
 
   /** Frees the record of a key that nobody will ask for again. */
@@ -299,12 +298,20 @@ export class Memo {
     return keys;
   }
 
-  /** Waits with that prefix that signals have resolved and that the code has not asked for. */
-  untakenSignals(prefix: string): string[] {
-    const keys: string[] = [];
-    for (const [key, { outcome }] of this.#records) {
-      if (outcome === "signalled" && key.startsWith(prefix) && !this.#asked.has(key))
-        keys.push(key);
+  /**
+   * Gives up the waits of ended branches that the code has not asked for, and that a signal has
+   * resolved or still may: asking for one registers it anew.
+   */
+  giveUpUnasked(prefixes: readonly string[]): string[] {
+    const signalled = [...this.#records].flatMap(([key, { outcome }]) =>
+      outcome === "signalled" ? key : [],
+    );
+    const keys = [...signalled, ...this.#openWaits.keys()].filter(
+      (key) => !this.#asked.has(key) && prefixes.some((prefix) => key.startsWith(prefix)),
+    );
+    for (const key of keys) {
+      this.#records.delete(key);
+      this.#openWaits.delete(key);
     }
     return keys;
   }

@@ -97,6 +97,9 @@ class Group:
         busy = [operation.scope for operation in run.operations]
         for scope in self._scopes:
             run.end_scope(scope, reason)
+        # A worker that had the run before may have got further in a branch than this one ever will.
+        for key in run.memo.give_up_unasked([scope.prefix for scope in self._scopes]):
+            run.closing.wait(key)
         for task, scope in self._scope_of.items():
             # The code of the branch awaits something that Pawl does not know of.
             if not task.done() and not any(each.is_within(scope) for each in busy):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._lib.words import word
@@ -153,10 +153,8 @@ class Memo:
 
     def take(self, key: str) -> Record | None:
         """The record of a key; it counts as asked for from now on."""
-        record = self._records.get(key)
-        if record is not None:
-            self._asked.add(key)
-        return record
+        self._asked.add(key)
+        return self._records.get(key)
 
     def forget(self, key: str) -> None:
         """Frees the record of a key that nobody will ask for again."""
@@ -182,6 +180,18 @@ class Memo:
         self._open_waits.discard(key)
         self._closed_children.discard(key)
         self._records.pop(key, None)
+
+    def give_up_unasked(self, prefixes: Sequence[str]) -> list[str]:
+        """Gives up the waits of ended branches that the code has not asked for, and that a signal has
+        resolved or still may: asking for one registers it anew.
+        """
+        keys = [key for key, record in self._records.items() if record.outcome == "signalled"]
+        keys += self._open_waits
+        within = tuple(prefixes)
+        unasked = [key for key in keys if key not in self._asked and key.startswith(within)]
+        for key in unasked:
+            self.forget_wait(key)
+        return unasked
 
     def open_within(self, key: str) -> list[str]:
         """The open waits inside of a step."""
