@@ -44,7 +44,7 @@ test.each([
   expect(result.err).toContain(advice);
 });
 
-test("an unusable address is blamed on whoever gave it", async () => {
+test("an unusable address names the option or variable that has it", async () => {
   const result = await pawl(["list"], { url: "nonsense" });
   expect(result.code).toBe(EXIT.USAGE);
   expect(result.err).toContain('PAWL_HTTP_URL is "nonsense"; it must be a URL such as http://');

@@ -28,7 +28,7 @@ const keyOf = (name: string) => `all:${name === "go" ? "go" : "deep"}/signal:${n
 
 describe.each(foundSdks())("$name", (sdk) => {
   test.each(["session", ...sdk.modes])(
-    "%s: signals for a lost branch, taken or still to come, are for whoever asks next",
+    "%s: signals for a lost branch, taken or still to come, are for the next wait of their name",
     async (mode) => {
       await using ending = new AsyncDisposableStack();
       const server = ending.use(await startServer());

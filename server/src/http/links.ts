@@ -265,7 +265,7 @@ function statusOf(error: unknown): number {
   }
 }
 
-/** A link outlives its run, and whoever has it knows neither run nor wait. */
+/** A link outlives its run, and its holder knows neither run nor wait. */
 function aboutLink(error: unknown): unknown {
   if (!(error instanceof PawlError) || error.reason !== "NOT_FOUND") return error;
   return new PawlError(

@@ -77,7 +77,7 @@ class Requests:
     def cut(self, error: PawlError) -> tuple[Request, PawlError] | None:
         """A proxy cuts a stream when a message, or all of a stream's together, is over its limit: a
         large request that got no answer may never get through. It fails when that has happened a few
-        times while no other could be the reason; the caller tells whoever waits for it.
+        times while no other could be the reason; the caller tells the code that waits for it.
         """
         large = [
             (id, request)
