@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { uuidv7 } from "../../server/src/lib/ids.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
-import type { RunHeader } from "../../server/src/model/run.ts";
+import { NEW_RUN, type RunHeader } from "../../server/src/model/run.ts";
 import { openStore } from "../../server/src/store/open.ts";
 import type { ClaimRequest, RunWrite, Store } from "../../server/src/store/store.ts";
 import { startPostgres } from "../harness/postgres.ts";
@@ -176,33 +176,20 @@ function finish(runId: string, seq: number): RunWrite {
 function header(runId: string): RunHeader {
   const at = 1_795_000_000_000;
   return {
+    ...NEW_RUN,
     org: "default",
     runId,
     runUid: `uid of ${runId}`,
     workflow: "bench",
-    version: "",
-    queue: "default",
-    priority: 5,
     state: "RUNNING",
-    reason: "",
-    intent: "none",
     fence: 1,
     seq: 1,
     attempt: 1,
-    crashes: 0,
     inputDigest: "0".repeat(64),
-    parentRunId: "",
-    parentKey: "",
     createdAt: at,
     startAt: at,
     startedAt: at,
     updatedAt: at,
-    endedAt: 0,
-    options: {},
-    tags: {},
-    waiting: null,
-    notes: {},
-    lease: null,
   };
 }
 

@@ -2,12 +2,12 @@
 import type { Tenant } from "../../server/src/model/caller.ts";
 import type { Entry, EntryType } from "../../server/src/model/entry.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
-import type { RunHeader } from "../../server/src/model/run.ts";
+import { NEW_RUN, type RunHeader } from "../../server/src/model/run.ts";
+import type { HeaderPatch } from "../../server/src/store/run-columns.ts";
 import type {
   Batch,
   BatchResult,
   ClaimRequest,
-  HeaderPatch,
   RunFilter,
   RunWrite,
   Store,
@@ -20,33 +20,17 @@ export const T0 = 1_795_200_000_000;
 
 export function makeHeader(runId: string, with_: Partial<RunHeader> = {}): RunHeader {
   return {
+    ...NEW_RUN,
     org: ORG,
     runId,
     runUid: `uid of ${runId}`,
     workflow: "digest",
-    version: "",
-    queue: "default",
-    priority: 5,
-    state: "QUEUED",
-    reason: "",
-    intent: "none",
     fence: 0,
     seq: 1,
-    attempt: 0,
-    crashes: 0,
     inputDigest: "0".repeat(64),
-    parentRunId: "",
-    parentKey: "",
     createdAt: T0,
     startAt: T0,
-    startedAt: 0,
     updatedAt: T0,
-    endedAt: 0,
-    options: {},
-    tags: {},
-    waiting: null,
-    notes: {},
-    lease: null,
     ...with_,
   };
 }

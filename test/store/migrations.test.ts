@@ -12,7 +12,14 @@ import type { TableShape } from "../../server/src/store/declared.ts";
 import { declaredTables } from "../../server/src/store/declared.ts";
 import { pendingMigrations, refuseToMigrate } from "../../server/src/store/migrations.ts";
 import { migrate, needsMigration, openStore } from "../../server/src/store/open.ts";
-import { CHUNK, SHAPES } from "../../server/src/store/postgres/shapes.ts";
+import {
+  CHUNK,
+  INPUT_NAMES,
+  runTypesOf,
+  SHAPES,
+  typeOf,
+} from "../../server/src/store/postgres/shapes.ts";
+import { PATCH_COLUMNS, RUN_COLUMNS } from "../../server/src/store/run-columns.ts";
 import { createDatabase } from "../harness/database.ts";
 
 describe("which migrations are pending", () => {
@@ -155,12 +162,17 @@ describe("PostgreSQL", () => {
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = 'pawl' AND c.relkind = 'c' GROUP BY c.relname`);
-      // Of servers of the version before.
-      const current = rows.filter(({ name }) => name !== "born_input");
-      const declared = Object.entries({ ...SHAPES, chunk: CHUNK }).map(([name, columns]) => ({
-        name: `${name}_input`,
-        columns: Object.entries(columns).map((column) => column.join(" ")),
-      }));
+      const before = ["born_input", "birth_input", "patch_input"];
+      const current = rows.filter(({ name }) => !before.includes(name));
+      const bare = (shape: object) =>
+        Object.entries(shape).map(([name, type]) => `${name} ${String(type).replace("?", "")}`);
+      const ofRun = { patch: PATCH_COLUMNS, birth: RUN_COLUMNS };
+      const declared = INPUT_NAMES.map((name) => {
+        const columns = name === "patch" || name === "birth" ? ofRun[name] : [];
+        const more = runTypesOf(name).map((type, i) => `${columns[i]} ${type}`);
+        return { name: `${typeOf(name)}_input`, columns: [...bare(SHAPES[name]), ...more] };
+      });
+      declared.push({ name: "chunk_input", columns: bare(CHUNK) });
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
       expect(current.sort(byName)).toEqual(declared.sort(byName));
     } finally {

@@ -6,15 +6,8 @@ import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal, laneOf } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
 import type { FlowWrite } from "../store/flow.ts";
-import type {
-  DueItem,
-  DueKind,
-  DueRemoval,
-  DueRow,
-  HeaderPatch,
-  ReadyRow,
-  RunWrite,
-} from "../store/store.ts";
+import { type HeaderPatch, patchOf } from "../store/run-columns.ts";
+import type { DueItem, DueKind, DueRemoval, DueRow, ReadyRow, RunWrite } from "../store/store.ts";
 import type { RunVersion } from "../store/version.ts";
 import { flowWriteOf, holdOf } from "./flow.ts";
 import { fold, type RunState } from "./state.ts";
@@ -362,21 +355,5 @@ function deletionOf(header: RunHeader, expect: RunVersion): RunWrite {
     dueClear: false,
     dueElsewhere: NONE,
     deleteRun: true,
-  };
-}
-
-function patchOf(header: RunHeader): HeaderPatch {
-  return {
-    state: header.state,
-    reason: header.reason,
-    intent: header.intent,
-    fence: header.fence,
-    attempt: header.attempt,
-    crashes: header.crashes,
-    startedAt: header.startedAt,
-    endedAt: header.endedAt,
-    tags: header.tags,
-    waiting: header.waiting,
-    notes: header.notes,
   };
 }

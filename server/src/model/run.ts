@@ -56,18 +56,20 @@ export function isTerminal(state: RunState): boolean {
 }
 
 /** Why a run is in its state; empty where that is plain. */
-export type RunReason =
-  | ""
-  | "PAUSED_BY_OPERATOR"
-  | "NON_DETERMINISM"
-  | "RETRIES_EXHAUSTED"
-  | "UNKNOWN_OUTCOME"
-  | "CRASH_LOOP"
-  | "DATA_CORRUPTED"
-  | "RUN_TIMEOUT"
-  | "DEBOUNCED"
-  | "CONCURRENCY_LIMIT"
-  | "RATE_LIMIT";
+export const RUN_REASONS = [
+  "",
+  "PAUSED_BY_OPERATOR",
+  "NON_DETERMINISM",
+  "RETRIES_EXHAUSTED",
+  "UNKNOWN_OUTCOME",
+  "CRASH_LOOP",
+  "DATA_CORRUPTED",
+  "RUN_TIMEOUT",
+  "DEBOUNCED",
+  "CONCURRENCY_LIMIT",
+  "RATE_LIMIT",
+] as const;
+export type RunReason = (typeof RUN_REASONS)[number];
 
 /** As people and programs see it: also what follows from more than the run itself. */
 export type StatusReason = RunReason | "PAUSING" | "DELAYED" | "NO_WORKER";
@@ -76,7 +78,8 @@ export type StatusReason = RunReason | "PAUSING" | "DELAYED" | "NO_WORKER";
  * What was asked of the worker that holds the run. `resume`: a pause was taken back, but the worker
  * may have stopped for it already. `cancel`: the worker has the run for its clean-up, and knows.
  */
-export type Intent = "none" | "pause" | "resume" | "cancel";
+export const INTENTS = ["none", "pause", "resume", "cancel"] as const;
+export type Intent = (typeof INTENTS)[number];
 
 /** Who holds a run. At most one at a time; the fence decides, not the clock. */
 export interface Lease {
@@ -245,3 +248,25 @@ export interface RunHeader {
   readonly notes: RunNotes;
   readonly lease: Lease | null;
 }
+
+/** The fields of a run that has just been made, where they are always the same. */
+export const NEW_RUN = {
+  version: "",
+  queue: "default",
+  priority: 5,
+  state: "QUEUED",
+  reason: "",
+  intent: "none",
+  attempt: 0,
+  crashes: 0,
+  inputDigest: "",
+  parentRunId: "",
+  parentKey: "",
+  startedAt: 0,
+  endedAt: 0,
+  options: {},
+  tags: {},
+  waiting: null,
+  notes: {},
+  lease: null,
+} as const satisfies Partial<RunHeader>;

@@ -14,7 +14,7 @@ import {
 import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob } from "../model/payload.ts";
 import type { AnswerVia } from "../model/question.ts";
-import type { RunHeader } from "../model/run.ts";
+import { NEW_RUN, type RunHeader } from "../model/run.ts";
 import { failureIn, outcomeIn, stepKindIn } from "../rpc/convert/common.ts";
 import { questionIn } from "../rpc/convert/question.ts";
 import type { Store } from "../store/store.ts";
@@ -41,34 +41,23 @@ export async function seed(store: Store, { run, entries }: RecordedRun): Promise
   const now = systemClock.now();
   const last = Math.max(run.fence, ...kept.map(({ fence }) => fence));
   const header: RunHeader = {
+    // Its parent is not here, and must not be looked for.
+    ...NEW_RUN,
     org: DEFAULT_ORG,
     runId: run.runId || "replayed",
     runUid: run.runUid,
     workflow: run.workflow,
     version: run.version,
     queue: run.queue || "default",
-    priority: 5,
-    state: "QUEUED",
-    reason: "",
-    intent: "none",
     fence: last + 1,
     seq: journal.length,
     attempt: run.attempt,
-    crashes: 0,
-    inputDigest: "",
-    // Its parent is not here, and must not be looked for.
-    parentRunId: "",
-    parentKey: "",
     createdAt: timeIn(run.createdAt) ?? now,
     startAt: now,
     startedAt: now,
     updatedAt: now,
-    endedAt: 0,
     options: { sessionId: run.sessionId, userId: run.userId },
     tags: { ...run.tags },
-    waiting: null,
-    notes: {},
-    lease: null,
   };
   const { org, runId, workflow, version, queue } = header;
   const payloadRefs = blobs.map(({ sha256: address, data }) => ({

@@ -1,4 +1,4 @@
-import { HEADER_COLUMNS } from "./row.ts";
+import { RUN_COLUMNS } from "./run-columns.ts";
 import type { RunFilter } from "./store.ts";
 
 /** What differs between the databases. */
@@ -18,7 +18,7 @@ export interface ListStatement {
 const ORDER = "created_at DESC, run_id DESC";
 
 export function headerSelect({ schema }: Dialect, source: string): string {
-  const columns = HEADER_COLUMNS.map((column) => `run.${column}`).join(", ");
+  const columns = RUN_COLUMNS.map((column) => `run.${column}`).join(", ");
   return `SELECT ${columns}, session_id, worker_id, until FROM ${source}
 LEFT JOIN ${schema}lease AS lease ON lease.org_id = run.org_id AND lease.run_id = run.run_id`;
 }

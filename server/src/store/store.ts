@@ -1,18 +1,10 @@
 import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
-import type {
-  Intent,
-  Lease,
-  RunHeader,
-  RunNotes,
-  RunReason,
-  RunState,
-  Waiting,
-} from "../model/run.ts";
+import type { Lease, RunHeader, RunState } from "../model/run.ts";
 import type { DeltaStore, NewChunk, Written } from "./deltas.ts";
 import type { FlowStore, FlowWrite, ReadyQueue } from "./flow.ts";
-
+import type { HeaderPatch } from "./run-columns.ts";
 import type { RunVersion } from "./version.ts";
 import type { WaitChanges, WaitFilter, WaitPage } from "./wait.ts";
 
@@ -202,21 +194,6 @@ export interface RunWrite {
   readonly nudge?: string;
   /** Deletes the run and all that belongs to it. */
   readonly deleteRun?: true;
-}
-
-/** The mutable columns, whole: writing all of them keeps the statement one and the same. */
-export interface HeaderPatch {
-  readonly state: RunState;
-  readonly reason: RunReason;
-  readonly intent: Intent;
-  readonly fence: number;
-  readonly attempt: number;
-  readonly crashes: number;
-  readonly startedAt: number;
-  readonly endedAt: number;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly waiting: Waiting | null;
-  readonly notes: RunNotes;
 }
 
 export interface ReadyRow {

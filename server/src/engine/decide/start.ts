@@ -2,7 +2,7 @@ import type { EntryMeta } from "../../model/entry.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { LIMITS } from "../../model/limits.ts";
 import type { Lease, RunHeader, RunOptions } from "../../model/run.ts";
-import { isTerminal } from "../../model/run.ts";
+import { isTerminal, NEW_RUN } from "../../model/run.ts";
 import type { StartRun } from "../api.ts";
 import { Draft, type Moment } from "../draft.ts";
 import type { RunLimits } from "../flow.ts";
@@ -33,6 +33,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   const delayMs = start.debounce?.periodMs ?? start.delayMs;
   const startAt = start.startAt ?? (delayMs === undefined ? 0 : moment.now + delayMs);
   const header: RunHeader = {
+    ...NEW_RUN,
     org: command.org,
     runId: command.runId,
     runUid: command.runUid,
@@ -40,26 +41,17 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
     version: start.version,
     queue: start.queue,
     priority: start.priority,
-    state: "QUEUED",
     reason: start.debounce === undefined ? "" : "DEBOUNCED",
-    intent: "none",
     fence: firstFence(start, moment.random),
     seq: 0,
-    attempt: 0,
-    crashes: 0,
     inputDigest: command.inputDigest,
     parentRunId: start.parent?.runId ?? "",
     parentKey: start.parent?.key ?? "",
     createdAt: moment.now,
     startAt,
-    startedAt: 0,
     updatedAt: moment.now,
-    endedAt: 0,
     options: { ...optionsOf(start), ...command.limits, ...debounceOf(start, moment.now) },
     tags: tagsOf(start),
-    waiting: null,
-    notes: {},
-    lease: null,
   };
   const draft = new Draft(emptyState(header), moment, true);
   const meta: EntryMeta = { name: start.workflow };

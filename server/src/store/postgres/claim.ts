@@ -1,7 +1,8 @@
 import type { Entry } from "../../model/entry.ts";
 import { isCorruption, toEntry } from "../entry.ts";
 import type { Row } from "../row.ts";
-import { HEADER_COLUMNS, text, toHeader } from "../row.ts";
+import { text } from "../row.ts";
+import { RUN_COLUMNS, toHeader } from "../run-columns.ts";
 import type { ClaimedRun, ClaimRequest } from "../store.ts";
 import { encodeArray } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
@@ -45,7 +46,7 @@ claimed AS (
   UPDATE pawl.run AS r SET state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END,
     fence = fence + 1, attempt = attempt + 1, updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
   FROM slotted WHERE r.org_id = slotted.org_id AND r.run_id = slotted.run_id
-  RETURNING slotted.place, ${HEADER_COLUMNS.map((column) => `r.${column}`).join(", ")}),
+  RETURNING slotted.place, ${RUN_COLUMNS.map((column) => `r.${column}`).join(", ")}),
 leased AS (
   INSERT INTO pawl.lease (org_id, run_id, session_id, worker_id, until)
   SELECT org_id, run_id, ($5::text[])[place], ($6::text[])[place], $7::int8 FROM slotted

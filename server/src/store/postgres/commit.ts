@@ -1,16 +1,17 @@
 import { checksum, toColumns } from "../entry.ts";
 import type { FlowWrite } from "../flow.ts";
-import { headerValues, waitingText } from "../row.ts";
+import { patchValues, runValues } from "../run-columns.ts";
 import type { Batch, RunWrite } from "../store.ts";
+import type { WaitChanges } from "../wait.ts";
 import { ANY_TIME, isPlain } from "../write.ts";
 import type { Value } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
 import * as flow from "./flow.ts";
-import { Input, type InputTypes, source } from "./input.ts";
+import { Input, type InputTypes, type RowOf, source } from "./input.ts";
 import type { Context } from "./sections.ts";
 import * as section from "./sections.ts";
 import type { InputName } from "./shapes.ts";
-import { INPUT_NAMES, SHAPES } from "./shapes.ts";
+import { INPUT_NAMES, runTypesOf, SHAPES, typeOf } from "./shapes.ts";
 
 /** The parts in the order of their dependence, each with the inputs that call for it. */
 const PARTS: readonly (readonly [readonly InputName[], (context: Context) => string])[] = [
@@ -81,7 +82,7 @@ export function statementFor(names: readonly InputName[]): Statement {
 }
 
 function assemble(names: readonly InputName[]): string {
-  const sources = new Map(names.map((name, i) => [name, source(name, i + 1)]));
+  const sources = new Map(names.map((name, i) => [name, source(name, i + 1, typeOf(name))]));
   const context: Context = {
     has: (name) => sources.has(name),
     from: (name) => sources.get(name) ?? "",
@@ -93,157 +94,180 @@ function assemble(names: readonly InputName[]): string {
 
 /** The rows of a batch, by input relation. */
 class Inputs {
-  readonly #inputs = new Map<InputName, Input>();
+  readonly #inputs: { [N in InputName]?: Input<(typeof SHAPES)[N]> } = {};
 
-  add(name: InputName, ...row: readonly Value[]): void {
-    let input = this.#inputs.get(name);
-    if (input === undefined) {
-      input = new Input(name, SHAPES[name]);
-      this.#inputs.set(name, input);
-    }
-    input.add(row);
+  /** @param more values of the run's columns, where the input has them */
+  add<N extends InputName>(name: N, row: RowOf<(typeof SHAPES)[N]>, more?: readonly Value[]): void {
+    this.#of(name).add(row, more);
+  }
+
+  /** The hot path. Measured for a step: 4.4 µs to build its part of the statement, 5.1 µs by name. */
+  addValues(name: "advance" | "entry", values: readonly Value[]): void {
+    this.#of(name).addValues(values);
+  }
+
+  #of<N extends InputName>(name: N): Input<(typeof SHAPES)[N]> {
+    const inputs: { [K in N]?: Input<(typeof SHAPES)[K]> } = this.#inputs;
+    inputs[name] ??= new Input(typeOf(name), SHAPES[name], runTypesOf(name));
+    return inputs[name];
   }
 
   /** In the order of the shapes. */
   get names(): InputName[] {
-    return INPUT_NAMES.filter((name) => this.#inputs.has(name));
+    return INPUT_NAMES.filter((name) => this.#inputs[name] !== undefined);
   }
 
   encode(types: InputTypes): Buffer[] {
-    return this.names.flatMap((name) => this.#inputs.get(name)?.encode(types) ?? []);
+    return this.names.flatMap((name) => this.#inputs[name]?.encode(types) ?? []);
   }
+}
+
+/** With what every row of a write begins. */
+interface Key {
+  readonly ord: number;
+  readonly org_id: string;
+  readonly run_id: string;
 }
 
 function addWrite(inputs: Inputs, ord: number, write: RunWrite, now: number): void {
-  const { org, runId } = write;
-  addRun(inputs, ord, write);
+  const key: Key = { ord, org_id: write.org, run_id: write.runId };
+  addRun(inputs, key, write);
   for (const entry of write.entries) {
     const e = toColumns(entry);
-    const { seq, at, attempt, type, key, meta, encoding, sha256, size, data } = e;
-    const crc = checksum(e);
-    const payload = [encoding, sha256, size, data];
-    inputs.add("entry", ord, org, runId, seq, at, attempt, crc, type, key, meta, ...payload);
+    inputs.addValues("entry", [
+      ord,
+      write.org,
+      write.runId,
+      e.seq,
+      e.at,
+      e.attempt,
+      checksum(e),
+      e.type,
+      e.key,
+      e.meta,
+      e.encoding,
+      e.sha256,
+      e.size,
+      e.data,
+    ]);
   }
   if (isPlain(write)) return;
   const { ready, lease, nudge } = write;
-  if (ready === "remove") inputs.add("ready_gone", ord, org, runId);
+  if (ready === "remove") inputs.add("ready_gone", key);
   else if (ready !== undefined) {
     const { queue, lane, rank, readyAt } = ready;
-    inputs.add("ready_put", ord, org, runId, queue, lane, rank, readyAt);
+    inputs.add("ready_put", { ...key, queue, lane, rank, ready_at: readyAt });
   }
-  if (lease === "remove") inputs.add("lease_gone", ord, org, runId);
+  if (lease === "remove") inputs.add("lease_gone", key);
   else if (lease !== undefined) {
-    inputs.add("lease_put", ord, org, runId, lease.sessionId, lease.workerId, lease.until);
+    const { sessionId, workerId, until } = lease;
+    inputs.add("lease_put", { ...key, session_id: sessionId, worker_id: workerId, until });
   }
-  if (nudge !== undefined) inputs.add("nudge_put", ord, org, runId, nudge);
+  if (nudge !== undefined) inputs.add("nudge_put", { ...key, replica_id: nudge });
   for (const chunk of write.deltas ?? []) {
-    const { fence, first, last, at, keep, steps, data } = chunk;
-    const place = [fence, first, last, write.expect?.seq ?? 0];
-    inputs.add("delta_put", ord, org, runId, ...place, at, keep ? 1 : 0, steps, data);
+    const keep = chunk.keep ? 1 : 0;
+    inputs.add("delta_put", { ...key, ...chunk, keep, after_seq: write.expect?.seq ?? 0 });
   }
-  if (write.flow !== undefined) addFlow(inputs, ord, write, write.flow, now);
-  addDue(inputs, ord, write);
-  addWaits(inputs, ord, write);
-  addPayloads(inputs, ord, write, now);
+  if (write.flow !== undefined) addFlow(inputs, key, write.flow, now);
+  addDue(inputs, key, write);
+  if (write.waits !== undefined) addWaits(inputs, key, write.waits);
+  addPayloads(inputs, key, write, now);
 }
 
-function addRun(inputs: Inputs, ord: number, write: RunWrite): void {
-  const { org, runId, expect, seq, updatedAt, patch, insert } = write;
+function addRun(inputs: Inputs, key: Key, write: RunWrite): void {
+  const { expect, seq, updatedAt, patch, insert } = write;
+  const { ord, org_id, run_id } = key;
   if (expect === null) {
     if (insert === undefined) throw new TypeError("A write that expects no run must insert one.");
-    inputs.add("birth", ord, ...headerValues(insert, seq, updatedAt));
+    inputs.add("birth", { ord }, runValues(insert));
     addTags(inputs, ord, insert.tags);
-  } else if (write.deleteRun === true) {
-    inputs.add("gone", ord, org, runId, expect.fence, expect.seq);
-  } else if (patch !== undefined) {
-    inputs.add(
-      "patch",
-      ord,
-      org,
-      runId,
-      expect.fence,
-      expect.seq,
-      expect.intent ?? null,
+    return;
+  }
+  const { fence, seq: expected } = expect;
+  if (write.deleteRun === true) inputs.add("gone", { ...key, fence, expected });
+  else if (patch === undefined) {
+    inputs.addValues("advance", [ord, org_id, run_id, fence, expected, seq, updatedAt]);
+  } else {
+    const version = {
+      expected_fence: fence,
+      expected,
+      expected_intent: expect.intent ?? null,
       seq,
-      updatedAt,
-      patch.state,
-      patch.reason,
-      patch.intent,
-      patch.fence,
-      patch.attempt,
-      patch.crashes,
-      patch.startedAt,
-      patch.endedAt,
-      JSON.stringify(patch.tags),
-      waitingText(patch),
-    );
+      updated_at: updatedAt,
+    };
+    inputs.add("patch", { ...key, ...version }, patchValues(patch));
     addTags(inputs, ord, patch.tags);
-  } else inputs.add("advance", ord, org, runId, expect.fence, expect.seq, seq, updatedAt);
+  }
 }
 
 function addTags(inputs: Inputs, ord: number, tags: Readonly<Record<string, string>>): void {
-  for (const key in tags) inputs.add("tag", ord, key, tags[key] ?? "");
+  for (const key in tags) inputs.add("tag", { ord, key, value: tags[key] ?? "" });
 }
 
 /** What is put anew is not removed as well: both would touch the same row in one statement. */
-function addDue(inputs: Inputs, ord: number, write: RunWrite): void {
-  const { org, runId, duePut } = write;
-  for (const { kind, key, at, data } of duePut) {
-    inputs.add("due_put", ord, org, runId, kind, key, at, data, 0);
+function addDue(inputs: Inputs, key: Key, write: RunWrite): void {
+  for (const { key: step_key, kind, at, data } of write.duePut) {
+    inputs.add("due_put", { ...key, kind, step_key, at, data, elsewhere: 0 });
   }
-  for (const { runId: other, row } of write.dueElsewhere) {
-    inputs.add("due_put", ord, org, other, row.kind, row.key, row.at, row.data, 1);
+  for (const { runId: run_id, row } of write.dueElsewhere) {
+    const { key: step_key, kind, at, data } = row;
+    inputs.add("due_put", { ...key, run_id, kind, step_key, at, data, elsewhere: 1 });
   }
-  if (write.dueClear) inputs.add("due_clear", ord, org, runId);
+  if (write.dueClear) inputs.add("due_clear", key);
   else {
-    for (const { kind, key, upTo } of write.dueRemove) {
-      inputs.add("due_gone", ord, org, runId, kind, key, upTo ?? ANY_TIME);
+    for (const { kind, key: step_key, upTo } of write.dueRemove) {
+      inputs.add("due_gone", { ...key, kind, step_key, up_to: upTo ?? ANY_TIME });
     }
   }
 }
 
-function addWaits(inputs: Inputs, ord: number, { org, runId, waits }: RunWrite): void {
-  if (waits === undefined) return;
-  for (const { key, kind, workflow, since, until, data, assignees } of waits.put) {
-    inputs.add("wait_put", ord, org, runId, key, kind, workflow, since, until, data);
+function addWaits(inputs: Inputs, key: Key, waits: WaitChanges): void {
+  for (const { key: step_key, assignees, ...columns } of waits.put) {
+    inputs.add("wait_put", { ...key, step_key, ...columns });
     for (const assignee of assignees ?? []) {
-      inputs.add("assignee_put", ord, org, assignee, since, runId, key);
+      inputs.add("assignee_put", { ...key, assignee, since: columns.since, step_key });
     }
   }
-  for (const key of waits.unasked ?? []) inputs.add("assignee_gone", ord, org, runId, key);
-  for (const { key, isQuestion } of waits.gone) {
-    inputs.add("wait_gone", ord, org, runId, key);
-    if (isQuestion) inputs.add("assignee_gone", ord, org, runId, key);
+  for (const step_key of waits.unasked ?? []) inputs.add("assignee_gone", { ...key, step_key });
+  for (const { key: step_key, isQuestion } of waits.gone) {
+    inputs.add("wait_gone", { ...key, step_key });
+    if (isQuestion) inputs.add("assignee_gone", { ...key, step_key });
   }
 }
 
-function addFlow(
-  inputs: Inputs,
-  ord: number,
-  { org, runId }: RunWrite,
-  { hold, leave, gates }: FlowWrite,
-  now: number,
-): void {
-  if (leave === true) inputs.add("held_gone", ord, org, runId);
+function addFlow(inputs: Inputs, key: Key, { hold, leave, gates }: FlowWrite, now: number): void {
+  if (leave === true) inputs.add("held_gone", key);
   if (hold !== undefined) {
-    const { gate, nextGate, nextCapacity, heldAt, fair, ready } = hold;
-    const gates = [gate, nextGate, nextCapacity];
-    const { rank, queue, lane } = ready;
-    inputs.add("held_put", ord, org, runId, ...gates, rank, heldAt, fair, queue, lane);
+    const { rank, queue, lane } = hold.ready;
+    inputs.add("held_put", {
+      ...key,
+      gate: hold.gate,
+      next_gate: hold.nextGate,
+      next_capacity: hold.nextCapacity,
+      rank,
+      held_at: hold.heldAt,
+      fair: hold.fair,
+      queue,
+      lane,
+    });
   }
-  for (const { name, capacity, periodMs, isLatest } of gates) {
-    inputs.add("gate_put", ord, org, name, capacity, periodMs, now, isLatest ? 1 : 0);
+  const { ord, org_id } = key;
+  for (const { name: gate, capacity, periodMs, isLatest } of gates) {
+    const latest = isLatest ? 1 : 0;
+    const row = { ord, org_id, gate, capacity, period_ms: periodMs, wake_at: now, latest };
+    inputs.add("gate_put", row);
   }
 }
 
-function addPayloads(inputs: Inputs, ord: number, write: RunWrite, now: number): void {
-  const { org, runId, payloads, payloadRefs } = write;
+function addPayloads(inputs: Inputs, key: Key, write: RunWrite, now: number): void {
+  const { payloads, payloadRefs } = write;
+  const { ord, org_id } = key;
   const own = new Set(payloads.map(({ sha256 }) => sha256));
   for (const { sha256, data } of payloads) {
-    inputs.add("payload_put", ord, org, sha256, now, data.byteLength, data);
+    inputs.add("payload_put", { ord, org_id, sha256, put_at: now, size: data.byteLength, data });
   }
   for (const { sha256 } of payloadRefs) {
-    inputs.add("payload_ref_put", ord, org, sha256, runId);
-    if (!own.has(sha256)) inputs.add("wants", ord, org, sha256);
+    inputs.add("payload_ref_put", { ...key, sha256 });
+    if (!own.has(sha256)) inputs.add("wants", { ord, org_id, sha256 });
   }
 }

@@ -2,7 +2,8 @@ import type { RunHeader } from "../../model/run.ts";
 import { toChunk, toDeltaHead, toRunMark } from "../delta-row.ts";
 import type * as d from "../deltas.ts";
 import { headerSelect } from "../list-runs.ts";
-import { int, text, toHeader } from "../row.ts";
+import { int, text } from "../row.ts";
+import { toHeader } from "../run-columns.ts";
 import type { PageLimit } from "../store.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
@@ -75,8 +76,7 @@ export async function putDeltas(
   db.mustBeUp(); // The types of its input are known then.
   const input = new Input("chunk", CHUNK);
   for (const [ord, { org, runId, chunk }] of chunks.entries()) {
-    const { fence, first, last, at, keep, steps, data } = chunk;
-    input.add([ord, org, runId, fence, first, last, at, keep ? 1 : 0, steps, data]);
+    input.add({ ord, org_id: org, run_id: runId, ...chunk, keep: chunk.keep ? 1 : 0 });
   }
   const [, , rows = []] = await db.run([
     { text: "BEGIN" },

@@ -1,7 +1,8 @@
 import type { Entry, EntryHead } from "../../model/entry.ts";
 import { toEntry, toHead } from "../entry.ts";
 import { headerSelect } from "../list-runs.ts";
-import { int, toHeader } from "../row.ts";
+import { int } from "../row.ts";
+import { toHeader } from "../run-columns.ts";
 import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";

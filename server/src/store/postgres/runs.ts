@@ -1,6 +1,6 @@
 import type { Dialect } from "../list-runs.ts";
 import { listStatement } from "../list-runs.ts";
-import { toHeader } from "../row.ts";
+import { toHeader } from "../run-columns.ts";
 import type { RunFilter, RunPage } from "../store.ts";
 import type { Connection } from "./connection.ts";
 

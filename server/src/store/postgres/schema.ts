@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { bigint, customType, index, integer, pgSchema, primaryKey } from "drizzle-orm/pg-core";
+import { mapColumns } from "../run-columns.ts";
 
 /**
  * The tables of the PostgreSQL store, in a schema of their own. Only the migration generator and
@@ -19,42 +20,21 @@ const int8 = (name: string) => bigint(name, { mode: "number" });
 export const run = pawl.table(
   "run",
   {
-    orgId: text("org_id").notNull(),
-    runId: text("run_id").notNull(),
-    seq: integer("seq").notNull(),
-    updatedAt: int8("updated_at").notNull(),
-    fence: integer("fence").notNull(),
-    state: text("state").notNull(),
-    reason: text("reason").notNull(),
-    intent: text("intent").notNull(),
-    attempt: integer("attempt").notNull(),
-    crashes: integer("crashes").notNull(),
-    priority: integer("priority").notNull(),
-    createdAt: int8("created_at").notNull(),
-    startAt: int8("start_at").notNull(),
-    startedAt: int8("started_at").notNull(),
-    endedAt: int8("ended_at").notNull(),
-    workflow: text("workflow").notNull(),
-    version: text("version").notNull(),
-    queue: text("queue").notNull(),
-    inputDigest: text("input_digest").notNull(),
-    parentRunId: text("parent_run_id").notNull(),
-    parentKey: text("parent_key").notNull(),
-    options: text("options").notNull(),
-    tags: text("tags").notNull(),
-    waiting: text("waiting"),
-    /** Names this life of the run id. */
+    ...mapColumns(({ name, type, isNullable }) => {
+      const column = type === "int4" ? integer(name) : type === "int8" ? int8(name) : text(name);
+      return isNullable === true ? column : column.notNull();
+    }),
     runUid: text("run_uid").notNull().default(sql`pawl.new_uid()`),
   },
   (t) => [
-    primaryKey({ columns: [t.orgId, t.runId] }),
-    index("run_created").on(t.orgId, t.createdAt, t.runId),
-    index("run_state").on(t.orgId, t.state, t.createdAt, t.runId),
-    index("run_workflow").on(t.orgId, t.workflow, t.createdAt, t.runId),
+    primaryKey({ columns: [t.org, t.runId] }),
+    index("run_created").on(t.org, t.createdAt, t.runId),
+    index("run_state").on(t.org, t.state, t.createdAt, t.runId),
+    index("run_workflow").on(t.org, t.workflow, t.createdAt, t.runId),
     index("run_parent")
-      .on(t.orgId, t.parentRunId, t.createdAt, t.runId)
+      .on(t.org, t.parentRunId, t.createdAt, t.runId)
       .where(sql`parent_run_id <> ''`),
-    index("run_ended").on(t.orgId, t.endedAt, t.runId).where(sql`ended_at > 0`),
+    index("run_ended").on(t.org, t.endedAt, t.runId).where(sql`ended_at > 0`),
   ],
 );
 

@@ -1,4 +1,5 @@
-import { HEADER_COLUMNS, RUN_PARTS } from "../row.ts";
+import { RUN_PARTS } from "../row.ts";
+import { PATCH_COLUMNS, RUN_COLUMNS } from "../run-columns.ts";
 import { REPLACE, within } from "./delta-parts.ts";
 import type { InputName } from "./shapes.ts";
 import { SHAPES } from "./shapes.ts";
@@ -49,20 +50,7 @@ export function advanced(context: Context): string {
   RETURNING advance.ord)`;
 }
 
-const PATCHED = [
-  "seq",
-  "updated_at",
-  "state",
-  "reason",
-  "intent",
-  "fence",
-  "attempt",
-  "crashes",
-  "started_at",
-  "ended_at",
-  "tags",
-  "waiting",
-];
+const PATCHED = ["seq", "updated_at", ...PATCH_COLUMNS];
 
 export function patched(context: Context): string {
   return `patched AS (
@@ -76,7 +64,7 @@ export function patched(context: Context): string {
 
 /** New runs; another replica that made the same one first wins. */
 export function created(context: Context): string {
-  const columns = HEADER_COLUMNS.join(", ");
+  const columns = RUN_COLUMNS.join(", ");
   const condition = context.has("wants") ? `\n  WHERE born.ord ${NOT_LACKING}` : "";
   return `born AS MATERIALIZED (SELECT * FROM ${context.from("birth")}),
 inserted AS (

@@ -1,8 +1,10 @@
+import { PATCH_TYPES, RUN_TYPES } from "../run-columns.ts";
+import type { ColumnType } from "./arrays.ts";
 import type { Shape } from "./input.ts";
 
 /**
  * The input relations of the statement that applies writes. Each has a composite type in the
- * database (`pawl.NAME_input`). One that changes gets another name, since servers of the version
+ * database (see {@link typeOf}). One that changes gets another name, since servers of the version
  * before continue with the old one while they are replaced.
  */
 export const SHAPES = {
@@ -23,48 +25,11 @@ export const SHAPES = {
     run_id: "text",
     expected_fence: "int4",
     expected: "int4",
-    expected_intent: "text",
+    expected_intent: "text?",
     seq: "int4",
     updated_at: "int8",
-    state: "text",
-    reason: "text",
-    intent: "text",
-    fence: "int4",
-    attempt: "int4",
-    crashes: "int4",
-    started_at: "int8",
-    ended_at: "int8",
-    tags: "text",
-    waiting: "text",
   },
-  birth: {
-    ord: "int4",
-    org_id: "text",
-    run_id: "text",
-    seq: "int4",
-    updated_at: "int8",
-    fence: "int4",
-    state: "text",
-    reason: "text",
-    intent: "text",
-    attempt: "int4",
-    crashes: "int4",
-    priority: "int4",
-    created_at: "int8",
-    start_at: "int8",
-    started_at: "int8",
-    ended_at: "int8",
-    workflow: "text",
-    version: "text",
-    queue: "text",
-    input_digest: "text",
-    parent_run_id: "text",
-    parent_key: "text",
-    options: "text",
-    tags: "text",
-    waiting: "text",
-    run_uid: "text",
-  },
+  birth: { ord: "int4" },
   gone: { ord: "int4", org_id: "text", run_id: "text", fence: "int4", expected: "int4" },
   entry: {
     ord: "int4",
@@ -77,10 +42,10 @@ export const SHAPES = {
     type: "text",
     step_key: "text",
     meta: "text",
-    encoding: "text",
-    payload_sha256: "text",
-    payload_size: "int8",
-    payload: "bytea",
+    encoding: "text?",
+    payload_sha256: "text?",
+    payload_size: "int8?",
+    payload: "bytea?",
   },
   tag: { ord: "int4", key: "text", value: "text" },
   ready_put: {
@@ -208,3 +173,14 @@ export type InputName = keyof typeof SHAPES;
 
 /** In the order of the declaration. */
 export const INPUT_NAMES = Object.keys(SHAPES).filter((name): name is InputName => name in SHAPES);
+
+/** The types of a run's columns, which follow an input's own. */
+export function runTypesOf(name: InputName): readonly ColumnType[] {
+  return name === "patch" ? PATCH_TYPES : name === "birth" ? RUN_TYPES : [];
+}
+
+/** The type is `pawl.NAME_input`; with columns of a run, their number is in the name. */
+export function typeOf(name: InputName): string {
+  const { length } = runTypesOf(name);
+  return length === 0 ? name : `${name}_${length}`;
+}

@@ -1,7 +1,8 @@
 import type { RunHeader } from "../../model/run.ts";
 import { toChunk, toDeltaHead, toRunMark } from "../delta-row.ts";
 import type * as d from "../deltas.ts";
-import { HEADER_COLUMNS, text, toHeader } from "../row.ts";
+import { text } from "../row.ts";
+import { RUN_COLUMNS, toHeader } from "../run-columns.ts";
 import type { PageLimit } from "../store.ts";
 import type { Database } from "./database.ts";
 
@@ -31,7 +32,7 @@ WHERE org_id = ? AND run_id = ? AND fence = ? AND first = ?`;
 export const RUN_MARK = "SELECT seq, fence, state FROM run WHERE org_id = ? AND run_id = ?";
 export const LAST_DELTA = `SELECT fence AS delta_fence, last AS delta_last FROM delta
 WHERE org_id = ? AND run_id = ? ORDER BY fence DESC, first DESC LIMIT 1`;
-export const ENDED_SINCE = `SELECT ${HEADER_COLUMNS.join(", ")} FROM run
+export const ENDED_SINCE = `SELECT ${RUN_COLUMNS.join(", ")} FROM run
 WHERE org_id = ? AND ended_at > 0 AND (ended_at, run_id) > (?, ?)
 ORDER BY ended_at, run_id LIMIT ?`;
 

@@ -1,7 +1,7 @@
 import type { RunHeader } from "../../model/run.ts";
 import type { Dialect } from "../list-runs.ts";
 import { headerSelect, listStatement } from "../list-runs.ts";
-import { toHeader } from "../row.ts";
+import { toHeader } from "../run-columns.ts";
 import type { RunFilter, RunPage } from "../store.ts";
 import type { Database } from "./database.ts";
 

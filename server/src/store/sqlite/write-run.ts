@@ -1,18 +1,19 @@
 import type { ColumnWrite } from "../entry.ts";
-import { HEADER_COLUMNS, headerValues, RUN_PARTS, waitingText } from "../row.ts";
-import type { HeaderPatch } from "../store.ts";
+import { RUN_PARTS } from "../row.ts";
+import type { HeaderPatch } from "../run-columns.ts";
+import { PATCH_COLUMNS, patchValues, RUN, RUN_COLUMNS, runValues } from "../run-columns.ts";
 import type { Database } from "./database.ts";
 
 /** The hot path: a step of a running run. */
 export const ADVANCE_RUN = `UPDATE run SET seq = ?, updated_at = ?
 WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ?`;
 
-export const PATCH_RUN = `UPDATE run SET seq = ?, updated_at = ?, state = ?, reason = ?, intent = ?,
-  fence = ?, attempt = ?, crashes = ?, started_at = ?, ended_at = ?, tags = ?, waiting = ?
+export const PATCH_RUN = `UPDATE run SET seq = ?, updated_at = ?,
+  ${PATCH_COLUMNS.map((name) => `${name} = ?`).join(", ")}
 WHERE org_id = ? AND run_id = ? AND fence = ? AND seq = ? AND intent = coalesce(?, intent)`;
 
-export const INSERT_RUN = `INSERT INTO run (${HEADER_COLUMNS.join(", ")})
-VALUES (${HEADER_COLUMNS.map(() => "?").join(", ")})
+export const INSERT_RUN = `INSERT INTO run (${RUN_COLUMNS.join(", ")})
+VALUES (${RUN_COLUMNS.map(() => "?").join(", ")})
 ON CONFLICT DO NOTHING`;
 
 export const DELETE_RUN = `DELETE FROM run
@@ -40,8 +41,7 @@ export function writeRun(db: Database, write: ColumnWrite): boolean {
 function insertRun(db: Database, write: ColumnWrite): boolean {
   const header = write.insert;
   if (header === undefined) throw new TypeError("A write that expects no run must insert one.");
-  const values = headerValues(header, write.seq, write.updatedAt);
-  if (db.prepare(INSERT_RUN).run(...values).changes !== 1) return false;
+  if (db.prepare(INSERT_RUN).run(...runValues(header)).changes !== 1) return false;
   insertTags(db, header.org, header.runId, header.createdAt, header.tags);
   return true;
 }
@@ -53,27 +53,11 @@ function patchRun(
   key: readonly [string, string, number, number],
 ): boolean {
   const before = db.prepare(TAGS_OF_RUN).get(write.org, write.runId);
-  const tags = JSON.stringify(patch.tags);
   const { changes } = db
     .prepare(PATCH_RUN)
-    .run(
-      write.seq,
-      write.updatedAt,
-      patch.state,
-      patch.reason,
-      patch.intent,
-      patch.fence,
-      patch.attempt,
-      patch.crashes,
-      patch.startedAt,
-      patch.endedAt,
-      tags,
-      waitingText(patch),
-      ...key,
-      write.expect?.intent ?? null,
-    );
+    .run(write.seq, write.updatedAt, ...patchValues(patch), ...key, write.expect?.intent ?? null);
   if (changes !== 1) return false;
-  if (before !== undefined && before.tags !== tags) {
+  if (before !== undefined && before.tags !== RUN.tags.write(patch)) {
     db.prepare(DELETE_TAGS).run(write.org, write.runId);
     insertTags(db, write.org, write.runId, Number(before.created_at), patch.tags);
   }
