@@ -18,7 +18,8 @@ import { uuidv7 } from "../../server/src/lib/ids.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
 import { NEW_RUN, type RunHeader } from "../../server/src/model/run.ts";
 import { openStore } from "../../server/src/store/open.ts";
-import type { ClaimRequest, RunWrite, Store } from "../../server/src/store/store.ts";
+import type { ClaimRequest, RunWrite } from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
 import { startPostgres } from "../harness/postgres.ts";
 
 const STEPS = 10;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
-import { StoreError } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 import { change, commit, getRun, insertion, makeHeader } from "../store/make.ts";
 import { faultyStore } from "./faulty-store.ts";
 

@@ -1,6 +1,6 @@
 /** A store that fails once, at a chosen call: for tests of what happens then. */
 import type { Store } from "../../server/src/store/store.ts";
-import { StoreError } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 
 /** The methods that go to the database. */
 export type StoreCall = Exclude<keyof Store, "kind" | "replicas" | "onWake" | "close">;

@@ -27,8 +27,9 @@ import {
   type RunHeader,
   type WaitTree,
 } from "../../server/src/model/run.ts";
-import type { DueKind, DueRow, ReadyRow, RunWrite } from "../../server/src/store/store.ts";
-import type { WaitRow } from "../../server/src/store/wait.ts";
+import type { DueKind, DueRow } from "../../server/src/store/due.ts";
+import type { ReadyRow, RunWrite } from "../../server/src/store/runs.ts";
+import type { WaitRow } from "../../server/src/store/waits.ts";
 
 export const RUN_ID = "run-1";
 const START_AT = 1_000_000;

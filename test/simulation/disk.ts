@@ -6,14 +6,11 @@
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunHeader } from "../../server/src/model/run.ts";
 import type { PutDeltas, Written } from "../../server/src/store/deltas.ts";
+import type { DuePage } from "../../server/src/store/due.ts";
 import { openStore } from "../../server/src/store/open.ts";
-import {
-  type Batch,
-  type BatchResult,
-  type DuePage,
-  type Store,
-  StoreError,
-} from "../../server/src/store/store.ts";
+import type { Batch, BatchResult } from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 import { ALL_ROWS, Holds } from "./holds.ts";
 import { currentProcess, SimProcess, type World } from "./world.ts";
 

@@ -1,5 +1,5 @@
 /** What is due, where servers share a store: the one that reads a row holds it for a while, as in PostgreSQL. */
-import type { DueItem, DuePage } from "../../server/src/store/store.ts";
+import type { DueItem, DuePage } from "../../server/src/store/due.ts";
 
 /** A page that has all rows there are. */
 export const ALL_ROWS = 1_000_000;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../../server/src/model/entry.ts";
-import type { RunWrite } from "../../server/src/store/store.ts";
-import { StoreError } from "../../server/src/store/store.ts";
+import type { RunWrite } from "../../server/src/store/runs.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 import {
   bytes,
   CALLER,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FlowWrite, Gate } from "../../server/src/store/flow.ts";
+import type { AdmissionWrite, Gate } from "../../server/src/store/admission.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import {
   change,
@@ -32,7 +32,7 @@ function held(runId: string, hold: Hold = {}) {
   const { gate = "g", nextGate = "", rank = 4, fair = "", at = T0 } = hold;
   const { gates = [gateOf(gate, 2)] } = hold;
   const ready = { queue: "default", lane: "digest", rank, readyAt: at };
-  const flow: FlowWrite = {
+  const flow: AdmissionWrite = {
     hold: { gate, nextGate, nextCapacity: 3, heldAt: at, fair, ready },
     gates,
   };

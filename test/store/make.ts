@@ -10,8 +10,8 @@ import type {
   ClaimRequest,
   RunFilter,
   RunWrite,
-  Store,
-} from "../../server/src/store/store.ts";
+} from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
 
 export const ORG = "default";
 export const CALLER: Tenant = { org: ORG };

@@ -1,15 +1,15 @@
 /** What a store is, in the simplest words: maps in memory. Random tests compare the real ones to it. */
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { Lease, RunHeader } from "../../server/src/model/run.ts";
+import type { DueItem } from "../../server/src/store/due.ts";
 import type {
   Batch,
   BatchResult,
   ClaimedRun,
   ClaimRequest,
-  DueItem,
   ReadyRow,
   RunWrite,
-} from "../../server/src/store/store.ts";
+} from "../../server/src/store/runs.ts";
 
 interface ModelRun {
   header: Omit<RunHeader, "lease">;

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
 import type { Store } from "../../server/src/store/store.ts";
-import { StoreError } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 import { type Postgres, startPostgres } from "../harness/postgres.ts";
 import { change, commit, getJournal, getRun, insertion, makeHeader } from "./make.ts";
 

@@ -17,7 +17,7 @@ import { DIALECT, numbered } from "../../server/src/store/postgres/runs.ts";
 import { HOT_SESSION } from "../../server/src/store/postgres/sessions.ts";
 import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
 import type { Store } from "../../server/src/store/store.ts";
-import type { WaitFilter } from "../../server/src/store/wait.ts";
+import type { WaitFilter } from "../../server/src/store/waits.ts";
 import { createDatabase } from "../harness/database.ts";
 import {
   change,

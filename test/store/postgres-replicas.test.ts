@@ -6,7 +6,8 @@
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
-import type { RunWrite, Store } from "../../server/src/store/store.ts";
+import type { RunWrite } from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
 import { createDatabase } from "../harness/database.ts";
 import {
   CALLER,

@@ -1,14 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { RunState } from "../../server/src/model/run.ts";
-import type {
-  Batch,
-  DueItem,
-  DueRemoval,
-  DueRow,
-  RunWrite,
-  Store,
-} from "../../server/src/store/store.ts";
+import type { DueItem, DueRemoval, DueRow } from "../../server/src/store/due.ts";
+import type { Batch, RunWrite } from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
 import {
   CALLER,
   change,

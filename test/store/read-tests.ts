@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RunHeader, RunState } from "../../server/src/model/run.ts";
-import type { RunFilter, Store } from "../../server/src/store/store.ts";
+import type { RunFilter } from "../../server/src/store/runs.ts";
+import type { Store } from "../../server/src/store/store.ts";
 import {
   bytes,
   CALLER,

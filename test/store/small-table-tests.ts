@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { WorkflowRow } from "../../server/src/store/store.ts";
+import type { WorkflowRow } from "../../server/src/store/registry.ts";
 import {
   CALLER,
   change,

@@ -28,7 +28,7 @@ import * as payloads from "../../server/src/store/sqlite/payloads.ts";
 import * as runs from "../../server/src/store/sqlite/runs.ts";
 import * as waits from "../../server/src/store/sqlite/waits.ts";
 import * as writeRun from "../../server/src/store/sqlite/write-run.ts";
-import type { WaitFilter } from "../../server/src/store/wait.ts";
+import type { WaitFilter } from "../../server/src/store/waits.ts";
 import { makeFilter } from "./make.ts";
 
 /** The constants of a module that are SQL. */

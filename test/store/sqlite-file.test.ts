@@ -15,7 +15,7 @@ import { openStore } from "../../server/src/store/open.ts";
 import type { SqliteFaults } from "../../server/src/store/sqlite/link.ts";
 import { openSqliteStore } from "../../server/src/store/sqlite/store.ts";
 import type { Store } from "../../server/src/store/store.ts";
-import { StoreError } from "../../server/src/store/store.ts";
+import { StoreError } from "../../server/src/store/store-error.ts";
 import {
   bytes,
   CALLER,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { WaitFilter, WaitPlace, WaitRow } from "../../server/src/store/wait.ts";
+import type { WaitFilter, WaitPlace, WaitRow } from "../../server/src/store/waits.ts";
 import { CALLER, change, commit, insertion, makeHeader, makePatch, T0 } from "./make.ts";
 import type { Opened } from "./suite.ts";
 

@@ -11,7 +11,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { LIMITS } from "../model/limits.ts";
 import { suspectLane } from "../model/run.ts";
-import type { ClaimedRun } from "../store/store.ts";
+import type { ClaimedRun } from "../store/runs.ts";
 import type { LocalSession, Sessions } from "./sessions.ts";
 import type { Writer } from "./writer.ts";
 

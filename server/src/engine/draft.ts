@@ -4,10 +4,11 @@ import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal, laneOf } from "../model/run.ts";
+import type { AdmissionWrite } from "../store/admission.ts";
 import type { NewChunk } from "../store/deltas.ts";
-import type { FlowWrite } from "../store/flow.ts";
+import type { DueItem, DueKind, DueRemoval, DueRow } from "../store/due.ts";
 import { type HeaderPatch, patchOf } from "../store/run-columns.ts";
-import type { DueItem, DueKind, DueRemoval, DueRow, ReadyRow, RunWrite } from "../store/store.ts";
+import type { ReadyRow, RunWrite } from "../store/runs.ts";
 import type { RunVersion } from "../store/version.ts";
 import { flowWriteOf, holdOf } from "./flow.ts";
 import { fold, type RunState } from "./state.ts";
@@ -39,7 +40,7 @@ export class Draft {
   #touched = false;
   #deleted = false;
   #ready: ReadyRow | "remove" | undefined;
-  #hold: FlowWrite["hold"];
+  #hold: AdmissionWrite["hold"];
   #lease: Lease | "remove" | undefined;
   #dueClear = false;
   #duePut: Map<string, DueRow> | undefined;
@@ -307,7 +308,7 @@ export class Draft {
     };
   }
 
-  get #flow(): FlowWrite | undefined {
+  get #flow(): AdmissionWrite | undefined {
     return flowWriteOf(this.state.header, this.#hold, this.#patched);
   }
 

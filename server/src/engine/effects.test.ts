@@ -17,7 +17,7 @@ import { json } from "../../../test/semantics/run-fixture.ts";
 import { deferred } from "../lib/deferred.ts";
 import type { StepKind } from "../model/entry.ts";
 import type { Question } from "../model/question.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
 import type { WaitSpec } from "./api-waits.ts";
 
 let made: TestEngine;

@@ -7,8 +7,8 @@ import { LIMITS } from "../model/limits.ts";
 import type { RunHeader, RunOptions } from "../model/run.ts";
 import { isTerminal } from "../model/run.ts";
 import { textProblem } from "../model/text.ts";
-import type { FlowWrite, Gate } from "../store/flow.ts";
-import type { ReadyRow } from "../store/store.ts";
+import type { AdmissionWrite, Gate } from "../store/admission.ts";
+import type { ReadyRow } from "../store/runs.ts";
 import type { StartRun } from "./api.ts";
 import type { Core } from "./core.ts";
 
@@ -86,7 +86,7 @@ function gateName(kind: "concurrency" | "rate", workflow: string, key: string): 
 export function holdOf(
   { options, workflow, startedAt }: RunHeader,
   ready: ReadyRow,
-): FlowWrite["hold"] | undefined {
+): AdmissionWrite["hold"] | undefined {
   const { concurrency, rate, fair = "" } = options;
   const gates = [
     // A rate is about starts; who has started continues.
@@ -102,9 +102,9 @@ export function holdOf(
 /** `hasChanged`: the run's row is written anew. */
 export function flowWriteOf(
   header: RunHeader,
-  hold: FlowWrite["hold"] | undefined,
+  hold: AdmissionWrite["hold"] | undefined,
   hasChanged: boolean,
-): FlowWrite | undefined {
+): AdmissionWrite | undefined {
   const { concurrency, rate } = header.options;
   if (concurrency === undefined && rate === undefined) return undefined;
   const isLatest = header.startedAt === 0;

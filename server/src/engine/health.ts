@@ -1,7 +1,8 @@
 import { monotonicMs } from "../lib/clock.ts";
 import type { Counter } from "../lib/metrics.ts";
 import { PawlError } from "../model/errors.ts";
-import { type Store, StoreError } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
 import type { EngineLog } from "./core.ts";
 
 const PROBE_MS = 1_000;

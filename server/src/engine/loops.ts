@@ -2,7 +2,7 @@
 import { type Loop, startLoop } from "../lib/loop.ts";
 import { LIMITS } from "../model/limits.ts";
 import { isTerminal } from "../model/run.ts";
-import type { DueItem } from "../store/store.ts";
+import type { DueItem } from "../store/due.ts";
 import type { Core } from "./core.ts";
 import { dueFired } from "./decide/due.ts";
 import { recordLiveStart } from "./decide/steps.ts";

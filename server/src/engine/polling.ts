@@ -4,7 +4,7 @@ import type { Caller } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import { isSuspect, suspectLane } from "../model/run.ts";
-import type { LeasedRun } from "../store/store.ts";
+import type { LeasedRun } from "../store/leases.ts";
 import type { HeldLease, LeaseAnswer, WorkerInfo, WorkItem } from "./api.ts";
 import type { Core } from "./core.ts";
 import { noteGiven } from "./grace.ts";

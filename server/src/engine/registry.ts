@@ -8,7 +8,8 @@ import type { Tenant } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { RunHeader } from "../model/run.ts";
-import type { Store, WorkerRow, WorkflowRow } from "../store/store.ts";
+import type { WorkerRow, WorkflowRow } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
 import type { WorkerInfo, WorkerView, WorkflowView } from "./api.ts";
 import { lanesOf, type Sessions } from "./sessions.ts";
 

@@ -13,7 +13,7 @@ import {
   TestWorker,
 } from "../../../test/semantics/engine-fixture.ts";
 import { json } from "../../../test/semantics/run-fixture.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
 import type { Engine } from "./engine.ts";
 
 let made: TestEngine;

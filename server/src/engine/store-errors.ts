@@ -1,5 +1,6 @@
 import { PawlError, type StoreUse, storeUnavailable } from "../model/errors.ts";
-import { type Store, StoreError } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
 
 /** What a store rejected with, in the words of the error table. */
 export function toPawlError(error: unknown, use: StoreUse): unknown {

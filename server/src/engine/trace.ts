@@ -5,7 +5,7 @@
 import type { Caller } from "../model/caller.ts";
 import type { Entry } from "../model/entry.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
-import type { ClaimedRun } from "../store/store.ts";
+import type { ClaimedRun } from "../store/runs.ts";
 import { runSpanId, stepSpanId } from "../telemetry/span-ids.ts";
 import type { SpanAttributes, Tracing } from "../telemetry/tracing.ts";
 import type { StartedRun, StartRun } from "./api.ts";

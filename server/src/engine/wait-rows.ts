@@ -4,7 +4,7 @@ import { LIMITS } from "../model/limits.ts";
 import { type Answer, listedAssignees, type Question } from "../model/question.ts";
 import { isTerminal } from "../model/run.ts";
 import { waitIdOf } from "../model/wait-id.ts";
-import type { ListedWait, WaitChanges, WaitRow } from "../store/wait.ts";
+import type { ListedWait, WaitChanges, WaitRow } from "../store/waits.ts";
 import type { ClosedWait, WaitView } from "./api-waits.ts";
 import type { RunState, StepRecord } from "./state.ts";
 

@@ -13,7 +13,7 @@ import {
 } from "../model/question.ts";
 import { isTerminal, type RunHeader } from "../model/run.ts";
 import { createdAtOf, mayBeOf, waitIdOf } from "../model/wait-id.ts";
-import type { ListedWait } from "../store/wait.ts";
+import type { ListedWait } from "../store/waits.ts";
 import type {
   AnsweredWait,
   AnswerLink,

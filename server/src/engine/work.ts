@@ -3,7 +3,7 @@ import type { Caller } from "../model/caller.ts";
 import { invalid, PawlError } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import { hasLapsed, isSuspect } from "../model/run.ts";
-import type { ClaimedRun } from "../store/store.ts";
+import type { ClaimedRun } from "../store/runs.ts";
 import type {
   HeldLease,
   LeaseAnswer,

@@ -18,15 +18,9 @@ import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
-import {
-  type BatchResult,
-  type ClaimedRun,
-  type ClaimRequest,
-  type LoadedRun,
-  type RunWrite,
-  type Store,
-  StoreError,
-} from "../store/store.ts";
+import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite } from "../store/runs.ts";
+import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
 import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Draft, type Moment } from "./draft.ts";

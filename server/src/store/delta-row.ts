@@ -4,7 +4,7 @@ import { RUN_STATES } from "../model/run.ts";
 import type { DeltaChunk, DeltaHead, RunMark } from "./deltas.ts";
 import type { Row } from "./row.ts";
 import { int, text } from "./row.ts";
-import { StoreError } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 
 export function toDeltaHead(row: Row): DeltaHead {
   return {

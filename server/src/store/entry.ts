@@ -4,8 +4,8 @@ import { ENTRY_TYPES } from "../model/entry.ts";
 import type { Payload } from "../model/payload.ts";
 import type { Row } from "./row.ts";
 import { int, text } from "./row.ts";
-import type { RunWrite } from "./store.ts";
-import { StoreError } from "./store.ts";
+import type { RunWrite } from "./runs.ts";
+import { StoreError } from "./store-error.ts";
 
 /** The columns of an entry as both stores write them, without org_id, run_id and the checksum. */
 export interface EntryColumns {

@@ -1,5 +1,5 @@
 import { RUN_COLUMNS } from "./run-columns.ts";
-import type { RunFilter } from "./store.ts";
+import type { RunFilter } from "./runs.ts";
 
 /** What differs between the databases. */
 export interface Dialect {

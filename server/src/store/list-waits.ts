@@ -1,5 +1,5 @@
 import type { Dialect, ListStatement } from "./list-runs.ts";
-import type { WaitFilter } from "./wait.ts";
+import type { WaitFilter } from "./waits.ts";
 
 /** The order of a list, over the columns of a table. */
 function order(table: string, filter: WaitFilter): string {

@@ -1,6 +1,8 @@
 import type { Lease } from "../model/run.ts";
-import type { DueItem, DueKind, LeasedRun, WorkerRow, WorkflowRow } from "./store.ts";
-import { StoreError } from "./store.ts";
+import type { DueItem, DueKind } from "./due.ts";
+import type { LeasedRun } from "./leases.ts";
+import type { WorkerRow, WorkflowRow } from "./registry.ts";
+import { StoreError } from "./store-error.ts";
 
 /** A row as either database answers it, by column name. */
 export type Row = Readonly<Record<string, unknown>>;

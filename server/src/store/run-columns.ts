@@ -7,7 +7,7 @@ import type { RunHeader, RunNotes, Waiting } from "../model/run.ts";
 import { INTENTS, RUN_REASONS, RUN_STATES } from "../model/run.ts";
 import type { Row } from "./row.ts";
 import { int, text, toLease } from "./row.ts";
-import { StoreError } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 
 /** The fields of a header that have a column. `notes` is in that of `waiting`. */
 type Field = Exclude<keyof RunHeader, "lease" | "notes">;

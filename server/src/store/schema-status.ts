@@ -1,7 +1,7 @@
 /** What `pawl migrate --status` tells: which migrations a database lacks, without touching it. */
 import { existsSync } from "node:fs";
 import { parseStoreUrl } from "./open.ts";
-import { StoreError } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 
 export interface SchemaStatus {
   /** False for a SQLite file that is not there yet. */

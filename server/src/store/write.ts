@@ -1,4 +1,4 @@
-import type { RunWrite } from "./store.ts";
+import type { RunWrite } from "./runs.ts";
 
 /** Later than anything that is due. */
 export const ANY_TIME = Number.MAX_SAFE_INTEGER;

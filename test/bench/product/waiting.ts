@@ -3,7 +3,7 @@ import { uuidv7 } from "../../../server/src/lib/ids.ts";
 import type { Entry } from "../../../server/src/model/entry.ts";
 import type { RunHeader } from "../../../server/src/model/run.ts";
 import { openStore } from "../../../server/src/store/open.ts";
-import type { RunWrite } from "../../../server/src/store/store.ts";
+import type { RunWrite } from "../../../server/src/store/runs.ts";
 import { workflowName } from "./runs.ts";
 
 const org = "default";

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { readConfig, type ServerConfig } from "../../config.ts";
 import { openStore } from "../../store/open.ts";
 import { type SchemaStatus, schemaStatus } from "../../store/schema-status.ts";
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/store-error.ts";
 import type { Run } from "../catalog/command.ts";
 import { CliError, EXIT } from "../shared/exit.ts";
 import { describeStore } from "../shared/server-process.ts";

@@ -1,6 +1,6 @@
 import { LIMITS } from "../../model/limits.ts";
 import { isTerminal } from "../../model/run.ts";
-import type { DueItem, DueRow } from "../../store/store.ts";
+import type { DueItem, DueRow } from "../../store/due.ts";
 import type { Draft } from "../draft.ts";
 import { remind } from "./answers.ts";
 import { graceOver } from "./clean-up.ts";

@@ -4,7 +4,7 @@ import { unpackSteps } from "../../model/delta.ts";
 import { LIMITS } from "../../model/limits.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { ChunkName, DeltaHead } from "../../store/deltas.ts";
-import type { LoadedRun } from "../../store/store.ts";
+import type { LoadedRun } from "../../store/runs.ts";
 import type { Core } from "../core.ts";
 import { type RunState, stateOf } from "../state.ts";
 

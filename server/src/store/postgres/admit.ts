@@ -1,4 +1,4 @@
-import type { Admission } from "../flow.ts";
+import type { Admission } from "../admission.ts";
 import { int, text } from "../row.ts";
 import { encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";

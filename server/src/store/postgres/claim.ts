@@ -3,7 +3,7 @@ import { isCorruption, toEntry } from "../entry.ts";
 import type { Row } from "../row.ts";
 import { text } from "../row.ts";
 import { RUN_COLUMNS, toHeader } from "../run-columns.ts";
-import type { ClaimedRun, ClaimRequest } from "../store.ts";
+import type { ClaimedRun, ClaimRequest } from "../runs.ts";
 import { encodeArray } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
 import { journalPage } from "./journal.ts";

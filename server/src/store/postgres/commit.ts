@@ -1,8 +1,8 @@
+import type { AdmissionWrite } from "../admission.ts";
 import { checksum, toColumns } from "../entry.ts";
-import type { FlowWrite } from "../flow.ts";
 import { patchValues, runValues } from "../run-columns.ts";
-import type { Batch, RunWrite } from "../store.ts";
-import type { WaitChanges } from "../wait.ts";
+import type { Batch, RunWrite } from "../runs.ts";
+import type { WaitChanges } from "../waits.ts";
 import { ANY_TIME, isPlain } from "../write.ts";
 import type { Value } from "./arrays.ts";
 import type { Statement } from "./connection.ts";
@@ -235,7 +235,12 @@ function addWaits(inputs: Inputs, key: Key, waits: WaitChanges): void {
   }
 }
 
-function addFlow(inputs: Inputs, key: Key, { hold, leave, gates }: FlowWrite, now: number): void {
+function addFlow(
+  inputs: Inputs,
+  key: Key,
+  { hold, leave, gates }: AdmissionWrite,
+  now: number,
+): void {
   if (leave === true) inputs.add("held_gone", key);
   if (hold !== undefined) {
     const { rank, queue, lane } = hold.ready;

@@ -3,7 +3,8 @@ import pg from "pg";
 import { sleep } from "../../lib/clock.ts";
 import { StartupError } from "../../lib/startup-error.ts";
 import type { Row } from "../row.ts";
-import { StoreError, type StoreFault } from "../store.ts";
+import type { StoreFault } from "../store-error.ts";
+import { StoreError } from "../store-error.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const RETRY_MS = 200;

@@ -1,10 +1,11 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { RunHeader } from "../../model/run.ts";
 import { toChunk, toDeltaHead, toRunMark } from "../delta-row.ts";
 import type * as d from "../deltas.ts";
 import { headerSelect } from "../list-runs.ts";
 import { int, text } from "../row.ts";
 import { toHeader } from "../run-columns.ts";
-import type { PageLimit } from "../store.ts";
+import type { PageLimit } from "../runs.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 import { REPLACE, within } from "./delta-parts.ts";
@@ -94,7 +95,7 @@ export async function putDeltas(
 
 export async function readDeltas(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   runId: string,
   after: d.DeltaPlace,
   limit: PageLimit,
@@ -112,7 +113,7 @@ export async function readDeltas(
 
 export async function deltaHeads(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   runId: string,
 ): Promise<d.DeltaHead[]> {
   const rows = await db.one({ name: "delta heads", text: DELTA_HEADS, values: [org, runId] });
@@ -131,7 +132,7 @@ export async function deltaRuns(
 
 export async function deleteDeltas(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   runId: string,
   chunks: readonly d.ChunkName[],
 ): Promise<void> {
@@ -165,7 +166,7 @@ export async function runMarks(
 
 export async function endedSince(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   after: { endedAt: number; runId: string },
   limit: number,
 ): Promise<RunHeader[]> {

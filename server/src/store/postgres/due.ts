@@ -1,5 +1,5 @@
+import type { DuePage } from "../due.ts";
 import { int, text, toDueItem } from "../row.ts";
-import type { DuePage } from "../store.ts";
 import { encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { Row } from "../row.ts";
 import { int, text } from "../row.ts";
-import { StoreError } from "../store.ts";
+import { StoreError } from "../store-error.ts";
 import type { ColumnType, Value } from "./arrays.ts";
 import { encodeRows } from "./arrays.ts";
 

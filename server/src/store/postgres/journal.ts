@@ -1,9 +1,10 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { Entry, EntryHead } from "../../model/entry.ts";
 import { toEntry, toHead } from "../entry.ts";
 import { headerSelect } from "../list-runs.ts";
 import { int } from "../row.ts";
 import { toHeader } from "../run-columns.ts";
-import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
+import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../runs.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 import { DIALECT } from "./runs.ts";
@@ -96,7 +97,7 @@ export async function loadRuns(
 
 export async function readJournal(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   runId: string,
   after: number,
   limit: PageLimit,
@@ -113,7 +114,7 @@ export async function readJournal(
 
 export async function readEntries(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   runId: string,
   seqs: readonly number[],
 ): Promise<(Entry | undefined)[]> {

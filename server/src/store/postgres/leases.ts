@@ -1,5 +1,6 @@
+import type { Tenant } from "../../model/caller.ts";
+import type { LeasedRun } from "../leases.ts";
 import { int, text, toLeasedRun } from "../row.ts";
-import type { LeasedRun } from "../store.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 
@@ -63,7 +64,7 @@ export async function renewSession(
 
 export async function renewLeases(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   leases: readonly { runId: string; fence: number }[],
   until: number,
 ): Promise<(LeasedRun | undefined)[]> {
@@ -88,7 +89,7 @@ export async function renewLeases(
   return leases.map((_, ord) => renewed.get(ord));
 }
 
-export async function countLeases(db: Connection, org: string): Promise<Map<string, number>> {
+export async function countLeases(db: Connection, { org }: Tenant): Promise<Map<string, number>> {
   const rows = await db.one({ name: "count leases", text: COUNT_LEASES, values: [org] });
   return new Map(rows.map((row) => [text(row, "session_id"), int(row, "n")]));
 }

@@ -3,7 +3,7 @@ import type { AppliedMigration, Migration, Migrator } from "../migrations.ts";
 import { pendingMigrations, readMigrations, refuseToMigrate } from "../migrations.ts";
 import type { Row } from "../row.ts";
 import { text } from "../row.ts";
-import { StoreError } from "../store.ts";
+import { StoreError } from "../store-error.ts";
 
 const FOLDER = new URL("./migrations/", import.meta.url);
 

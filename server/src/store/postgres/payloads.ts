@@ -1,3 +1,4 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import { int } from "../row.ts";
 import type { Connection } from "./connection.ts";
@@ -31,7 +32,7 @@ SELECT count(*) AS n FROM swept`;
 
 export async function putPayload(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   { sha256, data }: PayloadBlob,
   now: number,
 ): Promise<void> {
@@ -42,7 +43,7 @@ export async function putPayload(
 
 export async function getPayload(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   sha256: string,
   offset: number,
   limit: number,

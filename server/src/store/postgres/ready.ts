@@ -1,5 +1,5 @@
-import type { ReadyQueue } from "../flow.ts";
 import { int, text } from "../row.ts";
+import type { ReadyQueue } from "../runs.ts";
 import type { Connection } from "./connection.ts";
 
 export const READY_QUEUES = `SELECT queue, count(*) AS runs, min(ready_at) AS oldest_at

@@ -1,5 +1,6 @@
+import type { Tenant } from "../../model/caller.ts";
+import type { WorkerRow, WorkflowRow } from "../registry.ts";
 import { mergeVersions, toWorker, toWorkflow } from "../row.ts";
-import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 const WORKFLOW_COLUMNS =
@@ -41,7 +42,7 @@ export const SWEEP_WORKERS = "DELETE FROM pawl.worker_process WHERE seen_at < $1
 /** In the order of the names, so that replicas never wait for each other in a circle. */
 export async function registerWorkflows(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   specs: readonly WorkflowRow[],
 ): Promise<void> {
   const sorted = specs.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -65,12 +66,12 @@ export async function registerWorkflows(
   await db.run([{ text: "BEGIN" }, ...puts, { text: "COMMIT" }]);
 }
 
-export async function listWorkflows(db: Connection, org: string): Promise<WorkflowRow[]> {
+export async function listWorkflows(db: Connection, { org }: Tenant): Promise<WorkflowRow[]> {
   const rows = await db.one({ name: "list workflows", text: LIST_WORKFLOWS, values: [org] });
   return rows.map(toWorkflow);
 }
 
-export async function putWorker(db: Connection, org: string, worker: WorkerRow): Promise<void> {
+export async function putWorker(db: Connection, { org }: Tenant, worker: WorkerRow): Promise<void> {
   const { workerId, instanceId, connected, seenAt, info } = worker;
   const values = [org, workerId, instanceId, connected ? 1 : 0, seenAt, info];
   await db.one({ name: "put worker", text: PUT_WORKER, values });
@@ -78,7 +79,7 @@ export async function putWorker(db: Connection, org: string, worker: WorkerRow):
 
 export async function listWorkers(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   since: number,
   limit: number,
 ): Promise<WorkerRow[]> {

@@ -1,7 +1,8 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { Dialect } from "../list-runs.ts";
 import { listStatement } from "../list-runs.ts";
 import { toHeader } from "../run-columns.ts";
-import type { RunFilter, RunPage } from "../store.ts";
+import type { RunFilter, RunPage } from "../runs.ts";
 import type { Connection } from "./connection.ts";
 
 /** PostgreSQL has statistics to choose the index by. */
@@ -16,7 +17,11 @@ export function numbered(sql: string): string {
   });
 }
 
-export async function listRuns(db: Connection, org: string, filter: RunFilter): Promise<RunPage> {
+export async function listRuns(
+  db: Connection,
+  { org }: Tenant,
+  filter: RunFilter,
+): Promise<RunPage> {
   const { sql, values } = listStatement(DIALECT, org, filter);
   const rows = await db.one({ text: numbered(sql), values });
   const runs = rows.slice(0, filter.limit).map(toHeader);

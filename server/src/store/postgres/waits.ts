@@ -1,7 +1,8 @@
+import type { Tenant } from "../../model/caller.ts";
 import { listWaitsStatement } from "../list-waits.ts";
 import { text } from "../row.ts";
-import type { WaitFilter, WaitPage } from "../wait.ts";
-import { toListedWait } from "../wait.ts";
+import type { WaitFilter, WaitPage } from "../waits.ts";
+import { toListedWait } from "../waits.ts";
 import type { Connection } from "./connection.ts";
 import { DIALECT, numbered } from "./runs.ts";
 
@@ -11,7 +12,7 @@ const GET_SECRET = "SELECT value FROM pawl.secret WHERE org_id = $1 AND name = $
 
 export async function listWaits(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   filter: WaitFilter,
 ): Promise<WaitPage> {
   const { sql, values } = listWaitsStatement(DIALECT, org, filter);
@@ -23,7 +24,7 @@ export async function listWaits(
 /** Of servers that come at once, one inserts; the others wait for it and read its row. */
 export async function secret(
   db: Connection,
-  org: string,
+  { org }: Tenant,
   name: string,
   candidate: string | undefined,
 ): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import type { Admission } from "../flow.ts";
+import type { Admission } from "../admission.ts";
 import type { Row } from "../row.ts";
 import { int, text } from "../row.ts";
 import type { Database } from "./database.ts";

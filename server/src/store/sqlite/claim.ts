@@ -1,6 +1,6 @@
 import type { Row } from "../row.ts";
 import { int, text } from "../row.ts";
-import type { ClaimedRun, ClaimRequest } from "../store.ts";
+import type { ClaimedRun, ClaimRequest } from "../runs.ts";
 import type { Database } from "./database.ts";
 import { readFirst } from "./journal.ts";
 import { getHeader } from "./runs.ts";

@@ -1,6 +1,7 @@
+import type { DueRow } from "../due.ts";
 import type { ColumnWrite } from "../entry.ts";
 import { checksum } from "../entry.ts";
-import type { Batch, BatchResult, DueRow } from "../store.ts";
+import type { Batch, BatchResult } from "../runs.ts";
 import { ANY_TIME, isPlain } from "../write.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";

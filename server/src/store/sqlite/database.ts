@@ -3,7 +3,8 @@ import { dirname, resolve } from "node:path";
 import type { StatementSync } from "node:sqlite";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../lib/startup-error.ts";
-import { StoreError, type StoreFault } from "../store.ts";
+import type { StoreFault } from "../store-error.ts";
+import { StoreError } from "../store-error.ts";
 
 /** "PAWL": marks the file as ours. */
 const APPLICATION_ID = 0x5041574c;

@@ -1,9 +1,10 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { RunHeader } from "../../model/run.ts";
 import { toChunk, toDeltaHead, toRunMark } from "../delta-row.ts";
 import type * as d from "../deltas.ts";
 import { text } from "../row.ts";
 import { RUN_COLUMNS, toHeader } from "../run-columns.ts";
-import type { PageLimit } from "../store.ts";
+import type { PageLimit } from "../runs.ts";
 import type { Database } from "./database.ts";
 
 export const PUT_DELTA = `INSERT INTO delta (org_id, run_id, fence, first, last, after_seq, at, keep,
@@ -68,7 +69,7 @@ export function putDeltas(db: Database, chunks: readonly d.PutDeltas[]): d.PutDe
 
 export function readDeltas(
   db: Database,
-  org: string,
+  { org }: Tenant,
   runId: string,
   after: d.DeltaPlace,
   limit: PageLimit,
@@ -88,7 +89,7 @@ export function readDeltas(
   return { chunks, more: false };
 }
 
-export function deltaHeads(db: Database, org: string, runId: string): d.DeltaHead[] {
+export function deltaHeads(db: Database, { org }: Tenant, runId: string): d.DeltaHead[] {
   return db.prepare(DELTA_HEADS).all(org, runId).map(toDeltaHead);
 }
 
@@ -103,7 +104,7 @@ export function deltaRuns(
 
 export function deleteDeltas(
   db: Database,
-  org: string,
+  { org }: Tenant,
   runId: string,
   chunks: readonly d.ChunkName[],
 ): void {
@@ -125,7 +126,7 @@ export function runMarks(
 
 export function endedSince(
   db: Database,
-  org: string,
+  { org }: Tenant,
   after: { endedAt: number; runId: string },
   limit: number,
 ): RunHeader[] {

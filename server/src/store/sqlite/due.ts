@@ -1,11 +1,12 @@
+import type { DueItem } from "../due.ts";
 import { int, toDueItem } from "../row.ts";
-import type { DueItem } from "../store.ts";
 import type { Database } from "./database.ts";
 
 export const READ_DUE = `SELECT org_id, run_id, kind, step_key, at, data FROM due
 WHERE at <= ? ORDER BY at, org_id, run_id LIMIT ?`;
 export const NEXT_DUE = "SELECT at FROM due WHERE at > ? ORDER BY at LIMIT 1";
 
+/** There is no other server that it would have to be held against. */
 export function readDue(
   db: Database,
   now: number,

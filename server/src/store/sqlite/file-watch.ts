@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { monotonicMs } from "../../lib/clock.ts";
-import { StoreError } from "../store.ts";
+import { StoreError } from "../store-error.ts";
 
 const CHECK_MS = 1_000;
 

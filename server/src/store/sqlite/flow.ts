@@ -1,4 +1,4 @@
-import type { FlowWrite } from "../flow.ts";
+import type { AdmissionWrite } from "../admission.ts";
 import type { Database } from "./database.ts";
 
 const LEAVE_HELD = "DELETE FROM held WHERE org_id = ? AND run_id = ?";
@@ -26,7 +26,7 @@ export function writeFlow(
   db: Database,
   org: string,
   runId: string,
-  { hold, leave, gates }: FlowWrite,
+  { hold, leave, gates }: AdmissionWrite,
   now: number,
 ): void {
   if (leave === true) {

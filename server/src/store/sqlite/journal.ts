@@ -1,6 +1,7 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { Entry, EntryHead } from "../../model/entry.ts";
 import { isCorruption, toEntry, toHead } from "../entry.ts";
-import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../store.ts";
+import type { JournalPage, LoadedRun, LoadRef, PageLimit } from "../runs.ts";
 import type { Database } from "./database.ts";
 import { getHeader } from "./runs.ts";
 
@@ -33,7 +34,7 @@ export function loadRuns(db: Database, refs: readonly LoadRef[]): (LoadedRun | u
 
 export function readJournal(
   db: Database,
-  org: string,
+  { org }: Tenant,
   runId: string,
   after: number,
   limit: PageLimit,
@@ -80,7 +81,7 @@ function entryBytes(entry: Entry, meta: unknown): number {
 
 export function readEntries(
   db: Database,
-  org: string,
+  { org }: Tenant,
   runId: string,
   seqs: readonly number[],
 ): (Entry | undefined)[] {

@@ -1,5 +1,6 @@
+import type { Tenant } from "../../model/caller.ts";
+import type { LeasedRun } from "../leases.ts";
 import { text, toLeasedRun } from "../row.ts";
-import type { LeasedRun } from "../store.ts";
 import type { Database } from "./database.ts";
 
 const LEASED = `SELECT lease.org_id, lease.run_id, session_id, worker_id, until, fence FROM lease
@@ -37,7 +38,7 @@ export function renewSession(db: Database, sessionId: string, until: number): Le
 
 export function renewLeases(
   db: Database,
-  org: string,
+  { org }: Tenant,
   leases: readonly { runId: string; fence: number }[],
   until: number,
 ): (LeasedRun | undefined)[] {
@@ -51,7 +52,7 @@ export function renewLeases(
   );
 }
 
-export function countLeases(db: Database, org: string): Map<string, number> {
+export function countLeases(db: Database, { org }: Tenant): Map<string, number> {
   const rows = db.prepare(COUNT_LEASES).all(org);
   return new Map(rows.map((row) => [text(row, "session_id"), Number(row.n)]));
 }

@@ -1,17 +1,19 @@
 import { toColumns } from "../entry.ts";
-import type { Batch, BatchResult } from "../store.ts";
-import { StoreError } from "../store.ts";
-import type { Args, Core, Query, Results } from "./core.ts";
-import { createCore, invoke } from "./core.ts";
+import type { Batch, BatchResult } from "../runs.ts";
+import type { Operation } from "../store.ts";
+import { StoreError } from "../store-error.ts";
+import type { ColumnBatch } from "./commit.ts";
+import { commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import { openDatabase, toStoreError } from "./database.ts";
 import { FileWatch } from "./file-watch.ts";
 import { migrateAtStart } from "./migrate.ts";
+import { type Args, execute, type Results } from "./operations.ts";
 
-/** The way to the synchronous core, wherever it runs. */
+/** The way to the synchronous operations, wherever they run. */
 export interface Link {
   commit(batch: Batch): Promise<BatchResult>;
-  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]>;
+  call<O extends Operation>(name: O, ...args: Args[O]): Promise<Results[O]>;
   close(): Promise<void>;
 }
 
@@ -34,12 +36,15 @@ export interface SqliteFaults {
   readonly heapMb?: number;
 }
 
-/** Opens the file, migrates it, and answers the core on top of it. @throws StartupError */
-export function openCore(settings: SqliteSettings): {
-  db: Database;
-  core: Core;
-  watch: FileWatch;
-} {
+/** A database file that is open and has the current schema. */
+export interface OpenFile {
+  readonly db: Database;
+  readonly commit: (batch: ColumnBatch) => BatchResult;
+  readonly watch: FileWatch;
+}
+
+/** Opens the file and migrates it. @throws StartupError */
+export function openFile(settings: SqliteSettings): OpenFile {
   const db = openDatabase(settings.path);
   const { commitDelayMs = 0, pagesMax } = settings.faults ?? {};
   try {
@@ -49,36 +54,27 @@ export function openCore(settings: SqliteSettings): {
     db.close();
     throw cause;
   }
-  const core = createCore(db);
-  const watch = new FileWatch(settings.path);
-  return { db, core: commitDelayMs > 0 ? delayCommits(core, commitDelayMs) : core, watch };
-}
-
-function delayCommits(core: Core, delayMs: number): Core {
   const never = new Int32Array(new SharedArrayBuffer(4));
+  const commitSlowly = (batch: ColumnBatch): BatchResult => {
+    const result = commit(db, batch);
+    Atomics.wait(never, 0, 0, commitDelayMs);
+    return result;
+  };
   return {
-    ...core,
-    commit: (batch) => {
-      const result = core.commit(batch);
-      Atomics.wait(never, 0, 0, delayMs);
-      return result;
-    },
+    db,
+    commit: commitDelayMs > 0 ? commitSlowly : (batch) => commit(db, batch),
+    watch: new FileWatch(settings.path),
   };
 }
 
-/** Runs the core on the calling thread: every commit blocks it until the disk has it. */
+/** Runs everything on the calling thread: every commit blocks it until the disk has it. */
 export class MainLink implements Link {
-  readonly #db: Database;
-  readonly #core: Core;
+  readonly #open: OpenFile;
   readonly #file: string;
-  readonly #watch: FileWatch;
-  #open = true;
+  #isOpen = true;
 
   constructor(settings: SqliteSettings) {
-    const { db, core, watch } = openCore(settings);
-    this.#watch = watch;
-    this.#db = db;
-    this.#core = core;
+    this.#open = openFile(settings);
     this.#file = settings.path;
   }
 
@@ -87,18 +83,18 @@ export class MainLink implements Link {
       ...write,
       entries: write.entries.map(toColumns),
     }));
-    return this.#run(() => this.#core.commit({ ...batch, writes }));
+    return this.#run(() => this.#open.commit({ ...batch, writes }));
   }
 
-  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]> {
-    return this.#run(() => invoke(this.#core, method, args));
+  call<O extends Operation>(name: O, ...args: Args[O]): Promise<Results[O]> {
+    return this.#run(() => execute(this.#open.db, name, args));
   }
 
   async #run<T>(work: () => T): Promise<T> {
-    if (!this.#open) throw new StoreError("The store is closed.");
+    if (!this.#isOpen) throw new StoreError("The store is closed.");
     try {
       const result = work();
-      this.#watch.check();
+      this.#open.watch.check();
       return result;
     } catch (cause) {
       throw toStoreError(cause, this.#file);
@@ -106,8 +102,8 @@ export class MainLink implements Link {
   }
 
   async close(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#db.close();
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#open.db.close();
   }
 }

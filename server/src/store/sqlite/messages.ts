@@ -1,8 +1,10 @@
 import type { StartupCode } from "../../lib/startup-error.ts";
 import { StartupError } from "../../lib/startup-error.ts";
-import { StoreError, type StoreFault } from "../store.ts";
-import type { Args, Query } from "./core.ts";
+import type { Operation } from "../store.ts";
+import type { StoreFault } from "../store-error.ts";
+import { StoreError } from "../store-error.ts";
 import type { SqliteSettings } from "./link.ts";
+import type { Args } from "./operations.ts";
 import type { PackedBatch } from "./packed.ts";
 
 /** What the thread is started with. */
@@ -14,7 +16,7 @@ export interface ThreadData {
 
 /** What crosses between the server's thread and the store's, both ways by structured clone. */
 export type Request =
-  | { readonly id: number; readonly method: Query; readonly args: Args[Query] }
+  | { readonly id: number; readonly method: Operation; readonly args: Args[Operation] }
   | { readonly id: number; readonly method: "commit"; readonly batch: PackedBatch }
   | { readonly id: number; readonly method: "close" };
 

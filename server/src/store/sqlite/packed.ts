@@ -1,7 +1,7 @@
 import type { NewChunk } from "../deltas.ts";
 import type { ColumnWrite, EntryColumns } from "../entry.ts";
 import { toColumns } from "../entry.ts";
-import type { Batch, ClaimRequest, RunWrite } from "../store.ts";
+import type { Batch, ClaimRequest, RunWrite } from "../runs.ts";
 import { isHot } from "../write.ts";
 import type { ColumnBatch } from "./commit.ts";
 

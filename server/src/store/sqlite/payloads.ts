@@ -1,3 +1,4 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { PayloadBlob } from "../../model/payload.ts";
 import type { Database } from "./database.ts";
 
@@ -20,9 +21,13 @@ export function storePayload(db: Database, org: string, blob: PayloadBlob, now: 
   db.prepare(PUT_PAYLOAD).run(org, blob.sha256, now, blob.data.byteLength, blob.data);
 }
 
+export function putPayload(db: Database, { org }: Tenant, blob: PayloadBlob, now: number): void {
+  storePayload(db, org, blob, now);
+}
+
 export function getPayload(
   db: Database,
-  org: string,
+  { org }: Tenant,
   sha256: string,
   offset: number,
   limit: number,

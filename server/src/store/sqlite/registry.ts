@@ -1,5 +1,6 @@
+import type { Tenant } from "../../model/caller.ts";
+import type { WorkerRow, WorkflowRow } from "../registry.ts";
 import { mergeVersions, text, toWorker, toWorkflow } from "../row.ts";
-import type { WorkerRow, WorkflowRow } from "../store.ts";
 import type { Database } from "./database.ts";
 
 const WORKFLOW_COLUMNS =
@@ -17,7 +18,11 @@ WHERE org_id = ? AND seen_at >= ? ORDER BY seen_at DESC LIMIT ?`;
 
 export const SWEEP_WORKERS = "DELETE FROM worker_process WHERE seen_at < ?";
 
-export function registerWorkflows(db: Database, org: string, specs: readonly WorkflowRow[]): void {
+export function registerWorkflows(
+  db: Database,
+  { org }: Tenant,
+  specs: readonly WorkflowRow[],
+): void {
   db.transaction(() => {
     for (const spec of specs) {
       const row = db.prepare(GET_VERSIONS).get(org, spec.name);
@@ -39,16 +44,21 @@ export function registerWorkflows(db: Database, org: string, specs: readonly Wor
   });
 }
 
-export function listWorkflows(db: Database, org: string): WorkflowRow[] {
+export function listWorkflows(db: Database, { org }: Tenant): WorkflowRow[] {
   return db.prepare(LIST_WORKFLOWS).all(org).map(toWorkflow);
 }
 
-export function putWorker(db: Database, org: string, worker: WorkerRow): void {
+export function putWorker(db: Database, { org }: Tenant, worker: WorkerRow): void {
   const { workerId, instanceId, connected, seenAt, info } = worker;
   db.prepare(PUT_WORKER).run(org, workerId, instanceId, connected ? 1 : 0, seenAt, info);
 }
 
-export function listWorkers(db: Database, org: string, since: number, limit: number): WorkerRow[] {
+export function listWorkers(
+  db: Database,
+  { org }: Tenant,
+  since: number,
+  limit: number,
+): WorkerRow[] {
   return db.prepare(LIST_WORKERS).all(org, since, limit).map(toWorker);
 }
 

@@ -1,8 +1,9 @@
+import type { Tenant } from "../../model/caller.ts";
 import type { RunHeader } from "../../model/run.ts";
 import type { Dialect } from "../list-runs.ts";
 import { headerSelect, listStatement } from "../list-runs.ts";
 import { toHeader } from "../run-columns.ts";
-import type { RunFilter, RunPage } from "../store.ts";
+import type { RunFilter, RunPage } from "../runs.ts";
 import type { Database } from "./database.ts";
 
 /** Without statistics SQLite chooses among the indexes by their shape alone, so they are named. */
@@ -16,7 +17,7 @@ export function getHeader(db: Database, org: string, runId: string): RunHeader |
   return row === undefined ? undefined : toHeader(row);
 }
 
-export function listRuns(db: Database, org: string, filter: RunFilter): RunPage {
+export function listRuns(db: Database, { org }: Tenant, filter: RunFilter): RunPage {
   const { sql, values } = listStatement(DIALECT, org, filter);
   const rows = db.prepareOnce(sql).all(...values);
   const runs = rows.slice(0, filter.limit).map(toHeader);

@@ -1,11 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { StartupError } from "../../lib/startup-error.ts";
-import type { Batch, BatchResult } from "../store.ts";
-import { StoreError } from "../store.ts";
-import type { Args, Query, Results } from "./core.ts";
+import type { Batch, BatchResult } from "../runs.ts";
+import type { Operation } from "../store.ts";
+import { StoreError } from "../store-error.ts";
 import type { Link, SqliteSettings } from "./link.ts";
 import type { Reply, Request, ThreadData } from "./messages.ts";
 import { unpackError } from "./messages.ts";
+import type { Args, Results } from "./operations.ts";
 import { packBatch } from "./packed.ts";
 
 /** Only a limit: the heads of a run with very many entries are the most that is in memory at once. */
@@ -18,7 +19,7 @@ interface Pending {
 }
 
 /**
- * The core in a thread of its own.
+ * The database in a thread of its own.
  *
  * States: `open`; `broken`, entered when the thread ended by itself (out of memory, say), left by
  * the next call, which starts another one; `closed`, entered by `close()`, never left.
@@ -26,7 +27,7 @@ interface Pending {
 export class ThreadLink implements Link {
   readonly #settings: SqliteSettings;
   /** Undefined while broken. */
-  #session: Promise<Session> | undefined;
+  #session: Promise<ThreadConnection> | undefined;
   #isClosed = false;
 
   private constructor(settings: SqliteSettings) {
@@ -36,7 +37,7 @@ export class ThreadLink implements Link {
   /** @throws StartupError */
   static async open(settings: SqliteSettings): Promise<ThreadLink> {
     const link = new ThreadLink(settings);
-    await link.#getSession();
+    await link.#getThreadConnection();
     return link;
   }
 
@@ -44,7 +45,7 @@ export class ThreadLink implements Link {
     return this.#send((id) => ({ id, method: "commit", batch: packBatch(batch) }));
   }
 
-  call<M extends Query>(method: M, ...args: Args[M]): Promise<Results[M]> {
+  call<O extends Operation>(method: O, ...args: Args[O]): Promise<Results[O]> {
     return this.#send((id) => ({ id, method, args }));
   }
 
@@ -57,17 +58,17 @@ export class ThreadLink implements Link {
 
   async #send<T>(request: (id: number) => Request): Promise<T> {
     if (this.#isClosed) throw new StoreError("The store is closed.");
-    let session: Session;
+    let session: ThreadConnection;
     try {
-      session = await this.#getSession();
+      session = await this.#getThreadConnection();
     } catch (cause) {
       throw new StoreError("SQLite: the store's thread cannot be started again.", { cause });
     }
     return session.send(request);
   }
 
-  #getSession(): Promise<Session> {
-    this.#session ??= Session.start(this.#settings, () => {
+  #getThreadConnection(): Promise<ThreadConnection> {
+    this.#session ??= ThreadConnection.start(this.#settings, () => {
       this.#session = undefined;
     });
     return this.#session;
@@ -75,7 +76,7 @@ export class ThreadLink implements Link {
 }
 
 /** One thread, from its start to its end. */
-class Session {
+class ThreadConnection {
   readonly #worker: Worker;
   readonly #bell: Int32Array<SharedArrayBuffer>;
   readonly #pending = new Map<number, Pending>();
@@ -88,7 +89,7 @@ class Session {
   }
 
   /** @throws StartupError */
-  static async start(settings: SqliteSettings, onEnd: () => void): Promise<Session> {
+  static async start(settings: SqliteSettings, onEnd: () => void): Promise<ThreadConnection> {
     const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
     const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const data: ThreadData = { settings, bell };
@@ -100,7 +101,7 @@ class Session {
         maxYoungGenerationSizeMb: YOUNG_MB,
       },
     });
-    const session = new Session(worker, bell);
+    const session = new ThreadConnection(worker, bell);
     await session.#listen(onEnd);
     return session;
   }

@@ -5,13 +5,11 @@
 import { availableParallelism } from "node:os";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { monotonicMs } from "../../lib/clock.ts";
-import type { Core } from "./core.ts";
-import { invoke } from "./core.ts";
 import { toStoreError } from "./database.ts";
-import type { FileWatch } from "./file-watch.ts";
-import { openCore } from "./link.ts";
+import { type OpenFile, openFile } from "./link.ts";
 import type { Reply, Request, ThreadData } from "./messages.ts";
 import { packError, packRefusal } from "./messages.ts";
+import { execute } from "./operations.ts";
 import { unpackBatch } from "./packed.ts";
 
 /**
@@ -22,14 +20,13 @@ function serve({ settings, bell }: ThreadData): void {
   const port = parentPort;
   if (port === null) throw new Error("This file runs in a worker thread only.");
   const send = (reply: Reply): void => port.postMessage(reply);
-  let opened: ReturnType<typeof openCore>;
+  let opened: OpenFile;
   try {
-    opened = openCore(settings);
+    opened = openFile(settings);
   } catch (cause) {
     send(packRefusal(cause));
     return;
   }
-  const { db, core, watch } = opened;
   const rest = createRest(bell);
   send({ kind: "ready" });
   let isLone = false;
@@ -43,13 +40,13 @@ function serve({ settings, bell }: ThreadData): void {
     ) {
       const request: Request = next.message;
       if (request.method === "close") {
-        db.close();
+        opened.db.close();
         send({ kind: "done", id: request.id, value: undefined });
         port.close();
         return;
       }
       isLone = request.method === "commit" && request.batch.rest.length <= LONE_WRITES;
-      send(answer(core, watch, request, settings.path));
+      send(answer(opened, request, settings.path));
     }
     rest(rung, isLone);
   }
@@ -82,8 +79,7 @@ function createRest(bell: Int32Array<SharedArrayBuffer>): (rung: number, isLone:
 }
 
 function answer(
-  core: Core,
-  watch: FileWatch,
+  { db, commit, watch }: OpenFile,
   request: Exclude<Request, { method: "close" }>,
   file: string,
 ): Reply {
@@ -91,8 +87,8 @@ function answer(
   try {
     const value =
       request.method === "commit"
-        ? core.commit(unpackBatch(request.batch))
-        : invoke(core, request.method, request.args);
+        ? commit(unpackBatch(request.batch))
+        : execute(db, request.method, request.args);
     watch.check();
     return { kind: "done", id, value };
   } catch (cause) {

@@ -1,7 +1,8 @@
+import type { Tenant } from "../../model/caller.ts";
 import { listWaitsStatement } from "../list-waits.ts";
 import { text } from "../row.ts";
-import type { WaitChanges, WaitFilter, WaitPage } from "../wait.ts";
-import { toListedWait } from "../wait.ts";
+import type { WaitChanges, WaitFilter, WaitPage } from "../waits.ts";
+import { toListedWait } from "../waits.ts";
 import type { Database } from "./database.ts";
 import { DIALECT } from "./runs.ts";
 
@@ -34,7 +35,7 @@ export function changeWaits(db: Database, org: string, runId: string, waits: Wai
   }
 }
 
-export function listWaits(db: Database, org: string, filter: WaitFilter): WaitPage {
+export function listWaits(db: Database, { org }: Tenant, filter: WaitFilter): WaitPage {
   const { sql, values } = listWaitsStatement(DIALECT, org, filter);
   const rows = db.prepareOnce(sql).all(...values);
   const waits = rows.slice(0, filter.limit).map(toListedWait);
@@ -43,7 +44,7 @@ export function listWaits(db: Database, org: string, filter: WaitFilter): WaitPa
 
 export function secret(
   db: Database,
-  org: string,
+  { org }: Tenant,
   name: string,
   candidate: string | undefined,
 ): string | undefined {

@@ -1,4 +1,11 @@
+import type { Tenant } from "../model/caller.ts";
 import { int, type Row, text } from "./row.ts";
+
+/** Lists of waits. Their rows change with their run. */
+export interface WaitStore {
+  /** Open waits, oldest first. */
+  listWaits(caller: Tenant, filter: WaitFilter): Promise<WaitPage>;
+}
 
 /** An open wait, as lists show it. What it waits for is in the journal; this is only kept beside it. */
 export interface WaitRow {

@@ -1,5 +1,5 @@
-/** What a store knows of the queues and the limits of runs. */
-import type { ReadyRow } from "./store.ts";
+/** What a store knows of the limits of runs. */
+import type { ReadyRow } from "./runs.ts";
 
 /** A limit that runs pass one by one, by the name of which they share it. */
 export interface Gate {
@@ -12,7 +12,7 @@ export interface Gate {
   readonly isLatest: boolean;
 }
 
-export interface FlowWrite {
+export interface AdmissionWrite {
   /** Holds the run back, to be put into its ready queue by `admit`. */
   readonly hold?: {
     readonly gate: string;
@@ -38,14 +38,7 @@ export interface Admission {
   readonly nextAt: number | undefined;
 }
 
-export interface ReadyQueue {
-  readonly queue: string;
-  readonly runs: number;
-  /** Since when the first of them is ready; one that lost its worker keeps its place. */
-  readonly oldestAt: number;
-}
-
-export interface FlowStore {
+export interface AdmissionStore {
   /**
    * Lets runs pass the gates that have something to do, as far as the limits allow: best first by
    * rank, turn, the time since when they are held, and run id; `runsMax` at each gate. A run that

@@ -1,0 +1,167 @@
+import type { Tenant } from "../model/caller.ts";
+import type { Entry, EntryHead } from "../model/entry.ts";
+import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
+import type { Lease, RunHeader, RunState } from "../model/run.ts";
+import type { AdmissionWrite } from "./admission.ts";
+import type { NewChunk } from "./deltas.ts";
+import type { DueRemoval, DueRow } from "./due.ts";
+import type { HeaderPatch } from "./run-columns.ts";
+import type { RunVersion } from "./version.ts";
+import type { WaitChanges } from "./waits.ts";
+
+/** Runs with their journals, and the queues of those that are ready. */
+export interface RunStore {
+  /** Applies the writes, then the claims, in one transaction. */
+  commit(batch: Batch): Promise<BatchResult>;
+  /** Headers with their leases, and the journal heads after `afterSeq`; `undefined` where there is no run. */
+  loadRuns(refs: readonly LoadRef[]): Promise<(LoadedRun | undefined)[]>;
+  /** Whole entries in order. At least one if there is any, then up to the limits. */
+  readJournal(caller: Tenant, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
+  /** Whole entries by seq, in the order asked, `undefined` where missing. */
+  readEntries(
+    caller: Tenant,
+    runId: string,
+    seqs: readonly number[],
+  ): Promise<(Entry | undefined)[]>;
+  /** Headers by creation, newest first. */
+  listRuns(caller: Tenant, filter: RunFilter): Promise<RunPage>;
+  /** Runs in the ready queues by queue; of more than `rowsMax`, some `rowsMax` of them are looked at. */
+  readyQueues(rowsMax: number): Promise<ReadyQueue[]>;
+}
+
+export interface Batch {
+  readonly now: number;
+  /** At most one per run. */
+  readonly writes: readonly RunWrite[];
+  readonly claims: readonly ClaimRequest[];
+}
+
+export interface BatchResult {
+  /**
+   * For each write, whether it was applied: the run was as expected, and each of `payloadRefs` was
+   * stored before the batch or is in the write's own `payloads`.
+   */
+  readonly confirmed: boolean[];
+  /** For each claim, the runs that it got. */
+  readonly claimed: ClaimedRun[][];
+}
+
+/** All that one commit changes about one run. */
+export interface RunWrite {
+  readonly org: string;
+  readonly runId: string;
+  /** The version that must be there; `null`: the run must not exist. */
+  readonly expect: RunVersion | null;
+  /** The seq after this write; always `expect.seq + entries.length`. */
+  readonly seq: number;
+  readonly updatedAt: number;
+  /** The new run, when `expect` is null. */
+  readonly insert?: RunHeader;
+  /** What changes besides seq and updatedAt; absent for the hot path, a step of a running run. */
+  readonly patch?: HeaderPatch;
+  readonly entries: readonly Entry[];
+  /** Payloads that the entries refer to, to be stored if they are new. */
+  readonly payloads: readonly PayloadBlob[];
+  /** References held by the entries, also to payloads uploaded before. */
+  readonly payloadRefs: readonly PayloadRef[];
+  /** Puts the run into its ready queue, or takes it out. */
+  readonly ready?: ReadyRow | "remove";
+  readonly duePut: readonly DueRow[];
+  readonly dueRemove: readonly DueRemoval[];
+  /** Removes all due work of the run before `duePut`. */
+  readonly dueClear: boolean;
+  /** What becomes of its open waits; absent where they stay as they are. */
+  readonly waits?: WaitChanges;
+  /** Gives the run a lease, or takes it away. */
+  readonly lease?: Lease | "remove";
+  /**
+   * Due work for other runs: the parent of a child that ended. Put after all writes of the batch,
+   * where the other run exists then.
+   */
+  readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
+  /** Deltas of the run that came before this write: they belong after `expect.seq`. */
+  readonly deltas?: readonly NewChunk[];
+  /** What the write means for the run at its gates; absent for runs without limits. */
+  readonly flow?: AdmissionWrite;
+  /** The replica whose session holds the run, when that is not this one. */
+  readonly nudge?: string;
+  /** Deletes the run and all that belongs to it. */
+  readonly deleteRun?: true;
+}
+
+export interface ReadyRow {
+  readonly queue: string;
+  /** The workflow, or `workflow@version` for a pinned run. */
+  readonly lane: string;
+  /** 9 - priority, so that ascending order is best first. */
+  readonly rank: number;
+  readonly readyAt: number;
+}
+
+export interface ClaimRequest {
+  readonly org: string;
+  readonly queues: readonly string[];
+  /** Workflows and `workflow@version`s that are served. */
+  readonly lanes: readonly string[];
+  /** One per run wanted: who gets it. The i-th run claimed goes to the i-th slot. */
+  readonly slots: readonly { readonly sessionId: string; readonly workerId: string }[];
+  readonly until: number;
+  readonly journalBytes: number;
+}
+
+/**
+ * Best first by rank, readyAt and run id. The state is now RUNNING (CANCELLING stays as it is), fence and attempt are one
+ * higher, `startedAt` is set if it was not, `updatedAt` is the batch's `now`; the lease is there, the
+ * ready row and any `queue` timeout are gone. `seq` is the same: a claim has no journal entry.
+ */
+export interface ClaimedRun {
+  readonly header: RunHeader;
+  /**
+   * The journal from its start, up to `journalBytes` (at least one entry), and up to an entry that
+   * is damaged: reading on from there says so.
+   */
+  readonly entries: Entry[];
+}
+
+export interface LoadRef {
+  readonly org: string;
+  readonly runId: string;
+  readonly afterSeq: number;
+}
+
+export interface LoadedRun {
+  readonly header: RunHeader;
+  readonly entries: EntryHead[];
+}
+
+export interface PageLimit {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface JournalPage {
+  readonly entries: Entry[];
+  readonly more: boolean;
+}
+
+export interface RunFilter {
+  /** Empty: all. */
+  readonly states: readonly RunState[];
+  readonly workflow?: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly parentRunId?: string;
+  readonly limit: number;
+  readonly after?: { readonly createdAt: number; readonly runId: string };
+}
+
+export interface RunPage {
+  readonly runs: RunHeader[];
+  readonly more: boolean;
+}
+
+export interface ReadyQueue {
+  readonly queue: string;
+  readonly runs: number;
+  /** Since when the first of them is ready; one that lost its worker keeps its place. */
+  readonly oldestAt: number;
+}
