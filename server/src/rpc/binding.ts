@@ -16,6 +16,7 @@ import type {
 } from "@bufbuild/protobuf";
 import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { permitFor } from "../auth/permissions.ts";
 import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
 import { LIMITS } from "../model/limits.ts";
@@ -126,13 +127,16 @@ export function unary<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   handler: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
 ): UnaryBinding {
+  const permit = permitFor(method);
   return {
     kind: "unary",
     method,
     async invoke(request, context) {
+      permit(context.caller);
       return encode(method.output, await handler(decode(method.input, request), context));
     },
     async call(request, context) {
+      permit(context.caller);
       return whole(method.output, await handler(own(method.input, request), context));
     },
     connect(router, hooks) {
@@ -140,6 +144,7 @@ export function unary<I extends DescMessage, O extends DescMessage>(
         let context: CallContext | undefined;
         try {
           context = await hooks.begin(handlerContext);
+          permit(context.caller);
           return await handler(request, context);
         } catch (error) {
           throw hooks.fail(error, context, method);
@@ -153,10 +158,12 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
   method: DescMethodServerStreaming<I, O>,
   handler: (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>,
 ): ServerStreamBinding {
+  const permit = permitFor(method);
   return {
     kind: "server_streaming",
     method,
     async *invoke(request, context) {
+      permit(context.caller);
       for await (const message of handler(decode(method.input, request), context)) {
         let bytes = shared.get(message);
         if (bytes === undefined) {
@@ -167,6 +174,7 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
       }
     },
     async *call(request, context) {
+      permit(context.caller);
       for await (const message of handler(own(method.input, request), context)) {
         yield whole(method.output, message);
       }
@@ -178,6 +186,7 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
           let context: CallContext | undefined;
           try {
             context = await hooks.begin(handlerContext);
+            permit(context.caller);
             yield* handler(request, context);
             // A stream that was cut off by the server's end must not look like its own.
             context.signal.throwIfAborted();
@@ -200,10 +209,12 @@ export function clientStream<I extends DescMessage, O extends DescMessage>(
   async function* decoded(requests: AsyncIterable<Uint8Array>): AsyncIterable<MessageShape<I>> {
     for await (const request of requests) yield decode(method.input, request);
   }
+  const permit = permitFor(method);
   return {
     kind: "client_streaming",
     method,
     async invoke(requests, context) {
+      permit(context.caller);
       return encode(method.output, await handler(decoded(requests), context));
     },
     connect(router, hooks) {
@@ -213,6 +224,7 @@ export function clientStream<I extends DescMessage, O extends DescMessage>(
           let context: CallContext | undefined;
           try {
             context = await hooks.begin(handlerContext);
+            permit(context.caller);
             return await handler(requests, context);
           } catch (error) {
             throw hooks.fail(error, context, method);
@@ -227,10 +239,12 @@ export function duplex<I extends DescMessage, O extends DescMessage>(
   method: DescMethodBiDiStreaming<I, O>,
   handler: (stream: Duplex<MessageShape<I>, MessageInitShape<O>>, context: CallContext) => void,
 ): DuplexBinding {
+  const permit = permitFor(method);
   return {
     kind: "bidi_streaming",
     method,
     open(stream, context) {
+      permit(context.caller);
       handler(decodingDuplex(method, stream), context);
     },
     connect(router, hooks) {
@@ -240,6 +254,7 @@ export function duplex<I extends DescMessage, O extends DescMessage>(
           let context: CallContext | undefined;
           try {
             context = await hooks.begin(handlerContext);
+            permit(context.caller);
             const stream = new ConnectDuplex<MessageShape<I>, MessageInitShape<O>>(
               requests,
               context.signal,

@@ -982,7 +982,7 @@ var File_pawl_v1_event_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xb2\x04\n" +
+	"\x13pawl/v1/event.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\xb2\x04\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n" +
@@ -1061,13 +1061,14 @@ const file_pawl_v1_event_proto_rawDesc = "" +
 	"\x18DELTA_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16DELTA_POLICY_EPHEMERAL\x10\x01\x12\x19\n" +
 	"\x15DELTA_POLICY_BUFFERED\x10\x02\x12\x18\n" +
-	"\x14DELTA_POLICY_DURABLE\x10\x032\xb0\x02\n" +
-	"\fEventService\x12P\n" +
-	"\rPublishEvents\x12\x1d.pawl.v1.PublishEventsRequest\x1a\x1e.pawl.v1.PublishEventsResponse(\x01\x12A\n" +
-	"\bWatchRun\x12\x18.pawl.v1.WatchRunRequest\x1a\x19.pawl.v1.WatchRunResponse0\x01\x12E\n" +
+	"\x14DELTA_POLICY_DURABLE\x10\x032\xe9\x02\n" +
+	"\fEventService\x12\\\n" +
+	"\rPublishEvents\x12\x1d.pawl.v1.PublishEventsRequest\x1a\x1e.pawl.v1.PublishEventsResponse\"\n" +
+	"\xaa\xd4\x18\x06worker(\x01\x12P\n" +
+	"\bWatchRun\x12\x18.pawl.v1.WatchRunRequest\x1a\x19.pawl.v1.WatchRunResponse\"\r\xaa\xd4\x18\truns:read0\x01\x12T\n" +
 	"\n" +
-	"ListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponse\x12D\n" +
-	"\tWatchRuns\x12\x19.pawl.v1.WatchRunsRequest\x1a\x1a.pawl.v1.WatchRunsResponse0\x01Bl\n" +
+	"ListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponse\"\r\xaa\xd4\x18\truns:read\x12S\n" +
+	"\tWatchRuns\x12\x19.pawl.v1.WatchRunsRequest\x1a\x1a.pawl.v1.WatchRunsResponse\"\r\xaa\xd4\x18\truns:read0\x01Bl\n" +
 	"\vcom.pawl.v1B\n" +
 	"EventProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
@@ -1142,6 +1143,7 @@ func file_pawl_v1_event_proto_init() {
 	if File_pawl_v1_event_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -229,7 +229,7 @@ var File_pawl_v1_payload_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_payload_proto_rawDesc = "" +
 	"\n" +
-	"\x15pawl/v1/payload.proto\x12\apawl.v1\x1a\x14pawl/v1/common.proto\"'\n" +
+	"\x15pawl/v1/payload.proto\x12\apawl.v1\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"'\n" +
 	"\x11PutPayloadRequest\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\";\n" +
 	"\x12PutPayloadResponse\x12%\n" +
@@ -240,12 +240,13 @@ const file_pawl_v1_payload_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\rR\x05limit\"<\n" +
 	"\x12GetPayloadResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\rR\x04size2\xa0\x01\n" +
-	"\x0ePayloadService\x12G\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size2\xd3\x01\n" +
+	"\x0ePayloadService\x12a\n" +
 	"\n" +
-	"PutPayload\x12\x1a.pawl.v1.PutPayloadRequest\x1a\x1b.pawl.v1.PutPayloadResponse(\x01\x12E\n" +
+	"PutPayload\x12\x1a.pawl.v1.PutPayloadRequest\x1a\x1b.pawl.v1.PutPayloadResponse\"\x18\xaa\xd4\x18\n" +
+	"runs:write\xaa\xd4\x18\x06worker(\x01\x12^\n" +
 	"\n" +
-	"GetPayload\x12\x1a.pawl.v1.GetPayloadRequest\x1a\x1b.pawl.v1.GetPayloadResponseBn\n" +
+	"GetPayload\x12\x1a.pawl.v1.GetPayloadRequest\x1a\x1b.pawl.v1.GetPayloadResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06workerBn\n" +
 	"\vcom.pawl.v1B\fPayloadProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -286,6 +287,7 @@ func file_pawl_v1_payload_proto_init() {
 	if File_pawl_v1_payload_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

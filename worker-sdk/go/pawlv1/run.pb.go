@@ -2040,7 +2040,7 @@ var File_pawl_v1_run_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xce\t\n" +
+	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xce\t\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -2213,22 +2213,28 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x11ParentClosePolicy\x12#\n" +
 	"\x1fPARENT_CLOSE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPARENT_CLOSE_POLICY_ABANDON\x10\x01\x12\x1e\n" +
-	"\x1aPARENT_CLOSE_POLICY_CANCEL\x10\x022\xe3\x05\n" +
+	"\x1aPARENT_CLOSE_POLICY_CANCEL\x10\x022\xae\a\n" +
 	"\n" +
-	"RunService\x12?\n" +
-	"\bStartRun\x12\x18.pawl.v1.StartRunRequest\x1a\x19.pawl.v1.StartRunResponse\x129\n" +
-	"\x06GetRun\x12\x16.pawl.v1.GetRunRequest\x1a\x17.pawl.v1.GetRunResponse\x12<\n" +
-	"\aWaitRun\x12\x17.pawl.v1.WaitRunRequest\x1a\x18.pawl.v1.WaitRunResponse\x12?\n" +
-	"\bListRuns\x12\x18.pawl.v1.ListRunsRequest\x1a\x19.pawl.v1.ListRunsResponse\x12E\n" +
+	"RunService\x12Y\n" +
+	"\bStartRun\x12\x18.pawl.v1.StartRunRequest\x1a\x19.pawl.v1.StartRunResponse\"\x18\xaa\xd4\x18\n" +
+	"runs:write\xaa\xd4\x18\x06worker\x12R\n" +
+	"\x06GetRun\x12\x16.pawl.v1.GetRunRequest\x1a\x17.pawl.v1.GetRunResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06worker\x12K\n" +
+	"\aWaitRun\x12\x17.pawl.v1.WaitRunRequest\x1a\x18.pawl.v1.WaitRunResponse\"\r\xaa\xd4\x18\truns:read\x12N\n" +
+	"\bListRuns\x12\x18.pawl.v1.ListRunsRequest\x1a\x19.pawl.v1.ListRunsResponse\"\r\xaa\xd4\x18\truns:read\x12^\n" +
 	"\n" +
-	"GetJournal\x12\x1a.pawl.v1.GetJournalRequest\x1a\x1b.pawl.v1.GetJournalResponse\x12B\n" +
-	"\tCancelRun\x12\x19.pawl.v1.CancelRunRequest\x1a\x1a.pawl.v1.CancelRunResponse\x12?\n" +
-	"\bPauseRun\x12\x18.pawl.v1.PauseRunRequest\x1a\x19.pawl.v1.PauseRunResponse\x12B\n" +
-	"\tResumeRun\x12\x19.pawl.v1.ResumeRunRequest\x1a\x1a.pawl.v1.ResumeRunResponse\x12?\n" +
-	"\bRetryRun\x12\x18.pawl.v1.RetryRunRequest\x1a\x19.pawl.v1.RetryRunResponse\x12B\n" +
-	"\tDeleteRun\x12\x19.pawl.v1.DeleteRunRequest\x1a\x1a.pawl.v1.DeleteRunResponse\x12E\n" +
+	"GetJournal\x12\x1a.pawl.v1.GetJournalRequest\x1a\x1b.pawl.v1.GetJournalResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06worker\x12R\n" +
+	"\tCancelRun\x12\x19.pawl.v1.CancelRunRequest\x1a\x1a.pawl.v1.CancelRunResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:write\x12O\n" +
+	"\bPauseRun\x12\x18.pawl.v1.PauseRunRequest\x1a\x19.pawl.v1.PauseRunResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:write\x12R\n" +
+	"\tResumeRun\x12\x19.pawl.v1.ResumeRunRequest\x1a\x1a.pawl.v1.ResumeRunResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:write\x12O\n" +
+	"\bRetryRun\x12\x18.pawl.v1.RetryRunRequest\x1a\x19.pawl.v1.RetryRunResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:write\x12S\n" +
+	"\tDeleteRun\x12\x19.pawl.v1.DeleteRunRequest\x1a\x1a.pawl.v1.DeleteRunResponse\"\x0f\xaa\xd4\x18\vruns:delete\x12U\n" +
 	"\n" +
-	"UpdateTags\x12\x1a.pawl.v1.UpdateTagsRequest\x1a\x1b.pawl.v1.UpdateTagsResponseBj\n" +
+	"UpdateTags\x12\x1a.pawl.v1.UpdateTagsRequest\x1a\x1b.pawl.v1.UpdateTagsResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:writeBj\n" +
 	"\vcom.pawl.v1B\bRunProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -2373,6 +2379,7 @@ func file_pawl_v1_run_proto_init() {
 	if File_pawl_v1_run_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	file_pawl_v1_worker_proto_init()
 	file_pawl_v1_run_proto_msgTypes[3].OneofWrappers = []any{}

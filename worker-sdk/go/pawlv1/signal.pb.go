@@ -358,7 +358,7 @@ var File_pawl_v1_signal_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\n" +
-	"\x14pawl/v1/signal.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n" +
+	"\x14pawl/v1/signal.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n" +
 	"\x11SendSignalRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
@@ -384,11 +384,12 @@ const file_pawl_v1_signal_proto_rawDesc = "" +
 	"\vreceived_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"receivedAt\x12\x1f\n" +
 	"\vconsumed_by\x18\x06 \x01(\tR\n" +
-	"consumedBy2\xa0\x01\n" +
-	"\rSignalService\x12E\n" +
+	"consumedBy2\xbf\x01\n" +
+	"\rSignalService\x12U\n" +
 	"\n" +
-	"SendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\x12H\n" +
-	"\vListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponseBm\n" +
+	"SendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\"\x0e\xaa\xd4\x18\n" +
+	"runs:write\x12W\n" +
+	"\vListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponse\"\r\xaa\xd4\x18\truns:readBm\n" +
 	"\vcom.pawl.v1B\vSignalProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -434,6 +435,7 @@ func file_pawl_v1_signal_proto_init() {
 	if File_pawl_v1_signal_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

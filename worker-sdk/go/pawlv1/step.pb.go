@@ -1950,7 +1950,7 @@ var File_pawl_v1_step_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_step_proto_rawDesc = "" +
 	"\n" +
-	"\x12pawl/v1/step.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x96\x02\n" +
+	"\x12pawl/v1/step.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\x96\x02\n" +
 	"\bWaitSpec\x125\n" +
 	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1f\n" +
@@ -2107,14 +2107,17 @@ const file_pawl_v1_step_proto_rawDesc = "" +
 	"\bRecovery\x12\x18\n" +
 	"\x14RECOVERY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRECOVERY_RETRY\x10\x01\x12\x19\n" +
-	"\x15RECOVERY_AT_MOST_ONCE\x10\x022\xf0\x02\n" +
-	"\vStepService\x12H\n" +
-	"\vStepStarted\x12\x1b.pawl.v1.StepStartedRequest\x1a\x1c.pawl.v1.StepStartedResponse\x12N\n" +
-	"\rStepCompleted\x12\x1d.pawl.v1.StepCompletedRequest\x1a\x1e.pawl.v1.StepCompletedResponse\x12E\n" +
+	"\x15RECOVERY_AT_MOST_ONCE\x10\x022\xbc\x03\n" +
+	"\vStepService\x12T\n" +
+	"\vStepStarted\x12\x1b.pawl.v1.StepStartedRequest\x1a\x1c.pawl.v1.StepStartedResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12Z\n" +
+	"\rStepCompleted\x12\x1d.pawl.v1.StepCompletedRequest\x1a\x1e.pawl.v1.StepCompletedResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12Q\n" +
 	"\n" +
-	"StepFailed\x12\x1a.pawl.v1.StepFailedRequest\x1a\x1b.pawl.v1.StepFailedResponse\x12<\n" +
-	"\aGetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponse\x12B\n" +
-	"\tListSteps\x12\x19.pawl.v1.ListStepsRequest\x1a\x1a.pawl.v1.ListStepsResponseBk\n" +
+	"StepFailed\x12\x1a.pawl.v1.StepFailedRequest\x1a\x1b.pawl.v1.StepFailedResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12U\n" +
+	"\aGetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06worker\x12Q\n" +
+	"\tListSteps\x12\x19.pawl.v1.ListStepsRequest\x1a\x1a.pawl.v1.ListStepsResponse\"\r\xaa\xd4\x18\truns:readBk\n" +
 	"\vcom.pawl.v1B\tStepProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -2237,6 +2240,7 @@ func file_pawl_v1_step_proto_init() {
 	if File_pawl_v1_step_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	file_pawl_v1_step_proto_msgTypes[2].OneofWrappers = []any{
 		(*StepStartedResponse_Execute_)(nil),

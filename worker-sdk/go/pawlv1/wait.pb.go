@@ -1058,7 +1058,7 @@ var File_pawl_v1_wait_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_wait_proto_rawDesc = "" +
 	"\n" +
-	"\x12pawl/v1/wait.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xa9\x05\n" +
+	"\x12pawl/v1/wait.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\xa9\x05\n" +
 	"\x04Wait\x12\x17\n" +
 	"\await_id\x18\x01 \x01(\tR\x06waitId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
@@ -1146,15 +1146,17 @@ const file_pawl_v1_wait_proto_rawDesc = "" +
 	"\x16ANSWER_VIA_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eANSWER_VIA_API\x10\x01\x12\x13\n" +
 	"\x0fANSWER_VIA_LINK\x10\x02\x12\x17\n" +
-	"\x13ANSWER_VIA_CALLBACK\x10\x032\xf0\x02\n" +
-	"\vWaitService\x12B\n" +
-	"\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\x12<\n" +
-	"\aGetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\x12E\n" +
+	"\x13ANSWER_VIA_CALLBACK\x10\x032\xc6\x03\n" +
+	"\vWaitService\x12R\n" +
+	"\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\"\x0e\xaa\xd4\x18\n" +
+	"waits:read\x12L\n" +
+	"\aGetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\"\x0e\xaa\xd4\x18\n" +
+	"waits:read\x12W\n" +
 	"\n" +
-	"AnswerWait\x12\x1a.pawl.v1.AnswerWaitRequest\x1a\x1b.pawl.v1.AnswerWaitResponse\x12E\n" +
+	"AnswerWait\x12\x1a.pawl.v1.AnswerWaitRequest\x1a\x1b.pawl.v1.AnswerWaitResponse\"\x10\xaa\xd4\x18\fwaits:answer\x12W\n" +
 	"\n" +
-	"CancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\x12Q\n" +
-	"\x0eCreateWaitLink\x12\x1e.pawl.v1.CreateWaitLinkRequest\x1a\x1f.pawl.v1.CreateWaitLinkResponseBk\n" +
+	"CancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\"\x10\xaa\xd4\x18\fwaits:answer\x12c\n" +
+	"\x0eCreateWaitLink\x12\x1e.pawl.v1.CreateWaitLinkRequest\x1a\x1f.pawl.v1.CreateWaitLinkResponse\"\x10\xaa\xd4\x18\fwaits:answerBk\n" +
 	"\vcom.pawl.v1B\tWaitProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -1233,6 +1235,7 @@ func file_pawl_v1_wait_proto_init() {
 	if File_pawl_v1_wait_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	file_pawl_v1_wait_proto_msgTypes[1].OneofWrappers = []any{}
 	file_pawl_v1_wait_proto_msgTypes[6].OneofWrappers = []any{

@@ -3612,7 +3612,7 @@ var File_pawl_v1_worker_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\xb7\x02\n" +
+	"\x14pawl/v1/worker.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\x1a\x13pawl/v1/event.proto\x1a\x12pawl/v1/step.proto\"\xb7\x02\n" +
 	"\fWorkflowSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
@@ -3869,19 +3869,27 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x14LEASE_STATUS_RENEWED\x10\x01\x12\x15\n" +
 	"\x11LEASE_STATUS_LOST\x10\x02\x12\x17\n" +
 	"\x13LEASE_STATUS_CANCEL\x10\x03\x12\x16\n" +
-	"\x12LEASE_STATUS_PAUSE\x10\x042\xac\x05\n" +
-	"\rWorkerService\x12W\n" +
-	"\x06Attach\x12#.pawl.v1.WorkerServiceAttachRequest\x1a$.pawl.v1.WorkerServiceAttachResponse(\x010\x01\x12?\n" +
-	"\bPollWork\x12\x18.pawl.v1.PollWorkRequest\x1a\x19.pawl.v1.PollWorkResponse\x12T\n" +
-	"\x0fHeartbeatLeases\x12\x1f.pawl.v1.HeartbeatLeasesRequest\x1a .pawl.v1.HeartbeatLeasesResponse\x12E\n" +
+	"\x12LEASE_STATUS_PAUSE\x10\x042\xaa\x06\n" +
+	"\rWorkerService\x12c\n" +
+	"\x06Attach\x12#.pawl.v1.WorkerServiceAttachRequest\x1a$.pawl.v1.WorkerServiceAttachResponse\"\n" +
+	"\xaa\xd4\x18\x06worker(\x010\x01\x12K\n" +
+	"\bPollWork\x12\x18.pawl.v1.PollWorkRequest\x1a\x19.pawl.v1.PollWorkResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12`\n" +
+	"\x0fHeartbeatLeases\x12\x1f.pawl.v1.HeartbeatLeasesRequest\x1a .pawl.v1.HeartbeatLeasesResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12Q\n" +
 	"\n" +
-	"SuspendRun\x12\x1a.pawl.v1.SuspendRunRequest\x1a\x1b.pawl.v1.SuspendRunResponse\x12H\n" +
-	"\vCompleteRun\x12\x1b.pawl.v1.CompleteRunRequest\x1a\x1c.pawl.v1.CompleteRunResponse\x12<\n" +
-	"\aFailRun\x12\x17.pawl.v1.FailRunRequest\x1a\x18.pawl.v1.FailRunResponse\x12E\n" +
+	"SuspendRun\x12\x1a.pawl.v1.SuspendRunRequest\x1a\x1b.pawl.v1.SuspendRunResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12T\n" +
+	"\vCompleteRun\x12\x1b.pawl.v1.CompleteRunRequest\x1a\x1c.pawl.v1.CompleteRunResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12H\n" +
+	"\aFailRun\x12\x17.pawl.v1.FailRunRequest\x1a\x18.pawl.v1.FailRunResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12Q\n" +
 	"\n" +
-	"CloseWaits\x12\x1a.pawl.v1.CloseWaitsRequest\x1a\x1b.pawl.v1.CloseWaitsResponse\x12K\n" +
-	"\fBeginCleanUp\x12\x1c.pawl.v1.BeginCleanUpRequest\x1a\x1d.pawl.v1.BeginCleanUpResponse\x12H\n" +
-	"\vListWorkers\x12\x1b.pawl.v1.ListWorkersRequest\x1a\x1c.pawl.v1.ListWorkersResponseBm\n" +
+	"CloseWaits\x12\x1a.pawl.v1.CloseWaitsRequest\x1a\x1b.pawl.v1.CloseWaitsResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12W\n" +
+	"\fBeginCleanUp\x12\x1c.pawl.v1.BeginCleanUpRequest\x1a\x1d.pawl.v1.BeginCleanUpResponse\"\n" +
+	"\xaa\xd4\x18\x06worker\x12f\n" +
+	"\vListWorkers\x12\x1b.pawl.v1.ListWorkersRequest\x1a\x1c.pawl.v1.ListWorkersResponse\"\x1c\xaa\xd4\x18\x0eworkflows:read\xaa\xd4\x18\x06workerBm\n" +
 	"\vcom.pawl.v1B\vWorkerProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -4089,6 +4097,7 @@ func file_pawl_v1_worker_proto_init() {
 	if File_pawl_v1_worker_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
 	file_pawl_v1_event_proto_init()
 	file_pawl_v1_step_proto_init()

@@ -265,7 +265,7 @@ var File_pawl_v1_workflow_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_workflow_proto_rawDesc = "" +
 	"\n" +
-	"\x16pawl/v1/workflow.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/worker.proto\"\xb8\x01\n" +
+	"\x16pawl/v1/workflow.proto\x12\apawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/worker.proto\"\xb8\x01\n" +
 	"\bWorkflow\x12)\n" +
 	"\x04spec\x18\x01 \x01(\v2\x15.pawl.v1.WorkflowSpecR\x04spec\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\tR\bversions\x12\x1b\n" +
@@ -277,10 +277,10 @@ const file_pawl_v1_workflow_proto_rawDesc = "" +
 	"\x12GetWorkflowRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"D\n" +
 	"\x13GetWorkflowResponse\x12-\n" +
-	"\bworkflow\x18\x01 \x01(\v2\x11.pawl.v1.WorkflowR\bworkflow2\xab\x01\n" +
-	"\x0fWorkflowService\x12N\n" +
-	"\rListWorkflows\x12\x1d.pawl.v1.ListWorkflowsRequest\x1a\x1e.pawl.v1.ListWorkflowsResponse\x12H\n" +
-	"\vGetWorkflow\x12\x1b.pawl.v1.GetWorkflowRequest\x1a\x1c.pawl.v1.GetWorkflowResponseBo\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x11.pawl.v1.WorkflowR\bworkflow2\xd3\x01\n" +
+	"\x0fWorkflowService\x12b\n" +
+	"\rListWorkflows\x12\x1d.pawl.v1.ListWorkflowsRequest\x1a\x1e.pawl.v1.ListWorkflowsResponse\"\x12\xaa\xd4\x18\x0eworkflows:read\x12\\\n" +
+	"\vGetWorkflow\x12\x1b.pawl.v1.GetWorkflowRequest\x1a\x1c.pawl.v1.GetWorkflowResponse\"\x12\xaa\xd4\x18\x0eworkflows:readBo\n" +
 	"\vcom.pawl.v1B\rWorkflowProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -326,6 +326,7 @@ func file_pawl_v1_workflow_proto_init() {
 	if File_pawl_v1_workflow_proto != nil {
 		return
 	}
+	file_pawl_v1_access_proto_init()
 	file_pawl_v1_worker_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

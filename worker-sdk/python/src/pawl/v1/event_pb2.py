@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13pawl/v1/event.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xb2\x04\n\x05\x45vent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x15\n\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12)\n\x05\x63lass\x18\x04 \x01(\x0e\x32\x13.pawl.v1.EventClassR\x05\x63lass\x12\x19\n\x08\x65vent_id\x18\x05 \x01(\tR\x07\x65ventId\x12&\n\x0fparent_event_id\x18\x06 \x01(\tR\rparentEventId\x12\x19\n\x08step_key\x18\x07 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\x12#\n\rcontent_index\x18\t \x01(\rR\x0c\x63ontentIndex\x12\x1a\n\x08sequence\x18\n \x01(\rR\x08sequence\x12\x37\n\tsource_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08sourceAt\x12*\n\x02\x61t\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12*\n\x07payload\x18\r \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12+\n\x05\x65ntry\x18\x0e \x01(\x0b\x32\x15.pawl.v1.JournalEntryR\x05\x65ntry\x12\x16\n\x06merged\x18\x0f \x01(\rR\x06merged\x12,\n\x06policy\x18\x10 \x01(\x0e\x32\x14.pawl.v1.DeltaPolicyR\x06policy\"\x84\x01\n\x14PublishEventsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12)\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x11.pawl.v1.NewEventR\x06\x65vents\x12\x14\n\x05\x66irst\x18\x04 \x01(\rR\x05\x66irst\"\xea\x02\n\x08NewEvent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12#\n\rcontent_index\x18\x04 \x01(\rR\x0c\x63ontentIndex\x12\x1a\n\x08sequence\x18\x05 \x01(\rR\x08sequence\x12\x37\n\tsource_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08sourceAt\x12*\n\x07payload\x18\x07 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12&\n\x0fparent_event_id\x18\x08 \x01(\tR\rparentEventId\x12,\n\x06policy\x18\t \x01(\x0e\x32\x14.pawl.v1.DeltaPolicyR\x06policy\x12\x19\n\x08\x65vent_id\x18\n \x01(\tR\x07\x65ventId\"W\n\x15PublishEventsResponse\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\rR\x08\x61\x63\x63\x65pted\x12\"\n\x0c\x61\x63knowledged\x18\x02 \x01(\rR\x0c\x61\x63knowledged\"\xe6\x01\n\x0fWatchRunRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12-\n\x07\x63lasses\x18\x02 \x03(\x0e\x32\x13.pawl.v1.EventClassR\x07\x63lasses\x12!\n\x0c\x61\x66ter_cursor\x18\x03 \x01(\tR\x0b\x61\x66terCursor\x12\x19\n\x08\x66rom_now\x18\x04 \x01(\x08R\x07\x66romNow\x12$\n\x0ewait_for_start\x18\x05 \x01(\x08R\x0cwaitForStart\x12)\n\x10include_children\x18\x06 \x01(\x08R\x0fincludeChildren\"R\n\x10WatchRunResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\"\x99\x01\n\x11ListEventsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12!\n\x0c\x61\x66ter_cursor\x18\x02 \x01(\tR\x0b\x61\x66terCursor\x12\x1b\n\tpage_size\x18\x03 \x01(\rR\x08pageSize\x12-\n\x07\x63lasses\x18\x04 \x03(\x0e\x32\x13.pawl.v1.EventClassR\x07\x63lasses\"]\n\x12ListEventsResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x1f\n\x0bnext_cursor\x18\x02 \x01(\tR\nnextCursor\"\x89\x02\n\x10WatchRunsRequest\x12\x1a\n\x08workflow\x18\x01 \x01(\tR\x08workflow\x12\x37\n\x04tags\x18\x02 \x03(\x0b\x32#.pawl.v1.WatchRunsRequest.TagsEntryR\x04tags\x12.\n\x08statuses\x18\x03 \x03(\x0e\x32\x12.pawl.v1.RunStatusR\x08statuses\x12\x14\n\x05types\x18\x04 \x03(\tR\x05types\x12!\n\x0c\x61\x66ter_cursor\x18\x05 \x01(\tR\x0b\x61\x66terCursor\x1a\x37\n\tTagsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"S\n\x11WatchRunsResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor*\\\n\nEventClass\x12\x1b\n\x17\x45VENT_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_CLASS_CHECKPOINT\x10\x01\x12\x15\n\x11\x45VENT_CLASS_DELTA\x10\x02*|\n\x0b\x44\x65ltaPolicy\x12\x1c\n\x18\x44\x45LTA_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LTA_POLICY_EPHEMERAL\x10\x01\x12\x19\n\x15\x44\x45LTA_POLICY_BUFFERED\x10\x02\x12\x18\n\x14\x44\x45LTA_POLICY_DURABLE\x10\x03\x32\xb0\x02\n\x0c\x45ventService\x12P\n\rPublishEvents\x12\x1d.pawl.v1.PublishEventsRequest\x1a\x1e.pawl.v1.PublishEventsResponse(\x01\x12\x41\n\x08WatchRun\x12\x18.pawl.v1.WatchRunRequest\x1a\x19.pawl.v1.WatchRunResponse0\x01\x12\x45\n\nListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponse\x12\x44\n\tWatchRuns\x12\x19.pawl.v1.WatchRunsRequest\x1a\x1a.pawl.v1.WatchRunsResponse0\x01\x42\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13pawl/v1/event.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\xb2\x04\n\x05\x45vent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x15\n\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12)\n\x05\x63lass\x18\x04 \x01(\x0e\x32\x13.pawl.v1.EventClassR\x05\x63lass\x12\x19\n\x08\x65vent_id\x18\x05 \x01(\tR\x07\x65ventId\x12&\n\x0fparent_event_id\x18\x06 \x01(\tR\rparentEventId\x12\x19\n\x08step_key\x18\x07 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\x12#\n\rcontent_index\x18\t \x01(\rR\x0c\x63ontentIndex\x12\x1a\n\x08sequence\x18\n \x01(\rR\x08sequence\x12\x37\n\tsource_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08sourceAt\x12*\n\x02\x61t\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12*\n\x07payload\x18\r \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12+\n\x05\x65ntry\x18\x0e \x01(\x0b\x32\x15.pawl.v1.JournalEntryR\x05\x65ntry\x12\x16\n\x06merged\x18\x0f \x01(\rR\x06merged\x12,\n\x06policy\x18\x10 \x01(\x0e\x32\x14.pawl.v1.DeltaPolicyR\x06policy\"\x84\x01\n\x14PublishEventsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12)\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x11.pawl.v1.NewEventR\x06\x65vents\x12\x14\n\x05\x66irst\x18\x04 \x01(\rR\x05\x66irst\"\xea\x02\n\x08NewEvent\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12#\n\rcontent_index\x18\x04 \x01(\rR\x0c\x63ontentIndex\x12\x1a\n\x08sequence\x18\x05 \x01(\rR\x08sequence\x12\x37\n\tsource_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08sourceAt\x12*\n\x07payload\x18\x07 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12&\n\x0fparent_event_id\x18\x08 \x01(\tR\rparentEventId\x12,\n\x06policy\x18\t \x01(\x0e\x32\x14.pawl.v1.DeltaPolicyR\x06policy\x12\x19\n\x08\x65vent_id\x18\n \x01(\tR\x07\x65ventId\"W\n\x15PublishEventsResponse\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\rR\x08\x61\x63\x63\x65pted\x12\"\n\x0c\x61\x63knowledged\x18\x02 \x01(\rR\x0c\x61\x63knowledged\"\xe6\x01\n\x0fWatchRunRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12-\n\x07\x63lasses\x18\x02 \x03(\x0e\x32\x13.pawl.v1.EventClassR\x07\x63lasses\x12!\n\x0c\x61\x66ter_cursor\x18\x03 \x01(\tR\x0b\x61\x66terCursor\x12\x19\n\x08\x66rom_now\x18\x04 \x01(\x08R\x07\x66romNow\x12$\n\x0ewait_for_start\x18\x05 \x01(\x08R\x0cwaitForStart\x12)\n\x10include_children\x18\x06 \x01(\x08R\x0fincludeChildren\"R\n\x10WatchRunResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\"\x99\x01\n\x11ListEventsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12!\n\x0c\x61\x66ter_cursor\x18\x02 \x01(\tR\x0b\x61\x66terCursor\x12\x1b\n\tpage_size\x18\x03 \x01(\rR\x08pageSize\x12-\n\x07\x63lasses\x18\x04 \x03(\x0e\x32\x13.pawl.v1.EventClassR\x07\x63lasses\"]\n\x12ListEventsResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x1f\n\x0bnext_cursor\x18\x02 \x01(\tR\nnextCursor\"\x89\x02\n\x10WatchRunsRequest\x12\x1a\n\x08workflow\x18\x01 \x01(\tR\x08workflow\x12\x37\n\x04tags\x18\x02 \x03(\x0b\x32#.pawl.v1.WatchRunsRequest.TagsEntryR\x04tags\x12.\n\x08statuses\x18\x03 \x03(\x0e\x32\x12.pawl.v1.RunStatusR\x08statuses\x12\x14\n\x05types\x18\x04 \x03(\tR\x05types\x12!\n\x0c\x61\x66ter_cursor\x18\x05 \x01(\tR\x0b\x61\x66terCursor\x1a\x37\n\tTagsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"S\n\x11WatchRunsResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.pawl.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor*\\\n\nEventClass\x12\x1b\n\x17\x45VENT_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_CLASS_CHECKPOINT\x10\x01\x12\x15\n\x11\x45VENT_CLASS_DELTA\x10\x02*|\n\x0b\x44\x65ltaPolicy\x12\x1c\n\x18\x44\x45LTA_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LTA_POLICY_EPHEMERAL\x10\x01\x12\x19\n\x15\x44\x45LTA_POLICY_BUFFERED\x10\x02\x12\x18\n\x14\x44\x45LTA_POLICY_DURABLE\x10\x03\x32\xe9\x02\n\x0c\x45ventService\x12\\\n\rPublishEvents\x12\x1d.pawl.v1.PublishEventsRequest\x1a\x1e.pawl.v1.PublishEventsResponse\"\n\xaa\xd4\x18\x06worker(\x01\x12P\n\x08WatchRun\x12\x18.pawl.v1.WatchRunRequest\x1a\x19.pawl.v1.WatchRunResponse\"\r\xaa\xd4\x18\truns:read0\x01\x12T\n\nListEvents\x12\x1a.pawl.v1.ListEventsRequest\x1a\x1b.pawl.v1.ListEventsResponse\"\r\xaa\xd4\x18\truns:read\x12S\n\tWatchRuns\x12\x19.pawl.v1.WatchRunsRequest\x1a\x1a.pawl.v1.WatchRunsResponse\"\r\xaa\xd4\x18\truns:read0\x01\x42\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,32 +37,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
   _globals['_WATCHRUNSREQUEST_TAGSENTRY']._loaded_options = None
   _globals['_WATCHRUNSREQUEST_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_EVENTCLASS']._serialized_start=2162
-  _globals['_EVENTCLASS']._serialized_end=2254
-  _globals['_DELTAPOLICY']._serialized_start=2256
-  _globals['_DELTAPOLICY']._serialized_end=2380
-  _globals['_EVENT']._serialized_start=88
-  _globals['_EVENT']._serialized_end=650
-  _globals['_PUBLISHEVENTSREQUEST']._serialized_start=653
-  _globals['_PUBLISHEVENTSREQUEST']._serialized_end=785
-  _globals['_NEWEVENT']._serialized_start=788
-  _globals['_NEWEVENT']._serialized_end=1150
-  _globals['_PUBLISHEVENTSRESPONSE']._serialized_start=1152
-  _globals['_PUBLISHEVENTSRESPONSE']._serialized_end=1239
-  _globals['_WATCHRUNREQUEST']._serialized_start=1242
-  _globals['_WATCHRUNREQUEST']._serialized_end=1472
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1474
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1556
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1559
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1712
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1714
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1807
-  _globals['_WATCHRUNSREQUEST']._serialized_start=1810
-  _globals['_WATCHRUNSREQUEST']._serialized_end=2075
-  _globals['_WATCHRUNSREQUEST_TAGSENTRY']._serialized_start=2020
-  _globals['_WATCHRUNSREQUEST_TAGSENTRY']._serialized_end=2075
-  _globals['_WATCHRUNSRESPONSE']._serialized_start=2077
-  _globals['_WATCHRUNSRESPONSE']._serialized_end=2160
-  _globals['_EVENTSERVICE']._serialized_start=2383
-  _globals['_EVENTSERVICE']._serialized_end=2687
+  _globals['_EVENTSERVICE'].methods_by_name['PublishEvents']._loaded_options = None
+  _globals['_EVENTSERVICE'].methods_by_name['PublishEvents']._serialized_options = b'\252\324\030\006worker'
+  _globals['_EVENTSERVICE'].methods_by_name['WatchRun']._loaded_options = None
+  _globals['_EVENTSERVICE'].methods_by_name['WatchRun']._serialized_options = b'\252\324\030\truns:read'
+  _globals['_EVENTSERVICE'].methods_by_name['ListEvents']._loaded_options = None
+  _globals['_EVENTSERVICE'].methods_by_name['ListEvents']._serialized_options = b'\252\324\030\truns:read'
+  _globals['_EVENTSERVICE'].methods_by_name['WatchRuns']._loaded_options = None
+  _globals['_EVENTSERVICE'].methods_by_name['WatchRuns']._serialized_options = b'\252\324\030\truns:read'
+  _globals['_EVENTCLASS']._serialized_start=2184
+  _globals['_EVENTCLASS']._serialized_end=2276
+  _globals['_DELTAPOLICY']._serialized_start=2278
+  _globals['_DELTAPOLICY']._serialized_end=2402
+  _globals['_EVENT']._serialized_start=110
+  _globals['_EVENT']._serialized_end=672
+  _globals['_PUBLISHEVENTSREQUEST']._serialized_start=675
+  _globals['_PUBLISHEVENTSREQUEST']._serialized_end=807
+  _globals['_NEWEVENT']._serialized_start=810
+  _globals['_NEWEVENT']._serialized_end=1172
+  _globals['_PUBLISHEVENTSRESPONSE']._serialized_start=1174
+  _globals['_PUBLISHEVENTSRESPONSE']._serialized_end=1261
+  _globals['_WATCHRUNREQUEST']._serialized_start=1264
+  _globals['_WATCHRUNREQUEST']._serialized_end=1494
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1496
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1578
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1581
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1734
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1736
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1829
+  _globals['_WATCHRUNSREQUEST']._serialized_start=1832
+  _globals['_WATCHRUNSREQUEST']._serialized_end=2097
+  _globals['_WATCHRUNSREQUEST_TAGSENTRY']._serialized_start=2042
+  _globals['_WATCHRUNSREQUEST_TAGSENTRY']._serialized_end=2097
+  _globals['_WATCHRUNSRESPONSE']._serialized_start=2099
+  _globals['_WATCHRUNSRESPONSE']._serialized_end=2182
+  _globals['_EVENTSERVICE']._serialized_start=2405
+  _globals['_EVENTSERVICE']._serialized_end=2766
 # @@protoc_insertion_point(module_scope)

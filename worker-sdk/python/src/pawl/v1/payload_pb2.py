@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pawl/v1/payload.proto\x12\x07pawl.v1\x1a\x14pawl/v1/common.proto\"\'\n\x11PutPayloadRequest\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\";\n\x12PutPayloadResponse\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x13.pawl.v1.PayloadRefR\x03ref\"Y\n\x11GetPayloadRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\rR\x06offset\x12\x14\n\x05limit\x18\x03 \x01(\rR\x05limit\"<\n\x12GetPayloadResponse\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size2\xa0\x01\n\x0ePayloadService\x12G\n\nPutPayload\x12\x1a.pawl.v1.PutPayloadRequest\x1a\x1b.pawl.v1.PutPayloadResponse(\x01\x12\x45\n\nGetPayload\x12\x1a.pawl.v1.GetPayloadRequest\x1a\x1b.pawl.v1.GetPayloadResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pawl/v1/payload.proto\x12\x07pawl.v1\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\'\n\x11PutPayloadRequest\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\";\n\x12PutPayloadResponse\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x13.pawl.v1.PayloadRefR\x03ref\"Y\n\x11GetPayloadRequest\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n\x06offset\x18\x02 \x01(\rR\x06offset\x12\x14\n\x05limit\x18\x03 \x01(\rR\x05limit\"<\n\x12GetPayloadResponse\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size2\xd3\x01\n\x0ePayloadService\x12\x61\n\nPutPayload\x12\x1a.pawl.v1.PutPayloadRequest\x1a\x1b.pawl.v1.PutPayloadResponse\"\x18\xaa\xd4\x18\nruns:write\xaa\xd4\x18\x06worker(\x01\x12^\n\nGetPayload\x12\x1a.pawl.v1.GetPayloadRequest\x1a\x1b.pawl.v1.GetPayloadResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06workerB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pawl.v1.payload_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
-  _globals['_PUTPAYLOADREQUEST']._serialized_start=56
-  _globals['_PUTPAYLOADREQUEST']._serialized_end=95
-  _globals['_PUTPAYLOADRESPONSE']._serialized_start=97
-  _globals['_PUTPAYLOADRESPONSE']._serialized_end=156
-  _globals['_GETPAYLOADREQUEST']._serialized_start=158
-  _globals['_GETPAYLOADREQUEST']._serialized_end=247
-  _globals['_GETPAYLOADRESPONSE']._serialized_start=249
-  _globals['_GETPAYLOADRESPONSE']._serialized_end=309
-  _globals['_PAYLOADSERVICE']._serialized_start=312
-  _globals['_PAYLOADSERVICE']._serialized_end=472
+  _globals['_PAYLOADSERVICE'].methods_by_name['PutPayload']._loaded_options = None
+  _globals['_PAYLOADSERVICE'].methods_by_name['PutPayload']._serialized_options = b'\252\324\030\nruns:write\252\324\030\006worker'
+  _globals['_PAYLOADSERVICE'].methods_by_name['GetPayload']._loaded_options = None
+  _globals['_PAYLOADSERVICE'].methods_by_name['GetPayload']._serialized_options = b'\252\324\030\truns:read\252\324\030\006worker'
+  _globals['_PUTPAYLOADREQUEST']._serialized_start=78
+  _globals['_PUTPAYLOADREQUEST']._serialized_end=117
+  _globals['_PUTPAYLOADRESPONSE']._serialized_start=119
+  _globals['_PUTPAYLOADRESPONSE']._serialized_end=178
+  _globals['_GETPAYLOADREQUEST']._serialized_start=180
+  _globals['_GETPAYLOADREQUEST']._serialized_end=269
+  _globals['_GETPAYLOADRESPONSE']._serialized_start=271
+  _globals['_GETPAYLOADRESPONSE']._serialized_end=331
+  _globals['_PAYLOADSERVICE']._serialized_start=334
+  _globals['_PAYLOADSERVICE']._serialized_end=545
 # @@protoc_insertion_point(module_scope)

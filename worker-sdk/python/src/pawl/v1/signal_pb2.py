@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/signal.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n\x11SendSignalRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x03 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x04 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\"O\n\x12SendSignalResponse\x12\x1b\n\tsignal_id\x18\x01 \x01(\tR\x08signalId\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\"g\n\x12ListSignalsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x13ListSignalsResponse\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x0f.pawl.v1.SignalR\x07signals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n\x06Signal\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x02 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12;\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreceivedAt\x12\x1f\n\x0b\x63onsumed_by\x18\x06 \x01(\tR\nconsumedBy2\xa0\x01\n\rSignalService\x12\x45\n\nSendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\x12H\n\x0bListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pawl/v1/signal.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\x9d\x01\n\x11SendSignalRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x03 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x04 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\"O\n\x12SendSignalResponse\x12\x1b\n\tsignal_id\x18\x01 \x01(\tR\x08signalId\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\"g\n\x12ListSignalsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x13ListSignalsResponse\x12)\n\x07signals\x18\x01 \x03(\x0b\x32\x0f.pawl.v1.SignalR\x07signals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n\x06Signal\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n\tsignal_id\x18\x02 \x01(\tR\x08signalId\x12*\n\x07payload\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12;\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreceivedAt\x12\x1f\n\x0b\x63onsumed_by\x18\x06 \x01(\tR\nconsumedBy2\xbf\x01\n\rSignalService\x12U\n\nSendSignal\x12\x1a.pawl.v1.SendSignalRequest\x1a\x1b.pawl.v1.SendSignalResponse\"\x0e\xaa\xd4\x18\nruns:write\x12W\n\x0bListSignals\x12\x1b.pawl.v1.ListSignalsRequest\x1a\x1c.pawl.v1.ListSignalsResponse\"\r\xaa\xd4\x18\truns:readB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +35,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pawl.v1.signal_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
-  _globals['_SENDSIGNALREQUEST']._serialized_start=89
-  _globals['_SENDSIGNALREQUEST']._serialized_end=246
-  _globals['_SENDSIGNALRESPONSE']._serialized_start=248
-  _globals['_SENDSIGNALRESPONSE']._serialized_end=327
-  _globals['_LISTSIGNALSREQUEST']._serialized_start=329
-  _globals['_LISTSIGNALSREQUEST']._serialized_end=432
-  _globals['_LISTSIGNALSRESPONSE']._serialized_start=434
-  _globals['_LISTSIGNALSRESPONSE']._serialized_end=538
-  _globals['_SIGNAL']._serialized_start=541
-  _globals['_SIGNAL']._serialized_end=758
-  _globals['_SIGNALSERVICE']._serialized_start=761
-  _globals['_SIGNALSERVICE']._serialized_end=921
+  _globals['_SIGNALSERVICE'].methods_by_name['SendSignal']._loaded_options = None
+  _globals['_SIGNALSERVICE'].methods_by_name['SendSignal']._serialized_options = b'\252\324\030\nruns:write'
+  _globals['_SIGNALSERVICE'].methods_by_name['ListSignals']._loaded_options = None
+  _globals['_SIGNALSERVICE'].methods_by_name['ListSignals']._serialized_options = b'\252\324\030\truns:read'
+  _globals['_SENDSIGNALREQUEST']._serialized_start=111
+  _globals['_SENDSIGNALREQUEST']._serialized_end=268
+  _globals['_SENDSIGNALRESPONSE']._serialized_start=270
+  _globals['_SENDSIGNALRESPONSE']._serialized_end=349
+  _globals['_LISTSIGNALSREQUEST']._serialized_start=351
+  _globals['_LISTSIGNALSREQUEST']._serialized_end=454
+  _globals['_LISTSIGNALSRESPONSE']._serialized_start=456
+  _globals['_LISTSIGNALSRESPONSE']._serialized_end=560
+  _globals['_SIGNAL']._serialized_start=563
+  _globals['_SIGNAL']._serialized_end=780
+  _globals['_SIGNALSERVICE']._serialized_start=783
+  _globals['_SIGNALSERVICE']._serialized_end=974
 # @@protoc_insertion_point(module_scope)

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pawl/v1/step.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\x96\x02\n\x08WaitSpec\x12\x35\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12\x30\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x1f\n\x0bsignal_name\x18\x03 \x01(\tR\nsignalName\x12 \n\x0c\x63hild_run_id\x18\x04 \x01(\tR\nchildRunId\x12-\n\x08question\x18\x05 \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12\x12\n\x04\x63ron\x18\x06 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\"\xf2\x03\n\x12StepStartedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x06 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x07 \x01(\tR\x10\x64\x65\x66initionDigest\x12\x37\n\x0cretry_policy\x18\x08 \x01(\x0b\x32\x14.pawl.v1.RetryPolicyR\x0bretryPolicy\x12\x33\n\x07timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\x12-\n\x08recovery\x18\n \x01(\x0e\x32\x11.pawl.v1.RecoveryR\x08recovery\x12%\n\x04wait\x18\x0b \x01(\x0b\x32\x11.pawl.v1.WaitSpecR\x04wait\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x1d\n\nrequest_id\x18\r \x01(\tR\trequestId\"\xa2\x0f\n\x13StepStartedResponse\x12@\n\x07\x65xecute\x18\x01 \x01(\x0b\x32$.pawl.v1.StepStartedResponse.ExecuteH\x00R\x07\x65xecute\x12=\n\x06replay\x18\x02 \x01(\x0b\x32#.pawl.v1.StepStartedResponse.ReplayH\x00R\x06replay\x12\x37\n\x04wait\x18\x03 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.WaitH\x00R\x04wait\x12\x43\n\x08\x63onflict\x18\x04 \x01(\x0b\x32%.pawl.v1.StepStartedResponse.ConflictH\x00R\x08\x63onflict\x12V\n\x0funknown_outcome\x18\x05 \x01(\x0b\x32+.pawl.v1.StepStartedResponse.UnknownOutcomeH\x00R\x0eunknownOutcome\x12\x37\n\x04stop\x18\x06 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.StopH\x00R\x04stop\x12\x30\n\tdirective\x18\x07 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x1aL\n\x07\x45xecute\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x99\x03\n\x06Replay\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x10.pawl.v1.PayloadH\x00R\x06output\x12,\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.pawl.v1.FailureH\x00R\x07\x66\x61ilure\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x14.pawl.v1.WaitOutcomeR\x07outcome\x12J\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\x30.pawl.v1.StepStartedResponse.Replay.DetailsEntryR\x07\x64\x65tails\x12\x17\n\x07wait_id\x18\x05 \x01(\tR\x06waitId\x12%\n\x0e\x63\x61llback_token\x18\x06 \x01(\tR\rcallbackToken\x12!\n\x0c\x63\x61llback_url\x18\x07 \x01(\tR\x0b\x63\x61llbackUrl\x12\x10\n\x03seq\x18\x08 \x01(\rR\x03seq\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06result\x1a\xbe\x02\n\x04Wait\x12\x30\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x37\n\x03why\x18\x02 \x01(\x0e\x32%.pawl.v1.StepStartedResponse.Wait.WhyR\x03why\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12\x17\n\x07wait_id\x18\x04 \x01(\tR\x06waitId\x12%\n\x0e\x63\x61llback_token\x18\x05 \x01(\tR\rcallbackToken\x12!\n\x0c\x63\x61llback_url\x18\x06 \x01(\tR\x0b\x63\x61llbackUrl\"N\n\x03Why\x12\x13\n\x0fWHY_UNSPECIFIED\x10\x00\x12\x13\n\x0fWHY_IN_PROGRESS\x10\x01\x12\x0f\n\x0bWHY_BACKOFF\x10\x02\x12\x0c\n\x08WHY_WAIT\x10\x03\x1a\x8a\x01\n\x08\x43onflict\x12=\n\x08recorded\x18\x01 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.SideR\x08recorded\x12?\n\tattempted\x18\x02 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.SideR\tattempted\x1a\xb9\x01\n\x04Side\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x03 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x04 \x01(\tR\x10\x64\x65\x66initionDigest\x12&\n\x05input\x18\x05 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x1a\x65\n\x0eUnknownOutcome\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x39\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x1a\xe2\x01\n\x04Stop\x12@\n\x06reason\x18\x01 \x01(\x0e\x32(.pawl.v1.StepStartedResponse.Stop.ReasonR\x06reason\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\"\x81\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_LEASE_LOST\x10\x01\x12\x18\n\x14REASON_RUN_CANCELLED\x10\x02\x12\x15\n\x11REASON_RUN_PAUSED\x10\x03\x12\x17\n\x13REASON_RUN_TERMINAL\x10\x04\x42\t\n\x07outcome\"\xc7\x03\n\x14StepCompletedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x04 \x01(\rR\x07\x61ttempt\x12(\n\x06output\x18\x05 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x06output\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x08 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\t \x01(\tR\x10\x64\x65\x66initionDigest\x12\x39\n\nstarted_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n\nlatency_ms\x18\x0b \x01(\x01R\tlatencyMs\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x16\n\x06\x64\x65ltas\x18\r \x01(\rR\x06\x64\x65ltas\"[\n\x15StepCompletedResponse\x12\x30\n\tdirective\x18\x01 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n\x03seq\x18\x02 \x01(\rR\x03seq\"\x9d\x04\n\x11StepFailedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x04 \x01(\rR\x07\x61ttempt\x12*\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x10.pawl.v1.FailureR\x07\x66\x61ilure\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x08 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\t \x01(\tR\x10\x64\x65\x66initionDigest\x12\x39\n\nstarted_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n\nlatency_ms\x18\x0b \x01(\x01R\tlatencyMs\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x37\n\x0cretry_policy\x18\r \x01(\x0b\x32\x14.pawl.v1.RetryPolicyR\x0bretryPolicy\x12\x16\n\x06\x64\x65ltas\x18\x0e \x01(\rR\x06\x64\x65ltas\x12\x1c\n\tcancelled\x18\x0f \x01(\x08R\tcancelled\"\xe8\x03\n\x12StepFailedResponse\x12\x39\n\x05retry\x18\x01 \x01(\x0b\x32!.pawl.v1.StepFailedResponse.RetryH\x00R\x05retry\x12\x39\n\x05\x66inal\x18\x02 \x01(\x0b\x32!.pawl.v1.StepFailedResponse.FinalH\x00R\x05\x66inal\x12\x30\n\tdirective\x18\x03 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n\x03seq\x18\x04 \x01(\rR\x03seq\x1a~\n\x05Retry\x12*\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\rR\x07\x61ttempt\x12/\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x1a\x8f\x01\n\x05\x46inal\x12@\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32(.pawl.v1.StepFailedResponse.Final.ActionR\x06\x61\x63tion\"D\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_THROW\x10\x01\x12\x10\n\x0c\x41\x43TION_PAUSE\x10\x02\x42\x06\n\x04next\"B\n\x0eGetStepRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\">\n\x0fGetStepResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.pawl.v1.JournalEntryR\x05\x65ntry\"e\n\x10ListStepsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x11ListStepsResponse\x12+\n\x05steps\x18\x01 \x03(\x0b\x32\x15.pawl.v1.JournalEntryR\x05steps\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*S\n\x08Recovery\x12\x18\n\x14RECOVERY_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECOVERY_RETRY\x10\x01\x12\x19\n\x15RECOVERY_AT_MOST_ONCE\x10\x02\x32\xf0\x02\n\x0bStepService\x12H\n\x0bStepStarted\x12\x1b.pawl.v1.StepStartedRequest\x1a\x1c.pawl.v1.StepStartedResponse\x12N\n\rStepCompleted\x12\x1d.pawl.v1.StepCompletedRequest\x1a\x1e.pawl.v1.StepCompletedResponse\x12\x45\n\nStepFailed\x12\x1a.pawl.v1.StepFailedRequest\x1a\x1b.pawl.v1.StepFailedResponse\x12<\n\x07GetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponse\x12\x42\n\tListSteps\x12\x19.pawl.v1.ListStepsRequest\x1a\x1a.pawl.v1.ListStepsResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pawl/v1/step.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\x96\x02\n\x08WaitSpec\x12\x35\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12\x30\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x1f\n\x0bsignal_name\x18\x03 \x01(\tR\nsignalName\x12 \n\x0c\x63hild_run_id\x18\x04 \x01(\tR\nchildRunId\x12-\n\x08question\x18\x05 \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12\x12\n\x04\x63ron\x18\x06 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\"\xf2\x03\n\x12StepStartedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x06 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x07 \x01(\tR\x10\x64\x65\x66initionDigest\x12\x37\n\x0cretry_policy\x18\x08 \x01(\x0b\x32\x14.pawl.v1.RetryPolicyR\x0bretryPolicy\x12\x33\n\x07timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\x12-\n\x08recovery\x18\n \x01(\x0e\x32\x11.pawl.v1.RecoveryR\x08recovery\x12%\n\x04wait\x18\x0b \x01(\x0b\x32\x11.pawl.v1.WaitSpecR\x04wait\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x1d\n\nrequest_id\x18\r \x01(\tR\trequestId\"\xa2\x0f\n\x13StepStartedResponse\x12@\n\x07\x65xecute\x18\x01 \x01(\x0b\x32$.pawl.v1.StepStartedResponse.ExecuteH\x00R\x07\x65xecute\x12=\n\x06replay\x18\x02 \x01(\x0b\x32#.pawl.v1.StepStartedResponse.ReplayH\x00R\x06replay\x12\x37\n\x04wait\x18\x03 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.WaitH\x00R\x04wait\x12\x43\n\x08\x63onflict\x18\x04 \x01(\x0b\x32%.pawl.v1.StepStartedResponse.ConflictH\x00R\x08\x63onflict\x12V\n\x0funknown_outcome\x18\x05 \x01(\x0b\x32+.pawl.v1.StepStartedResponse.UnknownOutcomeH\x00R\x0eunknownOutcome\x12\x37\n\x04stop\x18\x06 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.StopH\x00R\x04stop\x12\x30\n\tdirective\x18\x07 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x1aL\n\x07\x45xecute\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x1a\x99\x03\n\x06Replay\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x10.pawl.v1.PayloadH\x00R\x06output\x12,\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x10.pawl.v1.FailureH\x00R\x07\x66\x61ilure\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x14.pawl.v1.WaitOutcomeR\x07outcome\x12J\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\x30.pawl.v1.StepStartedResponse.Replay.DetailsEntryR\x07\x64\x65tails\x12\x17\n\x07wait_id\x18\x05 \x01(\tR\x06waitId\x12%\n\x0e\x63\x61llback_token\x18\x06 \x01(\tR\rcallbackToken\x12!\n\x0c\x63\x61llback_url\x18\x07 \x01(\tR\x0b\x63\x61llbackUrl\x12\x10\n\x03seq\x18\x08 \x01(\rR\x03seq\x1a:\n\x0c\x44\x65tailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06result\x1a\xbe\x02\n\x04Wait\x12\x30\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\x12\x37\n\x03why\x18\x02 \x01(\x0e\x32%.pawl.v1.StepStartedResponse.Wait.WhyR\x03why\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12\x17\n\x07wait_id\x18\x04 \x01(\tR\x06waitId\x12%\n\x0e\x63\x61llback_token\x18\x05 \x01(\tR\rcallbackToken\x12!\n\x0c\x63\x61llback_url\x18\x06 \x01(\tR\x0b\x63\x61llbackUrl\"N\n\x03Why\x12\x13\n\x0fWHY_UNSPECIFIED\x10\x00\x12\x13\n\x0fWHY_IN_PROGRESS\x10\x01\x12\x0f\n\x0bWHY_BACKOFF\x10\x02\x12\x0c\n\x08WHY_WAIT\x10\x03\x1a\x8a\x01\n\x08\x43onflict\x12=\n\x08recorded\x18\x01 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.SideR\x08recorded\x12?\n\tattempted\x18\x02 \x01(\x0b\x32!.pawl.v1.StepStartedResponse.SideR\tattempted\x1a\xb9\x01\n\x04Side\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x03 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\x04 \x01(\tR\x10\x64\x65\x66initionDigest\x12&\n\x05input\x18\x05 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x1a\x65\n\x0eUnknownOutcome\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x39\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x1a\xe2\x01\n\x04Stop\x12@\n\x06reason\x18\x01 \x01(\x0e\x32(.pawl.v1.StepStartedResponse.Stop.ReasonR\x06reason\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\"\x81\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_LEASE_LOST\x10\x01\x12\x18\n\x14REASON_RUN_CANCELLED\x10\x02\x12\x15\n\x11REASON_RUN_PAUSED\x10\x03\x12\x17\n\x13REASON_RUN_TERMINAL\x10\x04\x42\t\n\x07outcome\"\xc7\x03\n\x14StepCompletedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x04 \x01(\rR\x07\x61ttempt\x12(\n\x06output\x18\x05 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x06output\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x08 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\t \x01(\tR\x10\x64\x65\x66initionDigest\x12\x39\n\nstarted_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n\nlatency_ms\x18\x0b \x01(\x01R\tlatencyMs\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x16\n\x06\x64\x65ltas\x18\r \x01(\rR\x06\x64\x65ltas\"[\n\x15StepCompletedResponse\x12\x30\n\tdirective\x18\x01 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n\x03seq\x18\x02 \x01(\rR\x03seq\"\x9d\x04\n\x11StepFailedRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\rR\x05\x66\x65nce\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x18\n\x07\x61ttempt\x18\x04 \x01(\rR\x07\x61ttempt\x12*\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x10.pawl.v1.FailureR\x07\x66\x61ilure\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12%\n\x04kind\x18\x07 \x01(\x0e\x32\x11.pawl.v1.StepKindR\x04kind\x12!\n\x0cinput_digest\x18\x08 \x01(\tR\x0binputDigest\x12+\n\x11\x64\x65\x66inition_digest\x18\t \x01(\tR\x10\x64\x65\x66initionDigest\x12\x39\n\nstarted_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n\nlatency_ms\x18\x0b \x01(\x01R\tlatencyMs\x12&\n\x05input\x18\x0c \x01(\x0b\x32\x10.pawl.v1.PayloadR\x05input\x12\x37\n\x0cretry_policy\x18\r \x01(\x0b\x32\x14.pawl.v1.RetryPolicyR\x0bretryPolicy\x12\x16\n\x06\x64\x65ltas\x18\x0e \x01(\rR\x06\x64\x65ltas\x12\x1c\n\tcancelled\x18\x0f \x01(\x08R\tcancelled\"\xe8\x03\n\x12StepFailedResponse\x12\x39\n\x05retry\x18\x01 \x01(\x0b\x32!.pawl.v1.StepFailedResponse.RetryH\x00R\x05retry\x12\x39\n\x05\x66inal\x18\x02 \x01(\x0b\x32!.pawl.v1.StepFailedResponse.FinalH\x00R\x05\x66inal\x12\x30\n\tdirective\x18\x03 \x01(\x0e\x32\x12.pawl.v1.DirectiveR\tdirective\x12\x10\n\x03seq\x18\x04 \x01(\rR\x03seq\x1a~\n\x05Retry\x12*\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\rR\x07\x61ttempt\x12/\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x1a\x8f\x01\n\x05\x46inal\x12@\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32(.pawl.v1.StepFailedResponse.Final.ActionR\x06\x61\x63tion\"D\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_THROW\x10\x01\x12\x10\n\x0c\x41\x43TION_PAUSE\x10\x02\x42\x06\n\x04next\"B\n\x0eGetStepRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x02 \x01(\tR\x07stepKey\">\n\x0fGetStepResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.pawl.v1.JournalEntryR\x05\x65ntry\"e\n\x10ListStepsRequest\x12\x15\n\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x11ListStepsResponse\x12+\n\x05steps\x18\x01 \x03(\x0b\x32\x15.pawl.v1.JournalEntryR\x05steps\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*S\n\x08Recovery\x12\x18\n\x14RECOVERY_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECOVERY_RETRY\x10\x01\x12\x19\n\x15RECOVERY_AT_MOST_ONCE\x10\x02\x32\xbc\x03\n\x0bStepService\x12T\n\x0bStepStarted\x12\x1b.pawl.v1.StepStartedRequest\x1a\x1c.pawl.v1.StepStartedResponse\"\n\xaa\xd4\x18\x06worker\x12Z\n\rStepCompleted\x12\x1d.pawl.v1.StepCompletedRequest\x1a\x1e.pawl.v1.StepCompletedResponse\"\n\xaa\xd4\x18\x06worker\x12Q\n\nStepFailed\x12\x1a.pawl.v1.StepFailedRequest\x1a\x1b.pawl.v1.StepFailedResponse\"\n\xaa\xd4\x18\x06worker\x12U\n\x07GetStep\x12\x17.pawl.v1.GetStepRequest\x1a\x18.pawl.v1.GetStepResponse\"\x17\xaa\xd4\x18\truns:read\xaa\xd4\x18\x06worker\x12Q\n\tListSteps\x12\x19.pawl.v1.ListStepsRequest\x1a\x1a.pawl.v1.ListStepsResponse\"\r\xaa\xd4\x18\truns:readB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,56 +38,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
   _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._loaded_options = None
   _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_RECOVERY']._serialized_start=4784
-  _globals['_RECOVERY']._serialized_end=4867
-  _globals['_WAITSPEC']._serialized_start=119
-  _globals['_WAITSPEC']._serialized_end=397
-  _globals['_STEPSTARTEDREQUEST']._serialized_start=400
-  _globals['_STEPSTARTEDREQUEST']._serialized_end=898
-  _globals['_STEPSTARTEDRESPONSE']._serialized_start=901
-  _globals['_STEPSTARTEDRESPONSE']._serialized_end=2855
-  _globals['_STEPSTARTEDRESPONSE_EXECUTE']._serialized_start=1374
-  _globals['_STEPSTARTEDRESPONSE_EXECUTE']._serialized_end=1450
-  _globals['_STEPSTARTEDRESPONSE_REPLAY']._serialized_start=1453
-  _globals['_STEPSTARTEDRESPONSE_REPLAY']._serialized_end=1862
-  _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._serialized_start=1794
-  _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._serialized_end=1852
-  _globals['_STEPSTARTEDRESPONSE_WAIT']._serialized_start=1865
-  _globals['_STEPSTARTEDRESPONSE_WAIT']._serialized_end=2183
-  _globals['_STEPSTARTEDRESPONSE_WAIT_WHY']._serialized_start=2105
-  _globals['_STEPSTARTEDRESPONSE_WAIT_WHY']._serialized_end=2183
-  _globals['_STEPSTARTEDRESPONSE_CONFLICT']._serialized_start=2186
-  _globals['_STEPSTARTEDRESPONSE_CONFLICT']._serialized_end=2324
-  _globals['_STEPSTARTEDRESPONSE_SIDE']._serialized_start=2327
-  _globals['_STEPSTARTEDRESPONSE_SIDE']._serialized_end=2512
-  _globals['_STEPSTARTEDRESPONSE_UNKNOWNOUTCOME']._serialized_start=2514
-  _globals['_STEPSTARTEDRESPONSE_UNKNOWNOUTCOME']._serialized_end=2615
-  _globals['_STEPSTARTEDRESPONSE_STOP']._serialized_start=2618
-  _globals['_STEPSTARTEDRESPONSE_STOP']._serialized_end=2844
-  _globals['_STEPSTARTEDRESPONSE_STOP_REASON']._serialized_start=2715
-  _globals['_STEPSTARTEDRESPONSE_STOP_REASON']._serialized_end=2844
-  _globals['_STEPCOMPLETEDREQUEST']._serialized_start=2858
-  _globals['_STEPCOMPLETEDREQUEST']._serialized_end=3313
-  _globals['_STEPCOMPLETEDRESPONSE']._serialized_start=3315
-  _globals['_STEPCOMPLETEDRESPONSE']._serialized_end=3406
-  _globals['_STEPFAILEDREQUEST']._serialized_start=3409
-  _globals['_STEPFAILEDREQUEST']._serialized_end=3950
-  _globals['_STEPFAILEDRESPONSE']._serialized_start=3953
-  _globals['_STEPFAILEDRESPONSE']._serialized_end=4441
-  _globals['_STEPFAILEDRESPONSE_RETRY']._serialized_start=4161
-  _globals['_STEPFAILEDRESPONSE_RETRY']._serialized_end=4287
-  _globals['_STEPFAILEDRESPONSE_FINAL']._serialized_start=4290
-  _globals['_STEPFAILEDRESPONSE_FINAL']._serialized_end=4433
-  _globals['_STEPFAILEDRESPONSE_FINAL_ACTION']._serialized_start=4365
-  _globals['_STEPFAILEDRESPONSE_FINAL_ACTION']._serialized_end=4433
-  _globals['_GETSTEPREQUEST']._serialized_start=4443
-  _globals['_GETSTEPREQUEST']._serialized_end=4509
-  _globals['_GETSTEPRESPONSE']._serialized_start=4511
-  _globals['_GETSTEPRESPONSE']._serialized_end=4573
-  _globals['_LISTSTEPSREQUEST']._serialized_start=4575
-  _globals['_LISTSTEPSREQUEST']._serialized_end=4676
-  _globals['_LISTSTEPSRESPONSE']._serialized_start=4678
-  _globals['_LISTSTEPSRESPONSE']._serialized_end=4782
-  _globals['_STEPSERVICE']._serialized_start=4870
-  _globals['_STEPSERVICE']._serialized_end=5238
+  _globals['_STEPSERVICE'].methods_by_name['StepStarted']._loaded_options = None
+  _globals['_STEPSERVICE'].methods_by_name['StepStarted']._serialized_options = b'\252\324\030\006worker'
+  _globals['_STEPSERVICE'].methods_by_name['StepCompleted']._loaded_options = None
+  _globals['_STEPSERVICE'].methods_by_name['StepCompleted']._serialized_options = b'\252\324\030\006worker'
+  _globals['_STEPSERVICE'].methods_by_name['StepFailed']._loaded_options = None
+  _globals['_STEPSERVICE'].methods_by_name['StepFailed']._serialized_options = b'\252\324\030\006worker'
+  _globals['_STEPSERVICE'].methods_by_name['GetStep']._loaded_options = None
+  _globals['_STEPSERVICE'].methods_by_name['GetStep']._serialized_options = b'\252\324\030\truns:read\252\324\030\006worker'
+  _globals['_STEPSERVICE'].methods_by_name['ListSteps']._loaded_options = None
+  _globals['_STEPSERVICE'].methods_by_name['ListSteps']._serialized_options = b'\252\324\030\truns:read'
+  _globals['_RECOVERY']._serialized_start=4806
+  _globals['_RECOVERY']._serialized_end=4889
+  _globals['_WAITSPEC']._serialized_start=141
+  _globals['_WAITSPEC']._serialized_end=419
+  _globals['_STEPSTARTEDREQUEST']._serialized_start=422
+  _globals['_STEPSTARTEDREQUEST']._serialized_end=920
+  _globals['_STEPSTARTEDRESPONSE']._serialized_start=923
+  _globals['_STEPSTARTEDRESPONSE']._serialized_end=2877
+  _globals['_STEPSTARTEDRESPONSE_EXECUTE']._serialized_start=1396
+  _globals['_STEPSTARTEDRESPONSE_EXECUTE']._serialized_end=1472
+  _globals['_STEPSTARTEDRESPONSE_REPLAY']._serialized_start=1475
+  _globals['_STEPSTARTEDRESPONSE_REPLAY']._serialized_end=1884
+  _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._serialized_start=1816
+  _globals['_STEPSTARTEDRESPONSE_REPLAY_DETAILSENTRY']._serialized_end=1874
+  _globals['_STEPSTARTEDRESPONSE_WAIT']._serialized_start=1887
+  _globals['_STEPSTARTEDRESPONSE_WAIT']._serialized_end=2205
+  _globals['_STEPSTARTEDRESPONSE_WAIT_WHY']._serialized_start=2127
+  _globals['_STEPSTARTEDRESPONSE_WAIT_WHY']._serialized_end=2205
+  _globals['_STEPSTARTEDRESPONSE_CONFLICT']._serialized_start=2208
+  _globals['_STEPSTARTEDRESPONSE_CONFLICT']._serialized_end=2346
+  _globals['_STEPSTARTEDRESPONSE_SIDE']._serialized_start=2349
+  _globals['_STEPSTARTEDRESPONSE_SIDE']._serialized_end=2534
+  _globals['_STEPSTARTEDRESPONSE_UNKNOWNOUTCOME']._serialized_start=2536
+  _globals['_STEPSTARTEDRESPONSE_UNKNOWNOUTCOME']._serialized_end=2637
+  _globals['_STEPSTARTEDRESPONSE_STOP']._serialized_start=2640
+  _globals['_STEPSTARTEDRESPONSE_STOP']._serialized_end=2866
+  _globals['_STEPSTARTEDRESPONSE_STOP_REASON']._serialized_start=2737
+  _globals['_STEPSTARTEDRESPONSE_STOP_REASON']._serialized_end=2866
+  _globals['_STEPCOMPLETEDREQUEST']._serialized_start=2880
+  _globals['_STEPCOMPLETEDREQUEST']._serialized_end=3335
+  _globals['_STEPCOMPLETEDRESPONSE']._serialized_start=3337
+  _globals['_STEPCOMPLETEDRESPONSE']._serialized_end=3428
+  _globals['_STEPFAILEDREQUEST']._serialized_start=3431
+  _globals['_STEPFAILEDREQUEST']._serialized_end=3972
+  _globals['_STEPFAILEDRESPONSE']._serialized_start=3975
+  _globals['_STEPFAILEDRESPONSE']._serialized_end=4463
+  _globals['_STEPFAILEDRESPONSE_RETRY']._serialized_start=4183
+  _globals['_STEPFAILEDRESPONSE_RETRY']._serialized_end=4309
+  _globals['_STEPFAILEDRESPONSE_FINAL']._serialized_start=4312
+  _globals['_STEPFAILEDRESPONSE_FINAL']._serialized_end=4455
+  _globals['_STEPFAILEDRESPONSE_FINAL_ACTION']._serialized_start=4387
+  _globals['_STEPFAILEDRESPONSE_FINAL_ACTION']._serialized_end=4455
+  _globals['_GETSTEPREQUEST']._serialized_start=4465
+  _globals['_GETSTEPREQUEST']._serialized_end=4531
+  _globals['_GETSTEPRESPONSE']._serialized_start=4533
+  _globals['_GETSTEPRESPONSE']._serialized_end=4595
+  _globals['_LISTSTEPSREQUEST']._serialized_start=4597
+  _globals['_LISTSTEPSREQUEST']._serialized_end=4698
+  _globals['_LISTSTEPSRESPONSE']._serialized_start=4700
+  _globals['_LISTSTEPSRESPONSE']._serialized_end=4804
+  _globals['_STEPSERVICE']._serialized_start=4892
+  _globals['_STEPSERVICE']._serialized_end=5336
 # @@protoc_insertion_point(module_scope)

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import common_pb2 as pawl_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pawl/v1/wait.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/common.proto\"\xa9\x05\n\x04Wait\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x15\n\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x11.pawl.v1.WaitKindR\x04kind\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12\x30\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12,\n\x03\x64ue\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x03\x64ue\x12-\n\x08question\x18\t \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12-\n\x07\x61nswers\x18\n \x03(\x0b\x32\x13.pawl.v1.WaitAnswerR\x07\x61nswers\x12%\n\x0ereminders_sent\x18\x0b \x01(\rR\rremindersSent\x12\x1f\n\x0bsignal_name\x18\x0c \x01(\tR\nsignalName\x12 \n\x0c\x63hild_run_id\x18\r \x01(\tR\nchildRunId\x12.\n\x07outcome\x18\x0e \x01(\x0e\x32\x14.pawl.v1.WaitOutcomeR\x07outcome\x12;\n\x0bresolved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nresolvedAt\x12\x1f\n\x0bresolved_by\x18\x10 \x01(\tR\nresolvedBy\x12\x18\n\x07\x63omment\x18\x11 \x01(\tR\x07\x63omment\x12\x12\n\x04\x63ron\x18\x12 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x13 \x01(\tR\x08timeZone\"\xe1\x01\n\nWaitAnswer\x12\x14\n\x05\x61\x63tor\x18\x01 \x01(\tR\x05\x61\x63tor\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x08\x61pproved\x18\x03 \x01(\x08H\x00R\x08\x61pproved\x88\x01\x01\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x03via\x18\x05 \x01(\x0e\x32\x12.pawl.v1.AnswerViaR\x03via\x12#\n\rresolution_id\x18\x06 \x01(\tR\x0cresolutionIdB\x0b\n\t_approved\"\x8d\x02\n\x10ListWaitsRequest\x12\'\n\x05kinds\x18\x01 \x03(\x0e\x32\x11.pawl.v1.WaitKindR\x05kinds\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12-\n\x12include_unassigned\x18\x03 \x01(\x08R\x11includeUnassigned\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12\x15\n\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x06 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\x12\x16\n\x06\x63losed\x18\x08 \x01(\x08R\x06\x63losed\"`\n\x11ListWaitsResponse\x12#\n\x05waits\x18\x01 \x03(\x0b\x32\r.pawl.v1.WaitR\x05waits\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0eGetWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\"`\n\x0fGetWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12*\n\x07payload\x18\x02 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\"\x81\x02\n\x11\x41nswerWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12#\n\rresolution_id\x18\x02 \x01(\tR\x0cresolutionId\x12*\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadH\x00R\x06\x61nswer\x12\x14\n\x04skip\x18\x04 \x01(\x08H\x00R\x04skip\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x06 \x01(\tR\x07\x63omment\x12\x15\n\x06run_id\x18\x07 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x08 \x01(\tR\x07stepKeyB\n\n\x08response\"z\n\x12\x41nswerWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\x12#\n\rresolution_id\x18\x03 \x01(\tR\x0cresolutionId\"\\\n\x11\x43\x61ncelWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x14\n\x05\x61\x63tor\x18\x02 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\"7\n\x12\x43\x61ncelWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\"\x86\x01\n\x15\x43reateWaitLinkRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12\x38\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\texpiresIn\"{\n\x16\x43reateWaitLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt*i\n\tAnswerVia\x12\x1a\n\x16\x41NSWER_VIA_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41NSWER_VIA_API\x10\x01\x12\x13\n\x0f\x41NSWER_VIA_LINK\x10\x02\x12\x17\n\x13\x41NSWER_VIA_CALLBACK\x10\x03\x32\xf0\x02\n\x0bWaitService\x12\x42\n\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\x12<\n\x07GetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\x12\x45\n\nAnswerWait\x12\x1a.pawl.v1.AnswerWaitRequest\x1a\x1b.pawl.v1.AnswerWaitResponse\x12\x45\n\nCancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\x12Q\n\x0e\x43reateWaitLink\x12\x1e.pawl.v1.CreateWaitLinkRequest\x1a\x1f.pawl.v1.CreateWaitLinkResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pawl/v1/wait.proto\x12\x07pawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\"\xa9\x05\n\x04Wait\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x15\n\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x03 \x01(\tR\x07stepKey\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x11.pawl.v1.WaitKindR\x04kind\x12\x12\n\x04name\x18\x06 \x01(\tR\x04name\x12\x30\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12,\n\x03\x64ue\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x03\x64ue\x12-\n\x08question\x18\t \x01(\x0b\x32\x11.pawl.v1.QuestionR\x08question\x12-\n\x07\x61nswers\x18\n \x03(\x0b\x32\x13.pawl.v1.WaitAnswerR\x07\x61nswers\x12%\n\x0ereminders_sent\x18\x0b \x01(\rR\rremindersSent\x12\x1f\n\x0bsignal_name\x18\x0c \x01(\tR\nsignalName\x12 \n\x0c\x63hild_run_id\x18\r \x01(\tR\nchildRunId\x12.\n\x07outcome\x18\x0e \x01(\x0e\x32\x14.pawl.v1.WaitOutcomeR\x07outcome\x12;\n\x0bresolved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nresolvedAt\x12\x1f\n\x0bresolved_by\x18\x10 \x01(\tR\nresolvedBy\x12\x18\n\x07\x63omment\x18\x11 \x01(\tR\x07\x63omment\x12\x12\n\x04\x63ron\x18\x12 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x13 \x01(\tR\x08timeZone\"\xe1\x01\n\nWaitAnswer\x12\x14\n\x05\x61\x63tor\x18\x01 \x01(\tR\x05\x61\x63tor\x12*\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12\x1f\n\x08\x61pproved\x18\x03 \x01(\x08H\x00R\x08\x61pproved\x88\x01\x01\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x03via\x18\x05 \x01(\x0e\x32\x12.pawl.v1.AnswerViaR\x03via\x12#\n\rresolution_id\x18\x06 \x01(\tR\x0cresolutionIdB\x0b\n\t_approved\"\x8d\x02\n\x10ListWaitsRequest\x12\'\n\x05kinds\x18\x01 \x03(\x0e\x32\x11.pawl.v1.WaitKindR\x05kinds\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12-\n\x12include_unassigned\x18\x03 \x01(\x08R\x11includeUnassigned\x12\x1a\n\x08workflow\x18\x04 \x01(\tR\x08workflow\x12\x15\n\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1b\n\tpage_size\x18\x06 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\x12\x16\n\x06\x63losed\x18\x08 \x01(\x08R\x06\x63losed\"`\n\x11ListWaitsResponse\x12#\n\x05waits\x18\x01 \x03(\x0b\x32\r.pawl.v1.WaitR\x05waits\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n\x0eGetWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\"`\n\x0fGetWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12*\n\x07payload\x18\x02 \x01(\x0b\x32\x10.pawl.v1.PayloadR\x07payload\"\x81\x02\n\x11\x41nswerWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12#\n\rresolution_id\x18\x02 \x01(\tR\x0cresolutionId\x12*\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x10.pawl.v1.PayloadH\x00R\x06\x61nswer\x12\x14\n\x04skip\x18\x04 \x01(\x08H\x00R\x04skip\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x06 \x01(\tR\x07\x63omment\x12\x15\n\x06run_id\x18\x07 \x01(\tR\x05runId\x12\x19\n\x08step_key\x18\x08 \x01(\tR\x07stepKeyB\n\n\x08response\"z\n\x12\x41nswerWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\x12\x1c\n\tduplicate\x18\x02 \x01(\x08R\tduplicate\x12#\n\rresolution_id\x18\x03 \x01(\tR\x0cresolutionId\"\\\n\x11\x43\x61ncelWaitRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x14\n\x05\x61\x63tor\x18\x02 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\"7\n\x12\x43\x61ncelWaitResponse\x12!\n\x04wait\x18\x01 \x01(\x0b\x32\r.pawl.v1.WaitR\x04wait\"\x86\x01\n\x15\x43reateWaitLinkRequest\x12\x17\n\x07wait_id\x18\x01 \x01(\tR\x06waitId\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12\x38\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\texpiresIn\"{\n\x16\x43reateWaitLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12\x39\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt*i\n\tAnswerVia\x12\x1a\n\x16\x41NSWER_VIA_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41NSWER_VIA_API\x10\x01\x12\x13\n\x0f\x41NSWER_VIA_LINK\x10\x02\x12\x17\n\x13\x41NSWER_VIA_CALLBACK\x10\x03\x32\xc6\x03\n\x0bWaitService\x12R\n\tListWaits\x12\x19.pawl.v1.ListWaitsRequest\x1a\x1a.pawl.v1.ListWaitsResponse\"\x0e\xaa\xd4\x18\nwaits:read\x12L\n\x07GetWait\x12\x17.pawl.v1.GetWaitRequest\x1a\x18.pawl.v1.GetWaitResponse\"\x0e\xaa\xd4\x18\nwaits:read\x12W\n\nAnswerWait\x12\x1a.pawl.v1.AnswerWaitRequest\x1a\x1b.pawl.v1.AnswerWaitResponse\"\x10\xaa\xd4\x18\x0cwaits:answer\x12W\n\nCancelWait\x12\x1a.pawl.v1.CancelWaitRequest\x1a\x1b.pawl.v1.CancelWaitResponse\"\x10\xaa\xd4\x18\x0cwaits:answer\x12\x63\n\x0e\x43reateWaitLink\x12\x1e.pawl.v1.CreateWaitLinkRequest\x1a\x1f.pawl.v1.CreateWaitLinkResponse\"\x10\xaa\xd4\x18\x0cwaits:answerB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,32 +36,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pawl.v1.wait_pb2', _globals
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
-  _globals['_ANSWERVIA']._serialized_start=2338
-  _globals['_ANSWERVIA']._serialized_end=2443
-  _globals['_WAIT']._serialized_start=119
-  _globals['_WAIT']._serialized_end=800
-  _globals['_WAITANSWER']._serialized_start=803
-  _globals['_WAITANSWER']._serialized_end=1028
-  _globals['_LISTWAITSREQUEST']._serialized_start=1031
-  _globals['_LISTWAITSREQUEST']._serialized_end=1300
-  _globals['_LISTWAITSRESPONSE']._serialized_start=1302
-  _globals['_LISTWAITSRESPONSE']._serialized_end=1398
-  _globals['_GETWAITREQUEST']._serialized_start=1400
-  _globals['_GETWAITREQUEST']._serialized_end=1441
-  _globals['_GETWAITRESPONSE']._serialized_start=1443
-  _globals['_GETWAITRESPONSE']._serialized_end=1539
-  _globals['_ANSWERWAITREQUEST']._serialized_start=1542
-  _globals['_ANSWERWAITREQUEST']._serialized_end=1799
-  _globals['_ANSWERWAITRESPONSE']._serialized_start=1801
-  _globals['_ANSWERWAITRESPONSE']._serialized_end=1923
-  _globals['_CANCELWAITREQUEST']._serialized_start=1925
-  _globals['_CANCELWAITREQUEST']._serialized_end=2017
-  _globals['_CANCELWAITRESPONSE']._serialized_start=2019
-  _globals['_CANCELWAITRESPONSE']._serialized_end=2074
-  _globals['_CREATEWAITLINKREQUEST']._serialized_start=2077
-  _globals['_CREATEWAITLINKREQUEST']._serialized_end=2211
-  _globals['_CREATEWAITLINKRESPONSE']._serialized_start=2213
-  _globals['_CREATEWAITLINKRESPONSE']._serialized_end=2336
-  _globals['_WAITSERVICE']._serialized_start=2446
-  _globals['_WAITSERVICE']._serialized_end=2814
+  _globals['_WAITSERVICE'].methods_by_name['ListWaits']._loaded_options = None
+  _globals['_WAITSERVICE'].methods_by_name['ListWaits']._serialized_options = b'\252\324\030\nwaits:read'
+  _globals['_WAITSERVICE'].methods_by_name['GetWait']._loaded_options = None
+  _globals['_WAITSERVICE'].methods_by_name['GetWait']._serialized_options = b'\252\324\030\nwaits:read'
+  _globals['_WAITSERVICE'].methods_by_name['AnswerWait']._loaded_options = None
+  _globals['_WAITSERVICE'].methods_by_name['AnswerWait']._serialized_options = b'\252\324\030\014waits:answer'
+  _globals['_WAITSERVICE'].methods_by_name['CancelWait']._loaded_options = None
+  _globals['_WAITSERVICE'].methods_by_name['CancelWait']._serialized_options = b'\252\324\030\014waits:answer'
+  _globals['_WAITSERVICE'].methods_by_name['CreateWaitLink']._loaded_options = None
+  _globals['_WAITSERVICE'].methods_by_name['CreateWaitLink']._serialized_options = b'\252\324\030\014waits:answer'
+  _globals['_ANSWERVIA']._serialized_start=2360
+  _globals['_ANSWERVIA']._serialized_end=2465
+  _globals['_WAIT']._serialized_start=141
+  _globals['_WAIT']._serialized_end=822
+  _globals['_WAITANSWER']._serialized_start=825
+  _globals['_WAITANSWER']._serialized_end=1050
+  _globals['_LISTWAITSREQUEST']._serialized_start=1053
+  _globals['_LISTWAITSREQUEST']._serialized_end=1322
+  _globals['_LISTWAITSRESPONSE']._serialized_start=1324
+  _globals['_LISTWAITSRESPONSE']._serialized_end=1420
+  _globals['_GETWAITREQUEST']._serialized_start=1422
+  _globals['_GETWAITREQUEST']._serialized_end=1463
+  _globals['_GETWAITRESPONSE']._serialized_start=1465
+  _globals['_GETWAITRESPONSE']._serialized_end=1561
+  _globals['_ANSWERWAITREQUEST']._serialized_start=1564
+  _globals['_ANSWERWAITREQUEST']._serialized_end=1821
+  _globals['_ANSWERWAITRESPONSE']._serialized_start=1823
+  _globals['_ANSWERWAITRESPONSE']._serialized_end=1945
+  _globals['_CANCELWAITREQUEST']._serialized_start=1947
+  _globals['_CANCELWAITREQUEST']._serialized_end=2039
+  _globals['_CANCELWAITRESPONSE']._serialized_start=2041
+  _globals['_CANCELWAITRESPONSE']._serialized_end=2096
+  _globals['_CREATEWAITLINKREQUEST']._serialized_start=2099
+  _globals['_CREATEWAITLINKREQUEST']._serialized_end=2233
+  _globals['_CREATEWAITLINKRESPONSE']._serialized_start=2235
+  _globals['_CREATEWAITLINKRESPONSE']._serialized_end=2358
+  _globals['_WAITSERVICE']._serialized_start=2468
+  _globals['_WAITSERVICE']._serialized_end=2922
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from pawl.v1 import access_pb2 as _access_pb2
 from pawl.v1 import common_pb2 as _common_pb2
 from pawl.v1 import event_pb2 as _event_pb2
 from pawl.v1 import step_pb2 as _step_pb2

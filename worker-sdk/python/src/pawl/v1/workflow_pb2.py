@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pawl.v1 import access_pb2 as pawl_dot_v1_dot_access__pb2
 from pawl.v1 import worker_pb2 as pawl_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pawl/v1/workflow.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/worker.proto\"\xb8\x01\n\x08Workflow\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x15.pawl.v1.WorkflowSpecR\x04spec\x12\x1a\n\x08versions\x18\x02 \x03(\tR\x08versions\x12\x1b\n\tserved_by\x18\x03 \x03(\tR\x08servedBy\x12H\n\x12last_registered_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10lastRegisteredAt\"\x16\n\x14ListWorkflowsRequest\"H\n\x15ListWorkflowsResponse\x12/\n\tworkflows\x18\x01 \x03(\x0b\x32\x11.pawl.v1.WorkflowR\tworkflows\"(\n\x12GetWorkflowRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"D\n\x13GetWorkflowResponse\x12-\n\x08workflow\x18\x01 \x01(\x0b\x32\x11.pawl.v1.WorkflowR\x08workflow2\xab\x01\n\x0fWorkflowService\x12N\n\rListWorkflows\x12\x1d.pawl.v1.ListWorkflowsRequest\x1a\x1e.pawl.v1.ListWorkflowsResponse\x12H\n\x0bGetWorkflow\x12\x1b.pawl.v1.GetWorkflowRequest\x1a\x1c.pawl.v1.GetWorkflowResponseB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pawl/v1/workflow.proto\x12\x07pawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/worker.proto\"\xb8\x01\n\x08Workflow\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x15.pawl.v1.WorkflowSpecR\x04spec\x12\x1a\n\x08versions\x18\x02 \x03(\tR\x08versions\x12\x1b\n\tserved_by\x18\x03 \x03(\tR\x08servedBy\x12H\n\x12last_registered_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10lastRegisteredAt\"\x16\n\x14ListWorkflowsRequest\"H\n\x15ListWorkflowsResponse\x12/\n\tworkflows\x18\x01 \x03(\x0b\x32\x11.pawl.v1.WorkflowR\tworkflows\"(\n\x12GetWorkflowRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"D\n\x13GetWorkflowResponse\x12-\n\x08workflow\x18\x01 \x01(\x0b\x32\x11.pawl.v1.WorkflowR\x08workflow2\xd3\x01\n\x0fWorkflowService\x12\x62\n\rListWorkflows\x12\x1d.pawl.v1.ListWorkflowsRequest\x1a\x1e.pawl.v1.ListWorkflowsResponse\"\x12\xaa\xd4\x18\x0eworkflows:read\x12\\\n\x0bGetWorkflow\x12\x1b.pawl.v1.GetWorkflowRequest\x1a\x1c.pawl.v1.GetWorkflowResponse\"\x12\xaa\xd4\x18\x0eworkflows:readB\x0f\n\x0b\x64\x65v.pawl.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +35,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pawl.v1.workflow_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\013dev.pawl.v1P\001'
-  _globals['_WORKFLOW']._serialized_start=91
-  _globals['_WORKFLOW']._serialized_end=275
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=277
-  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=299
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=301
-  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=373
-  _globals['_GETWORKFLOWREQUEST']._serialized_start=375
-  _globals['_GETWORKFLOWREQUEST']._serialized_end=415
-  _globals['_GETWORKFLOWRESPONSE']._serialized_start=417
-  _globals['_GETWORKFLOWRESPONSE']._serialized_end=485
-  _globals['_WORKFLOWSERVICE']._serialized_start=488
-  _globals['_WORKFLOWSERVICE']._serialized_end=659
+  _globals['_WORKFLOWSERVICE'].methods_by_name['ListWorkflows']._loaded_options = None
+  _globals['_WORKFLOWSERVICE'].methods_by_name['ListWorkflows']._serialized_options = b'\252\324\030\016workflows:read'
+  _globals['_WORKFLOWSERVICE'].methods_by_name['GetWorkflow']._loaded_options = None
+  _globals['_WORKFLOWSERVICE'].methods_by_name['GetWorkflow']._serialized_options = b'\252\324\030\016workflows:read'
+  _globals['_WORKFLOW']._serialized_start=113
+  _globals['_WORKFLOW']._serialized_end=297
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_start=299
+  _globals['_LISTWORKFLOWSREQUEST']._serialized_end=321
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_start=323
+  _globals['_LISTWORKFLOWSRESPONSE']._serialized_end=395
+  _globals['_GETWORKFLOWREQUEST']._serialized_start=397
+  _globals['_GETWORKFLOWREQUEST']._serialized_end=437
+  _globals['_GETWORKFLOWRESPONSE']._serialized_start=439
+  _globals['_GETWORKFLOWRESPONSE']._serialized_end=507
+  _globals['_WORKFLOWSERVICE']._serialized_start=510
+  _globals['_WORKFLOWSERVICE']._serialized_end=721
 # @@protoc_insertion_point(module_scope)
