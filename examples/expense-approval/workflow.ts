@@ -38,7 +38,7 @@ export const expense = workflow(
     const reason = outcome.timedOut ? "nobody decided" : (outcome.votes.at(-1)?.comment ?? "");
 
     if (!outcome.approved) {
-      const letter = `to ${who}: no to ${what}, says the ${outcome.level}: ${reason}`;
+      const letter = `to ${who}: no to ${what}, says the ${outcome.round}: ${reason}`;
       await ctx.step("tell", (step) => act(step, ledger, letter), { retry });
       return { id, paid: false, by, reason };
     }

@@ -47,7 +47,7 @@ export const payment = workflow(
       { retry },
     );
 
-    const answer = await paid.result;
+    const answer = await paid.result();
     if (answer === null) return { orderId, paid: false };
     const receipt = await ctx.step("write receipt", () => `${orderId}: ${answer.reference}`);
     return { orderId, paid: true, receipt };

@@ -21,7 +21,7 @@ async def send(channel: str, user: str, text: str) -> str:
 @workflow(id="notify-{user}-{topic}")
 async def notify(ctx: Context, user: str, topic: str, channels: list[str]) -> dict[str, str]:
     text = await ctx.step("render", lambda: f"News about {topic}")
-    outcomes = await ctx.settle(**{each: send(each, user, text) for each in channels})
+    outcomes = await ctx.all_settled(**{each: send(each, user, text) for each in channels})
     return {
         channel: outcome.value if outcome.value is not None else f"failed: {outcome.error}"
         for channel, outcome in outcomes.items()

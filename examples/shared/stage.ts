@@ -8,7 +8,7 @@ import {
   Client,
   fromConnectTransport,
   silentLogger,
-  type WaitInfo,
+  type WaitView,
   Worker,
 } from "@pawl/worker";
 
@@ -39,7 +39,7 @@ export async function openStage(workflows: readonly AnyWorkflow[]): Promise<Stag
 }
 
 /** The open question of a run, once there is one; undefined where the run has ended. */
-export async function nextQuestion(client: Client, runId: string): Promise<WaitInfo | undefined> {
+export async function nextQuestion(client: Client, runId: string): Promise<WaitView | undefined> {
   for (;;) {
     const { waits } = await client.waits({ runId, kinds: ["user"] });
     if (waits[0] !== undefined) return waits[0];

@@ -1,5 +1,5 @@
 /** Says what happens in the run while it happens, and says when it is time to kill a worker. */
-import type { RunEvent } from "@pawl/worker";
+import type { EventView } from "@pawl/worker";
 import { nameStep } from "./history.ts";
 import { clip, count, fit, fitPath, paint, print, seconds, width } from "./screen.ts";
 
@@ -50,7 +50,7 @@ export class Story {
     return this.#state !== "running";
   }
 
-  hear(event: RunEvent): void {
+  hear(event: EventView): void {
     const atMs = event.at?.getTime() ?? Date.now();
     if (this.#startMs === 0) this.#startMs = atMs;
     switch (event.type) {
@@ -87,7 +87,7 @@ export class Story {
     if (!this.#ended.has(key) && !this.#inFlight.has(key)) this.#inFlight.set(key, 0);
   }
 
-  #hearSentence(event: RunEvent, atMs: number): void {
+  #hearSentence(event: EventView, atMs: number): void {
     const { stepKey, payload: data } = event;
     // What was on its way when the worker or the step ended.
     if (this.#state === "killing" || this.#ended.has(stepKey)) return;
@@ -114,7 +114,7 @@ export class Story {
     return parts.reduce((sum, part) => sum + part, this.#ranked) / this.#options.texts;
   }
 
-  #hearResult({ stepKey, entry }: RunEvent, atMs: number): void {
+  #hearResult({ stepKey, entry }: EventView, atMs: number): void {
     if (entry === undefined) return;
     if (this.#state === "running" || this.#state === "killing") this.#replayed += 1;
     if (this.#state === "recovered") this.#hearWorker(entry.workerId, atMs);

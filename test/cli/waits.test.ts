@@ -148,7 +148,7 @@ test.concurrent("an approval: who may, how far it is, and what a rejection does"
   await open("pay-1", 1);
   const no = await cli(["reject", "pay-1", "--actor", "dora", "--comment", "too much"]);
   expect(no.err).toContain("rejected by dora");
-  expect(await run.result()).toMatchObject({ approved: false, level: "dora" });
+  expect(await run.result()).toMatchObject({ approved: false, round: "dora" });
   expect((await cli(["reject", "pay-1"])).code).toBe(EXIT.NOT_FOUND);
 });
 

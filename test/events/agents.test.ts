@@ -5,7 +5,7 @@
  * one watcher from the beginning, one that comes late, one that reads it all afterwards.
  */
 import type { ChildProcess } from "node:child_process";
-import { Client, type RunEvent } from "@pawl/worker";
+import { Client, type EventView } from "@pawl/worker";
 import { describe, expect, test } from "vitest";
 import { createDatabase } from "../harness/database.ts";
 import { startServer } from "../harness/server.ts";
@@ -13,8 +13,8 @@ import { stores } from "../semantics/lab.ts";
 import { kill, startProgram } from "./stage.ts";
 
 /** What watchers are to hold in the end: without what was taken back. */
-function settled(events: readonly RunEvent[]): RunEvent[] {
-  let kept: RunEvent[] = [];
+function settled(events: readonly EventView[]): EventView[] {
+  let kept: EventView[] = [];
   for (const event of events) {
     if (event.type === "rollback") {
       kept = kept.filter(
@@ -27,7 +27,7 @@ function settled(events: readonly RunEvent[]): RunEvent[] {
 }
 
 /** Each event's ancestors by what they are called, outermost first. */
-function pathOf(event: RunEvent, events: readonly RunEvent[]): string {
+function pathOf(event: EventView, events: readonly EventView[]): string {
   const parent = events.find(({ eventId }) => eventId === event.parentEventId);
   const { name, tool } = (event.payload ?? {}) as { name?: string; tool?: string };
   const own = [event.type, name ?? tool].filter((part) => part !== undefined).join(" ");
@@ -35,7 +35,7 @@ function pathOf(event: RunEvent, events: readonly RunEvent[]): string {
 }
 
 /** What the run's watcher holds of the agents, and their result. */
-function checkStory(events: readonly RunEvent[]): void {
+function checkStory(events: readonly EventView[]): void {
   const kept = settled(events).filter(({ class: kind }) => kind === "delta");
   const write = kept.filter(({ stepKey, type }) => stepKey === "write" && type !== "commit");
   const told = write.filter(({ type }) => type !== "workflow.step.started");
@@ -89,9 +89,9 @@ describe.each(stores)("%s", (store) => {
     };
     try {
       const handle = client.handle("book");
-      const events: RunEvent[] = [];
-      const waiting: { found: (event: RunEvent) => boolean; resolve: () => void }[] = [];
-      const until = (found: (event: RunEvent) => boolean) =>
+      const events: EventView[] = [];
+      const waiting: { found: (event: EventView) => boolean; resolve: () => void }[] = [];
+      const until = (found: (event: EventView) => boolean) =>
         new Promise<void>((resolve) => waiting.push({ found, resolve }));
       const watched = (async () => {
         for await (const event of handle.watch({ waitForStart: true })) {
@@ -104,7 +104,7 @@ describe.each(stores)("%s", (store) => {
       await client.start("write", undefined, { runId: "book" });
       await thinking;
       // Who comes now gets the open texts, each agent's apart.
-      const late: RunEvent[] = [];
+      const late: EventView[] = [];
       for await (const event of handle.watch()) {
         late.push(event);
         if (event.type === "lm.thinking.delta") break;

@@ -7,7 +7,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { EventService, SignalService } from "@pawl/proto";
-import { Client, type RunEvent, silentLogger, Worker, workflow } from "@pawl/worker";
+import { Client, type EventView, silentLogger, Worker, workflow } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { rpc, SessionWorker } from "../harness/protocol.ts";
 import { json, Lab } from "../semantics/lab.ts";
@@ -53,7 +53,7 @@ test("an event that cannot be taken costs only itself", async () => {
   });
   expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('"3"')]);
   const client = new Client({ url: lab.server.grpcUrl });
-  const decoded: RunEvent[] = [];
+  const decoded: EventView[] = [];
   for await (const event of client.handle(runId).watch()) {
     decoded.push(event);
     if (event.payload === "3") break;

@@ -7,7 +7,7 @@
 import { type ChildProcess, execFile } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { Client, type RunEvent } from "@pawl/worker";
+import { Client, type EventView } from "@pawl/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../chaos/random.ts";
 import { createDatabase } from "../harness/database.ts";
@@ -20,7 +20,7 @@ import { expectWhole } from "./whole.ts";
 const LEAVES = 40;
 
 async function watchInPieces(clients: readonly Client[], runId: string, random: Random) {
-  const events: RunEvent[] = [];
+  const events: EventView[] = [];
   let afterCursor = "";
   for (let leaves = 0; ; leaves += 1) {
     const stay = leaves < LEAVES ? random.int(0, 12) : Number.POSITIVE_INFINITY;
@@ -38,11 +38,11 @@ async function watchInPieces(clients: readonly Client[], runId: string, random: 
 }
 
 /** Positions of what must come one after the other. */
-function expectOrder(events: readonly RunEvent[], runId: string): void {
-  const at = (found: (event: RunEvent) => boolean) => events.findIndex(found);
+function expectOrder(events: readonly EventView[], runId: string): void {
+  const at = (found: (event: EventView) => boolean) => events.findIndex(found);
   for (const child of new Set(events.map((event) => event.runId))) {
     if (child === runId) continue;
-    const mentions = ({ entry }: RunEvent) => entry?.details.child_run_id === child;
+    const mentions = ({ entry }: EventView) => entry?.details.child_run_id === child;
     expect(at((event) => event.runId === child)).toBeGreaterThan(at(mentions));
     const told = at((event) => event.type === "workflow.wait.resolved" && mentions(event));
     if (told < 0) continue;
@@ -50,8 +50,8 @@ function expectOrder(events: readonly RunEvent[], runId: string): void {
   }
 }
 
-async function collect(events: AsyncIterable<RunEvent>): Promise<RunEvent[]> {
-  const all: RunEvent[] = [];
+async function collect(events: AsyncIterable<EventView>): Promise<EventView[]> {
+  const all: EventView[] = [];
   for await (const event of events) all.push(event);
   return all;
 }

@@ -7,7 +7,7 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import { Client, type RunEvent } from "@pawl/worker";
+import { Client, type EventView } from "@pawl/worker";
 import { expect, test } from "vitest";
 import { Random } from "../chaos/random.ts";
 import { createDatabase } from "../harness/database.ts";
@@ -57,7 +57,7 @@ class Servers {
 }
 
 /** What is the same for everybody: without the live start of a step, which is for those who are there. */
-function isOfTheStream(event: RunEvent): boolean {
+function isOfTheStream(event: EventView): boolean {
   return event.type !== "workflow.step.started" || event.class === "checkpoint";
 }
 
@@ -66,7 +66,7 @@ async function watchInPieces(
   urls: readonly string[],
   runId: string,
   random: Random,
-  events: RunEvent[],
+  events: EventView[],
   leavesMax: number,
 ): Promise<void> {
   const clients = urls.map((url) => new Client({ url }));
@@ -101,8 +101,8 @@ test.each(stores)(
     const client = new Client({ url: urls.at(-1) ?? first });
     try {
       const runId = `talk-${store}`;
-      const seen: RunEvent[] = [];
-      const all: RunEvent[] = [];
+      const seen: EventView[] = [];
+      const all: EventView[] = [];
       const watching = Promise.all([
         watchInPieces(urls, runId, new Random(seed + 1), seen, LEAVES),
         watchInPieces(urls, runId, new Random(seed + 2), all, 0),

@@ -3,7 +3,7 @@
  * run at once, and a watch is something that a web server can hand on.
  * Method: a worker and a client of this process, a real server.
  */
-import { Client, type RunEvent, silentLogger, toResponse, Worker, workflow } from "@pawl/worker";
+import { Client, type EventView, silentLogger, toResponse, Worker, workflow } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startServer, type TestServer } from "../harness/server.ts";
 
@@ -68,7 +68,7 @@ afterAll(async () => {
 
 test("parents follow the code and streams their index; a watch is a response of server-sent events", async () => {
   const run = await client.start(tree, undefined, { runId: "tree", delay: "300 ms" });
-  const events: RunEvent[] = [];
+  const events: EventView[] = [];
   for await (const event of run.watch()) events.push(event);
   const of = (type: string) => events.filter((event) => event.type === type);
   for (const name of ["one", "two"]) {

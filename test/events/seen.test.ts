@@ -9,8 +9,8 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import {
   Client,
   type Context,
+  type EventView,
   fromConnectTransport,
-  type RunEvent,
   silentLogger,
   Worker,
   workflow,
@@ -78,7 +78,7 @@ function ofClient(client: Client): Watch {
     payload: data,
     entry,
     cursor,
-  }: RunEvent): Seen => {
+  }: EventView): Seen => {
     return { runId, type, stepKey, attempt, text: String(data), value: entry?.payload, cursor };
   };
   return async function* (runId, afterCursor, children) {

@@ -5,8 +5,8 @@
  */
 import {
   Client,
+  type EventView,
   event,
-  type RunEvent,
   silentLogger,
   toReadableStream,
   toResponse,
@@ -187,11 +187,11 @@ test("types with line breaks forge nothing", async () => {
 
 test("who comes late sees the order of those who came early, and nothing after the end", async () => {
   const run = await client.start(notes, undefined, { runId: "order", delay: "300 ms" });
-  const early: RunEvent[] = [];
+  const early: EventView[] = [];
   for await (const one of run.watch()) early.push(one);
-  const late: RunEvent[] = [];
+  const late: EventView[] = [];
   for await (const one of run.watch()) late.push(one);
-  const told = (events: readonly RunEvent[]) =>
+  const told = (events: readonly EventView[]) =>
     events.flatMap(({ type, payload }) => (type === "note" ? [payload] : []));
   expect(told(early)).toEqual(["one", "two"]);
   expect(told(late)).toEqual(["one", "two"]);

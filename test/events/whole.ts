@@ -1,13 +1,13 @@
-import type { RunEvent } from "@pawl/worker";
+import type { EventView } from "@pawl/worker";
 import { expect } from "vitest";
 
 /**
  * What was committed before the watcher's eyes is the result, word for word, of one run or of several.
  * Returns how often that was.
  */
-export function expectWhole(events: readonly RunEvent[]): number {
+export function expectWhole(events: readonly EventView[]): number {
   const texts = new Map<string, string>();
-  const name = ({ runId, stepKey, attempt }: RunEvent) => `${runId} ${stepKey}@${attempt}`;
+  const name = ({ runId, stepKey, attempt }: EventView) => `${runId} ${stepKey}@${attempt}`;
   let committed = 0;
   for (const [index, event] of events.entries()) {
     if (event.type === "output.delta")

@@ -15,7 +15,7 @@ import { payment } from "@pawl/examples/payment-callback/workflow.ts";
 import { reminder } from "@pawl/examples/reminder/workflow.ts";
 import { readLedger } from "@pawl/examples/shared/ledger.ts";
 import { nextQuestion } from "@pawl/examples/shared/stage.ts";
-import { Client, silentLogger, type WaitInfo } from "@pawl/worker";
+import { Client, silentLogger, type WaitView } from "@pawl/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Program } from "../first-contact/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -55,7 +55,7 @@ async function worker(paceMs: number): Promise<Program> {
   return started;
 }
 
-async function question(runId: string): Promise<WaitInfo> {
+async function question(runId: string): Promise<WaitView> {
   const asked = await nextQuestion(client, runId);
   if (asked === undefined) throw new Error(`${runId} has ended without a question.`);
   return asked;

@@ -8,7 +8,7 @@ import {
   type StepStartedRequest,
   type WorkerFrame,
 } from "@pawl/proto";
-import { Client, type RunEvent, type RunHandle } from "@pawl/worker";
+import { Client, type EventView, type RunHandle } from "@pawl/worker";
 import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
 import { anonymous } from "../../server/src/model/caller.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
@@ -185,7 +185,7 @@ export class Clients {
         abortSignal: leave.signal,
         ...(afterCursor === "" ? {} : { afterCursor }),
       };
-      let last: RunEvent | undefined;
+      let last: EventView | undefined;
       for await (const event of handle.watch(options)) {
         view.saw(event);
         this.#world.say(

@@ -214,14 +214,14 @@ class Exchange extends Link {
     super(route, method);
     const { network, client } = route;
     this.#handlers = handlers;
-    const { signal, timeoutMs } = options;
+    const { abortSignal, timeoutMs } = options;
     const cancel = () => this.cut(failure(CANCELLED, "The call was cancelled."));
-    signal?.addEventListener("abort", cancel, { once: true });
+    abortSignal?.addEventListener("abort", cancel, { once: true });
     if (timeoutMs !== undefined) {
       const late = () => this.cut(failure(DEADLINE_EXCEEDED, "The deadline has passed."));
       network.world.schedule(timeoutMs, late, client);
     }
-    if (signal?.aborted === true) cancel();
+    if (abortSignal?.aborted === true) cancel();
     this.begin((server, binding, call) => {
       this.#serve(binding, call, requests)
         .then(

@@ -1,5 +1,5 @@
 /** What one watcher of a run has seen, and whether it is what is on record. */
-import type { RunEvent } from "@pawl/worker";
+import type { EventView } from "@pawl/worker";
 import type { RunRecord } from "./disk.ts";
 import type { Judge } from "./judge.ts";
 
@@ -30,7 +30,7 @@ export class WatcherView {
     this.#judge = judge;
   }
 
-  saw(event: RunEvent): void {
+  saw(event: EventView): void {
     const { type, stepKey, attempt } = event;
     const stream = `${stepKey}@${attempt}`;
     if (type === "output.delta") {
@@ -49,7 +49,7 @@ export class WatcherView {
     if (event.class === "checkpoint") this.#checkpoint(event, stream);
   }
 
-  #checkpoint({ type, entry }: RunEvent, stream: string): void {
+  #checkpoint({ type, entry }: EventView, stream: string): void {
     this.#checkpoints.push(type);
     const text = this.#texts.get(stream);
     if (type === "workflow.step.completed") {
@@ -80,7 +80,7 @@ export class WatcherView {
   }
 
   /** The stream ended by itself. */
-  ended(last: RunEvent | undefined): void {
+  ended(last: EventView | undefined): void {
     this.isDone = true;
     if (last !== undefined && !ENDS.has(last.type)) this.#found(`ended with ${last.type}`);
   }

@@ -9,10 +9,10 @@ import {
   type Client,
   type Context,
   chainByAmount,
-  PawlError,
+  RequestError,
   silentLogger,
   WaitCancelledError,
-  type WaitInfo,
+  type WaitView,
   Worker,
   workflow,
 } from "@pawl/worker";
@@ -51,7 +51,7 @@ const pay = workflow("pay", async (ctx: Context) => {
   // Its argument is compared in a replay: the URL is the same one.
   await ctx.step("tell", (url: string) => url, [callback.url]);
   urls.push(callback.url);
-  const { paid } = await callback.result;
+  const { paid } = await callback.result();
   return { paid, urls };
 });
 
@@ -115,7 +115,7 @@ describe.each(stores)("%s", (store) => {
     });
 
     /** The open question of a run with that text. */
-    async function question(runId: string, prompt: string): Promise<WaitInfo> {
+    async function question(runId: string, prompt: string): Promise<WaitView> {
       for (;;) {
         const { waits } = await client.waits({ runId, kinds: ["user"] });
         const found = waits.find((wait) => wait.question?.prompt === prompt);
@@ -133,7 +133,7 @@ describe.each(stores)("%s", (store) => {
       const size = await question(run.runId, "Size?");
       await waiting(run.runId);
       const refused = await client.answer(size.waitId, "xl").catch((error: unknown) => error);
-      expect(refused).toBeInstanceOf(PawlError);
+      expect(refused).toBeInstanceOf(RequestError);
       expect(refused).toMatchObject({ reason: "INVALID_ANSWER" });
       expect((await client.answer(size.waitId, "m", { actor: "ada" })).wait.resolvedBy).toBe("ada");
       const again = await client.answer(size.waitId, "s").catch((error: unknown) => error);
@@ -226,12 +226,12 @@ describe.each(stores)("%s", (store) => {
       expect(outcome).toMatchObject({
         approved: false,
         decision: "rejected",
-        level: "dora",
+        round: "dora",
         timedOut: false,
         votes: [
-          { actor: "max", approved: true, comment: "fine", level: "managers" },
-          { actor: "mia", approved: true, level: "managers" },
-          { actor: "dora", approved: false, comment: "too much", level: "dora" },
+          { actor: "max", approved: true, comment: "fine", round: "managers" },
+          { actor: "mia", approved: true, round: "managers" },
+          { actor: "dora", approved: false, comment: "too much", round: "dora" },
         ],
       });
     });
@@ -296,7 +296,8 @@ describe.each(stores)("%s", (store) => {
     while (link === undefined) {
       const { waits } = await client.waits({ runId: "own" });
       if (waits[0] === undefined) await sleep(20);
-      else link = await client.answerLink(waits[0].waitId, { assignee: "ada", expiresIn: "1 h" });
+      else
+        link = await client.createWaitLink(waits[0].waitId, { assignee: "ada", expiresIn: "1 h" });
     }
     const headers = { "content-type": "application/json" };
     const body = JSON.stringify({ answer: true, comment: "by mail" });

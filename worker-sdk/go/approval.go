@@ -9,8 +9,8 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// ApprovalLevel is one round of Approve: a group of people, and how many of them must approve.
-type ApprovalLevel struct {
+// ApprovalRound is one round of Approve: a group of people, and how many of them must approve.
+type ApprovalRound struct {
 	// Shown, and what the round is called in keys. Default: the approvers, and in keys its place among
 	// the rounds without a name, so that approvers may change while people decide.
 	Name string
@@ -20,21 +20,21 @@ type ApprovalLevel struct {
 	Needed uint32
 }
 
-func (l ApprovalLevel) label() string { return orElse(l.Name, strings.Join(l.Approvers, ", ")) }
+func (r ApprovalRound) label() string { return orElse(r.Name, strings.Join(r.Approvers, ", ")) }
 
-// LevelVote is a vote with the round that it was given in.
-type LevelVote struct {
+// RoundVote is a vote with the round that it was given in.
+type RoundVote struct {
 	Vote
-	Level string
+	Round string
 }
 
 // ApprovalOutcome is how all rounds of Approve ended.
 type ApprovalOutcome struct {
 	Approved bool
 	// All votes of all rounds, oldest first.
-	Votes []LevelVote
+	Votes []RoundVote
 	// The round that decided; empty where nobody had to be asked.
-	Level string
+	Round string
 	// Whether the Default decided, because the people did not in time.
 	TimedOut bool
 }
@@ -43,7 +43,7 @@ type ApprovalOutcome struct {
 // rejection ends it immediately. It accepts the options Key, Reminders, Timeout (of each
 // round) and Default (true or false), which decides a round that was not decided in time;
 // without a Default it returns a WaitTimeoutError.
-func Approve(ctx context.Context, question string, rounds []ApprovalLevel, options ...QuestionOption) (ApprovalOutcome, error) {
+func Approve(ctx context.Context, question string, rounds []ApprovalRound, options ...QuestionOption) (ApprovalOutcome, error) {
 	var outcome ApprovalOutcome
 	question, problem := questionText("Approve", question)
 	settings := questionSettings{question: &pb.Question{}, err: problem}
@@ -72,8 +72,8 @@ func Approve(ctx context.Context, question string, rounds []ApprovalLevel, optio
 	p.run.mu.Unlock()
 	inner := p.scope.child(op.key[len(p.scope.prefix):])
 	outcome.Approved = true
-	for _, level := range rounds {
-		if err = approveRound(ctx, p.run, inner, question, level, &settings, late, &outcome); err != nil || !outcome.Approved {
+	for _, round := range rounds {
+		if err = approveRound(ctx, p.run, inner, question, round, &settings, late, &outcome); err != nil || !outcome.Approved {
 			break
 		}
 	}
@@ -83,12 +83,12 @@ func Approve(ctx context.Context, question string, rounds []ApprovalLevel, optio
 	return outcome, err
 }
 
-func approveRound(ctx context.Context, r *run, s *scope, prompt string, level ApprovalLevel, settings *questionSettings, late bool, outcome *ApprovalOutcome) error {
+func approveRound(ctx context.Context, r *run, s *scope, prompt string, round ApprovalRound, settings *questionSettings, late bool, outcome *ApprovalOutcome) error {
 	call := &waitCall{
-		space: spaceUser, name: questionName(orElse(level.Name, "round")), kind: pb.StepKind_STEP_KIND_USER,
+		space: spaceUser, name: questionName(orElse(round.Name, "round")), kind: pb.StepKind_STEP_KIND_USER,
 		spec: &pb.WaitSpec{Question: &pb.Question{
-			Prompt: prompt, Type: pb.QuestionType_QUESTION_TYPE_APPROVAL, Assignees: level.Approvers,
-			ApprovalsNeeded: max(1, level.Needed), Reminders: settings.question.Reminders,
+			Prompt: prompt, Type: pb.QuestionType_QUESTION_TYPE_APPROVAL, Assignees: round.Approvers,
+			ApprovalsNeeded: max(1, round.Needed), Reminders: settings.question.Reminders,
 		}},
 	}
 	settings.limit(call.spec)
@@ -96,7 +96,7 @@ func approveRound(ctx context.Context, r *run, s *scope, prompt string, level Ap
 	if err != nil {
 		return err
 	}
-	outcome.Level, outcome.TimedOut = level.label(), end.outcome == "timed_out"
+	outcome.Round, outcome.TimedOut = round.label(), end.outcome == "timed_out"
 	if outcome.TimedOut {
 		outcome.Approved = late
 		if !settings.hasDefault {
@@ -107,7 +107,7 @@ func approveRound(ctx context.Context, r *run, s *scope, prompt string, level Ap
 	approval, err := approvalOf(end)
 	outcome.Approved = approval.Approved
 	for _, vote := range approval.Votes {
-		outcome.Votes = append(outcome.Votes, LevelVote{vote, level.label()})
+		outcome.Votes = append(outcome.Votes, RoundVote{vote, round.label()})
 	}
 	return err
 }

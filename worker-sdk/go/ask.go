@@ -13,7 +13,7 @@ import (
 
 // isForCaller: the code which sent the request deals with it itself. The same again would be
 // refused again.
-func isForCaller(refusal *Error) bool {
+func isForCaller(refusal *RequestError) bool {
 	switch refusal.Code {
 	case codes.Unimplemented, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.OutOfRange:
 		return true
@@ -71,7 +71,7 @@ func (r *run) persist(send func() (proto.Message, error)) (proto.Message, error)
 		if r.isGone() {
 			runtime.Goexit()
 		}
-		var refusal *Error
+		var refusal *RequestError
 		if err == nil || !errors.As(err, &refusal) || !goneReasons[refusal.Reason] && isForCaller(refusal) {
 			return message, err
 		}

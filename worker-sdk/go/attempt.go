@@ -38,7 +38,7 @@ func (op *stepOperation) execute(ctx context.Context) (stepResult, time.Duration
 	op.over = time.Now()
 	latency := op.over.Sub(a.began)
 	a.ended.Store(true)
-	over := &CancelledError{Reason: fmt.Sprintf("step %q is over", op.name)}
+	over := &Cancelled{Reason: fmt.Sprintf("step %q is over", op.name)}
 	cancel(over)
 	r.mu.Lock()
 	op.isRepeatable = false

@@ -72,7 +72,7 @@ func outcomeOf(ctx context.Context, branch func(ctx context.Context) error) (err
 
 // cancellation is the part of an outcome that is for the run to deal with, not one branch's.
 func cancellation(err error) error {
-	if _, is := find[*CancelledError](err); is {
+	if _, is := find[*Cancelled](err); is {
 		return err
 	}
 	return nil

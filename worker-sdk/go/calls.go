@@ -34,7 +34,7 @@ func enter(ctx context.Context) (*place, bool) {
 // happen twice and has no idempotency key, use AtMostOnce.
 //
 // An error of fn is retried according to the step's Retry; without one there is no
-// retry. When no attempt is left, the error is a *StepError, with the same content in
+// retry. When no attempt is left, the error is a *StepFailedError, with the same content in
 // every replay.
 //
 // The context of fn is cancelled when the run is cancelled or moves to another worker,
@@ -307,7 +307,7 @@ func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, 
 }
 
 // Child starts a child run and waits for its result. If the child fails, it returns a
-// *StepError. If the workflow is not registered yet, the child waits for a worker.
+// *StepFailedError. If the workflow is not registered yet, the child waits for a worker.
 func Child[In, Out any](ctx context.Context, workflow *Workflow[In, Out], in In, options ...ChildOption) (Out, error) {
 	if _, inRun := enter(ctx); !inRun {
 		return workflow.Call(ctx, in)

@@ -41,10 +41,10 @@ func Execute[In, Out any](ctx context.Context, client *Client, workflow *Workflo
 	if err != nil {
 		return none, err
 	}
-	handle := &Handle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}
+	handle := &RunHandle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}
 	if !hasEnded(response.Run) {
 		if response.Claimed == nil {
-			return none, &Error{Reason: "INTERNAL", Message: "the server gave neither a lease nor an outcome", Code: codes.Internal}
+			return none, &RequestError{Reason: "INTERNAL", Message: "the server gave neither a lease nor an outcome", Code: codes.Internal}
 		}
 		if err := client.perform(ctx, workflow.def, response.Claimed); err != nil {
 			return none, err
@@ -55,7 +55,7 @@ func Execute[In, Out any](ctx context.Context, client *Client, workflow *Workflo
 		}
 		if state.Status == pb.RunStatus_RUN_STATUS_PAUSED {
 			reason := strings.TrimPrefix(state.StatusReason.String(), "STATUS_REASON_")
-			return none, &Error{
+			return none, &RequestError{
 				Reason: RunPaused, Code: codes.FailedPrecondition,
 				Message:  "the run " + handle.RunID + " is paused: " + orElse(state.StatusDetail, reason),
 				Metadata: map[string]string{"run_id": handle.RunID, "status_reason": reason},
@@ -74,7 +74,7 @@ func (c *Client) claim(ctx context.Context, request *pb.StartRunRequest, patienc
 			return response, err
 		}
 		pause := 500 * time.Millisecond
-		var known *Error
+		var known *RequestError
 		if errors.As(err, &known) && known.RetryAfter > 0 {
 			pause = known.RetryAfter
 		}

@@ -22,7 +22,7 @@ type ClientOptions struct {
 	URL string
 	// How long a call is retried while the server is unreachable; then the call fails. Default: 10 s, which
 	// covers a restart of the server. In a web handler use about 2 s.
-	Patience time.Duration
+	RetryFor time.Duration
 	// Receives the client's own log lines. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -35,13 +35,13 @@ type Client struct {
 
 // NewClient makes a client; it connects with the first call.
 func NewClient(options ClientOptions) (*Client, error) {
-	if options.Patience == 0 {
-		options.Patience = 10 * time.Second
+	if options.RetryFor == 0 {
+		options.RetryFor = 10 * time.Second
 	}
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	p, err := dial(orElse(options.URL, defaultURL()), options.Patience)
+	p, err := dial(orElse(options.URL, defaultURL()), options.RetryFor)
 	if err != nil {
 		return nil, err
 	}
@@ -125,16 +125,16 @@ func (c *Client) startRequest(ctx context.Context, name string, def *definition,
 }
 
 // Start starts a run and returns its handle. If a run with the same id and input exists, it returns its handle.
-func Start[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (*Handle[Out], error) {
+func Start[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (*RunHandle[Out], error) {
 	return start[Out](ctx, client, workflow.def.name, workflow.def, in, options)
 }
 
 // StartNamed is Start for a workflow of another program, in any language.
-func StartNamed[Out any](ctx context.Context, client *Client, workflow string, in any, options ...StartOption) (*Handle[Out], error) {
+func StartNamed[Out any](ctx context.Context, client *Client, workflow string, in any, options ...StartOption) (*RunHandle[Out], error) {
 	return start[Out](ctx, client, workflow, nil, in, options)
 }
 
-func start[Out any](ctx context.Context, client *Client, name string, def *definition, in any, options []StartOption) (*Handle[Out], error) {
+func start[Out any](ctx context.Context, client *Client, name string, def *definition, in any, options []StartOption) (*RunHandle[Out], error) {
 	if _, inRun := placeOf(ctx); inRun {
 		return nil, usage("Start inside of a run would not be recorded as a part of it; use Child")
 	}
@@ -146,20 +146,20 @@ func start[Out any](ctx context.Context, client *Client, name string, def *defin
 	if err != nil {
 		return nil, err
 	}
-	return &Handle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}, nil
+	return &RunHandle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}, nil
 }
 
-// Handle is a run with a result of type Out, to wait for, watch and control.
-type Handle[Out any] struct {
+// RunHandle is a run with a result of type Out, to wait for, watch and control.
+type RunHandle[Out any] struct {
 	RunID string
 	// Whether the run existed before Start was called.
 	Existing bool
 	client   *Client
 }
 
-// Find returns a handle for an existing run; it sends no request.
-func Find[Out any](client *Client, runID string) *Handle[Out] {
-	return &Handle[Out]{client: client, RunID: runID, Existing: true}
+// Handle returns a handle for an existing run; it sends no request.
+func Handle[Out any](client *Client, runID string) *RunHandle[Out] {
+	return &RunHandle[Out]{client: client, RunID: runID, Existing: true}
 }
 
 func hasEnded(run *pb.Run) bool {
@@ -170,8 +170,8 @@ func hasEnded(run *pb.Run) bool {
 	return false
 }
 
-// Result waits for the run's end and returns its result; a *RunError where it has none.
-func (h *Handle[Out]) Result(ctx context.Context) (Out, error) {
+// Result waits for the run's end and returns its result; a *RunFailedError where it has none.
+func (h *RunHandle[Out]) Result(ctx context.Context) (Out, error) {
 	var none Out
 	p := h.client.platform
 	for {
@@ -188,18 +188,18 @@ func (h *Handle[Out]) Result(ctx context.Context) (Out, error) {
 			}
 			return decode[Out](payload, "the result of run "+h.RunID)
 		case hasEnded(run):
-			return none, &RunError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.Status == pb.RunStatus_RUN_STATUS_CANCELLED}
+			return none, &RunFailedError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.Status == pb.RunStatus_RUN_STATUS_CANCELLED}
 		}
 	}
 }
 
 // Get is the run as it is now.
-func (h *Handle[Out]) Get(ctx context.Context) (*pb.Run, error) {
+func (h *RunHandle[Out]) Get(ctx context.Context) (*pb.Run, error) {
 	return h.client.platform.getRun(ctx, h.RunID)
 }
 
 // Signal puts a signal into the run's inbox.
-func (h *Handle[Out]) Signal(ctx context.Context, name string, payload any) error {
+func (h *RunHandle[Out]) Signal(ctx context.Context, name string, payload any) error {
 	encoded, err := encode(payload, fmt.Sprintf("the payload of signal %q", name))
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (forceOption) applyCancel(r *pb.CancelRunRequest) { r.Force = true }
 func Force() CancelOption { return forceOption{} }
 
 // Cancel ends the run. One that has started is cleaned up by a worker first, which gets 10 s for that.
-func (h *Handle[Out]) Cancel(ctx context.Context, reason string, options ...CancelOption) error {
+func (h *RunHandle[Out]) Cancel(ctx context.Context, reason string, options ...CancelOption) error {
 	p := h.client.platform
 	request := &pb.CancelRunRequest{RunId: h.RunID, Reason: reason}
 	for _, option := range options {
@@ -239,14 +239,14 @@ func (h *Handle[Out]) Cancel(ctx context.Context, reason string, options ...Canc
 }
 
 // Pause stops the run at its next step, until Resume.
-func (h *Handle[Out]) Pause(ctx context.Context, reason string) error {
+func (h *RunHandle[Out]) Pause(ctx context.Context, reason string) error {
 	p := h.client.platform
 	_, err := call(ctx, p, p.runs.PauseRun, &pb.PauseRunRequest{RunId: h.RunID, Reason: reason})
 	return err
 }
 
 // Resume continues a paused run.
-func (h *Handle[Out]) Resume(ctx context.Context) error {
+func (h *RunHandle[Out]) Resume(ctx context.Context) error {
 	p := h.client.platform
 	_, err := call(ctx, p, p.runs.ResumeRun, &pb.ResumeRunRequest{RunId: h.RunID})
 	return err
@@ -254,14 +254,14 @@ func (h *Handle[Out]) Resume(ctx context.Context) error {
 
 // Retry continues a failed run from its failed step; of one that was cancelled it executes the
 // compensations that were not done.
-func (h *Handle[Out]) Retry(ctx context.Context) error {
+func (h *RunHandle[Out]) Retry(ctx context.Context) error {
 	p := h.client.platform
 	_, err := call(ctx, p, p.runs.RetryRun, &pb.RetryRunRequest{RunId: h.RunID})
 	return err
 }
 
 // Journal returns the run's journal from its first entry.
-func (h *Handle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
+func (h *RunHandle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
 	var all []*pb.JournalEntry
 	err := h.client.platform.journal(ctx, h.RunID, 0, func(entries []*pb.JournalEntry) { all = append(all, entries...) })
 	return all, err
@@ -281,7 +281,7 @@ type WatchOptions struct {
 
 // Watch yields what happens in the run, to its end. It reconnects by itself. The
 // last pair has an error if there was one.
-func (h *Handle[Out]) Watch(ctx context.Context, options WatchOptions) iter.Seq2[*pb.Event, error] {
+func (h *RunHandle[Out]) Watch(ctx context.Context, options WatchOptions) iter.Seq2[*pb.Event, error] {
 	return func(yield func(*pb.Event, error) bool) {
 		cursor := options.AfterCursor
 		pause := pauses{first: 50 * time.Millisecond, most: time.Second}
@@ -309,7 +309,7 @@ func (h *Handle[Out]) Watch(ctx context.Context, options WatchOptions) iter.Seq2
 // DecodeEvent decodes the payload of a delta into target.
 func DecodeEvent(event *pb.Event, target any) error { return decodeInto(event.Payload, target) }
 
-func (h *Handle[Out]) watchOnce(ctx context.Context, options WatchOptions, cursor *string, yield func(*pb.Event) bool) error {
+func (h *RunHandle[Out]) watchOnce(ctx context.Context, options WatchOptions, cursor *string, yield func(*pb.Event) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := h.client.platform.events.WatchRun(ctx, &pb.WatchRunRequest{

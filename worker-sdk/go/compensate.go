@@ -74,7 +74,7 @@ func (r *run) compensate(err error) []compensationFailure {
 		return nil
 	}
 	r.mu.Unlock()
-	r.settle(&CancelledError{Reason: "the workflow has ended"})
+	r.settle(&Cancelled{Reason: "the workflow has ended"})
 	r.beginCleanUp(list)
 	s := r.root.shield("")
 	s.undoing = true
@@ -114,7 +114,7 @@ func (r *run) beginCleanUp(list []compensation) {
 }
 
 // settle ends what the code has left behind, and waits until it has ended.
-func (r *run) settle(why *CancelledError) {
+func (r *run) settle(why *Cancelled) {
 	r.lockPresent()
 	r.cancel(why)
 	r.endScope(r.root, why)

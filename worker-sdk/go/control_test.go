@@ -30,7 +30,7 @@ func TestCancelLetsTheCodeCleanUp(t *testing.T) {
 			<-ctx.Done()
 			return 0, context.Cause(ctx)
 		})
-		var cancelled *pawl.CancelledError
+		var cancelled *pawl.Cancelled
 		if !errors.As(err, &cancelled) || !errors.Is(err, context.Canceled) {
 			return 0, fmt.Errorf("the step ended with %v", err)
 		}
@@ -45,13 +45,13 @@ func TestCancelLetsTheCodeCleanUp(t *testing.T) {
 		return 7, nil
 	})
 	l.serve(flow)
-	run := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
+	run := must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
 	<-inStep
 	if err := run.Cancel(ctx, "not wanted"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := run.Result(ctx)
-	var failed *pawl.RunError
+	var failed *pawl.RunFailedError
 	if !errors.As(err, &failed) || !failed.Cancelled {
 		t.Errorf("the outcome is %v", err)
 	}
@@ -77,7 +77,7 @@ func TestPauseRecordsWhatIsInFlight(t *testing.T) {
 		return pawl.Step(ctx, "next", func(context.Context) (int, error) { return int(bodies.Add(1)), nil })
 	})
 	l.serve(flow)
-	run := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
+	run := must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
 	<-inStep
 	if err := run.Pause(ctx, "have a look"); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestOtherCodePausesTheRun(t *testing.T) {
 		return pawl.Signal[int](ctx, "go")
 	})
 	l.serve(flow)
-	run := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
+	run := must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
 	waitFor(t, "the run is suspended", func() bool {
 		return must[*pb.Run](t)(run.Get(ctx)).Status == pb.RunStatus_RUN_STATUS_WAITING
 	})
@@ -154,12 +154,12 @@ func TestTwoGoroutinesOfOneScope(t *testing.T) {
 		return 1, nil
 	})
 	l.serve(flow)
-	_, err := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, false)).Result(ctx)
-	var failed *pawl.RunError
+	_, err := must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, false)).Result(ctx)
+	var failed *pawl.RunFailedError
 	if !errors.As(err, &failed) || failed.Type != "AmbiguousStepKeyError" {
 		t.Errorf("the outcome is %v", err)
 	}
-	must[int](t)(must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, true)).Result(ctx))
+	must[int](t)(must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, true)).Result(ctx))
 }
 
 // Branches whose steps take about the same time are replayed many times over: the
@@ -200,9 +200,9 @@ func TestParallelReplaysAgree(t *testing.T) {
 	})
 	l.serve(flow)
 	const runs = 6
-	var handles []*pawl.Handle[string]
+	var handles []*pawl.RunHandle[string]
 	for id := range runs {
-		handles = append(handles, must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, flow, id)))
+		handles = append(handles, must[*pawl.RunHandle[string]](t)(pawl.Start(ctx, l.client, flow, id)))
 	}
 	for round := range 3 {
 		for _, run := range handles {
@@ -252,7 +252,7 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 		return pawl.Step(ctx, "same", func(context.Context) (rich, error) { return in, nil })
 	})
 	l.serve(flow)
-	run := must[*pawl.Handle[rich]](t)(pawl.Start(ctx, l.client, flow, value))
+	run := must[*pawl.RunHandle[rich]](t)(pawl.Start(ctx, l.client, flow, value))
 	if got := must[rich](t)(run.Result(ctx)); !reflect.DeepEqual(got, value) {
 		t.Errorf("got %+v", got)
 	}

@@ -118,7 +118,7 @@ func TestKilledWorkersRepeatOnlyWhatWasInFlight(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	in := drill{File: filepath.Join(t.TempDir(), "effects"), Steps: 12, Pause: 30}
 	worker := l.spawnWorker()
-	var run *pawl.Handle[string]
+	var run *pawl.RunHandle[string]
 	waitFor(t, "the server knows the workflow", func() (started bool) {
 		var err error
 		run, err = pawl.Start(ctx, l.client, crashing, in)
@@ -159,7 +159,7 @@ func TestServerKilledUnderAWorker(t *testing.T) {
 	ctx := l.context()
 	in := drill{File: filepath.Join(t.TempDir(), "effects"), Steps: 15, Pause: 30}
 	l.serve(crashing)
-	run := must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, crashing, in))
+	run := must[*pawl.RunHandle[string]](t)(pawl.Start(ctx, l.client, crashing, in))
 	for n := range 2 {
 		waitFor(t, "some effects", func() bool { return len(effects(t, in.File)) >= 4*(n+1) })
 		l.server.Restart(t)
@@ -225,7 +225,7 @@ func TestStreamIsLiveAndRecorded(t *testing.T) {
 		})
 	})
 	l.serve(flow)
-	run := must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
+	run := must[*pawl.RunHandle[string]](t)(pawl.Start(ctx, l.client, flow, pawl.Void{}))
 	var parts []string
 	last := ""
 	for event, err := range run.Watch(ctx, pawl.WatchOptions{}) {

@@ -28,8 +28,14 @@ const (
 
 func (r Reason) Error() string { return string(r) }
 
-// Error is what the server answered instead of a result.
-type Error struct {
+// Error is implemented by every error type of this package: errors.As with a *pawl.Error finds whichever it is.
+type Error interface {
+	error
+	pawlError()
+}
+
+// RequestError says that the server rejected a request or could not be reached; errors.Is finds its Reason.
+type RequestError struct {
 	// Such as NOT_FOUND; UNAVAILABLE where no server answered.
 	Reason   Reason
 	Message  string
@@ -39,10 +45,10 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-func (e *Error) Error() string { return string(e.Reason) + ": " + e.Message }
+func (e *RequestError) Error() string { return string(e.Reason) + ": " + e.Message }
 
 // Is matches a Reason.
-func (e *Error) Is(target error) bool {
+func (e *RequestError) Is(target error) bool {
 	reason, ok := target.(Reason)
 	return ok && reason == e.Reason
 }
@@ -73,14 +79,14 @@ func (e *SerializationError) Error() string {
 }
 func (e *SerializationError) Unwrap() error { return e.Err }
 
-// CancelledError is returned when the run is being cancelled, or when another
+// Cancelled is returned when the run is being cancelled, or when another
 // branch of the same All, Map or Race ended this one.
-type CancelledError struct{ Reason string }
+type Cancelled struct{ Reason string }
 
-func (e *CancelledError) Error() string { return e.Reason }
+func (e *Cancelled) Error() string { return e.Reason }
 
 // Is matches context.Canceled.
-func (e *CancelledError) Is(target error) bool { return target == context.Canceled }
+func (e *Cancelled) Is(target error) bool { return target == context.Canceled }
 
 // StepTimeoutError fails an attempt that took longer than the step's Timeout.
 type StepTimeoutError struct {
@@ -155,6 +161,20 @@ func (e *NonDeterminismError) Error() string {
 	return fmt.Sprintf("step %s is recorded as %s, but the code now asks for %s. Likely cause: %s",
 		e.StepKey, e.Recorded, e.Attempted, e.LikelyCause)
 }
+
+func (*AmbiguousStepKeyError) pawlError() {}
+func (*Cancelled) pawlError()             {}
+func (*Failure) pawlError()               {}
+func (*NonDeterminismError) pawlError()   {}
+func (*PanicError) pawlError()            {}
+func (*RequestError) pawlError()          {}
+func (*RunFailedError) pawlError()        {}
+func (*SerializationError) pawlError()    {}
+func (*StepFailedError) pawlError()       {}
+func (*StepTimeoutError) pawlError()      {}
+func (*UsageError) pawlError()            {}
+func (*WaitCancelledError) pawlError()    {}
+func (*WaitTimeoutError) pawlError()      {}
 
 const codeChanged = "the code was changed while this run was under way"
 

@@ -50,7 +50,7 @@ func (s *session) stoodStillSince(moment time.Time) bool {
 func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
 	if size > sessionMessageBytesMax+frameSlack {
-		done(nil, &Error{Reason: InvalidArgument, Code: codes.InvalidArgument, Message: fmt.Sprintf(
+		done(nil, &RequestError{Reason: InvalidArgument, Code: codes.InvalidArgument, Message: fmt.Sprintf(
 			"a message of %d bytes is too large for the server (limit %d)", size, sessionMessageBytesMax)})
 		return
 	}
@@ -78,7 +78,7 @@ func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
 // isCut: a stream ended as proxies end it when a message, or all of a stream's together, is over their
 // limit: with INTERNAL_ERROR or ENHANCE_YOUR_CALM.
 func isCut(err error) bool {
-	var known *Error
+	var known *RequestError
 	return errors.As(err, &known) && strings.Contains(known.Message, "RST_STREAM with error code: ") &&
 		(strings.Contains(known.Message, "INTERNAL_ERROR") || strings.Contains(known.Message, "ENHANCE_YOUR_CALM"))
 }
@@ -111,7 +111,7 @@ func (s *session) streamCut(err error) {
 	if suspect == nil {
 		return
 	}
-	refusal := &Error{Reason: "PAYLOAD_TOO_LARGE", Code: codes.InvalidArgument, Message: fmt.Sprintf(
+	refusal := &RequestError{Reason: "PAYLOAD_TOO_LARGE", Code: codes.InvalidArgument, Message: fmt.Sprintf(
 		"a message of %d bytes ended the connection %d times (%v); a proxy on the way may bound request bodies, as nginx does with client_max_body_size",
 		suspect.size, suspect.cuts, err)}
 	s.log.Error("a message does not get through; its step or run fails", "error", refusal)
@@ -119,7 +119,7 @@ func (s *session) streamCut(err error) {
 }
 
 func unencodable(err error) error {
-	return &Error{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
+	return &RequestError{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
 }
 
 // open sends a request, to be kept until it is answered. The session is locked.
@@ -241,7 +241,7 @@ func resultOf(reply *pb.Reply) (proto.Message, error) {
 	case *pb.Reply_PublishEvents:
 		return result.PublishEvents, nil
 	}
-	return nil, &Error{Reason: Unavailable, Message: "the server answered a request with something else", Code: codes.Unavailable}
+	return nil, &RequestError{Reason: Unavailable, Message: "the server answered a request with something else", Code: codes.Unavailable}
 }
 
 // notes are starts of steps that may not be worth a frame: those that are over

@@ -145,26 +145,26 @@ func (f *Failure) Details(target any) (bool, error) {
 	return true, usage("Details needs a pointer to what is to be filled in; it got a %T", target)
 }
 
-// StepError is returned for a step, child run or wait that failed finally.
-type StepError struct {
+// StepFailedError is returned for a step, child run or wait that failed finally.
+type StepFailedError struct {
 	*Failure
 	StepKey string
 	// Attempts made, the last one included.
 	Attempts int
 }
 
-func (e *StepError) Error() string { return e.Failure.Error() }
-func (e *StepError) Unwrap() error { return e.Failure }
+func (e *StepFailedError) Error() string { return e.Failure.Error() }
+func (e *StepFailedError) Unwrap() error { return e.Failure }
 
-// RunError is the outcome of a run that failed or was cancelled.
-type RunError struct {
+// RunFailedError is the outcome of a run that failed or was cancelled.
+type RunFailedError struct {
 	*Failure
 	RunID     string
 	Cancelled bool
 }
 
-func (e *RunError) Error() string { return fmt.Sprintf("run %s: %s", e.RunID, e.Failure.Error()) }
-func (e *RunError) Unwrap() error { return e.Failure }
+func (e *RunFailedError) Error() string { return fmt.Sprintf("run %s: %s", e.RunID, e.Failure.Error()) }
+func (e *RunFailedError) Unwrap() error { return e.Failure }
 
 func failureOf(recorded *pb.Failure) *Failure {
 	if recorded == nil {

@@ -24,7 +24,7 @@ import (
 
 // recorded is an error as a replay returns it.
 func recorded(err error) error {
-	return &StepError{Failure: failureOf(toFailure(err)), StepKey: "step", Attempts: 1}
+	return &StepFailedError{Failure: failureOf(toFailure(err)), StepKey: "step", Attempts: 1}
 }
 
 type declined struct {

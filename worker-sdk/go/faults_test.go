@@ -16,12 +16,12 @@ import (
 
 // What programs do wrong, and what others do to them: it ends where it started, and is told there.
 
-func start[In, Out any](l *lab, flow *pawl.Workflow[In, Out], in In) *pawl.Handle[Out] {
+func start[In, Out any](l *lab, flow *pawl.Workflow[In, Out], in In) *pawl.RunHandle[Out] {
 	l.t.Helper()
-	return must[*pawl.Handle[Out]](l.t)(pawl.Start(l.context(), l.client, flow, in))
+	return must[*pawl.RunHandle[Out]](l.t)(pawl.Start(l.context(), l.client, flow, in))
 }
 
-func outcome[Out any](l *lab, run *pawl.Handle[Out]) (Out, error) {
+func outcome[Out any](l *lab, run *pawl.RunHandle[Out]) (Out, error) {
 	l.t.Helper()
 	return run.Result(l.context())
 }
@@ -68,13 +68,13 @@ func TestWhatTheServerRefusesIsReturnedByTheCall(t *testing.T) {
 	})
 	l.serve(bad, good)
 	beside := start(l, good, pawl.Void{})
-	runs := map[string]*pawl.Handle[string]{}
+	runs := map[string]*pawl.RunHandle[string]{}
 	for call := range calls {
 		runs[call] = start(l, bad, call)
 	}
 	for call, run := range runs {
 		got, err := outcome(l, run)
-		var failed *pawl.RunError
+		var failed *pawl.RunFailedError
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "refused: ") {
 			t.Errorf("%s: %q, %v", call, got, err)
 		}
@@ -111,10 +111,10 @@ func TestNothingThatCodeReturnsEndsTheWorker(t *testing.T) {
 		}
 		if body == "interface" {
 			_, err := pawl.Step(ctx, "s", func(context.Context) (carrier, error) { return carrier{errors.New("x")}, nil }, retry)
-			return "caught", ignore[*pawl.StepError](err)
+			return "caught", ignore[*pawl.StepFailedError](err)
 		}
 		_, err := pawl.Step(ctx, "s", bodies[body], retry)
-		return "caught", ignore[*pawl.StepError](err)
+		return "caught", ignore[*pawl.StepFailedError](err)
 	})
 	l.serve(flow)
 	for body := range bodies {
@@ -209,7 +209,7 @@ func TestContextsOfUserCode(t *testing.T) {
 		return pawl.Signal[string](ctx, "go", pawl.Timeout(3*time.Second), pawl.Default("LOST"))
 	})
 	l.serve(flow)
-	runs := map[string]*pawl.Handle[string]{}
+	runs := map[string]*pawl.RunHandle[string]{}
 	for how := range wait {
 		runs[how] = start(l, flow, how)
 	}
@@ -262,7 +262,7 @@ func TestACancelEndsAStepThatDoesNotListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := outcome(l, run)
-	var failed *pawl.RunError
+	var failed *pawl.RunFailedError
 	if !errors.As(err, &failed) || !failed.Cancelled || unlocked.Load() != 1 || undone.Load() != 1 {
 		t.Errorf("%v; unlocked %d times, undone %d times", err, unlocked.Load(), undone.Load())
 	}

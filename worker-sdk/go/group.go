@@ -99,9 +99,9 @@ func (g *group) finish(index int, err error) {
 // settle decides the outcome, and ends the other branches.
 func (g *group) settle(result branchEnd) {
 	g.settled, g.result = true, result
-	why := &CancelledError{Reason: "another branch has won the race"}
+	why := &Cancelled{Reason: "another branch has won the race"}
 	if result.err != nil {
-		why = &CancelledError{Reason: fmt.Sprintf("another branch failed: %v", result.err)}
+		why = &Cancelled{Reason: fmt.Sprintf("another branch failed: %v", result.err)}
 	}
 	g.cancel(why)
 	if g.p.place == nil {

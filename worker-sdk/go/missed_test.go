@@ -31,10 +31,10 @@ func TestLiveOrderIsTheReplaysOrder(t *testing.T) {
 					return pawl.Do(ctx, "sends", func(ctx context.Context) error {
 						id := pawl.CurrentRun(ctx).RunID
 						waitFor(t, "both signals are awaited", func() bool {
-							journal := must[[]*pb.JournalEntry](t)(pawl.Find[string](l.client, id).Journal(ctx))
+							journal := must[[]*pb.JournalEntry](t)(pawl.Handle[string](l.client, id).Journal(ctx))
 							return len(keysOf(journal, "workflow.wait.created")) == 2
 						})
-						run := pawl.Find[string](l.client, id)
+						run := pawl.Handle[string](l.client, id)
 						return errors.Join(run.Signal(ctx, "b", 1), run.Signal(ctx, "a", 1))
 					})
 				}),

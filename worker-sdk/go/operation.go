@@ -38,7 +38,7 @@ type operation struct {
 	// The platform may know more about a wait by now.
 	asking bool
 	// Why it is to stop, once it is.
-	aborted *CancelledError
+	aborted *Cancelled
 	// User code's own context is done: not the run's, a branch's or a step's.
 	ended error
 }
@@ -143,7 +143,7 @@ func (op *operation) awaitDelivery() {
 }
 
 // abort: its branch or run ends; stops what can be stopped. The run is locked.
-func (op *operation) abort(why *CancelledError) {
+func (op *operation) abort(why *Cancelled) {
 	if op.aborted == nil {
 		op.aborted = why
 		op.signal()
@@ -169,19 +169,19 @@ func (r *run) isCancelPending(op *operation) bool {
 func (r *run) noteCancelled() { r.cancelDelivered = r.cancelReason != nil }
 
 // cancelledBy says why a context is done.
-func cancelledBy(ctx context.Context) *CancelledError {
+func cancelledBy(ctx context.Context) *Cancelled {
 	cause := context.Cause(ctx)
-	if known, ok := cause.(*CancelledError); ok {
+	if known, ok := cause.(*Cancelled); ok {
 		return known
 	}
-	return &CancelledError{Reason: cause.Error()}
+	return &Cancelled{Reason: cause.Error()}
 }
 
 // endedByUser says why a context is done that user code ended; nil where it has not, be it that
 // the context is not done, or that the run, a branch or a step's timeout has ended it.
 func endedByUser(ctx context.Context) error {
 	switch cause := context.Cause(ctx).(type) {
-	case nil, *CancelledError, *StepTimeoutError:
+	case nil, *Cancelled, *StepTimeoutError:
 		return nil
 	default:
 		if cause == errLeft {

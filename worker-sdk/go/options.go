@@ -74,9 +74,19 @@ type Retry struct {
 	// The number of worker crashes during the step after which its run is paused (CRASH_LOOP). Crashes do
 	// not count as attempts. Default: 3.
 	MaxCrashes int
-	// Pauses the run for an operator when no attempt is left, instead of failing the step. Default: false.
-	PauseWhenExhausted bool
+	// What happens when no attempt is left. Default: FailStep. With PauseRun the run waits for an operator.
+	OnExhausted OnExhausted
 }
+
+// OnExhausted says what happens to a step when no attempt is left.
+type OnExhausted int
+
+// FailStep returns the error to the run's code; PauseRun pauses the run for an operator, who retries the step or
+// decides its outcome.
+const (
+	FailStep OnExhausted = iota
+	PauseRun
+)
 
 func (r Retry) applyStep(s *stepSettings) {
 	policy, err := r.policy()
@@ -103,7 +113,7 @@ func (r Retry) policy() (*pb.RetryPolicy, error) {
 	if r.MaxAttempts == 0 {
 		policy.MaxAttempts = 3
 	}
-	if r.PauseWhenExhausted {
+	if r.OnExhausted == PauseRun {
 		policy.OnExhausted = pb.OnExhausted_ON_EXHAUSTED_PAUSE
 	}
 	if r.MaxElapsed > 0 {

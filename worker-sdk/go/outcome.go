@@ -106,7 +106,7 @@ func (r *run) failureReport(err error, failures []compensationFailure) *pb.FailR
 
 // failedKeys are those of the failed steps that an error came through, innermost first.
 func (r *run) failedKeys(err error) []string {
-	failed, is := find[*StepError](err)
+	failed, is := find[*StepFailedError](err)
 	if !is {
 		return nil
 	}

@@ -22,7 +22,7 @@ func inBothModes(t *testing.T, test func(l *lab, poll bool)) {
 	}
 }
 
-func hasState[Out any](l *lab, run *pawl.Handle[Out], state pb.RunStatus) func() bool {
+func hasState[Out any](l *lab, run *pawl.RunHandle[Out], state pb.RunStatus) func() bool {
 	return func() bool { return must[*pb.Run](l.t)(run.Get(l.context())).Status == state }
 }
 

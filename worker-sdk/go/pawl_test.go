@@ -143,7 +143,7 @@ func TestStepsAndKeys(t *testing.T) {
 	l.serve(flow)
 	ctx := l.context()
 	in := point{1, 2, time.UnixMilli(1_700_000_000_000).UTC()}
-	run := must[*pawl.Handle[[]int]](t)(pawl.Start(ctx, l.client, flow, in))
+	run := must[*pawl.RunHandle[[]int]](t)(pawl.Start(ctx, l.client, flow, in))
 	if run.RunID != "keys-1-2" {
 		t.Errorf("the run id is %s", run.RunID)
 	}
@@ -160,7 +160,7 @@ func TestStepsAndKeys(t *testing.T) {
 			t.Errorf("%s is missing in %q", key, keys)
 		}
 	}
-	again := must[*pawl.Handle[[]int]](t)(pawl.Start(ctx, l.client, flow, in))
+	again := must[*pawl.RunHandle[[]int]](t)(pawl.Start(ctx, l.client, flow, in))
 	if !again.Existing || again.RunID != run.RunID {
 		t.Errorf("the same start made %+v", again)
 	}
@@ -195,7 +195,7 @@ func TestErrors(t *testing.T) {
 	ctx := l.context()
 	outcome := func(kind string) (int, error) {
 		attempts.Store(0)
-		run := must[*pawl.Handle[int]](t)(pawl.Start(ctx, l.client, flow, kind))
+		run := must[*pawl.RunHandle[int]](t)(pawl.Start(ctx, l.client, flow, kind))
 		return run.Result(ctx)
 	}
 	if got := must[int](t)(outcome("retried")); got != 3 {
@@ -203,7 +203,7 @@ func TestErrors(t *testing.T) {
 	}
 	_, err := outcome("typed")
 	var card *declined
-	var failed *pawl.RunError
+	var failed *pawl.RunFailedError
 	if !errors.As(err, &card) || card.Reason != "limit" || !errors.As(err, &failed) || failed.Type != "declined" {
 		t.Errorf("the error is %#v", err)
 	}
@@ -245,7 +245,7 @@ func TestSuspensionSignalChildAndSleep(t *testing.T) {
 	})
 	l.serve(parent, child)
 	ctx := l.context()
-	run := must[*pawl.Handle[string]](t)(pawl.Start(ctx, l.client, parent, 1))
+	run := must[*pawl.RunHandle[string]](t)(pawl.Start(ctx, l.client, parent, 1))
 	waitFor(t, "the run is suspended on the signal", func() bool {
 		state := must[*pb.Run](t)(run.Get(ctx))
 		return state.Status == pb.RunStatus_RUN_STATUS_WAITING && len(state.Waits) == 1 && state.Waits[0].Name == "approved"

@@ -82,7 +82,7 @@ func errorOf(err error) error {
 		return nil
 	}
 	known := status.Convert(err)
-	made := &Error{Reason: Reason(reasonOf(known.Code())), Message: known.Message(), Code: known.Code()}
+	made := &RequestError{Reason: Reason(reasonOf(known.Code())), Message: known.Message(), Code: known.Code()}
 	for _, detail := range known.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -95,7 +95,7 @@ func errorOf(err error) error {
 }
 
 func errorFromFrame(err *pb.ErrorFrame) error {
-	return &Error{
+	return &RequestError{
 		Reason: Reason(err.Reason), Message: err.Message, Code: codes.Code(err.Code),
 		Metadata: err.Metadata, RetryAfter: err.RetryAfter.AsDuration(),
 	}
@@ -115,7 +115,7 @@ func reasonOf(code codes.Code) string {
 
 // isTransient: the same again may be answered.
 func isTransient(err error) bool {
-	var known *Error
+	var known *RequestError
 	if !errors.As(err, &known) {
 		return false
 	}
@@ -218,7 +218,7 @@ func (p *platform) download(ctx context.Context, payload *pb.Payload) (*pb.Paylo
 			return nil, err
 		}
 		if len(piece.Data) == 0 {
-			return nil, &Error{Reason: "INTERNAL", Message: fmt.Sprintf("the payload %s ends after %d of %d bytes", ref.Sha256, len(whole.Data), ref.Size), Code: codes.Internal}
+			return nil, &RequestError{Reason: "INTERNAL", Message: fmt.Sprintf("the payload %s ends after %d of %d bytes", ref.Sha256, len(whole.Data), ref.Size), Code: codes.Internal}
 		}
 		whole.Data = append(whole.Data, piece.Data...)
 	}

@@ -75,7 +75,7 @@ func (w *poller) keepUp(ctx context.Context) error {
 		if w.polling.Err() != nil {
 			break
 		}
-		var known *Error
+		var known *RequestError
 		if errors.As(err, &known) && !isTransient(err) && known.Reason != "DEADLINE_EXCEEDED" {
 			return err
 		}

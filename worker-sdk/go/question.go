@@ -223,7 +223,7 @@ func questionText(what, question string) (string, error) {
 
 // Answer answers a question of the run: by a bool to an approval, a string, strings,
 // or what the form asks for. `actor` says who answers.
-func (h *Handle[Out]) Answer(ctx context.Context, stepKey string, answer any, actor, comment string) error {
+func (h *RunHandle[Out]) Answer(ctx context.Context, stepKey string, answer any, actor, comment string) error {
 	payload, err := encode(answer, "the answer")
 	if err != nil {
 		return err

@@ -160,7 +160,7 @@ func failureChain(tree []error) *pb.Failure {
 
 func isMark(err error) bool {
 	switch err.(type) {
-	case terminal, retryAfter, *StepError:
+	case terminal, retryAfter, *StepFailedError:
 		return true // the last one's Failure says all of it
 	}
 	return false
@@ -220,7 +220,7 @@ func errorType(err error) (name string) {
 	switch known := err.(type) {
 	case *Failure:
 		return known.Type
-	case *CancelledError:
+	case *Cancelled:
 		return "Cancelled"
 	case *PanicError:
 		return "Panic"

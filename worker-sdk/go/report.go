@@ -48,10 +48,10 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 		}
 		r.queue.pushNew(op.operation, response.Seq)
 	})
-	if cancelled, is := err.(*CancelledError); is {
+	if cancelled, is := err.(*Cancelled); is {
 		return cancelled
 	}
-	var refusal *Error
+	var refusal *RequestError
 	if errors.As(err, &refusal) && refusal.Reason != "COMMIT_CONFLICT" {
 		return Terminal(err)
 	}
@@ -100,8 +100,8 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		return op.stopped(latency), 0, true
 	}
 	failure := toFailure(err)
-	inner, hasInner := find[*StepError](err)
-	_, isCancelled := find[*CancelledError](err)
+	inner, hasInner := find[*StepFailedError](err)
+	_, isCancelled := find[*Cancelled](err)
 	// A step inside has failed for good: trying this one again would only replay that.
 	if isCancelled || hasInner && strings.HasPrefix(inner.StepKey, op.key+"/") {
 		failure.NonRetryable = true
@@ -129,11 +129,11 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		return op.failedMessage(failure, latency)
 	}
 	message, err := r.ask(request, taken)
-	if _, isCancelled := err.(*CancelledError); err != nil && !isCancelled {
+	if _, isCancelled := err.(*Cancelled); err != nil && !isCancelled {
 		failure = bareFailure(failure, err)
 		message, err = r.ask(request, taken)
 	}
-	if _, isCancelled := err.(*CancelledError); isCancelled {
+	if _, isCancelled := err.(*Cancelled); isCancelled {
 		return op.stopped(latency), 0, true
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	op.awaitDelivery()
 	op.close()
 	r.mu.Unlock()
-	return &StepError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
+	return &StepFailedError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
 }
 
 // isStopped: the run was cancelled while the attempt was in flight. What it came to is not recorded, also

@@ -83,7 +83,7 @@ type run struct {
 	refused map[string]bool
 	// It has left without the platform's knowledge: it has to be given back.
 	gaveUp          bool
-	cancelReason    *CancelledError
+	cancelReason    *Cancelled
 	cancelDelivered bool
 	// Its clean-up has ended before, and only what that left undone is to be done.
 	undoesOnly bool
@@ -131,7 +131,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 	r.ctx = withPlace(ctx, &place{run: r, scope: r.root})
 	if item.Cancelling {
 		r.undoesOnly = m.undoesOnly
-		r.cancelReason = &CancelledError{Reason: orElse(m.cancelReason, "the run was cancelled")}
+		r.cancelReason = &Cancelled{Reason: orElse(m.cancelReason, "the run was cancelled")}
 		cancel(r.cancelReason)
 	}
 	return r
@@ -333,7 +333,7 @@ func (r *run) cancelBy(fence uint32, reason string, grace time.Duration) {
 	if r.cancelReason != nil {
 		return
 	}
-	r.cancelReason = &CancelledError{Reason: orElse(reason, "the run was cancelled")}
+	r.cancelReason = &Cancelled{Reason: orElse(reason, "the run was cancelled")}
 	if r.state == stateEnding {
 		return
 	}
@@ -351,7 +351,7 @@ func (r *run) cancelBy(fence uint32, reason string, grace time.Duration) {
 }
 
 // endScope ends a branch: aborts what is in flight in it; nothing starts in it any more.
-func (r *run) endScope(s *scope, why *CancelledError) {
+func (r *run) endScope(s *scope, why *Cancelled) {
 	if s.ended == nil {
 		s.ended = why
 	}
@@ -369,7 +369,7 @@ func (r *run) endScope(s *scope, why *CancelledError) {
 }
 
 // closeStepScope: the body of a step is over, and what it left behind concerns nobody any more.
-func (r *run) closeStepScope(s *scope, why *CancelledError) {
+func (r *run) closeStepScope(s *scope, why *Cancelled) {
 	r.endScope(s, why)
 	for op := range r.operations {
 		if op.scope.isWithin(s) {

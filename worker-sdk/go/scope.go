@@ -24,7 +24,7 @@ type scope struct {
 	// What undoes steps is in it.
 	undoing bool
 	// Why nothing starts here any more, if that is so.
-	ended *CancelledError
+	ended *Cancelled
 }
 
 func (s *scope) child(segment string) *scope {
@@ -86,7 +86,7 @@ func (s *scope) isUndoing() bool {
 	return false
 }
 
-func (s *scope) endedBy() *CancelledError {
+func (s *scope) endedBy() *Cancelled {
 	for at := s; at != nil; at = at.parent {
 		if at.ended != nil {
 			return at.ended

@@ -99,7 +99,7 @@ func (s *session) keepUp(ctx context.Context) error {
 		if ctx.Err() != nil || s.closing.Load() {
 			return nil
 		}
-		var known *Error
+		var known *RequestError
 		if errors.As(err, &known) {
 			switch known.Reason {
 			case "VERSION_UNSUPPORTED", InvalidArgument, "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED":

@@ -111,7 +111,7 @@ func (op *stepOperation) replay(rec *record) (stepResult, error) {
 	}
 	op.run.mu.Unlock()
 	if rec.failure != nil {
-		return stepResult{}, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: int(rec.attempt)}
+		return stepResult{}, &StepFailedError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: int(rec.attempt)}
 	}
 	payload, err := op.run.fetch(rec.payload)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestWhatIsInFlightAtACancelIsNotRecorded(t *testing.T) {
 			func(ctx context.Context) error { _, err := pawl.Signal[int](ctx, "never"); return err },
 			func(ctx context.Context) error {
 				return pawl.Do(ctx, "ends", func(ctx context.Context) error {
-					run := pawl.Find[string](l.client, pawl.CurrentRun(ctx).RunID)
+					run := pawl.Handle[string](l.client, pawl.CurrentRun(ctx).RunID)
 					waitFor(t, "the signal is awaited", func() bool {
 						return len(keysOf(must[[]*pb.JournalEntry](t)(run.Journal(ctx)), "workflow.wait.created")) == 1
 					})

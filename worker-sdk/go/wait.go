@@ -38,7 +38,7 @@ type resolution struct {
 	details map[string]string
 }
 
-// await waits for the server. The error is a StepError, a CancelledError, or what
+// await waits for the server. The error is a StepFailedError, a Cancelled, or what
 // the server refused.
 func (r *run) await(ctx context.Context, s *scope, call *waitCall) (*resolution, error) {
 	if err := checkName("a wait", call.name); err != nil {
@@ -121,7 +121,7 @@ func (op *operation) resolved() (*resolution, error) {
 	r.mu.Unlock()
 	rec := op.resolution
 	if rec.failure != nil {
-		return nil, &StepError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: max(1, int(rec.attempt))}
+		return nil, &StepFailedError{Failure: failureOf(rec.failure), StepKey: op.key, Attempts: max(1, int(rec.attempt))}
 	}
 	if rec.outcome == "cancelled" && aborted != nil {
 		// It was cancelled since its branch had ended, and that is what user code was told.
@@ -298,7 +298,7 @@ func (r *run) cancelThere(key, waitID, reason string) {
 	_, err := r.persist(func() (proto.Message, error) {
 		return nil, r.link.cancelWait(r.present, &pb.CancelWaitRequest{WaitId: waitID, Comment: reason})
 	})
-	var refusal *Error
+	var refusal *RequestError
 	if err != nil && !(errors.As(err, &refusal) && refusal.Reason == "WAIT_ALREADY_RESOLVED") {
 		r.log.Warn("a wait that nobody waits for stays open", "run", r.id, "step", key, "error", err)
 	}
@@ -327,7 +327,7 @@ func (op *operation) startChild(ctx context.Context, call *waitCall) (string, er
 		r.mu.Unlock()
 		return r.link.startRun(r.present, request)
 	})
-	var refusal *Error
+	var refusal *RequestError
 	if errors.As(err, &refusal) && refusal.Reason == RunExists && !call.namesChild {
 		r.exit(&NonDeterminismError{
 			StepKey: op.key, Recorded: "the child run " + request.RunId, Attempted: "a child run with another input or workflow",

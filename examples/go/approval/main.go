@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	defer client.Close()
 	if args[0] == "decide" {
 		decision := Decision{Approved: args[2] == "yes", By: "the manager"}
-		return pawl.Find[string](client, "expense-"+args[1]).Signal(ctx, "decision", decision)
+		return pawl.Handle[string](client, "expense-"+args[1]).Signal(ctx, "decision", decision)
 	}
 	amount, err := strconv.Atoi(args[2])
 	if err != nil {

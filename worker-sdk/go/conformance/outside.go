@@ -87,11 +87,11 @@ func (i interpreter) approve(ctx context.Context, op operation, s scope) (any, e
 	if late, has := op["default"]; has {
 		options = append(options, pawl.Default(late == "approved"))
 	}
-	var rounds []pawl.ApprovalLevel
-	for _, level := range blockOf(op["chain"]) {
-		name, _ := level["name"].(string)
-		needed, _ := level["needed"].(float64)
-		rounds = append(rounds, pawl.ApprovalLevel{Name: name, Approvers: texts(level["approvers"]), Needed: uint32(needed)})
+	var rounds []pawl.ApprovalRound
+	for _, round := range blockOf(op["chain"]) {
+		name, _ := round["name"].(string)
+		needed, _ := round["needed"].(float64)
+		rounds = append(rounds, pawl.ApprovalRound{Name: name, Approvers: texts(round["approvers"]), Needed: uint32(needed)})
 	}
 	outcome, err := pawl.Approve(ctx, op["question"].(string), rounds, options...)
 	if err != nil {
@@ -99,9 +99,9 @@ func (i interpreter) approve(ctx context.Context, op operation, s scope) (any, e
 	}
 	votes := []any{}
 	for _, vote := range outcome.Votes {
-		votes = append(votes, []any{vote.Level, vote.Actor, vote.Approved})
+		votes = append(votes, []any{vote.Round, vote.Actor, vote.Approved})
 	}
-	return operation{"approved": outcome.Approved, "level": outcome.Level, "timedOut": outcome.TimedOut, "votes": votes}, nil
+	return operation{"approved": outcome.Approved, "round": outcome.Round, "timedOut": outcome.TimedOut, "votes": votes}, nil
 }
 
 // callback notes the URL for the runner.

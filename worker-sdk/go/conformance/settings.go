@@ -24,7 +24,10 @@ func waitOptions(op operation, s scope) []pawl.WaitOption {
 }
 
 func retryOf(spec operation) pawl.Retry {
-	retry := pawl.Retry{MaxAttempts: 1, PauseWhenExhausted: spec["onExhausted"] == "pause"}
+	retry := pawl.Retry{MaxAttempts: 1}
+	if spec["onExhausted"] == "pause" {
+		retry.OnExhausted = pawl.PauseRun
+	}
 	if attempts, has := spec["maxAttempts"].(float64); has {
 		retry.MaxAttempts = int(attempts)
 	}

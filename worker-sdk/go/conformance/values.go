@@ -146,9 +146,9 @@ func orElse(value, otherwise any) any {
 // caught is what a program sees of an error that it caught.
 func caught(err error) map[string]any {
 	kind, message := "", ""
-	var failed *pawl.StepError
+	var failed *pawl.StepFailedError
 	var late *pawl.WaitTimeoutError
-	var cancelled *pawl.CancelledError
+	var cancelled *pawl.Cancelled
 	var own *programError
 	switch {
 	case errors.As(err, &cancelled):

@@ -162,11 +162,11 @@ class Interpreter:
             case "step":
                 return await self._step(operation, scope)
             case "all":
-                return await ctx.gather(**self._branches(operation, scope))
+                return await ctx.all(**self._branches(operation, scope))
             case "race":
                 return await ctx.race(**self._branches(operation, scope))
             case "allSettled":
-                settled = await ctx.settle(**self._branches(operation, scope))
+                settled = await ctx.all_settled(**self._branches(operation, scope))
                 return {
                     name: {"ok": one.value}
                     if one.error is None
@@ -192,7 +192,7 @@ class Interpreter:
             case "sleepUntil":
                 return await ctx.sleep_until(
                     cron=operation["cron"],
-                    tz=operation.get("timeZone", ""),
+                    time_zone=operation.get("timeZone", ""),
                     name=operation.get("name", "sleep"),
                 )
             case "signal":

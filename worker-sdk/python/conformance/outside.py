@@ -7,7 +7,7 @@ from typing import Any
 
 from values import Scope
 
-from pawl import Approval, ApprovalLevel, Callback, Context
+from pawl import Approval, ApprovalRound, Callback, Context
 
 Operation = dict[str, Any]
 
@@ -39,17 +39,17 @@ async def ask(ctx: Context, operation: Operation, scope: Scope) -> Any:
 
 async def approve(ctx: Context, operation: Operation, scope: Scope) -> Any:
     chain = [
-        ApprovalLevel(level["approvers"], level.get("needed", 1), level.get("name"))
-        for level in operation["chain"]
+        ApprovalRound(round["approvers"], round.get("needed", 1), round.get("name"))
+        for round in operation["chain"]
     ]
     outcome = await ctx.approval(
         operation["question"], chain=chain, **wait_options(operation, scope)
     )
     return {
         "approved": outcome.approved,
-        "level": outcome.level,
+        "round": outcome.round,
         "timedOut": outcome.timed_out,
-        "votes": [[vote.level, vote.actor, vote.approved] for vote in outcome.votes],
+        "votes": [[vote.round, vote.actor, vote.approved] for vote in outcome.votes],
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pawl import Client, RunHandle, RunInfo, Worker, Workflow, current
+from pawl import Client, RunHandle, RunView, Worker, Workflow, current
 
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = Path(__file__).resolve().parent
@@ -135,7 +135,7 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> No
     raise TimeoutError("it did not come about")
 
 
-async def until_status(handle: RunHandle[Any], status: str) -> RunInfo:
+async def until_status(handle: RunHandle[Any], status: str) -> RunView:
     """Waits until the run has that status."""
 
     async def is_there() -> bool:

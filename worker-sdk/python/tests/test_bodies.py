@@ -62,7 +62,7 @@ async def generators(ctx: Context) -> list[Any]:
     async def work() -> list[Any]:
         return [await rows(), await tokens(), await locks(), await digits()]
 
-    results: list[Any] = await ctx.gather(work(), *(sleep() for _ in range(6)))
+    results: list[Any] = await ctx.all(work(), *(sleep() for _ in range(6)))
     return list(results[0])
 
 
@@ -102,7 +102,7 @@ def patient(ctx: StepContext) -> str:
 
 @workflow
 async def timing_out(ctx: Context) -> None:
-    await patient.options_with(timeout=0.1)()
+    await patient.with_options(timeout=0.1)()
 
 
 async def test_a_thread_is_free_again_once_its_step_has_ended() -> None:

@@ -81,7 +81,7 @@ async def refused(ctx: Context, what: str) -> str:
         if what == "cron":
             await ctx.sleep_until(cron="61 * * * *")
         elif what == "zone":
-            await ctx.sleep_until(cron="0 9 * * *", tz="Mars/Olympus")
+            await ctx.sleep_until(cron="0 9 * * *", time_zone="Mars/Olympus")
         elif what == "run id":
             await ctx.child("other", run_id="bad id")
         elif what == "approvers":
@@ -123,7 +123,7 @@ async def branches(ctx: Context) -> list[Any]:
         raise ValueError("broken")
 
     try:
-        await ctx.gather(a=slow(), b=fails())
+        await ctx.all(a=slow(), b=fails())
     except ValueError as error:
         return [str(error)]
     return []

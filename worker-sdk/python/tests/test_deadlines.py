@@ -45,7 +45,7 @@ async def around_gather(ctx: Context, seconds: float) -> Any:
 
 async def around_branches(ctx: Context, seconds: float) -> Any:
     async with asyncio.timeout(seconds):
-        return await ctx.gather(go=ctx.signal("go"))
+        return await ctx.all(go=ctx.signal("go"))
 
 
 async def around_sleep(ctx: Context, seconds: float) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from pawl import (
     Client,
     Context,
-    PawlError,
+    RequestError,
     Retry,
     SerializationError,
     UsageError,
@@ -153,7 +153,7 @@ def test_keys_are_paths_with_counted_and_escaped_names() -> None:
 async def test_without_a_server_it_says_so() -> None:
     async with Client("http://127.0.0.1:1", retry_for=0) as client:
         with pytest.raises(
-            PawlError, match=r"no Pawl server answers at http://127\.0\.0\.1:1"
+            RequestError, match=r"no Pawl server answers at http://127\.0\.0\.1:1"
         ) as caught:
             await client.handle("a").get()
     assert caught.value.reason == "UNAVAILABLE"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, finish, python, until
 
-from pawl import Client, PawlError
+from pawl import Client, RequestError
 
 pytestmark = pytest.mark.usefixtures("server")
 EXAMPLES = ROOT / "examples" / "python"
@@ -95,7 +95,7 @@ async def test_the_stub_worker_goes_on_after_a_kill() -> None:
                 try:
                     starter = client.with_options(run_id="stub-1")
                     handle = await starter.start("stub-order")
-                except PawlError as error:
+                except RequestError as error:
                     assert error.reason == "NOT_FOUND"
                     await asyncio.sleep(0.05)
             await until(lambda: printed("the run has left this worker: suspended"))

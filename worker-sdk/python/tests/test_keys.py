@@ -51,7 +51,7 @@ async def one(x: int) -> int:
 async def together(ctx: Context) -> list[Any]:
     results: list[Any] = [
         await asyncio.gather(one(1), one(2), ctx.step("one", asyncio.sleep, 0.1, 3)),
-        await ctx.gather(one(4), one(5), ctx.gather(x=one(6), y=ctx.gather(one(7)))),
+        await ctx.all(one(4), one(5), ctx.all(x=one(6), y=ctx.all(one(7)))),
     ]
     later = one(8)
     results.append([await one(9), await later])

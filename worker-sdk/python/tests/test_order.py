@@ -37,7 +37,7 @@ async def beside(ctx: Context, timeout: float) -> list[str]:
         await ctx.step("work", work)
         order.append("work")
 
-    await ctx.gather(waits(), works())
+    await ctx.all(waits(), works())
     await ctx.signal("go")
     return order
 

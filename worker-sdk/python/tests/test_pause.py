@@ -28,7 +28,7 @@ async def nest(ctx: Context) -> None:
     await ctx.step("s6", gate)
     await ctx.step("s8", lambda: count("s8"))
     await ctx.map("m", [1, 2], lambda item: ctx.step("item", lambda: count("item")))
-    await ctx.gather(ctx.step("a", lambda: count("a")), ctx.step("b", lambda: count("b")))
+    await ctx.all(ctx.step("a", lambda: count("a")), ctx.step("b", lambda: count("b")))
 
 
 @workflow

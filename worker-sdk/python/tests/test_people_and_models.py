@@ -19,7 +19,7 @@ from pawl import (
     Approval,
     Client,
     Context,
-    PawlError,
+    RequestError,
     RunFailedError,
     UsageError,
     WaitCancelledError,
@@ -52,7 +52,7 @@ async def asking(ctx: Context) -> list[Any]:
 
 async def answer(client: Client, run_id: str, prompt: str, value: Any, actor: str = "") -> None:
     async def find() -> str:
-        waits = await client.waits(run_id=run_id, questions=True)
+        waits = await client.waits(run_id=run_id, kinds=["user"])
         return next((wait.wait_id for wait in waits if wait.question.prompt == prompt), "")
 
     await until(find)
@@ -66,7 +66,7 @@ async def test_each_type_of_question_has_its_answer() -> None:
         await answer(here.client, run_id, "Your name?", "")
         await answer(here.client, run_id, "Publish?", True, "ada")
         await answer(here.client, run_id, "Publish?", True, "grace")
-        with pytest.raises(PawlError) as caught:
+        with pytest.raises(RequestError) as caught:
             await answer(here.client, run_id, "Which?", "c")
         assert caught.value.reason == "INVALID_ANSWER"
         await answer(here.client, run_id, "Which?", "b")
@@ -81,7 +81,7 @@ async def test_each_type_of_question_has_its_answer() -> None:
 
 async def skip(here: Lab, run_id: str) -> None:
     async def find() -> str:
-        waits = await here.client.waits(run_id=run_id, questions=True)
+        waits = await here.client.waits(run_id=run_id, kinds=["user"])
         return next((wait.wait_id for wait in waits if wait.question.skippable), "")
 
     await until(find)
@@ -108,7 +108,7 @@ async def test_a_question_can_time_out_and_be_cancelled() -> None:
         handle = await here.start(nobody)
 
         async def find() -> str:
-            waits = await here.client.waits(run_id=handle.run_id, questions=True)
+            waits = await here.client.waits(run_id=handle.run_id, kinds=["user"])
             return next((w.wait_id for w in waits if w.question.prompt == "Still there?"), "")
 
         await until(find)
@@ -159,7 +159,7 @@ async def test_models_and_dataclasses_are_what_they_are_also_in_a_replay() -> No
         assert await here.run(shop, cart) == (Item("kettle", Size.LARGE), cart)
         assert await here.run(shop, Cart(items=[])) == (None, Cart(items=[]))
         # The server knows the model's schema: no run comes of an input that does not fit.
-        with pytest.raises(PawlError) as caught:
+        with pytest.raises(RequestError) as caught:
             await here.client.start("shop", {"items": "kettle"})
         assert caught.value.reason == "INVALID_INPUT"
 

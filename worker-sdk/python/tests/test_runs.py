@@ -88,8 +88,8 @@ async def parallel(ctx: Context, fast_first: bool) -> list[Any]:
         return await ctx.step("work", lambda: f"{name}!")
 
     a, b = (0.0, 0.2) if fast_first else (0.2, 0.0)
-    results = await ctx.parallel(branch("a", a), branch("b", b))
-    named = await ctx.gather(x=branch("x", 0), y=branch("y", 0))
+    results = await ctx.all(branch("a", a), branch("b", b))
+    named = await ctx.all(x=branch("x", 0), y=branch("y", 0))
     return [results, named, order[:2]]
 
 
@@ -207,7 +207,7 @@ def blocking(with_others: bool) -> int:
 
 @workflow
 async def threads(ctx: Context) -> bool:
-    idents = await ctx.parallel(*(blocking(True) for _ in range(TOGETHER)))
+    idents = await ctx.all(*(blocking(True) for _ in range(TOGETHER)))
     return len(set(idents)) == TOGETHER and threading.get_ident() not in idents
 
 
@@ -336,9 +336,9 @@ async def failing_branch(ctx: Context) -> Any:
             raise
 
     try:
-        await ctx.gather(bad(), long())
+        await ctx.all(bad(), long())
     except ValueError as error:
-        outcomes = await ctx.settle(good=ctx.step("fine", lambda: 1), bad=bad())
+        outcomes = await ctx.all_settled(good=ctx.step("fine", lambda: 1), bad=bad())
         return [str(error), log, outcomes["good"].value, outcomes["bad"].ok]
 
 

@@ -26,7 +26,7 @@ async def branches(ctx: Context) -> list[int]:
         await ctx.sleep(1.1)
         return first + await ctx.step("second", lambda: n)
 
-    return await ctx.gather(*(branch(n) for n in range(10)))
+    return await ctx.all(*(branch(n) for n in range(10)))
 
 
 @pytest.fixture

@@ -50,14 +50,14 @@ export async function ask(ctx: Context, operation: Operation, scope: Scope): Pro
 export async function approve(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {
   const { key, timeout, default: late } = waitOptions(operation, scope);
   const chain = operation.chain as { name?: string; approvers: string[]; needed?: number }[];
-  const { approved, votes, level, timedOut } = await ctx.approval(String(operation.question), {
+  const { approved, votes, round, timedOut } = await ctx.approval(String(operation.question), {
     chain,
     ...(key === undefined ? {} : { key }),
     ...(timeout === undefined ? {} : { timeout }),
     ...(late === undefined ? {} : { default: late as "approved" | "rejected" }),
   });
-  const told = votes.map((vote) => [vote.level, vote.actor, vote.approved]);
-  return { approved, level, timedOut, votes: told };
+  const told = votes.map((vote) => [vote.round, vote.actor, vote.approved]);
+  return { approved, round, timedOut, votes: told };
 }
 
 /** Notes the URL for the runner. */
@@ -74,7 +74,7 @@ export async function openCallback(
 }
 
 export function resultOf(callback: unknown): Promise<unknown> {
-  return (callback as Callback<unknown>).result;
+  return (callback as Callback<unknown>).result();
 }
 
 export function sleepUntil(ctx: Context, operation: Operation): Promise<void> {

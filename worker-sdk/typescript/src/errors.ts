@@ -14,8 +14,14 @@ interface ErrorData {
   readonly details?: unknown;
 }
 
+/**
+ * The base of all errors of this SDK. What a step throws arrives as a StepFailedError, whatever the step threw, so
+ * it is a PawlError, too.
+ */
+export abstract class PawlError extends Error {}
+
 /** Throw it in a step to fail the step permanently, whatever its retry policy says. */
-export class TerminalError extends Error {
+export class TerminalError extends PawlError {
   readonly details: unknown;
   constructor(message: string, data: ErrorData = {}) {
     super(message, "cause" in data ? { cause: data.cause } : undefined);
@@ -31,7 +37,7 @@ export type RetryAfter = Duration | Date | (string & {}) | null;
  * Throw it in a step to retry after `retryAfter` instead of the policy's delay. The policy retries any other
  * error, too; without a retry policy there is no retry.
  */
-export class RetryableError extends Error {
+export class RetryableError extends PawlError {
   readonly retryAfter: RetryAfter | undefined;
   readonly details: unknown;
   constructor(
@@ -49,7 +55,7 @@ export class RetryableError extends Error {
  * Thrown by `ctx` calls when the run is being cancelled, or when another branch of the same `ctx.all`,
  * `ctx.map` or `ctx.race` ended this one.
  */
-export class Cancelled extends Error {
+export class Cancelled extends PawlError {
   constructor(reason: string) {
     super(reason);
     this.name = "Cancelled";
@@ -60,7 +66,7 @@ export class Cancelled extends Error {
  * A step, child run or wait failed permanently. Its class and fields are the same in the first execution and in
  * every replay; `type` is the class of the original error.
  */
-export class StepFailedError extends Error {
+export class StepFailedError extends PawlError {
   /** The class of the error that the step threw. */
   readonly type: string;
   readonly stepKey: string;
@@ -86,7 +92,7 @@ export class StepFailedError extends Error {
 }
 
 /** An attempt took longer than the step's `timeout`. */
-export class StepTimeoutError extends Error {
+export class StepTimeoutError extends PawlError {
   constructor(name: string, timeoutMs: number) {
     super(`step "${name}" did not finish within its timeout of ${timeoutMs} ms`);
     this.name = "StepTimeoutError";
@@ -94,7 +100,7 @@ export class StepTimeoutError extends Error {
 }
 
 /** A wait for a signal, an answer or a callback timed out and had no `default`. */
-export class WaitTimeoutError extends Error {
+export class WaitTimeoutError extends PawlError {
   readonly stepKey: string;
   constructor(what: string, stepKey: string) {
     super(`${what} did not arrive in time; give the wait a \`default\` to continue without it`);
@@ -104,7 +110,7 @@ export class WaitTimeoutError extends Error {
 }
 
 /** The wait was cancelled, by a person or by an operator who ended a timer. */
-export class WaitCancelledError extends Error {
+export class WaitCancelledError extends PawlError {
   readonly stepKey: string;
   /** Who cancelled it; empty if unknown. */
   readonly actor: string;
@@ -178,7 +184,7 @@ export class UsageError extends TerminalError {
 }
 
 /** The server rejected a request, or could not be reached. Branch on `reason`. */
-export class PawlError extends Error {
+export class RequestError extends PawlError {
   /** For example NOT_FOUND, RUN_EXISTS or LEASE_LOST; UNAVAILABLE if the server was unreachable. */
   readonly reason: string;
   /** A google.rpc.Code. */
@@ -197,7 +203,7 @@ export class PawlError extends Error {
       `${data.reason}: ${data.message}`,
       data.cause === undefined ? undefined : { cause: data.cause },
     );
-    this.name = "PawlError";
+    this.name = "RequestError";
     this.reason = data.reason;
     this.code = data.code;
     this.metadata = Object.freeze({ ...data.metadata });
@@ -206,7 +212,7 @@ export class PawlError extends Error {
 }
 
 /** Awaiting the result of a run that failed or was cancelled. */
-export class RunFailedError extends Error {
+export class RunFailedError extends PawlError {
   readonly runId: string;
   readonly status: "failed" | "cancelled";
   /** The class of the error that ended the run. */
@@ -230,6 +236,7 @@ export class RunFailedError extends Error {
 }
 
 for (const shared of [
+  PawlError,
   TerminalError,
   RetryableError,
   Cancelled,
@@ -242,7 +249,7 @@ for (const shared of [
   AmbiguousStepKeyError,
   NonDeterminismError,
   UsageError,
-  PawlError,
+  RequestError,
   RunFailedError,
 ]) {
   shareClass(shared);

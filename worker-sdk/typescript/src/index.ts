@@ -10,32 +10,32 @@ export {
 export { RunHandle, type SignalSendOptions, type WatchOptions } from "./client/handle.ts";
 export type { StartOptions } from "./client/start.ts";
 export type {
+  EntryView,
+  EventView,
   FailureView,
-  JournalView,
-  RunEvent,
-  RunInfo,
+  OpenWaitView,
   RunStatus,
-  WaitView,
+  RunView,
 } from "./client/views.ts";
 export type {
-  AnswerLinkOptions,
   AnswerOptions,
   AnswerView,
   QuestionView,
-  WaitInfo,
   WaitKind,
+  WaitLinkOptions,
   WaitsOptions,
+  WaitView,
 } from "./client/waits.ts";
 export { type ResponseOptions, toReadableStream, toResponse } from "./client/web.ts";
 export { type AgentEvent, agent } from "./context/agent.ts";
-export { type AmountLevel, chainByAmount } from "./context/approval.ts";
+export { type AmountRound, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";
 export type {
   Approval,
-  ApprovalLevel,
   ApprovalOptions,
   ApprovalOutcome,
   ApprovalQuestion,
+  ApprovalRound,
   AskUser,
   Callback,
   CallbackOptions,
@@ -69,7 +69,7 @@ export {
   Cancelled,
   InvalidValueError,
   NonDeterminismError,
-  PawlError,
+  RequestError,
   type RetryAfter,
   RetryableError,
   RunFailedError,

@@ -5,7 +5,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { type WorkerServiceAttachRequest, WorkerServiceAttachRequestSchema } from "@pawl/proto";
 import { expect, test } from "vitest";
-import { PawlError } from "../src/index.ts";
+import { RequestError } from "../src/index.ts";
 import { limits } from "../src/limits.ts";
 import { Calls } from "../src/worker/calls.ts";
 import { type FrameInit, Outbox } from "../src/worker/outbox.ts";
@@ -43,7 +43,7 @@ test("a frame that cannot be encoded keeps none of its neighbors from leaving, i
   expect([sent.flat(), refused, flushed]).toEqual([[0, 1, 3], [2], 1]);
 });
 
-const ended = new PawlError({ reason: "INTERNAL", message: "RST_STREAM", code: 13 });
+const ended = new RequestError({ reason: "INTERNAL", message: "RST_STREAM", code: 13 });
 
 /** The calls of a session whose streams let through so much; `cut` counts those that were refused. */
 function behindProxy(streamBytesMax: number) {

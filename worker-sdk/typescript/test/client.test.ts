@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
   Client,
-  PawlError,
+  RequestError,
   RunFailedError,
   silentLogger,
   step,
@@ -78,7 +78,7 @@ describe("a client", () => {
   test("errors have reasons to branch on", async () => {
     await expect(client.start("nobody has this")).rejects.toMatchObject({
       reason: "NOT_FOUND",
-      name: "PawlError",
+      name: "RequestError",
     });
     await expect(client.start(quick, { n: "x" } as never)).rejects.toThrow(/fails its schema: n:/);
     await expect(client.start("quick", { n: "x" })).rejects.toMatchObject({
@@ -88,7 +88,7 @@ describe("a client", () => {
     await expect(
       client.start(quick, { n: 2 }, { runId: "taken", queue: "quick" }),
     ).rejects.toMatchObject({ reason: "RUN_EXISTS" });
-    await expect(client.handle("no such run").get()).rejects.toBeInstanceOf(PawlError);
+    await expect(client.handle("no such run").get()).rejects.toBeInstanceOf(RequestError);
     await expect(client.handle("missing").result()).rejects.toMatchObject({ reason: "NOT_FOUND" });
     const none = new Client({ url: "http://127.0.0.1:1", retryFor: 100 });
     await expect(none.list()).rejects.toMatchObject({ reason: "UNAVAILABLE" });

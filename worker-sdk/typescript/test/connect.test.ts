@@ -14,7 +14,7 @@ import { expect, test } from "vitest";
 import {
   Client,
   fromConnectTransport,
-  PawlError,
+  RequestError,
   silentLogger,
   Worker,
   workflow,
@@ -95,7 +95,7 @@ test("a client over a Connect transport: calls, streams both ways, errors with r
   });
   const client = new Client({ transport: fromConnectTransport(transport) });
   const error = await client.start("w", "x".repeat(3_500_000)).catch((e: unknown) => e);
-  expect(error).toBeInstanceOf(PawlError);
+  expect(error).toBeInstanceOf(RequestError);
   expect(error).toMatchObject({
     reason: "RUN_EXISTS",
     code: 6,

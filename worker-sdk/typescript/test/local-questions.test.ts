@@ -123,7 +123,7 @@ describe("questions", () => {
     ["no approvers", (ctx) => ctx.approval("Q", { approvers: [] }), /needs approvers/],
     [
       "no callback",
-      async (ctx) => (await ctx.callback("paid")).result,
+      async (ctx) => (await ctx.callback("paid")).result(),
       /callback "paid".*callbacks: \{ "paid"/,
     ],
     ["an empty cron", (ctx) => ctx.sleepUntil({ cron: "" }), /empty cron/],
@@ -171,8 +171,8 @@ describe("approvals", () => {
     expect((await pay(999)).asked).toEqual(["approval:Pay?/user:round"]);
     const { asked, outcome } = await pay(10_000);
     expect(asked.map((key) => key.split("user:")[1])).toEqual(["round", "director", "round#2"]);
-    expect(outcome).toMatchObject({ approved: true, level: "vp", timedOut: false });
-    expect(outcome.votes.map(({ actor, level }) => `${actor} as ${level}`)).toEqual([
+    expect(outcome).toMatchObject({ approved: true, round: "vp", timedOut: false });
+    expect(outcome.votes.map(({ actor, round }) => `${actor} as ${round}`)).toEqual([
       "manager as manager",
       "dora as director",
       "vp as vp",
@@ -182,7 +182,7 @@ describe("approvals", () => {
   test("a rejection ends it: those above are not asked", async () => {
     const { asked, outcome } = await pay(10_000, ["dora"]);
     expect(asked).toHaveLength(2);
-    expect(outcome).toMatchObject({ approved: false, decision: "rejected", level: "director" });
+    expect(outcome).toMatchObject({ approved: false, decision: "rejected", round: "director" });
   });
 
   test("what nobody decides in time is decided by the default", async () => {
@@ -193,12 +193,12 @@ describe("approvals", () => {
       approved: false,
       decision: "rejected",
       votes: [],
-      level: "manager",
+      round: "manager",
       timedOut: true,
     });
     expect(await run((ctx) => ctx.approval("Pay?", { chain: [] }))).toMatchObject({
       approved: true,
-      level: "",
+      round: "",
     });
   });
 });
@@ -209,7 +209,7 @@ test("callbacks hand out what was posted", async () => {
       const [one, two] = [await ctx.callback("paid"), await ctx.callback("paid")];
       // A callback that is open makes no later use of a name ambiguous.
       for (let i = 0; i < 2; i += 1) await ctx.step("tell", () => one.url);
-      return { bodies: [await one.result, await two.result], same: one.url === two.url };
+      return { bodies: [await one.result(), await two.result()], same: one.url === two.url };
     },
     { callbacks: { paid: [{ ok: true }, ""] } },
   );

@@ -208,7 +208,7 @@ test("a callback that is on record asks for its URL, in the order of the journal
       async () => {
         const callback = await ctx.callback("paid");
         order.push("url");
-        order.push(String(await callback.result));
+        order.push(String(await callback.result()));
       },
       async () => order.push(String(await ctx.signal("one"))),
       async () => order.push(String(await ctx.signal("two"))),

@@ -48,7 +48,7 @@ describe("what does not fit", () => {
       "scope:part": (ctx) => ctx.scope("part", (c) => c.step("s", () => sleep(100))),
       "all:a": (ctx) => ctx.all({ a: (c) => c.step("s", () => sleep(100)) }),
       "map:items": (ctx) => ctx.map("items", [1], (_, c) => c.step("s", () => sleep(100))),
-      "callback:callback": async (ctx) => (await ctx.callback()).result,
+      "callback:callback": async (ctx) => (await ctx.callback()).result(),
     };
     for (const [name, use] of Object.entries(uses)) {
       const definition = workflow("w", (ctx) =>

@@ -5,7 +5,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Client, type JournalView, silentLogger, Worker, workflow } from "../src/index.ts";
+import { Client, type EntryView, silentLogger, Worker, workflow } from "../src/index.ts";
 import { TestServer } from "./support/server.ts";
 
 let server: TestServer;
@@ -88,7 +88,7 @@ test("a wait that ends while the worker is away comes before a step that ends la
   await worker.stop();
 });
 
-async function waits(journal: AsyncIterable<JournalView>): Promise<boolean> {
+async function waits(journal: AsyncIterable<EntryView>): Promise<boolean> {
   for await (const { type } of journal) if (type === "workflow.wait.created") return true;
   return false;
 }

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
   Client,
-  type JournalView,
-  type RunEvent,
+  type EntryView,
+  type EventView,
   RunFailedError,
   runLocally,
   type StepFailedError,
@@ -170,8 +170,8 @@ const parallel = workflow("parallel failure", async (ctx) => {
 
 const workflows = [kid, everything, failing, slow, waits, big, wrong, parallel];
 
-async function journalOf(run: { journal(): AsyncIterable<JournalView> }): Promise<JournalView[]> {
-  const entries: JournalView[] = [];
+async function journalOf(run: { journal(): AsyncIterable<EntryView> }): Promise<EntryView[]> {
+  const entries: EntryView[] = [];
   for await (const entry of run.journal()) entries.push(entry);
   return entries;
 }
@@ -303,7 +303,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
 
   test("watch: checkpoints and live output in order, the end last, and again from a cursor", async () => {
     const run = await client.start(everything, { n: 1 }, { ...at, runId: `watched-${mode}` });
-    const events: RunEvent[] = [];
+    const events: EventView[] = [];
     const controller = new AbortController();
     const watching = (async () => {
       for await (const event of run.watch({ abortSignal: controller.signal })) {
@@ -323,7 +323,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
       .map((event) => event.entry?.seq ?? 0);
     expect(checkpoints).toEqual(checkpoints.map((_, i) => i + 1));
     await run.cancel();
-    const rest: RunEvent[] = [];
+    const rest: EventView[] = [];
     const cursor = events.at(-1)?.cursor ?? "";
     for await (const event of run.watch({ classes: ["checkpoint"], afterCursor: cursor }))
       rest.push(event);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { JournalEntrySchema, StepKind, WaitOutcome } from "@pawl/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AnyWorkflow, PawlError, silentLogger, Worker, workflow } from "../src/index.ts";
+import { type AnyWorkflow, RequestError, silentLogger, Worker, workflow } from "../src/index.ts";
 import { agreeable, dispatch, Peer, reply } from "./support/peer.ts";
 
 let peer: Peer;
@@ -308,6 +308,6 @@ test("a worker that is refused for good says why", async () => {
     logger: silentLogger,
     drainTimeout: 0,
   });
-  await expect(worker.run()).rejects.toThrow(PawlError);
+  await expect(worker.run()).rejects.toThrow(RequestError);
   server.forceShutdown();
 });

@@ -52,7 +52,7 @@ const waits: Record<string, Wait> = {
     key: "approval:Pay?/user:round",
   },
   callback: {
-    open: async (ctx) => (await ctx.callback("paid")).result,
+    open: async (ctx) => (await ctx.callback("paid")).result(),
     kind: StepKind.CALLBACK,
     key: "callback:paid",
   },

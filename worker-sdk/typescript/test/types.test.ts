@@ -157,7 +157,7 @@ test("approvals, callbacks and signals", () => {
   const body = async (ctx: Context) => {
     const outcome = await ctx.approval("Pay?", { approvers: ["ada", "bob"], needed: 2 });
     expectTypeOf(outcome.decision).toEqualTypeOf<"approved" | "rejected">();
-    expectTypeOf(outcome.votes[0]?.level).toEqualTypeOf<string | undefined>();
+    expectTypeOf(outcome.votes[0]?.round).toEqualTypeOf<string | undefined>();
     await ctx.approval("Pay?", { chain: chainByAmount(5, [{ approvers: "a", from: 1 }]) });
     // @ts-expect-error somebody has to approve
     await ctx.approval("Pay?", {});
@@ -165,7 +165,7 @@ test("approvals, callbacks and signals", () => {
     await ctx.approval("Pay?", { approvers: "a", chain: [] });
     const callback = await ctx.callback<{ paid: boolean }>("paid");
     expectTypeOf(callback.url).toEqualTypeOf<string>();
-    expectTypeOf(await callback.result).toEqualTypeOf<{ paid: boolean }>();
+    expectTypeOf(await callback.result()).toEqualTypeOf<{ paid: boolean }>();
     for await (const order of ctx.signals<number>("order"))
       expectTypeOf(order).toEqualTypeOf<number>();
     await ctx.sleepUntil({ cron: "0 9 * * *", timeZone: "Europe/Berlin" });
@@ -222,8 +222,8 @@ test("signals and callbacks have the type that is named, also with a default of 
     expectTypeOf(await ctx.signal<number, null>("go", { default: null })).toEqualTypeOf<
       number | null
     >();
-    const { result } = await ctx.callback<boolean>("c", late);
-    expectTypeOf(await result).toEqualTypeOf<boolean>();
+    const callback = await ctx.callback<boolean>("c", late);
+    expectTypeOf(await callback.result()).toEqualTypeOf<boolean>();
   };
   expectTypeOf(body).toBeFunction();
 });

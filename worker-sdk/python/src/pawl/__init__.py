@@ -2,9 +2,9 @@
 
 from ._run.branches import Outcome
 from ._run.callback import Callback
-from ._run.questions import Approval, ApprovalLevel, ApprovalOutcome, Vote
+from ._run.questions import Approval, ApprovalOutcome, ApprovalRound, Vote
 from .client import Client
-from .context import Context, StepContext, current, in_run
+from .context import Context, StepContext, current, current_or_none
 from .errors import (
     AmbiguousStepKeyError,
     Cancelled,
@@ -12,6 +12,7 @@ from .errors import (
     NonDeterminismError,
     PawlError,
     RecordedError,
+    RequestError,
     RetryableError,
     RunFailedError,
     SerializationError,
@@ -25,8 +26,8 @@ from .errors import (
 )
 from .handle import RunHandle
 from .retry import Backoff, Retry, constant, delays, exponential, linear
-from .step import Step, step, task
-from .views import EntryView, EventView, RunInfo
+from .step import Step, step
+from .views import EntryView, EventView, RunView
 from .worker import SDK_VERSION, Worker
 from .workflow import Workflow, workflow
 
@@ -35,8 +36,8 @@ __version__ = SDK_VERSION
 __all__ = [
     "AmbiguousStepKeyError",
     "Approval",
-    "ApprovalLevel",
     "ApprovalOutcome",
+    "ApprovalRound",
     "Backoff",
     "Callback",
     "Cancelled",
@@ -49,11 +50,12 @@ __all__ = [
     "Outcome",
     "PawlError",
     "RecordedError",
+    "RequestError",
     "Retry",
     "RetryableError",
     "RunFailedError",
     "RunHandle",
-    "RunInfo",
+    "RunView",
     "SerializationError",
     "Step",
     "StepContext",
@@ -69,11 +71,10 @@ __all__ = [
     "Workflow",
     "constant",
     "current",
+    "current_or_none",
     "delays",
     "exponential",
-    "in_run",
     "linear",
     "step",
-    "task",
     "workflow",
 ]

@@ -21,14 +21,13 @@ from ._link.methods import (
 from ._link.platform import Platform, default_url
 from ._run.keys import check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
-from .errors import PawlError, UsageError
+from .errors import RequestError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
-from .v1.common_pb2 import WAIT_KIND_USER
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
 from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest, Wait
 from .v1.worker_pb2 import ListWorkersRequest, Worker
 from .v1.workflow_pb2 import ListWorkflowsRequest
-from .views import RunInfo, run_view
+from .views import RunView, run_view
 from .workflow import Workflow
 
 P = ParamSpec("P")
@@ -170,7 +169,7 @@ class Client:
         page_size: int = 0,
         page_token: str = "",
         parent_run_id: str = "",
-    ) -> tuple[list[RunInfo], str]:
+    ) -> tuple[list[RunView], str]:
         """Returns a page of runs, newest first, and the token of the next page, which is empty on the last."""
         request = ListRunsRequest(
             statuses=[f"RUN_STATUS_{status.upper()}" for status in statuses],
@@ -184,14 +183,16 @@ class Client:
         return [run_view(run) for run in response.runs], response.next_page_token
 
     async def waits(
-        self, *, run_id: str = "", workflow: str = "", assignee: str = "", questions: bool = False
+        self, *, run_id: str = "", workflow: str = "", assignee: str = "", kinds: Sequence[str] = ()
     ) -> Sequence[Wait]:
-        """Returns up to 500 open waits, oldest first; with `questions` only questions to people."""
+        """Returns up to 500 open waits, oldest first; of all kinds, or of these:
+        `sleep`, `signal`, `child`, `user` (questions to people) and `callback`.
+        """
         request = ListWaitsRequest(
             run_id=run_id,
             workflow=workflow,
             assignee=assignee,
-            kinds=[WAIT_KIND_USER] if questions else [],
+            kinds=[f"WAIT_KIND_{kind.upper()}" for kind in kinds],
             page_size=500,
         )
         return list((await self._platform.call(LIST_WAITS, request)).waits)
@@ -207,7 +208,7 @@ class Client:
     ) -> None:
         """Answers a question, or resolves a callback manually. Idempotent by `resolution_id`.
 
-        PawlError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
+        RequestError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
         """
         request = AnswerWaitRequest(
             wait_id=wait_id,
@@ -327,13 +328,15 @@ class Starter:
             result: R = await outcome_of(self._platform, response.run, workflow)
             return result
         if not response.HasField("claimed"):
-            raise PawlError("INTERNAL", "the server gave neither a lease nor an outcome", code=13)
+            raise RequestError(
+                "INTERNAL", "the server gave neither a lease nor an outcome", code=13
+            )
         run_id = response.claimed.lease.run_id
         await perform(self._platform, response.claimed, workflow)
         handle = RunHandle(self._platform, run_id, workflow, existing=True)
         info = await handle.get()
         if info.status == "paused":
-            raise PawlError(
+            raise RequestError(
                 "RUN_PAUSED",
                 f"the run {run_id} is paused: {info.status_detail or info.status_reason}",
                 code=9,

@@ -50,14 +50,17 @@ class StepContext(Context):
         return self._body.cancelled is not None or self._body.ended or super().cancelled
 
 
-def current() -> Context:
-    """The context of the run, or of the step, that the caller is in."""
+def current_or_none() -> Context | None:
+    """The context of the run, or of the step, that the caller is in; None outside of all."""
     frame = current_frame.get()
     if frame is None:
-        raise UsageError("there is no run here; call this within a workflow or a step")
+        return None
     return Context(frame.run) if frame.body is None else StepContext(frame.body)
 
 
-def in_run() -> bool:
-    """Whether the caller is in a run."""
-    return current_frame.get() is not None
+def current() -> Context:
+    """The context of the run, or of the step, that the caller is in. Raises UsageError outside of all."""
+    context = current_or_none()
+    if context is None:
+        raise UsageError("there is no run here; call this within a workflow or a step")
+    return context

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from .duration import Duration
 
 
+class PawlError(Exception):
+    """The base of all errors of this SDK.
+
+    `Cancelled` and `Suspended` are not errors, because the run ends or leaves: no code that handles
+    failures may catch them.
+    """
+
+
 class Suspended(BaseException):
     """The run has left this worker: it waits, was paused, or is held by another worker.
 
@@ -18,7 +26,7 @@ class Suspended(BaseException):
 
 
 class Cancelled(BaseException):
-    """The run is being cancelled, or another branch of the same gather or map ended this one.
+    """The run is being cancelled, or another branch of the same `all`, `map` or `race` ended this one.
 
     It is not an `Exception`, so that code that handles failed steps does not catch it. Clean up in
     `finally` or `except Cancelled`, then raise it again; the steps of the cleanup are recorded.
@@ -29,7 +37,7 @@ class Cancelled(BaseException):
         self.reason = reason
 
 
-class TerminalError(Exception):
+class TerminalError(PawlError):
     """Raise it in a step to fail the step permanently, whatever its retry policy says.
 
     `details` is recorded with the failure; it can be any value that can be recorded.
@@ -40,7 +48,7 @@ class TerminalError(Exception):
         self.details = details
 
 
-class RetryableError(Exception):
+class RetryableError(PawlError):
     """Raise it in a step to retry after `retry_after` instead of the policy's delay.
 
     The policy retries any other exception, too; without a retry policy there is no retry.
@@ -54,7 +62,7 @@ class RetryableError(Exception):
         self.details = details
 
 
-class StepFailedError(Exception):
+class StepFailedError(PawlError):
     """A step, child run or wait failed permanently.
 
     Its class and fields are the same in the first execution and in every replay.
@@ -72,7 +80,7 @@ class StepFailedError(Exception):
         self.details = details
 
 
-class RecordedError(Exception):
+class RecordedError(PawlError):
     """An error from the journal: `type` names its class, which may belong to another language."""
 
     def __init__(self, type: str, message: str, stack: str = "") -> None:
@@ -84,7 +92,7 @@ class RecordedError(Exception):
         return f"{self.type}: {self.args[0]}"
 
 
-class StepTimeoutError(Exception):
+class StepTimeoutError(PawlError):
     """An attempt took longer than the step's `timeout`."""
 
     def __init__(self, name: str, timeout_s: float) -> None:
@@ -93,7 +101,7 @@ class StepTimeoutError(Exception):
         )
 
 
-class WaitTimeoutError(Exception):
+class WaitTimeoutError(PawlError):
     """A wait for a signal or a person timed out and had no `default`."""
 
     def __init__(self, what: str, step_key: str) -> None:
@@ -103,7 +111,7 @@ class WaitTimeoutError(Exception):
         self.step_key = step_key
 
 
-class WaitCancelledError(Exception):
+class WaitCancelledError(PawlError):
     """The wait was cancelled, by a person or by an operator who ended a timer."""
 
     def __init__(self, name: str, step_key: str, actor: str = "", comment: str = "") -> None:
@@ -126,9 +134,9 @@ class SerializationError(TerminalError):
 class InvalidValueError(TerminalError):
     """A value does not have its declared type."""
 
-    def __init__(self, what: str, problems: Sequence[str]) -> None:
-        super().__init__(f"{what} does not fit its type: {'; '.join(problems)}")
-        self.problems = tuple(problems)
+    def __init__(self, what: str, issues: Sequence[str]) -> None:
+        super().__init__(f"{what} does not fit its type: {'; '.join(issues)}")
+        self.issues = tuple(issues)
 
 
 class AmbiguousStepKeyError(TerminalError):
@@ -153,8 +161,8 @@ class UsageError(TerminalError):
     """The program uses the SDK incorrectly; the message says what to write instead."""
 
 
-class PawlError(Exception):
-    """The server rejected a request. Branch on `reason`.
+class RequestError(PawlError):
+    """The server rejected a request, or could not be reached. Branch on `reason`.
 
     `reason` is one of docs/errors.md, or UNAVAILABLE if the server was unreachable; `code` is a
     google.rpc.Code; `retry_after_s` is in seconds.
@@ -176,7 +184,7 @@ class PawlError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class RunFailedError(Exception):
+class RunFailedError(PawlError):
     """The run whose result was awaited failed or was cancelled (`status`)."""
 
     def __init__(

@@ -16,7 +16,7 @@ from ._link import methods
 from ._link.platform import Platform
 from ._link.status import is_transient
 from .duration import Duration, duration_message, seconds_of
-from .errors import PawlError, RunFailedError
+from .errors import RequestError, RunFailedError
 from .failure import error_of, failure_details
 from .v1 import run_pb2 as pb
 from .v1.common_pb2 import (
@@ -27,7 +27,7 @@ from .v1.common_pb2 import (
 )
 from .v1.event_pb2 import EVENT_CLASS_CHECKPOINT, EVENT_CLASS_DELTA, WatchRunRequest
 from .v1.signal_pb2 import SendSignalRequest
-from .views import EntryView, EventView, RunInfo, entry_view, event_view, run_view
+from .views import EntryView, EventView, RunView, entry_view, event_view, run_view
 
 if TYPE_CHECKING:
     from .workflow import Workflow
@@ -108,7 +108,7 @@ class Watch(AsyncIterator[EventView]):
                 if self._is_closed():
                     return
                 raise
-            except PawlError as error:
+            except RequestError as error:
                 if self._is_closed():
                     return
                 if error.reason != "SLOW_CONSUMER" and not is_transient(error):
@@ -140,7 +140,7 @@ class RunHandle(Generic[R]):
         #: It was there before it was started.
         self.existing = existing
 
-    async def get(self) -> RunInfo:
+    async def get(self) -> RunView:
         request = pb.GetRunRequest(run_id=self.run_id)
         return run_view((await self._platform.call(methods.GET_RUN, request)).run)
 
@@ -198,7 +198,7 @@ class RunHandle(Generic[R]):
 
     async def cancel(
         self, *, reason: str = "", grace: Duration | None = None, force: bool = False
-    ) -> RunInfo:
+    ) -> RunView:
         """Ends the run; its worker gets `grace` (default 10 s) to clean up. `force`: at once, without
         a worker and its clean-up.
         """
@@ -207,16 +207,16 @@ class RunHandle(Generic[R]):
             request.grace.CopyFrom(duration_message(seconds_of(grace)))
         return run_view((await self._platform.call(methods.CANCEL_RUN, request)).run)
 
-    async def pause(self, *, reason: str = "") -> RunInfo:
+    async def pause(self, *, reason: str = "") -> RunView:
         """Stops the run at its next step, until `resume`."""
         request = pb.PauseRunRequest(run_id=self.run_id, reason=reason)
         return run_view((await self._platform.call(methods.PAUSE_RUN, request)).run)
 
-    async def resume(self) -> RunInfo:
+    async def resume(self) -> RunView:
         request = pb.ResumeRunRequest(run_id=self.run_id)
         return run_view((await self._platform.call(methods.RESUME_RUN, request)).run)
 
-    async def retry(self) -> RunInfo:
+    async def retry(self) -> RunView:
         """Continues a failed run from its failed step."""
         request = pb.RetryRunRequest(run_id=self.run_id)
         return run_view((await self._platform.call(methods.RETRY_RUN, request)).run)
@@ -246,6 +246,6 @@ class RunHandle(Generic[R]):
 
     async def update_tags(
         self, set: Mapping[str, str] | None = None, remove: Sequence[str] = ()
-    ) -> RunInfo:
+    ) -> RunView:
         request = pb.UpdateTagsRequest(run_id=self.run_id, set=set or {}, remove=remove)
         return run_view((await self._platform.call(methods.UPDATE_TAGS, request)).run)

@@ -101,7 +101,7 @@ class Step(Generic[P, R]):
             return reducer.result()
         return result
 
-    def options_with(
+    def with_options(
         self,
         *,
         key: object = None,
@@ -115,7 +115,7 @@ class Step(Generic[P, R]):
 
     def keyed(self, key: object) -> Step[P, R]:
         """Returns the same step with a key: `await charge.keyed(order.id)(order)`."""
-        return self.options_with(key=key)
+        return self.with_options(key=key)
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
@@ -220,7 +220,3 @@ def step(
     if fn is None or isinstance(fn, str):
         return lambda function: Step(function, fn, options)
     return Step(fn, None, options)
-
-
-#: The same under the name that some know it by.
-task = step

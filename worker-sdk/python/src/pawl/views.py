@@ -22,7 +22,7 @@ from .v1.run_pb2 import Run, StatusReason
 
 
 @dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunView:
     """A run as it was when it was asked for. `status` is queued, running, waiting …"""
 
     run_id: str
@@ -77,8 +77,8 @@ class EventView:
     entry: EntryView | None
 
 
-def run_view(run: Run) -> RunInfo:
-    return RunInfo(
+def run_view(run: Run) -> RunView:
+    return RunView(
         run_id=run.run_id,
         workflow=run.workflow,
         status=word(RunStatus, run.status),

@@ -135,7 +135,7 @@ class Worker:
         return 0 if self._session is None else len(self._session.runs)
 
     async def start(self) -> None:
-        """Returns once the server knows of this worker; PawlError if it is refused."""
+        """Returns once the server knows of this worker; RequestError if it is refused."""
         session = self._open()
         session.start()
         await asyncio.shield(session.opened)

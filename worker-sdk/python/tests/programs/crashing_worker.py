@@ -26,7 +26,7 @@ async def fragile(ctx: Context, steps: int) -> list[str]:
     async def side(name: str) -> str:
         return await ctx.step("side", effect, name)
 
-    done += await ctx.parallel(side("left"), side("right"))
+    done += await ctx.all(side("left"), side("right"))
     return done
 
 

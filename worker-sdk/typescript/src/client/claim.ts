@@ -4,7 +4,7 @@ import {
   type StartRunResponse,
   type WorkItem,
 } from "@pawl/proto";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { Platform } from "../transport/platform.ts";
@@ -66,7 +66,7 @@ async function claim(
     try {
       return await platform.call(RunService.method.startRun, request);
     } catch (error) {
-      const leased = error instanceof PawlError && error.reason === "RUN_LEASED";
+      const leased = error instanceof RequestError && error.reason === "RUN_LEASED";
       if (!leased || performance.now() >= endMs) throw error;
       await delay(Math.min(error.retryAfterMs ?? 500, endMs - performance.now()), abortSignal);
       abortSignal?.throwIfAborted();
@@ -87,7 +87,7 @@ export async function executeClaimed(
   const { run, claimed } = response;
   if (run !== undefined && hasEnded(run)) return outcomeOf(platform, run);
   if (claimed === undefined) {
-    throw new PawlError({
+    throw new RequestError({
       reason: "INTERNAL",
       message: "the server gave neither a lease nor an outcome",
       code: 13,
@@ -99,7 +99,7 @@ export async function executeClaimed(
   const handle = new RunHandle(platform, runId, true);
   const info = await handle.get();
   if (info.status === "paused") {
-    throw new PawlError({
+    throw new RequestError({
       reason: "RUN_PAUSED",
       message: `the run ${runId} is paused: ${info.statusDetail || info.statusReason}`,
       code: 9,

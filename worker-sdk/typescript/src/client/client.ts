@@ -18,17 +18,17 @@ import type { AnyWorkflow, Workflow } from "../workflow.ts";
 import { executeClaimed } from "./claim.ts";
 import { RunHandle } from "./handle.ts";
 import { type StartOptions, startRequest } from "./start.ts";
-import { type RunInfo, type RunStatus, runView, statusCode } from "./views.ts";
+import { type RunStatus, type RunView, runView, statusCode } from "./views.ts";
 import {
-  type AnswerLinkOptions,
   type AnswerOptions,
   answerWait,
   createWaitLink,
   getWait,
   listWaits,
-  type WaitInfo,
+  type WaitLinkOptions,
   type WaitsOptions,
-  waitInfo,
+  type WaitView,
+  waitView,
 } from "./waits.ts";
 
 export interface ClientOptions extends ConnectionOptions {
@@ -88,7 +88,7 @@ function workerView(worker: WorkerMessage): WorkerView {
 
 /**
  * Starts and controls runs. All requests are idempotent, and the client retries them while the server is
- * unreachable. If the server rejects a request, a PawlError is thrown; branch on its `reason`.
+ * unreachable. If the server rejects a request, a RequestError is thrown; branch on its `reason`.
  */
 export class Client {
   readonly #platform: Platform;
@@ -107,7 +107,7 @@ export class Client {
   /**
    * Starts a run and returns its handle. If a run with the same id and input exists, returns its handle.
    * @throws InvalidValueError if the input does not match the workflow's schema; no run is created
-   * @throws PawlError RUN_EXISTS if the id is in use with other content
+   * @throws RequestError RUN_EXISTS if the id is in use with other content
    */
   start<I, O>(workflow: Workflow<I, O>, input: I, options?: StartOptions): Promise<RunHandle<O>>;
   start(workflow: string, input?: unknown, options?: StartOptions): Promise<RunHandle>;
@@ -163,7 +163,7 @@ export class Client {
   /**
    * Executes a run in this process, without a worker. After a crash, call it again with the same run id, and
    * it continues; after the run has ended, it returns the recorded result.
-   * @throws PawlError RUN_LEASED if another process still executes the run after `leaseWait` (default: none);
+   * @throws RequestError RUN_LEASED if another process still executes the run after `leaseWait` (default: none);
    *   the lease of a killed process lasts up to 15 s
    */
   async execute<I, O>(
@@ -191,7 +191,7 @@ export class Client {
   }
 
   /** Returns a page of runs, newest first. */
-  async list(options: ListOptions = {}): Promise<{ runs: RunInfo[]; nextPageToken: string }> {
+  async list(options: ListOptions = {}): Promise<{ runs: RunView[]; nextPageToken: string }> {
     const { runs, nextPageToken } = await this.#platform.call(RunService.method.listRuns, {
       statuses: (options.statuses ?? []).map(statusCode),
       workflow: options.workflow ?? "",
@@ -225,25 +225,25 @@ export class Client {
    * Returns a page of open waits, oldest first: with `kinds: ["user"]` the open questions, with `assignee` the
    * inbox of one person.
    */
-  waits(options: WaitsOptions = {}): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
+  waits(options: WaitsOptions = {}): Promise<{ waits: WaitView[]; nextPageToken: string }> {
     return listWaits(this.#platform, options);
   }
 
   /** Returns a wait, open or resolved, with the value that resolved it. */
-  wait(waitId: string): Promise<WaitInfo & { readonly payload: unknown }> {
+  wait(waitId: string): Promise<WaitView & { readonly payload: unknown }> {
     return getWait(this.#platform, waitId);
   }
 
   /**
    * Answers a question with a string, true or false, the value of an option, a list of such values, or the
-   * fields of a form. Also resolves a callback manually. @throws PawlError INVALID_ANSWER (see
+   * fields of a form. Also resolves a callback manually. @throws RequestError INVALID_ANSWER (see
    * `metadata.allowed`), WAIT_ALREADY_RESOLVED (`metadata.resolved_by`), PERMISSION_DENIED
    */
   answer(
     waitId: string,
     answer: unknown,
     options: AnswerOptions = {},
-  ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+  ): Promise<{ wait: WaitView; duplicate: boolean }> {
     return answerWait(this.#platform, { waitId }, { value: answer }, options);
   }
 
@@ -251,7 +251,7 @@ export class Client {
   skip(
     waitId: string,
     options: AnswerOptions = {},
-  ): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+  ): Promise<{ wait: WaitView; duplicate: boolean }> {
     return answerWait(this.#platform, { waitId }, undefined, options);
   }
 
@@ -259,16 +259,16 @@ export class Client {
   async cancelWait(
     waitId: string,
     { actor = "", comment = "" }: Omit<AnswerOptions, "resolutionId"> = {},
-  ): Promise<WaitInfo> {
+  ): Promise<WaitView> {
     const request = { waitId, actor, comment };
     const { wait } = await this.#platform.call(WaitService.method.cancelWait, request);
-    return waitInfo(wait);
+    return waitView(wait);
   }
 
   /** Creates a URL with which one person can answer a question once, without a key. */
-  answerLink(
+  createWaitLink(
     waitId: string,
-    options: AnswerLinkOptions = {},
+    options: WaitLinkOptions = {},
   ): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
     return createWaitLink(this.#platform, waitId, options);
   }

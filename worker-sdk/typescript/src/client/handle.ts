@@ -9,7 +9,7 @@ import {
 } from "@pawl/proto";
 import { decode } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs } from "../duration.ts";
-import { PawlError, RunFailedError } from "../errors.ts";
+import { RequestError, RunFailedError } from "../errors.ts";
 import { errorOf, failureDetails } from "../failure.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { uuidv7 } from "../lib/ids.ts";
@@ -17,11 +17,11 @@ import { checkName, checkTags } from "../run/keys.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
 import {
+  type EntryView,
+  type EventView,
+  entryView,
   eventView,
-  type JournalView,
-  journalView,
-  type RunEvent,
-  type RunInfo,
+  type RunView,
   runView,
 } from "./views.ts";
 
@@ -99,7 +99,7 @@ export class RunHandle<O = unknown> {
   /**
    * Waits for the run's end and returns its result.
    * @throws RunFailedError if the run failed or was cancelled
-   * @throws PawlError DEADLINE_EXCEEDED after `timeout` (default: none); the run continues
+   * @throws RequestError DEADLINE_EXCEEDED after `timeout` (default: none); the run continues
    */
   async result(
     options: { readonly timeout?: Duration; readonly abortSignal?: AbortSignal } = {},
@@ -113,11 +113,11 @@ export class RunHandle<O = unknown> {
       const { run } = await this.#platform.call(
         RunService.method.waitRun,
         { runId: this.runId, timeout: durationFromMs(leftMs) },
-        abortSignal === undefined ? {} : { signal: abortSignal },
+        abortSignal === undefined ? {} : { abortSignal },
       );
       if (run !== undefined && hasEnded(run)) return (await outcomeOf(this.#platform, run)) as O;
       if (performance.now() >= endMs) {
-        throw new PawlError({
+        throw new RequestError({
           reason: "DEADLINE_EXCEEDED",
           message: `the run ${this.runId} has not ended in time; it is ${run === undefined ? "unknown" : runView(run).status}`,
           code: 4,
@@ -127,7 +127,7 @@ export class RunHandle<O = unknown> {
   }
 
   /** Returns the current state of the run. */
-  async get(): Promise<RunInfo> {
+  async get(): Promise<RunView> {
     const { run } = await this.#platform.call(RunService.method.getRun, { runId: this.runId });
     return known(run, this.runId);
   }
@@ -136,7 +136,7 @@ export class RunHandle<O = unknown> {
    * Returns the events of the run, past ones first, until its end. It reconnects automatically. When you stop
    * reading, the watch ends on the server too, even if no event is pending.
    */
-  watch(options: WatchOptions = {}): AsyncIterable<RunEvent> {
+  watch(options: WatchOptions = {}): AsyncIterable<EventView> {
     return {
       [Symbol.asyncIterator]: () => {
         const stop = new AbortController();
@@ -157,7 +157,7 @@ export class RunHandle<O = unknown> {
 
   async *#follow(
     options: WatchOptions & { readonly abortSignal: AbortSignal },
-  ): AsyncGenerator<RunEvent, undefined> {
+  ): AsyncGenerator<EventView, undefined> {
     const { abortSignal } = options;
     const classes = (options.classes ?? []).map((name) =>
       name === "checkpoint" ? EventClass.CHECKPOINT : EventClass.DELTA,
@@ -177,7 +177,7 @@ export class RunHandle<O = unknown> {
         const stream: AsyncIterable<WatchRunResponse> = this.#platform.transport.serverStream(
           EventService.method.watchRun,
           request,
-          { signal: abortSignal },
+          { abortSignal },
         );
         for await (const { events, cursor } of stream) {
           backoff.reset();
@@ -190,7 +190,7 @@ export class RunHandle<O = unknown> {
         return;
       } catch (error) {
         if (abortSignal.aborted) return;
-        const slow = error instanceof PawlError && error.reason === "SLOW_CONSUMER";
+        const slow = error instanceof RequestError && error.reason === "SLOW_CONSUMER";
         if (!slow && !isTransient(error)) throw error;
         await delay(backoff.next(), abortSignal);
       }
@@ -205,7 +205,7 @@ export class RunHandle<O = unknown> {
       /** Ends it at once, without a worker and its clean-up. */
       readonly force?: boolean;
     } = {},
-  ): Promise<RunInfo> {
+  ): Promise<RunView> {
     const { reason = "", grace, force = false } = options;
     const { run } = await this.#platform.call(RunService.method.cancelRun, {
       runId: this.runId,
@@ -217,7 +217,7 @@ export class RunHandle<O = unknown> {
   }
 
   /** Stops the run at its next step, until `resume`. */
-  async pause(reason = ""): Promise<RunInfo> {
+  async pause(reason = ""): Promise<RunView> {
     const { run } = await this.#platform.call(RunService.method.pauseRun, {
       runId: this.runId,
       reason,
@@ -225,13 +225,13 @@ export class RunHandle<O = unknown> {
     return known(run, this.runId);
   }
 
-  async resume(): Promise<RunInfo> {
+  async resume(): Promise<RunView> {
     const { run } = await this.#platform.call(RunService.method.resumeRun, { runId: this.runId });
     return known(run, this.runId);
   }
 
   /** Continues a failed run from its failed step. */
-  async retry(): Promise<RunInfo> {
+  async retry(): Promise<RunView> {
     const { run } = await this.#platform.call(RunService.method.retryRun, { runId: this.runId });
     return known(run, this.runId);
   }
@@ -259,15 +259,15 @@ export class RunHandle<O = unknown> {
   }
 
   /** The journal from its first entry, or after one. */
-  async *journal(afterSeq = 0): AsyncIterable<JournalView> {
+  async *journal(afterSeq = 0): AsyncIterable<EntryView> {
     for await (const page of this.#platform.journal(this.runId, afterSeq))
-      yield* page.map(journalView);
+      yield* page.map(entryView);
   }
 
   async updateTags(tags: {
     readonly set?: Readonly<Record<string, string>>;
     readonly remove?: readonly string[];
-  }): Promise<RunInfo> {
+  }): Promise<RunView> {
     const { run } = await this.#platform.call(RunService.method.updateTags, {
       runId: this.runId,
       set: checkTags(tags.set),
@@ -277,9 +277,9 @@ export class RunHandle<O = unknown> {
   }
 }
 
-export function known(run: Run | undefined, runId: string): RunInfo {
+export function known(run: Run | undefined, runId: string): RunView {
   if (run !== undefined) return runView(run);
-  throw new PawlError({
+  throw new RequestError({
     reason: "INTERNAL",
     message: `the server answered without the run ${runId}`,
     code: 13,

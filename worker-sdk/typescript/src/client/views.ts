@@ -56,7 +56,7 @@ export interface FailureView {
   readonly cause: Error | undefined;
 }
 
-export interface WaitView {
+export interface OpenWaitView {
   /** To answer it by; empty for a retry. */
   readonly waitId: string;
   readonly stepKey: string;
@@ -69,7 +69,7 @@ export interface WaitView {
 }
 
 /** A run as it was when the server was asked. JSON.stringify writes it as `GET /v1/runs/{runId}` does. */
-export interface RunInfo {
+export interface RunView {
   readonly runId: string;
   /** Names this run permanently, even if its id is used again after it was deleted. */
   readonly runUid: string;
@@ -92,7 +92,7 @@ export interface RunInfo {
   readonly attempt: number;
   readonly journalLength: number;
   readonly workerId: string;
-  readonly waits: readonly WaitView[];
+  readonly waits: readonly OpenWaitView[];
   readonly failure: FailureView | undefined;
   readonly parent: { readonly runId: string; readonly stepKey: string } | undefined;
   readonly sessionId: string;
@@ -112,14 +112,14 @@ function failureView(failure: Run["failure"]): FailureView | undefined {
   return { type, message, stack, details: failureDetails(failure), cause };
 }
 
-function waitView(wait: OpenWait): WaitView {
+function waitView(wait: OpenWait): OpenWaitView {
   const { waitId, stepKey, name, childRunId } = wait;
   const kind = wordOf(WaitKind, wait.kind);
   return { waitId, stepKey, kind, name, since: date(wait.since), due: date(wait.due), childRunId };
 }
 
-export function runView(run: Run): RunInfo {
-  const view: RunInfo = {
+export function runView(run: Run): RunView {
+  const view: RunView = {
     runId: run.runId,
     runUid: run.runUid,
     workflow: run.workflow,
@@ -160,7 +160,7 @@ function readable(payload: ReceivedPayload | undefined): unknown {
 }
 
 /** An entry of a run's journal. */
-export interface JournalView {
+export interface EntryView {
   readonly seq: number;
   readonly type: string;
   readonly recordedAt: Date | undefined;
@@ -182,8 +182,8 @@ export interface JournalView {
   readonly details: Readonly<Record<string, string>>;
 }
 
-export function journalView(entry: JournalEntry): JournalView {
-  const view: JournalView = {
+export function entryView(entry: JournalEntry): EntryView {
+  const view: EntryView = {
     seq: entry.seq,
     type: entry.type,
     recordedAt: date(entry.recordedAt),
@@ -203,7 +203,7 @@ export function journalView(entry: JournalEntry): JournalView {
 }
 
 /** Something that happened in a run. JSON.stringify writes it as `GET /v1/runs/{runId}/events` does. */
-export interface RunEvent {
+export interface EventView {
   /** Names the place right after this event: where to continue watching. */
   readonly cursor: string;
   readonly runId: string;
@@ -230,11 +230,11 @@ export interface RunEvent {
   /** What a delta carries; its bytes where this SDK cannot decode it. */
   readonly payload: unknown;
   /** The entry that a checkpoint stands for. */
-  readonly entry: JournalView | undefined;
+  readonly entry: EntryView | undefined;
 }
 
-export function eventView(event: Event): RunEvent {
-  const view: RunEvent = {
+export function eventView(event: Event): EventView {
+  const view: EventView = {
     cursor: event.cursor,
     runId: event.runId,
     type: event.type,
@@ -248,7 +248,7 @@ export function eventView(event: Event): RunEvent {
     sequence: event.sequence,
     at: date(event.at),
     payload: readable(event.payload),
-    entry: event.entry === undefined ? undefined : journalView(event.entry),
+    entry: event.entry === undefined ? undefined : entryView(event.entry),
   };
   return asPlain(view, EventSchema, event);
 }

@@ -13,7 +13,7 @@ import {
 } from "@pawl/proto";
 import { decode } from "../codec/payload.ts";
 import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { uuidv7 } from "../lib/ids.ts";
 import { wordOf } from "../lib/words.ts";
 import type { Platform } from "../transport/platform.ts";
@@ -74,7 +74,7 @@ export interface AnswerView {
 }
 
 /** Something that a run waits for, or has waited for. JSON.stringify writes it as `GET /v1/waits` does. */
-export interface WaitInfo {
+export interface WaitView {
   readonly waitId: string;
   readonly runId: string;
   readonly stepKey: string;
@@ -106,7 +106,7 @@ export interface AnswerOptions {
   readonly resolutionId?: string;
 }
 
-export interface AnswerLinkOptions {
+export interface WaitLinkOptions {
   /** Who will answer with the link; one of the question's assignees, if it has any. */
   readonly assignee?: string;
   /** Default: 7 days; at most 365. */
@@ -135,15 +135,15 @@ function questionView(question: Question): QuestionView {
   };
 }
 
-export function waitInfo(wait: Wait | undefined): WaitInfo {
+export function waitView(wait: Wait | undefined): WaitView {
   if (wait === undefined) {
-    throw new PawlError({
+    throw new RequestError({
       reason: "INTERNAL",
       message: "the server answered without the wait",
       code: 13,
     });
   }
-  const view: WaitInfo = {
+  const view: WaitView = {
     waitId: wait.waitId,
     runId: wait.runId,
     stepKey: wait.stepKey,
@@ -174,7 +174,7 @@ export function waitInfo(wait: Wait | undefined): WaitInfo {
 export async function listWaits(
   platform: Platform,
   options: WaitsOptions,
-): Promise<{ waits: WaitInfo[]; nextPageToken: string }> {
+): Promise<{ waits: WaitView[]; nextPageToken: string }> {
   const { assignee = "", includeUnassigned = true } = options;
   const { waits, nextPageToken } = await platform.call(WaitService.method.listWaits, {
     kinds: (options.kinds ?? []).map((kind) => codeOf("kinds", kinds, kind)),
@@ -185,16 +185,16 @@ export async function listWaits(
     pageSize: pageSizeOf(options.pageSize),
     pageToken: options.pageToken ?? "",
   });
-  return { waits: waits.map(waitInfo), nextPageToken };
+  return { waits: waits.map(waitView), nextPageToken };
 }
 
 export async function getWait(
   platform: Platform,
   waitId: string,
-): Promise<WaitInfo & { readonly payload: unknown }> {
+): Promise<WaitView & { readonly payload: unknown }> {
   const { wait, payload } = await platform.call(WaitService.method.getWait, { waitId });
   const whole = payload === undefined ? undefined : await platform.download(payload);
-  return Object.assign(waitInfo(wait), { payload: decode(whole) });
+  return Object.assign(waitView(wait), { payload: decode(whole) });
 }
 
 type Response =
@@ -207,7 +207,7 @@ export async function answerWait(
   which: { readonly waitId: string } | { readonly runId: string },
   answer: { readonly value: unknown } | undefined,
   { actor = "", comment = "", resolutionId = uuidv7() }: AnswerOptions,
-): Promise<{ wait: WaitInfo; duplicate: boolean }> {
+): Promise<{ wait: WaitView; duplicate: boolean }> {
   const response: Response =
     answer === undefined
       ? { case: "skip", value: true }
@@ -219,13 +219,13 @@ export async function answerWait(
     actor,
     comment,
   });
-  return { wait: waitInfo(wait), duplicate };
+  return { wait: waitView(wait), duplicate };
 }
 
 export async function createWaitLink(
   platform: Platform,
   waitId: string,
-  { assignee = "", expiresIn }: AnswerLinkOptions,
+  { assignee = "", expiresIn }: WaitLinkOptions,
 ): Promise<{ url: string; token: string; expiresAt: Date | undefined }> {
   const { url, token, expiresAt } = await platform.call(WaitService.method.createWaitLink, {
     waitId,

@@ -1,15 +1,15 @@
 /** Events of runs as what the web speaks: streams and responses. */
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import type { RunHandle, WatchOptions } from "./handle.ts";
-import type { RunEvent } from "./views.ts";
+import type { EventView } from "./views.ts";
 
 /**
  * The events as a web stream, pulled one by one. Cancelling it ends the watch, also while nothing
  * comes.
  */
-export function toReadableStream(events: AsyncIterable<RunEvent>): ReadableStream<RunEvent> {
+export function toReadableStream(events: AsyncIterable<EventView>): ReadableStream<EventView> {
   const iterator = events[Symbol.asyncIterator]();
-  return new ReadableStream<RunEvent>({
+  return new ReadableStream<EventView>({
     async pull(controller) {
       const { value, done } = await iterator.next();
       if (done === true) controller.close();
@@ -28,7 +28,7 @@ export interface ResponseOptions extends Omit<WatchOptions, "afterCursor" | "abo
   /** Status and further headers. */
   readonly init?: ResponseInit;
   /** Returns what is sent for an event, as JSON; undefined leaves the event out. Default: the whole event. */
-  readonly map?: (event: RunEvent) => unknown;
+  readonly map?: (event: EventView) => unknown;
   /** How often a quiet stream sends a comment, in ms. Default: 15,000. */
   readonly heartbeatMs?: number;
 }
@@ -47,14 +47,14 @@ const refusalMs = 100;
  * - `toResponse(run.watch(…))` sends what a watch brings. To continue where a browser was, give
  *   `afterCursor: request.headers.get("last-event-id") ?? ""` to `watch`.
  */
-export function toResponse(events: AsyncIterable<RunEvent>, init?: ResponseInit): Response;
+export function toResponse(events: AsyncIterable<EventView>, init?: ResponseInit): Response;
 export function toResponse(
   run: Pick<RunHandle, "watch" | "get">,
   request: Request,
   options?: ResponseOptions,
 ): Promise<Response>;
 export function toResponse(
-  from: AsyncIterable<RunEvent> | Pick<RunHandle, "watch" | "get">,
+  from: AsyncIterable<EventView> | Pick<RunHandle, "watch" | "get">,
   second: ResponseInit | Request = {},
   options: ResponseOptions = {},
 ): Response | Promise<Response> {
@@ -98,7 +98,7 @@ async function hasEnded(run: Pick<RunHandle, "get">, waitForStart: boolean): Pro
   try {
     return (await run.get()).endedAt !== undefined;
   } catch (error) {
-    if (waitForStart && error instanceof PawlError && error.reason === "NOT_FOUND") return false;
+    if (waitForStart && error instanceof RequestError && error.reason === "NOT_FOUND") return false;
     throw error;
   }
 }
@@ -112,7 +112,7 @@ const statuses: Readonly<Record<string, number>> = {
 
 /** Says why, unless that is for the operator of this program only. */
 function refusal(error: unknown): Response {
-  if (!(error instanceof PawlError)) throw error;
+  if (!(error instanceof RequestError)) throw error;
   const { reason, message } = error;
   const status = statuses[reason] ?? 503;
   return Response.json(
@@ -125,9 +125,9 @@ function refusal(error: unknown): Response {
 }
 
 function streamResponse(
-  iterator: AsyncIterator<RunEvent>,
+  iterator: AsyncIterator<EventView>,
   { init = {}, map, heartbeatMs = defaultHeartbeatMs }: ResponseOptions,
-  first?: Promise<IteratorResult<RunEvent>>,
+  first?: Promise<IteratorResult<EventView>>,
 ): Response {
   const encoder = new TextEncoder();
   let pending = first;
@@ -171,7 +171,7 @@ function streamResponse(
 }
 
 /** One event as text/event-stream has it; its id is the cursor, to continue from with Last-Event-ID. */
-function frame(event: RunEvent, lastId: string, map: ResponseOptions["map"]): string {
+function frame(event: EventView, lastId: string, map: ResponseOptions["map"]): string {
   // What is only shown to those who watch just now has no place of its own.
   const id = event.cursor === lastId ? "" : `id: ${event.cursor}\n`;
   const data = map === undefined ? event : map(event);
@@ -181,7 +181,7 @@ function frame(event: RunEvent, lastId: string, map: ResponseOptions["map"]): st
 
 /** Without an id: a client that comes back continues from the last event. */
 function errorFrame(error: unknown): string {
-  const reason = error instanceof PawlError ? error.reason : "INTERNAL";
+  const reason = error instanceof RequestError ? error.reason : "INTERNAL";
   return `event: stream.error\ndata: ${JSON.stringify({ reason })}\n\n`;
 }
 

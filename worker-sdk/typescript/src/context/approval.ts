@@ -8,15 +8,15 @@ import type { Scope } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
 import type {
   Approval,
-  ApprovalLevel,
   ApprovalOptions,
   ApprovalOutcome,
+  ApprovalRound,
   Vote,
 } from "./question-types.ts";
 import { askIn, listOf, questionName, questionText } from "./questions.ts";
 
 /** A round that is only needed from some amount on. */
-export interface AmountLevel extends ApprovalLevel {
+export interface AmountRound extends ApprovalRound {
   /** The amount from which on this round is needed. Default: always. */
   readonly from?: number;
 }
@@ -26,10 +26,10 @@ export interface AmountLevel extends ApprovalLevel {
  * { from: 1_000, approvers: "director" }, { from: 10_000, approvers: "vp" }])` asks the
  * manager and then the director.
  */
-export function chainByAmount(amount: number, levels: readonly AmountLevel[]): ApprovalLevel[] {
+export function chainByAmount(amount: number, rounds: readonly AmountRound[]): ApprovalRound[] {
   if (!Number.isFinite(amount))
     throw new UsageError(`chainByAmount got ${String(amount)}, which is not an amount`);
-  return levels.filter(({ from }) => from === undefined || amount >= from);
+  return rounds.filter(({ from }) => from === undefined || amount >= from);
 }
 
 const known = new Set([
@@ -43,7 +43,7 @@ const known = new Set([
   "chain",
 ]);
 
-function levelsOf(options: ApprovalOptions): readonly ApprovalLevel[] {
+function roundsOf(options: ApprovalOptions): readonly ApprovalRound[] {
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
       throw new UsageError(
@@ -58,14 +58,14 @@ function levelsOf(options: ApprovalOptions): readonly ApprovalLevel[] {
 }
 
 /** What people read of a round. */
-function nameOf({ name, approvers }: ApprovalLevel): string {
+function nameOf({ name, approvers }: ApprovalRound): string {
   return name ?? listOf(approvers).join(", ");
 }
 
 /** In keys: approvers may change while people decide, so a round is named by its place among those without a name. */
 const roundName = "round";
 
-type Round = {
+type Decided = {
   readonly approved: boolean;
   readonly votes: readonly Vote[];
   readonly late: boolean;
@@ -75,15 +75,15 @@ async function askRound(
   context: RunContext,
   scope: Scope,
   prompt: string,
-  level: ApprovalLevel,
+  asked: ApprovalRound,
   options: ApprovalOptions,
-): Promise<Round> {
+): Promise<Decided> {
   const { timeout, reminders, default: atTimeout } = options;
-  const late: Round = { approved: atTimeout === "approved", votes: [], late: true };
-  const answer = await askIn(context, scope, questionName(level.name ?? roundName), prompt, {
+  const late: Decided = { approved: atTimeout === "approved", votes: [], late: true };
+  const answer = await askIn(context, scope, questionName(asked.name ?? roundName), prompt, {
     type: "approval",
-    assignees: level.approvers,
-    needed: level.needed ?? 1,
+    assignees: asked.approvers,
+    needed: asked.needed ?? 1,
     ...(timeout === undefined ? {} : { timeout }),
     ...(atTimeout === undefined ? {} : { default: late }),
     ...(reminders === undefined ? {} : { reminders }),
@@ -101,20 +101,20 @@ export async function askApproval(
   options: ApprovalOptions,
 ): Promise<ApprovalOutcome> {
   const prompt = questionText("ctx.approval", question);
-  const levels = levelsOf(options);
+  const rounds = roundsOf(options);
   const key = options.key === undefined ? undefined : String(options.key);
   const here = context.scopeHere;
   const name = key === undefined ? questionName(prompt) : "approval";
   const scope = here.child(here.claimSegment("approval:", name, key));
   const uses = here.enter(scope.prefix);
   try {
-    const votes: (Vote & { readonly level: string })[] = [];
-    let last = { level: "", timedOut: false };
-    for (const level of levels) {
-      const round = await askRound(context, scope, prompt, level, options);
-      last = { level: nameOf(level), timedOut: round.late };
-      for (const vote of round.votes) votes.push({ ...vote, level: last.level });
-      if (!round.approved) return { approved: false, decision: "rejected", votes, ...last };
+    const votes: (Vote & { readonly round: string })[] = [];
+    let last = { round: "", timedOut: false };
+    for (const asked of rounds) {
+      const decided = await askRound(context, scope, prompt, asked, options);
+      last = { round: nameOf(asked), timedOut: decided.late };
+      for (const vote of decided.votes) votes.push({ ...vote, round: last.round });
+      if (!decided.approved) return { approved: false, decision: "rejected", votes, ...last };
     }
     return { approved: true, decision: "approved", votes, ...last };
   } finally {

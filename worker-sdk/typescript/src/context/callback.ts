@@ -30,7 +30,7 @@ class OpenCallback implements Callback<never> {
     this.#scope = scope;
   }
 
-  get result(): Promise<never> {
+  result(): Promise<never> {
     if (this.#result === undefined) {
       this.#result = this.#await();
       this.#result.catch(() => undefined);

@@ -143,7 +143,7 @@ export interface AskUser {
 }
 
 /** One round of an approval: a group of people, and how many of them must approve. */
-export interface ApprovalLevel {
+export interface ApprovalRound {
   /** The name of the round, shown to people and used in step keys. Default: the approvers; in keys its position. */
   readonly name?: string;
   /** Who may approve, by name or role. */
@@ -166,8 +166,8 @@ interface ApprovalCommon {
 /** One round with `approvers` and `needed`, or a `chain` of several rounds. */
 export type ApprovalOptions = ApprovalCommon &
   (
-    | (ApprovalLevel & { readonly chain?: undefined })
-    | { readonly chain: readonly ApprovalLevel[]; readonly approvers?: undefined }
+    | (ApprovalRound & { readonly chain?: undefined })
+    | { readonly chain: readonly ApprovalRound[]; readonly approvers?: undefined }
   );
 
 /** How all rounds of `ctx.approval` ended. */
@@ -175,9 +175,9 @@ export interface ApprovalOutcome {
   readonly approved: boolean;
   readonly decision: "approved" | "rejected";
   /** All votes of all rounds, oldest first, each with the name of its round. */
-  readonly votes: readonly (Vote & { readonly level: string })[];
+  readonly votes: readonly (Vote & { readonly round: string })[];
   /** The round that decided; empty if no round was needed. */
-  readonly level: string;
+  readonly round: string;
   /** Whether `default` decided, because the people did not in time. */
   readonly timedOut: boolean;
 }
@@ -199,6 +199,6 @@ export interface Callback<T> {
   readonly token: string;
   /** The wait id for `client.answer`, to resolve the callback manually. */
   readonly waitId: string;
-  /** The body that was posted: decoded JSON, otherwise bytes. Waiting for it holds no worker. */
-  readonly result: Promise<T>;
+  /** Waits for the body that is posted, without holding a worker: decoded JSON, otherwise bytes. */
+  result(): Promise<T>;
 }

@@ -1,7 +1,7 @@
 /** Children that the code starts and continues beside. */
 import { create } from "@bufbuild/protobuf";
 import { ParentRefSchema, StartRunRequestSchema, StepKind } from "@pawl/proto";
-import { PawlError, TerminalError, UsageError } from "../errors.ts";
+import { RequestError, TerminalError, UsageError } from "../errors.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import { StepOperation } from "../run/step-operation.ts";
@@ -37,7 +37,7 @@ export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unkno
       });
       return response.run?.runId ?? "";
     } catch (error) {
-      if (!(error instanceof PawlError)) throw error;
+      if (!(error instanceof RequestError)) throw error;
       throw new TerminalError(error.message, { cause: error });
     }
   };

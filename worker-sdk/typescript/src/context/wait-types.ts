@@ -67,7 +67,7 @@ export interface WaitCalls {
    */
   approval(question: string, options: ApprovalOptions): Promise<ApprovalOutcome>;
   /**
-   * Creates a URL that an external process calls once: pass it on in a step, then await `result`. The URL is
+   * Creates a URL that an external process calls once: pass it on in a step, then await `result()`. The URL is
    * the same in every replay. It works like a key, so keep it out of step results.
    */
   callback<T = unknown, D = never>(

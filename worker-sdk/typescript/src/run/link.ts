@@ -42,7 +42,7 @@ export interface StartNote {
 /**
  * What a run needs from the platform, whichever way it is reached: a session
  * stream, unary calls, or nothing at all (a local run). The calls reject with
- * PawlError; what is worth sending again, because no server answered, is sent
+ * RequestError; what is worth sending again, because no server answered, is sent
  * again inside.
  */
 export interface RunLink {

@@ -1,4 +1,4 @@
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 
@@ -43,7 +43,7 @@ export async function persist<T>(sender: Sender, send: () => Promise<T>): Promis
       return await send();
     } catch (error) {
       if (sender.isGone) return never();
-      if (!(error instanceof PawlError)) throw error;
+      if (!(error instanceof RequestError)) throw error;
       if (gone.has(error.reason)) {
         if (fence !== sender.fence) continue;
         // A cancel may have replaced the fence without a word: with plain calls nobody is told unasked.

@@ -19,7 +19,7 @@ import {
   StepStartedResponse_Stop_Reason as StopReason,
 } from "@pawl/proto";
 import { decode, type Encoded, encode, type PayloadInit, payloadOf } from "../codec/payload.ts";
-import { Cancelled, PawlError, StepFailedError, TerminalError } from "../errors.ts";
+import { Cancelled, RequestError, StepFailedError, TerminalError } from "../errors.ts";
 import { type FailureInit, plainFailure, stepFailed, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { read } from "../lib/foreign.ts";
@@ -283,7 +283,7 @@ export class StepOperation extends Operation {
       return;
     }
     const conflicts = ["COMMIT_CONFLICT", "STEP_INPUT_MISMATCH"];
-    if (error instanceof PawlError && !conflicts.includes(error.reason)) {
+    if (error instanceof RequestError && !conflicts.includes(error.reason)) {
       this.#report(toFailure(new TerminalError(error.message, { cause: error })), latencyMs);
     } else {
       void this.run.end(error);
@@ -342,7 +342,7 @@ export class StepOperation extends Operation {
   /** What an error carries is not taken: its type and text are, or the code gets the refusal itself. */
   #onFailureRefused(error: unknown, failure: FailureInit, latencyMs: number): void {
     const plain = plainFailure(failure);
-    const refused = error instanceof PawlError && error.reason !== "COMMIT_CONFLICT";
+    const refused = error instanceof RequestError && error.reason !== "COMMIT_CONFLICT";
     if (refused && failure.stack !== undefined) this.#report(plain, latencyMs);
     else if (refused) {
       if (!this.detached) this.refuse(error);

@@ -19,7 +19,7 @@ import {
 } from "@pawl/proto";
 import { decode, type ReceivedPayload } from "../codec/payload.ts";
 import { msFrom } from "../duration.ts";
-import { NonDeterminismError, PawlError, TerminalError, WaitCancelledError } from "../errors.ts";
+import { NonDeterminismError, RequestError, TerminalError, WaitCancelledError } from "../errors.ts";
 import { stepFailed } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { wordOf } from "../lib/words.ts";
@@ -153,7 +153,7 @@ export class WaitOperation extends Operation {
       });
       this.#childRunId = response.run?.runId ?? "";
     } catch (error) {
-      if (!(error instanceof PawlError) || error.reason !== "RUN_EXISTS") throw error;
+      if (!(error instanceof RequestError) || error.reason !== "RUN_EXISTS") throw error;
       // An id that user code chose, and somebody else has.
       if (child.ownId && !run.memo.isOpenWait(this.key)) throw error;
       throw new NonDeterminismError({

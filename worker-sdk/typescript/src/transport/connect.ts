@@ -10,11 +10,11 @@ import type {
 } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ConnectError, type Transport as ConnectTransport } from "@connectrpc/connect";
-import type { PawlError } from "../errors.ts";
+import type { RequestError } from "../errors.ts";
 import { errorFromStatus, unencodable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
-function translate(error: unknown): PawlError {
+function translate(error: unknown): RequestError {
   const known = ConnectError.from(error);
   const details = known.details.map((detail) =>
     "desc" in detail
@@ -31,7 +31,7 @@ function translate(error: unknown): PawlError {
 function encodingProblem<I extends DescMessage>(
   schema: I,
   message: MessageInitShape<I>,
-): PawlError | undefined {
+): RequestError | undefined {
   try {
     toBinary(schema, create(schema, message));
     return undefined;
@@ -118,10 +118,16 @@ class ConnectAdapter implements Transport {
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
-    { signal, timeoutMs }: CallOptions = {},
+    { abortSignal, timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
     try {
-      const response = await this.#transport.unary(method, signal, timeoutMs, undefined, request);
+      const response = await this.#transport.unary(
+        method,
+        abortSignal,
+        timeoutMs,
+        undefined,
+        request,
+      );
       return response.message;
     } catch (error) {
       throw encodingProblem(method.input, request) ?? translate(error);
@@ -131,11 +137,13 @@ class ConnectAdapter implements Transport {
   async *serverStream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
-    { signal, timeoutMs }: CallOptions = {},
+    { abortSignal, timeoutMs }: CallOptions = {},
   ): AsyncIterable<MessageShape<O>> {
     const controller = new AbortController();
     const linked =
-      signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]);
+      abortSignal === undefined
+        ? controller.signal
+        : AbortSignal.any([abortSignal, controller.signal]);
     try {
       const response = await this.#transport.stream(
         method,
@@ -155,12 +163,12 @@ class ConnectAdapter implements Transport {
   async clientStream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodClientStreaming<I, O>,
     requests: Iterable<MessageInitShape<I>>,
-    { signal, timeoutMs }: CallOptions = {},
+    { abortSignal, timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
     try {
       const response = await this.#transport.stream(
         method,
-        signal,
+        abortSignal,
         timeoutMs,
         undefined,
         each(requests),

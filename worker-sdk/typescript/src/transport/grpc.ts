@@ -14,7 +14,7 @@ import {
 } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
-import { PawlError, UsageError } from "../errors.ts";
+import { RequestError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { errorFromStatus, unavailableError, unencodable, unreachable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
@@ -45,9 +45,9 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
 }
 
-function translate(error: unknown, url: string): PawlError {
+function translate(error: unknown, url: string): RequestError {
   if (!isServiceError(error)) {
-    return new PawlError({ reason: "INTERNAL", message: String(error), code: 13, cause: error });
+    return new RequestError({ reason: "INTERNAL", message: String(error), code: 13, cause: error });
   }
   const [packed] = error.metadata.get("grpc-status-details-bin");
   if (!(packed instanceof Buffer)) {
@@ -142,7 +142,7 @@ class GrpcTransport implements Transport {
           else resolve(response);
         },
       );
-      const unlink = linkSignal(options?.signal, call);
+      const unlink = linkSignal(options?.abortSignal, call);
     });
   }
 
@@ -159,7 +159,7 @@ class GrpcTransport implements Transport {
       new Metadata(),
       deadline(options),
     );
-    const unlink = linkSignal(options?.signal, call);
+    const unlink = linkSignal(options?.abortSignal, call);
     try {
       for await (const message of call) yield message as MessageShape<O>;
     } catch (error) {
@@ -195,7 +195,7 @@ class GrpcTransport implements Transport {
           else resolve(response);
         },
       );
-      const unlink = linkSignal(options?.signal, call);
+      const unlink = linkSignal(options?.abortSignal, call);
       for (const message of messages) call.write(message);
       call.end();
     });

@@ -10,7 +10,7 @@ import {
   payloadOf,
   type ReceivedPayload,
 } from "../codec/payload.ts";
-import { PawlError, TerminalError } from "../errors.ts";
+import { RequestError, TerminalError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import { limits } from "../limits.ts";
 import { isTransient } from "./status.ts";
@@ -43,7 +43,10 @@ export class Platform {
    * Sends until answered, or until the time for that is up, which starts when the first try has
    * failed: a call may have waited for long before it lost its connection. The requests are idempotent.
    */
-  async retrying<T>(send: () => Promise<T>, { signal, retryForMs }: RetryWishes = {}): Promise<T> {
+  async retrying<T>(
+    send: () => Promise<T>,
+    { abortSignal, retryForMs }: RetryWishes = {},
+  ): Promise<T> {
     const backoff = new Backoff(50, 1_000);
     let endMs = Number.POSITIVE_INFINITY;
     for (;;) {
@@ -51,10 +54,10 @@ export class Platform {
         return await send();
       } catch (error) {
         endMs = Math.min(endMs, performance.now() + (retryForMs ?? this.#retryForMs));
-        const late = this.#closed || signal?.aborted === true || performance.now() >= endMs;
+        const late = this.#closed || abortSignal?.aborted === true || performance.now() >= endMs;
         if (late || !isTransient(error)) throw error;
-        const wantedMs = error instanceof PawlError ? (error.retryAfterMs ?? 0) : 0;
-        await delay(Math.max(wantedMs, backoff.next()), signal);
+        const wantedMs = error instanceof RequestError ? (error.retryAfterMs ?? 0) : 0;
+        await delay(Math.max(wantedMs, backoff.next()), abortSignal);
       }
     }
   }

@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { ErrorFrame } from "@pawl/proto";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { msFrom } from "../duration.ts";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 
 /** A detail of a google.rpc.Status. */
 interface Detail {
@@ -42,7 +42,7 @@ export function errorFromStatus(
   message: string,
   details: readonly Detail[],
   cause: unknown,
-): PawlError {
+): RequestError {
   let reason = plainReason(code);
   let metadata: Record<string, string> = {};
   let retryAfterMs: number | undefined;
@@ -66,12 +66,12 @@ export function errorFromStatus(
     return unavailableError(message, cause);
   // A server's own answer says all there is; only what went wrong on the way has more behind it.
   const told = reason === plainReason(code) ? { cause } : {};
-  return new PawlError({ reason, message, code, metadata, retryAfterMs, ...told });
+  return new RequestError({ reason, message, code, metadata, retryAfterMs, ...told });
 }
 
 /** The same from the error of a session's frame. */
-export function errorFromFrame(error: ErrorFrame): PawlError {
-  return new PawlError({
+export function errorFromFrame(error: ErrorFrame): RequestError {
+  return new RequestError({
     reason: error.reason || plainReason(error.code),
     message: error.message,
     code: error.code,
@@ -81,15 +81,15 @@ export function errorFromFrame(error: ErrorFrame): PawlError {
 }
 
 /** A message with a value that its field cannot hold: nothing was sent. */
-export function unencodable(cause: unknown): PawlError {
+export function unencodable(cause: unknown): RequestError {
   const problem = cause instanceof Error ? cause.message : String(cause);
   const message = `the message cannot be encoded: ${problem}`;
-  return new PawlError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument, cause });
+  return new RequestError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument, cause });
 }
 
 /** What is wrong with a request that is not sent. */
-export function invalid(message: string): PawlError {
-  return new PawlError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument });
+export function invalid(message: string): RequestError {
+  return new RequestError({ reason: "INVALID_ARGUMENT", message, code: invalidArgument });
 }
 
 /** The code of a name, which must be one of those. */
@@ -124,16 +124,16 @@ export function unreachable(code: number, problem: string, url: string): string 
 /** Whether the same request may be answered when it is sent again. */
 export function isTransient(error: unknown): boolean {
   return (
-    error instanceof PawlError && (error.code === unavailable || error.reason === "RATE_LIMITED")
+    error instanceof RequestError && (error.code === unavailable || error.reason === "RATE_LIMITED")
   );
 }
 
 /** Whether a stream ended with its connection, or because one side wanted it to, and not for what was in it. */
 export function isLostConnection(error: Error): boolean {
-  if (!(error instanceof PawlError) || cutStream.test(error.message)) return false;
+  if (!(error instanceof RequestError) || cutStream.test(error.message)) return false;
   return [unavailable, cancelled, deadlineExceeded].includes(error.code);
 }
 
-export function unavailableError(message: string, cause?: unknown): PawlError {
-  return new PawlError({ reason: "UNAVAILABLE", message, code: unavailable, cause });
+export function unavailableError(message: string, cause?: unknown): RequestError {
+  return new RequestError({ reason: "UNAVAILABLE", message, code: unavailable, cause });
 }

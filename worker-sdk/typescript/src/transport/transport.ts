@@ -10,7 +10,7 @@ import type {
 
 export interface CallOptions {
   /** Ends the call. */
-  readonly signal?: AbortSignal;
+  readonly abortSignal?: AbortSignal;
   /** How long the answer may take, in ms. Default: no limit. */
   readonly timeoutMs?: number;
 }
@@ -24,7 +24,7 @@ export interface DuplexHandlers<O> {
 
 export interface Duplex<I> {
   /**
-   * `onSent`: it has left this process, or never will. Throws PawlError INVALID_ARGUMENT for a
+   * `onSent`: it has left this process, or never will. Throws RequestError INVALID_ARGUMENT for a
    * message that cannot be encoded; the stream does not notice.
    */
   send(message: I, onSent?: () => void): void;
@@ -37,7 +37,7 @@ export interface Duplex<I> {
 }
 
 /**
- * How a server is reached. All calls fail with PawlError, whose reason is
+ * How a server is reached. All calls fail with RequestError, whose reason is
  * UNAVAILABLE where no server answered.
  */
 export interface Transport {

@@ -6,7 +6,7 @@
  * known whose fault it was.
  */
 import type { Reply } from "@pawl/proto";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { errorFromFrame, unavailableError } from "../transport/status.ts";
 import type { FrameInit } from "./outbox.ts";
@@ -28,7 +28,7 @@ interface Pending {
   /** How many streams ended in an error while it was the only large request on them without an answer. */
   endings: number;
   settle(result: Reply["result"]): void;
-  reject(error: PawlError): void;
+  reject(error: RequestError): void;
 }
 
 /** Takes a frame to be sent; false where there is no stream. */
@@ -100,7 +100,7 @@ export class Calls {
   }
 
   /** Fails the request of that id, which cannot be sent; false if nobody waits for it. */
-  refuse(id: number, error: PawlError): boolean {
+  refuse(id: number, error: RequestError): boolean {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     pending?.reject(error);
@@ -113,7 +113,7 @@ export class Calls {
    * of a stream's together, is over their limit: a large request that got no answer may never get
    * through. It fails when that has happened a few times while no other could be the reason.
    */
-  streamRefused(error: Error): PawlError | undefined {
+  streamRefused(error: Error): RequestError | undefined {
     const large = [...this.#pending].filter(
       ([, { sent, bytes }]) => sent && bytes > limits.suspectFrameBytes,
     );
@@ -123,7 +123,7 @@ export class Calls {
     const [id, pending] = suspect;
     pending.endings += 1;
     if (pending.endings < limits.suspectFrameTries) return undefined;
-    const refusal = new PawlError({
+    const refusal = new RequestError({
       reason: "PAYLOAD_TOO_LARGE",
       message: `a message of ${pending.bytes} bytes ended the connection ${pending.endings} times (${error.message}); a proxy on the way may bound request bodies, as nginx does with client_max_body_size`,
       code: 3,

@@ -7,7 +7,7 @@ import {
   type WorkerServiceAttachRequest,
   type WorkerServiceAttachResponse,
 } from "@pawl/proto";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import { isLostConnection } from "../transport/status.ts";
@@ -20,7 +20,7 @@ export interface ConnectionHandlers {
   /** The stream has ended. */
   readonly onDisconnect: (error: Error | undefined) => void;
   /** Connecting again does not help. */
-  readonly onRefused: (error: PawlError) => void;
+  readonly onRefused: (error: RequestError) => void;
 }
 
 const refusals = new Set([
@@ -59,7 +59,7 @@ export class Connection {
     while (!signal.aborted) {
       const error = await this.#connectOnce();
       if (signal.aborted) return;
-      if (error instanceof PawlError && refusals.has(error.reason)) {
+      if (error instanceof RequestError && refusals.has(error.reason)) {
         this.#handlers.onRefused(error);
         return;
       }
@@ -110,7 +110,7 @@ export class Connection {
     return error === undefined || isLostConnection(error) || livedMs > usefulMs;
   }
 
-  /** Throws PawlError for a message that cannot be encoded. */
+  /** Throws RequestError for a message that cannot be encoded. */
   send(message: WorkerServiceAttachRequest, onSent?: () => void): void {
     if (this.#stream === undefined) onSent?.();
     else this.#stream.send(message, onSent);

@@ -1,7 +1,7 @@
 /** A worker without a stream: asks for work by long polls, and reports by plain calls. */
 import { type WorkerInfo, WorkerService, type WorkItem } from "@pawl/proto";
 import { durationFromMs, msFrom } from "../duration.ts";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import { loopWatch } from "../lib/loop-watch.ts";
@@ -20,7 +20,7 @@ export interface PollerOptions {
   readonly slots: number;
   readonly replayAlways: boolean;
   readonly logger: Logger;
-  readonly onRefused: (error: PawlError) => void;
+  readonly onRefused: (error: RequestError) => void;
 }
 
 const pollMs = 20_000;
@@ -80,7 +80,7 @@ export class Poller {
       } catch (error) {
         if (signal.aborted) break;
         if (
-          error instanceof PawlError &&
+          error instanceof RequestError &&
           !isTransient(error) &&
           error.reason !== "DEADLINE_EXCEEDED"
         ) {
@@ -114,7 +114,7 @@ export class Poller {
     const response = await platform.once(
       WorkerService.method.pollWork,
       { worker: info, maxItems, wait: durationFromMs(first ? 1 : pollMs) },
-      { signal: this.#polling.signal, timeoutMs: pollMs + 10_000 },
+      { abortSignal: this.#polling.signal, timeoutMs: pollMs + 10_000 },
     );
     const everyMs =
       response.heartbeatInterval === undefined ? 5_000 : msFrom(response.heartbeatInterval);

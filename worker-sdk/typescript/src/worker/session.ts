@@ -27,7 +27,7 @@ import {
   type WorkItem,
 } from "@pawl/proto";
 import { msFrom } from "../duration.ts";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { type Culprit, loopWatch } from "../lib/loop-watch.ts";
 import { limits } from "../limits.ts";
@@ -53,7 +53,7 @@ export interface SessionOptions {
   readonly replayAlways: boolean;
   readonly logger: Logger;
   /** The server refuses this worker for good. */
-  readonly onRefused: (error: PawlError) => void;
+  readonly onRefused: (error: RequestError) => void;
 }
 
 /** Of every heartbeat: an error under it is the oldest one's. */
@@ -158,7 +158,7 @@ export class Session {
   }
 
   #unsendable({ id = 0, body }: FrameInit, error: unknown): void {
-    const refusal = error instanceof PawlError ? error : unencodable(error);
+    const refusal = error instanceof RequestError ? error : unencodable(error);
     this.#options.logger.warn("something that a run reports cannot be sent", {
       what: body?.case,
       error: refusal.message,

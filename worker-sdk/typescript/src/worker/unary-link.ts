@@ -15,7 +15,7 @@ import {
   WorkerService,
 } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
-import { PawlError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { Backoff, delay } from "../lib/delay.ts";
 import type { Logger } from "../lib/logger.ts";
 import type {
@@ -187,7 +187,7 @@ export class UnaryLink implements RunLink {
         });
         return;
       } catch (error) {
-        const late = error instanceof PawlError && error.reason === "DEADLINE_EXCEEDED";
+        const late = error instanceof RequestError && error.reason === "DEADLINE_EXCEEDED";
         if (!(late || isTransient(error)) || !this.#isPublishing(batch)) throw error;
         if (platform.hasAnsweredSince(beganMs)) tries += 1;
         if (tries === PUBLISH_TRIES) throw error;

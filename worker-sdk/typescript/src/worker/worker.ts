@@ -1,4 +1,4 @@
-import type { PawlError } from "../errors.ts";
+import type { RequestError } from "../errors.ts";
 import { delay } from "../lib/delay.ts";
 import { currentTracing, loadTracing } from "../telemetry/setup.ts";
 import { Platform } from "../transport/platform.ts";
@@ -33,7 +33,7 @@ export class Worker {
       slots,
       replayAlways,
       logger,
-      onRefused: (error: PawlError) => this.#ended.reject(error),
+      onRefused: (error: RequestError) => this.#ended.reject(error),
     };
     this.#connection = mode === "poll" ? new Poller(parts) : new Session(parts);
     this.#ended.promise.catch(() => undefined);
@@ -48,7 +48,7 @@ export class Worker {
     return this.#connection.runs.size;
   }
 
-  /** Resolves once the server knows of this worker. Rejects with PawlError if it is refused. */
+  /** Resolves once the server knows of this worker. Rejects with RequestError if it is refused. */
   async start(): Promise<void> {
     await loadTracing(this.#settings.logger);
     await this.#connection.start();

@@ -21,7 +21,7 @@ import {
   SuspendRunResponseSchema,
   WaitOutcome,
 } from "@pawl/proto";
-import { type AnyWorkflow, PawlError, silentLogger } from "../../src/index.ts";
+import { type AnyWorkflow, RequestError, silentLogger } from "../../src/index.ts";
 import {
   encode,
   execute,
@@ -252,7 +252,7 @@ export class RecordingLink implements RunLink {
   }
 
   async download(): Promise<never> {
-    throw new PawlError({
+    throw new RequestError({
       reason: "NOT_FOUND",
       message: "there are no large payloads here",
       code: 5,
@@ -260,7 +260,7 @@ export class RecordingLink implements RunLink {
   }
 
   async upload(): Promise<never> {
-    throw new PawlError({
+    throw new RequestError({
       reason: "PAYLOAD_TOO_LARGE",
       message: "there is no room for it",
       code: 3,

@@ -29,27 +29,24 @@ R = TypeVar("R")
 
 class Branches(ContextBase):
     @overload
-    async def gather(self, *branches: Branch[T]) -> list[T]: ...
+    async def all(self, *branches: Branch[T]) -> list[T]: ...
     @overload
-    async def gather(self, **branches: Branch[Any]) -> dict[str, Any]: ...
-    def gather(self, *branches: Any, **named: Any) -> Any:
+    async def all(self, **branches: Branch[Any]) -> dict[str, Any]: ...
+    def all(self, *branches: Any, **named: Any) -> Any:
         """Runs branches concurrently, each in its own scope: coroutines, or functions that return them. The
-        result is a list, or a dict for named branches: `await ctx.gather(db=load(), api=fetch())`.
+        result is a list, or a dict for named branches: `await ctx.all(db=load(), api=fetch())`.
 
         If one fails, the others are ended, and its error is raised after they have settled.
         """
-        return self._branches("gather", branches, named)
-
-    #: The same under the name that some know it by.
-    parallel = gather
+        return self._branches("all", branches, named)
 
     @overload
-    async def settle(self, *branches: Branch[T]) -> list[Outcome[T]]: ...
+    async def all_settled(self, *branches: Branch[T]) -> list[Outcome[T]]: ...
     @overload
-    async def settle(self, **branches: Branch[Any]) -> dict[str, Outcome[Any]]: ...
-    def settle(self, *branches: Any, **named: Any) -> Any:
+    async def all_settled(self, **branches: Branch[Any]) -> dict[str, Outcome[Any]]: ...
+    def all_settled(self, *branches: Any, **named: Any) -> Any:
         """Runs branches concurrently and returns the outcome of each. A failing branch does not end others."""
-        return self._branches("settle", branches, named)
+        return self._branches("all_settled", branches, named)
 
     def race(self, *branches: Branch[T], **named: Branch[T]) -> Coroutine[Any, Any, T]:
         """Runs branches concurrently and returns the result of the first one to end, or raises its error.

@@ -10,8 +10,8 @@ from .._run import waits
 from .._run.keys import Claim
 from .._run.questions import (
     Approval,
-    ApprovalLevel,
     ApprovalOutcome,
+    ApprovalRound,
     Option,
     QuestionOptions,
     Vote,
@@ -99,7 +99,7 @@ class People(Waits):
         *,
         approvers: str | Sequence[str] = (),
         needed: int = 1,
-        chain: Sequence[ApprovalLevel] | None = None,
+        chain: Sequence[ApprovalRound] | None = None,
         key: object = None,
         timeout: Duration | None = None,
         default: Literal["approved", "rejected"] | None = None,
@@ -108,7 +108,7 @@ class People(Waits):
         """Asks for approval in one or more rounds; a rejection ends it immediately.
 
         - `approvers`, `needed`: for a single round: who may approve, and how many of them must. Default: 1.
-        - `chain`: several rounds instead, each an `ApprovalLevel`.
+        - `chain`: several rounds instead, each an `ApprovalRound`.
         - `timeout`: how long each round may take. Default: forever.
         - `default`: how a round counts that was not decided in time. Default: none, and WaitTimeoutError is
           raised.
@@ -120,7 +120,7 @@ class People(Waits):
             raise UsageError(
                 "ctx.approval needs approvers, or a chain of rounds with approvers each"
             )
-        levels = [ApprovalLevel(approvers, needed)] if chain is None else chain
+        rounds = [ApprovalRound(approvers, needed)] if chain is None else chain
         text = waits.key_of(key)
         name = question_name(question) if text is None else "approval"
         options = QuestionOptions(
@@ -130,14 +130,14 @@ class People(Waits):
             reminders=reminders,
         )
         return self._ask_all(
-            self._claim("approval:", name, text), question, levels, options, default == "approved"
+            self._claim("approval:", name, text), question, rounds, options, default == "approved"
         )
 
     async def _ask_all(
         self,
         claim: Claim,
         question: str,
-        levels: Sequence[ApprovalLevel],
+        rounds: Sequence[ApprovalRound],
         options: QuestionOptions,
         approved_late: bool,
     ) -> ApprovalOutcome:
@@ -145,15 +145,15 @@ class People(Waits):
         votes: list[Vote] = []
         last, late = "", False
         try:
-            for level in levels:
-                last = level.label
-                own = replace(options, assignees=level.approvers, needed=level.needed)
-                round_ = question_name(level.name or "round")
-                call = question_call(self._run, question, None, own, round_)
-                place = scope.claim("user:", round_, None)
+            for round in rounds:
+                last = round.label
+                own = replace(options, assignees=round.approvers, needed=round.needed)
+                name = question_name(round.name or "round")
+                call = question_call(self._run, question, None, own, name)
+                place = scope.claim("user:", name, None)
                 answer = await WaitOperation(self._run, place, call).wait()
                 late = answer is None
-                votes += () if late else [replace(vote, level=last) for vote in answer.votes]
+                votes += () if late else [replace(vote, round=last) for vote in answer.votes]
                 if not (approved_late if late else answer.approved):
                     return ApprovalOutcome(False, tuple(votes), last, late)
             return ApprovalOutcome(True, tuple(votes), last, late)

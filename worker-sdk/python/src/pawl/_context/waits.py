@@ -36,29 +36,29 @@ class Waits(ContextBase):
     ) -> Coroutine[Any, Any, None]: ...
     @overload
     def sleep_until(
-        self, *, cron: str, tz: str | tzinfo = "", name: str = "sleep"
+        self, *, cron: str, time_zone: str | tzinfo = "", name: str = "sleep"
     ) -> Coroutine[Any, Any, None]: ...
     def sleep_until(
         self,
         moment: datetime | None = None,
         *,
         cron: str | None = None,
-        tz: str | tzinfo = "",
+        time_zone: str | tzinfo = "",
         name: str = "sleep",
     ) -> Coroutine[Any, Any, None]:
         """Waits until a time, which needs a time zone, or until the next time that matches a cron
-        expression: `await ctx.sleep_until(cron="0 9 * * MON-FRI", tz="Europe/Berlin")`.
+        expression: `await ctx.sleep_until(cron="0 9 * * MON-FRI", time_zone="Europe/Berlin")`.
 
-        `tz` is an IANA time zone, by name or as a ZoneInfo. Default: UTC.
+        `time_zone`: an IANA time zone, by name or as a ZoneInfo. Default: UTC.
         """
         if (moment is None) == (cron is None):
             raise UsageError("ctx.sleep_until takes a moment, or a cron expression: cron=…")
         if moment is not None:
-            if tz:
+            if time_zone:
                 raise UsageError("ctx.sleep_until takes a time zone with cron only")
             call = waits.sleep_until_call(name, moment)
         else:
-            call = waits.cron_call(name, cron or "", str(tz))
+            call = waits.cron_call(name, cron or "", str(time_zone))
         return self._wait("sleep:", None, call)
 
     def signal(

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from ..v1.worker_pb2 import WorkItem
 from .leases import LeaseKeeper
@@ -32,7 +32,7 @@ async def claim(
     while True:
         try:
             return await platform.call(START_RUN, request)
-        except PawlError as error:
+        except RequestError as error:
             left = end - time.monotonic()
             if error.reason != "RUN_LEASED" or left <= 0:
                 raise

@@ -7,7 +7,7 @@ import logging
 
 from .._lib import limits
 from .._lib.loop_watch import describe, loop_watch
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.worker_pb2 import HeartbeatLeasesRequest
 from .methods import HEARTBEAT_LEASES
 from .platform import Platform
@@ -49,7 +49,7 @@ class LeaseKeeper:
             try:
                 request = HeartbeatLeasesRequest(leases=leases)
                 response = await self._platform.once(HEARTBEAT_LEASES, request, timeout_s=5)
-            except PawlError as error:
+            except RequestError as error:
                 # The next one tries again; every write names its fence: nothing is at risk meanwhile.
                 logger.warning("the leases could not be renewed: %s", error)
                 return False

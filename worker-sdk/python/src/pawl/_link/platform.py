@@ -17,7 +17,7 @@ from .._codec.payload import encode
 from .._lib import limits
 from .._lib.backoff import GrowingPause
 from .._run.payloads import check_size
-from ..errors import PawlError, TerminalError, UsageError
+from ..errors import RequestError, TerminalError, UsageError
 from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.payload_pb2 import GetPayloadRequest, PutPayloadRequest
 from ..v1.run_pb2 import GetJournalRequest
@@ -113,15 +113,15 @@ class Platform:
         while True:
             try:
                 return await send()
-            except PawlError as error:
+            except RequestError as error:
                 if self._closed or time.monotonic() >= end or not is_transient(error):
                     raise self._explain(error) from None
                 await asyncio.sleep(max(error.retry_after_s or 0.0, pause.next()))
 
-    def _explain(self, error: PawlError) -> PawlError:
+    def _explain(self, error: RequestError) -> RequestError:
         if error.reason != "UNAVAILABLE" or self._closed:
             return error
-        return PawlError(
+        return RequestError(
             "UNAVAILABLE",
             f"no Pawl server answers at {self.url}; start one with `pawl dev`, or set PAWL_URL "
             f"({str(error).removeprefix('UNAVAILABLE: ')})",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._lib import limits
 from .._lib.backoff import GrowingPause
 from ..duration import duration_message, message_seconds
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.worker_pb2 import PollWorkRequest, WorkerInfo, WorkItem
 from .leases import LeaseKeeper
 from .methods import POLL_WORK
@@ -53,7 +53,7 @@ class Poller:
         self._complained = False
 
     def start(self) -> asyncio.Task[None]:
-        """Polls until it is stopped. The task ends when drained; raises PawlError if refused."""
+        """Polls until it is stopped. The task ends when drained; raises RequestError if refused."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._poll_for_ever())
         return self._task
@@ -70,7 +70,7 @@ class Poller:
                 await self._poll_once(min(room, limits.POLL_ITEMS_MAX))
                 pause.reset()
                 self._complained = False
-            except PawlError as error:
+            except RequestError as error:
                 if not is_transient(error) and error.reason != "DEADLINE_EXCEEDED":
                     if not self.opened.done():
                         self.opened.set_exception(error)

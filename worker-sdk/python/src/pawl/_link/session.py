@@ -25,7 +25,7 @@ from .._lib.loop_watch import describe
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
 from ..duration import message_seconds
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1 import worker_pb2 as pb
 from .calls import CallLink
 from .deltas import Batch
@@ -85,7 +85,7 @@ class Session(CallLink):
         return self._stream.opened
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and reconnects when needed. The task ends when closed; raises PawlError if refused."""
+        """Connects, and reconnects when needed. The task ends when closed; raises RequestError if refused."""
         if self._end_watch is None:
             self._end_watch = self._watch.listen(self._stood_still)
         return self._stream.start()
@@ -109,7 +109,7 @@ class Session(CallLink):
             self._heartbeat.cancel()
             self._heartbeat = None
 
-    def _stream_cut(self, error: PawlError) -> None:
+    def _stream_cut(self, error: RequestError) -> None:
         logger.warning("the connection ended in an error: %s", error)
         refused = self._requests.cut(error)
         if refused is None:
@@ -150,11 +150,11 @@ class Session(CallLink):
             frame = encode_frame(id, name, message)
         except Exception as error:
             # Only its caller is concerned.
-            on_answer(PawlError("INVALID_ARGUMENT", str(error), code=3))
+            on_answer(RequestError("INVALID_ARGUMENT", str(error), code=3))
             return
         if len(frame) > limits.FRAME_BYTES_MAX:
             problem = f"the message has {len(frame)} bytes (limit {limits.FRAME_BYTES_MAX})"
-            on_answer(PawlError("PAYLOAD_TOO_LARGE", problem, code=3))
+            on_answer(RequestError("PAYLOAD_TOO_LARGE", problem, code=3))
             return
         self._requests.open(id, Request(run_id, frame, on_answer))
 
@@ -167,7 +167,7 @@ class Session(CallLink):
         if not must and (congested or not self._stream.is_open):
             return False
 
-        def on_answer(_: Message | PawlError) -> None:
+        def on_answer(_: Message | RequestError) -> None:
             if not done.done():
                 done.set_result(None)
 

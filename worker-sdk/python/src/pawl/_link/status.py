@@ -9,7 +9,7 @@ from typing import Any, Final
 import grpc
 
 from ..duration import message_seconds
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.common_pb2 import ErrorFrame
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -35,7 +35,7 @@ _CUT: Final = re.compile(
 )
 
 
-def is_cut(error: PawlError) -> bool:
+def is_cut(error: RequestError) -> bool:
     """A stream ended for what was in it, and not with its connection."""
     return _CUT.search(str(error)) is not None
 
@@ -108,7 +108,7 @@ _LOST = re.compile(
 )
 
 
-def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
+def error_from_call(error: grpc.aio.AioRpcError) -> RequestError:
     """The SDK's error for a call that failed."""
     code: int = error.code().value[0]
     reason = ""
@@ -120,7 +120,7 @@ def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
     # The server did not say so: a connection was closed under the call, which may be made again.
     if not reason and code == _INTERNAL and _LOST.search(error.details() or ""):
         reason, code = "UNAVAILABLE", _UNAVAILABLE
-    return PawlError(
+    return RequestError(
         reason or _PLAIN.get(code, "INTERNAL"),
         error.details() or "the server gave no message",
         code=code,
@@ -129,8 +129,8 @@ def error_from_call(error: grpc.aio.AioRpcError) -> PawlError:
     )
 
 
-def error_from_frame(error: ErrorFrame) -> PawlError:
-    return PawlError(
+def error_from_frame(error: ErrorFrame) -> RequestError:
+    return RequestError(
         error.reason,
         error.message,
         code=error.code,
@@ -139,10 +139,10 @@ def error_from_frame(error: ErrorFrame) -> PawlError:
     )
 
 
-def is_transient(error: PawlError) -> bool:
+def is_transient(error: RequestError) -> bool:
     """Whether the same again may work soon."""
     return error.reason in _TRANSIENT
 
 
-def closed_error() -> PawlError:
-    return PawlError("UNAVAILABLE", "the connection was closed", code=14)
+def closed_error() -> RequestError:
+    return RequestError("UNAVAILABLE", "the connection was closed", code=14)

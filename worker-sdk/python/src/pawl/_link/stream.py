@@ -20,7 +20,7 @@ import grpc
 from .._lib import limits
 from .._lib.backoff import GrowingPause
 from .._run.link import StartNote
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1 import worker_pb2 as pb
 from .methods import ATTACH
 from .outbox import Outbox
@@ -50,7 +50,7 @@ class Stream:
         hello: Callable[[], bytes],
         receive: Callable[[pb.WorkerServiceAttachResponse], None],
         on_end: Callable[[], None],
-        on_cut: Callable[[PawlError], None],
+        on_cut: Callable[[RequestError], None],
     ) -> None:
         """`hello`: the first message; `on_end`: the connection is lost, and another one follows;
         `on_cut`: for something that was in it.
@@ -87,7 +87,7 @@ class Stream:
         return self._writing
 
     def start(self) -> asyncio.Task[None]:
-        """Connects, and reconnects when needed. The task ends when closed; raises PawlError if refused."""
+        """Connects, and reconnects when needed. The task ends when closed; raises RequestError if refused."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_up())
         return self._task
@@ -121,7 +121,7 @@ class Stream:
         """Asked for anew, since it changes while others run."""
         return self._closing
 
-    async def _connect_once(self) -> PawlError | None:
+    async def _connect_once(self) -> RequestError | None:
         """One stream, from its start to its end."""
         loop = asyncio.get_running_loop()
         # Frames are encoded when they come up, so that messages are only joined here.
@@ -147,13 +147,13 @@ class Stream:
         except Exception as error:
             if not isinstance(error, asyncio.InvalidStateError | grpc.aio.UsageError):
                 logger.exception("the stream to the server failed")
-            return PawlError("UNAVAILABLE", f"the stream ended: {error}", code=14)
+            return RequestError("UNAVAILABLE", f"the stream ended: {error}", code=14)
         except asyncio.CancelledError:
             # The call was cancelled, by the greeting's timer for example, not this task.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return PawlError("UNAVAILABLE", "the stream was cancelled", code=14)
+            return RequestError("UNAVAILABLE", "the stream was cancelled", code=14)
         finally:
             greeting.cancel()
             if writer is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._lib import limits
 from .._run.link import RunLink
 from .._run.run import Run
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.common_pb2 import JournalEntry, Lease
 from ..v1.worker_pb2 import (
     LEASE_STATUS_CANCEL,
@@ -121,7 +121,7 @@ class RunTable:
         try:
             async for page in platform.journal(run_id, journal[-1].seq if journal else 0):
                 journal += page
-        except PawlError as error:
+        except RequestError as error:
             logger.error(
                 "the journal of run %s could not be read; it is given up: %s", run_id, error
             )

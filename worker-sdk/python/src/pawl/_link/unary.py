@@ -15,7 +15,7 @@ from .._lib import limits
 from .._lib.backoff import GrowingPause
 from .._run.link import OnAnswer, RequestName, StartNote
 from .._run.run import Run
-from ..errors import PawlError
+from ..errors import RequestError
 from .calls import CallLink
 from .deltas import Batch
 from .methods import BY_FRAME, PUBLISH_EVENTS
@@ -86,14 +86,14 @@ class UnaryLink(CallLink):
         out = self._reports.setdefault(run_id, set())
         if report:
             out.add(done)
-        answer: Message | PawlError
+        answer: Message | RequestError
         try:
             answer = await self._platform.call(BY_FRAME[name], message)
-        except PawlError as error:
+        except RequestError as error:
             answer = error
         except Exception as error:
             # The sender waits for a reply.
-            answer = PawlError("INVALID_ARGUMENT", str(error), code=3)
+            answer = RequestError("INVALID_ARGUMENT", str(error), code=3)
         out.discard(done)
         done.set_result(None)
         if self._closing.get(run_id) is done:
@@ -124,7 +124,7 @@ class UnaryLink(CallLink):
                 try:
                     await self._platform.send_stream(PUBLISH_EVENTS, [batch.request], timeout_s=5)
                     return
-                except PawlError as error:
+                except RequestError as error:
                     tries += self._platform.has_answered_since(began)
                     again = is_transient(error) or error.reason == "DEADLINE_EXCEEDED"
                     if not again or tries == limits.DELTA_TRIES or not self._is_publishing(batch):

@@ -1,9 +1,9 @@
 """Structured concurrency: each branch has a scope of its own, named by the branch, so that no
 key depends on which is faster.
 
-`gather`, `map`: when a branch fails, the others are ended (what they await raises Cancelled, and no
+`all`, `map`: when a branch fails, the others are ended (what they await raises Cancelled, and no
 step starts in them any more) and the failure is raised once they have settled, so that no clean-up
-runs beside a step that it is to undo. `race` does not wait for those who lost. `settle` ends nobody.
+runs beside a step that it is to undo. `race` does not wait for those who lost. `all_settled` ends nobody.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .options import key_text
 from .threads import Raised
 
 T = TypeVar("T")
-Mode = Literal["gather", "settle", "race"]
+Mode = Literal["all", "all_settled", "race"]
 #: A coroutine that nobody awaits yet, or a function that makes one (or just a value).
 Branch = Awaitable[T] | Callable[[], Awaitable[T] | T]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """How a branch of `ctx.settle` ended."""
+    """How a branch of `ctx.all_settled` ended."""
 
     value: T | None = None
     error: Exception | None = None
@@ -204,7 +204,7 @@ async def run_branches(
             scope.race = group
     try:
         tasks = {
-            name: group.start(_perform(mode, name, branch), scope, mode == "gather")
+            name: group.start(_perform(mode, name, branch), scope, mode == "all")
             for scope, (name, branch) in zip(scopes, branches.items(), strict=True)
         }
         if mode == "race":
@@ -217,7 +217,7 @@ async def run_branches(
             finally:
                 group.end("another branch has won the race")
         await group.all()
-        if mode == "gather":
+        if mode == "all":
             return {name: task.result() for name, task in tasks.items()}
         return {name: _outcome(task) for name, task in tasks.items()}
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import PawlError
+from ..errors import RequestError
 
 if TYPE_CHECKING:
     from ..v1.common_pb2 import JournalEntry
@@ -57,7 +57,7 @@ class CatchingUp:
             after = run.memo.last_seq if unsure is None else unsure
             try:
                 entries = await run.link.journal(run.run_id, after, top)
-            except PawlError as error:
+            except RequestError as error:
                 run.gave_up = True
                 run.leave(f"its journal could not be read: {error}")
                 return

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .._lib import limits
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.step_pb2 import StepFailedRequest
 from ..v1.worker_pb2 import CloseWaitsRequest
 from .directives import obey
@@ -93,7 +93,7 @@ class Closing:
             end()
             obey(run, answer.directive)
 
-        def on_refused(_: PawlError) -> None:
+        def on_refused(_: RequestError) -> None:
             # It concerns nothing that the code still waits for.
             end()
 

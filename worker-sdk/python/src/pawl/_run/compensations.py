@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AmbiguousStepKeyError, NonDeterminismError, PawlError, Suspended
+from ..errors import AmbiguousStepKeyError, NonDeterminismError, RequestError, Suspended
 from ..v1.worker_pb2 import BeginCleanUpRequest
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Compensations:
         def message() -> BeginCleanUpRequest:
             return BeginCleanUpRequest(run_id=run.run_id, fence=run.fence, compensations=pending)
 
-        def on_refused(error: PawlError) -> None:
+        def on_refused(error: RequestError) -> None:
             # They are executed all the same.
             logger.warning("the clean-up of run %s was not announced: %s", run.run_id, error)
             said.set_result(None)

@@ -37,7 +37,7 @@ def is_around(run: Run, task: _Task | None) -> bool:
 
 
 def _waiting(run: Run, task: _Task | None) -> Iterator[_Task]:
-    """The task, and those that wait for it in ctx.gather and the like."""
+    """The task, and those that wait for it in ctx.all and the like."""
     while task is not None:
         yield task
         task = run.branch_parents.get(task)

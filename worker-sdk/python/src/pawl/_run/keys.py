@@ -217,7 +217,7 @@ class Scope:
                 f"{_ordinal(uses)} time in one scope, at {call_site()}, in another task or after an "
                 "await, while an earlier use has not ended, so which use comes first depends on "
                 "timing. Give this step a key of its own (key=…), or run the parallel parts as "
-                "branches of ctx.gather, ctx.race or ctx.map"
+                "branches of ctx.all, ctx.race or ctx.map"
             )
         self._counts[base] = uses
         claim.base, claim.number = base, uses

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from google.protobuf.message import Message
 
-from ..errors import PawlError
+from ..errors import RequestError
 from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
@@ -28,7 +28,7 @@ RequestName = Literal[
     "begin_clean_up",
 ]
 #: Gets the response, or the server's refusal.
-OnAnswer = Callable[["Message | PawlError"], None]
+OnAnswer = Callable[["Message | RequestError"], None]
 
 
 class StartNote(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._lib import limits
-from ..errors import Cancelled, PawlError, Suspended
+from ..errors import Cancelled, RequestError, Suspended
 from ..failure import plain_failure
 from ..v1.common_pb2 import Payload
 from ..v1.worker_pb2 import CompleteRunRequest, FailRunRequest
@@ -73,7 +73,7 @@ def fail_run(run: Run, error: BaseException, failures: Sequence[CompensationFail
         report.fence = run.fence
         return report
 
-    def on_refused(refusal: PawlError) -> None:
+    def on_refused(refusal: RequestError) -> None:
         if report.failure.stack or report.failure.HasField("cause"):
             # What the error carries may be what is refused.
             report.failure.CopyFrom(plain_failure(report.failure))

@@ -48,7 +48,7 @@ class Vote:
     comment: str
     at: datetime | None
     #: The round of `ctx.approval`; empty elsewhere.
-    level: str = ""
+    round: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalLevel:
-    """One round of `ctx.approval`: these people, that many of them."""
+class ApprovalRound:
+    """One round of `ctx.approval`: a group of people, and how many of them must approve."""
 
     #: Who may approve, by name or role.
     approvers: str | Sequence[str]
@@ -100,7 +100,7 @@ class ApprovalOutcome:
     #: All votes of all rounds, oldest first, each with the name of its round.
     votes: tuple[Vote, ...]
     #: The round that decided; empty where nobody had to be asked.
-    level: str
+    round: str
     #: It was decided by `default`, since nobody did in time.
     timed_out: bool
 

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from .._lib import limits
 from .._lib.loop_watch import loop_watch
-from ..errors import PawlError, Suspended
+from ..errors import RequestError, Suspended
 from ..v1.common_pb2 import (
     DIRECTIVE_PAUSE,
     JournalEntry,
@@ -448,7 +448,7 @@ class Run:
         name: RequestName,
         message: Callable[[], Any],
         on_done: Callable[[Any], None],
-        on_refused: Callable[[PawlError], None],
+        on_refused: Callable[[RequestError], None],
         may_send: Callable[[], bool] | None = None,
     ) -> None:
         """Sends until the platform has answered; nothing is called any more once the run is gone.
@@ -468,7 +468,7 @@ class Run:
         name: RequestName,
         message: Callable[[], Any],
         on_done: Callable[[Any], None],
-        on_refused: Callable[[PawlError], None],
+        on_refused: Callable[[RequestError], None],
     ) -> None:
         """As `send`, for what all else waits for."""
         Sending(self, name, message, on_done, on_refused, None).attempt()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from .._lib.backoff import GrowingPause
-from ..errors import PawlError, Suspended
+from ..errors import RequestError, Suspended
 from ..failure import error_message
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from .link import RequestName
@@ -52,7 +52,7 @@ class Sending:
         name: RequestName,
         message: Callable[[], Any],
         on_done: Callable[[Any], None],
-        on_refused: Callable[[PawlError], None],
+        on_refused: Callable[[RequestError], None],
         may_send: Callable[[], bool] | None,
     ) -> None:
         self._run = run
@@ -74,7 +74,7 @@ class Sending:
             message = self._message()
         except Exception as error:
             # What cannot be encoded is refused here, as the server would: nobody else is concerned.
-            self._on_answer(PawlError("INVALID_ARGUMENT", error_message(error), code=3))
+            self._on_answer(RequestError("INVALID_ARGUMENT", error_message(error), code=3))
             return
         run.link.request(run.run_id, self._name, message, self._on_answer)
 
@@ -90,7 +90,7 @@ class Sending:
 
     def _handle(self, answer: Any) -> None:
         run = self._run
-        if not isinstance(answer, PawlError):
+        if not isinstance(answer, RequestError):
             self._on_done(answer)
         elif answer.reason in GONE:
             if self._fence != run.fence:
@@ -108,7 +108,7 @@ class Sending:
             else:
                 self._on_refused(answer)
 
-    def _again(self, answer: PawlError) -> None:
+    def _again(self, answer: RequestError) -> None:
         run = self._run
         logger.warning(
             "the platform could not take a report of run %s (%s); it is sent again",
@@ -119,7 +119,7 @@ class Sending:
         wanted = answer.retry_after_s
         run.loop.call_later(self._pause.next() if wanted is None else wanted, self.attempt)
 
-    async def _recheck(self, answer: PawlError) -> None:
+    async def _recheck(self, answer: RequestError) -> None:
         """A cancel may have replaced the fence without a word: with plain calls nobody is told unasked."""
         run = self._run
         asked = await run.link.attention(run.run_id)
@@ -139,7 +139,7 @@ async def start_child(run: Run, request: StartRunRequest) -> StartRunResponse:
         fence = request.parent_fence = run.fence
         try:
             response = await run.link.start_run(request)
-        except PawlError as error:
+        except RequestError as error:
             if run.is_gone:
                 raise Suspended from None
             if error.reason not in GONE:

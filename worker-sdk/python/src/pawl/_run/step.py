@@ -19,7 +19,7 @@ from .._codec.typed import build_as, rebuilt
 from .._lib import limits
 from .._lib.clock import now_s
 from ..duration import message_seconds
-from ..errors import Cancelled, PawlError, StepFailedError, TerminalError
+from ..errors import Cancelled, RequestError, StepFailedError, TerminalError
 from ..failure import plain_failure, step_failed, to_failure
 from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import Failure, Payload
@@ -159,7 +159,7 @@ class StepOperation(Operation):
 
         self.run.send("step_started", message, on_start, self._on_start_refused)
 
-    def _on_start_refused(self, error: PawlError) -> None:
+    def _on_start_refused(self, error: RequestError) -> None:
         self._state = "reporting"
         if not self.detached:
             self.refuse(error)
@@ -291,7 +291,7 @@ class StepOperation(Operation):
             run.set_busy(False)
             obey(run, response.directive)
 
-        def on_refused(error: PawlError) -> None:
+        def on_refused(error: RequestError) -> None:
             if error.reason in _CONFLICTS:
                 run.end(error)
             else:
@@ -360,7 +360,7 @@ class StepOperation(Operation):
         def message() -> pb.StepFailedRequest:
             return failed_message(self, failure, latency_ms)
 
-        def on_refused(error: PawlError) -> None:
+        def on_refused(error: RequestError) -> None:
             if error.reason in _CONFLICTS:
                 run.end(error)
             elif failure.stack or failure.HasField("cause") or failure.HasField("details"):

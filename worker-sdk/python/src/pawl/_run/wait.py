@@ -16,7 +16,7 @@ from .._codec.payload import decode
 from .._lib import limits
 from .._lib.words import word
 from ..duration import message_seconds
-from ..errors import NonDeterminismError, PawlError, TerminalError, WaitCancelledError
+from ..errors import NonDeterminismError, RequestError, TerminalError, WaitCancelledError
 from ..failure import step_failed
 from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import Failure, Payload, StepKind, WaitOutcome
@@ -116,7 +116,7 @@ class WaitOperation(Operation):
             request.parent.run_id = run.run_id
             request.parent.step_key = self.key
             response = await start_child(run, request)
-        except PawlError as error:
+        except RequestError as error:
             # An id that user code chose and somebody else has is for user code to know.
             known = run.memo.is_open_wait(self.key)
             exists = error.reason == "RUN_EXISTS" and (known or not child.own_id)

@@ -38,14 +38,14 @@ def sleep_until_call(name: str, moment: datetime) -> WaitCall:
     return WaitCall(name, STEP_KIND_SLEEP, WaitSpec(until=timestamp_of(moment)), _nothing)
 
 
-def cron_call(name: str, cron: str, tz: str) -> WaitCall:
+def cron_call(name: str, cron: str, time_zone: str) -> WaitCall:
     if not isinstance(cron, str) or cron.strip() == "":
         raise UsageError(
             'ctx.sleep_until got an empty cron expression; "0 9 * * *" is every day at 9'
         )
     wait = WaitSpec(cron=cron)
-    if tz:
-        wait.time_zone = tz
+    if time_zone:
+        wait.time_zone = time_zone
     return WaitCall(name, STEP_KIND_SLEEP, wait, _nothing)
 
 
