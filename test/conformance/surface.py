@@ -4,6 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from typing import Generic
 
 import pawl
 
@@ -37,16 +38,23 @@ def attributes(kind: type) -> Iterator[str]:
 
 
 def members(name: str, kind: type) -> Iterator[str]:
-    yield from arguments(name, kind)
-    inherited = {each for base in kind.__mro__ if not base.__module__.startswith("pawl") for each in dir(base)}
+    """Members that come from an exported base belong to that one."""
+    bases = [
+        base
+        for base in kind.__mro__[1:]
+        if base.__module__ == "builtins" or base.__name__ in pawl.__all__
+    ]
+    inherited = {each for base in [*bases, Generic] for each in [*dir(base), *attributes(base)]}
     fields = getattr(kind, "__dataclass_fields__", {})
-    for member in sorted({*dir(kind), *attributes(kind), *fields} - inherited):
-        if member.startswith("_"):
-            continue
+    found = {*dir(kind), *attributes(kind), *fields} - inherited
+    given = {f"{name}({each})" for each in found | inherited}
+    if not issubclass(kind, BaseException):
+        yield from (each for each in arguments(name, kind) if each not in given)
+    for member in sorted(each for each in found if not each.startswith("_")):
         yield f"{name}.{member}"
-        found = getattr(kind, member, None)
-        if inspect.isfunction(found):
-            yield from arguments(f"{name}.{member}", found)
+        value = getattr(kind, member, None)
+        if inspect.isfunction(value):
+            yield from arguments(f"{name}.{member}", value)
 
 
 def main() -> None:

@@ -2,17 +2,20 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseSync } from "oxc-parser";
+import { parseSync, type TSSignature, type TSType, Visitor } from "oxc-parser";
 
 const sdks = join(import.meta.dirname, "..", "..", "worker-sdk");
 const pythonProgram = join(import.meta.dirname, "surface.py");
 
 type Program = ReturnType<typeof parseSync>["program"];
-type Node = Program["body"][number];
-type Declaration = Extract<
-  Node,
-  { type: "ClassDeclaration" | "TSInterfaceDeclaration" | "TSTypeAliasDeclaration" }
->;
+
+/** The declarations that have members, as far as they are looked at. */
+interface Found {
+  readonly path: string;
+  readonly own: readonly string[];
+  /** The names of what it extends. */
+  readonly bases: readonly string[];
+}
 
 /** Declarations and imports of the TypeScript SDK, read when they are asked for. */
 class Modules {
@@ -35,87 +38,93 @@ class Modules {
     });
   }
 
-  /** The members of a class, interface or object type, with those that it inherits. */
-  members(path: string, name: string): string[] {
-    for (const node of this.#program(path).body) {
-      const declared = node.type === "ExportNamedDeclaration" ? node.declaration : node;
-      if (declared?.type === "ImportDeclaration") {
-        const isHere = declared.specifiers.some(({ local }) => local.name === name);
-        const { value } = declared.source;
-        if (isHere && value.startsWith(".")) return this.members(join(dirname(path), value), name);
-      } else if (isDeclaration(declared) && declared.id?.name === name) {
-        return [...new Set(this.#membersOf(path, declared))];
-      }
-    }
-    return [];
-  }
-
-  #membersOf(path: string, node: Declaration): string[] {
-    if (node.type === "TSTypeAliasDeclaration")
-      return this.#membersOfType(path, node.typeAnnotation);
-    if (node.type === "ClassDeclaration") {
-      const parent = node.superClass?.type === "Identifier" ? node.superClass.name : undefined;
-      const own = node.body.body.flatMap((member) => {
-        const isMember = member.type === "MethodDefinition" || member.type === "PropertyDefinition";
-        if (!isMember || member.key.type !== "Identifier") return [];
-        const isHidden = member.accessibility === "private" || member.key.name === "constructor";
-        return isHidden ? [] : [member.key.name];
-      });
-      return parent === undefined ? own : [...this.members(path, parent), ...own];
-    }
-    const inherited = node.extends.flatMap(({ expression }) =>
-      expression.type === "Identifier" ? this.members(path, expression.name) : [],
-    );
-    return [...inherited, ...node.body.body.flatMap(signatureName)];
-  }
-
-  #membersOfType(
-    path: string,
-    type: Extract<Declaration, { type: "TSTypeAliasDeclaration" }>["typeAnnotation"],
-  ): string[] {
-    switch (type.type) {
-      case "TSTypeLiteral":
-        return type.members.flatMap(signatureName);
-      case "TSIntersectionType":
-      case "TSUnionType":
-        return type.types.flatMap((part) => this.#membersOfType(path, part));
-      case "TSParenthesizedType":
-        return this.#membersOfType(path, type.typeAnnotation);
-      case "TSTypeReference":
-        return type.typeName.type === "Identifier" ? this.members(path, type.typeName.name) : [];
-      default:
-        return [];
-    }
+  find(path: string, name: string): Found | undefined {
+    const collector = new Collector(name);
+    collector.visit(this.#program(path));
+    const { source, own, bases } = collector;
+    if (source?.startsWith(".")) return this.find(join(dirname(path), source), name);
+    return source === undefined ? { path, own, bases } : undefined;
   }
 }
 
-function isDeclaration(node: object | null | undefined): node is Declaration {
-  if (node === null || node === undefined || !("type" in node)) return false;
-  const { type } = node;
-  return (
-    type === "ClassDeclaration" ||
-    type === "TSInterfaceDeclaration" ||
-    type === "TSTypeAliasDeclaration"
-  );
+/** Members of one class, interface or object type of a file, or the module that it is imported from. */
+class Collector {
+  readonly own: string[] = [];
+  readonly bases: string[] = [];
+  source: string | undefined;
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  visit(program: Program): void {
+    const isWanted = (id: { readonly name: string } | null) => id?.name === this.#name;
+    new Visitor({
+      ImportDeclaration: ({ source, specifiers }) => {
+        if (specifiers.some(({ local }) => isWanted(local))) this.source = source.value;
+      },
+      ClassDeclaration: ({ id, superClass, body }) => {
+        if (!isWanted(id)) return;
+        if (superClass?.type === "Identifier") this.bases.push(superClass.name);
+        for (const member of body.body) {
+          const isMember =
+            member.type === "MethodDefinition" || member.type === "PropertyDefinition";
+          if (!isMember || member.key.type !== "Identifier") continue;
+          const { name } = member.key;
+          if (member.accessibility !== "private" && name !== "constructor") this.own.push(name);
+        }
+      },
+      TSInterfaceDeclaration: ({ id, extends: bases, body }) => {
+        if (!isWanted(id)) return;
+        for (const { expression } of bases) {
+          if (expression.type === "Identifier") this.bases.push(expression.name);
+        }
+        this.#members(body.body);
+      },
+      TSTypeAliasDeclaration: ({ id, typeAnnotation }) => {
+        if (isWanted(id)) this.#type(typeAnnotation);
+      },
+    }).visit(program);
+  }
+
+  #type(type: TSType): void {
+    if (type.type === "TSTypeLiteral") this.#members(type.members);
+    else if (type.type === "TSParenthesizedType") this.#type(type.typeAnnotation);
+    else if (type.type === "TSIntersectionType" || type.type === "TSUnionType") {
+      for (const part of type.types) this.#type(part);
+    } else if (type.type === "TSTypeReference" && type.typeName.type === "Identifier") {
+      this.bases.push(type.typeName.name);
+    }
+  }
+
+  #members(members: readonly TSSignature[]): void {
+    for (const member of members) {
+      if (member.type !== "TSPropertySignature" && member.type !== "TSMethodSignature") continue;
+      if (member.key.type === "Identifier") this.own.push(member.key.name);
+    }
+  }
 }
 
 function nameOf(node: { readonly name: string } | { readonly value: string }): string {
   return "name" in node ? node.name : node.value;
 }
 
-function signatureName(member: { readonly type: string; readonly key?: object }): string[] {
-  const isNamed = member.type === "TSPropertySignature" || member.type === "TSMethodSignature";
-  const { key } = member;
-  return isNamed && key !== undefined && "name" in key ? [String(key.name)] : [];
-}
-
+/** Members that come from an exported base belong to that one. */
 export function typescriptSurface(): string[] {
   const modules = new Modules();
-  const index = join(sdks, "typescript", "src", "index.ts");
-  return modules.reexports(index).flatMap(({ name, from }) => {
-    const members = modules.members(from, name).map((member) => `${name}.${member}`);
-    return [name, ...members];
-  });
+  const exported = modules.reexports(join(sdks, "typescript", "src", "index.ts"));
+  const names = new Set(exported.map(({ name }) => name));
+  const membersOf = (path: string, name: string): string[] => {
+    const found = modules.find(path, name);
+    if (found === undefined) return [];
+    const hidden = found.bases.filter((base) => !names.has(base));
+    return [...hidden.flatMap((base) => membersOf(found.path, base)), ...found.own];
+  };
+  return exported.flatMap(({ name, from }) => [
+    name,
+    ...[...new Set(membersOf(from, name))].map((member) => `${name}.${member}`),
+  ]);
 }
 
 /** The public names of the Python package, or why they cannot be had. */
@@ -124,6 +133,9 @@ export function pythonSurface(): string[] | undefined {
   if (!existsSync(python)) return undefined;
   return execFileSync(python, [pythonProgram], { encoding: "utf8" }).trim().split("\n");
 }
+
+/** Methods that Go itself asks for. */
+const protocol = new Set(["As", "Error", "Is", "Unwrap"]);
 
 /** The exported names of the Go package by `go doc`; undefined where there is no Go. */
 export function goSurface(): string[] | undefined {
@@ -136,6 +148,7 @@ export function goSurface(): string[] | undefined {
   for (const line of text.split("\n")) {
     const [, method = "", called = ""] = /^func \(\w+ \*?(\w+)[^)]*\) (\w+)/.exec(line) ?? [];
     const [, declared = ""] = /^(?:func|type|var|const) (\w+)/.exec(line) ?? [];
+    if (protocol.has(called)) continue;
     if (called !== "") names.push(`${method}.${called}`);
     else if (declared !== "") names.push(declared);
     if (/^(const|var) \($/.test(line)) isList = true;

@@ -48,13 +48,18 @@ export type {
   Vote,
 } from "./context/question-types.ts";
 export type {
+  BranchOutcomes,
+  BranchResults,
   ChildHandle,
   ChildOptions,
   CompensateCaller,
   Context,
   EmitOptions,
   MapOptions,
+  StepCaller,
   StepContext,
+  StepResult,
+  StreamResult,
 } from "./context/types.ts";
 export type {
   CronTime,
@@ -69,6 +74,7 @@ export {
   Cancelled,
   InvalidValueError,
   NonDeterminismError,
+  PawlError,
   RequestError,
   type RetryAfter,
   RetryableError,

@@ -39,7 +39,8 @@ type Thunk = (ctx: Context) => unknown;
 export type BranchResults<B> = {
   -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R ? Awaited<R> : never;
 };
-type BranchOutcomes<B> = {
+/** The outcomes of branches, as `Promise.allSettled` returns them. */
+export type BranchOutcomes<B> = {
   -readonly [K in keyof B]: B[K] extends (ctx: Context) => infer R
     ? PromiseSettledResult<Awaited<R>>
     : never;
