@@ -55,6 +55,23 @@ const caseSchema = z.strictObject({
   needs: z.array(z.string()).default([]),
   /** How the worker talks to the server; both, each as a case of its own, unless said otherwise. */
   modes: z.array(z.enum(["session", "poll"])).default(["session"]),
+  /**
+   * The worker sees a server that is newer: enum values that it does not know, and these refusals, each once.
+   */
+  future: z
+    .strictObject({
+      refuse: z
+        .array(
+          z.strictObject({
+            frame: z.enum(["stepStarted", "stepCompleted", "stepFailed"]),
+            stepKey: z.string(),
+            reason: z.string(),
+            code: z.number(),
+          }),
+        )
+        .default([]),
+    })
+    .optional(),
   expect: z.strictObject({
     state: z.string(),
     reason: z.string().optional(),
@@ -86,9 +103,10 @@ export async function readCases(): Promise<ConformanceCase[]> {
   return cases;
 }
 
-/** Whether the case ends processes, so that it needs its own. */
-export function isFaulty({ actions, programs }: ConformanceCase): boolean {
+/** Whether the case ends processes, or has a server of its own, so that it needs its own worker. */
+export function isFaulty({ actions, programs, future }: ConformanceCase): boolean {
   return (
+    future !== undefined ||
     JSON.stringify(programs).includes('"crash"') ||
     actions.some(
       (one) =>

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { connect } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
+import { FutureServer } from "./future.ts";
 import { Harness, isReplayedAlways } from "./harness.ts";
 import { isKept, isRecording, record } from "./journals.ts";
 import { type Played, Player, type Stage } from "./player.ts";
@@ -148,6 +149,7 @@ function describeCases(sdk: Sdk): void {
   async function playApart(main: Sdk, one: ConformanceCase, mode: string): Promise<Played> {
     const ownServer = one.actions.some((action) => "killServer" in action);
     const server = ownServer ? await ServerPlace.start() : place;
+    const proxy = one.future && (await FutureServer.start(server.url, one.future.refuse));
     const queue = `own-${one.name}-${mode}`;
     const workers = new Workers((spec, n) => {
       const other = found.find(({ name }) => name === spec.sdk) ?? main;
@@ -156,7 +158,7 @@ function describeCases(sdk: Sdk): void {
       const { deploy } = spec;
       return new Harness({
         sdk: other,
-        url: server.url,
+        url: proxy?.url ?? server.url,
         queue,
         workerId,
         folder,
@@ -176,6 +178,7 @@ function describeCases(sdk: Sdk): void {
       return await play(player, one, queue);
     } finally {
       await workers.kill();
+      proxy?.stop();
       if (ownServer) await server.stop();
     }
   }

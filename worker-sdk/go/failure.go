@@ -22,7 +22,7 @@ type Failure struct {
 	details *pb.Payload
 }
 
-func (f *Failure) Error() string { return f.Message }
+func (f *Failure) Error() string { return orElse(f.Message, f.Type) }
 
 func (f *Failure) Unwrap() error {
 	if f.cause == nil {

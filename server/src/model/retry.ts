@@ -85,7 +85,7 @@ export function afterFailure(
   if (failure.nonRetryable === true || policy.nonRetryableTypes.includes(failure.type)) {
     return { kind: "final", exhausted: false };
   }
-  if (failures >= policy.maxAttempts) return { kind: "final", exhausted: policy.maxAttempts > 1 };
+  if (failures >= policy.maxAttempts) return { kind: "final", exhausted: true };
   const jittered = delayAfter(policy, failures) * (1 - policy.jitter * random);
   const at = now + Math.round(failure.retryAfterMs ?? jittered);
   if (policy.maxElapsedMs !== undefined && at > firstAt + policy.maxElapsedMs) {

@@ -156,7 +156,7 @@ func caught(err error) map[string]any {
 	case errors.As(err, &late):
 		kind = "WaitTimeout"
 	case errors.As(err, &failed):
-		kind, message = failed.Type, failed.Message
+		kind, message = failed.Type, failed.Error()
 	case errors.As(err, &own):
 		kind, message = own.kind, own.message
 	default:

@@ -125,7 +125,8 @@ export function stepFailed(
   const known = failure ?? { type: "Error", message: "no reason was recorded" };
   return new StepFailedError({
     type: known.type || "Error",
-    message: known.message ?? "",
+    // An error without a text is known by its class.
+    message: known.message || known.type || "Error",
     stepKey,
     attempts,
     details: failureDetails(known),

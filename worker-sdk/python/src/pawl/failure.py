@@ -127,7 +127,8 @@ def error_of(failure: Failure) -> RecordedError:
 def step_failed(failure: Failure, step_key: str, attempts: int) -> StepFailedError:
     """The error that user code sees for a step that failed finally, live and in replay."""
     error = StepFailedError(
-        failure.message,
+        # An error without a text is known by its class.
+        failure.message or failure.type or "Error",
         type=failure.type or "Error",
         step_key=step_key,
         attempts=attempts,

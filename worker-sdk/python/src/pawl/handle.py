@@ -48,10 +48,11 @@ async def outcome_of(platform: Platform, run: pb.Run, workflow: Workflow[..., An
         build = None if workflow is None else workflow.build
         return build_as(build, data, f"the result of run {run.run_id}")
     failure = run.failure
+    status = word(RunStatus, run.status)
     error = RunFailedError(
-        failure.message,
+        failure.message or failure.type or f"the run {run.run_id} is {status}",
         run_id=run.run_id,
-        status=word(RunStatus, run.status),
+        status=status,
         type=failure.type or "Error",
         details=failure_details(failure),
     )
