@@ -7,7 +7,14 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
-import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type Message,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import {
   StepService,
@@ -167,7 +174,7 @@ class Exchange {
     for (const side of [stream, request]) side.on("error", () => undefined);
   }
 
-  /** What goes on to the server; the other frames are answered here. */
+  /** Forwards the frames that are not refused here. */
   #forward(bytes: Buffer): Buffer {
     const message = fromBinary(WorkerServiceAttachRequestSchema, bytes);
     message.frames = message.frames.filter((frame) => !this.#refuse(frame));
