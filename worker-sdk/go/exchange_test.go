@@ -36,7 +36,7 @@ func throughProxy(t *testing.T, sizes ...int) ([]error, int) {
 		if total += size; total > 1_000_000 {
 			cuts++
 			total = 0
-			s.streamCut(&Error{Reason: "INTERNAL", Code: codes.Internal})
+			s.streamCut(&RequestError{Reason: "INTERNAL", Code: codes.Internal})
 			s.resend()
 			continue
 		}
@@ -50,7 +50,7 @@ func throughProxy(t *testing.T, sizes ...int) ([]error, int) {
 
 func TestARequestThatDoesNotGetThroughFails(t *testing.T) {
 	ends, cuts := throughProxy(t, 500, 2_000_000, 300_000)
-	var refusal *Error
+	var refusal *RequestError
 	isRefused := errors.As(ends[1], &refusal) && refusal.Reason == "PAYLOAD_TOO_LARGE"
 	if ends[0] != nil || ends[2] != nil || !isRefused || cuts != 1+suspectFrameTries {
 		t.Errorf("ended with %v after %d cuts", ends, cuts)

@@ -11,7 +11,7 @@ from typing import Any
 from pawl._lib import limits
 from pawl._link.requests import Request, Requests
 from pawl._run.link import OnAnswer
-from pawl.errors import PawlError
+from pawl.errors import RequestError
 from pawl.v1 import worker_pb2 as pb
 
 _STREAM_BYTES_MAX = 1_000_000
@@ -52,7 +52,7 @@ def _through_a_proxy(sizes: list[int]) -> tuple[list[Any], int]:
         cuts += 1
         total = 0
         on_stream.clear()
-        refused = requests.cut(PawlError("INTERNAL", "RST_STREAM", code=13))
+        refused = requests.cut(RequestError("INTERNAL", "RST_STREAM", code=13))
         if refused is not None:
             refused[0].on_answer(refused[1])
         requests.resend()

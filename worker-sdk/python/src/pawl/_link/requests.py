@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .._lib import limits
 from .._run.link import OnAnswer
-from ..errors import PawlError
+from ..errors import RequestError
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Requests:
             open += size
         self._careful = False
 
-    def cut(self, error: PawlError) -> tuple[Request, PawlError] | None:
+    def cut(self, error: RequestError) -> tuple[Request, RequestError] | None:
         """A proxy cuts a stream when a message, or all of a stream's together, is over its limit: a
         large request that got no answer may never get through. It fails when that has happened a few
         times while no other could be the reason; the caller tells the code that waits for it.
@@ -97,4 +97,4 @@ class Requests:
             f"({error}); a proxy on the way may bound request bodies, as nginx does with "
             "client_max_body_size"
         )
-        return suspect, PawlError("PAYLOAD_TOO_LARGE", problem, code=3)
+        return suspect, RequestError("PAYLOAD_TOO_LARGE", problem, code=3)
