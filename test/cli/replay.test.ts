@@ -99,6 +99,33 @@ test.concurrent("the same code fits: one run ends as it did, the other continues
   expect(ran).toBe("");
 });
 
+test.concurrent("a file may contain several journals, one in each line; a bad line is named", async () => {
+  const several = join(folder, "journals", "several.jsonl");
+  const lines = await Promise.all(
+    [journals.ended, journals.waiting].map(async (file) =>
+      JSON.stringify(JSON.parse(await readFile(file, "utf8"))),
+    ),
+  );
+  await writeFile(several, `${lines.join("\n")}\n`);
+  const worker = join(folder, "several.ts");
+  await writeFile(worker, `// @ts-nocheck\n${source(original)}`);
+  const env = { RAN: join(folder, "several.ran") };
+  await writeFile(env.RAN, "");
+  const result = await pawl(["replay", several, "--worker", worker, "--json"], { env });
+  expect(JSON.parse(result.out)).toMatchObject({
+    replays: [
+      { runId: "ended", outcome: "same" },
+      { runId: "waiting", outcome: "open" },
+    ],
+  });
+  await writeFile(several, `${lines[0]}\n{"run": {}}\n`);
+  const bad = await pawl(["replay", several, "--worker", worker], { env });
+  expect([bad.code, bad.err]).toEqual([EXIT.USAGE, expect.stringContaining("line 2: it has no")]);
+  await writeFile(several, `${lines[0]}\n${lines[0]}\n`);
+  const twice = await pawl(["replay", several, "--worker", worker], { env });
+  expect([twice.code, twice.err]).toEqual([EXIT.USAGE, expect.stringContaining("given twice")]);
+});
+
 test.concurrent("an inserted step is not executed, and has to be told from a renamed one", async () => {
   const body = `await ctx.step("check", () => ran("check", true)); ${original}`;
   const { code, verdicts, ran } = await replayThrough("inserted", body);

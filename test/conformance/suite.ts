@@ -128,7 +128,7 @@ function describeCases(sdk: Sdk): void {
   async function play(player: Player, one: ConformanceCase, workerId: string): Promise<Played> {
     const played = await player.play();
     if (isRecording && isKept(one)) {
-      await record(one, player.runId, workerId, { client: place.client(), httpUrl: place.httpUrl });
+      await record(player.runId, workerId, { client: place.client(), httpUrl: place.httpUrl });
     }
     return played;
   }

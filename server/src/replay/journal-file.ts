@@ -34,6 +34,25 @@ export function formatJournal({ run, entries }: RecordedRun): string {
   return `${JSON.stringify({ format: FORMAT, ...object(head), ...object(body) }, undefined, 2)}\n`;
 }
 
+/**
+ * The journals of a file: one, or one in each line.
+ *
+ * @throws JournalFileError
+ */
+export function parseJournals(text: string): RecordedRun[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length < 2 || !lines.every((line) => line.startsWith("{") && line.length > 2))
+    return [parseJournal(text)];
+  return lines.map((line, i) => {
+    try {
+      return parseJournal(line);
+    } catch (cause) {
+      if (!(cause instanceof JournalFileError)) throw cause;
+      throw new JournalFileError(`line ${i + 1}: ${cause.message}`, { cause });
+    }
+  });
+}
+
 /** @throws JournalFileError */
 export function parseJournal(text: string): RecordedRun {
   let json: JsonValue;

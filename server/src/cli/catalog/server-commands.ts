@@ -144,7 +144,11 @@ export const SERVER_COMMANDS: readonly Command[] = [
       A replay cannot distinguish a new step from a renamed one. Use --allow to accept a step as new,
       or as removed.`,
     positionals: [
-      { name: "JOURNAL_FILE", repeated: true, help: "A journal that `pawl export` wrote." },
+      {
+        name: "JOURNAL_FILE",
+        repeated: true,
+        help: "A journal that `pawl export` wrote, or a file with one journal in each line.",
+      },
     ],
     options: {
       worker: {

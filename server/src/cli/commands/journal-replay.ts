@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { SILENT_LOG } from "../../lib/log.ts";
-import { JournalFileError, parseJournal, type RecordedRun } from "../../replay/journal-file.ts";
+import { JournalFileError, parseJournals, type RecordedRun } from "../../replay/journal-file.ts";
 import type { Outcome, Verdict } from "../../replay/rehearsal.ts";
 import { replay } from "../../replay/replay.ts";
 import type { Run } from "../catalog/command.ts";
@@ -14,10 +14,10 @@ const TIMEOUT_MAX_MS = 3_600_000;
 export const run: Run = async (args, terminal) => {
   const worker = workerCommand(args.text("worker") ?? "");
   const timeoutMs = args.duration("timeout", TIMEOUT_MAX_MS) ?? TIMEOUT_MS;
-  const runs = await Promise.all(args.positionals.map(read));
+  const runs = (await Promise.all(args.positionals.map(read))).flat();
   const ids = runs.map(({ run: { runId } }) => runId);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
-  if (twice !== undefined) throw usageError(`Two of the files contain the run ${twice}.`);
+  if (twice !== undefined) throw usageError(`The run ${twice} is given twice.`);
   let verdicts: Verdict[];
   try {
     verdicts = await replay({
@@ -37,7 +37,7 @@ export const run: Run = async (args, terminal) => {
   return unfit === 0 ? EXIT.OK : EXIT.RUN_FAILED;
 };
 
-async function read(file: string): Promise<RecordedRun> {
+async function read(file: string): Promise<RecordedRun[]> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -46,7 +46,7 @@ async function read(file: string): Promise<RecordedRun> {
     throw usageError(`Cannot read ${file}: ${code}.`);
   }
   try {
-    return parseJournal(text);
+    return parseJournals(text);
   } catch (cause) {
     if (cause instanceof JournalFileError) throw usageError(`${file}: ${cause.message}.`);
     throw cause;
