@@ -12,7 +12,7 @@ import { StartupError } from "./lib/startup-error.ts";
 import { Calls } from "./rpc/calls.ts";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
 import { apiBindings, toolBindings } from "./rpc/services.ts";
-import { Sessions } from "./rpc/session.ts";
+import { WorkerStreams } from "./rpc/worker-stream.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -51,11 +51,11 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     publicUrl: () => publicUrl,
   });
   const calls = new Calls(everyoneIsOwner);
-  const sessions = new Sessions();
+  const streams = new WorkerStreams();
   let stopping: Promise<void> | undefined;
   const contact = new Contact(store, log);
   const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
-  const api = apiBindings({ engine, sessions, log });
+  const api = apiBindings({ engine, streams, log });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
   const http = createHttpServer({
     engine,
@@ -66,7 +66,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     metrics: metrics.registry,
     corsOrigins: config.corsOrigins,
   });
-  const parts: Parts = { store, engine, calls, sessions, grpc, http, telemetry };
+  const parts: Parts = { store, engine, calls, streams, grpc, http, telemetry };
   try {
     await contact.make();
     const grpcPort = await listen("--grpc", config.grpc, () =>
@@ -111,7 +111,7 @@ interface Parts {
   readonly store: Store;
   readonly engine: Engine;
   readonly calls: Calls;
-  readonly sessions: Sessions;
+  readonly streams: WorkerStreams;
   readonly grpc: GrpcServer;
   readonly http: HttpServer;
   readonly telemetry: Telemetry | undefined;
@@ -122,13 +122,13 @@ interface Parts {
  * and the streams close. Leases stay: workers come back with them to the next server.
  */
 async function stop(parts: Parts, log: Log): Promise<void> {
-  const { store, engine, calls, sessions, grpc, http } = parts;
+  const { store, engine, calls, streams, grpc, http } = parts;
   engine.drain();
-  sessions.pauseAll();
+  streams.pauseAll();
   calls.stop();
   const closed = Promise.all([grpc.stop(), http.stop()]);
   await engine.close();
-  await sessions.endAll();
+  await streams.endAll();
   const last = new AbortController();
   await Promise.race([closed, sleep(LAST_CALLS_MS, last.signal).catch(() => undefined)]);
   last.abort();

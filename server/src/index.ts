@@ -7,11 +7,11 @@ import { createEngine } from "./engine/engine.ts";
 import { uniqueId } from "./lib/ids.ts";
 import type { LogLevel } from "./lib/log.ts";
 import { createLog } from "./lib/write-log.ts";
-import { LIMITS } from "./model/limits.ts";
+import { BOUNDS } from "./model/bounds.ts";
 import { Calls } from "./rpc/calls.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { apiBindings } from "./rpc/services.ts";
-import { Sessions } from "./rpc/session.ts";
+import { WorkerStreams } from "./rpc/worker-stream.ts";
 import { openStore } from "./store/open.ts";
 
 export interface EmbeddedOptions {
@@ -70,18 +70,18 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
     });
   }
   const calls = new Calls(everyoneIsOwner);
-  const sessions = new Sessions();
-  const bindings = apiBindings({ engine, sessions, log });
+  const streams = new WorkerStreams();
+  const bindings = apiBindings({ engine, streams, log });
   const transport = createRouterTransport(connectRoutes({ bindings, calls, log }), {
-    router: { readMaxBytes: LIMITS.messageBytes, writeMaxBytes: LIMITS.messageBytes },
+    router: { readMaxBytes: BOUNDS.messageBytes, writeMaxBytes: BOUNDS.messageBytes },
   });
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     engine.drain();
-    sessions.pauseAll();
+    streams.pauseAll();
     calls.stop();
     await engine.close();
-    await sessions.endAll();
+    await streams.endAll();
     await store.close();
   }
   return {

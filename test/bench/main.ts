@@ -17,7 +17,7 @@ import { describeMachine, formatResults, round } from "./report.ts";
 import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
 import { formatSpent } from "./spent.ts";
-import { benchMillionWaits, benchSignal, benchTimers, benchWaiting } from "./waits.ts";
+import { benchMillionWaits, benchSignal, benchTimers, benchWaiting } from "./wait-bench.ts";
 import { benchDeltas, benchWatch, benchWatchReplica } from "./watch.ts";
 
 const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]

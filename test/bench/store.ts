@@ -156,7 +156,7 @@ function claimOf(slots: number): ClaimRequest {
     org: "default",
     queues: ["default"],
     lanes: ["bench"],
-    slots: Array.from({ length: slots }, () => ({ sessionId: "s", workerId: "w" })),
+    slots: Array.from({ length: slots }, () => ({ connectionId: "s", workerId: "w" })),
     until: 1_795_000_000_000,
     journalBytes: 1_000_000,
   };

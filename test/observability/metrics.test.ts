@@ -83,7 +83,7 @@ describe.each(stores)("%s", (store) => {
     await first.start();
     const run = await client.start(two, undefined);
     await inSecond;
-    expect((await Scrape.of(server.httpUrl)).sum("pawl_sessions")).toBe(1);
+    expect((await Scrape.of(server.httpUrl)).sum("pawl_worker_connections")).toBe(1);
     await first.stop();
     block = false;
     const waiting = await Scrape.of(server.httpUrl);

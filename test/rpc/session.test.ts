@@ -205,7 +205,7 @@ test("a worker that does not read is cut off, and the server lives on", async ()
   for (let id = 2; id < 1_450; id++) {
     session.send({ id, body: { case: "stepStarted", value: ask } });
   }
-  await expect.poll(() => server.log()).toContain("session.slow_reader");
+  await expect.poll(() => server.log()).toContain("connection.slow_reader");
   session.resume();
   expect(await session.ended).toMatchObject({ reason: "SLOW_CONSUMER" });
   const { run: after } = await callGrpc(client, run.getRun, { runId: "slow-1" });

@@ -61,7 +61,7 @@ async function parent(run: Execution): Promise<unknown> {
   const childId = `${run.runId}~c`;
   const child = { runId: run.runId, key: "child:c", fence: run.fence };
   await run.call(() =>
-    engineOf(run).startRun(
+    engineOf(run).runs.start(
       caller,
       startOf({ runId: childId, workflow: `child-${run.runId}`, parent: child }),
     ),
@@ -101,10 +101,17 @@ async function play(
   await worker.run();
   try {
     await call(() => start(engine, id, { workflow: `flow-${id}` }));
-    const signal = () => engine.sendSignal(caller, id, "go", "signal-1", json("go"), "");
+    const signal = () =>
+      engine.signals.send(caller, {
+        runId: id,
+        name: "go",
+        signalId: "signal-1",
+        payload: json("go"),
+        actor: "",
+      });
     const untilOpen = (key: string) =>
       eventually(async () => {
-        const { waits } = (await call(() => engine.getRun(caller, id))).header.waiting ?? {};
+        const { waits } = (await call(() => engine.runs.get(caller, id))).header.waiting ?? {};
         return waits?.some((wait) => wait.key === key) === true ? true : undefined;
       });
     await untilOpen("signal:go");
@@ -113,10 +120,12 @@ async function play(
     for (const actor of APPROVAL.assignees) {
       const answer = { runId: id, key: "user:ok", actor, comment: "", via: "api" } as const;
       await call(() =>
-        engine.answerWait(caller, { ...answer, resolutionId: actor, answer: json(true) }),
+        engine.waits.answer(caller, { ...answer, resolutionId: actor, answer: json(true) }),
       );
     }
-    const view = await call(() => engine.waitRun(caller, id, 15_000, AbortSignal.timeout(20_000)));
+    const view = await call(() =>
+      engine.runs.wait(caller, { runId: id, timeoutMs: 15_000 }, AbortSignal.timeout(20_000)),
+    );
     expect(view.header.state).toBe("COMPLETED");
     expect(jsonValue(view.output)).toBe("a b go true c d");
     for (const [runId, keys] of [
@@ -129,7 +138,7 @@ async function play(
       expect(completed.map(({ key }) => key)).toEqual(keys);
       const answers = journal.filter(({ type }) => type === "workflow.user.answered");
       expect(answers.map(({ meta }) => meta.actor)).toEqual(runId === id ? APPROVAL.assignees : []);
-      const open = await call(() => engine.listWaits(caller, { ...ALL_WAITS, runId }));
+      const open = await call(() => engine.waits.list(caller, { ...ALL_WAITS, runId }));
       expect(open.waits).toEqual([]);
     }
     expect(ledger.violations).toEqual([]);

@@ -1,17 +1,17 @@
 /** An engine over a store, with workers that do as they are told: for tests below the wire. */
 
 import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
+import { createEngine, type Engine } from "../../server/src/engine/engine.ts";
 import type {
+  ConnectionSink,
   LeaseAnswer,
-  SessionSink,
   StartRun,
   StepCompleted,
   StepStarted,
+  WorkerConnection,
   WorkerInfo,
-  WorkerSession,
   WorkItem,
-} from "../../server/src/engine/api.ts";
-import { createEngine, type Engine } from "../../server/src/engine/engine.ts";
+} from "../../server/src/engine/engine-api.ts";
 import type { Clock } from "../../server/src/lib/clock.ts";
 import { anonymous } from "../../server/src/model/caller.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
@@ -107,31 +107,31 @@ export function workerInfo(
   };
 }
 
-/** What a session was told, in order. */
-export class TestWorker implements SessionSink {
+/** What a connection was told, in order. */
+export class TestWorker implements ConnectionSink {
   readonly info: WorkerInfo;
   readonly dispatched: WorkItem[] = [];
   readonly told: string[] = [];
   readonly resolved: Entry[] = [];
   readonly answers: LeaseAnswer[] = [];
   onDispatch: (item: WorkItem) => void = (item) =>
-    this.session?.ack(item.header.runId, item.header.fence);
-  session: WorkerSession | undefined;
+    this.connection?.ack(item.header.runId, item.header.fence);
+  connection: WorkerConnection | undefined;
   #wakers: (() => void)[] = [];
 
   constructor(instanceId: string, workflows?: readonly string[]) {
     this.info = workerInfo(instanceId, workflows);
   }
 
-  /** Opens its session with some room. */
+  /** Opens its connection with some room. */
   async connect(
     engine: Engine,
     credits = 100,
     held: { runId: string; fence: number }[] = [],
-  ): Promise<WorkerSession> {
-    this.session = await engine.openSession(caller, this.info, held, this);
-    this.session.credits(credits);
-    return this.session;
+  ): Promise<WorkerConnection> {
+    this.connection = await engine.workers.attach(caller, { worker: this.info, held }, this);
+    this.connection.credits(credits);
+    return this.connection;
   }
 
   /** The first dispatch of a run that is not among those `taken` before. */
@@ -207,8 +207,8 @@ export function start(
   engine: Engine,
   runId: string,
   more: Partial<StartRun> = {},
-): ReturnType<Engine["startRun"]> {
-  return engine.startRun(caller, startOf({ runId, ...more }));
+): ReturnType<Engine["runs"]["start"]> {
+  return engine.runs.start(caller, startOf({ runId, ...more }));
 }
 
 /** A step's messages by the run's id and fence. */
@@ -246,7 +246,11 @@ function identityOf(runId: string, fence: number, key: string) {
 export async function journalOf(engine: Engine, runId: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (let more = true; more; ) {
-    const page = await engine.getJournal(caller, runId, entries.length, 1_000);
+    const page = await engine.runs.journal(caller, {
+      runId,
+      afterSeq: entries.length,
+      entriesMax: 1_000,
+    });
     entries.push(...page.entries);
     more = page.more;
   }

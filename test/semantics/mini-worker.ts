@@ -3,9 +3,9 @@
  * from the journal, asks before a step, reports after it, suspends on waits, and sends again what
  * was not acknowledged. Notes what it executed and what was acknowledged.
  */
-import type { StepStartedReply, WorkItem } from "../../server/src/engine/api.ts";
-import type { WaitSpec } from "../../server/src/engine/api-waits.ts";
+
 import type { Engine } from "../../server/src/engine/engine.ts";
+import type { StepStartedReply, WaitSpec, WorkItem } from "../../server/src/engine/engine-api.ts";
 import type { StepKind } from "../../server/src/model/entry.ts";
 import { PawlError } from "../../server/src/model/errors.ts";
 import type { RetryPolicy } from "../../server/src/model/retry.ts";
@@ -79,7 +79,7 @@ export class Execution {
       if (outcome.kind === "replay") return this.#replayed(outcome);
       if (outcome.kind !== "wait") throw new Left(outcome.kind);
       const suspend = { runId: this.#runId, fence: this.#fence, waits: [], tree: { key } };
-      const { resumed } = await call(() => this.#engine.suspendRun(caller, suspend));
+      const { resumed } = await call(() => this.#engine.outcomes.suspend(caller, suspend));
       if (!resumed) throw new Left("suspended");
     }
   }
@@ -96,7 +96,7 @@ export class Execution {
       output: json(output),
       unconsumed: [],
     };
-    await call(() => this.#engine.completeRun(caller, complete));
+    await call(() => this.#engine.outcomes.complete(caller, complete));
   }
 
   #started(
@@ -105,7 +105,7 @@ export class Execution {
     more: { requestId?: string; retryPolicy?: RetryPolicy | undefined; wait?: WaitSpec },
   ): Promise<StepStartedReply> {
     const command = startedOf(this.#runId, this.#fence, key, { kind, ...more });
-    return call(() => this.#engine.stepStarted(caller, command));
+    return call(() => this.#engine.steps.start(caller, command));
   }
 
   #replayed(outcome: Extract<StepStartedReply["outcome"], { kind: "replay" }>): unknown {
@@ -130,13 +130,13 @@ export class Execution {
     } catch (error) {
       const failure = { type: "Error", message: String(error) };
       const { next } = await call(() =>
-        this.#engine.stepFailed(caller, { ...result, failure, retryPolicy }),
+        this.#engine.steps.fail(caller, { ...result, failure, retryPolicy }),
       );
       if (next.kind === "final") throw error;
       await sleep(next.delayMs);
       return undefined;
     }
-    await call(() => this.#engine.stepCompleted(caller, { ...result, output: json(value) }));
+    await call(() => this.#engine.steps.complete(caller, { ...result, output: json(value) }));
     this.#ledger.acknowledged.add(id);
     return { value };
   }
@@ -163,7 +163,7 @@ export class MiniWorker extends TestWorker {
   async run(): Promise<void> {
     await call(() => this.connect(this.#engine));
     this.#heart = setInterval(() => {
-      this.session?.heartbeat().catch(() => undefined);
+      this.connection?.heartbeat().catch(() => undefined);
     }, 50);
   }
 
@@ -172,7 +172,7 @@ export class MiniWorker extends TestWorker {
   }
 
   async #run(item: WorkItem): Promise<void> {
-    this.session?.ack(item.header.runId, item.header.fence);
+    this.connection?.ack(item.header.runId, item.header.fence);
     const program = this.#programs[item.header.workflow];
     if (program === undefined) throw new Error(`No program for ${item.header.workflow}.`);
     const execution = new Execution(this.#engine, this.ledger, item);
@@ -181,7 +181,7 @@ export class MiniWorker extends TestWorker {
     } catch (error) {
       if (!(error instanceof Left)) this.errors.push(error);
     } finally {
-      this.session?.credits(1);
+      this.connection?.credits(1);
     }
   }
 }

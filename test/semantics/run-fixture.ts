@@ -3,6 +3,14 @@
  * `do` decides as the writer does, applies the write, and checks what must hold after every write.
  */
 import { isDeepStrictEqual } from "node:util";
+import { startGrace } from "../../server/src/engine/decide/clean-up.ts";
+import { newRun, type StartCommand } from "../../server/src/engine/decide/start-rules.ts";
+import type { ChildOutcome } from "../../server/src/engine/decide/wait-rules.ts";
+import { Draft } from "../../server/src/engine/draft.ts";
+import { childDecision } from "../../server/src/engine/due/child-due.ts";
+import { decideDue } from "../../server/src/engine/due/due-handler.ts";
+import { DUE_HANDLERS } from "../../server/src/engine/due/due-handlers.ts";
+import { parentDecision } from "../../server/src/engine/due/parent-due.ts";
 import type {
   CompleteRun,
   FailRun,
@@ -12,13 +20,10 @@ import type {
   StepIdentity,
   StepStarted,
   SuspendRun,
-} from "../../server/src/engine/api.ts";
-import { startGrace } from "../../server/src/engine/decide/clean-up.ts";
-import { newRun, type StartCommand } from "../../server/src/engine/decide/start.ts";
-import { Draft } from "../../server/src/engine/draft.ts";
-import { type RunState, satisfied, stateOf } from "../../server/src/engine/state.ts";
+} from "../../server/src/engine/engine-api.ts";
+import { type RunMemory, satisfied, stateOf } from "../../server/src/engine/journal/run-memory.ts";
+import { BOUNDS } from "../../server/src/model/bounds.ts";
 import type { Entry, Failure } from "../../server/src/model/entry.ts";
-import { LIMITS } from "../../server/src/model/limits.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
 import {
   canBecome,
@@ -27,7 +32,7 @@ import {
   type RunHeader,
   type WaitTree,
 } from "../../server/src/model/run.ts";
-import type { DueKind, DueRow } from "../../server/src/store/due.ts";
+import type { DueItem, DueKind, DueRow } from "../../server/src/store/due.ts";
 import type { ReadyRow, RunWrite } from "../../server/src/store/runs.ts";
 import type { WaitRow } from "../../server/src/store/waits.ts";
 
@@ -67,7 +72,7 @@ export function startOf(more: Partial<StartRun> = {}): StartRun {
 export function startCommand(more: Partial<StartRun> = {}, digest = "input-digest"): StartCommand {
   const start = startOf(more);
   const claim = start.claim
-    ? { sessionId: "claim/1", workerId: start.workerId, until: 0 }
+    ? { connectionId: "claim/1", workerId: start.workerId, until: 0 }
     : undefined;
   return {
     org: "default",
@@ -84,7 +89,7 @@ export function startCommand(more: Partial<StartRun> = {}, digest = "input-diges
 export class TestRun {
   now = START_AT;
   random = 0;
-  state: RunState;
+  state: RunMemory;
   readonly journal: Entry[] = [];
   readonly due = new Map<string, DueRow>();
   /** The rows of open waits. */
@@ -158,7 +163,7 @@ export class TestRun {
     const written = draft.changed ? structuredClone(draft.toWrite(undefined)) : undefined;
     let answer: R;
     if (fence === header.fence && hasLapsed(header))
-      draft.offerLease({ sessionId: "replica/worker-1", workerId: "w1", until: this.now });
+      draft.offerLease({ connectionId: "replica/worker-1", workerId: "w1", until: this.now });
     try {
       answer = decide(draft);
     } catch (error) {
@@ -198,7 +203,7 @@ export class TestRun {
     header.attempt += 1;
     header.updatedAt = this.now;
     if (header.startedAt === 0) header.startedAt = this.now;
-    header.lease = { sessionId: session, workerId, until: this.now + 15_000 };
+    header.lease = { connectionId: session, workerId, until: this.now + 15_000 };
     if (header.state === "CANCELLING") this.do(startGrace);
     this.check();
     return header.fence;
@@ -263,7 +268,7 @@ export class TestRun {
     const open = new Set<string>();
     for (const [key, step] of this.state.steps) {
       if (step.status !== "waiting" || isTerminal(this.header.state)) continue;
-      const isShort = step.kind === "sleep" && step.until - step.firstAt < LIMITS.listedSleepMs;
+      const isShort = step.kind === "sleep" && step.until - step.firstAt < BOUNDS.listedSleepMs;
       if (!isShort) open.add(key);
     }
     const missing = [...open].filter((key) => !this.#isListedOpen(key));
@@ -373,4 +378,21 @@ export function complete(run: TestRun, more: Partial<CompleteRun> = {}): Complet
 
 export function fail(run: TestRun, more: Partial<FailRun> = {}): FailRun {
   return { runId: run.header.runId, fence: run.fence, failure: BOOM, failedStepKeys: [], ...more };
+}
+
+/** Fires a row, with what the handlers of `child` and `parent` would have read. */
+export function dueFired(
+  draft: Draft,
+  row: DueRow & Pick<DueItem, "heldUntil">,
+  child?: ChildOutcome,
+  isOrphan = false,
+): void {
+  const handler = DUE_HANDLERS[row.kind];
+  if ("decide" in handler) decideDue(draft, row, handler.decide);
+  else
+    decideDue(
+      draft,
+      row,
+      row.kind === "child" ? childDecision(child) : parentDecision({ isOrphan }),
+    );
 }

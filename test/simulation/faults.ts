@@ -1,5 +1,5 @@
 /** What goes wrong in the simulated world. */
-import { LIMITS } from "../../server/src/model/limits.ts";
+import { BOUNDS } from "../../server/src/model/bounds.ts";
 import { type Character, draw, type FaultKind } from "./character.ts";
 import type { Clients } from "./clients.ts";
 import { type Disk, LOST_WAKES } from "./disk.ts";
@@ -130,11 +130,8 @@ export class Faults {
     if (others.length === 0) this.#stage.startWorker();
     const untilMs = this.#chance.int(0, 150);
     const downMs = this.#chance.int(1, 300);
-    for (const replica of this.#stage.replicas) {
-      const restart = () => this.#restartServer(downMs, replica);
-      this.#world.schedule(untilMs, restart, this.#clients.process);
-    }
-    const takenOverMs = untilMs + downMs + LIMITS.restartGraceMs;
+    this.#world.schedule(untilMs, () => this.#restartServer(downMs), this.#clients.process);
+    const takenOverMs = untilMs + downMs + BOUNDS.restartGraceMs;
     this.#resumeLater(process, takenOverMs + this.#chance.int(200, 3_000));
   }
 

@@ -1,7 +1,7 @@
 /** What must always hold in the simulated world, and whether it did. */
 import type { ServerFrame, WorkerFrame } from "@pawl/proto";
+import { BOUNDS } from "../../server/src/model/bounds.ts";
 import type { Entry } from "../../server/src/model/entry.ts";
-import { LIMITS } from "../../server/src/model/limits.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
 import type { Disk, RunRecord } from "./disk.ts";
 import { type Gap, WatcherView } from "./watcher.ts";
@@ -9,7 +9,7 @@ import { NARROW_LIMIT, type Program } from "./workload.ts";
 import type { SimProcess, World } from "./world.ts";
 
 /** How long after the last trouble news must have reached the holder of a run: twice their loop, and the way. */
-const NEWS_MS = 2 * LIMITS.newsMs + 2_000;
+const NEWS_MS = 2 * BOUNDS.newsMs + 2_000;
 /** How long after the last trouble a worker must have found its way back. */
 const RECOVERED_MS = 20_000;
 const VIOLATIONS_MAX = 20;

@@ -9,7 +9,7 @@ import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
 import { Calls } from "../../server/src/rpc/calls.ts";
 import { apiBindings } from "../../server/src/rpc/services.ts";
-import { Sessions } from "../../server/src/rpc/session.ts";
+import { WorkerStreams } from "../../server/src/rpc/worker-stream.ts";
 import { type Character, characterOf } from "./character.ts";
 import { Clients, quiet } from "./clients.ts";
 import { Disk } from "./disk.ts";
@@ -164,8 +164,8 @@ class Universe implements Stage {
     };
     const store = this.#disk.store(this.replicas.length > 1);
     const engine = createEngine({ store, replicaId: replica, log, clock });
-    const sessions = new Sessions();
-    const bindings = apiBindings({ engine, sessions, log });
+    const streams = new WorkerStreams();
+    const bindings = apiBindings({ engine, streams, log });
     const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
     const calls = new Calls(everyoneIsOwner);
     const endpoint = { process, bindings: byMethod, calls, log };
@@ -173,11 +173,11 @@ class Universe implements Stage {
     // As server/src/app.ts stops it.
     this.#stops.set(process, async () => {
       engine.drain();
-      sessions.pauseAll();
+      streams.pauseAll();
       calls.stop();
       this.#network.servers.delete(endpoint);
       await engine.close();
-      await sessions.endAll();
+      await streams.endAll();
     });
   }
 

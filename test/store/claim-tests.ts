@@ -53,7 +53,7 @@ export function claimTests(get: () => Opened): void {
       ] as const;
       await commit(store, insertion(header, { ready: readyRow(T0), duePut: due }));
       const [claimed] = await claim(store, makeClaim(1), T0 + 7);
-      const lease = { sessionId: "session-1", workerId: "w0", until: T0 + 15_000 };
+      const lease = { connectionId: "session-1", workerId: "w0", until: T0 + 15_000 };
       expect(claimed?.header).toEqual({
         ...header,
         state: "RUNNING",

@@ -27,7 +27,7 @@ import type { Opened } from "./suite.ts";
 function everything(with_: Partial<RunWrite> = {}): Partial<RunWrite> {
   return {
     ready: readyRow(T0),
-    lease: { sessionId: "session-9", workerId: "worker-9", until: T0 + 9 },
+    lease: { connectionId: "session-9", workerId: "worker-9", until: T0 + 9 },
     duePut: [{ kind: "wait", key: "sleep:nap", at: T0 + 5, data: "" }],
     dueElsewhere: [
       { runId: "other", row: { kind: "child", key: "child:c", at: T0 + 6, data: "r" } },
@@ -323,10 +323,10 @@ export function commitTests(get: () => Opened): void {
 
     test("a lease is given, replaced and taken away", async () => {
       const { store } = get();
-      const lease = { sessionId: "s1", workerId: "w1", until: T0 + 5 };
+      const lease = { connectionId: "s1", workerId: "w1", until: T0 + 5 };
       await commit(store, insertion(makeHeader("r1"), { lease }));
       expect((await getRun(store, "r1"))?.lease).toEqual(lease);
-      const other = { sessionId: "s2", workerId: "w2", until: T0 + 6 };
+      const other = { connectionId: "s2", workerId: "w2", until: T0 + 6 };
       await commit(store, change("r1", 0, 1, { lease: other }));
       expect((await getRun(store, "r1"))?.lease).toEqual(other);
       await commit(store, change("r1", 0, 2, { lease: "remove" }));

@@ -120,7 +120,10 @@ export function makeClaim(slots: number, with_: Partial<ClaimRequest> = {}): Cla
     org: ORG,
     queues: ["default"],
     lanes: ["digest"],
-    slots: Array.from({ length: slots }, (_, i) => ({ sessionId: "session-1", workerId: `w${i}` })),
+    slots: Array.from({ length: slots }, (_, i) => ({
+      connectionId: "session-1",
+      workerId: `w${i}`,
+    })),
     until: T0 + 15_000,
     journalBytes: 1_000_000,
     ...with_,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../../server/src/model/entry.ts";
-import type { RunState } from "../../server/src/model/run.ts";
+import type { RunStatus } from "../../server/src/model/run.ts";
 import type { DueItem, DueRemoval, DueRow } from "../../server/src/store/due.ts";
 import type { Batch, RunWrite } from "../../server/src/store/runs.ts";
 import type { Store } from "../../server/src/store/store.ts";
@@ -120,7 +120,7 @@ function randomWrite(random: Random, model: Model, runId: string): RunWrite {
   const entries = Array.from({ length: random.below(4) }, (_, i) => makeEntry(seq + 1 + i));
   if (random.chance(0.4)) return change(runId, fence, seq, { entries });
   const patch = makePatch({
-    state: random.pick<RunState>(STATES),
+    state: random.pick<RunStatus>(STATES),
     fence: run.fence + random.below(2),
     crashes: random.below(9),
     tags: random.chance(0.5) ? run.tags : randomTags(random),
@@ -165,7 +165,7 @@ function randomExtras(random: Random): Partial<RunWrite> {
     readyAt: T0 + random.below(5),
   };
   const lease = {
-    sessionId: random.pick(["s1", "s2"]),
+    connectionId: random.pick(["s1", "s2"]),
     workerId: "w",
     until: T0 + random.below(9),
   };

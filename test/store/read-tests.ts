@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RunHeader, RunState } from "../../server/src/model/run.ts";
+import type { RunHeader, RunStatus } from "../../server/src/model/run.ts";
 import type { RunFilter } from "../../server/src/store/runs.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import {
@@ -110,7 +110,7 @@ export function readTests(get: () => Opened): void {
   });
 
   describe("lists of runs", () => {
-    const states: readonly RunState[] = ["QUEUED", "RUNNING", "WAITING", "COMPLETED", "FAILED"];
+    const states: readonly RunStatus[] = ["QUEUED", "RUNNING", "WAITING", "COMPLETED", "FAILED"];
 
     /** Many with the same creation time, so that the run id has to decide. */
     function population(): RunHeader[] {
@@ -180,7 +180,7 @@ export function readTests(get: () => Opened): void {
 
     test("a list has whole headers, leases included, and follows changes of state", async () => {
       const { store } = get();
-      const lease = { sessionId: "s", workerId: "w", until: T0 };
+      const lease = { connectionId: "s", workerId: "w", until: T0 };
       await commit(store, insertion(makeHeader("r1"), { lease }), insertion(makeHeader("r2")));
       await commit(store, change("r1", 0, 1, { patch: makePatch({ state: "FAILED" }) }));
       const { runs } = await store.listRuns(CALLER, makeFilter({ states: ["FAILED"] }));

@@ -55,7 +55,7 @@ export function smallTableTests(get: () => Opened): void {
     async function lend(): Promise<Opened> {
       const opened = get();
       const writes = ids.map((id, i) => {
-        const lease = { sessionId: `s${i % 2}`, workerId: `w${i % 2}`, until: T0 + i };
+        const lease = { connectionId: `s${i % 2}`, workerId: `w${i % 2}`, until: T0 + i };
         return insertion(makeHeader(id, { fence: i + 1 }), { lease });
       });
       await commit(opened.store, ...writes);
@@ -66,12 +66,17 @@ export function smallTableTests(get: () => Opened): void {
       const { store } = await lend();
       const expired = await store.expiredLeases(T0 + 2, 10);
       expect(expired).toEqual([
-        { org: ORG, runId: "c", fence: 1, lease: { sessionId: "s0", workerId: "w0", until: T0 } },
+        {
+          org: ORG,
+          runId: "c",
+          fence: 1,
+          lease: { connectionId: "s0", workerId: "w0", until: T0 },
+        },
         {
           org: ORG,
           runId: "a",
           fence: 2,
-          lease: { sessionId: "s1", workerId: "w1", until: T0 + 1 },
+          lease: { connectionId: "s1", workerId: "w1", until: T0 + 1 },
         },
       ]);
       expect(await store.expiredLeases(T0 + 2, 1)).toHaveLength(1);
@@ -96,13 +101,13 @@ export function smallTableTests(get: () => Opened): void {
           org: ORG,
           runId: "d",
           fence: 3,
-          lease: { sessionId: "s0", workerId: "w0", until: T0 + 99 },
+          lease: { connectionId: "s0", workerId: "w0", until: T0 + 99 },
         },
         {
           org: ORG,
           runId: "c",
           fence: 70,
-          lease: { sessionId: "s0", workerId: "w0", until: T0 + 99 },
+          lease: { connectionId: "s0", workerId: "w0", until: T0 + 99 },
         },
       ]);
       expect(await store.renewSession("nobody", T0 + 99)).toEqual([]);

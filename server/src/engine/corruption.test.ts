@@ -37,8 +37,8 @@ test("a run that a worker cannot read is paused with the reason, and no longer o
   let offered = 0;
   worker.onDispatch = ({ header }) => {
     offered += 1;
-    worker.session?.nack(header.runId, header.fence, "no");
-    worker.session?.credits(1);
+    worker.connection?.nack(header.runId, header.fence, "no");
+    worker.connection?.credits(1);
   };
   await worker.connect(made.engine, 10);
   const { header } = await eventually(async () => {
@@ -46,7 +46,7 @@ test("a run that a worker cannot read is paused with the reason, and no longer o
     return loaded?.header.state === "PAUSED" ? loaded : undefined;
   });
   expect(header).toMatchObject({ reason: "DATA_CORRUPTED", lease: null });
-  const { runs } = await made.engine.listRuns(caller, {
+  const { runs } = await made.engine.runs.list(caller, {
     states: ["PAUSED"],
     workflow: "",
     tags: {},
@@ -83,14 +83,14 @@ test("a damaged run does not keep the others from being given out", async () => 
   await using made = await openEngine(store);
   await worker.connect(made.engine, 10);
   const { header } = await worker.next("good");
-  await made.engine.completeRun(caller, {
+  await made.engine.outcomes.complete(caller, {
     runId: "good",
     fence: header.fence,
     output: json(1),
     unconsumed: [],
   });
   const damaged = await eventually(async () => {
-    const view = await made.engine.getRun(caller, "bad").catch((error: unknown) => error);
+    const view = await made.engine.runs.get(caller, "bad").catch((error: unknown) => error);
     return view instanceof Error ? view : undefined;
   });
   expect(damaged).toMatchObject({ reason: "DATA_CORRUPTED", metadata: { run_id: "bad" } });

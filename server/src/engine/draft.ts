@@ -1,6 +1,6 @@
 import { sha256 } from "../lib/ids.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import type { Entry, EntryMeta, EntryType } from "../model/entry.ts";
-import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal, laneOf } from "../model/run.ts";
@@ -10,9 +10,9 @@ import type { DueItem, DueKind, DueRemoval, DueRow } from "../store/due.ts";
 import { type HeaderPatch, patchOf } from "../store/run-columns.ts";
 import type { ReadyRow, RunWrite } from "../store/runs.ts";
 import type { RunVersion } from "../store/version.ts";
-import { flowWriteOf, holdOf } from "./flow.ts";
-import { fold, type RunState } from "./state.ts";
-import { waitChanges } from "./wait-rows.ts";
+import { flowWriteOf, holdOf } from "./admission/admission.ts";
+import { fold, type RunMemory } from "./journal/run-memory.ts";
+import { waitChanges } from "./waits/wait-rows.ts";
 
 /** When and by what chance a decision is made; fixed for a whole batch. */
 export interface Moment {
@@ -29,11 +29,11 @@ export interface Moment {
  * A decision checks everything before its first change, so that a refusal leaves no trace.
  */
 export class Draft {
-  readonly state: RunState;
+  readonly state: RunMemory;
   readonly now: number;
   readonly random: number;
   readonly entries: Entry[] = [];
-  /** The session that held the run before this draft. */
+  /** The connection that held the run before this draft. */
   readonly heldBy: string | undefined;
   readonly #expect: RunVersion | null;
   #patched = false;
@@ -56,11 +56,11 @@ export class Draft {
   #tookBack = false;
 
   /** `isNew`: the run does not exist yet, and this draft creates it. */
-  constructor(state: RunState, moment: Moment, isNew: boolean) {
+  constructor(state: RunMemory, moment: Moment, isNew: boolean) {
     this.state = state;
     this.now = moment.now;
     this.random = moment.random;
-    this.heldBy = state.header.lease?.sessionId;
+    this.heldBy = state.header.lease?.connectionId;
     const { fence, seq, intent } = state.header;
     this.#expect = isNew ? null : { fence, seq, intent };
   }
@@ -104,7 +104,7 @@ export class Draft {
     attempt: number,
     meta: EntryMeta,
     payload?: Payload,
-    inlineMax: number = LIMITS.inlinePayloadBytes,
+    inlineMax: number = BOUNDS.inlinePayloadBytes,
   ): Entry {
     this.takeBack();
     this.#touched = true;
@@ -277,7 +277,7 @@ export class Draft {
   }
 
   /**
-   * `nudge`: the replica whose session holds the run, when it is another one. `deltas`: what the
+   * `nudge`: the replica whose connection holds the run, when it is another one. `deltas`: what the
    * run sent before this.
    */
   toWrite(nudge: string | undefined, deltas?: readonly NewChunk[]): RunWrite {

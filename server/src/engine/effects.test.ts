@@ -18,7 +18,7 @@ import { deferred } from "../lib/deferred.ts";
 import type { StepKind } from "../model/entry.ts";
 import type { Question } from "../model/question.ts";
 import { StoreError } from "../store/store-error.ts";
-import type { WaitSpec } from "./api-waits.ts";
+import type { WaitSpec } from "./waits/wait-types.ts";
 
 let made: TestEngine;
 let worker: TestWorker;
@@ -39,7 +39,7 @@ async function wait(key: string, ms?: number): Promise<void> {
   const spec = ms === undefined ? { signalName: key } : { durationMs: ms };
   const kind = ms === undefined ? "signal" : "sleep";
   const command = { ...startedOf("r", fence, key), kind, wait: spec } as const;
-  const { outcome } = await made.engine.stepStarted(caller, command);
+  const { outcome } = await made.engine.steps.start(caller, command);
   expect(outcome.kind).toBe("wait");
 }
 
@@ -69,7 +69,13 @@ describe("a resolved wait is told to the holder of the run", () => {
   test("when the answer to the commit of a signal was lost", async () => {
     await wait("go");
     loseAnswer();
-    await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    await made.engine.signals.send(caller, {
+      runId: "r",
+      name: "go",
+      signalId: "s1",
+      payload: json("payload"),
+      actor: "",
+    });
     const entry = await told("go");
     expect(entry.payload).toMatchObject(json("payload"));
   });
@@ -78,9 +84,15 @@ describe("a resolved wait is told to the holder of the run", () => {
     await wait("go");
     await wait("stay");
     await using other = await openEngine(made.store, "other");
-    await other.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    await other.engine.signals.send(caller, {
+      runId: "r",
+      name: "go",
+      signalId: "s1",
+      payload: json("payload"),
+      actor: "",
+    });
     expect(worker.resolved).toEqual([]);
-    await made.engine.stepCompleted(caller, completedOf("r", fence, "step"));
+    await made.engine.steps.complete(caller, completedOf("r", fence, "step"));
     expect((await told("go")).payload).toMatchObject(json("payload"));
     expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
   });
@@ -89,7 +101,13 @@ describe("a resolved wait is told to the holder of the run", () => {
     await wait("go");
     await wait("stay");
     await using other = await openEngine(made.store, "other");
-    await other.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    await other.engine.signals.send(caller, {
+      runId: "r",
+      name: "go",
+      signalId: "s1",
+      payload: json("payload"),
+      actor: "",
+    });
     expect((await told("go")).payload).toMatchObject(json("payload"));
     expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
   });
@@ -107,7 +125,13 @@ describe("a resolved wait is told to the holder of the run", () => {
       failures += 1;
       throw new StoreError("gone again");
     };
-    await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+    await made.engine.signals.send(caller, {
+      runId: "r",
+      name: "go",
+      signalId: "s1",
+      payload: json("payload"),
+      actor: "",
+    });
     expect((await told("go")).payload).toMatchObject(json("payload"));
     expect(failures).toBe(1);
     expect(worker.resolved.map(({ key }) => key)).toEqual(["go"]);
@@ -131,7 +155,7 @@ describe("a wait that is resolved in the batch of its registration", () => {
       await gate.promise;
       return commit.call(store, batch);
     };
-    const before = engine.stepCompleted(caller, completedOf("r", fence, "before"));
+    const before = engine.steps.complete(caller, completedOf("r", fence, "before"));
     await held.promise;
     const sent = send();
     // Some read before they write.
@@ -142,9 +166,9 @@ describe("a wait that is resolved in the batch of its registration", () => {
 
   const question: Question = { prompt: "Well?", type: "text" };
   const open = (key: string, kind: StepKind, spec: WaitSpec) =>
-    made.engine.stepStarted(caller, startedOf("r", fence, key, { kind, wait: spec }));
+    made.engine.steps.start(caller, startedOf("r", fence, key, { kind, wait: spec }));
   const answer = (key: string) =>
-    made.engine.answerWait(caller, {
+    made.engine.waits.answer(caller, {
       runId: "r",
       key,
       resolutionId: "",
@@ -159,7 +183,14 @@ describe("a wait that is resolved in the batch of its registration", () => {
       "by a signal",
       "signal",
       { signalName: "go" },
-      () => made.engine.sendSignal(caller, "r", "go", "s1", json(1), ""),
+      () =>
+        made.engine.signals.send(caller, {
+          runId: "r",
+          name: "go",
+          signalId: "s1",
+          payload: json(1),
+          actor: "",
+        }),
     ],
     ["by an answer", "user", { question }, answer],
     ["by a callback", "callback", {}, answer],
@@ -167,7 +198,7 @@ describe("a wait that is resolved in the batch of its registration", () => {
       "by cancelWait",
       "sleep",
       { durationMs: 100_000 },
-      (key) => made.engine.cancelWait(caller, { runId: "r", key }, "", ""),
+      (key) => made.engine.waits.cancel(caller, { runId: "r", key }, { actor: "", comment: "" }),
     ],
   ])("%s is told to the holder", async (_, kind, spec, end) => {
     await inOneBatch(() => [open("w", kind, spec), end("w")]);
@@ -178,7 +209,7 @@ describe("a wait that is resolved in the batch of its registration", () => {
 
   test("by its child's end is told to the holder", async () => {
     await start(made.engine, "kid", { claim: true, workerId: "kid" }).then(({ claimed }) =>
-      made.engine.completeRun(caller, {
+      made.engine.outcomes.complete(caller, {
         runId: "kid",
         fence: claimed?.header.fence ?? 0,
         output: json("grown up"),
@@ -192,7 +223,13 @@ describe("a wait that is resolved in the batch of its registration", () => {
   test("by a signal that came first is in the reply alone", async () => {
     const replies: unknown[] = [];
     await inOneBatch(() => [
-      made.engine.sendSignal(caller, "r", "go", "s1", json(1), ""),
+      made.engine.signals.send(caller, {
+        runId: "r",
+        name: "go",
+        signalId: "s1",
+        payload: json(1),
+        actor: "",
+      }),
       new Promise((resolve) => setImmediate(resolve))
         .then(() => open("w", "signal", { signalName: "go" }))
         .then(({ outcome }) => replies.push(outcome.kind)),
@@ -206,10 +243,22 @@ describe("a wait that is resolved in the batch of its registration", () => {
     const { readEntries } = store;
     store.readEntries = () => new Promise(() => undefined);
     await inOneBatch(() => [
-      made.engine.sendSignal(caller, "r", "other", "s0", json(0), ""),
+      made.engine.signals.send(caller, {
+        runId: "r",
+        name: "other",
+        signalId: "s0",
+        payload: json(0),
+        actor: "",
+      }),
       open("w", "signal", { signalName: "go" }),
     ]);
-    await made.engine.sendSignal(caller, "r", "go", "s1", json(1), "");
+    await made.engine.signals.send(caller, {
+      runId: "r",
+      name: "go",
+      signalId: "s1",
+      payload: json(1),
+      actor: "",
+    });
     store.readEntries = readEntries;
     expect((await told("w")).payload).toMatchObject(json(1));
   });
@@ -220,7 +269,13 @@ test("a run whose news cannot be read is taken back and given to somebody who re
   const { store } = made;
   const { readEntries } = store;
   store.readEntries = () => Promise.reject(new StoreError("unreadable"));
-  await made.engine.sendSignal(caller, "r", "go", "s1", json("payload"), "");
+  await made.engine.signals.send(caller, {
+    runId: "r",
+    name: "go",
+    signalId: "s1",
+    payload: json("payload"),
+    actor: "",
+  });
   const next = await worker.next("r", fence);
   store.readEntries = readEntries;
   expect(worker.answers).toMatchObject([{ runId: "r", status: "lost" }]);
@@ -229,9 +284,9 @@ test("a run whose news cannot be read is taken back and given to somebody who re
 
 test("a holder hears of a cancel at another server before its next write is refused for it", async () => {
   await using other = await openEngine(made.store);
-  await other.engine.cancelRun(caller, "r", "enough", 7_000, false);
+  await other.engine.runs.cancel(caller, { runId: "r", reason: "enough", graceMs: 7_000 });
   expect(worker.told.filter((what) => what.startsWith("cancel"))).toEqual([]);
-  await expect(made.engine.stepCompleted(caller, completedOf("r", fence, "a"))).rejects.toThrow(
+  await expect(made.engine.steps.complete(caller, completedOf("r", fence, "a"))).rejects.toThrow(
     expect.objectContaining({ reason: "LEASE_LOST" }),
   );
   // One that took the refusal for the loss of the run would not clean up.

@@ -1,6 +1,6 @@
 /**
  * Goal: the engine's use cases keep their word when they meet: in one batch, with stale memory,
- * across sessions, and with much after the end.
+ * across connections, and with much after the end.
  * Method: a real engine over SQLite in memory; commands that are sent in one turn share a batch.
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -16,7 +16,7 @@ import {
   TestWorker,
 } from "../../../test/semantics/engine-fixture.ts";
 import { BOOM, json } from "../../../test/semantics/run-fixture.ts";
-import { LIMITS } from "../model/limits.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import { NO_RETRY } from "../model/retry.ts";
 import type { Engine } from "./engine.ts";
 
@@ -44,11 +44,11 @@ async function held(runId: string): Promise<number> {
 
 async function ended(runId: string): Promise<void> {
   const fence = await held(runId);
-  await engine.completeRun(caller, { runId, fence, output: json("done"), unconsumed: [] });
+  await engine.outcomes.complete(caller, { runId, fence, output: json("done"), unconsumed: [] });
 }
 
 const signal = (runId: string, id: string) =>
-  engine.sendSignal(caller, runId, "go", id, json(1), "");
+  engine.signals.send(caller, { runId, name: "go", signalId: id, payload: json(1), actor: "" });
 
 describe("commands in one batch", () => {
   test("a signal that runs ahead of the start is NOT_FOUND, the start is not", async () => {
@@ -82,9 +82,9 @@ describe("commands in one batch", () => {
   test("a deletion takes with it what was written beside it; the id can be used again", async () => {
     await ended("r");
     const results = await Promise.allSettled([
-      engine.updateTags(caller, "r", { a: "1" }, []),
-      engine.deleteRun(caller, "r"),
-      engine.updateTags(caller, "r", { b: "1" }, []),
+      engine.runs.updateTags(caller, { runId: "r", set: { a: "1" }, remove: [] }),
+      engine.runs.delete(caller, "r"),
+      engine.runs.updateTags(caller, { runId: "r", set: { b: "1" }, remove: [] }),
     ]);
     expect(results).toMatchObject([
       { status: "fulfilled" },
@@ -98,10 +98,10 @@ describe("commands in one batch", () => {
   test("a refused one leaves its neighbours alone", async () => {
     const fence = await held("r");
     const results = await Promise.allSettled([
-      engine.stepCompleted(caller, completedOf("r", fence, "a")),
-      engine.stepCompleted(caller, completedOf("r", fence - 1, "b")),
-      engine.stepCompleted(caller, completedOf("unknown", 1, "c")),
-      engine.stepCompleted(caller, completedOf("r", fence, "d")),
+      engine.steps.complete(caller, completedOf("r", fence, "a")),
+      engine.steps.complete(caller, completedOf("r", fence - 1, "b")),
+      engine.steps.complete(caller, completedOf("unknown", 1, "c")),
+      engine.steps.complete(caller, completedOf("r", fence, "d")),
     ]);
     expect(results.map(({ status }) => status)).toEqual([
       "fulfilled",
@@ -115,14 +115,16 @@ describe("commands in one batch", () => {
     const fence = await held("r");
     const other = new TestWorker("w2");
     await other.connect(engine);
-    worker.session?.draining();
-    worker.session?.nack("r", fence, "no room");
+    worker.connection?.draining();
+    worker.connection?.nack("r", fence, "no room");
     const next = await other.next("r");
     expect(next.header.fence).toBeGreaterThan(fence);
-    await engine.stepCompleted(caller, completedOf("r", next.header.fence, "a"));
-    await expect(engine.stepCompleted(caller, completedOf("r", fence, "b"))).rejects.toMatchObject({
-      reason: "LEASE_LOST",
-    });
+    await engine.steps.complete(caller, completedOf("r", next.header.fence, "a"));
+    await expect(engine.steps.complete(caller, completedOf("r", fence, "b"))).rejects.toMatchObject(
+      {
+        reason: "LEASE_LOST",
+      },
+    );
   });
 });
 
@@ -130,10 +132,10 @@ describe("reading", () => {
   test("a step that is being written right now is not data loss", async () => {
     const fence = await held("r");
     for (let i = 0; i < 20; i += 1) {
-      const written = engine.stepCompleted(caller, completedOf("r", fence, `s${i}`));
+      const written = engine.steps.complete(caller, completedOf("r", fence, `s${i}`));
       const reads = [];
       for (let turn = 0; turn < 6; turn += 1) {
-        reads.push(engine.getStep(caller, "r", `s${i}`));
+        reads.push(engine.steps.get(caller, "r", `s${i}`));
         await undefined;
       }
       for (const read of reads) expect((await read)?.key ?? `s${i}`).toBe(`s${i}`);
@@ -143,8 +145,9 @@ describe("reading", () => {
 
   test("the result stays readable however much is written after the end", async () => {
     await ended("r");
-    for (let i = 0; i < 30; i += 1) await engine.updateTags(caller, "r", { n: String(i) }, []);
-    expect(await engine.getRun(caller, "r")).toMatchObject({
+    for (let i = 0; i < 30; i += 1)
+      await engine.runs.updateTags(caller, { runId: "r", set: { n: String(i) }, remove: [] });
+    expect(await engine.runs.get(caller, "r")).toMatchObject({
       output: json("done"),
       input: json({ n: 1 }),
     });
@@ -156,10 +159,10 @@ describe("reading", () => {
     const retryPolicy = { ...NO_RETRY, maxAttempts: 2, onExhausted: "pause" } as const;
     const failure = { type: "Boom", message: "no" };
     const failed = { ...completedOf("r", fence, "a"), failure, retryPolicy };
-    await engine.stepFailed(caller, failed);
-    await engine.stepFailed(caller, { ...failed, attempt: 2 });
+    await engine.steps.fail(caller, failed);
+    await engine.steps.fail(caller, { ...failed, attempt: 2 });
     for (let i = 0; i < 30; i += 1) await signal("r", `s${i}`);
-    expect(await engine.getRun(caller, "r")).toMatchObject({
+    expect(await engine.runs.get(caller, "r")).toMatchObject({
       reason: "RETRIES_EXHAUSTED",
       failure,
     });
@@ -167,9 +170,9 @@ describe("reading", () => {
 
   test("RUN_LEASED says until when, as renewed", async () => {
     await held("r");
-    made.clock.forward(LIMITS.leaseMs - 1_000);
-    await worker.session?.heartbeat();
-    made.clock.forward(LIMITS.leaseMs - 1_000);
+    made.clock.forward(BOUNDS.leaseMs - 1_000);
+    await worker.connection?.heartbeat();
+    made.clock.forward(BOUNDS.leaseMs - 1_000);
     const refused = await start(engine, "r", { claim: true, workerId: "me" }).catch(
       (error: unknown) => error,
     );
@@ -206,32 +209,32 @@ test("a workflow can be started as soon as its worker was welcomed, no matter wh
 describe("what a start said is not forgotten", () => {
   test("by a result that does not repeat it: kind, name, digests, retry policy", async () => {
     const fence = await held("r");
-    const { session } = worker;
+    const { connection } = worker;
     const more = {
       kind: "value",
       name: "the name",
       inputDigest: "in",
       definitionDigest: "def",
     } as const;
-    session?.stepStartedLive(startedOf("r", fence, "v", more));
-    await engine.stepCompleted(caller, completedOf("r", fence, "v", { name: "" }));
-    expect(await engine.getStep(caller, "r", "v")).toMatchObject({ meta: more });
+    connection?.stepStartedLive(startedOf("r", fence, "v", more));
+    await engine.steps.complete(caller, completedOf("r", fence, "v", { name: "" }));
+    expect(await engine.steps.get(caller, "r", "v")).toMatchObject({ meta: more });
 
     const retryPolicy = { ...NO_RETRY, maxAttempts: 3, initialMs: 100 };
-    session?.stepStartedLive(startedOf("r", fence, "f", { retryPolicy }));
+    connection?.stepStartedLive(startedOf("r", fence, "f", { retryPolicy }));
     const failure = { type: "Boom", message: "no" };
-    const reply = await engine.stepFailed(caller, { ...completedOf("r", fence, "f"), failure });
+    const reply = await engine.steps.fail(caller, { ...completedOf("r", fence, "f"), failure });
     expect(reply.next).toMatchObject({ kind: "retry", attempt: 2 });
   });
 
   test("by one that came after its start was written", async () => {
     const fence = await held("r");
-    await engine.stepStarted(
+    await engine.steps.start(
       caller,
       startedOf("r", fence, "v", { kind: "value", name: "the name" }),
     );
-    await engine.stepCompleted(caller, completedOf("r", fence, "v", { name: "" }));
-    expect(await engine.getStep(caller, "r", "v")).toMatchObject({
+    await engine.steps.complete(caller, completedOf("r", fence, "v", { name: "" }));
+    expect(await engine.steps.get(caller, "r", "v")).toMatchObject({
       type: "workflow.step.completed",
       meta: { kind: "value" },
     });
@@ -241,41 +244,41 @@ describe("what a start said is not forgotten", () => {
 describe("leases", () => {
   test("a worker that reconnects hears of a pause that came while it was away", async () => {
     const fence = await held("r");
-    worker.session?.closed();
-    await engine.pauseRun(caller, "r", "");
+    worker.connection?.closed();
+    await engine.runs.pause(caller, "r", "");
     const back = new TestWorker("w1");
-    const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
-    expect(session.survived).toMatchObject([{ runId: "r", fence }]);
+    const connection = await back.connect(engine, 0, [{ runId: "r", fence }]);
+    expect(connection.survived).toMatchObject([{ runId: "r", fence }]);
     expect(back.told).toContain(`pause r ${fence}`);
   });
 
   test("a cancel that came while it was away: the clean-up is handed out like any run", async () => {
     const fence = await held("r");
-    worker.session?.closed();
-    await engine.cancelRun(caller, "r", "", 60_000, false);
+    worker.connection?.closed();
+    await engine.runs.cancel(caller, { runId: "r", reason: "", graceMs: 60_000 });
     const back = new TestWorker("w1");
-    const session = await back.connect(engine, 0, [{ runId: "r", fence }]);
-    expect(session.survived).toEqual([]);
-    session.credits(1);
+    const connection = await back.connect(engine, 0, [{ runId: "r", fence }]);
+    expect(connection.survived).toEqual([]);
+    connection.credits(1);
     const item = await back.next("r", fence);
     expect(item.header.state).toBe("CANCELLING");
     const failure = { type: "Cancelled", message: "cleaned up" };
     const { header } = item;
-    await engine.failRun(caller, {
+    await engine.outcomes.fail(caller, {
       runId: "r",
       fence: header.fence,
       failure,
       failedStepKeys: [],
     });
-    expect((await engine.getRun(caller, "r")).header.state).toBe("CANCELLED");
+    expect((await engine.runs.get(caller, "r")).header.state).toBe("CANCELLED");
   });
 
   test("a run that is refused is offered again after a pause, and then a longer one", async () => {
     let refused = 0;
     worker.onDispatch = ({ header }) => {
       refused += 1;
-      worker.session?.nack(header.runId, header.fence, "no");
-      worker.session?.credits(1);
+      worker.connection?.nack(header.runId, header.fence, "no");
+      worker.connection?.credits(1);
     };
     await start(engine, "r");
     await start(engine, "other");
@@ -289,26 +292,28 @@ describe("leases", () => {
 
   test("the grace of a cancel is the one that was asked for", async () => {
     const fence = await held("r");
-    await engine.cancelRun(caller, "r", "enough", 1_234, false);
+    await engine.runs.cancel(caller, { runId: "r", reason: "enough", graceMs: 1_234 });
     await worker.until(() =>
       worker.told.find((what) => what === `cancel r ${fence + 1} enough 1234`),
     );
   });
 
   test("a poller that hangs up gets no lease", async () => {
-    worker.session?.draining();
+    worker.connection?.draining();
     const gone = new AbortController();
-    const poll = engine.pollWork(caller, worker.info, 1, 10_000, gone.signal);
+    const poll = engine.polling.poll(
+      caller,
+      { worker: worker.info, max: 1, waitMs: 10_000 },
+      gone.signal,
+    );
     await new Promise((resolve) => setTimeout(resolve, 20));
     const started = start(engine, "r");
     gone.abort();
     expect(await poll).toEqual([]);
     await started;
-    const items = await engine.pollWork(
+    const items = await engine.polling.poll(
       caller,
-      worker.info,
-      1,
-      5_000,
+      { worker: worker.info, max: 1, waitMs: 5_000 },
       new AbortController().signal,
     );
     expect(items.map(({ header }) => header.runId)).toEqual(["r"]);
@@ -317,32 +322,32 @@ describe("leases", () => {
   test("that run out are given to another worker, and the first one is told", async () => {
     const fence = await held("r");
     const other = new TestWorker("w2");
-    made.clock.forward(LIMITS.leaseMs + 1);
+    made.clock.forward(BOUNDS.leaseMs + 1);
     await lapsed("r");
     expect(worker.answers).toEqual([]);
     await other.connect(engine);
     expect((await other.next("r", fence)).header.attempt).toBe(2);
     await worker.until(() => worker.told.find((what) => what.includes("r lost")));
-    const late = engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+    const late = engine.steps.complete(by(worker), completedOf("r", fence, "a"));
     await expect(late).rejects.toMatchObject({ reason: "LEASE_LOST" });
   });
 
   /** Waits until its lease is over and nobody has the run. */
   const lapsed = (runId: string) =>
     eventually(async () => {
-      const { header } = await engine.getRun(caller, runId);
+      const { header } = await engine.runs.get(caller, runId);
       return header.state === "QUEUED" && header.lease === null ? header : undefined;
     });
-  const by = (sender: TestWorker) => sender.session?.caller ?? caller;
+  const by = (sender: TestWorker) => sender.connection?.caller ?? caller;
 
   test("of a clean-up start its grace when they are renewed", async () => {
     const fence = await held("r");
-    await engine.cancelRun(caller, "r", "", 10_000, false);
+    await engine.runs.cancel(caller, { runId: "r", reason: "", graceMs: 10_000 });
     const since = async () =>
-      (await engine.getRun(caller, "r")).header.notes.cleanUp?.since ?? Number.NaN;
+      (await engine.runs.get(caller, "r")).header.notes.cleanUp?.since ?? Number.NaN;
     expect(await since()).toBe(0);
     // It knows the new fence by the answer to something that it has reported.
-    const answers = await engine.heartbeatLeases(caller, [{ runId: "r", fence: fence + 1 }]);
+    const answers = await engine.polling.heartbeat(caller, [{ runId: "r", fence: fence + 1 }]);
     expect(answers).toMatchObject([{ status: "renewed" }]);
     expect(await since()).toBeGreaterThan(0);
   });
@@ -351,41 +356,51 @@ describe("leases", () => {
     let fence: number;
     beforeEach(async () => {
       fence = await held("r");
-      made.clock.forward(LIMITS.leaseMs + 1);
+      made.clock.forward(BOUNDS.leaseMs + 1);
       await lapsed("r");
     });
 
     const write: Record<string, () => Promise<unknown>> = {
-      "the start of a step": () => engine.stepStarted(by(worker), startedOf("r", fence, "a")),
+      "the start of a step": () => engine.steps.start(by(worker), startedOf("r", fence, "a")),
       "a wait": () =>
-        engine.stepStarted(
+        engine.steps.start(
           by(worker),
           startedOf("r", fence, "w", { kind: "signal", wait: { signalName: "go" } }),
         ),
-      "a result": () => engine.stepCompleted(by(worker), completedOf("r", fence, "a")),
+      "a result": () => engine.steps.complete(by(worker), completedOf("r", fence, "a")),
       "a failure": () =>
-        engine.stepFailed(by(worker), { ...completedOf("r", fence, "a"), failure: BOOM }),
-      "a heartbeat": async () => worker.session?.heartbeat(),
-      "a plain heartbeat": () => engine.heartbeatLeases(by(worker), [{ runId: "r", fence }]),
+        engine.steps.fail(by(worker), { ...completedOf("r", fence, "a"), failure: BOOM }),
+      "a heartbeat": async () => worker.connection?.heartbeat(),
+      "a plain heartbeat": () => engine.polling.heartbeat(by(worker), [{ runId: "r", fence }]),
     };
     test.each(Object.keys(write))("are renewed by %s", async (name) => {
       await write[name]?.();
-      const { header } = await engine.getRun(caller, "r");
+      const { header } = await engine.runs.get(caller, "r");
       expect(header).toMatchObject({ state: "RUNNING", fence, attempt: 1, crashes: 0 });
       expect(header.lease).toMatchObject({ workerId: "w1" });
-      const { sessionId = "" } = by(worker).session ?? {};
-      expect(header.lease?.sessionId).toBe(sessionId);
+      const { connectionId = "" } = by(worker).connection ?? {};
+      expect(header.lease?.connectionId).toBe(connectionId);
       const other = new TestWorker("w2");
       await other.connect(engine);
-      await worker.session?.heartbeat();
+      await worker.connection?.heartbeat();
       expect(worker.answers).toEqual([]);
-      await engine.completeRun(by(worker), { runId: "r", fence, output: json(1), unconsumed: [] });
+      await engine.outcomes.complete(by(worker), {
+        runId: "r",
+        fence,
+        output: json(1),
+        unconsumed: [],
+      });
       expect(other.dispatched).toEqual([]);
     });
 
     test("are not needed by the end of the run", async () => {
-      await engine.completeRun(by(worker), { runId: "r", fence, output: json(1), unconsumed: [] });
-      expect((await engine.getRun(caller, "r")).header.state).toBe("COMPLETED");
+      await engine.outcomes.complete(by(worker), {
+        runId: "r",
+        fence,
+        output: json(1),
+        unconsumed: [],
+      });
+      expect((await engine.runs.get(caller, "r")).header.state).toBe("COMPLETED");
       const other = new TestWorker("w2");
       await other.connect(engine);
       await start(engine, "s");
@@ -395,22 +410,28 @@ describe("leases", () => {
 
     test("are not needed to wait, nor to be told of it", async () => {
       const command = startedOf("r", fence, "w", { kind: "signal", wait: { signalName: "go" } });
-      await engine.stepStarted(by(worker), command);
-      await engine.sendSignal(caller, "r", "go", "s1", json(1), "");
+      await engine.steps.start(by(worker), command);
+      await engine.signals.send(caller, {
+        runId: "r",
+        name: "go",
+        signalId: "s1",
+        payload: json(1),
+        actor: "",
+      });
       await worker.until(() => worker.resolved.find(({ key }) => key === "w"));
     });
 
     test("come back by a reconnection, not by a write that is refused", async () => {
-      const wrong = engine.stepCompleted(by(worker), completedOf("r", fence, "a", { attempt: 7 }));
+      const wrong = engine.steps.complete(by(worker), completedOf("r", fence, "a", { attempt: 7 }));
       await expect(wrong).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
-      expect((await engine.getRun(caller, "r")).header).toMatchObject({ state: "QUEUED", fence });
-      const session = await worker.connect(engine, 100, [{ runId: "r", fence }]);
-      expect(session.survived).toMatchObject([{ runId: "r", fence }]);
+      expect((await engine.runs.get(caller, "r")).header).toMatchObject({ state: "QUEUED", fence });
+      const connection = await worker.connect(engine, 100, [{ runId: "r", fence }]);
+      expect(connection.survived).toMatchObject([{ runId: "r", fence }]);
     });
 
     test("are gone after a cancel", async () => {
-      await engine.cancelRun(caller, "r", "", 1_000, false);
-      const late = engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+      await engine.runs.cancel(caller, { runId: "r", reason: "", graceMs: 1_000 });
+      const late = engine.steps.complete(by(worker), completedOf("r", fence, "a"));
       await expect(late).rejects.toMatchObject({ reason: "LEASE_LOST" });
     });
   });
@@ -420,42 +441,42 @@ describe("leases", () => {
     made.clock.set(20_000);
     // A look at the leases comes every second.
     await new Promise((resolve) => setTimeout(resolve, 2_200));
-    await worker.session?.heartbeat();
-    expect((await engine.getRun(caller, "r")).header).toMatchObject({ state: "RUNNING", fence });
+    await worker.connection?.heartbeat();
+    expect((await engine.runs.get(caller, "r")).header).toMatchObject({ state: "RUNNING", fence });
     expect(worker.dispatched).toHaveLength(1);
-    made.clock.forward(LIMITS.leaseMs + 5_000);
-    made.clock.forward(LIMITS.leaseMs + 20_000);
+    made.clock.forward(BOUNDS.leaseMs + 5_000);
+    made.clock.forward(BOUNDS.leaseMs + 20_000);
     await lapsed("r");
   });
 
   test("of a dispatch that was not acknowledged come back with its acknowledgement", async () => {
     worker.onDispatch = () => undefined;
     const fence = await held("r");
-    made.clock.forward(LIMITS.dispatchAckMs + 1);
+    made.clock.forward(BOUNDS.dispatchAckMs + 1);
     // The worker has room, but says nothing, so that it is not given the run once more.
     await lapsed("r");
-    worker.session?.ack("r", fence);
+    worker.connection?.ack("r", fence);
     await eventually(async () =>
-      (await engine.getRun(caller, "r")).header.state === "RUNNING" ? true : undefined,
+      (await engine.runs.get(caller, "r")).header.state === "RUNNING" ? true : undefined,
     );
-    await engine.stepCompleted(by(worker), completedOf("r", fence, "a"));
+    await engine.steps.complete(by(worker), completedOf("r", fence, "a"));
     expect(worker.dispatched).toHaveLength(1);
-    expect((await engine.getRun(caller, "r")).header).toMatchObject({ fence, attempt: 1 });
+    expect((await engine.runs.get(caller, "r")).header).toMatchObject({ fence, attempt: 1 });
   });
 
   test("a dispatch that nobody acknowledges goes to another worker under a new fence", async () => {
     worker.onDispatch = () => undefined;
     const fence = await held("r");
     const other = new TestWorker("w2");
-    worker.session?.draining();
+    worker.connection?.draining();
     await other.connect(engine);
-    made.clock.forward(LIMITS.dispatchAckMs + 1);
+    made.clock.forward(BOUNDS.dispatchAckMs + 1);
     const again = await other.next("r", fence);
     expect(again.header).toMatchObject({ attempt: 2, crashes: 0 });
   });
 
   test("runs whose workers keep dying: each process gets one at a time, beside any others", async () => {
-    worker.session?.draining();
+    worker.connection?.draining();
     const ids = ["a", "b", "c", "d"];
     await Promise.all(ids.map((id) => start(engine, id)));
     let fences = new Map<string, number>();
@@ -466,8 +487,8 @@ describe("leases", () => {
       fences = new Map(items.map(({ header }) => [header.runId, header.fence]));
       expect(items.map(({ careful }) => careful)).toEqual(ids.map(() => deaths > 1));
       for (const id of ids)
-        await engine.stepStarted(by(victim), startedOf(id, fences.get(id) ?? 0, "s"));
-      victim.session?.closed();
+        await engine.steps.start(by(victim), startedOf(id, fences.get(id) ?? 0, "s"));
+      victim.connection?.closed();
       await Promise.all(ids.map((id) => lapsed(id)));
     }
     const next = new TestWorker("next");
@@ -481,21 +502,21 @@ describe("leases", () => {
       });
       expect(suspects).toHaveLength(ended + 1);
       const { runId, fence } = suspects.at(-1)?.header ?? { runId: "", fence: 0 };
-      const { outcome } = await engine.stepStarted(by(next), startedOf(runId, fence, "s"));
+      const { outcome } = await engine.steps.start(by(next), startedOf(runId, fence, "s"));
       expect(outcome).toMatchObject({ kind: "execute", attempt: 3 });
-      await engine.stepCompleted(by(next), completedOf(runId, fence, "s", { attempt: 3 }));
+      await engine.steps.complete(by(next), completedOf(runId, fence, "s", { attempt: 3 }));
     }
   });
 
   test("credits bound what a worker is given", async () => {
-    worker.session?.draining();
+    worker.connection?.draining();
     const other = new TestWorker("w2");
-    const session = await other.connect(engine, 2);
+    const connection = await other.connect(engine, 2);
     await Promise.all(["a", "b", "c"].map((id) => start(engine, id)));
     await other.until(() => (other.dispatched.length === 2 ? true : undefined));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(other.dispatched).toHaveLength(2);
-    session.credits(1);
+    connection.credits(1);
     await other.next("c");
   });
 });
@@ -507,28 +528,36 @@ describe("payloads by reference", () => {
     const fence = await held("r");
     const calls = [
       () => start(engine, "q", { input: unknown }),
-      () => engine.stepCompleted(caller, completedOf("r", fence, "a", { output: unknown })),
-      () => engine.completeRun(caller, { runId: "r", fence, output: unknown, unconsumed: [] }),
-      () => engine.sendSignal(caller, "r", "go", "s1", unknown, ""),
+      () => engine.steps.complete(caller, completedOf("r", fence, "a", { output: unknown })),
+      () =>
+        engine.outcomes.complete(caller, { runId: "r", fence, output: unknown, unconsumed: [] }),
+      () =>
+        engine.signals.send(caller, {
+          runId: "r",
+          name: "go",
+          signalId: "s1",
+          payload: unknown,
+          actor: "",
+        }),
     ];
     for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "NOT_FOUND" });
   });
 
   test("are the same value as the bytes that they stand for", async () => {
     const fence = await held("r");
-    const data = Buffer.alloc(LIMITS.inlinePayloadBytes + 1, 1);
-    const ref = await engine.putPayload(caller, data);
-    const first = await engine.stepCompleted(
+    const data = Buffer.alloc(BOUNDS.inlinePayloadBytes + 1, 1);
+    const ref = await engine.payloads.put(caller, data);
+    const first = await engine.steps.complete(
       caller,
       completedOf("r", fence, "a", { output: { encoding: "bytes", data } }),
     );
-    const again = await engine.stepCompleted(
+    const again = await engine.steps.complete(
       caller,
       completedOf("r", fence, "a", { output: { encoding: "bytes", ref } }),
     );
     expect(again.seq).toBe(first.seq);
     await expect(
-      engine.stepCompleted(
+      engine.steps.complete(
         caller,
         completedOf("r", fence, "a", { output: { encoding: "json", ref } }),
       ),
@@ -545,7 +574,7 @@ describe("timers", () => {
     const fence = await held("r");
     const wait = { kind: "sleep", wait: { durationMs: month } } as const;
     for (let i = 0; i < 40; i += 1)
-      await engine.stepStarted(caller, startedOf("r", fence, `sleep:${i}`, wait));
+      await engine.steps.start(caller, startedOf("r", fence, `sleep:${i}`, wait));
     await new Promise((resolve) => setTimeout(resolve, 20));
     process.off("warning", onWarning);
     expect(warned.map(({ name }) => name)).not.toContain("TimeoutOverflowWarning");
@@ -553,7 +582,7 @@ describe("timers", () => {
 
   test("fire on time, and the worker that holds the run is told", async () => {
     const fence = await held("r");
-    const reply = await engine.stepStarted(
+    const reply = await engine.steps.start(
       caller,
       startedOf("r", fence, "sleep:s", { kind: "sleep", wait: { durationMs: 30 } }),
     );

@@ -1,9 +1,14 @@
-import { LIMITS } from "../model/limits.ts";
-import type { RunState } from "./state.ts";
+import { BOUNDS } from "../model/bounds.ts";
+import type { RunMemory } from "./journal/run-memory.ts";
 
 /** One string for a run, for maps. Ids hold no control characters, so no two runs share it. */
 export function runKey(org: string, runId: string): string {
   return `${org}\n${runId}`;
+}
+
+export function parseRunKey(key: string): { org: string; runId: string } {
+  const [org = "", runId = ""] = key.split("\n");
+  return { org, runId };
 }
 
 /**
@@ -11,14 +16,14 @@ export function runKey(org: string, runId: string): string {
  * in them; what falls out is read again when it is needed.
  */
 export class RunCache {
-  readonly #runs = new Map<string, { state: RunState; steps: number }>();
+  readonly #runs = new Map<string, { state: RunMemory; steps: number }>();
   #steps = 0;
 
-  get(key: string): RunState | undefined {
+  get(key: string): RunMemory | undefined {
     return this.#runs.get(key)?.state;
   }
 
-  set(key: string, state: RunState): void {
+  set(key: string, state: RunMemory): void {
     const known = this.#runs.get(key);
     const steps = state.steps.size + 1;
     if (known !== undefined && known.state === state) {
@@ -29,7 +34,7 @@ export class RunCache {
       this.#runs.set(key, { state, steps });
       this.#steps += steps;
     }
-    if (this.#steps > LIMITS.cachedSteps || this.#runs.size > LIMITS.cachedRuns) this.#shrink(key);
+    if (this.#steps > BOUNDS.cachedSteps || this.#runs.size > BOUNDS.cachedRuns) this.#shrink(key);
   }
 
   delete(key: string): void {
@@ -41,7 +46,7 @@ export class RunCache {
 
   #shrink(keep: string): void {
     for (const key of this.#runs.keys()) {
-      if (this.#steps <= LIMITS.cachedSteps && this.#runs.size <= LIMITS.cachedRuns) return;
+      if (this.#steps <= BOUNDS.cachedSteps && this.#runs.size <= BOUNDS.cachedRuns) return;
       if (key !== keep) this.delete(key);
     }
   }

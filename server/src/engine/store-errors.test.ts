@@ -39,7 +39,7 @@ async function held(runId: string): Promise<number> {
 }
 
 const signal = (runId: string, id: string) =>
-  engine.sendSignal(caller, runId, "go", id, json(1), "");
+  engine.signals.send(caller, { runId, name: "go", signalId: id, payload: json(1), actor: "" });
 
 describe("a command that the store refuses for its data", () => {
   const isPoison = ({ runId }: { readonly runId: string }): boolean => runId.startsWith("bad");
@@ -123,9 +123,9 @@ describe("a store that does not answer", () => {
       await commit.apply(store, args);
       throw new StoreError("the reply is lost");
     };
-    const reply = await engine.stepStarted(caller, startedOf("r", fence, "a"));
+    const reply = await engine.steps.start(caller, startedOf("r", fence, "a"));
     expect(reply.outcome).toMatchObject({ kind: "execute", attempt: 1 });
-    const twin = await engine.stepStarted(caller, startedOf("r", fence, "a"));
+    const twin = await engine.steps.start(caller, startedOf("r", fence, "a"));
     expect(twin.outcome).toMatchObject({ kind: "wait", why: "in_progress" });
     made.warnings.length = 0;
   });
@@ -136,9 +136,11 @@ describe("a store that does not answer", () => {
     const { readJournal } = store;
     store.readJournal = () => Promise.reject(new StoreError("gone"));
     const refused = { reason: "STORE_UNAVAILABLE", retryAfterMs: 500 };
-    await expect(engine.getJournal(caller, "r", 0, 10)).rejects.toMatchObject(refused);
+    await expect(
+      engine.runs.journal(caller, { runId: "r", afterSeq: 0, entriesMax: 10 }),
+    ).rejects.toMatchObject(refused);
     store.readJournal = readJournal;
-    await engine.getJournal(caller, "r", 0, 10);
+    await engine.runs.journal(caller, { runId: "r", afterSeq: 0, entriesMax: 10 });
   });
 
   test("for one run, whose data is damaged, answers so for that run, and for no other", async () => {
@@ -157,7 +159,9 @@ describe("a store that does not answer", () => {
       },
       { status: "fulfilled" },
     ]);
-    await expect(engine.getRun(caller, "bad")).rejects.toMatchObject({ reason: "DATA_CORRUPTED" });
+    await expect(engine.runs.get(caller, "bad")).rejects.toMatchObject({
+      reason: "DATA_CORRUPTED",
+    });
     expect(engine.ready()).toBe(true);
     store.loadRuns = loadRuns;
   });

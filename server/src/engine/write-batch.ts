@@ -1,6 +1,7 @@
 /** The queued commands and claims of the writer, and how a batch of them falls into runs. */
+
+import { BOUNDS } from "../model/bounds.ts";
 import type { Caller } from "../model/caller.ts";
-import { LIMITS } from "../model/limits.ts";
 import { hasLapsed, type Lease } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
 import type { ClaimedRun, ClaimRequest } from "../store/runs.ts";
@@ -18,7 +19,7 @@ export interface RunCommand<R> {
   readonly bytes: number;
   readonly decide: (draft: Draft) => R;
   /** For a worker's write: under which fence, and on which connection. */
-  readonly holder?: { readonly fence: number; readonly session: Caller["session"] };
+  readonly holder?: { readonly fence: number; readonly connection: Caller["connection"] };
   /** For a command that may find no run: the draft of a new one, and the answer. */
   readonly create?: (moment: Moment) => { draft: Draft; reply: R };
 }
@@ -125,7 +126,7 @@ export function commandItem<R>(
       refusal = undefined;
       const { holder } = command;
       if (holder?.fence === draft.header.fence && hasLapsed(draft.header))
-        draft.offerLease(lapsedLease(draft, holder.session));
+        draft.offerLease(lapsedLease(draft, holder.connection));
       try {
         answer = { value: command.decide(draft) };
       } catch (error) {
@@ -145,9 +146,12 @@ export function commandItem<R>(
 }
 
 /** For the sender; without a connection, for the worker that renews it by name. */
-function lapsedLease({ state, now }: Draft, session: Caller["session"]): Lease {
-  const { sessionId, workerId } = session ?? { sessionId: "poll/", workerId: state.worker };
-  return { sessionId, workerId, until: now + LIMITS.leaseMs };
+function lapsedLease({ state, now }: Draft, connection: Caller["connection"]): Lease {
+  const { connectionId, workerId } = connection ?? {
+    connectionId: "poll/",
+    workerId: state.worker,
+  };
+  return { connectionId, workerId, until: now + BOUNDS.leaseMs };
 }
 
 export function claimItem(

@@ -15,8 +15,8 @@
 import { Awake } from "../lib/awake.ts";
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
-import { LIMITS } from "../model/limits.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -25,11 +25,11 @@ import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Draft, type Moment } from "./draft.ts";
 import type { Intake } from "./events/intake.ts";
-import { noteClaimed } from "./measure.ts";
+import { type RunMemory, stateOf } from "./journal/run-memory.ts";
+import { noteClaimed } from "./observability/engine-metrics.ts";
+import { traceClaimed } from "./observability/engine-traces.ts";
 import { RunCache, runKey } from "./run-cache.ts";
-import { type RunState, stateOf } from "./state.ts";
 import { toPawlError } from "./store-errors.ts";
-import { traceClaimed } from "./trace.ts";
 import {
   claimItem,
   commandItem,
@@ -44,14 +44,14 @@ import {
 /** A run that a commit changed. */
 export interface CommittedRun {
   readonly key: string;
-  readonly state: RunState;
+  readonly state: RunMemory;
   readonly draft: Draft;
 }
 
 export interface WriterOptions {
   readonly store: Store;
   readonly clock: Clock;
-  /** Names this server; leads the ids of its sessions. */
+  /** Names this server; leads the ids of its connections. */
   readonly replicaId: string;
   readonly metrics: Metrics;
   readonly tracing: Tracing | undefined;
@@ -90,22 +90,22 @@ export class Writer {
       run: (items) => this.#run(items, true),
       // A claim takes runs that nobody holds, and the store sees to it that it does.
       key: (item) => (item.claim === undefined ? item.key : undefined),
-      itemsMax: LIMITS.batchCommands,
-      weightMax: LIMITS.batchBytes,
+      itemsMax: BOUNDS.batchCommands,
+      weightMax: BOUNDS.batchBytes,
       weight: (item) => item.bytes,
-      queuedMax: LIMITS.queuedCommands,
+      queuedMax: BOUNDS.queuedCommands,
     });
   }
 
   /** The state of a run that a worker holds, if this server has it in memory. */
-  cached(key: string): RunState | undefined {
+  cached(key: string): RunMemory | undefined {
     return this.#cache.get(key);
   }
 
   /** A lease that was renewed in the store, for those in memory. */
   renewed(key: string, fence: number, lease: Lease): void {
     const header = this.#cache.get(key)?.header;
-    if (header?.fence === fence && header.lease?.sessionId === lease.sessionId)
+    if (header?.fence === fence && header.lease?.connectionId === lease.connectionId)
       header.lease = lease;
   }
 
@@ -141,7 +141,7 @@ export class Writer {
     item.fail(
       new PawlError(
         "RATE_LIMITED",
-        `${LIMITS.queuedCommands} writes are waiting already. Send the same again in a moment.`,
+        `${BOUNDS.queuedCommands} writes are waiting already. Send the same again in a moment.`,
         {
           retryAfterMs: 200,
         },
@@ -301,7 +301,7 @@ export class Writer {
     for (const item of group.items) {
       item.tries += 1;
       item.mustBeFresh = true;
-      if (item.tries > LIMITS.decideAttempts) {
+      if (item.tries > BOUNDS.decideAttempts) {
         item.fail(
           storeUnavailable(
             new Error(`run ${item.runId} kept changing under ${item.tries} decisions`),
@@ -372,14 +372,14 @@ export class Writer {
     else this.#cache.delete(key);
   }
 
-  /** The replica to tell, when a session of another one holds the run. */
+  /** The replica to tell, when a connection of another one holds the run. */
   #remoteHolder(draft: Draft): string | undefined {
     if (!this.#options.store.replicas) return undefined;
-    const sessionId = draft.heldBy;
-    if (sessionId === undefined || sessionId.startsWith(`${this.#options.replicaId}/`))
+    const connectionId = draft.heldBy;
+    if (connectionId === undefined || connectionId.startsWith(`${this.#options.replicaId}/`))
       return undefined;
     // Pollers and claimers hold their runs at no replica; they ask by themselves.
-    const replica = sessionId.slice(0, Math.max(0, sessionId.indexOf("/")));
+    const replica = connectionId.slice(0, Math.max(0, connectionId.indexOf("/")));
     return replica === "" || replica === "poll" || replica === "claim" ? undefined : replica;
   }
 }

@@ -1,6 +1,6 @@
 /** The fields of a question's form: what to ask for, and what was filled in. */
 import { tryJson } from "../lib/json.ts";
-import { LIMITS } from "../model/limits.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import type { Question } from "../model/question.ts";
 
 /** One property of a form's schema that a simple input can ask for. */
@@ -101,7 +101,7 @@ function formValue(formSchema: string, fields: URLSearchParams): unknown {
   const known = fieldsOf(formSchema);
   if (known === undefined) {
     const text = fields.get(JSON_FIELD) ?? "";
-    const read = tryJson(Buffer.from(text), LIMITS.jsonDepth);
+    const read = tryJson(Buffer.from(text), BOUNDS.jsonDepth);
     // The check against the schema says what is wrong with the text.
     return read === undefined ? text : read.value;
   }

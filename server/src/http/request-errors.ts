@@ -9,10 +9,10 @@ import {
   codeToHttpStatus,
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
-import { LIMITS } from "../model/limits.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import { connectError, requestError } from "../rpc/connect-errors.ts";
 import { REACHED } from "../rpc/connect-routes.ts";
-import { messageTooLarge } from "../rpc/convert/field.ts";
+import { messageTooLarge } from "../rpc/convert/fields.ts";
 import { pawlWireError } from "../rpc/errors.ts";
 
 const ENVELOPE_BYTES = 5;
@@ -102,7 +102,7 @@ function contentLength(header: Headers): number | undefined {
 }
 
 function check(seen: number, size?: number): void {
-  if (seen > LIMITS.messageBytes) throw connectError(pawlWireError(messageTooLarge(size)));
+  if (seen > BOUNDS.messageBytes) throw connectError(pawlWireError(messageTooLarge(size)));
 }
 
 /** One message; where its length is known, Connect compares it before it reads. */

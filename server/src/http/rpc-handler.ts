@@ -6,7 +6,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { LIMITS } from "../model/limits.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import { type ConnectRouteOptions, connectRoutes } from "../rpc/connect-routes.ts";
 import { discardRest } from "./discard.ts";
 import { explaining } from "./request-errors.ts";
@@ -24,12 +24,12 @@ export interface RpcHandlerOptions extends ConnectRouteOptions {
 }
 
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
-  const { slowReaderMs = LIMITS.slowReaderMs } = options;
+  const { slowReaderMs = BOUNDS.slowReaderMs } = options;
   const router = createConnectRouter({
     grpc: false,
     acceptCompression: [compressionGzip],
-    readMaxBytes: LIMITS.messageBytes,
-    writeMaxBytes: LIMITS.messageBytes,
+    readMaxBytes: BOUNDS.messageBytes,
+    writeMaxBytes: BOUNDS.messageBytes,
   });
   connectRoutes(options)(router);
   const rpcs = new Map(

@@ -7,13 +7,13 @@ import type { Log } from "../lib/log.ts";
 import type { Registry } from "../lib/metrics.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
-import type { Link, LinkEngine } from "./links.ts";
 import { METRICS_PATH, sendMetrics } from "./metrics.ts";
 import { createGate } from "./origin.ts";
 import { sendPage } from "./pages.ts";
 import { sendRefusal } from "./problem.ts";
 import type { RestHandler } from "./rest/handler.ts";
 import type { RpcHandler } from "./rpc-handler.ts";
+import type { Link, LinkEngine } from "./wait-links.ts";
 
 export interface HttpServerOptions {
   /** For signed links. */
@@ -90,7 +90,7 @@ function answerLink(
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  import("./links.ts")
+  import("./wait-links.ts")
     .then(({ serveLink }) => serveLink(services, link, request, response))
     .catch((error: unknown) => {
       // Without the path, which holds the token.

@@ -35,7 +35,7 @@ export const LOG_FIELDS = [
   "ready_ms",
   "reason",
   "run_id",
-  "session_id",
+  "connection_id",
   "signal",
   "span_id",
   "step_key",

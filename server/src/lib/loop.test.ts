@@ -1,5 +1,5 @@
 /**
- * Goal: a loop runs one activation at a time, loses no nudge, and survives its failures.
+ * Goal: a loop runs one activation at a time, loses no wake-up, and survives its failures.
  * Method: loops with short periods, whose activations the test holds open.
  */
 import { expect, test } from "vitest";
@@ -16,7 +16,7 @@ async function until(found: () => boolean): Promise<void> {
   expect(found()).toBe(true);
 }
 
-test("activations never overlap; nudges while one runs make one more", async () => {
+test("activations never overlap; wake-ups while one runs make one more", async () => {
   let running = 0;
   let most = 0;
   let runs = 0;
@@ -31,7 +31,7 @@ test("activations never overlap; nudges while one runs make one more", async () 
   };
   const loop = startLoop({ name: "l", periodMs: 60_000, run, now, onError: ignore });
   await until(() => runs === 1);
-  for (let i = 0; i < 5; i += 1) loop.nudge();
+  for (let i = 0; i < 5; i += 1) loop.wake();
   expect(runs).toBe(1);
   gates[0]?.resolve();
   await until(() => runs === 2);
@@ -51,8 +51,8 @@ test("an activation says when the next one is due, and somebody else may want it
   const loop = startLoop({ name: "l", periodMs: 120_000, run, now, onError: ignore });
   await until(() => at.length === 2);
   expect(at[1]).toBeGreaterThan(35);
-  loop.nudgeAt(now() + 20);
-  loop.nudgeAt(now() + 90_000);
+  loop.wakeAt(now() + 20);
+  loop.wakeAt(now() + 90_000);
   await until(() => at.length === 3);
   await loop.stop();
 });
@@ -84,13 +84,13 @@ test("a stop waits for the activation under way, and none follows", async () => 
   const stop = loop.stop().then(() => {
     stopped = true;
   });
-  loop.nudge();
+  loop.wake();
   await pause(15);
   expect(stopped).toBe(false);
   gate.resolve();
   await stop;
-  loop.nudge();
-  loop.nudgeAt(0);
+  loop.wake();
+  loop.wakeAt(0);
   await pause(20);
   expect(runs).toBe(1);
 });

@@ -1,16 +1,16 @@
 /**
- * A background loop: one idempotent function, run every `periodMs` and whenever it is nudged,
+ * A background loop: one idempotent function, run every `periodMs` and whenever it is woken,
  * one activation at a time. It carries no data: an activation reads the store for what to do,
- * so that a restart and a lost nudge take the same path as everyday work.
+ * so that a restart and a lost wake-up take the same path as everyday work.
  *
  * States: idle (a timer is set) → running → idle; `stop()` from either, and it waits for a run
- * in progress. A nudge while running makes it run once more.
+ * in progress. A wake-up while running makes it run once more.
  */
 export interface Loop {
   /** Run now, or once more if running. */
-  nudge(): void;
+  readonly wake: () => void;
   /** Run no later than this, in ms since the epoch. */
-  nudgeAt(at: number): void;
+  readonly wakeAt: (at: number) => void;
   stop(): Promise<void>;
 }
 
@@ -25,15 +25,15 @@ export interface LoopOptions {
 
 export function startLoop(options: LoopOptions): Loop {
   let timer: NodeJS.Timeout | undefined;
-  let wakeAt = Number.POSITIVE_INFINITY;
+  let nextAt = Number.POSITIVE_INFINITY;
   let running: Promise<void> | undefined;
   let again = false;
   let stopped = false;
 
   function schedule(at: number): void {
-    if (stopped || (timer !== undefined && at >= wakeAt)) return;
+    if (stopped || (timer !== undefined && at >= nextAt)) return;
     clearTimeout(timer);
-    wakeAt = at;
+    nextAt = at;
     // No longer than the period, which is the truth, and which any timer can hold.
     timer = setTimeout(activate, Math.min(options.periodMs, Math.max(0, at - options.now())));
     timer.unref();
@@ -42,7 +42,7 @@ export function startLoop(options: LoopOptions): Loop {
   function activate(): void {
     clearTimeout(timer);
     timer = undefined;
-    wakeAt = Number.POSITIVE_INFINITY;
+    nextAt = Number.POSITIVE_INFINITY;
     if (stopped) return;
     if (running !== undefined) {
       again = true;
@@ -65,13 +65,11 @@ export function startLoop(options: LoopOptions): Loop {
 
   schedule(options.now());
   return {
-    nudge() {
+    wake() {
       if (running !== undefined) again = true;
       else schedule(options.now());
     },
-    nudgeAt(at) {
-      schedule(at);
-    },
+    wakeAt: schedule,
     async stop() {
       stopped = true;
       clearTimeout(timer);

@@ -24,7 +24,7 @@ export interface Caller extends Tenant {
   /** What the caller may do; `*` is everything. */
   readonly scopes: ReadonlySet<string>;
   /** The connection of a worker that it came on, where it did. */
-  readonly session?: { readonly sessionId: string; readonly workerId: string };
+  readonly connection?: { readonly connectionId: string; readonly workerId: string };
 }
 
 const ALL: ReadonlySet<string> = new Set(["*"]);

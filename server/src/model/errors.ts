@@ -1,4 +1,4 @@
-import type { RunState } from "./run.ts";
+import type { RunStatus } from "./run.ts";
 
 /** google.rpc.Code, as far as Pawl uses it. */
 export const CODES = Object.freeze({
@@ -89,7 +89,7 @@ export function notFound(what: string, id: string): PawlError {
 
 export function illegalTransition(
   runId: string,
-  from: RunState,
+  from: RunStatus,
   verb: string,
   to: string,
 ): PawlError {

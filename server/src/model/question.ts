@@ -1,7 +1,7 @@
 /** Questions to people, and what is an answer to them. */
 import { JsonError, parseJson } from "../lib/json.ts";
+import { BOUNDS } from "./bounds.ts";
 import { invalid, PawlError } from "./errors.ts";
-import { LIMITS } from "./limits.ts";
 
 export const QUESTION_TYPES = ["text", "approval", "choice", "multichoice", "form"] as const;
 export type QuestionType = (typeof QUESTION_TYPES)[number];
@@ -155,15 +155,15 @@ function kindOf(value: unknown): string {
 
 /** The value of an answer's JSON. */
 export function parseAnswer(question: Question, data: Uint8Array, encoding: string): unknown {
-  if (data.byteLength > LIMITS.answerBytes)
+  if (data.byteLength > BOUNDS.answerBytes)
     throw invalidAnswer(
       question,
-      `has ${data.byteLength} bytes; ${LIMITS.answerBytes} are allowed`,
+      `has ${data.byteLength} bytes; ${BOUNDS.answerBytes} are allowed`,
     );
   if (encoding !== "json" && encoding !== "json+pawl")
     throw invalidAnswer(question, `has the encoding \`${encoding}\`, not \`json\``);
   try {
-    return parseJson(data, LIMITS.jsonDepth);
+    return parseJson(data, BOUNDS.jsonDepth);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     throw invalidAnswer(question, error.message);

@@ -1,5 +1,5 @@
+import { BOUNDS } from "./bounds.ts";
 import type { Undone, WaitKind } from "./entry.ts";
-import { LIMITS } from "./limits.ts";
 
 /**
  * The states of a run and how one leads to another.
@@ -14,7 +14,7 @@ import { LIMITS } from "./limits.ts";
  * - COMPLETED, FAILED, CANCELLED: ended. FAILED can be left by a retry, CANCELLED by one that does
  *   what was left undone.
  */
-export type RunState =
+export type RunStatus =
   | "QUEUED"
   | "RUNNING"
   | "WAITING"
@@ -24,7 +24,7 @@ export type RunState =
   | "FAILED"
   | "CANCELLED";
 
-export const RUN_STATES: readonly RunState[] = [
+export const RUN_STATUSES: readonly RunStatus[] = [
   "QUEUED",
   "RUNNING",
   "WAITING",
@@ -35,7 +35,7 @@ export const RUN_STATES: readonly RunState[] = [
   "CANCELLED",
 ];
 
-const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
+const NEXT: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   // To WAITING and COMPLETED by the report of its last holder, whose lease had lapsed.
   QUEUED: ["RUNNING", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
@@ -47,11 +47,11 @@ const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
   CANCELLED: ["CANCELLING"],
 };
 
-export function canBecome(from: RunState, to: RunState): boolean {
+export function canBecome(from: RunStatus, to: RunStatus): boolean {
   return NEXT[from].includes(to);
 }
 
-export function isTerminal(state: RunState): boolean {
+export function isTerminal(state: RunStatus): boolean {
   return state === "COMPLETED" || state === "FAILED" || state === "CANCELLED";
 }
 
@@ -83,7 +83,7 @@ export type Intent = (typeof INTENTS)[number];
 
 /** Who holds a run. At most one at a time; the fence decides, not the clock. */
 export interface Lease {
-  readonly sessionId: string;
+  readonly connectionId: string;
   readonly workerId: string;
   /** When it may be taken away, in ms since the epoch. */
   readonly until: number;
@@ -116,7 +116,7 @@ export function hasLapsed({ lease, state, startedAt }: RunHeader): boolean {
 
 /** Whether its holders have died in a row: it may be what kills them. */
 export function isSuspect({ crashes }: RunHeader): boolean {
-  return crashes >= LIMITS.suspectCrashes;
+  return crashes >= BOUNDS.suspectCrashes;
 }
 
 /** Where a run waits for a worker that serves it; suspects in a lane of their own. */
@@ -220,7 +220,7 @@ export interface RunHeader {
   readonly queue: string;
   /** 0 to 9, higher first. */
   readonly priority: number;
-  readonly state: RunState;
+  readonly state: RunStatus;
   readonly reason: RunReason;
   readonly intent: Intent;
   /** Grows whenever the run is given to a holder, is cancelled or retried, and when a pause takes effect; compared by every durable write. */

@@ -1,69 +1,90 @@
 /**
- * An engine that only reads. Each function is named here, so that one which is added to the engine does
- * not compile until somebody has decided what a replay does with it.
+ * An engine that only reads. Each method of each area is named here, so that one which is added to the
+ * engine does not compile until somebody has decided what a replay does with it.
  */
-import type { EngineApi, OutcomeReply } from "../engine/api.ts";
+import type { EngineApi, OutcomeReply } from "../engine/engine-api.ts";
 import { PawlError } from "../model/errors.ts";
 
 const CONTINUE: OutcomeReply = Object.freeze({ directive: "continue" });
 
-export function readOnly(inner: EngineApi): EngineApi {
+export function readOnly({
+  runs,
+  steps,
+  signals,
+  waits,
+  events,
+  payloads,
+  ...inner
+}: EngineApi): EngineApi {
   return {
-    // What only reads.
-    getRun: (...args) => inner.getRun(...args),
-    waitRun: (...args) => inner.waitRun(...args),
-    listRuns: (...args) => inner.listRuns(...args),
-    getJournal: (...args) => inner.getJournal(...args),
-    getStep: (...args) => inner.getStep(...args),
-    listSignals: (...args) => inner.listSignals(...args),
-    listWaits: (...args) => inner.listWaits(...args),
-    getWait: (...args) => inner.getWait(...args),
-    findWait: (...args) => inner.findWait(...args),
-    findQuestion: (...args) => inner.findQuestion(...args),
-    listSteps: (...args) => inner.listSteps(...args),
-    openLink: (...args) => inner.openLink(...args),
-    cursorNow: (...args) => inner.cursorNow(...args),
-    watchRun: (...args) => inner.watchRun(...args),
-    watchRuns: (...args) => inner.watchRuns(...args),
-    listEvents: (...args) => inner.listEvents(...args),
-    getPayload: (...args) => inner.getPayload(...args),
-    listWorkers: (...args) => inner.listWorkers(...args),
-    listWorkflows: (...args) => inner.listWorkflows(...args),
-    getWorkflow: (...args) => inner.getWorkflow(...args),
-    ready: () => inner.ready(),
-
+    runs: {
+      get: (...args) => runs.get(...args),
+      wait: (...args) => runs.wait(...args),
+      list: (...args) => runs.list(...args),
+      journal: (...args) => runs.journal(...args),
+      start: refuse,
+      cancel: refuse,
+      pause: refuse,
+      resume: refuse,
+      retry: refuse,
+      delete: refuse,
+      updateTags: refuse,
+    },
+    steps: {
+      get: (...args) => steps.get(...args),
+      list: (...args) => steps.list(...args),
+      start: refuse,
+      complete: refuse,
+      fail: refuse,
+    },
+    outcomes: {
+      // What a worker says on its way, and nobody needs here.
+      closeWaits: async () => CONTINUE,
+      beginCleanUp: async () => CONTINUE,
+      suspend: refuse,
+      complete: refuse,
+      fail: refuse,
+    },
+    signals: {
+      list: (...args) => signals.list(...args),
+      send: refuse,
+    },
+    waits: {
+      list: (...args) => waits.list(...args),
+      get: (...args) => waits.get(...args),
+      find: (...args) => waits.find(...args),
+      findQuestion: (...args) => waits.findQuestion(...args),
+      answer: refuse,
+      cancel: refuse,
+      createLink: refuse,
+    },
+    links: { open: (...args) => inner.links.open(...args) },
+    events: {
+      cursorNow: (...args) => events.cursorNow(...args),
+      watch: (...args) => events.watch(...args),
+      watchRuns: (...args) => events.watchRuns(...args),
+      list: (...args) => events.list(...args),
+      publish: async (_, { events, first }) => ({
+        accepted: events.length,
+        acknowledged: Math.max(0, first + events.length - 1),
+      }),
+    },
     // What a worker needs to be given runs; it changes no run.
-    openSession: (...args) => inner.openSession(...args),
-    pollWork: (...args) => inner.pollWork(...args),
-    heartbeatLeases: (...args) => inner.heartbeatLeases(...args),
-    putPayload: (...args) => inner.putPayload(...args),
-
-    // What a worker says on its way, and nobody needs here.
-    closeWaits: async () => CONTINUE,
-    beginCleanUp: async () => CONTINUE,
-    publishEvents: async (_, __, ___, events, first) => ({
-      accepted: events.length,
-      acknowledged: Math.max(0, first + events.length - 1),
-    }),
-
-    // What changes something.
-    startRun: refuse,
-    cancelRun: refuse,
-    pauseRun: refuse,
-    resumeRun: refuse,
-    retryRun: refuse,
-    deleteRun: refuse,
-    updateTags: refuse,
-    stepStarted: refuse,
-    stepCompleted: refuse,
-    stepFailed: refuse,
-    suspendRun: refuse,
-    completeRun: refuse,
-    failRun: refuse,
-    sendSignal: refuse,
-    answerWait: refuse,
-    cancelWait: refuse,
-    createWaitLink: refuse,
+    workers: { attach: (...args) => inner.workers.attach(...args) },
+    polling: {
+      poll: (...args) => inner.polling.poll(...args),
+      heartbeat: (...args) => inner.polling.heartbeat(...args),
+    },
+    payloads: {
+      get: (...args) => payloads.get(...args),
+      put: (...args) => payloads.put(...args),
+    },
+    registry: {
+      listWorkers: (...args) => inner.registry.listWorkers(...args),
+      listWorkflows: (...args) => inner.registry.listWorkflows(...args),
+      getWorkflow: (...args) => inner.registry.getWorkflow(...args),
+    },
+    ready: () => inner.ready(),
   };
 }
 

@@ -7,14 +7,16 @@ import { isDeepStrictEqual } from "node:util";
 import type { JournalEntry } from "@pawl/proto";
 import type {
   CompleteRun,
+  ConnectionSink,
   EngineApi,
   FailRun,
   OutcomeReply,
-  SessionSink,
+  StartedRun,
+  StartRun,
   StepStarted,
   StepStartedReply,
-  WorkerSession,
-} from "../engine/api.ts";
+  WorkerConnection,
+} from "../engine/engine-api.ts";
 import { systemClock } from "../lib/clock.ts";
 import { type Deferred, deferred } from "../lib/deferred.ts";
 import type { Caller } from "../model/caller.ts";
@@ -105,24 +107,31 @@ export class Rehearsal {
     const closed = readOnly(inner);
     this.engine = {
       ...closed,
-      startRun: async (caller, start) => {
-        if (start.parent === undefined) return await closed.startRun(caller, start);
-        this.#part(start.parent.runId)?.wants(start.parent.key);
-        throw leaseLost(start.parent.runId, start.parent.fence, start.parent.fence + 1);
+      runs: { ...closed.runs, start: (caller, start) => this.#start(caller, start, closed) },
+      steps: {
+        ...closed.steps,
+        start: (caller, started) => this.#stepStarted(caller, started),
+        complete: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
+        fail: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
       },
-      stepStarted: (caller, started) => this.#stepStarted(caller, started),
-      stepCompleted: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
-      stepFailed: async (_, { runId, key, fence }) => this.#executed(runId, key, fence),
-      suspendRun: async (_, { runId, unconsumed = [] }) => {
-        this.#part(runId)?.end("open", "", unconsumed);
-        return { resumed: false, directive: "continue", resolved: [] };
+      outcomes: {
+        ...closed.outcomes,
+        suspend: async (_, { runId, unconsumed = [] }) => {
+          this.#part(runId)?.end("open", "", unconsumed);
+          return { resumed: false, directive: "continue", resolved: [] };
+        },
+        complete: async (_, complete) => this.#completed(complete),
+        fail: async (_, fail) => this.#failed(fail),
       },
-      completeRun: async (_, complete) => this.#completed(complete),
-      failRun: async (_, fail) => this.#failed(fail),
-      openSession: async (caller, worker, held, sink) =>
-        withoutStarts(await inner.openSession(caller, worker, held, confirming(sink))),
-      pollWork: async (...args) =>
-        (await inner.pollWork(...args)).map((item) => ({ ...item, confirmStarts: true })),
+      workers: {
+        attach: async (caller, worker, sink) =>
+          withoutStarts(await inner.workers.attach(caller, worker, confirming(sink))),
+      },
+      polling: {
+        ...closed.polling,
+        poll: async (...args) =>
+          (await inner.polling.poll(...args)).map((item) => ({ ...item, confirmStarts: true })),
+      },
     };
   }
 
@@ -131,6 +140,13 @@ export class Rehearsal {
     const part = this.#part(runId);
     if (part === undefined) throw new TypeError(`Run ${runId} is not in this rehearsal.`);
     return part.verdict.promise;
+  }
+
+  async #start(caller: Caller, start: StartRun, closed: EngineApi): Promise<StartedRun> {
+    if (start.parent === undefined) return await closed.runs.start(caller, start);
+    const { runId, key, fence } = start.parent;
+    this.#part(runId)?.wants(key);
+    throw leaseLost(runId, fence, fence + 1);
   }
 
   #part(runId: string): Part | undefined {
@@ -143,12 +159,12 @@ export class Rehearsal {
       outcome: { kind: "wait", until: systemClock.now() + NEVER_MS, why: "backoff", attempt: 1 },
       directive: "continue",
     };
-    const recorded = await this.#inner.getStep(caller, runId, key);
+    const recorded = await this.#inner.steps.get(caller, runId, key);
     if (recorded === undefined && kind !== "step" && kind !== "value") {
       this.#part(runId)?.wants(key);
       return wait;
     }
-    const reply = await this.#inner.stepStarted(caller, started);
+    const reply = await this.#inner.steps.start(caller, started);
     if (reply.outcome.kind !== "execute" && reply.outcome.kind !== "unknown_outcome") return reply;
     this.#part(runId)?.wants(key);
     return wait;
@@ -216,7 +232,7 @@ function isSame(end: JournalEntry, output: Payload): boolean {
 }
 
 /** The same sink, for dispatches whose steps have to be asked for. */
-function confirming(sink: SessionSink): SessionSink {
+function confirming(sink: ConnectionSink): ConnectionSink {
   return {
     dispatch: (item) => sink.dispatch({ ...item, confirmStarts: true }),
     cancel: (...args) => sink.cancel(...args),
@@ -230,18 +246,18 @@ function confirming(sink: SessionSink): SessionSink {
   };
 }
 
-/** The same session, in which starts that ride ahead are not shown to anybody. */
-function withoutStarts(session: WorkerSession): WorkerSession {
+/** The same connection, in which starts that ride ahead are not shown to anybody. */
+function withoutStarts(connection: WorkerConnection): WorkerConnection {
   return {
-    sessionId: session.sessionId,
-    caller: session.caller,
-    survived: session.survived,
-    credits: (count) => session.credits(count),
-    ack: (...args) => session.ack(...args),
-    nack: (...args) => session.nack(...args),
-    heartbeat: () => session.heartbeat(),
-    draining: () => session.draining(),
+    connectionId: connection.connectionId,
+    caller: connection.caller,
+    survived: connection.survived,
+    credits: (count) => connection.credits(count),
+    ack: (...args) => connection.ack(...args),
+    nack: (...args) => connection.nack(...args),
+    heartbeat: () => connection.heartbeat(),
+    draining: () => connection.draining(),
     stepStartedLive: () => undefined,
-    closed: () => session.closed(),
+    closed: () => connection.closed(),
   };
 }

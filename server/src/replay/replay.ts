@@ -7,7 +7,7 @@ import { anonymous } from "../model/caller.ts";
 import { Calls } from "../rpc/calls.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { apiBindings } from "../rpc/services.ts";
-import { Sessions } from "../rpc/session.ts";
+import { WorkerStreams } from "../rpc/worker-stream.ts";
 import { openStore } from "../store/open.ts";
 import type { RecordedRun } from "./journal-file.ts";
 import { Rehearsal, type Verdict } from "./rehearsal.ts";
@@ -36,11 +36,11 @@ export async function replay(options: ReplayOptions): Promise<Verdict[]> {
   });
   const engine = createEngine({ store, replicaId: uniqueId(), log });
   const calls = new Calls(everyoneIsOwner);
-  const sessions = new Sessions();
+  const streams = new WorkerStreams();
   const seeded: Seeded[] = [];
   for (const run of runs) seeded.push(await seed(store, run));
   const rehearsal = new Rehearsal(engine, seeded);
-  const bindings = apiBindings({ engine: rehearsal.engine, sessions, log });
+  const bindings = apiBindings({ engine: rehearsal.engine, streams, log });
   const grpc = createGrpcServer({ bindings, calls, log });
   const port = await grpc.listen("127.0.0.1:0");
   const worker = startWorker(`http://127.0.0.1:${port}`);
@@ -60,7 +60,7 @@ export async function replay(options: ReplayOptions): Promise<Verdict[]> {
     await worker.stop();
     calls.stop();
     await engine.close();
-    await sessions.endAll();
+    await streams.endAll();
     grpc.kill();
     await store.close();
   }
@@ -71,7 +71,7 @@ async function explain(
   engine: ReturnType<typeof createEngine>,
   { runId, workflow, queue }: Seeded,
 ): Promise<string> {
-  const [worker] = await engine.listWorkers(anonymous(DEFAULT_ORG));
+  const [worker] = await engine.registry.listWorkers(anonymous(DEFAULT_ORG));
   if (worker === undefined) {
     return "No worker connected in time. It has to connect to PAWL_URL; --timeout gives it longer.";
   }

@@ -4,6 +4,7 @@ import type { JournalEntry, Payload as PayloadProto } from "@pawl/proto";
 import { DEFAULT_ORG } from "../auth/authenticate.ts";
 import { systemClock } from "../lib/clock.ts";
 import { sha256 } from "../lib/ids.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import {
   type ClosedWhy,
   ENTRY_TYPES,
@@ -11,12 +12,11 @@ import {
   type EntryMeta,
   type EntryType,
 } from "../model/entry.ts";
-import { LIMITS } from "../model/limits.ts";
 import type { Payload, PayloadBlob } from "../model/payload.ts";
 import type { AnswerVia } from "../model/question.ts";
 import { NEW_RUN, type RunHeader } from "../model/run.ts";
-import { failureIn, outcomeIn, stepKindIn } from "../rpc/convert/common.ts";
-import { questionIn } from "../rpc/convert/question.ts";
+import { failureIn, outcomeIn, stepKindIn } from "../rpc/convert/common-messages.ts";
+import { questionIn } from "../rpc/convert/question-messages.ts";
 import type { Store } from "../store/store.ts";
 import { JournalFileError, type RecordedRun } from "./journal-file.ts";
 
@@ -114,7 +114,7 @@ function typeIn({ seq, type }: JournalEntry): EntryType {
 
 function payloadIn(payload: PayloadProto, blobs: PayloadBlob[]): Payload {
   const { encoding, data } = payload;
-  if (data.byteLength <= LIMITS.inlinePayloadBytes) return { encoding, data };
+  if (data.byteLength <= BOUNDS.inlinePayloadBytes) return { encoding, data };
   const address = sha256(data);
   if (!blobs.some((blob) => blob.sha256 === address)) blobs.push({ sha256: address, data });
   return { encoding, ref: { sha256: address, size: data.byteLength } };

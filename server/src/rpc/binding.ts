@@ -17,11 +17,11 @@ import type {
 import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { permitFor } from "../auth/permissions.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
-import { LIMITS } from "../model/limits.ts";
 import { ConnectDuplex } from "./connect-duplex.ts";
-import { messageTooLarge, responseTooLarge } from "./convert/field.ts";
+import { messageTooLarge, responseTooLarge } from "./convert/fields.ts";
 
 export interface CallContext {
   readonly caller: Caller;
@@ -95,7 +95,7 @@ export interface DuplexBinding extends Mountable {
 export type Binding = UnaryBinding | ServerStreamBinding | ClientStreamBinding | DuplexBinding;
 
 export function decode<I extends DescMessage>(schema: I, bytes: Uint8Array): MessageShape<I> {
-  if (bytes.byteLength > LIMITS.messageBytes) throw messageTooLarge(bytes.byteLength);
+  if (bytes.byteLength > BOUNDS.messageBytes) throw messageTooLarge(bytes.byteLength);
   try {
     return fromBinary(schema, bytes);
   } catch (cause) {
@@ -116,7 +116,7 @@ function own<I extends DescMessage>(schema: I, request: Message): MessageShape<I
 
 function encode<O extends DescMessage>(schema: O, message: MessageInitShape<O>): Uint8Array {
   const bytes = toBinary(schema, whole(schema, message));
-  if (bytes.byteLength > LIMITS.messageBytes) throw responseTooLarge(bytes.byteLength);
+  if (bytes.byteLength > BOUNDS.messageBytes) throw responseTooLarge(bytes.byteLength);
   return bytes;
 }
 

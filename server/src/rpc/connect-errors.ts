@@ -2,8 +2,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_details_pb.js";
 import { invalid } from "../model/errors.ts";
-import { duration } from "./convert/common.ts";
-import { messageTooLarge } from "./convert/field.ts";
+import { duration } from "./convert/common-messages.ts";
+import { messageTooLarge } from "./convert/fields.ts";
 import { errorInfo, pawlWireError, type WireError } from "./errors.ts";
 
 /** For Connect: the same details, which its JSON also shows in clear text under `debug`. */

@@ -10,9 +10,9 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@pawl/proto/google/rpc/error_d
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { uniqueId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import { CODES, PawlError } from "../model/errors.ts";
-import { LIMITS } from "../model/limits.ts";
-import { duration } from "./convert/common.ts";
+import { duration } from "./convert/common-messages.ts";
 
 export const ERROR_DOMAIN = "pawl.dev";
 const CANCELLED = 1;
@@ -63,7 +63,7 @@ export function pawlWireError(error: PawlError): WireError {
   return {
     code: error.code,
     reason: error.reason,
-    message: shorten(error.message, LIMITS.errorMessageBytes),
+    message: shorten(error.message, BOUNDS.errorMessageBytes),
     metadata: shortenAll(error.metadata),
     retryAfterMs: error.retryAfterMs,
   };
@@ -82,8 +82,8 @@ function shorten(value: string, maxBytes: number): string {
 function shortenAll(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const entries = Object.entries(metadata);
   const total = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
-  if (total * 3 <= LIMITS.errorMetadataBytes) return metadata;
-  const share = Math.floor(LIMITS.errorMetadataBytes / Math.max(1, entries.length));
+  if (total * 3 <= BOUNDS.errorMetadataBytes) return metadata;
+  const share = Math.floor(BOUNDS.errorMetadataBytes / Math.max(1, entries.length));
   return Object.fromEntries(entries.map(([key, value]) => [key, shorten(value, share)]));
 }
 
@@ -107,7 +107,7 @@ export function grpcStatus(error: WireError): Partial<StatusObject> {
   return { code: error.code, details: error.message, metadata };
 }
 
-/** For one frame of a session. */
+/** For one frame of a connection. */
 export function frameError(error: WireError): ErrorFrame {
   return {
     $typeName: "pawl.v1.ErrorFrame",

@@ -14,7 +14,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Credentials } from "../auth/authenticate.ts";
 import type { Log } from "../lib/log.ts";
-import { LIMITS } from "../model/limits.ts";
+import { BOUNDS } from "../model/bounds.ts";
 import type {
   Binding,
   ClientStreamBinding,
@@ -31,7 +31,7 @@ import { drained } from "./slow-reader.ts";
  * What grpc-js itself refuses, with an error of its own that has no reason. Well above our limit,
  * so that a client that sends a whole payload inline is told what to do about it.
  */
-const HARD_MESSAGE_BYTES = 2 * LIMITS.payloadBytes;
+const HARD_MESSAGE_BYTES = 2 * BOUNDS.payloadBytes;
 /** A connection that does not answer pings within this is gone, however open it looks. */
 const KEEPALIVE_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;

@@ -11,20 +11,20 @@ import {
   WorkflowService,
 } from "@pawl/proto";
 import { Health } from "@pawl/proto/grpc/health/v1/health_pb.js";
-import type { EngineApi } from "../engine/api.ts";
+import type { EngineApi } from "../engine/engine-api.ts";
 import type { Log } from "../lib/log.ts";
 import type { Binding } from "./binding.ts";
-import { eventService } from "./services/event.ts";
-import { healthService } from "./services/health.ts";
-import { payloadService } from "./services/payload.ts";
-import { reflectionService } from "./services/reflection.ts";
-import { runService } from "./services/run.ts";
-import { signalService } from "./services/signal.ts";
-import { stepService } from "./services/step.ts";
-import { waitService } from "./services/wait.ts";
-import { workerService } from "./services/worker.ts";
-import { workflowService } from "./services/workflow.ts";
-import type { Sessions } from "./session.ts";
+import { eventService } from "./services/event-service.ts";
+import { healthService } from "./services/health-service.ts";
+import { payloadService } from "./services/payload-service.ts";
+import { reflectionService } from "./services/reflection-service.ts";
+import { runService } from "./services/run-service.ts";
+import { signalService } from "./services/signal-service.ts";
+import { stepService } from "./services/step-service.ts";
+import { waitService } from "./services/wait-service.ts";
+import { workerService } from "./services/worker-service.ts";
+import { workflowService } from "./services/workflow-service.ts";
+import type { WorkerStreams } from "./worker-stream.ts";
 
 /** The services of pawl.v1. */
 export const API_SERVICES: readonly DescService[] = [
@@ -40,16 +40,16 @@ export const API_SERVICES: readonly DescService[] = [
 
 export interface ServiceOptions {
   readonly engine: EngineApi;
-  readonly sessions: Sessions;
+  readonly streams: WorkerStreams;
   readonly log: Log;
 }
 
 export function apiBindings(options: ServiceOptions): Binding[] {
-  const { engine, sessions, log } = options;
+  const { engine, streams, log } = options;
   const bindings = [
     ...runService(engine),
     ...stepService(engine),
-    ...workerService(engine, sessions, log),
+    ...workerService(engine, streams, log),
     ...workflowService(engine),
     ...signalService(engine),
     ...waitService(engine),

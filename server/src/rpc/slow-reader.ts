@@ -1,7 +1,7 @@
 /** The patience with who does not read what was sent. */
 import { type EventEmitter, once } from "node:events";
+import { BOUNDS } from "../model/bounds.ts";
 import { PawlError } from "../model/errors.ts";
-import { LIMITS } from "../model/limits.ts";
 
 const RETRY_MS = 1_000;
 
@@ -14,7 +14,7 @@ const RETRY_MS = 1_000;
 export async function drained(
   stream: EventEmitter,
   signal: AbortSignal,
-  patienceMs: number = LIMITS.slowReaderMs,
+  patienceMs: number = BOUNDS.slowReaderMs,
 ): Promise<void> {
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), patienceMs);

@@ -1,6 +1,6 @@
 /** Rows of the delta table, as both stores read them. */
-import type { RunState } from "../model/run.ts";
-import { RUN_STATES } from "../model/run.ts";
+import type { RunStatus } from "../model/run.ts";
+import { RUN_STATUSES } from "../model/run.ts";
 import type { DeltaChunk, DeltaHead, RunMark } from "./deltas.ts";
 import type { Row } from "./row.ts";
 import { int, text } from "./row.ts";
@@ -35,6 +35,6 @@ export function toRunMark(row: Row): RunMark {
   return { seq: int(row, "seq"), fence: int(row, "fence"), state, leased, delta };
 }
 
-function isState(value: string): value is RunState {
-  return RUN_STATES.some((state) => state === value);
+function isState(value: string): value is RunStatus {
+  return RUN_STATUSES.some((state) => state === value);
 }

@@ -1,5 +1,5 @@
 import type { Tenant } from "../model/caller.ts";
-import type { RunHeader, RunState } from "../model/run.ts";
+import type { RunHeader, RunStatus } from "../model/run.ts";
 
 /** Live output on record, and what followers of events ask for. Part of the store. */
 export interface DeltaStore {
@@ -80,7 +80,7 @@ export type PutDeltasResult = "kept" | "known" | "stale";
 export interface RunMark {
   readonly seq: number;
   readonly fence: number;
-  readonly state: RunState;
+  readonly state: RunStatus;
   readonly leased: boolean;
   /** Of the latest delta that is on record; 0, 0 without one. */
   readonly delta: DeltaPlace;

@@ -21,7 +21,7 @@ export function int(row: Row, column: string): number {
 
 export function toLease(row: Row): Lease {
   return {
-    sessionId: text(row, "session_id"),
+    connectionId: text(row, "session_id"),
     workerId: text(row, "worker_id"),
     until: int(row, "until"),
   };

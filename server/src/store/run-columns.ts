@@ -4,7 +4,7 @@
  * that of the columns in statements and input rows; a new column goes to the end.
  */
 import type { RunHeader, RunNotes, Waiting } from "../model/run.ts";
-import { INTENTS, RUN_REASONS, RUN_STATES } from "../model/run.ts";
+import { INTENTS, RUN_REASONS, RUN_STATUSES } from "../model/run.ts";
 import type { Row } from "./row.ts";
 import { int, text, toLease } from "./row.ts";
 import { StoreError } from "./store-error.ts";
@@ -90,7 +90,7 @@ export const RUN = {
   seq: number("seq", "seq", "int4", FIXED),
   updatedAt: number("updatedAt", "updated_at", "int8", FIXED),
   fence: number("fence", "fence", "int4", MUTABLE),
-  state: word("state", "state", RUN_STATES),
+  state: word("state", "state", RUN_STATUSES),
   reason: word("reason", "reason", RUN_REASONS),
   intent: word("intent", "intent", INTENTS),
   attempt: number("attempt", "attempt", "int4", MUTABLE),

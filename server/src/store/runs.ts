@@ -1,7 +1,7 @@
 import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
-import type { Lease, RunHeader, RunState } from "../model/run.ts";
+import type { Lease, RunHeader, RunStatus } from "../model/run.ts";
 import type { AdmissionWrite } from "./admission.ts";
 import type { NewChunk } from "./deltas.ts";
 import type { DueRemoval, DueRow } from "./due.ts";
@@ -104,7 +104,7 @@ export interface ClaimRequest {
   /** Workflows and `workflow@version`s that are served. */
   readonly lanes: readonly string[];
   /** One per run wanted: who gets it. The i-th run claimed goes to the i-th slot. */
-  readonly slots: readonly { readonly sessionId: string; readonly workerId: string }[];
+  readonly slots: readonly { readonly connectionId: string; readonly workerId: string }[];
   readonly until: number;
   readonly journalBytes: number;
 }
@@ -146,7 +146,7 @@ export interface JournalPage {
 
 export interface RunFilter {
   /** Empty: all. */
-  readonly states: readonly RunState[];
+  readonly states: readonly RunStatus[];
   readonly workflow?: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly parentRunId?: string;

@@ -1,6 +1,6 @@
 /** All that workers, clients and operators can ask of the engine about a run, at random. */
 
-import type { NewWait } from "../../../server/src/engine/api.ts";
+import type { NewWait } from "../../../server/src/engine/engine-api.ts";
 import { PawlError } from "../../../server/src/model/errors.ts";
 import type { Question } from "../../../server/src/model/question.ts";
 import { NO_RETRY } from "../../../server/src/model/retry.ts";
@@ -129,39 +129,44 @@ export class Commands {
       case "stop": {
         const failed = completedOf(runId, fence, key, { attempt: random.int(1, 3) });
         const cancelled = kind === "stop" ? { cancelled: true as const } : {};
-        return await engine.stepFailed(caller, { ...failed, ...cancelled, failure: BOOM });
+        return await engine.steps.fail(caller, { ...failed, ...cancelled, failure: BOOM });
       }
       case "wait": {
         const { kind: what, ...wait } = this.#wait(runId);
         const started = startedOf(runId, fence, wait.key, { ...wait, kind: what });
-        return await engine.stepStarted(caller, started);
+        return await engine.steps.start(caller, started);
       }
       case "suspend":
         return await this.#suspend(runId, fence);
       case "closeWaits": {
         const keys = random.sample([...WAITS, CHILD], random.int(1, 3));
-        return await engine.closeWaits(caller, { runId, fence, keys });
+        return await engine.outcomes.closeWaits(caller, { runId, fence, keys });
       }
       case "cleanUp": {
         const compensations = random.sample(["compensate:a", "compensate:b"], random.int(1, 2));
-        return await engine.beginCleanUp(caller, { runId, fence, compensations });
+        return await engine.outcomes.beginCleanUp(caller, { runId, fence, compensations });
       }
       case "end":
-        return await engine.completeRun(caller, { runId, fence, output: json(1), unconsumed: [] });
+        return await engine.outcomes.complete(caller, {
+          runId,
+          fence,
+          output: json(1),
+          unconsumed: [],
+        });
       case "failRun":
       case "misfit": {
         const nonDeterminism = { stepKey: key, recorded: "", attempted: "", likelyCause: "" };
         const failed = { runId, fence, failure: BOOM, failedStepKeys: [key] };
-        return await engine.failRun(
+        return await engine.outcomes.fail(
           caller,
           kind === "misfit" ? { ...failed, nonDeterminism } : failed,
         );
       }
       case "live":
       case "nack":
-        return this.#tellSession(kind, runId, fence, key);
+        return this.#tellConnection(kind, runId, fence, key);
       case "heartbeat":
-        return await engine.heartbeatLeases(caller, [{ runId, fence }]);
+        return await engine.polling.heartbeat(caller, [{ runId, fence }]);
       case "poll":
         return await this.#table.poll();
       case "reconnect":
@@ -176,29 +181,41 @@ export class Commands {
     const { engine } = this.#table;
     switch (kind) {
       case "pause":
-        return await engine.pauseRun(caller, runId, "");
+        return await engine.runs.pause(caller, runId, "");
       case "resume":
-        return await engine.resumeRun(caller, runId);
+        return await engine.runs.resume(caller, runId);
       case "retry":
-        return await engine.retryRun(caller, runId);
+        return await engine.runs.retry(caller, runId);
       case "cancel": {
         const graceMs = random.int(0, 300);
-        return await engine.cancelRun(caller, runId, "", graceMs, random.chance(0.2));
+        return await engine.runs.cancel(caller, {
+          runId,
+          reason: "",
+          graceMs,
+          force: random.chance(0.2),
+        });
       }
       case "tags":
-        return await engine.updateTags(caller, runId, { k: String(random.int(0, 3)) }, []);
+        return await engine.runs.updateTags(caller, {
+          runId,
+          set: { k: String(random.int(0, 3)) },
+          remove: [],
+        });
       case "signal":
         return await this.#signal(runId);
       case "answer":
         return await this.#answer(runId, this.#question(runId));
       case "cancelWait":
-        return await engine.cancelWait(caller, { runId, key: random.pick(WAITS) }, "", "");
+        return await engine.waits.cancel(
+          caller,
+          { runId, key: random.pick(WAITS) },
+          { actor: "", comment: "" },
+        );
       case "link":
-        return await engine.createWaitLink(
+        return await engine.waits.createLink(
           caller,
           { runId, key: this.#question(runId) },
-          "p",
-          60_000,
+          { assignee: "p", expiresInMs: 60_000 },
         );
       case "startRun":
         return await start(engine, runId);
@@ -213,8 +230,8 @@ export class Commands {
         return await this.#again(runId);
       default:
         return random.chance(0.5)
-          ? await engine.getStep(caller, runId, random.pick(KEYS))
-          : await engine.getRun(caller, runId);
+          ? await engine.steps.get(caller, runId, random.pick(KEYS))
+          : await engine.runs.get(caller, runId);
     }
   }
 
@@ -234,7 +251,7 @@ export class Commands {
       ...(random.chance(0.1) ? { timeoutMs: random.int(1, 20) } : {}),
       requestId: random.chance(0.2) ? "again" : "",
     });
-    const reply = await this.#table.engine.stepStarted(caller, command);
+    const reply = await this.#table.engine.steps.start(caller, command);
     if (reply.outcome.kind === "execute" && known)
       this.#table.problems.push(`${key} of ${runId} was completed, and is to be executed.`);
   }
@@ -245,7 +262,7 @@ export class Commands {
     const uid = this.#table.lives.get(runId)?.uid ?? "";
     const attempt = this.#random.int(1, 3);
     const command = completedOf(runId, fence, key, { attempt, output: json(output) });
-    await this.#table.engine.stepCompleted(caller, command);
+    await this.#table.engine.steps.complete(caller, command);
     const id = `${uid} ${key}`;
     const before = this.#table.results.get(id);
     if (before !== undefined && before !== output)
@@ -272,7 +289,7 @@ export class Commands {
       .map((key) => this.#wait(runId, key));
     const held = random.chance(0.4) ? random.sample(WAITS, random.int(0, 4)) : undefined;
     const tree = random.chance(0.6) ? this.#tree() : undefined;
-    await this.#table.engine.suspendRun(caller, { runId, fence, waits, tree, held });
+    await this.#table.engine.outcomes.suspend(caller, { runId, fence, waits, tree, held });
   }
 
   #tree(depth = 0): WaitTree {
@@ -288,7 +305,7 @@ export class Commands {
     const uid = lives.get(runId)?.uid ?? "";
     const deletedBefore = deletions.get(runId) ?? 0;
     const signalId = `s${this.#random.int(0, 40)}`;
-    await engine.sendSignal(caller, runId, "g", signalId, json(1), "");
+    await engine.signals.send(caller, { runId, name: "g", signalId, payload: json(1), actor: "" });
     // Otherwise nobody knows which life it came to.
     if (deletedBefore !== (deletions.get(runId) ?? 0)) return;
     signals.set(uid, (signals.get(uid) ?? new Set()).add(signalId));
@@ -307,7 +324,7 @@ export class Commands {
     const answer = random.chance(0.9) ? json(key === "user:one" ? "yes" : true) : undefined;
     const actor = random.pick(["p", "q"]);
     const more = { actor, comment: "", via: "api" } as const;
-    await this.#table.engine.answerWait(caller, { runId, key, resolutionId, answer, ...more });
+    await this.#table.engine.waits.answer(caller, { runId, key, resolutionId, answer, ...more });
   }
 
   async #startChild(runId: string): Promise<void> {
@@ -320,40 +337,42 @@ export class Commands {
   /** A run that has ended is deleted, and its id used again. */
   async #again(runId: string): Promise<void> {
     const { deletions, engine } = this.#table;
-    const { header } = await engine.getRun(caller, runId);
+    const { header } = await engine.runs.get(caller, runId);
     if (!isTerminal(header.state)) return;
     const count = () => deletions.set(runId, (deletions.get(runId) ?? 0) + 1);
     count();
-    await engine.deleteRun(caller, runId).finally(count);
+    await engine.runs.delete(caller, runId).finally(count);
     await start(engine, runId);
   }
 
-  #tellSession(kind: "live" | "nack", runId: string, fence: number, key: string): void {
-    const { session } = this.#random.pick(this.#table.workers);
-    if (kind === "nack") session?.nack(runId, fence, "given back");
-    else session?.stepStartedLive(startedOf(runId, fence, key));
+  #tellConnection(kind: "live" | "nack", runId: string, fence: number, key: string): void {
+    const { connection } = this.#random.pick(this.#table.workers);
+    if (kind === "nack") connection?.nack(runId, fence, "given back");
+    else connection?.stepStartedLive(startedOf(runId, fence, key));
   }
 
   /** What a run needs to come to its end. */
   async help(runId: string): Promise<void> {
     const { engine } = this.#table;
-    const { header } = await engine.getRun(caller, runId);
+    const { header } = await engine.runs.get(caller, runId);
     const { state, reason, intent, fence, lease } = header;
     if (isTerminal(state)) return;
     if (state === "PAUSED" && reason !== "PAUSED_BY_OPERATOR") await this.ask("retry", runId);
     else if (state === "PAUSED" || intent === "pause") await this.ask("resume", runId);
     else if (lease !== null) {
       const end = { runId, fence, output: json("end"), unconsumed: [] };
-      await engine.completeRun(caller, end).catch(() => undefined);
+      await engine.outcomes.complete(caller, end).catch(() => undefined);
     } else if (state === "WAITING") {
       await this.ask("signal", runId);
       // There may be no such child, or one that somebody else started.
-      await engine.cancelWait(caller, { runId, key: CHILD }, "", "").catch(() => undefined);
+      await engine.waits
+        .cancel(caller, { runId, key: CHILD }, { actor: "", comment: "" })
+        .catch(() => undefined);
       for (const key of QUESTIONS)
         for (const actor of ["p", "q"]) {
           const answer = json(key === "user:one" ? "yes" : true);
           const more = { resolutionId: "", comment: "", via: "api", actor, answer } as const;
-          await engine.answerWait(caller, { runId, key, ...more }).catch(() => undefined);
+          await engine.waits.answer(caller, { runId, key, ...more }).catch(() => undefined);
         }
     }
   }

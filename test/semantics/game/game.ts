@@ -5,9 +5,9 @@
  * was answered. In the end every run is driven to its end.
  */
 import { expect } from "vitest";
-import { stateOf } from "../../../server/src/engine/state.ts";
+import { stateOf } from "../../../server/src/engine/journal/run-memory.ts";
+import { BOUNDS } from "../../../server/src/model/bounds.ts";
 import type { Entry } from "../../../server/src/model/entry.ts";
-import { LIMITS } from "../../../server/src/model/limits.ts";
 import { isTerminal, type RunHeader } from "../../../server/src/model/run.ts";
 import { Random } from "../../chaos/random.ts";
 import { caller, eventually, journalOf, start, type TestEngine } from "../engine-fixture.ts";
@@ -172,12 +172,12 @@ class Game {
     for (const [key, step] of stateOf(header, entries).steps) {
       if (step.status !== "waiting" || isOver) continue;
       if (step.until !== 0) expect([runId, ...due]).toContain(`wait ${key}`);
-      const isShort = step.kind === "sleep" && step.until - step.firstAt < LIMITS.listedSleepMs;
+      const isShort = step.kind === "sleep" && step.until - step.firstAt < BOUNDS.listedSleepMs;
       if (!isShort) open.push(key);
     }
     const list = { kinds: [], assignee: "", includeUnassigned: true, workflow: "", runId };
     const page = { ...list, closed: false, pageSize: 100, pageToken: "" };
-    const { waits } = await this.#table.engine.listWaits(caller, page);
+    const { waits } = await this.#table.engine.waits.list(caller, page);
     expect([runId, ...waits.map(({ key }) => key).sort()]).toEqual([runId, ...open.sort()]);
   }
 

@@ -41,10 +41,10 @@ export class Table {
     const worker = new TestWorker(`w${this.#instances}`);
     worker.onDispatch = ({ header }) => {
       this.given(header);
-      const { session } = worker;
-      if (this.random.chance(0.1)) session?.nack(header.runId, header.fence, "no room");
-      else session?.ack(header.runId, header.fence);
-      session?.credits(1);
+      const { connection } = worker;
+      if (this.random.chance(0.1)) connection?.nack(header.runId, header.fence, "no room");
+      else connection?.ack(header.runId, header.fence);
+      connection?.credits(1);
     };
     return worker;
   }
@@ -73,14 +73,18 @@ export class Table {
           .slice(-5)
           .map(({ header }) => ({ runId: header.runId, fence: header.fence }))
       : [];
-    worker.session?.closed();
+    worker.connection?.closed();
     await worker.connect(this.engine, 100, held);
   }
 
   async poll(): Promise<void> {
     const { info } = this.random.pick(this.workers);
     const signal = AbortSignal.timeout(1_000);
-    for (const { header } of await this.engine.pollWork(caller, info, 2, 0, signal))
+    for (const { header } of await this.engine.polling.poll(
+      caller,
+      { worker: info, max: 2, waitMs: 0 },
+      signal,
+    ))
       this.given(header);
   }
 }

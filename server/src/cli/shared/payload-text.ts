@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "@pawl/proto";
 import { tryJson } from "../../lib/json.ts";
-import { LIMITS } from "../../model/limits.ts";
+import { BOUNDS } from "../../model/bounds.ts";
 import { usageError } from "./exit.ts";
 
 /** JSON from an option, or from a file (`-` is standard input), as the server takes it. */
@@ -56,7 +56,7 @@ export function formatPayload(payload: Payload): string {
   if (payload.ref !== undefined || !isJson(payload.encoding)) return describe(payload);
   const text = Buffer.from(payload.data).toString("utf8");
   // Code may have labeled data `json` that is not, or that is nested too deeply: shown as it is.
-  const read = tryJson(payload.data, LIMITS.jsonDepth);
+  const read = tryJson(payload.data, BOUNDS.jsonDepth);
   return read === undefined ? text : JSON.stringify(read.value, undefined, 2);
 }
 

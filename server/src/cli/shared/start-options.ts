@@ -2,8 +2,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { StartRunRequestSchema } from "@pawl/proto";
 import { durationOf } from "../../lib/duration.ts";
-import { LIMITS } from "../../model/limits.ts";
-import { duration } from "../../rpc/convert/common.ts";
+import { BOUNDS } from "../../model/bounds.ts";
+import { duration } from "../../rpc/convert/common-messages.ts";
 import type { Args } from "./args.ts";
 import { usageError } from "./exit.ts";
 
@@ -27,7 +27,7 @@ export function whenOf(args: Args): When {
 }
 
 function flowOf(args: Args): When["flow"] {
-  const limit = args.integer("concurrency", 1, LIMITS.flowLimitMax);
+  const limit = args.integer("concurrency", 1, BOUNDS.flowLimitMax);
   const concurrency = limit && { limit, key: args.text("concurrency-key") ?? "" };
   const rate = rateOf(args);
   const fairnessKey = args.text("fairness-key");
@@ -47,7 +47,7 @@ function rateOf(args: Args) {
   const [, count = "", period = ""] = /^(\d+)\/(.+)$/.exec(text) ?? [];
   const ms = durationOf(period);
   const limit = Number(count);
-  if (ms === undefined || limit < 1 || limit > LIMITS.flowLimitMax)
+  if (ms === undefined || limit < 1 || limit > BOUNDS.flowLimitMax)
     throw usageError(`--rate is "${text}"; it must be N/DURATION, such as 10/1m.`);
   return { limit, period: duration(ms), key: args.text("rate-key") ?? "" };
 }

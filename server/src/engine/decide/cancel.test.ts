@@ -6,6 +6,7 @@ import { beforeEach, expect, test } from "vitest";
 import {
   complete,
   completed,
+  dueFired,
   failed,
   started,
   suspend,
@@ -14,12 +15,11 @@ import {
 import { NO_RETRY } from "../../model/retry.ts";
 import { Draft } from "../draft.ts";
 import { startGrace } from "./clean-up.ts";
-import { dueFired } from "./due.ts";
-import { releaseLease } from "./leases.ts";
-import { cancelRun, pauseRun } from "./lifecycle.ts";
-import { completeRun, suspendRun } from "./outcome.ts";
+import { releaseLease } from "./lease-rules.ts";
+import { cancelRun, pauseRun } from "./lifecycle-rules.ts";
+import { completeRun, suspendRun } from "./outcome-rules.ts";
 import { stepCompleted, stepFailed } from "./step-results.ts";
-import { stepStarted } from "./steps.ts";
+import { stepStarted } from "./step-rules.ts";
 
 const SLEEP = { kind: "sleep", wait: { durationMs: 60_000 } } as const;
 
@@ -29,12 +29,12 @@ beforeEach(() => {
   run = new TestRun();
 });
 
-const cancel = () => run.do((draft) => cancelRun(draft, "", 10_000));
+const cancel = () => run.do((draft) => cancelRun(draft, { reason: "", graceMs: 10_000 }));
 
 test("gives the holder a new fence and a limited time to clean up", () => {
   run.claim();
   const old = run.fence;
-  run.do((draft) => cancelRun(draft, "enough", 7_000));
+  run.do((draft) => cancelRun(draft, { reason: "enough", graceMs: 7_000 }));
   expect(run.last).toMatchObject({
     type: "run.cancelling",
     meta: { reason: "enough", details: { grace_ms: "7000" } },

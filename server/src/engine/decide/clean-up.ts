@@ -4,10 +4,12 @@
  * a word.
  */
 import type { EntryMeta, Failure, Undone } from "../../model/entry.ts";
-import type { BeginCleanUp, Directive } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import type { StepRecord } from "../state.ts";
-import { checkFence, directive, endRun, noteFailure } from "./common.ts";
+import type { StepRecord } from "../journal/run-memory.ts";
+import type { BeginCleanUp } from "../outcomes/outcome-types.ts";
+import type { Directive } from "../steps/step-types.ts";
+import { checkFence, directive } from "./fence-rules.ts";
+import { endRun, noteFailure } from "./run-end.ts";
 import { forgetDue } from "./wait-changes.ts";
 
 /** Whether a run has done anything, and can be executed to undo it. */

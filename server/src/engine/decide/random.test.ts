@@ -10,6 +10,7 @@ import {
   BOOM,
   complete,
   completed,
+  dueFired,
   fail,
   failed,
   json,
@@ -22,24 +23,23 @@ import { PawlError } from "../../model/errors.ts";
 import type { Question } from "../../model/question.ts";
 import { NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
 import { isTerminal, type WaitTree } from "../../model/run.ts";
-import type { NewWait } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import { answerWait, cancelWait } from "./answers.ts";
+import type { NewWait } from "../outcomes/outcome-types.ts";
+import { answerWait, cancelWait } from "./answer-rules.ts";
 import { beginCleanUp } from "./clean-up.ts";
-import { closeWaits } from "./closing.ts";
-import { dueFired } from "./due.ts";
-import { releaseLease } from "./leases.ts";
-import { cancelRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle.ts";
-import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
-import { startAgain } from "./start.ts";
+import { closeWaits } from "./closing-rules.ts";
+import { releaseLease } from "./lease-rules.ts";
+import { cancelRun, pauseRun, resumeRun, retryRun, updateTags } from "./lifecycle-rules.ts";
+import { completeRun, failRunByWorker, suspendRun } from "./outcome-rules.ts";
+import { startAgain } from "./start-rules.ts";
 import { stepCompleted, stepFailed } from "./step-results.ts";
-import { recordLiveStart, type StartDecision, stepStarted } from "./steps.ts";
-import type { ChildOutcome } from "./waits.ts";
-import { sendSignal } from "./waits.ts";
+import { recordLiveStart, type StartDecision, stepStarted } from "./step-rules.ts";
+import type { ChildOutcome } from "./wait-rules.ts";
+import { sendSignal } from "./wait-rules.ts";
 
 const RUNS = scaled(400, 100);
 const TURNS_PER_RUN = 80;
-const SESSION = "replica/worker-1";
+const CONNECTION = "replica/worker-1";
 const KEYS = ["a", "b", "c", "d"];
 const QUESTIONS = ["user:one", "user:two", "callback:cb"];
 const WAITS = ["sleep:s", "sleep:t", "signal:g", "signal:h", "child:c", ...QUESTIONS];
@@ -288,7 +288,7 @@ class Drive {
       "restarted",
     ] as const);
     const fence = this.fence();
-    this.act(`lose: ${reason}`, (draft) => releaseLease(draft, fence, SESSION, reason));
+    this.act(`lose: ${reason}`, (draft) => releaseLease(draft, fence, CONNECTION, reason));
   }
 
   end(): void {
@@ -320,7 +320,9 @@ class Drive {
     else if (what < 6) this.act("resume", resumeRun);
     else if (what < 9) this.act("retry", retryRun);
     else if (random.chance(0.1))
-      this.act("cancel", (draft) => cancelRun(draft, "", random.int(0, 5_000), random.chance(0.1)));
+      this.act("cancel", (draft) =>
+        cancelRun(draft, { reason: "", graceMs: random.int(0, 5_000), force: random.chance(0.1) }),
+      );
     else this.act("tags", (draft) => updateTags(draft, { k: String(random.int(0, 2)) }, []));
   }
 
@@ -346,7 +348,7 @@ class Drive {
     else if (choice < 99) {
       const claim = {
         ...startCommand({ claim: true, workerId: "w1" }),
-        claim: { sessionId: SESSION, workerId: "w1", until: 1 },
+        claim: { connectionId: CONNECTION, workerId: "w1", until: 1 },
       };
       const { parentRunId, parentKey } = this.run.header;
       const parent = { runId: parentRunId, key: parentKey, fence: 1 };

@@ -1,5 +1,5 @@
-import type { StepSide } from "../api.ts";
-import type { StepRecord } from "../state.ts";
+import type { StepRecord } from "../journal/run-memory.ts";
+import type { StepSide } from "../steps/step-types.ts";
 
 /** Same key, but other code or other input. An absent digest compares with nothing. */
 export function differs(step: StepRecord, other: StepSide): boolean {

@@ -2,12 +2,18 @@ import type { Failure } from "../../model/entry.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import { afterFailure, NO_RETRY, type RetryPolicy } from "../../model/retry.ts";
 import type { RunHeader } from "../../model/run.ts";
-import type { StepCompleted, StepFailed, StepFailedReply, StepIdentity } from "../api.ts";
 import type { Draft } from "../draft.ts";
-import type { StepRecord } from "../state.ts";
+import type { StepRecord } from "../journal/run-memory.ts";
+import type {
+  StepCompleted,
+  StepFailed,
+  StepFailedReply,
+  StepIdentity,
+} from "../steps/step-types.ts";
 import { isOfCompensation } from "./clean-up.ts";
-import { checkFence, directive, noteProgress, stepMeta } from "./common.ts";
+import { checkFence, directive } from "./fence-rules.ts";
 import { describe, differs } from "./step-identity.ts";
+import { noteProgress, stepMeta } from "./step-meta.ts";
 
 /** As StepCompletedReply; `duplicateOf` names the entry to compare the result with. */
 export interface CompletionDecision {

@@ -8,6 +8,7 @@ import {
   BOOM,
   complete,
   completed,
+  dueFired,
   fail,
   failed,
   started,
@@ -15,11 +16,10 @@ import {
   TestRun,
 } from "../../../../test/semantics/run-fixture.ts";
 import { NO_RETRY } from "../../model/retry.ts";
-import { dueFired } from "./due.ts";
-import { cancelRun, retryRun } from "./lifecycle.ts";
-import { completeRun, failRunByWorker, suspendRun } from "./outcome.ts";
+import { cancelRun, retryRun } from "./lifecycle-rules.ts";
+import { completeRun, failRunByWorker, suspendRun } from "./outcome-rules.ts";
 import { stepCompleted, stepFailed } from "./step-results.ts";
-import { stepStarted } from "./steps.ts";
+import { stepStarted } from "./step-rules.ts";
 
 const TIMEOUT = {
   type: "RunTimeout",
@@ -63,7 +63,7 @@ test.each([
   if (make === waiting) run.claim();
   run.do((draft) => stepCompleted(draft, completed(run, "clean")));
   // Somebody cancels it as well: it stays what it was.
-  run.do((draft) => cancelRun(draft, "", 10_000));
+  run.do((draft) => cancelRun(draft, { reason: "", graceMs: 10_000 }));
   report(run);
   expect(run.header).toMatchObject({ state: "FAILED", reason: "" });
   expect(run.last).toMatchObject({

@@ -2,7 +2,7 @@
 import type { ClosedWhy, EntryMeta, WaitOutcome } from "../../model/entry.ts";
 import type { Payload } from "../../model/payload.ts";
 import type { Draft } from "../draft.ts";
-import type { StepRecord } from "../state.ts";
+import type { StepRecord } from "../journal/run-memory.ts";
 
 /** Resolves an open wait; the journal's next reader replays it. */
 export function resolve(

@@ -1,7 +1,7 @@
 /** One run of those that a watcher follows together: its stream, read ahead by one batch. */
 import type { Caller } from "../../model/caller.ts";
-import type { RunEvent } from "../api.ts";
-import type { Core } from "../core.ts";
+import type { Store } from "../../store/store.ts";
+import type { RunEvent } from "./event-types.ts";
 import { parseCursor, START } from "./position.ts";
 
 /** Opens a run's own stream after a cursor; empty: from its start. */
@@ -88,11 +88,11 @@ export class Branch {
 
 /** Mentions of children in a run's journal, the first of each: entry by run id. */
 export async function childrenOf(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
 ): Promise<Map<string, number>> {
-  const [run] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  const [run] = await store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
   const found = new Map<string, number>();
   for (const entry of run?.entries ?? []) {
     const child = entry.meta.childRunId;

@@ -9,9 +9,10 @@
  * 3. What comes out depends on nothing but what went in, so that a place in it means the same when it
  *    is made again.
  */
+
+import { BOUNDS } from "../../model/bounds.ts";
 import type { DeltaEvent } from "../../model/delta.ts";
 import type { EntryHead } from "../../model/entry.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { PlacedDelta } from "./merge.ts";
 
 /** A delta that stands for `merged` of its stream, itself the last of them. */
@@ -36,7 +37,7 @@ interface Block<E extends EntryHead> {
 }
 
 /** Texts of one block: no more than one delta may have. */
-const BLOCK_BYTES = LIMITS.deltaPayloadBytes / 2;
+const BLOCK_BYTES = BOUNDS.deltaPayloadBytes / 2;
 /** What is held back in all, until nothing can be joined to it any more. */
 const HELD_BYTES = 4 * BLOCK_BYTES;
 

@@ -3,7 +3,7 @@
  * (The note on an attempt was once left out for a watcher that had just seen the attempt's last delta.)
  */
 import { expect, test } from "vitest";
-import type { RunEvent } from "../api.ts";
+import type { RunEvent } from "./event-types.ts";
 import { eventsAfter, type Piece } from "./feed.ts";
 import { makeCursor, type Position, START } from "./position.ts";
 

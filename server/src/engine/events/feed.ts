@@ -5,13 +5,14 @@
  * A feed exists while somebody follows it. Followers keep their own place in the window; who falls
  * behind it is let go with its cursor, and delays nobody.
  */
-import type { Channel } from "../../hub/hub.ts";
+import type { Channel, Hub } from "../../hub/hub.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
-import type { NewEvent, RunEvent } from "../api.ts";
-import type { Core } from "../core.ts";
+import type { Store } from "../../store/store.ts";
 import { runKey } from "../run-cache.ts";
+import type { NewEvent, RunEvent } from "./event-types.ts";
 import { deltaEvent, type Merger, type PlacedEvent } from "./merge.ts";
 import { isBehind, makeCursor, type Position } from "./position.ts";
 import { readNext } from "./read.ts";
@@ -32,8 +33,14 @@ export function ofClass(events: readonly RunEvent[], classes: Classes): readonly
   return classes === "all" ? events : events.filter((event) => event.class === classes);
 }
 
+export interface FeedsParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly hub: Hub<NewEvent>;
+}
+
 class Feed {
-  readonly #core: Core;
+  readonly #parts: FeedsParts;
   readonly #caller: Caller;
   readonly #merger: Merger;
   readonly #channel: Channel<NewEvent>;
@@ -54,13 +61,13 @@ class Feed {
   #waiters: (() => void)[] = [];
   followers = 0;
 
-  constructor(core: Core, caller: Caller, merger: Merger, onEnd: () => void) {
-    this.#core = core;
+  constructor(parts: FeedsParts, caller: Caller, merger: Merger, onEnd: () => void) {
+    this.#parts = parts;
     this.#caller = caller;
     this.#merger = merger;
     this.#onEnd = onEnd;
     this.#shownTo = merger.position;
-    this.#channel = core.hub.watch(runKey(caller.org, merger.runId));
+    this.#channel = parts.hub.watch(runKey(caller.org, merger.runId));
     this.#channel.onShow((event) => this.#show(event));
     void this.#run();
   }
@@ -80,7 +87,7 @@ class Feed {
     try {
       while (!signal.aborted && !this.#ended) {
         const { version } = this.#channel;
-        const batch = await readNext(this.#core, this.#caller, this.#merger);
+        const batch = await readNext(this.#parts.store, this.#caller, this.#merger);
         if (batch.events.length > 0) this.#push(this.#merger.position, batch.events);
         if (batch.ended) this.#ended = true;
         else if (!batch.more && this.#channel.version === version)
@@ -104,7 +111,7 @@ class Feed {
     this.#bytes += bytes;
     while (
       this.#pieces.length > 1 &&
-      (this.#events > LIMITS.watcherBufferedEvents || this.#bytes > LIMITS.watcherBufferedBytes)
+      (this.#events > BOUNDS.watcherBufferedEvents || this.#bytes > BOUNDS.watcherBufferedBytes)
     ) {
       const oldest = this.#pieces.shift();
       this.#base += 1;
@@ -117,7 +124,7 @@ class Feed {
   /** What is for those who watch now, and has no place of its own in the stream. */
   #show(event: NewEvent): void {
     const position = this.#shownTo;
-    const at = this.#core.clock.now();
+    const at = this.#parts.clock.now();
     const shown = deltaEvent(this.#merger.runId, { ...position, at, event });
     const placed = { event: { cursor: makeCursor(position), ...shown }, after: position };
     this.#push(position, [placed]);
@@ -209,7 +216,7 @@ function slowConsumer(runId: string, position: Position): PawlError {
   const cursor = makeCursor(position);
   return new PawlError(
     "SLOW_CONSUMER",
-    `This watcher of run "${runId}" fell behind by more than ${LIMITS.watcherBufferedEvents} events ` +
+    `This watcher of run "${runId}" fell behind by more than ${BOUNDS.watcherBufferedEvents} events ` +
       "or their bytes. Continue from the last cursor.",
     { metadata: { run_id: runId, cursor }, retryAfterMs: 100 },
   );
@@ -217,7 +224,12 @@ function slowConsumer(runId: string, position: Position): PawlError {
 
 /** The feeds of a server. */
 export class Feeds {
+  readonly #parts: FeedsParts;
   readonly #feeds = new Map<string, Feed>();
+
+  constructor(parts: FeedsParts) {
+    this.#parts = parts;
+  }
 
   get size(): number {
     return this.#feeds.size;
@@ -228,7 +240,6 @@ export class Feeds {
    * the feed's from now on, if there was no feed.
    */
   async *follow(
-    core: Core,
     caller: Caller,
     merger: Merger,
     classes: Classes,
@@ -237,7 +248,7 @@ export class Feeds {
     const key = runKey(caller.org, merger.runId);
     const { position } = merger;
     const known = this.#feeds.get(key);
-    const feed = known?.covers(position) === true ? known : this.#open(core, caller, key, merger);
+    const feed = known?.covers(position) === true ? known : this.#open(caller, key, merger);
     feed.followers += 1;
     try {
       yield* feed.follow(position, classes, signal);
@@ -247,8 +258,8 @@ export class Feeds {
     }
   }
 
-  #open(core: Core, caller: Caller, key: string, merger: Merger): Feed {
-    const feed: Feed = new Feed(core, caller, merger, () => {
+  #open(caller: Caller, key: string, merger: Merger): Feed {
+    const feed: Feed = new Feed(this.#parts, caller, merger, () => {
       if (this.#feeds.get(key) === feed) this.#feeds.delete(key);
     });
     this.#feeds.set(key, feed);

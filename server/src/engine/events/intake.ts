@@ -11,12 +11,12 @@
  *    does no harm.
  */
 import type { Clock } from "../../lib/clock.ts";
+import { BOUNDS } from "../../model/bounds.ts";
 import type { DeltaEvent } from "../../model/delta.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { NewChunk, PutDeltas } from "../../store/deltas.ts";
 import type { Store } from "../../store/store.ts";
-import type { Published } from "../api.ts";
 import { runKey } from "../run-cache.ts";
+import type { Published } from "./event-types.ts";
 import { bytesOf, Outgoing } from "./outgoing.ts";
 
 export interface IntakeOptions {
@@ -108,10 +108,10 @@ export class Intake {
 
   /** Runs that went elsewhere unseen: what is idle can be made anew at any time. */
   #makeRoom(): void {
-    if (this.#streams.size < LIMITS.cachedRuns) return;
+    if (this.#streams.size < BOUNDS.cachedRuns) return;
     for (const [key, stream] of this.#streams) {
       if (stream.bytes === 0) this.#end(key, stream);
-      if (this.#streams.size < LIMITS.cachedRuns) return;
+      if (this.#streams.size < BOUNDS.cachedRuns) return;
     }
   }
 
@@ -169,8 +169,8 @@ export class Intake {
   #isFull(stream: Outgoing, before: number, bytes: number): boolean {
     const all = this.#bytes + stream.bytes - before;
     return (
-      stream.bytes + bytes > LIMITS.deltaBytesPendingPerRun ||
-      all + bytes > LIMITS.deltaBytesPending
+      stream.bytes + bytes > BOUNDS.deltaBytesPendingPerRun ||
+      all + bytes > BOUNDS.deltaBytesPending
     );
   }
 
@@ -238,7 +238,7 @@ export class Intake {
     }
     this.#dirty.clear();
     if (puts.length === 0) return;
-    const pause = Math.min(LIMITS.deltaFlushMaxMs, Math.max(LIMITS.deltaFlushMinMs, puts.length));
+    const pause = Math.min(BOUNDS.deltaFlushMaxMs, Math.max(BOUNDS.deltaFlushMinMs, puts.length));
     this.#nextFlushAt = clock.now() + pause;
     let results: readonly string[];
     try {

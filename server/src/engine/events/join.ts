@@ -7,11 +7,11 @@ import type { Caller } from "../../model/caller.ts";
 import { unpackSteps } from "../../model/delta.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { DeltaHead } from "../../store/deltas.ts";
-import type { RunEvent } from "../api.ts";
-import type { Core } from "../core.ts";
-import { WHOLE_PAGE, withPayloads } from "../journal.ts";
-import { readHeader } from "../runs.ts";
+import type { Store } from "../../store/store.ts";
+import { WHOLE_PAGE, withPayloads } from "../journal/journal-reads.ts";
+import { readHeader } from "../runs/read-header.ts";
 import { type Compacted, Compactor } from "./compact.ts";
+import type { RunEvent } from "./event-types.ts";
 import { checkpointEvent, closedPlace, deltaEvent, Merger, type PlacedDelta } from "./merge.ts";
 import { OpenStreams, openAt } from "./open-streams.ts";
 import { isBehind, lifeOf, makeCursor, type Position, placeIn } from "./position.ts";
@@ -24,47 +24,47 @@ const BATCH_BYTES = 256 * 1024;
 
 /** A merger at a place in the stream that was left there. */
 export async function resumeAt(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
   position: Position,
 ): Promise<Merger> {
-  const chunks = await core.store.deltaHeads(caller, runId);
+  const chunks = await store.deltaHeads(caller, runId);
   if (chunks.length === 0) return new Merger(runId, position, new OpenStreams());
-  const entries = await headsOf(core, caller, runId);
+  const entries = await headsOf(store, caller, runId);
   return new Merger(runId, position, openAt(position, entries, chunks));
 }
 
-async function headsOf(core: Core, caller: Caller, runId: string) {
-  const [run] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+async function headsOf(store: Store, caller: Caller, runId: string) {
+  const [run] = await store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
   return run?.entries ?? [];
 }
 
 /** The place after all that is there now, with what is open there. */
 export async function endOf(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
 ): Promise<{ end: Position; open: OpenStreams; chunks: readonly DeltaHead[] }> {
   // First the journal's end: what belongs before it is there by then.
-  const header = await readHeader(core, caller, runId);
+  const header = await readHeader(store, caller, runId);
   const { seq } = header;
   const life = lifeOf(header);
-  const all = await core.store.deltaHeads(caller, runId);
+  const all = await store.deltaHeads(caller, runId);
   const chunks = all.filter((chunk) => chunk.afterSeq <= seq);
   const last = chunks.at(-1);
   const place = { fence: last?.fence ?? 0, number: last?.last ?? 0 };
-  const entries = chunks.length === 0 ? [] : await headsOf(core, caller, runId);
+  const entries = chunks.length === 0 ? [] : await headsOf(store, caller, runId);
   const open = openAt({ seq, ...place }, entries, chunks);
   const end: Position = { life, seq, ...closedPlace(place, open), notes: 0, mode: "live" };
   return { end, open, chunks };
 }
 
 /** The end of what a later watcher gets: as of now, or where it was when it came for the first time. */
-async function joinTo(core: Core, caller: Caller, runId: string, { life, end }: Position) {
-  if (end === undefined) return endOf(core, caller, runId);
-  const chunks = await core.store.deltaHeads(caller, runId);
-  const entries = chunks.length === 0 ? [] : await headsOf(core, caller, runId);
+async function joinTo(store: Store, caller: Caller, runId: string, { life, end }: Position) {
+  if (end === undefined) return endOf(store, caller, runId);
+  const chunks = await store.deltaHeads(caller, runId);
+  const entries = chunks.length === 0 ? [] : await headsOf(store, caller, runId);
   const place: Position = { ...end, life, notes: 0, mode: "live" };
   return { end: place, open: openAt(place, entries, chunks), chunks };
 }
@@ -74,12 +74,12 @@ async function joinTo(core: Core, caller: Caller, runId: string, { life, end }: 
  * there. `from`: where it was before, if it is not its first time.
  */
 export async function* joinRun(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
   from: Position,
 ): AsyncGenerator<readonly RunEvent[], Merger> {
-  const { end, open, chunks } = await joinTo(core, caller, runId, from);
+  const { end, open, chunks } = await joinTo(store, caller, runId, from);
   let batch: RunEvent[] = [];
   let bytes = 0;
   let { seq, fence, number } = from;
@@ -94,7 +94,7 @@ export async function* joinRun(
       mode: "joining",
       end: placeIn(end),
     });
-  for await (const items of history(core, caller, runId, { from, end, open, chunks })) {
+  for await (const items of history(store, caller, runId, { from, end, open, chunks })) {
     for (const { entry, delta } of items) {
       if (delta !== undefined && !isBehind(from, { fence: delta.fence, number: delta.first }))
         continue;
@@ -131,13 +131,13 @@ interface Stretch {
 
 /** Entries up to the end, and in between the deltas that are kept for good or still open there. */
 async function* history(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
   { from, end, open, chunks }: Stretch,
 ): AsyncGenerator<Compacted<Entry>[]> {
   const compactor = new Compactor<Entry>();
-  const deltas = lateDeltas(core, caller, runId, { from, end, open, chunks });
+  const deltas = lateDeltas(store, caller, runId, { from, end, open, chunks });
   let next = await deltas.next();
   const before = async function* (seq: number): AsyncGenerator<Compacted<Entry>[]> {
     for (; next.done !== true && next.value.afterSeq < seq; next = await deltas.next()) {
@@ -148,10 +148,10 @@ async function* history(
   // What lies before the place is not given out again, but decides what is joined.
   const passed = chunks.length === 0 ? from.seq : 0;
   for (let position = passed; position < end.seq; ) {
-    const page = await core.store.readJournal(caller, runId, position, WHOLE_PAGE);
+    const page = await store.readJournal(caller, runId, position, WHOLE_PAGE);
     const final = page.entries.at(-1);
     if (final === undefined) break;
-    for (const entry of await withPayloads(core.store, caller, runId, page.entries)) {
+    for (const entry of await withPayloads(store, caller, runId, page.entries)) {
       if (entry.seq > end.seq) break;
       yield* before(entry.seq);
       compactor.entry(entry);
@@ -169,7 +169,7 @@ function isNew(items: Compacted<Entry>[], { seq }: Position): Compacted<Entry>[]
 
 /** The deltas up to the end that are kept for good, or whose fate is open there. */
 async function* lateDeltas(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
   { end, open, chunks }: Stretch,
@@ -184,7 +184,7 @@ async function* lateDeltas(
   const said = new OpenStreams();
   let read = { fence: first.fence, number: first.first - 1 };
   for (let more = true; more; ) {
-    const page = await readChunks(core, caller, runId, read);
+    const page = await readChunks(store, caller, runId, read);
     more = page.more;
     for (const delta of page.deltas) {
       // Chunks that were sent again may overlap.

@@ -10,7 +10,7 @@
 import type { DeltaEvent } from "../../model/delta.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { DeltaPlace } from "../../store/deltas.ts";
-import type { RunEvent } from "../api.ts";
+import type { RunEvent } from "./event-types.ts";
 import { closesFence, type OpenStreams, type Verdict } from "./open-streams.ts";
 import { LAST_NUMBER, makeCursor, type Position } from "./position.ts";
 

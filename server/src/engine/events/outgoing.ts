@@ -1,8 +1,9 @@
 /** What one run sends under one fence, on its way to the store: gathered, cut into chunks, answered. */
+
+import { BOUNDS } from "../../model/bounds.ts";
 import { attemptKey, type DeltaEvent, packDeltas, packSteps } from "../../model/delta.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { ChunkName, NewChunk } from "../../store/deltas.ts";
-import type { Published } from "../api.ts";
+import type { Published } from "./event-types.ts";
 
 interface Chunk {
   readonly chunk: NewChunk;
@@ -63,14 +64,14 @@ export class Outgoing {
   add(event: DeltaEvent, number: number, bytes: number, now: number): void {
     const follows = number === this.#first + this.#events.length;
     const full =
-      this.#eventBytes + bytes > LIMITS.deltaChunkBytes ||
-      this.#events.length >= LIMITS.deltaChunkEvents;
+      this.#eventBytes + bytes > BOUNDS.deltaChunkBytes ||
+      this.#events.length >= BOUNDS.deltaChunkEvents;
     if (this.#events.length > 0 && (!follows || full)) this.#seal(now);
     if (this.#events.length === 0) this.#first = number;
     let kept = event;
     if (event.policy === "durable") {
       this.#durableBytes += bytes;
-      if (this.#durableBytes > LIMITS.deltaBytesDurable) kept = { ...event, policy: "buffered" };
+      if (this.#durableBytes > BOUNDS.deltaBytesDurable) kept = { ...event, policy: "buffered" };
     }
     this.#events.push(kept);
     this.#eventBytes += bytes;
@@ -136,12 +137,12 @@ export class Outgoing {
       this.#keptBytes += bytes;
     }
     this.#answer();
-    return this.#keptBytes > LIMITS.deltaBytesKeptPerRun ? this.#oldest() : [];
+    return this.#keptBytes > BOUNDS.deltaBytesKeptPerRun ? this.#oldest() : [];
   }
 
   #oldest(): ChunkName[] {
     const gone: ChunkName[] = [];
-    while (this.#keptBytes > LIMITS.deltaBytesKeptPerRun / 2) {
+    while (this.#keptBytes > BOUNDS.deltaBytesKeptPerRun / 2) {
       const oldest = this.#kept.shift();
       if (oldest === undefined) break;
       this.#keptBytes -= oldest.bytes;

@@ -1,12 +1,13 @@
 /** Reads a run's stream from the store. */
+
+import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { unpackDeltas } from "../../model/delta.ts";
-import { LIMITS } from "../../model/limits.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { DeltaChunk, DeltaPlace } from "../../store/deltas.ts";
-import type { Core } from "../core.ts";
-import { withPayloads } from "../journal.ts";
-import { readHeader } from "../runs.ts";
+import type { Store } from "../../store/store.ts";
+import { withPayloads } from "../journal/journal-reads.ts";
+import { readHeader } from "../runs/read-header.ts";
 import type { Merger, Pages, PlacedDelta, PlacedEvent } from "./merge.ts";
 
 export interface Batch {
@@ -24,23 +25,23 @@ export interface PageSize {
 
 /** For a reader of what happens now. */
 export const READ_PAGE: PageSize = Object.freeze({
-  entries: LIMITS.journalPageEntries,
-  bytes: LIMITS.journalPageBytes,
+  entries: BOUNDS.journalPageEntries,
+  bytes: BOUNDS.journalPageBytes,
 });
 
 /** What comes next after the merger's position. */
 export async function readNext(
-  core: Core,
+  store: Store,
   caller: Caller,
   merger: Merger,
   size: PageSize = READ_PAGE,
 ): Promise<Batch> {
   const { runId, position } = merger;
   // First the journal: what was put before an entry is there when the entry is.
-  const page = await core.store.readJournal(caller, runId, position.seq, size);
+  const page = await store.readJournal(caller, runId, position.seq, size);
   const [entries, chunks] = await Promise.all([
-    withPayloads(core.store, caller, runId, page.entries),
-    readChunks(core, caller, runId, position, size.bytes),
+    withPayloads(store, caller, runId, page.entries),
+    readChunks(store, caller, runId, position, size.bytes),
   ]);
   const pages: Pages = {
     entries,
@@ -52,19 +53,19 @@ export async function readNext(
   const more = page.more || chunks.more;
   const last = entries.at(-1)?.type ?? "";
   const mayHaveEnded = !more && (isEnd(last) || (entries.length === 0 && position.seq > 0));
-  const ended = mayHaveEnded && (await isEnded(core, caller, runId, merger.position.seq));
+  const ended = mayHaveEnded && (await isEnded(store, caller, runId, merger.position.seq));
   return { events, more, ended };
 }
 
 export async function readChunks(
-  core: Core,
+  store: Store,
   caller: Caller,
   runId: string,
   after: DeltaPlace,
-  bytes: number = LIMITS.journalPageBytes,
+  bytes: number = BOUNDS.journalPageBytes,
 ): Promise<{ deltas: PlacedDelta[]; more: boolean }> {
-  const { chunks, more } = await core.store.readDeltas(caller, runId, after, {
-    entries: LIMITS.deltaPageChunks,
+  const { chunks, more } = await store.readDeltas(caller, runId, after, {
+    entries: BOUNDS.deltaPageChunks,
     bytes,
   });
   return { deltas: chunks.flatMap((chunk) => placed(chunk)), more };
@@ -84,7 +85,7 @@ function isEnd(type: string): boolean {
   return type === "run.completed" || type === "run.failed" || type === "run.cancelled";
 }
 
-async function isEnded(core: Core, caller: Caller, runId: string, seq: number): Promise<boolean> {
-  const header = await readHeader(core, caller, runId);
+async function isEnded(store: Store, caller: Caller, runId: string, seq: number): Promise<boolean> {
+  const header = await readHeader(store, caller, runId);
   return isTerminal(header.state) && header.seq <= seq;
 }

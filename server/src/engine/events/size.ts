@@ -1,6 +1,6 @@
 /** About how much events take in a message, so that batches are bounded in bytes. Pure. */
 import type { Entry, EntryHead } from "../../model/entry.ts";
-import type { RunEvent } from "../api.ts";
+import type { RunEvent } from "./event-types.ts";
 
 /** About what an event takes besides its payload and meta data. */
 const EVENT_BYTES = 300;

@@ -3,8 +3,8 @@
  * Method: places of all kinds there and back, and made-up cursors.
  */
 import { expect, test } from "vitest";
+import { BOUNDS } from "../../model/bounds.ts";
 import { PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import { makeCursor, START } from "./position.ts";
 import { makeTreeCursor, parseTreeCursor, type TreePlace } from "./tree-cursor.ts";
 
@@ -42,7 +42,7 @@ test("as many children as are followed fit into what a request may have", () => 
     notes: 1e5,
     mode: "joining",
   });
-  const children = Array.from({ length: LIMITS.watchedChildren }, (_, parent) => {
+  const children = Array.from({ length: BOUNDS.watchedChildren }, (_, parent) => {
     return { parent: parent - 1, seq: 1e9, cursor };
   });
   expect(makeTreeCursor({ cursor, children }).length).toBeLessThan(8_192);

@@ -5,8 +5,9 @@
  * A child is named by the entry that mentions it first, in the journal of its parent, so that a
  * cursor is short. One with no child under way is the run's own cursor.
  */
+
+import { BOUNDS } from "../../model/bounds.ts";
 import { invalid, type PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 
 export interface ChildPlace {
   /** Its parent's place in the list; -1: the run that is watched. */
@@ -51,7 +52,7 @@ export function parseTreeCursor(cursor: string): TreePlace {
   const text = textOf(cursor);
   if (!text.startsWith(MARK)) return { cursor, children: [] };
   const [root = "", ...parts] = text.slice(MARK.length).split(",");
-  if (parts.length > LIMITS.watchedChildren) throw notOurs();
+  if (parts.length > BOUNDS.watchedChildren) throw notOurs();
   const children = parts.map((part, index): ChildPlace => {
     const match = /^(-1|\d{1,5}):(\d{1,10}):([\d.]*[lj]?)$/.exec(part);
     if (match === null || Number(match[1]) >= index) {

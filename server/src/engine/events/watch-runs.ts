@@ -7,14 +7,16 @@
  *    may be slow, so it lies `SLACK_MS` back; who continues from it gets some entries again.
  * 3. A reader that does not read costs nothing: runs are looked for when it asks for more.
  */
-import { sleep } from "../../lib/clock.ts";
+
+import type { Hub } from "../../hub/hub.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
-import { isTerminal, RUN_STATES, type RunHeader, type RunState } from "../../model/run.ts";
-import type { RunEvent, RunsEvents, WatchRuns } from "../api.ts";
-import type { Core } from "../core.ts";
-import { WHOLE_PAGE, withPayloads } from "../journal.ts";
+import { isTerminal, RUN_STATUSES, type RunHeader, type RunStatus } from "../../model/run.ts";
+import type { Store } from "../../store/store.ts";
+import { WHOLE_PAGE, withPayloads } from "../journal/journal-reads.ts";
+import type { NewEvent, RunEvent, RunsEvents, WatchRuns } from "./event-types.ts";
 import { checkpointEvent } from "./merge.ts";
 import { lifeOf, makeCursor, START } from "./position.ts";
 
@@ -34,23 +36,29 @@ function parseMoment(cursor: string): number {
   return Number(match[1]);
 }
 
+export interface WatchRunsParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly hub: Hub<NewEvent>;
+}
+
 export async function* watchRuns(
-  core: Core,
+  { store, clock, hub }: WatchRunsParts,
   caller: Caller,
   watch: WatchRuns,
   signal: AbortSignal,
 ): AsyncGenerator<RunsEvents> {
   const resumed = watch.afterCursor !== "";
-  let since = resumed ? parseMoment(watch.afterCursor) : core.clock.now();
+  let since = resumed ? parseMoment(watch.afterCursor) : clock.now();
   /** The last entry that was given out of each run that changed lately. */
   let given = new Map<string, { seq: number; at: number }>();
   if (!resumed) yield { events: [], cursor: makeMoment(since) };
   while (!signal.aborted) {
-    const { version } = core.hub.all;
-    const begun = core.clock.now();
-    for await (const header of changedRuns(core, caller, watch, since)) {
-      const from = given.get(header.runId)?.seq ?? (await seqAt(core, caller, header, since));
-      for await (const entries of entriesAfter(core, caller, header, from)) {
+    const { version } = hub.all;
+    const begun = clock.now();
+    for await (const header of changedRuns(store, caller, watch, since)) {
+      const from = given.get(header.runId)?.seq ?? (await seqAt(store, caller, header, since));
+      for await (const entries of entriesAfter(store, caller, header, from)) {
         const events = eventsOf(watch, header, entries);
         if (events.length > 0) yield { events, cursor: makeMoment(since) };
         if (signal.aborted) return;
@@ -61,31 +69,31 @@ export async function* watchRuns(
     since = Math.max(since, begun - SLACK_MS);
     given = new Map([...given].filter(([, { at }]) => at >= begun - 3 * SLACK_MS));
     if (since !== before) yield { events: [], cursor: makeMoment(since) };
-    await rest(core, version, signal);
+    await rest(hub, version, signal);
   }
 }
 
 /** Until something was committed, here or as other servers say, and for a moment in any case. */
-async function rest(core: Core, version: number, signal: AbortSignal): Promise<void> {
+async function rest(hub: Hub<NewEvent>, version: number, signal: AbortSignal): Promise<void> {
   await sleep(PAUSE_MS, signal).catch(() => undefined);
   const until = AbortSignal.any([signal, AbortSignal.timeout(PERIOD_MS)]);
-  if (core.hub.all.version === version) await core.hub.all.changed(until);
+  if (hub.all.version === version) await hub.all.changed(until);
 }
 
 /** Headers of the runs that match and may have entries since then. */
 async function* changedRuns(
-  core: Core,
+  store: Store,
   caller: Caller,
   watch: WatchRuns,
   since: number,
 ): AsyncGenerator<RunHeader> {
-  const wanted = (state: RunState): boolean =>
+  const wanted = (state: RunStatus): boolean =>
     watch.states.length === 0 || watch.states.includes(state);
-  const active = RUN_STATES.filter((state) => !isTerminal(state) && wanted(state));
+  const active = RUN_STATUSES.filter((state) => !isTerminal(state) && wanted(state));
   if (active.length > 0) {
     let after: { createdAt: number; runId: string } | undefined;
     for (let more = true; more; ) {
-      const page = await core.store.listRuns(caller, {
+      const page = await store.listRuns(caller, {
         states: active,
         ...(watch.workflow === "" ? {} : { workflow: watch.workflow }),
         tags: watch.tags,
@@ -99,10 +107,10 @@ async function* changedRuns(
       more = page.more;
     }
   }
-  if (!RUN_STATES.some((state) => isTerminal(state) && wanted(state))) return;
+  if (!RUN_STATUSES.some((state) => isTerminal(state) && wanted(state))) return;
   let after = { endedAt: since - 1, runId: "" };
   for (let more = true; more; ) {
-    const page = await core.store.endedSince(caller, after, PAGE);
+    const page = await store.endedSince(caller, after, PAGE);
     for (const header of page) {
       after = { endedAt: header.endedAt, runId: header.runId };
       if (isTerminal(header.state) && wanted(header.state) && matches(watch, header)) yield header;
@@ -118,30 +126,30 @@ function matches({ workflow, tags }: WatchRuns, header: RunHeader): boolean {
 
 /** The last entry of a run before a moment. */
 async function seqAt(
-  core: Core,
+  store: Store,
   caller: Caller,
   header: RunHeader,
   since: number,
 ): Promise<number> {
   if (header.createdAt >= since) return 0;
   const { runId } = header;
-  const [run] = await core.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
+  const [run] = await store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
   return run?.entries.findLast((entry) => entry.at < since)?.seq ?? 0;
 }
 
 async function* entriesAfter(
-  core: Core,
+  store: Store,
   caller: Caller,
   { runId, seq }: RunHeader,
   from: number,
 ): AsyncGenerator<Entry[]> {
   for (let after = from; after < seq; ) {
-    const page = await core.store.readJournal(caller, runId, after, WHOLE_PAGE);
+    const page = await store.readJournal(caller, runId, after, WHOLE_PAGE);
     const entries = page.entries.filter((entry) => entry.seq <= seq);
     const last = entries.at(-1);
     if (last === undefined) return;
     after = last.seq;
-    yield await withPayloads(core.store, caller, runId, entries);
+    yield await withPayloads(store, caller, runId, entries);
   }
 }
 

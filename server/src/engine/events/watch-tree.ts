@@ -10,14 +10,15 @@
  *    any replica. Those that were followed to their end are told by their parent's place.
  * 4. At most that many children are followed at once. A further one is a `gap` in its own name.
  */
+
+import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import { isTerminal, type RunHeader } from "../../model/run.ts";
-import type { RunEvent, WatchRun } from "../api.ts";
-import type { Core } from "../core.ts";
-import { readHeader } from "../runs.ts";
+import type { Store } from "../../store/store.ts";
+import { readHeader } from "../runs/read-header.ts";
 import { Branch, childrenOf, type OpenStream } from "./branch.ts";
+import type { RunEvent, WatchRun } from "./event-types.ts";
 import { type Classes, ofClass } from "./feed.ts";
 import { endOf } from "./join.ts";
 import { noteEvent } from "./merge.ts";
@@ -29,14 +30,14 @@ const BATCH = 500;
 const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
 export async function* watchTree(
-  core: Core,
+  store: Store,
   caller: Caller,
   watch: WatchRun,
   classes: Classes,
   open: OpenStream,
   signal: AbortSignal,
 ): AsyncGenerator<readonly RunEvent[]> {
-  const tree = new Tree(core, caller, open, signal);
+  const tree = new Tree(store, caller, open, signal);
   try {
     await tree.resume(watch.runId, watch.afterCursor);
     for (;;) {
@@ -51,8 +52,8 @@ export async function* watchTree(
 }
 
 /** The place after all that is there now, of the run and of its children that are under way. */
-export async function treeCursorNow(core: Core, caller: Caller, runId: string): Promise<string> {
-  const tree = new Tree(core, caller, never, new AbortController().signal);
+export async function treeCursorNow(store: Store, caller: Caller, runId: string): Promise<string> {
+  const tree = new Tree(store, caller, never, new AbortController().signal);
   try {
     await tree.beginNow(runId);
     return tree.cursor;
@@ -66,7 +67,7 @@ async function* never(): AsyncGenerator<readonly RunEvent[]> {
 }
 
 class Tree {
-  readonly #core: Core;
+  readonly #store: Store;
   readonly #caller: Caller;
   readonly #open: OpenStream;
   readonly #signal: AbortSignal;
@@ -74,8 +75,8 @@ class Tree {
   #branches: Branch[] = [];
   #wake = Promise.withResolvers<void>();
 
-  constructor(core: Core, caller: Caller, open: OpenStream, signal: AbortSignal) {
-    this.#core = core;
+  constructor(store: Store, caller: Caller, open: OpenStream, signal: AbortSignal) {
+    this.#store = store;
     this.#caller = caller;
     this.#open = open;
     this.#signal = signal;
@@ -120,12 +121,12 @@ class Tree {
   }
 
   #mentions(runId: string): Promise<Map<string, number>> {
-    return childrenOf(this.#core, this.#caller, runId);
+    return childrenOf(this.#store, this.#caller, runId);
   }
 
   /** At the end of what is there, with the children that are under way. */
   async beginNow(runId: string, parent?: Branch, mentionedAt = 0): Promise<void> {
-    const { end } = await endOf(this.#core, this.#caller, runId);
+    const { end } = await endOf(this.#store, this.#caller, runId);
     const all = await this.#mentions(runId);
     const known = [...all].filter(([, at]) => at <= end.seq);
     const ids = new Set(known.map(([child]) => child));
@@ -138,7 +139,7 @@ class Tree {
   }
 
   get #isFull(): boolean {
-    return this.#branches.length > LIMITS.watchedChildren;
+    return this.#branches.length > BOUNDS.watchedChildren;
   }
 
   #follows(runId: string): boolean {
@@ -147,7 +148,7 @@ class Tree {
 
   async #header(runId: string): Promise<RunHeader | undefined> {
     try {
-      return await readHeader(this.#core, this.#caller, runId);
+      return await readHeader(this.#store, this.#caller, runId);
     } catch (error) {
       if (error instanceof PawlError && error.reason === "NOT_FOUND") return undefined;
       throw error;
@@ -277,6 +278,6 @@ class Tree {
 
 /** A child that is not followed. */
 function missing(runId: string, at: number): RunEvent {
-  const note = noteEvent(runId, "gap", at, { run_id: runId, followed: LIMITS.watchedChildren });
+  const note = noteEvent(runId, "gap", at, { run_id: runId, followed: BOUNDS.watchedChildren });
   return { cursor: "", ...note };
 }

@@ -4,8 +4,8 @@
  */
 import type { AnySchemaObject } from "ajv";
 import { parseJson } from "../../lib/json.ts";
+import { BOUNDS } from "../../model/bounds.ts";
 import { PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import { type CheckOutcome, CheckPool } from "./check-pool.ts";
 import { type CompiledSchema, compileSchema, type Problem } from "./compile.ts";
 import { itemPairs, schemaCost } from "./cost.ts";
@@ -33,10 +33,10 @@ const KNOWN_MAX = 500;
 const known = new Map<string, Known>();
 
 const pool = new CheckPool({
-  threads: LIMITS.schemaThreads,
-  checkMs: LIMITS.schemaCheckMs,
-  prepareMs: LIMITS.schemaPrepareMs,
-  queuedMax: LIMITS.schemaChecksQueued,
+  threads: BOUNDS.schemaThreads,
+  checkMs: BOUNDS.schemaCheckMs,
+  prepareMs: BOUNDS.schemaPrepareMs,
+  queuedMax: BOUNDS.schemaChecksQueued,
 });
 
 /** A schema that is not usable. `message` says why. */
@@ -99,7 +99,7 @@ function look(schema: string): Known {
 
 function judge(text: string): Known {
   try {
-    const schema = parseJson(Buffer.from(text), LIMITS.jsonDepth);
+    const schema = parseJson(Buffer.from(text), BOUNDS.jsonDepth);
     if (!isSchema(schema)) throw new UnusableSchema("it is neither an object nor true or false");
     if (text.length > INLINE_SCHEMA_CHARS) return { kind: "thread" };
     const cost = schemaCost(schema, INLINE_SCHEMA_NODES);
@@ -127,7 +127,7 @@ function outcomeOf(outcome: CheckOutcome): readonly Problem[] {
     case "slow":
       throw new PawlError(
         "SCHEMA_TOO_SLOW",
-        `The check against the JSON Schema took more than ${LIMITS.schemaCheckMs} ms and was given up. ` +
+        `The check against the JSON Schema took more than ${BOUNDS.schemaCheckMs} ms and was given up. ` +
           "Send a smaller value, or use a simpler schema: a pattern without repetitions inside each " +
           "other, no uniqueItems on long arrays, no schema that refers to itself in several places.",
       );

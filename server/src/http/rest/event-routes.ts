@@ -7,11 +7,12 @@ import {
   WatchRunRequestSchema,
   WatchRunsRequestSchema,
 } from "@pawl/proto";
+import { BOUNDS } from "../../model/bounds.ts";
 import { invalid } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import { plain } from "../../rpc/plain.ts";
 import { streamEvents, streamRuns } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Schemas } from "./json-schema.ts";
 import { parseDuration, readMessage } from "./read.ts";
 import {
   fieldOf,
@@ -25,7 +26,6 @@ import {
   type Services,
   textParameter,
 } from "./route.ts";
-import type { Schemas } from "./schema.ts";
 
 export const EVENT_STREAM = "text/event-stream";
 export const RUN_ID = "The run's id, percent-encoded.";
@@ -51,9 +51,9 @@ export const STREAM = {
 /** In ms, as the client asks. */
 export function heartbeatOf(exchange: Exchange): number {
   const text = queryText(exchange.search, "heartbeat");
-  if (text === undefined) return LIMITS.eventStreamHeartbeatMs;
+  if (text === undefined) return BOUNDS.eventStreamHeartbeatMs;
   const ms = parseDuration("heartbeat", text);
-  if (ms < 1_000 || ms > LIMITS.eventStreamHeartbeatMaxMs) {
+  if (ms < 1_000 || ms > BOUNDS.eventStreamHeartbeatMaxMs) {
     throw invalid("heartbeat", `is ${text}; it must be between 1s and 60s`);
   }
   return ms;

@@ -24,8 +24,8 @@ import {
   WatchRunsResponseSchema,
 } from "@pawl/proto";
 import { sleep } from "../../lib/clock.ts";
+import { BOUNDS } from "../../model/bounds.ts";
 import { PawlError } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
 import { pawlWireError } from "../../rpc/errors.ts";
 import { plain } from "../../rpc/plain.ts";
@@ -170,7 +170,7 @@ class EventWriter {
       "x-content-type-options": "nosniff",
       ...headers,
     });
-    this.#response.write(`retry: ${LIMITS.eventStreamRetryMs}\n\n`);
+    this.#response.write(`retry: ${BOUNDS.eventStreamRetryMs}\n\n`);
   }
 
   /** Only where nothing waits to be read: a comment is to keep a quiet connection alive. */

@@ -1,11 +1,11 @@
 /** One HTTP request and its answer, as the routes see them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { BOUNDS } from "../../model/bounds.ts";
 import { invalid } from "../../model/errors.ts";
-import { LIMITS } from "../../model/limits.ts";
 import type { CallContext } from "../../rpc/binding.ts";
-import { jsonIn } from "../../rpc/convert/common.ts";
-import { payloadTooLarge } from "../../rpc/convert/field.ts";
+import { jsonIn } from "../../rpc/convert/common-messages.ts";
+import { payloadTooLarge } from "../../rpc/convert/fields.ts";
 import { refuseEncoded } from "../body.ts";
 import { discardRest } from "../discard.ts";
 import { HttpError } from "../problem.ts";
@@ -62,11 +62,11 @@ export class Exchange {
     let size = 0;
     try {
       refuseEncoded(request);
-      if (declared > LIMITS.messageBytes) throw tooLarge(declared);
+      if (declared > BOUNDS.messageBytes) throw tooLarge(declared);
       for await (const piece of request.iterator({ destroyOnReturn: false })) {
         const bytes = Buffer.from(piece);
         size += bytes.byteLength;
-        if (size > LIMITS.messageBytes) throw tooLarge(size);
+        if (size > BOUNDS.messageBytes) throw tooLarge(size);
         pieces.push(bytes);
       }
     } finally {
@@ -122,5 +122,5 @@ export function unsupportedType(type: string, known: readonly string[]): HttpErr
 }
 
 function tooLarge(size: number): Error {
-  return payloadTooLarge("body", size, LIMITS.messageBytes);
+  return payloadTooLarge("body", size, BOUNDS.messageBytes);
 }

@@ -3,8 +3,8 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { VERSION } from "../../lib/version.ts";
 import type { Reason } from "../../model/errors.ts";
 import { PROBLEM_TYPE, statusOf } from "../problem.ts";
+import { Schemas } from "./json-schema.ts";
 import type { Answer, Operation, Parameter } from "./route.ts";
-import { Schemas } from "./schema.ts";
 
 /** What any route may be refused for. */
 const COMMON: readonly Reason[] = [

@@ -6,8 +6,8 @@ import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "
 import { invalid, type Reason } from "../../model/errors.ts";
 import type { ServerStreamBinding, UnaryBinding } from "../../rpc/binding.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Schemas } from "./json-schema.ts";
 import { isObject, namesOf, readParameter, unknownName } from "./read.ts";
-import type { Schemas } from "./schema.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 

@@ -15,6 +15,7 @@ import { notFound } from "../../model/errors.ts";
 import { plain } from "../../rpc/plain.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseJson, unsupportedType } from "./exchange.ts";
+import { commentOn } from "./json-schema.ts";
 import { readMessage } from "./read.ts";
 import {
   checkNoQuery,
@@ -31,7 +32,6 @@ import {
   restNames,
   textParameter,
 } from "./route.ts";
-import { commentOn } from "./schema.ts";
 
 const BYTES_TYPE = "application/octet-stream";
 

@@ -10,12 +10,13 @@ import {
   WaitRunResponseSchema,
   WatchRunRequestSchema,
 } from "@pawl/proto";
-import { LIMITS } from "../../model/limits.ts";
-import { duration } from "../../rpc/convert/common.ts";
+import { BOUNDS } from "../../model/bounds.ts";
+import { duration } from "../../rpc/convert/common-messages.ts";
 import { plain } from "../../rpc/plain.ts";
 import { EVENT_STREAM, HEARTBEAT, heartbeatOf, RUN_ID, STREAM } from "./event-routes.ts";
 import { streamEvents } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Schemas } from "./json-schema.ts";
 import { parseDuration } from "./read.ts";
 import {
   JSON_TYPE,
@@ -26,7 +27,6 @@ import {
   textParameter,
 } from "./route.ts";
 import { operationOf, type RpcRoute, readRequest } from "./rpc-route.ts";
-import type { Schemas } from "./schema.ts";
 
 const WAIT = textParameter(
   "wait",
@@ -166,7 +166,7 @@ function withTrace(request: Message, traceparent: string): Message {
 function waitOf(exchange: Exchange): number | undefined {
   const text = queryText(exchange.search, "wait");
   if (text === undefined) return undefined;
-  return Math.min(parseDuration("wait", text), LIMITS.waitRunMs);
+  return Math.min(parseDuration("wait", text), BOUNDS.waitRunMs);
 }
 
 async function waitFor(exchange: Exchange, services: Services, runId: string, ms: number) {

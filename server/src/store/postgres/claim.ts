@@ -77,7 +77,7 @@ export function claimStatement(request: ClaimRequest, now: number): Statement {
       slots.length,
       encodeArray(
         "text",
-        slots.map(({ sessionId }) => sessionId),
+        slots.map(({ connectionId }) => connectionId),
       ),
       encodeArray(
         "text",

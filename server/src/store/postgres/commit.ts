@@ -160,8 +160,8 @@ function addWrite(inputs: Inputs, ord: number, write: RunWrite, now: number): vo
   }
   if (lease === "remove") inputs.add("lease_gone", key);
   else if (lease !== undefined) {
-    const { sessionId, workerId, until } = lease;
-    inputs.add("lease_put", { ...key, session_id: sessionId, worker_id: workerId, until });
+    const { connectionId, workerId, until } = lease;
+    inputs.add("lease_put", { ...key, session_id: connectionId, worker_id: workerId, until });
   }
   if (nudge !== undefined) inputs.add("nudge_put", { ...key, replica_id: nudge });
   for (const chunk of write.deltas ?? []) {

@@ -36,7 +36,7 @@ export function claim(db: Database, request: ClaimRequest, now: number): Claimed
     db.prepare(CLAIM_READY).run(org, runId);
     if (db.prepare(CLAIM_RUN).run(now, org, runId).changes !== 1) continue;
     db.prepare(CLAIM_DUE).run(org, runId);
-    db.prepare(CLAIM_LEASE).run(org, runId, slot.sessionId, slot.workerId, until);
+    db.prepare(CLAIM_LEASE).run(org, runId, slot.connectionId, slot.workerId, until);
     claimed.push(read(db, org, runId, request.journalBytes));
   }
   return claimed;

@@ -95,8 +95,8 @@ function applyRest(db: Database, write: ColumnWrite, now: number): void {
   }
   if (write.lease === "remove") db.prepare(REMOVE_LEASE).run(org, runId);
   else if (write.lease !== undefined) {
-    const { sessionId, workerId, until } = write.lease;
-    db.prepare(PUT_LEASE).run(org, runId, sessionId, workerId, until);
+    const { connectionId, workerId, until } = write.lease;
+    db.prepare(PUT_LEASE).run(org, runId, connectionId, workerId, until);
   }
   if (write.dueClear) db.prepare(CLEAR_DUE).run(org, runId);
   for (const { kind, key, upTo } of write.dueRemove) {

@@ -1,0 +1,38 @@
+import { BOUNDS } from "../../model/bounds.ts";
+import { runKey } from "../run-cache.ts";
+import type { Connections } from "../workers/connections.ts";
+import { type ReleaseParts, release } from "../workers/release-lease.ts";
+
+export interface ReleaseForgottenParts extends ReleaseParts {
+  readonly connections: Connections;
+  readonly replicaId: string;
+  readonly process: string | undefined;
+}
+
+/** After a start: the leases of this server's former life, whose workers did not come back in time. */
+export async function releaseForgotten(parts: ReleaseForgottenParts): Promise<void> {
+  const { store, connections } = parts;
+  let after: { org: string; runId: string } | undefined;
+  for (;;) {
+    const page = await store.listLeases(after, BOUNDS.expiredLeases);
+    for (const { org, runId, fence, lease } of page) {
+      after = { org, runId };
+      const { connectionId } = lease;
+      const isHeld = connections.holder(runKey(org, runId)) !== undefined;
+      if (isHeld || !isOurs(parts, connectionId)) continue;
+      await release(parts, { org, runId, fence, connectionId }, "restarted");
+    }
+    if (page.length < BOUNDS.expiredLeases) return;
+  }
+}
+
+/** Of a connection of this server's former life, under whatever name. Pollers and claimers live on. */
+function isOurs(
+  { store, replicaId, process }: ReleaseForgottenParts,
+  connectionId: string,
+): boolean {
+  if (store.replicas) return connectionId.startsWith(`${replicaId}/`);
+  // Nobody else has the file, and nobody else calls.
+  if (process !== undefined) return true;
+  return !connectionId.startsWith("poll/") && !connectionId.startsWith("claim/");
+}

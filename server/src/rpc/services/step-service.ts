@@ -1,0 +1,38 @@
+import { StepService } from "@pawl/proto";
+import type { EngineApi } from "../../engine/engine-api.ts";
+import { type Binding, unary } from "../binding.ts";
+import { runId, stepKey } from "../convert/fields.ts";
+import { entryOut } from "../convert/run-messages.ts";
+import {
+  listStepsIn,
+  stepCompletedIn,
+  stepCompletedOut,
+  stepFailedIn,
+  stepFailedOut,
+  stepStartedIn,
+  stepStartedOut,
+} from "../convert/step-messages.ts";
+
+export function stepService(engine: EngineApi): Binding[] {
+  const rpc = StepService.method;
+  return [
+    unary(rpc.stepStarted, async (request, { caller }) =>
+      stepStartedOut(await engine.steps.start(caller, stepStartedIn(request))),
+    ),
+    unary(rpc.stepCompleted, async (request, { caller }) =>
+      stepCompletedOut(await engine.steps.complete(caller, stepCompletedIn(request))),
+    ),
+    unary(rpc.stepFailed, async (request, { caller }) =>
+      stepFailedOut(await engine.steps.fail(caller, stepFailedIn(request))),
+    ),
+    unary(rpc.getStep, async (request, { caller }) => {
+      const key = stepKey(request.stepKey);
+      const entry = await engine.steps.get(caller, runId(request.runId), key);
+      return entry === undefined ? {} : { entry: entryOut(entry) };
+    }),
+    unary(rpc.listSteps, async (request, { caller }) => {
+      const page = await engine.steps.list(caller, listStepsIn(request));
+      return { steps: page.steps.map(entryOut), nextPageToken: page.nextPageToken };
+    }),
+  ];
+}
