@@ -15,7 +15,14 @@ export type OpKind =
   | "race"
   | "all"
   | "guard"
-  | "child";
+  | "child"
+  | "spawn"
+  | "once"
+  | "stubborn"
+  | "brief"
+  | "deadly"
+  | "vote"
+  | "callback";
 export type FaultKind =
   | "killWorker"
   | "stopWorker"
@@ -52,6 +59,8 @@ export interface Character {
   readonly burst: number;
   /** How often runs are cancelled. */
   readonly cancels: number;
+  /** How often clients do what is rarer: start late, with limits of time, and cancel or skip waits. */
+  readonly whims: number;
   /** How often a wait has a timeout, and how often one for which a worker keeps the run. */
   readonly timeouts: number;
   readonly shortTimeouts: number;
@@ -73,6 +82,13 @@ const OPS: Weights<OpKind> = {
   all: 6,
   guard: 7,
   child: 6,
+  spawn: 2,
+  once: 3,
+  stubborn: 2,
+  brief: 2,
+  deadly: 0,
+  vote: 2,
+  callback: 2,
 };
 const FAULTS: Weights<FaultKind> = {
   killWorker: 15,
@@ -114,6 +130,7 @@ const ANYTHING: Character = {
   coincidence: 0.5,
   burst: 0.2,
   cancels: 0.2,
+  whims: 0.1,
   timeouts: 0.5,
   shortTimeouts: 0.6,
   servers: 1,
@@ -193,11 +210,32 @@ const THEMES: readonly Partial<Character>[] = [
       [60, 200],
     ],
   },
+  // What people decide, and what only they can: votes, paused runs, outcomes that nobody knows.
+  {
+    ops: {
+      ...OPS,
+      step: 8,
+      stream: 2,
+      once: 16,
+      stubborn: 10,
+      brief: 10,
+      deadly: 4,
+      vote: 16,
+      callback: 10,
+      spawn: 12,
+    },
+    faults: { ...NO_FAULTS, killWorker: 6, cutWorker: 2, restartServer: 2 },
+    troubleMs: 12_000,
+    everyMs: 2_500,
+    hurryMs: 7_000,
+    cancels: 0.3,
+    whims: 0.6,
+  },
 ];
 
 /** Neighboring seeds have different themes, so that a few worlds in a row have them all. */
 export function characterOf(seed: number, chance: Chance): Character {
-  // Of six in a row two have two servers, and each theme has them in its turn.
+  // Of a few in a row a third have two servers, and each theme has them in its turn.
   const servers = (seed + Math.floor(seed / THEMES.length)) % 3 === 0 ? 2 : 1;
   const made: Character = { ...ANYTHING, ...THEMES[seed % THEMES.length], servers };
   // At times even an orderly theme meets everything that can go wrong, or nothing does.

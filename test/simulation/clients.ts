@@ -23,6 +23,9 @@ import { type Chance, SimProcess, type World } from "./world.ts";
 const ignore = () => undefined;
 export const quiet = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
+/** What may come of an answer. */
+const ANSWERS: ReadonlySet<string> = new Set(["workflow.user.answered", "workflow.wait.resolved"]);
+
 interface Started {
   readonly handle: RunHandle;
   readonly program: Program;
@@ -72,7 +75,7 @@ export class Clients {
     const client = this.#newClient();
     this.#world.say(`${runId}: ${JSON.stringify(program)}`);
     this.#command(async () => {
-      const handle = await client.start(flow, program, { runId });
+      const handle = await client.start(flow, program, { runId, ...this.#startOptions() });
       this.#judge.acknowledged(runId, "its start", (record) => record !== undefined);
       this.runs.push({ handle, program });
       this.#send(handle, program);
@@ -80,6 +83,17 @@ export class Clients {
     });
     for (let i = this.#chance.int(1, 3); i > 0; i -= 1)
       this.later(2_000, () => void this.#watch(client.handle(runId)));
+  }
+
+  /** Some runs start late, or have limits of time. */
+  #startOptions() {
+    const chance = this.#chance;
+    const isWhim = () => chance.hits(this.#character.whims / 2);
+    return {
+      ...(isWhim() ? { delay: chance.int(1, 3_000) } : {}),
+      ...(isWhim() ? { timeout: chance.int(2_000, 30_000) } : {}),
+      ...(isWhim() ? { queueTimeout: chance.int(500, 20_000) } : {}),
+    };
   }
 
   #newClient(): Client {
@@ -100,7 +114,7 @@ export class Clients {
       else this.#world.schedule(onceMs, run, this.process);
     };
     for (const name of signals) send(() => this.#signal(handle, name, `early ${name}`));
-    for (const question of questions) send(() => this.#answer(handle.runId, `user:${question}`));
+    for (const question of questions) send(() => this.#answer(handle.runId, question));
   }
 
   #signal(handle: RunHandle, name: string, signalId: string): void {
@@ -117,20 +131,24 @@ export class Clients {
     });
   }
 
+  /** Answers a question or callback; two people have to vote. */
   #answer(runId: string, key: string): void {
-    this.#command(async () => {
-      const client = this.#newClient();
-      const { createdAt, runUid } = await client.handle(runId).get();
-      const waitId = waitIdOf({ createdAt: createdAt?.getTime() ?? 0, runUid }, key);
-      await client.answer(waitId, `answer to ${key}`, { actor: "ada" });
-      this.#judge.acknowledged(
-        runId,
-        `the answer to ${key}`,
-        (record) =>
-          record?.entries.some((e) => e.type === "workflow.user.answered" && e.key === key) ===
-          true,
-      );
-    });
+    const isVote = /(^|\/)user:v/.test(key);
+    const whim = this.#chance.hits(this.#character.whims / 3) ? this.#chance.next() : 1;
+    for (const actor of isVote ? ["ada", "bob"] : ["ada"])
+      this.#command(async () => {
+        const client = this.#newClient();
+        const { createdAt, runUid } = await client.handle(runId).get();
+        const waitId = waitIdOf({ createdAt: createdAt?.getTime() ?? 0, runUid }, key);
+        if (whim < 0.3) await client.cancelWait(waitId);
+        else if (whim < 0.6 && isVote) await client.skip(waitId, { actor });
+        else await client.answer(waitId, isVote ? whim > 0.8 : `answer to ${key}`, { actor });
+        this.#judge.acknowledged(
+          runId,
+          `the answer to ${key}`,
+          (record) => record?.entries.some((e) => ANSWERS.has(e.type) && e.key === key) === true,
+        );
+      });
   }
 
   #steer(handle: RunHandle): void {
@@ -142,6 +160,7 @@ export class Clients {
           await handle.cancel({
             reason: "the client wants it so",
             grace: this.#chance.pick(["1 s", "10 s", "30 s"]),
+            force: this.#chance.hits(this.#character.whims / 4),
           });
           this.#judge.acknowledged(
             runId,
@@ -219,7 +238,7 @@ export class Clients {
           const name = meta.signalName ?? "";
           this.#signal(handle, name, `late ${key} ${Math.floor(this.#world.nowMs / 20_000)}`);
         }
-        if (meta.kind === "user") this.#answer(runId, key);
+        if (meta.kind === "user" || meta.kind === "callback") this.#answer(runId, key);
       }
     }
   }

@@ -77,7 +77,7 @@ export class Faults {
 
   #befall(kind: FaultKind): void {
     const { workers } = this.#stage;
-    if (kind === "killWorker") this.#killWorker();
+    if (kind === "killWorker" && workers.length > 0) this.killWorker(this.#chance.pick(workers));
     if (kind === "stopWorker") this.#stopWorker();
     if (kind === "overtakeWorker") this.#overtakeWorker();
     if (kind === "cutWorker" && workers.length > 0) this.#network.cut(this.#chance.pick(workers));
@@ -90,13 +90,13 @@ export class Faults {
     if (kind === "deafenServers") this.#deafenServers();
   }
 
-  #killWorker(): void {
-    const [process] = this.#stage.workers.splice(
-      this.#chance.int(0, this.#stage.workers.length - 1),
-      1,
-    );
-    if (process === undefined) return;
+  killWorker(process: SimProcess | undefined): void {
+    const { workers } = this.#stage;
+    const at = process === undefined ? -1 : workers.indexOf(process);
+    if (process === undefined || at < 0) return;
+    workers.splice(at, 1);
     this.#world.say(`${process.name} is killed`);
+    this.#judge.disturbed();
     this.#world.kill(process);
     this.#network.cut(process);
     this.#clients.later(this.#chance.pick([10, 3_000, 12_000]), () => this.#stage.startWorker());

@@ -5,7 +5,7 @@ import type { Entry } from "../../server/src/model/entry.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
 import type { Disk, RunRecord } from "./disk.ts";
 import { type Gap, WatcherView } from "./watcher.ts";
-import { NARROW_LIMIT, type Program } from "./workload.ts";
+import { NARROW_LIMIT, ONCE, type Program } from "./workload.ts";
 import type { SimProcess, World } from "./world.ts";
 
 /** How long after the last trouble news must have reached the holder of a run: twice their loop, and the way. */
@@ -34,6 +34,8 @@ export class Judge {
   readonly #asked = new Map<SimProcess, Map<number, { runId: string; key: string }>>();
   /** Run and id of each signal that code was given. */
   readonly #taken = new Set<string>();
+  /** How often steps were begun that may be begun once, by run and key. */
+  readonly #begun = new Map<string, number>();
   #disturbedMs = 0;
   #hasGivenUpOutput = false;
 
@@ -93,6 +95,13 @@ export class Judge {
     const record = this.#disk.records.get(runId);
     if (record !== undefined && completions(record, key) > 0)
       this.found(`${runId}: ${key} is recorded and is executed again, as attempt ${attempt}`);
+    if (!(key.split("/").at(-1) ?? "").startsWith(ONCE)) return;
+    const id = `${runId}\n${key}`;
+    const times = (this.#begun.get(id) ?? 0) + 1;
+    this.#begun.set(id, times);
+    // Who retries a run decides that it did not have its effect.
+    const retries = record?.entries.filter(({ type }) => type === "run.retried").length ?? 0;
+    if (times > 1 + retries) this.found(`${runId}: ${key} is executed for the ${times}th time`);
   }
 
   /** Whether an attempt is on record, so that no other has its number. */

@@ -17,7 +17,7 @@ import { Faults, type Stage } from "./faults.ts";
 import { Judge } from "./judge.ts";
 import { Network } from "./network.ts";
 import { type Effects, workflowsOf } from "./workload.ts";
-import { asProcess, enter, SimProcess, World } from "./world.ts";
+import { asProcess, currentProcess, enter, SimProcess, World } from "./world.ts";
 
 /** How long the world has to come to rest when nothing goes wrong any more, in ms of its time. */
 const REST_MS = 240_000;
@@ -81,6 +81,7 @@ class Universe implements Stage {
         judge.begun(runId, key, attempt);
       },
       took: (runId, signalId) => judge.took(runId, signalId),
+      die: () => this.#faults.killWorker(currentProcess()),
     };
     const workflows = workflowsOf(effects);
     this.#judge = judge;

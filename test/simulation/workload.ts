@@ -2,6 +2,7 @@
 import {
   type Context,
   type StepContext,
+  type StepOptions,
   TerminalError,
   type Workflow,
   workflow,
@@ -18,6 +19,28 @@ export type Op =
   | { readonly op: "ask"; readonly question: string; readonly timeoutMs: number }
   | { readonly op: "race" | "all"; readonly branches: readonly Program[] }
   | { readonly op: "child"; readonly program: Program }
+  /** In the background; with `awaits` its result is waited for, with `abandon` it outlives its parent. */
+  | {
+      readonly op: "spawn";
+      readonly program: Program;
+      readonly awaits: boolean;
+      readonly abandon: boolean;
+    }
+  /** A step that is executed once at most, unless somebody decides otherwise. */
+  | { readonly op: "once"; readonly name: string; readonly ms: number }
+  /** A step that pauses its run when it has failed twice. */
+  | { readonly op: "stubborn"; readonly name: string; readonly fails: number }
+  /** A step whose attempts have a limit of time. */
+  | {
+      readonly op: "brief";
+      readonly name: string;
+      readonly ms: number;
+      readonly timeoutMs: number;
+    }
+  /** A step that takes its worker down, some times. */
+  | { readonly op: "deadly"; readonly name: string; readonly deaths: number }
+  | { readonly op: "vote"; readonly question: string; readonly timeoutMs: number }
+  | { readonly op: "callback"; readonly name: string; readonly timeoutMs: number }
   | { readonly op: "compensate"; readonly name: string }
   | { readonly op: "guard"; readonly body: Program; readonly last: string }
   | { readonly op: "throw"; readonly message: string };
@@ -30,6 +53,8 @@ export interface Effects {
   begun(runId: string, key: string, attempt: number): void;
   /** The code was given a signal, whose payload is its id. */
   took(runId: string, signalId: string): void;
+  /** The process in which the code runs dies. */
+  die(): void;
 }
 
 /** Names are used once in a program, so that a key is the name and its scopes. */
@@ -48,6 +73,9 @@ export function randomProgram(chance: Chance, character: Character): Program {
     ? [...program, { op: "throw", message: "the program ends this way" }]
     : program;
 }
+
+/** How the names of steps begin that are executed once at most. */
+export const ONCE = "once";
 
 /** Writes one program. */
 class Author {
@@ -80,6 +108,23 @@ class Author {
         return { op: kind, question: this.#name("q"), timeoutMs: this.#timeout() };
       case "compensate":
         return { op: kind, name: this.#name("c") };
+      case "once":
+        return { op: kind, name: this.#name(ONCE), ms: this.#briefly() };
+      case "stubborn":
+        return { op: kind, name: this.#name("b"), fails: chance.int(1, 3) };
+      case "brief":
+        return {
+          op: kind,
+          name: this.#name("l"),
+          ms: this.#briefly(),
+          timeoutMs: chance.int(50, 1_000),
+        };
+      case "deadly":
+        return { op: kind, name: this.#name("d"), deaths: chance.int(1, 4) };
+      case "vote":
+        return { op: kind, question: this.#name("v"), timeoutMs: this.#timeout() };
+      case "callback":
+        return { op: kind, name: this.#name("k"), timeoutMs: this.#timeout() };
       default:
         return kind === "step" || depth === 0 ? this.#step() : this.#nested(kind, depth - 1);
     }
@@ -91,13 +136,14 @@ class Author {
     return { op: "step", name: this.#name("s"), ms: this.#briefly(), fails };
   }
 
-  #nested(kind: "race" | "all" | "guard" | "child", depth: number): Op {
+  #nested(kind: "race" | "all" | "guard" | "child" | "spawn", depth: number): Op {
     const chance = this.#chance;
     if (kind === "guard")
       return { op: kind, body: this.block(chance.int(1, 2), depth), last: this.#name("f") };
-    if (kind === "child") {
-      const author = new Author(chance, this.#character);
-      return { op: kind, program: author.block(chance.int(1, 3), 0) };
+    if (kind === "child" || kind === "spawn") {
+      const program = new Author(chance, this.#character).block(chance.int(1, 3), 0);
+      if (kind === "child") return { op: kind, program };
+      return { op: kind, program, awaits: chance.hits(0.5), abandon: chance.hits(0.3) };
     }
     const branches = Array.from({ length: chance.int(2, 3) }, () =>
       this.block(chance.int(1, 2), depth),
@@ -124,14 +170,15 @@ class Author {
   }
 }
 
-/** How many waits of a kind the program may come to; what is sent for them is enough. */
+/** The waits that the program may come to: the names of signals, and the keys of what is answered. */
 export function waitsOf(program: Program): { signals: string[]; questions: string[] } {
   const signals: string[] = [];
   const questions: string[] = [];
   const visit = (ops: Program): void => {
     for (const one of ops) {
       if (one.op === "signal") signals.push(one.name);
-      if (one.op === "ask") questions.push(one.question);
+      if (one.op === "ask" || one.op === "vote") questions.push(`user:${one.question}`);
+      if (one.op === "callback") questions.push(`callback:${one.name}`);
       if (one.op === "race" || one.op === "all") one.branches.forEach(visit);
       if (one.op === "guard") visit(one.body);
     }
@@ -192,6 +239,23 @@ class Interpreter {
         return (await ctx.all(this.#branches(one.branches))).join("+");
       case "child":
         return String(await ctx.child(this.#child, one.program));
+      case "spawn":
+        return this.#spawn(ctx, one.program, one.awaits, one.abandon);
+      case "once":
+        await ctx.step(one.name, (s) => this.#do(s, one.ms), { recovery: "at_most_once" });
+        return one.name;
+      case "stubborn":
+        return this.#failing(ctx, one.name, 5, one.fails, {
+          retry: { maxAttempts: 2, backoff: [20], onExhausted: "pause" },
+        });
+      case "brief":
+        return this.#brief(ctx, one.name, one.ms, one.timeoutMs);
+      case "deadly":
+        return this.#deadly(ctx, one.name, one.deaths);
+      case "vote":
+        return this.#vote(ctx, one.question, one.timeoutMs);
+      case "callback":
+        return String(await (await ctx.callback(one.name, limited(one.timeoutMs))).result);
       case "compensate":
         ctx.compensate(one.name, (s) => this.#do(s, 20));
         return "";
@@ -219,12 +283,63 @@ class Interpreter {
   }
 
   #step(ctx: Context, name: string, ms: number, fails: number): Promise<string> {
+    return this.#failing(ctx, name, ms, fails, {
+      retry: { maxAttempts: 100, backoff: [20, 3_000, 20] },
+    });
+  }
+
+  #failing(
+    ctx: Context,
+    name: string,
+    ms: number,
+    fails: number,
+    options: StepOptions,
+  ): Promise<string> {
     const body = async (s: StepContext): Promise<string> => {
       await this.#do(s, ms);
       if (s.attempt <= fails) throw new Error(`${name} fails`);
       return name;
     };
-    return ctx.step(name, body, { retry: { maxAttempts: 100, backoff: [20, 3_000, 20] } });
+    return ctx.step(name, body, options);
+  }
+
+  /** A body that is late pays no heed to its signal at first. */
+  #brief(ctx: Context, name: string, ms: number, timeoutMs: number): Promise<string> {
+    const body = async (s: StepContext): Promise<string> => {
+      this.#effects.begun(s.runId, s.stepKey, s.attempt);
+      await pause(s.attempt === 1 ? ms : 1);
+      return name;
+    };
+    return ctx.step(name, body, { timeout: timeoutMs, retry: { maxAttempts: 100, backoff: [20] } });
+  }
+
+  #deadly(ctx: Context, name: string, deaths: number): Promise<string> {
+    return ctx.step(name, async (s) => {
+      await this.#do(s, 5);
+      if (s.attempt <= deaths) {
+        this.#effects.die();
+        await new Promise(() => undefined);
+      }
+      return name;
+    });
+  }
+
+  async #vote(ctx: Context, question: string, timeoutMs: number): Promise<string> {
+    const limit = timeoutMs > 0 ? { timeout: timeoutMs, default: false } : {};
+    const answer = await ctx.waitForUser(question, {
+      type: "approval",
+      needed: 2,
+      skippable: true,
+      reminders: [200, 900],
+      ...limit,
+    });
+    return typeof answer === "object" ? String(answer.approved) : String(answer);
+  }
+
+  async #spawn(ctx: Context, program: Program, awaits: boolean, abandon: boolean): Promise<string> {
+    const options = abandon ? ({ parentClose: "abandon" } as const) : {};
+    const child = await ctx.spawn(this.#child, program, options);
+    return awaits ? String(await child.result()) : "";
   }
 
   #stream(ctx: Context, name: string, ms: number, chunks: number): Promise<string> {
