@@ -57,6 +57,7 @@ func TestWhatIsWritten(t *testing.T) {
 		Empty   string `json:"empty,omitempty"`
 		N       int    `json:"n"`
 	}
+	moment := time.UnixMilli(1).UTC()
 	for _, one := range []struct {
 		value          any
 		encoding, data string
@@ -70,6 +71,10 @@ func TestWhatIsWritten(t *testing.T) {
 		{map[string]any{"$pawl": "x"}, encodingJSON, `{"$pawl":"x"}`},
 		{[]any{math.NaN(), map[string]any{"$pawl": "x"}}, encodingTagged, `[{"$pawl":"number","value":"NaN"},{"$pawl":"object","value":[["$pawl","x"]]}]`},
 		{*big.NewInt(7), encodingTagged, `{"$pawl":"bigint","value":"7"}`},
+		{big.NewInt(7), encodingTagged, `{"$pawl":"bigint","value":"7"}`},
+		{(*big.Int)(nil), encodingJSON, `null`},
+		{struct{ N *big.Int }{big.NewInt(7)}, encodingTagged, `{"N":{"$pawl":"bigint","value":"7"}}`},
+		{&moment, encodingTagged, `{"$pawl":"date","value":"1970-01-01T00:00:00.001Z"}`},
 	} {
 		got, err := encode(one.value, "it")
 		if err != nil || got.Encoding != one.encoding || string(got.Data) != one.data {

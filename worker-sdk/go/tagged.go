@@ -44,7 +44,7 @@ func typeNeedsTags(kind reflect.Type) bool {
 
 func findNeed(kind reflect.Type, seen map[reflect.Type]bool) bool {
 	switch kind {
-	case timeType, bigType, bytesType:
+	case timeType, bigType, bytesType, reflect.PointerTo(timeType), reflect.PointerTo(bigType):
 		return true
 	}
 	if seen[kind] || marshals(kind) {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"sync"
@@ -75,6 +76,18 @@ func (s scope) special(name string, argument any) any {
 			panic(err)
 		}
 		return data
+	case "$date":
+		moment, err := time.Parse(time.RFC3339, argument.(string))
+		if err != nil {
+			panic(err)
+		}
+		return moment
+	case "$bigint":
+		number, ok := new(big.Int).SetString(argument.(string), 10)
+		if !ok {
+			panic("this is not an integer: " + argument.(string))
+		}
+		return number
 	case "$language":
 		return "go"
 	}
@@ -103,6 +116,10 @@ func plain(value any) any {
 		return nil
 	case []byte:
 		return map[string]any{"$bytes": base64.StdEncoding.EncodeToString(known)}
+	case time.Time:
+		return map[string]any{"$date": known.UTC().Format("2006-01-02T15:04:05.000Z")}
+	case *big.Int:
+		return map[string]any{"$bigint": known.String()}
 	case []any:
 		list := make([]any, len(known))
 		for i, one := range known {
