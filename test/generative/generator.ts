@@ -31,6 +31,7 @@ class Generator {
   readonly #answers: Record<string, unknown> = {};
   #names = 0;
   #size = 0;
+  #spawns = false;
 
   constructor(random: Random) {
     this.#random = random;
@@ -43,7 +44,9 @@ class Generator {
     const programs = [program];
     if (random.chance(0.25)) programs.push(this.#changed(program));
     this.#deeds.push(...this.#outside());
-    return { programs, deeds: this.#deeds, answers: this.#answers };
+    const retries = random.chance(0.3) ? random.int(1, 2) : 0;
+    const only = this.#spawns ? { only: "typescript" } : {};
+    return { programs, deeds: this.#deeds, answers: this.#answers, retries, ...only };
   }
 
   /** Cancels and pauses. */
@@ -109,6 +112,8 @@ class Generator {
       () => this.#stream(),
       () => this.#nested(place),
       () => this.#child(place),
+      () => this.#callback(place),
+      () => this.#spawn(place),
       () => this.#waiting(place),
       () => this.#waiting(place),
       () => this.#recorded(),
@@ -128,6 +133,7 @@ class Generator {
         ? { key: random.pick(["k", "a/b", "é", "1"]) }
         : {}),
       ...(random.chance(0.2) ? this.#failing(place) : {}),
+      ...(!place.inStep && random.chance(0.07) ? { atMostOnce: true } : {}),
     };
   }
 
@@ -266,6 +272,42 @@ class Generator {
     return { op: "child", programs: [program.map(withoutOutside)], as: this.#name("v") };
   }
 
+  /** In the background, and perhaps beyond the end of its parent. */
+  #spawn(place: Place): Operation {
+    const random = this.#random;
+    if (place.repeated || place.inStep || !random.chance(0.4)) return this.#child(place);
+    this.#spawns = true;
+    const child = this.#child(place);
+    return { ...child, op: "spawn", abandon: random.chance(0.5), awaits: random.chance(0.5) };
+  }
+
+  /** Opened, and waited for in another step or two. */
+  #callback(place: Place): Operation {
+    const random = this.#random;
+    if (place.repeated || place.inStep) return this.#step(place);
+    const name = this.#name("cb");
+    const handle = this.#name("h");
+    const value = plain(randomValue(random, 1));
+    const isLate = random.chance(0.2);
+    if (!isLate) this.#deeds.push({ atMs: random.int(0, 600), post: name, value });
+    const timeout = isLate
+      ? { timeoutMs: random.int(1, 150), default: randomValue(random, 0) }
+      : {};
+    const between = random.chance(0.5) ? [this.#timedStep()] : [];
+    const as = this.#name("v");
+    return {
+      op: "scope",
+      name: this.#name("o"),
+      do: [
+        { op: "callback", name, as: handle, ...timeout },
+        ...between,
+        { op: "result", of: handle, as },
+        { op: "return", value: { $: as } },
+      ],
+      as: this.#name("v"),
+    };
+  }
+
   #simpleWait(place: Place): Operation {
     const random = this.#random;
     const as = this.#name("v");
@@ -352,7 +394,10 @@ function withoutOutside(operation: Operation): Operation {
 
 /** A value for a payload, which has no expressions. */
 function plain(value: unknown): unknown {
-  return isRecord(value) && ("$bytes" in value || "$void" in value) ? null : value;
+  const isExpression = Object.keys(value ?? {}).some((key) =>
+    /^\$(bytes|void|date|bigint)$/.test(key),
+  );
+  return isRecord(value) && isExpression ? null : value;
 }
 
 /** What goes wrong in a round. `hard`: workers may be killed, since their leases end with their streams. */

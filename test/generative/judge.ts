@@ -4,6 +4,7 @@ import type { JournalEntry } from "@pawl/proto";
 import { bare, brief, Model } from "./model.ts";
 import { recordedValue } from "./payloads.ts";
 import { type Block, isRecord, type Operation } from "./program.ts";
+import { supersededBy, unknownOutcomes } from "./retries.ts";
 
 export interface Played {
   readonly runId: string;
@@ -82,18 +83,25 @@ function judgeRecords({ journal, faults }: Played, model: Model, strict: boolean
   const problems: string[] = [];
   const recorded = new Set<string>();
   const retries = new Map<string, number>();
+  const takenBack = new Set<string>();
   for (const [i, entry] of journal.entries()) {
     const { type, stepKey, seq } = entry;
     if (seq !== i + 1) problems.push(`entry ${i + 1} is missing`);
     if (type === "workflow.step.cancelled" || type === "workflow.wait.closed") {
       recorded.delete(stepKey);
+    } else if (type === "run.retried") {
+      for (const key of supersededBy(entry)) {
+        recorded.delete(key);
+        takenBack.add(key);
+      }
     } else if (type === "workflow.step.retrying") {
       retries.set(stepKey, (retries.get(stepKey) ?? 0) + 1);
     } else if (/step\.(completed|failed)$|wait\.resolved$/.test(type)) {
       if (recorded.has(stepKey)) problems.push(`${stepKey} is recorded twice`);
       recorded.add(stepKey);
       const operation = model.asked.get(stepKey);
-      const retried = retries.get(stepKey) ?? 0;
+      // Attempts are counted across a retry of the run, and its policy begins anew.
+      const retried = takenBack.has(stepKey) ? undefined : (retries.get(stepKey) ?? 0);
       if (operation !== undefined && strict) {
         problems.push(...judgeStep(operation, entry, retried, faults));
       }
@@ -106,7 +114,7 @@ function judgeRecords({ journal, faults }: Played, model: Model, strict: boolean
 function judgeStep(
   { op, fail, retry, do: inner }: Operation,
   { type, stepKey, failure }: JournalEntry,
-  retried: number,
+  retried: number | undefined,
   faults: number,
 ): string[] {
   if ((op !== "step" && op !== "compensate") || inner !== undefined) return [];
@@ -127,6 +135,7 @@ function judgeStep(
   ) {
     problems.push(`${stepKey} failed with ${failure?.type}: ${failure?.message}`);
   }
+  if (retried === undefined) return problems;
   // An attempt that died counts for what its body does, and not for its policy.
   if (faults === 0 && failed !== fails) problems.push(`${stepKey} has ${type}; fails: ${fails}`);
   if (faults === 0 ? retried !== due : retried > due) {
@@ -146,7 +155,9 @@ function judgeEffects({ journal, effects, faults }: Played, model: Model): strin
   for (const [key, operation] of model.asked) {
     const label = labelOf(operation);
     if (label === undefined) continue;
-    add(most, label, faults + (model.aborted.has(key) ? 1 : 0));
+    // One that is executed once at most is not executed again for a fault, unless it is decided so.
+    const again = operation.atMostOnce === true ? unknownOutcomes(journal, key) : faults;
+    add(most, label, again + (model.aborted.has(key) ? 1 : 0));
     ends.set(label, Number.NEGATIVE_INFINITY);
   }
   for (const { type, stepKey, recordedAt } of journal) {

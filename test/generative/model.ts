@@ -9,6 +9,7 @@ import { type JournalEntry, WaitOutcome } from "@pawl/proto";
 import { recordedValue } from "./payloads.ts";
 import { cancelled, ModelError, Place, percentEscape } from "./place.ts";
 import { type Block, blockOf, isRecord, type Operation } from "./program.ts";
+import { sinceRetries } from "./retries.ts";
 import { wellFormed } from "./values.ts";
 
 interface Ask {
@@ -34,6 +35,8 @@ export class Model {
   readonly #records = new Map<string, JournalEntry>();
   readonly #pending = new Map<string, Ask>();
   readonly #variables = new Map<string, unknown>();
+  /** By the variable that stands for it. */
+  readonly #callbacks = new Map<string, { readonly key: string; readonly operation: Operation }>();
   readonly #undo: { readonly key: string; readonly operation: Operation }[] = [];
   #cancelled = false;
   /** Nothing waited when the cancel came: the next that does is told. */
@@ -47,7 +50,8 @@ export class Model {
     this.#journal = journal;
   }
 
-  static async follow(program: Block, journal: readonly JournalEntry[]): Promise<Model> {
+  static async follow(program: Block, entries: readonly JournalEntry[]): Promise<Model> {
+    const journal = sinceRetries(entries);
     const model = new Model(journal);
     void model.#run(program);
     await settled();
@@ -230,6 +234,12 @@ export class Model {
       case "signals":
         await this.#signals(operation, place);
         return undefined;
+      case "callback": {
+        const key = place.key(`callback:${operation.name}`);
+        this.asked.set(key, operation);
+        this.#callbacks.set(String(operation.as), { key, operation });
+        return undefined;
+      }
       default: {
         const value = await this.#value(operation, place, own);
         if (typeof operation.as === "string") this.#variables.set(operation.as, value);
@@ -284,6 +294,10 @@ export class Model {
         return await recorded(`user:${operation.question}`);
       case "child":
         return await recorded("child:conformance");
+      case "spawn":
+        return await this.#spawn(operation, place);
+      case "result":
+        return await this.#result(String(operation.of), place, own);
       case "recorded":
         return await recorded(`value:${operation.what}`);
       default:
@@ -291,8 +305,26 @@ export class Model {
     }
   }
 
+  async #spawn(operation: Operation, place: Place): Promise<unknown> {
+    const start = place.key("spawn:conformance");
+    const end = place.key("child:conformance");
+    await this.#ask(start, operation, place);
+    if (operation.awaits !== true) return null;
+    return recordedValue((await this.#ask(end, operation, place)).payload);
+  }
+
+  async #result(callback: string, place: Place, own: Own): Promise<unknown> {
+    const opened = this.#callbacks.get(callback);
+    if (opened === undefined) throw new TypeError(`The callback ${callback} was not opened.`);
+    return wellFormed(await this.#limited(opened.key, opened.operation, place, own));
+  }
+
   async #signal(operation: Operation, place: Place, own: Own): Promise<unknown> {
-    const key = place.key(`signal:${operation.name}`);
+    return await this.#limited(place.key(`signal:${operation.name}`), operation, place, own);
+  }
+
+  /** A wait that may have a timeout, and a value for that. */
+  async #limited(key: string, operation: Operation, place: Place, own: Own): Promise<unknown> {
     const entry = await this.#ask(key, operation, place);
     if (entry.outcome !== WaitOutcome.TIMED_OUT) return recordedValue(entry.payload);
     if ("default" in operation) return this.#evaluate(operation.default, own);
@@ -304,7 +336,7 @@ export class Model {
       "key" in operation
         ? `${place.prefix}${operation.name}[${percentEscape(String(operation.key))}]`
         : place.key(String(operation.name));
-    const expected = this.#evaluate(this.#result(operation), own);
+    const expected = this.#evaluate(this.#gives(operation), own);
     let inner: Promise<unknown> | undefined;
     if ("do" in operation && !this.#records.has(key) && !place.isEnded) {
       inner = this.#block(blockOf(operation.do), place.within(key), own).then(({ value }) => value);
@@ -321,7 +353,7 @@ export class Model {
   }
 
   /** What the body of a step gives, as an expression. */
-  #result(operation: Operation): unknown {
+  #gives(operation: Operation): unknown {
     const { yield: items, reduce } = operation;
     if (!Array.isArray(items)) return operation.value ?? null;
     if (reduce === "collect") return items;

@@ -20,6 +20,10 @@ function untagged(value: unknown): unknown {
   switch (value.$pawl) {
     case "bytes":
       return { $bytes: value.value };
+    case "date":
+      return { $date: value.value };
+    case "bigint":
+      return { $bigint: value.value };
     case "undefined":
       return null;
     case "object":

@@ -10,12 +10,18 @@ export type Block = readonly Operation[];
 /** Done to a run this many ms after its start; it has no effect on what the run has passed by then. */
 export type Deed =
   | { readonly atMs: number; readonly signal: string; readonly id: string; readonly value: unknown }
+  /** To the URL of that callback, as soon as there is one. */
+  | { readonly atMs: number; readonly post: string; readonly value: unknown }
   | { readonly atMs: number; readonly do: "cancel" | "pause" | "resume" };
 
 export interface Spec {
   /** One for each deploy. */
   readonly programs: readonly Block[];
   readonly deeds: readonly Deed[];
+  /** How often the run is retried if it has failed; default 0. */
+  readonly retries?: number;
+  /** The only SDK that has all that is in it; default: any. */
+  readonly only?: string;
   /** What questions are answered with, by their text. */
   readonly answers: Readonly<Record<string, unknown>>;
 }

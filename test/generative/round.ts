@@ -1,10 +1,13 @@
 /** Plays programs on real processes while things go wrong, and judges what came of them. */
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   type JournalEntry,
   PayloadService,
   RunService,
   RunStatus,
+  StatusReason,
   WaitKind,
   WaitService,
 } from "@pawl/proto";
@@ -64,18 +67,19 @@ export async function playRound(
   const direct = connect(processes.url.replace(/^https?:\/\//, ""));
   try {
     const plays = players.flatMap((player) =>
-      plan.specs.map((spec) => new Play(spec, player, { client, direct, processes })),
+      plan.specs
+        .filter(({ only = player.sdk.name }) => only === player.sdk.name)
+        .map((spec) => new Play(spec, player, { client, direct, processes })),
     );
     await Promise.all([...plays.map((play) => play.run()), doFaults(plan.faults, processes)]);
     const effects = await processes.effects();
     const harmful = plan.faults.length;
-    const replays = options.replay
-      ? await replayAll(
-          plays.flatMap((play) => play.replayable),
-          sdks,
-          processes.folder,
-        )
-      : [];
+    const replays: Replayed[] = [];
+    for (const only of options.replay ? new Set(plays.map(({ spec }) => spec.only)) : []) {
+      const runs = plays.flatMap((play) => (play.spec.only === only ? play.replayable : []));
+      const able = sdks.filter(({ name }) => only === undefined || name === only);
+      replays.push(...(await replayAll(runs, able, processes.folder)));
+    }
     const failures: Failure[] = [];
     for (const play of plays) {
       const problems = await play.judge(effects, harmful, replays);
@@ -108,45 +112,55 @@ interface Connections {
 
 /** One run of a program, and of its children. */
 class Play {
-  readonly #spec: Spec;
+  readonly spec: Spec;
   readonly #player: Player;
   readonly #connections: Connections;
   readonly #runId = `g-${randomUUID()}`;
   readonly #problems: string[] = [];
+  #retries: number;
   /** Of the run and its children, each with its program. */
   readonly #journals = new Map<string, { journal: JournalEntry[]; programs: readonly Block[] }>();
 
   constructor(spec: Spec, player: Player, connections: Connections) {
-    this.#spec = spec;
+    this.spec = spec;
+    this.#retries = spec.retries ?? 0;
     this.#player = player;
     this.#connections = connections;
   }
 
   async run(): Promise<void> {
     const { client, processes } = this.#connections;
-    const { programs, deeds, answers } = this.#spec;
+    const { programs, deeds, answers } = this.spec;
     const options = { runId: this.#runId, queue: processes.queue(this.#player) };
     const handle = await persistently(() => client.start("conformance", { programs }, options));
     const watch = new StreamWatch(handle);
     const begin = performance.now();
     const over = new AbortController();
     const doing = Promise.all([
-      ...deeds
-        .filter((deed) => "signal" in deed)
-        .map((deed) => this.#do(deed, handle, over.signal)),
+      ...deeds.filter((deed) => !("do" in deed)).map((deed) => this.#do(deed, handle, over.signal)),
       this.#control(deeds, handle, over.signal),
       Object.keys(answers).length > 0 ? this.#answer(over.signal) : undefined,
     ]);
-    while ((await this.#isGoing()) && performance.now() - begin < PATIENCE_MS) await sleep(30);
-    if (await this.#isGoing()) await this.#hangs();
+    const isGoing = async () => !isOver((await this.#helpOn(handle)).status);
+    while ((await isGoing()) && performance.now() - begin < PATIENCE_MS) await sleep(30);
+    if (!isOver((await this.#state()).status)) await this.#hangs();
     over.abort();
     await doing;
     this.#problems.push(...(await watch.end(WATCH_MS)));
     await this.#read(this.#runId, programs);
   }
 
-  async #isGoing(): Promise<boolean> {
-    return !isOver((await this.#state()).status);
+  /** Retries the run if it waits for a decision, or has failed and is to be retried. */
+  async #helpOn(handle: RunHandle) {
+    const run = await this.#state();
+    const isFailed = run.status === RunStatus.FAILED;
+    const isUndecided =
+      run.status === RunStatus.PAUSED && run.statusReason === StatusReason.UNKNOWN_OUTCOME;
+    if (isFailed ? this.#retries === 0 : !isUndecided) return run;
+    if (isFailed) this.#retries -= 1;
+    // One that was compensated is refused.
+    await handle.retry().catch(() => undefined);
+    return await this.#state();
   }
 
   async #state() {
@@ -181,7 +195,7 @@ class Play {
     const begin = performance.now();
     for (const deed of deeds.toSorted((a, b) => a.atMs - b.atMs)) {
       const atMs = Math.max(0, deed.atMs - (performance.now() - begin));
-      if (!("signal" in deed)) await this.#do({ ...deed, atMs }, handle, over);
+      if ("do" in deed) await this.#do({ ...deed, atMs }, handle, over);
     }
   }
 
@@ -191,11 +205,31 @@ class Play {
       if ("signal" in deed) {
         return await handle.signal(deed.signal, deed.value, { signalId: deed.id });
       }
+      if ("post" in deed) return await this.#post(deed.post, deed.value, over);
       if (deed.do === "cancel") return await handle.cancel();
       return deed.do === "pause" ? await handle.pause() : await handle.resume();
     };
     // What comes too late is refused.
     if (!over.aborted) await act().catch(() => undefined);
+  }
+
+  /** Calls back as soon as there is a URL, until it is taken or refused. */
+  async #post(callback: string, value: unknown, over: AbortSignal): Promise<void> {
+    const file = join(this.#connections.processes.folder, `${this.#runId}.callback.${callback}`);
+    const request = {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(value),
+    };
+    while (!over.aborted) {
+      const urls = new Set((await readFile(file, "utf8").catch(() => "")).trim().split("\n"));
+      if (urls.size > 1) this.#problems.push(`a replay got another URL: ${[...urls].join(", ")}`);
+      const [url = ""] = urls;
+      const response = url === "" ? undefined : await fetch(url, request).catch(() => undefined);
+      await response?.text();
+      if (response !== undefined && response.status < 500) return;
+      await sleep(60, over);
+    }
   }
 
   /** Answers each question as soon as it is seen, and once more. */
@@ -207,9 +241,7 @@ class Play {
         waits: [],
       }));
       for (const { waitId, question } of waits) {
-        const data = Buffer.from(
-          JSON.stringify(this.#spec.answers[question?.prompt ?? ""] ?? null),
-        );
+        const data = Buffer.from(JSON.stringify(this.spec.answers[question?.prompt ?? ""] ?? null));
         const answer = {
           waitId,
           resolutionId: waitId.slice(-100),
@@ -275,7 +307,7 @@ class Play {
   failure(problems: readonly string[]): Failure {
     const { sdk, mode } = this.#player;
     const journal = [...this.#journals.values()].flatMap((one) => one.journal.map(line));
-    return { spec: this.#spec, sdk: sdk.name, mode, problems, journal };
+    return { spec: this.spec, sdk: sdk.name, mode, problems, journal };
   }
 }
 

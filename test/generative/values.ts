@@ -32,6 +32,12 @@ const EDGES: readonly unknown[] = [
   { "a\u0000b": "\ud83d" },
   { $bytes: "" },
   { $bytes: "AP+A" },
+  { $bytes: Buffer.from(Array.from({ length: 256 }, (_, i) => i)).toString("base64") },
+  { $date: "2026-01-31T12:00:00.123Z" },
+  { $date: "0001-01-01T00:00:00.000Z" },
+  { $date: "9999-12-31T23:59:59.999Z" },
+  { $bigint: "9007199254740993" },
+  { $bigint: "-123456789012345678901234567890" },
   { $void: true },
 ];
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pawl import StepContext, current
@@ -47,6 +48,10 @@ class Scope:
                 return None
             case "$bytes":
                 return base64.b64decode(argument)
+            case "$date":
+                return datetime.fromisoformat(argument)
+            case "$bigint":
+                return int(argument)
             case "$language":
                 return "python"
         raise ValueError(f"There is no expression {name}.")
@@ -69,6 +74,11 @@ def to_json(value: Any) -> Any:
     """A program's result, as plain JSON."""
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC).isoformat(timespec="milliseconds")
+        return {"$date": moment.replace("+00:00", "Z")}
+    if isinstance(value, int) and abs(value) >= 2**53:
+        return {"$bigint": str(value)}
     if isinstance(value, list):
         return [to_json(one) for one in value]
     if isinstance(value, dict):

@@ -151,6 +151,8 @@ class Interpreter {
             ...("runId" in operation ? { runId: text(operation.runId) } : {}),
           },
         );
+      case "spawn":
+        return this.#spawn(ctx, operation);
       case "recorded":
         return operation.what === "now"
           ? ctx.now()
@@ -160,6 +162,13 @@ class Interpreter {
       default:
         throw makeError({ type: "UnknownOperation", message: operation.op, nonRetryable: true });
     }
+  }
+
+  async #spawn(ctx: Context, { programs, abandon, awaits }: Operation): Promise<unknown> {
+    const { queue } = this.#environment;
+    const options = abandon === true ? { queue, parentClose: "abandon" as const } : { queue };
+    const child = await ctx.spawn("conformance", { programs }, options);
+    return awaits === true ? await child.result() : null;
   }
 
   #step(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {

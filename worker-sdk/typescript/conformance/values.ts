@@ -50,6 +50,10 @@ export class Scope {
         return undefined;
       case "$bytes":
         return new Uint8Array(Buffer.from(String(argument), "base64"));
+      case "$date":
+        return new Date(String(argument));
+      case "$bigint":
+        return BigInt(String(argument));
       case "$language":
         return "typescript";
       default:
@@ -70,6 +74,8 @@ export class Scope {
 /** A program's result, as plain JSON. */
 export function toJson(value: unknown): unknown {
   if (value === undefined) return null;
+  if (value instanceof Date) return { $date: value.toISOString() };
+  if (typeof value === "bigint") return { $bigint: String(value) };
   if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString("base64") };
   if (Array.isArray(value)) return value.map(toJson);
   if (typeof value !== "object" || value === null) return value;
