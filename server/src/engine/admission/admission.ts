@@ -54,7 +54,7 @@ function checked(key: string, template: string, workflow: string): string {
   if (problem === undefined) return key;
   throw invalid(
     "input",
-    `makes the key "${template}" of the limits of "${workflow}" that ${problem}`,
+    `makes a key of the limits of "${workflow}" (from "${template}") that ${problem}`,
   );
 }
 
