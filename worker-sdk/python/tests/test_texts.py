@@ -5,8 +5,9 @@ Method: the vectors that all SDKs read, `test/conformance/texts.json`.
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -100,3 +101,44 @@ async def test_halves_that_meet_become_the_character_live_as_in_a_replay(which: 
     async with lab(joining) as here:
         result = TEXTS["joined"][which]["result"]
         assert await here.run(joining, which) == [result, len(result)]
+
+
+async def _awaited(calls: list[Callable[[], Any]]) -> list[str]:
+    """How each call ended, by the name of its error."""
+    ends = []
+    for call in calls:
+        try:
+            result = call()
+            ends.append(repr(await result if inspect.isawaitable(result) else result))
+        except Exception as error:
+            ends.append(type(error).__name__)
+    return ends
+
+
+@workflow
+async def naming(ctx: Context, bad: str) -> list[str]:
+    cut = "x\ud83d" if bad == "half" else "x\0"
+    return await _awaited(
+        [lambda: ctx.signal(cut), lambda: ctx.child(cut), lambda: ctx.step(cut, len)]
+    )
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.together
+@pytest.mark.parametrize("bad", ["half", "nul"])
+async def test_names_are_refused_at_the_call_that_gives_them(bad: str) -> None:
+    cut = "x\ud83d" if bad == "half" else "x\0"
+    async with lab(naming) as here:
+        assert await here.run(naming, bad) == ["UsageError"] * 3
+        client = here.client
+        run = client.handle("r")
+        ends = await _awaited(
+            [
+                lambda: client.start(cut),
+                lambda: client.handle(cut),
+                lambda: client.with_options(queue=cut),
+                lambda: client.with_options(run_id=cut),
+                lambda: run.signal(cut),
+            ]
+        )
+        assert ends == ["UsageError"] * 5

@@ -19,7 +19,7 @@ from ._link.methods import (
     START_RUN,
 )
 from ._link.platform import Platform, default_url
-from ._run.keys import check_text
+from ._run.keys import check_name, check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import RequestError, UsageError
 from .handle import RunHandle, has_ended, outcome_of
@@ -126,6 +126,7 @@ class Client:
                 "give either a run_id or an idempotency_key: each of them names the run"
             )
         check_text("the run id", run_id)
+        check_text("the name of the queue", queue)
         for name, text in (tags or {}).items():
             check_text("the name of a tag", name)
             check_text(f'the tag "{name}"', text)
@@ -158,6 +159,7 @@ class Client:
     def handle(self, run_id: str) -> RunHandle[Any]: ...
     def handle(self, run_id: str, workflow: Workflow[..., Any] | None = None) -> RunHandle[Any]:
         """Returns a handle for an existing run; `workflow` types its result. It sends no request."""
+        check_text("the run id", run_id)
         return RunHandle(self._platform, run_id, workflow, existing=True)
 
     async def list(
@@ -277,6 +279,7 @@ class Starter:
                     f'the workflow "{workflow}" is known by its name only, so it takes one argument: '
                     "its input"
                 )
+            check_name("a workflow", workflow)
             request.workflow = workflow
             input = args[0] if args else None
         elif isinstance(workflow, Workflow):

@@ -15,6 +15,7 @@ from ._lib.words import word
 from ._link import methods
 from ._link.platform import Platform
 from ._link.status import is_transient
+from ._run.keys import check_name
 from .duration import Duration, duration_message, seconds_of
 from .errors import RequestError, RunFailedError
 from .failure import error_of, failure_details
@@ -230,6 +231,7 @@ class RunHandle(Generic[R]):
         self, name: str, payload: Any = None, *, signal_id: str | None = None, actor: str = ""
     ) -> bool:
         """Puts a signal into the run's inbox; False where the same one (`signal_id`) had come before."""
+        check_name("a signal", name)
         request = SendSignalRequest(
             run_id=self.run_id,
             name=name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._run import waits
 from .._run.child import ChildOptions, child_call, child_input
-from .._run.keys import Claim, check_text
+from .._run.keys import Claim, check_name, check_text
 from .._run.wait import WaitCall, WaitOperation
 from .base import ContextBase
 
@@ -63,6 +63,7 @@ class Children(ContextBase):
         - `key`: tells children of one workflow apart by what they are about.
         """
         name, input = child_input(workflow, args, kwargs)
+        check_name("a child workflow", name)
         check_text("the run id of a child", run_id or "")
         for tag, text in (tags or {}).items():
             check_text("the name of a tag", tag)

@@ -10,6 +10,7 @@ from ..duration import Duration, duration_message, seconds_of, timestamp_of
 from ..errors import UsageError, WaitTimeoutError
 from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
 from ..v1.step_pb2 import WaitSpec
+from .keys import check_name
 from .options import key_text
 from .wait import Resolution, WaitCall
 
@@ -57,6 +58,7 @@ def signal_call(name: str, timeout: Duration | None, default: Any, build: Build 
             raise WaitTimeoutError(f'the signal "{name}"', resolution.step_key)
         return default
 
+    check_name("a wait", name)
     wait = WaitSpec(signal_name=name)
     if timeout is not None:
         wait.duration.CopyFrom(duration_message(seconds_of(timeout)))
