@@ -115,6 +115,8 @@ describe("texts", () => {
       () => run((ctx) => ctx.signal(text)),
       () => run((ctx) => ctx.scope(text, () => 1)),
       () => run((ctx) => ctx.callback(text)),
+      () => run((ctx) => ctx.child(text, 1)),
+      () => run((ctx) => ctx.spawn(text, 1)),
       () => run((ctx) => ctx.map(text, [1], () => 1)),
       () => run(async (ctx) => ctx.emit(text, 1)),
     ]) {

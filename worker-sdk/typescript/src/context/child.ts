@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { wholeNumber } from "../lib/options.ts";
 import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
-import { checkRunId, checkTags } from "../run/keys.ts";
+import { checkName, checkRunId, checkTags } from "../run/keys.ts";
 import type { StartRunInit } from "../run/link.ts";
 import { upload } from "../run/payloads.ts";
 import type { Run } from "../run/run.ts";
@@ -42,7 +42,10 @@ export function childName(
   what: string,
   workflow: unknown,
 ): { readonly workflow: string | AnyWorkflow; readonly name: string } {
-  if (typeof workflow === "string") return { workflow, name: workflow };
+  if (typeof workflow === "string") {
+    checkName(what, workflow);
+    return { workflow, name: workflow };
+  }
   if (!isWorkflow(workflow)) throw new UsageError(`${what} needs a workflow, or the name of one`);
   return { workflow, name: workflow.workflowName };
 }
