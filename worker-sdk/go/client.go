@@ -200,6 +200,9 @@ func (h *RunHandle[Out]) Get(ctx context.Context) (*pb.Run, error) {
 
 // Signal puts a signal into the run's inbox.
 func (h *RunHandle[Out]) Signal(ctx context.Context, name string, payload any) error {
+	if err := checkName("a signal", name); err != nil {
+		return err
+	}
 	encoded, err := encode(payload, fmt.Sprintf("the payload of signal %q", name))
 	if err != nil {
 		return err

@@ -82,6 +82,10 @@ func errorOf(err error) error {
 		return nil
 	}
 	known := status.Convert(err)
+	if known.Code() == codes.Internal && strings.Contains(known.Message(), "error while marshaling") {
+		// Nothing was sent: what gRPC calls its own fault is the caller's.
+		return unencodable(errors.New(known.Message()))
+	}
 	made := &RequestError{Reason: Reason(reasonOf(known.Code())), Message: known.Message(), Code: known.Code()}
 	for _, detail := range known.Details() {
 		switch detail := detail.(type) {

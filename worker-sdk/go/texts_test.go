@@ -7,6 +7,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Names, keys and questions mean the same in every SDK: the vectors that all of them read.
@@ -78,5 +81,22 @@ func TestTextsAreTreatedAlikeInEverySDK(t *testing.T) {
 	}
 	if err := checkName("it", "x\xf0\x9f\x98"); err == nil || !strings.Contains(err.Error(), "character 2") {
 		t.Errorf("a name that was cut in the middle of a character: %v", err)
+	}
+}
+
+func TestACallWithATextThatCannotBeEncodedIsTheCallersFault(t *testing.T) {
+	client, err := NewClient(ClientOptions{URL: "http://127.0.0.1:9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	cut := "x\xf0\x9f\x98"
+	if err := Handle[int](client, "r").Signal(t.Context(), cut, 1); err == nil || !strings.Contains(err.Error(), "character 2") {
+		t.Errorf("a signal whose name was cut: %v", err)
+	}
+	made := errorOf(status.Error(codes.Internal, "grpc: error while marshaling: string field contains invalid UTF-8"))
+	var refusal *RequestError
+	if !errors.As(made, &refusal) || refusal.Reason != InvalidArgument {
+		t.Errorf("a request that cannot be encoded: %v", made)
 	}
 }

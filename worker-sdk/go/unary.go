@@ -88,11 +88,6 @@ func (l *unaryLink) exchange(r *run, request proto.Message, done func(proto.Mess
 		case *pb.FailRunRequest:
 			reply, err = answerOf(call(ctx, p, p.workers.FailRun, known))
 		}
-		if err != nil {
-			if _, problem := proto.Marshal(request); problem != nil {
-				err = unencodable(problem)
-			}
-		}
 		if !r.isGone() {
 			done(reply, err)
 		}
