@@ -130,7 +130,10 @@ export class Faults {
     if (others.length === 0) this.#stage.startWorker();
     const untilMs = this.#chance.int(0, 150);
     const downMs = this.#chance.int(1, 300);
-    this.#world.schedule(untilMs, () => this.#restartServer(downMs), this.#clients.process);
+    for (const replica of this.#stage.replicas) {
+      const restart = () => this.#restartServer(downMs, replica);
+      this.#world.schedule(untilMs, restart, this.#clients.process);
+    }
     const takenOverMs = untilMs + downMs + BOUNDS.restartGraceMs;
     this.#resumeLater(process, takenOverMs + this.#chance.int(200, 3_000));
   }
