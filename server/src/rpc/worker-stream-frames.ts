@@ -17,7 +17,7 @@ import { BOUNDS } from "../model/bounds.ts";
 import type { Entry } from "../model/entry.ts";
 import type { Payload } from "../model/payload.ts";
 import { duration } from "./convert/common-messages.ts";
-import { entryOut } from "./convert/run-messages.ts";
+import { entryOut } from "./convert/entry-codec.ts";
 import { leaseOut, leaseResultOut, workItemOut } from "./convert/worker-messages.ts";
 import type { Outbox } from "./worker-stream-outbox.ts";
 import type { Replies } from "./worker-stream-replies.ts";

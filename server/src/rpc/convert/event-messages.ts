@@ -40,6 +40,7 @@ import {
   timestamp,
   timestampOrUnset,
 } from "./common-messages.ts";
+import { entryOut } from "./entry-codec.ts";
 import {
   fence,
   name,
@@ -50,7 +51,6 @@ import {
   text,
   timestampMs,
 } from "./fields.ts";
-import { entryOut } from "./run-messages.ts";
 
 const EVENT_PAGE_DEFAULT = 200;
 const EVENT_PAGE_MAX = 1_000;

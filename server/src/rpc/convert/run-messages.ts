@@ -2,8 +2,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type Debounce,
-  type JournalEntry,
-  JournalEntrySchema,
   type ListRunsRequest,
   ParentClosePolicy,
   type Run,
@@ -14,7 +12,7 @@ import {
 } from "@pawl/proto";
 import type { ListRuns, RunView, StartRun } from "../../engine/engine-api.ts";
 import { BOUNDS } from "../../model/bounds.ts";
-import type { Entry, EntryHead, EntryMeta, Undone } from "../../model/entry.ts";
+import type { Undone } from "../../model/entry.ts";
 import { invalid } from "../../model/errors.ts";
 import type { OpenWait, RunHeader, RunTimeouts, StatusReason } from "../../model/run.ts";
 import { waitIdOf } from "../../model/wait-id.ts";
@@ -22,12 +20,10 @@ import { flowIn } from "./admission-messages.ts";
 import {
   duration,
   failureOut,
-  outcomeOut,
   payloadOut,
   readablePayload,
   statusIn,
   statusOut,
-  stepKindOut,
   timestamp,
   timestampOrUnset,
   waitKindOut,
@@ -46,7 +42,6 @@ import {
   text,
   timestampMs,
 } from "./fields.ts";
-import { questionOut } from "./question-messages.ts";
 
 const PRIORITY_DEFAULT = 5;
 const PRIORITY_MAX = 9;
@@ -231,62 +226,4 @@ function openWaitOut(header: RunHeader, wait: OpenWait) {
     ...(wait.due !== undefined && { due: timestamp(wait.due) }),
     childRunId: wait.childRunId ?? "",
   };
-}
-
-export function detailsOut(meta: EntryMeta): Record<string, string> {
-  const details: Record<string, string> = { ...meta.details };
-  if (meta.signalName !== undefined) details.signal_name = meta.signalName;
-  if (meta.signalId !== undefined) details.signal_id = meta.signalId;
-  if (meta.childRunId !== undefined) details.child_run_id = meta.childRunId;
-  if (meta.failedKeys !== undefined) details.failed_step_keys = JSON.stringify(meta.failedKeys);
-  if (meta.superseded !== undefined) details.superseded = JSON.stringify(meta.superseded);
-  if (meta.reason !== undefined) details.reason = meta.reason;
-  if (meta.closed !== undefined) details.why = meta.closed;
-  if (meta.returned !== undefined) details.returned = meta.returned;
-  if (meta.compensations !== undefined) details.compensations = JSON.stringify(meta.compensations);
-  if (meta.undone !== undefined)
-    details.undone = meta.undone === "unknown" ? meta.undone : JSON.stringify(meta.undone);
-  if (meta.actor !== undefined) details.actor = meta.actor;
-  if (meta.resolutionId !== undefined) details.resolution_id = meta.resolutionId;
-  if (meta.via !== undefined) details.via = meta.via;
-  if (meta.comment !== undefined) details.comment = meta.comment;
-  if (meta.approved !== undefined) details.approved = String(meta.approved);
-  if (meta.cron !== undefined) details.cron = meta.cron;
-  if (meta.timeZone !== undefined) details.time_zone = meta.timeZone;
-  if (meta.atMostOnce === true) details.recovery = "at_most_once";
-  return details;
-}
-
-function inputOut(input: NonNullable<EntryMeta["input"]>) {
-  const data =
-    input.text === undefined
-      ? Buffer.from(input.base64 ?? "", "base64")
-      : Buffer.from(input.text, "utf8");
-  return { encoding: input.encoding, data };
-}
-
-export function entryOut(entry: EntryHead & Partial<Pick<Entry, "payload">>): JournalEntry {
-  const meta = entry.meta;
-  return create(JournalEntrySchema, {
-    seq: entry.seq,
-    recordedAt: timestamp(entry.at),
-    type: entry.type,
-    stepKey: entry.key,
-    attempt: entry.attempt,
-    name: meta.name ?? entry.key,
-    kind: entry.key === "" ? 0 : stepKindOut(meta.kind ?? "step"),
-    workerId: meta.worker ?? "",
-    fence: meta.fence ?? 0,
-    latencyMs: meta.ms ?? 0,
-    inputDigest: meta.inputDigest ?? "",
-    definitionDigest: meta.definitionDigest ?? "",
-    outcome: outcomeOut(meta.outcome),
-    details: detailsOut(meta),
-    ...(meta.deltas !== undefined && { deltas: meta.deltas }),
-    ...(entry.payload !== undefined && { payload: payloadOut(entry.payload) }),
-    ...(meta.failure !== undefined && { failure: failureOut(meta.failure) }),
-    ...(meta.until !== undefined && { until: timestamp(meta.until) }),
-    ...(meta.question !== undefined && { question: questionOut(meta.question) }),
-    ...(meta.input !== undefined && { input: inputOut(meta.input) }),
-  });
 }

@@ -52,9 +52,9 @@ import {
   timestamp,
   outcomeOut as waitOutcomeOut,
 } from "./common-messages.ts";
+import { detailsOut } from "./entry-codec.ts";
 import { durationMs, fence, name, pageSize, runId, stepKey, text, timestampMs } from "./fields.ts";
 import { questionIn } from "./question-messages.ts";
-import { detailsOut } from "./run-messages.ts";
 
 const DIGEST_BYTES = 128;
 /** What is recorded of an attempt that was stopped, which is not a failure. */

@@ -52,8 +52,9 @@ import {
   stepKindIn,
   timestamp,
 } from "./common-messages.ts";
+import { entryOut } from "./entry-codec.ts";
 import { fence, name, number, requiredText, runId, stepKey, text } from "./fields.ts";
-import { entryOut, timeoutsIn, timeoutsOut } from "./run-messages.ts";
+import { timeoutsIn, timeoutsOut } from "./run-messages.ts";
 import { waitSpecIn } from "./step-messages.ts";
 
 const QUEUES_MAX = 100;

@@ -3,8 +3,9 @@ import type { EngineApi } from "../../engine/engine-api.ts";
 import { bytesOfEntry, countWithin } from "../../engine/events/size.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import { type Binding, unary } from "../binding.ts";
+import { entryOut } from "../convert/entry-codec.ts";
 import { checkTags, durationMs, pageSize, requiredText, runId, text } from "../convert/fields.ts";
-import { entryOut, listRunsIn, runOut, startRunIn } from "../convert/run-messages.ts";
+import { listRunsIn, runOut, startRunIn } from "../convert/run-messages.ts";
 import { workItemOut } from "../convert/worker-messages.ts";
 
 const REASON_BYTES = 1_024;

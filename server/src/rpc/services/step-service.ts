@@ -1,8 +1,8 @@
 import { StepService } from "@pawl/proto";
 import type { EngineApi } from "../../engine/engine-api.ts";
 import { type Binding, unary } from "../binding.ts";
+import { entryOut } from "../convert/entry-codec.ts";
 import { runId, stepKey } from "../convert/fields.ts";
-import { entryOut } from "../convert/run-messages.ts";
 import {
   listStepsIn,
   stepCompletedIn,
