@@ -1,6 +1,6 @@
 /** The frames that a worker sends, but for the hot path: those with a reply, those without. */
 import type { Reply, WorkerFrame } from "@pawl/proto";
-import type { EngineApi, WorkerConnection } from "../engine/engine-api.ts";
+import type { EngineApi, OutcomeReply, WorkerConnection } from "../engine/engine-api.ts";
 import { BOUNDS } from "../model/bounds.ts";
 import type { Caller } from "../model/caller.ts";
 import { invalid } from "../model/errors.ts";
@@ -23,81 +23,81 @@ import {
 } from "./convert/worker-messages.ts";
 
 type Body = WorkerFrame["body"];
-type Request = Extract<
-  Body,
-  {
-    case:
-      | "stepStarted"
-      | "stepFailed"
-      | "suspendRun"
-      | "completeRun"
-      | "failRun"
-      | "publishEvents"
-      | "closeWaits"
-      | "beginCleanUp";
-  }
->;
+type Result = Reply["result"];
+
+/** The requests that a worker can send as a call or as a frame; a completed step has a path of its own. */
+type Name = Exclude<Extract<Body["case"], Result["case"]>, "stepCompleted" | undefined>;
+type Request<N extends Name> = Extract<Body, { case: N }>;
+
+/** Reads a request, hands it to the engine, and writes what the engine returns. */
+type Requests = {
+  readonly [N in Name]: (
+    engine: EngineApi,
+    caller: Caller,
+    request: Request<N>["value"],
+  ) => Promise<Extract<Result, { case: N }>>;
+};
+
+/** Both transports use these: the unary RPCs and the stream. */
+export const WORKER_REQUESTS: Requests = {
+  async stepStarted({ steps }, caller, request) {
+    const reply = await steps.start(caller, stepStartedIn(request));
+    return { case: "stepStarted", value: stepStartedOut(reply) };
+  },
+  async stepFailed({ steps }, caller, request) {
+    const reply = await steps.fail(caller, stepFailedIn(request));
+    return { case: "stepFailed", value: stepFailedOut(reply) };
+  },
+  async suspendRun({ outcomes }, caller, request) {
+    const reply = await outcomes.suspend(caller, suspendRunIn(request));
+    return { case: "suspendRun", value: suspendRunOut(reply) };
+  },
+  async completeRun({ outcomes }, caller, request) {
+    const directive = next(await outcomes.complete(caller, completeRunIn(request)));
+    return { case: "completeRun", value: { $typeName: "pawl.v1.CompleteRunResponse", directive } };
+  },
+  async failRun({ outcomes }, caller, request) {
+    const directive = next(await outcomes.fail(caller, failRunIn(request)));
+    return { case: "failRun", value: { $typeName: "pawl.v1.FailRunResponse", directive } };
+  },
+  async closeWaits({ outcomes }, caller, request) {
+    const directive = next(await outcomes.closeWaits(caller, closeWaitsIn(request)));
+    return { case: "closeWaits", value: { $typeName: "pawl.v1.CloseWaitsResponse", directive } };
+  },
+  async beginCleanUp({ outcomes }, caller, request) {
+    const directive = next(await outcomes.beginCleanUp(caller, beginCleanUpIn(request)));
+    return {
+      case: "beginCleanUp",
+      value: { $typeName: "pawl.v1.BeginCleanUpResponse", directive },
+    };
+  },
+  async publishEvents({ events }, caller, request) {
+    const published = await events.publish(caller, publishEventsIn(request));
+    return {
+      case: "publishEvents",
+      value: { $typeName: "pawl.v1.PublishEventsResponse", ...published },
+    };
+  },
+};
+
+function next({ directive }: OutcomeReply): ReturnType<typeof directiveOut> {
+  return directiveOut(directive);
+}
 
 /**
  * Hands a request to the engine at once, so that requests keep their order, and returns what to
  * reply. Rejects where the request is malformed or refused.
  */
-export async function ask(
+export function handleRequest<N extends Name>(
   engine: EngineApi,
   caller: Caller,
-  body: Request,
-): Promise<Reply["result"]> {
-  switch (body.case) {
-    case "stepStarted": {
-      const reply = await engine.steps.start(caller, stepStartedIn(body.value));
-      return { case: "stepStarted", value: stepStartedOut(reply) };
-    }
-    case "stepFailed": {
-      const reply = await engine.steps.fail(caller, stepFailedIn(body.value));
-      return { case: "stepFailed", value: stepFailedOut(reply) };
-    }
-    case "suspendRun": {
-      const reply = await engine.outcomes.suspend(caller, suspendRunIn(body.value));
-      return { case: "suspendRun", value: suspendRunOut(reply) };
-    }
-    case "completeRun": {
-      const reply = await engine.outcomes.complete(caller, completeRunIn(body.value));
-      const directive = directiveOut(reply.directive);
-      return {
-        case: "completeRun",
-        value: { $typeName: "pawl.v1.CompleteRunResponse", directive },
-      };
-    }
-    case "failRun": {
-      const reply = await engine.outcomes.fail(caller, failRunIn(body.value));
-      const directive = directiveOut(reply.directive);
-      return { case: "failRun", value: { $typeName: "pawl.v1.FailRunResponse", directive } };
-    }
-    case "closeWaits": {
-      const reply = await engine.outcomes.closeWaits(caller, closeWaitsIn(body.value));
-      const directive = directiveOut(reply.directive);
-      return { case: "closeWaits", value: { $typeName: "pawl.v1.CloseWaitsResponse", directive } };
-    }
-    case "beginCleanUp": {
-      const reply = await engine.outcomes.beginCleanUp(caller, beginCleanUpIn(body.value));
-      const directive = directiveOut(reply.directive);
-      return {
-        case: "beginCleanUp",
-        value: { $typeName: "pawl.v1.BeginCleanUpResponse", directive },
-      };
-    }
-    case "publishEvents": {
-      const published = await engine.events.publish(caller, publishEventsIn(body.value));
-      return {
-        case: "publishEvents",
-        value: { $typeName: "pawl.v1.PublishEventsResponse", ...published },
-      };
-    }
-  }
+  body: { [K in N]: { readonly case: K; readonly value: Request<K>["value"] } }[N],
+): Promise<Result> {
+  return WORKER_REQUESTS[body.case](engine, caller, body.value);
 }
 
 /** Applies a frame that steers the connection itself and has no reply. Throws where it is malformed. */
-export function steer(worker: WorkerConnection, body: Body): void {
+export function applyControlFrame(worker: WorkerConnection, body: Body): void {
   switch (body.case) {
     case "credits":
       worker.credits(body.value.count);

@@ -35,7 +35,7 @@ import {
 } from "./convert/step-messages.ts";
 import { leasesIn, workerInfoIn } from "./convert/worker-messages.ts";
 import { frameError, wireError } from "./errors.ts";
-import { ask, steer } from "./worker-requests.ts";
+import { applyControlFrame, handleRequest } from "./worker-requests.ts";
 import { outboxSink, replyBytes, SMALL_FRAME, welcome } from "./worker-stream-frames.ts";
 import { Outbox } from "./worker-stream-outbox.ts";
 import { type AwaitedReply, Replies } from "./worker-stream-replies.ts";
@@ -220,10 +220,10 @@ class WorkerStream {
           worker.stepStartedLive(stepStartedIn(body.value));
           return;
         }
-        this.#answer(id, ask(this.#engine, worker.caller, body), body.value);
+        this.#answer(id, handleRequest(this.#engine, worker.caller, body), body.value);
         return;
       case "stepFailed":
-        this.#answer(id, ask(this.#engine, worker.caller, body), body.value);
+        this.#answer(id, handleRequest(this.#engine, worker.caller, body), body.value);
         return;
       case "suspendRun":
       case "completeRun":
@@ -231,13 +231,13 @@ class WorkerStream {
       case "publishEvents":
       case "closeWaits":
       case "beginCleanUp":
-        this.#answer(id, ask(this.#engine, worker.caller, body));
+        this.#answer(id, handleRequest(this.#engine, worker.caller, body));
         return;
       case "heartbeat":
         worker.heartbeat().catch((error: unknown) => this.#refuse(id, error));
         return;
       default:
-        steer(worker, body);
+        applyControlFrame(worker, body);
     }
   }
 

@@ -4,13 +4,8 @@ import type { EngineApi, RunEvent } from "../../engine/engine-api.ts";
 import { bytesOfEvent, countWithin } from "../../engine/events/size.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import { type Binding, clientStream, serverStream, unary } from "../binding.ts";
-import {
-  eventOut,
-  listEventsIn,
-  publishEventsIn,
-  watchRunIn,
-  watchRunsIn,
-} from "../convert/event-messages.ts";
+import { eventOut, listEventsIn, watchRunIn, watchRunsIn } from "../convert/event-messages.ts";
+import { WORKER_REQUESTS } from "../worker-requests.ts";
 
 /** The watchers of a run get the same events: they are cut into messages, and each is converted, once. */
 const parts = new WeakMap<readonly RunEvent[], readonly (readonly RunEvent[])[]>();
@@ -51,7 +46,7 @@ export function eventService(engine: EngineApi): Binding[] {
       let accepted = 0;
       let acknowledged = 0;
       for await (const request of requests) {
-        const published = await engine.events.publish(caller, publishEventsIn(request));
+        const { value: published } = await WORKER_REQUESTS.publishEvents(engine, caller, request);
         accepted += published.accepted;
         acknowledged = published.acknowledged;
       }

@@ -3,28 +3,21 @@ import type { EngineApi } from "../../engine/engine-api.ts";
 import { type Binding, unary } from "../binding.ts";
 import { entryOut } from "../convert/entry-codec.ts";
 import { runId, stepKey } from "../convert/fields.ts";
-import {
-  listStepsIn,
-  stepCompletedIn,
-  stepCompletedOut,
-  stepFailedIn,
-  stepFailedOut,
-  stepStartedIn,
-  stepStartedOut,
-} from "../convert/step-messages.ts";
+import { listStepsIn, stepCompletedIn, stepCompletedOut } from "../convert/step-messages.ts";
+import { WORKER_REQUESTS } from "../worker-requests.ts";
 
 export function stepService(engine: EngineApi): Binding[] {
   const rpc = StepService.method;
   return [
-    unary(rpc.stepStarted, async (request, { caller }) =>
-      stepStartedOut(await engine.steps.start(caller, stepStartedIn(request))),
-    ),
+    unary(rpc.stepStarted, async (request, { caller }) => {
+      return (await WORKER_REQUESTS.stepStarted(engine, caller, request)).value;
+    }),
     unary(rpc.stepCompleted, async (request, { caller }) =>
       stepCompletedOut(await engine.steps.complete(caller, stepCompletedIn(request))),
     ),
-    unary(rpc.stepFailed, async (request, { caller }) =>
-      stepFailedOut(await engine.steps.fail(caller, stepFailedIn(request))),
-    ),
+    unary(rpc.stepFailed, async (request, { caller }) => {
+      return (await WORKER_REQUESTS.stepFailed(engine, caller, request)).value;
+    }),
     unary(rpc.getStep, async (request, { caller }) => {
       const key = stepKey(request.stepKey);
       const entry = await engine.steps.get(caller, runId(request.runId), key);

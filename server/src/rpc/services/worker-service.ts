@@ -3,21 +3,16 @@ import type { EngineApi } from "../../engine/engine-api.ts";
 import type { Log } from "../../lib/log.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import { type Binding, duplex, unary } from "../binding.ts";
-import { directiveOut, duration } from "../convert/common-messages.ts";
+import { duration } from "../convert/common-messages.ts";
 import { durationMs, number } from "../convert/fields.ts";
 import {
-  beginCleanUpIn,
-  closeWaitsIn,
-  completeRunIn,
-  failRunIn,
   leaseResultOut,
   leasesIn,
-  suspendRunIn,
-  suspendRunOut,
   workerInfoIn,
   workerOut,
   workItemOut,
 } from "../convert/worker-messages.ts";
+import { WORKER_REQUESTS } from "../worker-requests.ts";
 import { attachWorker, type WorkerStreams } from "../worker-stream.ts";
 
 const POLL_ITEMS_MAX = 100;
@@ -44,24 +39,20 @@ export function workerService(engine: EngineApi, streams: WorkerStreams, log: Lo
       const answers = await engine.polling.heartbeat(caller, leasesIn(request.leases));
       return { results: answers.map(leaseResultOut) };
     }),
-    unary(rpc.suspendRun, async (request, { caller }) =>
-      suspendRunOut(await engine.outcomes.suspend(caller, suspendRunIn(request))),
-    ),
+    unary(rpc.suspendRun, async (request, { caller }) => {
+      return (await WORKER_REQUESTS.suspendRun(engine, caller, request)).value;
+    }),
     unary(rpc.completeRun, async (request, { caller }) => {
-      const reply = await engine.outcomes.complete(caller, completeRunIn(request));
-      return { directive: directiveOut(reply.directive) };
+      return (await WORKER_REQUESTS.completeRun(engine, caller, request)).value;
     }),
     unary(rpc.failRun, async (request, { caller }) => {
-      const reply = await engine.outcomes.fail(caller, failRunIn(request));
-      return { directive: directiveOut(reply.directive) };
+      return (await WORKER_REQUESTS.failRun(engine, caller, request)).value;
     }),
     unary(rpc.closeWaits, async (request, { caller }) => {
-      const reply = await engine.outcomes.closeWaits(caller, closeWaitsIn(request));
-      return { directive: directiveOut(reply.directive) };
+      return (await WORKER_REQUESTS.closeWaits(engine, caller, request)).value;
     }),
     unary(rpc.beginCleanUp, async (request, { caller }) => {
-      const reply = await engine.outcomes.beginCleanUp(caller, beginCleanUpIn(request));
-      return { directive: directiveOut(reply.directive) };
+      return (await WORKER_REQUESTS.beginCleanUp(engine, caller, request)).value;
     }),
     unary(rpc.listWorkers, async (_request, { caller }) => {
       return { workers: (await engine.registry.listWorkers(caller)).map(workerOut) };
