@@ -22,9 +22,9 @@ import { jsonIn } from "../rpc/convert/common-messages.ts";
 import { wireError } from "../rpc/errors.ts";
 import { formAnswer } from "./answer-form.ts";
 import { donePage, PAGE_HEADERS, problemPage, questionPage } from "./answer-page.ts";
-import { readBody } from "./body.ts";
 import { discardRest } from "./discard.ts";
-import { HttpError, sendProblem, sendRefusal, wrongMethod } from "./problem.ts";
+import { Exchange, isJson } from "./exchange.ts";
+import { HttpError, sendProblem, sendRefusal, statusOf, wrongMethod } from "./problem.ts";
 
 export interface LinkServices {
   readonly engine: LinkEngine;
@@ -48,52 +48,42 @@ export async function serveLink(
 ): Promise<void> {
   const call = calls.begin();
   response.once("close", call.abort);
-  const exchange = { engine, call, log, request, response, token: link.token };
+  const visit = { engine, call, log, token: link.token, exchange: new Exchange(request, response) };
   try {
-    if (link.kind === "callback") await callback(exchange);
-    else await answer(exchange);
+    if (link.kind === "callback") await callback(visit);
+    else await answer(visit);
   } finally {
     call.done();
   }
   if (!request.complete) discardRest(request);
 }
 
-interface Exchange {
+interface Visit {
   readonly engine: LinkEngine;
   readonly call: Call;
   readonly log: Log;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
   readonly token: string;
+  readonly exchange: Exchange;
 }
 
-function contentType({ headers }: IncomingMessage): string {
-  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-}
-
-function isJson(request: IncomingMessage): boolean {
-  const type = contentType(request);
-  return type === "application/json" || type.endsWith("+json");
-}
-
-async function callback(exchange: Exchange): Promise<void> {
-  const { engine, request, response } = exchange;
-  if (request.method !== "POST") return notAllowed(exchange, ["POST"]);
+async function callback(visit: Visit): Promise<void> {
+  const { engine, exchange } = visit;
+  if (exchange.request.method !== "POST") return notAllowed(visit, ["POST"]);
   try {
-    const [link, caller] = await opened(exchange, "callback");
-    const body = await readBody(request, BOUNDS.callbackBytes);
-    const payload: Payload = { encoding: isJson(request) ? "json" : "bytes", data: body };
-    if (payload.encoding === "json") jsonIn("body", body);
-    const { duplicate } = await resolve(engine, caller, link, payload, "callback", "");
-    sendJson(response, 200, { status: "recorded", duplicate });
+    const [link, caller] = await opened(visit, "callback");
+    const { bytes, type } = await exchange.body(BOUNDS.callbackBytes);
+    const payload: Payload = { encoding: isJson(type) ? "json" : "bytes", data: bytes };
+    if (payload.encoding === "json") jsonIn("body", bytes);
+    const { duplicate } = await resolve(engine, caller, link, { payload, via: "callback" });
+    exchange.json(200, { status: "recorded", duplicate });
   } catch (error) {
-    sendError(exchange, error);
+    sendError(visit, error);
   }
 }
 
 /** The token is the credential: what it stands for, and on whose behalf its holder acts. */
 async function opened(
-  { engine, call, token }: Exchange,
+  { engine, call, token }: Visit,
   kind: LinkKind,
 ): Promise<[OpenedLink, Caller]> {
   call.signal.throwIfAborted();
@@ -101,52 +91,49 @@ async function opened(
   return [link, call.enterAs(linkHolder(link.org, link.actor)).caller];
 }
 
+interface Given {
+  /** Undefined: skipped. */
+  readonly payload: Payload | undefined;
+  readonly via: "callback" | "link";
+  readonly comment?: string;
+}
+
 function resolve(
-  engine: LinkEngine,
+  { waits }: LinkEngine,
   caller: Caller,
   { runId, runUid, key, actor, resolutionId }: OpenedLink,
-  payload: Payload | undefined,
-  via: "callback" | "link",
-  comment: string,
+  { payload, via, comment = "" }: Given,
 ): Promise<AnsweredWait> {
-  return engine.waits.answer(caller, {
-    runId,
-    runUid,
-    key,
-    resolutionId,
-    actor,
-    comment,
-    via,
-    answer: payload,
-  });
+  const how = { resolutionId, actor, comment, via, answer: payload };
+  return waits.answer(caller, { runId, runUid, key, ...how });
 }
 
-async function answer(exchange: Exchange): Promise<void> {
-  const { request } = exchange;
-  if (request.method === "GET" || request.method === "HEAD") return showQuestion(exchange);
-  if (request.method !== "POST") return notAllowed(exchange, ["GET", "POST"]);
-  return isJson(request) ? answerJson(exchange) : answerForm(exchange);
+async function answer(visit: Visit): Promise<void> {
+  const { request, contentType } = visit.exchange;
+  if (request.method === "GET" || request.method === "HEAD") return showQuestion(visit);
+  if (request.method !== "POST") return notAllowed(visit, ["GET", "POST"]);
+  return isJson(contentType) ? answerJson(visit) : answerForm(visit);
 }
 
-async function showQuestion(exchange: Exchange): Promise<void> {
-  const { engine, request, response } = exchange;
-  const asJson = /^application\/json\b/.test(request.headers.accept ?? "");
+async function showQuestion(visit: Visit): Promise<void> {
+  const { engine, exchange } = visit;
+  const asJson = /^application\/json\b/.test(exchange.header("accept"));
   try {
-    const [link, caller] = await opened(exchange, "answer");
+    const [link, caller] = await opened(visit, "answer");
     const found = await engine.waits.get(caller, link);
     const { question, resolution, answers } = found.wait;
     // People who open a link that they have already used are told so.
     const isOwn = [resolution, ...answers].some((one) => one?.resolutionId === link.resolutionId);
     if (isOwn && !asJson && question !== undefined) {
-      sendPage(response, 200, donePage(question, true, resolution === undefined));
+      sendPage(exchange, 200, donePage(question, true, resolution === undefined));
       return;
     }
     const open = openQuestion(found, link);
-    if (asJson) sendJson(response, 200, { question: open, assignee: link.actor });
-    else sendPage(response, 200, questionPage(open, link.actor));
+    if (asJson) exchange.json(200, { question: open, assignee: link.actor });
+    else sendPage(exchange, 200, questionPage(open, link.actor));
   } catch (error) {
-    if (asJson) sendError(exchange, error);
-    else sendProblemPage(exchange, error);
+    if (asJson) sendError(visit, error);
+    else sendProblemPage(visit, error);
   }
 }
 
@@ -174,16 +161,16 @@ function openQuestion({ wait, ended }: FoundWait, link: OpenedLink): Question {
   });
 }
 
-async function answerJson(exchange: Exchange): Promise<void> {
-  const { engine, request, response } = exchange;
+async function answerJson(visit: Visit): Promise<void> {
+  const { engine, exchange } = visit;
   try {
-    const [link, caller] = await opened(exchange, "answer");
-    const body = jsonIn("body", await readBody(request, BOUNDS.answerBytes * 2));
-    const { payload, comment } = jsonAnswer(body);
-    const { duplicate, wait } = await resolve(engine, caller, link, payload, "link", comment);
-    sendJson(response, 200, { status: "recorded", duplicate, open: wait.resolution === undefined });
+    const [link, caller] = await opened(visit, "answer");
+    const { bytes } = await exchange.body(BOUNDS.answerBytes * 2);
+    const given = { ...jsonAnswer(jsonIn("body", bytes)), via: "link" as const };
+    const { duplicate, wait } = await resolve(engine, caller, link, given);
+    exchange.json(200, { status: "recorded", duplicate, open: wait.resolution === undefined });
   } catch (error) {
-    sendError(exchange, error);
+    sendError(visit, error);
   }
 }
 
@@ -202,14 +189,14 @@ function jsonPayload(value: unknown): Payload {
   return { encoding: "json", data: Buffer.from(JSON.stringify(value)) };
 }
 
-async function answerForm(exchange: Exchange): Promise<void> {
-  const { engine, request, response } = exchange;
+async function answerForm(visit: Visit): Promise<void> {
+  const { engine, exchange } = visit;
   try {
-    if (contentType(request) !== "application/x-www-form-urlencoded")
+    if (exchange.contentType !== "application/x-www-form-urlencoded")
       throw invalid("content-type", "must be a form's or application/json");
-    const [link, caller] = await opened(exchange, "answer");
-    const body = await readBody(request, BOUNDS.answerBytes * 2);
-    const fields = new URLSearchParams(body.toString("utf8"));
+    const [link, caller] = await opened(visit, "answer");
+    const { bytes } = await exchange.body(BOUNDS.answerBytes * 2);
+    const fields = new URLSearchParams(bytes.toString("utf8"));
     const { wait } = await engine.waits.get(caller, link);
     const { question } = wait;
     if (question === undefined) throw invalid("token", "is for no question");
@@ -217,15 +204,15 @@ async function answerForm(exchange: Exchange): Promise<void> {
     const comment = fields.get("comment") ?? "";
     try {
       const payload = value === undefined ? undefined : jsonPayload(value);
-      const done = await resolve(engine, caller, link, payload, "link", comment);
+      const done = await resolve(engine, caller, link, { payload, via: "link", comment });
       const open = done.wait.resolution === undefined;
-      sendPage(response, 200, donePage(question, done.duplicate, open));
+      sendPage(exchange, 200, donePage(question, done.duplicate, open));
     } catch (error) {
       if (!isAboutAnswer(error)) throw error;
-      sendPage(response, 422, questionPage(question, link.actor, error.message, fields));
+      sendPage(exchange, 422, questionPage(question, link.actor, error.message, fields));
     }
   } catch (error) {
-    sendProblemPage(exchange, error);
+    sendProblemPage(visit, error);
   }
 }
 
@@ -235,34 +222,16 @@ function isAboutAnswer(error: unknown): error is PawlError {
   return error.reason === "INVALID_ANSWER" || error.reason === "SCHEMA_TOO_SLOW";
 }
 
+/** What can no longer be used is gone. */
+const GONE: ReadonlySet<string> = new Set(["WAIT_CLOSED", "RUN_TERMINAL", "NOT_FOUND"]);
+
 /** HTTP's word for what happened. A refused link tells nothing of what it would lead to. */
-function statusOf(error: unknown): number {
-  if (!(error instanceof PawlError)) return 500;
+function linkStatus(error: unknown): number {
   if (error instanceof HttpError) return error.status;
-  switch (error.reason) {
-    case "PERMISSION_DENIED":
-      return error.metadata.why === "expired" ? 410 : 403;
-    case "WAIT_ALREADY_RESOLVED":
-      return error.metadata.outcome === "timed_out" ? 410 : 409;
-    case "WAIT_CLOSED":
-    case "RUN_TERMINAL":
-    case "NOT_FOUND":
-      return 410;
-    case "INVALID_ANSWER":
-    case "SCHEMA_TOO_SLOW":
-      return 422;
-    case "PAYLOAD_TOO_LARGE":
-      return 413;
-    case "INVALID_ARGUMENT":
-      return 400;
-    case "STORE_UNAVAILABLE":
-    case "DRAINING":
-      return 503;
-    case "RATE_LIMITED":
-      return 429;
-    default:
-      return 500;
-  }
+  if (!(error instanceof PawlError)) return 500;
+  const { reason, metadata } = error;
+  const isOver = metadata.why === "expired" || metadata.outcome === "timed_out";
+  return isOver || GONE.has(reason) ? 410 : statusOf(reason);
 }
 
 /** A link outlives its run, and its holder knows neither run nor wait. */
@@ -275,31 +244,23 @@ function aboutLink(error: unknown): unknown {
   );
 }
 
-function sendError({ log, response }: Exchange, error: unknown): void {
-  sendProblem(response, wireError(aboutLink(error), log, "http.link"), { status: statusOf(error) });
+function sendError({ log, exchange: { response } }: Visit, error: unknown): void {
+  const wire = wireError(aboutLink(error), log, "http.link");
+  sendProblem(response, wire, { status: linkStatus(error) });
 }
 
-function sendProblemPage({ log, response }: Exchange, error: unknown): void {
+function sendProblemPage({ log, exchange }: Visit, error: unknown): void {
   const { message } = wireError(aboutLink(error), log, "http.link");
-  sendPage(response, statusOf(error), problemPage(message));
+  sendPage(exchange, linkStatus(error), problemPage(message));
 }
 
-function notAllowed({ request, response }: Exchange, allowed: readonly string[]): void {
+function notAllowed({ exchange }: Visit, allowed: readonly string[]): void {
+  const { request, response } = exchange;
   // Without the path, which holds the token.
   const { method = "GET" } = request;
   sendRefusal(response, wrongMethod(method, "This address", allowed), method);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, {
-    "content-type": "application/json; charset=utf-8",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  });
-  response.end(`${JSON.stringify(value)}\n`);
-}
-
-function sendPage(response: ServerResponse, status: number, html: string): void {
-  response.writeHead(status, PAGE_HEADERS);
-  response.end(html);
+function sendPage(exchange: Exchange, status: number, html: string): void {
+  exchange.page(status, html, PAGE_HEADERS);
 }

@@ -11,9 +11,9 @@ import { BOUNDS } from "../../model/bounds.ts";
 import { invalid } from "../../model/errors.ts";
 import { plain } from "../../rpc/plain.ts";
 import { streamEvents, streamRuns } from "./event-stream.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Schemas } from "./json-schema.ts";
 import { parseDuration, readMessage } from "./read.ts";
+import type { RestExchange } from "./rest-exchange.ts";
 import {
   fieldOf,
   JSON_TYPE,
@@ -49,7 +49,7 @@ export const STREAM = {
 };
 
 /** In ms, as the client asks. */
-export function heartbeatOf(exchange: Exchange): number {
+export function heartbeatOf(exchange: RestExchange): number {
   const text = queryText(exchange.search, "heartbeat");
   if (text === undefined) return BOUNDS.eventStreamHeartbeatMs;
   const ms = parseDuration("heartbeat", text);
@@ -140,7 +140,7 @@ export const eventsRoute: Route = {
 };
 
 async function sendPage(
-  exchange: Exchange,
+  exchange: RestExchange,
   services: Services,
   runId: string,
   afterCursor: string,

@@ -17,7 +17,7 @@ import { expect, test } from "vitest";
 import { anonymous } from "../../model/caller.ts";
 import { serverStream } from "../../rpc/binding.ts";
 import { streamEvents } from "./event-stream.ts";
-import { Exchange } from "./exchange.ts";
+import { RestExchange } from "./rest-exchange.ts";
 import type { Services } from "./route.ts";
 
 const OUTPUT = Buffer.from(JSON.stringify("x".repeat(50_000)));
@@ -50,7 +50,11 @@ async function serve(last: number, patienceMs: number) {
     const over = new AbortController();
     response.once("close", () => over.abort());
     const context = { caller: anonymous("default"), signal: over.signal };
-    const exchange = new Exchange(request, response, {}, new URLSearchParams(), context);
+    const exchange = new RestExchange(request, response, {
+      params: {},
+      search: new URLSearchParams(),
+      context: context,
+    });
     const asked = create(WatchRunRequestSchema, { runId: "r" });
     void streamEvents(exchange, services, { request: asked, heartbeatMs: 60_000, patienceMs });
   });

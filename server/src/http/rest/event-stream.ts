@@ -31,7 +31,7 @@ import { pawlWireError } from "../../rpc/errors.ts";
 import { plain } from "../../rpc/plain.ts";
 import { drained } from "../../rpc/slow-reader.ts";
 import { problemOf, statusOf } from "../problem.ts";
-import type { Exchange } from "./exchange.ts";
+import type { RestExchange } from "./rest-exchange.ts";
 import type { Services } from "./route.ts";
 
 const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);
@@ -70,7 +70,7 @@ async function hasEnded(
 
 /** Sends the events of a run until its end, the client's, or the server's. */
 export async function streamEvents(
-  exchange: Exchange,
+  exchange: RestExchange,
   services: Services,
   options: StreamOptions & { readonly request: WatchRunRequest },
 ): Promise<void> {
@@ -88,7 +88,7 @@ export async function streamEvents(
 
 /** Sends the checkpoints of all runs that match, until the client's end or the server's. */
 export async function streamRuns(
-  exchange: Exchange,
+  exchange: RestExchange,
   services: Services,
   options: StreamOptions & { readonly request: WatchRunsRequest },
 ): Promise<void> {
@@ -103,7 +103,7 @@ export async function streamRuns(
 
 /** @param send returns whether there may be more */
 async function stream(
-  exchange: Exchange,
+  exchange: RestExchange,
   options: StreamOptions & { readonly ended?: boolean },
   batches: AsyncIterable<Message>,
   send: (batch: Message, writer: EventWriter) => Promise<boolean>,

@@ -9,9 +9,9 @@ import { wireError } from "../../rpc/errors.ts";
 import { credentialsOf } from "../credentials.ts";
 import { nothingAt, ownWords, sendProblem, wrongMethod } from "../problem.ts";
 import { docsPage } from "./docs-page.ts";
-import { Exchange } from "./exchange.ts";
 import { LINK_OPERATIONS } from "./link-operations.ts";
 import { createDocument } from "./openapi.ts";
+import { RestExchange } from "./rest-exchange.ts";
 import { checkNoQuery, type Method, type Route, type Services } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
@@ -56,7 +56,11 @@ export function createRestHandler(options: RestOptions): RestHandler {
         const allowed = METHODS.filter((one) => find(one, path) !== undefined);
         throw allowed.length === 0 ? nothingAt(path) : wrongMethod(asked, path, allowed);
       }
-      const exchange = new Exchange(request, response, found.params, search, context);
+      const exchange = new RestExchange(request, response, {
+        params: found.params,
+        search,
+        context,
+      });
       await found.route.serve(exchange, services);
     } catch (error) {
       const wire = wireError(error, log, `${asked} ${path}`, call.signal);

@@ -5,9 +5,9 @@
 import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { invalid, type Reason } from "../../model/errors.ts";
 import type { ServerStreamBinding, UnaryBinding } from "../../rpc/binding.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Schemas } from "./json-schema.ts";
 import { isObject, namesOf, readParameter, unknownName } from "./read.ts";
+import type { RestExchange } from "./rest-exchange.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
@@ -58,7 +58,7 @@ export interface Operation {
 
 export interface Route {
   readonly operation: Operation;
-  serve(exchange: Exchange, services: Services): Promise<void>;
+  serve(exchange: RestExchange, services: Services): Promise<void>;
 }
 
 export const JSON_TYPE = "application/json";

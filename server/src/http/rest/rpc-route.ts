@@ -13,10 +13,10 @@ import { isWellKnown } from "@pawl/proto/plain";
 import type { Reason } from "../../model/errors.ts";
 import { notFound } from "../../model/errors.ts";
 import { plain } from "../../rpc/plain.ts";
-import type { Exchange } from "./exchange.ts";
-import { parseJson, unsupportedType } from "./exchange.ts";
+import { parseJson, unsupportedType } from "../exchange.ts";
 import { commentOn } from "./json-schema.ts";
 import { readMessage } from "./read.ts";
+import type { RestExchange } from "./rest-exchange.ts";
 import {
   checkNoQuery,
   fieldAt,
@@ -104,7 +104,7 @@ function flatNames(schema: DescMessage, name: string): string[] {
  */
 export async function readRequest(
   route: RpcRoute,
-  exchange: Exchange,
+  exchange: RestExchange,
   others: readonly string[] = [],
 ): Promise<Message> {
   const { input } = route.rpc;
@@ -125,7 +125,7 @@ export async function readRequest(
 }
 
 /** The whole body as a payload, byte for byte: JSON, or anything else; an empty body means no value. */
-async function readPayloadBody(name: string, exchange: Exchange): Promise<JsonObject> {
+async function readPayloadBody(name: string, exchange: RestExchange): Promise<JsonObject> {
   const body = await exchange.body();
   if (body.bytes.byteLength === 0 && body.type !== BYTES_TYPE) return {};
   const data = body.bytes.toString("base64");
@@ -135,7 +135,7 @@ async function readPayloadBody(name: string, exchange: Exchange): Promise<JsonOb
   return { [name]: { data, encoding: "json" } };
 }
 
-function resultOf(route: RpcRoute, response: Message, exchange: Exchange): JsonValue {
+function resultOf(route: RpcRoute, response: Message, exchange: RestExchange): JsonValue {
   const json = plain(route.rpc.output, response);
   if (route.result === undefined) return json;
   const value = json[route.result];

@@ -15,9 +15,9 @@ import { duration } from "../../rpc/convert/common-messages.ts";
 import { plain } from "../../rpc/plain.ts";
 import { EVENT_STREAM, HEARTBEAT, heartbeatOf, RUN_ID, STREAM } from "./event-routes.ts";
 import { streamEvents } from "./event-stream.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Schemas } from "./json-schema.ts";
 import { parseDuration } from "./read.ts";
+import type { RestExchange } from "./rest-exchange.ts";
 import {
   JSON_TYPE,
   type Operation,
@@ -163,13 +163,13 @@ function withTrace(request: Message, traceparent: string): Message {
   return traced;
 }
 
-function waitOf(exchange: Exchange): number | undefined {
+function waitOf(exchange: RestExchange): number | undefined {
   const text = queryText(exchange.search, "wait");
   if (text === undefined) return undefined;
   return Math.min(parseDuration("wait", text), BOUNDS.waitRunMs);
 }
 
-async function waitFor(exchange: Exchange, services: Services, runId: string, ms: number) {
+async function waitFor(exchange: RestExchange, services: Services, runId: string, ms: number) {
   const request = create(WaitRunRequestSchema, { runId, timeout: duration(ms) });
   const response = await services.unary(RunService.method.waitRun).call(request, exchange.context);
   if (!isMessage(response, WaitRunResponseSchema) || response.run === undefined) {

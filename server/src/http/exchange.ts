@@ -1,14 +1,13 @@
-/** One HTTP request and its answer, as the routes see them. */
+/** One HTTP request and its answer: of the routes, and of the signed links. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { BOUNDS } from "../../model/bounds.ts";
-import { invalid } from "../../model/errors.ts";
-import type { CallContext } from "../../rpc/binding.ts";
-import { jsonIn } from "../../rpc/convert/common-messages.ts";
-import { payloadTooLarge } from "../../rpc/convert/fields.ts";
-import { refuseEncoded } from "../body.ts";
-import { discardRest } from "../discard.ts";
-import { HttpError } from "../problem.ts";
+import { BOUNDS } from "../model/bounds.ts";
+import { invalid } from "../model/errors.ts";
+import { jsonIn } from "../rpc/convert/common-messages.ts";
+import { payloadTooLarge } from "../rpc/convert/fields.ts";
+import { refuseEncoded } from "./body.ts";
+import { discardRest } from "./discard.ts";
+import { HttpError } from "./problem.ts";
 
 const JSON_TYPES = /^application\/(?:[\w.+-]+\+)?json$/;
 
@@ -22,23 +21,10 @@ export interface Body {
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** Of the path, decoded. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly search: URLSearchParams;
-  readonly context: CallContext;
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    params: Readonly<Record<string, string>>,
-    search: URLSearchParams,
-    context: CallContext,
-  ) {
+  constructor(request: IncomingMessage, response: ServerResponse) {
     this.request = request;
     this.response = response;
-    this.params = params;
-    this.search = search;
-    this.context = context;
   }
 
   /** A header that is there once; empty where it is not there. */
@@ -54,19 +40,25 @@ export class Exchange {
       .some((one) => one.split(";", 1)[0]?.trim().toLowerCase() === type);
   }
 
-  async body(): Promise<Body> {
+  /** Lower-case, without parameters; empty where there is none. */
+  get contentType(): string {
+    return (this.header("content-type").split(";", 1)[0] ?? "").trim().toLowerCase();
+  }
+
+  /** Rejects with PAYLOAD_TOO_LARGE as soon as it is plain that it has more than `max` bytes. */
+  async body(max: number = BOUNDS.messageBytes): Promise<Body> {
     const { request } = this;
-    const type = (this.header("content-type").split(";", 1)[0] ?? "").trim().toLowerCase();
+    const type = this.contentType;
     const declared = Number(this.header("content-length") || 0);
     const pieces: Buffer[] = [];
     let size = 0;
     try {
       refuseEncoded(request);
-      if (declared > BOUNDS.messageBytes) throw tooLarge(declared);
+      if (declared > max) throw tooLarge(declared, max);
       for await (const piece of request.iterator({ destroyOnReturn: false })) {
         const bytes = Buffer.from(piece);
         size += bytes.byteLength;
-        if (size > BOUNDS.messageBytes) throw tooLarge(size);
+        if (size > max) throw tooLarge(size, max);
         pieces.push(bytes);
       }
     } finally {
@@ -86,7 +78,11 @@ export class Exchange {
     return value;
   }
 
-  json(status: number, value: JsonValue, headers: Readonly<Record<string, string>> = {}): void {
+  json(
+    status: number,
+    value: JsonValue | object,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
     const text = `${JSON.stringify(value)}\n`;
     this.response.writeHead(status, {
       "content-type": "application/json",
@@ -98,15 +94,24 @@ export class Exchange {
     this.response.end(this.request.method === "HEAD" ? undefined : text);
   }
 
+  page(status: number, html: string, headers: Readonly<Record<string, string>>): void {
+    this.response.writeHead(status, headers);
+    this.response.end(html);
+  }
+
   empty(status: number): void {
     this.response.writeHead(status, { "cache-control": "no-store" });
     this.response.end();
   }
 }
 
+export function isJson(type: string): boolean {
+  return JSON_TYPES.test(type);
+}
+
 /** @throws HttpError 415, or INVALID_ARGUMENT where it is not JSON */
 export function parseJson(body: Body): JsonValue {
-  if (!JSON_TYPES.test(body.type)) throw unsupportedType(body.type, ["application/json"]);
+  if (!isJson(body.type)) throw unsupportedType(body.type, ["application/json"]);
   return jsonIn("body", body.bytes) as JsonValue;
 }
 
@@ -121,6 +126,6 @@ export function unsupportedType(type: string, known: readonly string[]): HttpErr
   );
 }
 
-function tooLarge(size: number): Error {
-  return payloadTooLarge("body", size, BOUNDS.messageBytes);
+function tooLarge(size: number, max: number): Error {
+  return payloadTooLarge("body", size, max);
 }
