@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { connect } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
+import { compareEffects } from "./effects.ts";
 import { FutureServer } from "./future.ts";
 import { Harness, isReplayedAlways } from "./harness.ts";
 import { isKept, isRecording, record } from "./journals.ts";
@@ -258,20 +259,4 @@ function outsideOfSteps(programs: unknown): string[] {
   const inner = Object.values(programs).flatMap(outsideOfSteps);
   const { op, name } = { op: undefined, name: undefined, ...programs };
   return op === "effect" && typeof name === "string" ? [...inner, name] : inner;
-}
-
-/** A count, or the least and the most; of `endless` there may be more. */
-function compareEffects(
-  seen: Readonly<Record<string, number>>,
-  wanted: NonNullable<ConformanceCase["expect"]["effects"]>,
-  endless: readonly string[],
-): void {
-  expect(Object.keys(seen).sort()).toEqual(Object.keys(wanted).sort());
-  for (const [name, count] of Object.entries(wanted)) {
-    const [least, most] = typeof count === "number" ? [count, count] : count;
-    expect(seen[name], `effects of ${name}`).toBeGreaterThanOrEqual(least);
-    if (!endless.includes(name)) {
-      expect(seen[name], `effects of ${name}`).toBeLessThanOrEqual(most);
-    }
-  }
 }

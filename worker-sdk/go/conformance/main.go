@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"pawl.dev/pawl"
 )
@@ -38,6 +39,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	go endWithParent(os.Getppid())
 	go func() {
 		select {
 		case <-worker.Ready():
@@ -46,4 +48,12 @@ func serve() error {
 		}
 	}()
 	return worker.Run(ctx)
+}
+
+// endWithParent ends this process with the test process, which cannot do that itself once it was killed.
+func endWithParent(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(500 * time.Millisecond)
+	}
+	os.Exit(1)
 }

@@ -26,7 +26,15 @@ def serve(name: str) -> Workflow[..., object]:
     return run_program
 
 
+async def end_with_parent(parent: int) -> None:
+    """A test process that was killed cannot end this one."""
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    os._exit(1)
+
+
 async def main() -> None:
+    watch = asyncio.create_task(end_with_parent(os.getppid()))
     logging.basicConfig(level=logging.ERROR)
     worker = Worker(
         [serve("conformance"), serve("conformance-python")],
@@ -41,6 +49,7 @@ async def main() -> None:
     print("ready", flush=True)
     await ended.wait()
     await worker.stop()
+    watch.cancel()
 
 
 asyncio.run(main())

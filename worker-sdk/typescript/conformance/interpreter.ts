@@ -8,6 +8,7 @@ import {
   linear,
   type Retry,
   type StepContext,
+  type Workflow,
 } from "@pawl/worker";
 import { failureOf, makeError } from "./errors.ts";
 import { approve, ask, openCallback, resultOf, sleepUntil } from "./outside.ts";
@@ -17,6 +18,8 @@ export interface Environment {
   readonly folder: string;
   readonly queue: string;
   readonly deploy: number;
+  /** What children run where there is no server to find them; else they are known by their names. */
+  readonly workflow?: Workflow<Input, unknown>;
 }
 
 export interface Operation {
@@ -143,14 +146,7 @@ class Interpreter {
       case "result":
         return resultOf(scope.evaluate({ $: operation.of }));
       case "child":
-        return ctx.child(
-          text(operation.workflow ?? "conformance"),
-          { programs: operation.programs },
-          {
-            queue: this.#environment.queue,
-            ...("runId" in operation ? { runId: text(operation.runId) } : {}),
-          },
-        );
+        return this.#child(ctx, operation);
       case "spawn":
         return this.#spawn(ctx, operation);
       case "recorded":
@@ -165,10 +161,24 @@ class Interpreter {
   }
 
   async #spawn(ctx: Context, { programs, abandon, awaits }: Operation): Promise<unknown> {
-    const { queue } = this.#environment;
+    const { queue, workflow } = this.#environment;
     const options = abandon === true ? { queue, parentClose: "abandon" as const } : { queue };
-    const child = await ctx.spawn("conformance", { programs }, options);
+    const input = { programs: programs as Input["programs"] };
+    const child = await (workflow === undefined
+      ? ctx.spawn("conformance", input, options)
+      : ctx.spawn(workflow, input, options));
     return awaits === true ? await child.result() : null;
+  }
+
+  #child(ctx: Context, operation: Operation): Promise<unknown> {
+    const { queue, workflow } = this.#environment;
+    const input = { programs: operation.programs as Input["programs"] };
+    const options = {
+      queue,
+      ...("runId" in operation ? { runId: text(operation.runId) } : {}),
+    };
+    if (workflow !== undefined) return ctx.child(workflow, input, options);
+    return ctx.child(text(operation.workflow ?? "conformance"), input, options);
   }
 
   #step(ctx: Context, operation: Operation, scope: Scope): Promise<unknown> {

@@ -25,6 +25,11 @@ const worker = new Worker({
   ),
   logger: { ...silentLogger, error: (message, fields) => console.error(message, fields) },
 });
+// A test process that was killed cannot end it.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) process.exit(1);
+}, 500).unref();
 process.once("SIGTERM", () => void worker.stop());
 await worker.start();
 console.log("ready");
