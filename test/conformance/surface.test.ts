@@ -17,6 +17,12 @@ function column(index: number): string[] {
   });
 }
 
+test("package.json has the version that the TypeScript SDK says it is", () => {
+  const folder = join(import.meta.dirname, "..", "..", "worker-sdk", "typescript");
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  expect(readFileSync(join(folder, "src", "version.ts"), "utf8")).toContain(`"${version}"`);
+});
+
 test.each([
   ["TypeScript", typescriptSurface],
   ["Python", pythonSurface],

@@ -4,8 +4,6 @@ import "time"
 
 // The SDK's bounds. Those that the server also has are the server's defaults.
 const (
-	sdkVersion = "0.1.0"
-
 	stepKeyBytesMax = 512
 	nameBytesMax    = 200
 	runIDBytesMax   = 200

@@ -3,6 +3,7 @@ import type { Context } from "./context/types.ts";
 import { type Duration, durationFromMs, durationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { type FlowInit, type FlowOptions, flowOf } from "./flow-control.ts";
+import { refuseUnknown } from "./lib/options.ts";
 import { runDirectly } from "./local/direct.ts";
 import type { Retry } from "./policy/retry.ts";
 import { checkName } from "./run/keys.ts";
@@ -54,24 +55,24 @@ export interface WorkflowOptions extends FlowOptions {
   readonly queue?: string;
 }
 
-const known = new Set([
-  "name",
-  "input",
-  "output",
-  "inputSchema",
-  "outputSchema",
-  "retry",
-  "timeout",
-  "queueTimeout",
-  "stepTimeout",
-  "version",
-  "description",
-  "id",
-  "queue",
-  "concurrency",
-  "rateLimit",
-  "fairnessKey",
-]);
+const known = {
+  name: true,
+  input: true,
+  output: true,
+  inputSchema: true,
+  outputSchema: true,
+  retry: true,
+  timeout: true,
+  queueTimeout: true,
+  stepTimeout: true,
+  version: true,
+  description: true,
+  id: true,
+  queue: true,
+  concurrency: true,
+  rateLimit: true,
+  fairnessKey: true,
+} satisfies Record<keyof WorkflowOptions, true>;
 
 /** How long runs may take and wait, as the server wants it. */
 export interface Timeouts {
@@ -238,13 +239,7 @@ export function defineWorkflow(
   handler: AnyWorkflow["handler"],
 ): Workflow<unknown, never> {
   checkName("a workflow", name);
-  for (const option of Object.keys(options)) {
-    if (!known.has(option)) {
-      throw new UsageError(
-        `"${option}" is not an option of workflow "${name}"; those are ${[...known].join(", ")}`,
-      );
-    }
-  }
+  refuseUnknown(options, known, `an option of workflow "${name}"`);
   checkHandler(name, handler);
   checkSchema(`the input of workflow "${name}"`, options.input, "inputSchema");
   checkSchema(`the output of workflow "${name}"`, options.output, "outputSchema");

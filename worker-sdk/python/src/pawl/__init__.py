@@ -1,5 +1,6 @@
 """Durable workflows in Python, for Pawl: https://pawl.dev"""
 
+from ._lib.version import __version__ as __version__
 from ._run.branches import Outcome
 from ._run.callback import Callback
 from ._run.questions import Approval, ApprovalOutcome, ApprovalRound, Vote
@@ -28,10 +29,8 @@ from .handle import RunHandle
 from .retry import Backoff, Retry, constant, delays, exponential, linear
 from .step import Step, step
 from .views import EntryView, EventView, RunView
-from .worker import SDK_VERSION, Worker
+from .worker import Worker
 from .workflow import Workflow, workflow
-
-__version__ = SDK_VERSION
 
 __all__ = [
     "AmbiguousStepKeyError",

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from ._lib.version import __version__
 from ._link.platform import Platform, default_url
 from ._link.poller import Poller
 from ._link.session import Session
@@ -22,7 +23,6 @@ from .errors import UsageError
 from .v1.worker_pb2 import WorkerInfo
 from .workflow import Workflow
 
-SDK_VERSION = "0.1.0"
 _DRAIN_POLL_S = 0.02
 
 logger = logging.getLogger("pawl")
@@ -106,7 +106,7 @@ class Worker:
             worker_id=worker_id or f"{socket.gethostname()}-{os.getpid()}",
             instance_id=str(uuid.uuid4()),
             language="python",
-            sdk_version=SDK_VERSION,
+            sdk_version=__version__,
             build_version=build_version,
             queues=queues,
             labels=labels or {},

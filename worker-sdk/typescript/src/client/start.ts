@@ -7,7 +7,7 @@ import { UsageError } from "../errors.ts";
 import { type FlowOptions, flowOf } from "../flow-control.ts";
 import { shown } from "../lib/foreign.ts";
 import { uuidv7 } from "../lib/ids.ts";
-import { wholeNumber } from "../lib/options.ts";
+import { refuseUnknown, wholeNumber } from "../lib/options.ts";
 import { checkName, checkRunId, checkTags, checkText } from "../run/keys.ts";
 import { validate } from "../schema.ts";
 import { isStepFunction } from "../step.ts";
@@ -62,34 +62,28 @@ export interface StartOptions extends FlowOptions {
   readonly traceparent?: string;
 }
 
-const known = new Set([
-  "runId",
-  "idempotencyKey",
-  "queue",
-  "priority",
-  "version",
-  "sessionId",
-  "userId",
-  "tags",
-  "timeout",
-  "queueTimeout",
-  "delay",
-  "startAt",
-  "traceparent",
-  "concurrency",
-  "rateLimit",
-  "fairnessKey",
-  "debounce",
-]);
+const known = {
+  runId: true,
+  idempotencyKey: true,
+  queue: true,
+  priority: true,
+  version: true,
+  sessionId: true,
+  userId: true,
+  tags: true,
+  timeout: true,
+  queueTimeout: true,
+  delay: true,
+  startAt: true,
+  traceparent: true,
+  concurrency: true,
+  rateLimit: true,
+  fairnessKey: true,
+  debounce: true,
+} satisfies Record<keyof StartOptions, true>;
 
 function check(options: StartOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) {
-      throw new UsageError(
-        `"${name}" is not an option of start; those are ${[...known].join(", ")}`,
-      );
-    }
-  }
+  refuseUnknown(options, known, "an option of start");
   if (options.runId !== undefined && options.idempotencyKey !== undefined) {
     throw new UsageError("give either a runId or an idempotencyKey: each of them names the run");
   }

@@ -3,7 +3,9 @@
  * question to its approvers, of whom that many must agree; the server counts. A
  * rejection ends the round, and with it the whole.
  */
+
 import { UsageError } from "../errors.ts";
+import { refuseUnknown } from "../lib/options.ts";
 import type { Scope } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
 import type {
@@ -32,25 +34,19 @@ export function chainByAmount(amount: number, rounds: readonly AmountRound[]): A
   return rounds.filter(({ from }) => from === undefined || amount >= from);
 }
 
-const known = new Set([
-  "key",
-  "timeout",
-  "default",
-  "reminders",
-  "name",
-  "approvers",
-  "needed",
-  "chain",
-]);
+const known = {
+  key: true,
+  timeout: true,
+  default: true,
+  reminders: true,
+  name: true,
+  approvers: true,
+  needed: true,
+  chain: true,
+} satisfies Record<keyof ApprovalOptions | keyof ApprovalRound, true>;
 
 function roundsOf(options: ApprovalOptions): readonly ApprovalRound[] {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) {
-      throw new UsageError(
-        `"${name}" is not an option of ctx.approval; those are ${[...known].join(", ")}`,
-      );
-    }
-  }
+  refuseUnknown(options, known, "an option of ctx.approval");
   if (options.chain !== undefined) return options.chain;
   if (listOf(options.approvers).length === 0)
     throw new UsageError("ctx.approval needs approvers, or a chain of rounds with approvers each");

@@ -13,3 +13,14 @@ export function wholeNumber(what: string, value: unknown, least: number, most: n
 
 /** The highest number of a limit or counter. */
 export const countMax = 2_147_483_647;
+
+/** Refuses options that do not exist; `what` is what they would be: "a step option". Throws UsageError. */
+export function refuseUnknown(
+  options: object,
+  known: Readonly<Record<string, true>>,
+  what: string,
+): void {
+  const wrong = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  if (wrong === undefined) return;
+  throw new UsageError(`"${wrong}" is not ${what}; those are ${Object.keys(known).join(", ")}`);
+}

@@ -3,7 +3,7 @@ import type { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Backoff as BackoffKind, OnExhausted, type RetryPolicySchema } from "@pawl/proto";
 import { type Duration, durationFromMs, durationMs, msFrom } from "../duration.ts";
 import { UsageError } from "../errors.ts";
-import { wholeNumber } from "../lib/options.ts";
+import { refuseUnknown, wholeNumber } from "../lib/options.ts";
 import { limits } from "../limits.ts";
 import { type Backoff, delays, exponential } from "./backoff.ts";
 
@@ -53,15 +53,15 @@ export interface RetryPolicy {
   readonly maxCrashes: number | undefined;
 }
 
-const known = new Set([
-  "maxAttempts",
-  "backoff",
-  "maxElapsed",
-  "jitter",
-  "nonRetryable",
-  "onExhausted",
-  "maxCrashes",
-]);
+const known = {
+  maxAttempts: true,
+  backoff: true,
+  maxElapsed: true,
+  jitter: true,
+  nonRetryable: true,
+  onExhausted: true,
+  maxCrashes: true,
+} satisfies Record<keyof RetryOptions, true>;
 
 function isList(backoff: RetryOptions["backoff"]): backoff is readonly Duration[] {
   return Array.isArray(backoff);
@@ -78,11 +78,7 @@ function resolveBackoff(backoff: RetryOptions["backoff"], maxAttempts: number): 
 /** Completes retry options; throws UsageError for what makes no sense. */
 export function resolveRetry(retry: Retry): RetryPolicy {
   const options: RetryOptions = typeof retry === "number" ? { maxAttempts: retry } : retry;
-  for (const key of Object.keys(options)) {
-    if (!known.has(key)) {
-      throw new UsageError(`"${key}" is not a retry option; those are ${[...known].join(", ")}`);
-    }
-  }
+  refuseUnknown(options, known, "a retry option");
   const { maxAttempts = 3, jitter = 0, nonRetryable = [], onExhausted = "fail" } = options;
   wholeNumber("maxAttempts, which counts the first attempt too,", maxAttempts, 1, 1_000_000);
   if (options.maxCrashes !== undefined) wholeNumber("maxCrashes", options.maxCrashes, 1, 1_000);

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { digestText } from "../codec/payload.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
+import { refuseUnknown } from "../lib/options.ts";
 import { type Retry, type RetryPolicy, resolveRetry } from "../policy/retry.ts";
 import { checkSchema } from "../schema.ts";
 import type { Keep } from "./events.ts";
@@ -71,24 +72,20 @@ export interface StepSettings {
   readonly output: StandardSchemaV1 | undefined;
 }
 
-const known = new Set([
-  "key",
-  "retry",
-  "timeout",
-  "recovery",
-  "reduce",
-  "keep",
-  "version",
-  "input",
-  "output",
-]);
+const known = {
+  key: true,
+  retry: true,
+  timeout: true,
+  recovery: true,
+  reduce: true,
+  keep: true,
+  version: true,
+  input: true,
+  output: true,
+} satisfies Record<keyof StepOptions, true>;
 
 function check(options: StepOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) {
-      throw new UsageError(`"${name}" is not a step option; those are ${[...known].join(", ")}`);
-    }
-  }
+  refuseUnknown(options, known, "a step option");
   const { reduce, recovery, keep } = options;
   if (keep !== undefined && !["ephemeral", "buffered", "durable"].includes(keep)) {
     throw new UsageError(`keep is "ephemeral", "buffered" or "durable"; it is ${String(keep)}`);

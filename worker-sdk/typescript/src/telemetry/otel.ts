@@ -19,7 +19,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import { sdkVersion } from "../worker/worker-options.ts";
+import { sdkVersion } from "../version.ts";
 import { withIds } from "./id-generator.ts";
 import { type ModelCall, modelAttributes } from "./model-call.ts";
 import { runSpanId, stepSpanId, traceIdOf } from "./span-ids.ts";

@@ -5,9 +5,10 @@ import { type WorkerInfo, WorkerInfoSchema } from "@pawl/proto";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { defaultLogger, type Logger } from "../lib/logger.ts";
-import { wholeNumber } from "../lib/options.ts";
+import { refuseUnknown, wholeNumber } from "../lib/options.ts";
 import { createGrpcTransport } from "../transport/grpc.ts";
 import type { Transport } from "../transport/transport.ts";
+import { sdkVersion } from "../version.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 
 /** How to connect to the server. */
@@ -71,22 +72,20 @@ export interface WorkerOptions extends ConnectionOptions {
   readonly logger?: Logger;
 }
 
-const known = new Set([
-  "url",
-  "transport",
-  "workflows",
-  "slots",
-  "queues",
-  "workerId",
-  "buildVersion",
-  "labels",
-  "mode",
-  "drainTimeout",
-  "replay",
-  "logger",
-]);
-
-export const sdkVersion = "0.1.0";
+const known = {
+  url: true,
+  transport: true,
+  workflows: true,
+  slots: true,
+  queues: true,
+  workerId: true,
+  buildVersion: true,
+  labels: true,
+  mode: true,
+  drainTimeout: true,
+  replay: true,
+  logger: true,
+} satisfies Record<keyof WorkerOptions, true>;
 
 /** Worker options, complete and checked. */
 export interface WorkerSettings {
@@ -161,11 +160,7 @@ function infoOf(
 
 /** Completes worker options; throws UsageError for what makes no sense. */
 export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) {
-      throw new UsageError(`"${name}" is not a worker option; those are ${[...known].join(", ")}`);
-    }
-  }
+  refuseUnknown(options, known, "a worker option");
   const { slots = 100, mode = "session" } = options;
   wholeNumber("slots", slots, 1, 10_000);
   if (mode !== "session" && mode !== "poll")

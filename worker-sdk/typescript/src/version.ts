@@ -1,0 +1,2 @@
+/** The version of this SDK; package.json has the same. */
+export const sdkVersion = "0.1.0";
