@@ -3,7 +3,12 @@
  * `claim.100k.postgres.ratio`: of PostgreSQL.
  */
 import { type Bench, type StoreKind, storeKinds } from "./bench.ts";
-import { type ClaimProbe, openClaimProbe, registerWorkflow, startRuns } from "./product/runs.ts";
+import {
+  type ClaimProbe,
+  openClaimProbe,
+  registerWorkflow,
+  startRuns,
+} from "./product/bench-runs.ts";
 import { BenchServer } from "./product/server.ts";
 import { median } from "./stats.ts";
 import { Wire } from "./wire.ts";

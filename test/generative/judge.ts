@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { JournalEntry } from "@pawl/proto";
 import { bare, brief, Model } from "./model.ts";
-import { recordedValue } from "./payloads.ts";
 import { type Block, isRecord, type Operation } from "./program.ts";
+import { recordedValue } from "./recorded-values.ts";
 import { supersededBy, unknownOutcomes } from "./retries.ts";
 
 export interface Played {

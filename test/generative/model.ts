@@ -6,9 +6,9 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { type JournalEntry, WaitOutcome } from "@pawl/proto";
-import { recordedValue } from "./payloads.ts";
 import { cancelled, ModelError, Place, percentEscape } from "./place.ts";
 import { type Block, blockOf, isRecord, type Operation } from "./program.ts";
+import { recordedValue } from "./recorded-values.ts";
 import { sinceRetries } from "./retries.ts";
 import { wellFormed } from "./values.ts";
 

@@ -17,9 +17,9 @@ import type { Sdk } from "../conformance/sdks.ts";
 import { connect, rpc } from "../harness/protocol.ts";
 import { randomFaults, randomSpec } from "./generator.ts";
 import { judge } from "./judge.ts";
-import { recordedValue } from "./payloads.ts";
 import type { Player, Processes } from "./processes.ts";
 import { type Block, blockOf, type Deed, type Fault, isRecord, type Spec } from "./program.ts";
+import { recordedValue } from "./recorded-values.ts";
 import { type Replayed, replayAll } from "./replays.ts";
 import { StreamWatch } from "./streams.ts";
 

@@ -4,7 +4,14 @@
  * made-up source, to see that the checks can fail.
  */
 import { expect, test } from "vitest";
-import { findCycles, findImpureDecisions, findLayeringFaults, groupForCycles } from "./layering.ts";
+import { knotFilesMax, largeKnots } from "./exceptions.ts";
+import {
+  findCycles,
+  findImpureDecisions,
+  findKnots,
+  findLayeringFaults,
+  groupForCycles,
+} from "./layering.ts";
 import { parseSource, readSources } from "./sources.ts";
 
 const sources = readSources();
@@ -18,7 +25,11 @@ test("decisions do no I/O", () => {
 });
 
 test("no files import one another at run time", () => {
-  expect(groupForCycles(sources).flatMap(findCycles)).toEqual([]);
+  expect(groupForCycles(sources).flatMap((group) => findCycles(group))).toEqual([]);
+});
+
+test(`no more than ${knotFilesMax} files know one another by their types`, () => {
+  expect(findKnots(sources, knotFilesMax, largeKnots)).toEqual([]);
 });
 
 test.each([
@@ -58,4 +69,16 @@ test("run-time cycles are found; type-only and dynamic ones are none", () => {
   expect(findCycles(parse({ "a.ts": `import './a.ts'` }))).toEqual([["a.ts"]]);
   expect(findCycles(parse({ ...loop, "c.ts": `import type { A } from './a.ts'` }))).toEqual([]);
   expect(findCycles(parse({ ...loop, "c.ts": `await import('./a.ts')` }))).toEqual([]);
+});
+
+test("files that know one another by their types are found", () => {
+  const files = ["a", "b", "c"].map((name, at) =>
+    parseSource(
+      `server/src/lib/${name}.ts`,
+      `import type { X } from './${["b", "c", "a"][at]}.ts'`,
+    ),
+  );
+  const [knot] = findKnots(files, 2, {});
+  expect(knot).toContain("3 files know one another, 2 at most: server/src/lib/a.ts");
+  expect(findKnots(files, 3, {})).toEqual([]);
 });

@@ -124,14 +124,17 @@ export function findImpureDecisions(sources: readonly Source[]): string[] {
 }
 
 /**
- * The groups of files that import one another when they run (Tarjan's strongly connected
- * components), each as its sorted paths. Type-only and dynamic imports do not count.
+ * The groups of files that import one another (Tarjan's strongly connected components), each as its
+ * sorted paths: when they run, or also by their types. Dynamic imports do not count.
  */
-export function findCycles(sources: readonly Source[]): string[][] {
+export function findCycles(
+  sources: readonly Source[],
+  kinds: readonly Import["kind"][] = ["static"],
+): string[][] {
   const edges = new Map<string, string[]>();
   for (const source of sources) {
     const targets = listImports(source).flatMap(({ kind, target }) =>
-      kind === "static" && target !== undefined ? [target] : [],
+      kinds.includes(kind) && target !== undefined ? [target] : [],
     );
     edges.set(source.path, targets);
   }
@@ -165,4 +168,19 @@ export function groupForCycles(sources: readonly Source[]): Source[][] {
   return [server, `${sdk}src/`, "examples/", "test/", "scripts/"].map((folder) =>
     sources.filter(({ path }) => path.startsWith(folder)),
   );
+}
+
+/** Groups of files that know one another's types and are too large to be read alone, one line each. */
+export function findKnots(
+  sources: readonly Source[],
+  filesMax: number,
+  exceptions: Readonly<Record<string, { filesMax: number }>>,
+): string[] {
+  return [server, `${sdk}src/`].flatMap((folder) => {
+    const most = exceptions[folder]?.filesMax ?? filesMax;
+    const files = sources.filter(({ path }) => path.startsWith(folder) && !isTest(path));
+    return findCycles(files, ["static", "type"])
+      .filter(({ length }) => length > most)
+      .map((knot) => `${knot.length} files know one another, ${most} at most: ${knot.join(", ")}`);
+  });
 }

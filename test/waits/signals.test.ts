@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { RunStatus, SignalService, WaitKind, WaitOutcome, WorkerService } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readResidentMb } from "../bench/cpu.ts";
-import { workflowName } from "../bench/product/runs.ts";
+import { workflowName } from "../bench/product/bench-runs.ts";
 import { seedSleepers } from "../bench/product/waiting.ts";
 import { createDatabase } from "../harness/database.ts";
 import { connect, rpc, SessionWorker } from "../harness/protocol.ts";

@@ -8,8 +8,8 @@ import { serveCommands } from "../child.ts";
 import { outputBytes } from "../payload.ts";
 import { StepMeter, type StepRate } from "../step-meter.ts";
 import { frameBody, replyCase, Wire, type WireSession } from "../wire.ts";
+import { workflowName } from "./bench-runs.ts";
 import type { WorkerCommand } from "./measure.ts";
-import { workflowName } from "./runs.ts";
 
 const steps = Number(process.env.BENCH_STEPS ?? "10");
 

@@ -5,7 +5,7 @@
 import { Worker, workflow } from "@pawl/worker";
 import { serveCommands } from "../child.ts";
 import { output } from "../payload.ts";
-import { workflowName } from "./runs.ts";
+import { workflowName } from "./bench-runs.ts";
 
 export type LongRunCommand =
   | { kind: "start"; address: string }

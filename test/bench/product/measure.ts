@@ -4,7 +4,7 @@ import { Child } from "../child.ts";
 import { type Measured, measureSteps } from "../measure.ts";
 import type { StepRate } from "../step-meter.ts";
 import { Wire } from "../wire.ts";
-import { registerWorkflow, startRuns } from "./runs.ts";
+import { registerWorkflow, startRuns } from "./bench-runs.ts";
 import { BenchServer } from "./server.ts";
 
 /** What the bench asks of a worker process. */

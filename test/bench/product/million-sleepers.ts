@@ -2,7 +2,7 @@
 import pg from "pg";
 import { checksum } from "../../../server/src/store/entry.ts";
 import { openStore } from "../../../server/src/store/open.ts";
-import { workflowName } from "./runs.ts";
+import { workflowName } from "./bench-runs.ts";
 
 const key = "sleep:nap";
 const runIds = "'sleeper-' || lpad(n::text, 8, '0')";

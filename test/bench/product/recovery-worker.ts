@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Worker, workflow } from "@pawl/worker";
 import { serveCommands } from "../child.ts";
-import { workflowName } from "./runs.ts";
+import { workflowName } from "./bench-runs.ts";
 
 export type RecoveryCommand =
   | { kind: "start"; address: string; slots: number }

@@ -4,8 +4,8 @@ import { Worker, workflow } from "@pawl/worker";
 import { serveCommands } from "../child.ts";
 import { output } from "../payload.ts";
 import { StepMeter, type StepRate } from "../step-meter.ts";
+import { workflowName } from "./bench-runs.ts";
 import type { WorkerCommand } from "./measure.ts";
-import { workflowName } from "./runs.ts";
 
 const steps = Number(process.env.BENCH_STEPS ?? "10");
 let meter: StepMeter | undefined;

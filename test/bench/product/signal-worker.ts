@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Worker, workflow } from "@pawl/worker";
 import { serveCommands } from "../child.ts";
-import { workflowName } from "./runs.ts";
+import { workflowName } from "./bench-runs.ts";
 
 export interface SignalCommand {
   /** `host:port`. */

@@ -4,8 +4,8 @@ import { serveCommands } from "../child.ts";
 import { outputBytes } from "../payload.ts";
 import { StepMeter, type StepRate } from "../step-meter.ts";
 import { Wire } from "../wire.ts";
+import { workflowName } from "./bench-runs.ts";
 import type { WorkerCommand } from "./measure.ts";
-import { workflowName } from "./runs.ts";
 
 async function measure(command: WorkerCommand): Promise<StepRate> {
   const wire = new Wire(command.address);

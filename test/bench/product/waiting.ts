@@ -4,7 +4,7 @@ import type { Entry } from "../../../server/src/model/entry.ts";
 import type { RunHeader } from "../../../server/src/model/run.ts";
 import { openStore } from "../../../server/src/store/open.ts";
 import type { RunWrite } from "../../../server/src/store/runs.ts";
-import { workflowName } from "./runs.ts";
+import { workflowName } from "./bench-runs.ts";
 
 const org = "default";
 const key = "sleep:nap";

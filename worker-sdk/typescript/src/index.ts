@@ -7,6 +7,15 @@ export {
   type ListOptions,
   type WorkerView,
 } from "./client/client.ts";
+export type {
+  AnswerOptions,
+  AnswerView,
+  QuestionView,
+  WaitKind,
+  WaitLinkOptions,
+  WaitsOptions,
+  WaitView,
+} from "./client/client-waits.ts";
 export { RunHandle, type SignalSendOptions, type WatchOptions } from "./client/handle.ts";
 export type { StartOptions } from "./client/start.ts";
 export type {
@@ -17,15 +26,6 @@ export type {
   RunStatus,
   RunView,
 } from "./client/views.ts";
-export type {
-  AnswerOptions,
-  AnswerView,
-  QuestionView,
-  WaitKind,
-  WaitLinkOptions,
-  WaitsOptions,
-  WaitView,
-} from "./client/waits.ts";
 export { type ResponseOptions, toReadableStream, toResponse } from "./client/web.ts";
 export { type AgentEvent, agent } from "./context/agent.ts";
 export { type AmountRound, chainByAmount } from "./context/approval.ts";

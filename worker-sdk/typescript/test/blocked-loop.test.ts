@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Client, type Logger, silentLogger, Worker, workflow } from "../src/index.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 const blockMs = 3_600;
 let server: TestServer;

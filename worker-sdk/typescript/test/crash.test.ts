@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { Client } from "../src/index.ts";
-import { killProgram, startProgram, TestServer } from "./support/server.ts";
+import { killProgram, startProgram, TestServer } from "./support/test-server.ts";
 
 /** A server, its client, and the programs of one test, which continues beside others. */
 class Scene {

@@ -8,7 +8,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Client, silentLogger, Worker, workflow } from "../src/index.ts";
 import { hostile } from "./support/hostile.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 const unhandled: unknown[] = [];
 const note = (error: unknown) => void unhandled.push(error);

@@ -14,7 +14,7 @@ import {
   workflow,
 } from "../src/index.ts";
 import { limits } from "../src/limits.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 const steps = 100;
 const branches = 10;

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AnyWorkflow, Client, silentLogger, Worker, workflow } from "../src/index.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 let server: TestServer;
 let client: Client;

@@ -12,7 +12,7 @@ import {
   Worker,
   workflow,
 } from "../src/index.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 let server: TestServer;
 let client: Client;

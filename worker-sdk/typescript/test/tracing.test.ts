@@ -13,7 +13,7 @@ import {
   Worker,
   workflow,
 } from "../src/index.ts";
-import { TestServer } from "./support/server.ts";
+import { TestServer } from "./support/test-server.ts";
 
 interface Ended {
   readonly name: string;

@@ -10,7 +10,6 @@ import type { ClaimedRun, ReadyQueue } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { EngineLog } from "../engine-log.ts";
-import type { Events } from "../events/events.ts";
 import type { Intake } from "../events/intake.ts";
 import type { StoreHealth } from "../store-health.ts";
 import type { Connections, LocalConnection } from "../workers/connections.ts";
@@ -123,7 +122,7 @@ export interface GaugesParts {
   readonly writer: Writer;
   readonly connections: Connections;
   readonly intake: Intake;
-  readonly events: Events;
+  readonly events: { readonly watching: number };
   readonly health: StoreHealth;
 }
 

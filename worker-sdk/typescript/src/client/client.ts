@@ -16,9 +16,6 @@ import type { Transport } from "../transport/transport.ts";
 import { type ConnectionOptions, resolveTransport } from "../worker/worker-options.ts";
 import type { AnyWorkflow, Workflow } from "../workflow.ts";
 import { executeClaimed } from "./claim.ts";
-import { RunHandle } from "./handle.ts";
-import { type StartOptions, startRequest } from "./start.ts";
-import { type RunStatus, type RunView, runView, statusCode } from "./views.ts";
 import {
   type AnswerOptions,
   answerWait,
@@ -29,7 +26,10 @@ import {
   type WaitsOptions,
   type WaitView,
   waitView,
-} from "./waits.ts";
+} from "./client-waits.ts";
+import { RunHandle } from "./handle.ts";
+import { type StartOptions, startRequest } from "./start.ts";
+import { type RunStatus, type RunView, runView, statusCode } from "./views.ts";
 
 export interface ClientOptions extends ConnectionOptions {
   /**

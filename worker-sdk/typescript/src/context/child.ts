@@ -6,7 +6,7 @@ import { escapeChars, exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 import { checkName, checkRunId, checkTags } from "../run/keys.ts";
 import type { StartRunInit } from "../run/link.ts";
-import { upload } from "../run/payloads.ts";
+import { upload } from "../run/payload-uploads.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import type { WaitCall } from "../run/wait-operation.ts";

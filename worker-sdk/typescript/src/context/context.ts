@@ -22,8 +22,8 @@ import { openSignals } from "./signals.ts";
 import { spawnChild } from "./spawn.ts";
 import { parseStepCall } from "./step-call.ts";
 import type { ChildOptions, Context, EmitOptions, MapOptions } from "./types.ts";
+import { awaitSignal, sleepFor, sleepUntil } from "./wait-calls.ts";
 import type { CronTime, SignalOptions, SignalsOptions, SleepOptions } from "./wait-types.ts";
-import { awaitSignal, sleepFor, sleepUntil } from "./waits.ts";
 
 function ignore(): void {
   // Whether user code listens to a promise or not is its own affair, and no reason to end the process.

@@ -6,7 +6,7 @@ import type { RunLink } from "../run/link.ts";
 import type { Memo } from "../run/memo.ts";
 import { completeRun, failRun } from "../run/outcome.ts";
 import { parsedInput } from "../run/parsed-values.ts";
-import { upload } from "../run/payloads.ts";
+import { upload } from "../run/payload-uploads.ts";
 import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
 import { validate } from "../schema.ts";

@@ -7,8 +7,8 @@ import { Cancelled } from "../errors.ts";
 import { checkName } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import type { RunContext } from "./context.ts";
+import { signalIn } from "./wait-calls.ts";
 import type { SignalsOptions } from "./wait-types.ts";
-import { signalIn } from "./waits.ts";
 
 const none = Symbol("no signal came in time");
 

@@ -11,7 +11,7 @@ import { exceedsBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
 import { validate } from "../schema.ts";
 import { isHere } from "./memo.ts";
-import { isLarge, upload, wholePayload } from "./payloads.ts";
+import { isLarge, upload, wholePayload } from "./payload-uploads.ts";
 import type { Run } from "./run.ts";
 import type { StepCall } from "./step-body.ts";
 import { completedMessage, sentPayload, stepRecord } from "./step-messages.ts";

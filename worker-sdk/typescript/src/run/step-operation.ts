@@ -29,7 +29,7 @@ import type { StepTrace } from "../telemetry/trace.ts";
 import type { StepStartedInit } from "./link.ts";
 import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
-import { isLarge, upload, wholePayload } from "./payloads.ts";
+import { isLarge, upload, wholePayload } from "./payload-uploads.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 import { StepBody, type StepCall } from "./step-body.ts";

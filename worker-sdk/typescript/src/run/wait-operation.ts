@@ -28,7 +28,7 @@ import type { AnyWorkflow } from "../workflow.ts";
 import type { StartRunInit } from "./link.ts";
 import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
-import { wholePayload } from "./payloads.ts";
+import { wholePayload } from "./payload-uploads.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 

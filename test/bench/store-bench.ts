@@ -7,7 +7,7 @@
  *   each batch has new runs, steps and ends in it, and a claim.
  * - `claim`: one claim of 8 runs with 1,000 and with 100,000 runs queued in three lanes.
  *
- * `node test/bench/store.ts [--seconds 3] [--batch 64] [--json] [sqlite] [sqlite-main] [postgres]`
+ * `node test/bench/store-bench.ts [--seconds 3] [--batch 64] [--json] [sqlite] [sqlite-main] [postgres]`
  */
 
 import { mkdtemp, rm } from "node:fs/promises";
