@@ -12,6 +12,7 @@ const checks: [name: string, command: string, ...args: string[]][] = [
   ["contract lint", "buf", "lint"],
   ["contract compatible", "buf", "breaking", "--against", "proto/baseline.binpb"],
   ["publishable build", "node", "scripts/build.ts"],
+  ["public surface as listed", "node", "scripts/api-report.ts", "--check"],
 ];
 if (process.env.PAWL_TESTS_DONE === "1") {
   console.log("Tests (layering and sizes among them) not run again: PAWL_TESTS_DONE=1.");
