@@ -24,15 +24,6 @@ import { startPostgres } from "../harness/postgres.ts";
 
 const STEPS = 10;
 const OUTPUT = Buffer.from(JSON.stringify({ text: "x".repeat(188) }));
-const NOTHING = {
-  payloads: [],
-  payloadRefs: [],
-  duePut: [],
-  dueRemove: [],
-  dueClear: false,
-  dueElsewhere: [],
-} as const;
-
 interface Figures {
   readonly store: string;
   readonly load: "steps" | "lives";
@@ -165,13 +156,14 @@ function claimOf(slots: number): ClaimRequest {
 function queued(runId: string, lane: string, readyAt: number): RunWrite {
   const write = create(runId);
   const insert = { ...header(runId), state: "QUEUED", fence: 0 } as const;
-  return { ...write, insert, ready: { queue: "default", lane, rank: 4, readyAt } };
+  return { ...write, insert, changes: { ready: { queue: "default", lane, rank: 4, readyAt } } };
 }
 
 function finish(runId: string, seq: number): RunWrite {
   const { state: _, ...rest } = header(runId);
   const patch = { ...rest, state: "COMPLETED", endedAt: seq } as const;
-  return { ...advance(runId, seq), patch, lease: "remove", dueClear: true };
+  const due = { put: [], remove: [], elsewhere: [], isCleared: true } as const;
+  return { ...advance(runId, seq), patch, changes: { lease: "remove", due } };
 }
 
 function header(runId: string): RunHeader {
@@ -204,7 +196,7 @@ function create(runId: string): RunWrite {
     updatedAt: insert.updatedAt,
     insert,
     entries: [entry(1)],
-    ...NOTHING,
+    changes: {},
   };
 }
 
@@ -216,7 +208,7 @@ function advance(runId: string, seq: number): RunWrite {
     seq,
     updatedAt: 1_795_000_000_000 + seq,
     entries: [entry(seq)],
-    ...NOTHING,
+    changes: {},
   };
 }
 

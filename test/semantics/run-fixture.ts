@@ -216,17 +216,18 @@ export class TestRun {
   #apply(write: RunWrite): void {
     this.journal.push(...write.entries);
     this.deleted = write.deleteRun === true;
-    if (write.ready === "remove") this.ready = undefined;
-    else if (write.ready !== undefined) this.ready = write.ready;
-    if (write.dueClear) this.due.clear();
-    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of write.dueRemove) {
+    const { ready, due, waits } = write.changes;
+    if (ready === "remove") this.ready = undefined;
+    else if (ready !== undefined) this.ready = ready;
+    if (due?.isCleared === true) this.due.clear();
+    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of due?.remove ?? []) {
       if ((this.due.get(`${kind}:${key}`)?.at ?? 0) <= upTo) this.due.delete(`${kind}:${key}`);
     }
-    for (const { key } of write.waits?.gone ?? []) this.waits.delete(key);
-    for (const row of write.waits?.put ?? []) this.waits.set(row.key, row);
-    for (const row of write.duePut) this.due.set(`${row.kind}:${row.key}`, row);
-    this.elsewhere.push(...write.dueElsewhere);
-    const lease = write.lease === "remove" ? null : write.lease;
+    for (const { key } of waits?.gone ?? []) this.waits.delete(key);
+    for (const row of waits?.put ?? []) this.waits.set(row.key, row);
+    for (const row of due?.put ?? []) this.due.set(`${row.kind}:${row.key}`, row);
+    this.elsewhere.push(...(due?.elsewhere ?? []));
+    const lease = write.changes.lease === "remove" ? null : write.changes.lease;
     if (lease !== undefined && !isDeepStrictEqual(lease, this.header.lease)) {
       throw new Error("The write's lease is not the header's.");
     }

@@ -216,8 +216,9 @@ export class Disk {
       }
       if (record === undefined) continue;
       Object.assign(record.header, write.patch, { seq: write.seq, updatedAt: write.updatedAt });
-      if (write.lease !== undefined)
-        Object.assign(record.header, { lease: write.lease === "remove" ? null : write.lease });
+      const { lease } = write.changes;
+      if (lease !== undefined)
+        Object.assign(record.header, { lease: lease === "remove" ? null : lease });
       for (const entry of write.entries) {
         record.entries.push(entry);
         record.committedMs.push(this.#world.nowMs);

@@ -19,12 +19,13 @@ import {
   ORG,
   plain,
   readyRow,
+  type Spec,
   T0,
 } from "./make.ts";
 import type { Opened } from "./suite.ts";
 
 /** One of everything that a write can carry besides its run and entries. */
-function everything(with_: Partial<RunWrite> = {}): Partial<RunWrite> {
+function everything(with_: Spec = {}): Spec {
   return {
     ready: readyRow(T0),
     lease: { connectionId: "session-9", workerId: "worker-9", until: T0 + 9 },

@@ -32,11 +32,11 @@ function held(runId: string, hold: Hold = {}) {
   const { gate = "g", nextGate = "", rank = 4, fair = "", at = T0 } = hold;
   const { gates = [gateOf(gate, 2)] } = hold;
   const ready = { queue: "default", lane: "digest", rank, readyAt: at };
-  const flow: AdmissionWrite = {
+  const admission: AdmissionWrite = {
     hold: { gate, nextGate, nextCapacity: 3, heldAt: at, fair, ready },
     gates,
   };
-  return insertion(makeHeader(runId, { reason: "CONCURRENCY_LIMIT" }), { flow });
+  return insertion(makeHeader(runId, { reason: "CONCURRENCY_LIMIT" }), { admission });
 }
 
 /** Admits, then claims all that is ready. */
@@ -52,7 +52,7 @@ function ended(runId: string, fence: number, gate = "g") {
   return change(runId, fence, 1, {
     patch: makePatch({ state: "COMPLETED", fence }),
     lease: "remove",
-    flow: { leave: true, gates },
+    admission: { leave: true, gates },
   });
 }
 
@@ -83,7 +83,7 @@ export function flowTests(get: () => Opened): void {
         store,
         change("b", 0, 1, {
           patch: makePatch({ state: "CANCELLED", fence: 1 }),
-          flow: { leave: true, gates: [gateOf("g", 1, { isLatest: false })] },
+          admission: { leave: true, gates: [gateOf("g", 1, { isLatest: false })] },
         }),
       );
       // A write that is not confirmed gives no permit back.

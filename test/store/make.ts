@@ -3,6 +3,9 @@ import type { Tenant } from "../../server/src/model/caller.ts";
 import type { Entry, EntryType } from "../../server/src/model/entry.ts";
 import type { Payload } from "../../server/src/model/payload.ts";
 import { NEW_RUN, type RunHeader } from "../../server/src/model/run.ts";
+import type { Changes } from "../../server/src/store/changes.ts";
+import type { DueWrite } from "../../server/src/store/due.ts";
+import type { PayloadWrite } from "../../server/src/store/payloads.ts";
 import type { HeaderPatch } from "../../server/src/store/run-columns.ts";
 import type {
   Batch,
@@ -52,48 +55,66 @@ export function bytes(text: string, encoding = "json"): Payload {
   return { encoding, data: Buffer.from(text) };
 }
 
-const NOTHING = {
-  entries: [],
-  payloads: [],
-  payloadRefs: [],
-  duePut: [],
-  dueRemove: [],
-  dueClear: false,
-  dueElsewhere: [],
-} as const;
+/** A write as tests name its parts: changes are next to the rest, lists one by one. */
+export type Spec = Partial<Omit<RunWrite, "changes">> &
+  Partial<Omit<Changes, "due" | "payloads">> & {
+    readonly duePut?: DueWrite["put"];
+    readonly dueRemove?: DueWrite["remove"];
+    readonly dueElsewhere?: DueWrite["elsewhere"];
+    readonly dueClear?: boolean;
+    readonly payloads?: PayloadWrite["put"];
+    readonly payloadRefs?: PayloadWrite["refs"];
+  };
+
+function split(spec: Spec): Partial<RunWrite> & Pick<RunWrite, "changes"> {
+  const { duePut, dueRemove, dueElsewhere, dueClear, payloads, payloadRefs, ...others } = spec;
+  const { ready, lease, waits, deltas, admission, nudge, ...rest } = others;
+  const hasDue = [duePut, dueRemove, dueElsewhere].some((list) => list !== undefined);
+  const due: DueWrite = {
+    put: duePut ?? [],
+    remove: dueRemove ?? [],
+    elsewhere: dueElsewhere ?? [],
+    ...(dueClear === true && { isCleared: true }),
+  };
+  const hasPayloads = payloads !== undefined || payloadRefs !== undefined;
+  const changes: Partial<Changes> = {
+    ...(ready !== undefined && { ready }),
+    ...(lease !== undefined && { lease }),
+    ...(waits !== undefined && { waits }),
+    ...(deltas !== undefined && { deltas }),
+    ...(admission !== undefined && { admission }),
+    ...(nudge !== undefined && { nudge }),
+    ...((hasDue || dueClear === true) && { due }),
+    ...(hasPayloads && { payloads: { put: payloads ?? [], refs: payloadRefs ?? [] } }),
+  };
+  return { ...rest, changes };
+}
 
 /** A write that makes a run; its header's seq is the number of its entries. */
-export function insertion(header: RunHeader, with_: Partial<RunWrite> = {}): RunWrite {
+export function insertion(header: RunHeader, with_: Spec = {}): RunWrite {
   const entries = with_.entries ?? [makeEntry(1)];
   return {
-    ...NOTHING,
     org: header.org,
     runId: header.runId,
     expect: null,
     seq: entries.length,
     updatedAt: header.updatedAt,
     insert: { ...header, seq: entries.length },
-    ...with_,
+    ...split(with_),
     entries,
   };
 }
 
 /** A write to a run that is expected at `fence` and `seq`; by default with one entry. */
-export function change(
-  runId: string,
-  fence: number,
-  seq: number,
-  with_: Partial<RunWrite> = {},
-): RunWrite {
+export function change(runId: string, fence: number, seq: number, with_: Spec = {}): RunWrite {
   const entries = with_.entries ?? [makeEntry(seq + 1)];
   return {
-    ...NOTHING,
     org: ORG,
     runId,
     expect: { fence, seq },
     seq: seq + entries.length,
     updatedAt: T0 + seq + entries.length,
-    ...with_,
+    ...split(with_),
     entries,
   };
 }

@@ -12,14 +12,12 @@ import type { TableShape } from "../../server/src/store/declared.ts";
 import { declaredTables } from "../../server/src/store/declared.ts";
 import { pendingMigrations, refuseToMigrate } from "../../server/src/store/migrations.ts";
 import { migrate, needsMigration, openStore } from "../../server/src/store/open.ts";
-import {
-  CHUNK,
-  INPUT_NAMES,
-  runTypesOf,
-  SHAPES,
-  typeOf,
-} from "../../server/src/store/postgres/shapes.ts";
+import { INPUT_NAMES, SHAPES } from "../../server/src/store/postgres/commit.ts";
+import { CHUNK } from "../../server/src/store/postgres/deltas.ts";
+import * as postgresParts from "../../server/src/store/postgres/parts/index.ts";
+import { runTypesOf, typeOf } from "../../server/src/store/postgres/parts/run-part.ts";
 import { PATCH_COLUMNS, RUN_COLUMNS } from "../../server/src/store/run-columns.ts";
+import * as sqliteParts from "../../server/src/store/sqlite/parts/index.ts";
 import { createDatabase } from "../harness/database.ts";
 
 describe("which migrations are pending", () => {
@@ -42,6 +40,22 @@ describe("which migrations are pending", () => {
   test("a server that must not migrate says what to do", () => {
     expect(refuseToMigrate(known)).toMatchObject({ code: "SCHEMA_OLDER" });
     expect(refuseToMigrate(known).message).toMatch(/0000_a, 0001_b.*pawl migrate/);
+  });
+});
+
+describe("what is deleted with a run", () => {
+  const dialects = [
+    ["sqlite", sqliteParts.RUN_PARTS],
+    ["postgres", postgresParts.RUN_PARTS],
+  ] as const;
+  test.each(dialects)("%s: every table that has a run_id, but for the gates", (kind, parts) => {
+    const tables = [...declaredTables(kind)].filter(([, { columns }]) =>
+      columns.some((column) => column.startsWith("run_id ")),
+    );
+    // A run that is deleted has ended: it stands before no gate, and its permits end by themselves.
+    const others = ["run", "held", "permit"];
+    const expected = tables.map(([name]) => name).filter((name) => !others.includes(name));
+    expect([...parts].sort()).toEqual(expected.sort());
   });
 });
 
@@ -170,7 +184,7 @@ describe("PostgreSQL", () => {
       const declared = INPUT_NAMES.map((name) => {
         const columns = name === "patch" || name === "birth" ? ofRun[name] : [];
         const more = runTypesOf(name).map((type, i) => `${columns[i]} ${type}`);
-        return { name: `${typeOf(name)}_input`, columns: [...bare(SHAPES[name]), ...more] };
+        return { name: `${typeOf(name)}_input`, columns: [...bare(SHAPES[name] ?? {}), ...more] };
       });
       declared.push({ name: "chunk_input", columns: bare(CHUNK) });
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);

@@ -27,7 +27,9 @@ export class Model {
 
   commit(batch: Batch): BatchResult {
     const confirmed = batch.writes.map((write) => this.#apply(write));
-    const elsewhere = batch.writes.flatMap((write, i) => (confirmed[i] ? write.dueElsewhere : []));
+    const elsewhere = batch.writes.flatMap((write, i) =>
+      confirmed[i] ? (write.changes.due?.elsewhere ?? []) : [],
+    );
     for (const { runId, row } of elsewhere) putDue(this.runs.get(runId), row);
     return { confirmed, claimed: batch.claims.map((request) => this.#claim(request, batch.now)) };
   }
@@ -38,10 +40,12 @@ export class Model {
   }
 
   #apply(write: RunWrite): boolean {
-    const { runId, expect, payloads, payloadRefs } = write;
+    const { runId, expect } = write;
+    const { ready, lease, nudge, due, payloads } = write.changes;
+    const { put = [], refs = [] } = payloads ?? {};
     const before = this.runs.get(runId);
-    const fresh = new Set(payloads.map(({ sha256 }) => sha256));
-    const lacks = payloadRefs.some((r) => !fresh.has(r.sha256) && !this.payloads.has(r.sha256));
+    const fresh = new Set(put.map(({ sha256 }) => sha256));
+    const lacks = refs.some((r) => !fresh.has(r.sha256) && !this.payloads.has(r.sha256));
     if (lacks) return false;
     if (expect === null ? before !== undefined : !isAt(before, expect)) return false;
     if (write.deleteRun === true) {
@@ -53,16 +57,16 @@ export class Model {
     const { seq, updatedAt } = write;
     run.header = { ...run.header, ...write.patch, seq, updatedAt };
     run.entries.push(...write.entries);
-    for (const { sha256 } of payloads) this.payloads.add(sha256);
-    for (const { sha256 } of payloadRefs) run.refs.add(sha256);
-    if (write.ready !== undefined) run.ready = write.ready === "remove" ? undefined : write.ready;
-    if (write.lease !== undefined) run.lease = write.lease === "remove" ? null : write.lease;
-    if (write.nudge !== undefined) run.nudges.add(write.nudge);
-    if (write.dueClear) run.due.clear();
-    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of write.dueRemove) {
+    for (const { sha256 } of put) this.payloads.add(sha256);
+    for (const { sha256 } of refs) run.refs.add(sha256);
+    if (ready !== undefined) run.ready = ready === "remove" ? undefined : ready;
+    if (lease !== undefined) run.lease = lease === "remove" ? null : lease;
+    if (nudge !== undefined) run.nudges.add(nudge);
+    if (due?.isCleared === true) run.due.clear();
+    for (const { kind, key, upTo = Number.POSITIVE_INFINITY } of due?.remove ?? []) {
       if ((run.due.get(`${kind} ${key}`)?.at ?? 0) <= upTo) run.due.delete(`${kind} ${key}`);
     }
-    for (const row of write.duePut) putDue(run, row);
+    for (const row of due?.put ?? []) putDue(run, row);
     return true;
   }
 

@@ -6,7 +6,6 @@
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openStore } from "../../server/src/store/open.ts";
-import type { RunWrite } from "../../server/src/store/runs.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import { createDatabase } from "../harness/database.ts";
 import {
@@ -22,6 +21,7 @@ import {
   makePatch,
   ORG,
   readyRow,
+  type Spec,
   T0,
 } from "./make.ts";
 
@@ -110,7 +110,7 @@ test("claims, cancels, renewals and ends at once: no deadlock, and nothing is ha
     store(0),
     ...ids.map((id, i) => insertion(makeHeader(id), { ready: readyRow(T0 + i) })),
   );
-  const cancel: Partial<RunWrite> = {
+  const cancel: Spec = {
     patch: makePatch({ state: "CANCELLED", fence: 1_000 }),
     ready: "remove",
     lease: "remove",

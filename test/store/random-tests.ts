@@ -16,6 +16,7 @@ import {
   makePatch,
   ORG,
   plain,
+  type Spec,
   T0,
 } from "./make.ts";
 import { Model } from "./model.ts";
@@ -90,7 +91,9 @@ function randomBatch(random: Random, model: Model, now: number): Batch {
   // Only one write of a batch has to do with payloads: the others' are not said to be seen by it.
   const writes = ids.map((id, i) => {
     const write = randomWrite(random, model, id);
-    return i === 0 ? write : { ...write, payloads: [], payloadRefs: [] };
+    if (i === 0) return write;
+    const { payloads: _, ...changes } = write.changes;
+    return { ...write, changes };
   });
   const claims = Array.from({ length: random.chance(0.4) ? 1 + random.below(2) : 0 }, () =>
     makeClaim(random.below(4), { lanes: LANES, queues: QUEUES.slice(random.below(2)) }),
@@ -155,7 +158,7 @@ function randomDues(random: Random): DueRow[] {
   return [...new Map(rows.map((row) => [`${row.kind} ${row.key}`, row])).values()];
 }
 
-function randomExtras(random: Random): Partial<RunWrite> {
+function randomExtras(random: Random): Spec {
   const sha256 = random.pick(["aa", "bb", "cc"]);
   const payloads = random.chance(0.1) ? [{ sha256, data: Buffer.from(sha256) }] : [];
   const ready = {

@@ -9,24 +9,28 @@ import { describe, expect, test } from "vitest";
 import { listStatement } from "../../server/src/store/list-runs.ts";
 import { listWaitsStatement } from "../../server/src/store/list-waits.ts";
 import { CLAIM } from "../../server/src/store/postgres/claim.ts";
-import { statementFor } from "../../server/src/store/postgres/commit.ts";
+import { INPUT_NAMES, statementFor } from "../../server/src/store/postgres/commit.ts";
 import * as pgDeltas from "../../server/src/store/postgres/deltas.ts";
 import * as pgDue from "../../server/src/store/postgres/due.ts";
 import * as pgJournal from "../../server/src/store/postgres/journal.ts";
 import * as pgLeases from "../../server/src/store/postgres/leases.ts";
-import type { InputName } from "../../server/src/store/postgres/shapes.ts";
-import { INPUT_NAMES } from "../../server/src/store/postgres/shapes.ts";
 import * as admit from "../../server/src/store/sqlite/admit.ts";
 import * as claim from "../../server/src/store/sqlite/claim.ts";
 import * as commit from "../../server/src/store/sqlite/commit.ts";
 import * as deltas from "../../server/src/store/sqlite/deltas.ts";
 import * as due from "../../server/src/store/sqlite/due.ts";
-import * as flow from "../../server/src/store/sqlite/flow.ts";
 import * as journal from "../../server/src/store/sqlite/journal.ts";
 import * as leases from "../../server/src/store/sqlite/leases.ts";
+import * as admissionPart from "../../server/src/store/sqlite/parts/admission-part.ts";
+import * as duePart from "../../server/src/store/sqlite/parts/due-part.ts";
+import * as leasePart from "../../server/src/store/sqlite/parts/lease-part.ts";
+import * as nudgePart from "../../server/src/store/sqlite/parts/nudge-part.ts";
+import * as payloadsPart from "../../server/src/store/sqlite/parts/payloads-part.ts";
+import * as readyPart from "../../server/src/store/sqlite/parts/ready-part.ts";
+import * as waitsPart from "../../server/src/store/sqlite/parts/waits-part.ts";
 import * as payloads from "../../server/src/store/sqlite/payloads.ts";
 import * as runs from "../../server/src/store/sqlite/runs.ts";
-import * as waits from "../../server/src/store/sqlite/waits.ts";
+import * as secrets from "../../server/src/store/sqlite/secrets.ts";
 import * as writeRun from "../../server/src/store/sqlite/write-run.ts";
 import type { WaitFilter } from "../../server/src/store/waits.ts";
 import { makeFilter } from "./make.ts";
@@ -39,7 +43,7 @@ function statements(module: object): [string, string][] {
 }
 
 describe("PostgreSQL", () => {
-  const batches: [string, InputName[]][] = [
+  const batches: [string, string[]][] = [
     ["steps", ["advance", "entry"]],
     ["starts", ["birth", "entry", "ready_put"]],
     ["starts, steps and ends", ["advance", "patch", "birth", "entry", "ready_put", "lease_gone"]],
@@ -91,9 +95,15 @@ describe("SQLite", () => {
     deltas,
     payloads,
     runs,
-    waits,
-    flow,
+    secrets,
     admit,
+    admissionPart,
+    duePart,
+    leasePart,
+    nudgePart,
+    payloadsPart,
+    readyPart,
+    waitsPart,
   ];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);

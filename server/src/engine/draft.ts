@@ -1,18 +1,20 @@
-import { sha256 } from "../lib/ids.ts";
 import { BOUNDS } from "../model/bounds.ts";
 import type { Entry, EntryMeta, EntryType } from "../model/entry.ts";
-import type { Payload, PayloadBlob, PayloadRef } from "../model/payload.ts";
+import type { Payload } from "../model/payload.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import { isTerminal, laneOf } from "../model/run.ts";
 import type { AdmissionWrite } from "../store/admission.ts";
+import { NO_CHANGES } from "../store/changes.ts";
 import type { NewChunk } from "../store/deltas.ts";
-import type { DueItem, DueKind, DueRemoval, DueRow } from "../store/due.ts";
 import { type HeaderPatch, patchOf } from "../store/run-columns.ts";
 import type { ReadyRow, RunWrite } from "../store/runs.ts";
 import type { RunVersion } from "../store/version.ts";
 import { flowWriteOf, holdOf } from "./admission/admission.ts";
 import { fold, type RunMemory } from "./journal/run-memory.ts";
-import { waitChanges } from "./waits/wait-rows.ts";
+import { ListedWaits } from "./waits/wait-rows.ts";
+import type { ChangeSet, ChangesSoFar } from "./write/change-set.ts";
+import { DueChanges } from "./write/due-changes.ts";
+import { PayloadChanges } from "./write/payload-changes.ts";
 
 /** When and by what chance a decision is made; fixed for a whole batch. */
 export interface Moment {
@@ -37,19 +39,15 @@ export class Draft {
   readonly heldBy: string | undefined;
   readonly #expect: RunVersion | null;
   #patched = false;
-  #touched = false;
   #deleted = false;
   #ready: ReadyRow | "remove" | undefined;
   #hold: AdmissionWrite["hold"];
   #lease: Lease | "remove" | undefined;
-  #dueClear = false;
-  #duePut: Map<string, DueRow> | undefined;
-  #dueRemove: Map<string, DueRemoval> | undefined;
-  #dueElsewhere: { runId: string; row: DueRow }[] | undefined;
-  /** Waits whose rows may change; whether the row is one that this draft makes. */
-  #waits: Map<string, { readonly isNew: boolean }> | undefined;
-  #payloads: PayloadBlob[] | undefined;
-  #payloadRefs: PayloadRef[] | undefined;
+  #due: DueChanges | undefined;
+  #waits: ListedWaits | undefined;
+  #payloads: PayloadChanges | undefined;
+  /** Those that were used. */
+  #sets: ChangeSet[] | undefined;
   #replied: Set<number> | undefined;
   /** Who gets a lapsed lease back with the first change that it makes. */
   #heir: Lease | undefined;
@@ -70,7 +68,15 @@ export class Draft {
   }
 
   get changed(): boolean {
-    return this.#expect === null || this.#touched;
+    return (
+      this.#expect === null ||
+      this.entries.length > 0 ||
+      this.#patched ||
+      this.#sets !== undefined ||
+      this.#ready !== undefined ||
+      this.#lease !== undefined ||
+      this.#deleted
+    );
   }
 
   get isNew(): boolean {
@@ -91,10 +97,30 @@ export class Draft {
 
   /** The earliest due time that this draft adds. */
   get earliestDue(): number {
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const row of this.#duePut?.values() ?? []) earliest = Math.min(earliest, row.at);
-    for (const { row } of this.#dueElsewhere ?? []) earliest = Math.min(earliest, row.at);
-    return earliest;
+    return this.#due?.earliest ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What happens later. */
+  get due(): DueChanges {
+    this.#due ??= this.#use(new DueChanges());
+    return this.#due;
+  }
+
+  /** The rows of waits that are to be brought in line with the waits. */
+  get waits(): ListedWaits {
+    this.#waits ??= this.#use(new ListedWaits(this.state));
+    return this.#waits;
+  }
+
+  get #largePayloads(): PayloadChanges {
+    this.#payloads ??= this.#use(new PayloadChanges());
+    return this.#payloads;
+  }
+
+  #use<S extends ChangeSet>(set: S): S {
+    this.#sets ??= [];
+    this.#sets.push(set);
+    return set;
   }
 
   /** Adds the next journal entry. */
@@ -107,11 +133,12 @@ export class Draft {
     inlineMax: number = BOUNDS.inlinePayloadBytes,
   ): Entry {
     this.takeBack();
-    this.#touched = true;
     const header = this.state.header;
     header.seq += 1;
     header.updatedAt = this.now;
-    const stored = payload === undefined ? undefined : this.#keep(payload, inlineMax);
+    const isInline = payload?.data !== undefined && payload.data.byteLength <= inlineMax;
+    const isLarge = payload !== undefined && !isInline;
+    const stored = isLarge ? this.#largePayloads.keep(payload) : payload;
     const entry: Entry = {
       seq: header.seq,
       at: this.now,
@@ -138,7 +165,6 @@ export class Draft {
 
   patch(patch: Partial<HeaderPatch>): void {
     this.takeBack();
-    this.#touched = true;
     this.#patched = true;
     Object.assign(this.state.header, patch);
     this.state.header.updatedAt = this.now;
@@ -157,7 +183,6 @@ export class Draft {
   makeReady(readyAt: number, isAdmitted = false): void {
     const header = this.state.header;
     const { queue } = header;
-    this.#touched = true;
     const ready = { queue, lane: laneOf(header), rank: 9 - header.priority, readyAt };
     this.#hold = isAdmitted ? undefined : holdOf(header, ready);
     if (this.#hold === undefined) {
@@ -169,13 +194,11 @@ export class Draft {
   }
 
   removeReady(): void {
-    this.#touched = true;
     this.#hold = undefined;
     this.#ready = "remove";
   }
 
   giveLease(lease: Lease): void {
-    this.#touched = true;
     this.#lease = lease;
     this.state.header.lease = lease;
   }
@@ -216,58 +239,11 @@ export class Draft {
 
   dropLease(): void {
     if (this.state.header.lease === null) return;
-    this.#touched = true;
     this.#lease = "remove";
     this.state.header.lease = null;
   }
 
-  putDue(kind: DueKind, key: string, at: number, data = ""): void {
-    this.#touched = true;
-    this.#duePut ??= new Map();
-    this.#duePut.set(`${kind}:${key}`, { kind, key, at, data });
-    this.#dueRemove?.delete(`${kind}:${key}`);
-  }
-
-  removeDue(kind: DueKind, key: string): void {
-    this.#duePut?.delete(`${kind}:${key}`);
-    this.#forget({ kind, key });
-  }
-
-  /** Removes a row that was read; one that was put in its place since then stays. */
-  removeFired({ kind, key, at, heldUntil }: DueRow & Pick<DueItem, "heldUntil">): void {
-    const put = this.#duePut?.get(`${kind}:${key}`);
-    if (put === undefined) this.#forget({ kind, key, upTo: heldUntil ?? at });
-  }
-
-  #forget(removal: DueRemoval): void {
-    this.#touched = true;
-    this.#dueRemove ??= new Map();
-    this.#dueRemove.set(`${removal.kind}:${removal.key}`, removal);
-  }
-
-  /** The row of this wait is to be brought in line with the wait. */
-  listWait(key: string, isNew = false): void {
-    this.#touched = true;
-    this.#waits ??= new Map();
-    if (!this.#waits.has(key)) this.#waits.set(key, { isNew });
-  }
-
-  clearDue(): void {
-    this.#touched = true;
-    this.#dueClear = true;
-    this.#duePut?.clear();
-    this.#dueRemove?.clear();
-  }
-
-  /** Due work for another run of the organization. */
-  putDueElsewhere(runId: string, row: DueRow): void {
-    this.#touched = true;
-    this.#dueElsewhere ??= [];
-    this.#dueElsewhere.push({ runId, row });
-  }
-
   deleteRun(): void {
-    this.#touched = true;
     this.#deleted = true;
   }
 
@@ -283,7 +259,6 @@ export class Draft {
   toWrite(nudge: string | undefined, deltas?: readonly NewChunk[]): RunWrite {
     const header = this.state.header;
     if (this.#deleted && this.#expect !== null) return deletionOf(header, this.#expect);
-    const flow = this.#flow;
     return {
       org: header.org,
       runId: header.runId,
@@ -293,19 +268,23 @@ export class Draft {
       ...(this.#expect === null ? { insert: { ...header } } : {}),
       ...(this.#expect !== null && this.#patched ? { patch: patchOf(header) } : {}),
       entries: this.entries,
-      payloads: this.#payloads ?? NONE,
-      payloadRefs: this.#payloadRefs ?? NONE,
-      ...(this.#ready === undefined ? {} : { ready: this.#ready }),
-      duePut: this.#duePut === undefined ? NONE : [...this.#duePut.values()],
-      dueRemove: this.#dueRemove === undefined ? NONE : [...this.#dueRemove.values()],
-      dueClear: this.#dueClear,
-      ...(this.#waits === undefined ? {} : { waits: waitChanges(this.state, this.#waits) }),
-      ...(this.#lease === undefined ? {} : { lease: this.#lease }),
-      ...(flow === undefined ? {} : { flow }),
-      dueElsewhere: this.#dueElsewhere ?? NONE,
-      ...(deltas === undefined ? {} : { deltas }),
-      ...(nudge === undefined ? {} : { nudge }),
+      changes: this.#changes(nudge, deltas),
     };
+  }
+
+  #changes(
+    nudge: string | undefined,
+    deltas: readonly NewChunk[] | undefined,
+  ): RunWrite["changes"] {
+    const changes: ChangesSoFar = {};
+    const admission = this.#flow;
+    if (this.#ready !== undefined) changes.ready = this.#ready;
+    if (this.#lease !== undefined) changes.lease = this.#lease;
+    if (admission !== undefined) changes.admission = admission;
+    if (deltas !== undefined) changes.deltas = deltas;
+    if (nudge !== undefined) changes.nudge = nudge;
+    for (const set of this.#sets ?? []) set.writeTo(changes);
+    return changes;
   }
 
   get #flow(): AdmissionWrite | undefined {
@@ -320,25 +299,7 @@ export class Draft {
   get ended(): boolean {
     return isTerminal(this.state.header.state);
   }
-
-  /** Moves what is too large for the row into the payload table. */
-  #keep(payload: Payload, inlineMax: number): Payload {
-    if (payload.ref !== undefined) {
-      this.#payloadRefs ??= [];
-      this.#payloadRefs.push(payload.ref);
-      return payload;
-    }
-    if (payload.data.byteLength <= inlineMax) return payload;
-    const ref = { sha256: sha256(payload.data), size: payload.data.byteLength };
-    this.#payloads ??= [];
-    this.#payloads.push({ sha256: ref.sha256, data: payload.data });
-    this.#payloadRefs ??= [];
-    this.#payloadRefs.push(ref);
-    return { encoding: payload.encoding, ref };
-  }
 }
-
-const NONE: readonly never[] = Object.freeze([]);
 
 /** Whatever else was decided about the run goes with it. */
 function deletionOf(header: RunHeader, expect: RunVersion): RunWrite {
@@ -348,13 +309,8 @@ function deletionOf(header: RunHeader, expect: RunVersion): RunWrite {
     expect,
     seq: expect.seq,
     updatedAt: header.updatedAt,
-    entries: NONE,
-    payloads: NONE,
-    payloadRefs: NONE,
-    duePut: NONE,
-    dueRemove: NONE,
-    dueClear: false,
-    dueElsewhere: NONE,
+    entries: [],
+    changes: NO_CHANGES,
     deleteRun: true,
   };
 }

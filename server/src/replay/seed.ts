@@ -52,16 +52,14 @@ export async function seed(store: Store, { run, entries }: RecordedRun): Promise
     tags: { ...run.tags },
   };
   const { org, runId, workflow, queue } = header;
-  const payloadRefs = blobs.map(({ sha256: address, data }) => ({
+  const refs = blobs.map(({ sha256: address, data }) => ({
     sha256: address,
     size: data.byteLength,
   }));
-  const nothing = { duePut: [], dueRemove: [], dueClear: false, dueElsewhere: [] } as const;
   const ready = { queue, lane: laneOf(header), rank: 4, readyAt: now };
   const write = {
     ...{ org, runId, expect: null, seq: journal.length, updatedAt: now, insert: header },
-    ...{ entries: journal, payloads: blobs, payloadRefs, ready },
-    ...nothing,
+    ...{ entries: journal, changes: { payloads: { put: blobs, refs }, ready } },
   };
   await store.commit({ now, writes: [write], claims: [] });
   return { runId, workflow, queue, length: journal.length, end };

@@ -43,6 +43,22 @@ export interface DueRemoval {
   readonly upTo?: number;
 }
 
+/** What a write changes about what happens later. */
+export interface DueWrite {
+  readonly put: readonly DueRow[];
+  readonly remove: readonly DueRemoval[];
+  /** Removes all due work of the run before `put`. */
+  readonly isCleared?: true;
+  /**
+   * Due work for other runs: the parent of a child that ended. Put after all writes of the batch,
+   * where the other run exists then.
+   */
+  readonly elsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
+}
+
+/** Later than anything that is due. */
+export const ANY_TIME = Number.MAX_SAFE_INTEGER;
+
 export interface DueItem extends DueRow {
   readonly org: string;
   readonly runId: string;

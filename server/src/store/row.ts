@@ -79,21 +79,3 @@ export function mergeVersions(before: readonly string[], spec: WorkflowRow): str
   all.delete(spec.version);
   return [...all, spec.version];
 }
-
-/**
- * The tables of what belongs to a run, apart from its row; they go with it. Due work of its
- * children's ends is among it. A run that is deleted has ended, so it stands before no gate, and what
- * it has of permits ends by itself.
- */
-export const RUN_PARTS = [
-  "journal",
-  "ready",
-  "due",
-  "lease",
-  "payload_ref",
-  "run_tag",
-  "nudge",
-  "wait",
-  "wait_assignee",
-  "delta",
-] as const;

@@ -1,13 +1,9 @@
 import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
-import type { PayloadBlob, PayloadRef } from "../model/payload.ts";
-import type { Lease, RunHeader, RunStatus } from "../model/run.ts";
-import type { AdmissionWrite } from "./admission.ts";
-import type { NewChunk } from "./deltas.ts";
-import type { DueRemoval, DueRow } from "./due.ts";
+import type { RunHeader, RunStatus } from "../model/run.ts";
+import type { Changes } from "./changes.ts";
 import type { HeaderPatch } from "./run-columns.ts";
 import type { RunVersion } from "./version.ts";
-import type { WaitChanges } from "./waits.ts";
 
 /** Runs with their journals, and the queues of those that are ready. */
 export interface RunStore {
@@ -38,8 +34,8 @@ export interface Batch {
 
 export interface BatchResult {
   /**
-   * For each write, whether it was applied: the run was as expected, and each of `payloadRefs` was
-   * stored before the batch or is in the write's own `payloads`.
+   * For each write, whether it was applied: the run was as expected, and each payload that it refers
+   * to was stored before the batch or comes with the write.
    */
   readonly confirmed: boolean[];
   /** For each claim, the runs that it got. */
@@ -60,31 +56,8 @@ export interface RunWrite {
   /** What changes besides seq and updatedAt; absent for the hot path, a step of a running run. */
   readonly patch?: HeaderPatch;
   readonly entries: readonly Entry[];
-  /** Payloads that the entries refer to, to be stored if they are new. */
-  readonly payloads: readonly PayloadBlob[];
-  /** References held by the entries, also to payloads uploaded before. */
-  readonly payloadRefs: readonly PayloadRef[];
-  /** Puts the run into its ready queue, or takes it out. */
-  readonly ready?: ReadyRow | "remove";
-  readonly duePut: readonly DueRow[];
-  readonly dueRemove: readonly DueRemoval[];
-  /** Removes all due work of the run before `duePut`. */
-  readonly dueClear: boolean;
-  /** What becomes of its open waits; absent where they stay as they are. */
-  readonly waits?: WaitChanges;
-  /** Gives the run a lease, or takes it away. */
-  readonly lease?: Lease | "remove";
-  /**
-   * Due work for other runs: the parent of a child that ended. Put after all writes of the batch,
-   * where the other run exists then.
-   */
-  readonly dueElsewhere: readonly { readonly runId: string; readonly row: DueRow }[];
-  /** Deltas of the run that came before this write: they belong after `expect.seq`. */
-  readonly deltas?: readonly NewChunk[];
-  /** What the write means for the run at its gates; absent for runs without limits. */
-  readonly flow?: AdmissionWrite;
-  /** The replica whose session holds the run, when that is not this one. */
-  readonly nudge?: string;
+  /** Nothing for the hot path. */
+  readonly changes: Partial<Changes>;
   /** Deletes the run and all that belongs to it. */
   readonly deleteRun?: true;
 }

@@ -83,25 +83,22 @@ function sleeper(seeded: number, until: number): RunWrite {
       entry(2, "workflow.wait.created", key, { kind: "sleep", until, fence: 1, worker: "w" }),
       entry(3, "workflow.waiting", "", { fence: 1, worker: "w" }),
     ],
-    payloads: [],
-    payloadRefs: [],
-    duePut: [{ kind: "wait", key, at: until, data: "" }],
-    dueRemove: [],
-    dueClear: false,
-    waits: {
-      put: [
-        {
-          key,
-          kind: "sleep",
-          workflow: workflowName,
-          since: now,
-          until,
-          data: "{}",
-          assignees: undefined,
-        },
-      ],
-      gone: [],
+    changes: {
+      due: { put: [{ kind: "wait", key, at: until, data: "" }], remove: [], elsewhere: [] },
+      waits: {
+        put: [
+          {
+            key,
+            kind: "sleep",
+            workflow: workflowName,
+            since: now,
+            until,
+            data: "{}",
+            assignees: undefined,
+          },
+        ],
+        gone: [],
+      },
     },
-    dueElsewhere: [],
   };
 }

@@ -155,7 +155,7 @@ function answerQuestion(
     const outcome: WaitOutcome = "answered";
     resolve(draft, key, outcome, { ...meta, payloadSeq: seq, ...answersMeta(question, wait) });
     readyIfSatisfied(draft);
-  } else draft.listWait(key);
+  } else draft.waits.list(key);
   return { kind: "recorded" };
 }
 
@@ -177,7 +177,7 @@ export function askOthers(draft: Draft, key: string, asked: Question): void {
   const meta: EntryMeta = { ...waitMeta(key, step), question };
   if (dropped.length > 0) meta.details = { dropped: JSON.stringify(dropped) };
   draft.append("workflow.wait.changed", key, step.attempt, meta);
-  draft.listWait(key);
+  draft.waits.list(key);
   const { wait } = findWait(draft, key);
   const last = wait.answers.at(-1);
   if (last === undefined || !isDecided(question, wait)) return;
@@ -257,11 +257,11 @@ export function remind(draft: Draft, key: string): void {
   if (next === undefined) return;
   if (next > draft.now) {
     // Read before another server recorded this one and put the next, or before the clock was set back.
-    draft.putDue("remind", key, next);
+    draft.due.put("remind", key, next);
     return;
   }
   const details = { reminder: String(step.wait.reminders + 1) };
   draft.append("workflow.wait.reminded", key, step.attempt, { ...waitMeta(key, step), details });
-  draft.listWait(key);
+  draft.waits.list(key);
   remindLater(draft, key);
 }

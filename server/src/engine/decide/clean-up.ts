@@ -29,7 +29,7 @@ export function startCleanUp(draft: Draft, meta: EntryMeta, graceMs: number): vo
   const open = [...draft.state.steps].filter(([, step]) => step.status === "waiting");
   for (const [key, step] of open) {
     forgetDue(draft, key, step);
-    draft.listWait(key);
+    draft.waits.list(key);
   }
   const { failure, reason = "" } = meta;
   draft.patch({
@@ -60,7 +60,7 @@ export function startGrace(draft: Draft): void {
     return;
   // The intent is part of what every write compares: no other server overwrites this, or misses it.
   draft.patch({ intent: "cancel", notes: { ...notes, cleanUp: { ...cleanUp, since: draft.now } } });
-  draft.putDue("grace", "", draft.now + cleanUp.graceMs);
+  draft.due.put("grace", "", draft.now + cleanUp.graceMs);
 }
 
 /**
@@ -76,7 +76,7 @@ export function stopGrace(draft: Draft, isCrash: boolean): boolean {
   const left = { graceMs: graceMs - used, since: 0, crashes: crashes + (isCrash ? 1 : 0) };
   if (left.graceMs <= 0 || left.crashes >= CRASHES_MAX) return false;
   draft.patch({ intent: "none", notes: { ...notes, cleanUp: left } });
-  draft.removeDue("grace", "");
+  draft.due.remove("grace", "");
   return true;
 }
 
@@ -97,7 +97,7 @@ export function graceOver(draft: Draft): void {
   }
   // Read before the clock was set back.
   if (since + graceMs > draft.now) {
-    draft.putDue("grace", "", since + graceMs);
+    draft.due.put("grace", "", since + graceMs);
     return;
   }
   giveUpCleanUp(draft, "Its grace was over.");

@@ -23,7 +23,7 @@ export function closeWaits(draft: Draft, { fence, keys }: CloseWaits): Directive
     } else if (step.status === "resolved" && step.taken !== "") {
       const meta: EntryMeta = { ...waitMeta(key, step), closed: "lost", returned: step.taken };
       draft.append("workflow.wait.closed", key, step.attempt, meta);
-      draft.listWait(key);
+      draft.waits.list(key);
       names.add(step.signalName);
     }
     // Also where the server has closed it before: only the code can say that it is not asked for again.
@@ -39,5 +39,5 @@ export function closeWaits(draft: Draft, { fence, keys }: CloseWaits): Directive
 function endChild(draft: Draft, childRunId: string): void {
   const { runId, seq } = draft.header;
   const row = { kind: "unwanted" as const, key: `${runId}\n${seq}`, at: draft.now, data: runId };
-  draft.putDueElsewhere(childRunId, row);
+  draft.due.putElsewhere(childRunId, row);
 }

@@ -38,6 +38,6 @@ export function joinStart(draft: Draft, { debounce, input }: StartRun): boolean 
   // By reference: however many there are, a worker gets them with the run.
   draft.append("run.input.replaced", "", 0, {}, input, 0);
   const { maxAt = Number.POSITIVE_INFINITY } = header.options.debounce ?? {};
-  draft.putDue("start", "", Math.min(draft.now + debounce.periodMs, maxAt));
+  draft.due.put("start", "", Math.min(draft.now + debounce.periodMs, maxAt));
   return true;
 }

@@ -55,7 +55,7 @@ export function releaseLease(
     draft.patch({ crashes: header.crashes + 1 });
     if (pauseCrashLoop(draft, fence)) return true;
   }
-  if (pauseMs > 0) draft.putDue("start", "", draft.now + pauseMs);
+  if (pauseMs > 0) draft.due.put("start", "", draft.now + pauseMs);
   // By its age, so that it goes before what arrived later. What was refused is in the way of nothing.
   else draft.makeReady(reason === "refused" ? draft.now : header.createdAt, true);
   return true;

@@ -107,8 +107,8 @@ function requeue(draft: Draft): void {
   draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null, notes: {} });
   const startAt = header.startedAt === 0 ? Math.max(header.startAt, draft.now) : draft.now;
   const limit = header.options.queueTimeoutMs;
-  if (limit !== undefined && header.startedAt === 0) draft.putDue("queue", "", startAt + limit);
-  if (startAt > draft.now) draft.putDue("start", "", startAt);
+  if (limit !== undefined && header.startedAt === 0) draft.due.put("queue", "", startAt + limit);
+  if (startAt > draft.now) draft.due.put("start", "", startAt);
   else draft.makeReady(draft.now);
 }
 
@@ -116,10 +116,10 @@ function requeue(draft: Draft): void {
 function rearmWaits(draft: Draft): void {
   for (const [key, step] of draft.state.steps) {
     if (step.status !== "waiting") continue;
-    draft.listWait(key);
+    draft.waits.list(key);
     remindLater(draft, key);
-    if (step.until !== 0) draft.putDue("wait", key, step.until);
-    if (step.childRunId !== "") draft.putDue("child", key, draft.now, step.childRunId);
+    if (step.until !== 0) draft.due.put("wait", key, step.until);
+    if (step.childRunId !== "") draft.due.put("child", key, draft.now, step.childRunId);
   }
 }
 
@@ -148,7 +148,7 @@ export function retryRun(draft: Draft): void {
   if (header.state === "FAILED") rearmWaits(draft);
   requeue(draft);
   const timeout = header.options.runTimeoutMs;
-  if (timeout !== undefined) draft.putDue("run", "", draft.now + timeout);
+  if (timeout !== undefined) draft.due.put("run", "", draft.now + timeout);
 }
 
 /** As `retryRun` for a child whose parent is retried, if it can continue. */

@@ -244,7 +244,7 @@ function openWait(key: string, step: StepRecord): OpenWait {
 export function setRetryTimers(draft: Draft, tree: WaitTree): void {
   if ("key" in tree) {
     const step = draft.state.steps.get(tree.key);
-    if (step?.status === "backoff") draft.putDue("retry", tree.key, step.until);
+    if (step?.status === "backoff") draft.due.put("retry", tree.key, step.until);
     return;
   }
   for (const member of tree.members) setRetryTimers(draft, member);

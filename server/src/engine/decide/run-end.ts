@@ -18,25 +18,25 @@ export function endRun(draft: Draft, state: RunStatus, undone?: Undone): void {
   };
   draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null, notes });
   draft.dropLease();
-  draft.clearDue();
+  draft.due.clear();
   unlistWaits(draft);
   for (const child of draft.state.children) {
     const key = `${header.runId}\n${header.seq}`;
     const row = { kind: "parent" as const, key, at: draft.now, data: header.runId };
-    draft.putDueElsewhere(child, row);
+    draft.due.putElsewhere(child, row);
   }
   if (header.parentRunId !== "") {
     // A key of its own for each end: a row put now must not go with one that is being fired.
     const key = `${header.runId}\n${header.seq}`;
     const row = { kind: "child" as const, key, at: draft.now, data: header.runId };
-    draft.putDueElsewhere(header.parentRunId, row);
+    draft.due.putElsewhere(header.parentRunId, row);
   }
 }
 
 /** Nobody waits for anything any more. */
 function unlistWaits(draft: Draft): void {
   if (draft.state.openWaits === 0) return;
-  for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.listWait(key);
+  for (const [key, step] of draft.state.steps) if (step.status === "waiting") draft.waits.list(key);
 }
 
 const NOTED_CHARS = 200;

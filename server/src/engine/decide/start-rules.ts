@@ -65,16 +65,17 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   if (Object.keys(header.tags).length > 0)
     meta.details = { ...meta.details, tags: JSON.stringify(header.tags) };
   draft.append("run.started", "", 0, meta, start.input);
-  if (start.runTimeoutMs !== undefined) draft.putDue("run", "", moment.now + start.runTimeoutMs);
+  if (start.runTimeoutMs !== undefined) draft.due.put("run", "", moment.now + start.runTimeoutMs);
   // The parent may have ended since it made its child known.
-  if (start.parent?.close === "cancel") draft.putDue("parent", "", moment.now, start.parent.runId);
+  if (start.parent?.close === "cancel") draft.due.put("parent", "", moment.now, start.parent.runId);
   if (command.claim !== undefined && startAt <= moment.now) {
     claim(draft, command.claim);
     return draft;
   }
   const readyAt = Math.max(startAt, moment.now);
-  if (start.queueTimeoutMs !== undefined) draft.putDue("queue", "", readyAt + start.queueTimeoutMs);
-  if (startAt > moment.now) draft.putDue("start", "", startAt);
+  if (start.queueTimeoutMs !== undefined)
+    draft.due.put("queue", "", readyAt + start.queueTimeoutMs);
+  if (startAt > moment.now) draft.due.put("start", "", startAt);
   else draft.makeReady(moment.now);
   return draft;
 }
@@ -159,7 +160,7 @@ function claim(draft: Draft, lease: Lease): void {
     fence: header.fence + 1,
     startedAt: header.startedAt === 0 ? draft.now : header.startedAt,
   });
-  if (header.options.queueTimeoutMs !== undefined) draft.removeDue("queue", "");
+  if (header.options.queueTimeoutMs !== undefined) draft.due.remove("queue", "");
   draft.giveLease(lease);
 }
 

@@ -38,7 +38,7 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (command.deltas !== undefined && command.deltas > 0) meta.deltas = command.deltas;
-  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  if (step !== undefined && step.timeoutMs > 0) draft.due.remove("attempt", command.key);
   const entry = draft.append(
     "workflow.step.completed",
     command.key,
@@ -65,7 +65,7 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
   if (command.deltas !== undefined && command.deltas > 0) meta.deltas = command.deltas;
-  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  if (step !== undefined && step.timeoutMs > 0) draft.due.remove("attempt", command.key);
   noteProgress(draft);
   return recordFailure(
     draft,
@@ -95,7 +95,7 @@ function stepCancelled(
   draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
-  if (step !== undefined && step.timeoutMs > 0) draft.removeDue("attempt", command.key);
+  if (step !== undefined && step.timeoutMs > 0) draft.due.remove("attempt", command.key);
   const { seq } = draft.append("workflow.step.cancelled", command.key, command.attempt, meta);
   noteProgress(draft);
   return { next, directive: directive(header), seq };

@@ -103,7 +103,7 @@ function recordStart(draft: Draft, command: StepStarted, attempt: number, worker
   if (command.timeoutMs !== undefined) {
     meta.timeoutMs = command.timeoutMs;
     const at = draft.now + command.timeoutMs + BOUNDS.stepTimeoutSlackMs;
-    draft.putDue("attempt", command.key, at, String(attempt));
+    draft.due.put("attempt", command.key, at, String(attempt));
   }
   draft.append("workflow.step.started", command.key, attempt, meta);
 }

@@ -22,7 +22,7 @@ export function resolve(
     { ...waitMeta(key, step), outcome, ...extra },
     payload,
   );
-  draft.listWait(key);
+  draft.waits.list(key);
 }
 
 /** What every entry of a wait says of it. */
@@ -40,7 +40,7 @@ export function nextReminder(step: StepRecord): number | undefined {
 export function remindLater(draft: Draft, key: string): void {
   const step = draft.state.steps.get(key);
   const at = step === undefined ? undefined : nextReminder(step);
-  if (at !== undefined) draft.putDue("remind", key, at);
+  if (at !== undefined) draft.due.put("remind", key, at);
 }
 
 /** Closes a wait if it is open. `version`: of the code that no longer asks for it. */
@@ -51,11 +51,11 @@ export function closeOpen(draft: Draft, key: string, why: ClosedWhy, version = "
   const meta: EntryMeta = { ...waitMeta(key, step), closed: why };
   if (version !== "") meta.details = { version };
   draft.append("workflow.wait.closed", key, step.attempt, meta);
-  draft.listWait(key);
+  draft.waits.list(key);
 }
 
 /** Takes away what is due for an open wait. */
 export function forgetDue(draft: Draft, key: string, step: StepRecord): void {
-  if (step.until !== 0) draft.removeDue("wait", key);
-  if (nextReminder(step) !== undefined) draft.removeDue("remind", key);
+  if (step.until !== 0) draft.due.remove("wait", key);
+  if (nextReminder(step) !== undefined) draft.due.remove("remind", key);
 }

@@ -66,17 +66,17 @@ export function createWait(
   if (spec.cron !== undefined) meta.cron = spec.cron;
   if (spec.timeZone !== undefined) meta.timeZone = spec.timeZone;
   draft.append("workflow.wait.created", wait.key, attempt, meta);
-  draft.listWait(wait.key, before === undefined);
+  draft.waits.list(wait.key, before === undefined);
 
   if (wait.kind === "signal" && takeSignal(draft, wait.key)) return;
   if (until !== undefined && until <= draft.now) {
     resolve(draft, wait.key, wait.kind === "sleep" ? "fired" : "timed_out", {});
     return;
   }
-  if (until !== undefined) draft.putDue("wait", wait.key, until);
+  if (until !== undefined) draft.due.put("wait", wait.key, until);
   remindLater(draft, wait.key);
   // The child may have ended before its parent came to wait for it.
-  if (wait.kind === "child") draft.putDue("child", wait.key, draft.now, spec.childRunId ?? "");
+  if (wait.kind === "child") draft.due.put("child", wait.key, draft.now, spec.childRunId ?? "");
 }
 
 /** Gives the oldest signal of a name to the wait that was opened first, for as long as there are both. */

@@ -23,6 +23,6 @@ export function decideDue(
   row: DueRow & Pick<DueItem, "heldUntil">,
   decide: DueDecision,
 ): void {
-  draft.removeFired(row);
+  draft.due.removeFired(row);
   if (!isTerminal(draft.header.state)) decide(draft, row);
 }

@@ -9,7 +9,7 @@ export const waitDue: DueHandler = {
     if (step?.status !== "waiting" || step.until === 0) return;
     if (step.until > draft.now) {
       // The clock was set back since the row was read; without the row, nobody would come again.
-      draft.putDue("wait", key, step.until);
+      draft.due.put("wait", key, step.until);
       return;
     }
     resolve(draft, key, step.kind === "sleep" ? "fired" : "timed_out", {});

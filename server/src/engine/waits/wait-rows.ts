@@ -5,8 +5,9 @@ import { isWaitKind, WAIT_KINDS } from "../../model/entry.ts";
 import { type Answer, listedAssignees, type Question } from "../../model/question.ts";
 import { isTerminal } from "../../model/run.ts";
 import { waitIdOf } from "../../model/wait-id.ts";
-import type { ListedWait, WaitChanges, WaitRow } from "../../store/waits.ts";
+import type { ListedWait, WaitRow } from "../../store/waits.ts";
 import type { RunMemory, StepRecord } from "../journal/run-memory.ts";
+import type { ChangeSet, ChangesSoFar } from "../write/change-set.ts";
 import type { ClosedWait, WaitView } from "./wait-types.ts";
 
 /** What a row holds besides its columns. Absent: empty. */
@@ -24,26 +25,38 @@ export interface WaitData {
   readonly closed?: ClosedWait;
 }
 
-/** Brings the rows of some waits in line with their state. */
-export function waitChanges(
-  state: RunMemory,
-  waits: ReadonlyMap<string, { readonly isNew: boolean }>,
-): WaitChanges {
-  const put: WaitRow[] = [];
-  const gone: { key: string; isQuestion: boolean }[] = [];
-  const unasked: string[] = [];
-  const ended = isTerminal(state.header.state);
-  for (const [key, { isNew }] of waits) {
-    const step = state.steps.get(key);
-    if (step === undefined || !isListed(step)) continue;
-    const isQuestion = step.wait?.question !== undefined;
-    if (step.status === "waiting" && !ended) put.push(rowOf(state, key, step));
-    else if (isShown(step)) {
-      put.push(closedRowOf(state, key, step));
-      if (isQuestion) unasked.push(key);
-    } else if (!isNew) gone.push({ key, isQuestion });
+/** The rows of some waits, to be brought in line with their state. */
+export class ListedWaits implements ChangeSet {
+  readonly #state: RunMemory;
+  /** Whether the row is one that this batch makes. */
+  readonly #isNew = new Map<string, boolean>();
+
+  constructor(state: RunMemory) {
+    this.#state = state;
   }
-  return unasked.length === 0 ? { put, gone } : { put, gone, unasked };
+
+  list(key: string, isNew = false): void {
+    if (!this.#isNew.has(key)) this.#isNew.set(key, isNew);
+  }
+
+  writeTo(changes: ChangesSoFar): void {
+    const state = this.#state;
+    const put: WaitRow[] = [];
+    const gone: { key: string; isQuestion: boolean }[] = [];
+    const unasked: string[] = [];
+    const ended = isTerminal(state.header.state);
+    for (const [key, isNew] of this.#isNew) {
+      const step = state.steps.get(key);
+      if (step === undefined || !isListed(step)) continue;
+      const isQuestion = step.wait?.question !== undefined;
+      if (step.status === "waiting" && !ended) put.push(rowOf(state, key, step));
+      else if (isShown(step)) {
+        put.push(closedRowOf(state, key, step));
+        if (isQuestion) unasked.push(key);
+      } else if (!isNew) gone.push({ key, isQuestion });
+    }
+    changes.waits = unasked.length === 0 ? { put, gone } : { put, gone, unasked };
+  }
 }
 
 /** What was closed because its run is being ended is in no list, as what ends with it. */

@@ -9,9 +9,22 @@ import type { PageLimit } from "../runs.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 import { REPLACE, within } from "./delta-parts.ts";
-import { Input, type InputTypes, source } from "./input.ts";
+import { Input, type InputTypes, type Shape, source } from "./input.ts";
 import { DIALECT } from "./runs.ts";
-import { CHUNK } from "./shapes.ts";
+
+/** The rows of `putDeltas`. */
+export const CHUNK = {
+  ord: "int4",
+  org_id: "text",
+  run_id: "text",
+  fence: "int4",
+  first: "int4",
+  last: "int4",
+  at: "int8",
+  keep: "int4",
+  steps: "text",
+  data: "bytea",
+} as const satisfies Shape;
 
 /** The run's row is read and not locked: a step of it must not wait. Readers skip what came too late. */
 export const PUT_DELTAS = `WITH chunk AS MATERIALIZED (SELECT * FROM ${source("chunk", 1)}),

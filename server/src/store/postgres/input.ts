@@ -43,7 +43,7 @@ export async function readInputTypes(client: pg.Client): Promise<InputTypes> {
 }
 
 /** Rows on their way into a statement. */
-export class Input<S extends Shape> {
+export class Input<S extends Shape = Shape> {
   readonly #type: string;
   readonly #names: readonly string[];
   readonly #types: readonly ColumnType[];

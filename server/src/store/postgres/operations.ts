@@ -26,7 +26,8 @@ import {
   sweepWorkers,
 } from "./registry.ts";
 import { listRuns } from "./runs.ts";
-import { listWaits, secret } from "./waits.ts";
+import { secret } from "./secrets.ts";
+import { listWaits } from "./waits.ts";
 
 /** On which connection each operation works. */
 export function operationsOver(to: {

@@ -25,7 +25,8 @@ import {
   sweepWorkers,
 } from "./registry.ts";
 import { listRuns } from "./runs.ts";
-import { listWaits, secret } from "./waits.ts";
+import { secret } from "./secrets.ts";
+import { listWaits } from "./waits.ts";
 
 /** What each operation takes and returns. */
 export type Args = { readonly [O in Operation]: Parameters<Store[O]> };

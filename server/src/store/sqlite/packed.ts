@@ -1,4 +1,4 @@
-import type { NewChunk } from "../deltas.ts";
+import { NO_CHANGES } from "../changes.ts";
 import type { ColumnWrite, EntryColumns } from "../entry.ts";
 import { toColumns } from "../entry.ts";
 import type { Batch, ClaimRequest, RunWrite } from "../runs.ts";
@@ -22,12 +22,7 @@ export interface PackedBatch {
   readonly rest: readonly (RestOfWrite | null)[];
 }
 
-type RestOfWrite = Omit<RunWrite, "entries" | "payloads" | "deltas"> & {
-  /** In bytes, in the order of `payloads`. */
-  readonly payloads: readonly { readonly sha256: string; readonly size: number }[];
-  /** The same, after them. */
-  readonly deltas?: readonly (Omit<NewChunk, "data"> & { readonly size: number })[];
-};
+type RestOfWrite = Omit<RunWrite, "entries">;
 
 /** Stands for null among the numbers. */
 const NONE = -1;
@@ -46,23 +41,29 @@ export function packBatch(batch: Batch): PackedBatch {
       numbers.push(e.seq, e.at, e.attempt, e.size ?? NONE, data === null ? NONE : data.byteLength);
       if (data !== null) pieces.push(data);
     }
-    return isHot(write) ? null : packRest(write, pieces);
+    return isHot(write) ? null : restOf(write);
   });
   const { now, claims } = batch;
   return { now, claims, texts, numbers: Float64Array.from(numbers), bytes: join(pieces), rest };
 }
 
-function packRest(write: RunWrite, pieces: Uint8Array[]): RestOfWrite {
-  const { entries: _, payloads, deltas, ...others } = write;
-  for (const { data } of payloads) pieces.push(data);
-  for (const { data } of deltas ?? []) pieces.push(data);
-  return {
-    ...others,
-    payloads: payloads.map(({ sha256, data }) => ({ sha256, size: data.byteLength })),
-    ...(deltas === undefined
-      ? {}
-      : { deltas: deltas.map(({ data, ...chunk }) => ({ ...chunk, size: data.byteLength })) }),
-  };
+function restOf({ entries: _, changes, ...others }: RunWrite): RestOfWrite {
+  return { ...others, changes: ownBytes(changes) };
+}
+
+/**
+ * The same value, with bytes that are only part of a buffer in buffers of their own: a structured
+ * clone copies whole buffers, such as what came from the network in one piece.
+ */
+function ownBytes<T>(value: T): T {
+  return copyBytes(value) as T;
+}
+
+function copyBytes(value: unknown): unknown {
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (Array.isArray(value)) return value.map(copyBytes);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, copyBytes(one)]));
 }
 
 function join(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
@@ -90,22 +91,9 @@ function unpackWrite(reader: Reader, rest: RestOfWrite | null): ColumnWrite {
   const seq = reader.number();
   const updatedAt = reader.number();
   const entries = Array.from({ length: reader.number() }, () => unpackEntry(reader));
-  if (rest === null) return { ...HOT, org, runId, expect, seq, updatedAt, entries };
-  const payloads = rest.payloads.map(({ sha256, size }) => ({ sha256, data: reader.bytes(size) }));
-  const { deltas, ...others } = rest;
-  if (deltas === undefined) return { ...others, entries, payloads };
-  const chunks = deltas.map(({ size, ...chunk }) => ({ ...chunk, data: reader.bytes(size) }));
-  return { ...others, entries, payloads, deltas: chunks };
+  if (rest !== null) return { ...rest, entries };
+  return { org, runId, expect, seq, updatedAt, entries, changes: NO_CHANGES };
 }
-
-const HOT = {
-  payloads: [],
-  payloadRefs: [],
-  duePut: [],
-  dueRemove: [],
-  dueClear: false,
-  dueElsewhere: [],
-} as const;
 
 function unpackEntry(reader: Reader): EntryColumns {
   const type = reader.text();

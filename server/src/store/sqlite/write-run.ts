@@ -1,8 +1,8 @@
 import type { ColumnWrite } from "../entry.ts";
-import { RUN_PARTS } from "../row.ts";
 import type { HeaderPatch } from "../run-columns.ts";
 import { PATCH_COLUMNS, patchValues, RUN, RUN_COLUMNS, runValues } from "../run-columns.ts";
 import type { Database } from "./database.ts";
+import { RUN_PARTS } from "./parts/index.ts";
 
 /** The hot path: a step of a running run. */
 export const ADVANCE_RUN = `UPDATE run SET seq = ?, updated_at = ?

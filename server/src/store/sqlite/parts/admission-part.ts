@@ -1,5 +1,4 @@
-import type { AdmissionWrite } from "../admission.ts";
-import type { Database } from "./database.ts";
+import type { Part } from "./part.ts";
 
 const LEAVE_HELD = "DELETE FROM held WHERE org_id = ? AND run_id = ?";
 const LEAVE_PERMITS = "DELETE FROM permit WHERE org_id = ? AND run_id = ? AND until = 0";
@@ -22,24 +21,21 @@ ON CONFLICT DO UPDATE SET
   period_ms = CASE excluded.version WHEN 1 THEN excluded.period_ms ELSE period_ms END,
   wake_at = min(coalesce(wake_at, excluded.wake_at), excluded.wake_at), version = version + 1`;
 
-export function writeFlow(
-  db: Database,
-  org: string,
-  runId: string,
-  { hold, leave, gates }: AdmissionWrite,
-  now: number,
-): void {
-  if (leave === true) {
-    db.prepare(LEAVE_HELD).run(org, runId);
-    db.prepare(LEAVE_PERMITS).run(org, runId);
-  }
-  if (hold !== undefined) {
-    const { gate, nextGate, nextCapacity, heldAt, fair, ready } = hold;
-    const { rank, queue, lane } = ready;
-    const place = [rank, heldAt, queue, fair, lane] as const;
-    db.prepare(HOLD).run(org, runId, gate, nextGate, ...place, nextCapacity);
-  }
-  for (const { name, capacity, periodMs, isLatest } of gates) {
-    db.prepare(PUT_GATE).run(org, name, capacity, periodMs, now, isLatest ? 1 : 0);
-  }
-}
+/** A run that is deleted has ended: it stands before no gate, and its permits end by themselves. */
+export const admission: Part<"admission"> = {
+  tables: [],
+  apply(db, { org, runId }, { hold, leave, gates }, now) {
+    if (leave === true) {
+      db.prepare(LEAVE_HELD).run(org, runId);
+      db.prepare(LEAVE_PERMITS).run(org, runId);
+    }
+    if (hold !== undefined) {
+      const { gate, nextGate, nextCapacity, heldAt, fair, ready } = hold;
+      const place = [ready.rank, heldAt, ready.queue, fair, ready.lane] as const;
+      db.prepare(HOLD).run(org, runId, gate, nextGate, ...place, nextCapacity);
+    }
+    for (const { name, capacity, periodMs, isLatest } of gates) {
+      db.prepare(PUT_GATE).run(org, name, capacity, periodMs, now, isLatest ? 1 : 0);
+    }
+  },
+};
