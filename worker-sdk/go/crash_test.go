@@ -68,7 +68,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PAWL_TEST_WORKER") == "" {
 		os.Exit(m.Run())
 	}
-	worker, err := pawl.NewWorker(pawl.WorkerOptions{Workflows: []pawl.AnyWorkflow{crashing}})
+	worker, err := pawl.NewWorker(pawl.WorkerOptions{Workflows: []pawl.AnyWorkflow{crashing, standing}})
 	if err == nil {
 		err = worker.Run(context.Background())
 	}
