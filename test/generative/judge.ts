@@ -13,6 +13,8 @@ export interface Played {
   readonly effects: ReadonlyMap<string, readonly number[]>;
   /** How often processes were ended or frozen meanwhile. */
   readonly faults: number;
+  /** The journals of other runs, by run id. */
+  readonly others: ReadonlyMap<string, { readonly journal: readonly JournalEntry[] }>;
 }
 
 /** Clocks of processes are read at other moments than what they tell of. */
@@ -40,7 +42,20 @@ async function judgeProgram(program: Block, played: Played, strict: boolean): Pr
     ...judgeEnd(model, last),
     ...judgeRecords(played, model, strict),
     ...(strict ? judgeEffects(played, model) : []),
+    ...(strict ? judgeAbandoned(played, model) : []),
   ];
+}
+
+/** A child that is to outlive its parent is cancelled by nobody. */
+function judgeAbandoned({ journal, others }: Played, { asked }: Model): string[] {
+  return journal.flatMap(({ type, stepKey, payload }) => {
+    const isStart = type === "workflow.step.completed" && asked.get(stepKey)?.abandon === true;
+    const child = isStart ? others.get(String(recordedValue(payload))) : undefined;
+    const isCancelled = child?.journal.some((entry) => /^run\.cancel/.test(entry.type)) === true;
+    return isCancelled
+      ? [`the child of ${stepKey} was cancelled, and was to outlive its parent`]
+      : [];
+  });
 }
 
 /** A run that is cancelled before a worker has had it ends at once. */

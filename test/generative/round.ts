@@ -293,7 +293,8 @@ class Play {
     const problems = [...this.#problems];
     for (const [runId, { journal, programs }] of this.#journals) {
       const which = runId === this.#runId ? "" : "in a child: ";
-      const played = { runId, journal, effects: effects.get(runId) ?? new Map(), faults };
+      const others = this.#journals;
+      const played = { runId, journal, effects: effects.get(runId) ?? new Map(), faults, others };
       problems.push(...(await judge(programs, played)).map((problem) => which + problem));
       // A deploy has changed the code that is replayed.
       if (programs.length > 1) continue;
