@@ -19,6 +19,7 @@ from ..errors import RequestError
 from .calls import CallLink
 from .deltas import Batch
 from .methods import BY_FRAME, PUBLISH_EVENTS
+from .order import AnswerOrder
 from .platform import Platform
 from .status import is_transient
 
@@ -41,8 +42,7 @@ class UnaryLink(CallLink):
         self.suspends = suspends
         self._on_released = on_released
         self._on_attention = on_attention
-        # Per run, the reports that are out, oldest first.
-        self._reports: dict[str, set[asyncio.Future[None]]] = {}
+        self._orders: dict[str, AnswerOrder] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Per run, the last request that closes waits and is out.
         self._closing: dict[str, asyncio.Future[None]] = {}
@@ -69,10 +69,6 @@ class UnaryLink(CallLink):
     async def _request(
         self, run_id: str, name: RequestName, message: Message, on_answer: OnAnswer
     ) -> None:
-        """Answers of separate calls may overtake one another, and user code is to see them in the
-        order of the journal: so an answer waits for those that are still out for the same run, any
-        of which may have been recorded before it.
-        """
         # Separate calls may overtake one another, too: what the run has said goes first.
         await self._deltas.settled(run_id)
         before = self._closing.get(run_id)
@@ -82,10 +78,9 @@ class UnaryLink(CallLink):
         if before is not None:
             # What they give back is for what is asked for next.
             await before
-        report = name in ("step_completed", "step_failed")
-        out = self._reports.setdefault(run_id, set())
-        if report:
-            out.add(done)
+        order = self._orders.setdefault(run_id, AnswerOrder())
+        if name in ("step_completed", "step_failed"):
+            order.sent(done)
         answer: Message | RequestError
         try:
             answer = await self._platform.call(BY_FRAME[name], message)
@@ -94,13 +89,10 @@ class UnaryLink(CallLink):
         except Exception as error:
             # The sender waits for a reply.
             answer = RequestError("INVALID_ARGUMENT", str(error), code=3)
-        out.discard(done)
         done.set_result(None)
         if self._closing.get(run_id) is done:
             del self._closing[run_id]
-        if out:
-            await asyncio.wait(list(out))
-        on_answer(answer)
+        order.answered(done, answer, lambda: on_answer(answer))
 
     def _send_events(self, batch: Batch, must: bool, done: asyncio.Future[None]) -> bool:
         """One call after the other for each run; numbers make it safe to send the same again."""
@@ -141,7 +133,7 @@ class UnaryLink(CallLink):
         return await self._on_attention()
 
     def released(self, run: Run) -> None:
-        self._reports.pop(run.run_id, None)
+        self._orders.pop(run.run_id, None)
         self._publishing.pop(run.run_id, None)
         self._deltas.forget(run.run_id)
         self._on_released(run)
