@@ -8,6 +8,7 @@ import {
   RunService,
   StepKind,
   type StepStartedResponse,
+  type SuspendRunResponse,
   type Wait,
   WaitService,
 } from "@pawl/proto";
@@ -59,10 +60,10 @@ export async function suspendOn(
   { worker, runId, fence }: HeldRun,
   keys: readonly string[],
   needed = 1,
-): Promise<void> {
+): Promise<SuspendRunResponse> {
   const members = keys.map((key) => ({ node: { case: "stepKey" as const, value: key } }));
   const tree = { node: { case: "group" as const, value: { needed, members } } };
-  await worker.suspendRun({ runId, fence, tree });
+  return worker.suspendRun({ runId, fence, tree });
 }
 
 interface Answer {
