@@ -1,16 +1,6 @@
 import { BOUNDS } from "../model/bounds.ts";
 import type { RunMemory } from "./journal/run-memory.ts";
 
-/** One string for a run, for maps. Ids hold no control characters, so no two runs share it. */
-export function runKey(org: string, runId: string): string {
-  return `${org}\n${runId}`;
-}
-
-export function parseRunKey(key: string): { org: string; runId: string } {
-  const [org = "", runId = ""] = key.split("\n");
-  return { org, runId };
-}
-
 /**
  * The runs that workers hold, least recently used first. Bounded by runs and by the step records
  * in them; what falls out is read again when it is needed.

@@ -2,13 +2,13 @@
 
 import { BOUNDS } from "../model/bounds.ts";
 import type { Caller } from "../model/caller.ts";
+import { formatConnectionId, runKey } from "../model/ids.ts";
 import { hasLapsed, type Lease } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
 import type { ClaimedRun, ClaimRequest } from "../store/runs.ts";
 import { StoreError } from "../store/store-error.ts";
 import { startGrace } from "./decide/clean-up.ts";
 import type { Draft, Moment } from "./draft.ts";
-import { runKey } from "./run-cache.ts";
 import { toPawlError } from "./store-errors.ts";
 
 /** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
@@ -145,10 +145,12 @@ export function commandItem<R>(
   };
 }
 
+const NAMELESS = formatConnectionId({ kind: "polling", instance: "" });
+
 /** For the sender; without a connection, for the worker that renews it by name. */
 function lapsedLease({ state, now }: Draft, connection: Caller["connection"]): Lease {
   const { connectionId, workerId } = connection ?? {
-    connectionId: "poll/",
+    connectionId: NAMELESS,
     workerId: state.worker,
   };
   return { connectionId, workerId, until: now + BOUNDS.leaseMs };

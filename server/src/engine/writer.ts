@@ -17,6 +17,7 @@ import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { BOUNDS } from "../model/bounds.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
+import { parseConnectionId, runKey } from "../model/ids.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
 import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -28,7 +29,7 @@ import type { Intake } from "./events/intake.ts";
 import { type RunMemory, stateOf } from "./journal/run-memory.ts";
 import { noteClaimed } from "./observability/engine-metrics.ts";
 import { traceClaimed } from "./observability/engine-traces.ts";
-import { RunCache, runKey } from "./run-cache.ts";
+import { RunCache } from "./run-cache.ts";
 import { toPawlError } from "./store-errors.ts";
 import {
   claimItem,
@@ -376,10 +377,10 @@ export class Writer {
   #remoteHolder(draft: Draft): string | undefined {
     if (!this.#options.store.replicas) return undefined;
     const connectionId = draft.heldBy;
-    if (connectionId === undefined || connectionId.startsWith(`${this.#options.replicaId}/`))
-      return undefined;
+    if (connectionId === undefined) return undefined;
     // Pollers and claimers hold their runs at no replica; they ask by themselves.
-    const replica = connectionId.slice(0, Math.max(0, connectionId.indexOf("/")));
-    return replica === "" || replica === "poll" || replica === "claim" ? undefined : replica;
+    const id = parseConnectionId(connectionId);
+    if (id.kind !== "attached" || id.replica === "") return undefined;
+    return id.replica === this.#options.replicaId ? undefined : id.replica;
   }
 }

@@ -1,5 +1,6 @@
 import { BOUNDS } from "./bounds.ts";
 import type { Undone, WaitKind } from "./entry.ts";
+import { laneName } from "./ids.ts";
 
 /**
  * The states of a run and how one leads to another.
@@ -122,7 +123,7 @@ export function isSuspect({ crashes }: RunHeader): boolean {
 /** Where a run waits for a worker that serves it; suspects in a lane of their own. */
 export function laneOf(header: RunHeader): string {
   const { workflow, version } = header;
-  const lane = version === "" ? workflow : `${workflow}@${version}`;
+  const lane = laneName(workflow, version);
   return isSuspect(header) ? suspectLane(lane) : lane;
 }
 

@@ -1,10 +1,10 @@
 import type { Hub } from "../../hub/hub.ts";
 import { BOUNDS } from "../../model/bounds.ts";
+import { parseRunKey } from "../../model/ids.ts";
 import { isTerminal } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
 import type { EngineSignals } from "../engine-signals.ts";
 import type { NewEvent } from "../events/event-types.ts";
-import { parseRunKey } from "../run-cache.ts";
 import type { BackgroundTask } from "./background-task.ts";
 
 export interface LookAtWatchedParts {

@@ -1,5 +1,5 @@
 import { BOUNDS } from "../../model/bounds.ts";
-import { runKey } from "../run-cache.ts";
+import { parseConnectionId, runKey } from "../../model/ids.ts";
 import type { Connections } from "../workers/connections.ts";
 import { type ReleaseParts, release } from "../workers/release-lease.ts";
 
@@ -31,8 +31,8 @@ function isOurs(
   { store, replicaId, process }: ReleaseForgottenParts,
   connectionId: string,
 ): boolean {
-  if (store.replicas) return connectionId.startsWith(`${replicaId}/`);
   // Nobody else has the file, and nobody else calls.
-  if (process !== undefined) return true;
-  return !connectionId.startsWith("poll/") && !connectionId.startsWith("claim/");
+  if (!store.replicas && process !== undefined) return true;
+  const id = parseConnectionId(connectionId);
+  return id.kind === "attached" && (!store.replicas || id.replica === replicaId);
 }

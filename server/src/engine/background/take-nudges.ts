@@ -1,5 +1,5 @@
+import { runKey } from "../../model/ids.ts";
 import { type EffectsParts, syncAllHeld, syncHeld } from "../effects.ts";
-import { runKey } from "../run-cache.ts";
 import type { BackgroundTask } from "./background-task.ts";
 
 export interface TakeNudgesParts extends EffectsParts {

@@ -13,9 +13,9 @@
 import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { DeltaEvent } from "../../model/delta.ts";
+import { runKey } from "../../model/ids.ts";
 import type { NewChunk, PutDeltas } from "../../store/deltas.ts";
 import type { Store } from "../../store/store.ts";
-import { runKey } from "../run-cache.ts";
 import type { Published } from "./event-types.ts";
 import { bytesOf, Outgoing } from "./outgoing.ts";
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
+import { runKey } from "../../model/ids.ts";
 import { payloadSize } from "../../model/payload.ts";
 import type { Store } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/tracing.ts";
@@ -10,7 +11,6 @@ import * as outcome from "../decide/outcome-rules.ts";
 import { withPayloads } from "../journal/journal-reads.ts";
 import { traceOutcome, withEnd } from "../observability/engine-traces.ts";
 import { checkPayload } from "../payloads/payloads.ts";
-import { runKey } from "../run-cache.ts";
 import { mustEqual } from "../steps/same-result.ts";
 import { atNextTime, checkForm } from "../waits/wait-specs.ts";
 import type { Connections } from "../workers/connections.ts";

@@ -5,6 +5,7 @@ import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller, Tenant } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
 import { invalid, leaseLost, PawlError } from "../../model/errors.ts";
+import { formatConnectionId, formatPageToken, parsePageToken, runKey } from "../../model/ids.ts";
 import type { Payload } from "../../model/payload.ts";
 import { hasLapsed, isTerminal, type RunHeader, timeoutsFrom } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
@@ -24,7 +25,6 @@ import { withPayloads, workItem } from "../journal/journal-reads.ts";
 import { type RunMemory, stateOf } from "../journal/run-memory.ts";
 import { startTraced } from "../observability/engine-traces.ts";
 import { checkPayload } from "../payloads/payloads.ts";
-import { runKey } from "../run-cache.ts";
 import { checkInput } from "../schemas/input-schema.ts";
 import type { Registry } from "../workers/worker-registry.ts";
 import type { Writer } from "../writer.ts";
@@ -83,9 +83,14 @@ export class Runs {
     await this.#checkParent(caller, start);
 
     const now = this.#parts.clock.now();
-    const workerId = start.workerId || (this.#parts.process ?? "a caller without a name");
-    const place = this.#parts.process === undefined ? "claim" : this.#parts.replicaId;
-    const claimConnection = `${place}/${workerId}/${uuidv7(now)}`;
+    const { process, replicaId } = this.#parts;
+    const workerId = start.workerId || (process ?? "a caller without a name");
+    const instance = `${workerId}/${uuidv7(now)}`;
+    const connectionId = formatConnectionId(
+      process === undefined
+        ? { kind: "claim", instance }
+        : { kind: "attached", replica: replicaId, instance },
+    );
     const command: StartCommand = {
       org: caller.org,
       start,
@@ -95,7 +100,7 @@ export class Runs {
       limits: await limitsOf(this.#parts.store, caller, start, workflow?.flow ?? ""),
       claim: start.claim
         ? {
-            connectionId: claimConnection,
+            connectionId,
             workerId,
             until: now + BOUNDS.leaseMs,
           }
@@ -204,7 +209,7 @@ export class Runs {
       tags: list.tags,
       ...(list.parentRunId === "" ? {} : { parentRunId: list.parentRunId }),
       limit: list.pageSize,
-      ...(list.pageToken === "" ? {} : { after: parseToken(list.pageToken) }),
+      ...(list.pageToken === "" ? {} : { after: afterToken(list.pageToken) }),
     });
     const now = this.#parts.clock.now();
     const runs = await Promise.all(
@@ -215,7 +220,11 @@ export class Runs {
       })),
     );
     const last = page.runs.at(-1);
-    return { runs, nextPageToken: page.more && last !== undefined ? makeToken(last) : "" };
+    return {
+      runs,
+      nextPageToken:
+        page.more && last !== undefined ? formatPageToken([last.createdAt, last.runId]) : "",
+    };
   }
 
   async journal(
@@ -314,23 +323,9 @@ function inputDigest(input: Payload): string {
     : digest(input.encoding, input.ref.sha256, String(input.ref.size));
 }
 
-function makeToken(header: RunHeader): string {
-  return Buffer.from(JSON.stringify([header.createdAt, header.runId])).toString("base64url");
-}
-
-function parseToken(token: string): { createdAt: number; runId: string } {
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-    if (Array.isArray(parsed) && typeof parsed[0] === "number" && typeof parsed[1] === "string") {
-      return { createdAt: parsed[0], runId: parsed[1] };
-    }
-  } catch (error) {
-    throw new PawlError("INVALID_ARGUMENT", "page_token: is not a valid token from this server", {
-      metadata: { field: "page_token" },
-      cause: error,
-    });
-  }
-  throw invalid("page_token", "is not a valid token from this server");
+function afterToken(token: string): { createdAt: number; runId: string } {
+  const [createdAt, runId] = parsePageToken(token, ["number", "string"]);
+  return { createdAt, runId };
 }
 
 /** How many generations are looked at. */

@@ -3,7 +3,8 @@ import { sha256, uuidv7 } from "../../lib/ids.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import type { Entry } from "../../model/entry.ts";
-import { invalid, PawlError } from "../../model/errors.ts";
+import { PawlError } from "../../model/errors.ts";
+import { formatPageToken, parsePageToken } from "../../model/ids.ts";
 import type { Store } from "../../store/store.ts";
 import { sendSignal as decideSignal } from "../decide/wait-rules.ts";
 import { bytesOfEntry } from "../events/size.ts";
@@ -56,7 +57,7 @@ export class Signals {
     caller: Caller,
     { runId, pageSize, pageToken }: ListSignals,
   ): Promise<{ signals: SignalView[]; nextPageToken: string }> {
-    const after = pageToken === "" ? 0 : parseToken(pageToken);
+    const [after] = pageToken === "" ? [0] : parsePageToken(pageToken, ["number"]);
     const [run] = await this.#parts.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
     if (run === undefined) await readHeader(this.#parts.store, caller, runId);
     const received: number[] = [];
@@ -77,7 +78,8 @@ export class Signals {
         if (entry === undefined) continue;
         bytes += bytesOfEntry(entry);
         const isFull = signals.length === pageSize || bytes > BOUNDS.journalPageBytes;
-        if (isFull && signals.length > 0) return { signals, nextPageToken: makeToken(last) };
+        if (isFull && signals.length > 0)
+          return { signals, nextPageToken: formatPageToken([last]) };
         signals.push(viewOf(entry, takenBy));
         last = entry.seq;
       }
@@ -98,14 +100,4 @@ function viewOf({ meta, payload, at }: Entry, takenBy: ReadonlyMap<string, strin
     receivedAt: at,
     consumedBy: takenBy.get(meta.signalId ?? "") ?? "",
   };
-}
-
-function makeToken(seq: number): string {
-  return Buffer.from(String(seq)).toString("base64url");
-}
-
-function parseToken(token: string): number {
-  const text = Buffer.from(token, "base64url").toString("utf8");
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw invalid("page_token", "is not a valid token from this server");
 }

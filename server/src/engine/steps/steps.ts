@@ -5,7 +5,8 @@ import { uniqueId } from "../../lib/ids.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { type Entry, type EntryHead, isWaitKind } from "../../model/entry.ts";
-import { invalid, notFound } from "../../model/errors.ts";
+import { notFound } from "../../model/errors.ts";
+import { formatPageToken, parsePageToken, runKey } from "../../model/ids.ts";
 import { payloadSize } from "../../model/payload.ts";
 import { waitIdOf } from "../../model/wait-id.ts";
 import type { Store } from "../../store/store.ts";
@@ -18,7 +19,6 @@ import { bytesOfEntry, countWithin } from "../events/size.ts";
 import { readEntry } from "../journal/journal-reads.ts";
 import { stateOf } from "../journal/run-memory.ts";
 import { checkPayload } from "../payloads/payloads.ts";
-import { runKey } from "../run-cache.ts";
 import type { WaitLinks } from "../waits/wait-links.ts";
 import { atNextTime, checkForm } from "../waits/wait-specs.ts";
 import type { Connections } from "../workers/connections.ts";
@@ -204,7 +204,7 @@ export class Steps {
     caller: Caller,
     { runId, pageSize, pageToken }: ListSteps,
   ): Promise<{ steps: EntryHead[]; nextPageToken: string }> {
-    const first = pageToken === "" ? 0 : parseToken(pageToken);
+    const [first] = pageToken === "" ? [0] : parsePageToken(pageToken, ["number"]);
     const [run] = await this.#parts.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
     if (run === undefined) throw notFound("run", runId);
     const latest = new Map<string, EntryHead>();
@@ -214,7 +214,8 @@ export class Steps {
     const end = first + countWithin(all, first, page, bytesOfEntry);
     return {
       steps: all.slice(first, end),
-      nextPageToken: end < all.length ? makeToken(end) : "",
+      // Steps are only added, so that a place in their order stays what it is.
+      nextPageToken: end < all.length ? formatPageToken([end]) : "",
     };
   }
 }
@@ -248,15 +249,4 @@ function identityFrom(start: StepStarted, result: StepIdentity): StepIdentity {
       result.definitionDigest === "" ? start.definitionDigest : result.definitionDigest,
     input: result.input ?? start.input,
   };
-}
-
-/** Steps are only added, so that a place in their order stays what it is. */
-function makeToken(place: number): string {
-  return Buffer.from(String(place)).toString("base64url");
-}
-
-function parseToken(token: string): number {
-  const text = Buffer.from(token, "base64url").toString("utf8");
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw invalid("page_token", "is not one that this server gave out");
 }

@@ -3,6 +3,7 @@ import { sha256, uuidv7 } from "../../lib/ids.ts";
 import type { Caller } from "../../model/caller.ts";
 import { WAIT_KINDS, type WaitKind } from "../../model/entry.ts";
 import { invalid, notFound, PawlError } from "../../model/errors.ts";
+import { formatPageToken, parsePageToken } from "../../model/ids.ts";
 import type { Payload } from "../../model/payload.ts";
 import {
   type Answer,
@@ -14,7 +15,6 @@ import {
 import { isTerminal, type RunHeader } from "../../model/run.ts";
 import { createdAtOf, mayBeOf, waitIdOf } from "../../model/wait-id.ts";
 import type { Store } from "../../store/store.ts";
-import type { ListedWait } from "../../store/waits.ts";
 import * as answers from "../decide/answer-rules.ts";
 import type { Draft } from "../draft.ts";
 import { readEntry, samePayload } from "../journal/journal-reads.ts";
@@ -74,12 +74,13 @@ export class Waits {
       ...(workflow === "" ? {} : { workflow }),
       ...(runId === "" ? {} : { runId }),
       limit: pageSize,
-      ...(pageToken === "" ? {} : { after: parseToken(pageToken) }),
+      ...(pageToken === "" ? {} : { after: afterToken(pageToken) }),
     });
     const last = page.waits.at(-1);
     return {
       waits: page.waits.map(listedView),
-      nextPageToken: page.more && last !== undefined ? makeToken(last) : "",
+      nextPageToken:
+        page.more && last !== undefined ? formatPageToken([last.since, last.runId, last.key]) : "",
     };
   }
 
@@ -237,21 +238,9 @@ export class Waits {
   }
 }
 
-function makeToken({ since, runId, key }: ListedWait): string {
-  return Buffer.from(JSON.stringify([since, runId, key])).toString("base64url");
-}
-
-function parseToken(token: string): { since: number; runId: string; key: string } {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-  } catch {
-    value = undefined;
-  }
-  const [since, runId, key]: unknown[] = Array.isArray(value) ? value : [];
-  if (typeof since === "number" && typeof runId === "string" && typeof key === "string")
-    return { since, runId, key };
-  throw invalid("page_token", "is not a valid token from this server");
+function afterToken(token: string): { since: number; runId: string; key: string } {
+  const [since, runId, key] = parsePageToken(token, ["number", "string", "string"]);
+  return { since, runId, key };
 }
 
 function viewOf(state: RunMemory, key: string, step: StepRecord, wait: WaitRecord): WaitView {

@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
+import { laneName } from "../../model/ids.ts";
 import type { StepStarted } from "../steps/step-types.ts";
 import type { ConnectionSink, HeldLease, LeaseAnswer, WorkerInfo } from "./worker-types.ts";
 
@@ -105,7 +106,7 @@ export class LocalConnection {
 /** The ready lanes of a worker: each workflow, and each at the worker's version. */
 export function lanesOf(worker: WorkerInfo): string[] {
   return worker.workflows.flatMap(({ name, version }) =>
-    version === "" ? [name] : [name, `${name}@${version}`],
+    version === "" ? [name] : [name, laneName(name, version)],
   );
 }
 

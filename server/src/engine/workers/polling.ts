@@ -3,11 +3,11 @@ import { deferred } from "../../lib/deferred.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
+import { formatConnectionId, runKey } from "../../model/ids.ts";
 import { isSuspect, suspectLane } from "../../model/run.ts";
 import type { LeasedRun } from "../../store/leases.ts";
 import type { EngineSignals } from "../engine-signals.ts";
 import { workItem } from "../journal/journal-reads.ts";
-import { runKey } from "../run-cache.ts";
 import { readHeader } from "../runs/read-header.ts";
 import { checkWorker } from "./check-worker.ts";
 import { noteGiven } from "./cleanup-grace.ts";
@@ -41,7 +41,7 @@ export class Polling {
     await checkWorker(worker);
     await this.#parts.registry.polled(caller, worker);
     const deadline = this.#parts.clock.now() + waitMs;
-    const connectionId = `poll/${worker.instanceId}`;
+    const connectionId = formatConnectionId({ kind: "polling", instance: worker.instanceId });
     const slots = Array.from({ length: max }, () => ({ connectionId, workerId: worker.workerId }));
     for (;;) {
       const ready = deferred<void>();

@@ -1,9 +1,9 @@
 import { PawlError } from "../../model/errors.ts";
+import { runKey } from "../../model/ids.ts";
 import type { Store } from "../../store/store.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { type LossReason, releaseLease } from "../decide/lease-rules.ts";
 import type { EngineLog } from "../engine-log.ts";
-import { runKey } from "../run-cache.ts";
 import type { Writer } from "../writer.ts";
 
 export interface ReleaseParts {

@@ -7,6 +7,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Tenant } from "../../model/caller.ts";
 import { notFound, PawlError } from "../../model/errors.ts";
+import { laneName, parseConnectionId } from "../../model/ids.ts";
 import type { RunHeader } from "../../model/run.ts";
 import type { WorkerRow, WorkflowRow } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";
@@ -122,8 +123,8 @@ export class Registry {
     const rows = await this.#store.listWorkers(caller, now - WORKER_SHOWN_MS, WORKERS_SHOWN);
     const inFlight = new Map<string, number>();
     for (const [connectionId, count] of await this.#store.countLeases(caller)) {
-      const instanceId = connectionId.slice(connectionId.indexOf("/") + 1);
-      inFlight.set(instanceId, (inFlight.get(instanceId) ?? 0) + count);
+      const { instance } = parseConnectionId(connectionId);
+      inFlight.set(instance, (inFlight.get(instance) ?? 0) + count);
     }
     return rows
       .map((row) => ({
@@ -137,7 +138,7 @@ export class Registry {
 
   /** Whether a live worker, here or at another replica, would take the run. */
   async isServed(header: RunHeader): Promise<boolean> {
-    const lane = header.version === "" ? header.workflow : `${header.workflow}@${header.version}`;
+    const lane = laneName(header.workflow, header.version);
     const serves = (worker: WorkerInfo): boolean =>
       worker.queues.includes(header.queue) && lanesOf(worker).includes(lane);
     for (const connection of this.#connections.all()) {

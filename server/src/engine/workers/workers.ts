@@ -3,13 +3,13 @@ import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
+import { formatConnectionId, runKey } from "../../model/ids.ts";
 import { hasLapsed, isSuspect } from "../../model/run.ts";
 import type { ClaimedRun } from "../../store/runs.ts";
 import { rebindLease } from "../decide/lease-rules.ts";
 import type { NewEvent } from "../events/event-types.ts";
 import type { Intake } from "../events/intake.ts";
 import { inputOf, isCareful, workItem } from "../journal/journal-reads.ts";
-import { runKey } from "../run-cache.ts";
 import { readHeader } from "../runs/read-header.ts";
 import type { StepStarted } from "../steps/step-types.ts";
 import type { Writer } from "../writer.ts";
@@ -55,7 +55,9 @@ export class Workers {
     sink: ConnectionSink,
   ): Promise<WorkerConnection> {
     await checkWorker(worker);
-    const connectionId = `${this.#parts.replicaId}/${worker.instanceId}`;
+    const instance = worker.instanceId;
+    const replica = this.#parts.replicaId;
+    const connectionId = formatConnectionId({ kind: "attached", replica, instance });
     if (
       this.#parts.connections.size >= BOUNDS.connections &&
       this.#parts.connections.get(connectionId) === undefined
