@@ -88,7 +88,7 @@ class Round {
       return new WorkerPlace(`worker-${i}`, {
         url: `http://${server?.grpcAddress}`,
         effects,
-        mode: plan.mode === "poll" ? "poll" : "session",
+        mode: plan.mode === "poll" ? "poll" : "stream",
         logFile: join(folder, `worker-${i}.log`),
         onDeath: (message) => this.#violations.push(message),
       });

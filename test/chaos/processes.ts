@@ -14,7 +14,7 @@ const workerMain = join(import.meta.dirname, "worker.ts");
 export interface WorkerPlaceOptions {
   readonly url: string;
   readonly effects: string;
-  readonly mode: "session" | "poll";
+  readonly mode: "stream" | "poll";
   /** Gets what the processes print. */
   readonly logFile: string;
   /** A process ended that nobody killed. */

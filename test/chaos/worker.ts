@@ -13,7 +13,7 @@ const worker = new Worker({
   workflows,
   workerId,
   slots: 8,
-  mode: mode === "poll" ? "poll" : "session",
+  mode: mode === "poll" ? "poll" : "stream",
 });
 // Until it is killed, or told to end.
 await worker.run();

@@ -54,7 +54,7 @@ const caseSchema = z.strictObject({
   /** Other SDKs that take part; the case is left out where one of them cannot be run. */
   needs: z.array(z.string()).default([]),
   /** How the worker talks to the server; both, each as a case of its own, unless said otherwise. */
-  modes: z.array(z.enum(["session", "poll"])).default(["session"]),
+  modes: z.array(z.enum(["stream", "poll"])).default(["stream"]),
   /**
    * The worker sees a server that is newer: enum values that it does not know, and these refusals, each once.
    */

@@ -8,7 +8,7 @@ export interface Sdk {
   readonly name: string;
   /** The harness. */
   readonly command: readonly string[];
-  /** Modes that it has besides `session`. */
+  /** Modes that it has besides `stream`. */
   readonly modes: readonly string[];
 }
 

@@ -85,7 +85,7 @@ function describeCases(sdk: Sdk): void {
   let folder: string;
   let place: ServerPlace;
   const shared = new Map<string, Harness>();
-  const modes = ["session", ...sdk.modes];
+  const modes = ["stream", ...sdk.modes];
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "pawl-conformance-"));
@@ -113,7 +113,7 @@ function describeCases(sdk: Sdk): void {
       continue;
     }
     for (const mode of one.modes.filter((wanted) => modes.includes(wanted))) {
-      const suffix = mode === "session" ? "" : `, by ${mode}`;
+      const suffix = mode === "stream" ? "" : `, by ${mode}`;
       const reason = exclusions[sdk.name]?.[one.name];
       test.concurrent(`${one.name}${suffix}`, async () => {
         const check = async (): Promise<void> =>
@@ -154,7 +154,7 @@ function describeCases(sdk: Sdk): void {
     const queue = `own-${one.name}-${mode}`;
     const workers = new Workers((spec, n) => {
       const other = found.find(({ name }) => name === spec.sdk) ?? main;
-      const own = other === main ? mode : "session";
+      const own = other === main ? mode : "stream";
       const workerId = `${queue}-${n}`;
       const { deploy } = spec;
       return new Harness({

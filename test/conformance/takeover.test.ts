@@ -27,7 +27,7 @@ const program = [
 const keyOf = (name: string) => `all:${name === "go" ? "go" : "deep"}/signal:${name}`;
 
 describe.each(foundSdks())("$name", (sdk) => {
-  test.each(["session", ...sdk.modes])(
+  test.each(["stream", ...sdk.modes])(
     "%s: signals for a lost branch, taken or still to come, are for the next wait of their name",
     async (mode) => {
       await using ending = new AsyncDisposableStack();

@@ -114,7 +114,7 @@ test("parents follow the code and streams their index; a watch is a response of 
   expect(rest).toEqual(types.slice(1));
 });
 
-test.each(["session", "poll"] as const)(
+test.each(["stream", "poll"] as const)(
   "what is said is in the order of the code: %s",
   async (mode) => {
     const queue = `talk-${mode}`;

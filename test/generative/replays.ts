@@ -36,7 +36,7 @@ async function replayIn(
     runs: runs.map(({ runId, journal }) => ({ run: { ...started, runId }, entries: journal })),
     startWorker: (url) => {
       const settings = { sdk, url, queue: QUEUE, workerId: QUEUE, folder, deploy: 0 };
-      const harness = new Harness({ ...settings, mode: "session" });
+      const harness = new Harness({ ...settings, mode: "stream" });
       const ended = harness.ended.then(() => {
         throw new Error(`The worker of ${sdk.name} ended in a replay:\n${harness.log}`);
       });

@@ -49,7 +49,7 @@ export function planRound(
   allPoll = false,
 ): RoundPlan {
   const random = new Random(seed);
-  const modes = sdks.map(() => (random.chance(0.25) || allPoll ? "poll" : "session"));
+  const modes = sdks.map(() => (random.chance(0.25) || allPoll ? "poll" : "stream"));
   const specs = Array.from({ length: size }, () => randomSpec(random));
   return { specs, modes, faults: randomFaults(random, !modes.includes("poll")) };
 }
@@ -61,7 +61,7 @@ export async function playRound(
   processes: Processes,
   options: { readonly replay: boolean },
 ): Promise<Failure[]> {
-  const players = sdks.map((sdk, i) => ({ sdk, mode: plan.modes[i] ?? "session" }));
+  const players = sdks.map((sdk, i) => ({ sdk, mode: plan.modes[i] ?? "stream" }));
   await processes.ready(players);
   const client = new Client({ transport: createGrpcTransport(processes.url) });
   const direct = connect(processes.url.replace(/^https?:\/\//, ""));

@@ -25,7 +25,7 @@ await new Worker({
   url,
   workflows: [flow],
   workerId,
-  mode: mode === "poll" ? "poll" : "session",
+  mode: mode === "poll" ? "poll" : "stream",
   logger: silentLogger,
 }).start();
 console.log("ready");

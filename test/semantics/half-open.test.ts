@@ -14,7 +14,7 @@ import { startServer } from "../harness/server.ts";
 import { fenceOf, json, jsonOf, Lab, ms, refused, STEP, sleep, stores } from "./lab.ts";
 
 const script = join(import.meta.dirname, "half-open-worker.ts");
-const modes = ["session", "poll"] as const;
+const modes = ["stream", "poll"] as const;
 /** The lease, and what a busy machine adds. */
 const TAKEN_WITHIN_MS = 25_000;
 

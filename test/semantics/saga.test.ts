@@ -19,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sleep, stores } from "./lab.ts";
 import { SdkLab } from "./sdk-lab.ts";
 
-const modes = ["session", "poll"] as const;
+const modes = ["stream", "poll"] as const;
 
 describe.each(stores)("%s", (store) => {
   let lab: SdkLab;

@@ -19,7 +19,7 @@ import { startServer, type TestServer } from "../harness/server.ts";
 import { sleep, stores } from "./lab.ts";
 import { SdkLab } from "./sdk-lab.ts";
 
-const modes = ["session", "poll"] as const;
+const modes = ["stream", "poll"] as const;
 
 /** Counts executions by name, and throws once per run on request. */
 class Probe {

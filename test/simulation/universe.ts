@@ -223,7 +223,7 @@ class Universe implements Stage {
     this.#workersEver += 1;
     const process = new SimProcess(this.#world, `worker ${this.#workersEver}`);
     this.workers.push(process);
-    const mode = this.#world.chance.hits(0.2) ? "poll" : "session";
+    const mode = this.#world.chance.hits(0.2) ? "poll" : "stream";
     asProcess(process, () => {
       const worker = new Worker({
         workflows: [this.#workflows.plain, this.#workflows.narrow],

@@ -107,7 +107,7 @@ describe.each(stores)("%s", (store) => {
   });
   afterAll(() => lab[Symbol.asyncDispose]());
 
-  describe.each(["session", "poll"] as const)("%s", (mode) => {
+  describe.each(["stream", "poll"] as const)("%s", (mode) => {
     const start = (name: string, input?: unknown) =>
       client.start(name, input, { queue: mode, runId: `${name}-${mode}` });
     beforeAll(async () => {

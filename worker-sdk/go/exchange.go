@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A session as the runs in it see it.
+// A connection as the runs in it see it.
 
 // pendingCall is a request that waits for its reply, to be sent again on a new stream.
 type pendingCall struct {
@@ -29,12 +29,12 @@ type pendingCall struct {
 	cuts int
 }
 
-func (s *session) confirmsStarts() bool { return false }
-func (s *session) pushesWaits() bool    { return true }
-func (s *session) suspends() bool       { return true }
+func (s *connection) confirmsStarts() bool { return false }
+func (s *connection) pushesWaits() bool    { return true }
+func (s *connection) suspends() bool       { return true }
 
 // canStart upholds S3.
-func (s *session) canStart() bool {
+func (s *connection) canStart() bool {
 	if s.isOpen.Load() && int64(time.Since(started)) < s.leaseUntil.Load() && !s.stoodStill() {
 		return true
 	}
@@ -42,12 +42,12 @@ func (s *session) canStart() bool {
 	return false
 }
 
-func (s *session) stoodStillSince(moment time.Time) bool {
+func (s *connection) stoodStillSince(moment time.Time) bool {
 	s.stoodStill()
 	return s.pulse.stoodStillSince(moment)
 }
 
-func (s *session) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
+func (s *connection) exchange(r *run, request proto.Message, done func(proto.Message, error)) {
 	frame, size := frameOf(request)
 	if size > sessionMessageBytesMax+frameSlack {
 		done(nil, &RequestError{Reason: InvalidArgument, Code: codes.InvalidArgument, Message: fmt.Sprintf(
@@ -62,7 +62,7 @@ func (s *session) exchange(r *run, request proto.Message, done func(proto.Messag
 
 // unsendable: a frame cannot be encoded, such as for a text that is not UTF-8. Only the caller that sent
 // it has to do with that.
-func (s *session) unsendable(frame *pb.WorkerFrame, err error) {
+func (s *connection) unsendable(frame *pb.WorkerFrame, err error) {
 	s.mu.Lock()
 	call := s.calls[frame.Id]
 	delete(s.calls, frame.Id)
@@ -86,7 +86,7 @@ func isCut(err error) bool {
 // streamCut: a large request that got no answer may never get through. It fails when that has happened
 // a few times while no other could be the reason: from now on a large one is sent only when nothing
 // else is without an answer.
-func (s *session) streamCut(err error) {
+func (s *connection) streamCut(err error) {
 	s.mu.Lock()
 	id, suspect, large := uint32(0), (*pendingCall)(nil), 0
 	for each, call := range s.calls {
@@ -122,8 +122,8 @@ func unencodable(err error) error {
 	return &RequestError{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
 }
 
-// open sends a request, to be kept until it is answered. The session is locked.
-func (s *session) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.Message, error)) {
+// open sends a request, to be kept until it is answered. The connection is locked.
+func (s *connection) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.Message, error)) {
 	s.nextID++
 	if s.nextID == heartbeatID {
 		s.nextID = 1
@@ -137,8 +137,8 @@ func (s *session) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.
 	}
 }
 
-// resend sends all requests again on a new stream, in their order. The session is locked.
-func (s *session) resend() {
+// resend sends all requests again on a new stream, in their order. The connection is locked.
+func (s *connection) resend() {
 	for _, call := range s.calls {
 		call.sent = false
 	}
@@ -146,8 +146,8 @@ func (s *session) resend() {
 }
 
 // sendSome sends requests that were not sent yet: after a cut only as many as cannot be what is too large,
-// until those were answered. The session is locked, and its stream open or about to be.
-func (s *session) sendSome() {
+// until those were answered. The connection is locked, and its stream open or about to be.
+func (s *connection) sendSome() {
 	open := 0
 	ids := make([]uint32, 0, len(s.calls))
 	for id, call := range s.calls {
@@ -170,8 +170,8 @@ func (s *session) sendSome() {
 	s.careful = false
 }
 
-// answeredOne sends what waited for an answer, if requests are sent with care. The session is locked.
-func (s *session) answeredOne() {
+// answeredOne sends what waited for an answer, if requests are sent with care. The connection is locked.
+func (s *connection) answeredOne() {
 	if s.careful && s.isOpen.Load() {
 		s.sendSome()
 	}
@@ -200,7 +200,7 @@ func frameOf(request proto.Message) (*pb.WorkerFrame, int) {
 }
 
 // settle hands a reply to the waiting caller.
-func (s *session) settle(reply *pb.Reply) {
+func (s *connection) settle(reply *pb.Reply) {
 	s.mu.Lock()
 	call := s.calls[reply.Id]
 	delete(s.calls, reply.Id)
@@ -276,12 +276,12 @@ func (n *notes) flush() {
 	n.waiting = n.waiting[:0]
 }
 
-func (s *session) noteStart(a *attempt) {
+func (s *connection) noteStart(a *attempt) {
 	s.flush(a.step.run)
 	s.notes.add(a)
 }
 
-func (s *session) announce(a *attempt) {
+func (s *connection) announce(a *attempt) {
 	r := a.step.run
 	r.mu.Lock()
 	message := a.step.startMessage()
@@ -293,14 +293,14 @@ func (s *session) announce(a *attempt) {
 	}
 }
 
-func (s *session) publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32 {
+func (s *connection) publish(r *run, fence uint32, event *pb.NewEvent, size int) uint32 {
 	return s.deltas.add(r, fence, event, size)
 }
 
-func (s *session) flush(r *run) { s.deltas.flush(r) }
+func (s *connection) flush(r *run) { s.deltas.flush(r) }
 
 // sendDeltas sends the starts first of the steps that the output is of.
-func (s *session) sendDeltas(r *run, batch *pb.PublishEventsRequest, size int, must bool, done func()) bool {
+func (s *connection) sendDeltas(r *run, batch *pb.PublishEventsRequest, size int, must bool, done func()) bool {
 	s.notes.flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -312,33 +312,33 @@ func (s *session) sendDeltas(r *run, batch *pb.PublishEventsRequest, size int, m
 	return true
 }
 
-func (s *session) getRun(ctx context.Context, runID string) (*pb.Run, error) {
+func (s *connection) getRun(ctx context.Context, runID string) (*pb.Run, error) {
 	return s.platform.getRun(ctx, runID)
 }
 
-func (s *session) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
+func (s *connection) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
 	return call(ctx, s.platform, s.platform.runs.StartRun, request)
 }
 
-func (s *session) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
+func (s *connection) journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error {
 	return s.platform.journal(ctx, runID, afterSeq, take)
 }
 
-func (s *session) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
+func (s *connection) upload(ctx context.Context, data []byte) (*pb.PayloadRef, error) {
 	return s.platform.upload(ctx, data)
 }
 
-func (s *session) download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
+func (s *connection) download(ctx context.Context, payload *pb.Payload) (*pb.Payload, error) {
 	return s.platform.download(ctx, payload)
 }
 
-// attention: the session is told of cancellations without asking; a heartbeat asks all the same.
-func (s *session) attention(*run) bool {
+// attention: the connection is told of cancellations without asking; a heartbeat asks all the same.
+func (s *connection) attention(*run) bool {
 	s.heartbeat()
 	return true
 }
 
-func (s *session) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
+func (s *connection) cancelWait(ctx context.Context, request *pb.CancelWaitRequest) error {
 	_, err := call(ctx, s.platform, s.platform.waits.CancelWait, request)
 	return err
 }

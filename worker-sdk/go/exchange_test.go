@@ -17,7 +17,7 @@ import (
 // megabyte. It returns how each ended, and how many streams were cut.
 func throughProxy(t *testing.T, sizes ...int) ([]error, int) {
 	t.Helper()
-	s := &session{calls: map[uint32]*pendingCall{}, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	s := &connection{calls: map[uint32]*pendingCall{}, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	s.isOpen.Store(true)
 	s.outbox = newOutbox(nil)
 	ends := make([]error, len(sizes))

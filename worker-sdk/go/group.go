@@ -9,7 +9,7 @@ import (
 
 // group is branches that run concurrently. The goroutine that waits for them
 // counts as being in a call of this package until they are over, and continues in
-// the very moment in which the last of them ends, see queue.go.
+// the very moment in which the last of them ends, see deliveries.go.
 type group struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc

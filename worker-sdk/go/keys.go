@@ -103,7 +103,7 @@ func checkTexts(texts map[string]string, tags map[string]string, queues ...strin
 func checkStart(request *pb.StartRunRequest) error {
 	return checkTexts(map[string]string{
 		"the run id": request.RunId, "the idempotency key": request.IdempotencyKey, "the name of a workflow": request.Workflow,
-		"the version": request.Version, "the session id": request.SessionId, "the user id": request.UserId,
+		"the version": request.Version, "the connection id": request.SessionId, "the user id": request.UserId,
 	}, request.Tags, request.Queue)
 }
 

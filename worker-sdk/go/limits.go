@@ -12,7 +12,7 @@ const (
 	inlinePayloadBytesMax = 3 << 20
 	payloadBytesMax       = 32 << 20
 	chunkBytes            = 1 << 20
-	// Frames of one session message together; the server takes 4 MiB.
+	// Frames of one connection message together; the server takes 4 MiB.
 	sessionMessageBytesMax = 3 << 20
 	// What a single frame may have beyond that, and still be taken.
 	frameSlack          = 512 << 10
@@ -55,7 +55,7 @@ const (
 	giveBackAfter = time.Second
 	// The code of a run that has left is expected to be over after this.
 	leftoverAfter = 10 * time.Second
-	// Results wait for code between two calls at most this long, see queue.go; in turns of a timer.
+	// Results wait for code between two calls at most this long, see deliveries.go; in turns of a timer.
 	turnMax  = 2 * time.Second
 	turnTick = 50 * time.Millisecond
 	// The start of a step is announced if it runs this long.

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// runLink is what a run needs from the platform, over a session or by plain calls.
+// runLink is what a run needs from the platform, over a connection or by plain calls.
 type runLink interface {
 	// confirmsStarts: each start is answered before its step runs.
 	confirmsStarts() bool

@@ -7,7 +7,7 @@ import (
 )
 
 // Ends of waits that this worker has not been told of: nothing is pushed to one that polls, and
-// nothing while a session is away. What is recorded after such an end is not to reach the code
+// nothing while a connection is away. What is recorded after such an end is not to reach the code
 // before it, for a replay hands both out in the order of the journal. So nothing is handed out
 // until the journal has been read.
 

@@ -19,7 +19,7 @@ type operation struct {
 	kind  pb.StepKind
 	wake  chan struct{}
 
-	// Its result may be handed to user code, see queue.go.
+	// Its result may be handed to user code, see deliveries.go.
 	delivered bool
 	queued    bool
 	parked    bool

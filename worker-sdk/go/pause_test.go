@@ -15,7 +15,7 @@ import (
 
 // An operator's pause takes effect whatever is in flight, and a resume always reaches the run.
 
-// inBothModes runs a test with a worker in a session, and with one that polls.
+// inBothModes runs a test with a worker in a connection, and with one that polls.
 func inBothModes(t *testing.T, test func(l *lab, poll bool)) {
 	for _, poll := range []bool{false, true} {
 		t.Run(fmt.Sprint("poll ", poll), func(t *testing.T) { test(newLab(t), poll) })
@@ -60,7 +60,7 @@ func pauseInside(l *lab, poll, undoes, early bool) {
 	run := start(l, flow, pawl.Void{})
 	<-begun
 	pause := run.Pause(l.context(), "have a look")
-	// For a worker in a session to hear of it before the resume.
+	// For a worker in a connection to hear of it before the resume.
 	time.Sleep(100 * time.Millisecond)
 	if early {
 		pause = errors.Join(pause, run.Resume(l.context()))

@@ -40,7 +40,7 @@ func (l *lab) serve(workflows ...pawl.AnyWorkflow) (stop func()) {
 	return l.serveBy(false, workflows...)
 }
 
-// serveBy is serve with a worker that polls, or that holds a session.
+// serveBy is serve with a worker that polls, or that holds a connection.
 func (l *lab) serveBy(poll bool, workflows ...pawl.AnyWorkflow) (stop func()) {
 	l.t.Helper()
 	worker, err := pawl.NewWorker(pawl.WorkerOptions{URL: l.server.URL, Workflows: workflows, Poll: poll, DrainTimeout: 200 * time.Millisecond})

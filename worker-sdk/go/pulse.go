@@ -20,7 +20,7 @@ type pulse struct {
 	gapEnd time.Time
 }
 
-// processPulse is for those that have no session, which has a pulse of its own: it beats for as long as
+// processPulse is for those that have no connection, which has a pulse of its own: it beats for as long as
 // the process lives.
 var (
 	processPulse pulse
@@ -78,7 +78,7 @@ func (p *pulse) isVouched() bool {
 }
 
 // watchPulse beats for as long as the worker works.
-func (s *session) watchPulse(ctx context.Context) {
+func (s *connection) watchPulse(ctx context.Context) {
 	ticker := time.NewTicker(pulseEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -91,7 +91,7 @@ func (s *session) watchPulse(ctx context.Context) {
 }
 
 // stoodStill says whether no heartbeat has been answered since the process last stood still.
-func (s *session) stoodStill() bool {
+func (s *connection) stoodStill() bool {
 	if gap := s.pulse.beat(); gap > 0 {
 		s.log.Warn("this process stood still; no step starts until the server has said that its runs are still its own", "ms", gap.Milliseconds())
 		s.stale.Store(true)

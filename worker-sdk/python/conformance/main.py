@@ -40,7 +40,7 @@ async def main() -> None:
         [serve("conformance"), serve("conformance-python")],
         queues=[environment.queue],
         worker_id=os.environ["PAWL_WORKER_ID"],
-        mode="poll" if os.environ.get("CONFORMANCE_MODE") == "poll" else "session",
+        mode="poll" if os.environ.get("CONFORMANCE_MODE") == "poll" else "stream",
         slots=64,
     )
     ended = asyncio.Event()

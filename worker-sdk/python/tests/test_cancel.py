@@ -57,7 +57,7 @@ async def locked(ctx: Context, what: str) -> None:
         await ctx.step("unlock", count, "unlock")
 
 
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("what", WORK)
 async def test_clean_up_runs_whatever_the_step_in_flight_does(what: str, mode: Any) -> None:
     async with lab(locked, mode=mode) as here:

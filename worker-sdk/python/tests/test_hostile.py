@@ -127,7 +127,7 @@ async def innocent(ctx: Context) -> str:
     return "fine"
 
 
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("what", BODIES)
 async def test_whatever_a_step_throws_is_recorded_as_its_failure(what: str, mode: Any) -> None:
     async with lab(throwing, innocent, mode=mode) as here:

@@ -43,7 +43,7 @@ async def beside(ctx: Context, timeout: float) -> list[str]:
 
 
 @pytest.mark.parametrize("timeout", [0.2, 3600])
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 async def test_a_wait_that_ends_before_a_step_comes_first(mode: Any, timeout: float) -> None:
     async with lab(beside, mode=mode) as here:
         for _ in range(4):

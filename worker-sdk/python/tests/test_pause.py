@@ -13,7 +13,7 @@ from conftest import count, lab, until, until_status
 from pawl import Context, current, workflow
 
 pytestmark = pytest.mark.usefixtures("server")
-MODES = pytest.mark.parametrize("mode", ["session", "poll"])
+MODES = pytest.mark.parametrize("mode", ["stream", "poll"])
 #: What the first step inside of a step waits for, by run.
 gates: dict[str, asyncio.Event] = {}
 

@@ -367,7 +367,7 @@ async def hasty(ctx: Context) -> str:
     return await ctx.race(ctx.signal("go"), ctx.step("quick", lambda: "quick"))
 
 
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 async def test_the_end_waits_for_lost_waits(mode: Any) -> None:
     async with lab(hasty, mode=mode) as here:
         for _ in range(10):

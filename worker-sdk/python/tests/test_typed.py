@@ -253,7 +253,7 @@ async def parsed(ctx: Context, order: Order) -> list[bool]:
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.together
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 async def test_inputs_and_answers_are_parsed_once(mode: Any) -> None:
     global strict
     async with lab(parsed, mode=mode) as here:

@@ -18,7 +18,7 @@ const worker = new Worker({
   url: setting("PAWL_URL"),
   queues: [environment.queue],
   workerId: setting("PAWL_WORKER_ID"),
-  mode: process.env.CONFORMANCE_MODE === "poll" ? "poll" : "session",
+  mode: process.env.CONFORMANCE_MODE === "poll" ? "poll" : "stream",
   slots: 64,
   workflows: names.map((name) =>
     workflow(name, (ctx, input: Input) => runProgram(environment, ctx, input)),

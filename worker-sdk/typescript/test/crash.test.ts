@@ -52,7 +52,7 @@ function counts(list: string[], word: string): number[] {
   return [...found.values()];
 }
 
-describe.concurrent.each(["session", "poll"])("workers by %s", (mode) => {
+describe.concurrent.each(["stream", "poll"])("workers by %s", (mode) => {
   test.concurrent("a killed worker's run continues in another, and repeats at most the step in flight", async () => {
     await using scene = await Scene.start();
     const workers = [await scene.program(mode), await scene.program(mode)];
@@ -95,10 +95,10 @@ describe.concurrent.each(["session", "poll"])("workers by %s", (mode) => {
 
 test.concurrent("a worker that is told to end finishes what it can and gives the rest back", async () => {
   await using scene = await Scene.start();
-  const first = await scene.program("session");
+  const first = await scene.program("stream");
   const run = await scene.client.start("crashy", { steps: 4, ms: 100 });
   await scene.untilLine("s#2");
-  await scene.program("session");
+  await scene.program("stream");
   await killProgram(first, "SIGTERM");
   expect(first.exitCode).toBe(0);
   expect(await run.result({ timeout: "40 s" })).toHaveLength(4);
@@ -107,11 +107,11 @@ test.concurrent("a worker that is told to end finishes what it can and gives the
 
 test.concurrent("an at-most-once step that was in flight in a crash is never run again by itself", async () => {
   await using scene = await Scene.start();
-  const first = await scene.program("session");
+  const first = await scene.program("stream");
   const run = await scene.client.start("once");
   await scene.untilLine("charge");
   await killProgram(first);
-  await scene.program("session");
+  await scene.program("stream");
   for (;;) {
     const info = await run.get();
     if (info.status === "paused") {

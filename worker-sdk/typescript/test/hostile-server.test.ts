@@ -32,7 +32,7 @@ async function told(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-describe.each(["session", "poll"] as const)("by %s", (mode) => {
+describe.each(["stream", "poll"] as const)("by %s", (mode) => {
   test("every value ends its run, and is the same in a replay", async () => {
     const seen = new Map<string, string[]>();
     const all = workflow(`hostile-${mode}`, async (ctx, name: string) => {

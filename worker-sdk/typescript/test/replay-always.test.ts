@@ -19,11 +19,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-async function within<T>(
-  definition: AnyWorkflow,
-  mode: "session" | "poll",
-  work: () => Promise<T>,
-) {
+async function within<T>(definition: AnyWorkflow, mode: "stream" | "poll", work: () => Promise<T>) {
   const worker = new Worker({
     ...{ url: server.grpcUrl, workflows: [definition], mode },
     ...{ logger: silentLogger, replay: "always" as const },
@@ -36,7 +32,7 @@ async function within<T>(
   }
 }
 
-test.each(["session", "poll"] as const)("every result comes by a replay, by %s", async (mode) => {
+test.each(["stream", "poll"] as const)("every result comes by a replay, by %s", async (mode) => {
   let executions = 0;
   const effects: string[] = [];
   const effect = (name: string) => () => effects.push(name);
@@ -65,7 +61,7 @@ test("code that depends on something unrecorded pauses its run", async () => {
     await ctx.step(`mood ${times}`, () => times);
     return ctx.step("after", () => 1);
   });
-  const info = await within(moody, "session", async () => {
+  const info = await within(moody, "stream", async () => {
     const run = await client.start(moody, undefined);
     for (;;) {
       const { status: state, statusReason } = await run.get();

@@ -184,7 +184,7 @@ async function eventually(check: () => Promise<boolean>): Promise<void> {
   throw new Error("it did not come about");
 }
 
-describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
+describe.each(["stream", "poll"] as const)("a worker by %s", (mode) => {
   let worker: Worker;
 
   beforeAll(async () => {
@@ -317,7 +317,7 @@ describe.each(["session", "poll"] as const)("a worker by %s", (mode) => {
       .filter((event) => event.type === "output.delta")
       .map((event) => event.payload);
     // In a session they come before the result; separate calls may come too late to be seen.
-    if (mode === "session" || deltas.length > 0) expect(deltas).toEqual(["he", "llo"]);
+    if (mode === "stream" || deltas.length > 0) expect(deltas).toEqual(["he", "llo"]);
     const checkpoints = events
       .filter((event) => event.class === "checkpoint")
       .map((event) => event.entry?.seq ?? 0);

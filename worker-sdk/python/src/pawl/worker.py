@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from ._lib.version import __version__
+from ._link.connection import Connection
 from ._link.platform import Platform, default_url
 from ._link.poller import Poller
-from ._link.session import Session
 from .duration import Duration, seconds_of
 from .errors import UsageError
 from .v1.worker_pb2 import WorkerInfo
@@ -65,7 +65,7 @@ class Worker:
     - `worker_id`: the name that people see, unique per process. Default: the host name and the process id.
     - `build_version`: the version of your program, shown to people. It does not affect dispatch.
     - `labels`: free-form labels shown to people. They do not affect dispatch.
-    - `mode`: `session` keeps one stream open (the default). `poll` uses unary calls, for networks that
+    - `mode`: `stream` keeps one stream open (the default). `poll` uses unary calls, for networks that
       block streams; it is several times slower, and runs are taken over 15 s after a crash instead of
       half a second.
     - `drain_timeout`: how long `stop` lets runs continue. Default: 10 s, which is below the usual 30 s
@@ -86,17 +86,17 @@ class Worker:
         worker_id: str | None = None,
         build_version: str = "",
         labels: Mapping[str, str] | None = None,
-        mode: Literal["session", "poll"] = "session",
+        mode: Literal["stream", "poll"] = "stream",
         drain_timeout: Duration = "10 s",
         replay: Literal["always"] | None = None,
     ) -> None:
         if not isinstance(slots, int) or not 1 <= slots <= 10_000:
             raise UsageError(f"slots is a whole number from 1 to 10000; it is {slots!r}")
-        if mode not in ("session", "poll"):
-            raise UsageError(f'mode is "session" or "poll"; it is {mode!r}')
+        if mode not in ("stream", "poll"):
+            raise UsageError(f'mode is "stream" or "poll"; it is {mode!r}')
         if replay not in (None, "always"):
             raise UsageError(f'replay is "always", or not given; it is {replay!r}')
-        self._link = Session if mode == "session" else Poller
+        self._link = Connection if mode == "stream" else Poller
         self._replays_always = replay == "always" or os.environ.get("PAWL_REPLAY_ALWAYS") == "1"
         self._workflows = _by_name(workflows)
         self._url = url or default_url()
@@ -122,7 +122,7 @@ class Worker:
                 timeouts=each.timeouts,
             )
         self._platform: Platform | None = None
-        self._session: Session | Poller | None = None
+        self._session: Connection | Poller | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -140,7 +140,7 @@ class Worker:
         session.start()
         await asyncio.shield(session.opened)
 
-    def _open(self) -> Session | Poller:
+    def _open(self) -> Connection | Poller:
         if self._session is None:
             self._platform = Platform(self._url, float("inf"))
             self._session = self._link(

@@ -5,7 +5,7 @@ import { WaitTimeoutError } from "../errors.ts";
 import { CallbackOperation } from "../run/callback-operation.ts";
 import { checkName } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
-import type { WaitCall } from "../run/wait-operation.ts";
+import type { WaitCall } from "../run/wait.ts";
 import type { RunContext } from "./context.ts";
 import type { Callback, CallbackOptions } from "./question-types.ts";
 

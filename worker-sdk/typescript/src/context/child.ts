@@ -9,7 +9,7 @@ import type { StartRunInit } from "../run/link.ts";
 import { upload } from "../run/payload-uploads.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
-import type { WaitCall } from "../run/wait-operation.ts";
+import type { WaitCall } from "../run/wait.ts";
 import { validate } from "../schema.ts";
 import type { AnyWorkflow } from "../workflow.ts";
 import { isWorkflow } from "../workflow-brand.ts";

@@ -11,7 +11,7 @@ import { checkText } from "../run/keys.ts";
 import { parsedAnswer } from "../run/parsed-values.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
-import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
+import { type Resolution, type WaitCall, WaitOperation } from "../run/wait.ts";
 import { type JsonSchema, jsonSchemaOf } from "../schema.ts";
 import type { RunContext } from "./context.ts";
 import type { Approval, QuestionOption, Vote } from "./question-types.ts";

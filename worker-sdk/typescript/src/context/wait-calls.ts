@@ -5,7 +5,7 @@ import { type Duration, durationFromMs, momentMs, waitingMs } from "../duration.
 import { UsageError, WaitTimeoutError } from "../errors.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
-import { type Resolution, type WaitCall, WaitOperation } from "../run/wait-operation.ts";
+import { type Resolution, type WaitCall, WaitOperation } from "../run/wait.ts";
 import type { RunContext } from "./context.ts";
 import type { CronTime, SignalOptions, SleepOptions } from "./wait-types.ts";
 

@@ -7,7 +7,7 @@
  */
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
-import { type Registered, type WaitCall, WaitOperation } from "./wait-operation.ts";
+import { type Registered, type WaitCall, WaitOperation } from "./wait.ts";
 
 export interface CallbackAddress {
   readonly url: string;

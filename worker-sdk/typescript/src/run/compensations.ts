@@ -4,8 +4,8 @@
  */
 import { AmbiguousStepKeyError, NonDeterminismError } from "../errors.ts";
 import type { Run } from "./run.ts";
+import { StepOperation } from "./step.ts";
 import type { StepCall } from "./step-body.ts";
-import { StepOperation } from "./step-operation.ts";
 
 interface Compensation {
   readonly key: string;

@@ -9,7 +9,7 @@ import type { StepTrace } from "../telemetry/trace.ts";
 import { publish } from "./events.ts";
 import type { StartNote, StepStartedInit } from "./link.ts";
 import type { Scope } from "./scope.ts";
-import type { StepOperation } from "./step-operation.ts";
+import type { StepOperation } from "./step.ts";
 import type { StepSettings } from "./step-settings.ts";
 import { consume, isAsyncIterable } from "./stream.ts";
 

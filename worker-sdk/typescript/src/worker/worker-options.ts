@@ -51,11 +51,11 @@ export interface WorkerOptions extends ConnectionOptions {
   /** Free-form labels shown to people, such as a region. Default: none. They do not affect dispatch. */
   readonly labels?: Readonly<Record<string, string>>;
   /**
-   * `session` keeps one stream open, on which the server pushes work. `poll` uses unary calls, for networks
+   * `stream` keeps one stream open, on which the server pushes work. `poll` uses unary calls, for networks
    * that block streams; a run is then taken over 15 s after a crash instead of half a second, and a step
-   * costs more. Default: `session`.
+   * costs more. Default: `stream`.
    */
-  readonly mode?: "session" | "poll";
+  readonly mode?: "stream" | "poll";
   /**
    * How long `stop` lets runs continue. Runs that have not ended or been suspended by then continue in
    * another worker, and their steps in flight are executed again. Default: 10 s, which is below the usual 30 s
@@ -94,7 +94,7 @@ export interface WorkerSettings {
   readonly info: WorkerInfo;
   readonly workflows: ReadonlyMap<string, AnyWorkflow>;
   readonly slots: number;
-  readonly mode: "session" | "poll";
+  readonly mode: "stream" | "poll";
   readonly drainMs: number;
   readonly replayAlways: boolean;
   readonly logger: Logger;
@@ -161,10 +161,10 @@ function infoOf(
 /** Completes worker options; throws UsageError for what makes no sense. */
 export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
   refuseUnknown(options, known, "a worker option");
-  const { slots = 100, mode = "session" } = options;
+  const { slots = 100, mode = "stream" } = options;
   wholeNumber("slots", slots, 1, 10_000);
-  if (mode !== "session" && mode !== "poll")
-    throw new UsageError(`mode is "session" or "poll"; it is ${String(mode)}`);
+  if (mode !== "stream" && mode !== "poll")
+    throw new UsageError(`mode is "stream" or "poll"; it is ${String(mode)}`);
   const { replay = process.env.PAWL_REPLAY_ALWAYS === "1" ? "always" : "as needed" } = options;
   if (replay !== "always" && replay !== "as needed")
     throw new UsageError(`replay is "always" or "as needed"; it is ${String(replay)}`);

@@ -2,8 +2,8 @@ import type { RequestError } from "../errors.ts";
 import { delay } from "../lib/delay.ts";
 import { currentTracing, loadTracing } from "../telemetry/setup.ts";
 import { Platform } from "../transport/platform.ts";
+import { Connection } from "./connection.ts";
 import { Poller } from "./poller.ts";
-import { Session } from "./session.ts";
 import { resolveWorkerOptions, type WorkerOptions, type WorkerSettings } from "./worker-options.ts";
 
 const drainPollMs = 20;
@@ -18,7 +18,7 @@ const drainPollMs = 20;
 export class Worker {
   readonly #settings: WorkerSettings;
   readonly #platform: Platform;
-  readonly #connection: Session | Poller;
+  readonly #connection: Connection | Poller;
   readonly #ended = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
 
@@ -35,7 +35,7 @@ export class Worker {
       logger,
       onRefused: (error: RequestError) => this.#ended.reject(error),
     };
-    this.#connection = mode === "poll" ? new Poller(parts) : new Session(parts);
+    this.#connection = mode === "poll" ? new Poller(parts) : new Connection(parts);
     this.#ended.promise.catch(() => undefined);
   }
 

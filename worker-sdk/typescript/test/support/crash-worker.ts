@@ -3,7 +3,7 @@ import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Worker, workflow } from "../../src/index.ts";
 
-const [url = "", file = "", mode = "session"] = process.argv.slice(2);
+const [url = "", file = "", mode = "stream"] = process.argv.slice(2);
 
 function note(text: string): void {
   appendFileSync(file, `${text}\n`);
@@ -50,7 +50,7 @@ if (mode === "claim") {
   const worker = new Worker({
     url,
     workflows: [crashy, once],
-    mode: mode === "poll" ? "poll" : "session",
+    mode: mode === "poll" ? "poll" : "stream",
     slots: 10,
   });
   await worker.start();

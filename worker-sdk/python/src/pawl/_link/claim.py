@@ -13,7 +13,7 @@ from ..v1.worker_pb2 import WorkItem
 from .leases import LeaseKeeper
 from .methods import START_RUN
 from .platform import Platform
-from .table import RunTable
+from .run_table import RunTable
 from .unary import UnaryLink
 
 if TYPE_CHECKING:

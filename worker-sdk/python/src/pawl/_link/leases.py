@@ -11,7 +11,7 @@ from ..errors import RequestError
 from ..v1.worker_pb2 import HeartbeatLeasesRequest
 from .methods import HEARTBEAT_LEASES
 from .platform import Platform
-from .table import RunTable
+from .run_table import RunTable
 
 logger = logging.getLogger("pawl")
 

@@ -15,8 +15,8 @@ from ..v1.worker_pb2 import PollWorkRequest, WorkerInfo, WorkItem
 from .leases import LeaseKeeper
 from .methods import POLL_WORK
 from .platform import Platform
+from .run_table import RunTable
 from .status import is_transient
-from .table import RunTable
 from .unary import UnaryLink
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-/** A session as the runs in it see it. */
+/** A connection as the runs in it see it. */
 import type {
   CompleteRunResponse,
   FailRunResponse,
@@ -26,38 +26,38 @@ import type {
 } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
+import type { Connection } from "./connection.ts";
 import { frameBytes } from "./outbox.ts";
-import type { Session } from "./session.ts";
 
 function payloadBytes(payload: { readonly data?: Uint8Array } | undefined): number {
   return payload?.data?.length ?? 0;
 }
 
-export class SessionLink implements RunLink {
+export class ConnectionLink implements RunLink {
   readonly confirmStarts = false;
   readonly pushesWaits = true;
   readonly suspends = true;
-  readonly #session: Session;
+  readonly #connection: Connection;
   readonly #platform: Platform;
 
-  constructor(session: Session, platform: Platform) {
-    this.#session = session;
+  constructor(connection: Connection, platform: Platform) {
+    this.#connection = connection;
     this.#platform = platform;
   }
 
   canStart(): boolean {
-    return this.#session.mayStart();
+    return this.#connection.mayStart();
   }
 
   noteStart(runId: string, note: StartNote): void {
     this.flush(runId);
-    this.#session.push(note, frameBytes);
+    this.#connection.push(note, frameBytes);
   }
 
   start(value: StepStartedInit): Promise<StepStartedResponse> {
     this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.input);
-    return this.#session.ask(
+    return this.#connection.ask(
       value.runId ?? "",
       { case: "stepStarted", value },
       bytes,
@@ -68,7 +68,7 @@ export class SessionLink implements RunLink {
   completed(value: StepCompletedInit): Promise<StepCompletedResponse> {
     this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.output) + payloadBytes(value.input);
-    return this.#session.ask(
+    return this.#connection.ask(
       value.runId ?? "",
       { case: "stepCompleted", value },
       bytes,
@@ -79,12 +79,17 @@ export class SessionLink implements RunLink {
   failed(value: StepFailedInit): Promise<StepFailedResponse> {
     this.flush(value.runId ?? "");
     const bytes = 64 * frameBytes + payloadBytes(value.input);
-    return this.#session.ask(value.runId ?? "", { case: "stepFailed", value }, bytes, "stepFailed");
+    return this.#connection.ask(
+      value.runId ?? "",
+      { case: "stepFailed", value },
+      bytes,
+      "stepFailed",
+    );
   }
 
   suspend(value: SuspendRunInit): Promise<SuspendRunResponse> {
     this.flush(value.runId ?? "");
-    return this.#session.ask(
+    return this.#connection.ask(
       value.runId ?? "",
       { case: "suspendRun", value },
       4 * frameBytes,
@@ -94,12 +99,17 @@ export class SessionLink implements RunLink {
 
   closeWaits(value: CloseWaitsInit): Promise<unknown> {
     const bytes = frameBytes * (1 + (value.stepKeys?.length ?? 0));
-    return this.#session.ask(value.runId ?? "", { case: "closeWaits", value }, bytes, "closeWaits");
+    return this.#connection.ask(
+      value.runId ?? "",
+      { case: "closeWaits", value },
+      bytes,
+      "closeWaits",
+    );
   }
 
   beginCleanUp(value: BeginCleanUpInit): Promise<unknown> {
     const bytes = frameBytes * (1 + (value.compensations?.length ?? 0));
-    return this.#session.ask(
+    return this.#connection.ask(
       value.runId ?? "",
       { case: "beginCleanUp", value },
       bytes,
@@ -110,35 +120,35 @@ export class SessionLink implements RunLink {
   complete(value: CompleteRunInit): Promise<CompleteRunResponse> {
     this.flush(value.runId ?? "");
     const bytes = frameBytes + payloadBytes(value.output);
-    const answer = this.#session.ask(
+    const answer = this.#connection.ask(
       value.runId ?? "",
       { case: "completeRun", value },
       bytes,
       "completeRun",
     );
-    this.#session.ending(value.runId ?? "");
+    this.#connection.ending(value.runId ?? "");
     return answer;
   }
 
   fail(value: FailRunInit): Promise<FailRunResponse> {
     this.flush(value.runId ?? "");
-    const answer = this.#session.ask(
+    const answer = this.#connection.ask(
       value.runId ?? "",
       { case: "failRun", value },
       64 * frameBytes,
       "failRun",
     );
-    this.#session.ending(value.runId ?? "");
+    this.#connection.ending(value.runId ?? "");
     return answer;
   }
 
   /** Before all that the run reports: its stream is in the order of its code. */
   flush(runId: string): void {
-    this.#session.flushDeltas(runId);
+    this.#connection.flushDeltas(runId);
   }
 
   publish(runId: string, fence: number, event: NewEventInit, bytes: number): number {
-    return this.#session.publish(runId, fence, event, bytes);
+    return this.#connection.publish(runId, fence, event, bytes);
   }
 
   startRun(request: StartRunInit): Promise<StartRunResponse> {
@@ -159,12 +169,12 @@ export class SessionLink implements RunLink {
   }
 
   attention(): Promise<boolean> {
-    // The session is told of cancellations without asking; a heartbeat asks all the same.
-    this.#session.heartbeat();
+    // The connection is told of cancellations without asking; a heartbeat asks all the same.
+    this.#connection.heartbeat();
     return Promise.resolve(true);
   }
 
   released(run: Run): void {
-    this.#session.released(run);
+    this.#connection.released(run);
   }
 }

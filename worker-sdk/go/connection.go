@@ -15,7 +15,7 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
-// session is a worker's side of WorkerService.Session.
+// connection is a worker's side of WorkerService.Attach.
 //
 //	connecting ─▶ open ─▶ connecting …      until it is closed or refused
 //
@@ -26,7 +26,7 @@ import (
 // answered that was sent within the lease time, and after the last time that the process stood
 // still. S4: credits granted never exceed
 // the free slots.
-type session struct {
+type connection struct {
 	platform    *platform
 	info        *pb.WorkerInfo
 	definitions map[string]*definition
@@ -76,8 +76,8 @@ const heartbeatID = 0xffff_ffff
 
 var started = time.Now()
 
-func newSession(p *platform, info *pb.WorkerInfo, definitions map[string]*definition, slots int, log *slog.Logger) *session {
-	s := &session{
+func newSession(p *platform, info *pb.WorkerInfo, definitions map[string]*definition, slots int, log *slog.Logger) *connection {
+	s := &connection{
 		platform: p, info: info, definitions: definitions, slots: slots, log: log,
 		held: map[string]*held{}, calls: map[uint32]*pendingCall{}, lease: 15 * time.Second, opened: make(chan struct{}),
 	}
@@ -90,7 +90,7 @@ func newSession(p *platform, info *pb.WorkerInfo, definitions map[string]*defini
 
 // keepUp connects, again after each end, until the context is done or the server
 // refuses this worker for good.
-func (s *session) keepUp(ctx context.Context) error {
+func (s *connection) keepUp(ctx context.Context) error {
 	pause := pauses{first: 50 * time.Millisecond, most: time.Second}
 	go s.watchPulse(ctx)
 	for {
@@ -121,7 +121,7 @@ func (s *session) keepUp(ctx context.Context) error {
 }
 
 // connect is one stream, from its start to its end.
-func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
+func (s *connection) connect(ctx context.Context) (welcomed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := s.platform.workers.Attach(ctx)
@@ -168,7 +168,7 @@ func (h *held) lease(id string) *pb.Lease {
 	return lease
 }
 
-func (s *session) receive(ctx context.Context, cancel context.CancelFunc, message *pb.WorkerServiceAttachResponse, hello *pb.Hello) {
+func (s *connection) receive(ctx context.Context, cancel context.CancelFunc, message *pb.WorkerServiceAttachResponse, hello *pb.Hello) {
 	s.mu.Lock()
 	s.heardAt = time.Now()
 	s.mu.Unlock()
@@ -206,8 +206,8 @@ func (s *session) receive(ctx context.Context, cancel context.CancelFunc, messag
 	}
 }
 
-// welcome opens the session.
-func (s *session) welcome(ctx context.Context, cancel context.CancelFunc, welcome *pb.Welcome, hello *pb.Hello) {
+// welcome opens the connection.
+func (s *connection) welcome(ctx context.Context, cancel context.CancelFunc, welcome *pb.Welcome, hello *pb.Hello) {
 	survived := map[string]bool{}
 	for _, lease := range welcome.Leases {
 		survived[lease.RunId] = true
@@ -244,14 +244,14 @@ func (s *session) welcome(ctx context.Context, cancel context.CancelFunc, welcom
 	}
 	go s.beat(ctx, cancel, interval)
 	s.wakeAll()
-	s.log.Info("connected, ready for work", "session", welcome.ConnectionId)
+	s.log.Info("connected, ready for work", "connection", welcome.ConnectionId)
 	if first {
 		close(s.opened)
 	}
 }
 
 // beat renews the leases, and gives up on a stream that the server has fallen silent on.
-func (s *session) beat(ctx context.Context, cancel context.CancelFunc, interval time.Duration) {
+func (s *connection) beat(ctx context.Context, cancel context.CancelFunc, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -271,7 +271,7 @@ func (s *session) beat(ctx context.Context, cancel context.CancelFunc, interval 
 	}
 }
 
-func (s *session) heartbeat() {
+func (s *connection) heartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isOpen.Load() {
@@ -282,7 +282,7 @@ func (s *session) heartbeat() {
 }
 
 // answered: the oldest heartbeat was; it vouches for the lease time from when it was sent.
-func (s *session) answered() {
+func (s *connection) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.beats) > 0 {
@@ -293,7 +293,7 @@ func (s *session) answered() {
 }
 
 // moveOn: the server is going away; another one, or its successor, takes over.
-func (s *session) moveOn(ctx context.Context, cancel context.CancelFunc) {
+func (s *connection) moveOn(ctx context.Context, cancel context.CancelFunc) {
 	s.mu.Lock()
 	box := s.outbox
 	s.mu.Unlock()
@@ -310,23 +310,23 @@ func wait(ctx context.Context, duration time.Duration) {
 	}
 }
 
-func (s *session) ready() <-chan struct{} { return s.opened }
+func (s *connection) ready() <-chan struct{} { return s.opened }
 
-func (s *session) wakeAll() {
+func (s *connection) wakeAll() {
 	for _, id := range s.ids() {
 		s.tell(id, (*run).wake)
 	}
 }
 
 // ids are those of the runs that it holds.
-func (s *session) ids() []string {
+func (s *connection) ids() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.held))
 }
 
 // close ends the stream; the server releases what is still leased.
-func (s *session) close(ctx context.Context) {
+func (s *connection) close(ctx context.Context) {
 	s.closing.Store(true)
 	s.deltas.flush(nil)
 	for _, id := range s.ids() {

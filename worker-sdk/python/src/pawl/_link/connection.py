@@ -33,9 +33,9 @@ from .lease_clock import LeaseClock
 from .outbox import encode_frame
 from .platform import Platform
 from .requests import Request, Requests
+from .run_table import RunTable
 from .status import error_from_frame
 from .stream import Stream
-from .table import RunTable
 
 if TYPE_CHECKING:
     from ..workflow import Workflow
@@ -46,7 +46,7 @@ logger = logging.getLogger("pawl")
 _HEARTBEAT_ID = 0xFFFF_FFFF
 
 
-class Session(CallLink):
+class Connection(CallLink):
     """The runs that came by a stream, and the link through which they speak."""
 
     confirm_starts = False

@@ -9,8 +9,8 @@ import (
 
 var drainingFrame = &pb.WorkerFrame{Body: &pb.WorkerFrame_Draining{Draining: &pb.Draining{}}}
 
-// push sends a frame that wants no reply, if the session is open.
-func (s *session) push(frame *pb.WorkerFrame) {
+// push sends a frame that wants no reply, if the connection is open.
+func (s *connection) push(frame *pb.WorkerFrame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isOpen.Load() {
@@ -18,8 +18,8 @@ func (s *session) push(frame *pb.WorkerFrame) {
 	}
 }
 
-// grant upholds S4. The session is locked.
-func (s *session) grant() {
+// grant upholds S4. The connection is locked.
+func (s *connection) grant() {
 	count := s.slots - len(s.held) - s.credits
 	if count <= 0 || s.draining || !s.isOpen.Load() {
 		return
@@ -29,7 +29,7 @@ func (s *session) grant() {
 }
 
 // dispatch takes a run on.
-func (s *session) dispatch(item *pb.WorkItem) {
+func (s *connection) dispatch(item *pb.WorkItem) {
 	id := item.GetLease().GetRunId()
 	// It comes back to where it was lost: what is left of it here is no longer valid.
 	s.drop(id, "the run was dispatched again")
@@ -55,7 +55,7 @@ func (s *session) dispatch(item *pb.WorkItem) {
 }
 
 // begin reads what is left of a run's journal, then executes it.
-func (s *session) begin(h *held, def *definition) {
+func (s *connection) begin(h *held, def *definition) {
 	item := h.item
 	id := item.Lease.RunId
 	m := newMemo()
@@ -74,7 +74,7 @@ func (s *session) begin(h *held, def *definition) {
 	s.launch(h, r)
 }
 
-func (s *session) restart(r *run) {
+func (s *connection) restart(r *run) {
 	s.mu.Lock()
 	h := s.held[r.id]
 	isHeld := h.execution() == r
@@ -88,10 +88,10 @@ func (s *session) restart(r *run) {
 	}
 }
 
-func (s *session) inherit(before, r *run) { s.deltas.inherit(before, r) }
+func (s *connection) inherit(before, r *run) { s.deltas.inherit(before, r) }
 
 // launch starts to execute a run, unless it was taken back while its journal was read.
-func (s *session) launch(h *held, r *run) {
+func (s *connection) launch(h *held, r *run) {
 	s.mu.Lock()
 	id := r.id
 	current := s.held[id] == h
@@ -116,12 +116,12 @@ func nack(lease *pb.Lease, reason string) *pb.WorkerFrame {
 }
 
 // giveBack gives an abandoned run to another worker, or gets it back, after a delay, to avoid a hot loop.
-func (s *session) giveBack(lease *pb.Lease) {
+func (s *connection) giveBack(lease *pb.Lease) {
 	time.AfterFunc(giveBackAfter, func() { s.push(nack(lease, "this worker could not continue with it")) })
 }
 
 // tell says something to a run, now or once it has started.
-func (s *session) tell(id string, say func(*run)) {
+func (s *connection) tell(id string, say func(*run)) {
 	s.mu.Lock()
 	h := s.held[id]
 	if h != nil && h.run == nil {
@@ -134,7 +134,7 @@ func (s *session) tell(id string, say func(*run)) {
 	}
 }
 
-// execution is the run, once it has started. The session is locked.
+// execution is the run, once it has started. The connection is locked.
 func (h *held) execution() *run {
 	if h == nil {
 		return nil
@@ -143,7 +143,7 @@ func (h *held) execution() *run {
 }
 
 // drop: the run is no longer this worker's.
-func (s *session) drop(id string, why string) {
+func (s *connection) drop(id string, why string) {
 	s.mu.Lock()
 	h := s.held[id]
 	r := h.execution()
@@ -156,7 +156,7 @@ func (s *session) drop(id string, why string) {
 }
 
 // released: the run has left by itself.
-func (s *session) released(r *run) {
+func (s *connection) released(r *run) {
 	s.mu.Lock()
 	h := s.held[r.id]
 	isHeld := h.execution() == r
@@ -177,7 +177,7 @@ func (s *session) released(r *run) {
 	s.remove(h)
 }
 
-func (s *session) remove(h *held) {
+func (s *connection) remove(h *held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := h.item.Lease.RunId
@@ -188,7 +188,7 @@ func (s *session) remove(h *held) {
 }
 
 // drain: no more dispatches.
-func (s *session) drain() {
+func (s *connection) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining = true
@@ -197,7 +197,7 @@ func (s *session) drain() {
 	}
 }
 
-func (s *session) inFlight() int {
+func (s *connection) inFlight() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)
