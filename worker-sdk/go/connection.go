@@ -1,3 +1,5 @@
+// Section S of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section Q of docs/replay-machine.md.
+
 package pawl
 
 import (
@@ -9,20 +11,16 @@ import (
 // each once all branches wait in a call of this package again. So what a branch
 // does next, and who wins a Race, is the same in every replay.
 //
-// Q1  `running` counts the goroutines of the run (the workflow's own and those of
-//
-//	branches) that are not in a call of this package. Calls made by goroutines
-//	that user code started itself make it too low, never too high for long.
-//
-// Q2  A result is handed out when `running` is not above 0, smallest seq first.
-// Q3  While recorded results are waiting, a step that is not recorded is parked:
-//
-//	what comes out of the journal next may end its branch.
-//
-// Q4  A branch that waits for another one by means of its own (a channel, a
-//
-//	mutex) would stop everything; after `turnMax` the next result is handed out
-//	all the same, and the log says so: the order may be another one in a replay.
+// Q1: `running` counts the goroutines of the run (the workflow's own and those of
+// branches) that are not in a call of this package. Calls made by goroutines that
+// user code started itself make it too low, never too high for long. Q2: a result is
+// handed out when `running` is not above 0, smallest seq first. Q3: while recorded
+// results are waiting, a step that is not recorded is parked, because what comes out
+// of the journal next may end its branch. Q4: a branch that waits for another one by
+// means of its own (a channel, a mutex) would stop everything; after `turnMax` the
+// next result is handed out all the same, and the log says so.
+
+// delivery is a result that waits for its turn.
 type delivery struct {
 	seq      uint32
 	order    int

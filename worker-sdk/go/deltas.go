@@ -1,3 +1,5 @@
+// Section D of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section K of docs/replay-machine.md.
+
 package pawl
 
 import (

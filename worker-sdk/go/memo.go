@@ -1,3 +1,5 @@
+// Section M of docs/replay-machine.md.
+
 package pawl
 
 import (

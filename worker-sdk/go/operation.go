@@ -1,3 +1,5 @@
+// Section O of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section X of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section E of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section R of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section H of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section T of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,5 @@
+// Section W of docs/replay-machine.md.
+
 package pawl
 
 import (

@@ -1,3 +1,4 @@
+// Section Q of docs/replay-machine.md.
 /**
  * Hands results to user code, one at a time, in the order of the journal.
  *

@@ -1,3 +1,4 @@
+// Section M of docs/replay-machine.md.
 /**
  * What a run's journal says about each step key: the memo that a replay reads. Of a long journal
  * only the first payloads are kept; the others are read again, page by page, as the replay comes to

@@ -1,3 +1,4 @@
+// Section O of docs/replay-machine.md.
 import { StepKind } from "@pawl/proto";
 import { Cancelled, NonDeterminismError } from "../errors.ts";
 import type { MemoRecord } from "./memo.ts";

@@ -9,7 +9,7 @@
  *      └──▶ left                         lease lost, or paused
  *
  * Once left, no promise of user code settles any more, so nothing that user code
- * catches or cleans up can act for a run that is not its own.
+ * catches or cleans up can act for a run that is not its own. Section R of docs/replay-machine.md.
  */
 
 import { Directive, type JournalEntry, type SuspendRunResponse, type WaitTree } from "@pawl/proto";

@@ -1,3 +1,4 @@
+// Section S of docs/replay-machine.md.
 /**
  * A worker's side of WorkerService.Attach.
  *

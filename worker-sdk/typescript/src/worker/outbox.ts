@@ -1,3 +1,4 @@
+// Section X of docs/replay-machine.md.
 /**
  * Frames on their way out. What comes up in one turn of the event loop leaves
  * together in one message, since a message costs far more than a frame.

@@ -1,3 +1,4 @@
+# Section S of docs/replay-machine.md.
 """A worker's side of WorkerService.Attach.
 
 S1  Hello is the first message of every stream, and nothing else leaves before Welcome has arrived.

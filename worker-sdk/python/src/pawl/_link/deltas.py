@@ -1,3 +1,4 @@
+# Section D of docs/replay-machine.md.
 """Live output on its way out: gathered for a moment, bounded, dropped when it does not fit.
 
 Every event of a run gets a number, also one that is dropped: so that watchers are told of what is

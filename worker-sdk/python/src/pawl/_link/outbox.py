@@ -1,3 +1,4 @@
+# Section X of docs/replay-machine.md.
 """Frames on their way out. What comes up while a message is being written leaves together in the next
 one, since a message costs far more than a frame.
 

@@ -1,3 +1,4 @@
+# Section H of docs/replay-machine.md.
 """The runs that a worker holds: from the moment a slot takes one on until it has left.
 
 What the platform says about a run while its journal is still being read waits until its execution

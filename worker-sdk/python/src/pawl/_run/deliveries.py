@@ -1,3 +1,4 @@
+# Section Q of docs/replay-machine.md.
 """Hands results to user code, one at a time, in the order of the journal.
 
 User code may join several steps by means of its own (asyncio.wait, a counter, two concurrent

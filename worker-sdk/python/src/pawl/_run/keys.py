@@ -1,3 +1,4 @@
+# Section K of docs/replay-machine.md.
 """Step keys and the scopes that they are made in.
 
 A key is the path of scopes, and in the last place the step's own segment, joined by `/`:

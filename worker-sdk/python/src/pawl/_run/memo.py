@@ -1,3 +1,4 @@
+# Section M of docs/replay-machine.md.
 """What a run's journal says about each step key: the memo that a replay reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Section O of docs/replay-machine.md.
 """Something durable that user code asked for and awaits: a step, a sleep, a signal, a child run.
 
 Its future settles only through the run's deliveries; once the run has left this worker it raises

@@ -1,3 +1,4 @@
+# Section E of docs/replay-machine.md.
 """How a run ends in this worker: with a result, or with an error."""
 
 from __future__ import annotations

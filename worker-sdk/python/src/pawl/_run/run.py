@@ -7,7 +7,7 @@
        └──▶ left                         lease lost, or paused
 
 Once left, whatever user code awaits of the run raises Suspended, so nothing that it does can act for
-a run that is not its own.
+a run that is not its own. Section R of docs/replay-machine.md.
 """
 
 from __future__ import annotations

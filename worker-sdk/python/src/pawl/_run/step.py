@@ -1,3 +1,4 @@
+# Section T of docs/replay-machine.md.
 """One step, from being asked for until its result has been handed to user code.
 
     waiting ─▶ confirming ─▶ running ─▶ reporting ─▶ (delivered)

@@ -1,3 +1,4 @@
+# Section W of docs/replay-machine.md.
 """A wait that the server keeps: a sleep, a signal, a question or a child run.
 
 It is registered by its StepStarted; what resolves it is pushed while the run is held here, asked for
