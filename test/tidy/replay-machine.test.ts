@@ -32,7 +32,10 @@ test.each(Object.entries(places))("%s has every part under its name", (_sdk, pla
     const paths = placesOf(stem).map((path) => join(root, "worker-sdk", path));
     const found = paths.filter((path) => existsSync(path));
     expect(found, `one of ${paths.join(", ")}`).toHaveLength(1);
-    const head = readFileSync(found[0] ?? "", "utf8").split("\n").slice(0, 15).join("\n");
+    const head = readFileSync(found[0] ?? "", "utf8")
+      .split("\n")
+      .slice(0, 15)
+      .join("\n");
     expect(head, found[0]).toContain(`Section ${letter} of ${page}.`);
   }
 });
