@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Postgres, startPostgres } from "../harness/postgres.ts";
 import { type CpuTimes, readChildTimes } from "./cpu.ts";
+import type { PartTimes } from "./profile.ts";
 import type { Result } from "./report.ts";
 import { median } from "./stats.ts";
 
@@ -35,12 +36,18 @@ export class Bench {
   /** What was measured, wanted or not: the pipe is needed to judge the product. */
   readonly measured: Result[] = [];
   readonly spent: TimeSpent[] = [];
+  /** The same for whole runs: a "step" of these is a run. */
+  readonly spentPerRun: TimeSpent[] = [];
+  /** The CPU time of the server's engine thread per run, in µs by part. */
+  readonly parts: { readonly name: string; readonly parts: PartTimes }[] = [];
   /** The p99s of the server's event-loop delay in all rounds under load, in ms. */
   readonly loopDelays: number[] = [];
   /** How many rounds were measured again so far, since the machine was busy. */
   repeats = 0;
   /** Remarks that belong to the output. */
   readonly notes: string[] = [];
+  /** What was wanted and not measured, and why. */
+  readonly leftOut: { readonly name: string; readonly why: string }[] = [];
   readonly #folder: string;
   #postgres: Promise<Postgres> | undefined;
   #databases = 0;
@@ -61,6 +68,11 @@ export class Bench {
 
   add(name: string, value: number, unit: string): void {
     this.measured.push({ name, value, unit });
+  }
+
+  /** Says at the end that this was not measured. */
+  leaveOut(name: string, why: string): void {
+    this.leftOut.push({ name, why });
   }
 
   /** What was measured and is wanted. */

@@ -23,7 +23,7 @@ export async function benchClaims(bench: Bench): Promise<void> {
     const name = `${prefix}.ratio`;
     if (!bench.wants(name)) continue;
     if (bench.options.quick) {
-      bench.notes.push(`${name} is left out by --quick: it starts 100,000 runs.`);
+      bench.leaveOut(name, "--quick was given, and it starts 100,000 runs.");
     } else await measureStore(bench, kind, prefix);
   }
 }

@@ -17,7 +17,7 @@ export async function benchFlat(bench: Bench): Promise<void> {
   const name = "flat.step10k.ratio";
   if (!bench.wants(name, "resume.step10k")) return;
   if (bench.options.quick) {
-    bench.notes.push(`${name} is left out by --quick.`);
+    bench.leaveOut(`${name}, resume.step10k`, "--quick was given.");
     return;
   }
   const store = await bench.createDatabase("sqlite");

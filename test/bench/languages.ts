@@ -4,9 +4,10 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { suites } from "../../scripts/suites.ts";
 import { withoutPawl } from "../harness/server.ts";
 import { type Bench, othersMax } from "./bench.ts";
 import { type Measured, measureSteps } from "./measure.ts";
@@ -25,8 +26,6 @@ interface Language {
   readonly name: string;
   /** A program that reads one line, a command as JSON, and answers with one, a StepRate. */
   readonly command: readonly [program: string, ...args: string[]];
-  /** What makes the program ready. */
-  readonly hint: string;
 }
 
 const languages: readonly Language[] = [
@@ -37,12 +36,10 @@ const languages: readonly Language[] = [
       join(sdk, "python", "bench", "worker.py"),
       String(steps),
     ],
-    hint: "worker-sdk/python/setup.sh",
   },
   {
     name: "go",
     command: [join(sdk, "go", "bin", "bench"), String(steps)],
-    hint: "`npx -y pnpm@12 test --suite go`",
   },
 ];
 
@@ -59,8 +56,9 @@ export async function benchLanguages(bench: Bench): Promise<void> {
   for (const language of languages) {
     const name = `steps.${language.name}.c${runs}`;
     if (!bench.wants(name)) continue;
-    if (existsSync(language.command[0])) rounds[name] = () => measure(bench, language, times);
-    else bench.notes.push(`${name} is left out: ${language.hint} has not been run.`);
+    const problem = await makeReady(bench, language);
+    if (problem === undefined) rounds[name] = () => measure(bench, language, times);
+    else bench.leaveOut(name, problem);
   }
   if (Object.keys(rounds).length === 0) return;
   rounds[`steps.typescript.c${runs}`] = () =>
@@ -86,6 +84,25 @@ export async function benchLanguages(bench: Bench): Promise<void> {
   for (const [name, all] of measured) {
     bench.add(name, median(all.map((result) => result.stepsPerSecond)), "steps/s");
     bench.noteOthers(name, median(all.map((result) => result.others)));
+  }
+}
+
+/** Makes the language's environment, which is fast when it is there. Returns why it could not. */
+async function makeReady(bench: Bench, { name }: Language): Promise<string | undefined> {
+  const suite = suites.find((one) => one.name === name);
+  if (suite?.setup === undefined) throw new Error(`No test suite sets ${name} up.`);
+  const [command, ...args] = suite.setup;
+  bench.progress(`${name}: ${suite.setup.join(" ")}`);
+  const setup = spawn(command, args, {
+    cwd: join(sdk, "..", suite.folder),
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  try {
+    const [said, [code]] = await Promise.all([text(setup.stderr), once(setup, "exit")]);
+    if (code === 0) return undefined;
+    return `${suite.setup.join(" ")} failed in ${suite.folder}: ${said.trim() || `exit code ${code}`}`;
+  } catch (error) {
+    return `it needs ${suite.needs} (${String(error)})`;
   }
 }
 

@@ -16,14 +16,15 @@ import { benchFirstStep, benchServerRestart, benchWorkerKill } from "./recovery.
 import { describeMachine, formatResults, round } from "./report.ts";
 import { benchIdle, benchUnary } from "./small.ts";
 import { benchSpeed } from "./speed.ts";
-import { formatSpent } from "./spent.ts";
+import { formatParts, formatSpent, formatSpentPerRun } from "./spent.ts";
 import { benchMillionWaits, benchSignal, benchTimers, benchWaiting } from "./wait-bench.ts";
-import { benchDeltas, benchWatch, benchWatchReplica } from "./watch.ts";
+import { benchBacklog, benchDeltas, benchWatch, benchWatchReplica } from "./watch.ts";
+import { benchChildren, benchWholeRuns } from "./whole-runs.ts";
 
 const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
 
-  --json         print {machine, results: [{name, value, unit}]} instead of tables
-  --quick        shorter and fewer rounds: about 90 s instead of 6 min
+  --json         print {machine, results: [{name, value, unit}], parts, leftOut} instead of tables
+  --quick        shorter and fewer rounds: about 3 min instead of 15
   --long         also a million steps and a million waiting runs, which takes some minutes more
   --only PREFIX  only results whose names begin with this: steps.sqlite, recovery …`;
 
@@ -31,6 +32,8 @@ const usage = `pnpm bench [--json] [--quick] [--long] [--only PREFIX]
 const measurements = [
   benchIdle,
   benchSpeed,
+  benchWholeRuns,
+  benchChildren,
   benchLanguages,
   benchLoop,
   benchUnary,
@@ -45,6 +48,7 @@ const measurements = [
   benchWatch,
   benchWatchReplica,
   benchDeltas,
+  benchBacklog,
   benchMillion,
   benchMillionWaits,
 ];
@@ -71,7 +75,8 @@ async function run(): Promise<void> {
     for (const measure of measurements) await attempt(bench, measure);
     const results = bench.results.map((result) => ({ ...result, value: round(result.value) }));
     if (values.json) {
-      console.log(JSON.stringify({ machine, results }, undefined, 2));
+      const { parts, leftOut } = bench;
+      console.log(JSON.stringify({ machine, results, parts, leftOut }, undefined, 2));
       return;
     }
     const seconds = Math.round((performance.now() - begin) / 1000);
@@ -81,7 +86,10 @@ async function run(): Promise<void> {
     );
     console.log(formatResults(results, bench.measured));
     if (bench.spent.length > 0) console.log(`\n${formatSpent(bench.spent, cores)}`);
+    if (bench.spentPerRun.length > 0) console.log(`\n${formatSpentPerRun(bench.spentPerRun)}`);
+    if (bench.parts.length > 0) console.log(`\n${formatParts(bench.parts)}`);
     for (const note of bench.notes) console.log(`\n${note}`);
+    for (const { name, why } of bench.leftOut) console.log(`\nLEFT OUT: ${name}: ${why}`);
   } finally {
     await bench.close();
   }
@@ -95,6 +103,6 @@ async function attempt(bench: Bench, measure: (bench: Bench) => Promise<void>): 
     process.exitCode = 1;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     bench.progress(`${measure.name} broke: ${text}`);
-    bench.notes.push(`${measure.name} broke, so some results are missing: ${String(error)}`);
+    bench.leaveOut(`results of ${measure.name}`, `it broke: ${String(error)}`);
   }
 }

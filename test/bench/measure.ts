@@ -23,6 +23,7 @@ export async function measureSteps(
   workerPid: number,
   times: { warmUpMs: number; measureMs: number },
   work: () => Promise<StepRate>,
+  clientPid?: number,
 ): Promise<Measured> {
   const read = async () => ({
     at: performance.now(),
@@ -30,6 +31,7 @@ export async function measureSteps(
       ...readNodeTimes(serverPid, "server"),
       ...(await bench.databaseTimes(kind)),
       ...readNodeTimes(workerPid, "worker"),
+      ...(clientPid === undefined ? {} : readNodeTimes(clientPid, "client")),
       ...readIdleTimes(),
     },
   });

@@ -16,7 +16,11 @@ const slots = 64;
 
 /** `million.STORE.ratio`: steps per second at the end of a million, against those at its start. */
 export async function benchMillion(bench: Bench): Promise<void> {
-  if (!bench.options.long) return;
+  if (!bench.options.long) {
+    if (bench.wants("million.sqlite", "million.postgres"))
+      bench.leaveOut("million.*", "it takes minutes; use --long.");
+    return;
+  }
   for (const kind of storeKinds) {
     if (bench.wants(`million.${kind}`)) await measureMillion(bench, kind);
   }

@@ -1,6 +1,6 @@
 /**
- * Loaded into a server process with `--import`: measures how late its event loop runs timers, and
- * answers the bench over the IPC channel. The server itself knows nothing of it.
+ * Loaded into a server process with `--import`: measures how late its event loop runs timers, takes
+ * profiles, and reports to the bench over the IPC channel. The server itself knows nothing of it.
  *
  * With `BENCH_FSYNC_MS` every SQLite commit takes that much longer, as on a slow disk: the thread
  * that commits is held, whichever thread that is.
@@ -9,9 +9,10 @@ import { createHistogram } from "node:perf_hooks";
 import { StatementSync } from "node:sqlite";
 import { isMainThread } from "node:worker_threads";
 import { serveCommands } from "./child.ts";
+import { type PartTimes, startProfile } from "./profile.ts";
 
 /** What the bench asks of a process with a probe. */
-export type ProbeCommand = "reset" | "read";
+export type ProbeCommand = "reset" | "profile" | "parts";
 
 /** How late timers ran since the last reset, in ms. */
 export interface LoopDelay {
@@ -27,7 +28,7 @@ const nsPerMs = 1e6;
 
 const slowMs = Number(process.env.BENCH_FSYNC_MS ?? "0");
 if (slowMs > 0) holdCommits(slowMs);
-if (isMainThread && process.send !== undefined) serveLoopDelay();
+if (isMainThread && process.send !== undefined) serveProbe();
 
 function holdCommits(ms: number): void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -40,7 +41,7 @@ function holdCommits(ms: number): void {
   });
 }
 
-function serveLoopDelay(): void {
+function serveProbe(): void {
   const histogram = createHistogram();
   let due = performance.now() + intervalMs;
   const tick = () => {
@@ -50,7 +51,13 @@ function serveLoopDelay(): void {
     setTimeout(tick, intervalMs).unref();
   };
   setTimeout(tick, intervalMs).unref();
-  serveCommands<ProbeCommand, LoopDelay>(async (command) => {
+  let endProfile: (() => Promise<PartTimes>) | undefined;
+  serveCommands<ProbeCommand, LoopDelay | PartTimes | undefined>(async (command) => {
+    if (command === "parts") return endProfile?.();
+    if (command === "profile") {
+      endProfile = await startProfile();
+      return undefined;
+    }
     const { count, max } = histogram;
     const delay = {
       p50: histogram.percentile(50) / nsPerMs,
@@ -58,7 +65,7 @@ function serveLoopDelay(): void {
       max: max / nsPerMs,
       count,
     };
-    if (command === "reset") histogram.reset();
+    histogram.reset();
     return delay;
   });
   // The server ends by its own rules.

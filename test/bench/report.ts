@@ -53,6 +53,14 @@ function judge(name: string, value: number, all: ReadonlyMap<string, number>): s
     const other = all.get(of);
     if (other !== undefined) parts.push(`${judgeBounds(value / other, bounds)} × ${of}`);
   }
+  if (target.within !== undefined) {
+    const { of, times, plus } = target.within;
+    const other = all.get(of);
+    if (other !== undefined)
+      parts.push(
+        `${judgeBounds(value, { atMost: times * other + plus })} = ${times} × ${of} + ${plus}`,
+      );
+  }
   if (target.atLeast !== undefined || target.atMost !== undefined) {
     parts.push(judgeBounds(value, target));
   }

@@ -42,5 +42,5 @@ export async function benchIdle(bench: Bench): Promise<void> {
   bench.add("serve.ready", median(ready.slice(1)), "ms");
   bench.add("serve.ready.first", ready[0] ?? 0, "ms");
   if (resident.length > 0) bench.add("rss.idle", median(resident.slice(1)), "MB");
-  else bench.notes.push("rss.idle is left out: only Linux's /proc is read.");
+  else bench.leaveOut("rss.idle", "only Linux's /proc is read.");
 }

@@ -1,4 +1,4 @@
-import type { TimeSpent } from "./bench.ts";
+import type { Bench, TimeSpent } from "./bench.ts";
 import { formatNumber, formatTable } from "./report.ts";
 
 const idle = "idle";
@@ -28,6 +28,41 @@ export function formatSpent(spent: readonly TimeSpent[], cores: number): string 
     "one another. Others: all other programs and the kernel; where that is much, mind the figures.",
     formatTable(["", ...names, "sum", "idle", "others"], rows),
     ...explainRatios(spent),
+  ].join("\n");
+}
+
+/** Of whole runs: the CPU time of each run by process and thread. */
+export function formatSpentPerRun(spent: readonly TimeSpent[]): string {
+  const names = [...new Set(spent.flatMap(({ cpu }) => Object.keys(cpu)))]
+    .filter((name) => name !== idle)
+    .sort();
+  if (names.length === 0) return "Where the time of whole runs goes is known on Linux only.";
+  const rows = spent.map(({ name, cpu }) => [
+    name,
+    ...names.map((thread) => formatNumber(cpu[thread] ?? 0)),
+    formatNumber(names.reduce((sum, thread) => sum + (cpu[thread] ?? 0), 0)),
+    formatNumber(cpu[idle] ?? 0),
+  ]);
+  return [
+    "Where the time of whole runs goes: µs per run, from its start to its result.",
+    formatTable(["", ...names, "sum", "idle"], rows),
+  ].join("\n");
+}
+
+/** The engine thread's time per run, a column for each load. */
+export function formatParts(all: Bench["parts"]): string {
+  const parts = [...new Set(all.flatMap(({ parts }) => Object.keys(parts)))].sort();
+  const rows = parts.map((part) => [
+    part,
+    ...all.map(({ parts }) => formatNumber(parts[part] ?? 0)),
+  ]);
+  const sums = all.map(({ parts }) =>
+    formatNumber(Object.values(parts).reduce((sum, us) => sum + us, 0)),
+  );
+  return [
+    "The server's engine thread: µs of CPU per run by part. A part has what its own code takes;",
+    "what all of them share is below.",
+    formatTable(["part", ...all.map(({ name }) => name)], [...rows, ["sum", ...sums]]),
   ].join("\n");
 }
 

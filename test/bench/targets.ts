@@ -5,8 +5,10 @@ export interface Target {
   atLeast?: number;
   /** at most this; or */
   atMost?: number;
-  /** this part of that other result of the same run. */
+  /** this part of that other result of the same run; or */
   ratio?: { of: string; atLeast?: number; atMost?: number };
+  /** at most that other result times a factor, and this much more. */
+  within?: { of: string; times: number; plus: number };
   note?: string;
 }
 
@@ -37,6 +39,14 @@ export const targets: Readonly<Record<string, Target>> = {
   },
   "steps.sqlite.c1.p50": { ratio: { of: "pipe.sqlite.c1.p50", atMost: 1.4 } },
   "steps.postgres.c1.p50": { ratio: { of: "pipe.postgres.c1.p50", atMost: 1.4 } },
+  // For a comparison of commits: that ratio to the steps of the commit before.
+  "e2e.sqlite.c64": { ratio: { of: "steps.sqlite.c64", atLeast: 0.65 } },
+  "e2e.postgres.c64": { ratio: { of: "steps.postgres.c64", atLeast: 0.65 } },
+  "e2e.sqlite.c64.p99.ratio": { atMost: 2 },
+  "e2e.postgres.c64.p99.ratio": { atMost: 2 },
+  "e2e.sqlite.c1.p50": { within: { of: "steps.sqlite.c1.p50", times: 10, plus: 1.3 } },
+  "e2e.postgres.c1.p50": { within: { of: "steps.postgres.c1.p50", times: 10, plus: 1.8 } },
+  "watch.backlog.first": { atMost: 50 },
   "steps.python.c64": { atLeast: 4_000 },
   "steps.go.c64": { atLeast: 10_000 },
   "unary.stepCompleted": { atLeast: 1_500 },
@@ -44,7 +54,8 @@ export const targets: Readonly<Record<string, Target>> = {
   "recovery.workerKill.p99": { atMost: 1_000 },
   "recovery.serverRestart.p99": { atMost: 2_000 },
   "flat.step10k.ratio": { atMost: 1.2 },
-  "claim.100k.ratio": { atMost: 1.5 },
+  "claim.100k.ratio": { atMost: 1.3 },
+  "claim.100k.postgres.ratio": { atMost: 1.3 },
   "loop.delay.p99": { atMost: 20 },
   "watch.local.p50": { atMost: 10 },
   "watch.replica.p50": { atMost: 100 },

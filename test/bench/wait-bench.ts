@@ -191,7 +191,7 @@ export async function benchSignal(bench: Bench): Promise<void> {
 export async function benchMillionWaits(bench: Bench): Promise<void> {
   if (!bench.wants("wait.1m.ready", "wait.1m.list.p50", "wait.1m.lag.p99")) return;
   if (!bench.options.long && !bench.options.only.startsWith("wait.1m")) {
-    bench.notes.push("wait.1m.ready is left out: use --long, or --only wait.1m.");
+    bench.leaveOut("wait.1m.*", "it takes minutes; use --long, or --only wait.1m.");
     return;
   }
   const store = await bench.createDatabase("postgres");

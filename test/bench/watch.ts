@@ -11,7 +11,7 @@ import {
 import { connect, rpc, SessionWorker } from "../harness/protocol.ts";
 import type { Bench } from "./bench.ts";
 import { BenchServer } from "./product/server.ts";
-import { percentile } from "./stats.ts";
+import { median, percentile } from "./stats.ts";
 
 const workflow = "bench-talk";
 const words = 200;
@@ -24,13 +24,18 @@ const perMessage = 500;
 const talkers = 8;
 const payload = { data: new TextEncoder().encode('"a word or two"'), encoding: "json" };
 
-function watch(client: Client, runId: string, onEvent: (event: Event) => void): () => void {
+function watch(
+  client: Client,
+  runId: string,
+  onEvent: (event: Event) => void,
+  afterCursor = "",
+): () => void {
   const { watchRun } = EventService.method;
   const stream = client.makeServerStreamRequest(
     `/${EventService.typeName}/${watchRun.name}`,
     (bytes: Buffer) => bytes,
     (bytes: Buffer) => fromBinary(watchRun.output, bytes),
-    Buffer.from(toBinary(watchRun.input, create(watchRun.input, { runId }))),
+    Buffer.from(toBinary(watchRun.input, create(watchRun.input, { runId, afterCursor }))),
   );
   stream.on("data", ({ events }: { events: Event[] }) => events.forEach(onEvent));
   stream.on("error", () => undefined);
@@ -121,6 +126,61 @@ export async function benchWatchReplica(bench: Bench): Promise<void> {
     for (const server of servers) await server.child.kill();
     await bench.dropDatabase(store);
   }
+}
+
+/** Entries of the run that is watched, for `watch.backlog.first`. */
+const backlogSteps = 16_000;
+const backlogTries = 7;
+
+/**
+ * `watch.backlog.first`: until a watcher that comes back to a long run, with the cursor of its first event,
+ * is sent its first message.
+ */
+export async function benchBacklog(bench: Bench): Promise<void> {
+  const name = "watch.backlog.first";
+  if (!bench.wants(name)) return;
+  const store = await bench.createDatabase("sqlite");
+  const server = await BenchServer.start({ store });
+  const client = connect(server.address);
+  try {
+    const worker = await SessionWorker.open(client, { workflows: [workflow] });
+    const runId = "backlog";
+    const fence = await hold(client, worker, runId);
+    for (let done = 0; done < backlogSteps; done += perMessage) {
+      const steps = Array.from({ length: perMessage }, (_, n) => `step#${done + n}`);
+      await Promise.all(
+        steps.map((stepKey) =>
+          worker.stepCompleted({ runId, fence, stepKey, attempt: 1, output: payload }),
+        ),
+      );
+    }
+    const { cursor } = await firstEvent(client, runId, "");
+    const took: number[] = [];
+    for (let n = 0; n < backlogTries; n += 1)
+      took.push((await firstEvent(client, runId, cursor)).ms);
+    bench.progress(`${name}: ${took.map((ms) => ms.toFixed(0)).join(", ")} ms`);
+    bench.add(name, median(took), "ms");
+    await worker.completeRun({ runId, fence, output: payload });
+    worker.close();
+  } finally {
+    client.close();
+    await server.child.kill();
+    await bench.dropDatabase(store);
+  }
+}
+
+async function firstEvent(
+  client: Client,
+  runId: string,
+  afterCursor: string,
+): Promise<{ cursor: string; ms: number }> {
+  const begin = performance.now();
+  const first = Promise.withResolvers<string>();
+  const stop = watch(client, runId, ({ cursor }) => first.resolve(cursor), afterCursor);
+  const cursor = await first.promise;
+  const ms = performance.now() - begin;
+  stop();
+  return { cursor, ms };
 }
 
 /** The p50 of a lone step of the worker, in ms. */

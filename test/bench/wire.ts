@@ -19,7 +19,7 @@ import {
   WorkerServiceAttachResponseSchema,
 } from "@pawl/proto";
 
-export const sessionPath = "/pawl.v1.WorkerService/Session";
+const attachPath = "/pawl.v1.WorkerService/Attach";
 
 /** One connection. */
 export class Wire {
@@ -52,7 +52,7 @@ export class Wire {
 
   openSession(options: WireSessionOptions): WireSession {
     const stream = this.#client.makeBidiStreamRequest(
-      sessionPath,
+      attachPath,
       (message: WorkerServiceAttachRequest) =>
         Buffer.from(toBinary(WorkerServiceAttachRequestSchema, message)),
       (bytes: Buffer) => fromBinary(WorkerServiceAttachResponseSchema, bytes),
@@ -72,7 +72,7 @@ export interface WireSessionOptions {
   onError: (error: Error) => void;
 }
 
-/** `WorkerService.Session` as frames and replies; frames of one turn share a message. */
+/** `WorkerService.Attach` as frames and replies; frames of one turn share a message. */
 export class WireSession {
   readonly #stream: ClientDuplexStream<WorkerServiceAttachRequest, WorkerServiceAttachResponse>;
   readonly #waiters = new Map<number, (frame: ServerFrame["body"]) => void>();

@@ -121,7 +121,7 @@ const server = new Server();
 server.addService(
   {
     session: {
-      path: "/pawl.v1.WorkerService/Session",
+      path: "/pawl.v1.WorkerService/Attach",
       requestStream: true,
       responseStream: true,
       requestSerialize: (m: WorkerServiceAttachRequest) =>

@@ -1,7 +1,10 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { serverMain } from "../../harness/server.ts";
 import { Child } from "../child.ts";
+import { readNodeTimes } from "../cpu.ts";
 import type { LoopDelay, ProbeCommand } from "../probe.ts";
+import type { PartTimes } from "../profile.ts";
 
 export interface BenchServerOptions {
   /** SQLite path or Postgres URL. */
@@ -45,6 +48,20 @@ export class BenchServer {
   /** How late its event loop was since the last call, in ms. */
   takeLoopDelay(): Promise<LoopDelay> {
     return this.child.call<ProbeCommand, LoopDelay>("reset");
+  }
+
+  /** How its engine thread spends about the given time: the CPU time in ms, and its shares by part. */
+  async profile(forMs: number): Promise<{ cpuMs: number; seconds: number; shares: PartTimes }> {
+    const cpu = () => readNodeTimes(this.pid, "server")["server main"] ?? 0;
+    await this.child.call<ProbeCommand, undefined>("profile");
+    const before = { at: performance.now(), cpu: cpu() };
+    await sleep(forMs);
+    const seconds = (performance.now() - before.at) / 1_000;
+    const cpuMs = cpu() - before.cpu;
+    const parts = await this.child.call<ProbeCommand, PartTimes>("parts");
+    const sampled = Object.values(parts).reduce((sum, ms) => sum + ms, 0);
+    const shares = Object.entries(parts).map(([part, ms]) => [part, ms / sampled]);
+    return { cpuMs, seconds, shares: Object.fromEntries(shares) };
   }
 
   async end(): Promise<void> {
