@@ -6,11 +6,17 @@
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@grpc/grpc-js";
 import * as contract from "@pawl/proto";
-import { WorkerFrameSchema, WorkerService, WorkerServiceAttachRequestSchema } from "@pawl/proto";
+import {
+  ClientFrameSchema,
+  RunService,
+  WorkerFrameSchema,
+  WorkerService,
+  WorkerServiceAttachRequestSchema,
+} from "@pawl/proto";
 import { waitIdOf } from "../../server/src/model/wait-id.ts";
 import { Random } from "../chaos/random.ts";
 import { connect, openWorker, rpc } from "../harness/protocol.ts";
@@ -69,7 +75,7 @@ class WireFuzz {
       () => this.#rest(this.#random.pick(this.#operations)),
     ];
     const calls = Array.from({ length: ROUND }, () => this.#random.pick(kinds)());
-    await Promise.all([...calls, this.#session()]);
+    await Promise.all([...calls, this.#workerStream(), this.#clientStream()]);
     this.requests += ROUND;
     for (const runId of known.run_id ?? [])
       for (const part of ["", "/journal", "/signals", "/steps/a", "/events?fromNow=true"])
@@ -160,11 +166,33 @@ class WireFuzz {
     }
   }
 
-  /** A session whose frames are odd ones; it ends at once, or when we end it. */
-  async #session(): Promise<void> {
+  /** A worker's stream whose frames are odd ones; it ends at once, or when we end it. */
+  async #workerStream(): Promise<void> {
     const random = this.#random;
-    const { method } = WorkerService;
-    const path = `/${WorkerService.typeName}/${method.attach.name}`;
+    const messages: Uint8Array[] = [];
+    if (random.chance(0.9)) {
+      const worker = { workerId: "fuzz", instanceId: `fuzz-${random.int(0, 3)}` };
+      const hello = { protocolVersion: 1, worker: { ...worker, workflows: [{ name: "plain" }] } };
+      const frames = [{ body: { case: "hello" as const, value: hello } }];
+      const message = create(WorkerServiceAttachRequestSchema, { frames });
+      messages.push(toBinary(WorkerServiceAttachRequestSchema, message));
+    }
+    await this.#stream(WorkerService.method.attach, messages, WorkerFrameSchema);
+  }
+
+  /** The same of a client's stream. */
+  #clientStream(): Promise<void> {
+    return this.#stream(RunService.method.attach, [], ClientFrameSchema);
+  }
+
+  async #stream(
+    method: DescMethod,
+    first: readonly Uint8Array[],
+    frameSchema: DescMessage,
+  ): Promise<void> {
+    const random = this.#random;
+    const name = method.parent.name;
+    const path = `/${method.parent.typeName}/${method.name}`;
     const call = this.#client.makeBidiStreamRequest(path, asIs, asIs, {
       deadline: Date.now() + CALL_MS,
     });
@@ -172,29 +200,18 @@ class WireFuzz {
       call.on("error", (error) => {
         const { code, reason, message } = refusalOf(error);
         const isFine = reason === "" ? code === 1 || code === 4 : reason !== "INTERNAL";
-        if (!isFine) this.found("session", `${code} ${reason} ${message}`);
+        if (!isFine) this.found(`stream of ${name}`, `${code} ${reason} ${message}`);
         resolve();
       });
       call.on("end", resolve);
     });
     call.on("data", (bytes: Buffer) => {
-      if (bytes.includes("INTERNAL")) this.found("session frame", bytes.toString("latin1"));
+      this.#count(`frames of ${name}`);
+      if (bytes.includes("INTERNAL")) this.found(`frame of ${name}`, bytes.toString("latin1"));
     });
-    if (random.chance(0.9)) {
-      const worker = { workerId: "fuzz", instanceId: `fuzz-${random.int(0, 3)}` };
-      const hello = { protocolVersion: 1, worker: { ...worker, workflows: [{ name: "plain" }] } };
-      const frames = [{ body: { case: "hello" as const, value: hello } }];
-      call.write(
-        Buffer.from(
-          toBinary(
-            WorkerServiceAttachRequestSchema,
-            create(WorkerServiceAttachRequestSchema, { frames }),
-          ),
-        ),
-      );
-    }
+    for (const message of first) call.write(Buffer.from(message));
     for (let i = random.int(1, 60); i > 0; i -= 1) {
-      const frame = this.#values.bytes(WorkerFrameSchema);
+      const frame = this.#values.bytes(frameSchema);
       // One message of one frame, by hand, for the frame may be no message.
       const length = varint(frame.byteLength);
       const message = Buffer.concat([Buffer.from([0x0a]), length, frame]);

@@ -18,6 +18,8 @@ import { noteCommitted } from "./observability/engine-metrics.ts";
 import { traceCommitted } from "./observability/engine-traces.ts";
 import { logCommitted } from "./observability/log-entries.ts";
 import { readHeader } from "./runs/read-header.ts";
+import type { RunView } from "./runs/run-types.ts";
+import { endedView } from "./runs/run-view.ts";
 import type { Connections, HeldRun, LocalConnection } from "./workers/connections.ts";
 import type { Dispatcher } from "./workers/dispatcher.ts";
 import type { ReleaseParts } from "./workers/release-lease.ts";
@@ -27,7 +29,7 @@ import type { CommittedRun } from "./writer.ts";
 export interface EffectsParts extends ReleaseParts {
   readonly connections: Connections;
   readonly dispatcher: Dispatcher;
-  readonly hub: Hub<NewEvent>;
+  readonly hub: Hub<NewEvent, RunView>;
   readonly intake: Intake;
   readonly signals: EngineSignals;
   readonly tracing: Tracing | undefined;
@@ -43,10 +45,10 @@ export function afterCommit(parts: EffectsParts, runs: readonly CommittedRun[]):
   for (const run of runs) {
     const { draft, state, key } = run;
     const { header } = state;
-    parts.hub.notify(key, isTerminal(header.state));
+    const ended = isTerminal(header.state);
+    parts.hub.notify(key, ended, () => endedView(header, draft.now, draft.entries));
     // Under its current fence the last holder may continue, unless the run is over.
-    if (header.lease === null)
-      parts.intake.forget(key, isTerminal(header.state) ? header.fence : header.fence - 1);
+    if (header.lease === null) parts.intake.forget(key, ended ? header.fence : header.fence - 1);
     if (draft.tookBack) noteHolder(parts, key, header);
     ready ||= draft.readied !== undefined;
     due = Math.min(due, draft.earliestDue);

@@ -28,6 +28,7 @@ import { Intake } from "./events/intake.ts";
 import { readGauges } from "./observability/engine-metrics.ts";
 import { Outcomes } from "./outcomes/outcomes.ts";
 import { Payloads } from "./payloads/payloads.ts";
+import type { RunView } from "./runs/run-types.ts";
 import { Runs } from "./runs/runs.ts";
 import { Signals } from "./signals/signals.ts";
 import { Steps } from "./steps/steps.ts";
@@ -158,7 +159,7 @@ function createParts(options: EngineOptions) {
   const signals = createSignals();
   const health = new StoreHealth(bare, options.log, metrics.storeErrors);
   const store = withPawlErrors(bare, (error) => health.noted(error));
-  const hub = new Hub<NewEvent>();
+  const hub = new Hub<NewEvent, RunView>();
   const connections = new Connections(clock);
   const intake = new Intake({
     store: bare,

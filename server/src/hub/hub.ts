@@ -1,5 +1,6 @@
 /**
- * Wake-ups, in memory. Carries nothing that must survive: code that is woken reads the store.
+ * Wake-ups, in memory. Carries nothing that must survive: code that is woken reads the store, unless
+ * what it wants to read has arrived along with the wake-up.
  *
  * A channel exists while somebody watches its run.
  */
@@ -12,34 +13,42 @@ export interface Mark {
   readonly number: number;
 }
 
-export interface Channel<T> {
+export interface Channel<T, O = unknown> {
   /** The run has ended, as far as this server heard. */
   readonly ended: boolean;
+  /** How, where this server has just committed that. */
+  readonly outcome: O | undefined;
   /** Grows with every change: who compares it before and after a read has missed nothing. */
   readonly version: number;
   /** Resolves at the next change. */
   changed(signal: AbortSignal): Promise<void>;
+  /** Resolves when the run has ended, after this time, or when the signal fires. */
+  end(afterMs: number, signal: AbortSignal): Promise<void>;
   /** Calls back with what is shown, until the channel is closed. */
   onShow(listener: (event: T) => void): void;
   close(): void;
 }
 
-class RunChannel<T> {
+class RunChannel<T, O = unknown> {
   ended = false;
+  outcome: O | undefined;
   watchers = 0;
   version = 0;
   mark: Mark | undefined;
   waiters: (() => void)[] = [];
+  /** Who only waits for the end. */
+  readonly enders = new Set<() => void>();
   readonly listeners = new Set<(event: T) => void>();
 
   wake(): void {
     this.version += 1;
     for (const resolve of this.waiters.splice(0)) resolve();
+    if (this.ended) for (const resolve of this.enders) resolve();
   }
 }
 
-export class Hub<T> {
-  readonly #channels = new Map<string, RunChannel<T>>();
+export class Hub<T, O = unknown> {
+  readonly #channels = new Map<string, RunChannel<T, O>>();
   readonly #all = new RunChannel<T>();
 
   /** Changes with every commit, to whichever run. */
@@ -63,17 +72,17 @@ export class Hub<T> {
     return [...this.#channels.keys()];
   }
 
-  watch(key: string): Channel<T> {
+  watch(key: string): Channel<T, O> {
     let channel = this.#channels.get(key);
     if (channel === undefined) {
-      channel = new RunChannel<T>();
+      channel = new RunChannel<T, O>();
       this.#channels.set(key, channel);
     }
     channel.watchers += 1;
     return this.#handle(key, channel);
   }
 
-  #handle(key: string, channel: RunChannel<T>): Channel<T> {
+  #handle(key: string, channel: RunChannel<T, O>): Channel<T, O> {
     const listeners: ((event: T) => void)[] = [];
     let open = true;
     return {
@@ -83,7 +92,11 @@ export class Hub<T> {
       get ended() {
         return channel.ended;
       },
+      get outcome() {
+        return channel.outcome;
+      },
       changed: (signal) => nextChange(channel, signal),
+      end: (afterMs, signal) => untilEnded(channel, afterMs, signal),
       onShow: (listener) => {
         listeners.push(listener);
         channel.listeners.add(listener);
@@ -98,11 +111,16 @@ export class Hub<T> {
     };
   }
 
-  /** Something was committed for this run. */
-  notify(key: string, ended: boolean): void {
+  /**
+   * Something was committed for this run.
+   *
+   * @param outcome how it ended, if it did; made only where somebody watches
+   */
+  notify(key: string, ended: boolean, outcome?: () => O | undefined): void {
     const channel = this.#channels.get(key);
     if (channel === undefined) return;
     channel.ended = ended;
+    channel.outcome = ended ? outcome?.() : undefined;
     channel.wake();
   }
 
@@ -121,6 +139,7 @@ export class Hub<T> {
       known?.seq === mark.seq && known.fence === mark.fence && known.number === mark.number;
     if (same && channel.ended === ended) return;
     channel.ended = ended;
+    channel.outcome = undefined;
     channel.wake();
   }
 
@@ -147,5 +166,27 @@ function nextChange<T>(channel: RunChannel<T>, signal: AbortSignal): Promise<voi
     };
     channel.waiters.push(wake);
     signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+function untilEnded<T, O>(
+  channel: RunChannel<T, O>,
+  afterMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    if (channel.ended || signal.aborted) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      channel.enders.delete(done);
+      resolve();
+    };
+    const timer = setTimeout(done, afterMs);
+    channel.enders.add(done);
+    signal.addEventListener("abort", done, { once: true });
   });
 }

@@ -5,6 +5,7 @@
 import type { EngineApi, OutcomeReply } from "../engine/engine-api.ts";
 import { PawlError } from "../model/errors.ts";
 
+/** To what a worker says on its way, and nobody needs here. */
 const CONTINUE: OutcomeReply = Object.freeze({ directive: "continue" });
 
 export function readOnly({
@@ -23,6 +24,7 @@ export function readOnly({
       list: (...args) => runs.list(...args),
       journal: (...args) => runs.journal(...args),
       start: refuse,
+      startAndWait: refuse,
       cancel: refuse,
       pause: refuse,
       resume: refuse,
@@ -38,7 +40,6 @@ export function readOnly({
       fail: refuse,
     },
     outcomes: {
-      // What a worker says on its way, and nobody needs here.
       closeWaits: async () => CONTINUE,
       beginCleanUp: async () => CONTINUE,
       suspend: refuse,

@@ -14,6 +14,7 @@ import { Health } from "@pawl/proto/grpc/health/v1/health_pb.js";
 import type { EngineApi } from "../engine/engine-api.ts";
 import type { Log } from "../lib/log.ts";
 import type { Binding } from "./binding.ts";
+import { ClientCalls } from "./client-calls.ts";
 import { eventService } from "./services/event-service.ts";
 import { healthService } from "./services/health-service.ts";
 import { payloadService } from "./services/payload-service.ts";
@@ -46,12 +47,13 @@ export interface ServiceOptions {
 
 export function apiBindings(options: ServiceOptions): Binding[] {
   const { engine, streams, log } = options;
+  const calls = new ClientCalls(engine);
   const bindings = [
-    ...runService(engine),
+    ...runService(engine, calls, log),
     ...stepService(engine),
     ...workerService(engine, streams, log),
     ...workflowService(engine),
-    ...signalService(engine),
+    ...signalService(engine, calls),
     ...waitService(engine),
     ...eventService(engine),
     ...payloadService(engine),

@@ -120,7 +120,8 @@ class WorkerStream {
     this.#log = log;
     this.#onEnd = onEnd;
     this.#outbox = new Outbox({
-      write: (message, done) => stream.write(message, done),
+      write: (frames, done) =>
+        stream.write({ $typeName: "pawl.v1.WorkerServiceAttachResponse", frames }, done),
       overflow: () => {
         this.#log.warn("connection.slow_reader", { limit_bytes: BOUNDS.connectionBufferedBytes });
         this.#end(slowReader());

@@ -2036,11 +2036,546 @@ func (x *UpdateTagsResponse) GetRun() *Run {
 	return nil
 }
 
+// From client to server. A message can carry many frames.
+type RunServiceAttachRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Frames        []*ClientFrame         `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunServiceAttachRequest) Reset() {
+	*x = RunServiceAttachRequest{}
+	mi := &file_pawl_v1_run_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunServiceAttachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunServiceAttachRequest) ProtoMessage() {}
+
+func (x *RunServiceAttachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunServiceAttachRequest.ProtoReflect.Descriptor instead.
+func (*RunServiceAttachRequest) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RunServiceAttachRequest) GetFrames() []*ClientFrame {
+	if x != nil {
+		return x.Frames
+	}
+	return nil
+}
+
+type ClientFrame struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client and repeated in the reply; only valid within the stream. Not 0
+	// (except for `forget`), and not the id of a frame that has no reply yet.
+	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*ClientFrame_StartRun
+	//	*ClientFrame_StartAndWait
+	//	*ClientFrame_WaitRun
+	//	*ClientFrame_GetRun
+	//	*ClientFrame_CancelRun
+	//	*ClientFrame_SendSignal
+	//	*ClientFrame_Forget
+	Body          isClientFrame_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientFrame) Reset() {
+	*x = ClientFrame{}
+	mi := &file_pawl_v1_run_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientFrame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientFrame) ProtoMessage() {}
+
+func (x *ClientFrame) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientFrame.ProtoReflect.Descriptor instead.
+func (*ClientFrame) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ClientFrame) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ClientFrame) GetBody() isClientFrame_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetStartRun() *StartRunRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_StartRun); ok {
+			return x.StartRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetStartAndWait() *StartAndWait {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_StartAndWait); ok {
+			return x.StartAndWait
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetWaitRun() *WaitRunRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_WaitRun); ok {
+			return x.WaitRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetGetRun() *GetRunRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_GetRun); ok {
+			return x.GetRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetCancelRun() *CancelRunRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_CancelRun); ok {
+			return x.CancelRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetSendSignal() *SendSignalRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_SendSignal); ok {
+			return x.SendSignal
+		}
+	}
+	return nil
+}
+
+func (x *ClientFrame) GetForget() *Forget {
+	if x != nil {
+		if x, ok := x.Body.(*ClientFrame_Forget); ok {
+			return x.Forget
+		}
+	}
+	return nil
+}
+
+type isClientFrame_Body interface {
+	isClientFrame_Body()
+}
+
+type ClientFrame_StartRun struct {
+	StartRun *StartRunRequest `protobuf:"bytes,2,opt,name=start_run,json=startRun,proto3,oneof"`
+}
+
+type ClientFrame_StartAndWait struct {
+	StartAndWait *StartAndWait `protobuf:"bytes,3,opt,name=start_and_wait,json=startAndWait,proto3,oneof"`
+}
+
+type ClientFrame_WaitRun struct {
+	WaitRun *WaitRunRequest `protobuf:"bytes,4,opt,name=wait_run,json=waitRun,proto3,oneof"`
+}
+
+type ClientFrame_GetRun struct {
+	GetRun *GetRunRequest `protobuf:"bytes,5,opt,name=get_run,json=getRun,proto3,oneof"`
+}
+
+type ClientFrame_CancelRun struct {
+	CancelRun *CancelRunRequest `protobuf:"bytes,6,opt,name=cancel_run,json=cancelRun,proto3,oneof"`
+}
+
+type ClientFrame_SendSignal struct {
+	SendSignal *SendSignalRequest `protobuf:"bytes,7,opt,name=send_signal,json=sendSignal,proto3,oneof"`
+}
+
+type ClientFrame_Forget struct {
+	Forget *Forget `protobuf:"bytes,8,opt,name=forget,proto3,oneof"`
+}
+
+func (*ClientFrame_StartRun) isClientFrame_Body() {}
+
+func (*ClientFrame_StartAndWait) isClientFrame_Body() {}
+
+func (*ClientFrame_WaitRun) isClientFrame_Body() {}
+
+func (*ClientFrame_GetRun) isClientFrame_Body() {}
+
+func (*ClientFrame_CancelRun) isClientFrame_Body() {}
+
+func (*ClientFrame_SendSignal) isClientFrame_Body() {}
+
+func (*ClientFrame_Forget) isClientFrame_Body() {}
+
+// StartRun and WaitRun in one. The reply comes when the run has ended or after
+// `timeout`, whichever comes first; check the status of the run.
+type StartAndWait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without `claim`.
+	Start *StartRunRequest `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Default and maximum: 60 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartAndWait) Reset() {
+	*x = StartAndWait{}
+	mi := &file_pawl_v1_run_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartAndWait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartAndWait) ProtoMessage() {}
+
+func (x *StartAndWait) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartAndWait.ProtoReflect.Descriptor instead.
+func (*StartAndWait) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *StartAndWait) GetStart() *StartRunRequest {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *StartAndWait) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// The client no longer waits for the reply to a frame, and gets none. What the frame
+// has started continues.
+type Forget struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forget) Reset() {
+	*x = Forget{}
+	mi := &file_pawl_v1_run_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forget) ProtoMessage() {}
+
+func (x *Forget) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forget.ProtoReflect.Descriptor instead.
+func (*Forget) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Forget) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// From server to client. A message can carry many replies, which come in any order.
+type RunServiceAttachResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replies       []*ClientReply         `protobuf:"bytes,1,rep,name=replies,proto3" json:"replies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunServiceAttachResponse) Reset() {
+	*x = RunServiceAttachResponse{}
+	mi := &file_pawl_v1_run_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunServiceAttachResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunServiceAttachResponse) ProtoMessage() {}
+
+func (x *RunServiceAttachResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunServiceAttachResponse.ProtoReflect.Descriptor instead.
+func (*RunServiceAttachResponse) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RunServiceAttachResponse) GetReplies() []*ClientReply {
+	if x != nil {
+		return x.Replies
+	}
+	return nil
+}
+
+type ClientReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the frame. 0: of a message that cannot be read.
+	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Types that are valid to be assigned to Result:
+	//
+	//	*ClientReply_StartRun
+	//	*ClientReply_StartAndWait
+	//	*ClientReply_WaitRun
+	//	*ClientReply_GetRun
+	//	*ClientReply_CancelRun
+	//	*ClientReply_SendSignal
+	//	*ClientReply_Error
+	Result        isClientReply_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientReply) Reset() {
+	*x = ClientReply{}
+	mi := &file_pawl_v1_run_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientReply) ProtoMessage() {}
+
+func (x *ClientReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_run_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientReply.ProtoReflect.Descriptor instead.
+func (*ClientReply) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_run_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ClientReply) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ClientReply) GetResult() isClientReply_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *ClientReply) GetStartRun() *StartRunResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_StartRun); ok {
+			return x.StartRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetStartAndWait() *StartRunResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_StartAndWait); ok {
+			return x.StartAndWait
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetWaitRun() *WaitRunResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_WaitRun); ok {
+			return x.WaitRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetGetRun() *GetRunResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_GetRun); ok {
+			return x.GetRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetCancelRun() *CancelRunResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_CancelRun); ok {
+			return x.CancelRun
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetSendSignal() *SendSignalResponse {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_SendSignal); ok {
+			return x.SendSignal
+		}
+	}
+	return nil
+}
+
+func (x *ClientReply) GetError() *ErrorFrame {
+	if x != nil {
+		if x, ok := x.Result.(*ClientReply_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isClientReply_Result interface {
+	isClientReply_Result()
+}
+
+type ClientReply_StartRun struct {
+	StartRun *StartRunResponse `protobuf:"bytes,2,opt,name=start_run,json=startRun,proto3,oneof"`
+}
+
+type ClientReply_StartAndWait struct {
+	StartAndWait *StartRunResponse `protobuf:"bytes,3,opt,name=start_and_wait,json=startAndWait,proto3,oneof"`
+}
+
+type ClientReply_WaitRun struct {
+	WaitRun *WaitRunResponse `protobuf:"bytes,4,opt,name=wait_run,json=waitRun,proto3,oneof"`
+}
+
+type ClientReply_GetRun struct {
+	GetRun *GetRunResponse `protobuf:"bytes,5,opt,name=get_run,json=getRun,proto3,oneof"`
+}
+
+type ClientReply_CancelRun struct {
+	CancelRun *CancelRunResponse `protobuf:"bytes,6,opt,name=cancel_run,json=cancelRun,proto3,oneof"`
+}
+
+type ClientReply_SendSignal struct {
+	SendSignal *SendSignalResponse `protobuf:"bytes,7,opt,name=send_signal,json=sendSignal,proto3,oneof"`
+}
+
+type ClientReply_Error struct {
+	Error *ErrorFrame `protobuf:"bytes,8,opt,name=error,proto3,oneof"`
+}
+
+func (*ClientReply_StartRun) isClientReply_Result() {}
+
+func (*ClientReply_StartAndWait) isClientReply_Result() {}
+
+func (*ClientReply_WaitRun) isClientReply_Result() {}
+
+func (*ClientReply_GetRun) isClientReply_Result() {}
+
+func (*ClientReply_CancelRun) isClientReply_Result() {}
+
+func (*ClientReply_SendSignal) isClientReply_Result() {}
+
+func (*ClientReply_Error) isClientReply_Result() {}
+
 var File_pawl_v1_run_proto protoreflect.FileDescriptor
 
 const file_pawl_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/worker.proto\"\xce\t\n" +
+	"\x11pawl/v1/run.proto\x12\apawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pawl/v1/access.proto\x1a\x14pawl/v1/common.proto\x1a\x14pawl/v1/signal.proto\x1a\x14pawl/v1/worker.proto\"\xce\t\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -2189,7 +2724,40 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +
 	"\x12UpdateTagsResponse\x12\x1e\n" +
-	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run*\xd0\x03\n" +
+	"\x03run\x18\x01 \x01(\v2\f.pawl.v1.RunR\x03run\"G\n" +
+	"\x17RunServiceAttachRequest\x12,\n" +
+	"\x06frames\x18\x01 \x03(\v2\x14.pawl.v1.ClientFrameR\x06frames\"\xac\x03\n" +
+	"\vClientFrame\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x127\n" +
+	"\tstart_run\x18\x02 \x01(\v2\x18.pawl.v1.StartRunRequestH\x00R\bstartRun\x12=\n" +
+	"\x0estart_and_wait\x18\x03 \x01(\v2\x15.pawl.v1.StartAndWaitH\x00R\fstartAndWait\x124\n" +
+	"\bwait_run\x18\x04 \x01(\v2\x17.pawl.v1.WaitRunRequestH\x00R\awaitRun\x121\n" +
+	"\aget_run\x18\x05 \x01(\v2\x16.pawl.v1.GetRunRequestH\x00R\x06getRun\x12:\n" +
+	"\n" +
+	"cancel_run\x18\x06 \x01(\v2\x19.pawl.v1.CancelRunRequestH\x00R\tcancelRun\x12=\n" +
+	"\vsend_signal\x18\a \x01(\v2\x1a.pawl.v1.SendSignalRequestH\x00R\n" +
+	"sendSignal\x12)\n" +
+	"\x06forget\x18\b \x01(\v2\x0f.pawl.v1.ForgetH\x00R\x06forgetB\x06\n" +
+	"\x04body\"s\n" +
+	"\fStartAndWait\x12.\n" +
+	"\x05start\x18\x01 \x01(\v2\x18.pawl.v1.StartRunRequestR\x05start\x123\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\x18\n" +
+	"\x06Forget\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\"J\n" +
+	"\x18RunServiceAttachResponse\x12.\n" +
+	"\areplies\x18\x01 \x03(\v2\x14.pawl.v1.ClientReplyR\areplies\"\xb9\x03\n" +
+	"\vClientReply\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x128\n" +
+	"\tstart_run\x18\x02 \x01(\v2\x19.pawl.v1.StartRunResponseH\x00R\bstartRun\x12A\n" +
+	"\x0estart_and_wait\x18\x03 \x01(\v2\x19.pawl.v1.StartRunResponseH\x00R\fstartAndWait\x125\n" +
+	"\bwait_run\x18\x04 \x01(\v2\x18.pawl.v1.WaitRunResponseH\x00R\awaitRun\x122\n" +
+	"\aget_run\x18\x05 \x01(\v2\x17.pawl.v1.GetRunResponseH\x00R\x06getRun\x12;\n" +
+	"\n" +
+	"cancel_run\x18\x06 \x01(\v2\x1a.pawl.v1.CancelRunResponseH\x00R\tcancelRun\x12>\n" +
+	"\vsend_signal\x18\a \x01(\v2\x1b.pawl.v1.SendSignalResponseH\x00R\n" +
+	"sendSignal\x12+\n" +
+	"\x05error\x18\b \x01(\v2\x13.pawl.v1.ErrorFrameH\x00R\x05errorB\b\n" +
+	"\x06result*\xd0\x03\n" +
 	"\fStatusReason\x12\x1d\n" +
 	"\x19STATUS_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" STATUS_REASON_PAUSED_BY_OPERATOR\x10\x01\x12!\n" +
@@ -2213,7 +2781,7 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\x11ParentClosePolicy\x12#\n" +
 	"\x1fPARENT_CLOSE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPARENT_CLOSE_POLICY_ABANDON\x10\x01\x12\x1e\n" +
-	"\x1aPARENT_CLOSE_POLICY_CANCEL\x10\x022\xae\a\n" +
+	"\x1aPARENT_CLOSE_POLICY_CANCEL\x10\x022\xa8\b\n" +
 	"\n" +
 	"RunService\x12Y\n" +
 	"\bStartRun\x12\x18.pawl.v1.StartRunRequest\x1a\x19.pawl.v1.StartRunResponse\"\x18\xaa\xd4\x18\n" +
@@ -2234,7 +2802,9 @@ const file_pawl_v1_run_proto_rawDesc = "" +
 	"\tDeleteRun\x12\x19.pawl.v1.DeleteRunRequest\x1a\x1a.pawl.v1.DeleteRunResponse\"\x0f\xaa\xd4\x18\vruns:delete\x12U\n" +
 	"\n" +
 	"UpdateTags\x12\x1a.pawl.v1.UpdateTagsRequest\x1a\x1b.pawl.v1.UpdateTagsResponse\"\x0e\xaa\xd4\x18\n" +
-	"runs:writeBj\n" +
+	"runs:write\x12x\n" +
+	"\x06Attach\x12 .pawl.v1.RunServiceAttachRequest\x1a!.pawl.v1.RunServiceAttachResponse\"%\xaa\xd4\x18\truns:read\xaa\xd4\x18\n" +
+	"runs:write\xaa\xd4\x18\x06worker(\x010\x01Bj\n" +
 	"\vcom.pawl.v1B\bRunProtoP\x01Z\x14pawl.dev/pawl/pawlv1\xa2\x02\x03PXX\xaa\x02\aPawl.V1\xca\x02\aPawl\\V1\xe2\x02\x13Pawl\\V1\\GPBMetadata\xea\x02\bPawl::V1b\x06proto3"
 
 var (
@@ -2250,128 +2820,157 @@ func file_pawl_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_pawl_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_pawl_v1_run_proto_goTypes = []any{
-	(StatusReason)(0),             // 0: pawl.v1.StatusReason
-	(RunView)(0),                  // 1: pawl.v1.RunView
-	(ParentClosePolicy)(0),        // 2: pawl.v1.ParentClosePolicy
-	(*Run)(nil),                   // 3: pawl.v1.Run
-	(*Undone)(nil),                // 4: pawl.v1.Undone
-	(*OpenWait)(nil),              // 5: pawl.v1.OpenWait
-	(*StartRunRequest)(nil),       // 6: pawl.v1.StartRunRequest
-	(*Debounce)(nil),              // 7: pawl.v1.Debounce
-	(*StartRunResponse)(nil),      // 8: pawl.v1.StartRunResponse
-	(*GetRunRequest)(nil),         // 9: pawl.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 10: pawl.v1.GetRunResponse
-	(*WaitRunRequest)(nil),        // 11: pawl.v1.WaitRunRequest
-	(*WaitRunResponse)(nil),       // 12: pawl.v1.WaitRunResponse
-	(*ListRunsRequest)(nil),       // 13: pawl.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 14: pawl.v1.ListRunsResponse
-	(*GetJournalRequest)(nil),     // 15: pawl.v1.GetJournalRequest
-	(*GetJournalResponse)(nil),    // 16: pawl.v1.GetJournalResponse
-	(*CancelRunRequest)(nil),      // 17: pawl.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 18: pawl.v1.CancelRunResponse
-	(*PauseRunRequest)(nil),       // 19: pawl.v1.PauseRunRequest
-	(*PauseRunResponse)(nil),      // 20: pawl.v1.PauseRunResponse
-	(*ResumeRunRequest)(nil),      // 21: pawl.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),     // 22: pawl.v1.ResumeRunResponse
-	(*RetryRunRequest)(nil),       // 23: pawl.v1.RetryRunRequest
-	(*RetryRunResponse)(nil),      // 24: pawl.v1.RetryRunResponse
-	(*DeleteRunRequest)(nil),      // 25: pawl.v1.DeleteRunRequest
-	(*DeleteRunResponse)(nil),     // 26: pawl.v1.DeleteRunResponse
-	(*UpdateTagsRequest)(nil),     // 27: pawl.v1.UpdateTagsRequest
-	(*UpdateTagsResponse)(nil),    // 28: pawl.v1.UpdateTagsResponse
-	nil,                           // 29: pawl.v1.Run.TagsEntry
-	nil,                           // 30: pawl.v1.StartRunRequest.TagsEntry
-	nil,                           // 31: pawl.v1.ListRunsRequest.TagsEntry
-	nil,                           // 32: pawl.v1.UpdateTagsRequest.SetEntry
-	(RunStatus)(0),                // 33: pawl.v1.RunStatus
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*Payload)(nil),               // 35: pawl.v1.Payload
-	(*Failure)(nil),               // 36: pawl.v1.Failure
-	(*ParentRef)(nil),             // 37: pawl.v1.ParentRef
-	(*RunTimeouts)(nil),           // 38: pawl.v1.RunTimeouts
-	(WaitKind)(0),                 // 39: pawl.v1.WaitKind
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
-	(*FlowControl)(nil),           // 41: pawl.v1.FlowControl
-	(*WorkItem)(nil),              // 42: pawl.v1.WorkItem
-	(*JournalEntry)(nil),          // 43: pawl.v1.JournalEntry
+	(StatusReason)(0),                // 0: pawl.v1.StatusReason
+	(RunView)(0),                     // 1: pawl.v1.RunView
+	(ParentClosePolicy)(0),           // 2: pawl.v1.ParentClosePolicy
+	(*Run)(nil),                      // 3: pawl.v1.Run
+	(*Undone)(nil),                   // 4: pawl.v1.Undone
+	(*OpenWait)(nil),                 // 5: pawl.v1.OpenWait
+	(*StartRunRequest)(nil),          // 6: pawl.v1.StartRunRequest
+	(*Debounce)(nil),                 // 7: pawl.v1.Debounce
+	(*StartRunResponse)(nil),         // 8: pawl.v1.StartRunResponse
+	(*GetRunRequest)(nil),            // 9: pawl.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 10: pawl.v1.GetRunResponse
+	(*WaitRunRequest)(nil),           // 11: pawl.v1.WaitRunRequest
+	(*WaitRunResponse)(nil),          // 12: pawl.v1.WaitRunResponse
+	(*ListRunsRequest)(nil),          // 13: pawl.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 14: pawl.v1.ListRunsResponse
+	(*GetJournalRequest)(nil),        // 15: pawl.v1.GetJournalRequest
+	(*GetJournalResponse)(nil),       // 16: pawl.v1.GetJournalResponse
+	(*CancelRunRequest)(nil),         // 17: pawl.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),        // 18: pawl.v1.CancelRunResponse
+	(*PauseRunRequest)(nil),          // 19: pawl.v1.PauseRunRequest
+	(*PauseRunResponse)(nil),         // 20: pawl.v1.PauseRunResponse
+	(*ResumeRunRequest)(nil),         // 21: pawl.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),        // 22: pawl.v1.ResumeRunResponse
+	(*RetryRunRequest)(nil),          // 23: pawl.v1.RetryRunRequest
+	(*RetryRunResponse)(nil),         // 24: pawl.v1.RetryRunResponse
+	(*DeleteRunRequest)(nil),         // 25: pawl.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),        // 26: pawl.v1.DeleteRunResponse
+	(*UpdateTagsRequest)(nil),        // 27: pawl.v1.UpdateTagsRequest
+	(*UpdateTagsResponse)(nil),       // 28: pawl.v1.UpdateTagsResponse
+	(*RunServiceAttachRequest)(nil),  // 29: pawl.v1.RunServiceAttachRequest
+	(*ClientFrame)(nil),              // 30: pawl.v1.ClientFrame
+	(*StartAndWait)(nil),             // 31: pawl.v1.StartAndWait
+	(*Forget)(nil),                   // 32: pawl.v1.Forget
+	(*RunServiceAttachResponse)(nil), // 33: pawl.v1.RunServiceAttachResponse
+	(*ClientReply)(nil),              // 34: pawl.v1.ClientReply
+	nil,                              // 35: pawl.v1.Run.TagsEntry
+	nil,                              // 36: pawl.v1.StartRunRequest.TagsEntry
+	nil,                              // 37: pawl.v1.ListRunsRequest.TagsEntry
+	nil,                              // 38: pawl.v1.UpdateTagsRequest.SetEntry
+	(RunStatus)(0),                   // 39: pawl.v1.RunStatus
+	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
+	(*Payload)(nil),                  // 41: pawl.v1.Payload
+	(*Failure)(nil),                  // 42: pawl.v1.Failure
+	(*ParentRef)(nil),                // 43: pawl.v1.ParentRef
+	(*RunTimeouts)(nil),              // 44: pawl.v1.RunTimeouts
+	(WaitKind)(0),                    // 45: pawl.v1.WaitKind
+	(*durationpb.Duration)(nil),      // 46: google.protobuf.Duration
+	(*FlowControl)(nil),              // 47: pawl.v1.FlowControl
+	(*WorkItem)(nil),                 // 48: pawl.v1.WorkItem
+	(*JournalEntry)(nil),             // 49: pawl.v1.JournalEntry
+	(*SendSignalRequest)(nil),        // 50: pawl.v1.SendSignalRequest
+	(*SendSignalResponse)(nil),       // 51: pawl.v1.SendSignalResponse
+	(*ErrorFrame)(nil),               // 52: pawl.v1.ErrorFrame
 }
 var file_pawl_v1_run_proto_depIdxs = []int32{
-	33, // 0: pawl.v1.Run.status:type_name -> pawl.v1.RunStatus
+	39, // 0: pawl.v1.Run.status:type_name -> pawl.v1.RunStatus
 	0,  // 1: pawl.v1.Run.status_reason:type_name -> pawl.v1.StatusReason
-	29, // 2: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
-	34, // 3: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	34, // 4: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	34, // 5: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	34, // 6: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	34, // 7: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
-	34, // 8: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
+	35, // 2: pawl.v1.Run.tags:type_name -> pawl.v1.Run.TagsEntry
+	40, // 3: pawl.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	40, // 4: pawl.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	40, // 5: pawl.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	40, // 6: pawl.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	40, // 7: pawl.v1.Run.start_at:type_name -> google.protobuf.Timestamp
+	40, // 8: pawl.v1.Run.lease_expires_at:type_name -> google.protobuf.Timestamp
 	5,  // 9: pawl.v1.Run.waits:type_name -> pawl.v1.OpenWait
-	35, // 10: pawl.v1.Run.output:type_name -> pawl.v1.Payload
-	36, // 11: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
-	37, // 12: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
-	38, // 13: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
-	35, // 14: pawl.v1.Run.input:type_name -> pawl.v1.Payload
+	41, // 10: pawl.v1.Run.output:type_name -> pawl.v1.Payload
+	42, // 11: pawl.v1.Run.failure:type_name -> pawl.v1.Failure
+	43, // 12: pawl.v1.Run.parent:type_name -> pawl.v1.ParentRef
+	44, // 13: pawl.v1.Run.timeouts:type_name -> pawl.v1.RunTimeouts
+	41, // 14: pawl.v1.Run.input:type_name -> pawl.v1.Payload
 	4,  // 15: pawl.v1.Run.undone:type_name -> pawl.v1.Undone
-	39, // 16: pawl.v1.OpenWait.kind:type_name -> pawl.v1.WaitKind
-	34, // 17: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
-	34, // 18: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
-	35, // 19: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
-	30, // 20: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
-	38, // 21: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
-	40, // 22: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
-	34, // 23: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
-	37, // 24: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
-	41, // 25: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
+	45, // 16: pawl.v1.OpenWait.kind:type_name -> pawl.v1.WaitKind
+	40, // 17: pawl.v1.OpenWait.since:type_name -> google.protobuf.Timestamp
+	40, // 18: pawl.v1.OpenWait.due:type_name -> google.protobuf.Timestamp
+	41, // 19: pawl.v1.StartRunRequest.input:type_name -> pawl.v1.Payload
+	36, // 20: pawl.v1.StartRunRequest.tags:type_name -> pawl.v1.StartRunRequest.TagsEntry
+	44, // 21: pawl.v1.StartRunRequest.timeouts:type_name -> pawl.v1.RunTimeouts
+	46, // 22: pawl.v1.StartRunRequest.delay:type_name -> google.protobuf.Duration
+	40, // 23: pawl.v1.StartRunRequest.start_at:type_name -> google.protobuf.Timestamp
+	43, // 24: pawl.v1.StartRunRequest.parent:type_name -> pawl.v1.ParentRef
+	47, // 25: pawl.v1.StartRunRequest.flow:type_name -> pawl.v1.FlowControl
 	2,  // 26: pawl.v1.StartRunRequest.parent_close_policy:type_name -> pawl.v1.ParentClosePolicy
 	7,  // 27: pawl.v1.StartRunRequest.debounce:type_name -> pawl.v1.Debounce
-	40, // 28: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
-	40, // 29: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
+	46, // 28: pawl.v1.Debounce.period:type_name -> google.protobuf.Duration
+	46, // 29: pawl.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
 	3,  // 30: pawl.v1.StartRunResponse.run:type_name -> pawl.v1.Run
-	42, // 31: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
+	48, // 31: pawl.v1.StartRunResponse.claimed:type_name -> pawl.v1.WorkItem
 	1,  // 32: pawl.v1.GetRunRequest.view:type_name -> pawl.v1.RunView
 	3,  // 33: pawl.v1.GetRunResponse.run:type_name -> pawl.v1.Run
-	40, // 34: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
+	46, // 34: pawl.v1.WaitRunRequest.timeout:type_name -> google.protobuf.Duration
 	3,  // 35: pawl.v1.WaitRunResponse.run:type_name -> pawl.v1.Run
-	33, // 36: pawl.v1.ListRunsRequest.statuses:type_name -> pawl.v1.RunStatus
-	31, // 37: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
+	39, // 36: pawl.v1.ListRunsRequest.statuses:type_name -> pawl.v1.RunStatus
+	37, // 37: pawl.v1.ListRunsRequest.tags:type_name -> pawl.v1.ListRunsRequest.TagsEntry
 	3,  // 38: pawl.v1.ListRunsResponse.runs:type_name -> pawl.v1.Run
-	43, // 39: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
-	40, // 40: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
+	49, // 39: pawl.v1.GetJournalResponse.entries:type_name -> pawl.v1.JournalEntry
+	46, // 40: pawl.v1.CancelRunRequest.grace:type_name -> google.protobuf.Duration
 	3,  // 41: pawl.v1.CancelRunResponse.run:type_name -> pawl.v1.Run
 	3,  // 42: pawl.v1.PauseRunResponse.run:type_name -> pawl.v1.Run
 	3,  // 43: pawl.v1.ResumeRunResponse.run:type_name -> pawl.v1.Run
 	3,  // 44: pawl.v1.RetryRunResponse.run:type_name -> pawl.v1.Run
-	32, // 45: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
+	38, // 45: pawl.v1.UpdateTagsRequest.set:type_name -> pawl.v1.UpdateTagsRequest.SetEntry
 	3,  // 46: pawl.v1.UpdateTagsResponse.run:type_name -> pawl.v1.Run
-	6,  // 47: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
-	9,  // 48: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
-	11, // 49: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
-	13, // 50: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
-	15, // 51: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
-	17, // 52: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
-	19, // 53: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
-	21, // 54: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
-	23, // 55: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
-	25, // 56: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
-	27, // 57: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
-	8,  // 58: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
-	10, // 59: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
-	12, // 60: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
-	14, // 61: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
-	16, // 62: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
-	18, // 63: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
-	20, // 64: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
-	22, // 65: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
-	24, // 66: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
-	26, // 67: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
-	28, // 68: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
-	58, // [58:69] is the sub-list for method output_type
-	47, // [47:58] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	30, // 47: pawl.v1.RunServiceAttachRequest.frames:type_name -> pawl.v1.ClientFrame
+	6,  // 48: pawl.v1.ClientFrame.start_run:type_name -> pawl.v1.StartRunRequest
+	31, // 49: pawl.v1.ClientFrame.start_and_wait:type_name -> pawl.v1.StartAndWait
+	11, // 50: pawl.v1.ClientFrame.wait_run:type_name -> pawl.v1.WaitRunRequest
+	9,  // 51: pawl.v1.ClientFrame.get_run:type_name -> pawl.v1.GetRunRequest
+	17, // 52: pawl.v1.ClientFrame.cancel_run:type_name -> pawl.v1.CancelRunRequest
+	50, // 53: pawl.v1.ClientFrame.send_signal:type_name -> pawl.v1.SendSignalRequest
+	32, // 54: pawl.v1.ClientFrame.forget:type_name -> pawl.v1.Forget
+	6,  // 55: pawl.v1.StartAndWait.start:type_name -> pawl.v1.StartRunRequest
+	46, // 56: pawl.v1.StartAndWait.timeout:type_name -> google.protobuf.Duration
+	34, // 57: pawl.v1.RunServiceAttachResponse.replies:type_name -> pawl.v1.ClientReply
+	8,  // 58: pawl.v1.ClientReply.start_run:type_name -> pawl.v1.StartRunResponse
+	8,  // 59: pawl.v1.ClientReply.start_and_wait:type_name -> pawl.v1.StartRunResponse
+	12, // 60: pawl.v1.ClientReply.wait_run:type_name -> pawl.v1.WaitRunResponse
+	10, // 61: pawl.v1.ClientReply.get_run:type_name -> pawl.v1.GetRunResponse
+	18, // 62: pawl.v1.ClientReply.cancel_run:type_name -> pawl.v1.CancelRunResponse
+	51, // 63: pawl.v1.ClientReply.send_signal:type_name -> pawl.v1.SendSignalResponse
+	52, // 64: pawl.v1.ClientReply.error:type_name -> pawl.v1.ErrorFrame
+	6,  // 65: pawl.v1.RunService.StartRun:input_type -> pawl.v1.StartRunRequest
+	9,  // 66: pawl.v1.RunService.GetRun:input_type -> pawl.v1.GetRunRequest
+	11, // 67: pawl.v1.RunService.WaitRun:input_type -> pawl.v1.WaitRunRequest
+	13, // 68: pawl.v1.RunService.ListRuns:input_type -> pawl.v1.ListRunsRequest
+	15, // 69: pawl.v1.RunService.GetJournal:input_type -> pawl.v1.GetJournalRequest
+	17, // 70: pawl.v1.RunService.CancelRun:input_type -> pawl.v1.CancelRunRequest
+	19, // 71: pawl.v1.RunService.PauseRun:input_type -> pawl.v1.PauseRunRequest
+	21, // 72: pawl.v1.RunService.ResumeRun:input_type -> pawl.v1.ResumeRunRequest
+	23, // 73: pawl.v1.RunService.RetryRun:input_type -> pawl.v1.RetryRunRequest
+	25, // 74: pawl.v1.RunService.DeleteRun:input_type -> pawl.v1.DeleteRunRequest
+	27, // 75: pawl.v1.RunService.UpdateTags:input_type -> pawl.v1.UpdateTagsRequest
+	29, // 76: pawl.v1.RunService.Attach:input_type -> pawl.v1.RunServiceAttachRequest
+	8,  // 77: pawl.v1.RunService.StartRun:output_type -> pawl.v1.StartRunResponse
+	10, // 78: pawl.v1.RunService.GetRun:output_type -> pawl.v1.GetRunResponse
+	12, // 79: pawl.v1.RunService.WaitRun:output_type -> pawl.v1.WaitRunResponse
+	14, // 80: pawl.v1.RunService.ListRuns:output_type -> pawl.v1.ListRunsResponse
+	16, // 81: pawl.v1.RunService.GetJournal:output_type -> pawl.v1.GetJournalResponse
+	18, // 82: pawl.v1.RunService.CancelRun:output_type -> pawl.v1.CancelRunResponse
+	20, // 83: pawl.v1.RunService.PauseRun:output_type -> pawl.v1.PauseRunResponse
+	22, // 84: pawl.v1.RunService.ResumeRun:output_type -> pawl.v1.ResumeRunResponse
+	24, // 85: pawl.v1.RunService.RetryRun:output_type -> pawl.v1.RetryRunResponse
+	26, // 86: pawl.v1.RunService.DeleteRun:output_type -> pawl.v1.DeleteRunResponse
+	28, // 87: pawl.v1.RunService.UpdateTags:output_type -> pawl.v1.UpdateTagsResponse
+	33, // 88: pawl.v1.RunService.Attach:output_type -> pawl.v1.RunServiceAttachResponse
+	77, // [77:89] is the sub-list for method output_type
+	65, // [65:77] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_run_proto_init() }
@@ -2381,15 +2980,34 @@ func file_pawl_v1_run_proto_init() {
 	}
 	file_pawl_v1_access_proto_init()
 	file_pawl_v1_common_proto_init()
+	file_pawl_v1_signal_proto_init()
 	file_pawl_v1_worker_proto_init()
 	file_pawl_v1_run_proto_msgTypes[3].OneofWrappers = []any{}
+	file_pawl_v1_run_proto_msgTypes[27].OneofWrappers = []any{
+		(*ClientFrame_StartRun)(nil),
+		(*ClientFrame_StartAndWait)(nil),
+		(*ClientFrame_WaitRun)(nil),
+		(*ClientFrame_GetRun)(nil),
+		(*ClientFrame_CancelRun)(nil),
+		(*ClientFrame_SendSignal)(nil),
+		(*ClientFrame_Forget)(nil),
+	}
+	file_pawl_v1_run_proto_msgTypes[31].OneofWrappers = []any{
+		(*ClientReply_StartRun)(nil),
+		(*ClientReply_StartAndWait)(nil),
+		(*ClientReply_WaitRun)(nil),
+		(*ClientReply_GetRun)(nil),
+		(*ClientReply_CancelRun)(nil),
+		(*ClientReply_SendSignal)(nil),
+		(*ClientReply_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_run_proto_rawDesc), len(file_pawl_v1_run_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	RunService_RetryRun_FullMethodName   = "/pawl.v1.RunService/RetryRun"
 	RunService_DeleteRun_FullMethodName  = "/pawl.v1.RunService/DeleteRun"
 	RunService_UpdateTags_FullMethodName = "/pawl.v1.RunService/UpdateTags"
+	RunService_Attach_FullMethodName     = "/pawl.v1.RunService/Attach"
 )
 
 // RunServiceClient is the client API for RunService service.
@@ -85,6 +86,13 @@ type RunServiceClient interface {
 	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
 	// Sets and removes tags. INVALID_ARGUMENT: more than 64 would remain.
 	UpdateTags(ctx context.Context, in *UpdateTagsRequest, opts ...grpc.CallOption) (*UpdateTagsResponse, error)
+	// One stream per client process, on which the calls of a client travel as frames; see
+	// RunServiceAttachRequest and RunServiceAttachResponse. Each frame is authorized, and
+	// fails, like the unary call whose request it carries. A bad frame gets its own error
+	// reply and does not end the stream. A client that loses its stream sends the frames
+	// that have no reply again, with the same run ids and signal ids. SLOW_CONSUMER: the
+	// client does not read.
+	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunServiceAttachRequest, RunServiceAttachResponse], error)
 }
 
 type runServiceClient struct {
@@ -205,6 +213,19 @@ func (c *runServiceClient) UpdateTags(ctx context.Context, in *UpdateTagsRequest
 	return out, nil
 }
 
+func (c *runServiceClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunServiceAttachRequest, RunServiceAttachResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &RunService_ServiceDesc.Streams[0], RunService_Attach_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RunServiceAttachRequest, RunServiceAttachResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RunService_AttachClient = grpc.BidiStreamingClient[RunServiceAttachRequest, RunServiceAttachResponse]
+
 // RunServiceServer is the server API for RunService service.
 // All implementations must embed UnimplementedRunServiceServer
 // for forward compatibility.
@@ -258,6 +279,13 @@ type RunServiceServer interface {
 	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
 	// Sets and removes tags. INVALID_ARGUMENT: more than 64 would remain.
 	UpdateTags(context.Context, *UpdateTagsRequest) (*UpdateTagsResponse, error)
+	// One stream per client process, on which the calls of a client travel as frames; see
+	// RunServiceAttachRequest and RunServiceAttachResponse. Each frame is authorized, and
+	// fails, like the unary call whose request it carries. A bad frame gets its own error
+	// reply and does not end the stream. A client that loses its stream sends the frames
+	// that have no reply again, with the same run ids and signal ids. SLOW_CONSUMER: the
+	// client does not read.
+	Attach(grpc.BidiStreamingServer[RunServiceAttachRequest, RunServiceAttachResponse]) error
 	mustEmbedUnimplementedRunServiceServer()
 }
 
@@ -300,6 +328,9 @@ func (UnimplementedRunServiceServer) DeleteRun(context.Context, *DeleteRunReques
 }
 func (UnimplementedRunServiceServer) UpdateTags(context.Context, *UpdateTagsRequest) (*UpdateTagsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateTags not implemented")
+}
+func (UnimplementedRunServiceServer) Attach(grpc.BidiStreamingServer[RunServiceAttachRequest, RunServiceAttachResponse]) error {
+	return status.Error(codes.Unimplemented, "method Attach not implemented")
 }
 func (UnimplementedRunServiceServer) mustEmbedUnimplementedRunServiceServer() {}
 func (UnimplementedRunServiceServer) testEmbeddedByValue()                    {}
@@ -520,6 +551,13 @@ func _RunService_UpdateTags_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(RunServiceServer).Attach(&grpc.GenericServerStream[RunServiceAttachRequest, RunServiceAttachResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RunService_AttachServer = grpc.BidiStreamingServer[RunServiceAttachRequest, RunServiceAttachResponse]
+
 // RunService_ServiceDesc is the grpc.ServiceDesc for RunService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -572,6 +610,13 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _RunService_UpdateTags_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Attach",
+			Handler:       _RunService_Attach_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "pawl/v1/run.proto",
 }

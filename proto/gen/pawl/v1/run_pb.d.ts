@@ -4,9 +4,10 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Failure, FlowControl, JournalEntry, ParentRef, Payload, RunStatus, RunTimeouts, WaitKind } from "./common_pb.js";
+import type { ErrorFrame, Failure, FlowControl, JournalEntry, ParentRef, Payload, RunStatus, RunTimeouts, WaitKind } from "./common_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { WorkItem } from "./worker_pb.js";
+import type { SendSignalRequest, SendSignalResponse } from "./signal_pb.js";
 
 /**
  * Describes the file pawl/v1/run.proto.
@@ -932,6 +933,220 @@ export declare type UpdateTagsResponse = Message<"pawl.v1.UpdateTagsResponse"> &
 export declare const UpdateTagsResponseSchema: GenMessage<UpdateTagsResponse>;
 
 /**
+ * From client to server. A message can carry many frames.
+ *
+ * @generated from message pawl.v1.RunServiceAttachRequest
+ */
+export declare type RunServiceAttachRequest = Message<"pawl.v1.RunServiceAttachRequest"> & {
+  /**
+   * @generated from field: repeated pawl.v1.ClientFrame frames = 1;
+   */
+  frames: ClientFrame[];
+};
+
+/**
+ * Describes the message pawl.v1.RunServiceAttachRequest.
+ * Use `create(RunServiceAttachRequestSchema)` to create a new message.
+ */
+export declare const RunServiceAttachRequestSchema: GenMessage<RunServiceAttachRequest>;
+
+/**
+ * @generated from message pawl.v1.ClientFrame
+ */
+export declare type ClientFrame = Message<"pawl.v1.ClientFrame"> & {
+  /**
+   * Chosen by the client and repeated in the reply; only valid within the stream. Not 0
+   * (except for `forget`), and not the id of a frame that has no reply yet.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * @generated from oneof pawl.v1.ClientFrame.body
+   */
+  body: {
+    /**
+     * @generated from field: pawl.v1.StartRunRequest start_run = 2;
+     */
+    value: StartRunRequest;
+    case: "startRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.StartAndWait start_and_wait = 3;
+     */
+    value: StartAndWait;
+    case: "startAndWait";
+  } | {
+    /**
+     * @generated from field: pawl.v1.WaitRunRequest wait_run = 4;
+     */
+    value: WaitRunRequest;
+    case: "waitRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.GetRunRequest get_run = 5;
+     */
+    value: GetRunRequest;
+    case: "getRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.CancelRunRequest cancel_run = 6;
+     */
+    value: CancelRunRequest;
+    case: "cancelRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.SendSignalRequest send_signal = 7;
+     */
+    value: SendSignalRequest;
+    case: "sendSignal";
+  } | {
+    /**
+     * @generated from field: pawl.v1.Forget forget = 8;
+     */
+    value: Forget;
+    case: "forget";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message pawl.v1.ClientFrame.
+ * Use `create(ClientFrameSchema)` to create a new message.
+ */
+export declare const ClientFrameSchema: GenMessage<ClientFrame>;
+
+/**
+ * StartRun and WaitRun in one. The reply comes when the run has ended or after
+ * `timeout`, whichever comes first; check the status of the run.
+ *
+ * @generated from message pawl.v1.StartAndWait
+ */
+export declare type StartAndWait = Message<"pawl.v1.StartAndWait"> & {
+  /**
+   * Without `claim`.
+   *
+   * @generated from field: pawl.v1.StartRunRequest start = 1;
+   */
+  start?: StartRunRequest | undefined;
+
+  /**
+   * Default and maximum: 60 s.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 2;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message pawl.v1.StartAndWait.
+ * Use `create(StartAndWaitSchema)` to create a new message.
+ */
+export declare const StartAndWaitSchema: GenMessage<StartAndWait>;
+
+/**
+ * The client no longer waits for the reply to a frame, and gets none. What the frame
+ * has started continues.
+ *
+ * @generated from message pawl.v1.Forget
+ */
+export declare type Forget = Message<"pawl.v1.Forget"> & {
+  /**
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+};
+
+/**
+ * Describes the message pawl.v1.Forget.
+ * Use `create(ForgetSchema)` to create a new message.
+ */
+export declare const ForgetSchema: GenMessage<Forget>;
+
+/**
+ * From server to client. A message can carry many replies, which come in any order.
+ *
+ * @generated from message pawl.v1.RunServiceAttachResponse
+ */
+export declare type RunServiceAttachResponse = Message<"pawl.v1.RunServiceAttachResponse"> & {
+  /**
+   * @generated from field: repeated pawl.v1.ClientReply replies = 1;
+   */
+  replies: ClientReply[];
+};
+
+/**
+ * Describes the message pawl.v1.RunServiceAttachResponse.
+ * Use `create(RunServiceAttachResponseSchema)` to create a new message.
+ */
+export declare const RunServiceAttachResponseSchema: GenMessage<RunServiceAttachResponse>;
+
+/**
+ * @generated from message pawl.v1.ClientReply
+ */
+export declare type ClientReply = Message<"pawl.v1.ClientReply"> & {
+  /**
+   * The id of the frame. 0: of a message that cannot be read.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * @generated from oneof pawl.v1.ClientReply.result
+   */
+  result: {
+    /**
+     * @generated from field: pawl.v1.StartRunResponse start_run = 2;
+     */
+    value: StartRunResponse;
+    case: "startRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.StartRunResponse start_and_wait = 3;
+     */
+    value: StartRunResponse;
+    case: "startAndWait";
+  } | {
+    /**
+     * @generated from field: pawl.v1.WaitRunResponse wait_run = 4;
+     */
+    value: WaitRunResponse;
+    case: "waitRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.GetRunResponse get_run = 5;
+     */
+    value: GetRunResponse;
+    case: "getRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.CancelRunResponse cancel_run = 6;
+     */
+    value: CancelRunResponse;
+    case: "cancelRun";
+  } | {
+    /**
+     * @generated from field: pawl.v1.SendSignalResponse send_signal = 7;
+     */
+    value: SendSignalResponse;
+    case: "sendSignal";
+  } | {
+    /**
+     * @generated from field: pawl.v1.ErrorFrame error = 8;
+     */
+    value: ErrorFrame;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message pawl.v1.ClientReply.
+ * Use `create(ClientReplySchema)` to create a new message.
+ */
+export declare const ClientReplySchema: GenMessage<ClientReply>;
+
+/**
  * Why a run has its status. Later versions may add reasons; a client treats one that
  * it does not know as STATUS_REASON_UNSPECIFIED.
  *
@@ -1242,6 +1457,21 @@ export declare const RunService: GenService<{
     methodKind: "unary";
     input: typeof UpdateTagsRequestSchema;
     output: typeof UpdateTagsResponseSchema;
+  },
+  /**
+   * One stream per client process, on which the calls of a client travel as frames; see
+   * RunServiceAttachRequest and RunServiceAttachResponse. Each frame is authorized, and
+   * fails, like the unary call whose request it carries. A bad frame gets its own error
+   * reply and does not end the stream. A client that loses its stream sends the frames
+   * that have no reply again, with the same run ids and signal ids. SLOW_CONSUMER: the
+   * client does not read.
+   *
+   * @generated from rpc pawl.v1.RunService.Attach
+   */
+  attach: {
+    methodKind: "bidi_streaming";
+    input: typeof RunServiceAttachRequestSchema;
+    output: typeof RunServiceAttachResponseSchema;
   },
 }>;
 

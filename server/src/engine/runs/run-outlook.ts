@@ -23,7 +23,7 @@ export interface Outlook {
   readonly children?: string;
 }
 
-const SERVED: Outlook = Object.freeze({ served: true });
+export const SERVED: Outlook = Object.freeze({ served: true });
 /** Children that are looked at, and names that are told. */
 const FEW = 5;
 

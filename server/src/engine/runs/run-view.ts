@@ -3,7 +3,7 @@ import type { Entry } from "../../model/entry.ts";
 import type { RunHeader, StatusReason } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
 import { WHOLE_PAGE } from "../journal/journal-reads.ts";
-import type { Outlook } from "./run-outlook.ts";
+import { type Outlook, SERVED } from "./run-outlook.ts";
 import type { RunView } from "./run-types.ts";
 
 /** What a run's state means and what to do next, where the state alone does not say. */
@@ -166,10 +166,28 @@ export async function viewOf(
     header,
     ...explain(header, now, outlook),
     ...(input?.payload === undefined ? {} : { input: input.payload }),
-    ...(outcome?.type === "run.completed" && outcome.payload !== undefined
-      ? { output: outcome.payload }
-      : {}),
-    ...(outcome?.meta.failure === undefined ? {} : { failure: outcome.meta.failure }),
+    ...outcomeOf(outcome),
+  };
+}
+
+/** The same of a run that has just ended, from the entries that were committed with its end. */
+export function endedView(
+  { ...header }: RunHeader,
+  now: number,
+  entries: readonly Entry[],
+): RunView | undefined {
+  const outcome = entries.findLast((entry) => isOutcome(entry, header));
+  // It had ended before, and something else was committed.
+  if (outcome === undefined) return undefined;
+  return { header, ...explain(header, now, SERVED), ...outcomeOf(outcome) };
+}
+
+function outcomeOf(outcome: Entry | undefined): Pick<RunView, "output" | "failure"> {
+  const output = outcome?.type === "run.completed" ? outcome.payload : undefined;
+  const failure = outcome?.meta.failure;
+  return {
+    ...(output === undefined ? {} : { output }),
+    ...(failure === undefined ? {} : { failure }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Hub } from "../../hub/hub.ts";
+import type { Channel, Hub } from "../../hub/hub.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { digest, uuidv7 } from "../../lib/ids.ts";
 import { BOUNDS } from "../../model/bounds.ts";
@@ -48,7 +48,7 @@ export interface RunsParts {
   readonly clock: Clock;
   readonly writer: Writer;
   readonly registry: Registry;
-  readonly hub: Hub<NewEvent>;
+  readonly hub: Hub<NewEvent, RunView>;
   readonly tracing: Tracing | undefined;
   readonly replicaId: string;
   /** Set where all callers are in this process, which it names. */
@@ -185,21 +185,59 @@ export class Runs {
   }
 
   async wait(caller: Caller, { runId, timeoutMs }: WaitRun, signal: AbortSignal): Promise<RunView> {
-    const deadline = this.#parts.clock.now() + Math.min(timeoutMs, BOUNDS.waitRunMs);
     const channel = this.#parts.hub.watch(runKey(caller.org, runId));
     try {
-      let header = await readHeader(this.#parts.store, caller, runId);
-      while (!isTerminal(header.state)) {
-        const left = deadline - this.#parts.clock.now();
-        if (left <= 0 || signal.aborted) break;
-        const until = AbortSignal.any([signal, AbortSignal.timeout(left)]);
-        while (!channel.ended && !until.aborted) await channel.changed(until);
-        header = await readHeader(this.#parts.store, caller, runId);
-      }
-      return await this.#view(caller, header, { withInput: false });
+      const header = await readHeader(this.#parts.store, caller, runId);
+      return await this.#untilEnd(caller, channel, header, timeoutMs, signal);
     } finally {
       channel.close();
     }
+  }
+
+  /** The run once it has ended, or as it is after that time or when the signal fires. */
+  async startAndWait(
+    caller: Caller,
+    asked: StartRun,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<StartedRun> {
+    const { hub } = this.#parts;
+    // From before the start, so that no end is missed, however soon it comes.
+    const channel = asked.runId === "" ? undefined : hub.watch(runKey(caller.org, asked.runId));
+    try {
+      const { run, existing } = await this.start(caller, asked);
+      const { header } = run;
+      if (isTerminal(header.state)) return { run, existing };
+      const ended =
+        channel === undefined
+          ? this.wait(caller, { runId: header.runId, timeoutMs }, signal)
+          : this.#untilEnd(caller, channel, header, timeoutMs, signal);
+      return { run: await ended, existing };
+    } finally {
+      channel?.close();
+    }
+  }
+
+  /** @param known the run as it was since the channel is open */
+  async #untilEnd(
+    caller: Caller,
+    channel: Channel<unknown, RunView>,
+    known: RunHeader,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<RunView> {
+    const { clock, store } = this.#parts;
+    const deadline = clock.now() + Math.min(timeoutMs, BOUNDS.waitRunMs);
+    let header = known;
+    while (!isTerminal(header.state)) {
+      const left = deadline - clock.now();
+      if (left > 0 && !signal.aborted) await channel.end(left, signal);
+      // Nothing is read where the end was committed here.
+      if (channel.outcome !== undefined) return channel.outcome;
+      header = await readHeader(store, caller, header.runId);
+      if (left <= 0 || signal.aborted) break;
+    }
+    return await this.#view(caller, header, { withInput: false });
   }
 
   async list(caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }> {

@@ -10,6 +10,7 @@ import { refuseInsideRun } from "../context/execute.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { defaultLogger, type Logger } from "../lib/logger.ts";
 import { currentTracing, loadTracing } from "../telemetry/setup.ts";
+import { FramedCalls } from "../transport/framed-calls.ts";
 import { Platform } from "../transport/platform.ts";
 import { pageSizeOf } from "../transport/status.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -27,7 +28,7 @@ import {
   type WaitView,
   waitView,
 } from "./client-waits.ts";
-import { RunHandle } from "./handle.ts";
+import { hasEnded, outcomeOf, RunHandle, waitMs } from "./handle.ts";
 import { type StartOptions, startRequest } from "./start.ts";
 import { type RunStatus, type RunView, runView, statusCode } from "./views.ts";
 
@@ -92,6 +93,7 @@ function workerView(worker: WorkerMessage): WorkerView {
  */
 export class Client {
   readonly #platform: Platform;
+  readonly #calls: FramedCalls;
   readonly #transport: Transport;
   readonly #ownsTransport: boolean;
   readonly #logger: Logger;
@@ -100,7 +102,8 @@ export class Client {
     const { transport, owned } = resolveTransport(options);
     this.#transport = transport;
     this.#ownsTransport = owned;
-    this.#platform = new Platform(transport, durationMs(options.retryFor ?? "15 s"));
+    this.#calls = new FramedCalls(transport);
+    this.#platform = new Platform(this.#calls, durationMs(options.retryFor ?? "15 s"));
     this.#logger = options.logger ?? defaultLogger;
   }
 
@@ -156,8 +159,15 @@ export class Client {
     input?: unknown,
     options: StartOptions = {},
   ): Promise<never> {
-    const handle = await this.#start(workflow, input, options);
-    return handle.result();
+    refuseInsideRun("client.run()", "ctx.child(), or call it in a step with a runId of its own");
+    const request = await startRequest(this.#platform, workflow, input, options);
+    const { run, existing } = await this.#traced(request, () =>
+      this.#platform.retrying(() => this.#calls.startAndWait(request, waitMs)),
+    );
+    const runId = run?.runId ?? request.runId;
+    if (run === undefined || !hasEnded(run))
+      return new RunHandle<never>(this.#platform, runId, existing).result();
+    return (await outcomeOf(this.#platform, run)) as never;
   }
 
   /**
@@ -276,6 +286,7 @@ export class Client {
   /** Closes the connection, unless the transport was passed to this client. */
   close(): void {
     void currentTracing()?.flush();
+    this.#calls.close();
     if (this.#ownsTransport) this.#transport.close();
   }
 }

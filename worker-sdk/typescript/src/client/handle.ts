@@ -53,7 +53,8 @@ export interface SignalSendOptions {
   readonly actor?: string;
 }
 
-const waitMs = 30_000;
+/** For how long one call waits for a result. */
+export const waitMs = 30_000;
 const terminal = new Set([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED]);
 
 export function hasEnded(run: Run): boolean {

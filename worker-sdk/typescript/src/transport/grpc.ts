@@ -113,6 +113,7 @@ export function createGrpcTransport(url: string): Transport {
 }
 
 class GrpcTransport implements Transport {
+  readonly prefersFrames = true;
   readonly #client: Client;
   readonly #url: string;
 

@@ -41,6 +41,8 @@ export interface Duplex<I> {
  * UNAVAILABLE where no server answered.
  */
 export interface Transport {
+  /** Whether a call costs less as a frame of a stream than by itself. Default: no. */
+  readonly prefersFrames?: boolean;
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,

@@ -4,6 +4,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from pawl.v1 import access_pb2 as _access_pb2
 from pawl.v1 import common_pb2 as _common_pb2
+from pawl.v1 import signal_pb2 as _signal_pb2
 from pawl.v1 import worker_pb2 as _worker_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -396,3 +397,69 @@ class UpdateTagsResponse(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     run: Run
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class RunServiceAttachRequest(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedCompositeFieldContainer[ClientFrame]
+    def __init__(self, frames: _Optional[_Iterable[_Union[ClientFrame, _Mapping]]] = ...) -> None: ...
+
+class ClientFrame(_message.Message):
+    __slots__ = ("id", "start_run", "start_and_wait", "wait_run", "get_run", "cancel_run", "send_signal", "forget")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    START_RUN_FIELD_NUMBER: _ClassVar[int]
+    START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
+    GET_RUN_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RUN_FIELD_NUMBER: _ClassVar[int]
+    SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    FORGET_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    start_run: StartRunRequest
+    start_and_wait: StartAndWait
+    wait_run: WaitRunRequest
+    get_run: GetRunRequest
+    cancel_run: CancelRunRequest
+    send_signal: _signal_pb2.SendSignalRequest
+    forget: Forget
+    def __init__(self, id: _Optional[int] = ..., start_run: _Optional[_Union[StartRunRequest, _Mapping]] = ..., start_and_wait: _Optional[_Union[StartAndWait, _Mapping]] = ..., wait_run: _Optional[_Union[WaitRunRequest, _Mapping]] = ..., get_run: _Optional[_Union[GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[CancelRunRequest, _Mapping]] = ..., send_signal: _Optional[_Union[_signal_pb2.SendSignalRequest, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
+
+class StartAndWait(_message.Message):
+    __slots__ = ("start", "timeout")
+    START_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    start: StartRunRequest
+    timeout: _duration_pb2.Duration
+    def __init__(self, start: _Optional[_Union[StartRunRequest, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Forget(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class RunServiceAttachResponse(_message.Message):
+    __slots__ = ("replies",)
+    REPLIES_FIELD_NUMBER: _ClassVar[int]
+    replies: _containers.RepeatedCompositeFieldContainer[ClientReply]
+    def __init__(self, replies: _Optional[_Iterable[_Union[ClientReply, _Mapping]]] = ...) -> None: ...
+
+class ClientReply(_message.Message):
+    __slots__ = ("id", "start_run", "start_and_wait", "wait_run", "get_run", "cancel_run", "send_signal", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    START_RUN_FIELD_NUMBER: _ClassVar[int]
+    START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
+    GET_RUN_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RUN_FIELD_NUMBER: _ClassVar[int]
+    SEND_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    start_run: StartRunResponse
+    start_and_wait: StartRunResponse
+    wait_run: WaitRunResponse
+    get_run: GetRunResponse
+    cancel_run: CancelRunResponse
+    send_signal: _signal_pb2.SendSignalResponse
+    error: _common_pb2.ErrorFrame
+    def __init__(self, id: _Optional[int] = ..., start_run: _Optional[_Union[StartRunResponse, _Mapping]] = ..., start_and_wait: _Optional[_Union[StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[WaitRunResponse, _Mapping]] = ..., get_run: _Optional[_Union[GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[CancelRunResponse, _Mapping]] = ..., send_signal: _Optional[_Union[_signal_pb2.SendSignalResponse, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorFrame, _Mapping]] = ...) -> None: ...

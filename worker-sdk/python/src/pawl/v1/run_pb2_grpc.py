@@ -94,6 +94,11 @@ class RunServiceStub:
                 request_serializer=pawl_dot_v1_dot_run__pb2.UpdateTagsRequest.SerializeToString,
                 response_deserializer=pawl_dot_v1_dot_run__pb2.UpdateTagsResponse.FromString,
                 _registered_method=True)
+        self.Attach = channel.stream_stream(
+                '/pawl.v1.RunService/Attach',
+                request_serializer=pawl_dot_v1_dot_run__pb2.RunServiceAttachRequest.SerializeToString,
+                response_deserializer=pawl_dot_v1_dot_run__pb2.RunServiceAttachResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -202,6 +207,18 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request_iterator, context):
+        """One stream per client process, on which the calls of a client travel as frames; see
+        RunServiceAttachRequest and RunServiceAttachResponse. Each frame is authorized, and
+        fails, like the unary call whose request it carries. A bad frame gets its own error
+        reply and does not end the stream. A client that loses its stream sends the frames
+        that have no reply again, with the same run ids and signal ids. SLOW_CONSUMER: the
+        client does not read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -259,6 +276,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.UpdateTags,
                     request_deserializer=pawl_dot_v1_dot_run__pb2.UpdateTagsRequest.FromString,
                     response_serializer=pawl_dot_v1_dot_run__pb2.UpdateTagsResponse.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=pawl_dot_v1_dot_run__pb2.RunServiceAttachRequest.FromString,
+                    response_serializer=pawl_dot_v1_dot_run__pb2.RunServiceAttachResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -563,6 +585,33 @@ class RunService:
             '/pawl.v1.RunService/UpdateTags',
             pawl_dot_v1_dot_run__pb2.UpdateTagsRequest.SerializeToString,
             pawl_dot_v1_dot_run__pb2.UpdateTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/pawl.v1.RunService/Attach',
+            pawl_dot_v1_dot_run__pb2.RunServiceAttachRequest.SerializeToString,
+            pawl_dot_v1_dot_run__pb2.RunServiceAttachResponse.FromString,
             options,
             channel_credentials,
             insecure,
