@@ -6,7 +6,7 @@ import { NEW_RUN, type RunHeader } from "../../server/src/model/run.ts";
 import type { Changes } from "../../server/src/store/changes.ts";
 import type { DueWrite } from "../../server/src/store/due.ts";
 import type { PayloadWrite } from "../../server/src/store/payloads.ts";
-import type { HeaderPatch } from "../../server/src/store/run-columns.ts";
+import { type HeaderPatch, patchOf } from "../../server/src/store/run-columns.ts";
 import type {
   Batch,
   BatchResult,
@@ -120,20 +120,8 @@ export function change(runId: string, fence: number, seq: number, with_: Spec = 
 }
 
 export function makePatch(with_: Partial<HeaderPatch> = {}): HeaderPatch {
-  return {
-    state: "RUNNING",
-    reason: "",
-    intent: "none",
-    fence: 1,
-    attempt: 1,
-    crashes: 0,
-    startedAt: T0,
-    endedAt: 0,
-    tags: {},
-    waiting: null,
-    notes: {},
-    ...with_,
-  };
+  const run = { state: "RUNNING", fence: 1, attempt: 1, startedAt: T0 } as const;
+  return { ...patchOf(makeHeader("")), ...run, ...with_ };
 }
 
 export function makeClaim(slots: number, with_: Partial<ClaimRequest> = {}): ClaimRequest {

@@ -1,7 +1,7 @@
 /** Runs that wait, written straight into a store: what a server finds when it starts. */
 import { uuidv7 } from "../../../server/src/lib/ids.ts";
 import type { Entry } from "../../../server/src/model/entry.ts";
-import type { RunHeader } from "../../../server/src/model/run.ts";
+import { NEW_RUN, type RunHeader } from "../../../server/src/model/run.ts";
 import { openStore } from "../../../server/src/store/open.ts";
 import type { RunWrite } from "../../../server/src/store/runs.ts";
 import { workflowName } from "./bench-runs.ts";
@@ -33,36 +33,24 @@ function sleeper(seeded: number, until: number): RunWrite {
   // Begun an hour ago, where it is over soon.
   const now = until < seeded + 10_000 ? until - 3_600_000 : seeded;
   const header: RunHeader = {
+    ...NEW_RUN,
     org,
     runId,
     runUid: runId,
     workflow: workflowName,
-    version: "",
-    queue: "default",
-    priority: 5,
     state: "WAITING",
-    reason: "",
-    intent: "none",
     fence: 2,
     seq: 3,
     attempt: 1,
-    crashes: 0,
     inputDigest: "0".repeat(64),
-    parentRunId: "",
-    parentKey: "",
     createdAt: now,
     startAt: now,
     startedAt: now,
     updatedAt: now,
-    endedAt: 0,
-    options: {},
-    tags: {},
-    notes: {},
     waiting: {
       tree: { key },
       waits: [{ key, kind: "sleep", name: key, since: now, due: until }],
     },
-    lease: null,
   };
   const entry = (
     seq: number,
