@@ -11,7 +11,7 @@ import type { Steps } from "./steps/steps.ts";
 import type { WaitLinks } from "./waits/wait-links.ts";
 import type { Waits } from "./waits/waits.ts";
 import type { Polling } from "./workers/polling.ts";
-import type { Registry } from "./workers/worker-registry.ts";
+import type { WorkerRegistry } from "./workers/worker-registry.ts";
 import type { Workers } from "./workers/workers.ts";
 
 export type * from "./events/event-types.ts";
@@ -37,7 +37,7 @@ export interface EngineApi {
   readonly payloads: Offer<Payloads>;
   readonly workers: Offer<Workers, "attach">;
   readonly polling: Offer<Polling>;
-  readonly registry: Offer<Registry, "listWorkers" | "listWorkflows" | "getWorkflow">;
+  readonly registry: Offer<WorkerRegistry, "listWorkers" | "listWorkflows" | "getWorkflow">;
   /** Whether the store answers. */
   ready(): boolean;
 }

@@ -40,7 +40,7 @@ import { Connections } from "./workers/connections.ts";
 import { Dispatcher } from "./workers/dispatcher.ts";
 import { Polling } from "./workers/polling.ts";
 import { Refusals } from "./workers/refusals.ts";
-import { Registry } from "./workers/worker-registry.ts";
+import { WorkerRegistry } from "./workers/worker-registry.ts";
 import { Workers } from "./workers/workers.ts";
 import { Writer } from "./writer.ts";
 
@@ -187,7 +187,7 @@ function createParts(options: EngineOptions) {
     deliver: signals.claimed.emit,
     onError: (name, error) => log.warn("store.failed_in_background", { task: name, error }),
   });
-  const registry = new Registry(store, clock, connections);
+  const registry = new WorkerRegistry(store, clock, connections);
   const links = new WaitLinks({ store, clock, publicUrl });
   const feeds = new Feeds({ store, clock, hub });
   const refusals = new Refusals({ store, clock, writer, metrics, log, hub });

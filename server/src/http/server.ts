@@ -13,7 +13,7 @@ import { sendPage } from "./pages.ts";
 import { sendRefusal } from "./problem.ts";
 import type { RestHandler } from "./rest/handler.ts";
 import type { RpcHandler } from "./rpc-handler.ts";
-import type { Link, LinkEngine } from "./wait-links.ts";
+import type { LinkEngine, SignedLink } from "./wait-links.ts";
 
 export interface HttpServerOptions {
   /** For signed links. */
@@ -77,7 +77,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 }
 
 /** A signed link, by its path. */
-function linkIn(url: string): Link | undefined {
+function linkIn(url: string): SignedLink | undefined {
   const match = /^\/v1\/(callback|answer)s\/([^/?]+)(?:\?.*)?$/.exec(url);
   const [, kind, token] = match ?? [];
   if (token === undefined) return undefined;
@@ -86,7 +86,7 @@ function linkIn(url: string): Link | undefined {
 
 function answerLink(
   services: HttpServerOptions,
-  link: Link,
+  link: SignedLink,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {

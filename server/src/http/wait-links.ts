@@ -34,7 +34,7 @@ export interface LinkServices {
 
 export type LinkEngine = Pick<EngineApi, "links" | "waits">;
 
-export interface Link {
+export interface SignedLink {
   readonly kind: LinkKind;
   readonly token: string;
 }
@@ -42,7 +42,7 @@ export interface Link {
 /** Resolves once the answer is written. */
 export async function serveLink(
   { engine, calls, log }: LinkServices,
-  link: Link,
+  link: SignedLink,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {

@@ -6,7 +6,7 @@
  */
 
 /** How far a run is known to have arrived: its journal, and the deltas that are on record. */
-export interface Mark {
+export interface RunProgress {
   readonly seq: number;
   /** Of the latest delta; 0, 0: none. */
   readonly fence: number;
@@ -34,7 +34,7 @@ class RunChannel<T, O = unknown> {
   outcome: O | undefined;
   watchers = 0;
   version = 0;
-  mark: Mark | undefined;
+  mark: RunProgress | undefined;
   waiters: (() => void)[] = [];
   /** Who only waits for the end. */
   readonly enders = new Set<() => void>();
@@ -130,7 +130,7 @@ export class Hub<T, O = unknown> {
   }
 
   /** What the store says about a run that is watched; wakes if that is news since the last time. */
-  notice(key: string, mark: Mark, ended: boolean): void {
+  notice(key: string, mark: RunProgress, ended: boolean): void {
     const channel = this.#channels.get(key);
     if (channel === undefined) return;
     const known = channel.mark;

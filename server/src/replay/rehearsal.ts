@@ -56,7 +56,7 @@ const QUIET_MS = 3_000;
 const NEVER_MS = 24 * 3_600_000;
 
 /** One run of the rehearsal. */
-class Part {
+class RehearsedRun {
   readonly seeded: Seeded;
   readonly verdict: Deferred<Verdict> = deferred();
   readonly #next = new Set<string>();
@@ -99,11 +99,11 @@ class Part {
 export class Rehearsal {
   readonly engine: EngineApi;
   readonly #inner: EngineApi;
-  readonly #parts: ReadonlyMap<string, Part>;
+  readonly #parts: ReadonlyMap<string, RehearsedRun>;
 
   constructor(inner: EngineApi, seeded: readonly Seeded[]) {
     this.#inner = inner;
-    this.#parts = new Map(seeded.map((one) => [one.runId, new Part(one)]));
+    this.#parts = new Map(seeded.map((one) => [one.runId, new RehearsedRun(one)]));
     const closed = readOnly(inner);
     this.engine = {
       ...closed,
@@ -149,7 +149,7 @@ export class Rehearsal {
     throw leaseLost(runId, fence, fence + 1);
   }
 
-  #part(runId: string): Part | undefined {
+  #part(runId: string): RehearsedRun | undefined {
     return this.#parts.get(runId);
   }
 

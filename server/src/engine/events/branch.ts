@@ -5,7 +5,7 @@ import type { RunEvent } from "./event-types.ts";
 import { parseCursor, START } from "./position.ts";
 
 /** Opens a run's own stream after a cursor; empty: from its start. */
-export type OpenStream = (
+export type StreamOpener = (
   runId: string,
   afterCursor: string,
   signal: AbortSignal,
@@ -41,7 +41,7 @@ export class Branch {
   readonly #stop = new AbortController();
   #reading = false;
 
-  constructor(parts: BranchParts, open: OpenStream, signal: AbortSignal) {
+  constructor(parts: BranchParts, open: StreamOpener, signal: AbortSignal) {
     this.runId = parts.runId;
     this.parent = parts.parent;
     this.mentionedAt = parts.mentionedAt;

@@ -9,7 +9,7 @@ import type { Store } from "../../store/store.ts";
 import { readHeader } from "../runs/read-header.ts";
 import type { Connections } from "../workers/connections.ts";
 import type { Writer } from "../writer.ts";
-import type { OpenStream } from "./branch.ts";
+import type { StreamOpener } from "./branch.ts";
 import type {
   ListEvents,
   NewEvent,
@@ -148,7 +148,7 @@ export class Events {
     const { waitForStart } = watch;
     const { runId } = watch;
     if ((await this.#started(caller, watch, signal)) === undefined) return;
-    const open: OpenStream = (id, afterCursor, until) => {
+    const open: StreamOpener = (id, afterCursor, until) => {
       // A child is known before it exists.
       const wait = id !== runId || waitForStart;
       const own = { ...ALL, runId: id, afterCursor, waitForStart: wait };

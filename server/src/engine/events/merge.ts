@@ -11,7 +11,7 @@ import type { DeltaEvent } from "../../model/delta.ts";
 import type { Entry } from "../../model/entry.ts";
 import type { DeltaPlace } from "../../store/deltas.ts";
 import type { RunEvent } from "./event-types.ts";
-import { closesFence, type OpenStreams, type Verdict } from "./open-streams.ts";
+import { type AttemptFate, closesFence, type OpenStreams } from "./open-streams.ts";
 import { LAST_NUMBER, makeCursor, type Position } from "./position.ts";
 
 /** A delta in its place. */
@@ -120,7 +120,7 @@ export class Merger {
     this.#push(checkpointEvent(this.runId, entry));
   }
 
-  #verdicts(verdicts: readonly Verdict[]): void {
+  #verdicts(verdicts: readonly AttemptFate[]): void {
     for (const [index, verdict] of verdicts.entries()) {
       if (index < this.#skip) continue;
       this.#move({ notes: index + 1 });
@@ -192,7 +192,7 @@ export function noteEvent(
 function verdictEvent(
   runId: string,
   { seq, fence }: Position,
-  { type, key, attempt }: Verdict,
+  { type, key, attempt }: AttemptFate,
 ): Omit<RunEvent, "cursor"> {
   return {
     runId,

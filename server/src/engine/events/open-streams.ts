@@ -11,7 +11,7 @@ export interface OpenStream {
 }
 
 /** What becomes of the deltas of an attempt. */
-export interface Verdict {
+export interface AttemptFate {
   readonly type: "commit" | "rollback";
   readonly key: string;
   readonly attempt: number;
@@ -31,7 +31,7 @@ const CLOSES_FENCE: ReadonlySet<string> = new Set([
 ]);
 
 /** Entries that end an attempt, and what becomes of its deltas. */
-const ENDS_ATTEMPT: ReadonlyMap<string, Verdict["type"]> = new Map([
+const ENDS_ATTEMPT: ReadonlyMap<string, AttemptFate["type"]> = new Map([
   ["workflow.step.completed", "commit"],
   ["workflow.step.retrying", "rollback"],
   ["workflow.step.failed", "rollback"],
@@ -107,12 +107,12 @@ export class OpenStreams {
   }
 
   /** A fence is current: what was sent under lower ones and is still open is void. */
-  fenced(fence: number): Verdict[] {
+  fenced(fence: number): AttemptFate[] {
     return this.#void((stream) => stream.fence < fence);
   }
 
   /** What an entry decides; it comes right after the verdicts. */
-  entry(entry: EntryHead): Verdict[] {
+  entry(entry: EntryHead): AttemptFate[] {
     const { type, key, attempt, meta } = entry;
     const verdicts = meta.fence === undefined ? [] : this.fenced(meta.fence);
     if (meta.fence !== undefined) this.#closed = Math.max(this.#closed, meta.fence - 1);
@@ -139,9 +139,9 @@ export class OpenStreams {
     return verdicts;
   }
 
-  #void(isVoid: (stream: OpenStream) => boolean): Verdict[] {
+  #void(isVoid: (stream: OpenStream) => boolean): AttemptFate[] {
     if (this.#open.size === 0) return [];
-    const verdicts: Verdict[] = [];
+    const verdicts: AttemptFate[] = [];
     for (const [name, stream] of this.#open) {
       if (!isVoid(stream)) continue;
       this.#open.delete(name);

@@ -10,7 +10,7 @@ import { withPayloads } from "../journal/journal-reads.ts";
 import { readHeader } from "../runs/read-header.ts";
 import type { Merger, Pages, PlacedDelta, PlacedEvent } from "./merge.ts";
 
-export interface Batch {
+export interface StreamPage {
   readonly events: readonly PlacedEvent[];
   /** There is more to be read at once. */
   readonly more: boolean;
@@ -35,7 +35,7 @@ export async function readNext(
   caller: Caller,
   merger: Merger,
   size: PageSize = READ_PAGE,
-): Promise<Batch> {
+): Promise<StreamPage> {
   const { runId, position } = merger;
   // First the journal: what was put before an entry is there when the entry is.
   const page = await store.readJournal(caller, runId, position.seq, size);

@@ -17,7 +17,7 @@ import { PawlError } from "../../model/errors.ts";
 import { isTerminal, type RunHeader } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
 import { readHeader } from "../runs/read-header.ts";
-import { Branch, childrenOf, type OpenStream } from "./branch.ts";
+import { Branch, childrenOf, type StreamOpener } from "./branch.ts";
 import type { RunEvent, WatchRun } from "./event-types.ts";
 import { type Classes, ofClass } from "./feed.ts";
 import { endOf } from "./join.ts";
@@ -34,7 +34,7 @@ export async function* watchTree(
   caller: Caller,
   watch: WatchRun,
   classes: Classes,
-  open: OpenStream,
+  open: StreamOpener,
   signal: AbortSignal,
 ): AsyncGenerator<readonly RunEvent[]> {
   const tree = new Tree(store, caller, open, signal);
@@ -69,13 +69,13 @@ async function* never(): AsyncGenerator<readonly RunEvent[]> {
 class Tree {
   readonly #store: Store;
   readonly #caller: Caller;
-  readonly #open: OpenStream;
+  readonly #open: StreamOpener;
   readonly #signal: AbortSignal;
   /** The run that is watched, then those that are followed with it, parents before children. */
   #branches: Branch[] = [];
   #wake = Promise.withResolvers<void>();
 
-  constructor(store: Store, caller: Caller, open: OpenStream, signal: AbortSignal) {
+  constructor(store: Store, caller: Caller, open: StreamOpener, signal: AbortSignal) {
     this.#store = store;
     this.#caller = caller;
     this.#open = open;

@@ -6,12 +6,12 @@ import type { OpenWait, RunHeader } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
 import { listedView } from "../waits/wait-rows.ts";
 import type { WaitView } from "../waits/wait-types.ts";
-import type { Registry } from "../workers/worker-registry.ts";
+import type { WorkerRegistry } from "../workers/worker-registry.ts";
 import { NO_ENTRIES } from "./read-header.ts";
 
 export interface OutlookParts {
   readonly store: Store;
-  readonly registry: Registry;
+  readonly registry: WorkerRegistry;
 }
 
 /** Whether anybody will continue with a run. */
@@ -41,7 +41,10 @@ export async function outlookOf(
 }
 
 /** Empty where the name is known. */
-async function unknownName(registry: Registry, { org, workflow }: RunHeader): Promise<string> {
+async function unknownName(
+  registry: WorkerRegistry,
+  { org, workflow }: RunHeader,
+): Promise<string> {
   if ((await registry.find({ org }, workflow)) !== undefined) return "";
   const names = (await registry.listWorkflows({ org })).map(({ spec }) => spec.name);
   const meant = nearest(workflow, names);

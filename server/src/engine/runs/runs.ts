@@ -26,7 +26,7 @@ import { type RunMemory, stateOf } from "../journal/run-memory.ts";
 import { startTraced } from "../observability/engine-traces.ts";
 import { checkPayload } from "../payloads/payloads.ts";
 import { checkInput } from "../schemas/input-schema.ts";
-import type { Registry } from "../workers/worker-registry.ts";
+import type { WorkerRegistry } from "../workers/worker-registry.ts";
 import type { Writer } from "../writer.ts";
 import { startDebounced } from "./debounced-start.ts";
 import { readHeader } from "./read-header.ts";
@@ -47,7 +47,7 @@ export interface RunsParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly writer: Writer;
-  readonly registry: Registry;
+  readonly registry: WorkerRegistry;
   readonly hub: Hub<NewEvent, RunView>;
   readonly tracing: Tracing | undefined;
   readonly replicaId: string;

@@ -1,5 +1,5 @@
 /** What crosses between the server's thread and those that check values. */
-import type { Problem } from "./compile.ts";
+import type { SchemaProblem } from "./compile.ts";
 
 export interface CheckRequest {
   /** JSON Schema as JSON text. */
@@ -13,5 +13,5 @@ export interface CheckRequest {
 export type CheckReply =
   /** The schema is compiled and the value read: the check itself starts. */
   | { readonly kind: "begun" }
-  | { readonly kind: "checked"; readonly problems: readonly Problem[] }
+  | { readonly kind: "checked"; readonly problems: readonly SchemaProblem[] }
   | { readonly kind: "unusable"; readonly message: string };

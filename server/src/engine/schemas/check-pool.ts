@@ -5,7 +5,7 @@
 import { Worker } from "node:worker_threads";
 import { monotonicMs } from "../../lib/clock.ts";
 import type { CheckReply, CheckRequest } from "./check-messages.ts";
-import type { Problem } from "./compile.ts";
+import type { SchemaProblem } from "./compile.ts";
 
 export interface CheckPoolOptions {
   readonly threads: number;
@@ -20,7 +20,7 @@ export interface CheckPoolOptions {
 }
 
 export type CheckOutcome =
-  | { readonly kind: "checked"; readonly problems: readonly Problem[] }
+  | { readonly kind: "checked"; readonly problems: readonly SchemaProblem[] }
   | { readonly kind: "unusable"; readonly message: string }
   | { readonly kind: "slow" }
   /** Too many checks wait already. */

@@ -7,7 +7,7 @@ import { parseJson } from "../../lib/json.ts";
 import { BOUNDS } from "../../model/bounds.ts";
 import { PawlError } from "../../model/errors.ts";
 import { type CheckOutcome, CheckPool } from "./check-pool.ts";
-import { type CompiledSchema, compileSchema, type Problem } from "./compile.ts";
+import { type CompiledSchema, compileSchema, type SchemaProblem } from "./compile.ts";
 import { itemPairs, schemaCost } from "./cost.ts";
 
 /** Larger schemas are compiled in a thread. */
@@ -64,7 +64,7 @@ export async function problemsOf(
   schema: string,
   data: Uint8Array,
   value: unknown,
-): Promise<readonly Problem[]> {
+): Promise<readonly SchemaProblem[]> {
   const found = look(schema);
   if (found.kind === "inline" && isCheap(found, data, value)) return found.compiled.check(value);
   const all = data.byteLength <= INLINE_VALUE_BYTES;
@@ -118,7 +118,7 @@ function isSchema(value: unknown): value is AnySchemaObject | boolean {
   );
 }
 
-function outcomeOf(outcome: CheckOutcome): readonly Problem[] {
+function outcomeOf(outcome: CheckOutcome): readonly SchemaProblem[] {
   switch (outcome.kind) {
     case "checked":
       return outcome.problems;

@@ -9,7 +9,7 @@ import { type LinearPattern, linearPattern } from "./linear-pattern.ts";
 const require = createRequire(import.meta.url);
 
 /** Where a value does not fit, and why. */
-export interface Problem {
+export interface SchemaProblem {
   readonly path: string;
   readonly problem: string;
 }
@@ -23,7 +23,7 @@ export interface CompileOptions {
 
 export interface CompiledSchema {
   /** Empty: the value fits. */
-  check(value: unknown): readonly Problem[];
+  check(value: unknown): readonly SchemaProblem[];
   /** Whether all patterns take linear time. */
   readonly isLinear: boolean;
   /** About how many steps one character of a text takes at most, over all patterns. */
@@ -121,7 +121,7 @@ function makeCompiler(all: boolean): Compiler {
   return compiler;
 }
 
-function problemsOf(validate: ValidateFunction): readonly Problem[] {
+function problemsOf(validate: ValidateFunction): readonly SchemaProblem[] {
   return (validate.errors ?? []).slice(0, PROBLEMS_MAX).map((error) => {
     const missing = error.keyword === "required" ? `/${String(error.params.missingProperty)}` : "";
     return {

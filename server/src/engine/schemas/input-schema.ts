@@ -4,7 +4,7 @@ import { BOUNDS } from "../../model/bounds.ts";
 import { invalid, PawlError } from "../../model/errors.ts";
 import type { Payload } from "../../model/payload.ts";
 import { problemsOf, tryCompile, UnusableSchema } from "./checker.ts";
-import type { Problem } from "./compile.ts";
+import type { SchemaProblem } from "./compile.ts";
 
 /** Refuses an input that is JSON and does not fit the workflow's JSON Schema (2020-12). */
 export async function checkInput(workflow: string, schema: string, input: Payload): Promise<void> {
@@ -42,7 +42,7 @@ export async function formProblem(
   }
 }
 
-function listed(problems: readonly Problem[]): string {
+function listed(problems: readonly SchemaProblem[]): string {
   return problems.map(({ path, problem }) => `${path} ${problem}`).join("; ");
 }
 

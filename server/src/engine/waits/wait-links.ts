@@ -21,7 +21,7 @@ const PATHS: Readonly<Record<LinkKind, string>> = { callback: "callbacks", answe
  * Kind, organization, run, step key, the run's uid; of an answer link also who answers, until when,
  * and a number used once. The run's id alone may be another run's by the time that the link is used.
  */
-type Claims =
+type TokenClaims =
   | readonly ["callback", string, string, string, string]
   | readonly ["answer", string, string, string, string, string, number, string];
 
@@ -38,7 +38,7 @@ function refused(why: string): PawlError {
   );
 }
 
-function claimsOf(text: string): Claims | undefined {
+function claimsOf(text: string): TokenClaims | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -115,7 +115,7 @@ export class WaitLinks {
     return { org, runId, key, runUid, actor, resolutionId };
   }
 
-  async #sign(caller: Tenant, claims: Claims): Promise<CallbackAddress> {
+  async #sign(caller: Tenant, claims: TokenClaims): Promise<CallbackAddress> {
     const secret = await this.#secretOf(caller, { make: true });
     if (secret === undefined) throw new Error("The secret of links was not kept.");
     const token = signToken(secret, JSON.stringify(claims));

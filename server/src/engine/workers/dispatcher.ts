@@ -33,7 +33,7 @@ interface Flight {
 }
 
 /** The claims for connections that want the same work. */
-interface Claims {
+interface LaneClaims {
   readonly flights: Set<Flight>;
   /** Whether the latest claim was given all that it asked for. */
   isDeep: boolean;
@@ -42,7 +42,7 @@ interface Claims {
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   /** By signature. */
-  readonly #claims = new Map<string, Claims>();
+  readonly #claims = new Map<string, LaneClaims>();
   /** Runs may be ready whose workers keep dying. */
   #hasSuspects = true;
   #isClaimingSuspects = false;
@@ -133,7 +133,7 @@ export class Dispatcher {
 
   async #claim(
     signature: string,
-    claims: Claims,
+    claims: LaneClaims,
     group: readonly LocalConnection[],
   ): Promise<void> {
     const flight: Flight = { again: false };

@@ -14,12 +14,12 @@ import { noteGiven } from "./cleanup-grace.ts";
 import { lanesOf } from "./connections.ts";
 import type { ReleaseParts } from "./release-lease.ts";
 import { release } from "./release-lease.ts";
-import type { Registry } from "./worker-registry.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
 import type { HeldLease, LeaseAnswer, PollWork, WorkItem } from "./worker-types.ts";
 
 export interface PollingParts extends ReleaseParts {
   readonly clock: Clock;
-  readonly registry: Registry;
+  readonly registry: WorkerRegistry;
   readonly signals: Pick<EngineSignals, "runsReady">;
 }
 

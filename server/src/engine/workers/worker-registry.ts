@@ -27,7 +27,7 @@ interface Known {
   readAt: number;
 }
 
-export class Registry {
+export class WorkerRegistry {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #connections: Connections;

@@ -20,7 +20,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Refusals } from "./refusals.ts";
 import type { ReleaseParts } from "./release-lease.ts";
 import { release } from "./release-lease.ts";
-import type { Registry } from "./worker-registry.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
 import type {
   AttachWorker,
   ConnectionSink,
@@ -35,7 +35,7 @@ export interface WorkersParts extends ReleaseParts {
   readonly replicaId: string;
   readonly connections: Connections;
   readonly dispatcher: Dispatcher;
-  readonly registry: Registry;
+  readonly registry: WorkerRegistry;
   readonly refusals: Refusals;
   readonly intake: Intake;
   readonly hub: Hub<NewEvent>;

@@ -2,7 +2,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Reason } from "../../model/errors.ts";
 import { PROBLEM_TYPE } from "../problem.ts";
-import { type Answer, JSON_TYPE, type Operation, textParameter } from "./route.ts";
+import { type AnswerSpec, JSON_TYPE, type Operation, textParameter } from "./route.ts";
 
 const HTML = "text/html";
 const TAG = "Links";
@@ -16,7 +16,7 @@ const ERRORS: readonly Reason[] = ["PERMISSION_DENIED", "PAYLOAD_TOO_LARGE", "RA
 const problem = () => ({ [PROBLEM_TYPE]: () => ({ $ref: "#/components/schemas/Problem" }) });
 
 /** Links have statuses of their own: what can no longer be used is gone. */
-const OVER: readonly Answer[] = [
+const OVER: readonly AnswerSpec[] = [
   { status: 409, description: "WAIT_ALREADY_RESOLVED", content: problem() },
   {
     status: 410,

@@ -4,7 +4,7 @@ import { VERSION } from "../../lib/version.ts";
 import type { Reason } from "../../model/errors.ts";
 import { PROBLEM_TYPE, statusOf } from "../problem.ts";
 import { Schemas } from "./json-schema.ts";
-import type { Answer, Operation, Parameter } from "./route.ts";
+import type { AnswerSpec, Operation, Parameter } from "./route.ts";
 
 /** What any route may be refused for. */
 const COMMON: readonly Reason[] = [
@@ -117,7 +117,7 @@ function contentOf(
   );
 }
 
-function describeAnswer(answer: Answer, schemas: Schemas): JsonObject {
+function describeAnswer(answer: AnswerSpec, schemas: Schemas): JsonObject {
   const { description, content, headers } = answer;
   return {
     description,

@@ -26,7 +26,7 @@ export interface Parameter {
 }
 
 /** One kind of answer. */
-export interface Answer {
+export interface AnswerSpec {
   readonly status: number;
   readonly description: string;
   /** Content type → schema. None: no body. */
@@ -51,7 +51,7 @@ export interface Operation {
     readonly description: string;
     readonly content: Readonly<Record<string, (schemas: Schemas) => JsonObject>>;
   };
-  readonly answers: readonly Answer[];
+  readonly answers: readonly AnswerSpec[];
   /** The reasons that it is refused for, besides those that all have. */
   readonly errors: readonly Reason[];
 }
