@@ -164,8 +164,18 @@ function isUndone({ header, state }: Draft): boolean {
 }
 
 function hasFailed(step: StepRecord | undefined): boolean {
-  if (step?.status === "resolved") return step.failure !== undefined;
-  return step?.status === "failed" || step?.status === "started" || step?.status === "backoff";
+  switch (step?.status) {
+    case "resolved":
+      return step.failure !== undefined;
+    // One that was stopped may have had its effect: it is named where a person had to decide that.
+    case "cancelled":
+    case "failed":
+    case "started":
+    case "backoff":
+      return true;
+    default:
+      return false;
+  }
 }
 
 function allUndone({ header }: Draft): PawlError {
