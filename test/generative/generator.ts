@@ -388,7 +388,7 @@ class Generator {
 /** A child has nobody who signals to it, answers its questions or calls it back. */
 function withoutOutside(operation: Operation): Operation {
   const text = JSON.stringify(operation);
-  const asks = /"op":"(?:ask|signals|child|callback)"|"op":"signal","name":"g/.test(text);
+  const asks = /"op":"(?:ask|signals|child|spawn|callback)"|"op":"signal","name":"g/.test(text);
   return asks ? { op: "sleep", ms: 5, as: String(operation.as ?? "unused") } : operation;
 }
 

@@ -140,8 +140,12 @@ export class Clients {
         const client = this.#newClient();
         const { createdAt, runUid } = await client.handle(runId).get();
         const waitId = waitIdOf({ createdAt: createdAt?.getTime() ?? 0, runUid }, key);
-        if (whim < 0.3) await client.cancelWait(waitId);
-        else if (whim < 0.6 && isVote) await client.skip(waitId, { actor });
+        if (whim < 0.3) {
+          // Also where the run was cancelled before, and its waits with it.
+          await client.cancelWait(waitId);
+          return;
+        }
+        if (whim < 0.6 && isVote) await client.skip(waitId, { actor });
         else await client.answer(waitId, isVote ? whim > 0.8 : `answer to ${key}`, { actor });
         this.#judge.acknowledged(
           runId,

@@ -255,7 +255,7 @@ class Interpreter {
       case "vote":
         return this.#vote(ctx, one.question, one.timeoutMs);
       case "callback":
-        return String(await (await ctx.callback(one.name, limited(one.timeoutMs))).result);
+        return String(await (await ctx.callback(one.name, limited(one.timeoutMs))).result());
       case "compensate":
         ctx.compensate(one.name, (s) => this.#do(s, 20));
         return "";
