@@ -150,17 +150,6 @@ describe("a start answers", () => {
     expect(next).toMatchObject({ kind: "execute", attempt: 2 });
   });
 
-  test("unknown_outcome for an at-most-once step that was stopped; RetryRun runs it again", () => {
-    run.do((draft) => stepStarted(draft, started(run, "a", { atMostOnce: true })));
-    run.do((draft) => stepFailed(draft, { ...failed(run, "a"), cancelled: true }));
-    const again = () =>
-      run.do((draft) => stepStarted(draft, started(run, "a", { atMostOnce: true })));
-    expect(again()).toMatchObject({ kind: "unknown_outcome", attempt: 1 });
-    run.do(retryRun);
-    run.claim();
-    expect(again()).toMatchObject({ kind: "execute", attempt: 2 });
-  });
-
   test("unknown_outcome again where the run was resumed and nobody decided", () => {
     run.do((draft) => stepStarted(draft, started(run, "pay", { atMostOnce: true })));
     lose();
