@@ -138,6 +138,11 @@ export function findCycles(
     );
     edges.set(source.path, targets);
   }
+  return findComponents(edges);
+}
+
+/** The same of files with what each imports. */
+export function findComponents(edges: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = [];
   const indexes = new Map<string, number>();
   const stack: string[] = [];

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ._codec.models import json_schema_of
 from ._codec.typed import builder, hints_of
 from ._lib.text import call_site
+from ._run.child import ChildOptions
 from ._run.frame import current_frame
 from ._run.keys import check_name
 from ._run.options import DEFAULT, StepOptions
 from ._run.signature import InputSignature
+from .context import Context
 from .duration import Duration, duration_message, seconds_of
 from .errors import UsageError
 from .retry import RetryLike
 from .template import RunIdTemplate
 from .v1.common_pb2 import RunTimeouts
-
-if TYPE_CHECKING:
-    from .context import Context
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,9 +83,6 @@ class Workflow(Generic[P, R]):
         frame = current_frame.get()
         if frame is None:
             return self._execute(*args, **kwargs)
-        from ._run.child import ChildOptions
-        from .context import Context
-
         input = self.signature.input_of(args, kwargs)
         return Context(frame.run)._child(self, self.name, input, None, ChildOptions())
 

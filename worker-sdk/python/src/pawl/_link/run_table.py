@@ -17,6 +17,7 @@ from .._lib import limits
 from .._run.link import RunLink
 from .._run.run import Run
 from ..errors import RequestError
+from ..execute import execute
 from ..v1.common_pb2 import JournalEntry, Lease
 from ..v1.worker_pb2 import (
     LEASE_STATUS_CANCEL,
@@ -153,7 +154,6 @@ class RunTable:
         link: RunLink,
         journal: list[JournalEntry],
     ) -> None:
-        from ..execute import execute
 
         def again(run: Run) -> None:
             """Executes the run once more from its journal, which has grown."""
