@@ -508,7 +508,7 @@ describe.each(stores)("%s", (store) => {
     await own.kill();
     for (const gate of gates) gate.resolve();
     await sleep(600);
-    expect([...probe.ran].sort()).toEqual(["poll first", "session first"]);
+    expect([...probe.ran].sort()).toEqual(["poll first", "stream first"]);
     const next = await startServer({ store: database, grpc, http, args });
     try {
       const results = await Promise.all(
@@ -519,9 +519,9 @@ describe.each(stores)("%s", (store) => {
         "poll first",
         "poll second",
         "poll third",
-        "session first",
-        "session second",
-        "session third",
+        "stream first",
+        "stream second",
+        "stream third",
       ]);
     } finally {
       await Promise.all(workers.map((worker) => worker.stop()));
