@@ -177,4 +177,18 @@ export function claimTests(get: () => Opened): void {
       expect(all).toHaveLength(50);
     });
   });
+
+  test("how many runs are ready in each queue, and since when", async () => {
+    const { store } = get();
+    expect(await store.readyQueues(10)).toEqual([]);
+    const put = (runId: string, queue: string, readyAt: number) =>
+      insertion(makeHeader(runId, { queue }), { ready: { ...readyRow(readyAt), queue } });
+    await commit(store, put("a", "slow", T0 + 5), put("b", "slow", T0 + 2), put("c", "fast", T0));
+    expect(await store.readyQueues(10)).toEqual([
+      { queue: "fast", runs: 1, oldestAt: T0 },
+      { queue: "slow", runs: 2, oldestAt: T0 + 2 },
+    ]);
+    const some = await store.readyQueues(2);
+    expect(some.reduce((total, { runs }) => total + runs, 0)).toBe(2);
+  });
 }

@@ -4,13 +4,17 @@
  */
 import { afterEach, beforeEach, describe } from "vitest";
 import type { Store } from "../../server/src/store/store.ts";
+import { admissionTests } from "./admission-tests.ts";
+import { busTests } from "./bus-tests.ts";
 import { claimTests } from "./claim-tests.ts";
 import { commitTests } from "./commit-tests.ts";
 import { deltaTests } from "./delta-tests.ts";
-import { flowTests } from "./flow-tests.ts";
+import { dueTests } from "./due-tests.ts";
+import { leaseTests } from "./lease-tests.ts";
+import { payloadTests } from "./payload-tests.ts";
 import { randomTests } from "./random-tests.ts";
 import { readTests } from "./read-tests.ts";
-import { smallTableTests } from "./small-table-tests.ts";
+import { registryTests } from "./registry-tests.ts";
 import { waitTests } from "./wait-tests.ts";
 
 /** A store on an empty database of its own. */
@@ -39,10 +43,14 @@ export function storeSuite(name: string, open: () => Promise<Opened>): void {
     });
     commitTests(get);
     claimTests(get);
-    flowTests(get);
+    admissionTests(get);
     deltaTests(get);
     readTests(get);
-    smallTableTests(get);
+    dueTests(get);
+    leaseTests(get);
+    registryTests(get);
+    payloadTests(get);
+    busTests(get);
     waitTests(get);
     randomTests(get);
   });

@@ -56,7 +56,7 @@ function ended(runId: string, fence: number, gate = "g") {
   });
 }
 
-export function flowTests(get: () => Opened): void {
+export function admissionTests(get: () => Opened): void {
   describe("gates", () => {
     test("let that many runs pass at once, and the next when one stops", async () => {
       const { store } = get();
