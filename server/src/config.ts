@@ -93,11 +93,25 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
     corsOrigins: parseOrigins(options.corsOrigins ?? splitList(env.PAWL_CORS_ORIGINS)),
     migrate: options.migrate ?? false,
-    replicaId: options.replica ?? env.PAWL_REPLICA ?? replicaName(grpc),
+    replicaId: parseReplica(options.replica ?? env.PAWL_REPLICA) ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
     logFormat: parseLogFormat(env.PAWL_LOG_FORMAT ?? ""),
     storeThread: env.PAWL_STORE_THREAD !== "0",
   });
+}
+
+/**
+ * The name of a server as it was chosen. It leads the ids of connections, which `poll` and `claim` do as well.
+ *
+ * @throws StartupError BAD_CONFIG
+ */
+export function parseReplica(name: string | undefined): string | undefined {
+  if (name === undefined || (/^[\w.:#[\]-]{1,200}$/.test(name) && !/^(poll|claim)$/.test(name)))
+    return name;
+  throw new StartupError(
+    "BAD_CONFIG",
+    `The replica name is "${name}"; it must be up to 200 letters, digits and . : # [ ] _ -, and not "poll" or "claim".`,
+  );
 }
 
 /** Two servers of a machine that both listen on any free port are two all the same. */

@@ -3,6 +3,7 @@
 import { hostname } from "node:os";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { everyoneIsOwner } from "./auth/authenticate.ts";
+import { parseReplica } from "./config.ts";
 import { createEngine } from "./engine/engine.ts";
 import { uniqueId } from "./lib/ids.ts";
 import type { LogLevel } from "./lib/log.ts";
@@ -52,19 +53,20 @@ export interface Embedded {
 export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
   const log = createLog({ level: options.logLevel ?? "warn" });
   const { publicUrl } = options;
+  const replica = parseReplica(options.replica);
   const store = await openStore(options.store ?? ":memory:", {
     migrate: options.migrate ?? true,
     onMessage: (message) => log.debug("store.message", { message }),
   });
   const engine = createEngine({
     store,
-    replicaId: options.replica ?? uniqueId(),
+    replicaId: replica ?? uniqueId(),
     process: `${hostname()}:${process.pid}`,
     log,
     ...(publicUrl === undefined ? {} : { publicUrl: () => publicUrl.replace(/\/+$/, "") }),
   });
   // In PostgreSQL it has a former life only under its name.
-  if (!store.replicas || options.replica !== undefined) {
+  if (!store.replicas || replica !== undefined) {
     await engine.takeOver().catch((error: unknown) => {
       log.warn("leases.left_to_expire", { error });
     });

@@ -49,6 +49,11 @@ test.each(["8000", "127.0.0.1", "127.0.0.1:99999"])("%s is not an address", asyn
   expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
 });
 
+test.each(["a/b", "poll", "two words", ""])("%j is not a replica's name", async (name) => {
+  const result = await serve(["--replica", name]);
+  expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
+});
+
 test.each(["--grpc", "--http"])("a port that is taken is named with %s", async (option) => {
   const holder = createServer().listen(0, "127.0.0.1");
   await once(holder, "listening");
