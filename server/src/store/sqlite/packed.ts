@@ -56,7 +56,12 @@ function restOf({ entries: _, changes, ...others }: RunWrite): RestOfWrite {
  * clone copies whole buffers, such as what came from the network in one piece.
  */
 function ownBytes<T>(value: T): T {
-  return copyBytes(value) as T;
+  return hasBytes(value) ? (copyBytes(value) as T) : value;
+}
+
+function hasBytes(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return value instanceof Uint8Array || Object.values(value).some(hasBytes);
 }
 
 function copyBytes(value: unknown): unknown {
