@@ -16,9 +16,12 @@ import {
   type ClientReply,
   ClientReplySchema,
   type Payload,
+  RunService,
   type RunServiceAttachRequest,
   type RunServiceAttachResponse,
+  SignalService,
 } from "@pawl/proto";
+import { type Permit, permitFor } from "../auth/permissions.ts";
 import type { Log } from "../lib/log.ts";
 import { BOUNDS } from "../model/bounds.ts";
 import { invalid, PawlError } from "../model/errors.ts";
@@ -32,7 +35,20 @@ const METHOD = "pawl.v1.RunService/Attach";
 const REPLY_BYTES = 512;
 
 type Stream = Duplex<RunServiceAttachRequest, RunServiceAttachResponse>;
+type FrameCase = NonNullable<ClientFrame["body"]["case"]>;
 type ResultInit = NonNullable<MessageInitShape<typeof ClientReplySchema>["result"]>;
+
+const { method } = RunService;
+
+/** A frame is for callers who may make the unary calls that it stands for. */
+const PERMITS: Readonly<Record<Exclude<FrameCase, "forget">, readonly Permit[]>> = {
+  startRun: [permitFor(method.startRun)],
+  startAndWait: [permitFor(method.startRun), permitFor(method.waitRun)],
+  waitRun: [permitFor(method.waitRun)],
+  getRun: [permitFor(method.getRun)],
+  cancelRun: [permitFor(method.cancelRun)],
+  sendSignal: [permitFor(SignalService.method.sendSignal)],
+};
 
 export function attachClient(
   calls: ClientCalls,
@@ -115,6 +131,8 @@ class ClientStream {
 
   async #answer(body: ClientFrame["body"], context: CallContext): Promise<ResultInit> {
     const calls = this.#calls;
+    if (body.case !== undefined && body.case !== "forget")
+      for (const permit of PERMITS[body.case]) permit(context.caller);
     switch (body.case) {
       case "startRun":
         return { case: body.case, value: await calls.startRun(body.value, context) };

@@ -3,16 +3,32 @@
  * transport, and every one is reached with any of them.
  * Method: every method of the contract over gRPC and Connect, with a handler that notes that it was called.
  */
-import type { DescMethod } from "@bufbuild/protobuf";
-import { getOption, hasOption } from "@bufbuild/protobuf";
+import type { DescMethod, MessageInitShape } from "@bufbuild/protobuf";
+import { create, getOption, hasOption } from "@bufbuild/protobuf";
 import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import { scope } from "@pawl/proto";
+import {
+  type ClientFrameSchema,
+  type RunServiceAttachRequest,
+  RunServiceAttachRequestSchema,
+  type RunServiceAttachResponse,
+  scope,
+} from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openEngine } from "../../../test/semantics/engine-fixture.ts";
 import { SILENT_LOG } from "../lib/log.ts";
 import type { Caller } from "../model/caller.ts";
-import { type Binding, clientStream, duplex, serverStream, unary } from "./binding.ts";
+import {
+  type Binding,
+  clientStream,
+  type DuplexReceiver,
+  duplex,
+  serverStream,
+  unary,
+} from "./binding.ts";
 import { Calls } from "./calls.ts";
+import { ClientCalls } from "./client-calls.ts";
+import { attachClient } from "./client-stream.ts";
 import { connectRoutes } from "./connect-routes.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { API_SERVICES } from "./services.ts";
@@ -28,6 +44,7 @@ const calls = new Calls((sender): Caller => {
   return { org: "default", principal: { kind: "anonymous" }, scopes };
 });
 
+type FrameBody = NonNullable<MessageInitShape<typeof ClientFrameSchema>["body"]>;
 type Kind = DescMethod["methodKind"];
 type Of<K extends Kind> = DescMethod & { readonly methodKind: K };
 
@@ -124,6 +141,46 @@ test.each(METHODS.map((method) => [`${method.parent.name}.${method.name}`, metho
     expect(hasOption(method, scope)).toBe(true);
   },
 );
+
+test("a frame of a client's stream needs what its unary call needs", async () => {
+  await using made = await openEngine();
+  const codeOf = async (scopes: string, body: FrameBody) => {
+    const replies = Promise.withResolvers<RunServiceAttachResponse>();
+    const stream = {
+      start(receiver: DuplexReceiver<RunServiceAttachRequest>) {
+        receiver.message(create(RunServiceAttachRequestSchema, { frames: [{ id: 1, body }] }));
+      },
+      write: (message: RunServiceAttachResponse, done: () => void) => {
+        replies.resolve(message);
+        done();
+      },
+      end: ignore,
+      pause: ignore,
+      resume: ignore,
+    };
+    const caller: Caller = {
+      org: "default",
+      principal: { kind: "anonymous" },
+      scopes: new Set(scopes.split(",")),
+    };
+    attachClient(
+      new ClientCalls(made.engine),
+      stream,
+      { caller, signal: new AbortController().signal },
+      log,
+    );
+    const [reply] = (await replies.promise).replies;
+    return reply?.result.case === "error" ? reply.result.value.reason : "";
+  };
+  const run = { runId: "r" };
+  const start = { case: "startAndWait" as const, value: { start: { workflow: "w" } } };
+  expect(await codeOf("runs:read", { case: "cancelRun", value: run })).toBe("PERMISSION_DENIED");
+  expect(await codeOf("runs:write", { case: "getRun", value: run })).toBe("PERMISSION_DENIED");
+  expect(await codeOf("runs:write", start)).toBe("PERMISSION_DENIED");
+  expect(await codeOf("runs:read", start)).toBe("PERMISSION_DENIED");
+  expect(await codeOf("runs:read,runs:write", start)).toBe("NOT_FOUND");
+  expect(await codeOf("runs:read", { case: "getRun", value: run })).toBe("NOT_FOUND");
+});
 
 describe.each([
   ["gRPC", overGrpc],

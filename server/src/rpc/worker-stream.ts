@@ -41,7 +41,7 @@ import { Outbox } from "./worker-stream-outbox.ts";
 import { type AwaitedReply, Replies } from "./worker-stream-replies.ts";
 
 const PROTOCOL_VERSION = 1;
-const METHOD = "pawl.v1.WorkerService/WorkerStream";
+const METHOD = "pawl.v1.WorkerService/Attach";
 
 type AttachStream = Duplex<WorkerServiceAttachRequest, WorkerServiceAttachResponse>;
 
