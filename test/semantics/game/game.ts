@@ -33,7 +33,10 @@ export async function play(
   for (let done = 0; done < commands; done += CHECK_EVERY) {
     await game.play(CHECK_EVERY);
     await game.check().catch((cause: unknown) => {
-      throw new Error(`PAWL_SEED=${seed}, after ${done + CHECK_EVERY} commands`, { cause });
+      const what = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`PAWL_SEED=${seed}, after ${done + CHECK_EVERY} commands: ${what}`, {
+        cause,
+      });
     });
   }
   await game.conclude();

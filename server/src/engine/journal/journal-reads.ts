@@ -1,10 +1,11 @@
 import { BOUNDS } from "../../model/bounds.ts";
 import type { Tenant } from "../../model/caller.ts";
 import type { Entry, EntryType } from "../../model/entry.ts";
-import { PawlError } from "../../model/errors.ts";
+import { notFound, PawlError } from "../../model/errors.ts";
 import type { Payload } from "../../model/payload.ts";
 import type { RunHeader } from "../../model/run.ts";
 import type { Store } from "../../store/store.ts";
+import { readHeader } from "../runs/read-header.ts";
 import type { WorkItem } from "../workers/worker-types.ts";
 
 /**
@@ -35,7 +36,10 @@ export async function withPayloads(
   });
 }
 
-/** One entry with its payload. Rejects with DATA_CORRUPTED when the journal does not have it. */
+/**
+ * One entry with its payload. Rejects with NOT_FOUND where the run was deleted meanwhile, even if its id was used
+ * again, and with DATA_CORRUPTED where its journal does not have the entry.
+ */
 export async function readEntry(
   store: Store,
   caller: Tenant,
@@ -44,6 +48,8 @@ export async function readEntry(
 ): Promise<Entry> {
   const [entry] = await store.readEntries(caller, runId, [seq]);
   if (entry === undefined) {
+    const header = await readHeader(store, caller, runId);
+    if (header.seq < seq) throw notFound("run", runId);
     throw new PawlError(
       "DATA_CORRUPTED",
       `Entry ${seq} of run "${runId}" is missing from its journal.`,
