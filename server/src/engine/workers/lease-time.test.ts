@@ -60,6 +60,14 @@ describe("the time by which leases end", () => {
     expect(await it.time()).toBe(PERIOD_MS);
   });
 
+  test("is a whole number of milliseconds, also where the steady clock's is not", async () => {
+    const it = made();
+    it.pass(PERIOD_MS + 0.25);
+    await it.time();
+    it.pass(40_000.6);
+    expect(await it.time()).toBe(2 * PERIOD_MS);
+  });
+
   test("does not count by how much the clock was set forward", async () => {
     const it = made();
     it.pass(PERIOD_MS);

@@ -28,7 +28,8 @@ export function leaseTimeOf(clock: Clock, periodMs: number): LookForLeases {
       ...gaps.filter(({ until }) => until > passed),
       ...found.map((by) => ({ by, until: passed + BOUNDS.leaseMs })),
     ];
-    const result = await look(left.reduce((time, { by }) => time - by, now));
+    // Times are whole milliseconds for the store, and the steady clock's are not.
+    const result = await look(Math.floor(left.reduce((time, { by }) => time - by, now)));
     wall = now;
     steady = passed;
     gaps = left;
