@@ -146,7 +146,8 @@ export class Disk {
 
   #call(mount: Mount, name: string, args: readonly unknown[]): Promise<unknown> {
     const { chance } = this.#world;
-    const process = currentProcess();
+    // Not the process that runs now: a server may be called in the turn of one that dies before the answer.
+    const { process } = mount;
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void) =>
         this.#world.schedule(chance.latency(...this.latencyMs), finish, process);
