@@ -8,7 +8,7 @@ import {
   type Operation,
   type Spec,
 } from "./program.ts";
-import { randomValue } from "./values.ts";
+import { randomValue, withoutVoid } from "./values.ts";
 
 const ERRORS = ["CardDeclined", "Busy", "Timeout", "E"];
 
@@ -125,7 +125,7 @@ class Generator {
     const random = this.#random;
     const name = this.#name("s");
     const step = { op: "step", name, as: this.#name("v"), value: randomValue(random) };
-    if (random.chance(0.1)) return { ...step, args: { of: randomValue(random, 0) } };
+    if (random.chance(0.1)) return { ...step, args: { of: withoutVoid(randomValue(random, 0)) } };
     return {
       ...step,
       ...(random.chance(0.3) ? { takesMs: random.int(1, 120) } : {}),

@@ -55,8 +55,8 @@ export function randomValue(random: Random, depth = 2): unknown {
   return random.pick(EDGES);
 }
 
-/** Languages differ in what is nothing inside of a list. */
-function withoutVoid(value: unknown): unknown {
+/** Languages differ in what is nothing inside of a list or among arguments. */
+export function withoutVoid(value: unknown): unknown {
   return typeof value === "object" && value !== null && "$void" in value ? null : value;
 }
 
