@@ -309,7 +309,13 @@ class WorkerStream extends Link {
         this.#isPaused = false;
         this.#read();
       };
-      binding.open({ start, write, end, pause, resume }, call.enterAs(anonymous(DEFAULT_ORG)));
+      try {
+        binding.open({ start, write, end, pause, resume }, call.enterAs(anonymous(DEFAULT_ORG)));
+      } catch (error) {
+        // A server that stops takes no calls.
+        call.done();
+        end(error);
+      }
     });
   }
 
