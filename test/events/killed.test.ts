@@ -107,7 +107,7 @@ test.each(stores)(
         watchInPieces(urls, runId, new Random(seed + 1), seen, LEAVES),
         watchInPieces(urls, runId, new Random(seed + 2), all, 0),
       ]);
-      // Nobody executes the run until both are there, so that neither is a later watcher.
+      // Nobody executes the run until both are there, so that neither is a late watcher.
       await kill(worker);
       await client.start("talk", TALK, { runId });
       await expect.poll(() => seen.length > 0 && all.length > 0).toBe(true);

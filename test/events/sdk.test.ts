@@ -104,7 +104,7 @@ test("parents follow the code and streams their index; a watch is a response of 
   expect(response.headers.get("content-type")).toContain("text/event-stream");
   const text = await response.text();
   const types = [...text.matchAll(/^event: (.*)$/gm)].map(([, type]) => type);
-  // a later watcher: what is kept for good is there, what was superseded is not.
+  // A late watcher: what is kept for good is there, what was superseded is not.
   expect(types).toContain("log");
   expect(types).not.toContain("output.delta");
   expect([types[0], types.at(-1)]).toEqual(["run.started", "run.completed"]);

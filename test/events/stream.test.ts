@@ -63,7 +63,7 @@ describe.each(stores)("%s", (store) => {
     expect(seen(late)).toEqual(["run.started", "step.completed:a@1", "run.completed"]);
   });
 
-  test("what is open is merged for a later watcher, and comes live from there on", async () => {
+  test("what is open is merged for a late watcher, and comes live from there on", async () => {
     const { runId, say, done, end } = await held();
     await say("done", "gone");
     await done("done");

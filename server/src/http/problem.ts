@@ -89,7 +89,7 @@ export interface ProblemOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Returns with the error. The answer must not have started. */
+/** Sends the error as the response, which must not have started. */
 export function sendProblem(
   response: ServerResponse,
   error: WireError,

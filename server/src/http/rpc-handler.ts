@@ -11,7 +11,7 @@ import { type ConnectRouteOptions, connectRoutes } from "../rpc/connect-routes.t
 import { discardRest } from "./discard.ts";
 import { explaining } from "./request-errors.ts";
 
-/** Returns one request. Resolves once the answer is written. */
+/** Serves one request. Resolves once the answer is written. */
 export type RpcHandler = (
   path: string,
   request: IncomingMessage,

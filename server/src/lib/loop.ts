@@ -17,7 +17,7 @@ export interface Loop {
 export interface LoopOptions {
   readonly name: string;
   readonly periodMs: number;
-  /** One activation. May answer when to run next, in ms since the epoch, if sooner than the period. */
+  /** One activation. May return when to run next, in ms since the epoch, if sooner than the period. */
   readonly run: () => Promise<number | undefined>;
   readonly now: () => number;
   readonly onError: (name: string, error: unknown) => void;

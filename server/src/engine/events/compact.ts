@@ -1,5 +1,5 @@
 /**
- * What a later watcher gets: entries, and deltas that are kept or still open, in the order in which
+ * What a late watcher gets: entries, and deltas that are kept or still open, in the order in which
  * they were seen live, with each stretch of a text as one delta. Pure.
  *
  * 1. A text delta (its type ends in `.delta`, its payload is a JSON string) is joined to the one

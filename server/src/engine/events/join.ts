@@ -1,5 +1,5 @@
 /**
- * How a watcher starts: where its cursor says, now, or as a later watcher. a later watcher gets the
+ * How a watcher starts: where its cursor says, now, or late. A late watcher gets the
  * checkpoints and, in their places, the deltas that are kept for good or open by now, texts joined
  * (`compact.ts`), and from there on everything.
  */
@@ -60,7 +60,7 @@ export async function endOf(
   return { end, open, chunks };
 }
 
-/** The end of what a later watcher gets: as of now, or where it was when it came for the first time. */
+/** The end of what a late watcher gets: what there is now, or where it was when it came for the first time. */
 async function joinTo(store: Store, caller: Caller, runId: string, { life, end }: Position) {
   if (end === undefined) return endOf(store, caller, runId);
   const chunks = await store.deltaHeads(caller, runId);
@@ -70,7 +70,7 @@ async function joinTo(store: Store, caller: Caller, runId: string, { life, end }
 }
 
 /**
- * The events that bring a later watcher up to now, in batches; returns the merger that continues from
+ * The events that bring a late watcher up to now, in batches; returns the merger that continues from
  * there. `from`: where it was before, if it is not its first time.
  */
 export async function* joinRun(

@@ -15,11 +15,11 @@ export interface Position extends DeltaPlace {
   /** How many of the notes (commit, rollback) that come next have been seen. */
   readonly notes: number;
   /**
-   * `live`: every delta counts. `joining`: a later watcher, that gets entries, and deltas joined. It has
+   * `live`: every delta counts. `joining`: a late watcher, which gets entries, and deltas joined. It has
    * seen what starts up to `fence` and `number`.
    */
   readonly mode: "live" | "joining";
-  /** Of a later watcher, where it becomes a live watcher; not set: at the end of what there is. */
+  /** Of a late watcher, where it becomes a live watcher; not set: at the end of what there is. */
   readonly end?: EndPlace;
 }
 

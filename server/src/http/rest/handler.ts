@@ -24,7 +24,7 @@ export interface RestOptions {
   readonly log: Log;
 }
 
-/** Returns one request. Resolves once the answer is written or given up. */
+/** Serves one request. Resolves once the answer is written or given up. */
 export type RestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export function createRestHandler(options: RestOptions): RestHandler {

@@ -13,7 +13,7 @@ import { execute } from "./operations.ts";
 import { unpackBatch } from "./packed.ts";
 
 /**
- * Returns one request after the other. Between them the thread sleeps on `bell` rather than in an
+ * Serves one request after the other. Between them the thread sleeps on `bell` rather than in an
  * event loop: it has nothing else to do, and a futex wakes it several times faster.
  */
 function serve({ settings, bell }: ThreadData): void {

@@ -58,7 +58,7 @@ export class Peer {
       heartbeatInterval: { seconds: 5n },
     },
   });
-  /** Returns every request; return undefined to keep silent. */
+  /** Makes the reply to each request; return undefined to send none. */
   answer: (frame: WorkerFrame) => Body | undefined = () => undefined;
   /** What GetJournal has. */
   journal: JournalEntry[] = [];
