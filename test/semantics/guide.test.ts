@@ -89,11 +89,12 @@ describe.each(transports)("%s", (transport) => {
   });
 
   test.concurrent("a delay says when to try again, and the lease what the server's clock says", async () => {
+    const before = Date.now();
     const { worker, runId, fence, item } = await lab.held(transport);
-    const started = item.journal.find(({ type }) => type === "run.started")?.recordedAt;
+    // A claim is dated when it is made, which may be before the run is started that it takes.
     const serverNow = millis(item.lease?.expiresAt) - 15_000;
-    expect(serverNow).toBeGreaterThanOrEqual(millis(started) - 1);
-    expect(serverNow - millis(started)).toBeLessThan(15_000);
+    expect(serverNow).toBeGreaterThanOrEqual(before);
+    expect(serverNow).toBeLessThanOrEqual(Date.now());
     const retryPolicy = { maxAttempts: 2, initialInterval: ms(30_000) };
     const report = { runId, fence, stepKey: "a", attempt: 1, failure: BOOM, retryPolicy };
     const { next, seq } = await worker.stepFailed(report);

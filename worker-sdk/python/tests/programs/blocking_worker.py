@@ -38,9 +38,11 @@ async def blocks_itself(ctx: Context) -> int:
 
 async def main() -> None:
     logging.basicConfig(level=logging.WARNING)
-    async with Client() as client, Worker([blocking, blocks_itself]):
-        handle = await client.start(sys.argv[1])
-        print(await handle.result(timeout=40))
+    # No other: a second process of this program may be given a run of it.
+    flow = {"blocking": blocking, "blocks_itself": blocks_itself}[sys.argv[1]]
+    async with Client() as client, Worker([flow]):
+        handle = await client.start(flow)
+        print(await handle.result(timeout=100))
         print(begun)
 
 
