@@ -87,7 +87,7 @@ func (c *Client) claim(ctx context.Context, request *pb.StartRunRequest, patienc
 
 // perform executes what was claimed until it has left this process.
 func (c *Client) perform(ctx context.Context, def *definition, item *pb.WorkItem) error {
-	link := newUnaryLink(c.platform.withPatience(forever), c.log)
+	link := newUnaryLink(c.platform.forRuns(), c.log)
 	restarts := make(chan *run, 1)
 	link.onRestart = func(r *run) { restarts <- r }
 	launch := func(item *pb.WorkItem, before *run) (*run, error) {

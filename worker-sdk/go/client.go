@@ -20,7 +20,7 @@ type ClientOptions struct {
 	// The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
 	// http://127.0.0.1:50051, where `pawl serve` listens.
 	URL string
-	// How long a call is retried while the server is unreachable; then the call fails. Default: 10 s, which
+	// How long a call is retried while the server is unreachable; then the call fails. Default: 15 s, which
 	// covers a restart of the server. In a web handler use about 2 s.
 	RetryFor time.Duration
 	// Receives the client's own log lines. Default: slog.Default().
@@ -36,7 +36,7 @@ type Client struct {
 // NewClient makes a client; it connects with the first call.
 func NewClient(options ClientOptions) (*Client, error) {
 	if options.RetryFor == 0 {
-		options.RetryFor = 10 * time.Second
+		options.RetryFor = 15 * time.Second
 	}
 	if options.Logger == nil {
 		options.Logger = slog.Default()
@@ -45,15 +45,18 @@ func NewClient(options ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.framed = &framedCalls{runs: p.runs}
 	return &Client{platform: p, log: options.Logger}, nil
 }
 
 // Close ends the connection.
 func (c *Client) Close() { c.platform.close() }
 
-func (p *platform) withPatience(patience time.Duration) *platform {
+// forRuns is the same connection for runs that this process executes: they call for as long as they live,
+// and with unary calls, because each has its own requests in flight.
+func (p *platform) forRuns() *platform {
 	other := *p
-	other.patience = patience
+	other.patience, other.framed = forever, nil
 	return &other
 }
 
@@ -149,6 +152,36 @@ func start[Out any](ctx context.Context, client *Client, name string, def *defin
 	return &RunHandle[Out]{client: client, RunID: response.Run.GetRunId(), Existing: response.Existing}, nil
 }
 
+// Run starts a run and waits for its result, which takes one call instead of two. A worker executes the run;
+// Execute does so in this process.
+func Run[In, Out any](ctx context.Context, client *Client, workflow *Workflow[In, Out], in In, options ...StartOption) (Out, error) {
+	return startAndWait[Out](ctx, client, workflow.def.name, workflow.def, in, options)
+}
+
+// RunNamed is Run for a workflow of another program, in any language.
+func RunNamed[Out any](ctx context.Context, client *Client, workflow string, in any, options ...StartOption) (Out, error) {
+	return startAndWait[Out](ctx, client, workflow, nil, in, options)
+}
+
+func startAndWait[Out any](ctx context.Context, client *Client, name string, def *definition, in any, options []StartOption) (Out, error) {
+	var none Out
+	if _, inRun := placeOf(ctx); inRun {
+		return none, usage("Run inside of a run would not be recorded as a part of it; use Child")
+	}
+	request, err := client.startRequest(ctx, name, def, in, options)
+	if err != nil {
+		return none, err
+	}
+	response, err := client.platform.startAndWait(ctx, request, resultWait)
+	if err != nil {
+		return none, err
+	}
+	if hasEnded(response.Run) {
+		return endOf[Out](ctx, client.platform, response.Run)
+	}
+	return Handle[Out](client, response.Run.GetRunId()).Result(ctx)
+}
+
 // RunHandle is a run with a result of type Out, to wait for, watch and control.
 type RunHandle[Out any] struct {
 	RunID string
@@ -172,25 +205,30 @@ func hasEnded(run *pb.Run) bool {
 
 // Result waits for the run's end and returns its result; a *RunFailedError where it has none.
 func (h *RunHandle[Out]) Result(ctx context.Context) (Out, error) {
-	var none Out
 	p := h.client.platform
 	for {
-		response, err := call(ctx, p, p.runs.WaitRun, &pb.WaitRunRequest{RunId: h.RunID, Timeout: durationpb.New(30 * time.Second)})
+		response, err := call(ctx, p, p.runs.WaitRun, &pb.WaitRunRequest{RunId: h.RunID, Timeout: durationpb.New(resultWait)})
 		if err != nil {
+			var none Out
 			return none, err
 		}
-		run := response.Run
-		switch {
-		case run.GetStatus() == pb.RunStatus_RUN_STATUS_COMPLETED:
-			payload, err := p.download(ctx, run.Output)
-			if err != nil {
-				return none, err
-			}
-			return decode[Out](payload, "the result of run "+h.RunID)
-		case hasEnded(run):
-			return none, &RunFailedError{Failure: failureOf(run.Failure), RunID: h.RunID, Cancelled: run.Status == pb.RunStatus_RUN_STATUS_CANCELLED}
+		if hasEnded(response.Run) {
+			return endOf[Out](ctx, p, response.Run)
 		}
 	}
+}
+
+// endOf returns the result of a run that has ended.
+func endOf[Out any](ctx context.Context, p *platform, run *pb.Run) (Out, error) {
+	var none Out
+	if run.Status != pb.RunStatus_RUN_STATUS_COMPLETED {
+		return none, &RunFailedError{Failure: failureOf(run.Failure), RunID: run.RunId, Cancelled: run.Status == pb.RunStatus_RUN_STATUS_CANCELLED}
+	}
+	payload, err := p.download(ctx, run.Output)
+	if err != nil {
+		return none, err
+	}
+	return decode[Out](payload, "the result of run "+run.RunId)
 }
 
 // Get is the run as it is now.

@@ -51,7 +51,7 @@ type connection struct {
 	// A stream was cut, and not all calls have been sent again since.
 	careful  bool
 	nextID   uint32
-	outbox   *outbox
+	outbox   *outbox[*pb.WorkerFrame]
 	credits  int
 	draining bool
 	heardAt  time.Time
@@ -130,7 +130,7 @@ func (s *connection) connect(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, errorOf(err)
 	}
-	box := newOutbox(s.unsendable)
+	box := workerOutbox(s.unsendable)
 	hello := &pb.Hello{ProtocolVersion: 1, Worker: s.info}
 	s.mu.Lock()
 	s.outbox, s.credits, s.heardAt = box, 0, time.Now()

@@ -19,7 +19,7 @@ func throughProxy(t *testing.T, sizes ...int) ([]error, int) {
 	t.Helper()
 	s := &connection{calls: map[uint32]*pendingCall{}, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	s.isOpen.Store(true)
-	s.outbox = newOutbox(nil)
+	s.outbox = workerOutbox(nil)
 	ends := make([]error, len(sizes))
 	var left sync.WaitGroup
 	left.Add(len(sizes))

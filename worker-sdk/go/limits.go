@@ -84,4 +84,9 @@ const (
 	pollItemsMax = 100
 
 	journalPageEntries = 1_000
+
+	// How long one call waits for the end of a run; it is made again.
+	resultWait = 30 * time.Second
+	// How long a client's stream without calls stays open.
+	callStreamIdle = 50 * time.Millisecond
 )

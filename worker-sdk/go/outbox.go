@@ -14,14 +14,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// outbox is frames on their way out over one stream. What gathers while the last
-// message is being sent leaves together, since a message costs far more than a frame.
-type outbox struct {
+// outbox is frames on their way out over one stream, of a worker or of a client. What gathers while
+// the last message is being sent leaves together, because a message costs far more than a frame.
+type outbox[F proto.Message] struct {
 	signal chan struct{}
+	// Makes one message of several frames.
+	wrap func(frames []F) proto.Message
 	// Is told of a frame that cannot be encoded, and was left out.
-	refuse func(frame *pb.WorkerFrame, err error)
+	refuse func(frame F, err error)
 	mu     sync.Mutex
-	frames []*pb.WorkerFrame
+	frames []F
 	sizes  []int
 	size   int
 	// Called once the frames are on the stream, or that has ended.
@@ -32,15 +34,22 @@ type outbox struct {
 	ended bool
 }
 
-func newOutbox(refuse func(frame *pb.WorkerFrame, err error)) *outbox {
-	return &outbox{signal: make(chan struct{}, 1), refuse: refuse}
+func newOutbox[F proto.Message](wrap func(frames []F) proto.Message, refuse func(frame F, err error)) *outbox[F] {
+	return &outbox[F]{signal: make(chan struct{}, 1), wrap: wrap, refuse: refuse}
+}
+
+// workerOutbox is the outbox of a worker's stream.
+func workerOutbox(refuse func(frame *pb.WorkerFrame, err error)) *outbox[*pb.WorkerFrame] {
+	return newOutbox(func(frames []*pb.WorkerFrame) proto.Message {
+		return &pb.WorkerServiceAttachRequest{Frames: frames}
+	}, refuse)
 }
 
 // push adds a frame; size is about how large it is when encoded.
-func (o *outbox) push(frame *pb.WorkerFrame, size int) { o.pushThen(frame, size, nil) }
+func (o *outbox[F]) push(frame F, size int) { o.pushThen(frame, size, nil) }
 
 // pushThen calls sent, in a goroutine, once the frame is on the stream, or that has ended.
-func (o *outbox) pushThen(frame *pb.WorkerFrame, size int, sent func()) {
+func (o *outbox[F]) pushThen(frame F, size int, sent func()) {
 	o.mu.Lock()
 	if sent != nil {
 		o.sent = append(o.sent, sent)
@@ -56,14 +65,14 @@ func (o *outbox) pushThen(frame *pb.WorkerFrame, size int, sent func()) {
 }
 
 // tell says that the frames have left. The outbox is locked.
-func (o *outbox) tell() {
+func (o *outbox[F]) tell() {
 	for _, sent := range o.sent {
 		go sent()
 	}
 	o.sent = nil
 }
 
-func (o *outbox) nudge() {
+func (o *outbox[F]) nudge() {
 	select {
 	case o.signal <- struct{}{}:
 	default:
@@ -71,7 +80,7 @@ func (o *outbox) nudge() {
 }
 
 // close ends the stream once everything has been sent.
-func (o *outbox) close() {
+func (o *outbox[F]) close() {
 	o.mu.Lock()
 	o.closing = true
 	o.mu.Unlock()
@@ -79,14 +88,14 @@ func (o *outbox) close() {
 }
 
 // congested: what was sent is piling up.
-func (o *outbox) congested() bool {
+func (o *outbox[F]) congested() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.size > deltaBufferBytesMax
 }
 
 // run sends until the stream ends.
-func (o *outbox) run(ctx context.Context, stream pb.WorkerService_AttachClient) {
+func (o *outbox[F]) run(ctx context.Context, stream grpc.ClientStream) {
 	defer func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -122,7 +131,7 @@ func (o *outbox) run(ctx context.Context, stream pb.WorkerService_AttachClient) 
 	}
 }
 
-func (o *outbox) sendAll(stream pb.WorkerService_AttachClient, frames []*pb.WorkerFrame, sizes []int) bool {
+func (o *outbox[F]) sendAll(stream grpc.ClientStream, frames []F, sizes []int) bool {
 	for len(frames) > 0 {
 		count, size := 1, sizes[0]
 		for count < len(frames) && count < framesPerMessageMax && size+sizes[count] <= sessionMessageBytesMax {
@@ -139,17 +148,17 @@ func (o *outbox) sendAll(stream pb.WorkerService_AttachClient, frames []*pb.Work
 
 // send sends frames as one message. It is encoded before: to send what cannot be encoded would end
 // the stream, for everybody's frames.
-func (o *outbox) send(stream pb.WorkerService_AttachClient, frames []*pb.WorkerFrame) bool {
+func (o *outbox[F]) send(stream grpc.ClientStream, frames []F) bool {
 	var message grpc.PreparedMsg
-	if message.Encode(stream, &pb.WorkerServiceAttachRequest{Frames: frames}) != nil {
-		frames = slices.DeleteFunc(slices.Clone(frames), func(frame *pb.WorkerFrame) bool {
+	if message.Encode(stream, o.wrap(frames)) != nil {
+		frames = slices.DeleteFunc(slices.Clone(frames), func(frame F) bool {
 			_, err := proto.Marshal(frame)
 			if err != nil {
 				o.refuse(frame, err)
 			}
 			return err != nil
 		})
-		return stream.Send(&pb.WorkerServiceAttachRequest{Frames: frames}) == nil
+		return stream.SendMsg(o.wrap(frames)) == nil
 	}
 	return stream.SendMsg(&message) == nil
 }

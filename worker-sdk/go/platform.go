@@ -26,6 +26,7 @@ import (
 
 // platform is the server's services over one connection.
 type platform struct {
+	address  string
 	conn     *grpc.ClientConn
 	runs     pb.RunServiceClient
 	steps    pb.StepServiceClient
@@ -34,6 +35,8 @@ type platform struct {
 	waits    pb.WaitServiceClient
 	events   pb.EventServiceClient
 	payloads pb.PayloadServiceClient
+	// Of a client; nil where every call is a unary one.
+	framed *framedCalls
 	// For how long a call is made again while no server answers.
 	patience time.Duration
 	// When a call was answered last, in Unix nanoseconds.
@@ -65,7 +68,7 @@ func dial(address string, patience time.Duration) (*platform, error) {
 		return nil, usage("%q is not the address of a server: %v", address, err)
 	}
 	return &platform{
-		conn: conn, patience: patience, answered: &atomic.Int64{},
+		address: address, conn: conn, patience: patience, answered: &atomic.Int64{},
 		runs: pb.NewRunServiceClient(conn), steps: pb.NewStepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn),
 		signals: pb.NewSignalServiceClient(conn), waits: pb.NewWaitServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
 	}, nil
@@ -137,25 +140,59 @@ func (p *platform) hasAnsweredSince(moment time.Time) bool {
 	return p.answered.Load() > moment.UnixNano()
 }
 
-// call makes a unary call, again and again while no server answers it.
+// call makes a call, again and again while no server answers it.
 func call[Req, Res any](ctx context.Context, p *platform, method func(context.Context, *Req, ...grpc.CallOption) (*Res, error), request *Req) (*Res, error) {
-	end := time.Now().Add(p.patience)
+	return retrying(ctx, p, func() (*Res, error) {
+		if frame, size := clientFrameOf(request); frame != nil {
+			response, err := framed[*Res](ctx, p, frame, size)
+			if err != errStreamRefused {
+				return response, err
+			}
+		}
+		response, err := method(ctx, request)
+		return response, errorOf(err)
+	})
+}
+
+// retrying calls send until it is answered, or until the time for that is up, which begins when the first
+// try has failed: a call may have waited for long before it lost its connection. Requests are idempotent.
+func retrying[T any](ctx context.Context, p *platform, send func() (T, error)) (T, error) {
+	var none T
+	var end time.Time
 	pause := pauses{first: 50 * time.Millisecond, most: time.Second}
 	for {
-		response, err := method(ctx, request)
+		response, err := send()
 		if err == nil {
 			p.noteAnswer()
 			return response, nil
 		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		}
-		err = errorOf(err)
+		if end.IsZero() {
+			end = time.Now().Add(p.patience)
+		}
 		if !isTransient(err) || time.Now().After(end) {
-			return nil, err
+			return none, p.unreachable(err)
 		}
 		pause.sleep(ctx)
 	}
+}
+
+// unreachable says what to do about a call that reached no Pawl server; other errors stay as they are.
+func (p *platform) unreachable(err error) error {
+	var known *RequestError
+	if !errors.As(err, &known) || known.Code != codes.Unavailable {
+		return err
+	}
+	said := *known
+	switch {
+	case strings.Contains(known.Message, "HTTP/1"):
+		said.Message = fmt.Sprintf("what answers at %s does not speak gRPC; give the address of the server's gRPC port, which is 50051 by default, and not that of its HTTP port (%s)", p.address, known.Message)
+	case strings.Contains(known.Message, "while dialing"):
+		said.Message = fmt.Sprintf("no Pawl server answers at %s; start one with `pawl dev`, or set PAWL_URL (%s)", p.address, known.Message)
+	}
+	return &said
 }
 
 // pauses grow, with jitter, from the first to the most.
