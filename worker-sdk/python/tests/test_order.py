@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Server, lab, until, until_status
 
-from pawl import Context, current, workflow
+from pawl import Client, Context, current, workflow
 
 pytestmark = pytest.mark.usefixtures("server")
 #: What each execution of the code was told, in its order, by run.
@@ -65,12 +65,13 @@ async def test_a_wait_that_ends_before_a_step_comes_first(mode: Any, timeout: fl
 
 
 class Proxy:
-    """Between a worker and its server; can be cut."""
+    """Between a worker and its server; can be cut, and may take its time to connect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, delay_s: float = 0) -> None:
         self._host, port = url.removeprefix("http://").split(":")
         self._port = int(port)
         self._links: list[asyncio.StreamWriter] = []
+        self._delay_s = delay_s
         self._is_cut = False
 
     async def start(self) -> str:
@@ -81,6 +82,7 @@ class Proxy:
         if self._is_cut:
             writer.close()
             return
+        await asyncio.sleep(self._delay_s)
         to_reader, to_writer = await asyncio.open_connection(self._host, self._port)
         self._links += [writer, to_writer]
         await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
@@ -131,3 +133,9 @@ async def test_a_wait_that_ends_while_the_worker_is_away_comes_first(server: Ser
 
 async def _has(types: Any, wanted: str) -> bool:
     return wanted in await types()
+
+
+async def test_a_server_that_is_slow_to_connect_to_is_connected_to(server: Server) -> None:
+    """It is busy, or far away: longer than the longest pause between two attempts."""
+    async with Client(await Proxy(server.url, delay_s=1.5).start()) as client:
+        await client.workflows()

@@ -55,7 +55,8 @@ def _options(target: str) -> list[tuple[str, Any]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         # Reconnecting is paced by the callers; a long pause of the channel would add to theirs.
         ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
+        # Despite its name: how long one attempt to connect may take, however short the pauses are.
+        ("grpc.min_reconnect_backoff_ms", 10_000),
         ("grpc.max_reconnect_backoff_ms", 500),
     ]
     if target.startswith(("127.", "localhost", "[::1]")):
