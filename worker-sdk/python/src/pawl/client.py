@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from ._lib.text import uuid7
 from ._link.claim import claim, perform
+from ._link.framed_calls import FramedPlatform
 from ._link.methods import (
     ANSWER_WAIT,
     CANCEL_WAIT,
@@ -18,11 +19,11 @@ from ._link.methods import (
     LIST_WORKFLOWS,
     START_RUN,
 )
-from ._link.platform import Platform, default_url
+from ._link.platform import default_url
 from ._run.keys import check_name, check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import RequestError, UsageError
-from .handle import RunHandle, has_ended, outcome_of
+from .handle import WAIT_S, RunHandle, has_ended, outcome_of
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
 from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest, Wait
 from .v1.worker_pb2 import ListWorkersRequest, Worker
@@ -37,25 +38,25 @@ _START_OPTIONS = (
     *("timeout", "queue_timeout", "delay", "start_at", "traceparent", "lease_wait"),
 )
 # How long a call is sent again while no server answers.
-_RETRY_FOR_S = 10.0
+_RETRY_FOR_S = 15.0
 
 
 class Client:
     """Starts runs and looks after them. Use it as `async with Client() as client:`, or close it.
 
     `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051. `retry_for`: how
-    long calls are sent again while no server answers.
+    long calls are sent again while no server answers. Default: 15 s.
     """
 
     def __init__(self, url: str | None = None, *, retry_for: Duration = _RETRY_FOR_S) -> None:
         self._url = url or default_url()
         self._retry_for_s = seconds_of(retry_for)
-        self._connection: Platform | None = None
+        self._connection: FramedPlatform | None = None
 
     @property
-    def _platform(self) -> Platform:
+    def _platform(self) -> FramedPlatform:
         if self._connection is None:
-            self._connection = Platform(self._url, self._retry_for_s)
+            self._connection = FramedPlatform(self._url, self._retry_for_s)
         return self._connection
 
     @overload
@@ -70,6 +71,16 @@ class Client:
         the same id and input exists, its handle is returned.
         """
         return await self.with_options().start(workflow, *args, **kwargs)
+
+    @overload
+    async def run(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, workflow: str, input: Any = None, /) -> Any: ...
+    async def run(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Starts a run with these arguments, like `start`, and waits for its result; RunFailedError where
+        it has none.
+        """
+        return await self.with_options().run(workflow, *args, **kwargs)
 
     @overload
     async def execute(
@@ -263,7 +274,9 @@ class Client:
 class Starter:
     """`client.with_options(…)`: starts runs in the way that was said."""
 
-    def __init__(self, platform: Platform, request: StartRunRequest, lease_wait_s: float) -> None:
+    def __init__(
+        self, platform: FramedPlatform, request: StartRunRequest, lease_wait_s: float
+    ) -> None:
         self._platform = platform
         self._request = request
         self._lease_wait_s = lease_wait_s
@@ -322,6 +335,19 @@ class Starter:
         response = await self._platform.call(START_RUN, request)
         definition = workflow if isinstance(workflow, Workflow) else None
         return RunHandle(self._platform, response.run.run_id, definition, response.existing)
+
+    @overload
+    async def run(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, workflow: str, input: Any = None, /) -> Any: ...
+    async def run(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Starts a run, or finds the one that was started so before, and waits for its result."""
+        request = await self._complete(workflow, args, kwargs)
+        run = (await self._platform.start_and_wait(request, WAIT_S)).run
+        definition = workflow if isinstance(workflow, Workflow) else None
+        if has_ended(run):
+            return await outcome_of(self._platform, run, definition)
+        return await RunHandle(self._platform, run.run_id, definition, existing=True).result()
 
     async def execute(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Executes the run in this process, and returns its result."""

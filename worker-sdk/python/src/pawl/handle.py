@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _ENDED = (RUN_STATUS_COMPLETED, RUN_STATUS_FAILED, RUN_STATUS_CANCELLED)
-_WAIT_S = 30.0
+#: How long one call waits for a result.
+WAIT_S = 30.0
 
 
 def has_ended(run: pb.Run) -> bool:
@@ -152,7 +153,7 @@ class RunHandle(Generic[R]):
         """
         end = None if timeout is None else time.monotonic() + seconds_of(timeout)
         while True:
-            left = _WAIT_S if end is None else min(_WAIT_S, end - time.monotonic())
+            left = WAIT_S if end is None else min(WAIT_S, end - time.monotonic())
             wait = duration_message(max(0.0, left))
             request = pb.WaitRunRequest(run_id=self.run_id, timeout=wait)
             run = (await self._platform.call(methods.WAIT_RUN, request)).run

@@ -78,6 +78,9 @@ ATTACH = Method(
     worker_pb2.WorkerServiceAttachRequest,
     worker_pb2.WorkerServiceAttachResponse,
 )
+ATTACH_CLIENT = Method(
+    _RUN + "Attach", run_pb2.RunServiceAttachRequest, run_pb2.RunServiceAttachResponse
+)
 PUT_PAYLOAD = Method(
     "/pawl.v1.PayloadService/PutPayload",
     payload_pb2.PutPayloadRequest,

@@ -95,6 +95,9 @@ class Platform:
             else grpc.aio.insecure_channel(target, _options(target))
         )
 
+    def _is_at_home(self) -> bool:
+        return os.getpid() == self._pid and asyncio.get_running_loop() is self._loop
+
     def _check_place(self) -> None:
         """gRPC would wait for ever in another process, and fail strangely in another event loop."""
         if os.getpid() != self._pid:
@@ -108,13 +111,17 @@ class Platform:
     async def retrying(
         self, send: Callable[[], Awaitable[T]], retry_for_s: float | None = None
     ) -> T:
-        """Sends until answered, or until the time for that is up. The requests are idempotent."""
+        """Sends until answered, or until the time for that is up, which starts when the first try has
+        failed: a call may have waited for long before it lost its connection. The requests are idempotent.
+        """
         pause = GrowingPause(0.05, 1.0)
-        end = time.monotonic() + (self._retry_for_s if retry_for_s is None else retry_for_s)
+        end = float("inf")
         while True:
             try:
                 return await send()
             except RequestError as error:
+                retry_s = self._retry_for_s if retry_for_s is None else retry_for_s
+                end = min(end, time.monotonic() + retry_s)
                 if self._closed or time.monotonic() >= end or not is_transient(error):
                     raise self._explain(error) from None
                 await asyncio.sleep(max(error.retry_after_s or 0.0, pause.next()))
@@ -131,9 +138,17 @@ class Platform:
 
     async def once(self, method: Method[Q, R], request: Q, timeout_s: float | None = None) -> R:
         """One call, not sent again."""
+        self._check_open()
+        response = await self._send(method, request, timeout_s)
+        self._answered_at = time.monotonic()
+        return response
+
+    def _check_open(self) -> None:
         if self._closed:
             raise closed_error()
         self._check_place()
+
+    async def _send(self, method: Method[Q, R], request: Q, timeout_s: float | None) -> R:
         call = self._calls.get(method.path)
         if call is None:
             call = self._calls[method.path] = self.channel.unary_unary(
@@ -147,7 +162,6 @@ class Platform:
             raise error_from_call(error) from None
         except grpc.aio.UsageError:
             raise closed_error() from None
-        self._answered_at = time.monotonic()
         return response
 
     def has_answered_since(self, moment: float) -> bool:
@@ -198,7 +212,7 @@ class Platform:
     async def close(self) -> None:
         self._closed = True
         # Elsewhere there is nothing to close that works.
-        if os.getpid() == self._pid and asyncio.get_running_loop() is self._loop:
+        if self._is_at_home():
             await self.channel.close()
             _open.discard(self)
 
