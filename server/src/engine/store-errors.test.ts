@@ -41,6 +41,39 @@ async function held(runId: string): Promise<number> {
 const signal = (runId: string, id: string) =>
   engine.signals.send(caller, { runId, name: "go", signalId: id, payload: json(1), actor: "" });
 
+describe("commands of one run that are decided anew", () => {
+  type Commit = TestEngine["store"]["commit"];
+  const ways: Record<string, (commit: Commit) => Commit> = {
+    "a store that fails": () => () => Promise.reject(new StoreError("busy", { fault: "away" })),
+    "another server's write": (commit) => async (batch) => {
+      const result = await commit({ ...batch, writes: [] });
+      return { ...result, confirmed: batch.writes.map(() => false) };
+    },
+  };
+  for (const [way, spoilt] of Object.entries(ways))
+    test(`stay ahead of those that came meanwhile: ${way}`, async () => {
+      const { store } = made;
+      await held("r1");
+      const commit = store.commit.bind(store);
+      const spoil = spoilt(commit);
+      const sent: Promise<unknown>[] = [];
+      let commits = 0;
+      store.commit = async (batch) => {
+        commits += 1;
+        if (commits > 3) return commit(batch);
+        // While the batch is under way.
+        sent.push(signal("r1", `s${commits}b`));
+        return spoil(batch);
+      };
+      sent.push(signal("r1", "s0a"), signal("r1", "s0b"));
+      await expect.poll(() => sent.length).toBe(5);
+      await Promise.all(sent);
+      const ids = (await journalOf(engine, "r1")).flatMap(({ meta }) => meta.signalId ?? []);
+      expect(ids).toEqual(["s0a", "s0b", "s1b", "s2b", "s3b"]);
+      made.warnings.length = 0;
+    });
+});
+
 describe("a command that the store refuses for its data", () => {
   const isPoison = ({ runId }: { readonly runId: string }): boolean => runId.startsWith("bad");
   const refusal = { status: "rejected", reason: { reason: "INVALID_ARGUMENT" } };

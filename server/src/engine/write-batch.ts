@@ -51,6 +51,10 @@ export interface Item {
 export interface Group {
   readonly key: string;
   readonly items: Item[];
+  /** What came before the command that makes the run: there is no run for it. */
+  tooEarly: readonly Item[];
+  /** What came after the command that deletes the run. */
+  tooLate: readonly Item[];
   draft: Draft | undefined;
   /** Read from the store in this batch. */
   fresh: boolean;
@@ -85,6 +89,8 @@ export function groupByRun(items: readonly Item[], claims: Item[]): Map<string, 
       groups.set(item.key, {
         key: item.key,
         items: [item],
+        tooEarly: NO_ITEMS,
+        tooLate: NO_ITEMS,
         draft: undefined,
         fresh: false,
         deltas: undefined,
@@ -144,6 +150,9 @@ export function commandItem<R>(
     fail: reject,
   };
 }
+
+/** Shared, since almost every group has neither. */
+export const NO_ITEMS: readonly Item[] = [];
 
 const NAMELESS = formatConnectionId({ kind: "polling", instance: "" });
 

@@ -7,7 +7,8 @@
  *    otherwise the run is read again and its commands are decided anew.
  * 3. After a commit that failed, nothing is known: every run of the batch is read again. Commands
  *    are idempotent, so one that had been applied finds itself recorded.
- * 4. Two batches may be under way at once, never with the same run in both.
+ * 4. Two batches may be under way at once, never with the same run in both. The commands of a run are
+ *    decided in the order in which they came, also those that are decided anew.
  * 5. A command that the store refuses for what it holds, or that cannot be decided, fails alone: its
  *    batch is taken apart, and all others of it are committed.
  * 6. What is cached are the runs that workers hold; everything else is read when needed.
@@ -39,6 +40,7 @@ import {
   groupByRun,
   type Item,
   isPoison,
+  NO_ITEMS,
   type RunCommand,
 } from "./write-batch.ts";
 
@@ -150,8 +152,11 @@ export class Writer {
     );
   }
 
-  /** @param rides whether deltas that are pending are committed along */
-  async #run(items: Item[], rides: boolean): Promise<void> {
+  /**
+   * @param rides whether deltas that are pending are committed along
+   * @returns what is to be decided anew, in the order in which it came
+   */
+  async #run(items: Item[], rides: boolean): Promise<Item[]> {
     if (items.length <= LONE_ITEMS) this.#awake.work();
     const moment: Moment = { now: this.#options.clock.now(), random: this.#options.clock.random() };
     const claims: Item[] = [];
@@ -174,14 +179,16 @@ export class Writer {
       this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
       for (const group of changed) this.#settleDeltas(group, false);
-      if (isPoison(error)) await this.#takeApart(items, error, rides);
-      else await this.#storeFailed(items, error);
-      return;
+      return isPoison(error)
+        ? await this.#takeApart(items, error, rides)
+        : await this.#storeFailed(items, error);
     }
-    this.#settle(groups, changed, claims, result);
-    if (this.#failures === 0) return;
-    this.#failures = 0;
-    this.#options.onRecovered();
+    const again = this.#settle(groups, changed, claims, result);
+    if (this.#failures > 0) {
+      this.#failures = 0;
+      this.#options.onRecovered();
+    }
+    return again;
   }
 
   /** Reads the runs that are not in memory. A run that a command may create is tried without. */
@@ -214,7 +221,7 @@ export class Writer {
     const creator = group.items.findIndex((item) => item.create !== undefined);
     if (creator < 0) return undefined;
     // Commands that ran ahead of the one that makes the run.
-    for (const item of group.items.splice(0, creator)) item.fail(notFound("run", item.runId));
+    group.tooEarly = group.items.splice(0, creator);
     return group.items[0]?.create?.(moment);
   }
 
@@ -224,7 +231,7 @@ export class Writer {
     for (const [index, item] of items.entries()) {
       if (draft.isDeleted) {
         // Nothing continues from here: the rest finds no run, or makes a new one.
-        for (const late of items.splice(index)) this.#push(late);
+        group.tooLate = items.splice(index);
         return;
       }
       // The first command of a new run made the draft; its answer is there.
@@ -245,8 +252,15 @@ export class Writer {
     return result;
   }
 
-  #settle(groups: Map<string, Group>, changed: Group[], claims: Item[], result: BatchResult): void {
+  /** @returns what is to be decided anew */
+  #settle(
+    groups: Map<string, Group>,
+    changed: Group[],
+    claims: Item[],
+    result: BatchResult,
+  ): Item[] {
     const committed: CommittedRun[] = [];
+    const again: Item[] = [];
     for (const [index, group] of changed.entries()) {
       const { draft } = group;
       if (draft === undefined) continue;
@@ -256,7 +270,7 @@ export class Writer {
         this.#remember(group.key, draft);
       } else {
         groups.delete(group.key);
-        this.#again(group);
+        again.push(...this.#again(group));
       }
     }
     for (const [index, item] of claims.entries()) {
@@ -267,7 +281,8 @@ export class Writer {
       item.done(result.claimed[index] ?? []);
     }
     this.#options.onCommitted(committed);
-    for (const group of groups.values()) this.#answer(group);
+    for (const group of groups.values()) again.push(...this.#answer(group));
+    return again;
   }
 
   #settleDeltas(group: Group, onRecord: boolean): void {
@@ -276,49 +291,49 @@ export class Writer {
     group.deltas = undefined;
   }
 
-  #answer(group: Group): void {
+  /** @returns what is to be decided anew */
+  #answer(group: Group): readonly Item[] {
     const { draft } = group;
     if (draft === undefined) {
       for (const item of group.items) item.fail(notFound("run", item.runId));
-      return;
+      return NO_ITEMS;
     }
     // Where others write too, what was decided without writing may rest on an old state.
     const doubtful = this.#options.store.replicas && !group.fresh && !draft.changed;
-    if (doubtful) {
-      this.#again(group);
-      return;
-    }
+    if (doubtful) return this.#again(group);
     if (!draft.changed) this.#remember(group.key, draft);
     for (const item of group.items) {
       if (item.fence !== undefined && item.fence < draft.header.fence)
         this.#options.onOutdated(group.key, draft.header);
       item.done(undefined);
     }
+    for (const item of group.tooEarly) item.fail(notFound("run", item.runId));
+    return group.tooLate;
   }
 
   /** The run is not what it was taken for: read it and decide anew. */
-  #again(group: Group): void {
-    this.#cache.delete(group.key);
-    for (const item of group.items) {
+  #again({ key, tooEarly, items, tooLate }: Group): Item[] {
+    this.#cache.delete(key);
+    const again: Item[] = [];
+    for (const item of [...tooEarly, ...items, ...tooLate]) {
       item.tries += 1;
       item.mustBeFresh = true;
-      if (item.tries > BOUNDS.decideAttempts) {
+      if (item.tries <= BOUNDS.decideAttempts) again.push(item);
+      else
         item.fail(
           storeUnavailable(
             new Error(`run ${item.runId} kept changing under ${item.tries} decisions`),
           ),
         );
-      } else {
-        this.#push(item);
-      }
     }
+    return again;
   }
 
   /**
    * Halves the batch until what cannot be written is alone. Deltas that came before it are tried
    * without: they are written by themselves then, and their writer knows what to do.
    */
-  async #takeApart(items: Item[], error: unknown, rides: boolean): Promise<void> {
+  async #takeApart(items: Item[], error: unknown, rides: boolean): Promise<Item[]> {
     for (const item of items) {
       this.#cache.delete(item.key);
       item.tries = Math.max(1, item.tries);
@@ -328,14 +343,17 @@ export class Writer {
       const [culprit] = items;
       this.#options.onRefused(error);
       culprit?.fail(toPawlError(error, "write"));
-      return;
+      return [];
     }
     const half = items.length >> 1;
-    if (half > 0) await this.#run(items.slice(0, half), false);
-    await this.#run(items.slice(half), false);
+    const again = half > 0 ? await this.#run(items.slice(0, half), false) : [];
+    const waiting = new Set(again.map(({ key }) => key));
+    const next: Item[] = [];
+    for (const item of items.slice(half)) (waiting.has(item.key) ? again : next).push(item);
+    return next.length === 0 ? again : [...again, ...(await this.#run(next, false))];
   }
 
-  async #storeFailed(batch: Item[], error: unknown): Promise<void> {
+  async #storeFailed(batch: Item[], error: unknown): Promise<Item[]> {
     const items = failCorrupted(batch, error);
     const isDamaged = error instanceof StoreError && error.fault === "damaged";
     if (items.length === batch.length) {
@@ -345,14 +363,16 @@ export class Writer {
       await sleep(delay);
     }
     const now = this.#options.clock.now();
+    const again: Item[] = [];
     for (const item of items) {
       this.#cache.delete(item.key);
       item.tries += 1;
       item.mustBeFresh = true;
       // Only a repair helps, so nobody is to send it again.
       if (isDamaged || now - item.since > STORE_PATIENCE_MS) item.fail(toPawlError(error, "write"));
-      else this.#push(item);
+      else again.push(item);
     }
+    return again;
   }
 
   #remember(key: string, draft: Draft): void {

@@ -14,10 +14,11 @@ interface Held {
 
 function make(more: Partial<BatcherOptions<number>> = {}) {
   const runs: Held[] = [];
-  const run = (items: number[]): Promise<void> => {
+  const run = async (items: number[]): Promise<number[]> => {
     const gate = deferred<void>();
     runs.push({ items, gate });
-    return gate.promise;
+    await gate.promise;
+    return [];
   };
   const key = () => undefined;
   const options = { run, key, itemsMax: 100, weightMax: 1_000, weight: () => 1, queuedMax: 1_000 };
@@ -66,9 +67,10 @@ test("a full queue refuses, and takes again once there is room", async () => {
 
 test("nothing is lost, doubled or put out of order, whatever the bursts", async () => {
   const seen: number[] = [];
-  const run = async (items: number[]): Promise<void> => {
+  const run = async (items: number[]): Promise<number[]> => {
     await turn();
     seen.push(...items);
+    return [];
   };
   const { batcher } = make({ run, itemsMax: 40 });
   let next = 0;
@@ -103,9 +105,10 @@ test("a second batch goes out before the first is answered once it is half as la
 test("a burst is carried out in halves while runs are quick, and whole while they are slow", async () => {
   const sizesOf = async (runMs: number): Promise<number[]> => {
     const sizes: number[] = [];
-    const run = async (items: number[]): Promise<void> => {
+    const run = async (items: number[]): Promise<number[]> => {
       sizes.push(items.length);
       if (runMs > 0) await new Promise((resolve) => setTimeout(resolve, runMs));
+      return [];
     };
     const { batcher } = make({ run });
     // By the first it is known how long a run takes.
@@ -135,13 +138,15 @@ test("items of one key are in one batch at a time and in order; those without on
   expect(runs[2]?.items).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
 });
 
-test("whatever the keys and bursts: no key in two runs at once, each in its order", async () => {
+test("whatever the keys, bursts and failures: no key in two runs at once, each in its order", async () => {
   const running = new Set<number>();
   const seen = new Map<number, number[]>();
   let most = 0;
   let under = 0;
-  const run = async (items: number[]): Promise<void> => {
+  let runs = 0;
+  const run = async (items: number[]): Promise<number[]> => {
     under += 1;
+    runs += 1;
     most = Math.max(most, under);
     const keys = new Set(items.map((item) => item % 7));
     for (const key of keys) {
@@ -149,9 +154,13 @@ test("whatever the keys and bursts: no key in two runs at once, each in its orde
       running.add(key);
     }
     for (let i = 0; i < items.length % 4; i += 1) await turn();
-    for (const item of items) seen.set(item % 7, [...(seen.get(item % 7) ?? []), item]);
+    // Every third run fails for one of its keys.
+    const failed = runs % 3 === 0 ? (items[0] ?? 0) % 7 : undefined;
+    for (const item of items)
+      if (item % 7 !== failed) seen.set(item % 7, [...(seen.get(item % 7) ?? []), item]);
     for (const key of keys) running.delete(key);
     under -= 1;
+    return items.filter((item) => item % 7 === failed);
   };
   const { batcher } = make({ run, key: (item) => String(item % 7), itemsMax: 30 });
   let next = 0;

@@ -22,8 +22,11 @@ export interface Batcher<T> {
 }
 
 export interface BatcherOptions<T> {
-  /** Handles one batch. Must not reject, and must settle every item. */
-  readonly run: (items: T[]) => Promise<void>;
+  /**
+   * Handles one batch. Must not reject, and must settle every item but those that it resolves with:
+   * these run again, ahead of all that was pushed meanwhile.
+   */
+  readonly run: (items: T[]) => Promise<readonly T[]>;
   /** Items with the same key run in the order of their pushes; undefined: in any. */
   readonly key: (item: T) => string | undefined;
   readonly itemsMax: number;
@@ -116,8 +119,9 @@ export function createBatcher<T>(options: BatcherOptions<T>): Batcher<T> {
     if (batch.length === 0) return;
     running.push(batch);
     const startedAt = performance.now();
-    options.run(batch).finally(() => {
+    void options.run(batch).then((again) => {
       running.splice(running.indexOf(batch), 1);
+      if (again.length > 0) queue = [...again, ...queue];
       const now = performance.now();
       leastMs = Math.min(now - Math.max(startedAt, endedAt), leastMs / FADE);
       endedAt = now;
