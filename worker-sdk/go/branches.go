@@ -248,20 +248,6 @@ func all(ctx context.Context, names []string, branches []func(ctx context.Contex
 	return newGroup(ctx, p, len(branches)).run(branches).err
 }
 
-// branching is the scopes of branches, in the place that they branch off; none outside of a run.
-type branching struct {
-	*place
-	scopes []*scope
-	// The keys that are in use until the group is left.
-	keys []string
-}
-
-func (b *branching) occupy(by int) {
-	for _, key := range b.keys {
-		b.scope.occupy(key, by)
-	}
-}
-
 func claimBranches(ctx context.Context, names []string) (*branching, error) {
 	p, inRun := enter(ctx)
 	b := &branching{scopes: make([]*scope, len(names))}

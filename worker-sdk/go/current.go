@@ -66,3 +66,10 @@ func CurrentAttempt(ctx context.Context) (AttemptInfo, bool) {
 		StepKey: key, Number: int(p.body.number), IdempotencyKey: orElse(p.run.item.RunUid, p.run.id) + "/" + key,
 	}, true
 }
+
+// Leaving tells, in a deferred function, that the run is leaving this worker
+// rather than returning: it continues elsewhere or later, so nothing has failed.
+func Leaving(ctx context.Context) bool {
+	p, ok := placeOf(ctx)
+	return ok && p.run.isGone()
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -181,13 +182,6 @@ const codeChanged = "the code was changed while this run was under way"
 // errLeft is the cause of contexts of a run that has left this worker.
 var errLeft = errors.New("the run has left this worker")
 
-// Leaving tells, in a deferred function, that the run is leaving this worker
-// rather than returning: it continues elsewhere or later, so nothing has failed.
-func Leaving(ctx context.Context) bool {
-	p, ok := placeOf(ctx)
-	return ok && p.run.isGone()
-}
-
 // terminal marks an error as final.
 type terminal struct{ error }
 
@@ -217,4 +211,16 @@ func RetryAfter(err error, delay time.Duration) error {
 		return nil
 	}
 	return retryAfter{err, delay}
+}
+
+func newPanicError(value any) *PanicError {
+	stack := make([]byte, stackBytesMax)
+	return &PanicError{Value: value, Stack: string(stack[:runtime.Stack(stack, false)])}
+}
+
+// contextMark is in front of the reason of a wait that was cancelled since its context was.
+const contextMark = "the context was cancelled: "
+
+func unencodable(err error) error {
+	return &RequestError{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
 }

@@ -34,12 +34,15 @@ func TestCallsOfManyGoroutinesAndKillsOfTheServer(t *testing.T) {
 		})
 	})
 	l.serve(flow)
+	// A machine under load needs long to start a server.
+	client := must[*pawl.Client](t)(pawl.NewClient(pawl.ClientOptions{URL: l.server.URL, RetryFor: 2 * time.Minute}))
+	defer client.Close()
 	const runs = 60
 	var done sync.WaitGroup
 	var wrong atomic.Int32
 	for n := range runs {
 		done.Go(func() {
-			run, err := pawl.Start(ctx, l.client, flow, n, pawl.RunID(fmt.Sprint("framed-", n)))
+			run, err := pawl.Start(ctx, client, flow, n, pawl.RunID(fmt.Sprint("framed-", n)))
 			if err == nil {
 				err = run.Signal(ctx, "add", 1000)
 			}
@@ -58,7 +61,7 @@ func TestCallsOfManyGoroutinesAndKillsOfTheServer(t *testing.T) {
 	}
 	done.Wait()
 	for n := range runs {
-		entries := must[[]*pb.JournalEntry](t)(pawl.Handle[int](l.client, fmt.Sprint("framed-", n)).Journal(ctx))
+		entries := must[[]*pb.JournalEntry](t)(pawl.Handle[int](client, fmt.Sprint("framed-", n)).Journal(ctx))
 		signals := 0
 		for _, entry := range entries {
 			if entry.Type == "workflow.signal.received" {

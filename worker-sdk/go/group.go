@@ -161,3 +161,17 @@ func (g *group) wait() branchEnd {
 	g.p.occupy(-1)
 	return g.result
 }
+
+// branching is the scopes of branches, in the place that they branch off; none outside of a run.
+type branching struct {
+	*place
+	scopes []*scope
+	// The keys that are in use until the group is left.
+	keys []string
+}
+
+func (b *branching) occupy(by int) {
+	for _, key := range b.keys {
+		b.scope.occupy(key, by)
+	}
+}

@@ -9,6 +9,30 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
+// WorkflowOptions say how a workflow is offered and executed.
+type WorkflowOptions struct {
+	// A template that builds the run id from the JSON members of the input, such as `order-{orderId}`, so that
+	// starting twice for the same input returns the same run. Default: a random id.
+	ID string
+	// How failed steps are retried unless they have their own Retry. Default: no retry.
+	Retry *Retry
+	// The time limit of one attempt of each step that has no Timeout. Default: no limit.
+	StepTimeout time.Duration
+	// The time limit of a run, from its start to its end, waits included. Default: no limit, because runs may
+	// wait for months. A run that exceeds it is cleaned up and becomes FAILED with RunTimeout.
+	Timeout time.Duration
+	// How long a run may wait for its first worker; then it fails. Default: no limit.
+	QueueTimeout time.Duration
+	// The queue of its runs. Default: `default`.
+	Queue string
+	// The version of the code, shown to people. Runs pinned to a version are only given to workers with it.
+	Version string
+	// What the workflow does, shown to people.
+	Description string
+	// JSON Schemas as JSON text; the server validates inputs against the first. Default: any value is valid.
+	InputSchema, OutputSchema string
+}
+
 // stepSettings are a step's options, complete and checked.
 type stepSettings struct {
 	key              string
@@ -184,14 +208,6 @@ func Delays(delays ...time.Duration) Backoff {
 		}
 		return nil
 	}
-}
-
-func (r *run) stepSettings(options []StepOption) stepSettings {
-	settings := r.def.stepDefaults
-	for _, option := range options {
-		option.applyStep(&settings)
-	}
-	return settings
 }
 
 // waitSettings are the options of a wait.

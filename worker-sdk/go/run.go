@@ -188,11 +188,6 @@ func (r *run) parsed(key string, sent *pb.Payload) (*pb.Payload, error) {
 
 var errGoexit = errors.New("the code called runtime.Goexit, as testing.T.FailNow does")
 
-func newPanicError(value any) *PanicError {
-	stack := make([]byte, stackBytesMax)
-	return &PanicError{Value: value, Stack: string(stack[:runtime.Stack(stack, false)])}
-}
-
 // until is how long it is to a moment of the server's, by the server's clock.
 func (r *run) until(moment time.Time) time.Duration { return time.Until(moment) - r.clockAhead }
 

@@ -10,6 +10,38 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 )
 
+// Signal waits for the next signal with this name and returns its payload. A signal that
+// was sent before the wait counts. Without a Timeout it waits forever, because waiting
+// costs nothing. At the Timeout it returns the Default, or a WaitTimeoutError without one.
+func Signal[T any](ctx context.Context, name string, options ...WaitOption) (T, error) {
+	var none T
+	var settings waitSettings
+	for _, option := range options {
+		option.applyWait(&settings)
+	}
+	fallback, fits := fallbackOf[T](&settings)
+	if !fits {
+		return none, usage("the Default of signal %q is a %T, not a %T", name, settings.fallback, none)
+	}
+	p, inRun := enter(ctx)
+	if !inRun {
+		return none, usage("Signal(%q) needs a run: it was called with a context that is in none", name)
+	}
+	spec := &pb.WaitSpec{SignalName: name}
+	settings.limit(spec)
+	end, err := p.run.await(ctx, p.scope, &waitCall{space: spaceSignal, name: name, kind: pb.StepKind_STEP_KIND_SIGNAL, spec: spec})
+	if err != nil {
+		return none, err
+	}
+	if end.outcome == "timed_out" {
+		if settings.hasDefault {
+			return fallback, nil
+		}
+		return none, &WaitTimeoutError{What: fmt.Sprintf("the signal %q", name), StepKey: end.stepKey}
+	}
+	return decode[T](end.payload, fmt.Sprintf("the payload of signal %q", name))
+}
+
 // Signals takes the signals of that name one after the other:
 //
 //	for order, err := range pawl.Signals[Order](ctx, "order") { … }

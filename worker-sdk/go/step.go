@@ -275,3 +275,11 @@ func (op *stepOperation) backOff(ctx context.Context, wait time.Duration) {
 		r.removeWait(op.key)
 	}
 }
+
+func (r *run) stepSettings(options []StepOption) stepSettings {
+	settings := r.def.stepDefaults
+	for _, option := range options {
+		option.applyStep(&settings)
+	}
+	return settings
+}

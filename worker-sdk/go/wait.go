@@ -182,9 +182,6 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 	}
 }
 
-// contextMark is in front of the reason of a wait that was cancelled since its context was.
-const contextMark = "the context was cancelled: "
-
 // isWithdrawn: user code cancelled the context of the wait. Its deadline is the server's to keep.
 func (op *operation) isWithdrawn(ctx context.Context) bool {
 	return op.ended != nil && ctx.Err() == context.Canceled

@@ -5,45 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	pb "pawl.dev/pawl/pawlv1"
 )
-
-// WorkflowOptions say how a workflow is offered and executed.
-type WorkflowOptions struct {
-	// A template that builds the run id from the JSON members of the input, such as `order-{orderId}`, so that
-	// starting twice for the same input returns the same run. Default: a random id.
-	ID string
-	// How failed steps are retried unless they have their own Retry. Default: no retry.
-	Retry *Retry
-	// The time limit of one attempt of each step that has no Timeout. Default: no limit.
-	StepTimeout time.Duration
-	// The time limit of a run, from its start to its end, waits included. Default: no limit, because runs may
-	// wait for months. A run that exceeds it is cleaned up and becomes FAILED with RunTimeout.
-	Timeout time.Duration
-	// How long a run may wait for its first worker; then it fails. Default: no limit.
-	QueueTimeout time.Duration
-	// The queue of its runs. Default: `default`.
-	Queue string
-	// The version of the code, shown to people. Runs pinned to a version are only given to workers with it.
-	Version string
-	// What the workflow does, shown to people.
-	Description string
-	// JSON Schemas as JSON text; the server validates inputs against the first. Default: any value is valid.
-	InputSchema, OutputSchema string
-}
-
-type definition struct {
-	name         string
-	options      WorkflowOptions
-	stepDefaults stepSettings
-	// Of the worker that serves it.
-	tracer        StepTracer
-	replaysAlways bool
-	// Executes the code: payload in, payload out.
-	invoke func(ctx context.Context, input *pb.Payload) (*pb.Payload, error)
-}
 
 // AnyWorkflow is a Workflow, whatever its types.
 type AnyWorkflow interface {
@@ -106,13 +70,6 @@ func (w *Workflow[In, Out]) definition() *definition {
 // Call just runs the code here and now, as in a unit test: steps run once,
 // sleeps sleep, and nothing is recorded.
 func (w *Workflow[In, Out]) Call(ctx context.Context, in In) (Out, error) { return w.code(ctx, in) }
-
-func (d *definition) spec() *pb.WorkflowSpec {
-	return &pb.WorkflowSpec{
-		Name: d.name, Version: d.options.Version, Description: d.options.Description,
-		InputSchema: d.options.InputSchema, OutputSchema: d.options.OutputSchema, Timeouts: d.timeouts(),
-	}
-}
 
 // template is a run id with variables: one literal more than variables, before,
 // between and behind them.

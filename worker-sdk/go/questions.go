@@ -220,18 +220,3 @@ func questionText(what, question string) (string, error) {
 	}
 	return text, checkText("the question of "+what, text)
 }
-
-// Answer answers a question of the run: by a bool to an approval, a string, strings,
-// or what the form asks for. `actor` says who answers.
-func (h *RunHandle[Out]) Answer(ctx context.Context, stepKey string, answer any, actor, comment string) error {
-	payload, err := encode(answer, "the answer")
-	if err != nil {
-		return err
-	}
-	p := h.client.platform
-	_, err = call(ctx, p, p.waits.AnswerWait, &pb.AnswerWaitRequest{
-		RunId: h.RunID, StepKey: stepKey, ResolutionId: newUUIDv7(), Actor: actor, Comment: comment,
-		Response: &pb.AnswerWaitRequest_Answer{Answer: payload},
-	})
-	return err
-}

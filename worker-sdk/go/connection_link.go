@@ -118,10 +118,6 @@ func (s *connection) streamCut(err error) {
 	go suspect.done(nil, refusal)
 }
 
-func unencodable(err error) error {
-	return &RequestError{Reason: InvalidArgument, Message: "it cannot be encoded: " + err.Error(), Code: codes.InvalidArgument}
-}
-
 // open sends a request, to be kept until it is answered. The connection is locked.
 func (s *connection) open(r *run, frame *pb.WorkerFrame, size int, done func(proto.Message, error)) {
 	s.nextID++
