@@ -21,7 +21,7 @@ export class Holds {
     const items: DueItem[] = [];
     let nextAt = due.nextAt ?? Number.POSITIVE_INFINITY;
     for (const item of due.items) {
-      const name = `${item.org}\n${item.runId}\n${item.kind}\n${item.key}`;
+      const name = `${item.org}\n${item.subject.id}\n${item.kind}\n${item.key}`;
       const known = this.#holds.get(name);
       const hold = known?.at === item.at ? known : undefined;
       if (hold !== undefined && hold.until > now) nextAt = Math.min(nextAt, hold.until);

@@ -280,7 +280,8 @@ export class Judge {
   async #checkLeftovers(): Promise<void> {
     const { inner } = this.#disk;
     const { items } = await inner.due(Number.MAX_SAFE_INTEGER, 1_000);
-    for (const { runId, kind, key } of items) this.found(`${runId}: ${kind} "${key}" is still due`);
+    for (const { subject, kind, key } of items)
+      this.found(`${subject.id}: ${kind} "${key}" is still due`);
     for (const { runId } of await inner.listLeases(undefined, 1_000))
       this.found(`${runId} still has a lease`);
     for (const queue of await inner.readyQueues(1_000))

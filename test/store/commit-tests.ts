@@ -316,7 +316,7 @@ export function commitTests(get: () => Opened): void {
         change("parent", 0, 1, { duePut: [{ kind: "wait", key: "w", at: T0 - 1, data: "" }] }),
       );
       const { items } = await store.due(T0, 10);
-      expect(items.map(({ runId, key }) => `${runId} ${key}`)).toEqual([
+      expect(items.map(({ subject, key }) => `${subject.id} ${key}`)).toEqual([
         "parent w",
         "parent child:1",
       ]);

@@ -45,17 +45,20 @@ describe("which migrations are pending", () => {
 
 describe("what is deleted with a run", () => {
   const dialects = [
-    ["sqlite", sqliteParts.RUN_PARTS],
-    ["postgres", postgresParts.RUN_PARTS],
+    ["sqlite", sqliteParts],
+    ["postgres", postgresParts],
   ] as const;
   test.each(dialects)("%s: every table that has a run_id, but for the gates", (kind, parts) => {
-    const tables = [...declaredTables(kind)].filter(([, { columns }]) =>
-      columns.some((column) => column.startsWith("run_id ")),
-    );
+    const tablesWith = (name: string) =>
+      [...declaredTables(kind)].filter(([, { columns }]) =>
+        columns.some((column) => column.startsWith(`${name} `)),
+      );
+    const tables = tablesWith("run_id");
     // A run that is deleted has ended: it stands before no gate, and its permits end by themselves.
     const others = ["run", "held", "permit"];
     const expected = tables.map(([name]) => name).filter((name) => !others.includes(name));
-    expect([...parts].sort()).toEqual(expected.sort());
+    expect([...parts.RUN_PARTS].sort()).toEqual(expected.sort());
+    expect(parts.SUBJECT_PARTS).toEqual(tablesWith("subject").map(([name]) => name));
   });
 });
 

@@ -1,7 +1,7 @@
 /** What a store is, in the simplest words: maps in memory. Random tests compare the real ones to it. */
 import type { Entry } from "../../server/src/model/entry.ts";
 import type { Lease, RunHeader } from "../../server/src/model/run.ts";
-import type { DueItem } from "../../server/src/store/due.ts";
+import type { DueItem, DueRow } from "../../server/src/store/due.ts";
 import type {
   Batch,
   BatchResult,
@@ -120,8 +120,8 @@ function makeRun({ insert }: RunWrite): ModelRun {
   };
 }
 
-function putDue(run: ModelRun | undefined, row: Omit<DueItem, "org" | "runId">): void {
+function putDue(run: ModelRun | undefined, row: DueRow): void {
   if (run === undefined) return;
   const { org, runId } = run.header;
-  run.due.set(`${row.kind} ${row.key}`, { org, runId, ...row });
+  run.due.set(`${row.kind} ${row.key}`, { org, subject: { kind: "run", id: runId }, ...row });
 }

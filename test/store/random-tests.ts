@@ -199,7 +199,7 @@ async function compare(store: Store, model: Model): Promise<void> {
     expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, i) => i + 1));
   }
   const due = runs.flatMap(([, run]) => [...run.due.values()]);
-  const dueKey = (d: DueItem) => `${d.runId} ${d.kind} ${d.key}`;
+  const dueKey = (d: DueItem) => `${d.subject.id} ${d.kind} ${d.key}`;
   const sorted = (items: DueItem[]) => items.toSorted((a, b) => (dueKey(a) < dueKey(b) ? -1 : 1));
   expect(sorted((await store.due(T0 + 1_000, 10_000)).items)).toEqual(sorted(due));
   const leased = runs.filter(([, run]) => run.lease !== null);

@@ -20,6 +20,26 @@ export function parseRunKey(key: string): RunRef {
   return { org: key.slice(0, at), runId: key.slice(at + 1) };
 }
 
+/** What something happens to later: a kind of aggregate, and the id of one. */
+export interface Subject {
+  readonly kind: SubjectKind;
+  readonly id: string;
+}
+
+const SUBJECT_KINDS = ["run"] as const;
+export type SubjectKind = (typeof SUBJECT_KINDS)[number];
+
+export function formatSubject(kind: SubjectKind, id: string): string {
+  return `${kind}/${id}`;
+}
+
+export function parseSubject(text: string): Subject {
+  const at = text.indexOf("/");
+  const kind = SUBJECT_KINDS.find((one) => one === text.slice(0, at));
+  if (kind === undefined) throw new TypeError(`"${text}" names no subject.`);
+  return { kind, id: text.slice(at + 1) };
+}
+
 /** The ready queue of a workflow, or of one version of it. */
 export function laneName(workflow: string, version: string): string {
   return version === "" ? workflow : `${workflow}@${version}`;

@@ -25,8 +25,8 @@ export function toChunk(row: Row): DeltaChunk {
 }
 
 export function toRunMark(row: Row): RunMark {
-  const state = text(row, "state");
-  if (!isState(state)) throw new StoreError(`Column state holds "${state}".`);
+  const state = text(row, "status");
+  if (!isState(state)) throw new StoreError(`Column status holds "${state}".`);
   const delta =
     typeof row.delta_fence === "number"
       ? { fence: row.delta_fence, number: int(row, "delta_last") }

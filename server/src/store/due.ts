@@ -1,8 +1,10 @@
+import type { Subject } from "../model/ids.ts";
+
 /** What happens later. */
 export interface DueStore {
   /**
-   * Due work, oldest first, with the time of the next one that is not due yet. With `holdUntil` it
-   * is the caller's until then: where servers share the store, it is due for the others only after
+   * Due work, oldest first, with the time of the next one that is not due yet. If more is due than
+   * the limit, each organization gets an equal share of it. With `holdUntil` it is the caller's until then: where servers share the store, it is due for the others only after
    * that.
    */
   due(now: number, limit: number, holdUntil?: number): Promise<DuePage>;
@@ -61,7 +63,7 @@ export const ANY_TIME = Number.MAX_SAFE_INTEGER;
 
 export interface DueItem extends DueRow {
   readonly org: string;
-  readonly runId: string;
+  readonly subject: Subject;
   /** Where it is held: what the row's `at` is now. */
   readonly heldUntil?: number;
 }

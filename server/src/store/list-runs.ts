@@ -19,7 +19,7 @@ const ORDER = "created_at DESC, run_id DESC";
 
 export function headerSelect({ schema }: Dialect, source: string): string {
   const columns = RUN_COLUMNS.map((column) => `run.${column}`).join(", ");
-  return `SELECT ${columns}, session_id, worker_id, until FROM ${source}
+  return `SELECT ${columns}, connection_id, worker_id, until FROM ${source}
 LEFT JOIN ${schema}lease AS lease ON lease.org_id = run.org_id AND lease.run_id = run.run_id`;
 }
 
@@ -81,7 +81,7 @@ function listPart(
   if (filter.states.length > 0) {
     const marks = filter.states.map(() => "?").join(", ");
     add(
-      filter.states.length === 1 ? `${row}.state = ?` : `${row}.state IN (${marks})`,
+      filter.states.length === 1 ? `${row}.status = ?` : `${row}.status IN (${marks})`,
       ...filter.states,
     );
   }
@@ -102,6 +102,6 @@ ORDER BY key.created_at DESC, key.run_id DESC LIMIT ?`;
 
 function indexOf(filter: RunFilter, isSplit: boolean): string {
   if (filter.parentRunId !== undefined) return "run_parent";
-  if (isSplit) return "run_state";
+  if (isSplit) return "run_status";
   return filter.workflow === undefined ? "run_created" : "run_workflow";
 }

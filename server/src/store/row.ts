@@ -1,3 +1,4 @@
+import { parseSubject } from "../model/ids.ts";
 import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
 import type { LeasedRun } from "./leases.ts";
@@ -21,7 +22,7 @@ export function int(row: Row, column: string): number {
 
 export function toLease(row: Row): Lease {
   return {
-    connectionId: text(row, "session_id"),
+    connectionId: text(row, "connection_id"),
     workerId: text(row, "worker_id"),
     until: int(row, "until"),
   };
@@ -39,7 +40,7 @@ export function toLeasedRun(row: Row): LeasedRun {
 export function toDueItem(row: Row): DueItem {
   return {
     org: text(row, "org_id"),
-    runId: text(row, "run_id"),
+    subject: parseSubject(text(row, "subject")),
     kind: text(row, "kind") as DueKind,
     key: text(row, "step_key"),
     at: int(row, "at"),

@@ -90,7 +90,7 @@ export const RUN = {
   seq: number("seq", "seq", "int4", FIXED),
   updatedAt: number("updatedAt", "updated_at", "int8", FIXED),
   fence: number("fence", "fence", "int4", MUTABLE),
-  state: word("state", "state", RUN_STATUSES),
+  state: word("state", "status", RUN_STATUSES),
   reason: word("reason", "reason", RUN_REASONS),
   intent: word("intent", "intent", INTENTS),
   attempt: number("attempt", "attempt", "int4", MUTABLE),
@@ -139,12 +139,12 @@ export function patchValues(patch: HeaderPatch): Value[] {
 
 const NO_NOTES: RunNotes = Object.freeze({});
 
-/** From the run's columns and, where there is a lease, `session_id`, `worker_id`, `until`. */
+/** From the run's columns and, where there is a lease, `connection_id`, `worker_id`, `until`. */
 export function toHeader(row: Row): RunHeader {
   const run: PartOfRun = {};
   for (const field of FIELDS) readField(run, field, row);
   if (!isWhole(run, FIELDS)) throw new StoreError("A run was read without some of its columns.");
-  const lease = typeof row.session_id === "string" ? toLease(row) : null;
+  const lease = typeof row.connection_id === "string" ? toLease(row) : null;
   return { ...run, notes: readWaiting(row).notes ?? NO_NOTES, lease };
 }
 

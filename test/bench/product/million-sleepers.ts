@@ -43,7 +43,7 @@ function statements(count: number, until: number): string[] {
 SELECT 'default', ${runIds}, ${seq}, ${now}, ${attempt}, ${crc}, '${type}', '${of}', '${text}' ${from}`;
   };
   return [
-    `INSERT INTO pawl.run (org_id, run_id, seq, updated_at, fence, state, reason, intent, attempt,
+    `INSERT INTO pawl.run (org_id, run_id, seq, updated_at, fence, status, reason, intent, attempt,
   crashes, priority, created_at, start_at, started_at, ended_at, workflow, version, queue,
   input_digest, parent_run_id, parent_key, options, tags, waiting)
 SELECT 'default', ${runIds}, 3, ${now}, 2, 'WAITING', '', 'none', 1, 0, 5, ${now}, ${now}, ${now}, 0,
@@ -51,8 +51,8 @@ SELECT 'default', ${runIds}, 3, ${now}, 2, 'WAITING', '', 'none', 1, 0, 5, ${now
     entry(1, "run.started", "", {}),
     entry(2, "workflow.wait.created", key, { kind: "sleep", until, fence: 1, worker: "w" }),
     entry(3, "workflow.waiting", "", { fence: 1, worker: "w" }),
-    `INSERT INTO pawl.due (org_id, run_id, kind, step_key, at, data)
-SELECT 'default', ${runIds}, 'wait', '${key}', ${until}, '' ${from}`,
+    `INSERT INTO pawl.due (org_id, subject, kind, step_key, at, data)
+SELECT 'default', 'run/' || ${runIds}, 'wait', '${key}', ${until}, '' ${from}`,
     `INSERT INTO pawl.wait (org_id, run_id, step_key, kind, workflow, since, until, data)
 SELECT 'default', ${runIds}, '${key}', 'sleep', '${workflowName}', ${now}, ${until}, '{}' ${from}`,
   ];

@@ -138,8 +138,8 @@ class Game {
     );
     const due = await this.#store.due(Date.now() + FOREVER_MS, 10_000);
     const dueOf = new Map<string, Set<string>>();
-    for (const { runId, kind, key } of due.items)
-      dueOf.set(runId, (dueOf.get(runId) ?? new Set()).add(`${kind} ${key}`));
+    for (const { subject, kind, key } of due.items)
+      dueOf.set(subject.id, (dueOf.get(subject.id) ?? new Set()).add(`${kind} ${key}`));
     for (const runId of this.#runIds) {
       const [loaded] = await this.#store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
       if (loaded === undefined) continue;

@@ -1,4 +1,5 @@
 import { BOUNDS } from "../../model/bounds.ts";
+import type { SubjectKind } from "../../model/ids.ts";
 import type { DueItem } from "../../store/due.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { type DueParts, decideDue } from "../due/due-handler.ts";
@@ -34,14 +35,22 @@ export function fireDue(parts: FireDueParts): BackgroundTask {
   };
 }
 
+/** To whom what is due happens. */
+const SUBJECTS: Readonly<
+  Record<SubjectKind, (parts: FireDueParts, item: DueItem) => Promise<void>>
+> = { run: fireForRun };
+
 async function fire(parts: FireDueParts, item: DueItem): Promise<void> {
-  const { clock, metrics, writer } = parts;
-  metrics.timerLagSeconds.observe(Math.max(0, clock.now() - item.at) / 1_000);
+  parts.metrics.timerLagSeconds.observe(Math.max(0, parts.clock.now() - item.at) / 1_000);
+  await SUBJECTS[item.subject.kind](parts, item);
+}
+
+async function fireForRun(parts: FireDueParts, item: DueItem): Promise<void> {
   const handler = DUE_HANDLERS[item.kind];
   const decide = "decide" in handler ? handler.decide : await handler.prepare(parts, item);
-  await writer.submit({
+  await parts.writer.submit({
     org: item.org,
-    runId: item.runId,
+    runId: item.subject.id,
     bytes: 400,
     decide: (draft) => decideDue(draft, item, decide),
   });

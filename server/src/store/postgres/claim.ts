@@ -43,24 +43,24 @@ taken AS (
 slotted AS MATERIALIZED (
   SELECT org_id, run_id, row_number() OVER (ORDER BY rank, ready_at, run_id) AS place FROM taken),
 claimed AS (
-  UPDATE pawl.run AS r SET state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END,
+  UPDATE pawl.run AS r SET status = CASE status WHEN 'CANCELLING' THEN status ELSE 'RUNNING' END,
     fence = fence + 1, attempt = attempt + 1, updated_at = $8::int8, started_at = CASE started_at WHEN 0 THEN $8::int8 ELSE started_at END
   FROM slotted WHERE r.org_id = slotted.org_id AND r.run_id = slotted.run_id
   RETURNING slotted.place, ${RUN_COLUMNS.map((column) => `r.${column}`).join(", ")}),
 leased AS (
-  INSERT INTO pawl.lease (org_id, run_id, session_id, worker_id, until)
+  INSERT INTO pawl.lease (org_id, run_id, connection_id, worker_id, until)
   SELECT org_id, run_id, ($5::text[])[place], ($6::text[])[place], $7::int8 FROM slotted
-  ON CONFLICT (org_id, run_id) DO UPDATE SET session_id = excluded.session_id,
+  ON CONFLICT (org_id, run_id) DO UPDATE SET connection_id = excluded.connection_id,
     worker_id = excluded.worker_id, until = excluded.until),
 undue AS (
   DELETE FROM pawl.due AS d USING slotted CROSS JOIN LATERAL (
     SELECT q.ctid AS place FROM pawl.due AS q
-    WHERE q.org_id = slotted.org_id AND q.run_id = slotted.run_id AND q.kind = 'queue' AND q.step_key = ''
+    WHERE q.org_id = slotted.org_id AND q.subject = 'run/' || slotted.run_id AND q.kind = 'queue' AND q.step_key = ''
     LIMIT 1) AS timer
   WHERE d.ctid = timer.place)
 SELECT CASE WHEN coalesce(page.nth, 1) = 1 THEN row_to_json(header)::text END AS header, claimed.run_id AS owner,
   page.*
-FROM claimed CROSS JOIN LATERAL (SELECT claimed.*, ($5::text[])[claimed.place] AS session_id,
+FROM claimed CROSS JOIN LATERAL (SELECT claimed.*, ($5::text[])[claimed.place] AS connection_id,
   ($6::text[])[claimed.place] AS worker_id, $7::int8 AS until) AS header
 LEFT JOIN LATERAL (${PAGE}) AS page ON true
 ORDER BY claimed.place, page.seq`;

@@ -31,7 +31,7 @@ export const PUT_DELTAS = `WITH chunk AS MATERIALIZED (SELECT * FROM ${source("c
 held AS MATERIALIZED (
   SELECT chunk.ord, r.seq FROM chunk JOIN pawl.run AS r
     ON r.org_id = chunk.org_id AND r.run_id = chunk.run_id AND r.fence = chunk.fence
-  WHERE r.state IN ('QUEUED', 'RUNNING', 'CANCELLING')),
+  WHERE r.status IN ('QUEUED', 'RUNNING', 'CANCELLING')),
 put AS (
   INSERT INTO pawl.delta AS d (org_id, run_id, fence, first, last, after_seq, at, keep, steps, data)
   SELECT org_id, run_id, fence, first, last, held.seq, at, keep, steps, data
@@ -66,7 +66,7 @@ WHERE keep = 0 AND (org_id, run_id) > ($1, $2) ORDER BY org_id, run_id LIMIT $3:
 export const DELETE_DELTAS = `DELETE FROM pawl.delta AS d
 USING unnest($3::int4[], $4::int4[]) AS gone(fence, first)
 WHERE d.org_id = $1 AND d.run_id = $2 AND d.fence = gone.fence AND d.first = gone.first`;
-export const RUN_MARKS = `SELECT ref.ord, run.seq, run.fence, run.state,
+export const RUN_MARKS = `SELECT ref.ord, run.seq, run.fence, run.status,
   last.fence AS delta_fence, last.last AS delta_last
 FROM unnest($1::int4[], $2::text[], $3::text[]) AS ref(ord, org_id, run_id)
 JOIN pawl.run AS run ON run.org_id = ref.org_id AND run.run_id = ref.run_id

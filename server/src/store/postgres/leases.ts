@@ -4,7 +4,7 @@ import { int, text, toLeasedRun } from "../row.ts";
 import { comparableInt4, encodeArray } from "./arrays.ts";
 import type { Connection } from "./connection.ts";
 
-const LEASED = `SELECT lease.org_id, lease.run_id, session_id, worker_id, until, fence
+const LEASED = `SELECT lease.org_id, lease.run_id, connection_id, worker_id, until, fence
 FROM pawl.lease AS lease
 JOIN pawl.run AS run ON run.org_id = lease.org_id AND run.run_id = lease.run_id`;
 
@@ -14,12 +14,12 @@ ORDER BY lease.org_id, lease.run_id LIMIT $3`;
 
 /** Locks in the order of the keys, as commits do, so that the two never wait in a circle. */
 export const RENEW_SESSION = `WITH held AS MATERIALIZED (
-  SELECT org_id, run_id FROM pawl.lease WHERE session_id = $1
+  SELECT org_id, run_id FROM pawl.lease WHERE connection_id = $1
   ORDER BY org_id, run_id FOR NO KEY UPDATE)
 UPDATE pawl.lease AS lease SET until = $2
 FROM held JOIN pawl.run AS run ON run.org_id = held.org_id AND run.run_id = held.run_id
 WHERE lease.org_id = held.org_id AND lease.run_id = held.run_id
-RETURNING lease.org_id, lease.run_id, session_id, worker_id, until, run.fence`;
+RETURNING lease.org_id, lease.run_id, connection_id, worker_id, until, run.fence`;
 
 export const RENEW_LEASES = `WITH held AS MATERIALIZED (
   SELECT ref.ord, lease.org_id, lease.run_id
@@ -30,10 +30,10 @@ export const RENEW_LEASES = `WITH held AS MATERIALIZED (
 UPDATE pawl.lease AS lease SET until = $5
 FROM held JOIN pawl.run AS run ON run.org_id = held.org_id AND run.run_id = held.run_id
 WHERE lease.org_id = held.org_id AND lease.run_id = held.run_id
-RETURNING held.ord, lease.org_id, lease.run_id, session_id, worker_id, until, run.fence`;
+RETURNING held.ord, lease.org_id, lease.run_id, connection_id, worker_id, until, run.fence`;
 
-export const COUNT_LEASES = `SELECT session_id, count(*) AS n FROM pawl.lease
-WHERE org_id = $1 GROUP BY session_id`;
+export const COUNT_LEASES = `SELECT connection_id, count(*) AS n FROM pawl.lease
+WHERE org_id = $1 GROUP BY connection_id`;
 
 export async function expiredLeases(
   db: Connection,
@@ -91,5 +91,5 @@ export async function renewLeases(
 
 export async function countLeases(db: Connection, { org }: Tenant): Promise<Map<string, number>> {
   const rows = await db.one({ name: "count leases", text: COUNT_LEASES, values: [org] });
-  return new Map(rows.map((row) => [text(row, "session_id"), int(row, "n")]));
+  return new Map(rows.map((row) => [text(row, "connection_id"), int(row, "n")]));
 }

@@ -29,7 +29,7 @@ export const run = pawl.table(
   (t) => [
     primaryKey({ columns: [t.org, t.runId] }),
     index("run_created").on(t.org, t.createdAt, t.runId),
-    index("run_state").on(t.org, t.state, t.createdAt, t.runId),
+    index("run_status").on(t.org, t.state, t.createdAt, t.runId),
     index("run_workflow").on(t.org, t.workflow, t.createdAt, t.runId),
     index("run_parent")
       .on(t.org, t.parentRunId, t.createdAt, t.runId)
@@ -92,20 +92,20 @@ export const ready = pawl.table(
   ],
 );
 
-/** What happens later. */
+/** What happens later, to a subject (see `formatSubject`). Read by organization, so that each gets its turn. */
 export const due = pawl.table(
   "due",
   {
     orgId: text("org_id").notNull(),
-    runId: text("run_id").notNull(),
+    subject: text("subject").notNull(),
     kind: text("kind").notNull(),
     stepKey: text("step_key").notNull(),
     at: int8("at").notNull(),
     data: text("data").notNull(),
   },
   (t) => [
-    primaryKey({ columns: [t.orgId, t.runId, t.kind, t.stepKey] }),
-    index("due_at").on(t.at, t.orgId, t.runId),
+    primaryKey({ columns: [t.orgId, t.subject, t.kind, t.stepKey] }),
+    index("due_at").on(t.orgId, t.at, t.subject),
   ],
 );
 
@@ -118,11 +118,14 @@ export const lease = pawl.table(
   {
     orgId: text("org_id").notNull(),
     runId: text("run_id").notNull(),
-    sessionId: text("session_id").notNull(),
+    connectionId: text("connection_id").notNull(),
     workerId: text("worker_id").notNull(),
     until: int8("until").notNull(),
   },
-  (t) => [primaryKey({ columns: [t.orgId, t.runId] }), index("lease_session").on(t.sessionId)],
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.runId] }),
+    index("lease_connection").on(t.connectionId),
+  ],
 );
 
 /** Payloads that are too large for the journal, by their content. */

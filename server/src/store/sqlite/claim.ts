@@ -1,3 +1,4 @@
+import { formatSubject } from "../../model/ids.ts";
 import type { Row } from "../row.ts";
 import { int, text } from "../row.ts";
 import type { ClaimedRun, ClaimRequest } from "../runs.ts";
@@ -11,15 +12,15 @@ WHERE org_id = ? AND queue = ? AND lane = ? AND (rank, ready_at, run_id) > (?, ?
 ORDER BY rank, ready_at, run_id LIMIT ?`;
 
 export const CLAIM_RUN = `UPDATE run SET
-  state = CASE state WHEN 'CANCELLING' THEN state ELSE 'RUNNING' END, fence = fence + 1,
+  status = CASE status WHEN 'CANCELLING' THEN status ELSE 'RUNNING' END, fence = fence + 1,
   attempt = attempt + 1, updated_at = ?1,
   started_at = CASE started_at WHEN 0 THEN ?1 ELSE started_at END
 WHERE org_id = ?2 AND run_id = ?3`;
 export const CLAIM_READY = "DELETE FROM ready WHERE org_id = ? AND run_id = ?";
-export const CLAIM_DUE = "DELETE FROM due WHERE org_id = ? AND run_id = ? AND kind = 'queue'";
-export const CLAIM_LEASE = `INSERT INTO lease (org_id, run_id, session_id, worker_id, until)
+export const CLAIM_DUE = "DELETE FROM due WHERE org_id = ? AND subject = ? AND kind = 'queue'";
+export const CLAIM_LEASE = `INSERT INTO lease (org_id, run_id, connection_id, worker_id, until)
 VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET session_id = excluded.session_id, worker_id = excluded.worker_id,
+ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id, worker_id = excluded.worker_id,
   until = excluded.until`;
 
 /** Rows of one lane that are read at a time, at most. */
@@ -35,7 +36,7 @@ export function claim(db: Database, request: ClaimRequest, now: number): Claimed
     const { org, until } = request;
     db.prepare(CLAIM_READY).run(org, runId);
     if (db.prepare(CLAIM_RUN).run(now, org, runId).changes !== 1) continue;
-    db.prepare(CLAIM_DUE).run(org, runId);
+    db.prepare(CLAIM_DUE).run(org, formatSubject("run", runId));
     db.prepare(CLAIM_LEASE).run(org, runId, slot.connectionId, slot.workerId, until);
     claimed.push(read(db, org, runId, request.journalBytes));
   }

@@ -17,7 +17,7 @@ WHERE excluded.last > delta.last`;
 export const DROP_WITHIN = `DELETE FROM delta
 WHERE org_id = ? AND run_id = ? AND fence = ? AND first > ? AND last <= ? AND first <= ?`;
 export const HOLDER_SEQ = `SELECT seq FROM run
-WHERE org_id = ? AND run_id = ? AND fence = ? AND state IN ('QUEUED', 'RUNNING', 'CANCELLING')`;
+WHERE org_id = ? AND run_id = ? AND fence = ? AND status IN ('QUEUED', 'RUNNING', 'CANCELLING')`;
 const HEAD_COLUMNS = "fence, first, last, after_seq, at, keep, steps";
 export const READ_DELTAS = `SELECT ${HEAD_COLUMNS}, data FROM delta
 WHERE org_id = ?1 AND run_id = ?2 AND (fence, first) >= (?3, (
@@ -30,7 +30,7 @@ export const DELTA_RUNS = `SELECT DISTINCT org_id, run_id FROM delta
 WHERE keep = 0 AND (org_id, run_id) > (?, ?) ORDER BY org_id, run_id LIMIT ?`;
 export const DELETE_DELTA = `DELETE FROM delta
 WHERE org_id = ? AND run_id = ? AND fence = ? AND first = ?`;
-export const RUN_MARK = "SELECT seq, fence, state FROM run WHERE org_id = ? AND run_id = ?";
+export const RUN_MARK = "SELECT seq, fence, status FROM run WHERE org_id = ? AND run_id = ?";
 export const LAST_DELTA = `SELECT fence AS delta_fence, last AS delta_last FROM delta
 WHERE org_id = ? AND run_id = ? ORDER BY fence DESC, first DESC LIMIT 1`;
 export const ENDED_SINCE = `SELECT ${RUN_COLUMNS.join(", ")} FROM run

@@ -1,8 +1,9 @@
+import { formatSubject } from "../../model/ids.ts";
 import type { ColumnWrite } from "../entry.ts";
 import type { HeaderPatch } from "../run-columns.ts";
 import { PATCH_COLUMNS, patchValues, RUN, RUN_COLUMNS, runValues } from "../run-columns.ts";
 import type { Database } from "./database.ts";
-import { RUN_PARTS } from "./parts/index.ts";
+import { RUN_PARTS, SUBJECT_PARTS } from "./parts/index.ts";
 
 /** The hot path: a step of a running run. */
 export const ADVANCE_RUN = `UPDATE run SET seq = ?, updated_at = ?
@@ -72,6 +73,10 @@ function deleteRun(
   if (db.prepare(DELETE_RUN).run(...key).changes !== 1) return false;
   for (const table of RUN_PARTS) {
     db.prepare(`DELETE FROM ${table} WHERE org_id = ? AND run_id = ?`).run(write.org, write.runId);
+  }
+  const subject = formatSubject("run", write.runId);
+  for (const table of SUBJECT_PARTS) {
+    db.prepare(`DELETE FROM ${table} WHERE org_id = ? AND subject = ?`).run(write.org, subject);
   }
   return true;
 }

@@ -26,6 +26,7 @@ export const ALL_PARTS = Object.values(PARTS);
 
 /** The tables of what belongs to a run, apart from its row; they go with it. */
 export const RUN_PARTS = ["journal", "run_tag", ...ALL_PARTS.flatMap(({ tables }) => tables)];
+export const SUBJECT_PARTS = ALL_PARTS.flatMap(({ subjectTables = [] }) => subjectTables);
 
 function isChange(name: string): name is Change {
   return name in PARTS;

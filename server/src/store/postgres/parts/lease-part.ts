@@ -5,14 +5,14 @@ const INPUTS = {
     ord: "int4",
     org_id: "text",
     run_id: "text",
-    session_id: "text",
+    connection_id: "text",
     worker_id: "text",
     until: "int8",
   },
   lease_gone: { ord: "int4", org_id: "text", run_id: "text" },
 } as const;
 
-const REPLACE = upsert("org_id, run_id", ["session_id", "worker_id", "until"]);
+const REPLACE = upsert("org_id, run_id", ["connection_id", "worker_id", "until"]);
 
 export const lease = part<"lease", typeof INPUTS>({
   tables: ["lease"],
@@ -24,6 +24,6 @@ export const lease = part<"lease", typeof INPUTS>({
       return;
     }
     const { connectionId, workerId, until } = change;
-    add("lease_put", { ...key, session_id: connectionId, worker_id: workerId, until });
+    add("lease_put", { ...key, connection_id: connectionId, worker_id: workerId, until });
   },
 });

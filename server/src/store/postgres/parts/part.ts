@@ -14,6 +14,8 @@ import type { RowOf, Shape } from "../input.ts";
 export interface Part<C extends Change> {
   /** The tables that it writes; what they hold of a run goes with it. */
   readonly tables: readonly string[];
+  /** The same, for tables whose rows name the run as a subject. */
+  readonly subjectTables?: readonly string[];
   readonly inputs: Readonly<Record<string, Shape>>;
   /** Before the rows of runs are written. */
   readonly first?: readonly Section[];

@@ -1,6 +1,6 @@
 import { PATCH_COLUMNS, PATCH_TYPES, RUN_COLUMNS, RUN_TYPES } from "../../run-columns.ts";
 import type { ColumnType } from "../arrays.ts";
-import { RUN_PARTS } from "./index.ts";
+import { RUN_PARTS, SUBJECT_PARTS } from "./index.ts";
 import { added, type Context, type Section } from "./part.ts";
 
 /** The rows of runs, their tags and their journals. */
@@ -110,11 +110,13 @@ created AS MATERIALIZED (
 }
 
 function removed(context: Context): string {
-  const parts = RUN_PARTS.map(
-    (table) => `removed_${table} AS (
+  const part = (table: string, condition: string): string => `removed_${table} AS (
   DELETE FROM pawl.${table} AS t USING removed
-  WHERE t.org_id = removed.org_id AND t.run_id = removed.run_id)`,
-  );
+  WHERE t.org_id = removed.org_id AND ${condition})`;
+  const parts = [
+    ...RUN_PARTS.map((table) => part(table, "t.run_id = removed.run_id")),
+    ...SUBJECT_PARTS.map((table) => part(table, "t.subject = 'run/' || removed.run_id")),
+  ];
   return [
     `removed AS (
   DELETE FROM pawl.run AS r USING ${context.from("gone")}

@@ -21,6 +21,9 @@ function isChange(name: string): name is Change {
 
 /** The tables of what belongs to a run, apart from its row; they go with it. */
 export const RUN_PARTS = ["journal", "run_tag", ...Object.values(PARTS).flatMap((p) => p.tables)];
+export const SUBJECT_PARTS = Object.values(PARTS).flatMap(
+  ({ subjectTables = [] }: Pick<Part<Change>, "subjectTables">) => subjectTables,
+);
 
 /** Whether what the write refers to is there; if not, nothing of it may be written. */
 export function mayApply(db: Database, write: ColumnWrite): boolean {

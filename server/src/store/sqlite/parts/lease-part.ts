@@ -1,8 +1,8 @@
 import type { Part } from "./part.ts";
 
-export const PUT_LEASE = `INSERT INTO lease (org_id, run_id, session_id, worker_id, until)
+export const PUT_LEASE = `INSERT INTO lease (org_id, run_id, connection_id, worker_id, until)
 VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET session_id = excluded.session_id, worker_id = excluded.worker_id,
+ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id, worker_id = excluded.worker_id,
   until = excluded.until`;
 export const REMOVE_LEASE = "DELETE FROM lease WHERE org_id = ? AND run_id = ?";
 
