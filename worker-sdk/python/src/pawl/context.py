@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from contextvars import Context as Variables
+
 from ._context.branches import Branches
 from ._context.children import Children
+from ._context.compensation import Compensation
 from ._context.live import Live
 from ._context.people import People
 from ._context.steps import Steps
+from ._context.values import Values
 from ._run.body import StepBody
+from ._run.contexts import Contexts
 from ._run.frame import current_frame
+from ._run.rest import Rest
+from ._run.run import Run
 from .errors import UsageError
 
 
-class Context(Steps, Branches, People, Children, Live):
+class Context(Steps, Compensation, Values, Branches, People, Children, Live):
     """A run, as its code sees it.
 
     Every method finds the scope it is called in by itself (by context variable), so a `ctx` can be used
@@ -48,6 +55,27 @@ class StepContext(Context):
     def cancelled(self) -> bool:
         """The step is to stop. What runs in a thread has to look at this by itself."""
         return self._body.cancelled is not None or self._body.ended or super().cancelled
+
+
+class _Contexts:
+    """What runs get of this layer; see `_run.contexts`."""
+
+    def of_run(self, run: Run) -> Context:
+        return Context(run)
+
+    def of_body(self, body: StepBody) -> StepContext:
+        return StepContext(body)
+
+    def rest_of(self, variables: Variables) -> Rest | None:
+        frame = variables.get(current_frame)
+        return None if frame is None or frame.body is not None else frame.run.deliveries.rest
+
+    def is_flow(self, run: Run, variables: Variables) -> bool:
+        frame = variables.get(current_frame)
+        return frame is not None and frame.run is run and frame.body is None
+
+
+contexts: Contexts = _Contexts()
 
 
 def current_or_none() -> Context | None:

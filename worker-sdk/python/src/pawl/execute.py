@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextvars import Context as Variables
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._codec.payload import encode
 from ._codec.typed import rebuilt
 from ._lib import limits
+from ._run.ask import run_step
+from ._run.definition import Definition
 from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
 from ._run.leftovers import finish
@@ -20,14 +22,11 @@ from ._run.outcome import complete_run, fail_run
 from ._run.parsed import arguments
 from ._run.payloads import upload
 from ._run.run import Run
-from .context import Context
+from .context import contexts
 from .duration import message_seconds
 from .errors import Cancelled, Suspended
 from .v1.common_pb2 import JournalEntry
 from .v1.worker_pb2 import WorkItem
-
-if TYPE_CHECKING:
-    from .workflow import Workflow
 
 
 def _facts(item: WorkItem) -> RunFacts:
@@ -58,7 +57,7 @@ def _clock_ahead_s(item: WorkItem) -> float:
 
 def execute(
     item: WorkItem,
-    workflow: Workflow[..., Any],
+    workflow: Definition[Any],
     link: RunLink,
     journal: Sequence[JournalEntry],
     again: Callable[[Run], None] | None = None,
@@ -68,14 +67,14 @@ def execute(
     """
     memo = Memo()
     memo.add(journal)
-    run = Run(_facts(item), link, memo, workflow.step_defaults, again)
+    run = Run(_facts(item), link, memo, workflow.step_defaults, contexts, again)
     variables = Variables()
     variables.run(current_frame.set, Frame(run, run.root))
     run.task = run.loop.create_task(_perform(run, workflow, item), context=variables)
     return run
 
 
-async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> None:
+async def _perform(run: Run, workflow: Definition[Any], item: WorkItem) -> None:
     what = f'the result of workflow "{workflow.name}"'
     try:
         payload = item.input if item.HasField("input") else None
@@ -83,7 +82,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
         given = await arguments(run, workflow.signature, payload, input)
         run.in_code = True
         if workflow.signature.takes_context:
-            output = await workflow.fn(Context(run), **given)
+            output = await workflow.fn(contexts.of_run(run), **given)
         else:
             output = await workflow.fn(**given)
         await finish(run)
@@ -108,7 +107,7 @@ async def _perform(run: Run, workflow: Workflow[..., Any], item: WorkItem) -> No
 async def _fail(run: Run, error: BaseException) -> None:
     run.in_code = False
     try:
-        failures = await run.compensations.run(run, error)
+        failures = await run.compensations.run(run, error, run_step)
         await run.closing.ended()
     except Suspended:
         return

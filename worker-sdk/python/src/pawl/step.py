@@ -17,6 +17,7 @@ from typing import (
     overload,
 )
 
+from ._run.ask import ask_step
 from ._run.call import StepCall, function_name, takes_context
 from ._run.frame import current_frame
 from ._run.keys import check_name
@@ -60,12 +61,9 @@ class Step(Generic[P, R]):
         frame = current_frame.get()
         if frame is None:
             return self._just_run(args, kwargs)
-        from .context import Context
-
-        here = Context(frame.run)
         options = self.options.over(frame.run.step_defaults)
         call = StepCall(self.name, self.fn, args, kwargs, options)
-        return here._ask(call)
+        return ask_step(frame, call)
 
     @overload
     def __get__(self, instance: None, owner: Any) -> Step[P, R]: ...

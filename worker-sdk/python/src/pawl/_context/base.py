@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .._run.ask import claim_key
 from .._run.frame import Frame, current_frame
 from .._run.keys import Claim, Scope
 from .._run.run import Run
-from ..errors import AmbiguousStepKeyError, UsageError
+from ..errors import UsageError
 
 
 class ContextBase:
@@ -61,9 +62,4 @@ class ContextBase:
         self, namespace: str, name: str, key: str | None, scope: Scope | None = None
     ) -> Claim:
         """Takes the next key of a name, in the scope that the caller is in."""
-        try:
-            return (scope or self._here.scope).claim(namespace, name, key)
-        except AmbiguousStepKeyError as error:
-            # Nothing that user code catches may hide it: on another day it would pass.
-            self._run.end(error)
-            raise
+        return claim_key(self._here, namespace, name, key, scope)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from .._run import waits
 from .._run.child import ChildOptions, child_call, child_input
+from .._run.definition import Definition
 from .._run.keys import Claim, check_name, check_text
 from .._run.wait import WaitCall, WaitOperation
 from .base import ContextBase
-
-if TYPE_CHECKING:
-    from ..workflow import Workflow
 
 R = TypeVar("R")
 
@@ -21,7 +19,7 @@ class Children(ContextBase):
     @overload
     async def child(
         self,
-        workflow: Workflow[..., R],
+        workflow: Definition[R],
         /,
         *args: Any,
         run_id: str | None = None,
@@ -46,7 +44,7 @@ class Children(ContextBase):
     ) -> Any: ...
     def child(
         self,
-        workflow: Workflow[..., Any] | str,
+        workflow: Definition[Any] | str,
         /,
         *args: Any,
         run_id: str | None = None,
@@ -73,7 +71,7 @@ class Children(ContextBase):
 
     def _child(
         self,
-        workflow: Workflow[..., R] | str,
+        workflow: Definition[R] | str,
         name: str,
         input: Any,
         key: str | None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._run.definition import Definition
 from ..errors import RequestError
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from ..v1.worker_pb2 import WorkItem
@@ -15,9 +16,6 @@ from .methods import START_RUN
 from .platform import Platform
 from .run_table import RunTable
 from .unary import UnaryLink
-
-if TYPE_CHECKING:
-    from ..workflow import Workflow
 
 logger = logging.getLogger("pawl")
 
@@ -43,7 +41,7 @@ async def claim(
             await asyncio.sleep(min(wanted, left))
 
 
-async def perform(platform: Platform, item: WorkItem, workflow: Workflow[..., Any]) -> None:
+async def perform(platform: Platform, item: WorkItem, workflow: Definition[Any]) -> None:
     """Executes what was claimed until it has left this process."""
     left = asyncio.Event()
     runs = RunTable(left.set)

@@ -17,14 +17,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.message import Message
 
 from .._lib import limits
 from .._lib.loop_watch import describe
-from .._run.link import OnAnswer, RequestName, StartNote
-from .._run.run import Run
+from .._run.definition import Definition
+from .._run.link import HeldRun, OnAnswer, RequestName, StartNote
 from ..duration import message_seconds
 from ..errors import RequestError
 from ..v1 import worker_pb2 as pb
@@ -37,9 +37,6 @@ from .requests import Request, Requests
 from .run_table import RunTable
 from .status import error_from_frame
 from .stream import Stream
-
-if TYPE_CHECKING:
-    from ..workflow import Workflow
 
 logger = logging.getLogger("pawl")
 
@@ -58,7 +55,7 @@ class Connection(CallLink):
         self,
         platform: Platform,
         info: pb.WorkerInfo,
-        workflows: Mapping[str, Workflow[..., Any]],
+        workflows: Mapping[str, Definition[Any]],
         slots: int,
         replays_always: bool,
     ) -> None:
@@ -180,7 +177,7 @@ class Connection(CallLink):
         self._beat()
         return True
 
-    def released(self, run: Run) -> None:
+    def released(self, run: HeldRun) -> None:
         self._requests.forget(run.run_id)
         self._deltas.forget(run.run_id)
         self.runs.released(run)

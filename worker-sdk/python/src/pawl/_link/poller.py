@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._lib import limits
 from .._lib.backoff import GrowingPause
+from .._run.definition import Definition
 from ..duration import duration_message, message_seconds
 from ..errors import RequestError
 from ..v1.worker_pb2 import PollWorkRequest, WorkerInfo, WorkItem
@@ -19,9 +20,6 @@ from .run_table import RunTable
 from .status import is_transient
 from .unary import UnaryLink
 
-if TYPE_CHECKING:
-    from ..workflow import Workflow
-
 logger = logging.getLogger("pawl")
 
 
@@ -30,7 +28,7 @@ class Poller:
         self,
         platform: Platform,
         info: WorkerInfo,
-        workflows: Mapping[str, Workflow[..., Any]],
+        workflows: Mapping[str, Definition[Any]],
         slots: int,
         replays_always: bool,
     ) -> None:

@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._lib import limits
-from .._run.link import RunLink
+from .._run.definition import Definition
+from .._run.link import HeldRun, RunLink
 from .._run.run import Run
 from ..errors import RequestError
 from ..execute import execute
@@ -27,9 +28,6 @@ from ..v1.worker_pb2 import (
     WorkItem,
 )
 from .platform import Platform
-
-if TYPE_CHECKING:
-    from ..workflow import Workflow
 
 logger = logging.getLogger("pawl")
 
@@ -89,7 +87,7 @@ class RunTable:
     def take(
         self,
         item: WorkItem,
-        workflow: Workflow[..., Any],
+        workflow: Definition[Any],
         platform: Platform,
         link: RunLink,
         may: asyncio.Future[None] | None = None,
@@ -113,7 +111,7 @@ class RunTable:
         self,
         held: _Held,
         item: WorkItem,
-        workflow: Workflow[..., Any],
+        workflow: Definition[Any],
         platform: Platform,
         link: RunLink,
     ) -> None:
@@ -138,7 +136,7 @@ class RunTable:
         self,
         held: _Held,
         item: WorkItem,
-        workflow: Workflow[..., Any],
+        workflow: Definition[Any],
         platform: Platform,
         link: RunLink,
     ) -> None:
@@ -149,7 +147,7 @@ class RunTable:
         self,
         held: _Held,
         item: WorkItem,
-        workflow: Workflow[..., Any],
+        workflow: Definition[Any],
         platform: Platform,
         link: RunLink,
         journal: list[JournalEntry],
@@ -222,7 +220,7 @@ class RunTable:
         for run_id in list(self._held):
             self.drop(run_id, why)
 
-    def released(self, run: Run) -> None:
+    def released(self, run: HeldRun) -> None:
         """The run has left by itself."""
         held = self._held.get(run.run_id)
         if held is None or held.run is not run:

@@ -13,8 +13,7 @@ from google.protobuf.message import Message
 
 from .._lib import limits
 from .._lib.backoff import GrowingPause
-from .._run.link import OnAnswer, RequestName, StartNote
-from .._run.run import Run
+from .._run.link import HeldRun, OnAnswer, RequestName, StartNote
 from ..errors import RequestError
 from .calls import CallLink
 from .deltas import Batch
@@ -35,7 +34,7 @@ class UnaryLink(CallLink):
         platform: Platform,
         *,
         suspends: bool,
-        on_released: Callable[[Run], None],
+        on_released: Callable[[HeldRun], None],
         on_attention: Callable[[], Awaitable[bool]],
     ) -> None:
         super().__init__(platform)
@@ -132,7 +131,7 @@ class UnaryLink(CallLink):
     async def attention(self, run_id: str) -> bool:
         return await self._on_attention()
 
-    def released(self, run: Run) -> None:
+    def released(self, run: HeldRun) -> None:
         self._orders.pop(run.run_id, None)
         self._publishing.pop(run.run_id, None)
         self._deltas.forget(run.run_id)

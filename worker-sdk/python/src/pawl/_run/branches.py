@@ -292,6 +292,4 @@ async def map_items(frame: Frame, claim: Claim, wanted: MapCall) -> list[Any]:
 def _call(fn: Callable[..., Any], with_context: bool, frame: Frame, item: Any) -> Any:
     if not with_context:
         return fn(item)
-    from ..context import Context
-
-    return fn(Context(frame.run), item)
+    return fn(frame.run.contexts.of_run(frame.run), item)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._codec.payload import digest, encode
 from .._codec.typed import Build, Unbuildable, builder, hints_of
@@ -14,9 +14,6 @@ from .._lib.limits import SHOWN_INPUT_BYTES_MAX
 from ..errors import UsageError
 from ..v1.common_pb2 import STEP_KIND_STEP, Payload, StepKind
 from .options import StepOptions, Unset
-
-if TYPE_CHECKING:
-    from .body import StepBody
 
 #: By code object: the annotation as it was, and what it means.
 _returns: dict[CodeType, tuple[Any, Build | None]] = {}
@@ -132,11 +129,10 @@ class StepCall:
             if len(encoded.data) <= SHOWN_INPUT_BYTES_MAX:
                 self.input = encoded.payload()
 
-    def invoke(self, body: StepBody) -> Any:
+    def invoke(self, context: Callable[[], Any]) -> Any:
+        """`context`: makes what the function gets as its first parameter, if it takes it."""
         if takes_context(self.fn):
-            from ..context import StepContext
-
-            return self.fn(StepContext(body), *self.args, **self.kwargs)
+            return self.fn(context(), *self.args, **self.kwargs)
         return self.fn(*self.args, **self.kwargs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .._codec.payload import digest_text, encode
 from .._codec.typed import Build, build_as
@@ -15,13 +15,11 @@ from ..errors import UsageError
 from ..v1.common_pb2 import STEP_KIND_CHILD
 from ..v1.run_pb2 import PARENT_CLOSE_POLICY_CANCEL, StartRunRequest
 from ..v1.step_pb2 import WaitSpec
+from .definition import Definition
+from .keys import Claim
 from .payloads import upload
 from .run import Run
 from .wait import ChildStart, Resolution, WaitCall
-
-if TYPE_CHECKING:
-    from ..workflow import Workflow
-    from .keys import Claim
 
 _RESERVED: Final = re.compile(r"[^A-Za-z0-9\-_:/]")
 
@@ -40,7 +38,7 @@ def child_run_id(parent_run_id: str, step_key: str) -> str:
 
 
 def child_input(
-    workflow: Workflow[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    workflow: Definition[Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[str, Any]:
     """The child's name and input."""
     if isinstance(workflow, str):
@@ -69,7 +67,7 @@ class ChildOptions:
 def child_call(
     run: Run,
     claim: Claim,
-    workflow: Workflow[..., Any] | str,
+    workflow: Definition[Any] | str,
     name: str,
     input: Any,
     options: ChildOptions,

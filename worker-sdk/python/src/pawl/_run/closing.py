@@ -6,6 +6,7 @@ run's end may not overtake it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._lib import limits
@@ -16,7 +17,6 @@ from .directives import obey
 
 if TYPE_CHECKING:
     from .run import Run
-    from .step import StepOperation
 
 
 class Closing:
@@ -58,23 +58,8 @@ class Closing:
 
             self._send("close_waits", message)
 
-    def attempt(self, step: StepOperation, latency_ms: float) -> None:
+    def attempt(self, message: Callable[[], StepFailedRequest]) -> None:
         """The attempt of a step was stopped: that is not a failure, and is never retried."""
-        run, attempt = self._run, step.attempt
-
-        def message() -> StepFailedRequest:
-            return StepFailedRequest(
-                run_id=run.run_id,
-                fence=run.fence,
-                step_key=step.key,
-                attempt=attempt,
-                cancelled=True,
-                name=step.name,
-                kind=step.kind,
-                latency_ms=latency_ms,
-                deltas=step.deltas,
-            )
-
         self._send("step_failed", message)
 
     def _send(self, name: Any, message: Any) -> None:

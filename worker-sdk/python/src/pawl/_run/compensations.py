@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ..errors import AmbiguousStepKeyError, NonDeterminismError, RequestError, Suspended
 from ..v1.worker_pb2 import BeginCleanUpRequest
+from .report import CompensationFailure
 
 if TYPE_CHECKING:
     from .call import StepCall
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("pawl")
-
-
-@dataclass(frozen=True, slots=True)
-class CompensationFailure:
-    """A compensation that failed for good."""
-
-    name: str
-    error: BaseException
 
 
 class Compensations:
@@ -39,7 +32,12 @@ class Compensations:
         claim.end()
         self._registered.append((claim, call))
 
-    async def run(self, run: Run, error: BaseException) -> list[CompensationFailure]:
+    async def run(
+        self,
+        run: Run,
+        error: BaseException,
+        perform: Callable[[Run, Claim, StepCall], Awaitable[object]],
+    ) -> list[CompensationFailure]:
         """Runs them, the latest first, as steps that neither the end of the code nor a cancel stops.
 
         Waits first for what is still under way, so that nothing is undone beside its being done. One
@@ -52,8 +50,6 @@ class Compensations:
         goes_on = isinstance(error, NonDeterminismError | AmbiguousStepKeyError)
         if not latest_first or goes_on or run.left:
             return []
-        from .step import StepOperation
-
         await run.settle("the workflow has ended")
         await self._announce(run, [claim.key for claim, _ in latest_first])
         scope = run.root.shield("")
@@ -62,7 +58,7 @@ class Compensations:
             # Its key is that of where it was registered.
             claim.scope = scope
             try:
-                await StepOperation(run, claim, call).wait()
+                await perform(run, claim, call)
             except Suspended:
                 raise
             except BaseException as failure:

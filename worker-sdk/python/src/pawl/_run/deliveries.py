@@ -52,17 +52,18 @@ class Deliveries:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        is_ours: Callable[[Any], bool],
+        is_ours: Callable[[Context], bool],
+        rest_of: Callable[[Context], Rest | None],
         on_error: Callable[[BaseException], None],
         on_rest: Callable[[], None],
     ) -> None:
-        """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code.
+        """`is_ours`: whether a callback of the loop, by its context, belongs to the run's code. `rest_of`: see Rest.
         `on_error`: a delivery raised; the others continue. `on_rest`: all is delivered, and the code rests.
         """
         self._on_rest = on_rest
         self._loop = loop
         self._on_error = on_error
-        self.rest = Rest(loop, is_ours)
+        self.rest = Rest(loop, is_ours, rest_of)
         self._turns = _turns.setdefault(loop, _Turns())
         self._stretch: tuple[asyncio.Task[Any] | None, object] | None = None
         # The place in the journal of what was delivered last.

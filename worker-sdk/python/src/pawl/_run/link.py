@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from google.protobuf.message import Message
 
@@ -12,9 +12,6 @@ from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from ..v1.step_pb2 import StepStartedRequest
-
-if TYPE_CHECKING:
-    from .run import Run
 
 #: The requests of a run, by the names of their frames.
 RequestName = Literal[
@@ -42,6 +39,20 @@ class StartNote(Protocol):
         """It has run for long enough to be announced."""
 
     def start_message(self) -> StepStartedRequest: ...
+
+
+class HeldRun(Protocol):
+    """A run of this worker, as those see it who hold it."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def fence(self) -> int: ...
+
+    @property
+    def gave_up(self) -> bool:
+        """It leaves without the platform's knowledge: it has to be given back."""
 
 
 class RunLink(Protocol):
@@ -99,5 +110,5 @@ class RunLink(Protocol):
         asked, False where that was not possible.
         """
 
-    def released(self, run: Run) -> None:
+    def released(self, run: HeldRun) -> None:
         """The run has left this worker."""

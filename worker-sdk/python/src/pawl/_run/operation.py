@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, NonDeterminismError, Suspended, UsageError
@@ -231,3 +231,11 @@ class Operation(ABC):
         """The code no longer waits for it. Raises where it may not do so."""
         self._claim.end()
         self.abort("the code has stopped waiting for it")
+
+
+def bodies_that_wait(operations: Iterable[Operation], waits: list[str]) -> int:
+    """How many bodies have a wait inside, which may be long: a pause does not wait for them, and they
+    are executed again after it. It does wait for at-most-once steps, which are not.
+    """
+    running = [f"{each.key}/" for each in operations if each.is_running and each.is_repeatable]
+    return sum(any(key.startswith(inside) for key in waits) for inside in running)

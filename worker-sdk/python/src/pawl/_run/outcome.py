@@ -12,8 +12,7 @@ from ..errors import Cancelled, RequestError, Suspended
 from ..failure import plain_failure
 from ..v1.common_pb2 import Payload
 from ..v1.worker_pb2 import CompleteRunRequest, FailRunRequest
-from .compensations import CompensationFailure
-from .report import failure_report
+from .report import CompensationFailure, failure_report
 
 if TYPE_CHECKING:
     from .run import Run

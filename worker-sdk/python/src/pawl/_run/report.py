@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .._lib import limits
 from .._lib.text import clip
@@ -10,8 +11,15 @@ from ..errors import Cancelled, NonDeterminismError, StepFailedError
 from ..failure import to_failure
 from ..v1.common_pb2 import Failure
 from ..v1.worker_pb2 import FailRunRequest
-from .compensations import CompensationFailure
 from .memo import Memo
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationFailure:
+    """A compensation that failed for good."""
+
+    name: str
+    error: BaseException
 
 
 def _failed_keys(error: BaseException, memo: Memo) -> list[str]:

@@ -13,8 +13,6 @@ from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from .frame import current_frame
-
 # As many callbacks may stand between a future and the task that waits for it.
 _STILL_ROUNDS = 12
 
@@ -22,8 +20,15 @@ _watched: WeakKeyDictionary[asyncio.AbstractEventLoop, bool] = WeakKeyDictionary
 
 
 class Rest:
-    def __init__(self, loop: asyncio.AbstractEventLoop, is_flow: Callable[[Context], bool]) -> None:
-        """`is_flow`: whether what runs in a context is the run's code."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        is_flow: Callable[[Context], bool],
+        rest_of: Callable[[Context], Rest | None],
+    ) -> None:
+        """`is_flow`: whether what runs in a context is the run's code. `rest_of`: that of the run whose
+        code runs in a context.
+        """
         self._is_flow = is_flow
         self._ready = getattr(loop, "_ready", None)
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
@@ -31,7 +36,7 @@ class Rest:
         self._still = 0
         if self._ready is None and loop not in _watched:
             _watched[loop] = True
-            _watch_tasks(loop)
+            _watch_tasks(loop, rest_of)
 
     def begin(self) -> None:
         """Something has been handed to the code."""
@@ -51,7 +56,9 @@ class Rest:
         return self._still >= _STILL_ROUNDS
 
 
-def _watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
+def _watch_tasks(
+    loop: asyncio.AbstractEventLoop, rest_of: Callable[[Context], Rest | None]
+) -> None:
     """Tells each run of the tasks that its code makes."""
     before: Any = loop.get_task_factory()
 
@@ -62,9 +69,9 @@ def _watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
             else before(loop, work, **options)
         )
         context = options.get("context") or copy_context()
-        frame = context.get(current_frame)
-        if frame is not None and frame.body is None:
-            frame.run.deliveries.rest.tasks.add(task)
+        rest = rest_of(context)
+        if rest is not None:
+            rest.tasks.add(task)
         return task
 
     loop.set_task_factory(make)

@@ -18,36 +18,32 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import Context
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from .._lib import limits
 from .._lib.loop_watch import loop_watch
 from ..errors import RequestError, Suspended
-from ..v1.common_pb2 import (
-    DIRECTIVE_PAUSE,
-    JournalEntry,
-)
+from ..v1.common_pb2 import DIRECTIVE_PAUSE, JournalEntry
 from ..v1.worker_pb2 import HeldWaits, SuspendRunRequest, SuspendRunResponse
 from .catching_up import CatchingUp
 from .closing import Closing
 from .compensations import Compensations
+from .contexts import Contexts
 from .deliveries import Deliveries
 from .directives import obey
 from .facts import RunFacts
-from .frame import current_frame
 from .keys import Scope
 from .leftovers import Asked
 from .link import RequestName, RunLink
 from .memo import Memo, record_of
-from .operation import Operation
+from .operation import Operation, bodies_that_wait
 from .options import StepOptions
 from .outcome import fail_run
 from .sending import Sending
 from .tasks import Tasks
 from .wait_tree import wait_tree
-from .waiting import Waiting, bodies_that_wait
+from .waiting import Waiting
 
 logger = logging.getLogger("pawl")
 
@@ -64,6 +60,7 @@ class Run:
         link: RunLink,
         memo: Memo,
         step_defaults: StepOptions | None,
+        contexts: Contexts,
         again: Callable[[Run], None] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -75,6 +72,7 @@ class Run:
         self.link = link
         self.memo = memo
         self.step_defaults = step_defaults
+        self.contexts = contexts
         # Everything that user code has asked for and not yet been given.
         self.operations: set[Operation] = set()
         # It has left without the platform's knowledge: it has to be given back.
@@ -93,7 +91,13 @@ class Run:
         # Waited for: all operations are over; the outcome is on record.
         self._idle: asyncio.Future[None] | None = None
         self.reporting: asyncio.Future[None] | None = None
-        self.deliveries = Deliveries(self.loop, self._is_flow, self.end, self._look_for_quiet)
+        self.deliveries = Deliveries(
+            self.loop,
+            lambda variables: contexts.is_flow(self, variables),
+            contexts.rest_of,
+            self.end,
+            self._look_for_quiet,
+        )
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
         # Executes the run anew from its journal: after every record, where that is wanted.
@@ -120,11 +124,6 @@ class Run:
         self._waiting = Waiting(self.loop, self._may_be_quiet, self._give_back, self.server_now)
         if memo.size > 0:
             self.deliveries.begin_replay()
-
-    def _is_flow(self, context: Context) -> bool:
-        """Whether what runs in that context is this run's workflow code."""
-        frame = context.get(current_frame)
-        return frame is not None and frame.run is self and frame.body is None
 
     @property
     def left(self) -> bool:

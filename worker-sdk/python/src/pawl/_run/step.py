@@ -36,6 +36,7 @@ from .step_messages import (
     failed_message,
     retry_delay,
     start_message,
+    stopped_message,
 )
 
 if TYPE_CHECKING:
@@ -334,7 +335,7 @@ class StepOperation(Operation):
             self._timer.cancel()
             self._timer = None
         self._end_span("cancelled")
-        self.run.closing.attempt(self, latency_ms)
+        self.run.closing.attempt(stopped_message(self, latency_ms))
         self.run.memo.note_attempt(self.key, self.attempt)
         self.reject_cancelled(reason)
         self.run.set_busy(False)
@@ -451,7 +452,7 @@ class StepOperation(Operation):
 
     def detach(self) -> None:
         if self._state == "running" and not self.detached and not self.over:
-            self.run.closing.attempt(self, 0.0)
+            self.run.closing.attempt(stopped_message(self, 0.0))
         super().detach()
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..duration import duration_message, message_seconds
@@ -92,3 +93,23 @@ def retry_delay(retry: pb.StepFailedResponse.Retry, now: float) -> float:
     if retry.HasField("delay"):
         return message_seconds(retry.delay)
     return max(0.0, message_seconds(retry.at) - now) if retry.HasField("at") else 0.0
+
+
+def stopped_message(step: StepOperation, latency_ms: float) -> Callable[[], pb.StepFailedRequest]:
+    """Says that the attempt which is in flight now was stopped, once it is sent."""
+    run, attempt = step.run, step.attempt
+
+    def message() -> pb.StepFailedRequest:
+        return pb.StepFailedRequest(
+            run_id=run.run_id,
+            fence=run.fence,
+            step_key=step.key,
+            attempt=attempt,
+            cancelled=True,
+            name=step.name,
+            kind=step.kind,
+            latency_ms=latency_ms,
+            deltas=step.deltas,
+        )
+
+    return message

@@ -6,13 +6,9 @@ It has to stay so for a moment, since user code may do things between its steps 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from .._lib import limits
-
-if TYPE_CHECKING:
-    from .operation import Operation
 
 
 class Waiting:
@@ -94,11 +90,3 @@ class Waiting:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def bodies_that_wait(operations: Iterable[Operation], waits: list[str]) -> int:
-    """How many bodies have a wait inside, which may be long: a pause does not wait for them, and they
-    are executed again after it. It does wait for at-most-once steps, which are not.
-    """
-    running = [f"{each.key}/" for each in operations if each.is_running and each.is_repeatable]
-    return sum(any(key.startswith(inside) for key in waits) for inside in running)
