@@ -181,7 +181,8 @@ function tellHolder(
   }
   if (header.lease?.connectionId !== connection.connectionId) {
     parts.connections.drop(connection, key);
-    if (!endedByHolder(entries)) {
+    // Under a later fence it was another worker that ended it.
+    if (header.fence !== held.fence || !endedByHolder(entries)) {
       connection.sink.leaseResults(
         [{ runId: held.runId, status: "lost", fence: header.fence, until: 0 }],
         undefined,

@@ -226,3 +226,29 @@ test("a callback that is on record asks for its URL, in the order of the journal
   expect(result).toEqual(["one", "url", "two", "body"]);
   expect(link.starts).toEqual(["callback:paid"]);
 });
+
+test("a callback that is resolved while the replay asks for another one's URL has its own URL all the same", async () => {
+  const two = workflow("two", async (ctx: Context) => {
+    const one = async (name: string) => await (await ctx.callback(name)).result();
+    return await ctx.all({ a: () => one("a"), b: () => one("b") });
+  });
+  const [a, b] = ["all:a/callback:a", "all:b/callback:b"];
+  const cut = journal(
+    created(b, StepKind.CALLBACK),
+    created(a, StepKind.CALLBACK),
+    resolved(a, StepKind.CALLBACK, WaitOutcome.COMPLETED, "from a"),
+  );
+  const link = new RecordingLink({ journal: cut });
+  const start = link.start.bind(link);
+  link.start = async (request) => {
+    if (request.stepKey === a) {
+      const entry = resolved(b, StepKind.CALLBACK, WaitOutcome.COMPLETED, "from b");
+      link.run?.waitResolved(create(JournalEntrySchema, { ...entry, seq: 4 }));
+    }
+    return await start(request);
+  };
+  begin(link, two, undefined);
+  const { kind, request } = await link.outcome;
+  expect([kind, request]).toMatchObject(["completed", {}]);
+  expect(link.starts).toEqual(expect.arrayContaining([a, b]));
+});

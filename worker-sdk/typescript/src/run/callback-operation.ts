@@ -5,6 +5,10 @@
  *
  * Until user code asks for its result, the run does not wait for it.
  */
+import { StepStartedResponse_Stop_Reason as StopReason } from "@pawl/proto";
+import { Cancelled } from "../errors.ts";
+import type { Deliveries } from "./deliveries.ts";
+import type { MemoRecord } from "./memo.ts";
 import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 import { type Registered, type WaitCall, WaitOperation } from "./wait.ts";
@@ -19,6 +23,8 @@ export class CallbackOperation extends WaitOperation {
   readonly address: Promise<CallbackAddress>;
   readonly #known = Promise.withResolvers<CallbackAddress>();
   #isKnown = false;
+  /** The server is asked for its URL, here or by its registration. */
+  #isAsked = false;
 
   /** It is in flight in a scope of its own, so that it makes no later use of a name ambiguous. */
   constructor(run: Run, outer: Scope, key: string, call: WaitCall) {
@@ -31,18 +37,40 @@ export class CallbackOperation extends WaitOperation {
 
   override open(): Promise<unknown> {
     const result = super.open();
-    if (this.isRecorded) {
-      const { deliveries, memo } = this.run;
-      deliveries.pushRecorded(memo.createdSeq(this.key), () => this.#askForAddress());
-    }
+    const { deliveries, memo } = this.run;
+    const createdSeq = memo.createdSeq(this.key);
+    if (this.isRecorded || createdSeq > 0) this.#askAt(deliveries, createdSeq);
     return result;
   }
 
-  /** The result of a callback on record is handed out later: here its URL is asked for alone. */
+  override begin(): void {
+    this.#isAsked = true;
+    super.begin();
+  }
+
+  /** It may be resolved before it could begin here: another execution has registered it. */
+  override resolved(record: MemoRecord): void {
+    super.resolved(record);
+    const { deliveries } = this.run;
+    if (!this.#isAsked) this.#askAt(deliveries, deliveries.lastSeq);
+  }
+
+  /** Its URL is known at the place at which it was registered, and its result is handed out later. */
+  #askAt(deliveries: Deliveries, seq: number): void {
+    this.#isAsked = true;
+    deliveries.pushRecorded(seq, () => this.#askForAddress().catch(this.#known.reject));
+  }
+
   async #askForAddress(): Promise<void> {
+    const { run } = this;
     const { outcome } = await this.ask();
-    if (this.run.left) return;
+    if (run.left) return;
     if (outcome.case === "replay" || outcome.case === "wait") this.#know(outcome.value);
+    if (outcome.case !== "stop") return;
+    const { reason, fence } = outcome.value;
+    run.stop(StopReason[reason] ?? "LEASE_LOST", fence, this);
+    const { cancelReason } = run;
+    if (cancelReason !== undefined) this.#known.reject(new Cancelled(cancelReason));
   }
 
   protected override registered(answer: Registered): void {

@@ -133,6 +133,7 @@ export class Memo {
         // As if it had never been asked for: should it be, it is registered anew.
         this.#records.delete(key);
         this.#openWaits.delete(key);
+        this.#callbacks.delete(key);
         if (entry.kind === StepKind.CHILD) this.#closedChildren.add(key);
         break;
       case "workflow.step.started":

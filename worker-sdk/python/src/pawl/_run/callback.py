@@ -14,11 +14,13 @@ from ..duration import Duration, duration_message, seconds_of
 from ..errors import WaitTimeoutError
 from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import STEP_KIND_CALLBACK
+from .directives import stop
 from .wait import Resolution, WaitCall, WaitOperation
 from .waits import MISSING
 
 if TYPE_CHECKING:
     from .keys import Claim
+    from .memo import Record
     from .run import Run
 
 T = TypeVar("T")
@@ -47,6 +49,8 @@ class CallbackOperation(WaitOperation):
     def __init__(self, run: Run, claim: Claim, call: WaitCall) -> None:
         super().__init__(run, claim, call, counts=False)
         self._known: asyncio.Future[_Registered] = run.loop.create_future()
+        # The server is asked for its URL, here or by its registration.
+        self._is_asked = False
         # What ends the wait before there is a URL ends that too.
         self.future.add_done_callback(self._on_result)
 
@@ -59,16 +63,30 @@ class CallbackOperation(WaitOperation):
     async def address(self) -> _Registered:
         """Opens it, and waits for its URL."""
         self.open()
-        if self.recorded:
-            deliveries = self.run.deliveries
-            deliveries.push_recorded(self.run.memo.created_seq(self.key), self._ask_for_address)
+        created_seq = self.run.memo.created_seq(self.key)
+        if self.recorded or created_seq > 0:
+            self._ask_at(created_seq)
         try:
             return await asyncio.shield(self._known)
         finally:
             self._claim.end()
 
+    def begin(self) -> None:
+        self._is_asked = True
+        super().begin()
+
+    def resolved(self, record: Record) -> None:
+        """It may be resolved before it could begin here: another execution has registered it."""
+        super().resolved(record)
+        if not self._is_asked:
+            self._ask_at(self.run.deliveries.last_seq)
+
+    def _ask_at(self, seq: int) -> None:
+        """Its URL is known at the place at which it was registered, and its result is handed out later."""
+        self._is_asked = True
+        self.run.deliveries.push_recorded(seq, self._ask_for_address)
+
     def _ask_for_address(self) -> Awaitable[None]:
-        """The result of a callback on record is handed out later: here its URL is asked for alone."""
         run = self.run
         asked: asyncio.Future[None] = run.loop.create_future()
 
@@ -77,6 +95,8 @@ class CallbackOperation(WaitOperation):
             outcome = response.WhichOneof("outcome")
             if outcome == "wait" or outcome == "replay":
                 self._know(response.wait if outcome == "wait" else response.replay)
+            elif outcome == "stop":
+                stop(run, response.stop.reason, response.stop.fence, self)
             asked.set_result(None)
 
         run.set_busy(True)
