@@ -197,6 +197,28 @@ func Map[T, R any](ctx context.Context, name string, items []T, fn func(ctx cont
 	return results, nil
 }
 
+// MapSettled is Map that does not end the other items when one fails. It returns one result and one error, or nil,
+// for each item.
+func MapSettled[T, R any](ctx context.Context, name string, items []T, fn func(ctx context.Context, item T) (R, error), options ...MapOption[T]) ([]R, []error, error) {
+	type settled struct {
+		result R
+		err    error
+	}
+	ends, err := Map(ctx, name, items, func(ctx context.Context, item T) (settled, error) {
+		var end settled
+		end.err = outcomeOf(ctx, func(ctx context.Context) (err error) {
+			end.result, err = fn(ctx, item)
+			return err
+		})
+		return end, cancellation(end.err)
+	}, options...)
+	results, errs := make([]R, len(items)), make([]error, len(items))
+	for i, end := range ends {
+		results[i], errs[i] = end.result, end.err
+	}
+	return results, errs, err
+}
+
 func itemSegments[T any](name string, items []T, key func(T) string) ([]string, error) {
 	segments := make([]string, len(items))
 	seen := make(map[string]bool, len(items))
@@ -233,7 +255,7 @@ func Scope[T any](ctx context.Context, name string, fn func(ctx context.Context)
 	}
 	p.run.mu.Unlock()
 	inner := p.scope.child(op.key[len(p.scope.prefix):])
-	result, err := fn(withPlace(ctx, &place{run: p.run, scope: inner, body: p.body}))
+	result, err := fn(withPlace(ctx, &place{run: p.run, scope: inner, body: p.body, span: p.span}))
 	p.run.lockPresent()
 	op.close()
 	p.run.mu.Unlock()

@@ -23,33 +23,34 @@ func ChildNamed[Out any](ctx context.Context, workflow string, in any, options .
 
 func child[Out any](ctx context.Context, name string, def *definition, in any, options []ChildOption) (Out, error) {
 	var none Out
-	var settings childSettings
-	for _, option := range options {
-		option.applyChild(&settings)
-	}
 	p, inRun := enter(ctx)
 	if !inRun {
 		return none, usage("ChildNamed(%q) needs a run: it was called with a context that is in none", name)
 	}
-	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}, namesChild: settings.runID != ""}
+	settings := childSettingsOf(options)
+	call := &waitCall{space: spaceChild, name: name, key: settings.key, kind: pb.StepKind_STEP_KIND_CHILD, spec: &pb.WaitSpec{}, namesChild: settings.runID != "", definition: def}
 	call.child = func(stepKey string) (*pb.StartRunRequest, error) {
-		input, err := encode(in, fmt.Sprintf("the input of child %q", name))
-		if err != nil {
-			return nil, err
-		}
-		item := p.run.item
-		request := &pb.StartRunRequest{
-			Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(p.run.id, stepKey)),
-			Queue: settings.queue, Priority: settings.priority, Tags: settings.tags,
-			SessionId: item.SessionId, UserId: item.UserId, Traceparent: item.Traceparent,
-			ParentClosePolicy: pb.ParentClosePolicy_PARENT_CLOSE_POLICY_CANCEL,
-		}
-		def.applyDefaults(request)
-		return request, checkStart(request)
+		return p.run.childRequest(name, def, in, settings, stepKey)
 	}
 	end, err := p.run.await(ctx, p.scope, call)
 	if err != nil {
 		return none, err
 	}
 	return decode[Out](end.payload, fmt.Sprintf("the result of child %q", name))
+}
+
+// childRequest starts a child of the run.
+func (r *run) childRequest(name string, def *definition, in any, settings childSettings, stepKey string) (*pb.StartRunRequest, error) {
+	input, err := encode(in, fmt.Sprintf("the input of child %q", name))
+	if err != nil {
+		return nil, err
+	}
+	request := &pb.StartRunRequest{
+		Workflow: name, Input: input, RunId: orElse(settings.runID, childRunID(r.id, stepKey)),
+		Queue: settings.queue, Priority: settings.priority, Tags: settings.tags,
+		SessionId: r.item.SessionId, UserId: r.item.UserId, Traceparent: r.item.Traceparent,
+		ParentClosePolicy: settings.close.policy(),
+	}
+	def.applyDefaults(request)
+	return request, checkStart(request)
 }

@@ -12,7 +12,6 @@ import (
 	pb "pawl.dev/pawl/pawlv1"
 
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // ClientOptions say where the server is.
@@ -60,43 +59,6 @@ func (p *platform) forRuns() *platform {
 	return &other
 }
 
-// StartOption is a RunID, IdempotencyKey, Queue, Priority, Tags, PinVersion, SessionID, UserID, Delay, StartAt or LeaseWait.
-type StartOption interface{ applyStart(*pb.StartRunRequest) }
-
-type startOption func(*pb.StartRunRequest)
-
-func (o startOption) applyStart(r *pb.StartRunRequest) { o(r) }
-
-// IdempotencyKey identifies a start instead of a RunID: starting again with the same key returns the same run.
-func IdempotencyKey(key string) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.IdempotencyKey = key })
-}
-
-// PinVersion pins the run to a version of the workflow; it waits for a worker with that version.
-func PinVersion(version string) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.Version = version })
-}
-
-// SessionID is the user's conversation, for your own use.
-func SessionID(id string) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.SessionId = id })
-}
-
-// UserID is the user, for your own use.
-func UserID(id string) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.UserId = id })
-}
-
-// Delay makes the run start only after this delay.
-func Delay(delay time.Duration) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.Delay = durationpb.New(delay) })
-}
-
-// StartAt makes the run start only at this time.
-func StartAt(moment time.Time) StartOption {
-	return startOption(func(r *pb.StartRunRequest) { r.StartAt = timestamppb.New(moment) })
-}
-
 func (c *Client) startRequest(ctx context.Context, name string, def *definition, in any, options []StartOption) (*pb.StartRunRequest, error) {
 	payload, err := encode(in, fmt.Sprintf("the input of workflow %q", name))
 	if err != nil {
@@ -106,7 +68,7 @@ func (c *Client) startRequest(ctx context.Context, name string, def *definition,
 	for _, option := range options {
 		option.applyStart(request)
 	}
-	if request.RunId == "" && request.IdempotencyKey == "" {
+	if request.RunId == "" && request.IdempotencyKey == "" && request.Debounce == nil {
 		// Chosen here, so that the request can be sent again without starting a second run.
 		request.RunId = newUUIDv7()
 		if def != nil && def.options.ID != "" {
@@ -236,8 +198,23 @@ func (h *RunHandle[Out]) Get(ctx context.Context) (*pb.Run, error) {
 	return h.client.platform.getRun(ctx, h.RunID)
 }
 
-// Signal puts a signal into the run's inbox.
-func (h *RunHandle[Out]) Signal(ctx context.Context, name string, payload any) error {
+// SignalSendOptions identify a signal and its sender.
+type SignalSendOptions struct {
+	// For deduplication: sending again with the same id has no effect. Default: a random id. Set it in web handlers,
+	// so that a second click does not send a second signal.
+	SignalID string
+	// Who sends it; shown in the run's history.
+	Actor string
+}
+
+// Signal puts a signal into the run's inbox. It accepts at most one set of options.
+func (h *RunHandle[Out]) Signal(ctx context.Context, name string, payload any, options ...SignalSendOptions) error {
+	var chosen SignalSendOptions
+	if len(options) > 1 {
+		return usage("Signal(%q) has more than one set of options", name)
+	} else if len(options) == 1 {
+		chosen = options[0]
+	}
 	if err := checkName("a signal", name); err != nil {
 		return err
 	}
@@ -249,7 +226,9 @@ func (h *RunHandle[Out]) Signal(ctx context.Context, name string, payload any) e
 	if encoded, err = p.storable(ctx, encoded); err != nil {
 		return err
 	}
-	_, err = call(ctx, p, p.signals.SendSignal, &pb.SendSignalRequest{RunId: h.RunID, Name: name, SignalId: newUUIDv7(), Payload: encoded})
+	_, err = call(ctx, p, p.signals.SendSignal, &pb.SendSignalRequest{
+		RunId: h.RunID, Name: name, SignalId: orElse(chosen.SignalID, newUUIDv7()), Payload: encoded, Actor: chosen.Actor,
+	})
 	return err
 }
 
@@ -301,6 +280,23 @@ func (h *RunHandle[Out]) Retry(ctx context.Context) error {
 	return err
 }
 
+// Delete deletes the run, which must have ended, with everything that belongs to it.
+func (h *RunHandle[Out]) Delete(ctx context.Context) error {
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.DeleteRun, &pb.DeleteRunRequest{RunId: h.RunID})
+	return err
+}
+
+// UpdateTags sets and removes tags of the run, which may have ended.
+func (h *RunHandle[Out]) UpdateTags(ctx context.Context, set Tags, remove ...string) error {
+	if err := checkTexts(nil, set); err != nil {
+		return err
+	}
+	p := h.client.platform
+	_, err := call(ctx, p, p.runs.UpdateTags, &pb.UpdateTagsRequest{RunId: h.RunID, Set: set, Remove: remove})
+	return err
+}
+
 // Journal returns the run's journal from its first entry.
 func (h *RunHandle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error) {
 	var all []*pb.JournalEntry
@@ -316,6 +312,9 @@ type WatchOptions struct {
 	AfterCursor string
 	// Only what is new from now on.
 	FromNow bool
+	// The events of all descendant runs, too; their RunId says where they are from. At most 64 children are followed
+	// at once, each until it or its parent ends.
+	Children bool
 	// Wait for a run that does not exist yet.
 	WaitForStart bool
 }
@@ -355,7 +354,7 @@ func (h *RunHandle[Out]) watchOnce(ctx context.Context, options WatchOptions, cu
 	defer cancel()
 	stream, err := h.client.platform.events.WatchRun(ctx, &pb.WatchRunRequest{
 		RunId: h.RunID, Classes: options.Classes, AfterCursor: *cursor,
-		FromNow: options.FromNow && *cursor == "", WaitForStart: options.WaitForStart,
+		FromNow: options.FromNow && *cursor == "", WaitForStart: options.WaitForStart, IncludeChildren: options.Children,
 	})
 	if err != nil {
 		return errorOf(err)

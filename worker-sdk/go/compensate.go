@@ -55,7 +55,7 @@ func Cleanup(ctx context.Context, fn func(ctx context.Context) error) error {
 	inner := p.scope.shield(op.key[len(p.scope.prefix):])
 	within, stop := r.whilePresent(context.WithoutCancel(ctx))
 	defer stop()
-	err = fn(withPlace(within, &place{run: r, scope: inner, body: p.body}))
+	err = fn(withPlace(within, &place{run: r, scope: inner, body: p.body, span: p.span}))
 	r.lockPresent()
 	op.close()
 	r.mu.Unlock()

@@ -312,7 +312,7 @@ func (s *connection) getRun(ctx context.Context, runID string) (*pb.Run, error) 
 	return s.platform.getRun(ctx, runID)
 }
 
-func (s *connection) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
+func (s *connection) startRun(ctx context.Context, request *pb.StartRunRequest, _ *definition) (*pb.StartRunResponse, error) {
 	return call(ctx, s.platform, s.platform.runs.StartRun, request)
 }
 

@@ -14,6 +14,8 @@ type RunInfo struct {
 	// Those that it was started with; see CurrentTags.
 	Tags              map[string]string
 	SessionID, UserID string
+	// The W3C trace context that the run was started with; empty if there is none.
+	Traceparent string
 }
 
 // CurrentRun returns the run of a context; it is empty outside of a run.
@@ -25,7 +27,7 @@ func CurrentRun(ctx context.Context) RunInfo {
 	item := p.run.item
 	return RunInfo{
 		RunID: p.run.id, Workflow: item.Workflow, Version: item.Version, Attempt: int(item.Lease.GetAttempt()),
-		Tags: item.Tags, SessionID: item.SessionId, UserID: item.UserId,
+		Tags: item.Tags, SessionID: item.SessionId, UserID: item.UserId, Traceparent: item.Traceparent,
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 
 	pb "pawl.dev/pawl/pawlv1"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
+// definition is a workflow without its types.
 type definition struct {
 	name         string
 	options      WorkflowOptions
@@ -22,7 +24,7 @@ type definition struct {
 func (d *definition) spec() *pb.WorkflowSpec {
 	return &pb.WorkflowSpec{
 		Name: d.name, Version: d.options.Version, Description: d.options.Description,
-		InputSchema: d.options.InputSchema, OutputSchema: d.options.OutputSchema, Timeouts: d.timeouts(),
+		InputSchema: d.options.InputSchema, OutputSchema: d.options.OutputSchema, Timeouts: d.timeouts(), Flow: d.flow(),
 	}
 }
 
@@ -32,7 +34,27 @@ func (d *definition) applyDefaults(request *pb.StartRunRequest) {
 		return
 	}
 	request.Queue = orElse(request.Queue, d.options.Queue)
-	request.Timeouts = d.timeouts()
+	if own := d.timeouts(); own != nil {
+		// What the start says of itself counts.
+		proto.Merge(own, request.Timeouts)
+		request.Timeouts = own
+	}
+}
+
+// flow is the limits of the workflow's runs; nil where there are none.
+func (d *definition) flow() *pb.FlowControl {
+	o := d.options
+	if o.Concurrency == nil && o.RateLimit == nil && o.FairnessKey == "" {
+		return nil
+	}
+	flow := &pb.FlowControl{FairnessKey: string(o.FairnessKey)}
+	if o.Concurrency != nil {
+		flow.Concurrency = o.Concurrency.message()
+	}
+	if o.RateLimit != nil {
+		flow.Rate = o.RateLimit.message()
+	}
+	return flow
 }
 
 // timeouts are the limits of the workflow's runs; nil where there are none.

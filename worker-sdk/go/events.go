@@ -3,40 +3,34 @@ package pawl
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	pb "pawl.dev/pawl/pawlv1"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Emit sends live output, which is not recorded, to watchers of the run. It
-// never waits for the server. Outside of a run it does nothing.
-func Emit(ctx context.Context, eventType string, data any) error {
-	if err := checkName("an event type", eventType); err != nil {
-		return err
-	}
-	return publish(ctx, eventType, data)
-}
-
-// Progress is Emit of how much is done; a total of 0 is unknown.
-func Progress(ctx context.Context, done, total int, note string) error {
-	return publish(ctx, "progress", struct {
-		Done  int    `json:"done"`
-		Total int    `json:"total,omitempty"`
-		Note  string `json:"note,omitempty"`
-	}{done, total, note})
-}
-
-func publish(ctx context.Context, eventType string, data any) error {
+// publish sends live output of the run that the context is in; outside of a run it does nothing.
+func publish(ctx context.Context, eventType string, data any, options EmitOptions) error {
 	p, inRun := placeOf(ctx)
 	if !inRun {
 		return nil
+	}
+	policy, isKnown := deltaPolicies[options.Keep]
+	if !isKnown {
+		return usage("the Keep of an event %q is %q; it is Ephemeral, Buffered or Durable", eventType, options.Keep)
+	}
+	if err := checkTexts(map[string]string{"the id of an event": options.ID, "the parent of an event": options.Parent}, nil); err != nil {
+		return err
 	}
 	payload, err := encode(data, fmt.Sprintf("an event %q", eventType))
 	if err != nil {
 		return err
 	}
-	event := &pb.NewEvent{Type: eventType, Payload: payload, SourceAt: timestamppb.Now()}
+	event := &pb.NewEvent{
+		Type: eventType, Payload: payload, SourceAt: timestamppb.Now(), EventId: options.ID,
+		ParentEventId: orElse(options.Parent, p.parentOfEvents()), ContentIndex: options.ContentIndex, Policy: policy,
+	}
 	r, body := p.run, p.body
 	r.mu.Lock()
 	// Counted from the beginning of the code, so that the server knows what it says a second time.
@@ -61,6 +55,19 @@ func publish(ctx context.Context, eventType string, data any) error {
 		body.noteDelta(number)
 	}
 	return nil
+}
+
+// parentOfEvents is what events belong to here: the span around, or the branch or scope within the workflow or step;
+// empty for the run or the step itself.
+func (p *place) parentOfEvents() string {
+	prefix := p.scope.prefix
+	switch {
+	case p.span != "":
+		return p.span
+	case prefix == "" || p.body != nil && prefix == p.body.step.key+"/":
+		return ""
+	}
+	return p.run.id + "/" + strings.TrimSuffix(prefix, "/")
 }
 
 // noteDelta keeps the number of the latest event that the attempt has sent.

@@ -52,7 +52,7 @@ func (g *group) start(index int, fn func(ctx context.Context) error) {
 	ctx := g.ctx
 	if g.p.place != nil {
 		s := g.p.scopes[index]
-		ctx = withPlace(ctx, &place{run: g.p.run, scope: s, body: g.p.body})
+		ctx = withPlace(ctx, &place{run: g.p.run, scope: s, body: g.p.body, span: g.p.span})
 		g.p.run.queue.unblock(s)
 	}
 	go func() {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	pb "pawl.dev/pawl/pawlv1"
 )
 
 // Step keys: the path of scopes and the step's own segment, joined by `/`. A
@@ -24,6 +22,7 @@ const (
 	spaceSignal     = "signal:"
 	spaceUser       = "user:"
 	spaceChild      = "child:"
+	spaceSpawn      = "spawn:"
 	spaceValue      = "value:"
 	spaceCallback   = "callback:"
 	spaceCompensate = "compensate:"
@@ -100,13 +99,6 @@ func checkTexts(texts map[string]string, tags map[string]string, queues ...strin
 		}
 	}
 	return nil
-}
-
-func checkStart(request *pb.StartRunRequest) error {
-	return checkTexts(map[string]string{
-		"the run id": request.RunId, "the idempotency key": request.IdempotencyKey, "the name of a workflow": request.Workflow,
-		"the version": request.Version, "the connection id": request.SessionId, "the user id": request.UserId,
-	}, request.Tags, request.Queue)
 }
 
 func checkName(what, name string) error {

@@ -16,7 +16,7 @@ import (
 var layers = [][]string{
 	// Values, errors and names.
 	{"version", "limits", "ids", "errors", "failure", "record", "codec", "tagged", "typed", "revive", "fields", "keys"},
-	{"options"},
+	{"options", "start_options", "emit_options"},
 	// The replay machine, which docs/replay-machine.md describes.
 	{
 		"definition", "tracing", "link", "scope", "memo", "deliveries", "run", "operation", "step", "step_body", "wait",
@@ -24,7 +24,7 @@ var layers = [][]string{
 	},
 	// What workflows call, a file for each feature.
 	{
-		"doc", "workflow", "step_call", "stream", "values", "wait_calls", "signals", "child", "branches", "callback",
+		"doc", "workflow", "step_call", "emit", "stream", "values", "wait_calls", "signals", "child", "spawn", "branches", "callback",
 		"approval", "questions", "compensate", "current",
 	},
 	// The ways to the server.
@@ -32,7 +32,7 @@ var layers = [][]string{
 		"standstill", "platform", "outbox", "framed_calls", "deltas", "connection", "connection_link", "run_table",
 		"unary_link", "poller",
 	},
-	{"client", "claim", "worker"},
+	{"client", "lists", "claim", "worker"},
 }
 
 func TestLayering(t *testing.T) {

@@ -31,7 +31,8 @@ type runLink interface {
 	// flush sends live output that is still being gathered.
 	flush(r *run)
 	getRun(ctx context.Context, runID string) (*pb.Run, error)
-	startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error)
+	// startRun starts a child; its definition is nil where it is known by its name only.
+	startRun(ctx context.Context, request *pb.StartRunRequest, def *definition) (*pb.StartRunResponse, error)
 	// journal reads the entries after one, in pages.
 	journal(ctx context.Context, runID string, afterSeq uint32, take func([]*pb.JournalEntry)) error
 	upload(ctx context.Context, data []byte) (*pb.PayloadRef, error)

@@ -25,6 +25,12 @@ type WorkflowOptions struct {
 	QueueTimeout time.Duration
 	// The queue of its runs. Default: `default`.
 	Queue string
+	// How many of its runs may be concurrent, unless the start says otherwise. Default: no limit.
+	Concurrency *ConcurrencyLimit
+	// How many of its runs may start in a period, unless the start says otherwise. Default: no limit.
+	RateLimit *RateLimit
+	// Distributes queued runs that Concurrency holds back, unless the start says otherwise. Default: in their order.
+	FairnessKey FairnessKey
 	// The version of the code, shown to people. Runs pinned to a version are only given to workers with it.
 	Version string
 	// What the workflow does, shown to people.
@@ -41,10 +47,12 @@ type stepSettings struct {
 	hasTimeout       bool
 	atMostOnce       bool
 	definitionDigest string
-	err              error
+	// Of what the step yields.
+	keep Keep
+	err  error
 }
 
-// StepOption says how a step is executed: a Key, Retry, Timeout, AtMostOnce or Version.
+// StepOption says how a step is executed: a Key, Retry, Timeout, AtMostOnce, Version or Keep.
 type StepOption interface{ applyStep(*stepSettings) }
 
 // Key distinguishes steps or children with the same name, such as by an order's
@@ -246,10 +254,39 @@ type childSettings struct {
 	key, runID, queue string
 	priority          *uint32
 	tags              map[string]string
+	close             ParentClose
 }
 
-// ChildOption is a Key, RunID, Queue, Priority or Tags.
+// ChildOption is a Key, RunID, Queue, Priority, Tags or ParentClose.
 type ChildOption interface{ applyChild(*childSettings) }
+
+func childSettingsOf(options []ChildOption) childSettings {
+	var settings childSettings
+	for _, option := range options {
+		option.applyChild(&settings)
+	}
+	return settings
+}
+
+// ParentClose says what happens to a child if its parent ends first, in whatever way. Default: CancelChild, so that
+// a cancelled run leaves nothing behind.
+type ParentClose int
+
+// CancelChild cancels the child, with a grace period of 10 s for its cleanup; AbandonChild lets it continue, for work
+// that must complete on its own.
+const (
+	CancelChild ParentClose = iota
+	AbandonChild
+)
+
+func (c ParentClose) applyChild(s *childSettings) { s.close = c }
+
+func (c ParentClose) policy() pb.ParentClosePolicy {
+	if c == AbandonChild {
+		return pb.ParentClosePolicy_PARENT_CLOSE_POLICY_ABANDON
+	}
+	return pb.ParentClosePolicy_PARENT_CLOSE_POLICY_CANCEL
+}
 
 // RunID names a run. Default: from the workflow's ID template, else a random one;
 // of children, from the parent's id and the step's key.

@@ -25,15 +25,16 @@ import (
 
 // platform is the server's services over one connection.
 type platform struct {
-	address  string
-	conn     *grpc.ClientConn
-	runs     pb.RunServiceClient
-	steps    pb.StepServiceClient
-	workers  pb.WorkerServiceClient
-	signals  pb.SignalServiceClient
-	waits    pb.WaitServiceClient
-	events   pb.EventServiceClient
-	payloads pb.PayloadServiceClient
+	address   string
+	conn      *grpc.ClientConn
+	runs      pb.RunServiceClient
+	steps     pb.StepServiceClient
+	workers   pb.WorkerServiceClient
+	signals   pb.SignalServiceClient
+	waits     pb.WaitServiceClient
+	events    pb.EventServiceClient
+	payloads  pb.PayloadServiceClient
+	workflows pb.WorkflowServiceClient
 	// Of a client; nil where every call is a unary one.
 	framed *framedCalls
 	// For how long a call is made again while no server answers.
@@ -70,6 +71,7 @@ func dial(address string, patience time.Duration) (*platform, error) {
 		address: address, conn: conn, patience: patience, answered: &atomic.Int64{},
 		runs: pb.NewRunServiceClient(conn), steps: pb.NewStepServiceClient(conn), workers: pb.NewWorkerServiceClient(conn),
 		signals: pb.NewSignalServiceClient(conn), waits: pb.NewWaitServiceClient(conn), events: pb.NewEventServiceClient(conn), payloads: pb.NewPayloadServiceClient(conn),
+		workflows: pb.NewWorkflowServiceClient(conn),
 	}, nil
 }
 

@@ -157,6 +157,8 @@ type place struct {
 	scope *scope
 	// The attempt whose body it is in, for live output.
 	body *attempt
+	// The event that opened the span around; empty outside of spans.
+	span string
 }
 
 type placeKey struct{}

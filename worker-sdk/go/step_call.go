@@ -75,6 +75,12 @@ func step[T any](ctx context.Context, call *stepCall, fn func(ctx context.Contex
 		return none, call.settings.err
 	}
 	call.body = bodyOf(call.name, fn)
+	return resultOfStep[T](ctx, p, call)
+}
+
+// resultOfStep runs a step, or hands out what is recorded of it.
+func resultOfStep[T any](ctx context.Context, p *place, call *stepCall) (T, error) {
+	var none T
 	result, err := p.run.step(ctx, p.scope, call)
 	if err != nil {
 		return none, err

@@ -51,7 +51,7 @@ func incomplete(text string) int {
 
 // published sends what a step has yielded, unless the step is over.
 func published[T any](ctx context.Context, item T) error {
-	if err := publish(ctx, "output.delta", item); err != nil {
+	if err := publish(ctx, "output.delta", item, EmitOptions{Keep: keepOf(ctx)}); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -90,4 +90,12 @@ func consume[T any](ctx context.Context, items iter.Seq2[T, error], take func(T)
 		}
 	}
 	return nil
+}
+
+// keepOf is the Keep of the step that the context is in.
+func keepOf(ctx context.Context) Keep {
+	if p, inRun := placeOf(ctx); inRun && p.body != nil {
+		return p.body.step.call.settings.keep
+	}
+	return ""
 }

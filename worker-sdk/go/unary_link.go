@@ -154,7 +154,7 @@ func (l *unaryLink) getRun(ctx context.Context, runID string) (*pb.Run, error) {
 	return l.platform.getRun(ctx, runID)
 }
 
-func (l *unaryLink) startRun(ctx context.Context, request *pb.StartRunRequest) (*pb.StartRunResponse, error) {
+func (l *unaryLink) startRun(ctx context.Context, request *pb.StartRunRequest, _ *definition) (*pb.StartRunResponse, error) {
 	return call(ctx, l.platform, l.platform.runs.StartRun, request)
 }
 

@@ -28,6 +28,8 @@ type waitCall struct {
 	spec  *pb.WaitSpec
 	// Makes the request that starts the child run to wait for.
 	child func(stepKey string) (*pb.StartRunRequest, error)
+	// The child's workflow; nil where it is known by its name only.
+	definition *definition
 	// The child's run id is user code's: another run with this id has not been started from here.
 	namesChild bool
 }
@@ -163,7 +165,7 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 		}
 		message, err := r.ask(func() proto.Message {
 			spec := proto.Clone(call.spec).(*pb.WaitSpec)
-			spec.ChildRunId = childRunID
+			spec.ChildRunId = orElse(childRunID, spec.ChildRunId)
 			return &pb.StepStartedRequest{
 				RunId: r.id, Fence: r.fence, StepKey: op.key, Name: op.name, Kind: op.kind, RequestId: requestID, Wait: spec,
 			}
@@ -324,7 +326,7 @@ func (op *operation) startChild(ctx context.Context, call *waitCall) (string, er
 		r.mu.Lock()
 		request.ParentFence = r.fence
 		r.mu.Unlock()
-		return r.link.startRun(r.present, request)
+		return r.link.startRun(r.present, request, call.definition)
 	})
 	var refusal *RequestError
 	if errors.As(err, &refusal) && refusal.Reason == RunExists && !call.namesChild {

@@ -135,6 +135,12 @@ func NewWorker(options WorkerOptions) (*Worker, error) {
 // Ready is closed once the server knows of this worker.
 func (w *Worker) Ready() <-chan struct{} { return w.link.ready() }
 
+// WorkerID is the name of the worker that people see.
+func (w *Worker) WorkerID() string { return w.options.WorkerID }
+
+// InFlight is how many runs the worker holds.
+func (w *Worker) InFlight() int { return w.link.inFlight() }
+
 // Run works until the context is done: then it takes no more runs, lets those
 // under way end or suspend, for at most the drain timeout, and gives the rest
 // back. While no server is in reach it continues trying. The error is the server's

@@ -154,6 +154,8 @@ func (i interpreter) wait(ctx context.Context, op operation, s scope) (any, erro
 			options = append(options, pawl.RunID(id))
 		}
 		return pawl.ChildNamed[any](ctx, orElse(op["workflow"], "conformance").(string), operation{"programs": op["programs"]}, options...)
+	case "spawn":
+		return i.spawn(ctx, op)
 	case "recorded":
 		switch op["what"] {
 		case "now":
@@ -182,6 +184,18 @@ func (i interpreter) wait(ctx context.Context, op operation, s scope) (any, erro
 		return nil, sleepUntil(ctx, op)
 	}
 	return nil, pawl.Terminal(&programError{"UnknownOperation", fmt.Sprint(op["op"])})
+}
+
+func (i interpreter) spawn(ctx context.Context, op operation) (any, error) {
+	options := []pawl.ChildOption{pawl.Queue(i.queue)}
+	if op["abandon"] == true {
+		options = append(options, pawl.AbandonChild)
+	}
+	child, err := pawl.SpawnNamed[any](ctx, "conformance", operation{"programs": op["programs"]}, options...)
+	if err != nil || op["awaits"] != true {
+		return nil, err
+	}
+	return child.Result(ctx)
 }
 
 func listOf(results []any) any {
