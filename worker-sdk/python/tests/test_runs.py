@@ -247,6 +247,7 @@ def numbers(n: int) -> Iterator[int]:
 
 @workflow
 async def streaming(ctx: Context) -> Any:
+    await ctx.signal("watched")
     ctx.emit("note", {"at": "start"})
     return [await write(["one ", "two ", "three"]), await numbers(3)]
 
@@ -254,10 +255,14 @@ async def streaming(ctx: Context) -> Any:
 async def test_a_generator_streams_live_and_its_whole_is_recorded() -> None:
     async with lab(streaming) as here:
         run_id = f"streaming-{time.time_ns()}"
-        events = []
+        events: list[Any] = []
 
         async def watch() -> None:
-            async for event in here.client.handle(run_id).watch(wait_for_start=True):
+            handle = here.client.handle(run_id)
+            async for event in handle.watch(wait_for_start=True):
+                # Who comes when a step has ended gets its result, and no live output.
+                if not events:
+                    await handle.signal("watched", None)
                 events.append(event)
 
         watching = asyncio.create_task(watch())
