@@ -1,6 +1,6 @@
 /**
  * Goal: kill -9 of anything at any moment loses nothing that was acknowledged and repeats nothing.
- * Method: three rounds of crash drills over both stores, with real processes. The seed is printed;
+ * Method: a few rounds of crash drills over both stores, with real processes. The seed is printed;
  * `pnpm chaos` does it by the hundred.
  */
 import { expect, test } from "vitest";
@@ -8,9 +8,10 @@ import { createDatabase } from "../harness/database.ts";
 import { inTurn } from "./plan.ts";
 import { runSuite, summarize } from "./suite.ts";
 
-const roundCount = 3;
+/** One on each store. */
+const roundCount = 2;
 
-test("three rounds of kills at random moments end as without kills", {
+test("rounds of kills at random moments end as without kills", {
   timeout: 900_000,
 }, async () => {
   const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
@@ -22,7 +23,7 @@ test("three rounds of kills at random moments end as without kills", {
   const lines: string[] = [];
   const print = (line: string) => void lines.push(line);
   try {
-    const result = await runSuite({ rounds, lanes: 3, createDatabase, print });
+    const result = await runSuite({ rounds, lanes: roundCount, createDatabase, print });
     lines.push(...summarize(result));
     const violations = result.failed.flatMap((round) => round.violations);
     expect(violations).toEqual([]);

@@ -1,9 +1,10 @@
 /**
- * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 3] [--keep]`:
+ * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 5] [--keep]`:
  * crash drills by the hundred. The seed of a round is the seed given plus the round's number, so
  * that any round can be repeated by itself. Ends with code 1 when a round went wrong.
  */
 import { parseArgs } from "node:util";
+import useBundle from "../harness/bundle-setup.ts";
 import { type Postgres, startPostgres } from "../harness/postgres.ts";
 import { inTurn, type Mode, modes, type StoreKind } from "./plan.ts";
 import { type RoundChoice, runSuite, summarize } from "./suite.ts";
@@ -19,7 +20,7 @@ function readArgs() {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       store: { type: "string", default: "both" },
       mode: { type: "string" },
-      lanes: { type: "string", default: "3" },
+      lanes: { type: "string", default: "5" },
       keep: { type: "boolean", default: false },
     },
   });
@@ -73,6 +74,8 @@ async function main(): Promise<void> {
   const only = store === "both" ? undefined : store;
   const choices = Array.from({ length: rounds }, (_, i) => choose(seed, i, only, mode));
   console.log(`chaos: ${rounds} rounds from seed ${seed}`);
+  // A round starts eight processes, which is most of what it costs.
+  await useBundle();
   let cluster: Promise<Postgres> | undefined;
   const postgres = () => {
     // Commits have to survive killed processes, not a power cut.
