@@ -32,7 +32,7 @@ const FREE = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 const serve = (args: readonly string[]) =>
   pawl(["serve", "--json", "--store", ":memory:", ...FREE, ...args], { cwd: folder });
 
-test.each([
+test.concurrent.each([
   ["0.0.0.0:0", "--grpc"],
   ["[::]:0", "--http"],
   ["192.168.1.10:8000", "--http"],
@@ -44,37 +44,46 @@ test.each([
   expect(errorOf(result).message).toContain("no keys yet");
 });
 
-test.each(["8000", "127.0.0.1", "127.0.0.1:99999"])("%s is not an address", async (address) => {
-  const result = await serve(["--http", address]);
-  expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
-});
+test.concurrent.each(["8000", "127.0.0.1", "127.0.0.1:99999"])(
+  "%s is not an address",
+  async (address) => {
+    const result = await serve(["--http", address]);
+    expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
+  },
+);
 
-test.each(["a/b", "poll", "two words", ""])("%j is not a replica's name", async (name) => {
-  const result = await serve(["--replica", name]);
-  expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
-});
+test.concurrent.each(["a/b", "poll", "two words", ""])(
+  "%j is not a replica's name",
+  async (name) => {
+    const result = await serve(["--replica", name]);
+    expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
+  },
+);
 
-test.each(["--grpc", "--http"])("a port that is taken is named with %s", async (option) => {
-  const holder = createServer().listen(0, "127.0.0.1");
-  await once(holder, "listening");
-  const address = holder.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  const result = await serve([option, `127.0.0.1:${port}`]);
-  holder.close();
-  expect(result.code).toBe(EXIT.CANNOT_START);
-  expect(errorOf(result)).toMatchObject({ reason: "PORT_TAKEN" });
-  expect(errorOf(result).message).toContain(`127.0.0.1:${port}`);
-  expect(errorOf(result).message).toContain(option);
-});
+test.concurrent.each(["--grpc", "--http"])(
+  "a port that is taken is named with %s",
+  async (option) => {
+    const holder = createServer().listen(0, "127.0.0.1");
+    await once(holder, "listening");
+    const address = holder.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const result = await serve([option, `127.0.0.1:${port}`]);
+    holder.close();
+    expect(result.code).toBe(EXIT.CANNOT_START);
+    expect(errorOf(result)).toMatchObject({ reason: "PORT_TAKEN" });
+    expect(errorOf(result).message).toContain(`127.0.0.1:${port}`);
+    expect(errorOf(result).message).toContain(option);
+  },
+);
 
-test("a SQLite file that another server has is left alone", async () => {
+test.concurrent("a SQLite file that another server has is left alone", async () => {
   const store = join(folder, "shared.db");
   await using _first = await startServer({ store });
   const second = await serve(["--store", store]);
   expect([second.code, errorOf(second).reason]).toEqual([EXIT.CANNOT_START, "IN_USE"]);
 });
 
-test("a file that is not a Pawl database is left alone", async () => {
+test.concurrent("a file that is not a Pawl database is left alone", async () => {
   const text = join(folder, "notes.txt");
   await writeFile(text, "These are my notes.\n".repeat(100));
   const foreign = join(folder, "foreign.db");
@@ -89,7 +98,7 @@ test("a file that is not a Pawl database is left alone", async () => {
   }
 });
 
-test("a newer schema is refused; migrate says where it stands", async () => {
+test.concurrent("a newer schema is refused; migrate says where it stands", async () => {
   const store = join(folder, "newer.db");
   const made = await pawl(["migrate", "--store", store]);
   expect([made.code, made.out]).toEqual([EXIT.OK, expect.stringContaining("created.")]);
@@ -104,13 +113,15 @@ test("a newer schema is refused; migrate says where it stands", async () => {
   }
 });
 
-test("a store URL of another kind is refused, its password not shown", async () => {
+test.concurrent("a store URL of another kind is refused, its password not shown", async () => {
   const result = await serve(["--store", "mysql://me:secret@127.0.0.1/x"]);
   expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_URL"]);
   expect(result.out + result.err).not.toContain("secret");
 });
 
-test("while Postgres is away the server lives, is not ready, and says so; then it works", async () => {
+test.concurrent("while Postgres is away the server lives, is not ready, and says so; then it works", async ({
+  expect,
+}) => {
   await using cluster = await startPostgres();
   const store = await cluster.createDatabase("startup");
   await cluster.halt();
@@ -125,12 +136,12 @@ test("while Postgres is away the server lives, is not ready, and says so; then i
   expect((await postJson(server.httpUrl, "RunService/ListRuns", {})).status).toBe(200);
 });
 
-test("misspelt settings are reported", async () => {
+test.concurrent("misspelt settings are reported", async ({ expect }) => {
   await using server = await startServer({ env: { PAWL_DATABSE_URL: "x" } });
   await expect.poll(() => server.log()).toMatch(/config.unknown_variable.*PAWL_DATABSE_URL/);
 });
 
-test("SIGTERM and SIGINT end it in order", async () => {
+test.concurrent("SIGTERM and SIGINT end it in order", async () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const server = await startServer();
     await server.kill(signal);
@@ -165,7 +176,7 @@ test("its start takes at most 1.5 s of CPU, and it idles below 120 MB", async ()
   expect(rss).toBeLessThan(120);
 });
 
-test("a second signal ends it at once", async () => {
+test.concurrent("a second signal ends it at once", async ({ expect }) => {
   // Postgres that never answers keeps the stop waiting.
   const silent = createServer().listen(0, "127.0.0.1");
   await once(silent, "listening");

@@ -30,7 +30,7 @@ if (missing.size > 0) {
 }
 
 describe.each(kept)("$name", ({ file }) => {
-  test.each(found)(
+  test.concurrent.each(found)(
     "replayed by $name: every journal ends as it was recorded, and no step is executed",
     async (sdk) => {
       const marks = await mkdtemp(join(tmpdir(), "pawl-journals-"));

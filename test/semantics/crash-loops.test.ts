@@ -51,7 +51,7 @@ const deaths = [
 ];
 const cases = stores.flatMap((store) => deaths.map((death) => ({ store, ...death })));
 
-test.each(cases)(
+test.concurrent.each(cases)(
   "on $store, a step that kills its worker after $delay ms: it is stopped and named, its neighbors complete",
   async ({ store, delay, crashes }) => {
     await using lab = await Lab.open(store);

@@ -59,7 +59,7 @@ class Load {
   async finish(): Promise<number> {
     for (let i = 0; i < runs; i += 1) {
       const handle = this.client.handle(`load-${i}`, this.#flow);
-      expect(await handle.result({ timeout: "60 s" })).toBe((steps * (steps - 1)) / 2);
+      expect(await handle.result({ timeout: patienceMs })).toBe((steps * (steps - 1)) / 2);
     }
     expect(this.executed.size).toBe(runs * steps);
     return [...this.executed.values()].reduce((sum, count) => sum + count - 1, 0);
