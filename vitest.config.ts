@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { pythonCache } from "./scripts/run.ts";
 import { patienceMs } from "./test/harness/patience.ts";
 import { LongestFirst } from "./test/harness/sequencer.ts";
 
@@ -12,7 +13,10 @@ const common = {
   teardownTimeout: 20_000,
   pool: "forks",
   // For the many programs that tests start.
-  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "node") },
+  env: {
+    NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules", ".cache", "node"),
+    ...pythonCache,
+  },
   // Concurrent tests wait for processes most of the time.
   maxConcurrency: 10,
   // Nothing is mocked, and what is heavy are other processes: files share a worker, which saves each

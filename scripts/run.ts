@@ -6,6 +6,12 @@ import { delimiter, join } from "node:path";
 /** The workspace's root folder. */
 export const root = join(import.meta.dirname, "..");
 
+/** Where Python keeps what it has compiled, also where the environment forbids that beside the sources. */
+export const pythonCache = {
+  PYTHONDONTWRITEBYTECODE: "",
+  PYTHONPYCACHEPREFIX: join(root, "node_modules", ".cache", "python"),
+};
+
 /**
  * Starts `command` (looked up in the workspace's `node_modules/.bin` first) in the root folder.
  *
@@ -17,7 +23,7 @@ export async function run(command: string, args: readonly string[], cwd = root):
   const child = spawn(command, args, {
     cwd,
     stdio: "inherit",
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, ...pythonCache, PATH: path },
     shell: process.platform === "win32",
   });
   const [code] = (await once(child, "exit")) as [number | null];
