@@ -69,8 +69,7 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     listLeases: (...args) => pass("listLeases", () => store.listLeases(...args)),
     renewSession: (...args) => pass("renewSession", () => store.renewSession(...args)),
     renewLeases: (...args) => pass("renewLeases", () => store.renewLeases(...args)),
-    registerWorkflows: (...args) =>
-      pass("registerWorkflows", () => store.registerWorkflows(...args)),
+    loadRecords: (...args) => pass("loadRecords", () => store.loadRecords(...args)),
     listWorkflows: (...args) => pass("listWorkflows", () => store.listWorkflows(...args)),
     putWorker: (...args) => pass("putWorker", () => store.putWorker(...args)),
     listWorkers: (...args) => pass("listWorkers", () => store.listWorkers(...args)),

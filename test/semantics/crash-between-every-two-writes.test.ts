@@ -22,7 +22,7 @@ const READS: readonly StoreCall[] = [
   "readEntries",
   "readJournal",
   "due",
-  "registerWorkflows",
+  "loadRecords",
   "listWorkflows",
   "putWorker",
   "renewSession",

@@ -236,7 +236,7 @@ export function commitTests(get: () => Opened): void {
     test("an empty batch is nothing", async () => {
       const { store } = get();
       const result = await store.commit({ now: T0, writes: [], claims: [] });
-      expect(result).toEqual({ confirmed: [], claimed: [] });
+      expect(result).toEqual({ confirmed: [], recorded: [], claimed: [] });
     });
   });
 

@@ -31,7 +31,8 @@ export class Model {
       confirmed[i] ? (write.changes.due?.elsewhere ?? []) : [],
     );
     for (const { runId, row } of elsewhere) putDue(this.runs.get(runId), row);
-    return { confirmed, claimed: batch.claims.map((request) => this.#claim(request, batch.now)) };
+    const claimed = batch.claims.map((request) => this.#claim(request, batch.now));
+    return { confirmed, recorded: [], claimed };
   }
 
   header(runId: string): RunHeader | undefined {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { type RecordWrite, WORKFLOWS } from "../../server/src/store/records.ts";
 import type { WorkflowRow } from "../../server/src/store/registry.ts";
-import { CALLER, T0 } from "./make.ts";
+import type { Store } from "../../server/src/store/store.ts";
+import { CALLER, change, insertion, makeHeader, ORG, T0 } from "./make.ts";
 import type { Opened } from "./suite.ts";
 
 export function registryTests(get: () => Opened): void {
@@ -23,29 +25,50 @@ export function registryTests(get: () => Opened): void {
       ...with_,
     });
 
-    test("a later registration replaces the schemas and keeps the versions", async () => {
+    const write = (row: WorkflowRow, expect: number, org = ORG): RecordWrite => ({
+      ...{ kind: "workflow", org, id: row.name, expect },
+      row: WORKFLOWS.write(row),
+    });
+    const put = async (store: Store, ...records: RecordWrite[]): Promise<boolean[]> =>
+      (await store.commit({ now: T0, writes: [], records, claims: [] })).recorded;
+
+    test("a workflow is written only over the revision that was read", async () => {
       const { store } = get();
-      await store.registerWorkflows(CALLER, [spec("ship", "1"), spec("digest", "1")]);
-      await store.registerWorkflows(CALLER, [spec("ship", "2", { outputSchema: "{}" })]);
-      const third = spec("ship", "1", { inputSchema: "", registeredAt: T0 + 9 });
-      await store.registerWorkflows(CALLER, [third]);
-      await store.registerWorkflows(CALLER, []);
-      expect(await store.listWorkflows(CALLER)).toEqual([
-        spec("digest", "1"),
-        { ...third, versions: ["2", "1"] },
-      ]);
+      const first = [write(spec("ship", "1"), 0), write(spec("digest", "1"), 0)];
+      expect(await put(store, ...first)).toEqual([true, true]);
+      expect(await put(store, write(spec("ship", "9"), 0))).toEqual([false]);
+      const next = spec("ship", "2", { versions: ["1", "2"], registeredAt: T0 + 9 });
+      expect(await put(store, write(next, 1))).toEqual([true]);
+      expect(await put(store, write(spec("ship", "9"), 1))).toEqual([false]);
+      expect(await put(store, write(spec("none", "1"), 1))).toEqual([false]);
+      expect(await store.listWorkflows(CALLER)).toEqual([spec("digest", "1"), next]);
       expect(await store.listWorkflows({ org: "acme" })).toEqual([]);
+      const refs = ["ship", "none"].map((id) => ({ kind: "workflow", org: ORG, id }) as const);
+      const [found, none] = await store.loadRecords(refs);
+      expect([found?.revision, none]).toEqual([2, undefined]);
+      expect(found && WORKFLOWS.read(found.row)).toEqual(next);
     });
 
-    test("several versions at once: the last one counts", async () => {
+    test("records and runs of a batch are written in one transaction, each by its own version", async () => {
       const { store } = get();
-      await store.registerWorkflows(CALLER, [
-        spec("ship", "2"),
-        spec("ship", "10"),
-        spec("ship", ""),
+      const batch = {
+        ...{ now: T0, claims: [] },
+        writes: [insertion(makeHeader("r1")), change("missing", 0, 1)],
+        records: [write(spec("ship", "1"), 3), write(spec("digest", "1"), 0)],
+      };
+      const { confirmed, recorded } = await store.commit(batch);
+      expect([confirmed, recorded]).toEqual([
+        [true, false],
+        [false, true],
       ]);
-      const [row] = await store.listWorkflows(CALLER);
-      expect(row).toEqual({ ...spec("ship", ""), versions: ["2", "10", ""] });
+      expect((await store.listWorkflows(CALLER)).map(({ name }) => name)).toEqual(["digest"]);
+    });
+
+    test("servers that write the same record at once do not lose a write", async () => {
+      const { store } = get();
+      const rows = [spec("ship", "1"), spec("ship", "2")];
+      const results = await Promise.all(rows.map((row) => put(store, write(row, 0))));
+      expect(results.flat().filter(Boolean)).toHaveLength(1);
     });
 
     test("a worker is replaced by the id of its process", async () => {

@@ -187,7 +187,7 @@ function createParts(options: EngineOptions) {
     deliver: signals.claimed.emit,
     onError: (name, error) => log.warn("store.failed_in_background", { task: name, error }),
   });
-  const registry = new WorkerRegistry(store, clock, connections);
+  const registry = new WorkerRegistry({ store, writer, clock, connections });
   const links = new WaitLinks({ store, clock, publicUrl });
   const feeds = new Feeds({ store, clock, hub });
   const refusals = new Refusals({ store, clock, writer, metrics, log, hub });

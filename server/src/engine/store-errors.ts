@@ -36,7 +36,6 @@ const WRITES: ReadonlySet<string | symbol> = new Set<keyof Store>([
   "admit",
   "renewSession",
   "renewLeases",
-  "registerWorkflows",
   "putWorker",
   "putPayload",
   "sweepPayloads",

@@ -10,6 +10,7 @@ import { StoreError } from "../store/store-error.ts";
 import { startGrace } from "./decide/clean-up.ts";
 import type { Draft, Moment } from "./draft.ts";
 import { toPawlError } from "./store-errors.ts";
+import type { RecordChange } from "./write/record-batch.ts";
 
 /** A command on one run. `decide` is pure: it reads the draft's state and appends to the draft. */
 export interface RunCommand<R> {
@@ -35,6 +36,7 @@ export interface Item {
   /** Whether the latest decision was made on a state read in the same batch. */
   mustBeFresh: boolean;
   readonly claim: ClaimRequest | undefined;
+  readonly record: RecordChange | undefined;
   /** Of a worker's write. */
   readonly fence: number | undefined;
   readonly create: ((moment: Moment) => Draft) | undefined;
@@ -80,6 +82,7 @@ export function failCorrupted(items: Item[], error: unknown): Item[] {
 export function groupByRun(items: readonly Item[], claims: Item[]): Map<string, Group> {
   const groups = new Map<string, Group>();
   for (const item of items) {
+    if (item.record !== undefined) continue;
     if (item.claim !== undefined) {
       claims.push(item);
       continue;
@@ -125,6 +128,7 @@ export function commandItem<R>(
     tries: 0,
     mustBeFresh: false,
     claim: undefined,
+    record: undefined,
     fence: command.holder?.fence,
     create: create === undefined ? undefined : (moment) => keepReply(create(moment)),
     apply(draft) {
@@ -180,6 +184,7 @@ export function claimItem(
     tries: 0,
     mustBeFresh: false,
     claim,
+    record: undefined,
     fence: undefined,
     create: undefined,
     apply() {

@@ -20,7 +20,14 @@ import { BOUNDS } from "../model/bounds.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { parseConnectionId, runKey } from "../model/ids.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
-import type { BatchResult, ClaimedRun, ClaimRequest, LoadedRun, RunWrite } from "../store/runs.ts";
+import type {
+  Batch,
+  BatchResult,
+  ClaimedRun,
+  ClaimRequest,
+  LoadedRun,
+  RunWrite,
+} from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/store-error.ts";
 import { type Metrics, secondsSince } from "../telemetry/metrics.ts";
@@ -32,6 +39,7 @@ import { noteClaimed } from "./observability/engine-metrics.ts";
 import { traceClaimed } from "./observability/engine-traces.ts";
 import { RunCache } from "./run-cache.ts";
 import { toPawlError } from "./store-errors.ts";
+import { RecordBatch, type RecordCommand, recordItem } from "./write/record-batch.ts";
 import {
   claimItem,
   commandItem,
@@ -78,6 +86,7 @@ export interface WriterOptions {
 const STORE_PATIENCE_MS = 3_000;
 /** The batches of one or two runs that go step after step; larger ones overlap. */
 const LONE_ITEMS = 2;
+const NOTHING_WRITTEN: BatchResult = { confirmed: [], recorded: [], claimed: [] };
 const STORE_RETRY_MS = [0, 20, 50, 100, 250, 500];
 
 export class Writer {
@@ -124,6 +133,13 @@ export class Writer {
     });
   }
 
+  /** As `submit`, for a record instead of a run. */
+  record<T, R>(command: RecordCommand<T, R>): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      this.#push(recordItem(command, this.#options.clock.now(), resolve, reject));
+    });
+  }
+
   /** Claims ready runs in the same commit as whatever else is written. */
   claim(request: ClaimRequest): Promise<ClaimedRun[]> {
     return new Promise<ClaimedRun[]>((resolve, reject) => {
@@ -161,6 +177,7 @@ export class Writer {
     const moment: Moment = { now: this.#options.clock.now(), random: this.#options.clock.random() };
     const claims: Item[] = [];
     const groups = groupByRun(items, claims);
+    const records = new RecordBatch(items);
     let result: BatchResult;
     const changed: Group[] = [];
     try {
@@ -175,7 +192,8 @@ export class Writer {
           group.deltas = this.#options.deltas.take(group.key, draft.expectedFence);
         writes.push(draft.toWrite(this.#remoteHolder(draft), group.deltas));
       }
-      result = await this.#commit(moment.now, writes, claims);
+      const batch = { now: moment.now, writes, records: await records.decide(this.#options.store) };
+      result = await this.#commit(batch, claims);
       this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
       for (const group of changed) this.#settleDeltas(group, false);
@@ -184,6 +202,7 @@ export class Writer {
         : await this.#storeFailed(items, error);
     }
     const again = this.#settle(groups, changed, claims, result);
+    again.push(...records.settle(result.recorded));
     if (this.#failures > 0) {
       this.#failures = 0;
       this.#options.onRecovered();
@@ -239,12 +258,12 @@ export class Writer {
     }
   }
 
-  async #commit(now: number, writes: RunWrite[], claims: Item[]): Promise<BatchResult> {
-    if (writes.length === 0 && claims.length === 0) return { confirmed: [], claimed: [] };
+  async #commit(batch: Required<Omit<Batch, "claims">>, claims: Item[]): Promise<BatchResult> {
+    if (batch.writes.length + batch.records.length + claims.length === 0) return NOTHING_WRITTEN;
     const requests = claims.flatMap((item) => (item.claim === undefined ? [] : [item.claim]));
     const { store, metrics } = this.#options;
     const start = monotonicMs();
-    const result = await store.commit({ now, writes, claims: requests });
+    const result = await store.commit({ ...batch, claims: requests });
     // The embedded store's thread looks out for the next step itself (store/sqlite/thread.ts), and
     // two that look would leave no core for the worker.
     if (!store.replicas) this.#awake.rest();

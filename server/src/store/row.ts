@@ -2,7 +2,7 @@ import { parseSubject } from "../model/ids.ts";
 import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
 import type { LeasedRun } from "./leases.ts";
-import type { WorkerRow, WorkflowRow } from "./registry.ts";
+import type { WorkerRow } from "./registry.ts";
 import { StoreError } from "./store-error.ts";
 
 /** A row as either database answers it, by column name. */
@@ -49,21 +49,6 @@ export function toDueItem(row: Row): DueItem {
   };
 }
 
-export function toWorkflow(row: Row): WorkflowRow {
-  return {
-    name: text(row, "name"),
-    version: text(row, "version"),
-    description: text(row, "description"),
-    inputSchema: text(row, "input_schema"),
-    outputSchema: text(row, "output_schema"),
-    metadata: text(row, "metadata"),
-    flow: text(row, "flow"),
-    timeouts: text(row, "timeouts"),
-    versions: JSON.parse(text(row, "versions")) as string[],
-    registeredAt: int(row, "registered_at"),
-  };
-}
-
 export function toWorker(row: Row): WorkerRow {
   return {
     workerId: text(row, "worker_id"),
@@ -72,11 +57,4 @@ export function toWorker(row: Row): WorkerRow {
     seenAt: int(row, "seen_at"),
     info: text(row, "info"),
   };
-}
-
-/** The versions ever registered, the latest registration last. */
-export function mergeVersions(before: readonly string[], spec: WorkflowRow): string[] {
-  const all = new Set([...before, ...spec.versions]);
-  all.delete(spec.version);
-  return [...all, spec.version];
 }

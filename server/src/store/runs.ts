@@ -2,12 +2,13 @@ import type { Tenant } from "../model/caller.ts";
 import type { Entry, EntryHead } from "../model/entry.ts";
 import type { RunHeader, RunStatus } from "../model/run.ts";
 import type { Changes } from "./changes.ts";
+import type { RecordWrite } from "./records.ts";
 import type { HeaderPatch } from "./run-columns.ts";
 import type { RunVersion } from "./version.ts";
 
 /** Runs with their journals, and the queues of those that are ready. */
 export interface RunStore {
-  /** Applies the writes, then the claims, in one transaction. */
+  /** Applies the writes, the records and then the claims, in one transaction. */
   commit(batch: Batch): Promise<BatchResult>;
   /** Headers with their leases, and the journal heads after `afterSeq`; `undefined` where there is no run. */
   loadRuns(refs: readonly LoadRef[]): Promise<(LoadedRun | undefined)[]>;
@@ -29,6 +30,8 @@ export interface Batch {
   readonly now: number;
   /** At most one per run. */
   readonly writes: readonly RunWrite[];
+  /** At most one per record. */
+  readonly records?: readonly RecordWrite[];
   readonly claims: readonly ClaimRequest[];
 }
 
@@ -38,6 +41,8 @@ export interface BatchResult {
    * to was stored before the batch or comes with the write.
    */
   readonly confirmed: boolean[];
+  /** For each record, whether it was written: its revision was the expected one. */
+  readonly recorded: boolean[];
   /** For each claim, the runs that it got. */
   readonly claimed: ClaimedRun[][];
 }

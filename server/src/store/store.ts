@@ -4,6 +4,7 @@ import type { DeltaStore } from "./deltas.ts";
 import type { DueStore } from "./due.ts";
 import type { LeaseStore } from "./leases.ts";
 import type { PayloadStore } from "./payloads.ts";
+import type { RecordStore } from "./records.ts";
 import type { RegistryStore } from "./registry.ts";
 import type { RunStore } from "./runs.ts";
 import type { SecretStore } from "./secrets.ts";
@@ -31,6 +32,7 @@ export interface Store
     DueStore,
     WaitStore,
     AdmissionStore,
+    RecordStore,
     RegistryStore,
     PayloadStore,
     DeltaStore,

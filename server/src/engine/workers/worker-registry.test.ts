@@ -35,6 +35,27 @@ test("a workflow's time limits hold for every start that sets none of its own", 
   expect(own.run.header.options).toMatchObject({ runTimeoutMs: 5_000, queueTimeoutMs: 80_000 });
 });
 
+test("a later registration replaces the schemas and keeps the versions, also of workers at once", async () => {
+  const [spec] = new TestWorker("w", ["ship"]).info.workflows;
+  if (spec === undefined) throw new Error("No workflow.");
+  const register = (version: string, description = "") => {
+    const worker = new TestWorker(`w${version}`);
+    const workflows = [{ ...spec, version, description }];
+    return engine.workers.attach(
+      caller,
+      { worker: { ...worker.info, workflows }, held: [] },
+      worker,
+    );
+  };
+  await register("1");
+  await Promise.all([register("2"), register("10"), register("")]);
+  await register("1", "again");
+  const { spec: last, versions } = await engine.registry.getWorkflow(caller, "ship");
+  expect(last).toMatchObject({ version: "1", description: "again" });
+  expect(versions.toSorted()).toEqual(["", "1", "10", "2"]);
+  expect(versions.at(-1)).toBe("1");
+});
+
 test("each process of a worker is listed, with what it has in flight", async () => {
   const [one, two] = [new TestWorker("host#1"), new TestWorker("host#2")];
   const worker = new TestWorker("w1");

@@ -9,8 +9,10 @@ import type { Tenant } from "../../model/caller.ts";
 import { notFound, PawlError } from "../../model/errors.ts";
 import { laneName, parseConnectionId } from "../../model/ids.ts";
 import type { RunHeader } from "../../model/run.ts";
+import { WORKFLOWS } from "../../store/records.ts";
 import type { WorkerRow, WorkflowRow } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";
+import type { Writer } from "../writer.ts";
 import { type Connections, lanesOf } from "./connections.ts";
 import type { WorkerInfo, WorkerView, WorkflowView } from "./worker-types.ts";
 
@@ -27,8 +29,16 @@ interface Known {
   readAt: number;
 }
 
+export interface WorkerRegistryParts {
+  readonly store: Store;
+  readonly writer: Pick<Writer, "record">;
+  readonly clock: Clock;
+  readonly connections: Connections;
+}
+
 export class WorkerRegistry {
   readonly #store: Store;
+  readonly #writer: Pick<Writer, "record">;
   readonly #clock: Clock;
   readonly #connections: Connections;
   readonly #known = new Map<string, Known>();
@@ -38,8 +48,9 @@ export class WorkerRegistry {
   /** Workers that poll at this server, by org and process. */
   readonly #pollers = new Map<string, { org: string; worker: WorkerInfo; seenAt: number }>();
 
-  constructor(store: Store, clock: Clock, connections: Connections) {
+  constructor({ store, writer, clock, connections }: WorkerRegistryParts) {
     this.#store = store;
+    this.#writer = writer;
     this.#clock = clock;
     this.#connections = connections;
   }
@@ -68,8 +79,18 @@ export class WorkerRegistry {
       );
     }
     const registeredAt = this.#clock.now();
-    const rows = fresh.map((spec) => ({ ...spec, versions: [], registeredAt }));
-    await this.#store.registerWorkflows(caller, rows);
+    const { org } = caller;
+    await Promise.all(
+      fresh.map((spec) =>
+        this.#writer.record({
+          ...{ table: WORKFLOWS, org, id: spec.name },
+          decide: (found) => ({
+            value: { ...spec, versions: versionsWith(spec.version, found), registeredAt },
+            reply: undefined,
+          }),
+        }),
+      ),
+    );
     this.#registrations += 1;
     const latest = this.#known.get(caller.org);
     if (latest !== undefined) latest.readAt = 0;
@@ -203,6 +224,11 @@ export class WorkerRegistry {
     this.#known.set(caller.org, read);
     return read;
   }
+}
+
+/** The versions ever registered, the latest registration last. */
+function versionsWith(version: string, found: WorkflowRow | undefined): string[] {
+  return [...(found?.versions ?? []).filter((one) => one !== version), version];
 }
 
 function servesWorkflow(name: string): (worker: WorkerInfo) => boolean {

@@ -18,13 +18,8 @@ import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
 import { ping } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
-import {
-  listWorkers,
-  listWorkflows,
-  putWorker,
-  registerWorkflows,
-  sweepWorkers,
-} from "./registry.ts";
+import { loadRecords } from "./records.ts";
+import { listWorkers, listWorkflows, putWorker, sweepWorkers } from "./registry.ts";
 import { listRuns } from "./runs.ts";
 import { secret } from "./secrets.ts";
 import { listWaits } from "./waits.ts";
@@ -55,7 +50,7 @@ export function operationsOver(to: {
     listLeases: on(reads, listLeases),
     renewSession: on(reads, renewSession),
     renewLeases: on(reads, renewLeases),
-    registerWorkflows: on(lists, registerWorkflows),
+    loadRecords: on(reads, loadRecords),
     listWorkflows: on(lists, listWorkflows),
     putWorker: on(lists, putWorker),
     listWorkers: on(lists, listWorkers),

@@ -1,31 +1,10 @@
 import type { Tenant } from "../../model/caller.ts";
+import { WORKFLOWS } from "../records.ts";
 import type { WorkerRow, WorkflowRow } from "../registry.ts";
-import { mergeVersions, toWorker, toWorkflow } from "../row.ts";
+import { toWorker } from "../row.ts";
 import type { Connection } from "./connection.ts";
 
-const WORKFLOW_COLUMNS =
-  "name, version, description, input_schema, output_schema, metadata, flow, timeouts, versions, registered_at";
-
-/** The versions ever registered, the latest registration last; the same as `mergeVersions`. */
-const MERGED_VERSIONS = `(SELECT json_agg(v ORDER BY place)::text FROM (
-    SELECT v, min(place) AS place FROM (
-      SELECT * FROM json_array_elements_text(w.versions::json) WITH ORDINALITY AS old(v, place)
-      UNION ALL
-      SELECT v, 1000000 + place FROM json_array_elements_text(excluded.versions::json)
-        WITH ORDINALITY AS new(v, place)) AS every
-    WHERE v <> excluded.version GROUP BY v
-    UNION ALL SELECT excluded.version, 2000000) AS merged)`;
-
-const REPLACED = WORKFLOW_COLUMNS.split(", ").filter(
-  (column) => column !== "name" && column !== "versions",
-);
-
-export const PUT_WORKFLOW = `INSERT INTO pawl.workflow AS w (org_id, ${WORKFLOW_COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (org_id, name) DO UPDATE SET ${REPLACED.map((column) => `${column} = excluded.${column}`).join(", ")},
-  versions = ${MERGED_VERSIONS}`;
-
-export const LIST_WORKFLOWS = `SELECT ${WORKFLOW_COLUMNS} FROM pawl.workflow
+export const LIST_WORKFLOWS = `SELECT ${WORKFLOWS.columns.join(", ")} FROM pawl.workflow
 WHERE org_id = $1 ORDER BY name`;
 
 export const PUT_WORKER = `INSERT INTO pawl.worker_process
@@ -39,36 +18,9 @@ FROM pawl.worker_process WHERE org_id = $1 AND seen_at >= $2 ORDER BY seen_at DE
 
 export const SWEEP_WORKERS = "DELETE FROM pawl.worker_process WHERE seen_at < $1";
 
-/** In the order of the names, so that replicas never wait for each other in a circle. */
-export async function registerWorkflows(
-  db: Connection,
-  { org }: Tenant,
-  specs: readonly WorkflowRow[],
-): Promise<void> {
-  const sorted = specs.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const puts = sorted.map((spec) => ({
-    name: "put workflow",
-    text: PUT_WORKFLOW,
-    values: [
-      org,
-      spec.name,
-      spec.version,
-      spec.description,
-      spec.inputSchema,
-      spec.outputSchema,
-      spec.metadata,
-      spec.flow,
-      spec.timeouts,
-      JSON.stringify(mergeVersions([], spec)),
-      spec.registeredAt,
-    ],
-  }));
-  await db.run([{ text: "BEGIN" }, ...puts, { text: "COMMIT" }]);
-}
-
 export async function listWorkflows(db: Connection, { org }: Tenant): Promise<WorkflowRow[]> {
   const rows = await db.one({ name: "list workflows", text: LIST_WORKFLOWS, values: [org] });
-  return rows.map(toWorkflow);
+  return rows.map(WORKFLOWS.read);
 }
 
 export async function putWorker(db: Connection, { org }: Tenant, worker: WorkerRow): Promise<void> {

@@ -173,6 +173,7 @@ export const workflow = pawl.table(
     timeouts: text("timeouts").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: int8("registered_at").notNull(),
+    revision: integer("revision").notNull().default(1),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.name] })],
 );

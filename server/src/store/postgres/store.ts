@@ -12,6 +12,7 @@ import { Connection } from "./connection.ts";
 import { type InputTypes, readInputTypes } from "./input.ts";
 import { migrateAtStart } from "./migrate.ts";
 import { operationsOver } from "./operations.ts";
+import { inLockOrder, writeRecord } from "./records.ts";
 import { ReplanSchedule } from "./replan.ts";
 import { ANSWER_MS, HOT_SESSION, LIST_ANSWER_MS, LIST_SESSION } from "./sessions.ts";
 import { LISTEN, Notices } from "./wake.ts";
@@ -133,12 +134,14 @@ class Connections {
   }
 
   async commit(batch: Batch): Promise<BatchResult> {
-    const { writes, claims, now } = batch;
+    const { writes, records = [], claims, now } = batch;
     this.commits.mustBeUp(); // The types of its input are known then.
     const statements: Statement[] = [];
     if (writes.length > 0) statements.push(writeStatement(batch, this.types));
+    const ordered = inLockOrder(records);
+    for (const [, write] of ordered) statements.push(writeRecord(write));
     for (const request of claims) statements.push(claimStatement(request, now));
-    if (statements.length === 0) return { confirmed: [], claimed: [] };
+    if (statements.length === 0) return { confirmed: [], recorded: [], claimed: [] };
     const isTransaction = statements.length > 1;
     const before: Statement[] = [];
     if (this.#replan.isDue(writes.filter((write) => !isHot(write)).length)) {
@@ -157,7 +160,9 @@ class Connections {
     if (writes.length > 0) {
       for (const row of rows.shift() ?? []) confirmed[int(row, "ord")] = true;
     }
-    return { confirmed, claimed: rows.map(toClaimedRuns) };
+    const recorded = records.map(() => false);
+    for (const [index] of ordered) recorded[index] = (rows.shift() ?? []).length === 1;
+    return { confirmed, recorded, claimed: rows.map(toClaimedRuns) };
   }
 
   async wake(what: Written): Promise<void> {

@@ -4,6 +4,7 @@ import type { Batch, BatchResult } from "../runs.ts";
 import { claim } from "./claim.ts";
 import type { Database } from "./database.ts";
 import { applyChanges, finishChanges, mayApply } from "./parts/index.ts";
+import { writeRecord } from "./records.ts";
 import { writeRun } from "./write-run.ts";
 
 export const INSERT_ENTRY = `INSERT INTO journal (org_id, run_id, seq, at, attempt, crc, type,
@@ -13,15 +14,16 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 /** A batch whose entries are in the form in which they are stored. */
 export type ColumnBatch = Omit<Batch, "writes"> & { readonly writes: readonly ColumnWrite[] };
 
-/** Applies the writes, then the claims, in one transaction. */
+/** Applies the writes, the records and then the claims, in one transaction. */
 export function commit(db: Database, batch: ColumnBatch): BatchResult {
   return db.transaction(() => {
     const confirmed = batch.writes.map((write) => apply(db, write, batch.now));
     for (const [i, write] of batch.writes.entries()) {
       if (confirmed[i] === true) finishChanges(db, write);
     }
+    const recorded = (batch.records ?? []).map((write) => writeRecord(db, write));
     const claimed = batch.claims.map((request) => claim(db, request, batch.now));
-    return { confirmed, claimed };
+    return { confirmed, recorded, claimed };
   });
 }
 

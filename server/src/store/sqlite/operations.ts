@@ -17,13 +17,8 @@ import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
 import { ping } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
-import {
-  listWorkers,
-  listWorkflows,
-  putWorker,
-  registerWorkflows,
-  sweepWorkers,
-} from "./registry.ts";
+import { loadRecords } from "./records.ts";
+import { listWorkers, listWorkflows, putWorker, sweepWorkers } from "./registry.ts";
 import { listRuns } from "./runs.ts";
 import { secret } from "./secrets.ts";
 import { listWaits } from "./waits.ts";
@@ -48,7 +43,7 @@ const OPERATIONS: Operations = {
   listLeases,
   renewSession,
   renewLeases,
-  registerWorkflows,
+  loadRecords,
   listWorkflows,
   putWorker,
   listWorkers,

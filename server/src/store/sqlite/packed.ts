@@ -1,6 +1,7 @@
 import { NO_CHANGES } from "../changes.ts";
 import type { ColumnWrite, EntryColumns } from "../entry.ts";
 import { toColumns } from "../entry.ts";
+import type { RecordWrite } from "../records.ts";
 import type { Batch, ClaimRequest, RunWrite } from "../runs.ts";
 import { isHot } from "../write.ts";
 import type { ColumnBatch } from "./commit.ts";
@@ -15,6 +16,7 @@ import type { ColumnBatch } from "./commit.ts";
 export interface PackedBatch {
   readonly now: number;
   readonly claims: readonly ClaimRequest[];
+  readonly records: readonly RecordWrite[];
   readonly texts: readonly (string | null)[];
   readonly numbers: Float64Array<ArrayBuffer>;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -43,8 +45,16 @@ export function packBatch(batch: Batch): PackedBatch {
     }
     return isHot(write) ? null : restOf(write);
   });
-  const { now, claims } = batch;
-  return { now, claims, texts, numbers: Float64Array.from(numbers), bytes: join(pieces), rest };
+  const { now, claims, records = [] } = batch;
+  return {
+    now,
+    claims,
+    records,
+    texts,
+    numbers: Float64Array.from(numbers),
+    bytes: join(pieces),
+    rest,
+  };
 }
 
 function restOf({ entries: _, changes, ...others }: RunWrite): RestOfWrite {
@@ -86,7 +96,7 @@ function join(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 export function unpackBatch(packed: PackedBatch): ColumnBatch {
   const reader = new Reader(packed);
   const writes = packed.rest.map((rest) => unpackWrite(reader, rest));
-  return { now: packed.now, claims: packed.claims, writes };
+  return { now: packed.now, claims: packed.claims, records: packed.records, writes };
 }
 
 function unpackWrite(reader: Reader, rest: RestOfWrite | null): ColumnWrite {

@@ -165,6 +165,7 @@ export const workflow = sqliteTable(
     timeouts: text("timeouts").notNull().default(""),
     versions: text("versions").notNull(),
     registeredAt: integer("registered_at").notNull(),
+    revision: integer("revision").notNull().default(1),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.name] })],
 );

@@ -35,7 +35,7 @@ const OPERATIONS = {
   listLeases: true,
   renewSession: true,
   renewLeases: true,
-  registerWorkflows: true,
+  loadRecords: true,
   listWorkflows: true,
   putWorker: true,
   listWorkers: true,
