@@ -135,9 +135,7 @@ func (s *connection) connect(ctx context.Context) (welcomed bool, err error) {
 	s.mu.Lock()
 	s.outbox, s.credits, s.heardAt = box, 0, time.Now()
 	s.beats = []time.Time{time.Now()}
-	for id, h := range s.held {
-		hello.Leases = append(hello.Leases, h.lease(id))
-	}
+	hello.Leases = s.leases()
 	s.mu.Unlock()
 	if err := stream.Send(&pb.WorkerServiceAttachRequest{Frames: []*pb.WorkerFrame{{Body: &pb.WorkerFrame_Hello{Hello: hello}}}}); err != nil {
 		_, err := stream.Recv()
@@ -158,6 +156,15 @@ func (s *connection) connect(ctx context.Context) (welcomed bool, err error) {
 		s.receive(ctx, cancel, message, hello)
 		welcomed = true
 	}
+}
+
+// leases are those of the runs that it holds. The connection is locked.
+func (s *connection) leases() []*pb.Lease {
+	leases := make([]*pb.Lease, 0, len(s.held))
+	for id, h := range s.held {
+		leases = append(leases, h.lease(id))
+	}
+	return leases
 }
 
 func (h *held) lease(id string) *pb.Lease {
@@ -280,7 +287,8 @@ func (s *connection) heartbeat() {
 		return
 	}
 	s.beats = append(s.beats, time.Now())
-	s.outbox.push(&pb.WorkerFrame{Id: heartbeatID, Body: &pb.WorkerFrame_Heartbeat{Heartbeat: &pb.Heartbeat{InFlight: uint32(len(s.held))}}}, frameBytes)
+	heartbeat := &pb.Heartbeat{InFlight: uint32(len(s.held)), Held: &pb.HeldRuns{Leases: s.leases()}}
+	s.outbox.push(&pb.WorkerFrame{Id: heartbeatID, Body: &pb.WorkerFrame_Heartbeat{Heartbeat: heartbeat}}, frameBytes*(1+len(s.held)))
 }
 
 // answered: the oldest heartbeat was; it vouches for the lease time from when it was sent.

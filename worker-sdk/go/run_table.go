@@ -209,7 +209,13 @@ func (s *connection) inFlight() int {
 func (r *run) leaseResult(result *pb.LeaseResult) {
 	switch result.Status {
 	case pb.LeaseStatus_LEASE_STATUS_LOST:
-		r.leave("the lease was lost")
+		r.mu.Lock()
+		// Given to this worker anew since: the result is about the execution before.
+		isOld := result.Fence > 0 && result.Fence < r.fence
+		r.mu.Unlock()
+		if !isOld {
+			r.leave("the lease was lost")
+		}
 	case pb.LeaseStatus_LEASE_STATUS_CANCEL:
 		r.cancelBy(result.Fence, "", 0)
 	case pb.LeaseStatus_LEASE_STATUS_PAUSE:

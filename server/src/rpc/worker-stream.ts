@@ -33,7 +33,7 @@ import {
   stepCompletedOut,
   stepStartedIn,
 } from "./convert/step-messages.ts";
-import { leasesIn, workerInfoIn } from "./convert/worker-messages.ts";
+import { heldIn, leasesIn, workerInfoIn } from "./convert/worker-messages.ts";
 import { frameError, wireError } from "./errors.ts";
 import { applyControlFrame, handleRequest } from "./worker-requests.ts";
 import { outboxSink, replyBytes, SMALL_FRAME, welcome } from "./worker-stream-frames.ts";
@@ -235,7 +235,7 @@ class WorkerStream {
         this.#answer(id, handleRequest(this.#engine, worker.caller, body));
         return;
       case "heartbeat":
-        worker.heartbeat().catch((error: unknown) => this.#refuse(id, error));
+        worker.heartbeat(heldIn(body.value)).catch((error: unknown) => this.#refuse(id, error));
         return;
       default:
         applyControlFrame(worker, body);

@@ -18,7 +18,7 @@ const RUNS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 900, 3_600, 21_600, 86_40
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
 
 /** Why a lease ended without an outcome. */
-const LOSSES = ["disconnected", "expired", "refused", "unacknowledged", "restarted"];
+const LOSSES = ["disconnected", "expired", "refused", "unacknowledged", "restarted", "forgotten"];
 const WAIT_OUTCOMES = [
   "fired",
   "signalled",

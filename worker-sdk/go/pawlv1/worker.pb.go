@@ -1084,7 +1084,11 @@ func (x *Nack) GetReason() string {
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of runs that the worker executes.
-	InFlight      uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	InFlight uint32 `protobuf:"varint,1,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// Every run that the worker holds, from its dispatch until it has left. The server
+	// takes back an acknowledged run that two heartbeats in a row do not list, and
+	// reports a listed run that the worker no longer holds. Unset: nothing is compared.
+	Held          *HeldRuns `protobuf:"bytes,2,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1126,6 +1130,58 @@ func (x *Heartbeat) GetInFlight() uint32 {
 	return 0
 }
 
+func (x *Heartbeat) GetHeld() *HeldRuns {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// The run_id and fence of each run.
+type HeldRuns struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leases        []*Lease               `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldRuns) Reset() {
+	*x = HeldRuns{}
+	mi := &file_pawl_v1_worker_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldRuns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldRuns) ProtoMessage() {}
+
+func (x *HeldRuns) ProtoReflect() protoreflect.Message {
+	mi := &file_pawl_v1_worker_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldRuns.ProtoReflect.Descriptor instead.
+func (*HeldRuns) Descriptor() ([]byte, []int) {
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HeldRuns) GetLeases() []*Lease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 // Asks for no more dispatches. The worker finishes the runs that it holds and then
 // half-closes the stream, and the server ends it. There is no reply.
 type Draining struct {
@@ -1136,7 +1192,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[10]
+	mi := &file_pawl_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1204,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[10]
+	mi := &file_pawl_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1217,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 type Pong struct {
@@ -1173,7 +1229,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[11]
+	mi := &file_pawl_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1241,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[11]
+	mi := &file_pawl_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1254,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Pong) GetNonce() uint32 {
@@ -1218,7 +1274,7 @@ type WorkerServiceAttachResponse struct {
 
 func (x *WorkerServiceAttachResponse) Reset() {
 	*x = WorkerServiceAttachResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[12]
+	mi := &file_pawl_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1286,7 @@ func (x *WorkerServiceAttachResponse) String() string {
 func (*WorkerServiceAttachResponse) ProtoMessage() {}
 
 func (x *WorkerServiceAttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[12]
+	mi := &file_pawl_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1299,7 @@ func (x *WorkerServiceAttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerServiceAttachResponse.ProtoReflect.Descriptor instead.
 func (*WorkerServiceAttachResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WorkerServiceAttachResponse) GetFrames() []*ServerFrame {
@@ -1273,7 +1329,7 @@ type ServerFrame struct {
 
 func (x *ServerFrame) Reset() {
 	*x = ServerFrame{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[13]
+	mi := &file_pawl_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1341,7 @@ func (x *ServerFrame) String() string {
 func (*ServerFrame) ProtoMessage() {}
 
 func (x *ServerFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[13]
+	mi := &file_pawl_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1354,7 @@ func (x *ServerFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerFrame.ProtoReflect.Descriptor instead.
 func (*ServerFrame) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ServerFrame) GetBody() isServerFrame_Body {
@@ -1463,7 +1519,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[14]
+	mi := &file_pawl_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1531,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[14]
+	mi := &file_pawl_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1544,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Welcome) GetConnectionId() string {
@@ -1551,7 +1607,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[15]
+	mi := &file_pawl_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1619,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[15]
+	mi := &file_pawl_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1632,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Limits) GetInlinePayload() uint32 {
@@ -1637,7 +1693,7 @@ type Dispatch struct {
 
 func (x *Dispatch) Reset() {
 	*x = Dispatch{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[16]
+	mi := &file_pawl_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1705,7 @@ func (x *Dispatch) String() string {
 func (*Dispatch) ProtoMessage() {}
 
 func (x *Dispatch) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[16]
+	mi := &file_pawl_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1718,7 @@ func (x *Dispatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dispatch.ProtoReflect.Descriptor instead.
 func (*Dispatch) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Dispatch) GetItem() *WorkItem {
@@ -1686,7 +1742,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[17]
+	mi := &file_pawl_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1754,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[17]
+	mi := &file_pawl_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1767,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Cancel) GetRunId() string {
@@ -1765,7 +1821,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[18]
+	mi := &file_pawl_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1833,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[18]
+	mi := &file_pawl_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1846,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Reply) GetId() uint32 {
@@ -1974,7 +2030,7 @@ type WaitResolved struct {
 
 func (x *WaitResolved) Reset() {
 	*x = WaitResolved{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[19]
+	mi := &file_pawl_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2042,7 @@ func (x *WaitResolved) String() string {
 func (*WaitResolved) ProtoMessage() {}
 
 func (x *WaitResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[19]
+	mi := &file_pawl_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2055,7 @@ func (x *WaitResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResolved.ProtoReflect.Descriptor instead.
 func (*WaitResolved) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WaitResolved) GetRunId() string {
@@ -2037,7 +2093,7 @@ type LeaseResults struct {
 
 func (x *LeaseResults) Reset() {
 	*x = LeaseResults{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[20]
+	mi := &file_pawl_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2105,7 @@ func (x *LeaseResults) String() string {
 func (*LeaseResults) ProtoMessage() {}
 
 func (x *LeaseResults) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[20]
+	mi := &file_pawl_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2118,7 @@ func (x *LeaseResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResults.ProtoReflect.Descriptor instead.
 func (*LeaseResults) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LeaseResults) GetResults() []*LeaseResult {
@@ -2090,7 +2146,8 @@ type LeaseResult struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	RunId  string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	Status LeaseStatus            `protobuf:"varint,2,opt,name=status,proto3,enum=pawl.v1.LeaseStatus" json:"status,omitempty"`
-	// With CANCEL: the fence to use from now on.
+	// With CANCEL: the fence to use from now on. With LOST: the run's fence, 0 if it is
+	// not known; a worker that holds the run under a higher one ignores the result.
 	Fence         uint32                 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2099,7 +2156,7 @@ type LeaseResult struct {
 
 func (x *LeaseResult) Reset() {
 	*x = LeaseResult{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[21]
+	mi := &file_pawl_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2168,7 @@ func (x *LeaseResult) String() string {
 func (*LeaseResult) ProtoMessage() {}
 
 func (x *LeaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[21]
+	mi := &file_pawl_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2181,7 @@ func (x *LeaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResult.ProtoReflect.Descriptor instead.
 func (*LeaseResult) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LeaseResult) GetRunId() string {
@@ -2166,7 +2223,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[22]
+	mi := &file_pawl_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2235,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[22]
+	mi := &file_pawl_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2248,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{22}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Pause) GetRunId() string {
@@ -2218,7 +2275,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[23]
+	mi := &file_pawl_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2287,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[23]
+	mi := &file_pawl_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2300,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{23}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 type Ping struct {
@@ -2255,7 +2312,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[24]
+	mi := &file_pawl_v1_worker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +2324,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[24]
+	mi := &file_pawl_v1_worker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +2337,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{24}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ping) GetNonce() uint32 {
@@ -2303,7 +2360,7 @@ type PollWorkRequest struct {
 
 func (x *PollWorkRequest) Reset() {
 	*x = PollWorkRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[25]
+	mi := &file_pawl_v1_worker_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2372,7 @@ func (x *PollWorkRequest) String() string {
 func (*PollWorkRequest) ProtoMessage() {}
 
 func (x *PollWorkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[25]
+	mi := &file_pawl_v1_worker_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2385,7 @@ func (x *PollWorkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PollWorkRequest.ProtoReflect.Descriptor instead.
 func (*PollWorkRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{25}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PollWorkRequest) GetWorker() *WorkerInfo {
@@ -2364,7 +2421,7 @@ type PollWorkResponse struct {
 
 func (x *PollWorkResponse) Reset() {
 	*x = PollWorkResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[26]
+	mi := &file_pawl_v1_worker_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2433,7 @@ func (x *PollWorkResponse) String() string {
 func (*PollWorkResponse) ProtoMessage() {}
 
 func (x *PollWorkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[26]
+	mi := &file_pawl_v1_worker_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2446,7 @@ func (x *PollWorkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PollWorkResponse.ProtoReflect.Descriptor instead.
 func (*PollWorkResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{26}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PollWorkResponse) GetItems() []*WorkItem {
@@ -2423,7 +2480,7 @@ type HeartbeatLeasesRequest struct {
 
 func (x *HeartbeatLeasesRequest) Reset() {
 	*x = HeartbeatLeasesRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[27]
+	mi := &file_pawl_v1_worker_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2492,7 @@ func (x *HeartbeatLeasesRequest) String() string {
 func (*HeartbeatLeasesRequest) ProtoMessage() {}
 
 func (x *HeartbeatLeasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[27]
+	mi := &file_pawl_v1_worker_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2505,7 @@ func (x *HeartbeatLeasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatLeasesRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatLeasesRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{27}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HeartbeatLeasesRequest) GetLeases() []*Lease {
@@ -2468,7 +2525,7 @@ type HeartbeatLeasesResponse struct {
 
 func (x *HeartbeatLeasesResponse) Reset() {
 	*x = HeartbeatLeasesResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[28]
+	mi := &file_pawl_v1_worker_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2480,7 +2537,7 @@ func (x *HeartbeatLeasesResponse) String() string {
 func (*HeartbeatLeasesResponse) ProtoMessage() {}
 
 func (x *HeartbeatLeasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[28]
+	mi := &file_pawl_v1_worker_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2493,7 +2550,7 @@ func (x *HeartbeatLeasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatLeasesResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatLeasesResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{28}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HeartbeatLeasesResponse) GetResults() []*LeaseResult {
@@ -2517,7 +2574,7 @@ type WaitTree struct {
 
 func (x *WaitTree) Reset() {
 	*x = WaitTree{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[29]
+	mi := &file_pawl_v1_worker_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2586,7 @@ func (x *WaitTree) String() string {
 func (*WaitTree) ProtoMessage() {}
 
 func (x *WaitTree) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[29]
+	mi := &file_pawl_v1_worker_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2599,7 @@ func (x *WaitTree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitTree.ProtoReflect.Descriptor instead.
 func (*WaitTree) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{29}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WaitTree) GetNode() isWaitTree_Node {
@@ -2602,7 +2659,7 @@ type WaitGroup struct {
 
 func (x *WaitGroup) Reset() {
 	*x = WaitGroup{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[30]
+	mi := &file_pawl_v1_worker_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +2671,7 @@ func (x *WaitGroup) String() string {
 func (*WaitGroup) ProtoMessage() {}
 
 func (x *WaitGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[30]
+	mi := &file_pawl_v1_worker_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +2684,7 @@ func (x *WaitGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitGroup.ProtoReflect.Descriptor instead.
 func (*WaitGroup) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{30}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WaitGroup) GetMembers() []*WaitTree {
@@ -2664,7 +2721,7 @@ type NewWait struct {
 
 func (x *NewWait) Reset() {
 	*x = NewWait{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[31]
+	mi := &file_pawl_v1_worker_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2733,7 @@ func (x *NewWait) String() string {
 func (*NewWait) ProtoMessage() {}
 
 func (x *NewWait) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[31]
+	mi := &file_pawl_v1_worker_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2746,7 @@ func (x *NewWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewWait.ProtoReflect.Descriptor instead.
 func (*NewWait) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{31}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NewWait) GetStepKey() string {
@@ -2742,7 +2799,7 @@ type SuspendRunRequest struct {
 
 func (x *SuspendRunRequest) Reset() {
 	*x = SuspendRunRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[32]
+	mi := &file_pawl_v1_worker_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2754,7 +2811,7 @@ func (x *SuspendRunRequest) String() string {
 func (*SuspendRunRequest) ProtoMessage() {}
 
 func (x *SuspendRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[32]
+	mi := &file_pawl_v1_worker_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2767,7 +2824,7 @@ func (x *SuspendRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendRunRequest.ProtoReflect.Descriptor instead.
 func (*SuspendRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{32}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SuspendRunRequest) GetRunId() string {
@@ -2821,7 +2878,7 @@ type HeldWaits struct {
 
 func (x *HeldWaits) Reset() {
 	*x = HeldWaits{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	mi := &file_pawl_v1_worker_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +2890,7 @@ func (x *HeldWaits) String() string {
 func (*HeldWaits) ProtoMessage() {}
 
 func (x *HeldWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[33]
+	mi := &file_pawl_v1_worker_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +2903,7 @@ func (x *HeldWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldWaits.ProtoReflect.Descriptor instead.
 func (*HeldWaits) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{33}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HeldWaits) GetStepKeys() []string {
@@ -2870,7 +2927,7 @@ type SuspendRunResponse struct {
 
 func (x *SuspendRunResponse) Reset() {
 	*x = SuspendRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[34]
+	mi := &file_pawl_v1_worker_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2939,7 @@ func (x *SuspendRunResponse) String() string {
 func (*SuspendRunResponse) ProtoMessage() {}
 
 func (x *SuspendRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[34]
+	mi := &file_pawl_v1_worker_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2952,7 @@ func (x *SuspendRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendRunResponse.ProtoReflect.Descriptor instead.
 func (*SuspendRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{34}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SuspendRunResponse) GetResumed() bool {
@@ -2937,7 +2994,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[35]
+	mi := &file_pawl_v1_worker_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3006,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[35]
+	mi := &file_pawl_v1_worker_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3019,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{35}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompleteRunRequest) GetRunId() string {
@@ -3009,7 +3066,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[36]
+	mi := &file_pawl_v1_worker_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3078,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[36]
+	mi := &file_pawl_v1_worker_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3091,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{36}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CompleteRunResponse) GetDirective() Directive {
@@ -3063,7 +3120,7 @@ type FailRunRequest struct {
 
 func (x *FailRunRequest) Reset() {
 	*x = FailRunRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[37]
+	mi := &file_pawl_v1_worker_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3132,7 @@ func (x *FailRunRequest) String() string {
 func (*FailRunRequest) ProtoMessage() {}
 
 func (x *FailRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[37]
+	mi := &file_pawl_v1_worker_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3145,7 @@ func (x *FailRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailRunRequest.ProtoReflect.Descriptor instead.
 func (*FailRunRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{37}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FailRunRequest) GetRunId() string {
@@ -3146,7 +3203,7 @@ type NonDeterminism struct {
 
 func (x *NonDeterminism) Reset() {
 	*x = NonDeterminism{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[38]
+	mi := &file_pawl_v1_worker_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3215,7 @@ func (x *NonDeterminism) String() string {
 func (*NonDeterminism) ProtoMessage() {}
 
 func (x *NonDeterminism) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[38]
+	mi := &file_pawl_v1_worker_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3228,7 @@ func (x *NonDeterminism) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NonDeterminism.ProtoReflect.Descriptor instead.
 func (*NonDeterminism) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{38}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *NonDeterminism) GetStepKey() string {
@@ -3211,7 +3268,7 @@ type FailRunResponse struct {
 
 func (x *FailRunResponse) Reset() {
 	*x = FailRunResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[39]
+	mi := &file_pawl_v1_worker_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3223,7 +3280,7 @@ func (x *FailRunResponse) String() string {
 func (*FailRunResponse) ProtoMessage() {}
 
 func (x *FailRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[39]
+	mi := &file_pawl_v1_worker_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3236,7 +3293,7 @@ func (x *FailRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailRunResponse.ProtoReflect.Descriptor instead.
 func (*FailRunResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{39}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FailRunResponse) GetDirective() Directive {
@@ -3259,7 +3316,7 @@ type CloseWaitsRequest struct {
 
 func (x *CloseWaitsRequest) Reset() {
 	*x = CloseWaitsRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	mi := &file_pawl_v1_worker_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3328,7 @@ func (x *CloseWaitsRequest) String() string {
 func (*CloseWaitsRequest) ProtoMessage() {}
 
 func (x *CloseWaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[40]
+	mi := &file_pawl_v1_worker_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3341,7 @@ func (x *CloseWaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseWaitsRequest.ProtoReflect.Descriptor instead.
 func (*CloseWaitsRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{40}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CloseWaitsRequest) GetRunId() string {
@@ -3317,7 +3374,7 @@ type CloseWaitsResponse struct {
 
 func (x *CloseWaitsResponse) Reset() {
 	*x = CloseWaitsResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	mi := &file_pawl_v1_worker_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3329,7 +3386,7 @@ func (x *CloseWaitsResponse) String() string {
 func (*CloseWaitsResponse) ProtoMessage() {}
 
 func (x *CloseWaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[41]
+	mi := &file_pawl_v1_worker_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3342,7 +3399,7 @@ func (x *CloseWaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseWaitsResponse.ProtoReflect.Descriptor instead.
 func (*CloseWaitsResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{41}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CloseWaitsResponse) GetDirective() Directive {
@@ -3365,7 +3422,7 @@ type BeginCleanUpRequest struct {
 
 func (x *BeginCleanUpRequest) Reset() {
 	*x = BeginCleanUpRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[42]
+	mi := &file_pawl_v1_worker_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3377,7 +3434,7 @@ func (x *BeginCleanUpRequest) String() string {
 func (*BeginCleanUpRequest) ProtoMessage() {}
 
 func (x *BeginCleanUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[42]
+	mi := &file_pawl_v1_worker_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3390,7 +3447,7 @@ func (x *BeginCleanUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCleanUpRequest.ProtoReflect.Descriptor instead.
 func (*BeginCleanUpRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{42}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BeginCleanUpRequest) GetRunId() string {
@@ -3423,7 +3480,7 @@ type BeginCleanUpResponse struct {
 
 func (x *BeginCleanUpResponse) Reset() {
 	*x = BeginCleanUpResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[43]
+	mi := &file_pawl_v1_worker_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3492,7 @@ func (x *BeginCleanUpResponse) String() string {
 func (*BeginCleanUpResponse) ProtoMessage() {}
 
 func (x *BeginCleanUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[43]
+	mi := &file_pawl_v1_worker_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3505,7 @@ func (x *BeginCleanUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCleanUpResponse.ProtoReflect.Descriptor instead.
 func (*BeginCleanUpResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{43}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BeginCleanUpResponse) GetDirective() Directive {
@@ -3466,7 +3523,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[44]
+	mi := &file_pawl_v1_worker_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +3535,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[44]
+	mi := &file_pawl_v1_worker_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +3548,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{44}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{45}
 }
 
 type ListWorkersResponse struct {
@@ -3503,7 +3560,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[45]
+	mi := &file_pawl_v1_worker_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3572,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[45]
+	mi := &file_pawl_v1_worker_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3585,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{45}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -3552,7 +3609,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_pawl_v1_worker_proto_msgTypes[46]
+	mi := &file_pawl_v1_worker_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +3621,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_pawl_v1_worker_proto_msgTypes[46]
+	mi := &file_pawl_v1_worker_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +3634,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{46}
+	return file_pawl_v1_worker_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Worker) GetInfo() *WorkerInfo {
@@ -3702,9 +3759,12 @@ const file_pawl_v1_worker_proto_rawDesc = "" +
 	"\x04Nack\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\rR\x05fence\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"(\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"O\n" +
 	"\tHeartbeat\x12\x1b\n" +
-	"\tin_flight\x18\x01 \x01(\rR\binFlight\"\n" +
+	"\tin_flight\x18\x01 \x01(\rR\binFlight\x12%\n" +
+	"\x04held\x18\x02 \x01(\v2\x11.pawl.v1.HeldRunsR\x04held\"2\n" +
+	"\bHeldRuns\x12&\n" +
+	"\x06leases\x18\x01 \x03(\v2\x0e.pawl.v1.LeaseR\x06leases\"\n" +
 	"\n" +
 	"\bDraining\"\x1c\n" +
 	"\x04Pong\x12\x14\n" +
@@ -3905,7 +3965,7 @@ func file_pawl_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_pawl_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pawl_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_pawl_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_pawl_v1_worker_proto_goTypes = []any{
 	(LeaseStatus)(0),                    // 0: pawl.v1.LeaseStatus
 	(*WorkflowSpec)(nil),                // 1: pawl.v1.WorkflowSpec
@@ -3918,178 +3978,181 @@ var file_pawl_v1_worker_proto_goTypes = []any{
 	(*DispatchAck)(nil),                 // 8: pawl.v1.DispatchAck
 	(*Nack)(nil),                        // 9: pawl.v1.Nack
 	(*Heartbeat)(nil),                   // 10: pawl.v1.Heartbeat
-	(*Draining)(nil),                    // 11: pawl.v1.Draining
-	(*Pong)(nil),                        // 12: pawl.v1.Pong
-	(*WorkerServiceAttachResponse)(nil), // 13: pawl.v1.WorkerServiceAttachResponse
-	(*ServerFrame)(nil),                 // 14: pawl.v1.ServerFrame
-	(*Welcome)(nil),                     // 15: pawl.v1.Welcome
-	(*Limits)(nil),                      // 16: pawl.v1.Limits
-	(*Dispatch)(nil),                    // 17: pawl.v1.Dispatch
-	(*Cancel)(nil),                      // 18: pawl.v1.Cancel
-	(*Reply)(nil),                       // 19: pawl.v1.Reply
-	(*WaitResolved)(nil),                // 20: pawl.v1.WaitResolved
-	(*LeaseResults)(nil),                // 21: pawl.v1.LeaseResults
-	(*LeaseResult)(nil),                 // 22: pawl.v1.LeaseResult
-	(*Pause)(nil),                       // 23: pawl.v1.Pause
-	(*Drain)(nil),                       // 24: pawl.v1.Drain
-	(*Ping)(nil),                        // 25: pawl.v1.Ping
-	(*PollWorkRequest)(nil),             // 26: pawl.v1.PollWorkRequest
-	(*PollWorkResponse)(nil),            // 27: pawl.v1.PollWorkResponse
-	(*HeartbeatLeasesRequest)(nil),      // 28: pawl.v1.HeartbeatLeasesRequest
-	(*HeartbeatLeasesResponse)(nil),     // 29: pawl.v1.HeartbeatLeasesResponse
-	(*WaitTree)(nil),                    // 30: pawl.v1.WaitTree
-	(*WaitGroup)(nil),                   // 31: pawl.v1.WaitGroup
-	(*NewWait)(nil),                     // 32: pawl.v1.NewWait
-	(*SuspendRunRequest)(nil),           // 33: pawl.v1.SuspendRunRequest
-	(*HeldWaits)(nil),                   // 34: pawl.v1.HeldWaits
-	(*SuspendRunResponse)(nil),          // 35: pawl.v1.SuspendRunResponse
-	(*CompleteRunRequest)(nil),          // 36: pawl.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),         // 37: pawl.v1.CompleteRunResponse
-	(*FailRunRequest)(nil),              // 38: pawl.v1.FailRunRequest
-	(*NonDeterminism)(nil),              // 39: pawl.v1.NonDeterminism
-	(*FailRunResponse)(nil),             // 40: pawl.v1.FailRunResponse
-	(*CloseWaitsRequest)(nil),           // 41: pawl.v1.CloseWaitsRequest
-	(*CloseWaitsResponse)(nil),          // 42: pawl.v1.CloseWaitsResponse
-	(*BeginCleanUpRequest)(nil),         // 43: pawl.v1.BeginCleanUpRequest
-	(*BeginCleanUpResponse)(nil),        // 44: pawl.v1.BeginCleanUpResponse
-	(*ListWorkersRequest)(nil),          // 45: pawl.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),         // 46: pawl.v1.ListWorkersResponse
-	(*Worker)(nil),                      // 47: pawl.v1.Worker
-	nil,                                 // 48: pawl.v1.WorkerInfo.LabelsEntry
-	nil,                                 // 49: pawl.v1.WorkItem.TagsEntry
-	(*structpb.Struct)(nil),             // 50: google.protobuf.Struct
-	(*FlowControl)(nil),                 // 51: pawl.v1.FlowControl
-	(*RunTimeouts)(nil),                 // 52: pawl.v1.RunTimeouts
-	(*Lease)(nil),                       // 53: pawl.v1.Lease
-	(*Payload)(nil),                     // 54: pawl.v1.Payload
-	(*JournalEntry)(nil),                // 55: pawl.v1.JournalEntry
-	(*ParentRef)(nil),                   // 56: pawl.v1.ParentRef
-	(*timestamppb.Timestamp)(nil),       // 57: google.protobuf.Timestamp
-	(*StepStartedRequest)(nil),          // 58: pawl.v1.StepStartedRequest
-	(*StepCompletedRequest)(nil),        // 59: pawl.v1.StepCompletedRequest
-	(*StepFailedRequest)(nil),           // 60: pawl.v1.StepFailedRequest
-	(*PublishEventsRequest)(nil),        // 61: pawl.v1.PublishEventsRequest
-	(*durationpb.Duration)(nil),         // 62: google.protobuf.Duration
-	(*ErrorFrame)(nil),                  // 63: pawl.v1.ErrorFrame
-	(*StepStartedResponse)(nil),         // 64: pawl.v1.StepStartedResponse
-	(*StepCompletedResponse)(nil),       // 65: pawl.v1.StepCompletedResponse
-	(*StepFailedResponse)(nil),          // 66: pawl.v1.StepFailedResponse
-	(*PublishEventsResponse)(nil),       // 67: pawl.v1.PublishEventsResponse
-	(StepKind)(0),                       // 68: pawl.v1.StepKind
-	(*WaitSpec)(nil),                    // 69: pawl.v1.WaitSpec
-	(Directive)(0),                      // 70: pawl.v1.Directive
-	(*Failure)(nil),                     // 71: pawl.v1.Failure
+	(*HeldRuns)(nil),                    // 11: pawl.v1.HeldRuns
+	(*Draining)(nil),                    // 12: pawl.v1.Draining
+	(*Pong)(nil),                        // 13: pawl.v1.Pong
+	(*WorkerServiceAttachResponse)(nil), // 14: pawl.v1.WorkerServiceAttachResponse
+	(*ServerFrame)(nil),                 // 15: pawl.v1.ServerFrame
+	(*Welcome)(nil),                     // 16: pawl.v1.Welcome
+	(*Limits)(nil),                      // 17: pawl.v1.Limits
+	(*Dispatch)(nil),                    // 18: pawl.v1.Dispatch
+	(*Cancel)(nil),                      // 19: pawl.v1.Cancel
+	(*Reply)(nil),                       // 20: pawl.v1.Reply
+	(*WaitResolved)(nil),                // 21: pawl.v1.WaitResolved
+	(*LeaseResults)(nil),                // 22: pawl.v1.LeaseResults
+	(*LeaseResult)(nil),                 // 23: pawl.v1.LeaseResult
+	(*Pause)(nil),                       // 24: pawl.v1.Pause
+	(*Drain)(nil),                       // 25: pawl.v1.Drain
+	(*Ping)(nil),                        // 26: pawl.v1.Ping
+	(*PollWorkRequest)(nil),             // 27: pawl.v1.PollWorkRequest
+	(*PollWorkResponse)(nil),            // 28: pawl.v1.PollWorkResponse
+	(*HeartbeatLeasesRequest)(nil),      // 29: pawl.v1.HeartbeatLeasesRequest
+	(*HeartbeatLeasesResponse)(nil),     // 30: pawl.v1.HeartbeatLeasesResponse
+	(*WaitTree)(nil),                    // 31: pawl.v1.WaitTree
+	(*WaitGroup)(nil),                   // 32: pawl.v1.WaitGroup
+	(*NewWait)(nil),                     // 33: pawl.v1.NewWait
+	(*SuspendRunRequest)(nil),           // 34: pawl.v1.SuspendRunRequest
+	(*HeldWaits)(nil),                   // 35: pawl.v1.HeldWaits
+	(*SuspendRunResponse)(nil),          // 36: pawl.v1.SuspendRunResponse
+	(*CompleteRunRequest)(nil),          // 37: pawl.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),         // 38: pawl.v1.CompleteRunResponse
+	(*FailRunRequest)(nil),              // 39: pawl.v1.FailRunRequest
+	(*NonDeterminism)(nil),              // 40: pawl.v1.NonDeterminism
+	(*FailRunResponse)(nil),             // 41: pawl.v1.FailRunResponse
+	(*CloseWaitsRequest)(nil),           // 42: pawl.v1.CloseWaitsRequest
+	(*CloseWaitsResponse)(nil),          // 43: pawl.v1.CloseWaitsResponse
+	(*BeginCleanUpRequest)(nil),         // 44: pawl.v1.BeginCleanUpRequest
+	(*BeginCleanUpResponse)(nil),        // 45: pawl.v1.BeginCleanUpResponse
+	(*ListWorkersRequest)(nil),          // 46: pawl.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),         // 47: pawl.v1.ListWorkersResponse
+	(*Worker)(nil),                      // 48: pawl.v1.Worker
+	nil,                                 // 49: pawl.v1.WorkerInfo.LabelsEntry
+	nil,                                 // 50: pawl.v1.WorkItem.TagsEntry
+	(*structpb.Struct)(nil),             // 51: google.protobuf.Struct
+	(*FlowControl)(nil),                 // 52: pawl.v1.FlowControl
+	(*RunTimeouts)(nil),                 // 53: pawl.v1.RunTimeouts
+	(*Lease)(nil),                       // 54: pawl.v1.Lease
+	(*Payload)(nil),                     // 55: pawl.v1.Payload
+	(*JournalEntry)(nil),                // 56: pawl.v1.JournalEntry
+	(*ParentRef)(nil),                   // 57: pawl.v1.ParentRef
+	(*timestamppb.Timestamp)(nil),       // 58: google.protobuf.Timestamp
+	(*StepStartedRequest)(nil),          // 59: pawl.v1.StepStartedRequest
+	(*StepCompletedRequest)(nil),        // 60: pawl.v1.StepCompletedRequest
+	(*StepFailedRequest)(nil),           // 61: pawl.v1.StepFailedRequest
+	(*PublishEventsRequest)(nil),        // 62: pawl.v1.PublishEventsRequest
+	(*durationpb.Duration)(nil),         // 63: google.protobuf.Duration
+	(*ErrorFrame)(nil),                  // 64: pawl.v1.ErrorFrame
+	(*StepStartedResponse)(nil),         // 65: pawl.v1.StepStartedResponse
+	(*StepCompletedResponse)(nil),       // 66: pawl.v1.StepCompletedResponse
+	(*StepFailedResponse)(nil),          // 67: pawl.v1.StepFailedResponse
+	(*PublishEventsResponse)(nil),       // 68: pawl.v1.PublishEventsResponse
+	(StepKind)(0),                       // 69: pawl.v1.StepKind
+	(*WaitSpec)(nil),                    // 70: pawl.v1.WaitSpec
+	(Directive)(0),                      // 71: pawl.v1.Directive
+	(*Failure)(nil),                     // 72: pawl.v1.Failure
 }
 var file_pawl_v1_worker_proto_depIdxs = []int32{
-	50, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
-	51, // 1: pawl.v1.WorkflowSpec.flow:type_name -> pawl.v1.FlowControl
-	52, // 2: pawl.v1.WorkflowSpec.timeouts:type_name -> pawl.v1.RunTimeouts
+	51, // 0: pawl.v1.WorkflowSpec.metadata:type_name -> google.protobuf.Struct
+	52, // 1: pawl.v1.WorkflowSpec.flow:type_name -> pawl.v1.FlowControl
+	53, // 2: pawl.v1.WorkflowSpec.timeouts:type_name -> pawl.v1.RunTimeouts
 	1,  // 3: pawl.v1.WorkerInfo.workflows:type_name -> pawl.v1.WorkflowSpec
-	48, // 4: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
-	53, // 5: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
-	54, // 6: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
-	55, // 7: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
-	49, // 8: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
-	56, // 9: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
-	57, // 10: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
+	49, // 4: pawl.v1.WorkerInfo.labels:type_name -> pawl.v1.WorkerInfo.LabelsEntry
+	54, // 5: pawl.v1.WorkItem.lease:type_name -> pawl.v1.Lease
+	55, // 6: pawl.v1.WorkItem.input:type_name -> pawl.v1.Payload
+	56, // 7: pawl.v1.WorkItem.journal:type_name -> pawl.v1.JournalEntry
+	50, // 8: pawl.v1.WorkItem.tags:type_name -> pawl.v1.WorkItem.TagsEntry
+	57, // 9: pawl.v1.WorkItem.parent:type_name -> pawl.v1.ParentRef
+	58, // 10: pawl.v1.WorkItem.created_at:type_name -> google.protobuf.Timestamp
 	5,  // 11: pawl.v1.WorkerServiceAttachRequest.frames:type_name -> pawl.v1.WorkerFrame
 	6,  // 12: pawl.v1.WorkerFrame.hello:type_name -> pawl.v1.Hello
 	7,  // 13: pawl.v1.WorkerFrame.credits:type_name -> pawl.v1.Credits
 	8,  // 14: pawl.v1.WorkerFrame.dispatch_ack:type_name -> pawl.v1.DispatchAck
 	9,  // 15: pawl.v1.WorkerFrame.nack:type_name -> pawl.v1.Nack
 	10, // 16: pawl.v1.WorkerFrame.heartbeat:type_name -> pawl.v1.Heartbeat
-	11, // 17: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
-	12, // 18: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
-	58, // 19: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
-	59, // 20: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
-	60, // 21: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
-	33, // 22: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
-	36, // 23: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
-	38, // 24: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
-	61, // 25: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
-	41, // 26: pawl.v1.WorkerFrame.close_waits:type_name -> pawl.v1.CloseWaitsRequest
-	43, // 27: pawl.v1.WorkerFrame.begin_clean_up:type_name -> pawl.v1.BeginCleanUpRequest
+	12, // 17: pawl.v1.WorkerFrame.draining:type_name -> pawl.v1.Draining
+	13, // 18: pawl.v1.WorkerFrame.pong:type_name -> pawl.v1.Pong
+	59, // 19: pawl.v1.WorkerFrame.step_started:type_name -> pawl.v1.StepStartedRequest
+	60, // 20: pawl.v1.WorkerFrame.step_completed:type_name -> pawl.v1.StepCompletedRequest
+	61, // 21: pawl.v1.WorkerFrame.step_failed:type_name -> pawl.v1.StepFailedRequest
+	34, // 22: pawl.v1.WorkerFrame.suspend_run:type_name -> pawl.v1.SuspendRunRequest
+	37, // 23: pawl.v1.WorkerFrame.complete_run:type_name -> pawl.v1.CompleteRunRequest
+	39, // 24: pawl.v1.WorkerFrame.fail_run:type_name -> pawl.v1.FailRunRequest
+	62, // 25: pawl.v1.WorkerFrame.publish_events:type_name -> pawl.v1.PublishEventsRequest
+	42, // 26: pawl.v1.WorkerFrame.close_waits:type_name -> pawl.v1.CloseWaitsRequest
+	44, // 27: pawl.v1.WorkerFrame.begin_clean_up:type_name -> pawl.v1.BeginCleanUpRequest
 	2,  // 28: pawl.v1.Hello.worker:type_name -> pawl.v1.WorkerInfo
-	53, // 29: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
-	14, // 30: pawl.v1.WorkerServiceAttachResponse.frames:type_name -> pawl.v1.ServerFrame
-	15, // 31: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
-	17, // 32: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
-	18, // 33: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
-	19, // 34: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
-	20, // 35: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
-	21, // 36: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
-	23, // 37: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
-	24, // 38: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
-	25, // 39: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
-	62, // 40: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
-	62, // 41: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	16, // 42: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
-	53, // 43: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
-	3,  // 44: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
-	62, // 45: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	63, // 46: pawl.v1.Reply.error:type_name -> pawl.v1.ErrorFrame
-	64, // 47: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
-	65, // 48: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
-	66, // 49: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
-	35, // 50: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
-	37, // 51: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
-	40, // 52: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
-	67, // 53: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
-	42, // 54: pawl.v1.Reply.close_waits:type_name -> pawl.v1.CloseWaitsResponse
-	44, // 55: pawl.v1.Reply.begin_clean_up:type_name -> pawl.v1.BeginCleanUpResponse
-	55, // 56: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
-	22, // 57: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
-	0,  // 58: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
-	57, // 59: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 60: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
-	62, // 61: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
-	3,  // 62: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
-	62, // 63: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
-	62, // 64: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	53, // 65: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
-	22, // 66: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
-	31, // 67: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
-	30, // 68: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
-	68, // 69: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
-	69, // 70: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
-	32, // 71: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
-	30, // 72: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
-	34, // 73: pawl.v1.SuspendRunRequest.held:type_name -> pawl.v1.HeldWaits
-	70, // 74: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
-	55, // 75: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
-	54, // 76: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
-	70, // 77: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
-	71, // 78: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
-	39, // 79: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
-	70, // 80: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
-	70, // 81: pawl.v1.CloseWaitsResponse.directive:type_name -> pawl.v1.Directive
-	70, // 82: pawl.v1.BeginCleanUpResponse.directive:type_name -> pawl.v1.Directive
-	47, // 83: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
-	2,  // 84: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
-	57, // 85: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
-	4,  // 86: pawl.v1.WorkerService.Attach:input_type -> pawl.v1.WorkerServiceAttachRequest
-	26, // 87: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
-	28, // 88: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
-	33, // 89: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
-	36, // 90: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
-	38, // 91: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
-	41, // 92: pawl.v1.WorkerService.CloseWaits:input_type -> pawl.v1.CloseWaitsRequest
-	43, // 93: pawl.v1.WorkerService.BeginCleanUp:input_type -> pawl.v1.BeginCleanUpRequest
-	45, // 94: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
-	13, // 95: pawl.v1.WorkerService.Attach:output_type -> pawl.v1.WorkerServiceAttachResponse
-	27, // 96: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
-	29, // 97: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
-	35, // 98: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
-	37, // 99: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
-	40, // 100: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
-	42, // 101: pawl.v1.WorkerService.CloseWaits:output_type -> pawl.v1.CloseWaitsResponse
-	44, // 102: pawl.v1.WorkerService.BeginCleanUp:output_type -> pawl.v1.BeginCleanUpResponse
-	46, // 103: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
-	95, // [95:104] is the sub-list for method output_type
-	86, // [86:95] is the sub-list for method input_type
-	86, // [86:86] is the sub-list for extension type_name
-	86, // [86:86] is the sub-list for extension extendee
-	0,  // [0:86] is the sub-list for field type_name
+	54, // 29: pawl.v1.Hello.leases:type_name -> pawl.v1.Lease
+	11, // 30: pawl.v1.Heartbeat.held:type_name -> pawl.v1.HeldRuns
+	54, // 31: pawl.v1.HeldRuns.leases:type_name -> pawl.v1.Lease
+	15, // 32: pawl.v1.WorkerServiceAttachResponse.frames:type_name -> pawl.v1.ServerFrame
+	16, // 33: pawl.v1.ServerFrame.welcome:type_name -> pawl.v1.Welcome
+	18, // 34: pawl.v1.ServerFrame.dispatch:type_name -> pawl.v1.Dispatch
+	19, // 35: pawl.v1.ServerFrame.cancel:type_name -> pawl.v1.Cancel
+	20, // 36: pawl.v1.ServerFrame.reply:type_name -> pawl.v1.Reply
+	21, // 37: pawl.v1.ServerFrame.wait_resolved:type_name -> pawl.v1.WaitResolved
+	22, // 38: pawl.v1.ServerFrame.lease_results:type_name -> pawl.v1.LeaseResults
+	24, // 39: pawl.v1.ServerFrame.pause:type_name -> pawl.v1.Pause
+	25, // 40: pawl.v1.ServerFrame.drain:type_name -> pawl.v1.Drain
+	26, // 41: pawl.v1.ServerFrame.ping:type_name -> pawl.v1.Ping
+	63, // 42: pawl.v1.Welcome.lease_time:type_name -> google.protobuf.Duration
+	63, // 43: pawl.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	17, // 44: pawl.v1.Welcome.limits:type_name -> pawl.v1.Limits
+	54, // 45: pawl.v1.Welcome.leases:type_name -> pawl.v1.Lease
+	3,  // 46: pawl.v1.Dispatch.item:type_name -> pawl.v1.WorkItem
+	63, // 47: pawl.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	64, // 48: pawl.v1.Reply.error:type_name -> pawl.v1.ErrorFrame
+	65, // 49: pawl.v1.Reply.step_started:type_name -> pawl.v1.StepStartedResponse
+	66, // 50: pawl.v1.Reply.step_completed:type_name -> pawl.v1.StepCompletedResponse
+	67, // 51: pawl.v1.Reply.step_failed:type_name -> pawl.v1.StepFailedResponse
+	36, // 52: pawl.v1.Reply.suspend_run:type_name -> pawl.v1.SuspendRunResponse
+	38, // 53: pawl.v1.Reply.complete_run:type_name -> pawl.v1.CompleteRunResponse
+	41, // 54: pawl.v1.Reply.fail_run:type_name -> pawl.v1.FailRunResponse
+	68, // 55: pawl.v1.Reply.publish_events:type_name -> pawl.v1.PublishEventsResponse
+	43, // 56: pawl.v1.Reply.close_waits:type_name -> pawl.v1.CloseWaitsResponse
+	45, // 57: pawl.v1.Reply.begin_clean_up:type_name -> pawl.v1.BeginCleanUpResponse
+	56, // 58: pawl.v1.WaitResolved.entry:type_name -> pawl.v1.JournalEntry
+	23, // 59: pawl.v1.LeaseResults.results:type_name -> pawl.v1.LeaseResult
+	0,  // 60: pawl.v1.LeaseResult.status:type_name -> pawl.v1.LeaseStatus
+	58, // 61: pawl.v1.LeaseResult.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 62: pawl.v1.PollWorkRequest.worker:type_name -> pawl.v1.WorkerInfo
+	63, // 63: pawl.v1.PollWorkRequest.wait:type_name -> google.protobuf.Duration
+	3,  // 64: pawl.v1.PollWorkResponse.items:type_name -> pawl.v1.WorkItem
+	63, // 65: pawl.v1.PollWorkResponse.lease_time:type_name -> google.protobuf.Duration
+	63, // 66: pawl.v1.PollWorkResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	54, // 67: pawl.v1.HeartbeatLeasesRequest.leases:type_name -> pawl.v1.Lease
+	23, // 68: pawl.v1.HeartbeatLeasesResponse.results:type_name -> pawl.v1.LeaseResult
+	32, // 69: pawl.v1.WaitTree.group:type_name -> pawl.v1.WaitGroup
+	31, // 70: pawl.v1.WaitGroup.members:type_name -> pawl.v1.WaitTree
+	69, // 71: pawl.v1.NewWait.kind:type_name -> pawl.v1.StepKind
+	70, // 72: pawl.v1.NewWait.wait:type_name -> pawl.v1.WaitSpec
+	33, // 73: pawl.v1.SuspendRunRequest.waits:type_name -> pawl.v1.NewWait
+	31, // 74: pawl.v1.SuspendRunRequest.tree:type_name -> pawl.v1.WaitTree
+	35, // 75: pawl.v1.SuspendRunRequest.held:type_name -> pawl.v1.HeldWaits
+	71, // 76: pawl.v1.SuspendRunResponse.directive:type_name -> pawl.v1.Directive
+	56, // 77: pawl.v1.SuspendRunResponse.resolved:type_name -> pawl.v1.JournalEntry
+	55, // 78: pawl.v1.CompleteRunRequest.output:type_name -> pawl.v1.Payload
+	71, // 79: pawl.v1.CompleteRunResponse.directive:type_name -> pawl.v1.Directive
+	72, // 80: pawl.v1.FailRunRequest.failure:type_name -> pawl.v1.Failure
+	40, // 81: pawl.v1.FailRunRequest.non_determinism:type_name -> pawl.v1.NonDeterminism
+	71, // 82: pawl.v1.FailRunResponse.directive:type_name -> pawl.v1.Directive
+	71, // 83: pawl.v1.CloseWaitsResponse.directive:type_name -> pawl.v1.Directive
+	71, // 84: pawl.v1.BeginCleanUpResponse.directive:type_name -> pawl.v1.Directive
+	48, // 85: pawl.v1.ListWorkersResponse.workers:type_name -> pawl.v1.Worker
+	2,  // 86: pawl.v1.Worker.info:type_name -> pawl.v1.WorkerInfo
+	58, // 87: pawl.v1.Worker.last_seen:type_name -> google.protobuf.Timestamp
+	4,  // 88: pawl.v1.WorkerService.Attach:input_type -> pawl.v1.WorkerServiceAttachRequest
+	27, // 89: pawl.v1.WorkerService.PollWork:input_type -> pawl.v1.PollWorkRequest
+	29, // 90: pawl.v1.WorkerService.HeartbeatLeases:input_type -> pawl.v1.HeartbeatLeasesRequest
+	34, // 91: pawl.v1.WorkerService.SuspendRun:input_type -> pawl.v1.SuspendRunRequest
+	37, // 92: pawl.v1.WorkerService.CompleteRun:input_type -> pawl.v1.CompleteRunRequest
+	39, // 93: pawl.v1.WorkerService.FailRun:input_type -> pawl.v1.FailRunRequest
+	42, // 94: pawl.v1.WorkerService.CloseWaits:input_type -> pawl.v1.CloseWaitsRequest
+	44, // 95: pawl.v1.WorkerService.BeginCleanUp:input_type -> pawl.v1.BeginCleanUpRequest
+	46, // 96: pawl.v1.WorkerService.ListWorkers:input_type -> pawl.v1.ListWorkersRequest
+	14, // 97: pawl.v1.WorkerService.Attach:output_type -> pawl.v1.WorkerServiceAttachResponse
+	28, // 98: pawl.v1.WorkerService.PollWork:output_type -> pawl.v1.PollWorkResponse
+	30, // 99: pawl.v1.WorkerService.HeartbeatLeases:output_type -> pawl.v1.HeartbeatLeasesResponse
+	36, // 100: pawl.v1.WorkerService.SuspendRun:output_type -> pawl.v1.SuspendRunResponse
+	38, // 101: pawl.v1.WorkerService.CompleteRun:output_type -> pawl.v1.CompleteRunResponse
+	41, // 102: pawl.v1.WorkerService.FailRun:output_type -> pawl.v1.FailRunResponse
+	43, // 103: pawl.v1.WorkerService.CloseWaits:output_type -> pawl.v1.CloseWaitsResponse
+	45, // 104: pawl.v1.WorkerService.BeginCleanUp:output_type -> pawl.v1.BeginCleanUpResponse
+	47, // 105: pawl.v1.WorkerService.ListWorkers:output_type -> pawl.v1.ListWorkersResponse
+	97, // [97:106] is the sub-list for method output_type
+	88, // [88:97] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_pawl_v1_worker_proto_init() }
@@ -4119,7 +4182,7 @@ func file_pawl_v1_worker_proto_init() {
 		(*WorkerFrame_CloseWaits)(nil),
 		(*WorkerFrame_BeginCleanUp)(nil),
 	}
-	file_pawl_v1_worker_proto_msgTypes[13].OneofWrappers = []any{
+	file_pawl_v1_worker_proto_msgTypes[14].OneofWrappers = []any{
 		(*ServerFrame_Welcome)(nil),
 		(*ServerFrame_Dispatch)(nil),
 		(*ServerFrame_Cancel)(nil),
@@ -4130,7 +4193,7 @@ func file_pawl_v1_worker_proto_init() {
 		(*ServerFrame_Drain)(nil),
 		(*ServerFrame_Ping)(nil),
 	}
-	file_pawl_v1_worker_proto_msgTypes[18].OneofWrappers = []any{
+	file_pawl_v1_worker_proto_msgTypes[19].OneofWrappers = []any{
 		(*Reply_Error)(nil),
 		(*Reply_StepStarted)(nil),
 		(*Reply_StepCompleted)(nil),
@@ -4142,7 +4205,7 @@ func file_pawl_v1_worker_proto_init() {
 		(*Reply_CloseWaits)(nil),
 		(*Reply_BeginCleanUp)(nil),
 	}
-	file_pawl_v1_worker_proto_msgTypes[29].OneofWrappers = []any{
+	file_pawl_v1_worker_proto_msgTypes[30].OneofWrappers = []any{
 		(*WaitTree_StepKey)(nil),
 		(*WaitTree_Group)(nil),
 	}
@@ -4152,7 +4215,7 @@ func file_pawl_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pawl_v1_worker_proto_rawDesc), len(file_pawl_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -524,6 +524,15 @@ export declare type Heartbeat = Message<"pawl.v1.Heartbeat"> & {
    * @generated from field: uint32 in_flight = 1;
    */
   inFlight: number;
+
+  /**
+   * Every run that the worker holds, from its dispatch until it has left. The server
+   * takes back an acknowledged run that two heartbeats in a row do not list, and
+   * reports a listed run that the worker no longer holds. Unset: nothing is compared.
+   *
+   * @generated from field: pawl.v1.HeldRuns held = 2;
+   */
+  held?: HeldRuns | undefined;
 };
 
 /**
@@ -531,6 +540,24 @@ export declare type Heartbeat = Message<"pawl.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export declare const HeartbeatSchema: GenMessage<Heartbeat>;
+
+/**
+ * The run_id and fence of each run.
+ *
+ * @generated from message pawl.v1.HeldRuns
+ */
+export declare type HeldRuns = Message<"pawl.v1.HeldRuns"> & {
+  /**
+   * @generated from field: repeated pawl.v1.Lease leases = 1;
+   */
+  leases: Lease[];
+};
+
+/**
+ * Describes the message pawl.v1.HeldRuns.
+ * Use `create(HeldRunsSchema)` to create a new message.
+ */
+export declare const HeldRunsSchema: GenMessage<HeldRuns>;
 
 /**
  * Asks for no more dispatches. The worker finishes the runs that it holds and then
@@ -959,7 +986,8 @@ export declare type LeaseResult = Message<"pawl.v1.LeaseResult"> & {
   status: LeaseStatus;
 
   /**
-   * With CANCEL: the fence to use from now on.
+   * With CANCEL: the fence to use from now on. With LOST: the run's fence, 0 if it is
+   * not known; a worker that holds the run under a higher one ignores the result.
    *
    * @generated from field: uint32 fence = 3;
    */

@@ -7,7 +7,13 @@ import { endCleanUp, giveUpCleanUp, startGrace, stopGrace } from "./clean-up.ts"
 import { pauseNow } from "./outcome-rules.ts";
 
 /** Why a worker no longer has a run that it was given. */
-export type LossReason = "disconnected" | "expired" | "refused" | "unacknowledged" | "restarted";
+export type LossReason =
+  | "disconnected"
+  | "expired"
+  | "refused"
+  | "unacknowledged"
+  | "restarted"
+  | "forgotten";
 
 function isCrash(reason: LossReason): boolean {
   return reason === "disconnected" || reason === "expired";
@@ -48,7 +54,8 @@ export function releaseLease(
   // All others may continue, as long as nobody else was given the run.
   if (reason === "refused") draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
-  if (reason === "restarted" || (reason === "unacknowledged" && hasBegun(draft, fence)))
+  const mayHaveBegun = reason === "restarted" || reason === "forgotten";
+  if (mayHaveBegun || (reason === "unacknowledged" && hasBegun(draft, fence)))
     draft.append("run.recovered", "", 0, meta);
   if (isCrash(reason)) {
     draft.append("run.recovered", "", 0, meta);

@@ -29,6 +29,8 @@ export interface HeldRun {
   pausing: boolean;
   /** The worker was told that the run is cancelled, and has sent no heartbeat since. */
   unheard: boolean;
+  /** The worker's latest heartbeat did not name it. */
+  isMissing: boolean;
   /** The worker knows the journal up to this entry: it came with the run, or what matters was sent. */
   told: number;
   /** As `told`, with what is being read in order to be sent. */
@@ -61,6 +63,8 @@ export class LocalConnection {
   readonly live = new Map<string, LiveStart>();
   /** Leases in the store that this connection does not know, seen at the last heartbeat. */
   strangers = new Set<string>();
+  /** Runs that its latest heartbeat named and this connection does not know, with their fences. */
+  unknown = new Set<string>();
   graceTimer: NodeJS.Timeout | undefined;
   /** Connections that want the same work share it. */
   lanes: readonly string[] = [];
@@ -188,6 +192,7 @@ export class Connections {
       fresh: !acked,
       pausing,
       unheard: false,
+      isMissing: false,
       told,
       telling: told,
       sending: 0,

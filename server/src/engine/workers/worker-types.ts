@@ -107,8 +107,12 @@ export interface WorkerConnection {
   credits(count: number): void;
   ack(runId: string, fence: number): void;
   nack(runId: string, fence: number, reason: string): void;
-  /** Renews the leases; the answers go down the sink. */
-  heartbeat(): Promise<void>;
+  /**
+   * Renews the leases; the answers go down the sink.
+   *
+   * @param held the runs that the worker says it holds; undefined if it does not say
+   */
+  heartbeat(held?: readonly HeldLease[]): Promise<void>;
   draining(): void;
   /**
    * A start that rides ahead of its completion: shown live, written once it has run for a while.

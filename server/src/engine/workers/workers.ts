@@ -17,6 +17,7 @@ import { checkWorker } from "./check-worker.ts";
 import { noteGiven } from "./cleanup-grace.ts";
 import { type Connections, type HeldRun, LocalConnection } from "./connections.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { compareHeld, type Differences } from "./held-runs.ts";
 import type { Refusals } from "./refusals.ts";
 import type { ReleaseParts } from "./release-lease.ts";
 import { release } from "./release-lease.ts";
@@ -40,6 +41,8 @@ export interface WorkersParts extends ReleaseParts {
   readonly intake: Intake;
   readonly hub: Hub<NewEvent>;
 }
+
+const NO_DIFFERENCES: Differences = { left: [], unknown: [] };
 
 /** Use cases of workers with a connection: attach, get runs, keep them, give them back. */
 export class Workers {
@@ -102,12 +105,23 @@ export class Workers {
       this.#parts.connections.drop(connection, key);
       void release(this.#parts, { ...run, connectionId: connection.connectionId }, "disconnected");
     }
+    return await this.#rebind(caller, connection, held, { asksAgain: true });
+  }
+
+  /**
+   * Notes the runs that the worker holds by the store's word, too.
+   *
+   * @param asksAgain whether the worker asks again for all that it waits for; else it is told all of it
+   */
+  async #rebind(
+    caller: Caller,
+    connection: LocalConnection,
+    held: readonly HeldLease[],
+    { asksAgain }: { readonly asksAgain: boolean },
+  ): Promise<WorkerConnection["survived"]> {
+    const { connectionId, worker } = connection;
     const until = this.#parts.clock.now() + BOUNDS.leaseMs;
-    const lease = {
-      connectionId: connection.connectionId,
-      workerId: connection.worker.workerId,
-      until,
-    };
+    const lease = { connectionId, workerId: worker.workerId, until };
     const survived: { runId: string; fence: number; attempt: number; until: number }[] = [];
     await Promise.all(
       held.map(async ({ runId, fence }) => {
@@ -124,16 +138,14 @@ export class Workers {
             }),
           });
           // The same batch may have given it up as forgotten, after this was decided.
-          const kept =
-            header.fence === fence && header.lease?.connectionId === connection.connectionId;
+          const kept = header.fence === fence && header.lease?.connectionId === connectionId;
           if (attempt === 0 || !kept) return;
           const isHeld = this.#parts.connections.hold(
             connection,
             runKey(caller.org, runId),
             caller.org,
             { runId, fence },
-            // The worker asks again for all that it waits for.
-            seq,
+            asksAgain ? seq : 0,
             true,
             pausing,
           );
@@ -198,7 +210,12 @@ export class Workers {
           connectionId: connection.connectionId,
         });
       },
-      heartbeat: () => this.#heartbeat(caller, connection),
+      heartbeat: (named) =>
+        this.#heartbeat(
+          caller,
+          connection,
+          named === undefined ? NO_DIFFERENCES : compareHeld(connection, named),
+        ),
       draining: () => {
         connection.draining = true;
       },
@@ -258,13 +275,17 @@ export class Workers {
   }
 
   /** Renews the connection's leases in one statement and tells the worker about those that are not simply renewed. */
-  async #heartbeat(caller: Caller, connection: LocalConnection): Promise<void> {
+  async #heartbeat(
+    caller: Caller,
+    connection: LocalConnection,
+    differences: Differences,
+  ): Promise<void> {
+    const results = await this.#settleDifferences(caller, connection, differences);
     const until = this.#parts.clock.now() + BOUNDS.leaseMs;
     const before = new Map(connection.held);
     await noteHeard(this.#parts.writer, before.values());
     const renewed = await this.#parts.store.renewSession(connection.connectionId, until);
     const inStore = new Map(renewed.map((lease) => [runKey(lease.org, lease.runId), lease]));
-    const results: LeaseAnswer[] = [];
     for (const [key, { fence, lease }] of inStore) this.#parts.writer.renewed(key, fence, lease);
     for (const [key, run] of before) {
       // Given or given back while the answer was under way: the next heartbeat will tell.
@@ -272,7 +293,8 @@ export class Workers {
       const lease = inStore.get(key);
       if (lease?.fence === run.fence) continue;
       if (await this.#goOn(connection, run)) continue;
-      results.push(await this.#explainLoss(caller, connection, key, run, until));
+      const answer = await this.#explainLoss(caller, connection, key, run, until);
+      if (answer !== undefined) results.push(answer);
     }
     const strangers = new Set<string>();
     for (const [key, lease] of inStore) {
@@ -291,6 +313,36 @@ export class Workers {
     if (connection.stalled) this.#wakeUp(connection, { isSettled: true });
     connection.sink.leaseResults(results, renewed.length);
     await this.#parts.registry.seen(caller, connection.worker, true);
+  }
+
+  /** @returns what the worker is to be told */
+  async #settleDifferences(
+    caller: Caller,
+    connection: LocalConnection,
+    { left, unknown }: Differences,
+  ): Promise<LeaseAnswer[]> {
+    const { connectionId, worker } = connection;
+    const results: LeaseAnswer[] = [];
+    for (const { key, run, isNamed } of left) {
+      const { runId } = run;
+      this.#parts.log.warn("run.forgotten", { run_id: runId, worker_id: worker.workerId });
+      const until = this.#parts.clock.now() + BOUNDS.leaseMs;
+      const answer = isNamed
+        ? await this.#explainLoss(caller, connection, key, run, until)
+        : undefined;
+      if (answer !== undefined) results.push(answer);
+      if (answer?.status === "cancel") continue;
+      if (connection.held.get(key) === run) this.#parts.connections.drop(connection, key);
+      await release(this.#parts, { ...run, connectionId }, "forgotten");
+    }
+    if (unknown.length === 0) return results;
+    const survived = await this.#rebind(caller, connection, unknown, { asksAgain: false });
+    for (const { runId } of unknown) {
+      if (survived.some((lease) => lease.runId === runId)) continue;
+      const header = await readHeader(this.#parts.store, caller, runId).catch(() => undefined);
+      results.push({ runId, status: "lost", fence: header?.fence ?? 0, until: 0 });
+    }
+    return results;
   }
 
   /**
@@ -346,10 +398,8 @@ export class Workers {
         this.#wakeUp(connection);
         return;
       }
-      connection.sink.leaseResults(
-        [await this.#explainLoss(caller, connection, key, run, 0)],
-        undefined,
-      );
+      const answer = await this.#explainLoss(caller, connection, key, run, 0);
+      if (answer !== undefined) connection.sink.leaseResults([answer], undefined);
     } catch (error) {
       // Its next heartbeat will tell.
       this.#parts.log.warn("lease.unresumed", { run_id: run.runId, error });
@@ -362,14 +412,17 @@ export class Workers {
     key: string,
     run: HeldRun,
     until: number,
-  ): Promise<LeaseAnswer> {
+  ): Promise<LeaseAnswer | undefined> {
     this.#parts.writer.evict(key);
     const header = await readHeader(this.#parts.store, caller, run.runId).catch(() => undefined);
-    if (header?.state === "CANCELLING" && header.lease !== null) {
+    const isOurs = header?.lease?.connectionId === connection.connectionId;
+    if (header?.state === "CANCELLING" && isOurs) {
       run.fence = header.fence;
       run.unheard = true;
       return { runId: run.runId, status: "cancel", fence: header.fence, until };
     }
+    // Given anew meanwhile: the dispatch is on its way.
+    if (isOurs || connection.held.get(key) !== run) return undefined;
     this.#parts.connections.drop(connection, key);
     return { runId: run.runId, status: "lost", fence: header?.fence ?? 0, until: 0 };
   }

@@ -5,6 +5,7 @@ import {
   type CloseWaitsRequest,
   type CompleteRunRequest,
   type FailRunRequest,
+  type Heartbeat,
   type Lease,
   type LeaseResult,
   LeaseResultSchema,
@@ -125,6 +126,11 @@ export function leasesIn(leases: readonly Lease[]): HeldLease[] {
     runId: runId(lease.runId, "leases.run_id"),
     fence: fence(lease.fence, "leases.fence"),
   }));
+}
+
+/** The runs that a worker says it holds; undefined if it does not say. */
+export function heldIn({ held }: Heartbeat): HeldLease[] | undefined {
+  return held === undefined ? undefined : leasesIn(held.leases);
 }
 
 const LEASE_STATUSES: Readonly<Record<LeaseAnswer["status"], LeaseStatus>> = {

@@ -223,8 +223,10 @@ export class Connection {
 
   heartbeat(): void {
     if (this.#state !== "open") return;
-    const body = { case: "heartbeat" as const, value: { inFlight: this.runs.size } };
-    this.push({ id: heartbeatId, body }, frameBytes);
+    const leases = this.runs.leases();
+    const value = { inFlight: leases.length, held: { leases } };
+    const body = { case: "heartbeat" as const, value };
+    this.push({ id: heartbeatId, body }, frameBytes * (1 + leases.length));
     this.#leaseClock.sent();
   }
 

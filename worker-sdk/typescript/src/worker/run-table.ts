@@ -62,9 +62,14 @@ export class RunTable {
   leases(): { runId: string; fence: number; attempt: number }[] {
     return [...this.#held].map(([runId, held]) => ({
       runId,
-      fence: held.run?.fence ?? held.fence,
+      fence: this.#fenceOf(runId),
       attempt: held.attempt,
     }));
+  }
+
+  #fenceOf(runId: string): number {
+    const held = this.#held.get(runId);
+    return held?.run?.fence ?? held?.fence ?? 0;
   }
 
   has(runId: string): boolean {
@@ -145,6 +150,9 @@ export class RunTable {
 
   /** What a heartbeat was answered. */
   leaseResult(result: LeaseResult): void {
+    const fence = this.#fenceOf(result.runId);
+    // Given to this worker anew since: the result is about the execution before.
+    if (result.status === LeaseStatus.LOST && result.fence > 0 && result.fence < fence) return;
     if (result.status === LeaseStatus.LOST) this.drop(result.runId, "the lease was lost");
     else if (result.status === LeaseStatus.CANCEL) this.cancel(result.runId, result.fence, "");
     else if (result.status === LeaseStatus.PAUSE) this.pause(result.runId);

@@ -295,9 +295,9 @@ class Connection(CallLink):
     def _beat(self) -> None:
         if not self._stream.is_open:
             return
-        self._stream.push(
-            encode_frame(_HEARTBEAT_ID, "heartbeat", pb.Heartbeat(in_flight=len(self.runs)))
-        )
+        held = pb.HeldRuns(leases=self.runs.leases())
+        heartbeat = pb.Heartbeat(in_flight=len(self.runs), held=held)
+        self._stream.push(encode_frame(_HEARTBEAT_ID, "heartbeat", heartbeat))
         self._lease_clock.sent()
 
     # ── dispatches ──

@@ -40,6 +40,10 @@ class _Held:
         self.task: asyncio.Task[None] | None = None
         self.news: list[Callable[[Run], None]] = []
 
+    @property
+    def current_fence(self) -> int:
+        return self.fence if self.run is None else self.run.fence
+
 
 class RunTable:
     def __init__(
@@ -76,11 +80,7 @@ class RunTable:
     def leases(self) -> list[Lease]:
         """Run id, current fence and attempt of each."""
         return [
-            Lease(
-                run_id=run_id,
-                fence=held.fence if held.run is None else held.run.fence,
-                attempt=held.attempt,
-            )
+            Lease(run_id=run_id, fence=held.current_fence, attempt=held.attempt)
             for run_id, held in self._held.items()
         ]
 
@@ -198,6 +198,9 @@ class RunTable:
     def lease_result(self, result: LeaseResult) -> None:
         """What a heartbeat was answered."""
         if result.status == LEASE_STATUS_LOST:
+            held = self._held.get(result.run_id)
+            if held is not None and 0 < result.fence < held.current_fence:
+                return  # given to this worker anew since: it is about the execution before
             self.drop(result.run_id, "the lease was lost")
         elif result.status == LEASE_STATUS_CANCEL:
             self.cancel(result.run_id, result.fence, "")

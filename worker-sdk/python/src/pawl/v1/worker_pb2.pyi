@@ -204,10 +204,18 @@ class Nack(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., fence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("in_flight",)
+    __slots__ = ("in_flight", "held")
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     in_flight: int
-    def __init__(self, in_flight: _Optional[int] = ...) -> None: ...
+    held: HeldRuns
+    def __init__(self, in_flight: _Optional[int] = ..., held: _Optional[_Union[HeldRuns, _Mapping]] = ...) -> None: ...
+
+class HeldRuns(_message.Message):
+    __slots__ = ("leases",)
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    leases: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lease]
+    def __init__(self, leases: _Optional[_Iterable[_Union[_common_pb2.Lease, _Mapping]]] = ...) -> None: ...
 
 class Draining(_message.Message):
     __slots__ = ()
