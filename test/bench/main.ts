@@ -5,7 +5,7 @@
  * Results are held against their targets, but a slow machine is not an error: the exit code is 0
  * unless something breaks.
  */
-import { parseArgs } from "node:util";
+import { readOptions } from "../harness/command-line.ts";
 import { Bench } from "./bench.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFlat } from "./flat.ts";
@@ -53,19 +53,13 @@ const measurements = [
   benchMillionWaits,
 ];
 
-const { values } = parseArgs({
-  // pnpm hands its own `--` on.
-  args: process.argv.slice(2).filter((arg) => arg !== "--"),
-  options: {
-    json: { type: "boolean", default: false },
-    quick: { type: "boolean", default: false },
-    long: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    help: { type: "boolean", default: false },
-  },
+const values = readOptions(usage, {
+  json: { type: "boolean", default: false },
+  quick: { type: "boolean", default: false },
+  long: { type: "boolean", default: false },
+  only: { type: "string", default: "" },
 });
-if (values.help) console.log(usage);
-else await run();
+await run();
 
 async function run(): Promise<void> {
   const begin = performance.now();

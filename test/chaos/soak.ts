@@ -1,10 +1,6 @@
-/**
- * `pnpm chaos [--rounds 200] [--seed N] [--store sqlite|postgres|both] [--mode M] [--lanes 5] [--keep]`:
- * crash drills by the hundred. The seed of a round is the seed given plus the round's number, so
- * that any round can be repeated by itself. Ends with code 1 when a round went wrong.
- */
-import { parseArgs } from "node:util";
+/** Crash drills by the hundred. Ends with code 1 when a round went wrong. */
 import useBundle from "../harness/bundle-setup.ts";
+import { readNumber, readOptions, refuse } from "../harness/command-line.ts";
 import { type Postgres, startPostgres } from "../harness/postgres.ts";
 import { inTurn, type Mode, modes, type StoreKind } from "./plan.ts";
 import { type RoundChoice, runSuite, summarize } from "./suite.ts";
@@ -12,36 +8,40 @@ import { type RoundChoice, runSuite, summarize } from "./suite.ts";
 /** Of that many rounds one is of a slow kind, where nothing else is asked for. */
 const slowEvery = 25;
 
+const help = `pnpm chaos [--rounds N] [--seed N] [--store S] [--mode M] [--lanes N] [--keep]
+
+Kills servers and workers at random moments, round after round, and checks that nothing acknowledged is
+lost and nothing recorded is repeated.
+
+  --rounds N  how many rounds; default: 200
+  --seed N    of the first round; each round adds one, so that any of them can be repeated by itself
+  --store S   sqlite, postgres or both; default: both
+  --mode M    what is killed: ${modes.join(", ")}; default: all in turn
+  --lanes N   rounds under way at the same time; default: 5
+  --keep      keep the files of rounds that went well, too, in test-results/chaos`;
+
 function readArgs() {
-  const { values } = parseArgs({
-    args: process.argv.slice(2).filter((arg) => arg !== "--"),
-    options: {
-      rounds: { type: "string", default: "200" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      store: { type: "string", default: "both" },
-      mode: { type: "string" },
-      lanes: { type: "string", default: "5" },
-      keep: { type: "boolean", default: false },
-    },
+  const values = readOptions(help, {
+    rounds: { type: "string", default: "200" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    store: { type: "string", default: "both" },
+    mode: { type: "string" },
+    lanes: { type: "string", default: "5" },
+    keep: { type: "boolean", default: false },
   });
-  const number = (name: "rounds" | "seed" | "lanes", least: number): number => {
-    const value = Number(values[name]);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new Error(`--${name} is "${values[name]}"; it must be a whole number from ${least} on.`);
-  };
   const store = (["sqlite", "postgres", "both"] as const).find((kind) => kind === values.store);
-  if (store === undefined) throw new Error("--store must be sqlite, postgres or both.");
+  if (store === undefined) refuse("--store must be sqlite, postgres or both.");
   const mode = modes.find((kind) => kind === values.mode);
   if (values.mode !== undefined && mode === undefined) {
-    throw new Error(`--mode must be one of ${modes.join(", ")}.`);
+    refuse(`--mode must be one of ${modes.join(", ")}.`);
   }
   if ((mode === "replicas" || mode === "loss") && store !== "postgres") {
-    throw new Error(`--mode ${mode} needs --store postgres: one server holds a SQLite file.`);
+    refuse(`--mode ${mode} needs --store postgres: one server holds a SQLite file.`);
   }
   return {
-    rounds: number("rounds", 1),
-    seed: number("seed", 0),
-    lanes: number("lanes", 1),
+    rounds: readNumber("rounds", values.rounds, 1),
+    seed: readNumber("seed", values.seed),
+    lanes: readNumber("lanes", values.lanes, 1),
     store,
     mode,
     keep: values.keep,

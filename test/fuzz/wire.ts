@@ -5,7 +5,6 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
 import { create, type DescMessage, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@grpc/grpc-js";
@@ -19,6 +18,7 @@ import {
 } from "@pawl/proto";
 import { waitIdOf } from "../../server/src/model/wait-id.ts";
 import { Random } from "../chaos/random.ts";
+import { readNumber, readOptions } from "../harness/command-line.ts";
 import { connect, openWorker, rpc } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { refusalOf } from "../rpc/clients.ts";
@@ -358,13 +358,29 @@ export async function fuzzWire(
   }
 }
 
+const help = `pnpm fuzz:wire [--seed N] [--seconds N]
+
+Sends malformed requests and frames over every transport to a real server, which must neither crash, grow nor
+reply INTERNAL.
+
+  --seed N     default: a random one
+  --seconds N  for how long; default: 120`;
+
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: { seed: { type: "string" }, seconds: { type: "string", default: "120" } },
+  const values = readOptions(help, {
+    seed: { type: "string" },
+    seconds: { type: "string", default: "120" },
   });
-  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+  const seed =
+    values.seed === undefined
+      ? Math.floor(Math.random() * 2 ** 31)
+      : readNumber("seed", values.seed);
   console.log(`seed ${seed}`);
-  const { findings, outcomes } = await fuzzWire(seed, Number(values.seconds), console.log);
+  const { findings, outcomes } = await fuzzWire(
+    seed,
+    readNumber("seconds", values.seconds),
+    console.log,
+  );
   console.log([...outcomes].map(([name, count]) => `${name}: ${count}`).join(", "));
   for (const { what, why } of findings) console.log(`\n${what}\n  ${why}`);
   console.log(`\n${findings.length} findings; again: pnpm fuzz:wire --seed ${seed}`);

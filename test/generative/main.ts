@@ -1,44 +1,50 @@
-/**
- * Generative conformance: programs by a seed, in every SDK, while things go wrong.
- *
- *   pnpm fuzz --seed 1                    one round
- *   pnpm fuzz --seed 1 --rounds 20        seeds 1 to 20
- *   pnpm fuzz --seconds 300               rounds of new seeds until the time is up
- *   pnpm fuzz --kept FILE                 a program of kept/
- */
+/** Generative conformance: programs by a seed, in every SDK, while things go wrong. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { foundSdks } from "../conformance/sdks.ts";
+import { readNumber, readOptions } from "../harness/command-line.ts";
 import { type Kept, keep, keptFolder, smaller } from "./kept.ts";
 import { Processes } from "./processes.ts";
 import type { Spec } from "./program.ts";
 import { type Failure, planRound, playRound, type RoundPlan } from "./round.ts";
 
-const { values } = parseArgs({
-  args: process.argv.slice(2).filter((arg) => arg !== "--"),
-  options: {
-    seed: { type: "string" },
-    rounds: { type: "string" },
-    seconds: { type: "string" },
-    size: { type: "string", default: "5" },
-    sdks: { type: "string" },
-    /** All workers poll, and not only some. */
-    poll: { type: "boolean", default: false },
-    kept: { type: "string" },
-    /** For which a failure is made smaller. */
-    minimize: { type: "string", default: "45" },
-  },
+const help = `pnpm fuzz [--seed N] [--rounds N] [--seconds N] [--size N] [--sdks LIST] [--poll]
+pnpm fuzz --kept FILE
+
+Generates workflow programs by a seed, executes them in every SDK while things go wrong, and compares the
+outcome with a model. Ends with code 1 at the first failure, which it makes smaller and keeps in kept/.
+
+  --seed N      of the first round; each round adds one. Default: a random one
+  --rounds N    how many rounds; default: 1
+  --seconds N   instead of a count: rounds until the time is up
+  --size N      how large the programs are; default: 5
+  --sdks LIST   only these, such as python,go
+  --poll        all workers poll, and not only some
+  --minimize N  seconds in which a failure is made smaller; default: 45
+  --kept FILE   only this program of kept/`;
+
+const values = readOptions(help, {
+  seed: { type: "string" },
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+  size: { type: "string", default: "5" },
+  sdks: { type: "string" },
+  poll: { type: "boolean", default: false },
+  kept: { type: "string" },
+  minimize: { type: "string", default: "45" },
 });
 
 const begin = performance.now();
 const wanted = values.sdks?.split(",");
 const sdks = foundSdks().filter(({ name }) => wanted === undefined || wanted.includes(name));
-const first = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed);
-const rounds = Number(
-  values.rounds ?? (values.seconds === undefined ? 1 : Number.MAX_SAFE_INTEGER),
-);
-const endMs = begin + Number(values.seconds ?? Number.MAX_SAFE_INTEGER) * 1_000;
+const first =
+  values.seed === undefined ? Math.floor(Math.random() * 1e9) : readNumber("seed", values.seed);
+const seconds = values.seconds === undefined ? undefined : readNumber("seconds", values.seconds, 1);
+const roundsDefault = seconds === undefined ? 1 : Number.MAX_SAFE_INTEGER;
+const rounds = values.rounds === undefined ? roundsDefault : readNumber("rounds", values.rounds, 1);
+const endMs = begin + (seconds ?? Number.MAX_SAFE_INTEGER) * 1_000;
+const size = readNumber("size", values.size, 1);
+const minimizeMs = readNumber("minimize", values.minimize) * 1_000;
 console.log(`Programs in ${sdks.map(({ name }) => name).join(", ")}.`);
 
 function tell({ sdk, mode, problems, journal, spec }: Failure): void {
@@ -50,7 +56,7 @@ function tell({ sdk, mode, problems, journal, spec }: Failure): void {
 
 /** Makes a failure smaller as long as it still is one, and keeps it. */
 async function minimize(seed: number, plan: RoundPlan, failure: Failure): Promise<string> {
-  const until = performance.now() + Number(values.minimize) * 1_000;
+  const until = performance.now() + minimizeMs;
   const own = sdks.filter(({ name }) => name === failure.sdk);
   const again = async (spec: Spec): Promise<Failure | undefined> => {
     const one = { specs: [spec], modes: [failure.mode], faults: plan.faults };
@@ -73,7 +79,7 @@ async function minimize(seed: number, plan: RoundPlan, failure: Failure): Promis
 
 async function playSeed(seed: number): Promise<boolean> {
   const at = performance.now();
-  const plan = planRound(seed, sdks, Number(values.size), values.poll);
+  const plan = planRound(seed, sdks, size, values.poll);
   const failures = await playRound(plan, sdks, processes, { replay: true });
   const seconds = ((performance.now() - at) / 1_000).toFixed(1);
   const faults = plan.faults.map(({ what }) => what).join(", ") || "no faults";
@@ -82,7 +88,7 @@ async function playSeed(seed: number): Promise<boolean> {
   const [worst] = failures;
   if (worst === undefined) return true;
   console.log(`${failures.length} runs are wrong. Again: pnpm fuzz --seed ${seed}`);
-  if (Number(values.minimize) > 0) {
+  if (minimizeMs > 0) {
     console.log(`Kept as test/generative/kept/${await minimize(seed, plan, worst)}.`);
   }
   return false;

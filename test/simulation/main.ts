@@ -1,13 +1,5 @@
-/**
- * Simulates worlds, seed after seed, until the time is up or one is wrong.
- *
- *   pnpm simulate --seed 1 --seconds 60      from this seed on; without one, a seed of its own
- *   pnpm simulate --mutants                  that it finds faults: each fix in mutants/ taken out again
- *   pnpm simulate --seed 1 --trace           one world, with everything that happens in it
- *   pnpm simulate --seed 1 --worlds 3        this many worlds; the digest is the same each time
- *   pnpm simulate --seconds 60 --coverage    also how much of engine/decide the worlds executed
- */
-import { parseArgs } from "node:util";
+/** Simulates worlds, seed after seed, until the time is up or one is wrong. */
+import { readNumber, readOptions } from "../harness/command-line.ts";
 import { Coverage } from "./coverage.ts";
 import { findMutants } from "./mutants.ts";
 import { simulate } from "./universe.ts";
@@ -16,24 +8,42 @@ import { Digest, realMs } from "./world.ts";
 /** How long the simulation may take to find a mutant, in seconds of a processor. */
 const MUTANT_SECONDS = 60;
 
-const { values } = parseArgs({
-  args: process.argv.slice(2).filter((arg) => arg !== "--"),
-  options: {
-    seed: { type: "string" },
-    seconds: { type: "string", default: "30" },
-    "cpu-seconds": { type: "string" },
-    worlds: { type: "string" },
-    trace: { type: "boolean", default: false },
-    mutants: { type: "boolean", default: false },
-    coverage: { type: "boolean", default: false },
-  },
+const help = `pnpm simulate [--seed N] [--seconds N] [--worlds N] [--trace] [--coverage]
+pnpm simulate --mutants
+
+Simulates servers, workers and clients in virtual time, world after world, until the time is up or one is
+wrong.
+
+  --seed N         of the first world; each world adds one. Default: a random one
+  --seconds N      for how long; default: 30
+  --cpu-seconds N  the same in time of a processor, for a machine that others use as well
+  --worlds N       only this many worlds; their digest is the same each time
+  --trace          one world, with everything that happens in it
+  --coverage       also print how much of engine/decide the worlds executed
+  --mutants        prove that it finds faults: take out each fix in mutants/ again`;
+
+const values = readOptions(help, {
+  seed: { type: "string" },
+  seconds: { type: "string", default: "30" },
+  "cpu-seconds": { type: "string" },
+  worlds: { type: "string" },
+  trace: { type: "boolean", default: false },
+  mutants: { type: "boolean", default: false },
+  coverage: { type: "boolean", default: false },
 });
 
-const seconds = Number(values.seconds);
+const seconds = readNumber("seconds", values.seconds);
 /** Instead of the real time, for a machine that others use as well. */
-const cpuSeconds = values["cpu-seconds"] === undefined ? undefined : Number(values["cpu-seconds"]);
+const cpuSeconds =
+  values["cpu-seconds"] === undefined
+    ? undefined
+    : readNumber("cpu-seconds", values["cpu-seconds"]);
 const first =
-  values.seed === undefined ? Math.floor(Math.random() * 1_000_000_000) : Number(values.seed);
+  values.seed === undefined
+    ? Math.floor(Math.random() * 1_000_000_000)
+    : readNumber("seed", values.seed);
+const worldsMax =
+  values.worlds === undefined ? Number.POSITIVE_INFINITY : readNumber("worlds", values.worlds, 1);
 if (values.mutants) process.exitCode = (await findMutants(first, MUTANT_SECONDS)) ? 0 : 1;
 else {
   const coverage = values.coverage ? await Coverage.start() : undefined;
@@ -56,9 +66,8 @@ async function simulateFrom(first: number, seconds: number): Promise<boolean> {
     process.exit(1);
   });
   let isRight = true;
-  const count = Number(values.worlds ?? Number.POSITIVE_INFINITY);
   const together = new Digest();
-  for (let seed = first; isRight && !isOver() && totals.worlds < count; seed += 1) {
+  for (let seed = first; isRight && !isOver() && totals.worlds < worldsMax; seed += 1) {
     const { violations, digest, ...outcome } = await simulate(
       seed,
       values.trace ? console.log : undefined,
