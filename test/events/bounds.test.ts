@@ -202,7 +202,7 @@ test("a watch from now on misses nothing, where its connection is lost before an
     isCut = true;
     for (const socket of sockets) socket.destroy();
     await run.signal("go");
-    await lab.until(run.runId, ({ waits }) => waits.some(({ name }) => name === "end"), 60_000);
+    await lab.until(run.runId, ({ waits }) => waits.some(({ name }) => name === "end"));
     isCut = false;
     await run.signal("end");
     await run.result();

@@ -61,7 +61,7 @@ afterAll(async () => {
 });
 
 /** Soon, for a wake-up through the database on a busy machine; the periodic loops take 0.5 s and more. */
-const SOON_MS = 3_000;
+const SOON_MS = 10_000;
 
 async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   const begun = performance.now();

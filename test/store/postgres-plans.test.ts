@@ -18,6 +18,7 @@ import { HOT_SESSION } from "../../server/src/store/postgres/sessions.ts";
 import type { Store } from "../../server/src/store/store.ts";
 import type { WaitFilter } from "../../server/src/store/waits.ts";
 import { createDatabase } from "../harness/database.ts";
+import { patienceMs } from "../harness/patience.ts";
 import {
   change,
   claim,
@@ -49,7 +50,7 @@ beforeAll(async () => {
   await client.query("VACUUM ANALYZE pawl.run, pawl.journal, pawl.ready, pawl.due, pawl.lease");
   await work("small", 2);
   await grow();
-});
+}, 5 * patienceMs);
 
 afterAll(async () => {
   await client.end();

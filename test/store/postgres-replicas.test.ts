@@ -240,13 +240,11 @@ test("a lost connection is made again; the listener is called then", async () =>
     WHERE datname = current_database() AND application_name LIKE 'pawl%'`);
   await client.end();
   await expect
-    .poll(
-      () =>
-        replica.ping().then(
-          () => true,
-          () => false,
-        ),
-      { timeout: 20_000 },
+    .poll(() =>
+      replica.ping().then(
+        () => true,
+        () => false,
+      ),
     )
     .toBe(true);
   await expect.poll(() => woken).toBeGreaterThan(0);

@@ -115,7 +115,7 @@ test.concurrent.for([1, -1])(
       await rpc(client, RunService.method.startRun, { workflow: "skewed", runId: "skewed" });
       const { run } = await rpc(client, RunService.method.waitRun, {
         runId: "skewed",
-        timeout: { seconds: 30n },
+        timeout: { seconds: 60n },
       });
       const took = performance.now() - begun;
       expect(run?.status).toBe(RunStatus.COMPLETED);
@@ -124,7 +124,7 @@ test.concurrent.for([1, -1])(
       expect(Math.abs(clock - skew - Date.now())).toBeLessThan(3_600_000);
       // 1.1 s of sleep, 2.1 s to the retry, 0.3 s for a signal that does not come.
       expect(took).toBeGreaterThanOrEqual(3_490);
-      expect(took).toBeLessThan(20_000);
+      expect(took).toBeLessThan(60_000);
     } finally {
       client.close();
       worker.kill("SIGKILL");
@@ -185,7 +185,7 @@ test.concurrent.for(stores)(
     expect(all.filter((entries) => fired(entries).length === 1)).toHaveLength(300);
     const last = Math.max(...all.flatMap((entries) => fired(entries).map(({ at }) => at)));
     console.log(`${kind}: the last of 300 fired ${last - ready} ms after the server was ready`);
-    expect(last - ready).toBeLessThan(5_000);
+    expect(last - ready).toBeLessThan(50_000);
   },
 );
 

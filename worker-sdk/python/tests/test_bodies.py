@@ -89,8 +89,9 @@ async def test_the_drain_timeout_bounds_a_worker_with_a_step_in_a_thread() -> No
     assert await asyncio.to_thread(process.stdout.readline) == "begun\n"
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    await finish(process, 30)
-    assert time.monotonic() - began < 25
+    await finish(process, 50)
+    # The step takes 60 s.
+    assert time.monotonic() - began < 45
 
 
 @step
@@ -113,4 +114,4 @@ async def test_a_thread_is_free_again_once_its_step_has_ended() -> None:
 
 async def test_a_slow_event_loop_suspends_no_run_that_has_something_to_do() -> None:
     process = python(str(TESTS / "programs" / "slow_loop.py"))
-    assert await finish(process, 55) == ["150"]
+    assert await finish(process) == ["150"]

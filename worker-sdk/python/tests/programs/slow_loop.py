@@ -29,7 +29,7 @@ async def main() -> None:
     async with Client() as client, Worker([racing]):
         holding = asyncio.create_task(hold())
         handles = await asyncio.gather(*(client.start(racing) for _ in range(RUNS)))
-        results = [handle.result(timeout=30) for handle in handles]
+        results = [handle.result(timeout=100) for handle in handles]
         print((await asyncio.gather(*results)).count("fast"))
         await holding
 
