@@ -27,7 +27,7 @@ const common = {
 export default defineConfig({
   test: {
     // More than there are cores: most tests wait, for leases, disks and other processes.
-    maxWorkers: 4,
+    maxWorkers: 5,
     globalSetup: ["test/harness/bundle-setup.ts"],
     sequence: { sequencer: LongestFirst },
     projects: [
