@@ -10,7 +10,16 @@ import { inject } from "vitest";
  * @returns its connection URL.
  */
 export async function createDatabase(label: string): Promise<string> {
-  const response = await fetch(`${inject("postgresControlUrl")}/${encodeURIComponent(label)}`);
+  return await ask(`empty/${encodeURIComponent(label)}`);
+}
+
+/** The same with Pawl's tables, which takes a quarter of the CPU of making them. */
+export async function createMigratedDatabase(label: string): Promise<string> {
+  return await ask(`migrated/${encodeURIComponent(label)}`);
+}
+
+async function ask(what: string): Promise<string> {
+  const response = await fetch(`${inject("postgresControlUrl")}/${what}`);
   const text = await response.text();
   if (!response.ok) throw new Error(`No database for this test: ${text}`);
   return text;

@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { TestProject } from "vitest/node";
+import { openStore } from "../../server/src/store/open.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 
 declare module "vitest" {
@@ -15,17 +16,33 @@ declare module "vitest" {
   }
 }
 
+/** A database with Pawl's tables, whose name this resolves with. */
+async function createTemplate(postgres: Postgres): Promise<string> {
+  const name = "migrated";
+  const store = await openStore(await postgres.createDatabase(name));
+  await store.close();
+  return name;
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let cluster: Promise<Postgres> | undefined;
+  let template: Promise<string> | undefined;
   let count = 0;
 
-  /** Returns the URL of a new database whose name starts with the label in the request's path. */
+  /** Returns the URL of a new database, for a request to `/empty/LABEL` or `/migrated/LABEL`. */
   async function createDatabase(request: IncomingMessage): Promise<string> {
     cluster ??= startPostgres({ fsync: false });
-    const label = decodeURIComponent((request.url ?? "/").slice(1)).replaceAll(/[^a-z0-9]+/gi, "_");
+    const postgres = await cluster;
+    const [, kind, label = ""] = (request.url ?? "").split("/").map(decodeURIComponent);
     count += 1;
-    const name = `${label.slice(0, 40).toLowerCase()}_${count}`;
-    return await (await cluster).createDatabase(name);
+    const prefix = label
+      .replaceAll(/[^a-z0-9]+/gi, "_")
+      .slice(0, 40)
+      .toLowerCase();
+    const name = `${prefix}_${count}`;
+    if (kind === "empty") return await postgres.createDatabase(name);
+    template ??= createTemplate(postgres);
+    return await postgres.createDatabase(name, await template);
   }
 
   const control = createServer((request, response) => {

@@ -127,9 +127,10 @@ export class Postgres {
     return `postgres://postgres@127.0.0.1:${this.#port}/${encodeURIComponent(name)}`;
   }
 
-  /** Creates an empty database; returns its connection URL. */
-  async createDatabase(name: string): Promise<string> {
-    await this.#administer(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  /** Creates a database, empty or as another one, which nobody may be using; returns its connection URL. */
+  async createDatabase(name: string, template = "template1"): Promise<string> {
+    const [own, other] = [name, template].map((one) => pg.escapeIdentifier(one));
+    await this.#administer(`CREATE DATABASE ${own} TEMPLATE ${other}`);
     return this.databaseUrl(name);
   }
 

@@ -17,7 +17,7 @@ import {
   StepKind,
   StepService,
 } from "@pawl/proto";
-import { createDatabase } from "../harness/database.ts";
+import { createMigratedDatabase } from "../harness/database.ts";
 import { patienceMs } from "../harness/patience.ts";
 import { connect, openWorker, type RawWorker, rpc, SessionWorker } from "../harness/protocol.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -75,7 +75,7 @@ export class Lab {
   }
 
   static async open(store: StoreName): Promise<Lab> {
-    const url = store === "postgres" ? { store: await createDatabase("semantics") } : {};
+    const url = store === "postgres" ? { store: await createMigratedDatabase("semantics") } : {};
     return new Lab(await startServer(url));
   }
 

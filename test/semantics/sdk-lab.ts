@@ -1,6 +1,6 @@
 /** A server with a client of the TypeScript SDK and workers of this process, which go with it. */
 import { Client, silentLogger, Worker } from "@pawl/worker";
-import { createDatabase } from "../harness/database.ts";
+import { createMigratedDatabase } from "../harness/database.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 
 type WorkerOptions = ConstructorParameters<typeof Worker>[0];
@@ -36,5 +36,7 @@ export class SdkLab {
 }
 
 export async function serverOf(store: "sqlite" | "postgres", label: string): Promise<TestServer> {
-  return await startServer(store === "postgres" ? { store: await createDatabase(label) } : {});
+  return await startServer(
+    store === "postgres" ? { store: await createMigratedDatabase(label) } : {},
+  );
 }

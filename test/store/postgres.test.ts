@@ -1,12 +1,12 @@
 /** The shared suite on PostgreSQL. */
 import pg from "pg";
 import { openStore } from "../../server/src/store/open.ts";
-import { createDatabase } from "../harness/database.ts";
+import { createMigratedDatabase } from "../harness/database.ts";
 import type { Opened } from "./suite.ts";
 import { storeSuite } from "./suite.ts";
 
 async function openDatabase(): Promise<Opened> {
-  const url = await createDatabase("store");
+  const url = await createMigratedDatabase("store");
   const opened: Opened = {
     store: await openStore(url),
     async reopen() {
