@@ -89,4 +89,9 @@ const (
 	resultWait = 30 * time.Second
 	// How long a client's stream without calls stays open.
 	callStreamIdle = 50 * time.Millisecond
+
+	// A response to a browser begins when the watch has not been refused for so long, and ends when the browser
+	// has not read for so long.
+	refusalWait    = 100 * time.Millisecond
+	readerPatience = 30 * time.Second
 )
