@@ -32,7 +32,7 @@ var layers = [][]string{
 		"standstill", "platform", "outbox", "framed_calls", "deltas", "connection", "connection_link", "run_table",
 		"unary_link", "poller",
 	},
-	{"client", "lists", "plain", "web", "claim", "worker"},
+	{"client", "lists", "plain", "web", "claim", "local", "local_link", "outside", "worker"},
 }
 
 func TestLayering(t *testing.T) {

@@ -45,3 +45,29 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// The tests of README.md pass.
+func TestReadmeTests(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := regexp.MustCompile("(?s)```go\n// (\\w+_test)\\.go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(tests) != 1 {
+		t.Fatalf("README.md has %d files of tests", len(tests))
+	}
+	folder, err := os.MkdirTemp(".", "readme-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.WriteFile(filepath.Join(folder, tests[0][1]+".go"), []byte(tests[0][2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("go", "test", "./"+folder)
+	command.Env = append(os.Environ(), "PAWL_COMMAND="+testserver.Command())
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}

@@ -50,6 +50,12 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..", "..")
 }
 
+// Command starts the repository's own `pawl`, for PAWL_COMMAND.
+func Command() string {
+	root := Root()
+	return filepath.Join(root, "node_modules", ".bin", "node") + " " + filepath.Join(root, "server", "bin", "pawl.js")
+}
+
 func (s *Server) start(t testing.TB, grpc string) {
 	t.Helper()
 	root := Root()
