@@ -8,7 +8,8 @@
  *    it rides along in the same commit, or was sent ahead of it on the same connection.
  * 3. Nobody waits: what does not fit is dropped. A number that was dropped is never used again.
  * 4. A chunk that was sent to the store stays as it is until its fate is known; sending it twice
- *    does no harm.
+ *    does no harm. Nothing is on record before what was sent before it: chunks that are put by
+ *    themselves wait for those on their way, and what rides along takes those with it.
  */
 import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
@@ -176,12 +177,10 @@ export class Intake {
 
   /** What is to be written before the next entries of a run, if its fence is still this one. */
   take(key: string, fence: number): readonly NewChunk[] | undefined {
-    if (!this.#dirty.has(key)) return undefined;
     const stream = this.#streams.get(key);
-    if (stream === undefined || stream.fence !== fence) return undefined;
+    if (stream === undefined || stream.fence !== fence || !stream.isPending) return undefined;
     this.#dirty.delete(key);
-    const chunks = this.#changing(stream, () => stream.takeChunks(this.#options.clock.now()));
-    return chunks.length === 0 ? undefined : chunks;
+    return this.#changing(stream, () => stream.takeChunks(this.#options.clock.now()));
   }
 
   /** What became of chunks that rode along, or were put by themselves. */
@@ -195,6 +194,11 @@ export class Intake {
       return;
     }
     const gone = this.#changing(stream, () => stream.onRecord(chunks));
+    // What came meanwhile has waited for them.
+    if (stream.isPending && !stream.isOut) {
+      this.#dirty.add(key);
+      this.#schedule();
+    }
     if (gone.length === 0) return;
     const { org, runId } = stream;
     this.#options.store
@@ -232,7 +236,7 @@ export class Intake {
     const puts: (PutDeltas & { readonly key: string })[] = [];
     for (const key of this.#dirty) {
       const stream = this.#streams.get(key);
-      if (stream === undefined) continue;
+      if (stream === undefined || stream.isOut) continue;
       for (const chunk of this.take(key, stream.fence) ?? [])
         puts.push({ key, org: stream.org, runId: stream.runId, chunk });
     }

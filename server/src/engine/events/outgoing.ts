@@ -109,16 +109,24 @@ export class Outgoing {
     this.#eventBytes = 0;
   }
 
-  /** The chunks that are to be sent to the store now, in order. */
+  /** Something is not on record. */
+  get isPending(): boolean {
+    return this.hasEvents || this.#chunks.length > 0;
+  }
+
+  /** Something was sent to the store, and its fate is not known. */
+  get isOut(): boolean {
+    return this.#chunks.some(({ out }) => out);
+  }
+
+  /**
+   * All that is not on record, in order, to be sent to the store now; once more what is on its way
+   * there already: it may fail to arrive, and what comes after it would be on record first.
+   */
   takeChunks(now: number): NewChunk[] {
     if (this.hasEvents) this.#seal(now);
-    const taken: NewChunk[] = [];
-    for (const chunk of this.#chunks) {
-      if (chunk.out) continue;
-      chunk.out = true;
-      taken.push(chunk.chunk);
-    }
-    return taken;
+    for (const chunk of this.#chunks) chunk.out = true;
+    return this.#chunks.map(({ chunk }) => chunk);
   }
 
   /** Chunks that did not get there, or of which it is not known, are to be taken again. */
@@ -128,8 +136,11 @@ export class Outgoing {
 
   /** Chunks are on record: tells everyone who waits for them. Returns what must be sent for them to stay. */
   onRecord(chunks: readonly NewChunk[]): ChunkName[] {
+    const arrived = this.#chunks.filter(({ chunk }) => chunks.includes(chunk));
     this.#chunks = this.#chunks.filter(({ chunk }) => !chunks.includes(chunk));
-    for (const { fence, first, keep, data } of chunks) {
+    // What was sent twice has arrived with the first of both.
+    for (const { chunk } of arrived) {
+      const { fence, first, keep, data } = chunk;
       const bytes = data.byteLength;
       this.bytes -= bytes;
       if (keep) continue;
