@@ -10,6 +10,7 @@ import { claimTests } from "./claim-tests.ts";
 import { commitTests } from "./commit-tests.ts";
 import { deltaTests } from "./delta-tests.ts";
 import { dueTests } from "./due-tests.ts";
+import { keyTests } from "./key-tests.ts";
 import { leaseTests } from "./lease-tests.ts";
 import { payloadTests } from "./payload-tests.ts";
 import { randomTests } from "./random-tests.ts";
@@ -49,6 +50,7 @@ export function storeSuite(name: string, open: () => Promise<Opened>): void {
     dueTests(get);
     leaseTests(get);
     registryTests(get);
+    keyTests(get);
     payloadTests(get);
     busTests(get);
     waitTests(get);

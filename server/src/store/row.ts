@@ -1,6 +1,7 @@
 import { parseSubject } from "../model/ids.ts";
 import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
+import type { ApiKeyRow } from "./keys.ts";
 import type { LeasedRun } from "./leases.ts";
 import type { WorkerRow } from "./registry.ts";
 import { StoreError } from "./store-error.ts";
@@ -56,5 +57,42 @@ export function toWorker(row: Row): WorkerRow {
     connected: int(row, "connected") === 1,
     seenAt: int(row, "seen_at"),
     info: text(row, "info"),
+  };
+}
+
+/** The columns of a key in the order of {@link keyValues}. */
+export const KEY_COLUMNS =
+  "key_id, digest, name, kind, scopes, created_by, created_at, expires_at, revoked_at, last_used_at, replaced_by";
+
+export function keyValues(key: ApiKeyRow): (string | number)[] {
+  return [
+    key.keyId,
+    key.digest,
+    key.name,
+    key.kind,
+    key.scopes.join(" "),
+    key.createdBy,
+    key.createdAt,
+    key.expiresAt,
+    key.revokedAt,
+    key.lastUsedAt,
+    key.replacedBy,
+  ];
+}
+
+export function toKey(row: Row): ApiKeyRow {
+  const scopes = text(row, "scopes");
+  return {
+    keyId: text(row, "key_id"),
+    digest: text(row, "digest"),
+    name: text(row, "name"),
+    kind: text(row, "kind") === "operator" ? "operator" : "service",
+    scopes: scopes === "" ? [] : scopes.split(" "),
+    createdBy: text(row, "created_by"),
+    createdAt: int(row, "created_at"),
+    expiresAt: int(row, "expires_at"),
+    revokedAt: int(row, "revoked_at"),
+    lastUsedAt: int(row, "last_used_at"),
+    replacedBy: text(row, "replaced_by"),
   };
 }

@@ -2,6 +2,7 @@ import type { AdmissionStore } from "./admission.ts";
 import type { ReplicaBus } from "./bus.ts";
 import type { DeltaStore } from "./deltas.ts";
 import type { DueStore } from "./due.ts";
+import type { KeyStore } from "./keys.ts";
 import type { LeaseStore } from "./leases.ts";
 import type { PayloadStore } from "./payloads.ts";
 import type { RecordStore } from "./records.ts";
@@ -37,6 +38,7 @@ export interface Store
     PayloadStore,
     DeltaStore,
     SecretStore,
+    KeyStore,
     ReplicaBus {
   readonly kind: "sqlite" | "postgres";
   /** Whether several servers may share it. */

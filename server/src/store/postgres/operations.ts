@@ -13,6 +13,7 @@ import {
 import { readDue } from "./due.ts";
 import type { InputTypes } from "./input.ts";
 import { loadRuns, readEntries, readJournal } from "./journal.ts";
+import { accessState, findKey, listKeys, putKey, revokeKey, touchKeys } from "./keys.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
@@ -67,6 +68,12 @@ export function operationsOver(to: {
     runMarks: on(reads, runMarks),
     endedSince: on(lists, endedSince),
     takeNudges: on(reads, takeNudges),
+    accessState: on(lists, accessState),
+    findKey: on(lists, findKey),
+    listKeys: on(lists, listKeys),
+    putKey: on(lists, putKey),
+    revokeKey: on(lists, revokeKey),
+    touchKeys: on(lists, touchKeys),
     ping: on(commits, ping),
   };
 }

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { bigint, customType, index, integer, pgSchema, primaryKey } from "drizzle-orm/pg-core";
+import { bigint, customType, index, integer, pgSchema, primaryKey, uniqueIndex } from "drizzle-orm/pg-core";
 import { mapColumns } from "../run-columns.ts";
 
 /**
@@ -351,4 +351,34 @@ export const permit = pawl.table(
     primaryKey({ columns: [t.orgId, t.runId, t.gate] }),
     index("permit_gate").on(t.gate, t.orgId, t.runId),
   ],
+);
+
+/** Credentials of programs. Of the key itself only a digest is stored. Times are 0 where there is none. */
+export const apiKey = pawl.table(
+  "api_key",
+  {
+    orgId: text("org_id").notNull(),
+    keyId: text("key_id").notNull(),
+    digest: text("digest").notNull(),
+    name: text("name").notNull(),
+    kind: text("kind").notNull(),
+    scopes: text("scopes").notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: int8("created_at").notNull(),
+    expiresAt: int8("expires_at").notNull(),
+    revokedAt: int8("revoked_at").notNull(),
+    lastUsedAt: int8("last_used_at").notNull(),
+    replacedBy: text("replaced_by").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.keyId] }),
+    uniqueIndex("api_key_digest").on(t.digest),
+  ],
+);
+
+/** One row, whose number rises with every change of rights, so that servers know when to look again. */
+export const authEpoch = pawl.table(
+  "auth_epoch",
+  { id: integer("id").notNull(), epoch: int8("epoch").notNull() },
+  (t) => [primaryKey({ columns: [t.id] })],
 );

@@ -12,6 +12,7 @@ import {
 } from "./deltas.ts";
 import { readDue } from "./due.ts";
 import { loadRuns, readEntries, readJournal } from "./journal.ts";
+import { accessState, findKey, listKeys, putKey, revokeKey, touchKeys } from "./keys.ts";
 import { countLeases, expiredLeases, listLeases, renewLeases, renewSession } from "./leases.ts";
 import { takeNudges } from "./nudges.ts";
 import { getPayload, putPayload, sweepPayloads } from "./payloads.ts";
@@ -60,6 +61,12 @@ const OPERATIONS: Operations = {
   runMarks,
   endedSince,
   takeNudges,
+  accessState,
+  findKey,
+  listKeys,
+  putKey,
+  revokeKey,
+  touchKeys,
   ping,
 };
 

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { blob, index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { mapColumns } from "../run-columns.ts";
 
 /**
@@ -346,4 +346,34 @@ export const permit = sqliteTable(
     primaryKey({ columns: [t.orgId, t.runId, t.gate] }),
     index("permit_gate").on(t.gate, t.orgId, t.runId),
   ],
+);
+
+/** Credentials of programs. Of the key itself only a digest is stored. Times are 0 where there is none. */
+export const apiKey = sqliteTable(
+  "api_key",
+  {
+    orgId: text("org_id").notNull(),
+    keyId: text("key_id").notNull(),
+    digest: text("digest").notNull(),
+    name: text("name").notNull(),
+    kind: text("kind").notNull(),
+    scopes: text("scopes").notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    revokedAt: integer("revoked_at").notNull(),
+    lastUsedAt: integer("last_used_at").notNull(),
+    replacedBy: text("replaced_by").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.keyId] }),
+    uniqueIndex("api_key_digest").on(t.digest),
+  ],
+);
+
+/** One row, whose number rises with every change of rights, so that servers know when to look again. */
+export const authEpoch = sqliteTable(
+  "auth_epoch",
+  { id: integer("id").notNull(), epoch: integer("epoch").notNull() },
+  (t) => [primaryKey({ columns: [t.id] })],
 );

@@ -52,6 +52,12 @@ const OPERATIONS = {
   runMarks: true,
   endedSince: true,
   takeNudges: true,
+  accessState: true,
+  findKey: true,
+  listKeys: true,
+  putKey: true,
+  revokeKey: true,
+  touchKeys: true,
   ping: true,
 } as const satisfies Record<Operation, true>;
 
