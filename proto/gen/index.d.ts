@@ -2,6 +2,7 @@
 export * from './pawl/v1/access_pb.js';
 export * from './pawl/v1/common_pb.js';
 export * from './pawl/v1/event_pb.js';
+export * from './pawl/v1/key_pb.js';
 export * from './pawl/v1/payload_pb.js';
 export * from './pawl/v1/run_pb.js';
 export * from './pawl/v1/signal_pb.js';

@@ -2,11 +2,13 @@
 
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
-import { everyoneIsOwner } from "./auth/authenticate.ts";
+import { Authenticator } from "./auth/authenticator.ts";
+import { Keys } from "./auth/keys.ts";
 import { type Address, formatAddress, type ServerConfig } from "./config.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { withPawlErrors } from "./engine/store-errors.ts";
 import { createHttpServer, type HttpServer } from "./http/server.ts";
-import { sleep } from "./lib/clock.ts";
+import { sleep, systemClock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import { StartupError } from "./lib/startup-error.ts";
 import { Calls } from "./rpc/calls.ts";
@@ -50,12 +52,13 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     tracing: telemetry?.tracing,
     publicUrl: () => publicUrl,
   });
-  const calls = new Calls(everyoneIsOwner);
+  const access = createAccess(store, config, log);
+  const { calls } = access;
   const streams = new WorkerStreams();
   let stopping: Promise<void> | undefined;
   const contact = new Contact(store, log);
   const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
-  const api = apiBindings({ engine, streams, log });
+  const api = apiBindings({ engine, keys: access.keys, streams, log });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
   const http = createHttpServer({
     engine,
@@ -65,10 +68,12 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     ready,
     metrics: metrics.registry,
     corsOrigins: config.corsOrigins,
+    isOpen: () => access.authenticator.isOpen,
   });
-  const parts: Parts = { store, engine, calls, streams, grpc, http, telemetry };
+  const parts: Parts = { store, engine, access, streams, grpc, http, telemetry };
   try {
     await contact.make();
+    access.authenticator.start(access.recheck);
     const grpcPort = await listen("--grpc", config.grpc, () =>
       grpc.listen(formatAddress(config.grpc)),
     );
@@ -107,10 +112,33 @@ async function makeDataDir(folder: string): Promise<void> {
   }
 }
 
+/** Who calls, and who may create keys. */
+interface Access {
+  readonly authenticator: Authenticator;
+  readonly calls: Calls;
+  readonly keys: Keys;
+  /** Ends the calls of those who may no longer make them. */
+  readonly recheck: () => Promise<void>;
+}
+
+function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
+  const store = withPawlErrors(bare);
+  const { operatorKey, publicUrl } = config;
+  const mode = { anonymous: operatorKey === "" && publicUrl === "", operatorKey };
+  const authenticator = new Authenticator({ store, mode, clock: systemClock, log });
+  const calls = new Calls(authenticator.authenticate);
+  return {
+    authenticator,
+    calls,
+    keys: new Keys({ store, clock: systemClock, changed: () => authenticator.refresh() }),
+    recheck: () => calls.recheck((caller) => authenticator.problemWith(caller)),
+  };
+}
+
 interface Parts {
   readonly store: Store;
   readonly engine: Engine;
-  readonly calls: Calls;
+  readonly access: Access;
   readonly streams: WorkerStreams;
   readonly grpc: GrpcServer;
   readonly http: HttpServer;
@@ -122,10 +150,10 @@ interface Parts {
  * and the streams close. Leases stay: workers come back with them to the next server.
  */
 async function stop(parts: Parts, log: Log): Promise<void> {
-  const { store, engine, calls, streams, grpc, http } = parts;
+  const { store, engine, access, streams, grpc, http } = parts;
   engine.drain();
   streams.pauseAll();
-  calls.stop();
+  access.calls.stop();
   const closed = Promise.all([grpc.stop(), http.stop()]);
   await engine.close();
   await streams.endAll();
@@ -134,6 +162,7 @@ async function stop(parts: Parts, log: Log): Promise<void> {
   last.abort();
   grpc.kill();
   http.kill();
+  await access.authenticator.stop();
   await parts.telemetry?.stop();
   await store.close();
   log.debug("app.closed");

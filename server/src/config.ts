@@ -51,6 +51,8 @@ export interface ServerConfig {
   /** Without a slash at the end; empty: the HTTP listener's own address. */
   readonly publicUrl: string;
   readonly corsOrigins: readonly string[];
+  /** PAWL_OPERATOR_KEY: a key that may do everything and is not in the store; empty: none. */
+  readonly operatorKey: string;
   readonly migrate: boolean;
   readonly replicaId: string;
   readonly logLevel: LogLevel;
@@ -62,9 +64,10 @@ export interface ServerConfig {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Those of the server; PAWL_ACTOR, PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
+/** Those of the server; PAWL_ACTOR, PAWL_API_KEY, PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
 const KNOWN = [
   "PAWL_ACTOR",
+  "PAWL_API_KEY",
   "PAWL_CORS_ORIGINS",
   "PAWL_DATABASE_URL",
   "PAWL_DATA_DIR",
@@ -73,6 +76,7 @@ const KNOWN = [
   "PAWL_HTTP_URL",
   "PAWL_LOG",
   "PAWL_LOG_FORMAT",
+  "PAWL_OPERATOR_KEY",
   "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
   "PAWL_STORE_THREAD",
@@ -92,6 +96,7 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     http,
     publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
     corsOrigins: parseOrigins(options.corsOrigins ?? splitList(env.PAWL_CORS_ORIGINS)),
+    operatorKey: parseOperatorKey(env.PAWL_OPERATOR_KEY ?? ""),
     migrate: options.migrate ?? false,
     replicaId: parseReplica(options.replica ?? env.PAWL_REPLICA) ?? replicaName(grpc),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
@@ -159,6 +164,15 @@ function parsePublicUrl(value: string): string {
   throw new StartupError(
     "BAD_CONFIG",
     `--public-url is "${value}"; it must be an http or https URL without a query, such as https://pawl.example.`,
+  );
+}
+
+function parseOperatorKey(value: string): string {
+  if (value === "" || /^pawl_op_\w{36}$/.test(value)) return value;
+  // Without the value, which may be a key of another kind.
+  throw new StartupError(
+    "BAD_CONFIG",
+    "PAWL_OPERATOR_KEY is not an operator's key. Make one with `pawl keys generate`.",
   );
 }
 

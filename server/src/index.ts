@@ -3,8 +3,10 @@
 import { hostname } from "node:os";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { everyoneIsOwner } from "./auth/authenticate.ts";
+import { Keys } from "./auth/keys.ts";
 import { parseReplica } from "./config.ts";
 import { createEngine } from "./engine/engine.ts";
+import { systemClock } from "./lib/clock.ts";
 import { uniqueId } from "./lib/ids.ts";
 import type { LogLevel } from "./lib/log.ts";
 import { createLog } from "./lib/write-log.ts";
@@ -73,7 +75,9 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
   }
   const calls = new Calls(everyoneIsOwner);
   const streams = new WorkerStreams();
-  const bindings = apiBindings({ engine, streams, log });
+  // Everyone in this process is the owner, whatever keys there are.
+  const keys = new Keys({ store, clock: systemClock, changed: () => Promise.resolve() });
+  const bindings = apiBindings({ engine, keys, streams, log });
   const transport = createRouterTransport(connectRoutes({ bindings, calls, log }), {
     router: { readMaxBytes: BOUNDS.messageBytes, writeMaxBytes: BOUNDS.messageBytes },
   });

@@ -4,6 +4,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { WorkerServiceAttachRequestSchema, WorkerServiceAttachResponseSchema } from "@pawl/proto";
 import { Worker } from "@pawl/worker";
 import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
+import { Keys } from "../../server/src/auth/keys.ts";
 import { createEngine } from "../../server/src/engine/engine.ts";
 import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
@@ -166,7 +167,8 @@ class Universe implements Stage {
     const store = this.#disk.store(this.replicas.length > 1);
     const engine = createEngine({ store, replicaId: replica, log, clock });
     const streams = new WorkerStreams();
-    const bindings = apiBindings({ engine, streams, log });
+    const keys = new Keys({ store, clock, changed: () => Promise.resolve() });
+    const bindings = apiBindings({ engine, keys, streams, log });
     const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
     const calls = new Calls(everyoneIsOwner);
     const endpoint = { process, bindings: byMethod, calls, log };

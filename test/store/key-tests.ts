@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { ApiKeyRow } from "../../server/src/store/keys.ts";
+import type { ApiKey } from "../../server/src/model/api-key.ts";
 import { CALLER, T0 } from "./make.ts";
 import type { Opened } from "./suite.ts";
 
 const OTHER = { org: "acme" };
 
-function key(keyId: string, more: Partial<ApiKeyRow> = {}): ApiKeyRow {
+function key(keyId: string, more: Partial<ApiKey> = {}): ApiKey {
   return {
     keyId,
     digest: `digest of ${keyId}`,
@@ -41,7 +41,7 @@ export function keyTests(get: () => Opened): void {
 
     test("a name belongs to one key as long as that is good", async () => {
       const { store } = get();
-      const named = (keyId: string, more: Partial<ApiKeyRow> = {}) =>
+      const named = (keyId: string, more: Partial<ApiKey> = {}) =>
         store.putKey(CALLER, key(keyId, { name: "ci", ...more }));
       expect(await named("k1", { expiresAt: T0 + 10 })).toBe(true);
       expect(await named("k2")).toBe(false);

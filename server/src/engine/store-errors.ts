@@ -42,6 +42,9 @@ const WRITES: ReadonlySet<string | symbol> = new Set<keyof Store>([
   "putDeltas",
   "deleteDeltas",
   "takeNudges",
+  "putKey",
+  "revokeKey",
+  "touchKeys",
 ]);
 
 /** The store as the use cases read it: it rejects with `PawlError`. The writer has it bare, for it tries again. */

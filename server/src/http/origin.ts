@@ -1,7 +1,8 @@
 /**
- * Who may call over HTTP. A browser lets any web page send requests to 127.0.0.1, so only pages of
- * this server's own origin and of the configured ones are served (CORS), and a host name that is
- * not this machine's is refused, so that no page gets in by pointing its own name at 127.0.0.1.
+ * Which pages may call over HTTP. A browser lets any web page send requests to 127.0.0.1, so only pages of
+ * this server's own origin and of the configured ones are served (CORS). While callers need no credential,
+ * a host name that is not this machine's is refused as well, so that no page gets in by pointing its own
+ * name at 127.0.0.1.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isLoopbackHost } from "../lib/loopback.ts";
@@ -12,10 +13,12 @@ const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const PREFLIGHT_SECONDS = "7200";
 /** What pages may send, besides what a browser always lets them. */
 const REQUEST_HEADERS = [
+  "Authorization",
   "Content-Type",
   "Idempotency-Key",
   "Last-Event-ID",
   "Traceparent",
+  "X-API-Key",
   "Connect-Protocol-Version",
   "Connect-Timeout-Ms",
   "Grpc-Timeout",
@@ -26,6 +29,7 @@ const REQUEST_HEADERS = [
 const EXPOSED_HEADERS = [
   "Location",
   "Retry-After",
+  "WWW-Authenticate",
   "Grpc-Status",
   "Grpc-Message",
   "Grpc-Status-Details-Bin",
@@ -34,20 +38,25 @@ const EXPOSED_HEADERS = [
 /** What is to be done with a request: continue, or it is answered already. */
 export type Passed = boolean;
 
-/** @param origins such as `https://app.example`; each as a browser sends it */
+/**
+ * @param origins such as `https://app.example`; each as a browser sends it
+ * @param isOpen whether callers need no credential right now
+ */
 export function createGate(
   origins: readonly string[],
+  isOpen: () => boolean,
   refuse: (request: IncomingMessage, response: ServerResponse, error: PawlError) => void,
 ): (request: IncomingMessage, response: ServerResponse) => Passed {
   const allowed = new Set(origins);
   return (request, response) => {
     const { host, origin } = request.headers;
-    if (host !== undefined && !isLoopbackHost(host.replace(/:\d+$/, ""))) {
+    if (host !== undefined && !isLoopbackHost(host.replace(/:\d+$/, "")) && isOpen()) {
       refuse(request, response, foreign("host", host));
       return false;
     }
     if (allowed.size > 0) response.setHeader("vary", "Origin");
-    if (origin === undefined || origin === `http://${host}`) return true;
+    // A proxy may have ended TLS.
+    if (origin === undefined || origin.replace(/^https?:\/\//, "") === host) return true;
     if (!allowed.has(origin)) {
       refuse(request, response, foreign("origin", origin));
       return false;

@@ -101,6 +101,7 @@ export function sendProblem(
   if (error.retryAfterMs !== undefined) {
     response.setHeader("retry-after", String(Math.ceil(error.retryAfterMs / 1_000)));
   }
+  if (status === 401) response.setHeader("www-authenticate", challenge(error.metadata.why));
   response.writeHead(status, {
     "content-type": PROBLEM_TYPE,
     "content-length": String(Buffer.byteLength(body)),
@@ -109,6 +110,11 @@ export function sendProblem(
     ...options.headers,
   });
   response.end(options.method === "HEAD" ? undefined : body);
+}
+
+/** After RFC 6750, which gives no reason to a caller who has sent no credential. */
+function challenge(why: string | undefined): string {
+  return why === "missing" ? "Bearer" : 'Bearer error="invalid_token"';
 }
 
 /** The same for an error that was made here. */

@@ -7,6 +7,7 @@ import type { Log } from "../lib/log.ts";
 import type { Registry } from "../lib/metrics.ts";
 import type { Binding } from "../rpc/binding.ts";
 import type { Calls } from "../rpc/calls.ts";
+import { markProxied } from "./credentials.ts";
 import { METRICS_PATH, sendMetrics } from "./metrics.ts";
 import { createGate } from "./origin.ts";
 import { sendPage } from "./pages.ts";
@@ -26,6 +27,8 @@ export interface HttpServerOptions {
   readonly metrics: Registry;
   /** Origins of other servers whose pages may call, such as `https://app.example`. */
   readonly corsOrigins: readonly string[];
+  /** Whether callers need no credential right now. */
+  readonly isOpen: () => boolean;
 }
 
 export interface HttpServer {
@@ -51,15 +54,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       rest ??= import("./rest/handler.ts").then((module) => module.createRestHandler(options));
       await (await rest)(request, response);
     } else if (path === METRICS_PATH) {
-      sendMetrics(options.metrics, options.log, response);
+      await sendMetrics(options, request, response);
     } else {
       sendPage(path, request, response, options.ready);
     }
   };
-  const passes = createGate(options.corsOrigins, (request, response, error) =>
+  const passes = createGate(options.corsOrigins, options.isOpen, (request, response, error) =>
     sendRefusal(response, error, request.method),
   );
   const server = createServer((request, response) => {
+    markProxied(request);
     const link = linkIn(request.url ?? "/");
     if (link !== undefined) {
       // Reached from outside, through a tunnel or proxy: the token is the key.

@@ -10,6 +10,15 @@ export interface Tenant {
 export type Principal =
   /** Somebody without a credential, where the server takes such callers: they own the organization. */
   | { readonly kind: "anonymous" }
+  /** Somebody without a credential, where the server wants one: may only do what is public. */
+  | { readonly kind: "stranger" }
+  /** A program with an API key; an operator's key may do everything. */
+  | {
+      readonly kind: "key";
+      readonly keyId: string;
+      readonly name: string;
+      readonly operator: boolean;
+    }
   /** Somebody with a signed link to one wait. */
   | { readonly kind: "link"; readonly actor: string }
   /** The server itself, which does what is due. */
@@ -32,6 +41,24 @@ const ALL: ReadonlySet<string> = new Set(["*"]);
 /** The owner of an organization, who has shown no credential. */
 export function anonymous(org: string): Caller {
   return { org, principal: { kind: "anonymous" }, scopes: ALL };
+}
+
+/** Whoever has shown no credential where one is needed. No organization has an empty name. */
+export const STRANGER: Caller = Object.freeze({
+  org: "",
+  principal: Object.freeze({ kind: "stranger" }),
+  scopes: new Set<string>(),
+});
+
+/** The holder of an API key. */
+export function keyHolder(
+  org: string,
+  key: { readonly keyId: string; readonly name: string; readonly operator: boolean },
+  scopes: Iterable<string>,
+): Caller {
+  const { keyId, name, operator } = key;
+  const held = operator ? ALL : new Set(scopes);
+  return { org, principal: { kind: "key", keyId, name, operator }, scopes: held };
 }
 
 /** The server, for work of its own on an organization's rows, such as timers and retention. */

@@ -1,6 +1,8 @@
 /** Runs recorded journals against a worker of today, on a server of their own in memory. */
 import { DEFAULT_ORG, everyoneIsOwner } from "../auth/authenticate.ts";
+import { Keys } from "../auth/keys.ts";
 import { createEngine } from "../engine/engine.ts";
+import { systemClock } from "../lib/clock.ts";
 import { uniqueId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import { anonymous } from "../model/caller.ts";
@@ -40,7 +42,8 @@ export async function replay(options: ReplayOptions): Promise<Verdict[]> {
   const seeded: Seeded[] = [];
   for (const run of runs) seeded.push(await seed(store, run));
   const rehearsal = new Rehearsal(engine, seeded);
-  const bindings = apiBindings({ engine: rehearsal.engine, streams, log });
+  const keys = new Keys({ store, clock: systemClock, changed: () => Promise.resolve() });
+  const bindings = apiBindings({ engine: rehearsal.engine, keys, streams, log });
   const grpc = createGrpcServer({ bindings, calls, log });
   const port = await grpc.listen("127.0.0.1:0");
   const worker = startWorker(`http://127.0.0.1:${port}`);

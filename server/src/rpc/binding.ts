@@ -206,8 +206,14 @@ export function clientStream<I extends DescMessage, O extends DescMessage>(
     context: CallContext,
   ) => Promise<MessageInitShape<O>>,
 ): ClientStreamBinding {
-  async function* decoded(requests: AsyncIterable<Uint8Array>): AsyncIterable<MessageShape<I>> {
-    for await (const request of requests) yield decode(method.input, request);
+  async function* decoded(
+    requests: AsyncIterable<Uint8Array>,
+    { signal }: CallContext,
+  ): AsyncIterable<MessageShape<I>> {
+    for await (const request of requests) {
+      signal.throwIfAborted();
+      yield decode(method.input, request);
+    }
   }
   const permit = permitFor(method);
   return {
@@ -215,7 +221,7 @@ export function clientStream<I extends DescMessage, O extends DescMessage>(
     method,
     async invoke(requests, context) {
       permit(context.caller);
-      return encode(method.output, await handler(decoded(requests), context));
+      return encode(method.output, await handler(decoded(requests, context), context));
     },
     connect(router, hooks) {
       router.rpc(

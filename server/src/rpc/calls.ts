@@ -2,6 +2,7 @@
  * The calls in progress, whatever carries them: each is authenticated here, and all that wait are
  * sent home when the server stops.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Authenticate, Credentials } from "../auth/authenticate.ts";
 import type { Caller } from "../model/caller.ts";
 import { PawlError } from "../model/errors.ts";
@@ -26,7 +27,8 @@ export interface Call {
 
 export class Calls {
   readonly #authenticate: Authenticate;
-  readonly #open = new Set<AbortController>();
+  /** With their callers, as soon as those are known. */
+  readonly #open = new Map<AbortController, Caller | undefined>();
   #stopping = false;
 
   constructor(authenticate: Authenticate) {
@@ -36,10 +38,11 @@ export class Calls {
   begin(): Call {
     const controller = new AbortController();
     const { signal } = controller;
-    this.#open.add(controller);
+    this.#open.set(controller, undefined);
     if (this.#stopping) controller.abort(draining());
     const enterAs = (caller: Caller): CallContext => {
       signal.throwIfAborted();
+      if (this.#open.has(controller)) this.#open.set(controller, caller);
       return { caller, signal };
     };
     return {
@@ -60,10 +63,26 @@ export class Calls {
     return this.#open.size;
   }
 
+  /**
+   * Ends the calls of those who may no longer make them, streams included.
+   *
+   * @param problemWith is asked once for each caller
+   */
+  async recheck(problemWith: (caller: Caller) => Promise<PawlError | undefined>): Promise<void> {
+    // Callers who were found before the change are entered by then.
+    await nextTurn();
+    const callers = new Set(this.#open.values());
+    for (const caller of callers) {
+      const problem = caller === undefined ? undefined : await problemWith(caller);
+      if (problem === undefined) continue;
+      for (const [controller, by] of this.#open) if (by === caller) controller.abort(problem);
+    }
+  }
+
   /** Ends the waits of all calls, now and later, with DRAINING. */
   stop(): void {
     this.#stopping = true;
-    for (const controller of this.#open) controller.abort(draining());
+    for (const controller of this.#open.keys()) controller.abort(draining());
   }
 }
 

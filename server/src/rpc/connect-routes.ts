@@ -28,7 +28,11 @@ export function connectRoutes(options: ConnectRouteOptions): (router: ConnectRou
       };
       if (context.signal.aborted) over();
       else context.signal.addEventListener("abort", over, { once: true });
-      return await call.enter({ header: (name) => context.requestHeader.get(name) ?? undefined });
+      const { requestHeader } = context;
+      return await call.enter({
+        header: (name) => requestHeader.get(name) ?? undefined,
+        names: () => requestHeader.keys(),
+      });
     },
     fail(error, context, method) {
       if (error instanceof ConnectError) return requestError(error.code, error.rawMessage) ?? error;

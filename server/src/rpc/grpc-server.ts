@@ -146,7 +146,10 @@ function statusOf(error: unknown, binding: Binding, call: Call, log: Log) {
 
 /** A header of gRPC's metadata; of several with one name, the first. */
 function credentialsOf(metadata: Metadata): Credentials {
-  return { header: (name) => metadata.get(name)[0]?.toString() };
+  return {
+    header: (name) => metadata.get(name)[0]?.toString(),
+    names: () => Object.keys(metadata.getMap()),
+  };
 }
 
 function unaryHandler(

@@ -2,6 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import {
   EventService,
+  KeyService,
   PayloadService,
   RunService,
   SignalService,
@@ -11,12 +12,14 @@ import {
   WorkflowService,
 } from "@pawl/proto";
 import { Health } from "@pawl/proto/grpc/health/v1/health_pb.js";
+import type { Keys } from "../auth/keys.ts";
 import type { EngineApi } from "../engine/engine-api.ts";
 import type { Log } from "../lib/log.ts";
 import type { Binding } from "./binding.ts";
 import { ClientCalls } from "./client-calls.ts";
 import { eventService } from "./services/event-service.ts";
 import { healthService } from "./services/health-service.ts";
+import { keyService } from "./services/key-service.ts";
 import { payloadService } from "./services/payload-service.ts";
 import { reflectionService } from "./services/reflection-service.ts";
 import { runService } from "./services/run-service.ts";
@@ -37,16 +40,18 @@ export const API_SERVICES: readonly DescService[] = [
   WaitService,
   EventService,
   PayloadService,
+  KeyService,
 ];
 
 export interface ServiceOptions {
   readonly engine: EngineApi;
+  readonly keys: Keys;
   readonly streams: WorkerStreams;
   readonly log: Log;
 }
 
 export function apiBindings(options: ServiceOptions): Binding[] {
-  const { engine, streams, log } = options;
+  const { engine, keys, streams, log } = options;
   const calls = new ClientCalls(engine);
   const bindings = [
     ...runService(engine, calls, log),
@@ -57,6 +62,7 @@ export function apiBindings(options: ServiceOptions): Binding[] {
     ...waitService(engine),
     ...eventService(engine),
     ...payloadService(engine),
+    ...keyService(keys),
   ];
   const bound = new Set(bindings.map(({ method }) => method));
   for (const method of API_SERVICES.flatMap((service) => service.methods)) {

@@ -2,8 +2,8 @@
  * WorkerService.Attach, whatever carries it.
  *
  * States: *greeting* (no Hello yet) → *opening* (the engine is asked; frames wait) → *open* →
- * *ended* (from any state: the other side closed, Hello was refused, the worker does not read, or
- * the server stops).
+ * *ended* (from any state: the other side closed, Hello was refused, the worker does not read, its key
+ * was revoked, or the server stops).
  *
  * Invariants:
  * 1. Frames reach the engine in the order of arrival; none waits for the answer to another.
@@ -129,6 +129,7 @@ class WorkerStream {
       dropped: (frame, error) => this.#dropped(frame, error),
     });
     this.#replies = new Replies(this.#outbox);
+    context.signal.addEventListener("abort", () => this.#refused(context.signal.reason));
   }
 
   message(message: WorkerServiceAttachRequest): void {
@@ -313,6 +314,11 @@ class WorkerStream {
     } else {
       this.#end(error);
     }
+  }
+
+  /** The call is over. Whoever has lost the right to it is told so; nothing that still comes is read. */
+  #refused(reason: unknown): void {
+    if (reason instanceof PawlError && reason.reason === "UNAUTHENTICATED") this.#end(reason);
   }
 
   #replaced(reason: string): void {

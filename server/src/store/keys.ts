@@ -1,3 +1,4 @@
+import type { ApiKey } from "../model/api-key.ts";
 import type { Tenant } from "../model/caller.ts";
 
 /** The API keys, and the number by which servers notice that rights have changed. */
@@ -6,7 +7,7 @@ export interface KeyStore {
   accessState(): Promise<AccessState>;
   /** A key by the digest of its text, whoever owns it. */
   findKey(digest: string): Promise<OwnedKey | undefined>;
-  listKeys(caller: Tenant): Promise<ApiKeyRow[]>;
+  listKeys(caller: Tenant): Promise<ApiKey[]>;
   /**
    * Inserts a key.
    *
@@ -14,35 +15,14 @@ export interface KeyStore {
    * @returns false, and changes nothing, where the key to be replaced is gone, or where another key
    *   that is still good has the name
    */
-  putKey(caller: Tenant, key: ApiKeyRow, replaces?: Replaced): Promise<boolean>;
+  putKey(caller: Tenant, key: ApiKey, replaces?: Replaced): Promise<boolean>;
   /** @returns whether the key was there and not revoked yet */
   revokeKey(caller: Tenant, keyId: string, at: number): Promise<boolean>;
   /** Notes when keys were last used. Not a change of rights. */
   touchKeys(uses: readonly KeyUse[]): Promise<void>;
 }
 
-export type KeyKind = "service" | "operator";
-
-export interface ApiKeyRow {
-  readonly keyId: string;
-  readonly digest: string;
-  readonly name: string;
-  readonly kind: KeyKind;
-  readonly scopes: readonly string[];
-  /** Who created it, in words: an actor. */
-  readonly createdBy: string;
-  readonly createdAt: number;
-  /** 0: never. */
-  readonly expiresAt: number;
-  /** 0: it is not. */
-  readonly revokedAt: number;
-  /** 0: it was not used. */
-  readonly lastUsedAt: number;
-  /** The id of the key that a rotation replaced it with; empty: none. */
-  readonly replacedBy: string;
-}
-
-export interface OwnedKey extends ApiKeyRow {
+export interface OwnedKey extends ApiKey {
   readonly org: string;
 }
 

@@ -1,7 +1,7 @@
 import { parseSubject } from "../model/ids.ts";
+import type { ApiKey } from "../model/api-key.ts";
 import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
-import type { ApiKeyRow } from "./keys.ts";
 import type { LeasedRun } from "./leases.ts";
 import type { WorkerRow } from "./registry.ts";
 import { StoreError } from "./store-error.ts";
@@ -64,7 +64,7 @@ export function toWorker(row: Row): WorkerRow {
 export const KEY_COLUMNS =
   "key_id, digest, name, kind, scopes, created_by, created_at, expires_at, revoked_at, last_used_at, replaced_by";
 
-export function keyValues(key: ApiKeyRow): (string | number)[] {
+export function keyValues(key: ApiKey): (string | number)[] {
   return [
     key.keyId,
     key.digest,
@@ -80,7 +80,7 @@ export function keyValues(key: ApiKeyRow): (string | number)[] {
   ];
 }
 
-export function toKey(row: Row): ApiKeyRow {
+export function toKey(row: Row): ApiKey {
   const scopes = text(row, "scopes");
   return {
     keyId: text(row, "key_id"),

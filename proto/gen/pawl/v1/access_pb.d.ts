@@ -17,6 +17,10 @@ export declare const file_pawl_v1_access: GenFile;
  * runs:read, runs:write, runs:delete: runs with their journals, events and signals.
  * waits:read, waits:answer: what runs wait for.
  * workflows:read: workflows and workers.
+ * waits:act-as: answers and signals in the name of others.
+ * keys:read, keys:write: API keys. Only an operator has keys:write.
+ * metrics:read: the page /metrics.
+ * public: no credential at all.
  * worker: everything that a worker does, including what its code does for a run that it holds.
  *
  * @generated from extension: repeated string scope = 50501;

@@ -69,7 +69,8 @@ export type Group =
   | "Runs"
   | "Control runs"
   | "Human input"
-  | "Timers and workers";
+  | "Timers and workers"
+  | "Access";
 
 /** The command's line of usage, without `pawl`: `replay JOURNAL_FILE... --worker FILE [options]`. */
 export function usageOf({ name, positionals, options }: Command): string {

@@ -35,6 +35,24 @@ export const CLIENT_OPTIONS = {
   },
 } as const satisfies Options;
 
+/** Every command that opens the store itself has these. */
+export const STORE_OPTIONS = {
+  store: {
+    type: "string",
+    value: "URL",
+    help: "Where runs are kept: the path of a SQLite file, :memory:, or a postgres:// URL.",
+    env: "PAWL_DATABASE_URL",
+    default: "pawl.db in the data directory",
+  },
+  data: {
+    type: "string",
+    value: "DIR",
+    help: "The data directory.",
+    env: "PAWL_DATA_DIR",
+    default: ".pawl",
+  },
+} as const satisfies Options;
+
 export const ACTOR_OPTION = {
   actor: {
     type: "string",

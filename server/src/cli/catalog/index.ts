@@ -1,5 +1,6 @@
 /** The commands of `pawl`, in the order in which help and documentation show them. */
 
+import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { Command, Options } from "./command.ts";
 import { CLIENT_OPTIONS, GLOBAL_OPTIONS } from "./common-options.ts";
 import { CONTROL_COMMANDS } from "./control-commands.ts";
@@ -8,7 +9,13 @@ import { SERVER_COMMANDS } from "./server-commands.ts";
 import { WAIT_COMMANDS } from "./wait-commands.ts";
 import { WORKER_COMMANDS } from "./worker-commands.ts";
 
-const CLIENT_COMMANDS = [RUN_COMMANDS, CONTROL_COMMANDS, WAIT_COMMANDS, WORKER_COMMANDS].flat();
+const CLIENT_COMMANDS = [
+  RUN_COMMANDS,
+  CONTROL_COMMANDS,
+  WAIT_COMMANDS,
+  WORKER_COMMANDS,
+  ACCESS_COMMANDS,
+].flat();
 
 export const COMMANDS: readonly Command[] = [...SERVER_COMMANDS, ...CLIENT_COMMANDS];
 

@@ -1,22 +1,6 @@
 /** Commands that set up, run and check servers and workers. */
 import type { Command, Options } from "./command.ts";
-
-const STORE_OPTIONS = {
-  store: {
-    type: "string",
-    value: "URL",
-    help: "Where runs are kept: the path of a SQLite file, :memory:, or a postgres:// URL.",
-    env: "PAWL_DATABASE_URL",
-    default: "pawl.db in the data directory",
-  },
-  data: {
-    type: "string",
-    value: "DIR",
-    help: "The data directory.",
-    env: "PAWL_DATA_DIR",
-    default: ".pawl",
-  },
-} as const satisfies Options;
+import { STORE_OPTIONS } from "./common-options.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "off"];
 

@@ -1,9 +1,16 @@
 /** How commands talk to a server: Connect over HTTP, with errors as sentences and exit codes. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import {
+  type Client,
+  Code,
+  ConnectError,
+  createClient,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import {
   EventService,
+  KeyService,
   PayloadService,
   RunService,
   SignalService,
@@ -43,6 +50,7 @@ export interface Server {
   readonly workflows: Client<typeof WorkflowService>;
   readonly events: Client<typeof EventService>;
   readonly payloads: Client<typeof PayloadService>;
+  readonly keys: Client<typeof KeyService>;
 }
 
 /** The server that the arguments or the environment name. */
@@ -53,7 +61,13 @@ function connect(args: Args, terminal: Terminal): Server {
     const name = given === undefined ? "PAWL_HTTP_URL" : "--server";
     throw usageError(`${name} is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
   }
-  const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1" });
+  const key = terminal.env.PAWL_API_KEY ?? "";
+  const withKey: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${key}`);
+    return next(request);
+  };
+  const interceptors = key === "" ? [] : [withKey];
+  const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors });
   return {
     url,
     runs: createClient(RunService, transport),
@@ -63,6 +77,7 @@ function connect(args: Args, terminal: Terminal): Server {
     workflows: createClient(WorkflowService, transport),
     events: createClient(EventService, transport),
     payloads: createClient(PayloadService, transport),
+    keys: createClient(KeyService, transport),
   };
 }
 
@@ -80,7 +95,8 @@ function explain(error: unknown, url: string): unknown {
   if (info === undefined) return unexplained(error, url);
   const options = { reason: info.reason, metadata: info.metadata, cause: error };
   const hint = hintFor(info.reason, info.metadata);
-  return new CliError(exitCodeFor(error.code), error.rawMessage, { ...options, hint });
+  const exitCode = info.metadata.needs === undefined ? exitCodeFor(error.code) : EXIT.DENIED;
+  return new CliError(exitCode, error.rawMessage, { ...options, hint });
 }
 
 /** The error did not come from a Pawl server. */
@@ -116,6 +132,8 @@ function exitCodeFor(code: Code): number {
     case Code.Internal:
     case Code.DataLoss:
       return EXIT.INTERNAL;
+    case Code.Unauthenticated:
+      return EXIT.DENIED;
     default:
       return EXIT.REFUSED;
   }
@@ -123,6 +141,7 @@ function exitCodeFor(code: Code): number {
 
 function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string {
   if (reason === "NOT_FOUND" && metadata.id !== undefined) return "`pawl list` shows all runs.";
+  if (metadata.needs !== undefined) return "`pawl keys list` shows what each key may do.";
   if (reason === "PERMISSION_DENIED")
     return "--actor NAME (or PAWL_ACTOR) says who you are; `pawl waits` shows who may answer.";
   return "";

@@ -16,6 +16,8 @@ export const EXIT = Object.freeze({
   TRY_AGAIN: 7,
   /** A bug in Pawl. */
   INTERNAL: 8,
+  /** The credential is missing or wrong, or does not allow this. */
+  DENIED: 9,
   INTERRUPTED: 130,
 });
 

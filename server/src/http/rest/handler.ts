@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
 import createRouter from "find-my-way";
+import { requireCredential } from "../../auth/permissions.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Binding } from "../../rpc/binding.ts";
 import type { Calls } from "../../rpc/calls.ts";
@@ -56,6 +57,7 @@ export function createRestHandler(options: RestOptions): RestHandler {
         const allowed = METHODS.filter((one) => find(one, path) !== undefined);
         throw allowed.length === 0 ? nothingAt(path) : wrongMethod(asked, path, allowed);
       }
+      if (found.route.operation.isPublic !== true) requireCredential(context.caller);
       const exchange = new RestExchange(request, response, {
         params: found.params,
         search,
@@ -106,6 +108,7 @@ function documentRoutes(): Route[] {
   };
   const operation = (path: string, id: string, summary: string, type: string) => ({
     ...{ method: "GET" as const, path, id, tag: "Description", summary, parameters: [] },
+    isPublic: true,
     answers: [{ status: 200, description: "Done.", content: { [type]: () => ({}) } }],
     errors: [],
   });

@@ -62,7 +62,7 @@ const ANSWER: JsonObject = {
 
 export const LINK_OPERATIONS: readonly Operation[] = [
   {
-    ...{ method: "GET", path: "/v1/answers/{token}", id: "getQuestion", tag: TAG },
+    ...{ method: "GET", path: "/v1/answers/{token}", id: "getQuestion", tag: TAG, isPublic: true },
     summary: "Show a question by its link",
     description: "A page with a form for people; JSON with `Accept: application/json`.",
     parameters: [TOKEN],
@@ -77,7 +77,13 @@ export const LINK_OPERATIONS: readonly Operation[] = [
     errors: ERRORS,
   },
   {
-    ...{ method: "POST", path: "/v1/answers/{token}", id: "answerQuestion", tag: TAG },
+    ...{
+      method: "POST",
+      path: "/v1/answers/{token}",
+      id: "answerQuestion",
+      tag: TAG,
+      isPublic: true,
+    },
     summary: "Answer a question by its link, once",
     parameters: [TOKEN],
     body: {
@@ -99,7 +105,7 @@ export const LINK_OPERATIONS: readonly Operation[] = [
     errors: [...ERRORS, "INVALID_ANSWER"],
   },
   {
-    ...{ method: "POST", path: "/v1/callbacks/{token}", id: "callBack", tag: TAG },
+    ...{ method: "POST", path: "/v1/callbacks/{token}", id: "callBack", tag: TAG, isPublic: true },
     summary: "Resolve a callback by its link, once",
     description: "The body is its value: JSON if the content type says so, otherwise raw bytes.",
     parameters: [TOKEN],

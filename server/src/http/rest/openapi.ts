@@ -47,7 +47,15 @@ export function createDocument(operations: readonly Operation[]): Document {
     servers: [{ url: "/" }],
     tags: tags.map((name) => ({ name })),
     paths,
-    components: { schemas: schemas.components },
+    components: {
+      schemas: schemas.components,
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", description: "An API key." },
+        apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same." },
+      },
+    },
+    // The empty one: a server that only its own machine can reach may need no key.
+    security: [{ bearer: [] }, { apiKey: [] }, {}],
   };
 }
 
@@ -74,6 +82,7 @@ function describe(operation: Operation, schemas: Schemas, problem: JsonObject): 
     operationId: id,
     tags: [tag],
     summary,
+    ...(operation.isPublic === true && { security: [] }),
     ...(description !== undefined && { description }),
     ...(operation.parameters.length > 0 && {
       parameters: operation.parameters.map((one) => describeParameter(one, schemas)),
@@ -135,7 +144,8 @@ function describeAnswer(answer: AnswerSpec, schemas: Schemas): JsonObject {
 
 /** One answer per status, with the reasons that it can have. */
 function refusals(operation: Operation, problem: JsonObject): JsonObject {
-  const reasons: readonly Reason[] = [...new Set([...operation.errors, ...COMMON])];
+  const own: readonly Reason[] = operation.isPublic === true ? [] : ["UNAUTHENTICATED"];
+  const reasons = [...new Set([...operation.errors, ...own, ...COMMON])];
   const byStatus = Map.groupBy(reasons, statusOf);
   if (operation.body !== undefined) {
     byStatus.set(413, ["PAYLOAD_TOO_LARGE"]);

@@ -52,6 +52,8 @@ export interface Operation {
     readonly content: Readonly<Record<string, (schemas: Schemas) => JsonObject>>;
   };
   readonly answers: readonly AnswerSpec[];
+  /** Whether it needs no credential. */
+  readonly isPublic?: boolean;
   /** The reasons that it is refused for, besides those that all have. */
   readonly errors: readonly Reason[];
 }

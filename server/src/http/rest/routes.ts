@@ -1,5 +1,6 @@
 /** The table of routes under /v1. What is here is served, and is in /openapi.json. */
 import {
+  KeyService,
   PayloadService,
   RunService,
   SignalService,
@@ -255,6 +256,46 @@ const fleetRoutes: readonly Route[] = [
   }),
 ];
 
+const keys = KeyService.method;
+const KEY_ID = "The key's id, which lists show; not the key itself.";
+
+const keyRoutes: readonly Route[] = [
+  rpcRoute({
+    ...{ method: "POST", path: "/v1/auth/apikeys", rpc: keys.createKey, id: "createKey" },
+    tag: "Keys",
+    summary: "Create an API key",
+    description: "The answer is the only place that has the key itself, as `text`.",
+    status: 201,
+    about: { expiresIn: "After which it no longer works, such as `2160h`. Default: never." },
+    errors: ["NAME_TAKEN"],
+  }),
+  rpcRoute({
+    ...{ method: "GET", path: "/v1/auth/apikeys", rpc: keys.listKeys, id: "listKeys" },
+    tag: "Keys",
+    summary: "List API keys, newest first",
+    about: {},
+    errors: [],
+  }),
+  rpcRoute({
+    ...{ method: "DELETE", path: "/v1/auth/apikeys/{keyId}", rpc: keys.revokeKey, id: "revokeKey" },
+    tag: "Keys",
+    summary: "Revoke an API key",
+    about: { keyId: KEY_ID },
+    errors: ["NOT_FOUND"],
+  }),
+  rpcRoute({
+    ...{ method: "POST", path: "/v1/auth/apikeys/{keyId}/rotate", rpc: keys.rotateKey },
+    id: "rotateKey",
+    tag: "Keys",
+    summary: "Replace an API key by a new one",
+    about: {
+      keyId: KEY_ID,
+      overlap: "How long the old key continues to work, such as `1h`. Default: `24h`.",
+    },
+    errors: ["NOT_FOUND", "ILLEGAL_TRANSITION"],
+  }),
+];
+
 export const ROUTES: readonly Route[] = [
   ...runRoutes,
   eventsRoute,
@@ -263,5 +304,6 @@ export const ROUTES: readonly Route[] = [
   ...inboxRoutes,
   ...waitRoutes,
   ...fleetRoutes,
+  ...keyRoutes,
   payloadRoute(PayloadService.method.getPayload),
 ];

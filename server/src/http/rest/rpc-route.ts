@@ -45,6 +45,8 @@ export interface RpcRoute {
   readonly description?: string;
   /** The field of the response that is the answer; the whole response otherwise. */
   readonly result?: string;
+  /** Of a success. Default: 200, or 204 without content. */
+  readonly status?: number;
   /** Fields of the request that are not offered. */
   readonly without?: readonly string[];
   /** The payload that the whole body is; other fields are query parameters then. */
@@ -71,7 +73,7 @@ export function rpcRoute(route: RpcRoute): Route {
       const request = await readRequest(route, exchange);
       const response = await services.unary(route.rpc).call(request, exchange.context);
       if (route.rpc.output.fields.length === 0) exchange.empty(204);
-      else exchange.json(200, resultOf(route, response, exchange));
+      else exchange.json(route.status ?? 200, resultOf(route, response, exchange));
     },
   };
 }
@@ -164,7 +166,7 @@ export function operationOf(route: RpcRoute, sources: Sources = sourcesOf(route)
     if (!used.has(name)) throw new Error(`${id}: ${name} is explained and not there.`);
   }
   const { description } = route;
-  const answer = answerOf(rpc.output, route.result);
+  const answer = answerOf(rpc.output, route.result, route.status);
   return {
     ...{ method, path, id, tag, summary, parameters, errors },
     ...(description !== undefined && { description }),
@@ -173,13 +175,17 @@ export function operationOf(route: RpcRoute, sources: Sources = sourcesOf(route)
   };
 }
 
-function answerOf(output: DescMessage, result: string | undefined): Operation["answers"][number] {
+function answerOf(
+  output: DescMessage,
+  result: string | undefined,
+  status = 200,
+): Operation["answers"][number] {
   if (output.fields.length === 0) return { status: 204, description: "Done." };
   const field = result === undefined ? undefined : fieldOf(output, result);
   const message = field === undefined ? output : field.message;
   if (message === undefined) throw new Error(`${output.typeName}.${result} is not a message.`);
   return {
-    status: 200,
+    status,
     description: "Done.",
     content: { [JSON_TYPE]: (schemas) => schemas.ref(message) },
   };

@@ -1,5 +1,6 @@
+import type { ApiKey } from "../../model/api-key.ts";
 import type { Tenant } from "../../model/caller.ts";
-import type { AccessState, ApiKeyRow, KeyUse, OwnedKey, Replaced } from "../keys.ts";
+import type { AccessState, KeyUse, OwnedKey, Replaced } from "../keys.ts";
 import { int, KEY_COLUMNS, keyValues, text, toKey } from "../row.ts";
 import type { Connection } from "./connection.ts";
 
@@ -48,14 +49,14 @@ export async function findKey(db: Connection, digest: string): Promise<OwnedKey 
   return row === undefined ? undefined : { org: text(row, "org_id"), ...toKey(row) };
 }
 
-export async function listKeys(db: Connection, { org }: Tenant): Promise<ApiKeyRow[]> {
+export async function listKeys(db: Connection, { org }: Tenant): Promise<ApiKey[]> {
   return (await db.one({ text: LIST_KEYS, values: [org] })).map(toKey);
 }
 
 export async function putKey(
   db: Connection,
   { org }: Tenant,
-  key: ApiKeyRow,
+  key: ApiKey,
   replaces: Replaced | undefined,
 ): Promise<boolean> {
   const values = [org, ...keyValues(key), replaces?.keyId ?? "", replaces?.until ?? 0];

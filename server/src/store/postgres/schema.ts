@@ -1,5 +1,13 @@
 import { sql } from "drizzle-orm";
-import { bigint, customType, index, integer, pgSchema, primaryKey, uniqueIndex } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  customType,
+  index,
+  integer,
+  pgSchema,
+  primaryKey,
+  uniqueIndex,
+} from "drizzle-orm/pg-core";
 import { mapColumns } from "../run-columns.ts";
 
 /**
@@ -370,10 +378,7 @@ export const apiKey = pawl.table(
     lastUsedAt: int8("last_used_at").notNull(),
     replacedBy: text("replaced_by").notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.orgId, t.keyId] }),
-    uniqueIndex("api_key_digest").on(t.digest),
-  ],
+  (t) => [primaryKey({ columns: [t.orgId, t.keyId] }), uniqueIndex("api_key_digest").on(t.digest)],
 );
 
 /** One row, whose number rises with every change of rights, so that servers know when to look again. */

@@ -1,5 +1,6 @@
+import type { ApiKey } from "../../model/api-key.ts";
 import type { Tenant } from "../../model/caller.ts";
-import type { AccessState, ApiKeyRow, KeyUse, OwnedKey, Replaced } from "../keys.ts";
+import type { AccessState, KeyUse, OwnedKey, Replaced } from "../keys.ts";
 import { int, KEY_COLUMNS, keyValues, text, toKey } from "../row.ts";
 import type { Database } from "./database.ts";
 
@@ -33,14 +34,14 @@ export function findKey(db: Database, digest: string): OwnedKey | undefined {
   return row === undefined ? undefined : { org: text(row, "org_id"), ...toKey(row) };
 }
 
-export function listKeys(db: Database, { org }: Tenant): ApiKeyRow[] {
+export function listKeys(db: Database, { org }: Tenant): ApiKey[] {
   return db.prepare(LIST_KEYS).all(org).map(toKey);
 }
 
 export function putKey(
   db: Database,
   { org }: Tenant,
-  key: ApiKeyRow,
+  key: ApiKey,
   replaces: Replaced | undefined,
 ): boolean {
   return db.transaction(() => {

@@ -1,5 +1,13 @@
 import { sql } from "drizzle-orm";
-import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import {
+  blob,
+  index,
+  integer,
+  primaryKey,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
 import { mapColumns } from "../run-columns.ts";
 
 /**
@@ -365,10 +373,7 @@ export const apiKey = sqliteTable(
     lastUsedAt: integer("last_used_at").notNull(),
     replacedBy: text("replaced_by").notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.orgId, t.keyId] }),
-    uniqueIndex("api_key_digest").on(t.digest),
-  ],
+  (t) => [primaryKey({ columns: [t.orgId, t.keyId] }), uniqueIndex("api_key_digest").on(t.digest)],
 );
 
 /** One row, whose number rises with every change of rights, so that servers know when to look again. */
