@@ -14,7 +14,7 @@ export const comments = {
   "pawl.v1.ApiKey.created_by": "The actor who created it.",
   "pawl.v1.ApiKey.expires_at": "Unset: it does not expire.",
   "pawl.v1.ApiKey.last_used_at": "To about a minute. Unset: it was not used.",
-  "pawl.v1.ApiKey.name": "Chosen by whoever created it; its actor is `key:NAME`.",
+  "pawl.v1.ApiKey.name": "Chosen by its creator. The actor of what is done with it is `key:NAME`.",
   "pawl.v1.ApiKey.operator": "Whether it may do everything.",
   "pawl.v1.ApiKey.replaced_by": "The id of the key that replaced it, if one did.",
   "pawl.v1.ApiKey.revoked_at": "Unset: it was not revoked.",

@@ -2,8 +2,8 @@
 
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
+import { Keys } from "./auth/api-keys.ts";
 import { Authenticator } from "./auth/authenticator.ts";
-import { Keys } from "./auth/keys.ts";
 import { type Address, formatAddress, type ServerConfig } from "./config.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { withPawlErrors } from "./engine/store-errors.ts";

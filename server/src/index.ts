@@ -2,8 +2,8 @@
 
 import { hostname } from "node:os";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
+import { Keys } from "./auth/api-keys.ts";
 import { everyoneIsOwner } from "./auth/authenticate.ts";
-import { Keys } from "./auth/keys.ts";
 import { parseReplica } from "./config.ts";
 import { createEngine } from "./engine/engine.ts";
 import { systemClock } from "./lib/clock.ts";

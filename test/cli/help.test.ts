@@ -67,7 +67,7 @@ test.each(COMMANDS.map((command) => [command.name, command] as const))(
 const UNITS = new Set(
   "DURATION N N/DURATION HOST:PORT URL DIR FILE JSON KEY=VALUE TEXT NAME VERSION KEY ORIGIN"
     .split(" ")
-    .concat("LEVEL STATUS KIND STEP CURSOR ID RUN_ID WAIT_ID".split(" ")),
+    .concat("SCOPES LEVEL STATUS KIND STEP CURSOR ID RUN_ID WAIT_ID".split(" ")),
 );
 /** Of these, people want to know what applies without them. */
 const HAS_DEFAULT = /^(DURATION|N|N\/DURATION|HOST:PORT|DIR|LEVEL|KIND)$/;

@@ -9,7 +9,13 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Client, type ClientDuplexStream, credentials } from "@grpc/grpc-js";
+import {
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  InterceptingCall,
+  type Interceptor,
+} from "@grpc/grpc-js";
 import {
   type BeginCleanUpRequestSchema,
   type BeginCleanUpResponse,
@@ -57,8 +63,17 @@ export class Refusal extends Error {
   }
 }
 
-export function connect(address: string): Client {
+/** @param key is sent with each call */
+export function connect(address: string, key?: string): Client {
+  const withKey: Interceptor = (options, next) =>
+    new InterceptingCall(next(options), {
+      start(metadata, listener, start) {
+        if (key !== undefined) metadata.set("authorization", `Bearer ${key}`);
+        start(metadata, listener);
+      },
+    });
   return new Client(address, credentials.createInsecure(), {
+    interceptors: [withKey],
     "grpc.max_send_message_length": -1,
     "grpc.max_receive_message_length": -1,
   });

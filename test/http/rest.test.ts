@@ -342,6 +342,23 @@ test("workflows and workers", async () => {
   expect(workers.body.workers).toMatchObject([{ info: { workerId: "http-worker" } }]);
 });
 
+test("API keys", async () => {
+  const made = await api.call("createKey", { body: { name: "ci", scopes: ["runs:read"] } });
+  expect([made.status, made.body.text]).toEqual([201, expect.stringMatching(/^pawl_sk_\w{36}$/)]);
+  const listed = await api.call("listKeys");
+  const [key] = listed.body.keys as { keyId: string }[];
+  expect(key).toMatchObject({ name: "ci", operator: false, scopes: ["runs:read"] });
+  const path = { keyId: key?.keyId ?? "" };
+  const rotated = await api.call("rotateKey", { path, body: { overlap: "60s" } });
+  expect([rotated.status, rotated.body.key]).toEqual([
+    200,
+    expect.objectContaining({ name: "ci" }),
+  ]);
+  expect((await api.call("revokeKey", { path })).status).toBe(204);
+  const again = await api.call("rotateKey", { path, body: {} });
+  expect(refused(again)[1]).toBe("ILLEGAL_TRANSITION");
+});
+
 describe("what is not served is refused in words", () => {
   const cases: [string, RequestInit, string, unknown[]][] = [
     ["an unknown route", {}, "/v1/nothing", [404, "NOT_FOUND"]],

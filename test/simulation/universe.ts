@@ -4,7 +4,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { WorkerServiceAttachRequestSchema, WorkerServiceAttachResponseSchema } from "@pawl/proto";
 import { Worker } from "@pawl/worker";
 import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
-import { Keys } from "../../server/src/auth/keys.ts";
+import { Keys } from "../../server/src/auth/api-keys.ts";
 import { createEngine } from "../../server/src/engine/engine.ts";
 import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";

@@ -6,6 +6,7 @@
 
 import { AnswerVia, RunService, WaitOutcome, type WorkItem } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { newApiKey } from "../../server/src/auth/api-key.ts";
 import { connect, rpc } from "../harness/protocol.ts";
 import { startServer } from "../harness/server.ts";
 import { jsonOf, Lab, ms, refused, sleep, stores } from "../semantics/lab.ts";
@@ -362,15 +363,17 @@ test("links outlive the server, lead to the public URL, and are good at every se
   const { runId } = await asked(lab, "unary", { q: { prompt: "Q?", type: TEXT } });
   const held = await lab.held("unary");
   const url = new URL(urlOf(await callback(held)));
+  const key = newApiKey("operator");
   await using other = await startServer({
     store: lab.server.store,
     args: ["--public-url", "https://pawl.example/run/"],
+    env: { PAWL_OPERATOR_KEY: key },
   });
   expect((await fetch(`${other.httpUrl}${url.pathname}`)).status).toBe(405);
   // As a proxy forwards it: under the public name.
   const { status } = await post(`${other.httpUrl}${url.pathname}`, "1");
   expect(status).toBe(200);
-  const client = connect(other.grpcAddress);
+  const client = connect(other.grpcAddress, key);
   const made = await link(client, `${runId}#user:q`).finally(() => client.close());
   expect(made.url.startsWith("https://pawl.example/run/v1/answers/")).toBe(true);
   expect((await fetch(`${lab.server.httpUrl}/v1/answers/${made.token}`)).status).toBe(200);

@@ -3,8 +3,9 @@
  * characters of checksum, by which scanners of secrets recognize it and mistyped ones are refused
  * without a look at the store. The randomness (178 bits) is why a fast digest is enough.
  */
-import { hash, randomBytes } from "node:crypto";
+import { hash } from "node:crypto";
 import { crc32 } from "node:zlib";
+import { randomText } from "../lib/ids.ts";
 import type { KeyKind } from "../model/api-key.ts";
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -13,16 +14,14 @@ const SUM_CHARS = 6;
 const KEY_ID_CHARS = 14;
 const PREFIXES: Readonly<Record<KeyKind, string>> = { service: "pawl_sk_", operator: "pawl_op_" };
 const FORM = new RegExp(`^pawl_(?:sk|op)_[0-9A-Za-z]{${RANDOM_CHARS + SUM_CHARS}}$`);
-/** The largest multiple of 62 that a byte can hold: larger ones would favor some digits. */
-const FAIR = 256 - (256 % DIGITS.length);
 
 export function newApiKey(kind: KeyKind): string {
-  const body = PREFIXES[kind] + randomDigits(RANDOM_CHARS);
+  const body = PREFIXES[kind] + randomText(RANDOM_CHARS, DIGITS);
   return body + checksum(body);
 }
 
 export function newKeyId(): string {
-  return `key_${randomDigits(KEY_ID_CHARS)}`;
+  return `key_${randomText(KEY_ID_CHARS, DIGITS)}`;
 }
 
 export function isApiKey(text: string): boolean {
@@ -33,16 +32,6 @@ export function isApiKey(text: string): boolean {
 /** What is stored of a key, in hex. */
 export function keyDigest(key: string): string {
   return hash("sha256", key, "hex");
-}
-
-function randomDigits(count: number): string {
-  let digits = "";
-  while (digits.length < count) {
-    for (const byte of randomBytes(count)) {
-      if (byte < FAIR && digits.length < count) digits += DIGITS[byte % DIGITS.length];
-    }
-  }
-  return digits;
 }
 
 function checksum(body: string): string {

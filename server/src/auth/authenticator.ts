@@ -6,7 +6,7 @@
  * 1. A credential that is sent is never ignored: a wrong one is refused, also where none is needed.
  * 2. What was read before a change of rights is not remembered after it. A change made by this server is
  *    known when its request is answered, one by another server within about a second.
- * 3. Whoever holds streams is told of each change and each expiry, and ends those that it concerns.
+ * 3. A listener is told of each change and each expiry, so that it ends the streams that they concern.
  */
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";

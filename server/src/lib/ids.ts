@@ -20,6 +20,18 @@ export function randomHex(bytes: number): string {
   return randomBytes(bytes).toString("hex");
 }
 
+/** That many characters, each as likely as any other of these. */
+export function randomText(count: number, characters: string): string {
+  // Larger bytes would favor some characters.
+  const fair = 256 - (256 % characters.length);
+  let text = "";
+  while (text.length < count) {
+    for (const byte of randomBytes(count))
+      if (byte < fair && text.length < count) text += characters[byte % characters.length];
+  }
+  return text;
+}
+
 /** Hex SHA-256 over the parts, each preceded by its length so that no two lists collide. */
 export function digest(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash("sha256");

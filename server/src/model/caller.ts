@@ -43,7 +43,7 @@ export function anonymous(org: string): Caller {
   return { org, principal: { kind: "anonymous" }, scopes: ALL };
 }
 
-/** Whoever has shown no credential where one is needed. No organization has an empty name. */
+/** A caller without a credential where one is needed. No organization has an empty name. */
 export const STRANGER: Caller = Object.freeze({
   org: "",
   principal: Object.freeze({ kind: "stranger" }),

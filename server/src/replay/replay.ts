@@ -1,6 +1,7 @@
 /** Runs recorded journals against a worker of today, on a server of their own in memory. */
+
+import { Keys } from "../auth/api-keys.ts";
 import { DEFAULT_ORG, everyoneIsOwner } from "../auth/authenticate.ts";
-import { Keys } from "../auth/keys.ts";
 import { createEngine } from "../engine/engine.ts";
 import { systemClock } from "../lib/clock.ts";
 import { uniqueId } from "../lib/ids.ts";

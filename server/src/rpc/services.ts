@@ -12,7 +12,7 @@ import {
   WorkflowService,
 } from "@pawl/proto";
 import { Health } from "@pawl/proto/grpc/health/v1/health_pb.js";
-import type { Keys } from "../auth/keys.ts";
+import type { Keys } from "../auth/api-keys.ts";
 import type { EngineApi } from "../engine/engine-api.ts";
 import type { Log } from "../lib/log.ts";
 import type { Binding } from "./binding.ts";

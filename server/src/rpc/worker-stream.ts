@@ -316,7 +316,7 @@ class WorkerStream {
     }
   }
 
-  /** The call is over. Whoever has lost the right to it is told so; nothing that still comes is read. */
+  /** The call is over. A worker that has lost the right to it is told so, and nothing that still comes is read. */
   #refused(reason: unknown): void {
     if (reason instanceof PawlError && reason.reason === "UNAUTHENTICATED") this.#end(reason);
   }

@@ -5,7 +5,7 @@ import type { Tenant } from "../model/caller.ts";
 export interface KeyStore {
   /** What decides whether a server must look at its keys again, and whether it may do without any. */
   accessState(): Promise<AccessState>;
-  /** A key by the digest of its text, whoever owns it. */
+  /** A key of any organization by the digest of its text. */
   findKey(digest: string): Promise<OwnedKey | undefined>;
   listKeys(caller: Tenant): Promise<ApiKey[]>;
   /**

@@ -35,7 +35,8 @@ var file_pawl_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 // Extension fields to descriptorpb.MethodOptions.
 var (
 	// The scopes that allow a call of this method; any one of them is enough. Every method names at least one.
-	// A frame of a stream is allowed where the unary call that it stands for is.
+	// A frame of a stream is allowed where the unary call that it stands for is. Any method may be refused with
+	// UNAUTHENTICATED (metadata `why`) or PERMISSION_DENIED (metadata `needs`).
 	//
 	// runs:read, runs:write, runs:delete: runs with their journals, events and signals.
 	// waits:read, waits:answer: what runs wait for.

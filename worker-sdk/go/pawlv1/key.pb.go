@@ -27,7 +27,7 @@ const (
 type ApiKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	KeyId string                 `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// Chosen by whoever created it; its actor is `key:NAME`.
+	// Chosen by its creator. The actor of what is done with it is `key:NAME`.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it may do everything.
 	Operator bool `protobuf:"varint,3,opt,name=operator,proto3" json:"operator,omitempty"`

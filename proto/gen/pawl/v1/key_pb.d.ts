@@ -23,7 +23,7 @@ export declare type ApiKey = Message<"pawl.v1.ApiKey"> & {
   keyId: string;
 
   /**
-   * Chosen by whoever created it; its actor is `key:NAME`.
+   * Chosen by its creator. The actor of what is done with it is `key:NAME`.
    *
    * @generated from field: string name = 2;
    */

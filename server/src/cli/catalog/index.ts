@@ -1,11 +1,10 @@
 /** The commands of `pawl`, in the order in which help and documentation show them. */
 
-import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { Command, Options } from "./command.ts";
 import { CLIENT_OPTIONS, GLOBAL_OPTIONS } from "./common-options.ts";
 import { CONTROL_COMMANDS } from "./control-commands.ts";
 import { RUN_COMMANDS } from "./run-commands.ts";
-import { SERVER_COMMANDS } from "./server-commands.ts";
+import { ACCESS_COMMANDS, SERVER_COMMANDS } from "./server-commands.ts";
 import { WAIT_COMMANDS } from "./wait-commands.ts";
 import { WORKER_COMMANDS } from "./worker-commands.ts";
 

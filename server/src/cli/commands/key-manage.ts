@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type ApiKey, ApiKeySchema, ListKeysResponseSchema } from "@pawl/proto";
 import { newApiKey } from "../../auth/api-key.ts";
+import { systemClock } from "../../lib/clock.ts";
 import { plain } from "../../rpc/plain.ts";
 import type { Run } from "../catalog/command.ts";
 import { formatTime, table } from "../render/text.ts";
@@ -31,7 +32,7 @@ export const run: Run = async (args, terminal) => {
   }
 };
 
-/** Whoever names a server, or has a key for one, asks that; unless a store is named as well. */
+/** The server is asked if one is named, or if there is a key for one; unless a store is named as well. */
 function opensStore(args: Args, terminal: Terminal): boolean {
   if (!args.flag("operator")) return false;
   if (args.text("store") !== undefined || args.text("data") !== undefined) return true;
@@ -132,7 +133,7 @@ async function keyNamed(server: Server, nameOrId: string): Promise<ApiKey> {
 
 function stateOf({ revokedAt, expiresAt, replacedBy }: ApiKey): string {
   if (revokedAt !== undefined) return "revoked";
-  if (expiresAt !== undefined && timestampMs(expiresAt) <= Date.now()) return "expired";
+  if (expiresAt !== undefined && timestampMs(expiresAt) <= systemClock.now()) return "expired";
   return replacedBy === "" ? "works" : "replaced";
 }
 

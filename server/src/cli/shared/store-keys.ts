@@ -1,7 +1,7 @@
 /** Operators' keys that are made in the store itself, without a server. */
 import { mkdir } from "node:fs/promises";
+import { type IssuedKey, Keys } from "../../auth/api-keys.ts";
 import { DEFAULT_ORG } from "../../auth/authenticate.ts";
-import { type IssuedKey, Keys } from "../../auth/keys.ts";
 import { readConfig } from "../../config.ts";
 import { withPawlErrors } from "../../engine/store-errors.ts";
 import { systemClock } from "../../lib/clock.ts";

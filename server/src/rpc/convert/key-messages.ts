@@ -1,7 +1,7 @@
 /** API keys: wire ↔ model. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ApiKeySchema, CreateKeyRequest, RotateKeyRequest } from "@pawl/proto";
-import type { IssuedKey, NewKey } from "../../auth/keys.ts";
+import type { IssuedKey, NewKey } from "../../auth/api-keys.ts";
 import type { ApiKey } from "../../model/api-key.ts";
 import { timestampOrUnset } from "./common-messages.ts";
 import { durationMs, requiredText } from "./fields.ts";

@@ -1,5 +1,5 @@
 import { KeyService } from "@pawl/proto";
-import type { Keys } from "../../auth/keys.ts";
+import type { Keys } from "../../auth/api-keys.ts";
 import { type Binding, unary } from "../binding.ts";
 import { createKeyIn, issuedKeyOut, keyIdIn, keyOut, overlapIn } from "../convert/key-messages.ts";
 
