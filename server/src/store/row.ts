@@ -1,5 +1,5 @@
-import { parseSubject } from "../model/ids.ts";
 import type { ApiKey } from "../model/api-key.ts";
+import { parseSubject } from "../model/ids.ts";
 import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
 import type { LeasedRun } from "./leases.ts";
