@@ -45,6 +45,15 @@ type platform struct {
 
 func defaultURL() string { return orElse(os.Getenv("PAWL_URL"), "http://127.0.0.1:50051") }
 
+// apiKey goes with each call, with or without TLS: a server without TLS is on this machine, or behind a proxy.
+type apiKey string
+
+func (k apiKey) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(k)}, nil
+}
+
+func (k apiKey) RequireTransportSecurity() bool { return false }
+
 // dial makes a connection to the server's gRPC port, as http(s)://host:port or host:port.
 func dial(address string, patience time.Duration) (*platform, error) {
 	target, secure := address, false
@@ -60,10 +69,15 @@ func dial(address string, patience time.Duration) (*platform, error) {
 		transport = credentials.NewTLS(nil)
 	}
 	retry := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
-	conn, err := grpc.NewClient("passthrough:///"+target,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: 10 * time.Second}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveBytesMax)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveBytesMax)),
+	}
+	if key := os.Getenv("PAWL_API_KEY"); key != "" {
+		options = append(options, grpc.WithPerRPCCredentials(apiKey(key)))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+target, options...)
 	if err != nil {
 		return nil, usage("%q is not the address of a server: %v", address, err)
 	}

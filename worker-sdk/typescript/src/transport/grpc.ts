@@ -116,10 +116,18 @@ class GrpcTransport implements Transport {
   readonly prefersFrames = true;
   readonly #client: Client;
   readonly #url: string;
+  readonly #key = process.env.PAWL_API_KEY ?? "";
 
   constructor(client: Client, url: string) {
     this.#client = client;
     this.#url = url;
+  }
+
+  /** With each call, since grpc-js sends credentials of its own over TLS only. */
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#key !== "") metadata.set("authorization", `Bearer ${this.#key}`);
+    return metadata;
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -133,7 +141,7 @@ class GrpcTransport implements Transport {
         asIs,
         deserializer(method.output),
         encoded(method.input, create(method.input, request)),
-        new Metadata(),
+        this.#metadata(),
         deadline(options),
         (error, response) => {
           unlink();
@@ -157,7 +165,7 @@ class GrpcTransport implements Transport {
       asIs,
       deserializer(method.output),
       encoded(method.input, create(method.input, request)),
-      new Metadata(),
+      this.#metadata(),
       deadline(options),
     );
     const unlink = linkSignal(options?.abortSignal, call);
@@ -186,7 +194,7 @@ class GrpcTransport implements Transport {
         pathOf(method),
         asIs,
         deserializer(method.output),
-        new Metadata(),
+        this.#metadata(),
         deadline(options),
         (error, response) => {
           unlink();
@@ -210,7 +218,7 @@ class GrpcTransport implements Transport {
       pathOf(method),
       asIs,
       deserializer(method.output),
-      new Metadata(),
+      this.#metadata(),
     );
     let ended = false;
     const unsent = new Set<() => void>();

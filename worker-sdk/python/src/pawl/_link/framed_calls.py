@@ -80,7 +80,7 @@ class FramedPlatform(Platform):
         if self._refused:
             return None
         if self._stream is None:
-            self._stream = _CallStream(self.channel, self._stream_ended)
+            self._stream = _CallStream(self, self._stream_ended)
         try:
             response = await self._stream.ask(name, body)
         except _StreamRefusedError:
@@ -107,9 +107,7 @@ class FramedPlatform(Platform):
 class _CallStream:
     """One stream, from its first frame until it ends."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, on_end: Callable[[_CallStream, bool], None]
-    ) -> None:
+    def __init__(self, platform: Platform, on_end: Callable[[_CallStream, bool], None]) -> None:
         """`on_end`: no call may be made on it any more; with True if the other end does not take it."""
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
@@ -121,12 +119,12 @@ class _CallStream:
         self._ended = False
         # The other side has replied to something.
         self._was_taken = False
-        open_stream: Any = channel.stream_stream(
+        open_stream: Any = platform.channel.stream_stream(
             ATTACH_CLIENT.path,
             request_serializer=ATTACH_CLIENT.request.SerializeToString,
             response_deserializer=ATTACH_CLIENT.response.FromString,
         )
-        self._call: Any = open_stream()
+        self._call: Any = open_stream(metadata=platform.metadata)
         self._writer = self._loop.create_task(self._write())
         self._reader = self._loop.create_task(self._read())
 

@@ -27,10 +27,17 @@ from .status import closed_error, error_from_call, is_transient
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
 
 
 def default_url() -> str:
     return os.environ.get("PAWL_URL") or "http://127.0.0.1:50051"
+
+
+def _credentials() -> Metadata | None:
+    """With each call, since gRPC sends credentials of its own over TLS only."""
+    key = os.environ.get("PAWL_API_KEY")
+    return (("authorization", f"Bearer {key}"),) if key else None
 
 
 def _target(url: str) -> tuple[str, bool]:
@@ -81,6 +88,7 @@ class Platform:
         if any(each._pid != os.getpid() for each in _open):
             raise UsageError(_FORKED)
         self.url = url or default_url()
+        self.metadata = _credentials()
         target, secure = _target(self.url)
         self._retry_for_s = retry_for_s
         self._closed = False
@@ -157,7 +165,7 @@ class Platform:
                 response_deserializer=method.response.FromString,
             )
         try:
-            response: R = await call(request, timeout=timeout_s)
+            response: R = await call(request, timeout=timeout_s, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise error_from_call(error) from None
         except grpc.aio.UsageError:
@@ -182,7 +190,7 @@ class Platform:
             response_deserializer=method.response.FromString,
         )
         try:
-            response: R = await call(iter(requests), timeout=timeout_s)
+            response: R = await call(iter(requests), timeout=timeout_s, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise error_from_call(error) from None
         return response
@@ -196,7 +204,7 @@ class Platform:
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
-        )(request)
+        )(request, metadata=self.metadata)
         begun(call.cancel)
         try:
             async for response in call:

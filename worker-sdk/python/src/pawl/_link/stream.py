@@ -128,7 +128,7 @@ class Stream:
         open_stream: Any = self._platform.channel.stream_stream(
             ATTACH.path, response_deserializer=pb.WorkerServiceAttachResponse.FromString
         )
-        call: Any = open_stream()
+        call: Any = open_stream(metadata=self._platform.metadata)
         self._call = call
         greeting = loop.call_later(_GREETING_S, call.cancel)
         writer: asyncio.Task[None] | None = None
