@@ -3,8 +3,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { WorkerServiceAttachRequestSchema, WorkerServiceAttachResponseSchema } from "@pawl/proto";
 import { Worker } from "@pawl/worker";
-import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
 import { Keys } from "../../server/src/auth/api-keys.ts";
+import { everyoneIsOwner } from "../../server/src/auth/authenticate.ts";
 import { createEngine } from "../../server/src/engine/engine.ts";
 import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
