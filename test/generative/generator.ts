@@ -31,7 +31,6 @@ class Generator {
   readonly #answers: Record<string, unknown> = {};
   #names = 0;
   #size = 0;
-  #spawns = false;
 
   constructor(random: Random) {
     this.#random = random;
@@ -45,8 +44,7 @@ class Generator {
     if (random.chance(0.25)) programs.push(this.#changed(program));
     this.#deeds.push(...this.#outside());
     const retries = random.chance(0.3) ? random.int(1, 2) : 0;
-    const only = this.#spawns ? { only: "typescript" } : {};
-    return { programs, deeds: this.#deeds, answers: this.#answers, retries, ...only };
+    return { programs, deeds: this.#deeds, answers: this.#answers, retries };
   }
 
   /** Cancels and pauses. */
@@ -276,7 +274,6 @@ class Generator {
   #spawn(place: Place): Operation {
     const random = this.#random;
     if (place.repeated || place.inStep || !random.chance(0.4)) return this.#child(place);
-    this.#spawns = true;
     const child = this.#child(place);
     return { ...child, op: "spawn", abandon: random.chance(0.5), awaits: random.chance(0.5) };
   }

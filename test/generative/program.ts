@@ -20,8 +20,6 @@ export interface Spec {
   readonly deeds: readonly Deed[];
   /** How often the run is retried if it has failed; default 0. */
   readonly retries?: number;
-  /** The only SDK that has all that is in it; default: any. */
-  readonly only?: string;
   /** What questions are answered with, by their text. */
   readonly answers: Readonly<Record<string, unknown>>;
 }

@@ -67,19 +67,13 @@ export async function playRound(
   const direct = connect(processes.url.replace(/^https?:\/\//, ""));
   try {
     const plays = players.flatMap((player) =>
-      plan.specs
-        .filter(({ only = player.sdk.name }) => only === player.sdk.name)
-        .map((spec) => new Play(spec, player, { client, direct, processes })),
+      plan.specs.map((spec) => new Play(spec, player, { client, direct, processes })),
     );
     await Promise.all([...plays.map((play) => play.run()), doFaults(plan.faults, processes)]);
     const effects = await processes.effects();
     const harmful = plan.faults.length;
-    const replays: Replayed[] = [];
-    for (const only of options.replay ? new Set(plays.map(({ spec }) => spec.only)) : []) {
-      const runs = plays.flatMap((play) => (play.spec.only === only ? play.replayable : []));
-      const able = sdks.filter(({ name }) => only === undefined || name === only);
-      replays.push(...(await replayAll(runs, able, processes.folder)));
-    }
+    const runs = options.replay ? plays.flatMap(({ replayable }) => replayable) : [];
+    const replays = await replayAll(runs, sdks, processes.folder);
     const failures: Failure[] = [];
     for (const play of plays) {
       const problems = await play.judge(effects, harmful, replays);

@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ["duration", "_codec"],
   ["failure", "retry", "template"],
   ["_run"],
-  ["step"],
+  ["agent", "flow", "step"],
   ["_context", "context"],
   ["execute", "workflow"],
   ["_link"],

@@ -212,6 +212,14 @@ class Interpreter:
                     queue=self._environment.queue,
                     run_id=operation.get("runId"),
                 )
+            case "spawn":
+                spawned = await ctx.spawn(
+                    "conformance",
+                    {"programs": operation["programs"]},
+                    queue=self._environment.queue,
+                    parent_close="abandon" if operation.get("abandon") else "cancel",
+                )
+                return await spawned.result() if operation.get("awaits") else None
             case "recorded":
                 makers = {"now": ctx.now, "random": ctx.random, "uuid": ctx.uuid}
                 return await makers[operation["what"]]()

@@ -4,6 +4,9 @@ from ._lib.version import __version__ as __version__
 from ._run.branches import Outcome
 from ._run.callback import Callback
 from ._run.questions import Approval, ApprovalOutcome, ApprovalRound, Vote
+from ._run.spawn import ChildHandle
+from ._run.stream_event import StreamEvent, event
+from .agent import AgentStream, agent
 from .client import Client
 from .context import Context, StepContext, current, current_or_none
 from .errors import (
@@ -25,6 +28,7 @@ from .errors import (
     WaitCancelledError,
     WaitTimeoutError,
 )
+from .flow import Concurrency, Debounce, RateLimit
 from .handle import RunHandle
 from .retry import Backoff, Retry, constant, delays, exponential, linear
 from .step import Step, step
@@ -33,6 +37,7 @@ from .worker import Worker
 from .workflow import Workflow, workflow
 
 __all__ = [
+    "AgentStream",
     "AmbiguousStepKeyError",
     "Approval",
     "ApprovalOutcome",
@@ -40,14 +45,18 @@ __all__ = [
     "Backoff",
     "Callback",
     "Cancelled",
+    "ChildHandle",
     "Client",
+    "Concurrency",
     "Context",
+    "Debounce",
     "EntryView",
     "EventView",
     "InvalidValueError",
     "NonDeterminismError",
     "Outcome",
     "PawlError",
+    "RateLimit",
     "RecordedError",
     "RequestError",
     "Retry",
@@ -60,6 +69,7 @@ __all__ = [
     "StepContext",
     "StepFailedError",
     "StepTimeoutError",
+    "StreamEvent",
     "Suspended",
     "TerminalError",
     "UsageError",
@@ -68,10 +78,12 @@ __all__ = [
     "WaitTimeoutError",
     "Worker",
     "Workflow",
+    "agent",
     "constant",
     "current",
     "current_or_none",
     "delays",
+    "event",
     "exponential",
     "linear",
     "step",

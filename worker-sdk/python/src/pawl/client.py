@@ -23,6 +23,7 @@ from ._link.platform import default_url
 from ._run.keys import check_name, check_text
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import RequestError, UsageError
+from .flow import Concurrency, Debounce, RateLimit, debounce_message, flow_message
 from .handle import WAIT_S, RunHandle, has_ended, outcome_of
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
 from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest, Wait
@@ -36,6 +37,7 @@ R = TypeVar("R")
 _START_OPTIONS = (
     *("run_id", "idempotency_key", "queue", "priority", "version", "session_id", "user_id", "tags"),
     *("timeout", "queue_timeout", "delay", "start_at", "traceparent", "lease_wait"),
+    *("concurrency", "rate_limit", "fairness_key", "debounce"),
 )
 # How long a call is sent again while no server answers.
 _RETRY_FOR_S = 15.0
@@ -110,6 +112,10 @@ class Client:
         queue_timeout: Duration | None = None,
         delay: Duration | None = None,
         start_at: datetime | None = None,
+        concurrency: int | Concurrency | None = None,
+        rate_limit: RateLimit | None = None,
+        fairness_key: str = "",
+        debounce: Debounce | None = None,
         traceparent: str = "",
         lease_wait: Duration = 0,
     ) -> Starter:
@@ -128,6 +134,9 @@ class Client:
         - `queue_timeout`: how long the run may wait for its first worker; then it fails. Default: that of
           the workflow.
         - `delay`, `start_at`: the run does not start before this delay has passed, or before this time.
+        - `concurrency`, `rate_limit`, `fairness_key`: replace the limits of the workflow; see `workflow`.
+        - `debounce`: merges starts with the same key that follow one another closely into one run; see
+          `Debounce`. Not together with `run_id`, `idempotency_key`, `delay` or `start_at`.
         - `traceparent`: the W3C trace context of the caller.
         - `lease_wait`: how long `execute` waits while another process executes the run. Default: not at
           all. Use at least 15 s to continue after a crash.
@@ -162,6 +171,11 @@ class Client:
             request.delay.CopyFrom(duration_message(seconds_of(delay)))
         if start_at is not None:
             request.start_at.CopyFrom(timestamp_of(start_at))
+        flow = flow_message(concurrency, rate_limit, fairness_key)
+        if flow is not None:
+            request.flow.CopyFrom(flow)
+        if debounce is not None:
+            request.debounce.CopyFrom(debounce_message(debounce))
         return Starter(self._platform, request, seconds_of(lease_wait))
 
     @overload
@@ -315,7 +329,8 @@ class Starter:
                         getattr(request.timeouts, field.name).CopyFrom(limit)
         else:
             raise UsageError(f"this is neither a workflow nor the name of one: {workflow!r}")
-        if not request.run_id and not request.idempotency_key:
+        debounced = request.HasField("debounce")
+        if not (request.run_id or request.idempotency_key or debounced):
             template = workflow.run_id_of(input) if isinstance(workflow, Workflow) else None
             # Chosen here, so that the request can be sent again without starting a second run.
             request.run_id = template or uuid7()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from contextvars import Context as Variables
+from typing import Any
 
 from ._context.branches import Branches
 from ._context.children import Children
@@ -13,9 +15,12 @@ from ._context.steps import Steps
 from ._context.values import Values
 from ._run.body import StepBody
 from ._run.contexts import Contexts
+from ._run.events import publish
 from ._run.frame import current_frame
 from ._run.rest import Rest
 from ._run.run import Run
+from ._run.stream import Items, Reduce
+from ._run.stream_event import StreamEvent
 from .errors import UsageError
 
 
@@ -50,6 +55,23 @@ class StepContext(Context):
         model APIs.
         """
         return f"{self._run.facts.run_uid}/{self.step_key}"
+
+    async def stream(self, items: AsyncIterable[Any], *, reduce: Reduce = "join") -> Any:
+        """Sends the items of a stream as live output of this step, events under their own types, and returns
+        what they reduce to, as the step itself would. Concurrent streams are identified by their content
+        index, counted from 1 in the order of the calls; the items that the body itself yields have 0.
+        """
+        body, parent = self._body, self._here.parent_event_id
+        body.streams += 1
+        index = body.streams
+        stream = Items(reduce, body.operation.name)
+        async for item in items:
+            taken = stream.take(item)
+            event = taken if isinstance(taken, StreamEvent) else StreamEvent("output.delta", taken)
+            event.content_index = event.content_index or index
+            event.parent = event.parent or parent
+            publish(self._run, event, body)
+        return stream.result()
 
     @property
     def cancelled(self) -> bool:

@@ -22,7 +22,7 @@ from ._run.call import StepCall, function_name, takes_context
 from ._run.frame import current_frame
 from ._run.keys import check_name
 from ._run.options import UNSET, StepOptions
-from ._run.stream import Reduce, reducer_of
+from ._run.stream import Items, Reduce
 from .duration import Duration
 from .errors import UsageError
 from .retry import RetryLike
@@ -89,14 +89,14 @@ class Step(Generic[P, R]):
         if inspect.isawaitable(result):
             result = await result
         if isinstance(result, AsyncIterable) or inspect.isgenerator(result):
-            reducer = reducer_of(self.options.reduce, self.name)
+            items = Items(self.options.reduce, self.name)
             if isinstance(result, AsyncIterable):
                 async for item in result:
-                    reducer.add(item)
+                    items.take(item)
             else:
                 for item in result:
-                    reducer.add(item)
-            return reducer.result()
+                    items.take(item)
+            return items.result()
         return result
 
     def with_options(

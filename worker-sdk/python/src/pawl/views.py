@@ -41,6 +41,16 @@ class RunView:
     #: Keys of the steps that it waits for.
     waits: tuple[str, ...] = ()
     parent_run_id: str = ""
+    #: Identifies this run permanently: a run id that is deleted and used again has another one.
+    run_uid: str = ""
+    version: str = ""
+    session_id: str = ""
+    user_id: str = ""
+    #: When a worker first leased the run.
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    #: Why it failed or was paused.
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,12 @@ class EventView:
     payload: Any
     #: Of a checkpoint.
     entry: EntryView | None
+    event_id: str = ""
+    #: The event, or the run, step or scope, that it belongs to.
+    parent_event_id: str = ""
+    #: Distinguishes parallel streams of one step.
+    content_index: int = 0
+    at: datetime | None = None
 
 
 def run_view(run: Run) -> RunView:
@@ -94,6 +110,13 @@ def run_view(run: Run) -> RunView:
         tags=dict(run.tags),
         waits=tuple(wait.step_key for wait in run.waits),
         parent_run_id=run.parent.run_id,
+        run_uid=run.run_uid,
+        version=run.version,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        started_at=moment_of(run.started_at) if run.HasField("started_at") else None,
+        updated_at=moment_of(run.updated_at) if run.HasField("updated_at") else None,
+        error=error_of(run.failure) if run.HasField("failure") else None,
     )
 
 
@@ -136,4 +159,8 @@ def event_view(event: Event) -> EventView:
         sequence=event.sequence,
         payload=_readable(event.payload) if event.HasField("payload") else None,
         entry=entry_view(event.entry) if event.HasField("entry") else None,
+        event_id=event.event_id,
+        parent_event_id=event.parent_event_id,
+        content_index=event.content_index,
+        at=moment_of(event.at) if event.HasField("at") else None,
     )

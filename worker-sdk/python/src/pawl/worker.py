@@ -120,6 +120,7 @@ class Worker:
                 input_schema=_json(each.input_schema),
                 output_schema=_json(each.output_schema),
                 timeouts=each.timeouts,
+                flow=each.flow,
             )
         self._platform: Platform | None = None
         self._session: Connection | Poller | None = None

@@ -17,9 +17,10 @@ from ._run.signature import InputSignature
 from .context import Context
 from .duration import Duration, duration_message, seconds_of
 from .errors import UsageError
+from .flow import Concurrency, RateLimit, flow_message
 from .retry import RetryLike
 from .template import RunIdTemplate
-from .v1.common_pb2 import RunTimeouts
+from .v1.common_pb2 import FlowControl, RunTimeouts
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +48,7 @@ class Workflow(Generic[P, R]):
         version: str,
         description: str | None,
         queue: str,
+        flow: FlowControl | None,
     ) -> None:
         self.fn = fn
         self.name: str = name or str(getattr(fn, "__name__", ""))
@@ -62,6 +64,7 @@ class Workflow(Generic[P, R]):
         self.version = version
         self.description = description if description is not None else inspect.getdoc(fn) or ""
         self.queue = queue
+        self.flow = flow
         self.defined_at = call_site()
         self.signature = InputSignature(self.name, fn)
         hint = hints_of(fn).get("return", Any)
@@ -148,6 +151,9 @@ def workflow(
     version: str = "",
     description: str | None = None,
     queue: str = "",
+    concurrency: int | Concurrency | None = None,
+    rate_limit: RateLimit | None = None,
+    fairness_key: str = "",
 ) -> _Decorator: ...
 def workflow(
     fn: Any = None,
@@ -161,6 +167,9 @@ def workflow(
     version: str = "",
     description: str | None = None,
     queue: str = "",
+    concurrency: int | Concurrency | None = None,
+    rate_limit: RateLimit | None = None,
+    fairness_key: str = "",
 ) -> Any:
     """Defines a workflow: `@workflow`, `@workflow("name")`, `@workflow(id="order-{order_id}")`.
 
@@ -177,7 +186,17 @@ def workflow(
       workers with it.
     - `description`: shown to people. Default: the function's docstring.
     - `queue`: the queue of its runs. Default: `default`.
+    - `concurrency`: how many of its runs may run at the same time: a number, or `Concurrency(limit, key)`.
+      A run that waits frees its place. Default: no limit. It costs one more transaction per start; to limit
+      a single worker, use its `slots`.
+    - `rate_limit`: how many of its runs may start in any period: `RateLimit(limit, period, key)`. Default:
+      no limit.
+    - `fairness_key`: queued runs that `concurrency` holds back are started round-robin across the values of
+      this template over the input, such as `{customer.id}`. Default: in their order.
+
+    A run over a limit is QUEUED, holds no worker and starts by itself. A start can replace these limits.
     """
+    flow = flow_message(concurrency, rate_limit, fairness_key)
 
     def define(function: Callable[..., Awaitable[Any]], name: str | None) -> Workflow[..., Any]:
         return Workflow(
@@ -191,6 +210,7 @@ def workflow(
             version=version,
             description=description,
             queue=queue,
+            flow=flow,
         )
 
     if fn is None or isinstance(fn, str):

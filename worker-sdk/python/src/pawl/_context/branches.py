@@ -116,15 +116,31 @@ class Branches(ContextBase):
         - `concurrency`: the maximum number of items that are processed at the same time. Default: all. It
           applies to this call only.
         """
-        check_name("ctx.map", name)
-        if not callable(fn):
-            raise UsageError(f'ctx.map("{name}", items, fn) needs a function to run for each item')
-        if concurrency is not None and concurrency < 1:
+        return self._map(MapCall(name, list(items), fn, key, concurrency))
+
+    def map_settled(
+        self,
+        name: str,
+        items: Iterable[T],
+        fn: Callable[[T], Awaitable[R]] | Callable[[Context, T], Awaitable[R]],
+        *,
+        key: Callable[[T], object] | None = None,
+        concurrency: int | None = None,
+    ) -> Coroutine[Any, Any, list[Outcome[R]]]:
+        """Like `map`, but returns the outcome of each item. A failing item does not end the others."""
+        return self._map(MapCall(name, list(items), fn, key, concurrency, settles=True))
+
+    def _map(self, wanted: MapCall) -> Coroutine[Any, Any, list[Any]]:
+        check_name("ctx.map", wanted.name)
+        if not callable(wanted.fn):
             raise UsageError(
-                f'the concurrency of ctx.map("{name}") is at least 1; it is {concurrency}'
+                f'ctx.map("{wanted.name}", items, fn) needs a function to run for each item'
             )
-        wanted = MapCall(name, list(items), fn, key, concurrency)
-        return self._run_map(self._claim("map:", name, None), wanted)
+        if wanted.concurrency is not None and wanted.concurrency < 1:
+            raise UsageError(
+                f'the concurrency of ctx.map("{wanted.name}") is at least 1; it is {wanted.concurrency}'
+            )
+        return self._run_map(self._claim("map:", wanted.name, None), wanted)
 
     async def _run_map(self, claim: Claim, wanted: MapCall) -> list[Any]:
         return await map_items(self._here, claim, wanted)
@@ -158,7 +174,7 @@ class ScopeBlock:
         inner = claim.inner
         if self._namespace == "cleanup:":
             inner = claim.scope.shield(claim.segment)
-        self._token = current_frame.set(Frame(outer.run, inner, outer.body))
+        self._token = current_frame.set(Frame(outer.run, inner, outer.body, outer.span))
 
     async def __aexit__(
         self,

@@ -6,9 +6,10 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar, overload
 
 from .._run import waits
-from .._run.child import ChildOptions, child_call, child_input
+from .._run.child import ChildOptions, ParentClose, child_call, child_input, child_start
 from .._run.definition import Definition
-from .._run.keys import Claim, check_name, check_text
+from .._run.keys import Claim
+from .._run.spawn import ChildHandle, spawn_child
 from .._run.wait import WaitCall, WaitOperation
 from .base import ContextBase
 
@@ -27,6 +28,7 @@ class Children(ContextBase):
         queue: str = "",
         priority: int | None = None,
         tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
         **kwargs: Any,
     ) -> R: ...
     @overload
@@ -41,6 +43,7 @@ class Children(ContextBase):
         queue: str = "",
         priority: int | None = None,
         tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
     ) -> Any: ...
     def child(
         self,
@@ -52,6 +55,7 @@ class Children(ContextBase):
         queue: str = "",
         priority: int | None = None,
         tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
         **kwargs: Any,
     ) -> Coroutine[Any, Any, Any]:
         """Starts a child run and waits for its result. Of a workflow that is known by its name only,
@@ -59,15 +63,68 @@ class Children(ContextBase):
 
         - `run_id`: by default derived from this run's id and the step's key.
         - `key`: tells children of one workflow apart by what they are about.
+        - `parent_close`: what happens to the child when this run ends first, in whatever way. `cancel` (the
+          default) cancels it; with `abandon` it continues.
         """
         name, input = child_input(workflow, args, kwargs)
-        check_name("a child workflow", name)
-        check_text("the run id of a child", run_id or "")
-        for tag, text in (tags or {}).items():
-            check_text("the name of a tag", tag)
-            check_text(f'the tag "{tag}"', text)
-        options = ChildOptions(run_id or "", queue, priority, tags or {})
+        options = ChildOptions(run_id or "", queue, priority, tags or {}, parent_close)
         return self._child(workflow, name, input, waits.key_of(key), options)
+
+    @overload
+    async def spawn(
+        self,
+        workflow: Definition[R],
+        /,
+        *args: Any,
+        run_id: str | None = None,
+        key: object = None,
+        queue: str = "",
+        priority: int | None = None,
+        tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
+        **kwargs: Any,
+    ) -> ChildHandle[R]: ...
+    @overload
+    async def spawn(
+        self,
+        workflow: str,
+        input: Any = None,
+        /,
+        *,
+        run_id: str | None = None,
+        key: object = None,
+        queue: str = "",
+        priority: int | None = None,
+        tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
+    ) -> ChildHandle[Any]: ...
+    def spawn(
+        self,
+        workflow: Definition[Any] | str,
+        /,
+        *args: Any,
+        run_id: str | None = None,
+        key: object = None,
+        queue: str = "",
+        priority: int | None = None,
+        tags: dict[str, str] | None = None,
+        parent_close: ParentClose = "cancel",
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, ChildHandle[Any]]:
+        """Starts a child run and returns its handle, so that the code continues beside it; `result()` of the
+        handle waits for it. The options are those of `child`. A child that is still running when this run
+        ends is cancelled; with `parent_close="abandon"` it continues.
+        """
+        name, input = child_input(workflow, args, kwargs)
+        options = ChildOptions(run_id or "", queue, priority, tags or {}, parent_close)
+        build = None if isinstance(workflow, str) else workflow.build
+        start = self._claim("spawn:", name, waits.key_of(key))
+        wait = self._claim("child:", name, waits.key_of(key))
+        # Many may be under way that nobody waits for.
+        wait.end()
+        child = child_start(self._run, start, workflow, name, input, options)
+        work = spawn_child(self._run, start, wait, name, child, build)
+        return self._run.asked.add(start, f'child "{name}"', work)
 
     def _child(
         self,

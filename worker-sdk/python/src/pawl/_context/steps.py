@@ -11,6 +11,7 @@ from .._run.call import StepCall
 from .._run.keys import Claim
 from .._run.options import UNSET, StepOptions
 from .._run.stream import Reduce
+from ..agent import AgentStream
 from ..duration import Duration
 from ..errors import UsageError
 from ..retry import RetryLike
@@ -22,6 +23,20 @@ R = TypeVar("R")
 
 
 class Steps(ContextBase):
+    @overload
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., AgentStream[R]],
+        /,
+        *args: Any,
+        key: object = None,
+        retry: RetryLike | None = None,
+        timeout: Duration | None = None,
+        recovery: Recovery | None = None,
+        version: str | None = None,
+        **kwargs: Any,
+    ) -> R: ...
     @overload
     async def step(
         self,

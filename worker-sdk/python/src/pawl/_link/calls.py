@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from .._lib.loop_watch import loop_watch
+from .._run.definition import Definition
 from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import GetRunRequest, StartRunRequest, StartRunResponse
@@ -37,7 +39,9 @@ class CallLink:
                 break
         return entries
 
-    async def start_run(self, request: StartRunRequest) -> StartRunResponse:
+    async def start_run(
+        self, request: StartRunRequest, definition: Definition[Any] | None
+    ) -> StartRunResponse:
         return await self._platform.call(START_RUN, request)
 
     def stood_still_since(self, moment: float) -> bool:

@@ -22,7 +22,8 @@ from ..v1.step_pb2 import StepStartedRequest
 from .events import publish
 from .frame import Frame, current_frame
 from .step_messages import start_message
-from .stream import reducer_of
+from .stream import Items
+from .stream_event import StreamEvent
 from .threads import Raised, in_thread
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class StepBody:
         "in_thread",
         "operation",
         "sequence",
+        "streams",
     )
 
     def __init__(self, operation: StepOperation, attempt: int) -> None:
@@ -59,6 +61,8 @@ class StepBody:
         self.in_thread = False
         # How many deltas this attempt has sent.
         self.sequence = 0
+        # How many streams it has besides its own.
+        self.streams = 0
         # Of a character that the next item may complete.
         self._half = ""
         self._inner: Scope | None = None
@@ -147,28 +151,27 @@ class StepBody:
         if not inspect.isgenerator(result):
             return result
         loop = self.operation.run.loop
-        reducer = reducer_of(call.options.reduce, call.name)
+        stream = Items(call.options.reduce, call.name)
         with closing(result) as items:
             for item in items:
-                reducer.add(item)
+                sent = stream.take(item)
                 if self.ended or self.cancelled is not None:
                     break
-                loop.call_soon_threadsafe(self._publish, item)
-        return reducer.result()
+                loop.call_soon_threadsafe(self._publish, sent)
+        return stream.result()
 
     async def _consume(self, items: AsyncIterable[Any]) -> Any:
         call = self.operation.call
-        reducer = reducer_of(call.options.reduce, call.name)
+        stream = Items(call.options.reduce, call.name)
         try:
             async for item in items:
-                reducer.add(item)
-                if not self._publish(item):
+                if not self._publish(stream.take(item)):
                     break
         finally:
             close: Callable[[], Any] | None = getattr(items, "aclose", None)
             if close is not None:
                 await close()
-        return reducer.result()
+        return stream.result()
 
     def _publish(self, item: Any) -> bool:
         """False where the attempt is over."""
@@ -179,7 +182,8 @@ class StepBody:
                 item = self._whole(item)
                 if item is None:
                     return True
-            publish(self.operation.run, "output.delta", item, self)
+            event = item if isinstance(item, StreamEvent) else StreamEvent("output.delta", item)
+            publish(self.operation.run, event, self)
         except Exception as error:
             # What cannot be sent cannot be recorded either.
             self._fail(error)
@@ -231,7 +235,7 @@ class StepBody:
         if run.left or self.operation.detached:
             return False
         if self._half:
-            publish(run, "output.delta", self._half, self)
+            publish(run, StreamEvent("output.delta", self._half), self)
             self._half = ""
         if self.sequence > 0:
             run.link.flush(run.run_id)

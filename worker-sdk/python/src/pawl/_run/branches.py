@@ -60,7 +60,7 @@ class Group:
 
     def frame_in(self, scope: Scope) -> Frame:
         self._scopes.append(scope)
-        return Frame(self._run, scope, self._frame.body)
+        return Frame(self._run, scope, self._frame.body, self._frame.span)
 
     def start(self, work: Coroutine[Any, Any, T], scope: Scope, fails: bool) -> asyncio.Task[T]:
         """Starts a branch. `fails`: its failure ends the others."""
@@ -254,6 +254,8 @@ class MapCall:
     fn: Callable[..., Any]
     key: Callable[[Any], object] | None
     concurrency: int | None
+    #: A failing item does not end the others; the results are outcomes.
+    settles: bool = False
 
 
 async def map_items(frame: Frame, claim: Claim, wanted: MapCall) -> list[Any]:
@@ -273,7 +275,12 @@ async def map_items(frame: Frame, claim: Claim, wanted: MapCall) -> list[Any]:
             token = current_frame.set(group.frame_in(outer.child(segments[i])))
             try:
                 result = _call(fn, with_context, frame, items[i])
-                results[i] = await result if inspect.isawaitable(result) else result
+                value = await result if inspect.isawaitable(result) else result
+                results[i] = Outcome(value) if wanted.settles else value
+            except Exception as error:
+                if not wanted.settles:
+                    raise
+                results[i] = Outcome(error=error)
             except (SystemExit, KeyboardInterrupt) as error:
                 return Raised(error)
             finally:

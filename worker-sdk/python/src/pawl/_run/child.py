@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from .._codec.payload import digest_text, encode
 from .._codec.typed import Build, build_as
@@ -13,14 +13,24 @@ from .._lib import limits
 from .._lib.text import escape_chars, exceeds_bytes
 from ..errors import UsageError
 from ..v1.common_pb2 import STEP_KIND_CHILD
-from ..v1.run_pb2 import PARENT_CLOSE_POLICY_CANCEL, StartRunRequest
+from ..v1.run_pb2 import (
+    PARENT_CLOSE_POLICY_ABANDON,
+    PARENT_CLOSE_POLICY_CANCEL,
+    StartRunRequest,
+)
 from ..v1.step_pb2 import WaitSpec
 from .definition import Definition
-from .keys import Claim
+from .keys import Claim, check_name, check_text
 from .payloads import upload
 from .run import Run
 from .wait import ChildStart, Resolution, WaitCall
 
+#: What happens to the child when its parent ends first.
+ParentClose = Literal["cancel", "abandon"]
+_POLICIES: Final = {
+    "cancel": PARENT_CLOSE_POLICY_CANCEL,
+    "abandon": PARENT_CLOSE_POLICY_ABANDON,
+}
 _RESERVED: Final = re.compile(r"[^A-Za-z0-9\-_:/]")
 
 
@@ -62,25 +72,26 @@ class ChildOptions:
     queue: str = ""
     priority: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    parent_close: ParentClose = "cancel"
 
 
-def child_call(
+def child_start(
     run: Run,
     claim: Claim,
     workflow: Definition[Any] | str,
     name: str,
     input: Any,
     options: ChildOptions,
-    build: Build | None,
-) -> WaitCall:
-    """Says how a child run is started and awaited."""
+) -> ChildStart:
+    """Says how a child run is started."""
     definition = None if isinstance(workflow, str) else workflow
+    _check(name, options)
 
     async def request() -> StartRunRequest:
         what = f'the input of child "{name}"'
         facts = run.facts
         message = StartRunRequest(
-            parent_close_policy=PARENT_CLOSE_POLICY_CANCEL,
+            parent_close_policy=_POLICIES[options.parent_close],
             workflow=name,
             input=await upload(run.link, encode(input, what), what),
             run_id=options.run_id or child_run_id(run.run_id, claim.key),
@@ -95,7 +106,30 @@ def child_call(
             message.timeouts.CopyFrom(definition.timeouts)
         return message
 
-    start = ChildStart(request, own_id=options.run_id != "")
+    return ChildStart(request, own_id=options.run_id != "", definition=definition)
+
+
+def _check(name: str, options: ChildOptions) -> None:
+    check_name("a child workflow", name)
+    check_text("the run id of a child", options.run_id)
+    for tag, text in options.tags.items():
+        check_text("the name of a tag", tag)
+        check_text(f'the tag "{tag}"', text)
+    if options.parent_close not in _POLICIES:
+        raise UsageError(f'parent_close is "cancel" or "abandon"; it is {options.parent_close!r}')
+
+
+def child_call(
+    run: Run,
+    claim: Claim,
+    workflow: Definition[Any] | str,
+    name: str,
+    input: Any,
+    options: ChildOptions,
+    build: Build | None,
+) -> WaitCall:
+    """Says how a child run is started and awaited."""
+    start = child_start(run, claim, workflow, name, input, options)
 
     def finish(resolution: Resolution) -> Any:
         return build_as(build, resolution.value, f'the result of child "{name}"')

@@ -1,36 +1,28 @@
-"""Events of live output."""
+"""Sending events of live output."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from .._codec.payload import encode
-from ..v1.event_pb2 import NewEvent
+from ..v1 import event_pb2 as pb
+from .stream_event import StreamEvent
 
 if TYPE_CHECKING:
     from .body import StepBody
     from .run import Run
 
 # What an event has besides its payload, about, in bytes.
-_ENVELOPE = 100
+_ENVELOPE: Final = 100
+_POLICIES: Final = {
+    "ephemeral": pb.DELTA_POLICY_EPHEMERAL,
+    "buffered": pb.DELTA_POLICY_BUFFERED,
+    "durable": pb.DELTA_POLICY_DURABLE,
+}
 
 
-def new_event(type: str, value: Any, body: StepBody | None) -> tuple[NewEvent, int]:
-    """An event, and about how large it is; `body`: the attempt of the step that sends it."""
-    encoded = encode(value, f'an event "{type}"')
-    event = NewEvent(type=type, payload=encoded.payload())
-    now = time.time_ns()
-    event.source_at.seconds = now // 1_000_000_000
-    event.source_at.nanos = now % 1_000_000_000
-    if body is not None:
-        event.step_key = body.operation.key
-        event.attempt = body.attempt
-        event.sequence = body.sequence
-    return event, len(encoded.data) + _ENVELOPE
-
-
-def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
+def publish(run: Run, given: StreamEvent, body: StepBody | None) -> None:
     """Sends live output; `body` is the attempt of the step that it belongs to, if any."""
     if run.left:
         return
@@ -41,11 +33,26 @@ def publish(run: Run, type: str, value: Any, body: StepBody | None) -> None:
     deliveries = run.deliveries
     if body is None and deliveries.replaying and deliveries.last_seq < run.memo.last_record_seq:
         return
-    if body is not None:
-        body.sequence += 1
-    event, size = new_event(type, value, body)
+    encoded = encode(given.data, f'an event "{given.type}"')
+    now = time.time_ns()
+    event = pb.NewEvent(
+        type=given.type,
+        payload=encoded.payload(),
+        event_id=given.id,
+        parent_event_id=given.parent,
+        content_index=given.content_index,
+    )
+    event.source_at.seconds = now // 1_000_000_000
+    event.source_at.nanos = now % 1_000_000_000
+    if given.keep is not None:
+        event.policy = _POLICIES[given.keep]
     if body is None:
         event.sequence = run.said
-    number = run.link.publish(run.run_id, run.fence, event, size)
+    else:
+        body.sequence += 1
+        event.step_key = body.operation.key
+        event.attempt = body.attempt
+        event.sequence = body.sequence
+    number = run.link.publish(run.run_id, run.fence, event, len(encoded.data) + _ENVELOPE)
     if body is not None:
         body.operation.deltas = number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from google.protobuf.message import Message
 
@@ -12,6 +12,7 @@ from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.event_pb2 import NewEvent
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
 from ..v1.step_pb2 import StepStartedRequest
+from .definition import Definition
 
 #: The requests of a run, by the names of their frames.
 RequestName = Literal[
@@ -97,7 +98,10 @@ class RunLink(Protocol):
     async def journal(self, run_id: str, after_seq: int, to_seq: int) -> list[JournalEntry]:
         """The entries after one place, up to another."""
 
-    async def start_run(self, request: StartRunRequest) -> StartRunResponse: ...
+    async def start_run(
+        self, request: StartRunRequest, definition: Definition[Any] | None
+    ) -> StartRunResponse:
+        """Starts a child; `definition`: its workflow, where that is not known by its name only."""
 
     async def download(self, payload: Payload) -> Payload:
         """Fetches a payload that was too large to travel inline."""

@@ -10,6 +10,7 @@ from .._lib.backoff import GrowingPause
 from ..errors import RequestError, Suspended
 from ..failure import error_message
 from ..v1.run_pb2 import StartRunRequest, StartRunResponse
+from .definition import Definition
 from .link import RequestName
 
 if TYPE_CHECKING:
@@ -131,14 +132,16 @@ class Sending:
             self._again(answer)
 
 
-async def start_child(run: Run, request: StartRunRequest) -> StartRunResponse:
+async def start_child(
+    run: Run, request: StartRunRequest, definition: Definition[Any] | None
+) -> StartRunResponse:
     """Starts a child run; Suspended once this run has left."""
     await run.first_recorded()
     await run.closing.settled()
     while True:
         fence = request.parent_fence = run.fence
         try:
-            response = await run.link.start_run(request)
+            response = await run.link.start_run(request, definition)
         except RequestError as error:
             if run.is_gone:
                 raise Suspended from None

@@ -23,6 +23,7 @@ from ..v1 import step_pb2 as pb
 from ..v1.common_pb2 import Failure, Payload, StepKind, WaitOutcome
 from ..v1.run_pb2 import StartRunRequest
 from . import deadlines
+from .definition import Definition
 from .directives import obey, stop
 from .memo import Record
 from .operation import Operation
@@ -54,6 +55,8 @@ class ChildStart:
     request: Callable[[], Awaitable[StartRunRequest]]
     #: User code has chosen its run id.
     own_id: bool
+    #: Where it is not known by its name only.
+    definition: Definition[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ class WaitOperation(Operation):
             request = await child.request()
             request.parent.run_id = run.run_id
             request.parent.step_key = self.key
-            response = await start_child(run, request)
+            response = await start_child(run, request, child.definition)
         except RequestError as error:
             # An id that user code chose and somebody else has is for user code to know.
             known = run.memo.is_open_wait(self.key)
