@@ -19,8 +19,8 @@ const layers: readonly (readonly string[])[] = [
   ["agent", "flow", "step"],
   ["_context", "context"],
   ["execute", "workflow"],
-  ["_link"],
-  ["views", "handle", "client", "worker", "__init__"],
+  ["_link", "_local"],
+  ["views", "handle", "client", "worker", "local", "testing", "web", "__init__"],
 ];
 
 /** Imports within functions: a call that leads back up. Let there be no more. */

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -16,10 +15,12 @@ from typing import Any, TypeVar
 import pytest
 
 from pawl import Client, RunHandle, RunView, Worker, Workflow, current
+from pawl.testing import Server as Server
 
 ROOT = Path(__file__).resolve().parents[3]
 TESTS = Path(__file__).resolve().parent
 T = TypeVar("T")
+os.environ["PAWL_COMMAND"] = f"{ROOT}/node_modules/.bin/node {ROOT}/server/bin/pawl.js"
 #: How long is waited for what has to come; it only bounds how long a failure takes.
 PATIENCE_S = 120.0
 #: How often each thing was done, by run.
@@ -33,52 +34,11 @@ def count(name: str) -> int:
     return own[name]
 
 
-class Server:
-    """`pawl serve` on free ports; on the same ones again after a restart."""
-
-    def __init__(self, store: str = ":memory:") -> None:
-        self._store = store
-        self._address = "127.0.0.1:0"
-        self.start()
-
-    def start(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PAWL_")}
-        self.process = subprocess.Popen(
-            [
-                ROOT / "node_modules/.bin/node",
-                ROOT / "server/bin/pawl.js",
-                *("serve", "--store", self._store, "--migrate", "--json"),
-                *("--grpc", self._address, "--http", "127.0.0.1:0"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            said = json.loads(line)
-            if said.get("event") == "ready":
-                self.url = said["grpcUrl"]
-                self.http_url = said["httpUrl"]
-                self._address = said["grpc"]
-                return
-        raise RuntimeError("the server did not start")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    server = Server()
-    os.environ["PAWL_URL"] = server.url
-    yield server
-    server.stop()
+    with Server() as server:
+        os.environ["PAWL_URL"] = server.url
+        yield server
 
 
 @dataclass

@@ -39,7 +39,8 @@ async def framed_signalled(ctx: Context) -> list[int]:
 
 async def test_a_server_that_is_killed_in_between_is_not_noticed() -> None:
     store = f"sqlite:{tempfile.mkdtemp()}/pawl.db"
-    server = await asyncio.to_thread(Server, store)
+    server = Server(store)
+    await asyncio.to_thread(server.start)
     try:
         async with (
             Client(server.url, retry_for="30 s") as client,

@@ -119,7 +119,7 @@ BLOCK = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", re.S)
 
 
 @pytest.mark.together
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(7))
 async def test_the_programs_of_the_readme_print_what_it_says(number: int) -> None:
     program, wanted = BLOCK.findall(README.read_text())[number]
     file = Path(tempfile.mkdtemp()) / "program.py"
@@ -128,4 +128,4 @@ async def test_the_programs_of_the_readme_print_what_it_says(number: int) -> Non
 
 
 def test_no_program_of_the_readme_is_left_out() -> None:
-    assert len(BLOCK.findall(README.read_text())) == 5
+    assert len(BLOCK.findall(README.read_text())) == 7

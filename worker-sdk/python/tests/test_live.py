@@ -1,4 +1,4 @@
-"""Goal: what code tells of itself arrives with its place: spans, branches, agents, parallel streams.
+"""Goal: what code reports arrives with its place: spans, branches, agents, parallel streams.
 
 Method: watch runs on a real server.
 """

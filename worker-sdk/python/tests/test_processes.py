@@ -81,7 +81,8 @@ async def test_a_step_that_kills_every_worker_pauses_its_run() -> None:
 async def test_a_worker_that_stood_still_starts_no_step_that_is_recorded() -> None:
     folder = Path(tempfile.mkdtemp())
     effects = folder / "effects"
-    own = await asyncio.to_thread(Server, f"sqlite:{folder}/pawl.db")
+    own = Server(f"sqlite:{folder}/pawl.db")
+    await asyncio.to_thread(own.start)
     env = {"PAWL_URL": own.url}
     first = python(STANDING, str(effects), env=env)
     workers = [first]

@@ -516,7 +516,8 @@ async def test_a_large_result_is_sent_in_pieces() -> None:
 
 async def test_the_server_comes_back_and_runs_go_on() -> None:
     folder = tempfile.TemporaryDirectory()
-    own = await asyncio.to_thread(Server, f"{folder.name}/pawl.db")
+    own = Server(f"{folder.name}/pawl.db")
+    await asyncio.to_thread(own.start)
     try:
         from pawl import Client, Worker
 

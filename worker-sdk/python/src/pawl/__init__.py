@@ -1,6 +1,7 @@
 """Durable workflows in Python, for Pawl: https://pawl.dev"""
 
 from ._lib.version import __version__ as __version__
+from ._local.people import LocalQuestion
 from ._run.branches import Outcome
 from ._run.callback import Callback
 from ._run.questions import Approval, ApprovalOutcome, ApprovalRound, Vote
@@ -30,9 +31,11 @@ from .errors import (
 )
 from .flow import Concurrency, Debounce, RateLimit
 from .handle import RunHandle
+from .local import run_locally
 from .retry import Backoff, Retry, constant, delays, exponential, linear
 from .step import Step, step
 from .views import EntryView, EventView, RunView
+from .web import to_response
 from .worker import Worker
 from .workflow import Workflow, workflow
 
@@ -53,6 +56,7 @@ __all__ = [
     "EntryView",
     "EventView",
     "InvalidValueError",
+    "LocalQuestion",
     "NonDeterminismError",
     "Outcome",
     "PawlError",
@@ -86,6 +90,8 @@ __all__ = [
     "event",
     "exponential",
     "linear",
+    "run_locally",
     "step",
+    "to_response",
     "workflow",
 ]

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class AgentStream(Generic[R], AsyncIterator[StreamEvent]):
-    """What an agent tells of itself while it works: events, from `agent.started` to `agent.completed`."""
+    """What an agent reports while it works: events, from `agent.started` to `agent.completed`."""
 
     def __init__(self, name: str, body: Callable[[], Any], reduce: Reduce) -> None:
         self.name = name

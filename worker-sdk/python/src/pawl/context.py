@@ -85,8 +85,8 @@ class _Contexts:
     def of_run(self, run: Run) -> Context:
         return Context(run)
 
-    def of_body(self, body: StepBody) -> StepContext:
-        return StepContext(body)
+    def invoke(self, body: StepBody) -> Any:
+        return body.operation.call.invoke(lambda: StepContext(body))
 
     def rest_of(self, variables: Variables) -> Rest | None:
         frame = variables.get(current_frame)

@@ -12,6 +12,7 @@ from ._codec.payload import encode
 from ._codec.typed import rebuilt
 from ._lib import limits
 from ._run.ask import run_step
+from ._run.contexts import Contexts
 from ._run.definition import Definition
 from ._run.facts import RunFacts
 from ._run.frame import Frame, current_frame
@@ -61,9 +62,10 @@ def execute(
     link: RunLink,
     journal: Sequence[JournalEntry],
     again: Callable[[Run], None] | None = None,
+    contexts: Contexts = contexts,
 ) -> Run:
     """Starts to execute a run. The code starts in a later turn of the event loop. `again`: executes it
-    anew; where that is given, this is done after every record.
+    anew; where that is given, this is done after every record. `contexts`: what its code gets.
     """
     memo = Memo()
     memo.add(journal)
@@ -82,7 +84,7 @@ async def _perform(run: Run, workflow: Definition[Any], item: WorkItem) -> None:
         given = await arguments(run, workflow.signature, payload, input)
         run.in_code = True
         if workflow.signature.takes_context:
-            output = await workflow.fn(contexts.of_run(run), **given)
+            output = await workflow.fn(run.contexts.of_run(run), **given)
         else:
             output = await workflow.fn(**given)
         await finish(run)

@@ -132,22 +132,19 @@ class StepBody:
         watch.begin(self, self.operation.key)
         try:
             if call.is_async:
-                result = call.invoke(self._context)
+                result = self.operation.run.contexts.invoke(self)
             if isinstance(result, Awaitable):
                 result = await result
             return await self._consume(result) if isinstance(result, AsyncIterable) else result
         finally:
             watch.end(self)
 
-    def _context(self) -> Any:
-        return self.operation.run.contexts.of_body(self)
-
     def _in_thread(self, watch: LoopWatch) -> Any:
         """A plain function, or all of a generator: what it holds is often bound to its thread."""
         if watch.may_have_stood_still_since(self._allowed):
             return _NOT_BEGUN
         call = self.operation.call
-        result = call.invoke(self._context)
+        result = self.operation.run.contexts.invoke(self)
         if not inspect.isgenerator(result):
             return result
         loop = self.operation.run.loop

@@ -12,8 +12,8 @@ class Contexts(Protocol):
     def of_run(self, run: Any) -> Any:
         """The context that the workflow's code gets."""
 
-    def of_body(self, body: Any) -> Any:
-        """The context that the body of a step gets."""
+    def invoke(self, body: Any) -> Any:
+        """Calls the function of a step."""
 
     def rest_of(self, variables: Variables) -> Rest | None:
         """That of the run whose workflow code runs with these variables."""

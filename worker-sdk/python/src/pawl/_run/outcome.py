@@ -67,6 +67,7 @@ def fail_run(run: Run, error: BaseException, failures: Sequence[CompensationFail
     if run.left:
         return
     run.set_ending(True)
+    run.error = error
     report = failure_report(run.run_id, error, run.cancel_reason, run.memo, failures)
 
     def message() -> FailRunRequest:

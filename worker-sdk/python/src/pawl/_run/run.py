@@ -100,7 +100,6 @@ class Run:
         )
         self.root = Scope(self.deliveries, None, "", False)
         self._state: Literal["running", "suspending", "ending", "left"] = "running"
-        # Executes the run anew from its journal: after every record, where that is wanted.
         self._again = again
         self._restarting = False
         self._tasks = Tasks(self.loop, self.end)
@@ -114,6 +113,7 @@ class Run:
         )
         # The code does what no replay can follow: it gets no further, whatever it catches.
         self.refusal: Exception | None = None
+        self.error: BaseException | None = None
         # Why it is being cancelled, if it is.
         self.cancel_reason: str | None = None
         # How long what is in flight may take to settle then.

@@ -1,4 +1,4 @@
-"""Events as the items of a stream: what agents and models tell of themselves while they work."""
+"""Events as the items of a stream: what agents and models report while they work."""
 
 from __future__ import annotations
 
