@@ -52,6 +52,18 @@ test("gives the holder a new fence and a limited time to clean up", () => {
   expect(run.last.type).toBe("run.cancelled");
 });
 
+test("a sleep of the clean-up takes the place of a longer one that the cancel has ended", () => {
+  run.claim();
+  run.do((draft) => stepStarted(draft, started(run, "sleep:s", SLEEP)));
+  expect([...run.waits.keys()]).toEqual(["sleep:s"]);
+  run.batch(() => {
+    cancel();
+    const short = { ...SLEEP, wait: { durationMs: 50 } };
+    run.do((draft) => stepStarted(draft, started(run, "sleep:s", short)));
+  });
+  expect([...run.waits.keys()]).toEqual([]);
+});
+
 test("a server that has not seen the grace begin cannot take its end for nothing", () => {
   run.claim();
   cancel();

@@ -65,8 +65,9 @@ export function createWait(
   if (spec.question !== undefined) meta.question = spec.question;
   if (spec.cron !== undefined) meta.cron = spec.cron;
   if (spec.timeZone !== undefined) meta.timeZone = spec.timeZone;
-  draft.append("workflow.wait.created", wait.key, attempt, meta);
+  // Before it changes: it may have had a row.
   draft.waits.list(wait.key, before === undefined);
+  draft.append("workflow.wait.created", wait.key, attempt, meta);
 
   if (wait.kind === "signal" && takeSignal(draft, wait.key)) return;
   if (until !== undefined && until <= draft.now) {

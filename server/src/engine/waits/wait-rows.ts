@@ -28,15 +28,17 @@ export interface WaitData {
 /** The rows of some waits, to be brought in line with their state. */
 export class ListedWaits implements ChangeSet {
   readonly #state: RunMemory;
-  /** Whether the row is one that this batch makes. */
-  readonly #isNew = new Map<string, boolean>();
+  /** Those that may have a row by now. */
+  readonly #hadRow = new Map<string, boolean>();
 
   constructor(state: RunMemory) {
     this.#state = state;
   }
 
   list(key: string, isNew = false): void {
-    if (!this.#isNew.has(key)) this.#isNew.set(key, isNew);
+    if (this.#hadRow.has(key)) return;
+    const step = this.#state.steps.get(key);
+    this.#hadRow.set(key, !isNew && step !== undefined && isListed(step));
   }
 
   writeTo(changes: ChangesSoFar): void {
@@ -45,15 +47,16 @@ export class ListedWaits implements ChangeSet {
     const gone: { key: string; isQuestion: boolean }[] = [];
     const unasked: string[] = [];
     const ended = isTerminal(state.header.state);
-    for (const [key, isNew] of this.#isNew) {
+    for (const [key, hadRow] of this.#hadRow) {
       const step = state.steps.get(key);
-      if (step === undefined || !isListed(step)) continue;
+      if (step === undefined) continue;
       const isQuestion = step.wait?.question !== undefined;
-      if (step.status === "waiting" && !ended) put.push(rowOf(state, key, step));
-      else if (isShown(step)) {
+      const isHere = isListed(step);
+      if (isHere && step.status === "waiting" && !ended) put.push(rowOf(state, key, step));
+      else if (isHere && isShown(step)) {
         put.push(closedRowOf(state, key, step));
         if (isQuestion) unasked.push(key);
-      } else if (!isNew) gone.push({ key, isQuestion });
+      } else if (hadRow) gone.push({ key, isQuestion });
     }
     changes.waits = unasked.length === 0 ? { put, gone } : { put, gone, unasked };
   }
@@ -85,7 +88,7 @@ export function closedKind(kind: string): string {
   return `closed ${kind}`;
 }
 
-/** The same at every moment of a wait's life. */
+/** The same from when a wait is registered until it ends; asked for anew, it may be another. */
 function isListed(step: StepRecord): boolean {
   if (!isWaitKind(step.kind)) return false;
   return step.kind !== "sleep" || step.until - step.firstAt >= BOUNDS.listedSleepMs;
