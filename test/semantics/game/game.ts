@@ -20,7 +20,7 @@ const AT_ONCE = 16;
 const BURST = 10;
 const CHECK_EVERY = 250;
 const FOREVER_MS = 20 * 365 * 86_400_000;
-const CONCLUDED_MS = 30_000;
+const CONCLUDED_MS = 100_000;
 
 /** @returns how many commands of each kind were not refused */
 export async function play(

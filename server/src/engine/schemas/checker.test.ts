@@ -40,8 +40,8 @@ test.each([
   expect(await check(others, "b")).toEqual([{ path: "/", problem: 'must match pattern "^(?!b)"' }]);
   expect(await slow).toMatchObject({ reason: "SCHEMA_TOO_SLOW" });
   delay.disable();
-  // What holds the loop up does so for seconds; a busy machine for much less.
-  expect(delay.max / 1e6).toBeLessThan(1_500);
+  // What holds the loop up does so for long; a busy machine for a second or two.
+  expect(delay.max / 1e6).toBeLessThan(5_000);
   expect(await check(others, "b")).toHaveLength(1);
 });
 
