@@ -399,6 +399,27 @@ describe.each(stores)("%s", (store) => {
       await expect(late).rejects.toMatchObject(refused("COMMIT_CONFLICT"));
     });
 
+    test.concurrent.each(["failed", "done in time"])(
+      "a report that comes after the server's verdict on its attempt counts: it was %s",
+      async (how) => {
+        const { worker, runId, fence } = await lab.held(transport);
+        const step = { runId, fence, stepKey: "a", attempt: 1 };
+        const retryPolicy = { maxAttempts: 2, initialInterval: ms(60_000) };
+        const start = { runId, fence, stepKey: "a", kind: STEP, timeout: ms(10), retryPolicy };
+        await worker.stepStarted(start);
+        await lab.untilEntry(runId, "workflow.step.retrying");
+        if (how === "failed") {
+          const failure = { type: "StepTimeout", message: "the worker's own words" };
+          const { next } = await worker.stepFailed({ ...step, failure });
+          expect(next).toMatchObject({ case: "retry", value: { attempt: 2 } });
+        } else {
+          await worker.stepCompleted({ ...step, output: json("done"), latencyMs: 9 });
+          const { outcome } = await worker.stepStarted(start);
+          expect(outcome.case).toBe("replay");
+        }
+      },
+    );
+
     test.concurrent("waits: a timer frees the worker and wakes the run; its outcome is replayed", async () => {
       const { worker, runId, fence } = await lab.held(transport);
       const wait = {

@@ -30,9 +30,12 @@ export function stepCompleted(draft: Draft, result: StepCompleted): CompletionDe
     if (step.attempt === command.attempt) return { seq: step.seq, duplicateOf: step.seq };
     throw commitConflict(command, step);
   }
-  if (step?.status === "failed" || attemptFailed(step, command.attempt))
-    throw commitConflict(command, step);
-  checkAttempt(header, step, command);
+  const wasInTime = command.latencyMs > 0 && command.latencyMs <= (step?.timeoutMs ?? 0);
+  if (!(wasInTime && isOverruled(step, command))) {
+    if (step?.status === "failed" || attemptFailed(step, command.attempt))
+      throw commitConflict(command, step);
+    checkAttempt(header, step, command);
+  }
   draft.takeBack();
 
   const meta = stepMeta(command, header.lease?.workerId ?? "");
@@ -57,10 +60,13 @@ export function stepFailed(draft: Draft, result: StepFailed): StepFailedReply {
   checkResult(draft, step, command, command.attempt);
   if (command.cancelled === true) return stepCancelled(draft, step, command);
   if (step?.status === "completed") throw commitConflict(command, step);
-  if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
+  if (isOverruled(step, command)) {
+    // No attempt is counted twice; what comes after the last one is what the code is given, too.
+    if (step?.status === "backoff")
+      return retryReply(draft, step.until, step.attempt + 1, step.seq);
+  } else if (step?.status === "failed" || attemptFailed(step, command.attempt)) {
     return failedBefore(draft, step, command);
-  }
-  checkAttempt(header, step, command);
+  } else checkAttempt(header, step, command);
   draft.takeBack();
   const meta = stepMeta(command, header.lease?.workerId ?? "");
   if (command.latencyMs > 0) meta.ms = Math.round(command.latencyMs * 1000) / 1000;
@@ -184,6 +190,19 @@ function retryReply(draft: Draft, at: number, attempt: number, seq: number): Ste
 
 function sameFailure(a: Failure | undefined, b: Failure): boolean {
   return a !== undefined && a.type === b.type && a.message === b.message;
+}
+
+/**
+ * Whether the worker reports the end of an attempt that the server has taken for failed, since the
+ * report did not come in time: while the server was away, it could not. Nobody else has been given the
+ * step, so the worker's word counts: that it failed, or that it was done before its time was up.
+ */
+function isOverruled(
+  step: StepRecord | undefined,
+  { attempt, fence }: { readonly attempt: number; readonly fence: number },
+): boolean {
+  if (step === undefined || (step.status !== "backoff" && step.status !== "failed")) return false;
+  return step.isVerdict && step.attempt === attempt && step.fence === fence;
 }
 
 function attemptFailed(step: StepRecord | undefined, attempt: number): boolean {

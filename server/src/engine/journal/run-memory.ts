@@ -43,6 +43,8 @@ export interface StepRecord {
   retryPolicy: RetryPolicy | undefined;
   requestId: string;
   failure: Failure | undefined;
+  /** The failure is the server's verdict: the attempt's worker had not reported in time. */
+  isVerdict: boolean;
   signalName: string;
   /** The id of the signal that resolved it; empty: none has. */
   taken: string;
@@ -251,6 +253,7 @@ function record(state: RunMemory, entry: EntryHead): StepRecord {
       retryPolicy: undefined,
       requestId: "",
       failure: undefined,
+      isVerdict: false,
       signalName: "",
       taken: "",
       childRunId: "",
@@ -302,6 +305,7 @@ function failStep(step: StepRecord, status: "backoff" | "failed", entry: EntryHe
   step.failures += 1;
   step.until = entry.meta.until ?? 0;
   step.failure = entry.meta.failure;
+  step.isVerdict = entry.meta.worker === undefined;
 }
 
 function openWait(state: RunMemory, step: StepRecord, entry: EntryHead): void {
