@@ -183,7 +183,7 @@ func (op *operation) askForAddress(call *waitCall) (registration, error) {
 	return address, nil
 }
 
-// Result is what was posted: decoded JSON, or bytes for a T of []byte. It waits
+// Result returns what was posted: decoded JSON, or bytes for a T of []byte. It waits
 // without holding a worker, and may be asked for again.
 func (c *Callback[T]) Result(ctx context.Context) (T, error) {
 	c.mu.Lock()

@@ -80,7 +80,7 @@ func (r *run) readOnce() bool {
 	return false
 }
 
-// hasOpenWaits: the code waits, besides in one operation, for what the server resolves, or is going
+// hasOpenWaits says whether the code waits, besides in one operation, for what the server resolves, or is going
 // to ask for what a callback brings.
 func (r *run) hasOpenWaits(besides *operation) bool {
 	for op := range r.operations {

@@ -32,7 +32,7 @@ type Client struct {
 	log      *slog.Logger
 }
 
-// NewClient makes a client; it connects with the first call.
+// NewClient makes a client, which connects with its first call.
 func NewClient(options ClientOptions) (*Client, error) {
 	if options.RetryFor == 0 {
 		options.RetryFor = 15 * time.Second
@@ -48,7 +48,7 @@ func NewClient(options ClientOptions) (*Client, error) {
 	return &Client{platform: p, log: options.Logger}, nil
 }
 
-// Close ends the connection.
+// Close ends the connection; calls in flight fail.
 func (c *Client) Close() { c.platform.close() }
 
 // forRuns is the same connection for runs that this process executes: they call for as long as they live,
@@ -193,7 +193,7 @@ func endOf[Out any](ctx context.Context, p *platform, run *pb.Run) (Out, error) 
 	return decode[Out](payload, "the result of run "+run.RunId)
 }
 
-// Get is the run as it is now.
+// Get returns the run as it is now.
 func (h *RunHandle[Out]) Get(ctx context.Context) (*pb.Run, error) {
 	return h.client.platform.getRun(ctx, h.RunID)
 }
@@ -306,16 +306,16 @@ func (h *RunHandle[Out]) Journal(ctx context.Context) ([]*pb.JournalEntry, error
 
 // WatchOptions selects the events of a run to watch.
 type WatchOptions struct {
-	// None: both checkpoints and deltas.
+	// Checkpoints (journal entries), deltas (live output) or both. Default: both.
 	Classes []pb.EventClass
-	// Continue after this event.
+	// The cursor of the event to continue after. Default: from the start of the run.
 	AfterCursor string
-	// Only what is new from now on.
+	// Only events from now on. Default: false. It has no effect together with AfterCursor.
 	FromNow bool
 	// The events of all descendant runs, too; their RunId says where they are from. At most 64 children are followed
 	// at once, each until it or its parent ends.
 	Children bool
-	// Wait for a run that does not exist yet.
+	// Wait for a run that does not exist yet, instead of failing with NotFound. Default: false.
 	WaitForStart bool
 }
 

@@ -114,7 +114,7 @@ func (r *run) awaitIdle(occupied func() bool) {
 	r.queue.unblock(r.root)
 }
 
-// hasCalls: a call of the code has not ended. Scopes wait for nothing themselves. The run is locked.
+// hasCalls says whether a call of the code has not ended. Scopes wait for nothing themselves. The run is locked.
 func (r *run) hasCalls() bool {
 	for op := range r.operations {
 		if op.isStep() || op.isWait() {
@@ -124,7 +124,7 @@ func (r *run) hasCalls() bool {
 	return r.closings > 0
 }
 
-// hasSteps: a step of the code is under way that continues. Nobody will take what a wait brings.
+// hasSteps says whether a step of the code is under way that continues. Nobody will take what a wait brings.
 func (r *run) hasSteps() bool {
 	for op := range r.operations {
 		if op.isStep() && op.aborted == nil {
@@ -134,7 +134,7 @@ func (r *run) hasSteps() bool {
 	return r.isClosing()
 }
 
-// isClosing: the server does not know yet of all waits that were lost. The run is locked.
+// isClosing says whether the server does not yet know of all waits that were lost. The run is locked.
 func (r *run) isClosing() bool {
 	for op := range r.operations {
 		if op.isWait() && !op.isGivenUp && op.aborted != nil && op.scope.endedBy() != nil {

@@ -291,7 +291,7 @@ func (s *connection) heartbeat() {
 	s.outbox.push(&pb.WorkerFrame{Id: heartbeatID, Body: &pb.WorkerFrame_Heartbeat{Heartbeat: heartbeat}}, frameBytes*(1+len(s.held)))
 }
 
-// answered: the oldest heartbeat was; it vouches for the lease time from when it was sent.
+// answered notes that the oldest heartbeat was answered. It vouches for the lease time from when it was sent.
 func (s *connection) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -302,7 +302,7 @@ func (s *connection) answered() {
 	}
 }
 
-// moveOn: the server is going away; another one, or its successor, takes over.
+// moveOn leaves a server that is going away. Another one, or its successor, takes over.
 func (s *connection) moveOn(ctx context.Context, cancel context.CancelFunc) {
 	s.mu.Lock()
 	box := s.outbox

@@ -60,7 +60,7 @@ func (s *connection) exchange(r *run, request proto.Message, done func(proto.Mes
 	s.open(r, frame, size, done)
 }
 
-// unsendable: a frame cannot be encoded, such as for a text that is not UTF-8. Only the caller that sent
+// unsendable drops a frame that cannot be encoded, such as one with a text that is not UTF-8. Only the caller that sent
 // it has to do with that.
 func (s *connection) unsendable(frame *pb.WorkerFrame, err error) {
 	s.mu.Lock()
@@ -75,7 +75,7 @@ func (s *connection) unsendable(frame *pb.WorkerFrame, err error) {
 	go call.done(nil, unencodable(err))
 }
 
-// isCut: a stream ended as proxies end it when a message, or all of a stream's together, is over their
+// isCut says whether a stream ended as proxies end it when a message, or all of a stream's together, is over their
 // limit: with INTERNAL_ERROR or ENHANCE_YOUR_CALM.
 func isCut(err error) bool {
 	var known *RequestError
@@ -83,7 +83,7 @@ func isCut(err error) bool {
 		(strings.Contains(known.Message, "INTERNAL_ERROR") || strings.Contains(known.Message, "ENHANCE_YOUR_CALM"))
 }
 
-// streamCut: a large request that got no answer may never get through. It fails when that has happened
+// streamCut deals with a large request that got no answer, since it may never get through. It fails when that has happened
 // a few times while no other could be the reason: from now on a large one is sent only when nothing
 // else is without an answer.
 func (s *connection) streamCut(err error) {
@@ -328,7 +328,7 @@ func (s *connection) download(ctx context.Context, payload *pb.Payload) (*pb.Pay
 	return s.platform.download(ctx, payload)
 }
 
-// attention: the connection is told of cancellations without asking; a heartbeat asks all the same.
+// attention sends a heartbeat, although the connection is told of cancellations without asking.
 func (s *connection) attention(*run) bool {
 	s.heartbeat()
 	return true

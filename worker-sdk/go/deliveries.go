@@ -103,7 +103,7 @@ func (q *queue) pushNext(op *operation) { q.push(op, q.lastSeq) }
 
 func (q *queue) isReplaying() bool { return q.replaying || q.recorded > 0 }
 
-// block: a goroutine of the run enters a call, or ends. Calls of step bodies do not count.
+// block notes that a goroutine of the run enters a call, or ends. Calls of step bodies do not count.
 func (q *queue) block(s *scope) {
 	if !s.insideStep {
 		q.running--

@@ -180,7 +180,7 @@ func (d *deltas) sendAll(r *run, s *deltaStream, must bool) {
 	}
 }
 
-// settled: a batch is on record, or was given up.
+// settled notes that a batch is on record, or was given up.
 func (d *deltas) settled(s *deltaStream, batch *deltaBatch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -224,12 +224,12 @@ func (d *deltas) wait(r *run) {
 	}
 }
 
-// isSending: events before that number are sent, and not on record.
+// isSending says whether events before that number were sent and are not on record.
 func (s *deltaStream) isSending(next uint32) bool {
 	return slices.ContainsFunc(s.sent, func(first uint32) bool { return first < next })
 }
 
-// forget: the run has left this worker.
+// forget drops the stream of a run that has left this worker.
 func (d *deltas) forget(r *run) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

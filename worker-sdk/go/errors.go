@@ -136,10 +136,10 @@ func (e *WaitCancelledError) Error() string {
 	return text
 }
 
-// ErrSkipped is returned by WaitForUser when somebody declined to answer.
+// ErrSkipped is what WaitForUser returns if somebody declined to answer.
 var ErrSkipped = errors.New("the question was skipped")
 
-// PanicError is what a panic of a step or branch is turned into.
+// PanicError is the error of a step or branch that panicked.
 type PanicError struct {
 	Value any
 	Stack string
@@ -147,13 +147,13 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return "panic: " + describe(e.Value) }
 
-// AmbiguousStepKeyError: which use of a step name gets which key depends on timing.
+// AmbiguousStepKeyError says that it depends on timing which use of a step name gets which key. It ends the first
+// execution of the run.
 type AmbiguousStepKeyError struct{ Message string }
 
 func (e *AmbiguousStepKeyError) Error() string { return e.Message }
 
-// NonDeterminismError: the code does not fit the run's journal. The run is
-// paused until somebody decides.
+// NonDeterminismError says that the code does not fit the run's journal. The run is paused until somebody decides.
 type NonDeterminismError struct {
 	StepKey, Recorded, Attempted, LikelyCause string
 }
@@ -188,7 +188,7 @@ type terminal struct{ error }
 func (t terminal) Unwrap() error { return t.error }
 
 // Terminal says that trying again cannot help: the step fails finally, whatever its Retry says.
-// Of nil it is nil.
+// For nil it returns nil.
 func Terminal(err error) error {
 	if err == nil {
 		return nil
@@ -205,7 +205,7 @@ type retryAfter struct {
 func (r retryAfter) Unwrap() error { return r.error }
 
 // RetryAfter overrides the policy's delay before the next attempt; one that is negative is none.
-// Of nil it is nil.
+// For nil it returns nil.
 func RetryAfter(err error, delay time.Duration) error {
 	if err == nil {
 		return nil

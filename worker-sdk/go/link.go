@@ -11,11 +11,11 @@ import (
 
 // runLink is what a run needs from the platform, over a connection or by plain calls.
 type runLink interface {
-	// confirmsStarts: each start is answered before its step runs.
+	// confirmsStarts says whether each start is answered before its step runs.
 	confirmsStarts() bool
-	// pushesWaits: resolutions of waits are pushed; otherwise the run asks again.
+	// pushesWaits says whether resolutions of waits are pushed; otherwise the run asks again.
 	pushesWaits() bool
-	// suspends: the run may be given back while it waits.
+	// suspends says whether the run may be given back while it waits.
 	suspends() bool
 	// canStart is false while the platform is out of reach: no step may start then.
 	canStart() bool
@@ -44,6 +44,6 @@ type runLink interface {
 	inherit(before, r *run)
 	// restart executes the run anew, from its journal; this execution is over.
 	restart(r *run)
-	// released: the run has left this worker.
+	// released notes that the run has left this worker.
 	released(r *run)
 }

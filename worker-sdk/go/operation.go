@@ -49,7 +49,7 @@ func (op *operation) isStep() bool {
 	return op.kind == pb.StepKind_STEP_KIND_STEP || op.kind == pb.StepKind_STEP_KIND_VALUE
 }
 
-// isWait: of the server's. Neither it nor a step are scopes.
+// isWait says whether it is a wait that the server resolves. A scope is neither a wait nor a step.
 func (op *operation) isWait() bool {
 	return op.kind != pb.StepKind_STEP_KIND_UNSPECIFIED && !op.isStep()
 }
@@ -144,7 +144,7 @@ func (op *operation) awaitDelivery() {
 	op.wait(context.Background(), func() bool { return op.delivered })
 }
 
-// abort: its branch or run ends; stops what can be stopped. The run is locked.
+// abort stops what can be stopped, because its branch or run ends. The run is locked.
 func (op *operation) abort(why *Cancelled) {
 	if op.aborted == nil {
 		op.aborted = why
@@ -161,12 +161,12 @@ func (op *operation) cancelled() error {
 	return op.aborted
 }
 
-// isCancelPending: the run is being cancelled, which its code is still to be told, here.
+// isCancelPending says whether the run is being cancelled and its code has not been told, which can be done here.
 func (r *run) isCancelPending(op *operation) bool {
 	return r.cancelReason != nil && !r.cancelDelivered && !op.scope.isShielded()
 }
 
-// noteCancelled: user code is told that it has ended. What it starts from now on is the clean-up, if
+// noteCancelled notes that user code is told that it has ended. What it starts from now on is the clean-up, if
 // the run is being cancelled. The run is locked.
 func (r *run) noteCancelled() { r.cancelDelivered = r.cancelReason != nil }
 

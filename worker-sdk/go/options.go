@@ -158,10 +158,10 @@ func (r Retry) policy() (*pb.RetryPolicy, error) {
 	return policy, backoff(policy)
 }
 
-// Backoff says how the attempts of a step follow one another; made by the functions below.
+// Backoff is the delays between the attempts of a step. Exponential, ExponentialFrom, Linear, Constant and Delays make one.
 type Backoff func(*pb.RetryPolicy) error
 
-// Exponential waits base, base², base³ … seconds, at most max: with 2 and a minute 2, 4, 8, 16, 32, 60, 60 s.
+// Exponential waits base, base², base³ … seconds, at most max: with 2 and a minute it waits 2, 4, 8, 16, 32, 60, 60 s.
 func Exponential(base float64, max time.Duration) Backoff {
 	return ExponentialFrom(time.Duration(base*float64(time.Second)), base, max)
 }
@@ -193,7 +193,7 @@ func Linear(start, step time.Duration) Backoff {
 	}
 }
 
-// Constant waits the same each time.
+// Constant waits the same delay each time.
 func Constant(delay time.Duration) Backoff {
 	return func(policy *pb.RetryPolicy) error {
 		if delay < 0 {
@@ -205,7 +205,7 @@ func Constant(delay time.Duration) Backoff {
 	}
 }
 
-// Delays waits these one after the other; the last one repeats.
+// Delays waits these delays one after the other, and repeats the last one.
 func Delays(delays ...time.Duration) Backoff {
 	return func(policy *pb.RetryPolicy) error {
 		if len(delays) == 0 || len(delays) > delaysMax {
@@ -236,7 +236,7 @@ func (s *waitSettings) limit(spec *pb.WaitSpec) {
 // WaitOption is a Timeout or a Default.
 type WaitOption interface{ applyWait(*waitSettings) }
 
-// DefaultOption is made by Default.
+// DefaultOption is the option that Default makes.
 type DefaultOption struct{ value any }
 
 func (d DefaultOption) applyWait(s *waitSettings) { s.hasDefault, s.fallback = true, d.value }

@@ -87,7 +87,7 @@ func (o *outbox[F]) close() {
 	o.nudge()
 }
 
-// congested: what was sent is piling up.
+// congested says whether frames pile up that have not left.
 func (o *outbox[F]) congested() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

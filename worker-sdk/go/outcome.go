@@ -134,7 +134,7 @@ func watchLeftover(isPerforming *atomic.Bool, log *slog.Logger) {
 	})
 }
 
-// leave: the run is no longer this worker's.
+// leave ends the execution of a run that is no longer this worker's.
 func (r *run) leave(why string) {
 	r.mu.Lock()
 	if r.state == stateLeft {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// isForCaller: the code which sent the request deals with it itself. The same again would be
+// isForCaller says whether the code that sent the request deals with the refusal itself. The same again would be
 // refused again.
 func isForCaller(refusal *RequestError) bool {
 	switch refusal.Code {

@@ -135,7 +135,7 @@ func reasonOf(code codes.Code) string {
 	return strings.ToUpper(name.String())
 }
 
-// isTransient: the same again may be answered.
+// isTransient says whether the same request may be answered when it is sent again.
 func isTransient(err error) bool {
 	var known *RequestError
 	if !errors.As(err, &known) {
@@ -150,7 +150,7 @@ func isTransient(err error) bool {
 
 func (p *platform) noteAnswer() { p.answered.Store(time.Now().UnixNano()) }
 
-// hasAnsweredSince: the server has answered a call since then.
+// hasAnsweredSince says whether the server has answered a call since then.
 func (p *platform) hasAnsweredSince(moment time.Time) bool {
 	return p.answered.Load() > moment.UnixNano()
 }

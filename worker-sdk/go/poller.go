@@ -187,7 +187,7 @@ func (w *poller) remove(h *held) {
 	}
 }
 
-// drop: the run is no longer this worker's.
+// drop ends the execution of a run that is no longer this worker's.
 func (w *poller) drop(id, why string) {
 	w.mu.Lock()
 	h := w.held[id]

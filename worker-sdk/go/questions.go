@@ -200,7 +200,7 @@ func questionName(question string) string {
 	return string(head) + "… " + digestText(question)[:8]
 }
 
-// isSpace: what counts as white space in questions, the same list in all SDKs.
+// isSpace says what counts as white space in questions. All SDKs have the same list.
 func isSpace(r rune) bool {
 	switch r {
 	case ' ', 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000, 0xfeff:

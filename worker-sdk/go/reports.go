@@ -76,7 +76,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	return nil
 }
 
-// errToldInstead: the result is recorded, and the code was told of the run's cancel in its place.
+// errToldInstead says that the result is recorded, and the code was told of the run's cancel in its place.
 var errToldInstead = errors.New("the run was cancelled")
 
 func (op *stepOperation) recordAt(seq uint32, payload *pb.Payload, failure *pb.Failure) *record {
@@ -163,7 +163,7 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	return &StepFailedError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
 }
 
-// isStopped: the run was cancelled while the attempt was in flight. What it came to is not recorded, also
+// isStopped says whether the run was cancelled while the attempt was in flight. What it came to is not recorded, also
 // where the code has been told of the cancel elsewhere by now. The run is locked.
 func (op *stepOperation) isStopped() bool {
 	r := op.run

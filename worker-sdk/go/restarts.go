@@ -33,9 +33,8 @@ func (r *run) checkRestart() {
 	}()
 }
 
-// checkReplay: code that continues to something new without having asked for what it was executed
-// anew for is not the code that asked for that. Goroutines of user code may need a moment. Locked
-// before and after.
+// checkReplay pauses the run if its code continues to something new, but has not asked for what it was executed anew
+// for: then it is not the code that asked for it. Goroutines of user code may need a moment. Locked before and after.
 func (r *run) checkReplay(op *operation) {
 	if _, isOpen := r.memo.openWaits[op.key]; isOpen || r.memo.attempts[op.key] > 0 || r.refused[op.key] {
 		return // it was asked for before

@@ -194,10 +194,10 @@ func (r *run) until(moment time.Time) time.Duration { return time.Until(moment) 
 // fromNow is the server's moment so long from now.
 func (r *run) fromNow(wait time.Duration) time.Time { return time.Now().Add(wait + r.clockAhead) }
 
-// over: nothing of this run may reach user code or the platform any more. The run is locked.
+// over says that nothing of this run may reach user code or the platform any more. The run is locked.
 func (r *run) over() bool { return r.state == stateEnding || r.state == stateLeft }
 
-// isGone: it has left this worker.
+// isGone says whether the run has left this worker.
 func (r *run) isGone() bool {
 	select {
 	case <-r.gone:
@@ -230,7 +230,7 @@ func (r *run) signalAll() {
 	}
 }
 
-// wake: the platform is in reach again. What was resolved meanwhile was told to nobody.
+// wake has all operations ask again once the platform is in reach again. Nobody was told what was resolved meanwhile.
 func (r *run) wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -241,7 +241,7 @@ func (r *run) wake() {
 	}
 }
 
-// waitResolved: the server resolved a wait of this run while it is held here.
+// waitResolved notes that the server resolved a wait of this run while it is held here.
 func (r *run) waitResolved(entry *pb.JournalEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -291,7 +291,7 @@ func (r *run) obeyLater(directive pb.Directive) {
 	}
 }
 
-// obeyStop: the answer to a start was that it is not to be.
+// obeyStop does what the server says in place of permitting a start.
 func (op *operation) obeyStop(reason pb.StepStartedResponse_Stop_Reason, fence uint32) {
 	r := op.run
 	switch {
@@ -305,7 +305,7 @@ func (op *operation) obeyStop(reason pb.StepStartedResponse_Stop_Reason, fence u
 	}
 }
 
-// pause: no step starts outside of those in flight; once these are recorded, the run is given back.
+// pause lets no step start outside of those in flight. Once these are recorded, the run is given back.
 // A run that is being cancelled is not paused: a reply from before the cancel may have arrived late.
 func (r *run) pause() {
 	r.mu.Lock()
@@ -365,7 +365,7 @@ func (r *run) endScope(s *scope, why *Cancelled) {
 	}
 }
 
-// closeStepScope: the body of a step is over, and what it left behind concerns nobody any more.
+// closeStepScope ends what the body of a step, which is over, has left behind.
 func (r *run) closeStepScope(s *scope, why *Cancelled) {
 	r.endScope(s, why)
 	for op := range r.operations {

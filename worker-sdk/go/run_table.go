@@ -144,7 +144,7 @@ func (h *held) execution() *run {
 	return h.run
 }
 
-// drop: the run is no longer this worker's.
+// drop ends the execution of a run that is no longer this worker's.
 func (s *connection) drop(id string, why string) {
 	s.mu.Lock()
 	h := s.held[id]
@@ -157,7 +157,7 @@ func (s *connection) drop(id string, why string) {
 	}
 }
 
-// released: the run has left by itself.
+// released frees the slot of a run that has left by itself.
 func (s *connection) released(r *run) {
 	s.mu.Lock()
 	h := s.held[r.id]
@@ -189,7 +189,7 @@ func (s *connection) remove(h *held) {
 	}
 }
 
-// drain: no more dispatches.
+// drain tells the server to send no more dispatches.
 func (s *connection) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

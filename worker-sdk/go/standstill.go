@@ -62,7 +62,7 @@ func (p *pulse) stoodStillSince(moment time.Time) bool {
 	return p.gapEnd.After(moment)
 }
 
-// vouched: a heartbeat was answered that was sent then.
+// vouched notes that a heartbeat was answered that was sent then.
 func (p *pulse) vouched(sent time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

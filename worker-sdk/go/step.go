@@ -183,7 +183,7 @@ attempts:
 	}
 }
 
-// isAborted: its branch or run has ended, so that what its body came to is not recorded.
+// isAborted says whether its branch or run has ended, so that the outcome of its body is not recorded.
 func (op *stepOperation) isAborted() bool {
 	op.run.mu.Lock()
 	defer op.run.mu.Unlock()

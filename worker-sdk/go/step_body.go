@@ -106,7 +106,7 @@ func (a *attempt) perform(ctx context.Context) (stepResult, error) {
 
 var errAbandoned = errors.New("the body did not end in time after the run was cancelled")
 
-// errNotBegun: the process stood still between the permission to begin and the body, so that the run may
+// errNotBegun says that the process stood still between the permission to begin and the body, so that the run may
 // be somebody else's by now.
 var errNotBegun = errors.New("the process stood still before the body began")
 
@@ -142,7 +142,7 @@ func (r *run) whilePresent(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); cancel(errLeft) }
 }
 
-// isCleaningUp: the cancellation has reached user code.
+// isCleaningUp says whether the cancellation has reached user code.
 func (r *run) isCleaningUp() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // what is pending is the server's. It has to stay so for a moment, since
 // goroutines of user code may do things between its steps that nobody sees.
 
-// setBusy: an operation has something to do here, or no longer. The run is locked.
+// setBusy notes that an operation has something to do here, or no longer. The run is locked.
 func (r *run) setBusy(busy bool) {
 	r.activity++
 	if busy {
@@ -38,7 +38,7 @@ func (r *run) removeWait(key string) {
 	r.activity++
 }
 
-// isQuiet: there is nothing to do, and it matters. The run is locked.
+// isQuiet says whether there is nothing to do, so that the run can be given back. The run is locked.
 func (r *run) isQuiet() bool {
 	if r.state != stateRunning || r.cancelReason != nil || r.queue.running > 0 || len(r.queue.waiting) > 0 || r.missing != nil {
 		return false
@@ -92,7 +92,7 @@ func (r *run) checkQuiet() {
 	})
 }
 
-// isWorthwhile: all waits are long enough to give the run back for.
+// isWorthwhile says whether all waits are long enough to give the run back for.
 func (r *run) isWorthwhile() bool {
 	for _, due := range r.waits {
 		if !due.IsZero() && r.until(due) < hotWait {

@@ -69,7 +69,7 @@ func findNeed(kind reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// marshals: the type has its own form in JSON.
+// marshals says whether the type has its own form in JSON.
 func marshals(kind reflect.Type) bool {
 	return kind.Implements(marshalerType) || kind.Implements(textMarshalerType)
 }

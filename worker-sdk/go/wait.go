@@ -184,7 +184,7 @@ func (op *operation) register(ctx context.Context, call *waitCall) (*resolution,
 	}
 }
 
-// isWithdrawn: user code cancelled the context of the wait. Its deadline is the server's to keep.
+// isWithdrawn says whether user code cancelled the context of the wait. Its deadline is the server's to keep.
 func (op *operation) isWithdrawn(ctx context.Context) bool {
 	return op.ended != nil && ctx.Err() == context.Canceled
 }

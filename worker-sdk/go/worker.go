@@ -69,7 +69,7 @@ type workerLink interface {
 	close(ctx context.Context)
 }
 
-// NewWorker checks the options; the worker connects in Run.
+// NewWorker makes a worker and checks its options. The worker connects in Run.
 func NewWorker(options WorkerOptions) (*Worker, error) {
 	if options.Slots == 0 {
 		options.Slots = 100
