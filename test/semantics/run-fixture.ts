@@ -250,7 +250,10 @@ export class TestRun {
     const cleaning = header.state === "CANCELLING";
     const leased = header.state === "RUNNING" || (cleaning && this.ready === undefined);
     if (leased !== (header.lease !== null)) return "Lease and state do not agree.";
-    if (!leased && !cleaning && header.intent !== "none") return "An intent outlived its lease.";
+    // A holder that takes its run back may still have to hear that a pause was taken back.
+    const outlives = header.state === "QUEUED" && header.intent === "resume";
+    if (!leased && !cleaning && !outlives && header.intent !== "none")
+      return "An intent outlived its lease.";
     const unlisted = this.#listProblem();
     if (unlisted !== undefined) return unlisted;
     if (isTerminal(header.state)) return this.#endedProblem();

@@ -50,7 +50,8 @@ export function releaseLease(
     return true;
   }
   draft.dropLease();
-  draft.patch({ state: "QUEUED", intent: "none" });
+  // Its holder may take it back, and may not know yet that a pause was taken back.
+  draft.patch({ state: "QUEUED", intent: header.intent === "resume" ? "resume" : "none" });
   // All others may continue, as long as nobody else was given the run.
   if (reason === "refused") draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
