@@ -63,6 +63,15 @@ export function readTests(get: () => Opened): void {
       expect(await store.readEntries(CALLER, "r1", [])).toEqual([]);
     });
 
+    test("gives no entries of another run that has the id by now", async () => {
+      const { store } = get();
+      const header = makeHeader("r1");
+      await commit(store, insertion(header, { entries }));
+      expect(await store.readEntries(CALLER, "r1", [1, 2], header.runUid)).toHaveLength(2);
+      const none = await store.readEntries(CALLER, "r1", [1, 2], crypto.randomUUID());
+      expect(none).toEqual([undefined, undefined]);
+    });
+
     test("heads come with headers, after a seq", async () => {
       const { store } = get();
       await commit(store, insertion(makeHeader("r1"), { entries }), insertion(makeHeader("r2")));

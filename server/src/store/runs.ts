@@ -14,11 +14,16 @@ export interface RunStore {
   loadRuns(refs: readonly LoadRef[]): Promise<(LoadedRun | undefined)[]>;
   /** Whole entries in order. At least one if there is any, then up to the limits. */
   readJournal(caller: Tenant, runId: string, after: number, limit: PageLimit): Promise<JournalPage>;
-  /** Whole entries by seq, in the order asked, `undefined` where missing. */
+  /**
+   * Whole entries by seq, in the order asked, `undefined` where missing.
+   *
+   * @param runUid of whom they must be, since the id may be another run's by now; default: of whoever has the id
+   */
   readEntries(
     caller: Tenant,
     runId: string,
     seqs: readonly number[],
+    runUid?: string,
   ): Promise<(Entry | undefined)[]>;
   /** Headers by creation, newest first. */
   listRuns(caller: Tenant, filter: RunFilter): Promise<RunPage>;

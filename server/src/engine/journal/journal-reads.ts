@@ -17,6 +17,7 @@ export async function withPayloads(
   caller: Tenant,
   runId: string,
   entries: Entry[],
+  runUid?: string,
 ): Promise<Entry[]> {
   const wanted = entries.filter(
     (entry) => entry.meta.payloadSeq !== undefined && entry.payload === undefined,
@@ -26,7 +27,8 @@ export async function withPayloads(
   const missing = wanted
     .map((entry) => entry.meta.payloadSeq ?? 0)
     .filter((seq) => !bySeq.has(seq));
-  for (const entry of missing.length === 0 ? [] : await store.readEntries(caller, runId, missing)) {
+  const read = missing.length === 0 ? [] : await store.readEntries(caller, runId, missing, runUid);
+  for (const entry of read) {
     if (entry !== undefined) bySeq.set(entry.seq, entry.payload);
   }
   return entries.map((entry) => {
@@ -36,6 +38,12 @@ export async function withPayloads(
   });
 }
 
+/** Which run: its id may be another one's by the time that it is read. */
+export interface RunIdentity {
+  readonly runId: string;
+  readonly runUid: string;
+}
+
 /**
  * One entry with its payload. Rejects with NOT_FOUND where the run was deleted meanwhile, even if its id was used
  * again, and with DATA_CORRUPTED where its journal does not have the entry.
@@ -43,13 +51,13 @@ export async function withPayloads(
 export async function readEntry(
   store: Store,
   caller: Tenant,
-  runId: string,
+  { runId, runUid }: RunIdentity,
   seq: number,
 ): Promise<Entry> {
-  const [entry] = await store.readEntries(caller, runId, [seq]);
+  const [entry] = await store.readEntries(caller, runId, [seq], runUid);
   if (entry === undefined) {
     const header = await readHeader(store, caller, runId);
-    if (header.seq < seq) throw notFound("run", runId);
+    if (header.runUid !== runUid) throw notFound("run", runId);
     throw new PawlError(
       "DATA_CORRUPTED",
       `Entry ${seq} of run "${runId}" is missing from its journal.`,
@@ -58,7 +66,7 @@ export async function readEntry(
       },
     );
   }
-  const [whole] = await withPayloads(store, caller, runId, [entry]);
+  const [whole] = await withPayloads(store, caller, runId, [entry], runUid);
   return whole ?? entry;
 }
 

@@ -66,40 +66,43 @@ export class Outcomes {
       holder: { fence: suspend.fence, connection: caller.connection },
       bytes: ROW_BYTES * (1 + suspend.waits.length),
       decide: (draft) => {
+        const { runUid } = draft.header;
         const spec = holder?.worker.workflows.find(({ name }) => name === draft.header.workflow);
         const by = { stopping, ...(spec === undefined ? {} : { version: spec.version }) };
-        return outcome.suspendRun(draft, { ...suspend, waits }, by);
+        return { ...outcome.suspendRun(draft, { ...suspend, waits }, by), runUid };
       },
     });
-    const { resolvedSeqs } = decided;
+    const { resolvedSeqs, runUid } = decided;
     if (resolvedSeqs.length === 0)
       return { resumed: decided.resumed, directive: decided.directive, resolved: [] };
-    const read = await this.#parts.store.readEntries(caller, suspend.runId, resolvedSeqs);
+    const { runId } = suspend;
+    const read = await this.#parts.store.readEntries(caller, runId, resolvedSeqs, runUid);
     const entries = read.filter((entry): entry is Entry => entry !== undefined);
-    const resolved = await withPayloads(this.#parts.store, caller, suspend.runId, entries);
+    const resolved = await withPayloads(this.#parts.store, caller, runId, entries, runUid);
     return { resumed: decided.resumed, directive: decided.directive, resolved };
   }
 
   async complete(caller: Caller, complete: CompleteRun): Promise<OutcomeReply> {
     if (complete.output.ref !== undefined)
       await checkPayload(this.#parts.store, caller, complete.output);
-    const { reply: decided, ended } = await this.#parts.writer.submit({
+    const {
+      reply: decided,
+      ended,
+      runUid,
+    } = await this.#parts.writer.submit({
       org: caller.org,
       runId: complete.runId,
       holder: { fence: complete.fence, connection: caller.connection },
       bytes: ROW_BYTES + payloadSize(complete.output),
-      decide: (draft) => withEnd(draft, () => outcome.completeRun(draft, complete)),
+      decide: (draft) => ({
+        ...withEnd(draft, () => outcome.completeRun(draft, complete)),
+        runUid: draft.header.runUid,
+      }),
     });
     if (complete.traced !== true) traceOutcome(this.#parts.tracing, ended, undefined);
     if (decided.duplicateOf !== undefined) {
-      await mustEqual(
-        this.#parts.store,
-        caller,
-        complete.runId,
-        "",
-        decided.duplicateOf,
-        complete.output,
-      );
+      const of = { runId: complete.runId, runUid, key: "" };
+      await mustEqual(this.#parts.store, caller, of, decided.duplicateOf, complete.output);
     }
     return { directive: decided.directive };
   }

@@ -34,14 +34,17 @@ export class Signals {
   ): Promise<{ signalId: string; duplicate: boolean }> {
     await checkPayload(this.#parts.store, caller, payload);
     const id = signalId === "" ? uuidv7(this.#parts.clock.now()) : signalId;
-    const reply = await this.#parts.writer.submit({
+    const { duplicateOf, runUid } = await this.#parts.writer.submit({
       org: caller.org,
       runId,
       bytes: 300 + (payload.data?.byteLength ?? 0),
-      decide: (draft) => decideSignal(draft, { runId, name, signalId: id, payload, actor }),
+      decide: (draft) => ({
+        ...decideSignal(draft, { runId, name, signalId: id, payload, actor }),
+        runUid: draft.header.runUid,
+      }),
     });
-    if (reply.duplicateOf === undefined) return { signalId: id, duplicate: false };
-    const recorded = await readEntry(this.#parts.store, caller, runId, reply.duplicateOf);
+    if (duplicateOf === undefined) return { signalId: id, duplicate: false };
+    const recorded = await readEntry(this.#parts.store, caller, { runId, runUid }, duplicateOf);
     if (recorded.meta.signalName === name && samePayload(recorded.payload, payload, sha256)) {
       return { signalId: id, duplicate: true };
     }

@@ -3,18 +3,18 @@ import type { Caller } from "../../model/caller.ts";
 import { PawlError } from "../../model/errors.ts";
 import type { Payload } from "../../model/payload.ts";
 import type { Store } from "../../store/store.ts";
-import { readEntry, samePayload } from "../journal/journal-reads.ts";
+import { type RunIdentity, readEntry, samePayload } from "../journal/journal-reads.ts";
 
 /** The same message again is fine; another result for the same thing is a conflict. */
 export async function mustEqual(
   store: Store,
   caller: Caller,
-  runId: string,
-  key: string,
+  { key, ...run }: RunIdentity & { readonly key: string },
   seq: number,
   payload: Payload,
 ): Promise<void> {
-  const recorded = await readEntry(store, caller, runId, seq);
+  const { runId } = run;
+  const recorded = await readEntry(store, caller, run, seq);
   if (samePayload(recorded.payload, payload, sha256)) return;
   const address = (value: Payload): string =>
     value.ref === undefined ? sha256(value.data) : value.ref.sha256;

@@ -83,7 +83,8 @@ export class Steps {
         : {};
     if (decision.kind === "replay") {
       this.#parts.metrics.replays.inc();
-      const entry = await readEntry(this.#parts.store, caller, started.runId, decision.seq);
+      const run = { runId: started.runId, runUid };
+      const entry = await readEntry(this.#parts.store, caller, run, decision.seq);
       return {
         outcome: { ...replayOf(entry), ...callback },
         directive: decided.directive,
@@ -138,19 +139,15 @@ export class Steps {
         return {
           seq: decision.seq,
           duplicateOf: decision.duplicateOf,
+          runUid: draft.header.runUid,
           directive: directive(draft.header),
         };
       },
     });
     if (decided.duplicateOf !== undefined) {
-      await mustEqual(
-        this.#parts.store,
-        caller,
-        completed.runId,
-        completed.key,
-        decided.duplicateOf,
-        completed.output,
-      );
+      const { runId, key, output } = completed;
+      const of = { runId, runUid: decided.runUid, key };
+      await mustEqual(this.#parts.store, caller, of, decided.duplicateOf, output);
     }
     return decided;
   }
@@ -188,15 +185,18 @@ export class Steps {
       ? undefined
       : this.#parts.writer.cached(runKey(caller.org, runId));
     const seq = held?.steps.get(key)?.seq;
-    if (seq !== undefined) {
-      const [entry] = await this.#parts.store.readEntries(caller, runId, [seq]);
-      if (entry !== undefined) return readEntry(this.#parts.store, caller, runId, seq);
+    if (held !== undefined && seq !== undefined) {
+      const { runUid } = held.header;
+      const [entry] = await this.#parts.store.readEntries(caller, runId, [seq], runUid);
+      if (entry !== undefined) return readEntry(this.#parts.store, caller, { runId, runUid }, seq);
       // What is in memory may be on its way to the store: say what is there.
     }
     const [loaded] = await this.#parts.store.loadRuns([{ org: caller.org, runId, afterSeq: 0 }]);
     if (loaded === undefined) throw notFound("run", runId);
     const step = stateOf(loaded.header, loaded.entries).steps.get(key);
-    return step === undefined ? undefined : readEntry(this.#parts.store, caller, runId, step.seq);
+    return step === undefined
+      ? undefined
+      : readEntry(this.#parts.store, caller, loaded.header, step.seq);
   }
 
   /** The latest entry of each step and wait, in the order of their first ones. */

@@ -94,7 +94,7 @@ export class Waits {
       throw notFound("wait", `${key} of run ${runId}`);
     const entry =
       step.status === "resolved"
-        ? await readEntry(this.#parts.store, caller, runId, step.seq)
+        ? await readEntry(this.#parts.store, caller, state.header, step.seq)
         : undefined;
     const runState = state.header.state;
     return {
@@ -173,7 +173,7 @@ export class Waits {
     const { runId, key, answer } = request;
     await checkPayload(this.#parts.store, caller, answer);
     const resolutionId = request.resolutionId || uuidv7(this.#parts.clock.now());
-    const { decision, wait } = await withFormsChecked((check) =>
+    const { decision, wait, runUid } = await withFormsChecked((check) =>
       this.#parts.writer.submit({
         org: caller.org,
         runId,
@@ -181,7 +181,7 @@ export class Waits {
         decide: (draft) => {
           mustBeMeant(request, draft.header);
           const decision = answers.answerWait(draft, { ...request, resolutionId }, check);
-          return { decision, wait: viewIn(draft, key) };
+          return { decision, wait: viewIn(draft, key), runUid: draft.header.runUid };
         },
       }),
     );
@@ -193,7 +193,8 @@ export class Waits {
       case "resolved":
         throw alreadyResolved(wait);
       case "duplicate": {
-        const { payload } = await readEntry(this.#parts.store, caller, runId, decision.seq);
+        const run = { runId, runUid };
+        const { payload } = await readEntry(this.#parts.store, caller, run, decision.seq);
         const same = answer === undefined ? decision.skipped : samePayload(payload, answer, sha256);
         if (same) return { wait, duplicate: true, resolutionId };
         throw alreadyResolved(wait);

@@ -57,7 +57,9 @@ export const READ_ENTRIES = `SELECT ref.ord, j.*
 FROM unnest($1::int4[], $2::int4[]) AS ref(ord, seq)
 CROSS JOIN LATERAL (
   SELECT ${ENTRY_COLUMNS} FROM pawl.journal AS j
-  WHERE j.org_id = $3 AND j.run_id = $4 AND j.seq = ref.seq) AS j`;
+  WHERE j.org_id = $3 AND j.run_id = $4 AND j.seq = ref.seq) AS j
+WHERE $5 = '' OR EXISTS (
+  SELECT 1 FROM pawl.run AS r WHERE r.org_id = $3 AND r.run_id = $4 AND r.run_uid = $5)`;
 
 export async function loadRuns(
   db: Connection,
@@ -117,11 +119,12 @@ export async function readEntries(
   { org }: Tenant,
   runId: string,
   seqs: readonly number[],
+  runUid = "",
 ): Promise<(Entry | undefined)[]> {
   const rows = await db.one({
     name: "read entries",
     text: READ_ENTRIES,
-    values: [encodeArray("int4", [...seqs.keys()]), encodeArray("int4", seqs), org, runId],
+    values: [encodeArray("int4", [...seqs.keys()]), encodeArray("int4", seqs), org, runId, runUid],
   });
   const entries = new Map(rows.map((row) => [int(row, "ord"), toEntry(runId, row)]));
   return seqs.map((_, ord) => entries.get(ord));

@@ -15,6 +15,8 @@ WHERE org_id = ? AND run_id = ? AND seq > ? ORDER BY seq LIMIT ?`;
 export const READ_ENTRY = `SELECT ${ENTRY_COLUMNS} FROM journal
 WHERE org_id = ? AND run_id = ? AND seq = ?`;
 
+export const IS_RUN = "SELECT 1 FROM run WHERE org_id = ? AND run_id = ? AND run_uid = ?";
+
 /** What a row costs besides its texts and bytes, roughly. */
 const ENTRY_OVERHEAD_BYTES = 64;
 
@@ -84,7 +86,10 @@ export function readEntries(
   { org }: Tenant,
   runId: string,
   seqs: readonly number[],
+  runUid = "",
 ): (Entry | undefined)[] {
+  if (runUid !== "" && db.prepare(IS_RUN).get(org, runId, runUid) === undefined)
+    return seqs.map(() => undefined);
   return seqs.map((seq) => {
     const row = db.prepare(READ_ENTRY).get(org, runId, seq);
     return row === undefined ? undefined : toEntry(runId, row);
