@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import {
+  Cancelled,
+  type Context,
   currentOrUndefined,
   InvalidValueError,
   runLocally,
@@ -248,6 +250,22 @@ describe("ctx.step", () => {
       run((ctx) => ctx.step("slow", () => sleep(5_000, 0, { ref: false }), { timeout: 5 })),
     );
     expect(error).toMatchObject({ type: StepTimeoutError.name });
+  });
+
+  test("a run that is cancelled while it undoes a failure ends as cancelled", async () => {
+    const controller = new AbortController();
+    const undone: string[] = [];
+    const order = async (ctx: Context) => {
+      ctx.compensate("refund", async () => {
+        controller.abort("enough");
+        await sleep(20);
+        undone.push("refund");
+      });
+      throw new TerminalError("no stock");
+    };
+    const error = await thrown(() => run(order, { abortSignal: controller.signal }));
+    expect(error).toBeInstanceOf(Cancelled);
+    expect(undone).toEqual(["refund"]);
   });
 
   test("nested steps are named below their step, and a new attempt keeps those that are done", async () => {

@@ -31,7 +31,7 @@ import {
 } from "@pawl/proto";
 import { decode, encode, payloadOf, type ReceivedPayload } from "../codec/payload.ts";
 import { durationFromMs, msFrom } from "../duration.ts";
-import { UsageError } from "../errors.ts";
+import { Cancelled, UsageError } from "../errors.ts";
 import { errorOf, toFailure } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { policyDelayMs } from "../policy/retry.ts";
@@ -315,7 +315,10 @@ export class LocalLink implements RunLink {
   }
 
   async fail(request: FailRunInit, error: unknown): Promise<FailRunResponse> {
-    this.#reject(error instanceof Error ? error : errorOf(request.failure ?? {}));
+    const reason = this.#run?.cancelReason;
+    // A run that is cancelled ends as such, whatever its code came to meanwhile, as on the server.
+    if (reason !== undefined && !(error instanceof Cancelled)) this.#reject(new Cancelled(reason));
+    else this.#reject(error instanceof Error ? error : errorOf(request.failure ?? {}));
     return create(FailRunResponseSchema, { directive: Directive.CONTINUE });
   }
 
