@@ -66,6 +66,9 @@ func (r *run) readOnce() bool {
 	}
 	for _, entry := range entries {
 		m.afterSeq = entry.Seq
+		if op := r.reportedBy(entry); op != nil {
+			r.unanswered[op] = entry.Seq
+		}
 		if _, known := m.pushed[entry.Seq]; !known && entry.Type == "workflow.wait.resolved" {
 			r.resolve(entry)
 		}
@@ -77,6 +80,31 @@ func (r *run) readOnce() bool {
 	r.missing = nil
 	r.queue.pump()
 	r.checkQuiet()
+	return false
+}
+
+// reportedBy is the step whose end the entry is, if the reply that hands it out is still to come. The run
+// is locked.
+func (r *run) reportedBy(entry *pb.JournalEntry) *operation {
+	if entry.Type != "workflow.step.completed" && entry.Type != "workflow.step.failed" {
+		return nil
+	}
+	for op := range r.operations {
+		if op.isStep() && !op.queued && op.key == entry.StepKey {
+			return op
+		}
+	}
+	return nil
+}
+
+// isAhead says whether something that is on record before is still to be handed out by a reply. The run is
+// locked.
+func (r *run) isAhead(seq uint32) bool {
+	for _, before := range r.unanswered {
+		if before < seq {
+			return true
+		}
+	}
 	return false
 }
 

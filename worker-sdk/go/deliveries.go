@@ -72,6 +72,7 @@ func (q *queue) pushNew(op *operation, seq uint32) {
 		q.push(op, seq)
 	} else if !op.queued {
 		op.queued = true
+		delete(q.run.unanswered, op)
 		q.news = append(q.news, op.key)
 		q.run.checkRestart()
 	}
@@ -83,6 +84,7 @@ func (q *queue) add(op *operation, seq uint32, recorded bool) {
 		return
 	}
 	op.queued = true
+	delete(q.run.unanswered, op)
 	q.order++
 	if recorded {
 		q.recorded++
@@ -140,6 +142,9 @@ func (q *queue) step() bool {
 			op.signal()
 		}
 		q.parked = nil
+		return false
+	}
+	if q.run.isAhead(q.waiting[0].seq) {
 		return false
 	}
 	next := heap.Pop(&q.waiting).(delivery)

@@ -98,6 +98,7 @@ func (r *run) begin(s *scope, key, name string, kind pb.StepKind) *operation {
 func (op *operation) close() {
 	op.scope.occupy(op.key, -1)
 	delete(op.run.operations, op)
+	delete(op.run.unanswered, op)
 	op.run.checkIdle()
 }
 

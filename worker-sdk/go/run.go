@@ -72,6 +72,8 @@ type run struct {
 	occupied func() bool
 	// The journal is being read for what was told to nobody; nil where it is not.
 	missing *missing
+	// Steps whose ends the journal that was read has, where the replies are still to come, with their places.
+	unanswered map[*operation]uint32
 	// Reports under way of waits that were lost.
 	closings int
 	// Its code is not over; apart from the run, which is not to be kept for it.
@@ -114,6 +116,7 @@ func newRun(def *definition, item *pb.WorkItem, m *memo, link runLink, log *slog
 		memo:         m,
 		operations:   map[*operation]struct{}{},
 		callbacks:    map[string]*scope{},
+		unanswered:   map[*operation]uint32{},
 		waits:        map[string]time.Time{},
 		abandoned:    make(chan struct{}),
 		isPerforming: new(atomic.Bool),
