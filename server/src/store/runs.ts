@@ -17,7 +17,7 @@ export interface RunStore {
   /**
    * Whole entries by seq, in the order asked, `undefined` where missing.
    *
-   * @param runUid of whom they must be, since the id may be another run's by now; default: of whoever has the id
+   * @param runUid of whom they must be, since the id may be another run's by now; default: of the run that has the id
    */
   readEntries(
     caller: Tenant,
