@@ -536,14 +536,15 @@ describe("a timeout", () => {
     );
     run.now += 3_000;
     run.do((draft) => attemptTimedOut(draft, "a", 1));
-    expect(run.last).toMatchObject({
-      type: "workflow.step.retrying",
-      attempt: 1,
-      meta: { failure: { type: "StepTimeout" } },
-    });
-    expect(() => run.do((draft) => stepCompleted(draft, completed(run, "a")))).toThrow(
+    const meta = { failure: { type: "StepTimeout" } };
+    expect(run.last).toMatchObject({ type: "workflow.step.retrying", attempt: 1, meta });
+    const late = { ...completed(run, "a"), latencyMs: 1_001 };
+    expect(() => run.do((draft) => stepCompleted(draft, late))).toThrow(
       expect.objectContaining({ reason: "COMMIT_CONFLICT" }),
     );
+    // Reported late, since the server was away, and done in time.
+    run.do((draft) => stepCompleted(draft, { ...late, latencyMs: 1_000 }));
+    expect(run.last).toMatchObject({ type: "workflow.step.completed", attempt: 1 });
   });
 
   test("says nothing about an attempt that ended, or whose worker is gone", () => {
