@@ -23,6 +23,8 @@ import { asProcess, currentProcess, enter, SimProcess, World } from "./world.ts"
 /** How long the world has to come to rest when nothing goes wrong any more, in ms of its time. */
 const REST_MS = 240_000;
 const AFTERMATH_MS = 4_000;
+/** How often it may be set going again by commands that come late. */
+const RESTS_MAX = 3;
 
 export interface Outcome {
   readonly seed: number;
@@ -107,9 +109,13 @@ class Universe implements Stage {
     this.#world.say("calm");
     this.#isCalm = true;
     this.#faults.calm();
-    await this.#pass(REST_MS, () => this.#atRest());
-    // What is due for runs that have ended goes away by itself.
-    await this.#pass(AFTERMATH_MS);
+    for (let rests = 0; rests < RESTS_MAX; rests += 1) {
+      await this.#pass(REST_MS, () => this.#atRest());
+      // What is due for runs that have ended goes away by itself.
+      await this.#pass(AFTERMATH_MS);
+      // A command that was under way for long may have set a run going again that had ended.
+      if (this.#atRest()) break;
+    }
     await this.#judge.verdict(
       clients.runs.map(({ handle, program }) => ({ runId: handle.runId, program })),
     );
