@@ -25,8 +25,7 @@ test(`random commands at two servers; seed ${seed}`, async () => {
     await using first = await openEngine(one, "first");
     await using second = await openEngine(two, "second");
     const accepted = await play([first, second], seed, COMMANDS);
-    // Which kinds find a run that takes them is chance.
-    expect(accepted.size).toBeGreaterThan(scaled(KINDS.length - 4, KINDS.length / 3));
+    expect(accepted.size).toBeGreaterThan(KINDS.length - 4);
   }
   for (const store of stores) await store.close();
 });

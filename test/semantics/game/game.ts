@@ -10,6 +10,7 @@ import { BOUNDS } from "../../../server/src/model/bounds.ts";
 import type { Entry } from "../../../server/src/model/entry.ts";
 import { isTerminal, type RunHeader } from "../../../server/src/model/run.ts";
 import { Random } from "../../chaos/random.ts";
+import { scaled } from "../../harness/scale.ts";
 import { caller, eventually, journalOf, start, type TestEngine } from "../engine-fixture.ts";
 import { jsonValue } from "../run-fixture.ts";
 import { type CommandKind, Commands, childOf, KEYS } from "./commands.ts";
@@ -21,6 +22,7 @@ const BURST = 10;
 const CHECK_EVERY = 250;
 const FOREVER_MS = 20 * 365 * 86_400_000;
 const CONCLUDED_MS = 100_000;
+const COMPARED_MAX = 5;
 
 /** @returns how many commands of each kind were not refused */
 export async function play(
@@ -43,7 +45,7 @@ export async function play(
   await game.check();
   // Otherwise the game is too tame to find anything.
   expect(game.dispatches).toBeGreaterThan(RUNS * 2);
-  expect(game.results).toBeGreaterThan(RUNS / 2);
+  expect(game.results).toBeGreaterThan(scaled(RUNS / 2, RUNS / 4));
   return game.accepted;
 }
 
@@ -130,9 +132,23 @@ class Game {
     return first.store;
   }
 
-  /** Compares the store with what was answered. */
+  /**
+   * Compares the store with what was answered. It is read piece by piece, and a lease may end on a busy
+   * machine meanwhile; what is wrong stays wrong.
+   */
   async check(): Promise<void> {
-    await this.#rest();
+    for (let tries = 1; ; tries += 1) {
+      await this.#rest();
+      try {
+        await this.#compare();
+        return;
+      } catch (error) {
+        if (tries === COMPARED_MAX) throw error;
+      }
+    }
+  }
+
+  async #compare(): Promise<void> {
     const leases = new Map(
       (await this.#store.listLeases(undefined, 1_000)).map(({ runId, fence }) => [runId, fence]),
     );
