@@ -79,6 +79,7 @@ export interface Engine extends EngineApi {
 
 export function createEngine(options: EngineOptions): Engine {
   const parts = createParts(options);
+  const startedAt = parts.clock.now();
   const { clock, connections, dispatcher, health, intake, log, process, registry, store, writer } =
     parts;
   const runs = new Runs(parts);
@@ -111,7 +112,7 @@ export function createEngine(options: EngineOptions): Engine {
   const restart =
     process === undefined
       ? setTimeout(() => {
-          releaseForgotten(parts).catch((error: unknown) =>
+          releaseForgotten(parts, startedAt).catch((error: unknown) =>
             log.warn("leases.left_to_expire", { error }),
           );
         }, BOUNDS.restartGraceMs)
@@ -130,7 +131,7 @@ export function createEngine(options: EngineOptions): Engine {
     polling,
     registry,
     ready: () => health.ok,
-    takeOver: () => releaseForgotten(parts),
+    takeOver: () => releaseForgotten(parts, startedAt),
     drain() {
       dispatcher.stop();
       for (const connection of connections.all()) if (connection.open) connection.sink.drain();

@@ -9,8 +9,14 @@ export interface ReleaseForgottenParts extends ReleaseParts {
   readonly process: string | undefined;
 }
 
-/** After a start: the leases of this server's former life, whose workers did not come back in time. */
-export async function releaseForgotten(parts: ReleaseForgottenParts): Promise<void> {
+/**
+ * After a start: the leases of this server's former life, whose workers did not come back in time. A
+ * lease that was given in this life, and is on its way to its worker, lasts longer than those can.
+ */
+export async function releaseForgotten(
+  parts: ReleaseForgottenParts,
+  startedAt: number,
+): Promise<void> {
   const { store, connections } = parts;
   let after: { org: string; runId: string } | undefined;
   for (;;) {
@@ -18,6 +24,7 @@ export async function releaseForgotten(parts: ReleaseForgottenParts): Promise<vo
     for (const { org, runId, fence, lease } of page) {
       after = { org, runId };
       const { connectionId } = lease;
+      if (lease.until > startedAt + BOUNDS.leaseMs) continue;
       const isHeld = connections.holder(runKey(org, runId)) !== undefined;
       if (isHeld || !isOurs(parts, connectionId)) continue;
       await release(parts, { org, runId, fence, connectionId }, "restarted");
