@@ -13,9 +13,14 @@ export class Random {
     return least + (this.#next() % (most - least + 1));
   }
 
+  /** From 0 up to 1, without 1. */
+  fraction(): number {
+    return this.#next() / 2 ** 32;
+  }
+
   /** True with this probability. */
   chance(probability: number): boolean {
-    return this.#next() / 2 ** 32 < probability;
+    return this.fraction() < probability;
   }
 
   /** One of them. */

@@ -26,6 +26,8 @@ export const caller = anonymous(DEFAULT_ORG);
 export class TestClock implements Clock {
   #offset = 0;
   #set = 0;
+  /** What the engine draws by chance, from 0 up to 1. */
+  random: () => number = () => 0;
 
   now(): number {
     return Date.now() + this.#offset + this.#set;
@@ -38,10 +40,6 @@ export class TestClock implements Clock {
   /** Somebody sets the clock forward, while no more time goes by than before. */
   set(ms: number): void {
     this.#set += ms;
-  }
-
-  random(): number {
-    return 0;
   }
 
   forward(ms: number): void {

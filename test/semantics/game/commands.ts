@@ -112,7 +112,7 @@ export class Commands {
   /** Mostly the current fence, sometimes an old one. */
   #fence(runId: string): number {
     const fence = this.#table.lives.get(runId)?.fence ?? 1;
-    return this.#random.chance(0.9) ? fence : this.#random.int(1, fence);
+    return this.#random.chance(0.9) ? fence : Math.max(1, fence - this.#random.int(0, 4));
   }
 
   async #perform(kind: CommandKind, runId: string): Promise<unknown> {
