@@ -16,6 +16,7 @@ import pytest
 from conftest import PATIENCE_S, Server, until
 
 from pawl import Client, Context, RequestError, Worker, workflow
+from pawl._link.status import error_from_call, is_transient
 from pawl.v1 import run_pb2 as pb
 from pawl.v1.common_pb2 import RUN_STATUS_COMPLETED, Payload
 from pawl.v1.signal_pb2 import SendSignalResponse
@@ -148,6 +149,32 @@ async def test_a_lost_stream_is_replaced_and_unanswered_calls_are_sent_again_wit
     everything = set().union(*map(ids, streams[2:]))
     assert len(everything) == 11 and sum(len(frames) for frames in streams[2:]) == 11
     assert ids(streams[0]) <= everything and ids(streams[1]) <= everything
+
+
+async def test_a_stream_that_is_lost_while_a_message_is_written_is_not_a_refusal() -> None:
+    """gRPC reports the failed write then, and hides the status with which the stream ended."""
+    streams = 0
+
+    async def attach(requests: AsyncIterator[pb.RunServiceAttachRequest], context: Any) -> Any:
+        nonlocal streams
+        streams += 1
+        if streams < 3:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+        async for message in requests:
+            for frame in message.frames:
+                response = pb.StartRunResponse(run=completed(frame.start_run.run_id))
+                reply = pb.ClientReply(id=frame.id, start_run=response)
+                yield pb.RunServiceAttachResponse(replies=[reply])
+
+    nothing = grpc.aio.Metadata()
+    failed_write = grpc.aio.AioRpcError(
+        grpc.StatusCode.INTERNAL, nothing, nothing, details="Internal error from Core"
+    )
+    assert is_transient(error_from_call(failed_write))
+    async with stub(attach) as url, Client(url) as client:
+        # Together they are larger than what may be sent before the other side has read anything.
+        runs = await asyncio.gather(*(client.start("w", "x" * 60_000) for _ in range(10)))
+        assert len(runs) == 10 and streams >= 3
 
 
 async def test_calls_made_at_once_share_messages_and_an_idle_stream_ends() -> None:

@@ -30,9 +30,7 @@ _TRANSIENT: Final = {"STORE_UNAVAILABLE", "DRAINING", "UNAVAILABLE", "DEADLINE_E
 
 # INTERNAL_ERROR and ENHANCE_YOUR_CALM: how proxies cut a stream whose messages are too large for them.
 # gRPC hides it where a message was being written.
-_CUT: Final = re.compile(
-    r"RST_STREAM with error code (?:2|11)\b|^INTERNAL: Internal error from Core"
-)
+_CUT: Final = re.compile(r"RST_STREAM with error code (?:2|11)\b|^\w+: Internal error from Core")
 
 
 def is_cut(error: RequestError) -> bool:
@@ -101,9 +99,11 @@ def _read_details(data: bytes) -> tuple[str, dict[str, str], float | None]:
 
 _INTERNAL = 13
 _UNAVAILABLE = 14
-# What HTTP/2 libraries say of a session or stream that ended without an answer.
+# What HTTP/2 libraries say of a session or stream that ended without an answer. The last one is what
+# gRPC says of a stream that ended, however it ended, while a message was being written to it.
 _LOST = re.compile(
-    r"session closed|stream closed|RST_STREAM|GOAWAY|connection (dropped|reset|closed)",
+    r"session closed|stream closed|RST_STREAM|GOAWAY|connection (dropped|reset|closed)"
+    r"|^Internal error from Core",
     re.IGNORECASE,
 )
 
