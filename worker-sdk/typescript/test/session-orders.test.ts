@@ -234,3 +234,48 @@ describe("what the server says", () => {
     await peer.next("completeRun");
   });
 });
+
+describe("a report that the server does not take for what it holds", () => {
+  const tooLarge = { reason: "PAYLOAD_TOO_LARGE", message: "output: is too large", code: 3 };
+
+  async function refusing(refused: readonly string[]): Promise<unknown[]> {
+    const seen: unknown[] = [];
+    const agree = agreeable();
+    peer.answer = (frame) => {
+      const { id, body } = frame;
+      if (body.case !== "stepCompleted" && body.case !== "stepFailed") return agree(frame);
+      if (body.value.stepKey === "charge" && refused.includes(body.case)) {
+        return reply(id, { case: "error", value: tooLarge });
+      }
+      if (body.case === "stepCompleted") return agree(frame);
+      const final = { case: "final" as const, value: { action: 1 } };
+      return reply(id, { case: "stepFailed", value: { directive: 1, seq: 9, next: final } });
+    };
+    const order = workflow("order", async (ctx) => {
+      ctx.compensate("undo", () => seen.push("undone"));
+      try {
+        await ctx.step("charge", () => "a receipt");
+      } catch (error) {
+        seen.push((error as Error).name, String(error).includes("is too large"));
+        throw error;
+      } finally {
+        await ctx.step("note", () => seen.push("noted"));
+      }
+    });
+    await start(order);
+    peer.send(dispatch("order"));
+    const end = await peer.next("failRun");
+    expect(end.value.failure?.message).toContain("is too large");
+    return seen;
+  }
+
+  test("a result: its step fails, and the code gets that", async () => {
+    const seen = await refusing(["stepCompleted"]);
+    expect(seen).toEqual(["StepFailedError", true, "noted", "undone"]);
+  });
+
+  test("its failure, too: the code gets the refusal", async () => {
+    const seen = await refusing(["stepCompleted", "stepFailed"]);
+    expect(seen).toEqual(["RequestError", true, "noted", "undone"]);
+  });
+});

@@ -283,8 +283,7 @@ export class StepOperation extends Operation {
       this.#giveUp(error.message);
       return;
     }
-    const conflicts = ["COMMIT_CONFLICT", "STEP_INPUT_MISMATCH"];
-    if (error instanceof RequestError && !conflicts.includes(error.reason)) {
+    if (isRefusal(error)) {
       this.#report(toFailure(new TerminalError(error.message, { cause: error })), latencyMs);
     } else {
       void this.run.end(error);
@@ -343,7 +342,7 @@ export class StepOperation extends Operation {
   /** What an error carries is not taken: its type and text are, or the code gets the refusal itself. */
   #onFailureRefused(error: unknown, failure: FailureInit, latencyMs: number): void {
     const plain = plainFailure(failure);
-    const refused = error instanceof RequestError && error.reason !== "COMMIT_CONFLICT";
+    const refused = isRefusal(error);
     if (refused && failure.stack !== undefined) this.#report(plain, latencyMs);
     else if (refused) {
       if (!this.detached) this.refuse(error);
@@ -435,4 +434,10 @@ export class StepOperation extends Operation {
     }
     this.#state = reporting;
   }
+}
+
+/** The report is not taken for what it holds; else another attempt's stands against it. */
+function isRefusal(error: unknown): error is RequestError {
+  const conflicts = ["COMMIT_CONFLICT", "STEP_INPUT_MISMATCH"];
+  return error instanceof RequestError && !conflicts.includes(error.reason);
 }
