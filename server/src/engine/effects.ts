@@ -46,7 +46,7 @@ export function afterCommit(parts: EffectsParts, runs: readonly CommittedRun[]):
     const { draft, state, key } = run;
     const { header } = state;
     const ended = isTerminal(header.state);
-    parts.hub.notify(key, ended, () => endedView(header, draft.now, draft.entries));
+    parts.hub.wakeAfterCommit(key, ended, () => endedView(header, draft.now, draft.entries));
     // Under its current fence the last holder may continue, unless the run is over.
     if (header.lease === null) parts.intake.forget(key, ended ? header.fence : header.fence - 1);
     if (draft.tookBack) noteHolder(parts, key, header);
@@ -65,7 +65,7 @@ export function afterCommit(parts: EffectsParts, runs: readonly CommittedRun[]):
         draft.isReplied(seq),
       );
   }
-  if (runs.length > 0) parts.hub.touch();
+  if (runs.length > 0) parts.hub.wakeAll();
   if (ready) parts.signals.runsReady.emit();
   if (due !== Number.POSITIVE_INFINITY) parts.signals.dueAt.emit(due);
   if (gates) parts.signals.gatesChanged.emit();

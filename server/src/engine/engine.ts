@@ -219,7 +219,7 @@ function subscribe(parts: Parts, workers: Workers): void {
     tellAllHolders(parts);
   });
   signals.runsChanged.on(() => {
-    hub.touch();
+    hub.wakeAll();
     signals.runsReady.emit();
   });
   store.onWake((what) => {

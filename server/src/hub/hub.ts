@@ -24,8 +24,8 @@ export interface Channel<T, O = unknown> {
   changed(signal: AbortSignal): Promise<void>;
   /** Resolves when the run has ended, after this time, or when the signal fires. */
   end(afterMs: number, signal: AbortSignal): Promise<void>;
-  /** Calls back with what is shown, until the channel is closed. */
-  onShow(listener: (event: T) => void): void;
+  /** Calls back with what is published, until the channel is closed. */
+  onPublish(listener: (event: T) => void): void;
   close(): void;
 }
 
@@ -57,8 +57,8 @@ export class Hub<T, O = unknown> {
     return { version: all.version, changed: (signal) => nextChange(all, signal) };
   }
 
-  /** Something was committed, here or elsewhere. */
-  touch(): void {
+  /** Wakes those that watch all runs: something was committed, here or elsewhere. */
+  wakeAll(): void {
     this.#all.wake();
   }
 
@@ -97,7 +97,7 @@ export class Hub<T, O = unknown> {
       },
       changed: (signal) => nextChange(channel, signal),
       end: (afterMs, signal) => untilEnded(channel, afterMs, signal),
-      onShow: (listener) => {
+      onPublish: (listener) => {
         listeners.push(listener);
         channel.listeners.add(listener);
       },
@@ -112,11 +112,11 @@ export class Hub<T, O = unknown> {
   }
 
   /**
-   * Something was committed for this run.
+   * Wakes the watchers of a run that a commit has changed.
    *
    * @param outcome how it ended, if it did; made only where somebody watches
    */
-  notify(key: string, ended: boolean, outcome?: () => O | undefined): void {
+  wakeAfterCommit(key: string, ended: boolean, outcome?: () => O | undefined): void {
     const channel = this.#channels.get(key);
     if (channel === undefined) return;
     channel.ended = ended;
@@ -124,13 +124,13 @@ export class Hub<T, O = unknown> {
     channel.wake();
   }
 
-  /** Deltas of this run were put on record. */
+  /** Wakes the watchers of a run whose deltas were put on record. */
   wake(key: string): void {
     this.#channels.get(key)?.wake();
   }
 
-  /** What the store says about a run that is watched; wakes if that is news since the last time. */
-  notice(key: string, mark: RunProgress, ended: boolean): void {
+  /** Wakes the watchers of a run if what the store says about it is news since the last time. */
+  wakeIfNews(key: string, mark: RunProgress, ended: boolean): void {
     const channel = this.#channels.get(key);
     if (channel === undefined) return;
     const known = channel.mark;
@@ -143,8 +143,8 @@ export class Hub<T, O = unknown> {
     channel.wake();
   }
 
-  /** Shows something to current watchers of the run. */
-  show(key: string, event: T): void {
+  /** Sends an event to the current watchers of the run. */
+  publish(key: string, event: T): void {
     for (const listener of this.#channels.get(key)?.listeners ?? []) listener(event);
   }
 }

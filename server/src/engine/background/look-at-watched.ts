@@ -38,7 +38,7 @@ async function noticeWatched(
       const key = some[index];
       if (mark === undefined || key === undefined) continue;
       const { seq, state, delta } = mark;
-      hub.notice(key, { seq, ...delta }, isTerminal(state));
+      hub.wakeIfNews(key, { seq, ...delta }, isTerminal(state));
     }
   }
 }

@@ -296,16 +296,16 @@ describe("the hub", () => {
 
   test("keeps a channel for those who watch only", () => {
     const hub = new Hub<string>();
-    hub.notify("k", false);
+    hub.wakeAfterCommit("k", false);
     expect(hub.size).toBe(0);
     const watcher = hub.watch("k");
     const shown: string[] = [];
-    watcher.onShow((event) => shown.push(event));
-    hub.show("k", "e");
-    hub.notify("k", true);
+    watcher.onPublish((event) => shown.push(event));
+    hub.publish("k", "e");
+    hub.wakeAfterCommit("k", true);
     expect(watcher.ended).toBe(true);
     watcher.close();
-    hub.show("k", "late");
+    hub.publish("k", "late");
     expect([hub.size, shown]).toEqual([0, ["e"]]);
   });
 
@@ -316,7 +316,7 @@ describe("the hub", () => {
     const waits = [watcher.changed(signal), watcher.changed(gaveUp.signal)];
     gaveUp.abort();
     await waits[1];
-    hub.notify("k", false);
+    hub.wakeAfterCommit("k", false);
     await waits[0];
     watcher.close();
     watcher.close();
@@ -327,11 +327,11 @@ describe("the hub", () => {
     const hub = new Hub<string>();
     const watcher = hub.watch("k");
     const mark = { seq: 1, fence: 0, number: 0 };
-    hub.notice("k", mark, false);
+    hub.wakeIfNews("k", mark, false);
     const { version } = watcher;
-    hub.notice("k", { ...mark }, false);
+    hub.wakeIfNews("k", { ...mark }, false);
     expect(watcher.version).toBe(version);
-    hub.notice("k", { ...mark, fence: 1, number: 3 }, false);
+    hub.wakeIfNews("k", { ...mark, fence: 1, number: 3 }, false);
     expect(watcher.version).toBe(version + 1);
     watcher.close();
   });

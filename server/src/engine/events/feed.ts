@@ -68,7 +68,7 @@ class Feed {
     this.#onEnd = onEnd;
     this.#shownTo = merger.position;
     this.#channel = parts.hub.watch(runKey(caller.org, merger.runId));
-    this.#channel.onShow((event) => this.#show(event));
+    this.#channel.onPublish((event) => this.#show(event));
     void this.#run();
   }
 

@@ -80,7 +80,7 @@ export class Refusals {
     const { confirmed } = await this.#parts.store.commit(batch);
     this.#parts.writer.evict(key);
     if (confirmed[0] !== true) return false;
-    this.#parts.hub.notify(key, false);
+    this.#parts.hub.wakeAfterCommit(key, false);
     this.#parts.log.error("run.corrupted", { run_id: runId, entry });
     return true;
   }

@@ -271,7 +271,7 @@ export class Workers {
       eventId: `${started.runId}/${started.key}`,
       policy: "ephemeral" as const,
     };
-    this.#parts.hub.show(key, event);
+    this.#parts.hub.publish(key, event);
   }
 
   /** Renews the connection's leases in one statement and tells the worker about those that are not simply renewed. */
