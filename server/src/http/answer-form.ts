@@ -1,15 +1,12 @@
 /** The fields of a question's form: what to ask for, and what was filled in. */
 import { tryJson } from "../lib/json.ts";
 import { BOUNDS } from "../model/bounds.ts";
+import { type FormField, formFields } from "../model/form-fields.ts";
 import type { Question } from "../model/question.ts";
 
-/** One property of a form's schema that a simple input can ask for. */
-export interface FormField {
-  readonly name: string;
-  readonly label: string;
-  readonly help: string;
-  readonly required: boolean;
-  readonly type: "text" | "number" | "checkbox" | "select" | "checkboxes";
+/** A field that a simple input can ask for. */
+export interface InputField extends FormField {
+  readonly input: "text" | "number" | "checkbox" | "select" | "checkboxes";
   readonly options: readonly string[];
 }
 
@@ -21,62 +18,34 @@ export function inputName(field: string): string {
   return PREFIX + field;
 }
 
-/** The fields of an object of simple properties; undefined: only JSON will do. */
-export function fieldsOf(formSchema: string): FormField[] | undefined {
-  const schema: unknown = JSON.parse(formSchema);
-  if (!isRecord(schema) || schema.type !== "object" || !isRecord(schema.properties))
-    return undefined;
-  const required: readonly unknown[] = Array.isArray(schema.required) ? schema.required : [];
-  const fields: FormField[] = [];
-  for (const [name, property] of Object.entries(schema.properties)) {
-    const field = fieldOf(name, property, required.includes(name));
-    if (field === undefined) return undefined;
-    fields.push(field);
-  }
-  return fields;
+/** The fields of a form of simple properties; undefined: only JSON will do. */
+export function inputFields(formSchema: string): InputField[] | undefined {
+  const fields = formFields(formSchema)?.map(toInput);
+  return fields?.every((field) => field !== undefined) ? fields : undefined;
 }
 
-function fieldOf(name: string, property: unknown, required: boolean): FormField | undefined {
-  if (!isRecord(property)) return undefined;
-  const type = inputType(property);
-  if (type === undefined) return undefined;
-  const options =
-    strings(property.enum) ?? (isRecord(property.items) ? strings(property.items.enum) : undefined);
-  return {
-    name,
-    label: typeof property.title === "string" ? property.title : name,
-    help: typeof property.description === "string" ? property.description : "",
-    required,
-    type,
-    options: options ?? [],
-  };
-}
-
-function inputType(property: Readonly<Record<string, unknown>>): FormField["type"] | undefined {
-  if (strings(property.enum) !== undefined) return "select";
-  switch (property.type) {
+function toInput(field: FormField): InputField | undefined {
+  const values = strings(field.values);
+  if (values !== undefined) return { ...field, input: "select", options: values };
+  const items = strings(field.itemValues);
+  switch (field.type) {
     case "string":
-      return "text";
+      return { ...field, input: "text", options: [] };
     case "number":
     case "integer":
-      return "number";
+      return { ...field, input: "number", options: [] };
     case "boolean":
-      return "checkbox";
+      return { ...field, input: "checkbox", options: [] };
     case "array":
-      return isRecord(property.items) && strings(property.items.enum) ? "checkboxes" : undefined;
+      return items && { ...field, input: "checkboxes", options: items };
     default:
       return undefined;
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function strings(value: unknown): readonly string[] | undefined {
-  if (!Array.isArray(value) || value.length === 0) return undefined;
-  const items: unknown[] = value;
-  return items.every((one): one is string => typeof one === "string") ? items : undefined;
+function strings(values: readonly unknown[] = []): readonly string[] | undefined {
+  if (values.length === 0) return undefined;
+  return values.every((one): one is string => typeof one === "string") ? values : undefined;
 }
 
 /** The answer that was filled in, to be checked when it is recorded; undefined: skipped. */
@@ -98,7 +67,7 @@ export function formAnswer(question: Question, fields: URLSearchParams): unknown
 }
 
 function formValue(formSchema: string, fields: URLSearchParams): unknown {
-  const known = fieldsOf(formSchema);
+  const known = inputFields(formSchema);
   if (known === undefined) {
     const text = fields.get(JSON_FIELD) ?? "";
     const read = tryJson(Buffer.from(text), BOUNDS.jsonDepth);
@@ -114,9 +83,9 @@ function formValue(formSchema: string, fields: URLSearchParams): unknown {
 }
 
 /** Undefined: left empty. */
-function fieldValue(field: FormField, fields: URLSearchParams): unknown {
+function fieldValue(field: InputField, fields: URLSearchParams): unknown {
   const given = fields.get(inputName(field.name)) ?? "";
-  switch (field.type) {
+  switch (field.input) {
     case "checkbox":
       return given !== "";
     case "checkboxes":

@@ -1,7 +1,7 @@
 /** The pages behind answer links: plain HTML, no scripts, nothing from elsewhere. */
 import { createHash } from "node:crypto";
 import { approvalsNeeded, type Question } from "../model/question.ts";
-import { type FormField, fieldsOf, inputName, JSON_FIELD } from "./answer-form.ts";
+import { type InputField, inputFields, inputName, JSON_FIELD } from "./answer-form.ts";
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #767676; --accent: #1d5fae; --bad: #b3261e; }
@@ -155,7 +155,7 @@ function customInput(given: URLSearchParams): string {
 }
 
 function formInputs(formSchema: string, given: URLSearchParams): string {
-  const fields = fieldsOf(formSchema);
+  const fields = inputFields(formSchema);
   if (fields !== undefined) {
     return fields.map((field, index) => fieldInput(field, `field-${index}`, given)).join("\n");
   }
@@ -166,29 +166,31 @@ function formInputs(formSchema: string, given: URLSearchParams): string {
 </div>`;
 }
 
-function fieldInput(field: FormField, id: string, given: URLSearchParams): string {
+function fieldInput(field: InputField, id: string, given: URLSearchParams): string {
   const name = inputName(field.name);
   const value = given.get(name) ?? "";
   const label =
-    escapeHtml(field.label) + (field.required && field.type !== "checkbox" ? " (required)" : "");
+    escapeHtml(field.title) + (field.required && field.input !== "checkbox" ? " (required)" : "");
   const help =
-    field.help === "" ? "" : `<p class="help" id="${id}-help">${escapeHtml(field.help)}</p>\n`;
-  const about = field.help === "" ? "" : ` aria-describedby="${id}-help"`;
-  if (field.type === "checkbox")
-    return `${option("checkbox", name, "true", field.label, value !== "")}\n${help}`;
-  if (field.type === "checkboxes") {
+    field.description === ""
+      ? ""
+      : `<p class="help" id="${id}-help">${escapeHtml(field.description)}</p>\n`;
+  const about = field.description === "" ? "" : ` aria-describedby="${id}-help"`;
+  if (field.input === "checkbox")
+    return `${option("checkbox", name, "true", field.title, value !== "")}\n${help}`;
+  if (field.input === "checkboxes") {
     const chosen = given.getAll(name);
     const rows = field.options.map((one) =>
       option("checkbox", name, one, one, chosen.includes(one)),
     );
     return `<fieldset>\n<legend>${label}</legend>\n${help}${rows.join("\n")}\n</fieldset>`;
   }
-  const required = field.required && field.type !== "text" ? " required" : "";
+  const required = field.required && field.input !== "text" ? " required" : "";
   const attributes = `id="${id}" name="${escapeHtml(name)}"${about}${required}`;
   const input =
-    field.type === "select"
+    field.input === "select"
       ? `<select ${attributes}>${["", ...field.options].map((one) => `<option value="${escapeHtml(one)}"${one === value ? " selected" : ""}>${escapeHtml(one)}</option>`).join("")}</select>`
-      : field.type === "number"
+      : field.input === "number"
         ? `<input type="number" step="any" ${attributes} value="${escapeHtml(value)}">`
         : `<input type="text" ${attributes} value="${escapeHtml(value)}">`;
   return `<div class="field">\n<label class="title" for="${id}">${label}</label>\n${help}${input}\n</div>`;

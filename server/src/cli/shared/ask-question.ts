@@ -1,10 +1,9 @@
 /** Asks a person at the terminal what a run asks. */
 import { type Question, QuestionType } from "@pawl/proto";
+import { type FormField, formFields } from "../../model/form-fields.ts";
 import type { Prompt } from "./prompt.ts";
 import type { Terminal } from "./terminal.ts";
 import {
-  type Field,
-  fieldsOf,
   NoAnswer,
   parseField,
   parseJson,
@@ -83,7 +82,7 @@ function showOptions({ options }: Question, terminal: Terminal): void {
 type Line = (text: string) => Promise<string | undefined>;
 
 async function askForm(question: Question, line: Line, terminal: Terminal): Promise<Said> {
-  const fields = fieldsOf(question);
+  const fields = formFields(question.formSchema);
   if (fields === undefined) {
     terminal.note(`The form's JSON Schema: ${question.formSchema}`);
     const typed = await line("Answer, as JSON: ");
@@ -100,7 +99,7 @@ async function askForm(question: Question, line: Line, terminal: Terminal): Prom
 
 const SKIPPED = Symbol("skipped");
 
-async function askField(field: Field, line: Line, terminal: Terminal): Promise<unknown> {
+async function askField(field: FormField, line: Line, terminal: Terminal): Promise<unknown> {
   for (;;) {
     const typed = await line(`${labelOf(field)}: `);
     if (typed === undefined) return SKIPPED;
@@ -120,7 +119,7 @@ async function askField(field: Field, line: Line, terminal: Terminal): Promise<u
   }
 }
 
-function labelOf({ title, description, type, required, values, initial }: Field): string {
+function labelOf({ title, description, type, required, values, initial }: FormField): string {
   const kind = values === undefined ? kindOf(type) : values.map(String).join("/");
   const facts = [kind, ...(required ? [] : ["optional"])];
   if (initial !== undefined) facts.push(`default ${JSON.stringify(initial)}`);

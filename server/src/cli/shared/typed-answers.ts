@@ -1,52 +1,12 @@
 /** Turns an answer as people type it into JSON of the question's type. */
 import type { Question, QuestionOption } from "@pawl/proto";
 import { QuestionType } from "@pawl/proto";
+import { type FormField, formFields } from "../../model/form-fields.ts";
 import { usageError } from "./exit.ts";
-
-/** One field of a form, as its JSON Schema has it. */
-export interface Field {
-  readonly name: string;
-  readonly title: string;
-  readonly description: string;
-  /** string, number, integer, boolean; anything else is typed as JSON. */
-  readonly type: string;
-  readonly required: boolean;
-  readonly values: readonly unknown[] | undefined;
-  readonly initial: unknown;
-}
 
 /** What was typed is not an answer; the message says what would be. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
-}
-
-type Schema = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-/** The fields of a form; undefined if its schema is not a plain list of fields. */
-export function fieldsOf(question: Question): Field[] | undefined {
-  const schema: unknown = JSON.parse(question.formSchema || "{}");
-  if (!isObject(schema) || !isObject(schema.properties)) return undefined;
-  const required: readonly unknown[] = Array.isArray(schema.required) ? schema.required : [];
-  return Object.entries(schema.properties).map(([name, property]) => {
-    const field = isObject(property) ? property : {};
-    return {
-      name,
-      title: textOf(field.title) || name,
-      description: textOf(field.description),
-      type: textOf(field.type) || "json",
-      required: required.includes(name),
-      values: Array.isArray(field.enum) ? field.enum : undefined,
-      initial: field.default,
-    };
-  });
 }
 
 export function parseJson(text: string, what: string): unknown {
@@ -97,7 +57,7 @@ export function parseOptions(question: Question, text: string): string[] {
 }
 
 /** @throws NoAnswer */
-export function parseField(field: Field, text: string): unknown {
+export function parseField(field: FormField, text: string): unknown {
   const typed = text.trim();
   if (field.values !== undefined) {
     const found = field.values.find((value) => String(value) === typed);
@@ -123,7 +83,7 @@ export function parseField(field: Field, text: string): unknown {
 }
 
 function parsePairs(question: Question, words: readonly string[]): Record<string, unknown> {
-  const fields = fieldsOf(question) ?? [];
+  const fields = formFields(question.formSchema) ?? [];
   const answer: Record<string, unknown> = {};
   for (const word of words) {
     const at = word.indexOf("=");
