@@ -23,11 +23,8 @@ import * as journal from "../../server/src/store/sqlite/journal.ts";
 import * as leases from "../../server/src/store/sqlite/leases.ts";
 import * as admissionPart from "../../server/src/store/sqlite/parts/admission-part.ts";
 import * as duePart from "../../server/src/store/sqlite/parts/due-part.ts";
-import * as leasePart from "../../server/src/store/sqlite/parts/lease-part.ts";
-import * as nudgePart from "../../server/src/store/sqlite/parts/nudge-part.ts";
 import * as payloadsPart from "../../server/src/store/sqlite/parts/payloads-part.ts";
-import * as readyPart from "../../server/src/store/sqlite/parts/ready-part.ts";
-import * as waitsPart from "../../server/src/store/sqlite/parts/waits-part.ts";
+import { rowStatements } from "../../server/src/store/sqlite/parts/row-parts.ts";
 import * as payloads from "../../server/src/store/sqlite/payloads.ts";
 import * as runs from "../../server/src/store/sqlite/runs.ts";
 import * as secrets from "../../server/src/store/sqlite/secrets.ts";
@@ -99,11 +96,8 @@ describe("SQLite", () => {
     admit,
     admissionPart,
     duePart,
-    leasePart,
-    nudgePart,
     payloadsPart,
-    readyPart,
-    waitsPart,
+    rowStatements(),
   ];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);

@@ -3,23 +3,17 @@ import type { RunWrite } from "../../runs.ts";
 import { admission } from "./admission-part.ts";
 import { deltas } from "./deltas-part.ts";
 import { due } from "./due-part.ts";
-import { lease } from "./lease-part.ts";
-import { nudge } from "./nudge-part.ts";
 import type { Add, Key, Part } from "./part.ts";
 import { payloads } from "./payloads-part.ts";
-import { ready } from "./ready-part.ts";
-import { waits } from "./waits-part.ts";
+import { makeRowParts } from "./row-parts.ts";
 
 /** In the order of their sections. */
 const PARTS: { readonly [C in Change]: Part<C> } = {
-  ready,
-  lease,
+  ...makeRowParts(),
   due,
-  waits,
   payloads,
   deltas,
   admission,
-  nudge,
 };
 
 export const ALL_PARTS = Object.values(PARTS);

@@ -83,9 +83,9 @@ export function upsert(key: string, columns: readonly string[]): string {
   return `\n  ON CONFLICT (${key}) DO UPDATE SET ${sets.join(", ")}`;
 }
 
-/** A section that deletes the rows of runs, or those of them that also have such a column. */
-export function gone(name: string, table: string, column?: string): Section {
-  const also = column === undefined ? "" : `\n    AND t.${column} = ${name}.${column}`;
+/** A section that deletes the rows of runs, or those of them that also have such columns. */
+export function gone(name: string, table: string, columns: readonly string[]): Section {
+  const also = columns.map((column) => `\n    AND t.${column} = ${name}.${column}`).join("");
   const text = (context: Context): string => `${name}_done AS (
   DELETE FROM pawl.${table} AS t USING ${context.from(name)}
   WHERE t.org_id = ${name}.org_id AND t.run_id = ${name}.run_id${also} AND ${name}.ord ${IS_CONFIRMED})`;

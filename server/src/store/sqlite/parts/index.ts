@@ -4,16 +4,13 @@ import type { Database } from "../database.ts";
 import { admission } from "./admission-part.ts";
 import { deltas } from "./deltas-part.ts";
 import { due } from "./due-part.ts";
-import { lease } from "./lease-part.ts";
-import { nudge } from "./nudge-part.ts";
 import type { Part } from "./part.ts";
 import { payloads } from "./payloads-part.ts";
-import { ready } from "./ready-part.ts";
-import { waits } from "./waits-part.ts";
+import { makeRowParts } from "./row-parts.ts";
 
 type Parts = { readonly [C in Change]: Part<C> };
 
-const PARTS: Parts = { ready, lease, due, waits, payloads, deltas, admission, nudge };
+const PARTS: Parts = { ...makeRowParts(), due, payloads, deltas, admission };
 
 function isChange(name: string): name is Change {
   return name in PARTS;
