@@ -73,6 +73,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const parts: Parts = { store, engine, access, streams, grpc, http, telemetry };
   try {
     await contact.make();
+    if (contact.made) await checkExposure(config, access);
     access.authenticator.start(access.recheck);
     const grpcPort = await listen("--grpc", config.grpc, () =>
       grpc.listen(formatAddress(config.grpc)),
@@ -124,7 +125,8 @@ interface Access {
 function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
   const store = withPawlErrors(bare);
   const { operatorKey, publicUrl } = config;
-  const mode = { anonymous: operatorKey === "" && publicUrl === "", operatorKey };
+  const anonymous = operatorKey === "" && publicUrl === "" && config.exposed.length === 0;
+  const mode = { anonymous, operatorKey };
   const authenticator = new Authenticator({ store, mode, clock: systemClock, log });
   const calls = new Calls(authenticator.authenticate);
   return {
@@ -133,6 +135,32 @@ function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
     keys: new Keys({ store, clock: systemClock, changed: () => authenticator.refresh() }),
     recheck: () => calls.recheck((caller) => authenticator.problemWith(caller)),
   };
+}
+
+/**
+ * A server that others can reach must have a key, and must not be sent it in clear. While the store is
+ * away nobody has a key, so that nothing can be done with the server.
+ *
+ * @throws StartupError which names all that is missing
+ */
+async function checkExposure(config: ServerConfig, { authenticator }: Access): Promise<void> {
+  const { exposed, operatorKey, plaintext } = config;
+  if (exposed.length === 0) return;
+  const where = [...new Set(exposed)].join(" and ");
+  const problems: string[] = [];
+  const hasKey = operatorKey !== "" || (await authenticator.hasOperator());
+  if (!hasKey)
+    problems.push(
+      `Other machines reach ${where}, and there is no operator's key yet (NO_OPERATOR_KEY). Create one; it is ` +
+        "printed once:\n    pawl keys create me --operator",
+    );
+  if (!plaintext)
+    problems.push(
+      `Keys would reach ${where} in clear (PLAINTEXT_REFUSED). Put a proxy that ends TLS in front of the ` +
+        "server, and say so with --plaintext.",
+    );
+  if (problems.length === 0) return;
+  throw new StartupError(hasKey ? "PLAINTEXT_REFUSED" : "NO_OPERATOR_KEY", problems.join("\n"));
 }
 
 interface Parts {

@@ -10,6 +10,10 @@ import { StartupError } from "./lib/startup-error.ts";
 export interface ServerOptions {
   /** SQLite path, `:memory:` or `postgres://…`. PAWL_DATABASE_URL; else `pawl.db` in the data directory. */
   readonly store?: string | undefined;
+  /** The host on which both listeners listen unless they name their own. PAWL_LISTEN; else 127.0.0.1. */
+  readonly listen?: string | undefined;
+  /** Whether a proxy ends TLS, so that keys may arrive in clear on addresses that others reach. */
+  readonly plaintext?: boolean | undefined;
   /** Where gRPC listens. PAWL_GRPC; else 127.0.0.1:50051. Port 0: any free one. */
   readonly grpc?: string | undefined;
   /** Where HTTP listens. PAWL_HTTP; else 127.0.0.1:8000. Port 0: any free one. */
@@ -48,6 +52,10 @@ export interface ServerConfig {
   readonly dataDir: string;
   readonly grpc: Address;
   readonly http: Address;
+  /** Of the addresses, those that other machines may reach. */
+  readonly exposed: readonly string[];
+  /** Whether a proxy ends TLS. */
+  readonly plaintext: boolean;
   /** Without a slash at the end; empty: the HTTP listener's own address. */
   readonly publicUrl: string;
   readonly corsOrigins: readonly string[];
@@ -74,26 +82,31 @@ const KNOWN = [
   "PAWL_GRPC",
   "PAWL_HTTP",
   "PAWL_HTTP_URL",
+  "PAWL_LISTEN",
   "PAWL_LOG",
   "PAWL_LOG_FORMAT",
   "PAWL_OPERATOR_KEY",
+  "PAWL_PLAINTEXT",
   "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
   "PAWL_STORE_THREAD",
   "PAWL_URL",
 ];
 
-/** @throws StartupError BAD_CONFIG or NOT_LOOPBACK */
+/** @throws StartupError BAD_CONFIG */
 export function readConfig(options: ServerOptions, env: Environment): ServerConfig {
   const dataDir = resolve(options.data ?? env.PAWL_DATA_DIR ?? ".pawl");
   const store = options.store ?? env.PAWL_DATABASE_URL ?? "";
-  const grpc = parseAddress("--grpc", options.grpc ?? env.PAWL_GRPC ?? "127.0.0.1:50051");
-  const http = parseAddress("--http", options.http ?? env.PAWL_HTTP ?? "127.0.0.1:8000");
+  const host = parseHost(options.listen ?? env.PAWL_LISTEN ?? "127.0.0.1");
+  const grpc = parseAddress("--grpc", options.grpc ?? env.PAWL_GRPC ?? `${host}:50051`);
+  const http = parseAddress("--http", options.http ?? env.PAWL_HTTP ?? `${host}:8000`);
   return Object.freeze({
     store: store === "" ? join(dataDir, "pawl.db") : store,
     dataDir: store === "" ? dataDir : "",
     grpc,
     http,
+    exposed: [grpc, http].filter(({ host }) => !isLoopbackHost(host)).map(formatAddress),
+    plaintext: options.plaintext ?? env.PAWL_PLAINTEXT === "1",
     publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
     corsOrigins: parseOrigins(options.corsOrigins ?? splitList(env.PAWL_CORS_ORIGINS)),
     operatorKey: parseOperatorKey(env.PAWL_OPERATOR_KEY ?? ""),
@@ -134,6 +147,17 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** As it stands in an address: an IPv6 address in brackets. */
+function parseHost(value: string): string {
+  const bare = value.replace(/^\[(.*)\]$/, "$1");
+  if (bare !== "" && !/[\s/]/.test(bare) && !/^[^:]*:\d*$/.test(bare))
+    return bare.includes(":") ? `[${bare}]` : bare;
+  throw new StartupError(
+    "BAD_CONFIG",
+    `--listen is "${value}"; it must be a host without a port, such as 0.0.0.0 or [::].`,
+  );
+}
+
 function parseAddress(option: string, value: string): Address {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
@@ -144,14 +168,6 @@ function parseAddress(option: string, value: string): Address {
     );
   }
   const host = match[1] ?? match[2] ?? "";
-  if (!isLoopbackHost(host)) {
-    throw new StartupError(
-      "NOT_LOOPBACK",
-      `${option} ${value} is refused: anyone who can reach a Pawl server can run and delete everything, ` +
-        "since there are no keys yet. It listens on this machine only: 127.0.0.1, [::1] or " +
-        "localhost. From elsewhere, use a tunnel such as `ssh -L`.",
-    );
-  }
   return Object.freeze({ host, port });
 }
 

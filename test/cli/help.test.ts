@@ -65,7 +65,7 @@ test.each(COMMANDS.map((command) => [command.name, command] as const))(
 
 /** What stands for a value, and so says its unit. */
 const UNITS = new Set(
-  "DURATION N N/DURATION HOST:PORT URL DIR FILE JSON KEY=VALUE TEXT NAME VERSION KEY ORIGIN"
+  "DURATION N N/DURATION HOST HOST:PORT URL DIR FILE JSON KEY=VALUE TEXT NAME VERSION KEY ORIGIN"
     .split(" ")
     .concat("SCOPES LEVEL STATUS KIND STEP CURSOR ID RUN_ID WAIT_ID".split(" ")),
 );

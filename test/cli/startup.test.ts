@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { EXIT } from "@pawl/server/internal";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { newApiKey } from "../../server/src/auth/api-key.ts";
 import { readNodeTimes } from "../bench/cpu.ts";
 import { startPostgres } from "../harness/postgres.ts";
 import { serverMain, startServer, withoutPawl } from "../harness/server.ts";
@@ -40,8 +41,28 @@ test.concurrent.each([
 ])("%s is refused for %s, with the reason", async (address, option) => {
   const result = await serve([option, address]);
   expect(result.code).toBe(EXIT.CANNOT_START);
-  expect(errorOf(result).reason).toBe("NOT_LOOPBACK");
-  expect(errorOf(result).message).toContain("no keys yet");
+  expect(errorOf(result).reason).toBe("NO_OPERATOR_KEY");
+  expect(errorOf(result).message).toMatch(/pawl keys create me --operator[^]*PLAINTEXT_REFUSED/);
+});
+
+test("beyond this machine a server takes a key and --plaintext, and lets nobody in without", async () => {
+  const env = { PAWL_OPERATOR_KEY: newApiKey("operator") };
+  const ports = ["--store", ":memory:", "--grpc", "0.0.0.0:0", "--http", "0.0.0.0:0", "--json"];
+  const bare = await pawl(["serve", ...ports], { cwd: folder, env });
+  expect([bare.code, errorOf(bare).reason]).toEqual([EXIT.CANNOT_START, "PLAINTEXT_REFUSED"]);
+  const wrong = await pawl(["serve", "--listen", "0.0.0.0:80", "--json"], { cwd: folder });
+  expect([wrong.code, errorOf(wrong).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
+  await using server = await startServer({
+    grpc: "0.0.0.0:0",
+    http: "0.0.0.0:0",
+    args: ["--plaintext"],
+    env,
+  });
+  const port = new URL(server.httpUrl).port;
+  const headers = { authorization: `Bearer ${env.PAWL_OPERATOR_KEY}` };
+  const runs = (sent: Record<string, string>) =>
+    fetch(`http://127.0.0.1:${port}/v1/runs`, { headers: sent });
+  expect([(await runs({})).status, (await runs(headers)).status]).toEqual([401, 200]);
 });
 
 test.concurrent.each(["8000", "127.0.0.1", "127.0.0.1:99999"])(

@@ -110,6 +110,12 @@ export class Authenticator {
     return this.#parts.mode.anonymous && this.#state?.hasOperator === false;
   }
 
+  /** Whether there is or ever was an operator's key in the store. */
+  async hasOperator(): Promise<boolean> {
+    await this.refresh();
+    return this.#state?.hasOperator === true;
+  }
+
   /** Reads whether rights have changed, and forgets what is out of date. To be awaited after each change. */
   async refresh(): Promise<void> {
     const state = await this.#parts.store.accessState();

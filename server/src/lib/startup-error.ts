@@ -1,7 +1,8 @@
 export type StartupCode =
   | "BAD_CONFIG"
   | "BAD_URL"
-  | "NOT_LOOPBACK"
+  | "NO_OPERATOR_KEY"
+  | "PLAINTEXT_REFUSED"
   | "PORT_TAKEN"
   | "IN_USE"
   | "NOT_A_DATABASE"

@@ -6,6 +6,17 @@ const LOG_LEVELS = ["debug", "info", "warn", "error", "off"];
 
 const SERVER_OPTIONS = {
   ...STORE_OPTIONS,
+  listen: {
+    type: "string",
+    value: "HOST",
+    help: "Where both listeners listen. Beyond this machine it takes an operator's key and --plaintext.",
+    env: "PAWL_LISTEN",
+    default: "127.0.0.1",
+  },
+  plaintext: {
+    type: "boolean",
+    help: "A proxy ends TLS in front of the server, so keys may reach it in clear.",
+  },
   grpc: {
     type: "string",
     value: "HOST:PORT",
@@ -170,7 +181,7 @@ export const SERVER_COMMANDS: readonly Command[] = [
     summary: "Run the server",
     about: `
       Runs the server until Ctrl-C or SIGTERM; send it twice to stop immediately. The server
-      listens on this machine only. It logs to standard error: text on a terminal, otherwise one
+      listens on this machine only, unless --listen says otherwise. It logs to standard error: text on a terminal, otherwise one
       JSON object per line. With --json, it prints one line with its addresses once it is ready.`,
     positionals: [],
     options: {

@@ -22,6 +22,8 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
   const origins = args.list("cors-origin");
   const options = {
     store: args.text("store"),
+    listen: args.text("listen"),
+    plaintext: args.flag("plaintext") ? true : undefined,
     grpc: args.text("grpc"),
     http: args.text("http"),
     publicUrl: args.text("public-url"),
