@@ -2,6 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
+import { resolve } from "node:path";
 import { Keys } from "./auth/api-keys.ts";
 import { Authenticator } from "./auth/authenticator.ts";
 import { type Address, formatAddress, type ServerConfig } from "./config.ts";
@@ -73,7 +74,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const parts: Parts = { store, engine, access, streams, grpc, http, telemetry };
   try {
     await contact.make();
-    if (contact.made) await checkExposure(config, access);
+    await checkExposure(config, access, contact.made);
     access.authenticator.start(access.recheck);
     const grpcPort = await listen("--grpc", config.grpc, () =>
       grpc.listen(formatAddress(config.grpc)),
@@ -143,16 +144,19 @@ function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
  *
  * @throws StartupError which names all that is missing
  */
-async function checkExposure(config: ServerConfig, { authenticator }: Access): Promise<void> {
+async function checkExposure(
+  config: ServerConfig,
+  { authenticator }: Access,
+  isStoreReached: boolean,
+): Promise<void> {
   const { exposed, operatorKey, plaintext } = config;
   if (exposed.length === 0) return;
   const where = [...new Set(exposed)].join(" and ");
   const problems: string[] = [];
-  const hasKey = operatorKey !== "" || (await authenticator.hasOperator());
+  const hasKey = operatorKey !== "" || !isStoreReached || (await authenticator.hasOperator());
   if (!hasKey)
     problems.push(
-      `Other machines reach ${where}, and there is no operator's key yet (NO_OPERATOR_KEY). Create one; it is ` +
-        "printed once:\n    pawl keys create me --operator",
+      `Other machines reach ${where}, and there is no operator's key yet (NO_OPERATOR_KEY). ${firstKey(config)}`,
     );
   if (!plaintext)
     problems.push(
@@ -161,6 +165,16 @@ async function checkExposure(config: ServerConfig, { authenticator }: Access): P
     );
   if (problems.length === 0) return;
   throw new StartupError(hasKey ? "PLAINTEXT_REFUSED" : "NO_OPERATOR_KEY", problems.join("\n"));
+}
+
+/** How to make the first key, in a command that can be copied unless the store's URL may hold a password. */
+function firstKey({ store, dataDir }: ServerConfig): string {
+  if (store === ":memory:")
+    return "Set PAWL_OPERATOR_KEY to what this prints:\n    pawl keys generate";
+  let where = ` --store ${store}`;
+  if (dataDir !== "") where = dataDir === resolve(".pawl") ? "" : ` --data ${dataDir}`;
+  else if (/^postgres(ql)?:/.test(store)) where = ' --store "$PAWL_DATABASE_URL"';
+  return `Create one; it is printed once:\n    pawl keys create me --operator${where}`;
 }
 
 interface Parts {

@@ -205,8 +205,7 @@ function parseOrigins(values: readonly string[]): readonly string[] {
 function parseOrigin(value: string): string {
   const origin = /^https?:/i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
   if (origin !== undefined && origin.href === `${origin.origin}/`) return origin.origin;
-  const star =
-    "Any page that somebody opens could run and delete everything, since there are no keys yet.";
+  const star = "Without keys, any page that somebody opens could run and delete everything.";
   throw new StartupError(
     "BAD_CONFIG",
     `--cors-origin is "${value}"; it must be the origin of a web page, such as https://app.example` +

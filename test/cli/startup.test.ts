@@ -42,7 +42,20 @@ test.concurrent.each([
   const result = await serve([option, address]);
   expect(result.code).toBe(EXIT.CANNOT_START);
   expect(errorOf(result).reason).toBe("NO_OPERATOR_KEY");
-  expect(errorOf(result).message).toMatch(/pawl keys create me --operator[^]*PLAINTEXT_REFUSED/);
+  expect(errorOf(result).message).toMatch(
+    /\(NO_OPERATOR_KEY\).*\n {4}pawl keys generate\n.*PLAINTEXT_REFUSED/,
+  );
+});
+
+test("the command that the refusal prints makes the key that the server lacked", async () => {
+  const data = join(folder, "exposed");
+  const ports = ["--grpc", "0.0.0.0:0", "--http", "0.0.0.0:0", "--json"];
+  const refused = await pawl(["serve", "--data", data, "--plaintext", ...ports], { cwd: folder });
+  expect([refused.code, errorOf(refused).reason]).toEqual([EXIT.CANNOT_START, "NO_OPERATOR_KEY"]);
+  const [, command = ""] = /\n {4}pawl (.*)$/.exec(String(errorOf(refused).message)) ?? [];
+  expect((await pawl(command.split(" "), { cwd: folder })).code).toBe(EXIT.OK);
+  const then = await pawl(["serve", "--data", data, ...ports], { cwd: folder });
+  expect(errorOf(then).reason).toBe("PLAINTEXT_REFUSED");
 });
 
 test("beyond this machine a server takes a key and --plaintext, and lets nobody in without", async () => {
