@@ -21,6 +21,14 @@ func isForCaller(refusal *RequestError) bool {
 	return refusal.Reason == "PAYLOAD_TOO_LARGE" || refusal.Reason == "COMMIT_CONFLICT"
 }
 
+// isFault says whether the other side has failed, which may lie in the request all the same.
+func isFault(refusal *RequestError) bool {
+	return refusal.Code == codes.Unknown || refusal.Code == codes.Internal || refusal.Code == codes.DataLoss
+}
+
+// How often a request is sent that a fault answers: for about half a minute.
+const faultTries = 20
+
 // The run is no longer this worker's.
 var goneReasons = map[Reason]bool{LeaseLost: true, RunTerminal: true, RunPaused: true, "ILLEGAL_TRANSITION": true}
 
@@ -63,6 +71,7 @@ func (r *run) ask(request func() proto.Message, taken func(proto.Message)) (prot
 // persist calls until the platform has answered, or says what the caller is to deal with.
 func (r *run) persist(send func() (proto.Message, error)) (proto.Message, error) {
 	delay := 50 * time.Millisecond
+	faults := 0
 	for {
 		r.mu.Lock()
 		fence := r.fence
@@ -93,6 +102,12 @@ func (r *run) persist(send func() (proto.Message, error)) (proto.Message, error)
 				r.leave(refusal.Message)
 				runtime.Goexit()
 			}
+		}
+		if isFault(refusal) {
+			faults++
+		}
+		if faults >= faultTries {
+			return message, err
 		}
 		r.log.Warn("the platform could not take a report; it is sent again", "run", r.id, "reason", refusal.Reason)
 		pause := delay

@@ -51,8 +51,7 @@ func (op *stepOperation) completed(payload *pb.Payload, latency time.Duration) e
 	if cancelled, is := err.(*Cancelled); is {
 		return cancelled
 	}
-	var refusal *RequestError
-	if errors.As(err, &refusal) && refusal.Reason != "COMMIT_CONFLICT" {
+	if isRefused(err) {
 		return Terminal(err)
 	}
 	if err != nil {
@@ -129,12 +128,17 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 		return op.failedMessage(failure, latency)
 	}
 	message, err := r.ask(request, taken)
-	if _, isCancelled := err.(*Cancelled); err != nil && !isCancelled {
+	if isRefused(err) {
+		// What the error carries may be what is refused.
 		failure = bareFailure(failure, err)
 		message, err = r.ask(request, taken)
 	}
 	if _, isCancelled := err.(*Cancelled); isCancelled {
 		return op.stopped(latency), 0, true
+	}
+	if isRefused(err) {
+		op.endTrace("failed", failure.Type)
+		return op.refused(err), 0, true
 	}
 	if err != nil {
 		r.exit(err)
@@ -161,6 +165,12 @@ func (op *stepOperation) failed(err error, latency time.Duration) (error, time.D
 	op.close()
 	r.mu.Unlock()
 	return &StepFailedError{Failure: failureOf(failure), StepKey: op.key, Attempts: int(op.attempt)}, 0, true
+}
+
+// isRefused says whether a report is not taken for what it holds; else another attempt's stands against it.
+func isRefused(err error) bool {
+	var refusal *RequestError
+	return errors.As(err, &refusal) && refusal.Reason != "COMMIT_CONFLICT" && refusal.Reason != "STEP_INPUT_MISMATCH"
 }
 
 // isStopped says whether the run was cancelled while the attempt was in flight. What it came to is not recorded, also
