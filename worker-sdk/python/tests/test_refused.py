@@ -45,7 +45,7 @@ def _spoil(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize("mode", ["session", "poll"])
+@pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize(
     ("spoiled", "caught"),
     [
@@ -57,7 +57,7 @@ async def test_a_report_that_is_refused_is_raised_by_the_call(
     monkeypatch: pytest.MonkeyPatch,
     spoiled: list[str],
     caught: str,
-    mode: Literal["session", "poll"],
+    mode: Literal["stream", "poll"],
 ) -> None:
     seen.clear()
     for name in spoiled:
