@@ -173,6 +173,27 @@ async def test_an_input_that_does_not_fit_is_told() -> None:
     async with lab(typed) as here:
         handle = await here.client.start("typed", {"number": 1, "item": {"name": "a"}})
         assert await handle.result() == "1 a s"
-        handle = await here.client.start("typed", {"number": 1, "thing": 2})
-        with pytest.raises(RunFailedError, match="there is no thing; item is missing"):
+        handle = await here.client.start("typed", {"number": 1, "item": {"name": "a"}, "thing": 2})
+        with pytest.raises(RunFailedError, match="there is no thing"):
             await handle.result()
+
+
+@workflow
+async def one_argument(ctx: Context, number: int) -> int:
+    return number
+
+
+@workflow
+async def one_dataclass(ctx: Context, item: Item) -> str:
+    return item.name
+
+
+async def test_no_run_is_started_without_what_its_input_needs() -> None:
+    async with lab(typed, one_argument, one_dataclass) as here:
+        for name, input in [("typed", {"number": 1}), ("one_argument", {}), ("one_dataclass", {})]:
+            with pytest.raises(RequestError, match="required") as caught:
+                await here.client.start(name, input)
+            assert caught.value.reason == "INVALID_INPUT"
+        assert await here.client.run("one_argument", 4) == 4
+        assert await here.client.run("one_argument", {"number": 5}) == 5
+        assert await here.client.run("one_dataclass", {"name": "cup"}) == "cup"

@@ -42,6 +42,24 @@ def _members_of(kind: Any) -> list[str] | None:
     return list(hints_of(kind)) if typing.is_typeddict(kind) else None
 
 
+def _required_members_of(kind: Any) -> list[str]:
+    """The members that a dataclass cannot be made without."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return []
+    missing = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.init and field.default is missing and field.default_factory is missing
+    ]
+
+
+def _schema_requiring(members: list[str], is_object: bool = True) -> dict[str, Any] | None:
+    if not members:
+        return None
+    return {**({"type": "object"} if is_object else {}), "required": members}
+
+
 class InputSignature:
     def __init__(self, name: str, fn: Callable[..., Any]) -> None:
         self._what = f'the input of workflow "{name}"'
@@ -79,7 +97,14 @@ class InputSignature:
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
-        return None if self.whole is None else json_schema_of(self._kinds[self.whole])
+        """What the server checks before it starts a run: a model's schema, else what may not be missing."""
+        if self.whole is not None:
+            kind = self._kinds[self.whole]
+            members = _required_members_of(kind) if self._is_required(self.whole) else []
+            return json_schema_of(kind) or _schema_requiring(members)
+        required = [name for name in self._kinds if self._is_required(name)]
+        # The only argument may also be the input itself.
+        return _schema_requiring(required, is_object=self._open or len(self._kinds) > 1)
 
     @property
     def template_names(self) -> list[str] | None:
@@ -157,10 +182,13 @@ class InputSignature:
         )
         problems += [
             f"{name} is missing"
-            for name, parameter in self._signature.parameters.items()
-            if name not in data
-            and parameter.default is inspect.Parameter.empty
-            and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+            for name in self._kinds
+            if name not in data and self._is_required(name)
         ]
         if problems:
             raise InvalidValueError(self._what, problems)
+
+    def _is_required(self, name: str) -> bool:
+        parameter = self._signature.parameters[name]
+        is_rest = parameter.kind is inspect.Parameter.VAR_KEYWORD
+        return parameter.default is inspect.Parameter.empty and not is_rest
