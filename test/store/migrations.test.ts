@@ -1,6 +1,6 @@
 /**
  * Migrations. Goal: what they make is what the code declares, and no server ever works on a schema
- * that is not its own. Method: migrated databases are read back and compared with schema.ts.
+ * that is not its own. Method: migrated databases are read back and compared with what tables.ts declares.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

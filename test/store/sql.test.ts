@@ -102,7 +102,7 @@ describe("SQLite", () => {
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);
     expect([sql, ...lines].join("\n")).toMatchSnapshot();
-    // The leases that ran out are found by reading all, on purpose; see schema.ts. So are the runs
+    // The leases that ran out are found by reading all, on purpose; see row-parts.ts. So are the runs
     // with deltas, by an index that holds those only.
     const mayScan =
       sql === leases.EXPIRED_LEASES || sql === leases.LIST_LEASES || sql === deltas.DELTA_RUNS;

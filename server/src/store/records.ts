@@ -7,6 +7,7 @@ import type { WorkflowRow } from "./registry.ts";
 import type { Row } from "./row.ts";
 import { int, text } from "./row.ts";
 import { StoreError } from "./store-error.ts";
+import type { Table, Column as TableColumn } from "./table.ts";
 
 export interface RecordStore {
   /** In the order asked; `undefined` where there is none. */
@@ -40,27 +41,29 @@ export interface RecordTable<T> {
   readonly key: string;
   /** Without `org_id` and `revision`. */
   readonly columns: readonly string[];
+  readonly declared: Table;
   write(value: T): RecordRow;
   read(row: Row): T;
 }
 
-interface Column<V> {
+interface Column<V> extends TableColumn {
   readonly name: string;
   readonly write: (value: V) => string | number;
   readonly read: (row: Row) => V;
 }
 
-function texts(name: string): Column<string> {
-  return { name, write: (value) => value, read: (row) => text(row, name) };
+function texts(name: string, more: Pick<TableColumn, "default"> = {}): Column<string> {
+  return { ...more, name, type: "text", write: (value) => value, read: (row) => text(row, name) };
 }
 
 function integer(name: string): Column<number> {
-  return { name, write: (value) => value, read: (row) => int(row, name) };
+  return { name, type: "int8", write: (value) => value, read: (row) => int(row, name) };
 }
 
 function json<V>(name: string): Column<V> {
   return {
     name,
+    type: "text",
     write: (value) => JSON.stringify(value),
     read: (row) => JSON.parse(text(row, name)) as V,
   };
@@ -79,6 +82,15 @@ function table<T extends object>(
     kind,
     key,
     columns: fields.map((field) => columns[field].name),
+    declared: {
+      name: kind,
+      columns: {
+        org_id: "text",
+        ...Object.fromEntries(fields.map((field) => [columns[field].name, columns[field]])),
+        revision: { type: "int4", default: 1 },
+      },
+      key: ["org_id", key],
+    },
     write: (value) =>
       Object.fromEntries(
         fields.map((field) => [columns[field].name, columns[field].write(value[field])]),
@@ -94,6 +106,7 @@ function table<T extends object>(
 
 export type RecordKind = "workflow";
 
+/** Workflows as workers registered them. `flow` and `timeouts` are JSON; empty: none. */
 export const WORKFLOWS = table<WorkflowRow>("workflow", "name", {
   name: texts("name"),
   version: texts("version"),
@@ -101,8 +114,8 @@ export const WORKFLOWS = table<WorkflowRow>("workflow", "name", {
   inputSchema: texts("input_schema"),
   outputSchema: texts("output_schema"),
   metadata: texts("metadata"),
-  flow: texts("flow"),
-  timeouts: texts("timeouts"),
+  flow: texts("flow", { default: "" }),
+  timeouts: texts("timeouts", { default: "" }),
   versions: json("versions"),
   registeredAt: integer("registered_at"),
 });
@@ -110,6 +123,8 @@ export const WORKFLOWS = table<WorkflowRow>("workflow", "name", {
 const RECORDS: { readonly [K in RecordKind]: Pick<RecordTable<never>, "key" | "columns"> } = {
   workflow: WORKFLOWS,
 };
+
+export const RECORD_TABLES = { workflow: WORKFLOWS.declared };
 
 /** A statement, with `?` for each of its values. */
 export interface RecordStatement {

@@ -4,6 +4,7 @@
  */
 import type { Lease } from "../model/run.ts";
 import type { ReadyRow } from "./runs.ts";
+import type { Table } from "./table.ts";
 import type { WaitChanges } from "./waits.ts";
 
 /** The columns of a table in the order of the input type in PostgreSQL, which begins with `ord`. */
@@ -12,11 +13,8 @@ type RowOf<C extends Columns> = {
   readonly [N in keyof C]: C[N] extends "text" ? string : number;
 };
 
-export interface TableRows<C extends Columns = Columns> {
-  readonly table: string;
-  readonly columns: C;
-  /** The columns of the primary key. */
-  readonly key: readonly string[];
+export interface TableRows extends Table {
+  readonly columns: Columns;
   /** What a row that is put again replaces; nothing: the first one stays. */
   readonly replaced: readonly string[];
   /** By which columns besides the run rows are removed; absent: they never are. */
@@ -35,9 +33,9 @@ interface Rows<T extends RowTables> {
 }
 
 /** @typeParam Change what a write says of it */
-export interface RowPart<Change> {
+export interface RowPart<Change, T extends RowTables = RowTables> {
   /** By the names of their inputs. */
-  readonly tables: RowTables;
+  readonly tables: T;
   readonly addRows: (rows: AnyRows, run: RunColumns, change: Change) => void;
 }
 
@@ -51,19 +49,22 @@ function part<Change>() {
   return <const T extends RowTables>(
     tables: T,
     addRows: (rows: Rows<T>, run: RunColumns, change: Change) => void,
-  ): RowPart<Change> => ({ tables, addRows });
+  ): RowPart<Change, T> => ({ tables, addRows });
 }
 
 const RUN = { org_id: "text", run_id: "text" } as const;
-const RUN_KEY = ["org_id", "run_id"];
+const RUN_KEY = ["org_id", "run_id"] as const;
 
-/** Puts the run into its ready queue, or takes it out. */
+/** Runs that wait for a worker. The change puts the run into its queue, or takes it out. */
 const ready = part<ReadyRow | "remove">()(
   {
     ready: {
-      table: "ready",
+      name: "ready",
       columns: { ...RUN, queue: "text", lane: "text", rank: "int4", ready_at: "int8" },
       key: RUN_KEY,
+      indexes: [
+        { name: "ready_order", on: ["org_id", "queue", "lane", "rank", "ready_at", "run_id"] },
+      ],
       replaced: ["queue", "lane", "rank", "ready_at"],
       removedBy: [],
     },
@@ -77,13 +78,17 @@ const ready = part<ReadyRow | "remove">()(
   },
 );
 
-/** Gives the run a lease, or takes it away. */
+/**
+ * Who holds which run. Renewals rewrite `until` all the time, so that no index contains it: what has
+ * expired is found by reading the leases, which are few. The change gives the run a lease, or takes it away.
+ */
 const lease = part<Lease | "remove">()(
   {
     lease: {
-      table: "lease",
+      name: "lease",
       columns: { ...RUN, connection_id: "text", worker_id: "text", until: "int8" },
       key: RUN_KEY,
+      indexes: [{ name: "lease_connection", on: ["connection_id"] }],
       replaced: ["connection_id", "worker_id", "until"],
       removedBy: [],
     },
@@ -97,11 +102,15 @@ const lease = part<Lease | "remove">()(
   },
 );
 
-/** Changes which of the run's waits are open. */
+/**
+ * Open waits, for lists across runs; what they wait for is in the journal. A list always names the
+ * kind, so that few questions are found among many timers. `wait_assignee` says who may answer which
+ * question, with an empty name for one that anybody may answer.
+ */
 const waits = part<WaitChanges>()(
   {
     wait: {
-      table: "wait",
+      name: "wait",
       columns: {
         ...RUN,
         step_key: "text",
@@ -112,11 +121,18 @@ const waits = part<WaitChanges>()(
         data: "text",
       },
       key: [...RUN_KEY, "step_key"],
+      indexes: [
+        { name: "wait_kind", on: ["org_id", "kind", "since", "run_id", "step_key"] },
+        {
+          name: "wait_workflow",
+          on: ["org_id", "workflow", "kind", "since", "run_id", "step_key"],
+        },
+      ],
       replaced: ["kind", "since", "until", "data"],
       removedBy: ["step_key"],
     },
     assignee: {
-      table: "wait_assignee",
+      name: "wait_assignee",
       columns: {
         org_id: "text",
         assignee: "text",
@@ -125,6 +141,7 @@ const waits = part<WaitChanges>()(
         step_key: "text",
       },
       key: ["org_id", "assignee", "since", "run_id", "step_key"],
+      indexes: [{ name: "wait_assignee_run", on: ["org_id", "run_id", "step_key"] }],
       replaced: [],
       removedBy: ["step_key"],
     },
@@ -144,13 +161,14 @@ const waits = part<WaitChanges>()(
   },
 );
 
-/** Names the replica whose connection holds the run, when that is not this one. */
+/** Messages to another replica, whose connection holds the run: look at this run. */
 const nudge = part<string>()(
   {
     nudge: {
-      table: "nudge",
+      name: "nudge",
       columns: { ...RUN, replica_id: "text" },
       key: [...RUN_KEY, "replica_id"],
+      indexes: [{ name: "nudge_replica", on: ["replica_id"] }],
       replaced: [],
     },
   },
@@ -158,6 +176,8 @@ const nudge = part<string>()(
 );
 
 const PARTS = { ready, lease, waits, nudge };
+
+export const ROW_TABLES = { ...ready.tables, ...lease.tables, ...waits.tables, ...nudge.tables };
 
 export type RowChange = keyof typeof PARTS;
 export type RowChanges = {

@@ -8,6 +8,7 @@ import { INTENTS, RUN_REASONS, RUN_STATUSES } from "../model/run.ts";
 import type { Row } from "./row.ts";
 import { int, text, toLease } from "./row.ts";
 import { StoreError } from "./store-error.ts";
+import type { Column as TableColumn } from "./table.ts";
 
 /** The fields of a header that have a column. `notes` is in that of `waiting`. */
 type Field = Exclude<keyof RunHeader, "lease" | "notes">;
@@ -127,6 +128,11 @@ export const PATCH_COLUMNS = PATCHED.map((field) => RUN[field].name);
 export const RUN_TYPES = FIELDS.map((field) => RUN[field].type);
 export const PATCH_TYPES = PATCHED.map((field) => RUN[field].type);
 
+/** What `tables.ts` declares. */
+export const RUN_TABLE_COLUMNS = Object.fromEntries(
+  FIELDS.map((field): [string, TableColumn] => [RUN[field].name, COLUMNS[field]]),
+);
+
 /** The values of {@link RUN_COLUMNS}. */
 export function runValues(run: RunHeader): Value[] {
   return FIELDS.map((field) => RUN[field].write(run));
@@ -168,18 +174,4 @@ function copyField<F extends Field>(run: PartOfRun, field: F, header: RunHeader)
 
 function isWhole<F extends Field>(run: PartOfRun, fields: readonly F[]): run is Pick<RunHeader, F> {
   return fields.every((field) => run[field] !== undefined);
-}
-
-/** Something for each column, such as its declaration. */
-export function mapColumns<T>(map: (column: Declared) => T): Record<Field, T> {
-  const mapped: Partial<Record<Field, T>> = {};
-  for (const field of FIELDS) mapped[field] = map(RUN[field]);
-  if (!isMapped(mapped)) throw new TypeError("A column of the run has no field.");
-  return mapped;
-}
-
-type Declared = Pick<Column<Field, unknown, boolean>, "name" | "type" | "isNullable">;
-
-function isMapped<T>(mapped: Partial<Record<Field, T>>): mapped is Record<Field, T> {
-  return FIELDS.every((field) => field in mapped);
 }

@@ -16,7 +16,7 @@ export type RowParts = { readonly [C in RowChange]: Part<C> };
 function rowPart<C extends RowChange>({ tables, addRows }: RowPart<Changes[C]>): Part<C> {
   const inputs: Record<string, Shape> = {};
   const sections: Section[] = [];
-  for (const [name, { table, columns, key, replaced, removedBy }] of Object.entries(tables)) {
+  for (const [name, { name: table, columns, key, replaced, removedBy }] of Object.entries(tables)) {
     const put: Shape = { ord: "int4", ...columns };
     inputs[`${name}_put`] = put;
     const conflict = replaced.length === 0 ? IGNORE : upsert(key.join(", "), replaced);
@@ -27,7 +27,7 @@ function rowPart<C extends RowChange>({ tables, addRows }: RowPart<Changes[C]>):
     sections.push(gone(`${name}_gone`, table, removedBy));
   }
   return {
-    tables: Object.values(tables).map(({ table }) => table),
+    tables: Object.values(tables).map(({ name }) => name),
     inputs,
     sections,
     addRows(add, key, change) {

@@ -21,7 +21,12 @@ interface TableStatements {
   readonly remove: string;
 }
 
-function statementsOf({ table, columns, replaced, removedBy = [] }: TableRows): TableStatements {
+function statementsOf({
+  name: table,
+  columns,
+  replaced,
+  removedBy = [],
+}: TableRows): TableStatements {
   const names = Object.keys(columns);
   const sets = replaced.map((name) => `${name} = excluded.${name}`).join(", ");
   const keys = ["org_id", "run_id", ...removedBy];
@@ -43,7 +48,7 @@ function rowPart<C extends RowChange>({ tables, addRows }: RowPart<Changes[C]>):
     return statements;
   };
   return {
-    tables: Object.values(tables).map(({ table }) => table),
+    tables: Object.values(tables).map(({ name }) => name),
     apply(db, { org, runId }, change) {
       const rows = {
         put(name: string, row: Readonly<Record<string, string | number>>) {
