@@ -378,6 +378,10 @@ describe("leases", () => {
       "a failure": () =>
         engine.steps.fail(by(worker), { ...completedOf("r", fence, "a"), failure: BOOM }),
       "a heartbeat": async () => worker.connection?.heartbeat(),
+      "the start of a child": () => {
+        const parent = { runId: "r", fence, key: "child:c", close: "cancel" } as const;
+        return start(engine, "c", { parent, queue: "elsewhere" });
+      },
       "a plain heartbeat": () => engine.polling.heartbeat(by(worker), [{ runId: "r", fence }]),
     };
     test.each(Object.keys(write))("are renewed by %s", async (name) => {

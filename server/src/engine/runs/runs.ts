@@ -26,6 +26,7 @@ import { type RunMemory, stateOf } from "../journal/run-memory.ts";
 import { startTraced } from "../observability/engine-traces.ts";
 import { checkPayload } from "../payloads/payloads.ts";
 import { checkInput } from "../schemas/input-schema.ts";
+import type { Connections } from "../workers/connections.ts";
 import type { WorkerRegistry } from "../workers/worker-registry.ts";
 import type { Writer } from "../writer.ts";
 import { startDebounced } from "./debounced-start.ts";
@@ -44,6 +45,7 @@ import type {
 import { explain, explainInList, viewOf } from "./run-view.ts";
 
 export interface RunsParts {
+  readonly connections: Connections;
   readonly store: Store;
   readonly clock: Clock;
   readonly writer: Writer;
@@ -151,10 +153,12 @@ export class Runs {
   async #announceChild({ org, connection }: Caller, { runId, start }: StartCommand): Promise<void> {
     const { parent } = start;
     if (parent?.close !== "cancel") return;
+    // A worker starts children by a call of its own, also where it holds the parent by a connection.
+    const holder = this.#parts.connections.nameOfHolder(runKey(org, parent.runId), parent.fence);
     await this.#parts.writer.submit({
       org,
       runId: parent.runId,
-      holder: { fence: parent.fence, connection },
+      holder: { fence: parent.fence, connection: connection ?? holder },
       bytes: 300,
       decide: (draft) => noteChild(draft, parent.fence, parent.key, runId),
     });

@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
+import type { Caller } from "../../model/caller.ts";
 import { laneName } from "../../model/ids.ts";
 import type { StepStarted } from "../steps/step-types.ts";
 import type { ConnectionSink, HeldLease, LeaseAnswer, WorkerInfo } from "./worker-types.ts";
@@ -155,6 +156,13 @@ export class Connections {
 
   holder(key: string): LocalConnection | undefined {
     return this.#holders.get(key);
+  }
+
+  /** Who holds a run under that fence, for its lease. */
+  nameOfHolder(key: string, fence: number): Caller["connection"] {
+    const connection = this.#holders.get(key);
+    if (connection?.held.get(key)?.fence !== fence) return undefined;
+    return { connectionId: connection.connectionId, workerId: connection.worker.workerId };
   }
 
   /**
