@@ -5,6 +5,7 @@ export * from './pawl/v1/event_pb.js';
 export * from './pawl/v1/key_pb.js';
 export * from './pawl/v1/payload_pb.js';
 export * from './pawl/v1/run_pb.js';
+export * from './pawl/v1/server_pb.js';
 export * from './pawl/v1/signal_pb.js';
 export * from './pawl/v1/step_pb.js';
 export * from './pawl/v1/wait_pb.js';

@@ -14,6 +14,7 @@ import type { Log } from "./lib/log.ts";
 import { StartupError } from "./lib/startup-error.ts";
 import { Calls } from "./rpc/calls.ts";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
+import type { Place } from "./rpc/services/server-service.ts";
 import { apiBindings, toolBindings } from "./rpc/services.ts";
 import { WorkerStreams } from "./rpc/worker-stream.ts";
 import { openStore } from "./store/open.ts";
@@ -30,6 +31,8 @@ export interface App {
   readonly grpc: Address;
   readonly http: Address;
   readonly store: "sqlite" | "postgres";
+  /** Whether callers without a credential own the server, as far as its store was reached. */
+  readonly isOpen: boolean;
   /** Finishes what was started, tells workers to go, and closes everything. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -44,14 +47,15 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   });
   const metrics = createMetrics();
   const telemetry = await loadTelemetry(process.env, metrics.registry, log);
-  let publicUrl = config.publicUrl || `http://${formatAddress(config.http)}`;
+  let { grpc: grpcAddress, http: httpAddress } = config;
+  const publicUrl = () => config.publicUrl || `http://${formatAddress(httpAddress)}`;
   const engine = createEngine({
     store,
     replicaId: config.replicaId,
     log,
     metrics,
     tracing: telemetry?.tracing,
-    publicUrl: () => publicUrl,
+    publicUrl,
   });
   const access = createAccess(store, config, log);
   const { calls } = access;
@@ -59,7 +63,12 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   let stopping: Promise<void> | undefined;
   const contact = new Contact(store, log);
   const ready = (): boolean => contact.made && stopping === undefined && engine.ready();
-  const api = apiBindings({ engine, keys: access.keys, streams, log });
+  const locate = (host: string): Place => ({
+    httpUrl: config.publicUrl || urlBy(host, httpAddress),
+    grpcUrl: config.publicGrpcUrl || urlBy(host, grpcAddress),
+    credentialRequired: !access.authenticator.isOpen,
+  });
+  const api = apiBindings({ engine, keys: access.keys, streams, log, locate });
   const grpc = createGrpcServer({ bindings: [...api, ...toolBindings(ready)], calls, log });
   const http = createHttpServer({
     engine,
@@ -74,20 +83,20 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
   const parts: Parts = { store, engine, access, streams, grpc, http, telemetry };
   try {
     await contact.make();
-    await checkExposure(config, access, contact.made);
+    if (contact.made) await access.authenticator.refresh();
+    checkExposure(config, access, contact.made);
     access.authenticator.start(access.recheck);
-    const grpcPort = await listen("--grpc", config.grpc, () =>
+    grpcAddress = await listen("--grpc", config.grpc, () =>
       grpc.listen(formatAddress(config.grpc)),
     );
-    const httpPort = await listen("--http", config.http, () =>
+    httpAddress = await listen("--http", config.http, () =>
       http.listen(config.http.host, config.http.port),
     );
-    if (config.publicUrl === "")
-      publicUrl = `http://${formatAddress({ host: config.http.host, port: httpPort })}`;
     return {
-      grpc: { host: config.grpc.host, port: grpcPort },
-      http: { host: config.http.host, port: httpPort },
+      grpc: grpcAddress,
+      http: httpAddress,
       store: store.kind,
+      isOpen: access.authenticator.isOpen,
       stop() {
         contact.stop();
         stopping ??= stop(parts, log);
@@ -125,8 +134,8 @@ interface Access {
 
 function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
   const store = withPawlErrors(bare);
-  const { operatorKey, publicUrl } = config;
-  const anonymous = operatorKey === "" && publicUrl === "" && config.exposed.length === 0;
+  const { operatorKey, publicUrl, publicGrpcUrl, exposed } = config;
+  const anonymous = `${operatorKey}${publicUrl}${publicGrpcUrl}` === "" && exposed.length === 0;
   const mode = { anonymous, operatorKey };
   const authenticator = new Authenticator({ store, mode, clock: systemClock, log });
   const calls = new Calls(authenticator.authenticate);
@@ -144,16 +153,16 @@ function createAccess(bare: Store, config: ServerConfig, log: Log): Access {
  *
  * @throws StartupError which names all that is missing
  */
-async function checkExposure(
+function checkExposure(
   config: ServerConfig,
   { authenticator }: Access,
   isStoreReached: boolean,
-): Promise<void> {
+): void {
   const { exposed, operatorKey, plaintext } = config;
   if (exposed.length === 0) return;
   const where = [...new Set(exposed)].join(" and ");
   const problems: string[] = [];
-  const hasKey = operatorKey !== "" || !isStoreReached || (await authenticator.hasOperator());
+  const hasKey = operatorKey !== "" || !isStoreReached || authenticator.hasOperator;
   if (!hasKey)
     problems.push(
       `Other machines reach ${where}, and there is no operator's key yet (NO_OPERATOR_KEY). ${firstKey(config)}`,
@@ -257,9 +266,20 @@ class Contact {
   }
 }
 
-async function listen(option: string, address: Address, bind: () => Promise<number>) {
+/** The URL of a listener, by the host that a caller used. */
+function urlBy(host: string, { host: own, port }: Address): string {
+  const name = URL.parse(`http://${host}`)?.hostname.replace(/^\[(.*)\]$/, "$1");
+  return `http://${formatAddress({ host: name || own, port })}`;
+}
+
+/** @returns the address with the port that was taken */
+async function listen(
+  option: string,
+  address: Address,
+  bind: () => Promise<number>,
+): Promise<Address> {
   try {
-    return await bind();
+    return { host: address.host, port: await bind() };
   } catch (cause) {
     const code = await probe(address);
     const where = formatAddress(address);

@@ -24,6 +24,11 @@ export interface ServerOptions {
    */
   readonly publicUrl?: string | undefined;
   /**
+   * Where clients outside reach the gRPC listener, such as https://pawl.example:50051: what
+   * `GET /v1/server` names. PAWL_PUBLIC_GRPC_URL; else the host by which the caller reached the server.
+   */
+  readonly publicGrpcUrl?: string | undefined;
+  /**
    * Origins of web pages that may call over HTTP, such as `https://app.example`. PAWL_CORS_ORIGINS,
    * with commas between; else none but the server's own.
    */
@@ -58,6 +63,8 @@ export interface ServerConfig {
   readonly plaintext: boolean;
   /** Without a slash at the end; empty: the HTTP listener's own address. */
   readonly publicUrl: string;
+  /** The same of gRPC. Empty: the host by which a caller reached the server. */
+  readonly publicGrpcUrl: string;
   readonly corsOrigins: readonly string[];
   /** PAWL_OPERATOR_KEY: a key that may do everything and is not in the store; empty: none. */
   readonly operatorKey: string;
@@ -72,7 +79,7 @@ export interface ServerConfig {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Those of the server; PAWL_ACTOR, PAWL_API_KEY, PAWL_HTTP_URL and PAWL_URL are the command line's and the SDK's. */
+/** Those of the server, and those of the command line and the SDKs, such as PAWL_ACTOR and PAWL_URL. */
 const KNOWN = [
   "PAWL_ACTOR",
   "PAWL_API_KEY",
@@ -87,6 +94,7 @@ const KNOWN = [
   "PAWL_LOG_FORMAT",
   "PAWL_OPERATOR_KEY",
   "PAWL_PLAINTEXT",
+  "PAWL_PUBLIC_GRPC_URL",
   "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
   "PAWL_STORE_THREAD",
@@ -107,7 +115,11 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     http,
     exposed: [grpc, http].filter(({ host }) => !isLoopbackHost(host)).map(formatAddress),
     plaintext: options.plaintext ?? env.PAWL_PLAINTEXT === "1",
-    publicUrl: parsePublicUrl(options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
+    publicUrl: parsePublicUrl("--public-url", options.publicUrl ?? env.PAWL_PUBLIC_URL ?? ""),
+    publicGrpcUrl: parsePublicUrl(
+      "--public-grpc-url",
+      options.publicGrpcUrl ?? env.PAWL_PUBLIC_GRPC_URL ?? "",
+    ),
     corsOrigins: parseOrigins(options.corsOrigins ?? splitList(env.PAWL_CORS_ORIGINS)),
     operatorKey: parseOperatorKey(env.PAWL_OPERATOR_KEY ?? ""),
     migrate: options.migrate ?? false,
@@ -171,7 +183,7 @@ function parseAddress(option: string, value: string): Address {
   return Object.freeze({ host, port });
 }
 
-function parsePublicUrl(value: string): string {
+function parsePublicUrl(option: string, value: string): string {
   if (value === "") return "";
   const url = URL.parse(value);
   const isPlain = url?.search === "" && url.hash === "" && url.username === "";
@@ -179,7 +191,7 @@ function parsePublicUrl(value: string): string {
     return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
   throw new StartupError(
     "BAD_CONFIG",
-    `--public-url is "${value}"; it must be an http or https URL without a query, such as https://pawl.example.`,
+    `${option} is "${value}"; it must be an http or https URL without a query, such as https://pawl.example.`,
   );
 }
 

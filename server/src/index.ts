@@ -13,6 +13,7 @@ import { createLog } from "./lib/write-log.ts";
 import { BOUNDS } from "./model/bounds.ts";
 import { Calls } from "./rpc/calls.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
+import { nowhere } from "./rpc/services/server-service.ts";
 import { apiBindings } from "./rpc/services.ts";
 import { WorkerStreams } from "./rpc/worker-stream.ts";
 import { openStore } from "./store/open.ts";
@@ -77,7 +78,7 @@ export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Emb
   const streams = new WorkerStreams();
   // Everyone in this process is the owner, whatever keys there are.
   const keys = new Keys({ store, clock: systemClock, changed: () => Promise.resolve() });
-  const bindings = apiBindings({ engine, keys, streams, log });
+  const bindings = apiBindings({ engine, keys, streams, log, locate: nowhere });
   const transport = createRouterTransport(connectRoutes({ bindings, calls, log }), {
     router: { readMaxBytes: BOUNDS.messageBytes, writeMaxBytes: BOUNDS.messageBytes },
   });

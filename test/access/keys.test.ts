@@ -8,6 +8,7 @@ import { getOption } from "@bufbuild/protobuf";
 import { scope } from "@pawl/proto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newApiKey } from "../../server/src/auth/api-key.ts";
+import { isPublic } from "../../server/src/auth/permissions.ts";
 import { API_SERVICES } from "../../server/src/rpc/services.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import {
@@ -62,11 +63,25 @@ const named = (methods: readonly DescMethod[]) =>
   methods.map((method) => [`${method.parent.name}.${method.name}`, method] as const);
 
 test("the methods that need no credential", () => {
-  const open = METHODS.filter((method) => getOption(method, scope).includes("public"));
-  expect(open.map(String)).toEqual([]);
+  const open = METHODS.filter(isPublic);
+  expect(open.map(({ name }) => name)).toEqual(["GetServer"]);
 });
 
-describe.each(named(METHODS))("%s", (_name, method) => {
+test.each(named(METHODS.filter(isPublic)))(
+  "%s is for everybody, but for wrong credentials",
+  async (_name, method) => {
+    const wrong = refused.filter(([, why]) => why !== "missing");
+    expect(await overGrpc(server.grpcAddress, method, {})).toBe("OK");
+    expect(await overConnect(server.httpUrl, method, {})).toBe("OK");
+    for (const [headers, why] of wrong) {
+      const refusal = `UNAUTHENTICATED ${why}`;
+      expect(await overGrpc(server.grpcAddress, method, headers)).toBe(refusal);
+      expect(await overConnect(server.httpUrl, method, headers)).toBe(refusal);
+    }
+  },
+);
+
+describe.each(named(METHODS.filter((method) => !isPublic(method))))("%s", (_name, method) => {
   const needs = `PERMISSION_DENIED ${getOption(method, scope).join(",")}`;
 
   test("by gRPC", async () => {

@@ -331,13 +331,14 @@ test("links: a question is seen and answered by its link alone, once; a callback
   expect([forged.status, forged.body.reason]).toEqual([403, "PERMISSION_DENIED"]);
 });
 
-test("workflows and workers", async () => {
+test("the server, workflows and workers", async () => {
   const workflows = await api.call("listWorkflows");
   expect(workflows.body.workflows).toMatchObject([{ spec: { name: "fails" } }, {}, {}, {}, {}]);
   const one = await api.call("getWorkflow", { path: { name: "greet" } });
   expect(one.body).toMatchObject({ spec: { name: "greet" }, servedBy: ["http-worker"] });
   const none = await api.call("getWorkflow", { path: { name: "nope" } });
   expect(none.body).toMatchObject({ reason: "NOT_FOUND", metadata: { workflow: "nope" } });
+  expect((await api.call("getServer")).body).toMatchObject({ httpUrl: api.url });
   const workers = await api.call("listWorkers");
   expect(workers.body.workers).toMatchObject([{ info: { workerId: "http-worker" } }]);
 });

@@ -9,6 +9,7 @@ import { createEngine } from "../../server/src/engine/engine.ts";
 import type { Log, LogFields } from "../../server/src/lib/log.ts";
 import { isTerminal } from "../../server/src/model/run.ts";
 import { Calls } from "../../server/src/rpc/calls.ts";
+import { nowhere } from "../../server/src/rpc/services/server-service.ts";
 import { apiBindings } from "../../server/src/rpc/services.ts";
 import { WorkerStreams } from "../../server/src/rpc/worker-stream.ts";
 import { type Character, characterOf } from "./character.ts";
@@ -174,7 +175,7 @@ class Universe implements Stage {
     const engine = createEngine({ store, replicaId: replica, log, clock });
     const streams = new WorkerStreams();
     const keys = new Keys({ store, clock, changed: () => Promise.resolve() });
-    const bindings = apiBindings({ engine, keys, streams, log });
+    const bindings = apiBindings({ engine, keys, streams, log, locate: nowhere });
     const byMethod = new Map(bindings.map((binding) => [binding.method, binding]));
     const calls = new Calls(everyoneIsOwner);
     const endpoint = { process, bindings: byMethod, calls, log };

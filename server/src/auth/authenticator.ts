@@ -110,9 +110,8 @@ export class Authenticator {
     return this.#parts.mode.anonymous && this.#state?.hasOperator === false;
   }
 
-  /** Whether there is or ever was an operator's key in the store. */
-  async hasOperator(): Promise<boolean> {
-    await this.refresh();
+  /** Whether there is or ever was an operator's key in the store, by the last look at it. */
+  get hasOperator(): boolean {
     return this.#state?.hasOperator === true;
   }
 

@@ -10,7 +10,11 @@ export type Permit = (caller: Caller) => void;
 const CONTRACT = "pawl.v1";
 
 /** In the place of scopes: a method that needs no credential. */
-export const PUBLIC = "public";
+const PUBLIC = "public";
+
+export function isPublic(method: DescMethod): boolean {
+  return getOption(method, scope).includes(PUBLIC);
+}
 
 /**
  * Who may call a method of the contract, by the scopes that its declaration names. What gRPC's tools ask

@@ -9,6 +9,7 @@ import type { Log } from "../lib/log.ts";
 import { anonymous } from "../model/caller.ts";
 import { Calls } from "../rpc/calls.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
+import { nowhere } from "../rpc/services/server-service.ts";
 import { apiBindings } from "../rpc/services.ts";
 import { WorkerStreams } from "../rpc/worker-stream.ts";
 import { openStore } from "../store/open.ts";
@@ -44,7 +45,7 @@ export async function replay(options: ReplayOptions): Promise<Verdict[]> {
   for (const run of runs) seeded.push(await seed(store, run));
   const rehearsal = new Rehearsal(engine, seeded);
   const keys = new Keys({ store, clock: systemClock, changed: () => Promise.resolve() });
-  const bindings = apiBindings({ engine: rehearsal.engine, keys, streams, log });
+  const bindings = apiBindings({ engine: rehearsal.engine, keys, streams, log, locate: nowhere });
   const grpc = createGrpcServer({ bindings, calls, log });
   const port = await grpc.listen("127.0.0.1:0");
   const worker = startWorker(`http://127.0.0.1:${port}`);

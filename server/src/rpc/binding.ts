@@ -25,6 +25,8 @@ import { messageTooLarge, responseTooLarge } from "./convert/fields.ts";
 
 export interface CallContext {
   readonly caller: Caller;
+  /** By which the caller reached the server, such as `127.0.0.1:8000`; empty: unknown. */
+  readonly host: string;
   /** Fires when the caller hangs up, its deadline passes, or the server shuts down. */
   readonly signal: AbortSignal;
 }

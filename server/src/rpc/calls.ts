@@ -40,17 +40,17 @@ export class Calls {
     const { signal } = controller;
     this.#open.set(controller, undefined);
     if (this.#stopping) controller.abort(draining());
-    const enterAs = (caller: Caller): CallContext => {
+    const enterAs = (caller: Caller, host = ""): CallContext => {
       signal.throwIfAborted();
       if (this.#open.has(controller)) this.#open.set(controller, caller);
-      return { caller, signal };
+      return { caller, host, signal };
     };
     return {
       signal,
       enterAs,
       enter: async (credentials) => {
         signal.throwIfAborted();
-        return enterAs(await this.#authenticate(credentials));
+        return enterAs(await this.#authenticate(credentials), credentials.header("host"));
       },
       abort: () => controller.abort(),
       done: () => {

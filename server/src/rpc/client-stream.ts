@@ -112,7 +112,8 @@ class ClientStream {
     }
     const controller = new AbortController();
     this.#pending.set(id, controller);
-    this.#answer(body, { caller: this.#context.caller, signal: controller.signal }).then(
+    const { caller, host } = this.#context;
+    this.#answer(body, { caller, host, signal: controller.signal }).then(
       (result) => this.#settle(id, controller, () => this.#reply(id, result)),
       (error: unknown) => this.#settle(id, controller, () => this.#refuse(id, error)),
     );

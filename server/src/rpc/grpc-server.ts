@@ -144,10 +144,11 @@ function statusOf(error: unknown, binding: Binding, call: Call, log: Log) {
   return grpcStatus(wireError(error, log, method, call.signal));
 }
 
-/** A header of gRPC's metadata; of several with one name, the first. */
-function credentialsOf(metadata: Metadata): Credentials {
+/** A header of gRPC's metadata; of several with one name, the first. HTTP/2 names the host by other means. */
+function credentialsOf(call: { readonly metadata: Metadata; getHost(): string }): Credentials {
+  const { metadata } = call;
   return {
-    header: (name) => metadata.get(name)[0]?.toString(),
+    header: (name) => (name === "host" ? call.getHost() : metadata.get(name)[0]?.toString()),
     names: () => Object.keys(metadata.getMap()),
   };
 }
@@ -160,7 +161,7 @@ function unaryHandler(
     const call = calls.begin();
     stream.on("cancelled", call.abort);
     call
-      .enter(credentialsOf(stream.metadata))
+      .enter(credentialsOf(stream))
       .then((context) => binding.invoke(stream.request, context))
       .then(
         (bytes) => callback(null, bufferOf(bytes)),
@@ -178,7 +179,7 @@ function clientStreamHandler(
     const call = calls.begin();
     stream.on("cancelled", call.abort);
     call
-      .enter(credentialsOf(stream.metadata))
+      .enter(credentialsOf(stream))
       .then((context) => binding.invoke(stream, context))
       .then(
         (bytes) => callback(null, bufferOf(bytes)),
@@ -197,7 +198,7 @@ function serverStreamHandler(
     const { signal } = call;
     stream.on("cancelled", call.abort);
     async function pump(): Promise<void> {
-      const context = await call.enter(credentialsOf(stream.metadata));
+      const context = await call.enter(credentialsOf(stream));
       for await (const bytes of binding.invoke(stream.request, context)) {
         if (!stream.write(bufferOf(bytes))) await drained(stream, signal, slowReaderMs);
       }
@@ -245,7 +246,7 @@ function duplexHandler(
     };
     stream.on("cancelled", call.abort);
     call
-      .enter(credentialsOf(stream.metadata))
+      .enter(credentialsOf(stream))
       .then((context) => binding.open(raw, context))
       .catch((error: unknown) => raw.end(error));
   };

@@ -5,6 +5,7 @@ import {
   KeyService,
   PayloadService,
   RunService,
+  ServerService,
   SignalService,
   StepService,
   WaitService,
@@ -23,6 +24,7 @@ import { keyService } from "./services/key-service.ts";
 import { payloadService } from "./services/payload-service.ts";
 import { reflectionService } from "./services/reflection-service.ts";
 import { runService } from "./services/run-service.ts";
+import { type Locate, serverService } from "./services/server-service.ts";
 import { signalService } from "./services/signal-service.ts";
 import { stepService } from "./services/step-service.ts";
 import { waitService } from "./services/wait-service.ts";
@@ -41,6 +43,7 @@ export const API_SERVICES: readonly DescService[] = [
   EventService,
   PayloadService,
   KeyService,
+  ServerService,
 ];
 
 export interface ServiceOptions {
@@ -48,10 +51,11 @@ export interface ServiceOptions {
   readonly keys: Keys;
   readonly streams: WorkerStreams;
   readonly log: Log;
+  readonly locate: Locate;
 }
 
 export function apiBindings(options: ServiceOptions): Binding[] {
-  const { engine, keys, streams, log } = options;
+  const { engine, keys, streams, log, locate } = options;
   const calls = new ClientCalls(engine);
   const bindings = [
     ...runService(engine, calls, log),
@@ -63,6 +67,7 @@ export function apiBindings(options: ServiceOptions): Binding[] {
     ...eventService(engine),
     ...payloadService(engine),
     ...keyService(keys),
+    ...serverService(locate),
   ];
   const bound = new Set(bindings.map(({ method }) => method));
   for (const method of API_SERVICES.flatMap((service) => service.methods)) {

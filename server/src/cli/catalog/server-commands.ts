@@ -38,6 +38,13 @@ const SERVER_OPTIONS = {
     env: "PAWL_PUBLIC_URL",
     default: "the HTTP address",
   },
+  "public-grpc-url": {
+    type: "string",
+    value: "URL",
+    help: "Where clients outside reach gRPC, such as https://pawl.example:50051. They ask for it.",
+    env: "PAWL_PUBLIC_GRPC_URL",
+    default: "the host that a client uses, with the port of --grpc",
+  },
   "cors-origin": {
     type: "string",
     multiple: true,

@@ -6,7 +6,14 @@ import { VERSION } from "../../lib/version.ts";
 import type { Run } from "../catalog/command.ts";
 import type { Args } from "../shared/args.ts";
 import { EXIT, usageError } from "../shared/exit.ts";
-import { configOf, describeStore, endSoon, logOf, stopSignal } from "../shared/server-process.ts";
+import {
+  configOf,
+  describeStore,
+  endSoon,
+  logOf,
+  OPEN,
+  stopSignal,
+} from "../shared/server-process.ts";
 import { watchFiles } from "../shared/watch-files.ts";
 import { WorkerProcess } from "../shared/worker-process.ts";
 
@@ -33,7 +40,7 @@ export const run: Run = async (args, terminal) => {
   const httpUrl = `http://${formatAddress(app.http)}`;
   print(
     "ready",
-    `${VERSION} is ready at ${httpUrl} (workers: ${url}); the store is ${describeStore(config)}`,
+    `${VERSION} is ready at ${httpUrl} (workers: ${url}); the store is ${describeStore(config)}${app.isOpen ? `; ${OPEN}` : ""}`,
     {
       pid: process.pid,
       grpcUrl: url,

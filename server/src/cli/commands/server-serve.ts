@@ -6,7 +6,14 @@ import { uptimeMs } from "../../lib/uptime.ts";
 import { VERSION } from "../../lib/version.ts";
 import type { Run } from "../catalog/command.ts";
 import { EXIT } from "../shared/exit.ts";
-import { configOf, describeStore, endSoon, logOf, stopSignal } from "../shared/server-process.ts";
+import {
+  configOf,
+  describeStore,
+  endSoon,
+  logOf,
+  OPEN,
+  stopSignal,
+} from "../shared/server-process.ts";
 
 export const run: Run = async (args, terminal) => {
   const config = configOf(args, terminal, args.flag("migrate"));
@@ -20,7 +27,8 @@ export const run: Run = async (args, terminal) => {
   const http = formatAddress(app.http);
   const readyMs = Math.round(uptimeMs());
   const facts = { grpc, http, store: app.store, version: VERSION, pid: process.pid };
-  log.info("server.ready", { ...facts, ready_ms: readyMs });
+  const access = app.isOpen ? OPEN : "callers need a key";
+  log.info("server.ready", { ...facts, message: access, ready_ms: readyMs });
   if (args.flag("json")) {
     const urls = { grpcUrl: `http://${grpc}`, httpUrl: `http://${http}` };
     terminal.out(JSON.stringify({ event: "ready", ...facts, ...urls, readyMs }));
@@ -29,6 +37,7 @@ export const run: Run = async (args, terminal) => {
     terminal.out(`  workers  ${grpc} (gRPC)`);
     terminal.out(`  clients  http://${http}`);
     terminal.out(`  store    ${describeStore(config)}`);
+    terminal.out(`  access   ${access}`);
   }
   // Now, since a server that is killed cannot do it at its end.
   flushCompileCache();

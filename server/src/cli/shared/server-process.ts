@@ -27,6 +27,7 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
     grpc: args.text("grpc"),
     http: args.text("http"),
     publicUrl: args.text("public-url"),
+    publicGrpcUrl: args.text("public-grpc-url"),
     corsOrigins: origins.length > 0 ? origins : undefined,
     data: args.text("data"),
     replica: args.text("replica"),
@@ -41,6 +42,9 @@ export function logOf({ logLevel, logFormat }: ServerConfig): Log {
   const format = logFormat ?? (process.stderr.isTTY === true ? "text" : "json");
   return createLog({ level: logLevel, format });
 }
+
+/** Where callers need no key. */
+export const OPEN = "anyone on this machine is the owner";
 
 /** Without the password that a URL may contain. */
 export function describeStore({ store }: ServerConfig): string {

@@ -49,7 +49,7 @@ async function serve(last: number, patienceMs: number) {
   const server = createServer((request, response) => {
     const over = new AbortController();
     response.once("close", () => over.abort());
-    const context = { caller: anonymous("default"), signal: over.signal };
+    const context = { caller: anonymous("default"), host: "", signal: over.signal };
     const exchange = new RestExchange(request, response, {
       params: {},
       search: new URLSearchParams(),

@@ -3,6 +3,7 @@ import {
   KeyService,
   PayloadService,
   RunService,
+  ServerService,
   SignalService,
   WaitService,
   WorkerService,
@@ -256,6 +257,14 @@ const fleetRoutes: readonly Route[] = [
   }),
 ];
 
+const serverRoute = rpcRoute({
+  ...{ method: "GET", path: "/v1/server", rpc: ServerService.method.getServer, id: "getServer" },
+  tag: "Server",
+  summary: "Get the server's version and addresses",
+  about: {},
+  errors: [],
+});
+
 const keys = KeyService.method;
 const KEY_ID = "The key's id, which lists show; not the key itself.";
 
@@ -305,5 +314,6 @@ export const ROUTES: readonly Route[] = [
   ...waitRoutes,
   ...fleetRoutes,
   ...keyRoutes,
+  serverRoute,
   payloadRoute(PayloadService.method.getPayload),
 ];

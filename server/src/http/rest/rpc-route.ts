@@ -10,6 +10,7 @@ import type {
   Message,
 } from "@bufbuild/protobuf";
 import { isWellKnown } from "@pawl/proto/plain";
+import { isPublic } from "../../auth/permissions.ts";
 import type { Reason } from "../../model/errors.ts";
 import { notFound } from "../../model/errors.ts";
 import { plain } from "../../rpc/plain.ts";
@@ -171,6 +172,7 @@ export function operationOf(route: RpcRoute, sources: Sources = sourcesOf(route)
     ...{ method, path, id, tag, summary, parameters, errors },
     ...(description !== undefined && { description }),
     ...(body !== undefined && { body }),
+    ...(isPublic(rpc) && { isPublic: true }),
     answers: [answer],
   };
 }
