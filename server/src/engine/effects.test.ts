@@ -292,3 +292,19 @@ test("a holder hears of a cancel at another server before its next write is refu
   // One that took the refusal for the loss of the run would not clean up.
   expect(worker.told.at(-1)).toBe(`cancel r ${fence + 1} enough 7000`);
 });
+
+test("a holder hears that its run is lost, also when another worker has ended it at another server", async () => {
+  // It asks for nothing by itself while it waits, and is given nothing else.
+  await wait("go");
+  worker.connection?.draining();
+  await using other = await openEngine(made.store, "other");
+  const second = new TestWorker("w2");
+  await other.engine.runs.cancel(caller, { runId: "r", reason: "", graceMs: 0, force: true });
+  await other.engine.runs.retry(caller, "r");
+  await second.connect(other.engine);
+  const given = (await second.next("r", fence)).header.fence;
+  const end = { runId: "r", fence: given, failure: { type: "Cancelled", message: "" } };
+  await other.engine.outcomes.fail(caller, { ...end, failedStepKeys: [] });
+  await worker.until(() => worker.answers.find(({ status }) => status === "lost"));
+  expect(worker.answers).toMatchObject([{ runId: "r", status: "lost" }]);
+});
