@@ -178,6 +178,43 @@ export function claimTests(get: () => Opened): void {
     });
   });
 
+  test("a run is given away without a claim only if no other of its lane goes before it", async () => {
+    const { store } = get();
+    const given = (id: string, rank: number, lane = "digest") => {
+      const lease = { connectionId: "session-1", workerId: "w", until: T0 };
+      return insertion(makeHeader(id), { vacancy: readyRow(T0, { rank, lane }), lease });
+    };
+    await commit(store, insertion(makeHeader("ready"), { ready: readyRow(T0 + 5, { rank: 4 }) }));
+    const writes = [
+      given("worse", 5),
+      given("same", 4),
+      given("better", 3),
+      given("other", 9, "x"),
+    ];
+    expect((await commit(store, ...writes)).confirmed).toEqual([false, false, true, true]);
+    expect((await getRun(store, "better"))?.lease?.workerId).toBe("w");
+    expect(await getRun(store, "same")).toBeUndefined();
+    expect((await claim(store, makeClaim(4))).map(({ header }) => header.runId)).toEqual(["ready"]);
+    expect((await commit(store, given("worse", 5))).confirmed).toEqual([true]);
+  });
+
+  test("a run that waited is given away on the same condition", async () => {
+    const { store } = get();
+    await commit(store, insertion(makeHeader("woken", { state: "WAITING", fence: 3 })));
+    const write = () =>
+      change("woken", 3, 1, {
+        patch: makePatch({ fence: 4 }),
+        vacancy: readyRow(T0),
+        lease: { connectionId: "session-1", workerId: "w", until: T0 },
+      });
+    await commit(store, insertion(makeHeader("ready"), { ready: readyRow(T0) }));
+    expect((await commit(store, write())).confirmed).toEqual([false]);
+    expect((await getRun(store, "woken"))?.state).toBe("WAITING");
+    await claim(store, makeClaim(1));
+    expect((await commit(store, write())).confirmed).toEqual([true]);
+    expect(await getRun(store, "woken")).toMatchObject({ state: "RUNNING", fence: 4 });
+  });
+
   test("how many runs are ready in each queue, and since when", async () => {
     const { store } = get();
     expect(await store.readyQueues(10)).toEqual([]);

@@ -68,7 +68,7 @@ export type Spec = Partial<Omit<RunWrite, "changes">> &
 
 function split(spec: Spec): Partial<RunWrite> & Pick<RunWrite, "changes"> {
   const { duePut, dueRemove, dueElsewhere, dueClear, payloads, payloadRefs, ...others } = spec;
-  const { ready, lease, waits, deltas, admission, nudge, ...rest } = others;
+  const { ready, vacancy, lease, waits, deltas, admission, nudge, ...rest } = others;
   const hasDue = [duePut, dueRemove, dueElsewhere].some((list) => list !== undefined);
   const due: DueWrite = {
     put: duePut ?? [],
@@ -79,6 +79,7 @@ function split(spec: Spec): Partial<RunWrite> & Pick<RunWrite, "changes"> {
   const hasPayloads = payloads !== undefined || payloadRefs !== undefined;
   const changes: Partial<Changes> = {
     ...(ready !== undefined && { ready }),
+    ...(vacancy !== undefined && { vacancy }),
     ...(lease !== undefined && { lease }),
     ...(waits !== undefined && { waits }),
     ...(deltas !== undefined && { deltas }),

@@ -201,8 +201,10 @@ describe("PostgreSQL", () => {
         return { name: `${typeOf(name)}_input`, columns: [...bare(SHAPES[name] ?? {}), ...more] };
       });
       declared.push({ name: "chunk_input", columns: bare(CHUNK) });
+      // Some inputs share a type.
+      const distinct = [...new Map(declared.map((type) => [type.name, type])).values()];
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
-      expect(current.sort(byName)).toEqual(declared.sort(byName));
+      expect(current.sort(byName)).toEqual(distinct.sort(byName));
     } finally {
       await client.end();
     }

@@ -25,6 +25,7 @@ import * as admissionPart from "../../server/src/store/sqlite/parts/admission-pa
 import * as duePart from "../../server/src/store/sqlite/parts/due-part.ts";
 import * as payloadsPart from "../../server/src/store/sqlite/parts/payloads-part.ts";
 import { rowStatements } from "../../server/src/store/sqlite/parts/row-parts.ts";
+import * as vacancyPart from "../../server/src/store/sqlite/parts/vacancy-part.ts";
 import * as payloads from "../../server/src/store/sqlite/payloads.ts";
 import * as runs from "../../server/src/store/sqlite/runs.ts";
 import * as secrets from "../../server/src/store/sqlite/secrets.ts";
@@ -43,6 +44,7 @@ describe("PostgreSQL", () => {
   const batches: [string, string[]][] = [
     ["steps", ["advance", "entry"]],
     ["starts", ["birth", "entry", "ready_put"]],
+    ["starts that are given to a worker", ["birth", "entry", "vacancy", "lease_put"]],
     ["starts, steps and ends", ["advance", "patch", "birth", "entry", "ready_put", "lease_gone"]],
     ["everything", [...INPUT_NAMES]],
   ];
@@ -98,6 +100,7 @@ describe("SQLite", () => {
     duePart,
     payloadsPart,
     rowStatements(),
+    vacancyPart,
   ];
   test.each(modules.flatMap(statements))("%s", (_, sql) => {
     const lines = plan(sql);

@@ -38,9 +38,14 @@ export class Draft {
   /** The connection that held the run before this draft. */
   readonly heldBy: string | undefined;
   readonly #expect: RunVersion | null;
+  readonly #wasQueued: boolean;
   #patched = false;
   #deleted = false;
   #ready: ReadyRow | "remove" | undefined;
+  /** Whether a free slot may have it at once, as it becomes ready. */
+  #isForSlots = false;
+  /** Where it would be ready, had it not been given to a worker. */
+  #vacancy: ReadyRow | undefined;
   #hold: AdmissionWrite["hold"];
   #lease: Lease | "remove" | undefined;
   #due: DueChanges | undefined;
@@ -61,6 +66,7 @@ export class Draft {
     this.heldBy = state.header.lease?.connectionId;
     const { fence, seq, intent } = state.header;
     this.#expect = isNew ? null : { fence, seq, intent };
+    this.#wasQueued = !isNew && state.header.state === "QUEUED";
   }
 
   get header(): RunHeader {
@@ -89,6 +95,15 @@ export class Draft {
 
   get readied(): ReadyRow | undefined {
     return this.#ready === "remove" ? undefined : this.#ready;
+  }
+
+  /**
+   * Whether a worker may be given the run in the commit that makes it ready. What a worker gave back or lost,
+   * what is delayed and what has limits is claimed from the queue.
+   */
+  get isForSlots(): boolean {
+    const isReady = this.readied !== undefined && this.header.state === "QUEUED";
+    return this.#isForSlots && isReady && this.heldBy === undefined;
   }
 
   get leaseChanged(): boolean {
@@ -187,6 +202,8 @@ export class Draft {
     this.#hold = isAdmitted ? undefined : holdOf(header, ready);
     if (this.#hold === undefined) {
       this.#ready = ready;
+      const isDelayed = header.startAt !== 0 && header.startedAt === 0;
+      this.#isForSlots = !isAdmitted && !isDelayed && !this.#wasQueued;
       return;
     }
     const isRate = header.options.rate !== undefined && header.startedAt === 0;
@@ -196,6 +213,26 @@ export class Draft {
   removeReady(): void {
     this.#hold = undefined;
     this.#ready = "remove";
+  }
+
+  /** To a worker that has room for what this draft makes ready; not written if another run goes before it. */
+  giveToSlot(lease: Lease): void {
+    this.#vacancy = this.readied;
+    this.#ready = undefined;
+    this.give(lease);
+  }
+
+  /** Gives the run to who executes it from now on. */
+  give(lease: Lease): void {
+    const { attempt, fence, startedAt, options } = this.header;
+    this.patch({
+      state: "RUNNING",
+      attempt: attempt + 1,
+      fence: fence + 1,
+      startedAt: startedAt === 0 ? this.now : startedAt,
+    });
+    if (options.queueTimeoutMs !== undefined) this.due.remove("queue", "");
+    this.giveLease(lease);
   }
 
   giveLease(lease: Lease): void {
@@ -279,6 +316,7 @@ export class Draft {
     const changes: ChangesSoFar = {};
     const admission = this.#flow;
     if (this.#ready !== undefined) changes.ready = this.#ready;
+    if (this.#vacancy !== undefined) changes.vacancy = this.#vacancy;
     if (this.#lease !== undefined) changes.lease = this.#lease;
     if (admission !== undefined) changes.admission = admission;
     if (deltas !== undefined) changes.deltas = deltas;

@@ -66,7 +66,7 @@ export function afterCommit(parts: EffectsParts, runs: readonly CommittedRun[]):
       );
   }
   if (runs.length > 0) parts.hub.wakeAll();
-  if (ready) parts.signals.runsReady.emit();
+  if (ready) parts.signals.runsReady.emit("surely");
   if (due !== Number.POSITIVE_INFINITY) parts.signals.dueAt.emit(due);
   if (gates) parts.signals.gatesChanged.emit();
   if (parts.store.replicas && runs.length > 0) {

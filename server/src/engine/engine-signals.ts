@@ -1,4 +1,5 @@
 import { Signal } from "../lib/signal.ts";
+import type { Entry } from "../model/entry.ts";
 import type { RunHeader } from "../model/run.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 import type { CommittedRun } from "./writer.ts";
@@ -8,6 +9,12 @@ export interface OutdatedWrite {
   readonly header: RunHeader;
 }
 
+export interface GivenRun {
+  readonly header: RunHeader;
+  /** Its whole journal, if that commit made the run. */
+  readonly entries: Entry[] | undefined;
+}
+
 /** What happens within the engine. All of it only saves time: loops read the store for what was missed. */
 export interface EngineSignals {
   readonly committed: Signal<readonly CommittedRun[]>;
@@ -15,9 +22,12 @@ export interface EngineSignals {
   readonly outdated: Signal<OutdatedWrite>;
   /** A run was taken from the ready queue for a connection. */
   readonly claimed: Signal<ClaimedRun>;
+  /** A run was given to a connection in the commit that made it ready. */
+  readonly given: Signal<GivenRun>;
   /** Deltas of these runs, by key, are on record. */
   readonly deltasKept: Signal<readonly string[]>;
-  readonly runsReady: Signal;
+  /** `perhaps`: another server may have made some ready. */
+  readonly runsReady: Signal<"surely" | "perhaps">;
   /** Something is due at that time, in ms since the epoch. */
   readonly dueAt: Signal<number>;
   /** Runs that are held back may pass their limits. */
@@ -35,6 +45,7 @@ export function createSignals(): EngineSignals {
     committed: new Signal(),
     outdated: new Signal(),
     claimed: new Signal(),
+    given: new Signal(),
     deltasKept: new Signal(),
     runsReady: new Signal(),
     dueAt: new Signal(),

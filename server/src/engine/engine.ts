@@ -38,6 +38,7 @@ import { WaitLinks } from "./waits/wait-links.ts";
 import { Waits } from "./waits/waits.ts";
 import { Connections } from "./workers/connections.ts";
 import { Dispatcher } from "./workers/dispatcher.ts";
+import { handOut } from "./workers/hand-out.ts";
 import { Polling } from "./workers/polling.ts";
 import { Refusals } from "./workers/refusals.ts";
 import { WorkerRegistry } from "./workers/worker-registry.ts";
@@ -176,12 +177,17 @@ function createParts(options: EngineOptions) {
     tracing,
     deltas: intake,
     onCommitted: signals.committed.emit,
+    slots: {
+      reserve: (org, ready) => dispatcher.reserve(org, ready),
+      free: (lease) => dispatcher.free(lease),
+    },
+    onGiven: (header, entries) => signals.given.emit({ header, entries }),
     onOutdated: (key, header) => signals.outdated.emit({ key, header }),
     onStoreError: (error) => health.failed("the store failed; writes are retried", error),
     onRefused: (error) => log.warn("store.refused", { error }),
     onRecovered: signals.recovered.emit,
   });
-  const dispatcher = new Dispatcher({
+  const dispatcher: Dispatcher = new Dispatcher({
     writer,
     connections,
     clock,
@@ -208,7 +214,15 @@ function subscribe(parts: Parts, workers: Workers): void {
       log.warn("run.undelivered", { run_id: run.header.runId, error });
     });
   });
-  signals.runsReady.on(() => dispatcher.wake());
+  signals.given.on(({ header, entries }) => {
+    handOut(parts, header, entries, (run) => workers.deliver(run)).catch((error: unknown) => {
+      log.warn("run.undelivered", { run_id: header.runId, error });
+    });
+  });
+  signals.runsReady.on((how) => {
+    if (how === "surely") dispatcher.wake();
+    else dispatcher.look();
+  });
   signals.deltasKept.on((keys) => {
     for (const key of keys) hub.wake(key);
     if (!store.replicas) return;
@@ -220,7 +234,7 @@ function subscribe(parts: Parts, workers: Workers): void {
   });
   signals.runsChanged.on(() => {
     hub.wakeAll();
-    signals.runsReady.emit();
+    signals.runsReady.emit("perhaps");
   });
   store.onWake((what) => {
     if (what === "runs") signals.runsChanged.emit();

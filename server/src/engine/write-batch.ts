@@ -5,7 +5,7 @@ import type { Caller } from "../model/caller.ts";
 import { formatConnectionId, runKey } from "../model/ids.ts";
 import { hasLapsed, type Lease } from "../model/run.ts";
 import type { NewChunk } from "../store/deltas.ts";
-import type { ClaimedRun, ClaimRequest } from "../store/runs.ts";
+import type { ClaimedRun, ClaimRequest, ReadyRow } from "../store/runs.ts";
 import { StoreError } from "../store/store-error.ts";
 import { startGrace } from "./decide/clean-up.ts";
 import type { Draft, Moment } from "./draft.ts";
@@ -62,6 +62,20 @@ export interface Group {
   fresh: boolean;
   /** Deltas that ride along. */
   deltas: readonly NewChunk[] | undefined;
+  /** Of the slot that it is given with this batch. */
+  given: Lease | undefined;
+}
+
+/** Those whose runs become ready, in the order in which they are to be given out. */
+export function readiedFirst(
+  groups: readonly Group[],
+): { group: Group; draft: Draft; ready: ReadyRow }[] {
+  const found = groups.flatMap((group) => {
+    const { draft } = group;
+    const ready = draft?.readied;
+    return draft === undefined || ready === undefined ? [] : [{ group, draft, ready }];
+  });
+  return found.sort((a, b) => a.ready.rank - b.ready.rank || a.ready.readyAt - b.ready.readyAt);
 }
 
 /** Whether the same batch would fail in the same way again, for something that it holds. */
@@ -97,6 +111,7 @@ export function groupByRun(items: readonly Item[], claims: Item[]): Map<string, 
         draft: undefined,
         fresh: false,
         deltas: undefined,
+        given: undefined,
       });
     } else {
       group.items.push(item);

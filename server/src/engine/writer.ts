@@ -17,6 +17,7 @@ import { Awake } from "../lib/awake.ts";
 import { type Batcher, createBatcher } from "../lib/batcher.ts";
 import { type Clock, monotonicMs, sleep } from "../lib/clock.ts";
 import { BOUNDS } from "../model/bounds.ts";
+import type { Entry } from "../model/entry.ts";
 import { notFound, PawlError, storeUnavailable } from "../model/errors.ts";
 import { parseConnectionId, runKey } from "../model/ids.ts";
 import type { Lease, RunHeader } from "../model/run.ts";
@@ -26,6 +27,7 @@ import type {
   ClaimedRun,
   ClaimRequest,
   LoadedRun,
+  ReadyRow,
   RunWrite,
 } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -50,6 +52,7 @@ import {
   isPoison,
   NO_ITEMS,
   type RunCommand,
+  readiedFirst,
 } from "./write-batch.ts";
 
 /** A run that a commit changed. */
@@ -57,6 +60,14 @@ export interface CommittedRun {
   readonly key: string;
   readonly state: RunMemory;
   readonly draft: Draft;
+}
+
+/** Free slots of connected workers. */
+export interface FreeSlots {
+  /** Reserves one for a run that becomes ready, if nothing is known to go before it. */
+  reserve(org: string, ready: ReadyRow): Lease | undefined;
+  /** Frees one whose run was not given to it: another run went before it, or nobody knows. */
+  free(lease: Lease): void;
 }
 
 export interface WriterOptions {
@@ -75,6 +86,12 @@ export interface WriterOptions {
   readonly onOutdated: (key: string, header: RunHeader) => void;
   /** Deltas that come before what is written, and what became of them. */
   readonly deltas: Pick<Intake, "take" | "settle">;
+  readonly slots: FreeSlots;
+  /**
+   * A run was given to a slot in the commit that made it ready. Called before the commit's commands are
+   * answered. `entries`: its whole journal, if this commit made the run. Must not throw.
+   */
+  readonly onGiven: (header: RunHeader, entries: Entry[] | undefined) => void;
   readonly onStoreError: (error: unknown) => void;
   /** A single command could not be written, for what it holds or by a fault of ours. */
   readonly onRefused: (error: unknown) => void;
@@ -182,21 +199,17 @@ export class Writer {
     const changed: Group[] = [];
     try {
       await this.#load(groups, moment);
-      const writes: RunWrite[] = [];
       for (const group of groups.values()) {
         this.#decide(group);
-        const { draft } = group;
-        if (draft === undefined || !draft.changed) continue;
-        changed.push(group);
-        if (rides && draft.entries.length > 0 && !draft.isNew)
-          group.deltas = this.#options.deltas.take(group.key, draft.expectedFence);
-        writes.push(draft.toWrite(this.#remoteHolder(draft), group.deltas));
+        if (group.draft?.changed === true) changed.push(group);
       }
+      if (rides) this.#giveOut(changed);
+      const writes = changed.flatMap((group) => this.#writeOf(group, rides));
       const batch = { now: moment.now, writes, records: await records.decide(this.#options.store) };
       result = await this.#commit(batch, claims);
       this.#options.metrics.commitSize.observe(items.length);
     } catch (error) {
-      for (const group of changed) this.#settleDeltas(group, false);
+      for (const group of changed) this.#undo(group);
       return isPoison(error)
         ? await this.#takeApart(items, error, rides)
         : await this.#storeFailed(items, error);
@@ -208,6 +221,37 @@ export class Writer {
       this.#options.onRecovered();
     }
     return again;
+  }
+
+  /**
+   * Gives runs that become ready to workers that have room, in the same commit: best first, and none of a
+   * lane in which one that goes before it stays in the queue. What was tried before is claimed from there.
+   */
+  #giveOut(changed: readonly Group[]): void {
+    const passedOver = new Set<string>();
+    for (const { group, draft, ready } of readiedFirst(changed)) {
+      const { org } = draft.header;
+      const lane = JSON.stringify([org, ready.queue, ready.lane]);
+      const mayGive = draft.isForSlots && group.items.every(({ tries }) => tries === 0);
+      if (mayGive && !passedOver.has(lane)) group.given = this.#options.slots.reserve(org, ready);
+      if (group.given === undefined) passedOver.add(lane);
+      else draft.giveToSlot(group.given);
+    }
+  }
+
+  #writeOf(group: Group, rides: boolean): RunWrite[] {
+    const { draft } = group;
+    if (draft === undefined) return [];
+    if (rides && draft.entries.length > 0 && !draft.isNew)
+      group.deltas = this.#options.deltas.take(group.key, draft.expectedFence);
+    return [draft.toWrite(this.#remoteHolder(draft), group.deltas)];
+  }
+
+  /** What was prepared for a run that has not been written. */
+  #undo(group: Group): void {
+    this.#settleDeltas(group, false);
+    if (group.given !== undefined) this.#options.slots.free(group.given);
+    group.given = undefined;
   }
 
   /** Reads the runs that are not in memory. A run that a command may create is tried without. */
@@ -283,11 +327,12 @@ export class Writer {
     for (const [index, group] of changed.entries()) {
       const { draft } = group;
       if (draft === undefined) continue;
-      this.#settleDeltas(group, result.confirmed[index] === true);
       if (result.confirmed[index] === true) {
+        this.#settleDeltas(group, true);
         committed.push({ key: group.key, state: draft.state, draft });
         this.#remember(group.key, draft);
       } else {
+        this.#undo(group);
         groups.delete(group.key);
         again.push(...this.#again(group));
       }
@@ -300,6 +345,10 @@ export class Writer {
       item.done(result.claimed[index] ?? []);
     }
     this.#options.onCommitted(committed);
+    for (const { given, draft } of groups.values()) {
+      if (given === undefined || draft === undefined) continue;
+      this.#options.onGiven({ ...draft.header }, draft.isNew ? draft.entries : undefined);
+    }
     for (const group of groups.values()) again.push(...this.#answer(group));
     return again;
   }

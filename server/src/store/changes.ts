@@ -3,6 +3,7 @@ import type { NewChunk } from "./deltas.ts";
 import type { DueWrite } from "./due.ts";
 import type { PayloadWrite } from "./payloads.ts";
 import type { RowChanges } from "./row-parts.ts";
+import type { ReadyRow } from "./runs.ts";
 
 /**
  * What features change about a run besides its row and its journal. Each has a part in both stores,
@@ -10,6 +11,11 @@ import type { RowChanges } from "./row-parts.ts";
  * without knowing them.
  */
 export interface Changes extends RowChanges {
+  /**
+   * The place that the run would have in its ready queue: the write applies only if no run is in that
+   * lane with the same or a better rank. For a run that a worker is given with the write.
+   */
+  readonly vacancy: ReadyRow;
   readonly due: DueWrite;
   readonly payloads: PayloadWrite;
   /** Deltas of the run that came before this write: they belong after `expect.seq`. */

@@ -55,12 +55,21 @@ function part<Change>() {
 const RUN = { org_id: "text", run_id: "text" } as const;
 const RUN_KEY = ["org_id", "run_id"] as const;
 
+/** Of a place in the ready queue. */
+export const READY_COLUMNS = {
+  ...RUN,
+  queue: "text",
+  lane: "text",
+  rank: "int4",
+  ready_at: "int8",
+} as const;
+
 /** Runs that wait for a worker. The change puts the run into its queue, or takes it out. */
 const ready = part<ReadyRow | "remove">()(
   {
     ready: {
       name: "ready",
-      columns: { ...RUN, queue: "text", lane: "text", rank: "int4", ready_at: "int8" },
+      columns: READY_COLUMNS,
       key: RUN_KEY,
       indexes: [
         { name: "ready_order", on: ["org_id", "queue", "lane", "rank", "ready_at", "run_id"] },

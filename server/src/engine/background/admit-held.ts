@@ -20,7 +20,7 @@ export function admitHeld({ store, clock, signals }: AdmitHeldParts): Background
       for (;;) {
         const { admitted, nextAt } = await store.admit(clock.now(), BOUNDS.admittedRuns);
         if (admitted > 0) {
-          signals.runsReady.emit();
+          signals.runsReady.emit("surely");
           if (store.replicas) await store.wake("runs");
         }
         if (nextAt === undefined || nextAt > clock.now()) return nextAt;

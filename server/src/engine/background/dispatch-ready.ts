@@ -14,7 +14,7 @@ export function dispatchReady({ store, dispatcher }: DispatchReadyParts): Backgr
     periodMs: store.replicas ? 500 : 5_000,
     async run() {
       dispatcher.lookForSuspects();
-      dispatcher.wake();
+      dispatcher.look();
       return undefined;
     },
   };

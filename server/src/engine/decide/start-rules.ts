@@ -69,7 +69,7 @@ export function newRun(command: StartCommand, moment: Moment): Draft {
   // The parent may have ended since it made its child known.
   if (start.parent?.close === "cancel") draft.due.put("parent", "", moment.now, start.parent.runId);
   if (command.claim !== undefined && startAt <= moment.now) {
-    claim(draft, command.claim);
+    draft.give(command.claim);
     return draft;
   }
   const readyAt = Math.max(startAt, moment.now);
@@ -148,20 +148,8 @@ export function startAgain(draft: Draft, command: StartCommand): StartReply {
   if (header.state !== "QUEUED" || header.startAt > draft.now || isHeld)
     return { existing: true, claimed: false };
   draft.removeReady();
-  claim(draft, command.claim);
+  draft.give(command.claim);
   return { existing: true, claimed: true };
-}
-
-function claim(draft: Draft, lease: Lease): void {
-  const { header } = draft;
-  draft.patch({
-    state: "RUNNING",
-    attempt: header.attempt + 1,
-    fence: header.fence + 1,
-    startedAt: header.startedAt === 0 ? draft.now : header.startedAt,
-  });
-  if (header.options.queueTimeoutMs !== undefined) draft.due.remove("queue", "");
-  draft.giveLease(lease);
 }
 
 function taken(header: RunHeader, command: StartCommand): PawlError {

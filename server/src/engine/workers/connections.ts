@@ -98,6 +98,11 @@ export class LocalConnection {
     return true;
   }
 
+  /** Whether it serves this queue and lane. */
+  serves(org: string, { queue, lane }: { readonly queue: string; readonly lane: string }): boolean {
+    return org === this.org && this.worker.queues.includes(queue) && this.lanes.includes(lane);
+  }
+
   get wanting(): number {
     return this.open && !this.draining && !this.stalled ? this.credits : 0;
   }

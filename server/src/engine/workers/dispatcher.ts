@@ -1,6 +1,7 @@
 /**
- * Hands ready runs to connections that have room for them. A claim that comes back full is followed by
- * another, an empty one waits for a wake-up.
+ * Hands runs to connections that have room for them: what becomes ready while nothing else is ready gets a
+ * slot in that very commit (`reserve`), all others are claimed from the ready queue. A claim that comes back
+ * full is followed by another; one that does not waits until something is ready that was not given out.
  *
  * Runs that were claimed together end together, since their steps are committed together. So claims
  * are small, and while more runs are ready than were asked for, a second one is sent before the
@@ -10,8 +11,8 @@
  */
 import type { Clock } from "../../lib/clock.ts";
 import { BOUNDS } from "../../model/bounds.ts";
-import { suspectLane } from "../../model/run.ts";
-import type { ClaimedRun } from "../../store/runs.ts";
+import { type Lease, suspectLane } from "../../model/run.ts";
+import type { ClaimedRun, ReadyRow } from "../../store/runs.ts";
 import type { Writer } from "../writer.ts";
 import type { Connections, LocalConnection } from "./connections.ts";
 
@@ -35,8 +36,13 @@ interface Flight {
 /** The claims for connections that want the same work. */
 interface LaneClaims {
   readonly flights: Set<Flight>;
-  /** Whether the latest claim was given all that it asked for. */
-  isDeep: boolean;
+  /**
+   * What is ready for them, as far as is known. `much`: the latest claim was given all that it asked
+   * for. `nothing`: it was not, and nothing has become ready since that was not given out at once.
+   */
+  ready: "unknown" | "much" | "nothing";
+  /** To be looked for all the same; room is given out meanwhile. */
+  look: boolean;
 }
 
 export class Dispatcher {
@@ -53,12 +59,51 @@ export class Dispatcher {
     this.#options = options;
   }
 
-  /** Something may be ready, or somebody may want it. */
+  /** Something is ready that was not given out at once. */
   wake(): void {
     // What has just become ready, the claims under way may not see.
-    for (const { flights } of this.#claims.values())
-      for (const flight of flights) flight.again = true;
+    for (const claims of this.#claims.values()) {
+      for (const flight of claims.flights) flight.again = true;
+      if (claims.ready === "nothing") claims.ready = "unknown";
+    }
     this.#schedule();
+  }
+
+  /** Something may be ready that this server has not been told of. */
+  look(): void {
+    for (const claims of this.#claims.values()) claims.look = true;
+    this.#schedule();
+  }
+
+  /** A connection has room. */
+  offered(): void {
+    this.#schedule();
+  }
+
+  /**
+   * A slot for a run that becomes ready, of the connection with the most room. While something may be
+   * ready, all room is for that: it goes before.
+   */
+  reserve(org: string, ready: ReadyRow): Lease | undefined {
+    if (this.#stopped) return undefined;
+    let roomiest: LocalConnection | undefined;
+    for (const connection of this.#options.connections.all()) {
+      if (connection.wanting <= (roomiest?.wanting ?? 0) || !connection.serves(org, ready))
+        continue;
+      if (this.#claims.get(connection.signature)?.ready === "nothing") roomiest = connection;
+    }
+    if (roomiest === undefined) return undefined;
+    roomiest.credits -= 1;
+    const { connectionId, worker } = roomiest;
+    const until = this.#options.clock.now() + BOUNDS.leaseMs;
+    return { connectionId, workerId: worker.workerId, until };
+  }
+
+  /** A reserved slot whose run was not given to it. */
+  free({ connectionId }: Lease): void {
+    const connection = this.#options.connections.get(connectionId);
+    if (connection !== undefined) connection.credits += 1;
+    this.wake();
   }
 
   /** A run that may be what kills workers may be ready, or somebody may take one. */
@@ -90,14 +135,18 @@ export class Dispatcher {
       else group.push(connection);
     }
     if (this.#claims.size > this.#options.connections.size) this.#forget();
-    if (this.#hasSuspects && !this.#isClaimingSuspects)
-      void this.#claimSuspects([...bySignature.values()]);
+    if (this.#hasSuspects && !this.#isClaimingSuspects) {
+      const groups = [...bySignature.values()];
+      if (groups.some((group) => group.some((one) => one.wantsSuspect)))
+        void this.#claimSuspects(groups);
+    }
     for (const [signature, group] of bySignature) {
-      const claims = this.#claims.get(signature) ?? { flights: new Set(), isDeep: false };
+      const claims = this.#claims.get(signature) ?? newClaims();
       this.#claims.set(signature, claims);
-      const most = claims.isDeep ? FLIGHTS_MAX : 1;
+      if (claims.ready === "nothing" && !claims.look) continue;
+      const most = claims.ready === "much" ? FLIGHTS_MAX : 1;
       while (claims.flights.size < most && group.some((connection) => connection.wanting > 0)) {
-        void this.#claim(signature, claims, group);
+        void this.#claim(claims, group);
       }
     }
   }
@@ -127,17 +176,14 @@ export class Dispatcher {
       }),
     );
     this.#isClaimingSuspects = false;
-    if (this.#hasSuspects && groups.some((group) => group.some((one) => one.wantsSuspect)))
-      this.#schedule();
+    // For more of these, and for the others that their slots may have: no claim found room meanwhile.
+    this.#schedule();
   }
 
-  async #claim(
-    signature: string,
-    claims: LaneClaims,
-    group: readonly LocalConnection[],
-  ): Promise<void> {
+  async #claim(claims: LaneClaims, group: readonly LocalConnection[]): Promise<void> {
     const flight: Flight = { again: false };
     claims.flights.add(flight);
+    claims.look = false;
     const slots = reserve(group);
     const claimed = await this.#take(
       group,
@@ -145,27 +191,28 @@ export class Dispatcher {
       (lane) => lane,
       (count) => {
         claims.flights.delete(flight);
-        claims.isDeep = count > 0 && count === slots.length;
-        if (claims.flights.size === 0 && !claims.isDeep) this.#claims.delete(signature);
+        if (count === slots.length) claims.ready = "much";
+        else claims.ready = count === undefined || flight.again ? "unknown" : "nothing";
       },
     );
-    if ((claimed > 0 && claims.isDeep) || flight.again) this.#schedule();
+    if ((claimed > 0 && claims.ready === "much") || flight.again || claims.look) this.#schedule();
   }
 
   /**
    * Claims runs for these slots, whose credits are taken already, and hands them out.
    *
-   * @param settled called with their number before they are handed out
+   * @param settled called before they are handed out with their number, if that is known
    * @returns how many there were
    */
   async #take(
     group: readonly LocalConnection[],
     slots: readonly LocalConnection[],
     laneOf: (lane: string) => string,
-    settled: (count: number) => void = () => undefined,
+    settled: (count: number | undefined) => void = () => undefined,
   ): Promise<number> {
     const [first] = group;
     let claimed: ClaimedRun[] = [];
+    let isKnown = true;
     try {
       if (first !== undefined && slots.length > 0)
         claimed = await this.#options.writer.claim({
@@ -180,13 +227,18 @@ export class Dispatcher {
           journalBytes: BOUNDS.dispatchJournalBytes,
         });
     } catch (error) {
+      isKnown = false;
       this.#options.onError("dispatch", error);
     }
     for (const connection of slots.slice(claimed.length)) connection.credits += 1;
-    settled(claimed.length);
+    settled(isKnown ? claimed.length : undefined);
     for (const run of claimed) this.#options.deliver(run);
     return claimed.length;
   }
+}
+
+function newClaims(): LaneClaims {
+  return { flights: new Set(), ready: "unknown", look: false };
 }
 
 /** One slot of each connection in turn, as long as there is room; each costs its connection a credit. */

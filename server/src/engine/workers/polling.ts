@@ -45,7 +45,7 @@ export class Polling {
     const slots = Array.from({ length: max }, () => ({ connectionId, workerId: worker.workerId }));
     for (;;) {
       const ready = deferred<void>();
-      const stop = this.#parts.signals.runsReady.on(ready.resolve);
+      const stop = this.#parts.signals.runsReady.on(() => ready.resolve());
       try {
         const claim = (to: typeof slots, lanes: string[]) =>
           this.#parts.writer.claim({

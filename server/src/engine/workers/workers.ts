@@ -190,7 +190,7 @@ export class Workers {
         if (!current()) return;
         if (connection.stalled) this.#wakeUp(connection);
         connection.credits = Math.min(connection.credits + count, BOUNDS.connectionCredits);
-        this.#parts.dispatcher.wake();
+        this.#parts.dispatcher.offered();
       },
       ack: (runId, fence) => {
         const key = runKey(caller.org, runId);
@@ -352,7 +352,7 @@ export class Workers {
   #wakeUp(connection: LocalConnection, { isSettled } = { isSettled: false }): void {
     for (const run of connection.held.values()) if (run.lapsed && !isSettled) return;
     connection.stalled = false;
-    this.#parts.dispatcher.wake();
+    this.#parts.dispatcher.offered();
   }
 
   /**

@@ -6,10 +6,12 @@ import { due } from "./due-part.ts";
 import type { Add, Key, Part } from "./part.ts";
 import { payloads } from "./payloads-part.ts";
 import { makeRowParts } from "./row-parts.ts";
+import { vacancy } from "./vacancy-part.ts";
 
 /** In the order of their sections. */
 const PARTS: { readonly [C in Change]: Part<C> } = {
   ...makeRowParts(),
+  vacancy,
   due,
   payloads,
   deltas,

@@ -52,6 +52,7 @@ export function runTypesOf(name: string): readonly ColumnType[] {
 
 /** The type is `pawl.NAME_input`; with columns of a run, their number is in the name. */
 export function typeOf(name: string): string {
+  if (name === "vacancy") return "ready_put";
   const { length } = runTypesOf(name);
   return length === 0 ? name : `${name}_${length}`;
 }
@@ -66,10 +67,18 @@ export const RUN_SECTIONS: readonly Section[] = [
   [["patch", "tag"], tags],
 ];
 
-const NOT_LACKING = "<> ALL (ARRAY(SELECT ord FROM lacking))";
+/** What keeps a write from being applied, by the input that calls for it. */
+const OBSTACLES = [
+  ["wants", "lacking"],
+  ["vacancy", "overtaking"],
+] as const;
 
-function unlessLacking(context: Context, ord: string): string {
-  return context.has("wants") ? `\n    AND ${ord} ${NOT_LACKING}` : "";
+/** With `link` before the first condition, if there is any. */
+function unlessHindered(context: Context, ord: string, link = "AND"): string {
+  const conditions = OBSTACLES.filter(([input]) => context.has(input)).map(
+    ([, relation]) => `${ord} <> ALL (ARRAY(SELECT ord FROM ${relation}))`,
+  );
+  return conditions.length === 0 ? "" : `\n    ${link} ${conditions.join("\n    AND ")}`;
 }
 
 /** The hot path: a step of a running run. */
@@ -78,7 +87,7 @@ function advanced(context: Context): string {
   UPDATE pawl.run AS r SET seq = advance.seq, updated_at = advance.updated_at
   FROM ${context.from("advance")}
   WHERE r.org_id = advance.org_id AND r.run_id = advance.run_id
-    AND r.fence = advance.fence AND r.seq = advance.expected${unlessLacking(context, "advance.ord")}
+    AND r.fence = advance.fence AND r.seq = advance.expected${unlessHindered(context, "advance.ord")}
   RETURNING advance.ord)`;
 }
 
@@ -90,18 +99,17 @@ function patched(context: Context): string {
   FROM ${context.from("patch")}
   WHERE r.org_id = patch.org_id AND r.run_id = patch.run_id
     AND r.fence = patch.expected_fence AND r.seq = patch.expected
-    AND r.intent = coalesce(patch.expected_intent, r.intent)${unlessLacking(context, "patch.ord")}
+    AND r.intent = coalesce(patch.expected_intent, r.intent)${unlessHindered(context, "patch.ord")}
   RETURNING patch.ord, r.org_id, r.run_id, r.created_at)`;
 }
 
 /** New runs; another replica that made the same one first wins. */
 function created(context: Context): string {
   const columns = RUN_COLUMNS.join(", ");
-  const condition = context.has("wants") ? `\n  WHERE born.ord ${NOT_LACKING}` : "";
   return `born AS MATERIALIZED (SELECT * FROM ${context.from("birth")}),
 inserted AS (
   INSERT INTO pawl.run (${columns})
-  SELECT ${columns} FROM born${condition}
+  SELECT ${columns} FROM born${unlessHindered(context, "born.ord", "WHERE")}
   ON CONFLICT DO NOTHING
   RETURNING org_id, run_id),
 created AS MATERIALIZED (

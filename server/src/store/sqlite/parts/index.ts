@@ -7,10 +7,11 @@ import { due } from "./due-part.ts";
 import type { Part } from "./part.ts";
 import { payloads } from "./payloads-part.ts";
 import { makeRowParts } from "./row-parts.ts";
+import { vacancy } from "./vacancy-part.ts";
 
 type Parts = { readonly [C in Change]: Part<C> };
 
-const PARTS: Parts = { ...makeRowParts(), due, payloads, deltas, admission };
+const PARTS: Parts = { ...makeRowParts(), vacancy, due, payloads, deltas, admission };
 
 function isChange(name: string): name is Change {
   return name in PARTS;
