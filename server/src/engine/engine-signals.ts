@@ -11,7 +11,7 @@ export interface OutdatedWrite {
 
 export interface GivenRun {
   readonly header: RunHeader;
-  /** Its whole journal, if that commit made the run. */
+  /** Its whole journal, if that is its start alone; any more is read in pages that a dispatch can hold. */
   readonly entries: Entry[] | undefined;
 }
 

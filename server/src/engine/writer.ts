@@ -89,7 +89,7 @@ export interface WriterOptions {
   readonly slots: FreeSlots;
   /**
    * A run was given to a slot in the commit that made it ready. Called before the commit's commands are
-   * answered. `entries`: its whole journal, if this commit made the run. Must not throw.
+   * answered. `entries`: its whole journal, if that is its start alone. Must not throw.
    */
   readonly onGiven: (header: RunHeader, entries: Entry[] | undefined) => void;
   readonly onStoreError: (error: unknown) => void;
@@ -347,7 +347,8 @@ export class Writer {
     this.#options.onCommitted(committed);
     for (const { given, draft } of groups.values()) {
       if (given === undefined || draft === undefined) continue;
-      this.#options.onGiven({ ...draft.header }, draft.isNew ? draft.entries : undefined);
+      const isOnlyStart = draft.isNew && draft.entries.length === 1;
+      this.#options.onGiven({ ...draft.header }, isOnlyStart ? draft.entries : undefined);
     }
     for (const group of groups.values()) again.push(...this.#answer(group));
     return again;

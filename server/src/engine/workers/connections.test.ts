@@ -64,6 +64,14 @@ test("who comes late with an earlier fence does not hold it", () => {
   expect(late.held.has("run")).toBe(false);
 });
 
+test("nor does it who holds it under a later fence, by what comes late", () => {
+  const { connections, next, hold } = two();
+  expect(hold(next, 4)).toBe(true);
+  expect(hold(next, 2)).toBe(false);
+  expect(next.held.get("run")?.fence).toBe(4);
+  expect(connections.holder("run")).toBe(next);
+});
+
 test("an acknowledgement that waited while the server stood still is read before a run is given anew", () => {
   let now = 0;
   const connections = new Connections({ ...systemClock, now: () => now });

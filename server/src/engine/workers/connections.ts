@@ -171,8 +171,8 @@ export class Connections {
   }
 
   /**
-   * Notes who holds a run. A connection that was late, since the run has been given to another one
-   * under a later fence, does not hold it: it must not take away the other's news.
+   * Notes who holds a run. What comes late, since the run has been given out under a later fence, is
+   * not noted: it must not take away the news of who holds it.
    *
    * @returns whether it holds it
    */
@@ -186,9 +186,9 @@ export class Connections {
     pausing = false,
   ): boolean {
     const other = this.#holders.get(key);
+    const former = other?.held.get(key);
+    if ((former?.fence ?? 0) > lease.fence) return false;
     if (other !== undefined && other !== connection) {
-      const former = other.held.get(key);
-      if ((former?.fence ?? 0) > lease.fence) return false;
       this.drop(other, key);
       // Nobody has told it so far: it might have gone on, or the commit that took the lease away is
       // not known to have been made.
