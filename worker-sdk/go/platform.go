@@ -203,7 +203,7 @@ func (p *platform) unreachable(err error) error {
 	said := *known
 	switch {
 	case strings.Contains(known.Message, "HTTP/1"):
-		said.Message = fmt.Sprintf("what answers at %s does not speak gRPC; give the address of the server's gRPC port, which is 50051 by default, and not that of its HTTP port (%s)", p.address, known.Message)
+		said.Message = fmt.Sprintf("what answers at %s does not speak gRPC; give the server's HTTP address in PAWL_URL, or its gRPC address, whose port is 50051 by default, in PAWL_GRPC_URL (%s)", p.address, known.Message)
 	case strings.Contains(known.Message, "while dialing"):
 		said.Message = fmt.Sprintf("no Pawl server answers at %s; start one with `pawl dev`, or set PAWL_URL (%s)", p.address, known.Message)
 	}

@@ -189,11 +189,15 @@ test("child run ids are derived, allowed, and never collide", () => {
 });
 
 test("addresses", () => {
-  expect(grpcTarget("http://127.0.0.1:50051")).toEqual({
-    address: "127.0.0.1:50051",
-    secure: false,
+  const clear = (address: string) => ({ address, secure: false });
+  expect(grpcTarget("grpc://127.0.0.1:50051")).toEqual(clear("127.0.0.1:50051"));
+  expect(grpcTarget("localhost:1")).toEqual(clear("localhost:1"));
+  expect(grpcTarget("grpcs://pawl.example")).toEqual({
+    address: "pawl.example:443",
+    secure: true,
   });
-  expect(grpcTarget("localhost:1")).toEqual({ address: "localhost:1", secure: false });
-  expect(grpcTarget("https://pawl.example")).toEqual({ address: "pawl.example:443", secure: true });
+  // Asked for its gRPC address, which it may be itself.
+  expect(grpcTarget("http://[::1]:8000/")).toEqual(clear("pawl:///http://[::1]:8000"));
+  expect(grpcTarget("https://pawl.example").secure).toBe(true);
   expect(() => grpcTarget("ftp://x")).toThrow(UsageError);
 });

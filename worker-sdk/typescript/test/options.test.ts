@@ -166,7 +166,9 @@ describe("a server", () => {
     await once(web.listen(0, "127.0.0.1"), "listening");
     const { port } = web.address() as AddressInfo;
     const lost = new Client({ url: `http://127.0.0.1:${port}`, retryFor: 0 });
-    await expect(lost.list()).rejects.toThrow(/does not speak gRPC; give the address of .*gRPC/);
+    await expect(lost.list()).rejects.toThrow(
+      /does not speak gRPC; give .* in PAWL_URL, or .* in PAWL_GRPC_URL/,
+    );
     lost.close();
     web.close();
   });

@@ -30,7 +30,7 @@ export const CLIENT_OPTIONS = {
     type: "string",
     value: "URL",
     help: "The server's HTTP address.",
-    env: "PAWL_HTTP_URL",
+    env: "PAWL_URL",
     default: "http://127.0.0.1:8000",
   },
 } as const satisfies Options;

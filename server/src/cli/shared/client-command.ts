@@ -7,12 +7,13 @@ import {
   createClient,
   type Interceptor,
 } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import {
   EventService,
   KeyService,
   PayloadService,
   RunService,
+  ServerService,
   SignalService,
   WaitService,
   WorkerService,
@@ -36,7 +37,7 @@ export function clientCommand(
     try {
       return await command(server, args, terminal);
     } catch (error) {
-      throw explain(error, server.url);
+      throw await explain(error, server.url);
     }
   };
 }
@@ -55,10 +56,12 @@ export interface Server {
 
 /** The server that the arguments or the environment name. */
 function connect(args: Args, terminal: Terminal): Server {
+  const { PAWL_HTTP_URL = "", PAWL_URL = "" } = terminal.env;
   const given = args.text("server");
-  const url = (given ?? (terminal.env.PAWL_HTTP_URL || DEFAULT_URL)).replace(/\/$/, "");
+  const url = (given ?? (PAWL_HTTP_URL || PAWL_URL || DEFAULT_URL)).replace(/\/$/, "");
   if (!/^https?:\/\/[^/]+$/.test(url)) {
-    const name = given === undefined ? "PAWL_HTTP_URL" : "--server";
+    const variable = PAWL_HTTP_URL === "" ? "PAWL_URL" : "PAWL_HTTP_URL";
+    const name = given === undefined ? variable : "--server";
     throw usageError(`${name} is "${url}"; it must be a URL such as ${DEFAULT_URL}.`);
   }
   const key = terminal.env.PAWL_API_KEY ?? "";
@@ -89,7 +92,7 @@ export function reasonOf(error: unknown): { reason: string; message: string } | 
 }
 
 /** A failed call in the user's words. */
-function explain(error: unknown, url: string): unknown {
+async function explain(error: unknown, url: string): Promise<unknown> {
   if (!(error instanceof ConnectError)) return error;
   const [info] = error.findDetails(ErrorInfoSchema);
   if (info === undefined) return unexplained(error, url);
@@ -100,12 +103,22 @@ function explain(error: unknown, url: string): unknown {
 }
 
 /** The error did not come from a Pawl server. */
-function unexplained(error: ConnectError, url: string): CliError {
+async function unexplained(error: ConnectError, url: string): Promise<CliError> {
   const options = { reason: "NOT_REACHABLE", metadata: { url }, cause: error };
+  const httpUrl = await httpUrlOf(url);
+  if (httpUrl !== "")
+    return new CliError(
+      EXIT.NOT_REACHABLE,
+      `${url} is the address of a Pawl server for workers (gRPC); commands need its HTTP address, which is ${httpUrl}.`,
+      {
+        ...options,
+        hint: `Set PAWL_URL to ${httpUrl}, which workers take as well, or use --server.`,
+      },
+    );
   if (isNetworkError(error.cause) || error.code === Code.Unavailable) {
     return new CliError(EXIT.NOT_REACHABLE, `There is no Pawl server at ${url}.`, {
       ...options,
-      hint: "Start one with `pawl serve` or `pawl dev`, or set --server or PAWL_HTTP_URL to its address.",
+      hint: "Start one with `pawl serve` or `pawl dev`, or set --server or PAWL_URL to its address.",
     });
   }
   return new CliError(
@@ -116,6 +129,17 @@ function unexplained(error: ConnectError, url: string): CliError {
       hint: "--server takes the server's HTTP address, not the one for workers (gRPC).",
     },
   );
+}
+
+/** What the server that speaks gRPC at the URL says of its HTTP address; empty where there is none. */
+async function httpUrlOf(url: string): Promise<string> {
+  const transport = createGrpcTransport({ baseUrl: url });
+  try {
+    const asked = createClient(ServerService, transport).getServer({}, { timeoutMs: 2_000 });
+    return (await asked).httpUrl;
+  } catch {
+    return "";
+  }
 }
 
 function isNetworkError(cause: unknown): boolean {

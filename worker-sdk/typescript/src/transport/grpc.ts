@@ -16,6 +16,7 @@ import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
 import { StatusSchema } from "@pawl/proto/google/rpc/status_pb.js";
 import { RequestError, UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { discoveredTarget } from "./discovery.ts";
 import { errorFromStatus, unavailableError, unencodable, unreachable } from "./status.ts";
 import type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport.ts";
 
@@ -77,7 +78,11 @@ function linkSignal(signal: AbortSignal | undefined, call: { cancel(): void }): 
   return () => signal.removeEventListener("abort", cancel);
 }
 
-/** The address that grpc-js wants, from `http://host:port` or `host:port`. */
+/**
+ * The target that grpc-js wants: of `http://host:port` and `https://host:port`, which may be the HTTP or the
+ * gRPC address of a server, one that finds out; of `grpc://host:port`, `grpcs://host:port` and `host:port`
+ * that address.
+ */
 export function grpcTarget(url: string): { address: string; secure: boolean } {
   if (!url.includes("://")) return { address: url, secure: false };
   const parsed = new URL(url);
@@ -87,11 +92,12 @@ export function grpcTarget(url: string): { address: string; secure: boolean } {
     );
   }
   const secure = parsed.protocol === "https:" || parsed.protocol === "grpcs:";
+  if (parsed.protocol.startsWith("http")) return { address: discoveredTarget(parsed), secure };
   const port = parsed.port || (secure ? "443" : "50051");
   return { address: `${parsed.hostname}:${port}`, secure };
 }
 
-/** A transport for a Pawl server's gRPC port, such as `http://127.0.0.1:50051`. */
+/** A transport for a Pawl server by its address, such as `http://127.0.0.1:8000`. */
 export function createGrpcTransport(url: string): Transport {
   const { address, secure } = grpcTarget(url);
   return new GrpcTransport(
@@ -108,7 +114,7 @@ export function createGrpcTransport(url: string): Transport {
       // reached the socket, not when it has been put aside.
       "grpc.per_rpc_retry_buffer_size": 0,
     }),
-    url,
+    url.replace(/^grpc/, "http"),
   );
 }
 

@@ -113,7 +113,7 @@ export function unreachable(code: number, problem: string, url: string): string 
   if (code !== unavailable) return undefined;
   const why = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(problem)?.[1] ?? problem;
   if (/protocol error|HTTP\/1/i.test(problem)) {
-    return `what answers at ${url} does not speak gRPC; give the address of the server's gRPC port, which is 50051 by default, and not that of its HTTP port (${why})`;
+    return `what answers at ${url} does not speak gRPC; give the server's HTTP address in PAWL_URL, or its gRPC address, whose port is 50051 by default, in PAWL_GRPC_URL (${why})`;
   }
   if (/^No connection established|^Name resolution failed/.test(problem)) {
     return `no Pawl server answers at ${url}; start one with \`pawl dev\`, or set PAWL_URL (${why})`;

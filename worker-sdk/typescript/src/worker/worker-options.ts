@@ -14,8 +14,8 @@ import type { AnyWorkflow } from "../workflow.ts";
 /** How to connect to the server. */
 export interface ConnectionOptions {
   /**
-   * The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
-   * http://127.0.0.1:50051, where `pawl serve` listens.
+   * The server's address, such as http://127.0.0.1:8000. Default: the environment variable PAWL_GRPC_URL,
+   * which is its gRPC address, else PAWL_URL, else where `pawl serve` listens on this machine.
    */
   readonly url?: string;
   /**
@@ -101,7 +101,10 @@ export interface WorkerSettings {
 }
 
 export function defaultUrl(): string {
-  return process.env.PAWL_URL || "http://127.0.0.1:50051";
+  const direct =
+    process.env.PAWL_GRPC_URL || (process.env.PAWL_URL ? "" : "http://127.0.0.1:50051");
+  // The scheme of an address that is not asked for another one.
+  return direct === "" ? (process.env.PAWL_URL ?? "") : direct.replace(/^http/, "grpc");
 }
 
 /** The transport that the options name, and whether it was made for them. */
