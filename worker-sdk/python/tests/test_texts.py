@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, lab
 
-from pawl import Context, UsageError, workflow
+from pawl import Context, UsageError, Worker, workflow
 from pawl._codec.payload import decode_bytes, digest, encode
 from pawl._run.child import child_run_id
 from pawl._run.keys import Scope, check_name
@@ -115,11 +115,23 @@ async def _awaited(calls: list[Callable[[], Any]]) -> list[str]:
     return ends
 
 
+async def unnamed(ctx: Context) -> None:
+    pass
+
+
 @workflow
 async def naming(ctx: Context, bad: str) -> list[str]:
     cut = "x\ud83d" if bad == "half" else "x\0"
     return await _awaited(
-        [lambda: ctx.signal(cut), lambda: ctx.child(cut), lambda: ctx.step(cut, len)]
+        [
+            lambda: ctx.signal(cut),
+            lambda: ctx.child(cut),
+            lambda: ctx.step(cut, len),
+            lambda: ctx.wait_for_user("Well?", assignees=[cut]),
+            lambda: ctx.approval("Well?", approvers=[cut]),
+            lambda: ctx.sleep_until(cron=cut),
+            lambda: ctx.sleep_until(cron="* * * * *", time_zone=cut),
+        ]
     )
 
 
@@ -129,7 +141,7 @@ async def naming(ctx: Context, bad: str) -> list[str]:
 async def test_names_are_refused_at_the_call_that_gives_them(bad: str) -> None:
     cut = "x\ud83d" if bad == "half" else "x\0"
     async with lab(naming) as here:
-        assert await here.run(naming, bad) == ["UsageError"] * 3
+        assert await here.run(naming, bad) == ["UsageError"] * 7
         client = here.client
         run = client.handle("r")
         ends = await _awaited(
@@ -138,7 +150,37 @@ async def test_names_are_refused_at_the_call_that_gives_them(bad: str) -> None:
                 lambda: client.handle(cut),
                 lambda: client.with_options(queue=cut),
                 lambda: client.with_options(run_id=cut),
+                lambda: client.with_options(session_id=cut),
+                lambda: client.with_options(idempotency_key=cut),
+                lambda: client.with_options(tags={"a": cut}),
+                lambda: client.list(workflow=cut),
+                lambda: client.list(tags={cut: "a"}),
+                lambda: client.waits(assignee=cut),
+                lambda: client.answer(cut, 1),
+                lambda: client.answer("w", 1, actor=cut),
+                lambda: client.answer("w", 1, resolution_id=cut),
+                lambda: client.skip(cut),
+                lambda: client.cancel_wait("w", actor=cut),
                 lambda: run.signal(cut),
+                lambda: run.signal("go", signal_id=cut),
+                lambda: run.watch(after_cursor=cut),
+                lambda: run.update_tags({"a": cut}),
+                lambda: run.update_tags(remove=[cut]),
+                lambda: Worker([naming], worker_id=cut),
+                lambda: Worker([naming], queues=[cut]),
+                lambda: Worker([naming], labels={"a": cut}),
+                lambda: workflow(cut)(unnamed),
+                lambda: workflow(queue=cut)(unnamed),
+                lambda: workflow(version=cut)(unnamed),
             ]
         )
-        assert ends == ["UsageError"] * 5
+        assert ends == ["UsageError"] * len(ends)
+
+
+@pytest.mark.usefixtures("server")
+async def test_texts_for_people_are_made_well_formed() -> None:
+    async with lab(naming) as here:
+        run = await here.client.with_options(queue="elsewhere").start(naming, "half")
+        assert (await run.cancel(reason="cut \ud83d")).status == "cancelled"
+        reasons = [entry.details.get("reason") async for entry in run.journal()]
+        assert "cut \ufffd" in reasons

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
-from ._lib.text import uuid7
+from ._lib.text import uuid7, well_formed
 from ._link.claim import claim, perform
 from ._link.framed_calls import FramedPlatform
 from ._link.methods import (
@@ -20,7 +20,7 @@ from ._link.methods import (
     START_RUN,
 )
 from ._link.platform import default_url
-from ._run.keys import check_name, check_text
+from ._run.keys import check_name, check_text, check_texts
 from .duration import Duration, duration_message, seconds_of, timestamp_of
 from .errors import RequestError, UsageError
 from .flow import Concurrency, Debounce, RateLimit, debounce_message, flow_message
@@ -145,11 +145,18 @@ class Client:
             raise UsageError(
                 "give either a run_id or an idempotency_key: each of them names the run"
             )
-        check_text("the run id", run_id)
-        check_text("the name of the queue", queue)
-        for name, text in (tags or {}).items():
-            check_text("the name of a tag", name)
-            check_text(f'the tag "{name}"', text)
+        check_texts(
+            {
+                "the run id": run_id,
+                "the idempotency_key": idempotency_key,
+                "the name of the queue": queue,
+                "the version": version,
+                "the session_id": session_id,
+                "the user_id": user_id,
+                "the traceparent": traceparent,
+            },
+            tags,
+        )
         if delay is not None and start_at is not None:
             raise UsageError("give either a delay or a start_at")
         request = StartRunRequest(
@@ -198,6 +205,14 @@ class Client:
         parent_run_id: str = "",
     ) -> tuple[list[RunView], str]:
         """Returns a page of runs, newest first, and the token of the next page, which is empty on the last."""
+        check_texts(
+            {
+                "the name of a workflow": workflow,
+                "the page_token": page_token,
+                "the parent_run_id": parent_run_id,
+            },
+            tags,
+        )
         request = ListRunsRequest(
             statuses=[f"RUN_STATUS_{status.upper()}" for status in statuses],
             workflow=workflow,
@@ -215,6 +230,13 @@ class Client:
         """Returns up to 500 open waits, oldest first; of all kinds, or of these:
         `sleep`, `signal`, `child`, `user` (questions to people) and `callback`.
         """
+        check_texts(
+            {
+                "the run id": run_id,
+                "the name of a workflow": workflow,
+                "the assignee": assignee,
+            }
+        )
         request = ListWaitsRequest(
             run_id=run_id,
             workflow=workflow,
@@ -237,25 +259,30 @@ class Client:
 
         RequestError INVALID_ANSWER says what is allowed; WAIT_ALREADY_RESOLVED who was first.
         """
+        check_texts({"the wait id": wait_id, "the actor": actor})
+        check_text("the resolution_id", resolution_id or "")
         request = AnswerWaitRequest(
             wait_id=wait_id,
             resolution_id=resolution_id or uuid7(),
             answer=await self._platform.payload(answer, "the answer"),
             actor=actor,
-            comment=comment,
+            comment=well_formed(comment),
         )
         await self._platform.call(ANSWER_WAIT, request)
 
     async def skip(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
         """Declines to answer a question that is `skippable`."""
+        check_texts({"the wait id": wait_id, "the actor": actor})
+        text = well_formed(comment)
         request = AnswerWaitRequest(
-            wait_id=wait_id, resolution_id=uuid7(), skip=True, actor=actor, comment=comment
+            wait_id=wait_id, resolution_id=uuid7(), skip=True, actor=actor, comment=text
         )
         await self._platform.call(ANSWER_WAIT, request)
 
     async def cancel_wait(self, wait_id: str, *, actor: str = "", comment: str = "") -> None:
         """Ends a wait of any kind; what waits for it gets WaitCancelledError."""
-        request = CancelWaitRequest(wait_id=wait_id, actor=actor, comment=comment)
+        check_texts({"the wait id": wait_id, "the actor": actor})
+        request = CancelWaitRequest(wait_id=wait_id, actor=actor, comment=well_formed(comment))
         await self._platform.call(CANCEL_WAIT, request)
 
     async def workflows(self) -> Sequence[str]:

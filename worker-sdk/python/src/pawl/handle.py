@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from ._codec.payload import decode
 from ._codec.typed import build_as
 from ._lib.backoff import GrowingPause
-from ._lib.text import uuid7
+from ._lib.text import uuid7, well_formed
 from ._lib.words import word
 from ._link import methods
 from ._link.platform import Platform
 from ._link.status import is_transient
-from ._run.keys import check_name
+from ._run.keys import check_name, check_text, check_texts
 from .duration import Duration, duration_message, seconds_of
 from .errors import RequestError, RunFailedError
 from .failure import error_of, failure_details
@@ -186,6 +186,7 @@ class RunHandle(Generic[R]):
 
         `aclose()` ends it, also while another task waits for the next event.
         """
+        check_text("the after_cursor", after_cursor)
         codes = [
             EVENT_CLASS_DELTA if name == "delta" else EVENT_CLASS_CHECKPOINT for name in classes
         ]
@@ -205,14 +206,14 @@ class RunHandle(Generic[R]):
         """Ends the run; its worker gets `grace` (default 10 s) to clean up. `force`: at once, without
         a worker and its clean-up.
         """
-        request = pb.CancelRunRequest(run_id=self.run_id, reason=reason, force=force)
+        request = pb.CancelRunRequest(run_id=self.run_id, reason=well_formed(reason), force=force)
         if grace is not None:
             request.grace.CopyFrom(duration_message(seconds_of(grace)))
         return run_view((await self._platform.call(methods.CANCEL_RUN, request)).run)
 
     async def pause(self, *, reason: str = "") -> RunView:
         """Stops the run at its next step, until `resume`."""
-        request = pb.PauseRunRequest(run_id=self.run_id, reason=reason)
+        request = pb.PauseRunRequest(run_id=self.run_id, reason=well_formed(reason))
         return run_view((await self._platform.call(methods.PAUSE_RUN, request)).run)
 
     async def resume(self) -> RunView:
@@ -233,6 +234,7 @@ class RunHandle(Generic[R]):
     ) -> bool:
         """Puts a signal into the run's inbox; False where the same one (`signal_id`) had come before."""
         check_name("a signal", name)
+        check_texts({"the signal_id": signal_id or "", "the actor": actor})
         request = SendSignalRequest(
             run_id=self.run_id,
             name=name,
@@ -251,5 +253,6 @@ class RunHandle(Generic[R]):
     async def update_tags(
         self, set: Mapping[str, str] | None = None, remove: Sequence[str] = ()
     ) -> RunView:
+        check_texts({}, {**(set or {}), **dict.fromkeys(remove, "")})
         request = pb.UpdateTagsRequest(run_id=self.run_id, set=set or {}, remove=remove)
         return run_view((await self._platform.call(methods.UPDATE_TAGS, request)).run)

@@ -18,6 +18,7 @@ from ._lib.version import __version__
 from ._link.connection import Connection
 from ._link.platform import Platform, default_url
 from ._link.poller import Poller
+from ._run.keys import check_name, check_text, check_texts
 from .duration import Duration, seconds_of
 from .errors import UsageError
 from .v1.worker_pb2 import WorkerInfo
@@ -96,6 +97,12 @@ class Worker:
             raise UsageError(f'mode is "stream" or "poll"; it is {mode!r}')
         if replay not in (None, "always"):
             raise UsageError(f'replay is "always", or not given; it is {replay!r}')
+        check_texts({"the worker_id": worker_id or "", "the build_version": build_version})
+        for queue in queues:
+            check_name("a queue", queue)
+        for label, text in (labels or {}).items():
+            check_text("the name of a label", label)
+            check_text(f'the label "{label}"', text)
         self._link = Connection if mode == "stream" else Poller
         self._replays_always = replay == "always" or os.environ.get("PAWL_REPLAY_ALWAYS") == "1"
         self._workflows = _by_name(workflows)

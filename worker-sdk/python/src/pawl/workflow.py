@@ -8,10 +8,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, over
 
 from ._codec.models import json_schema_of
 from ._codec.typed import builder, hints_of
-from ._lib.text import call_site
+from ._lib.text import call_site, well_formed
 from ._run.child import ChildOptions
 from ._run.frame import current_frame
-from ._run.keys import check_name
+from ._run.keys import check_name, check_texts
 from ._run.options import DEFAULT, StepOptions
 from ._run.signature import InputSignature
 from .context import Context
@@ -53,6 +53,8 @@ class Workflow(Generic[P, R]):
         self.fn = fn
         self.name: str = name or str(getattr(fn, "__name__", ""))
         check_name("a workflow", self.name)
+        where = f'of workflow "{self.name}"'
+        check_texts({f"the queue {where}": queue, f"the version {where}": version})
         if not inspect.iscoroutinefunction(fn):
             raise UsageError(
                 f'workflow "{self.name}" is not a coroutine function; write `async def`, and move blocking '
@@ -62,7 +64,8 @@ class Workflow(Generic[P, R]):
         self.__doc__ = fn.__doc__
         self.__wrapped__ = fn
         self.version = version
-        self.description = description if description is not None else inspect.getdoc(fn) or ""
+        text = description if description is not None else inspect.getdoc(fn) or ""
+        self.description = well_formed(text)
         self.queue = queue
         self.flow = flow
         self.defined_at = call_site()

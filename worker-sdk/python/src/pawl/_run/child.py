@@ -20,7 +20,7 @@ from ..v1.run_pb2 import (
 )
 from ..v1.step_pb2 import WaitSpec
 from .definition import Definition
-from .keys import Claim, check_name, check_text
+from .keys import Claim, check_name, check_texts
 from .payloads import upload
 from .run import Run
 from .wait import ChildStart, Resolution, WaitCall
@@ -111,10 +111,10 @@ def child_start(
 
 def _check(name: str, options: ChildOptions) -> None:
     check_name("a child workflow", name)
-    check_text("the run id of a child", options.run_id)
-    for tag, text in options.tags.items():
-        check_text("the name of a tag", tag)
-        check_text(f'the tag "{tag}"', text)
+    check_texts(
+        {"the run id of a child": options.run_id, "the name of the queue": options.queue},
+        options.tags,
+    )
     if options.parent_close not in _POLICIES:
         raise UsageError(f'parent_close is "cancel" or "abandon"; it is {options.parent_close!r}')
 

@@ -21,7 +21,7 @@ before any run depends on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from .._lib import limits
@@ -40,6 +40,15 @@ def check_text(what: str, text: str) -> None:
     flaw = flaw_of(text)
     if flaw:
         raise UsageError(f"{what} has {flaw}; leave it out: {text[:40]!a}")
+
+
+def check_texts(texts: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
+    """`check_text` of several, by what they are, and of the keys and values of tags."""
+    for what, text in texts.items():
+        check_text(what, text)
+    for name, text in (tags or {}).items():
+        check_text("the name of a tag", name)
+        check_text(f'the tag "{name}"', text)
 
 
 def check_name(what: str, name: str) -> None:

@@ -170,6 +170,8 @@ def _check(prompt: str, options: QuestionOptions, assignees: Sequence[str]) -> N
     if options.needed < 1 or (assignees and options.needed > len(assignees)):
         people = str(len(assignees)) if assignees else "any number of"
         raise _refusal(prompt, f"needs {options.needed} approvals of {people} people")
+    for assignee in assignees:
+        check_text(f'an assignee of the question "{prompt[:40]}"', assignee)
 
 
 def _form_schema(prompt: str, schema: Any) -> str:
@@ -197,7 +199,7 @@ def _question(prompt: str, options: QuestionOptions) -> pb.Question:
     )
     values = set()
     for option in options.options:
-        value, label = (option, "") if isinstance(option, str) else option
+        value, label = map(well_formed, (option, "") if isinstance(option, str) else option)
         if value in values:
             raise _refusal(prompt, f'offers "{value}" twice')
         values.add(value)

@@ -10,7 +10,7 @@ from ..duration import Duration, duration_message, seconds_of, timestamp_of
 from ..errors import UsageError, WaitTimeoutError
 from ..v1.common_pb2 import STEP_KIND_SIGNAL, STEP_KIND_SLEEP
 from ..v1.step_pb2 import WaitSpec
-from .keys import check_name
+from .keys import check_name, check_texts
 from .options import key_text
 from .wait import Resolution, WaitCall
 
@@ -44,6 +44,7 @@ def cron_call(name: str, cron: str, time_zone: str) -> WaitCall:
         raise UsageError(
             'ctx.sleep_until got an empty cron expression; "0 9 * * *" is every day at 9'
         )
+    check_texts({"the cron expression": cron, "the time zone": time_zone})
     wait = WaitSpec(cron=cron)
     if time_zone:
         wait.time_zone = time_zone
