@@ -155,13 +155,13 @@ function claimOf(slots: number): ClaimRequest {
 
 function queued(runId: string, lane: string, readyAt: number): RunWrite {
   const write = create(runId);
-  const insert = { ...header(runId), state: "QUEUED", fence: 0 } as const;
+  const insert = { ...header(runId), status: "QUEUED", fence: 0 } as const;
   return { ...write, insert, changes: { ready: { queue: "default", lane, rank: 4, readyAt } } };
 }
 
 function finish(runId: string, seq: number): RunWrite {
-  const { state: _, ...rest } = header(runId);
-  const patch = { ...rest, state: "COMPLETED", endedAt: seq } as const;
+  const { status: _, ...rest } = header(runId);
+  const patch = { ...rest, status: "COMPLETED", endedAt: seq } as const;
   const due = { put: [], remove: [], elsewhere: [], isCleared: true } as const;
   return { ...advance(runId, seq), patch, changes: { lease: "remove", due } };
 }
@@ -174,7 +174,7 @@ function header(runId: string): RunHeader {
     runId,
     runUid: `uid of ${runId}`,
     workflow: "bench",
-    state: "RUNNING",
+    status: "RUNNING",
     fence: 1,
     seq: 1,
     attempt: 1,

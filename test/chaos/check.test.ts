@@ -30,8 +30,8 @@ function runOf(parts: readonly Part[], output: unknown = { sum: 1 }): RunRecord 
   const journal = parts.map((part, index) =>
     create(JournalEntrySchema, { seq: index + 1, recordedAt: timestampFromMs(index), ...part }),
   );
-  const state = RunStatus.COMPLETED;
-  const run = create(RunSchema, { runId: "r", status: state, journalLength: journal.length });
+  const status = RunStatus.COMPLETED;
+  const run = create(RunSchema, { runId: "r", status, journalLength: journal.length });
   return { run: { ...run, output: payload(output) }, journal };
 }
 

@@ -223,8 +223,8 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function isOver(state: RunStatus): boolean {
-  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(state);
+function isOver(status: RunStatus): boolean {
+  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(status);
 }
 
 /** An entry as cases write it. */

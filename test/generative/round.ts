@@ -178,8 +178,8 @@ class Play {
 
   async #hangs(): Promise<void> {
     const { direct } = this.#connections;
-    const { status: state, statusReason: stateReason } = await this.#state();
-    this.#problems.push(`it hangs: ${RunStatus[state]} ${stateReason}`);
+    const { status, statusReason: stateReason } = await this.#state();
+    this.#problems.push(`it hangs: ${RunStatus[status]} ${stateReason}`);
     const request = { runId: this.#runId, force: true };
     await rpc(direct, RunService.method.cancelRun, request).catch(() => undefined);
   }
@@ -346,8 +346,8 @@ async function persistently<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-function isOver(state: RunStatus): boolean {
-  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(state);
+function isOver(status: RunStatus): boolean {
+  return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(status);
 }
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {

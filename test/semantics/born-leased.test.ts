@@ -138,13 +138,13 @@ describe.each(stores)("%s", (kind) => {
     const worker = await idle("w1");
     const { run } = await startRun("r1");
     const { header, journal, input, more } = await worker.next("r1");
-    expect(run.header).toMatchObject({ state: "RUNNING", fence: header.fence, attempt: 1 });
+    expect(run.header).toMatchObject({ status: "RUNNING", fence: header.fence, attempt: 1 });
     expect(journal.map(({ type }) => type)).toEqual(["run.started"]);
     expect([jsonValue(input), more]).toEqual([{ n: 1 }, false]);
     expect(header.lease?.connectionId).toBe(worker.connection?.connectionId);
     const [row] = await inner.loadRuns([{ org: "default", runId: "r1", afterSeq: 0 }]);
     expect(row?.header).toMatchObject({
-      state: "RUNNING",
+      status: "RUNNING",
       fence: header.fence,
       lease: header.lease,
     });
@@ -152,7 +152,7 @@ describe.each(stores)("%s", (kind) => {
     expect(seen.changesOf("r1")).toEqual([GIVEN]);
     expect(seen.claimed).toBe(0);
     await end(worker, "r1");
-    expect((await made.engine.runs.get(caller, "r1")).header.state).toBe("COMPLETED");
+    expect((await made.engine.runs.get(caller, "r1")).header.status).toBe("COMPLETED");
   });
 
   test.each(["signal", "sleep"] as const)("so is a run that a %s wakes", async (how) => {
@@ -211,7 +211,7 @@ describe.each(stores)("%s", (kind) => {
     expect(seen.changesOf("refused").slice(1).flat()).not.toContain("vacancy");
     made.engine.drain();
     const { run } = await startRun("late");
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     expect(seen.changesOf("late")).toEqual([["ready"]]);
   });
 
@@ -221,8 +221,8 @@ describe.each(stores)("%s", (kind) => {
     const started = await Promise.all(
       priorities.map((priority) => startRun(`p${priority}`, { priority })),
     );
-    const idsIn = (state: string) =>
-      started.flatMap(({ run }) => (run.header.state === state ? [run.header.runId] : [])).sort();
+    const idsIn = (status: string) =>
+      started.flatMap(({ run }) => (run.header.status === status ? [run.header.runId] : [])).sort();
     const [given, queued] = [idsIn("RUNNING"), idsIn("QUEUED").reverse()];
     // Over PostgreSQL they need not be in one batch.
     if (kind === "sqlite") expect(given).toEqual(["p7", "p9"]);

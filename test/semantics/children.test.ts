@@ -47,16 +47,16 @@ describe.each(stores)("%s", (store) => {
   });
   afterAll(() => lab[Symbol.asyncDispose]());
 
-  async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
+  async function until(run: RunHandle<unknown>, ...statuses: string[]): Promise<void> {
     for (let waited = 0; waited < 15_000; waited += 20) {
-      const state = await run.get().then(
+      const status = await run.get().then(
         (info) => info.status,
         () => "none",
       );
-      if (states.includes(state)) return;
+      if (statuses.includes(status)) return;
       await sleep(20);
     }
-    throw new Error(`The run "${run.runId}" did not become ${states.join(" or ")}.`);
+    throw new Error(`The run "${run.runId}" did not become ${statuses.join(" or ")}.`);
   }
 
   test("started once, joined in any order, and replayed without being asked", async () => {
@@ -92,13 +92,13 @@ describe.each(stores)("%s", (store) => {
     expect(runs).toHaveLength(3);
     await run.cancel();
     await until(run, "cancelled");
-    const states = async (): Promise<string[]> =>
+    const statuses = async (): Promise<string[]> =>
       (await client.list({ parentRunId: "leaves-2" })).runs.map(({ status }) => status).sort();
     for (let waited = 0; waited < 15_000; waited += 20) {
-      if ((await states()).filter((state) => state === "cancelled").length === 2) break;
+      if ((await statuses()).filter((status) => status === "cancelled").length === 2) break;
       await sleep(20);
     }
-    expect(await states()).toEqual(["cancelled", "cancelled", "waiting"]);
+    expect(await statuses()).toEqual(["cancelled", "cancelled", "waiting"]);
     expect(ran.filter((what) => /leaves-2.*undo/.test(what))).toHaveLength(2);
   });
 });

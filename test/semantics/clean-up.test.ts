@@ -62,7 +62,7 @@ describe.each(stores)("%s", (store) => {
     await begin(held, REFUND);
     await undo(held);
     await end(held);
-    const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
+    const run = await lab.until(runId, ({ status }) => status === CANCELLED);
     expect(run.undone).toBeUndefined();
     expect(run.statusDetail).toContain("changed my mind");
     const journal = await lab.journal(runId);
@@ -80,7 +80,7 @@ describe.each(stores)("%s", (store) => {
       const held = { worker, runId, fence: fence + 1 };
       await begin(held, REFUND, "compensate:mail");
       await undo(held, "compensate:mail");
-      const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
+      const run = await lab.until(runId, ({ status }) => status === CANCELLED);
       expect(run.undone).toMatchObject({ stepKeys: [REFUND], unknown: false });
       expect(run.failure?.message).toBe("enough");
       const last = (await lab.journal(runId)).at(-1);
@@ -92,7 +92,7 @@ describe.each(stores)("%s", (store) => {
       await begin(again, REFUND);
       await undo(again);
       await end(again);
-      const done = await lab.until(runId, ({ status: state }) => state === CANCELLED);
+      const done = await lab.until(runId, ({ status }) => status === CANCELLED);
       expect(done.undone).toBeUndefined();
     },
   );
@@ -145,7 +145,7 @@ describe.each(stores)("%s", (store) => {
     const held = await taken(lab, flow, runId);
     // The code still does not fit: it is over, but not silently.
     await held.worker.failRun({ ...held, failure: ENDED, nonDeterminism });
-    const run = await lab.until(runId, ({ status: state }) => state === CANCELLED);
+    const run = await lab.until(runId, ({ status }) => status === CANCELLED);
     expect(run.undone?.unknown).toBe(true);
   });
 
@@ -161,14 +161,14 @@ describe.each(stores)("%s", (store) => {
     const failure = { type: "Boom", message: "no money" };
     await first.stepFailed({ runId, fence, stepKey: REFUND, attempt: 1, failure });
     await end(held);
-    const run = await lab.until(runId, ({ status: state }) => state === FAILED);
+    const run = await lab.until(runId, ({ status }) => status === FAILED);
     expect(run).toMatchObject({ failure: { type: "RunTimeout" }, undone: { stepKeys: [REFUND] } });
     await lab.retry(runId);
     const again = await first.next(runId, fence);
     expect(again.cancelling).toBe(true);
     await undo({ worker: first, runId, fence: fenceOf(again) }, REFUND, 2);
     await end({ worker: first, runId, fence: fenceOf(again) });
-    const done = await lab.until(runId, ({ status: state }) => state === FAILED);
+    const done = await lab.until(runId, ({ status }) => status === FAILED);
     expect(done.undone).toBeUndefined();
   });
 

@@ -126,7 +126,7 @@ async function play(
     const view = await call(() =>
       engine.runs.wait(caller, { runId: id, timeoutMs: 15_000 }, AbortSignal.timeout(20_000)),
     );
-    expect(view.header.state).toBe("COMPLETED");
+    expect(view.header.status).toBe("COMPLETED");
     expect(jsonValue(view.output)).toBe("a b go true c d");
     for (const [runId, keys] of [
       [id, ["a", "b", "d"]],

@@ -144,7 +144,7 @@ test.concurrent.each(stores)(
         expect((await lab.run(runId)).status).toBe(RunStatus.CANCELLING);
         await using other = new WorkerProcess(lab.server.grpcUrl, flow, mode, `other-${mode}`);
         await other.says("undoes");
-        const run = await lab.until(runId, ({ status: state }) => state === RunStatus.CANCELLED);
+        const run = await lab.until(runId, ({ status }) => status === RunStatus.CANCELLED);
         expect(run.undone).toBeUndefined();
         victim.signal("SIGCONT");
         await sleep(1_000);

@@ -159,7 +159,7 @@ export class TestRun {
 
   #decide<R>(draft: Draft, decide: (draft: Draft) => R, fence: number | undefined): R {
     const { header } = draft;
-    const before = { state: header.state, fence: header.fence };
+    const before = { status: header.status, fence: header.fence };
     const written = draft.changed ? structuredClone(draft.toWrite(undefined)) : undefined;
     let answer: R;
     if (fence === header.fence && hasLapsed(header))
@@ -178,9 +178,9 @@ export class TestRun {
     draft.offerLease(undefined);
     if (draft.tookBack || fence === header.fence) startGrace(draft);
     if (header.fence < before.fence) throw new Error("The fence went back.");
-    const { state } = header;
-    if (state !== before.state && !canBecome(before.state, state))
-      throw new Error(`${before.state} became ${state}, which the model does not allow.`);
+    const { status } = header;
+    if (status !== before.status && !canBecome(before.status, status))
+      throw new Error(`${before.status} became ${status}, which the model does not allow.`);
     return answer;
   }
 
@@ -194,17 +194,17 @@ export class TestRun {
   /** What a claim does in the store. */
   claim(session = "replica/worker-1", workerId = "w1"): number {
     if (this.ready === undefined)
-      throw new Error(`A run that is ${this.header.state} is not ready.`);
+      throw new Error(`A run that is ${this.header.status} is not ready.`);
     const { header } = this.state;
     this.ready = undefined;
     this.due.delete("queue:");
-    if (header.state !== "CANCELLING") header.state = "RUNNING";
+    if (header.status !== "CANCELLING") header.status = "RUNNING";
     header.fence += 1;
     header.attempt += 1;
     header.updatedAt = this.now;
     if (header.startedAt === 0) header.startedAt = this.now;
     header.lease = { connectionId: session, workerId, until: this.now + 15_000 };
-    if (header.state === "CANCELLING") this.do(startGrace);
+    if (header.status === "CANCELLING") this.do(startGrace);
     this.check();
     return header.fence;
   }
@@ -247,22 +247,23 @@ export class TestRun {
     if (!isDeepStrictEqual(stateOf(header, this.journal), this.state)) {
       return "The state is not the fold of the journal.";
     }
-    const cleaning = header.state === "CANCELLING";
-    const leased = header.state === "RUNNING" || (cleaning && this.ready === undefined);
-    if (leased !== (header.lease !== null)) return "Lease and state do not agree.";
+    const cleaning = header.status === "CANCELLING";
+    const leased = header.status === "RUNNING" || (cleaning && this.ready === undefined);
+    if (leased !== (header.lease !== null)) return "Lease and status do not agree.";
     // A holder that takes its run back may still have to hear that a pause was taken back.
-    const outlives = header.state === "QUEUED" && header.intent === "resume";
+    const outlives = header.status === "QUEUED" && header.intent === "resume";
     if (!leased && !cleaning && !outlives && header.intent !== "none")
       return "An intent outlived its lease.";
     const unlisted = this.#listProblem();
     if (unlisted !== undefined) return unlisted;
-    if (isTerminal(header.state)) return this.#endedProblem();
+    if (isTerminal(header.status)) return this.#endedProblem();
     if (header.endedAt !== 0) return "A run that continues has an end.";
     const hasGrace = header.lease !== null && (header.notes.cleanUp?.since ?? 0) !== 0;
     if (hasGrace !== this.due.has("grace:")) return "A grace without a clean-up, or the reverse.";
-    if (cleaning !== (header.notes.cleanUp !== undefined)) return "The notes do not fit the state.";
-    if (header.state === "QUEUED" ? !this.#queued() : !cleaning && this.ready !== undefined) {
-      return "The ready row does not fit the state.";
+    if (cleaning !== (header.notes.cleanUp !== undefined))
+      return "The notes do not fit the status.";
+    if (header.status === "QUEUED" ? !this.#queued() : !cleaning && this.ready !== undefined) {
+      return "The ready row does not fit the status.";
     }
     return this.#stuck();
   }
@@ -271,7 +272,7 @@ export class TestRun {
   #listProblem(): string | undefined {
     const open = new Set<string>();
     for (const [key, step] of this.state.steps) {
-      if (step.status !== "waiting" || isTerminal(this.header.state)) continue;
+      if (step.status !== "waiting" || isTerminal(this.header.status)) continue;
       const isShort = step.kind === "sleep" && step.until - step.firstAt < BOUNDS.listedSleepMs;
       if (!isShort) open.add(key);
     }
@@ -299,13 +300,13 @@ export class TestRun {
 
   /** Whether something is waited for that nothing will ever resolve. */
   #stuck(): string | undefined {
-    const { waiting, state } = this.header;
+    const { waiting, status } = this.header;
     for (const [key, step] of this.state.steps) {
       if (step.status === "waiting" && step.until !== 0 && !this.due.has(`wait:${key}`)) {
         return `The timer of "${key}" is gone.`;
       }
     }
-    if (state !== "WAITING") return undefined;
+    if (status !== "WAITING") return undefined;
     if (waiting === null) return "It waits for nothing.";
     // A retry may be due whose timer has not fired yet.
     const firing = [...this.due.values()].some((row) => row.kind === "retry" && row.at <= this.now);

@@ -165,7 +165,7 @@ describe.each(stores)("%s", (store) => {
       await lab.start({ workflow: flow, runId: taken, timeouts: { queue: ms(400) } });
       const fence = fenceOf(await worker.next(taken));
       await lab.start({ workflow: flow, runId: waiting, timeouts: { queue: ms(100) } });
-      const ended = await lab.until(waiting, ({ status: state }) => state === RunStatus.FAILED);
+      const ended = await lab.until(waiting, ({ status }) => status === RunStatus.FAILED);
       expect(ended.failure?.type).toBe("QueueTimeout");
       await sleep(400);
       await worker.completeRun({ runId: taken, fence, output: json(1) });
@@ -334,7 +334,7 @@ describe.each(stores)("%s", (store) => {
     });
   });
 
-  test.concurrent("illegal transitions name both states", async () => {
+  test.concurrent("illegal transitions name both statuses", async () => {
     const { worker, runId, fence } = await lab.held("session");
     const remove = rpc(lab.client, run.deleteRun, { runId }).catch((error: unknown) => error);
     expect(await remove).toMatchObject(
@@ -397,7 +397,7 @@ describe.each(stores)("%s", (store) => {
     );
   });
 
-  test.concurrent("lists are paged, newest first, and filtered by state", async () => {
+  test.concurrent("lists are paged, newest first, and filtered by status", async () => {
     const flow = lab.name("flow");
     const worker = await lab.worker("unary", flow);
     const ids: string[] = [];

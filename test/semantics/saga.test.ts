@@ -38,9 +38,9 @@ describe.each(stores)("%s", (store) => {
     return lab.work({ workflows: [definition], mode, workerId, drainTimeout: "1 s" });
   }
 
-  async function until(run: RunHandle<unknown>, ...states: string[]): Promise<void> {
+  async function until(run: RunHandle<unknown>, ...statuses: string[]): Promise<void> {
     for (let waited = 0; waited < 15_000; waited += 20) {
-      if (states.includes((await run.get()).status)) return;
+      if (statuses.includes((await run.get()).status)) return;
       await sleep(20);
     }
     throw new Error(`The run stayed ${(await run.get()).status}.`);

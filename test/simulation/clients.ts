@@ -229,9 +229,9 @@ export class Clients {
   async helpOn(): Promise<void> {
     for (const record of [...this.#disk.records.values()]) {
       const { header, runId } = record;
-      if (isTerminal(header.state)) continue;
+      if (isTerminal(header.status)) continue;
       const handle = this.#newClient().handle(runId);
-      if (header.state === "PAUSED") {
+      if (header.status === "PAUSED") {
         const wish = header.reason === "PAUSED_BY_OPERATOR" ? "resume" : "retry";
         if (header.reason === "NON_DETERMINISM")
           this.#judge.found(`${runId}: its code does not fit its journal`);

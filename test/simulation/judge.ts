@@ -162,7 +162,7 @@ export class Judge {
     const calmMs = this.#world.nowMs - this.#disturbedMs;
     let narrow = 0;
     for (const record of this.#disk.records.values()) {
-      if (record.header.workflow === "narrow" && record.header.state === "RUNNING") narrow += 1;
+      if (record.header.workflow === "narrow" && record.header.status === "RUNNING") narrow += 1;
       if (calmMs > RECOVERED_MS) this.#lookForNews(record);
     }
     if (narrow > NARROW_LIMIT)
@@ -172,7 +172,7 @@ export class Judge {
   /** Every holder knows every resolution within the time of the news loop. */
   #lookForNews(record: RunRecord): void {
     const { runId, header } = record;
-    if (header.state !== "RUNNING") return;
+    if (header.status !== "RUNNING") return;
     const told = [...this.#told.values()].flatMap((runs) => runs.get(runId) ?? []);
     const holder = told.find(({ fence }) => fence === header.fence);
     if (holder === undefined) return;
@@ -205,9 +205,9 @@ export class Judge {
   async verdict(runs: readonly { runId: string; program: Program }[]): Promise<void> {
     for (const record of this.#disk.records.values()) {
       const { runId, header, entries } = record;
-      if (!isTerminal(header.state))
+      if (!isTerminal(header.status))
         this.found(
-          `${runId} is ${header.state} ${header.reason} for good; its journal ends with ${lastOf(entries)}`,
+          `${runId} is ${header.status} ${header.reason} for good; its journal ends with ${lastOf(entries)}`,
         );
       this.#checkSignals(record);
       this.#checkUndone(record);
@@ -237,7 +237,7 @@ export class Judge {
       takenBy.set(signalId, key);
     }
     // What a cancelled run had been sent, its code may never have arrived to.
-    if (header.state !== "COMPLETED") return;
+    if (header.status !== "COMPLETED") return;
     for (const [signalId, key] of takenBy)
       if (!this.#taken.has(`${runId}\n${signalId}`))
         this.found(`${runId}: ${key} took the signal ${signalId}, and no code was given it`);
@@ -261,7 +261,7 @@ export class Judge {
   /** A run that failed or was cancelled has undone what it had come past, or says what it has not. */
   #checkCompensations(record: RunRecord, program: Program): void {
     const { runId, header, entries } = record;
-    if (header.state !== "CANCELLED" && header.state !== "FAILED") return;
+    if (header.status !== "CANCELLED" && header.status !== "FAILED") return;
     const names = new Set(entries.map(({ key }) => key.replace(/^.*:/, "").replace(/#.*/, "")));
     const told = undoneOf(entries);
     for (const [index, one] of program.entries()) {
@@ -272,7 +272,7 @@ export class Judge {
       const key = `compensate:${one.name}`;
       if (!isPast || completions(record, key) > 0 || told.includes(key) || told.includes("unknown"))
         continue;
-      this.found(`${runId} is ${header.state}, and ${key} was neither done nor said to be undone`);
+      this.found(`${runId} is ${header.status}, and ${key} was neither done nor said to be undone`);
     }
   }
 

@@ -259,7 +259,7 @@ class Universe implements Stage {
   #atRest(): boolean {
     return (
       this.#disk.records.size >= this.#clients.runs.length &&
-      [...this.#disk.records.values()].every(({ header }) => isTerminal(header.state)) &&
+      [...this.#disk.records.values()].every(({ header }) => isTerminal(header.status)) &&
       this.#judge.watchersDone
     );
   }

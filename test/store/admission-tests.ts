@@ -50,7 +50,7 @@ async function passed(store: Store, now = T0): Promise<string[]> {
 function ended(runId: string, fence: number, gate = "g") {
   const gates = [gateOf(gate, 1, { isLatest: false })];
   return change(runId, fence, 1, {
-    patch: makePatch({ state: "COMPLETED", fence }),
+    patch: makePatch({ status: "COMPLETED", fence }),
     lease: "remove",
     admission: { leave: true, gates },
   });
@@ -63,7 +63,7 @@ export function admissionTests(get: () => Opened): void {
       await commit(store, ...["a", "b", "c", "d"].map((id) => held(id)));
       expect(await claim(store, makeClaim(9))).toEqual([]);
       expect(await store.admit(T0 + 5, 100)).toMatchObject({ admitted: 2 });
-      expect(await getRun(store, "a")).toMatchObject({ fence: 1, reason: "", state: "QUEUED" });
+      expect(await getRun(store, "a")).toMatchObject({ fence: 1, reason: "", status: "QUEUED" });
       expect(await getRun(store, "c")).toMatchObject({ fence: 0, reason: "CONCURRENCY_LIMIT" });
       expect(await passed(store)).toEqual(["a", "b"]);
       expect(await store.admit(T0 + 9, 100)).toEqual({ admitted: 0, nextAt: undefined });
@@ -82,7 +82,7 @@ export function admissionTests(get: () => Opened): void {
       await commit(
         store,
         change("b", 0, 1, {
-          patch: makePatch({ state: "CANCELLED", fence: 1 }),
+          patch: makePatch({ status: "CANCELLED", fence: 1 }),
           admission: { leave: true, gates: [gateOf("g", 1, { isLatest: false })] },
         }),
       );

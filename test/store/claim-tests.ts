@@ -44,7 +44,7 @@ export function claimTests(get: () => Opened): void {
       expect(await claim(store, makeClaim(0, where))).toEqual([]);
     });
 
-    test("a claim changes state, fence, attempt, times and lease", async () => {
+    test("a claim changes status, fence, attempt, times and lease", async () => {
       const { store } = get();
       const header = makeHeader("r1", { fence: 4, attempt: 2, tags: { a: "b" } });
       const due = [
@@ -56,7 +56,7 @@ export function claimTests(get: () => Opened): void {
       const lease = { connectionId: "session-1", workerId: "w0", until: T0 + 15_000 };
       expect(claimed?.header).toEqual({
         ...header,
-        state: "RUNNING",
+        status: "RUNNING",
         fence: 5,
         attempt: 3,
         startedAt: T0 + 7,
@@ -104,7 +104,7 @@ export function claimTests(get: () => Opened): void {
         const [claimed] = await claim(store, makeClaim(1));
         expect(claimed?.header.fence).toBe(fence);
         expect(claimed?.header.attempt).toBe(fence);
-        const patch = makePatch({ state: "QUEUED", fence, attempt: fence });
+        const patch = makePatch({ status: "QUEUED", fence, attempt: fence });
         const back = { patch, lease: "remove", ready: readyRow(T0 + fence), entries: [] } as const;
         expect((await commit(store, change("r1", fence, 1, back))).confirmed).toEqual([true]);
       }
@@ -200,7 +200,7 @@ export function claimTests(get: () => Opened): void {
 
   test("a run that waited is given away on the same condition", async () => {
     const { store } = get();
-    await commit(store, insertion(makeHeader("woken", { state: "WAITING", fence: 3 })));
+    await commit(store, insertion(makeHeader("woken", { status: "WAITING", fence: 3 })));
     const write = () =>
       change("woken", 3, 1, {
         patch: makePatch({ fence: 4 }),
@@ -209,10 +209,10 @@ export function claimTests(get: () => Opened): void {
       });
     await commit(store, insertion(makeHeader("ready"), { ready: readyRow(T0) }));
     expect((await commit(store, write())).confirmed).toEqual([false]);
-    expect((await getRun(store, "woken"))?.state).toBe("WAITING");
+    expect((await getRun(store, "woken"))?.status).toBe("WAITING");
     await claim(store, makeClaim(1));
     expect((await commit(store, write())).confirmed).toEqual([true]);
-    expect(await getRun(store, "woken")).toMatchObject({ state: "RUNNING", fence: 4 });
+    expect(await getRun(store, "woken")).toMatchObject({ status: "RUNNING", fence: 4 });
   });
 
   test("how many runs are ready in each queue, and since when", async () => {

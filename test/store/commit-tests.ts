@@ -57,7 +57,7 @@ export function commitTests(get: () => Opened): void {
         version: "2026-11",
         queue: "gpu",
         priority: 9,
-        state: "WAITING",
+        status: "WAITING",
         reason: "RETRIES_EXHAUSTED",
         intent: "pause",
         fence: 4_000,
@@ -123,7 +123,7 @@ export function commitTests(get: () => Opened): void {
   describe("invariant 2: a write is applied only to the version that it expects", () => {
     test("a hot write raises seq and updatedAt, and nothing else", async () => {
       const { store } = get();
-      const header = makeHeader("r1", { fence: 3, state: "RUNNING" });
+      const header = makeHeader("r1", { fence: 3, status: "RUNNING" });
       await commit(store, insertion(header));
       expect((await commit(store, change("r1", 3, 1))).confirmed).toEqual([true]);
       expect(await getRun(store, "r1")).toEqual({ ...header, seq: 2, updatedAt: T0 + 2 });
@@ -146,11 +146,11 @@ export function commitTests(get: () => Opened): void {
     test.each(stale)("%s: nothing of the write is applied, all of the others", async (_, write) => {
       const opened = get();
       const { store } = opened;
-      const header = makeHeader("r1", { fence: 3, state: "RUNNING" });
-      await commit(store, insertion(header), insertion(makeHeader("other", { state: "RUNNING" })));
+      const header = makeHeader("r1", { fence: 3, status: "RUNNING" });
+      await commit(store, insertion(header), insertion(makeHeader("other", { status: "RUNNING" })));
       const { confirmed } = await commit(
         store,
-        insertion(makeHeader("before", { state: "RUNNING" })),
+        insertion(makeHeader("before", { status: "RUNNING" })),
         write,
         change("other", 0, 1),
       );
@@ -182,12 +182,12 @@ export function commitTests(get: () => Opened): void {
 
     test("a patch is refused where the run is to be paused by now, a step is not", async () => {
       const { store } = get();
-      const header = makeHeader("r1", { state: "RUNNING", fence: 1 });
+      const header = makeHeader("r1", { status: "RUNNING", fence: 1 });
       await commit(store, insertion(header));
       const paused = makePatch({ fence: 1, intent: "pause" });
       const pause = change("r1", 1, 1, { entries: [], patch: paused });
       expect((await commit(store, pause)).confirmed).toEqual([true]);
-      const patch = makePatch({ fence: 1, state: "WAITING", intent: "none" });
+      const patch = makePatch({ fence: 1, status: "WAITING", intent: "none" });
       const suspend = (seq: number, intent: "none" | "pause"): RunWrite =>
         change("r1", 1, seq, { patch, expect: { fence: 1, seq, intent } });
       expect((await commit(store, suspend(1, "none"))).confirmed).toEqual([false]);
@@ -246,7 +246,7 @@ export function commitTests(get: () => Opened): void {
       const header = makeHeader("r1", { tags: { env: "prod", team: "a" } });
       await commit(store, insertion(header));
       const patch = makePatch({
-        state: "FAILED",
+        status: "FAILED",
         reason: "CRASH_LOOP",
         intent: "cancel",
         fence: 9,

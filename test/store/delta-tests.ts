@@ -25,7 +25,7 @@ function put(store: Store, runId: string, ...chunks: NewChunk[]) {
 
 /** Runs that workers hold under fence 1. */
 function held(store: Store, ...runIds: string[]) {
-  const headers = runIds.map((runId) => makeHeader(runId, { state: "RUNNING", fence: 1 }));
+  const headers = runIds.map((runId) => makeHeader(runId, { status: "RUNNING", fence: 1 }));
   return commit(store, ...headers.map((header) => insertion(header)));
 }
 
@@ -50,10 +50,10 @@ export function deltaTests(get: () => Opened): void {
       await held(store, "r1");
       await commit(
         store,
-        insertion(makeHeader("lapsed", { state: "QUEUED", fence: 1, startedAt: T0 })),
-        insertion(makeHeader("cancelling", { state: "CANCELLING", fence: 1 })),
-        insertion(makeHeader("waiting", { state: "WAITING", fence: 1 })),
-        insertion(makeHeader("over", { state: "COMPLETED", fence: 1, endedAt: T0 })),
+        insertion(makeHeader("lapsed", { status: "QUEUED", fence: 1, startedAt: T0 })),
+        insertion(makeHeader("cancelling", { status: "CANCELLING", fence: 1 })),
+        insertion(makeHeader("waiting", { status: "WAITING", fence: 1 })),
+        insertion(makeHeader("over", { status: "COMPLETED", fence: 1, endedAt: T0 })),
       );
       const chunk = makeChunk(1, 2);
       const runs = ["r1", "nobody", "lapsed", "cancelling", "waiting", "over"];
@@ -218,21 +218,21 @@ export function deltaTests(get: () => Opened): void {
     test("marks say how far runs have progressed", async () => {
       const { store } = get();
       await held(store, "r1", "r2");
-      await commit(store, insertion(makeHeader("r3", { state: "QUEUED", fence: 7 })));
+      await commit(store, insertion(makeHeader("r3", { status: "QUEUED", fence: 7 })));
       await put(store, "r1", makeChunk(1, 4));
       const entries = [makeEntry(2), makeEntry(3)];
-      const patch = makePatch({ fence: 2, state: "CANCELLING" });
+      const patch = makePatch({ fence: 2, status: "CANCELLING" });
       await commit(store, change("r1", 1, 1, { entries, patch }));
       await put(store, "r1", makeChunk(1, 2, { fence: 2 }), makeChunk(3, 9, { fence: 2 }));
       const refs = ["r3", "nobody", "r1", "r2", "r1"].map((runId) => ({ org: ORG, runId }));
       const none = START;
-      const first = { seq: 3, fence: 2, state: "CANCELLING", leased: true };
+      const first = { seq: 3, fence: 2, status: "CANCELLING", leased: true };
       const r1 = { ...first, delta: { fence: 2, number: 9 } };
       expect(await store.runMarks([...refs, { org: "other", runId: "r1" }])).toEqual([
-        { seq: 1, fence: 7, state: "QUEUED", leased: false, delta: none },
+        { seq: 1, fence: 7, status: "QUEUED", leased: false, delta: none },
         undefined,
         r1,
-        { seq: 1, fence: 1, state: "RUNNING", leased: true, delta: none },
+        { seq: 1, fence: 1, status: "RUNNING", leased: true, delta: none },
         r1,
         undefined,
       ]);
@@ -249,7 +249,7 @@ export function deltaTests(get: () => Opened): void {
         ["early", 10],
       ];
       for (const [runId, after] of ends) {
-        const header = makeHeader(runId, { state: "COMPLETED", fence: 1, endedAt: T0 + after });
+        const header = makeHeader(runId, { status: "COMPLETED", fence: 1, endedAt: T0 + after });
         await commit(store, insertion(header));
       }
       const from = async (endedAt: number, runId: string, limit = 10) =>

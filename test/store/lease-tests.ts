@@ -47,7 +47,7 @@ export function leaseTests(get: () => Opened): void {
 
     test("are renewed by session, with the fence as it is now", async () => {
       const { store } = await lend();
-      const patch = makePatch({ fence: 70, state: "CANCELLING" });
+      const patch = makePatch({ fence: 70, status: "CANCELLING" });
       await commit(store, change("c", 1, 1, { patch }));
       const renewed = await store.renewSession("s0", T0 + 99);
       expect(renewed.toSorted((a, b) => a.fence - b.fence)).toEqual([

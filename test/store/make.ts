@@ -121,7 +121,7 @@ export function change(runId: string, fence: number, seq: number, with_: Spec = 
 }
 
 export function makePatch(with_: Partial<HeaderPatch> = {}): HeaderPatch {
-  const run = { state: "RUNNING", fence: 1, attempt: 1, startedAt: T0 } as const;
+  const run = { status: "RUNNING", fence: 1, attempt: 1, startedAt: T0 } as const;
   return { ...patchOf(makeHeader("")), ...run, ...with_ };
 }
 
@@ -148,7 +148,7 @@ export function readyRow(
 }
 
 export function makeFilter(with_: Partial<RunFilter> = {}): RunFilter {
-  return { states: [], tags: {}, limit: 100, ...with_ };
+  return { statuses: [], tags: {}, limit: 100, ...with_ };
 }
 
 export function commit(store: Store, ...writes: RunWrite[]): Promise<BatchResult> {

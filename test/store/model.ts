@@ -89,7 +89,7 @@ export class Model {
       const { fence, attempt, startedAt } = run.header;
       run.header = {
         ...run.header,
-        state: "RUNNING",
+        status: "RUNNING",
         fence: fence + 1,
         attempt: attempt + 1,
         startedAt: startedAt === 0 ? now : startedAt,

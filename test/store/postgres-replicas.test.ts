@@ -111,7 +111,7 @@ test("claims, cancels, renewals and ends at once: no deadlock, and nothing is ha
     ...ids.map((id, i) => insertion(makeHeader(id), { ready: readyRow(T0 + i) })),
   );
   const cancel: Spec = {
-    patch: makePatch({ state: "CANCELLED", fence: 1_000 }),
+    patch: makePatch({ status: "CANCELLED", fence: 1_000 }),
     ready: "remove",
     lease: "remove",
     dueClear: true,
@@ -123,7 +123,7 @@ test("claims, cancels, renewals and ends at once: no deadlock, and nothing is ha
         const runs = await claim(replica, makeClaim(5, { until: T0 + i }));
         const writes = runs.map(({ header: { runId, fence } }) =>
           change(runId, fence, 1, {
-            patch: makePatch({ state: "COMPLETED", fence }),
+            patch: makePatch({ status: "COMPLETED", fence }),
             lease: "remove",
             dueClear: true,
             duePut: [{ kind: "grace", key: "", at: T0 + n, data: "" }],

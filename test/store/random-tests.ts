@@ -25,7 +25,7 @@ import type { Opened } from "./suite.ts";
 const ROUNDS = Number(process.env.PAWL_ROUNDS ?? 3);
 const BATCHES = 60;
 const RUNS = 12;
-const STATES = ["QUEUED", "RUNNING", "WAITING", "PAUSED", "COMPLETED", "FAILED"] as const;
+const STATUSES = ["QUEUED", "RUNNING", "WAITING", "PAUSED", "COMPLETED", "FAILED"] as const;
 const LANES = ["digest", "ship", "ship@2"];
 const QUEUES = ["default", "gpu"];
 
@@ -107,7 +107,7 @@ function randomWrite(random: Random, model: Model, runId: string): RunWrite {
   if (run === undefined || random.chance(0.05)) {
     const header = makeHeader(runId, {
       workflow: random.pick(["digest", "ship"]),
-      state: random.pick(STATES),
+      status: random.pick(STATUSES),
       createdAt: T0 + random.below(5),
       tags: randomTags(random),
       fence: random.below(3),
@@ -123,7 +123,7 @@ function randomWrite(random: Random, model: Model, runId: string): RunWrite {
   const entries = Array.from({ length: random.below(4) }, (_, i) => makeEntry(seq + 1 + i));
   if (random.chance(0.4)) return change(runId, fence, seq, { entries });
   const patch = makePatch({
-    state: random.pick<RunStatus>(STATES),
+    status: random.pick<RunStatus>(STATUSES),
     fence: run.fence + random.below(2),
     crashes: random.below(9),
     tags: random.chance(0.5) ? run.tags : randomTags(random),

@@ -119,14 +119,14 @@ export function readTests(get: () => Opened): void {
   });
 
   describe("lists of runs", () => {
-    const states: readonly RunStatus[] = ["QUEUED", "RUNNING", "WAITING", "COMPLETED", "FAILED"];
+    const statuses: readonly RunStatus[] = ["QUEUED", "RUNNING", "WAITING", "COMPLETED", "FAILED"];
 
     /** Many with the same creation time, so that the run id has to decide. */
     function population(): RunHeader[] {
       return Array.from({ length: 60 }, (_, i) =>
         makeHeader(`run-${(i * 37) % 60}`, {
           workflow: i % 4 === 0 ? "ship" : "digest",
-          state: states[i % states.length] ?? "QUEUED",
+          status: statuses[i % statuses.length] ?? "QUEUED",
           createdAt: T0 + Math.floor(i / 7),
           parentRunId: i % 6 === 1 ? "parent" : "",
           tags: i % 3 === 0 ? { env: "prod", n: String(i % 2) } : { env: "test" },
@@ -136,25 +136,25 @@ export function readTests(get: () => Opened): void {
 
     const filters: [string, Partial<RunFilter>][] = [
       ["everything", {}],
-      ["one state", { states: ["COMPLETED"] }],
-      ["several states", { states: ["FAILED", "QUEUED", "COMPLETED"] }],
-      ["a state that none is in", { states: ["CANCELLED"] }],
+      ["one status", { statuses: ["COMPLETED"] }],
+      ["several statuses", { statuses: ["FAILED", "QUEUED", "COMPLETED"] }],
+      ["a status that none has", { statuses: ["CANCELLED"] }],
       ["a workflow", { workflow: "ship" }],
       ["an unknown workflow", { workflow: "nothing" }],
-      ["a workflow and states", { workflow: "digest", states: ["RUNNING", "FAILED"] }],
-      ["a workflow and COMPLETED", { workflow: "digest", states: ["COMPLETED", "FAILED"] }],
+      ["a workflow and statuses", { workflow: "digest", statuses: ["RUNNING", "FAILED"] }],
+      ["a workflow and COMPLETED", { workflow: "digest", statuses: ["COMPLETED", "FAILED"] }],
       ["a tag", { tags: { env: "prod" } }],
       ["two tags", { tags: { env: "prod", n: "1" } }],
       ["a tag with another value", { tags: { env: "prod", n: "7" } }],
-      ["a tag, a workflow and states", { tags: { env: "test" }, workflow: "digest", states }],
+      ["a tag, a workflow and statuses", { tags: { env: "test" }, workflow: "digest", statuses }],
       ["a parent", { parentRunId: "parent" }],
-      ["a parent and a state", { parentRunId: "parent", states: ["RUNNING", "QUEUED"] }],
+      ["a parent and a status", { parentRunId: "parent", statuses: ["RUNNING", "QUEUED"] }],
       ["a parent and a tag", { parentRunId: "parent", tags: { env: "test" } }],
     ];
 
     function matches(header: RunHeader, filter: RunFilter): boolean {
       return (
-        (filter.states.length === 0 || filter.states.includes(header.state)) &&
+        (filter.statuses.length === 0 || filter.statuses.includes(header.status)) &&
         (filter.workflow === undefined || header.workflow === filter.workflow) &&
         (filter.parentRunId === undefined || header.parentRunId === filter.parentRunId) &&
         Object.entries(filter.tags).every(([key, value]) => header.tags[key] === value)
@@ -187,15 +187,15 @@ export function readTests(get: () => Opened): void {
       }
     });
 
-    test("a list has whole headers, leases included, and follows changes of state", async () => {
+    test("a list has whole headers, leases included, and follows changes of status", async () => {
       const { store } = get();
       const lease = { connectionId: "s", workerId: "w", until: T0 };
       await commit(store, insertion(makeHeader("r1"), { lease }), insertion(makeHeader("r2")));
-      await commit(store, change("r1", 0, 1, { patch: makePatch({ state: "FAILED" }) }));
-      const { runs } = await store.listRuns(CALLER, makeFilter({ states: ["FAILED"] }));
+      await commit(store, change("r1", 0, 1, { patch: makePatch({ status: "FAILED" }) }));
+      const { runs } = await store.listRuns(CALLER, makeFilter({ statuses: ["FAILED"] }));
       expect(runs).toEqual([await getRun(store, "r1")]);
       expect(runs[0]?.lease).toEqual(lease);
-      const queued = await store.listRuns(CALLER, makeFilter({ states: ["QUEUED"] }));
+      const queued = await store.listRuns(CALLER, makeFilter({ statuses: ["QUEUED"] }));
       expect(queued.runs.map(({ runId }) => runId)).toEqual(["r2"]);
     });
   });

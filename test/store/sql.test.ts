@@ -114,13 +114,13 @@ describe("SQLite", () => {
 
   const lists: [string, Parameters<typeof makeFilter>[0]][] = [
     ["all", {}],
-    ["a state", { states: ["FAILED"] }],
-    ["two states", { states: ["FAILED", "RUNNING"] }],
+    ["a status", { statuses: ["FAILED"] }],
+    ["two statuses", { statuses: ["FAILED", "RUNNING"] }],
     ["a workflow", { workflow: "w" }],
-    ["a workflow and a state", { workflow: "w", states: ["RUNNING"] }],
-    ["a workflow and COMPLETED", { workflow: "w", states: ["COMPLETED"] }],
+    ["a workflow and a status", { workflow: "w", statuses: ["RUNNING"] }],
+    ["a workflow and COMPLETED", { workflow: "w", statuses: ["COMPLETED"] }],
     ["a parent", { parentRunId: "p" }],
-    ["two tags and a state", { tags: { a: "1", b: "2" }, states: ["RUNNING"] }],
+    ["two tags and a status", { tags: { a: "1", b: "2" }, statuses: ["RUNNING"] }],
   ];
   test.each(lists)("list by %s: by an index, in its order", (_, with_) => {
     for (const after of [undefined, { createdAt: 5, runId: "r" }]) {
@@ -135,7 +135,7 @@ describe("SQLite", () => {
       const lookUps = lines.filter((line) => line.startsWith("SEARCH run "));
       expect(lookUps.filter((line) => !line.includes("(org_id=? AND run_id=?)"))).toEqual([]);
       // The page is sorted, and before that the parts when there are several; never what they are from.
-      const sorts = (with_?.states?.length ?? 0) > 1 ? 2 : 1;
+      const sorts = (with_?.statuses?.length ?? 0) > 1 ? 2 : 1;
       expect(lines.filter((line) => line.includes("TEMP B-TREE")).length).toBeLessThanOrEqual(
         sorts,
       );

@@ -43,11 +43,11 @@ test("a run that a worker cannot read is paused with the reason, and no longer o
   await worker.connect(made.engine, 10);
   const { header } = await eventually(async () => {
     const [loaded] = await store.loadRuns([{ ...caller, runId: "bad", afterSeq: 100 }]);
-    return loaded?.header.state === "PAUSED" ? loaded : undefined;
+    return loaded?.header.status === "PAUSED" ? loaded : undefined;
   });
   expect(header).toMatchObject({ reason: "DATA_CORRUPTED", lease: null });
   const { runs } = await made.engine.runs.list(caller, {
-    states: ["PAUSED"],
+    statuses: ["PAUSED"],
     workflow: "",
     tags: {},
     parentRunId: "",

@@ -66,7 +66,7 @@ export class Draft {
     this.heldBy = state.header.lease?.connectionId;
     const { fence, seq, intent } = state.header;
     this.#expect = isNew ? null : { fence, seq, intent };
-    this.#wasQueued = !isNew && state.header.state === "QUEUED";
+    this.#wasQueued = !isNew && state.header.status === "QUEUED";
   }
 
   get header(): RunHeader {
@@ -102,7 +102,7 @@ export class Draft {
    * what is delayed and what has limits is claimed from the queue.
    */
   get isForSlots(): boolean {
-    const isReady = this.readied !== undefined && this.header.state === "QUEUED";
+    const isReady = this.readied !== undefined && this.header.status === "QUEUED";
     return this.#isForSlots && isReady && this.heldBy === undefined;
   }
 
@@ -226,7 +226,7 @@ export class Draft {
   give(lease: Lease): void {
     const { attempt, fence, startedAt, options } = this.header;
     this.patch({
-      state: "RUNNING",
+      status: "RUNNING",
       attempt: attempt + 1,
       fence: fence + 1,
       startedAt: startedAt === 0 ? this.now : startedAt,
@@ -259,11 +259,11 @@ export class Draft {
     if (lease === undefined) return;
     this.#heir = undefined;
     this.#tookBack = true;
-    const { state, crashes } = this.state.header;
+    const { status, crashes } = this.state.header;
     this.removeReady();
     // Its worker was not dead, as it turns out.
     this.patch({
-      state: state === "CANCELLING" ? state : "RUNNING",
+      status: status === "CANCELLING" ? status : "RUNNING",
       crashes: Math.max(0, crashes - 1),
     });
     this.giveLease(lease);
@@ -335,7 +335,7 @@ export class Draft {
   }
 
   get ended(): boolean {
-    return isTerminal(this.state.header.state);
+    return isTerminal(this.state.header.status);
   }
 }
 

@@ -45,7 +45,7 @@ export function afterCommit(parts: EffectsParts, runs: readonly CommittedRun[]):
   for (const run of runs) {
     const { draft, state, key } = run;
     const { header } = state;
-    const ended = isTerminal(header.state);
+    const ended = isTerminal(header.status);
     parts.hub.wakeAfterCommit(key, ended, () => endedView(header, draft.now, draft.entries));
     // Under its current fence the last holder may continue, unless the run is over.
     if (header.lease === null) parts.intake.forget(key, ended ? header.fence : header.fence - 1);
@@ -233,8 +233,8 @@ function tellHolder(
   } else if (held.sending === 0) held.told = held.telling;
 }
 
-function isNewCancel({ state, fence }: RunHeader, held: HeldRun): boolean {
-  return state === "CANCELLING" && held.fence !== fence;
+function isNewCancel({ status, fence }: RunHeader, held: HeldRun): boolean {
+  return status === "CANCELLING" && held.fence !== fence;
 }
 
 /**

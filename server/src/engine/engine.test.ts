@@ -261,7 +261,7 @@ describe("leases", () => {
     expect(connection.survived).toEqual([]);
     connection.credits(1);
     const item = await back.next("r", fence);
-    expect(item.header.state).toBe("CANCELLING");
+    expect(item.header.status).toBe("CANCELLING");
     const failure = { type: "Cancelled", message: "cleaned up" };
     const { header } = item;
     await engine.outcomes.fail(caller, {
@@ -270,7 +270,7 @@ describe("leases", () => {
       failure,
       failedStepKeys: [],
     });
-    expect((await engine.runs.get(caller, "r")).header.state).toBe("CANCELLED");
+    expect((await engine.runs.get(caller, "r")).header.status).toBe("CANCELLED");
   });
 
   test("a run that is refused is offered again after a pause, and then a longer one", async () => {
@@ -343,7 +343,7 @@ describe("leases", () => {
   const lapsed = (runId: string) =>
     eventually(async () => {
       const { header } = await engine.runs.get(caller, runId);
-      return header.state === "QUEUED" && header.lease === null ? header : undefined;
+      return header.status === "QUEUED" && header.lease === null ? header : undefined;
     });
   const by = (sender: TestWorker) => sender.connection?.caller ?? caller;
 
@@ -387,7 +387,7 @@ describe("leases", () => {
     test.each(Object.keys(write))("are renewed by %s", async (name) => {
       await write[name]?.();
       const { header } = await engine.runs.get(caller, "r");
-      expect(header).toMatchObject({ state: "RUNNING", fence, attempt: 1, crashes: 0 });
+      expect(header).toMatchObject({ status: "RUNNING", fence, attempt: 1, crashes: 0 });
       expect(header.lease).toMatchObject({ workerId: "w1" });
       const { connectionId = "" } = by(worker).connection ?? {};
       expect(header.lease?.connectionId).toBe(connectionId);
@@ -411,7 +411,7 @@ describe("leases", () => {
         output: json(1),
         unconsumed: [],
       });
-      expect((await engine.runs.get(caller, "r")).header.state).toBe("COMPLETED");
+      expect((await engine.runs.get(caller, "r")).header.status).toBe("COMPLETED");
       const other = new TestWorker("w2");
       await other.connect(engine);
       await start(engine, "s");
@@ -435,7 +435,10 @@ describe("leases", () => {
     test("come back by a reconnection, not by a write that is refused", async () => {
       const wrong = engine.steps.complete(by(worker), completedOf("r", fence, "a", { attempt: 7 }));
       await expect(wrong).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
-      expect((await engine.runs.get(caller, "r")).header).toMatchObject({ state: "QUEUED", fence });
+      expect((await engine.runs.get(caller, "r")).header).toMatchObject({
+        status: "QUEUED",
+        fence,
+      });
       const connection = await worker.connect(engine, 100, [{ runId: "r", fence }]);
       expect(connection.survived).toMatchObject([{ runId: "r", fence }]);
     });
@@ -453,7 +456,7 @@ describe("leases", () => {
     // A look at the leases comes every second.
     await new Promise((resolve) => setTimeout(resolve, 2_200));
     await worker.connection?.heartbeat();
-    expect((await engine.runs.get(caller, "r")).header).toMatchObject({ state: "RUNNING", fence });
+    expect((await engine.runs.get(caller, "r")).header).toMatchObject({ status: "RUNNING", fence });
     expect(worker.dispatched).toHaveLength(1);
     await pass(BOUNDS.leaseMs + 5_000);
     await lapsed("r");
@@ -467,7 +470,7 @@ describe("leases", () => {
     await lapsed("r");
     worker.connection?.ack("r", fence);
     await eventually(async () =>
-      (await engine.runs.get(caller, "r")).header.state === "RUNNING" ? true : undefined,
+      (await engine.runs.get(caller, "r")).header.status === "RUNNING" ? true : undefined,
     );
     await engine.steps.complete(by(worker), completedOf("r", fence, "a"));
     expect(worker.dispatched).toHaveLength(1);

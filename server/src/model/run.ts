@@ -3,7 +3,7 @@ import type { Undone, WaitKind } from "./entry.ts";
 import { laneName } from "./ids.ts";
 
 /**
- * The states of a run and how one leads to another.
+ * The statuses of a run and how one leads to another.
  *
  * - QUEUED: ready for a worker, not due yet, or held back by a limit. Left by a claim, a pause, a cancel, a timeout.
  * - RUNNING: one worker holds the lease. Left by an outcome, a lost lease (back to QUEUED), a pause.
@@ -52,11 +52,11 @@ export function canBecome(from: RunStatus, to: RunStatus): boolean {
   return NEXT[from].includes(to);
 }
 
-export function isTerminal(state: RunStatus): boolean {
-  return state === "COMPLETED" || state === "FAILED" || state === "CANCELLED";
+export function isTerminal(status: RunStatus): boolean {
+  return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 }
 
-/** Why a run is in its state; empty where that is plain. */
+/** Why a run has its status; empty where that is plain. */
 export const RUN_REASONS = [
   "",
   "PAUSED_BY_OPERATOR",
@@ -111,8 +111,8 @@ export function timeoutsText({ runTimeoutMs, queueTimeoutMs }: RunTimeouts): str
  * Whether its lease has ended and nobody was given the run since: who held it last may continue, under
  * the fence that is still current.
  */
-export function hasLapsed({ lease, state, startedAt }: RunHeader): boolean {
-  return lease === null && startedAt !== 0 && (state === "QUEUED" || state === "CANCELLING");
+export function hasLapsed({ lease, status, startedAt }: RunHeader): boolean {
+  return lease === null && startedAt !== 0 && (status === "QUEUED" || status === "CANCELLING");
 }
 
 /** Whether its holders have died in a row: it may be what kills them. */
@@ -177,7 +177,7 @@ export type WaitTree =
       readonly exclusive?: true;
     };
 
-/** What is known of a run beside its state, for people and for what comes next. Absent: nothing. */
+/** What is known of a run besides its status, for people and for what comes next. Absent: nothing. */
 export interface RunNotes {
   /** Why somebody paused or cancelled it, in their words. */
   readonly pauseReason?: string;
@@ -221,7 +221,7 @@ export interface RunHeader {
   readonly queue: string;
   /** 0 to 9, higher first. */
   readonly priority: number;
-  readonly state: RunStatus;
+  readonly status: RunStatus;
   readonly reason: RunReason;
   readonly intent: Intent;
   /** Grows whenever the run is given to a holder, is cancelled or retried, and when a pause takes effect; compared by every durable write. */
@@ -255,7 +255,7 @@ export const NEW_RUN = {
   version: "",
   queue: "default",
   priority: 5,
-  state: "QUEUED",
+  status: "QUEUED",
   reason: "",
   intent: "none",
   attempt: 0,

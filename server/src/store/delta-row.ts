@@ -25,16 +25,16 @@ export function toChunk(row: Row): DeltaChunk {
 }
 
 export function toRunMark(row: Row): RunMark {
-  const state = text(row, "status");
-  if (!isState(state)) throw new StoreError(`Column status holds "${state}".`);
+  const status = text(row, "status");
+  if (!isStatus(status)) throw new StoreError(`Column status holds "${status}".`);
   const delta =
     typeof row.delta_fence === "number"
       ? { fence: row.delta_fence, number: int(row, "delta_last") }
       : { fence: 0, number: 0 };
-  const leased = state === "RUNNING" || state === "CANCELLING";
-  return { seq: int(row, "seq"), fence: int(row, "fence"), state, leased, delta };
+  const leased = status === "RUNNING" || status === "CANCELLING";
+  return { seq: int(row, "seq"), fence: int(row, "fence"), status, leased, delta };
 }
 
-function isState(value: string): value is RunStatus {
-  return RUN_STATUSES.some((state) => state === value);
+function isStatus(value: string): value is RunStatus {
+  return RUN_STATUSES.some((status) => status === value);
 }

@@ -80,7 +80,7 @@ export type PutDeltasResult = "kept" | "known" | "stale";
 export interface RunMark {
   readonly seq: number;
   readonly fence: number;
-  readonly state: RunStatus;
+  readonly status: RunStatus;
   readonly leased: boolean;
   /** Of the latest delta that is on record; 0, 0 without one. */
   readonly delta: DeltaPlace;

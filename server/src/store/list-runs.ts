@@ -25,14 +25,16 @@ LEFT JOIN ${schema}lease AS lease ON lease.org_id = run.org_id AND lease.run_id 
 
 /**
  * One page of headers, newest first, and one more to see whether there are more. The page's keys
- * come from the index of the narrowest filter (a tag, the parent, the state, the workflow, or the
- * creation time), in its order. Several states are one such part each, merged.
+ * come from the index of the narrowest filter (a tag, the parent, the status, the workflow, or the
+ * creation time), in its order. Several statuses are one such part each, merged.
  */
 export function listStatement(dialect: Dialect, org: string, filter: RunFilter): ListStatement {
   const isTagged = Object.keys(filter.tags).length > 0;
   const isSplit = !isTagged && filter.parentRunId === undefined && isNarrowedByState(filter);
-  const states = isSplit ? filter.states.map((state) => [state]) : [filter.states];
-  const parts = states.map((list) => listPart(dialect, org, { ...filter, states: list }, isSplit));
+  const statuses = isSplit ? filter.statuses.map((status) => [status]) : [filter.statuses];
+  const parts = statuses.map((list) =>
+    listPart(dialect, org, { ...filter, statuses: list }, isSplit),
+  );
   const keys = parts.map((part) => `SELECT * FROM (${part.sql}) AS part`).join("\nUNION ALL\n");
   // CROSS JOIN: SQLite would else read all runs in the final order, to look each up in the page.
   const page = `(SELECT run_id FROM (\n${keys}) AS parts\nORDER BY ${ORDER} LIMIT ?) AS page
@@ -47,8 +49,8 @@ ORDER BY run.created_at DESC, run.run_id DESC`,
 
 /** Completed runs are most of the runs: with a workflow, that index is the narrower one. */
 function isNarrowedByState(filter: RunFilter): boolean {
-  if (filter.states.length === 0) return false;
-  return filter.workflow === undefined || !filter.states.includes("COMPLETED");
+  if (filter.statuses.length === 0) return false;
+  return filter.workflow === undefined || !filter.statuses.includes("COMPLETED");
 }
 
 function listPart(
@@ -78,11 +80,11 @@ function listPart(
     add(`${row}.parent_run_id = ? AND ${row}.parent_run_id <> ''`, filter.parentRunId);
   }
   if (filter.workflow !== undefined) add(`${row}.workflow = ?`, filter.workflow);
-  if (filter.states.length > 0) {
-    const marks = filter.states.map(() => "?").join(", ");
+  if (filter.statuses.length > 0) {
+    const marks = filter.statuses.map(() => "?").join(", ");
     add(
-      filter.states.length === 1 ? `${row}.status = ?` : `${row}.status IN (${marks})`,
-      ...filter.states,
+      filter.statuses.length === 1 ? `${row}.status = ?` : `${row}.status IN (${marks})`,
+      ...filter.statuses,
     );
   }
   if (filter.after !== undefined) {

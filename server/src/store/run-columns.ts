@@ -91,7 +91,7 @@ export const RUN = {
   seq: number("seq", "seq", "int4", FIXED),
   updatedAt: number("updatedAt", "updated_at", "int8", FIXED),
   fence: number("fence", "fence", "int4", MUTABLE),
-  state: word("state", "status", RUN_STATUSES),
+  status: word("status", "status", RUN_STATUSES),
   reason: word("reason", "reason", RUN_REASONS),
   intent: word("intent", "intent", INTENTS),
   attempt: number("attempt", "attempt", "int4", MUTABLE),

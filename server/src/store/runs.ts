@@ -93,7 +93,7 @@ export interface ClaimRequest {
 }
 
 /**
- * Best first by rank, readyAt and run id. The state is now RUNNING (CANCELLING stays as it is), fence and attempt are one
+ * Best first by rank, readyAt and run id. The status is now RUNNING (CANCELLING stays as it is), fence and attempt are one
  * higher, `startedAt` is set if it was not, `updatedAt` is the batch's `now`; the lease is there, the
  * ready row and any `queue` timeout are gone. `seq` is the same: a claim has no journal entry.
  */
@@ -129,7 +129,7 @@ export interface JournalPage {
 
 export interface RunFilter {
   /** Empty: all. */
-  readonly states: readonly RunStatus[];
+  readonly statuses: readonly RunStatus[];
   readonly workflow?: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly parentRunId?: string;

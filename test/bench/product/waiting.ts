@@ -38,7 +38,7 @@ function sleeper(seeded: number, until: number): RunWrite {
     runId,
     runUid: runId,
     workflow: workflowName,
-    state: "WAITING",
+    status: "WAITING",
     fence: 2,
     seq: 3,
     attempt: 1,

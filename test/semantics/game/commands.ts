@@ -338,7 +338,7 @@ export class Commands {
   async #again(runId: string): Promise<void> {
     const { deletions, engine } = this.#table;
     const { header } = await engine.runs.get(caller, runId);
-    if (!isTerminal(header.state)) return;
+    if (!isTerminal(header.status)) return;
     const count = () => deletions.set(runId, (deletions.get(runId) ?? 0) + 1);
     count();
     await engine.runs.delete(caller, runId).finally(count);
@@ -355,14 +355,14 @@ export class Commands {
   async help(runId: string): Promise<void> {
     const { engine } = this.#table;
     const { header } = await engine.runs.get(caller, runId);
-    const { state, reason, intent, fence, lease } = header;
-    if (isTerminal(state)) return;
-    if (state === "PAUSED" && reason !== "PAUSED_BY_OPERATOR") await this.ask("retry", runId);
-    else if (state === "PAUSED" || intent === "pause") await this.ask("resume", runId);
+    const { status, reason, intent, fence, lease } = header;
+    if (isTerminal(status)) return;
+    if (status === "PAUSED" && reason !== "PAUSED_BY_OPERATOR") await this.ask("retry", runId);
+    else if (status === "PAUSED" || intent === "pause") await this.ask("resume", runId);
     else if (lease !== null) {
       const end = { runId, fence, output: json("end"), unconsumed: [] };
       await engine.outcomes.complete(caller, end).catch(() => undefined);
-    } else if (state === "WAITING") {
+    } else if (status === "WAITING") {
       await this.ask("signal", runId);
       // There may be no such child, or one that somebody else started.
       await engine.waits

@@ -175,9 +175,9 @@ class Game {
     expect(this.#table.problems).toEqual([]);
   }
 
-  #checkLease({ runId, state, lease, fence }: RunHeader, leased: number | undefined): void {
-    if (state !== "CANCELLING")
-      expect([runId, lease !== null]).toEqual([runId, state === "RUNNING"]);
+  #checkLease({ runId, status, lease, fence }: RunHeader, leased: number | undefined): void {
+    if (status !== "CANCELLING")
+      expect([runId, lease !== null]).toEqual([runId, status === "RUNNING"]);
     expect([runId, leased]).toEqual([runId, lease === null ? undefined : fence]);
   }
 
@@ -188,7 +188,7 @@ class Game {
     due: ReadonlySet<string>,
   ): Promise<void> {
     const { runId } = header;
-    const isOver = isTerminal(header.state);
+    const isOver = isTerminal(header.status);
     if (isOver) expect([runId, ...due]).toEqual([runId]);
     const open: string[] = [];
     for (const [key, step] of stateOf(header, entries).steps) {
@@ -237,9 +237,9 @@ class Game {
     await eventually(async () => {
       const loaded = await this.#store.loadRuns(refs);
       const open = loaded.flatMap((run) =>
-        run === undefined || isTerminal(run.header.state) ? [] : [run.header],
+        run === undefined || isTerminal(run.header.status) ? [] : [run.header],
       );
-      left = open.map(({ runId, state, reason }) => `${runId} ${state} ${reason}`);
+      left = open.map(({ runId, status, reason }) => `${runId} ${status} ${reason}`);
       await Promise.all(open.map(({ runId }) => this.#commands.help(runId)));
       return open.length === 0 || undefined;
     }, CONCLUDED_MS).catch((cause: unknown) => {

@@ -107,7 +107,7 @@ async function countSteps(
 ): Promise<void> {
   let steps = 0;
   let at = "";
-  let state = RunStatus[run.status] ?? "";
+  let status = RunStatus[run.status] ?? "";
   try {
     const classes = [EventClass.CHECKPOINT, EventClass.DELTA];
     for await (const { events } of server.events.watchRun(
@@ -124,14 +124,14 @@ async function countSteps(
             `The run asks: ${question.prompt}  ${terminal.style("dim", `pawl answer ${id}`)}`,
           );
         }
-        if (event.type === "workflow.waiting") state = "WAITING";
-        else if (event.type.startsWith("workflow.step")) state = "RUNNING";
+        if (event.type === "workflow.waiting") status = "WAITING";
+        else if (event.type.startsWith("workflow.step")) status = "RUNNING";
       }
       const now = at === "" ? "" : ` · ${at}`;
-      terminal.progress(`${state} · ${steps} ${steps === 1 ? "step" : "steps"} done${now}`);
+      terminal.progress(`${status} · ${steps} ${steps === 1 ? "step" : "steps"} done${now}`);
     }
   } catch (error) {
     // The line is optional: the wait itself reports errors of the server.
-    if (!signal.aborted) terminal.progress(`${state}: no live view (${String(error)})`);
+    if (!signal.aborted) terminal.progress(`${status}: no live view (${String(error)})`);
   }
 }

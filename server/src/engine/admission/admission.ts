@@ -120,9 +120,9 @@ export function flowWriteOf(
     }
     return { hold, gates };
   }
-  const { state } = header;
+  const { status } = header;
   const stopped =
-    state === "WAITING" || state === "PAUSED" || state === "CANCELLING" || isTerminal(state);
+    status === "WAITING" || status === "PAUSED" || status === "CANCELLING" || isTerminal(status);
   if (!hasChanged || !stopped) return undefined;
   return { leave: true, gates: gates.map((gate) => ({ ...gate, isLatest: false })) };
 }

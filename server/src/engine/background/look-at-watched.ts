@@ -37,8 +37,8 @@ async function noticeWatched(
     for (const [index, mark] of (await store.runMarks(some.map(parseRunKey))).entries()) {
       const key = some[index];
       if (mark === undefined || key === undefined) continue;
-      const { seq, state, delta } = mark;
-      hub.wakeIfNews(key, { seq, ...delta }, isTerminal(state));
+      const { seq, status, delta } = mark;
+      hub.wakeIfNews(key, { seq, ...delta }, isTerminal(status));
     }
   }
 }

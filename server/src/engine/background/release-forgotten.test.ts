@@ -23,9 +23,9 @@ test("a lease of this life is left alone, also where no connection is known to h
     const { header: given } = await engine.runs.get(caller, "new");
     await engine.takeOver();
     const { header: kept } = await engine.runs.get(caller, "new");
-    expect(kept).toMatchObject({ state: "RUNNING", fence: given.fence, lease: given.lease });
+    expect(kept).toMatchObject({ status: "RUNNING", fence: given.fence, lease: given.lease });
     const { header: freed } = await engine.runs.get(caller, "old");
-    expect(freed).toMatchObject({ state: "QUEUED", lease: null });
+    expect(freed).toMatchObject({ status: "QUEUED", lease: null });
   } finally {
     await engine.close();
     await store.close();

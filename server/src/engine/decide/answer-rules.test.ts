@@ -71,7 +71,7 @@ test("one answer resolves a question and wakes the run", () => {
     "workflow.wait.resolved",
   ]);
   expect(run.last.meta).toMatchObject({ outcome: "answered", payloadSeq: run.last.seq - 1 });
-  expect(run.header.state).toBe("QUEUED");
+  expect(run.header.status).toBe("QUEUED");
   expect(answer("y")).toEqual({ kind: "resolved" });
 });
 

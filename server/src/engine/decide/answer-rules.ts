@@ -58,14 +58,14 @@ export function findWait(draft: Draft, key: string): StepRecord & { readonly wai
 
 function mustGoOn(draft: Draft): void {
   const { header } = draft;
-  if (isTerminal(header.state)) throw runEnded(header.runId, header.state);
+  if (isTerminal(header.status)) throw runEnded(header.runId, header.status);
 }
 
-export function runEnded(runId: string, state: RunStatus): PawlError {
+export function runEnded(runId: string, status: RunStatus): PawlError {
   return new PawlError(
     "RUN_TERMINAL",
-    `Run "${runId}" has ended (${state}), so this wait is closed.`,
-    { metadata: { run_id: runId, state } },
+    `Run "${runId}" has ended (${status}), so this wait is closed.`,
+    { metadata: { run_id: runId, status } },
   );
 }
 

@@ -48,7 +48,7 @@ test("gives the holder a new fence and a limited time to clean up", () => {
   run.do((draft) => stepCompleted(draft, completed(run, "cleanup")), run.fence);
   expect(run.dueRow("grace")?.at).toBe(run.now + 7_000);
   run.do((draft) => completeRun(draft, complete(run)));
-  expect(run.header.state).toBe("CANCELLED");
+  expect(run.header.status).toBe("CANCELLED");
   expect(run.last.type).toBe("run.cancelled");
 });
 
@@ -91,7 +91,7 @@ test("a grace that is read late, when its worker has gone, ends nothing", () => 
   run.do((draft) => releaseLease(draft, run.fence, "replica/worker-1", "expired"));
   run.now = row.at;
   run.do((draft) => dueFired(draft, row, undefined));
-  expect(run.header.state).toBe("CANCELLING");
+  expect(run.header.status).toBe("CANCELLING");
   run.claim();
   expect(run.dueRow("grace")?.at).toBe(row.at + 9_000);
 });
@@ -114,7 +114,7 @@ test("is not undone by a step that would pause the run", () => {
   expect(pay.kind).toBe("unknown_outcome");
   const last = run.do((draft) => stepFailed(draft, failed(run, "a", { attempt: 2, retryPolicy })));
   expect(last.next).toEqual({ kind: "final", action: "throw" });
-  expect(run.header.state).toBe("CANCELLING");
+  expect(run.header.status).toBe("CANCELLING");
 });
 
 test("of a child tells its parent", () => {

@@ -33,7 +33,7 @@ export function startCleanUp(draft: Draft, meta: EntryMeta, graceMs: number): vo
   }
   const { failure, reason = "" } = meta;
   draft.patch({
-    state: "CANCELLING",
+    status: "CANCELLING",
     intent: "none",
     reason: failure === undefined ? "" : "RUN_TIMEOUT",
     waiting: null,
@@ -54,9 +54,9 @@ export function startCleanUp(draft: Draft, meta: EntryMeta, graceMs: number): vo
  * was cancelled has to be heard of first: it may hang, and never learn of the cancel.
  */
 export function startGrace(draft: Draft): void {
-  const { state, lease, notes } = draft.header;
+  const { status, lease, notes } = draft.header;
   const { cleanUp } = notes;
-  if (state !== "CANCELLING" || lease === null || cleanUp === undefined || cleanUp.since !== 0)
+  if (status !== "CANCELLING" || lease === null || cleanUp === undefined || cleanUp.since !== 0)
     return;
   // The intent is part of what every write compares: no other server overwrites this, or misses it.
   draft.patch({ intent: "cancel", notes: { ...notes, cleanUp: { ...cleanUp, since: draft.now } } });
@@ -86,9 +86,9 @@ const NO_CLEAN_UP = { graceMs: 0, since: 0, crashes: 0 };
 const CRASHES_MAX = 5;
 
 export function graceOver(draft: Draft): void {
-  const { state, notes, intent } = draft.header;
+  const { status, notes, intent } = draft.header;
   const { graceMs, since } = notes.cleanUp ?? NO_CLEAN_UP;
-  if (state !== "CANCELLING") return;
+  if (status !== "CANCELLING") return;
   if (since === 0) {
     // Read before the run went from one worker to the next; or it is this state that is old, in
     // which case the write is refused for its intent.

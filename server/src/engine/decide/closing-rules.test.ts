@@ -181,7 +181,7 @@ describe("exclusive groups", () => {
       open("child:k", "child", { childRunId: "kid" });
       wait(race(...Object.keys(deciders)));
       decide();
-      expect(run.header.state).toBe("QUEUED");
+      expect(run.header.status).toBe("QUEUED");
       for (const key of Object.keys(deciders))
         expect([key, status(key)]).toEqual([key, key === winner ? "resolved" : "closed"]);
       // The look at a child that ended before it was waited for is due once, and finds nobody.
@@ -203,7 +203,7 @@ describe("exclusive groups", () => {
       send("s1");
       expect(inbox()).toEqual(["s1"]);
       if (isPaused) run.do(resumeRun);
-      expect(run.header.state).toBe("WAITING");
+      expect(run.header.status).toBe("WAITING");
     }
   });
 
@@ -224,7 +224,7 @@ describe("exclusive groups", () => {
     const row = run.dueRow("retry", "step");
     run.now += 5_000;
     if (row !== undefined) run.do((draft) => dueFired(draft, row, undefined));
-    expect([run.header.state, status("signal:g")]).toEqual(["QUEUED", "waiting"]);
+    expect([run.header.status, status("signal:g")]).toEqual(["QUEUED", "waiting"]);
   });
 
   test("close nothing that the code waits for outside of the group as well", () => {
@@ -236,9 +236,9 @@ describe("exclusive groups", () => {
       if (!isSuspended) answer("callback:c");
       wait(all("signal:g", race("signal:g", "callback:c")));
       if (isSuspended) answer("callback:c");
-      expect([run.header.state, status("signal:g")]).toEqual(["WAITING", "waiting"]);
+      expect([run.header.status, status("signal:g")]).toEqual(["WAITING", "waiting"]);
       send("s1");
-      expect([run.header.state, status("signal:g")]).toEqual(["QUEUED", "resolved"]);
+      expect([run.header.status, status("signal:g")]).toEqual(["QUEUED", "resolved"]);
     }
   });
 

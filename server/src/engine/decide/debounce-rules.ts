@@ -26,7 +26,7 @@ export function tagsOf({ debounce, tags }: StartRun): Readonly<Record<string, st
  */
 export function joinStart(draft: Draft, { debounce, input }: StartRun): boolean {
   const { header } = draft;
-  const pending = header.state === "QUEUED" && header.reason === "DEBOUNCED";
+  const pending = header.status === "QUEUED" && header.reason === "DEBOUNCED";
   if (!pending || debounce === undefined) return false;
   if (header.seq >= BOUNDS.debouncedStarts) {
     throw new PawlError(

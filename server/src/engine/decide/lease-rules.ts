@@ -35,7 +35,7 @@ export function releaseLease(
   if (header.fence !== fence || header.lease?.connectionId !== connectionId) return false;
   const worker = header.lease.workerId;
   const meta = { worker, fence, reason };
-  if (header.state === "CANCELLING") {
+  if (header.status === "CANCELLING") {
     // Another worker continues with the clean-up, in what is left of the grace.
     const goesOn = stopGrace(draft, isCrash(reason));
     if (isCrash(reason)) draft.append("run.recovered", "", 0, meta);
@@ -51,7 +51,7 @@ export function releaseLease(
   }
   draft.dropLease();
   // Its holder may take it back, and may not know yet that a pause was taken back.
-  draft.patch({ state: "QUEUED", intent: header.intent === "resume" ? "resume" : "none" });
+  draft.patch({ status: "QUEUED", intent: header.intent === "resume" ? "resume" : "none" });
   // All others may continue, as long as nobody else was given the run.
   if (reason === "refused") draft.raiseFence();
   // A worker that refused the run, or never got it, says nothing about the run.
@@ -122,7 +122,7 @@ export function rebindLease(draft: Draft, fence: number, lease: Lease): boolean 
 export function pauseDamaged(draft: Draft, fence: number, entry: string): boolean {
   const { header } = draft;
   if (header.fence !== fence || header.lease === null) return false;
-  if (header.state === "CANCELLING") {
+  if (header.status === "CANCELLING") {
     endCleanUp(draft, { details: { clean_up: "The run's journal is damaged." } }, false);
     draft.raiseFence();
     return true;

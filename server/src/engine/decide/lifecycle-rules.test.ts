@@ -1,7 +1,7 @@
 /**
- * Goal: every command on a run leads from each state to the right one, or is refused by name.
- * Method: a table over states and commands, compared with the model's transitions by `TestRun`;
- * then the cases where the path to the state matters.
+ * Goal: every command on a run leads from each status to the right one, or is refused by name.
+ * Method: a table over statuses and commands, compared with the model's transitions by `TestRun`;
+ * then the cases where the path to the status matters.
  */
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -44,7 +44,7 @@ beforeEach(() => {
   run = new TestRun();
 });
 
-/** A run in each state, got there as runs do. */
+/** A run with each status, which it got as runs do. */
 const MAKE: Record<RunStatus, () => TestRun> = {
   QUEUED: () => new TestRun(),
   RUNNING() {
@@ -111,7 +111,7 @@ const ILL = "ILLEGAL_TRANSITION";
 const LOST = "LEASE_LOST";
 const END = "RUN_TERMINAL";
 
-/** The state afterwards, or the refusal. Outcomes name the run's current fence. */
+/** The status afterwards, or the refusal. Outcomes name the run's current fence. */
 const TABLE: Record<keyof typeof COMMANDS, Record<RunStatus, string>> = {
   cancel: row("CANCELLED CANCELLING CANCELLING CANCELLED CANCELLING ILL ILL CANCELLED"),
   pause: row("PAUSED RUNNING PAUSED PAUSED ILL ILL ILL ILL"),
@@ -149,13 +149,13 @@ test.each(CASES)("$command on $state: $expected", ({ command, state, expected })
   if (/^[A-Z]+_/.test(expected)) {
     expect(() => act(it)).toThrow(expect.objectContaining({ reason: expected }));
     expect(it.journal.length).toBe(entries);
-    expect(it.header.state).toBe(state);
+    expect(it.header.status).toBe(state);
     return;
   }
   act(it);
-  expect(it.deleted ? "gone" : it.header.state).toBe(expected);
+  expect(it.deleted ? "gone" : it.header.status).toBe(expected);
   // Whatever ends a lease makes its fence useless.
-  if (it.header.state === state && it.journal.length === entries) return;
+  if (it.header.status === state && it.journal.length === entries) return;
 });
 
 describe("idempotence: the same command again gives the same answer and writes nothing", () => {
@@ -203,7 +203,7 @@ describe("idempotence: the same command again gives the same answer and writes n
     run.claim();
     run.do((draft) => cancelRun(draft, { reason: "", graceMs: 1_000 }));
     const first = fenced();
-    expect(run.header.state).toBe("CANCELLED");
+    expect(run.header.status).toBe("CANCELLED");
     expect(fenced()).toMatchObject({ directive: "yield" });
     expect(first).toMatchObject({ directive: "yield" });
   });
@@ -216,7 +216,7 @@ describe("idempotence: the same command again gives the same answer and writes n
     again(() => run.do((draft) => suspendRun(draft, command)));
     const signal = { runId: "run-1", name: "go", signalId: "s1", payload: json(1), actor: "" };
     run.do((draft) => sendSignal(draft, signal));
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     again(() => run.do((draft) => suspendRun(draft, command)));
   });
 
@@ -273,7 +273,7 @@ describe("fences", () => {
     lease();
     COMMANDS.pause(run);
     COMMANDS["lose the lease"](run);
-    expect(run.header.state).toBe("PAUSED");
+    expect(run.header.status).toBe("PAUSED");
     COMMANDS.resume(run);
     lease();
     COMMANDS.fail(run);
@@ -290,9 +290,9 @@ describe("fences", () => {
     const row = made.dueRow("parent");
     if (row === undefined) throw new Error("Nobody looks after the parent.");
     made.do((draft) => dueFired(draft, row, undefined, undefined));
-    expect(made.header.state).toBe("QUEUED");
+    expect(made.header.status).toBe("QUEUED");
     made.do((draft) => dueFired(draft, { ...row, key: "again" }, undefined, true));
-    expect(made.header.state).toBe("CANCELLED");
+    expect(made.header.status).toBe("CANCELLED");
   });
 
   test("a parent tells the children that it made known, each once", () => {
@@ -314,7 +314,7 @@ describe("fences", () => {
     expect(run.do((draft) => releaseLease(draft, run.fence, "replica/other", "expired"))).toBe(
       false,
     );
-    expect(run.header.state).toBe("RUNNING");
+    expect(run.header.status).toBe("RUNNING");
   });
 
   test("a worker that comes back keeps its fence, another worker does not get the run", () => {
@@ -336,15 +336,15 @@ describe("crashes", () => {
       run.claim();
       run.do((draft) => releaseLease(draft, run.fence, CONNECTION, "unacknowledged"));
     }
-    expect(run.header).toMatchObject({ state: "QUEUED", crashes: 0 });
+    expect(run.header).toMatchObject({ status: "QUEUED", crashes: 0 });
     for (let i = 0; i < BOUNDS.crashLoopAttempts; i += 1) {
-      expect(run.header.state).toBe("QUEUED");
+      expect(run.header.status).toBe("QUEUED");
       run.claim();
       COMMANDS["lose the lease"](run);
     }
-    expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+    expect(run.header).toMatchObject({ status: "PAUSED", reason: "CRASH_LOOP" });
     COMMANDS.resume(run);
-    expect(run.header).toMatchObject({ state: "QUEUED", crashes: 0 });
+    expect(run.header).toMatchObject({ status: "QUEUED", crashes: 0 });
   });
 
   test("before the last one that got a step, a failure or a wait recorded do not count", () => {
@@ -379,9 +379,9 @@ describe("crashes", () => {
     "in one step pause the run, which names it: max_crashes %s",
     (max) => {
       const attempts: number[] = [];
-      while (run.header.state === "QUEUED") attempts.push(die("a", max));
+      while (run.header.status === "QUEUED") attempts.push(die("a", max));
       expect(attempts).toEqual(Array.from({ length: max ?? 3 }, (_, i) => i + 1));
-      expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+      expect(run.header).toMatchObject({ status: "PAUSED", reason: "CRASH_LOOP" });
       expect(run.last.meta).toMatchObject({
         failedKeys: ["a"],
         details: { step_key: "a", crashes: String(max ?? 3) },
@@ -390,7 +390,7 @@ describe("crashes", () => {
       // A retry starts to count anew; a resumption gives it one more try.
       COMMANDS.retry(run);
       expect(die("a", max)).toBe((max ?? 3) + 1);
-      expect(run.header.state).toBe("QUEUED");
+      expect(run.header.status).toBe("QUEUED");
     },
   );
 
@@ -402,12 +402,12 @@ describe("crashes", () => {
     const { fence } = run;
     for (let i = 0; i < 3; i += 1) {
       COMMANDS["lose the lease"](run);
-      if (run.header.state === "PAUSED") break;
+      if (run.header.status === "PAUSED") break;
       const lease = { connectionId: CONNECTION, workerId: "w1", until: run.now };
       run.do((draft) => rebindLease(draft, fence, lease));
     }
     expect(start).toMatchObject({ attempt: 3 });
-    expect(run.header).toMatchObject({ state: "PAUSED", reason: "CRASH_LOOP" });
+    expect(run.header).toMatchObject({ status: "PAUSED", reason: "CRASH_LOOP" });
     expect(run.last.meta.details).toMatchObject({ crashes: "3" });
   });
 
@@ -446,14 +446,14 @@ describe("pause", () => {
     run.claim();
     run.do((draft) => stepStarted(draft, started(run, "a")));
     COMMANDS.pause(run);
-    expect(run.header).toMatchObject({ state: "RUNNING", intent: "pause" });
+    expect(run.header).toMatchObject({ status: "RUNNING", intent: "pause" });
     expect(run.do((draft) => stepStarted(draft, started(run, "b")))).toMatchObject({
       reason: "RUN_PAUSED",
     });
     run.do((draft) => stepCompleted(draft, completed(run, "a")));
     run.do((draft) => suspendRun(draft, suspend(run)));
     expect(run.header).toMatchObject({
-      state: "PAUSED",
+      status: "PAUSED",
       reason: "PAUSED_BY_OPERATOR",
       intent: "none",
     });
@@ -470,19 +470,19 @@ describe("pause", () => {
     COMMANDS.pause(run);
     // Its worker stopped before the next step of another branch; it names no tree.
     run.do((draft) => suspendRun(draft, suspend(run)));
-    expect(run.header.state).toBe("PAUSED");
+    expect(run.header.status).toBe("PAUSED");
     COMMANDS.resume(run);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
 
     run.claim();
     COMMANDS.pause(run);
     COMMANDS.resume(run);
     // The worker was told to pause and stops; that the pause was taken back comes too late for it.
     run.do((draft) => suspendRun(draft, suspend(run)));
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     run.claim();
     run.do((draft) => suspendRun(draft, suspend(run)));
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
   });
 
   test("a suspension with a tree after a pause was taken back waits for that tree", () => {
@@ -491,22 +491,22 @@ describe("pause", () => {
     COMMANDS.pause(run);
     COMMANDS.resume(run);
     run.do((draft) => suspendRun(draft, suspend(run, { tree: { key: "sleep:s" } })));
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
   });
 
   test("a waiting run waits again after the resume, unless its wait has been resolved", () => {
     run = MAKE.WAITING();
     COMMANDS.pause(run);
     COMMANDS.resume(run);
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
     COMMANDS.pause(run);
     run.now += 60_000;
     const timer = run.dueRow("wait", "sleep:s");
     expect(timer).toBeDefined();
     if (timer !== undefined) run.do((draft) => dueFired(draft, timer, undefined));
-    expect(run.header.state).toBe("PAUSED");
+    expect(run.header.status).toBe("PAUSED");
     COMMANDS.resume(run);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 
   test("of a delayed or queue-limited run keeps both limits after the resume", () => {
@@ -517,7 +517,7 @@ describe("pause", () => {
     COMMANDS.pause(run);
     run.now += 6_000;
     for (const row of [...run.due.values()]) run.do((draft) => dueFired(draft, row, undefined));
-    expect(run.header.state).toBe("PAUSED");
+    expect(run.header.status).toBe("PAUSED");
     COMMANDS.resume(run);
     expect(run.ready).toBeDefined();
     expect(run.dueRow("queue")?.at).toBe(run.now + 1_000);
@@ -548,14 +548,14 @@ describe("retry", () => {
     );
     const outcome = { outcome: "completed", payload: json("c") } as const;
     for (const row of [...run.due.values()]) run.do((draft) => dueFired(draft, row, outcome));
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 
   test("renews the time limit of the run", () => {
     run = new TestRun({ runTimeoutMs: 1_000 });
     run.now += 1_000;
     COMMANDS["run timeout"](run);
-    expect(run.header.state).toBe("FAILED");
+    expect(run.header.status).toBe("FAILED");
     COMMANDS.retry(run);
     expect(run.dueRow("run")?.at).toBe(run.now + 1_000);
   });
@@ -587,9 +587,9 @@ describe("retry", () => {
         run.claim();
         run.do((draft) => stepStarted(draft, started(run, "a", { atMostOnce: true })));
       }
-      expect(run.header).toMatchObject({ state: "PAUSED", reason });
+      expect(run.header).toMatchObject({ status: "PAUSED", reason });
       COMMANDS.retry(run);
-      expect(run.header).toMatchObject({ state: "QUEUED", reason: "" });
+      expect(run.header).toMatchObject({ status: "QUEUED", reason: "" });
     },
   );
 });
@@ -607,7 +607,7 @@ describe("start", () => {
 
   test("claimed and delayed: nobody gets it before it is due", () => {
     run = new TestRun({ delayMs: 1_000, claim: true, workerId: "me" });
-    expect(run.header).toMatchObject({ state: "QUEUED", lease: null });
+    expect(run.header).toMatchObject({ status: "QUEUED", lease: null });
     const command = startCommand({ claim: true, workerId: "me" });
     expect(run.do((draft) => startAgain(draft, command)).claimed).toBe(false);
     run.now += 1_000;
@@ -625,7 +625,7 @@ describe("start", () => {
     COMMANDS["lose the lease"](run);
     run.now += 2_000;
     COMMANDS["queue timeout"](run);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 });
 

@@ -23,16 +23,16 @@ import { remindLater } from "./wait-changes.ts";
  */
 export function cancelRun(draft: Draft, { reason, graceMs, force = false }: CancelOptions): void {
   const { header } = draft;
-  if (header.state === "CANCELLED") return;
+  if (header.status === "CANCELLED") return;
   const isForced = force || graceMs === 0;
-  if (header.state === "CANCELLING") {
+  if (header.status === "CANCELLING") {
     if (!isForced) return;
     giveUpCleanUp(draft, "Somebody ended the run without waiting for it.");
     draft.raiseFence();
     return;
   }
-  if (isTerminal(header.state))
-    throw illegalTransition(header.runId, header.state, "cancelled", "CANCELLED");
+  if (isTerminal(header.status))
+    throw illegalTransition(header.runId, header.status, "cancelled", "CANCELLED");
   const meta = reason === "" ? {} : { reason };
   if (!isForced && canCleanUp(draft)) {
     startCleanUp(draft, meta, graceMs);
@@ -56,7 +56,7 @@ export function cancelChild(draft: Draft, reason: string): void {
 export function timeOut(draft: Draft): void {
   const { header } = draft;
   // It is being ended already, and its clean-up has a limit of its own.
-  if (header.state === "CANCELLING") return;
+  if (header.status === "CANCELLING") return;
   const limit = header.options.runTimeoutMs ?? 0;
   const message = `The run did not end within ${limit} ms of its start.`;
   const failure = { type: "RunTimeout", message };
@@ -72,9 +72,9 @@ export function timeOut(draft: Draft): void {
 /** At once where nobody holds the run; else at its next step boundary. */
 export function pauseRun(draft: Draft, reason: string): void {
   const { header } = draft;
-  if (header.state === "PAUSED" || header.intent === "pause") return;
-  if (isTerminal(header.state) || header.state === "CANCELLING") {
-    throw illegalTransition(header.runId, header.state, "paused", "PAUSED");
+  if (header.status === "PAUSED" || header.intent === "pause") return;
+  if (isTerminal(header.status) || header.status === "CANCELLING") {
+    throw illegalTransition(header.runId, header.status, "paused", "PAUSED");
   }
   if (reason !== "") draft.patch({ notes: { ...header.notes, pauseReason: reason } });
   if (header.lease !== null) draft.patch({ intent: "pause" });
@@ -84,14 +84,14 @@ export function pauseRun(draft: Draft, reason: string): void {
 /** Continues where it stopped: waiting if what it waits for is still to come, else queued. */
 export function resumeRun(draft: Draft): void {
   const { header } = draft;
-  if (isTerminal(header.state) || header.state === "CANCELLING") {
-    throw illegalTransition(header.runId, header.state, "resumed", "QUEUED");
+  if (isTerminal(header.status) || header.status === "CANCELLING") {
+    throw illegalTransition(header.runId, header.status, "resumed", "QUEUED");
   }
   if (header.intent === "pause") {
     draft.patch({ intent: "resume", notes: {} });
     return;
   }
-  if (header.state !== "PAUSED") return;
+  if (header.status !== "PAUSED") return;
   requeue(draft);
   draft.append("run.resumed", "", 0, {});
 }
@@ -99,12 +99,12 @@ export function resumeRun(draft: Draft): void {
 function requeue(draft: Draft): void {
   const { header, state } = draft;
   if (header.waiting !== null && !satisfied(state, header.waiting.tree, draft.now)) {
-    draft.patch({ state: "WAITING", reason: "", crashes: 0, notes: {} });
+    draft.patch({ status: "WAITING", reason: "", crashes: 0, notes: {} });
     // One may have fired while the run was paused, before the clock was set back.
     setRetryTimers(draft, header.waiting.tree);
     return;
   }
-  draft.patch({ state: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null, notes: {} });
+  draft.patch({ status: "QUEUED", reason: "", crashes: 0, endedAt: 0, waiting: null, notes: {} });
   const startAt = header.startedAt === 0 ? Math.max(header.startAt, draft.now) : draft.now;
   const limit = header.options.queueTimeoutMs;
   if (limit !== undefined && header.startedAt === 0) draft.due.put("queue", "", startAt + limit);
@@ -126,18 +126,18 @@ function rearmWaits(draft: Draft): void {
 /** From its failed step: what ended it is superseded, all other results stay. Idempotent until it stops again. */
 export function retryRun(draft: Draft): void {
   const { header, state } = draft;
-  if (state.retried && !isTerminal(header.state) && header.state !== "PAUSED") return;
-  const paused = header.state === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
-  const isCleaned = header.state === "CANCELLED" || isUndone(draft);
-  if (header.state !== "FAILED" && header.state !== "CANCELLED" && !paused)
-    throw illegalTransition(header.runId, header.state, "retried", "QUEUED");
+  if (state.retried && !isTerminal(header.status) && header.status !== "PAUSED") return;
+  const paused = header.status === "PAUSED" && header.reason !== "PAUSED_BY_OPERATOR";
+  const isCleaned = header.status === "CANCELLED" || isUndone(draft);
+  if (header.status !== "FAILED" && header.status !== "CANCELLED" && !paused)
+    throw illegalTransition(header.runId, header.status, "retried", "QUEUED");
   if (isCleaned && header.notes.undone === undefined) throw allUndone(draft);
   const { timeout: failure } = state;
   const keys = isCleaned ? [...state.steps.keys()].filter(isOfCompensation) : state.failedKeys;
   const superseded = keys.filter((key) => hasFailed(state.steps.get(key)));
   const reason = failure?.message ?? header.notes.cancelReason;
   draft.append("run.retried", "", 0, { superseded });
-  if (isCleaned && (failure !== undefined || header.state === "CANCELLED")) {
+  if (isCleaned && (failure !== undefined || header.status === "CANCELLED")) {
     // Nothing in the journal would make the code fail again: it has to be told again.
     const why = reason === undefined ? {} : { reason };
     const end = failure === undefined ? {} : { failure };
@@ -145,7 +145,7 @@ export function retryRun(draft: Draft): void {
     return;
   }
   draft.raiseFence();
-  if (header.state === "FAILED") rearmWaits(draft);
+  if (header.status === "FAILED") rearmWaits(draft);
   requeue(draft);
   const timeout = header.options.runTimeoutMs;
   if (timeout !== undefined) draft.due.put("run", "", draft.now + timeout);
@@ -153,12 +153,12 @@ export function retryRun(draft: Draft): void {
 
 /** As `retryRun` for a child whose parent is retried, if it can continue. */
 export function retryChild(draft: Draft): void {
-  if (draft.header.state === "FAILED" && !isUndone(draft)) retryRun(draft);
+  if (draft.header.status === "FAILED" && !isUndone(draft)) retryRun(draft);
 }
 
 /** Whether its compensations have started, so that what its own steps did is no more. */
 function isUndone({ header, state }: Draft): boolean {
-  if (header.state !== "FAILED") return false;
+  if (header.status !== "FAILED") return false;
   if (header.notes.undone !== undefined || state.compensations !== undefined) return true;
   return [...state.steps.keys()].some(isOfCompensation);
 }
@@ -181,15 +181,15 @@ function hasFailed(step: StepRecord | undefined): boolean {
 function allUndone({ header }: Draft): PawlError {
   return new PawlError(
     "ILLEGAL_TRANSITION",
-    `Run "${header.runId}" is ${header.state}, and nothing is left to be undone; it cannot be retried. Start a new run.`,
-    { metadata: { run_id: header.runId, from: header.state, to: "QUEUED" } },
+    `Run "${header.runId}" is ${header.status}, and nothing is left to be undone; it cannot be retried. Start a new run.`,
+    { metadata: { run_id: header.runId, from: header.status, to: "QUEUED" } },
   );
 }
 
 export function deleteRun(draft: Draft): void {
   const { header } = draft;
-  if (!isTerminal(header.state))
-    throw illegalTransition(header.runId, header.state, "deleted", "deleted");
+  if (!isTerminal(header.status))
+    throw illegalTransition(header.runId, header.status, "deleted", "deleted");
   draft.deleteRun();
 }
 

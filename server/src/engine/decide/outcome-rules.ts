@@ -22,19 +22,19 @@ export interface OutcomeDecision {
 
 export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision {
   const { header, state } = draft;
-  if (header.state === "COMPLETED" && state.outcomeFence === command.fence) {
+  if (header.status === "COMPLETED" && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: state.outcomeSeq };
   }
   // Reported at the end of a clean-up, and now again.
   const isCleaned =
-    header.state === "CANCELLED" || (header.state === "FAILED" && state.timeout !== undefined);
+    header.status === "CANCELLED" || (header.status === "FAILED" && state.timeout !== undefined);
   if (isCleaned && state.outcomeFence === command.fence) {
     return { directive: "yield", duplicateOf: undefined };
   }
   checkFence(draft, command.fence);
   draft.takeBack();
   const meta: EntryMeta = { fence: command.fence, worker: header.lease?.workerId ?? "" };
-  if (header.state === "CANCELLING") {
+  if (header.status === "CANCELLING") {
     endCleanUp(draft, meta, true);
     return { directive: "yield", duplicateOf: undefined };
   }
@@ -48,7 +48,7 @@ export function completeRun(draft: Draft, command: CompleteRun): OutcomeDecision
 export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision {
   const { header, state } = draft;
   const done =
-    header.state === "FAILED" || header.state === "CANCELLED" || header.state === "PAUSED";
+    header.status === "FAILED" || header.status === "CANCELLED" || header.status === "PAUSED";
   if (done && state.outcomeFence === command.fence)
     return { directive: "yield", duplicateOf: undefined };
   checkFence(draft, command.fence);
@@ -58,7 +58,7 @@ export function failRunByWorker(draft: Draft, command: FailRun): OutcomeDecision
     worker: header.lease?.workerId ?? "",
     failure: command.failure,
   };
-  if (header.state === "CANCELLING") {
+  if (header.status === "CANCELLING") {
     // Code that does not fit the journal cannot clean up; code that does can, by a retry.
     endCleanUp(draft, meta, command.nonDeterminism === undefined);
     return { directive: "yield", duplicateOf: undefined };
@@ -107,8 +107,8 @@ function isThrough(failure: Failure, of: Failure): boolean {
 
 /** Takes the lease away and stops the run until somebody resumes it. */
 export function pauseNow(draft: Draft, reason: RunHeader["reason"], meta: EntryMeta): void {
-  if (draft.header.state === "QUEUED") draft.removeReady();
-  draft.patch({ state: "PAUSED", reason, intent: "none" });
+  if (draft.header.status === "QUEUED") draft.removeReady();
+  draft.patch({ status: "PAUSED", reason, intent: "none" });
   draft.raiseFence();
   draft.dropLease();
   draft.append("run.paused", "", 0, { reason: draft.header.notes.pauseReason ?? reason, ...meta });
@@ -134,11 +134,11 @@ export function suspendRun(
 ): SuspendDecision {
   const { header, state } = draft;
   const again =
-    header.state === "WAITING" || header.state === "PAUSED" || header.state === "QUEUED";
+    header.status === "WAITING" || header.status === "PAUSED" || header.status === "QUEUED";
   if (again && state.outcomeFence === command.fence)
     return { resumed: false, directive: "yield", resolvedSeqs: [] };
   checkFence(draft, command.fence);
-  if (header.state === "CANCELLING")
+  if (header.status === "CANCELLING")
     return { resumed: true, directive: "cancel", resolvedSeqs: [] };
   for (const [before, wait] of command.waits.entries())
     checkWait(draft, wait.kind, wait.wait, before);
@@ -187,7 +187,7 @@ function keysOf(tree: WaitTree): string[] {
 function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
   closeLosers(draft, tree);
   const waits = openWaits(draft);
-  draft.patch({ state: "WAITING", intent: "none", waiting: { tree, waits } });
+  draft.patch({ status: "WAITING", intent: "none", waiting: { tree, waits } });
   draft.raiseFence();
   draft.dropLease();
   setRetryTimers(draft, tree);
@@ -199,7 +199,7 @@ function suspend(draft: Draft, tree: WaitTree, meta: EntryMeta): void {
 
 /** Nothing to wait for: another worker continues at once (a worker that drains). */
 function giveBack(draft: Draft, meta: EntryMeta): SuspendDecision {
-  draft.patch({ state: "QUEUED", intent: "none" });
+  draft.patch({ status: "QUEUED", intent: "none" });
   draft.raiseFence();
   draft.dropLease();
   draft.append("workflow.waiting", "", 0, { ...meta, reason: "GIVEN_BACK" });

@@ -20,8 +20,8 @@ test("a worker that takes its run back and stops it for a pause of before does n
   expect(run.do((draft) => rebindLease(draft, run.fence, lease))).toBe(true);
   // It names no tree: other branches than the one that sleeps may continue.
   run.do((draft) => suspendRun(draft, suspend(run)));
-  expect(run.header.state).toBe("QUEUED");
+  expect(run.header.status).toBe("QUEUED");
   run.claim();
   run.do((draft) => suspendRun(draft, suspend(run)));
-  expect(run.header.state).toBe("WAITING");
+  expect(run.header.status).toBe("WAITING");
 });

@@ -78,7 +78,7 @@ class Drive {
 
   /** Runs one command; refusals are part of the game, anything else is not. */
   act(name: string, decide: (draft: Draft) => unknown, fence?: number): unknown {
-    this.log.push(`${this.run.header.state} ${name}`);
+    this.log.push(`${this.run.header.status} ${name}`);
     try {
       return this.run.do(decide, fence);
     } catch (error) {
@@ -377,15 +377,15 @@ class Drive {
   conclude(): void {
     const { run } = this;
     for (let round = 0; round < 60; round += 1) {
-      const { state, reason } = run.header;
-      if (isTerminal(state)) return;
-      if (state === "PAUSED")
+      const { status, reason } = run.header;
+      if (isTerminal(status)) return;
+      if (status === "PAUSED")
         this.act("resume", reason === "PAUSED_BY_OPERATOR" ? resumeRun : retryRun);
-      else if (state === "RUNNING" && run.header.intent === "pause") this.act("resume", resumeRun);
-      else if (state === "CANCELLING" && run.ready !== undefined) this.claim();
-      else if (state === "RUNNING" || state === "CANCELLING") {
+      else if (status === "RUNNING" && run.header.intent === "pause") this.act("resume", resumeRun);
+      else if (status === "CANCELLING" && run.ready !== undefined) this.claim();
+      else if (status === "RUNNING" || status === "CANCELLING") {
         this.act("complete", (draft) => completeRun(draft, complete(run)));
-      } else if (state === "WAITING") {
+      } else if (status === "WAITING") {
         for (const key of QUESTIONS) this.answer(key);
         this.signal();
         this.childEnds();
@@ -408,8 +408,8 @@ test(`random commands keep the invariants; seeds ${first} to ${first + RUNS - 1}
       const tail = drive.log.slice(-20).join("\n  ");
       throw new Error(`PAWL_SEED=${seed} breaks it. The last commands:\n  ${tail}`, { cause });
     }
-    const { state } = drive.run.header;
-    ends.set(state, (ends.get(state) ?? 0) + 1);
+    const { status } = drive.run.header;
+    ends.set(status, (ends.get(status) ?? 0) + 1);
   }
   // Otherwise the game is too tame to find anything.
   expect([...ends.keys()].sort()).toEqual(["CANCELLED", "COMPLETED", "FAILED"]);

@@ -10,8 +10,8 @@ export function readyIfSatisfied(draft: Draft): void {
   const waiting = state.header.waiting;
   if (waiting === null) return;
   closeLosers(draft, waiting.tree);
-  if (state.header.state === "WAITING" && satisfied(state, waiting.tree, draft.now)) {
-    draft.patch({ state: "QUEUED", waiting: null });
+  if (state.header.status === "WAITING" && satisfied(state, waiting.tree, draft.now)) {
+    draft.patch({ status: "QUEUED", waiting: null });
     draft.makeReady(draft.now);
     return;
   }

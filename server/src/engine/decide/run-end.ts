@@ -7,16 +7,16 @@ import type { Draft } from "../draft.ts";
  *
  * @param undone what its clean-up did not get done
  */
-export function endRun(draft: Draft, state: RunStatus, undone?: Undone): void {
+export function endRun(draft: Draft, status: RunStatus, undone?: Undone): void {
   const header = draft.header;
-  const queued = header.state === "QUEUED" || header.state === "CANCELLING";
+  const queued = header.status === "QUEUED" || header.status === "CANCELLING";
   if (queued && header.lease === null) draft.removeReady();
   const { cancelReason } = header.notes;
   const notes = {
     ...(cancelReason === undefined ? {} : { cancelReason }),
     ...(undone === undefined ? {} : { undone }),
   };
-  draft.patch({ state, reason: "", intent: "none", endedAt: draft.now, waiting: null, notes });
+  draft.patch({ status, reason: "", intent: "none", endedAt: draft.now, waiting: null, notes });
   draft.dropLease();
   draft.due.clear();
   unlistWaits(draft);

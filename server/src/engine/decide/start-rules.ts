@@ -138,14 +138,14 @@ export function startAgain(draft: Draft, command: StartCommand): StartReply {
     header.parentRunId === (start.parent?.runId ?? "") &&
     header.parentKey === (start.parent?.key ?? "");
   if (!same) throw taken(header, command);
-  if (command.claim === undefined || isTerminal(header.state))
+  if (command.claim === undefined || isTerminal(header.status))
     return { existing: true, claimed: false };
   // This very call was committed, and the answer of the store was lost.
   if (header.lease?.connectionId === command.claim.connectionId)
     return { existing: true, claimed: true };
   if (header.lease !== null) throw leased(header);
   const isHeld = header.reason !== "";
-  if (header.state !== "QUEUED" || header.startAt > draft.now || isHeld)
+  if (header.status !== "QUEUED" || header.startAt > draft.now || isHeld)
     return { existing: true, claimed: false };
   draft.removeReady();
   draft.give(command.claim);

@@ -139,11 +139,11 @@ function recordFailure(
     const entry = draft.append("workflow.step.retrying", key, attempt, meta);
     return retryReply(draft, verdict.at, attempt + 1, entry.seq);
   }
-  if (verdict.exhausted && policy.onExhausted === "pause" && draft.header.state !== "CANCELLING") {
+  if (verdict.exhausted && policy.onExhausted === "pause" && draft.header.status !== "CANCELLING") {
     meta.until = draft.now;
     const entry = draft.append("workflow.step.retrying", key, attempt, meta);
     const fence = draft.header.fence;
-    draft.patch({ state: "PAUSED", reason: "RETRIES_EXHAUSTED", intent: "none" });
+    draft.patch({ status: "PAUSED", reason: "RETRIES_EXHAUSTED", intent: "none" });
     draft.raiseFence();
     draft.dropLease();
     draft.append("run.paused", "", 0, {

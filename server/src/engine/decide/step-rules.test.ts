@@ -142,7 +142,7 @@ describe("a start answers", () => {
     const fence = run.fence;
     const reply = run.do((draft) => stepStarted(draft, started(run, "pay", { atMostOnce: true })));
     expect(reply).toEqual({ kind: "unknown_outcome", attempt: 1, startedAt });
-    expect(run.header).toMatchObject({ state: "PAUSED", reason: "UNKNOWN_OUTCOME", lease: null });
+    expect(run.header).toMatchObject({ status: "PAUSED", reason: "UNKNOWN_OUTCOME", lease: null });
     expect(run.fence).toBeGreaterThan(fence);
     run.do(retryRun);
     run.claim();
@@ -483,7 +483,7 @@ describe("a failure", () => {
       stepFailed(draft, failed(run, "a", { attempt: 2, retryPolicy: policy })),
     );
     expect(reply).toMatchObject({ next: { kind: "final", action: "pause" }, directive: "yield" });
-    expect(run.header).toMatchObject({ state: "PAUSED", reason: "RETRIES_EXHAUSTED" });
+    expect(run.header).toMatchObject({ status: "PAUSED", reason: "RETRIES_EXHAUSTED" });
     run.now += 3_600_000;
     run.do(retryRun);
     run.claim();
@@ -623,7 +623,7 @@ describe("a step that is in flight when its run is cancelled", () => {
     run.do((draft) => stepStarted(draft, pay()));
     run.do((draft) => stepFailed(draft, failed(run, "pay", { cancelled: true })));
     expect(run.do((draft) => stepStarted(draft, pay())).kind).toBe("unknown_outcome");
-    expect(run.header).toMatchObject({ state: "PAUSED", reason: "UNKNOWN_OUTCOME" });
+    expect(run.header).toMatchObject({ status: "PAUSED", reason: "UNKNOWN_OUTCOME" });
   });
 
   test.each(["compensate:refund", "a/cleanup:unlock/free"])(

@@ -119,12 +119,12 @@ function stopped(draft: Draft, fence: number): StartDecision | undefined {
     fence: header.fence,
   });
   if (header.fence === fence && (header.lease !== null || mayTakeBack)) return undefined;
-  if (header.state === "CANCELLED") return stop("RUN_CANCELLED");
+  if (header.status === "CANCELLED") return stop("RUN_CANCELLED");
   // The clean-up is its last holder's, whose lease the cancel renewed; who lost it before stays out.
-  const cleaning = header.state === "CANCELLING" && header.lease !== null;
+  const cleaning = header.status === "CANCELLING" && header.lease !== null;
   if (cleaning && header.fence === fence + 1) return stop("RUN_CANCELLED");
-  if (isTerminal(header.state)) return stop("RUN_TERMINAL");
-  return stop(header.state === "PAUSED" ? "RUN_PAUSED" : "LEASE_LOST");
+  if (isTerminal(header.status)) return stop("RUN_TERMINAL");
+  return stop(header.status === "PAUSED" ? "RUN_PAUSED" : "LEASE_LOST");
 }
 
 /** The answer for a step that the journal knows, unless it is to be executed (again). */
@@ -189,9 +189,9 @@ function inFlight(draft: Draft, step: StepRecord, command: StepStarted): StartDe
 
 /** Whether an at-most-once step had its effect is for a person to find out; a run being cancelled ends all the same. */
 function askPerson(draft: Draft, key: string, step: StepRecord): void {
-  if (draft.header.state === "CANCELLING") return;
+  if (draft.header.status === "CANCELLING") return;
   const fence = draft.header.fence;
-  draft.patch({ state: "PAUSED", reason: "UNKNOWN_OUTCOME", intent: "none" });
+  draft.patch({ status: "PAUSED", reason: "UNKNOWN_OUTCOME", intent: "none" });
   draft.raiseFence();
   draft.dropLease();
   draft.append("run.paused", "", 0, {

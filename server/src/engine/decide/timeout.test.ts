@@ -59,13 +59,13 @@ test.each([
   ["waiting", waiting],
 ])("%s: it is cleaned up like a cancelled one, and has failed then", (_, make) => {
   const run = timeOut(make());
-  expect(run.header).toMatchObject({ state: "CANCELLING", reason: "RUN_TIMEOUT" });
+  expect(run.header).toMatchObject({ status: "CANCELLING", reason: "RUN_TIMEOUT" });
   if (make === waiting) run.claim();
   run.do((draft) => stepCompleted(draft, completed(run, "clean")));
   // Somebody cancels it as well: it stays what it was.
   run.do((draft) => cancelRun(draft, { reason: "", graceMs: 10_000 }));
   report(run);
-  expect(run.header).toMatchObject({ state: "FAILED", reason: "" });
+  expect(run.header).toMatchObject({ status: "FAILED", reason: "" });
   expect(run.last).toMatchObject({
     type: "run.failed",
     meta: { failure: { ...TIMEOUT, cause: BOOM } },
@@ -82,7 +82,7 @@ test("a clean-up that does not end in time, or says nothing more, leaves the tim
   const plain = timeOut(running());
   report(plain, { ...BOOM, message: TIMEOUT.message });
   for (const run of [late, plain]) {
-    expect(run.header.state).toBe("FAILED");
+    expect(run.header.status).toBe("FAILED");
     expect(run.last.meta.failure).toEqual(TIMEOUT);
   }
 });
@@ -91,18 +91,18 @@ test("a result that is reported all the same, also twice, does not count", () =>
   const run = timeOut(running());
   const command = complete(run);
   for (let i = 0; i < 2; i += 1) run.do((draft) => completeRun(draft, command));
-  expect(run.header.state).toBe("FAILED");
+  expect(run.header.status).toBe("FAILED");
 });
 
 test("it fails at once where there is nothing to clean up", () => {
-  expect(timeOut(queued()).header.state).toBe("FAILED");
+  expect(timeOut(queued()).header.status).toBe("FAILED");
 });
 
 test("a retry continues from the beginning where nothing was undone", () => {
   const run = timeOut(running());
   report(run);
   run.do(retryRun);
-  expect(run.header.state).toBe("QUEUED");
+  expect(run.header.status).toBe("QUEUED");
   expect(run.dueRow("run")?.at).toBe(run.now + 1_000);
 });
 
@@ -112,7 +112,7 @@ test("a retry continues with what was not undone, and with nothing else", () => 
   failToUndo(run, "b");
   report(run);
   run.do(retryRun);
-  expect(run.header).toMatchObject({ state: "CANCELLING", reason: "RUN_TIMEOUT", endedAt: 0 });
+  expect(run.header).toMatchObject({ status: "CANCELLING", reason: "RUN_TIMEOUT", endedAt: 0 });
   run.claim();
   undo(run, "b", 2);
   report(run, { ...BOOM, message: TIMEOUT.message });

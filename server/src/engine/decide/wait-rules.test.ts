@@ -109,10 +109,10 @@ describe("a tree", () => {
     });
     for (let at = 1_000; at < wakesAt; at += 1_000) {
       pass(1_000);
-      expect(run.header.state).toBe("WAITING");
+      expect(run.header.status).toBe("WAITING");
     }
     pass(1_000);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     expect(run.header.waiting).toBeNull();
   });
 
@@ -128,7 +128,7 @@ describe("a tree", () => {
     );
     expect(soon.resumed).toBe(true);
     expect(soon.resolvedSeqs.map((seq) => run.journal[seq - 1]?.key)).toEqual(["now"]);
-    expect(run.header.state).toBe("RUNNING");
+    expect(run.header.status).toBe("RUNNING");
   });
 
   test("over a step that backs off, beside a wait", () => {
@@ -145,9 +145,9 @@ describe("a tree", () => {
       { key: "s", kind: "sleep", due: run.now + 60_000 },
     ]);
     pass(4_999);
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
     pass(1);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     run.claim();
     expect(run.do((draft) => stepStarted(draft, started(run, "a")))).toMatchObject({
       kind: "execute",
@@ -180,7 +180,7 @@ describe("a tree", () => {
 describe("a suspension", () => {
   test("without anything to wait for gives the run back at once", () => {
     run.do((draft) => suspendRun(draft, suspend(run)));
-    expect(run.header).toMatchObject({ state: "QUEUED", lease: null });
+    expect(run.header).toMatchObject({ status: "QUEUED", lease: null });
     expect(run.ready?.readyAt).toBe(run.header.createdAt);
   });
 
@@ -189,10 +189,10 @@ describe("a suspension", () => {
       stepStarted(draft, started(run, "s", { kind: "sleep", wait: { durationMs: 60_000 } })),
     );
     run.do((draft) => suspendRun(draft, suspend(run), { stopping: true }));
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     run.claim();
     run.do((draft) => suspendRun(draft, suspend(run, { tree: key("s") }), { stopping: true }));
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
   });
 
   test("registers a wait once, whether StepStarted did before or not", () => {
@@ -203,7 +203,7 @@ describe("a suspension", () => {
     run.do((draft) => suspendRun(draft, suspend(run, { waits: [sleep("s", 5_000)] })));
     expect(run.types).toEqual(["workflow.wait.created", "workflow.waiting"]);
     pass(4_000);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 
   test("with more waits than a run may have is refused as a whole", () => {
@@ -232,11 +232,11 @@ describe("a suspension", () => {
     run.do((draft) =>
       suspendRun(draft, suspend(run, { waits: [sleep("s", 5_000)], tree: key("s") })),
     );
-    expect(run.header.state).toBe("PAUSED");
+    expect(run.header.status).toBe("PAUSED");
     run.do(resumeRun);
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
     pass(5_000);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 });
 
@@ -301,7 +301,7 @@ describe("a signal", () => {
     );
     send("go", "s1");
     expect(outcomes()).toEqual({ w1: "signalled" });
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
     send("go", "s2");
     send("stop", "s3");
     expect(outcomes()).toEqual({ w1: "signalled", w2: "signalled", w3: "signalled" });
@@ -343,7 +343,7 @@ describe("a child", () => {
       expect(run.dueRow("child", "c")).toMatchObject({ data: "child-1" });
       endChild("child-1", outcome);
       expect(outcomes()).toEqual({ c: outcome });
-      expect(run.header.state).toBe("QUEUED");
+      expect(run.header.status).toBe("QUEUED");
       const resolved = run.journal.find((entry) => entry.type === "workflow.wait.resolved");
       if (outcome === "completed") expect(resolved?.payload).toEqual(json("child-1"));
       else expect(resolved?.meta.failure).toEqual(BOOM);
@@ -353,7 +353,7 @@ describe("a child", () => {
   test("that continues takes its row away and leaves the wait open", () => {
     run.do((draft) => suspendRun(draft, suspend(run, { waits: [child("c", "child-1")] })));
     pass(0);
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
     expect(run.due.size).toBe(0);
   });
 
@@ -386,7 +386,7 @@ describe("a child", () => {
     );
     endChild("child-1", "completed");
     expect(outcomes()).toEqual({ c: "completed", d: "completed" });
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 });
 
@@ -414,7 +414,7 @@ describe("a clock that is set back between the read and the decision", () => {
     if (isPaused) run.do(resumeRun);
     expect(run.dueRow("retry", "s")).toEqual(row);
     pass(1);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 
   test("loses no retry that has fired while the run was paused", () => {
@@ -428,10 +428,10 @@ describe("a clock that is set back between the read and the decision", () => {
     run.do((draft) => dueFired(draft, row, undefined));
     run.now -= 1_000;
     run.do(resumeRun);
-    expect(run.header.state).toBe("WAITING");
+    expect(run.header.status).toBe("WAITING");
     expect(run.dueRow("retry", "s")).toEqual(row);
     pass(1_000);
-    expect(run.header.state).toBe("QUEUED");
+    expect(run.header.status).toBe("QUEUED");
   });
 });
 

@@ -112,12 +112,12 @@ export function sendSignal(draft: Draft, command: SignalCommand): SignalReply {
   const known = draft.state.signalSeqs.get(command.signalId);
   if (known !== undefined) return { duplicateOf: known };
   const header = draft.header;
-  if (isTerminal(header.state)) {
+  if (isTerminal(header.status)) {
     throw new PawlError(
       "RUN_TERMINAL",
-      `Run "${header.runId}" has ended (${header.state}); it takes no more signals.`,
+      `Run "${header.runId}" has ended (${header.status}); it takes no more signals.`,
       {
-        metadata: { run_id: header.runId, state: header.state },
+        metadata: { run_id: header.runId, status: header.status },
       },
     );
   }

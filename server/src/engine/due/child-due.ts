@@ -28,14 +28,14 @@ async function outcomeOf(
     return { outcome: "failed", failure: { type: "ChildNotFound", message } };
   }
   const { header } = child;
-  if (!isTerminal(header.state)) return undefined;
+  if (!isTerminal(header.status)) return undefined;
   const outlook = { served: true };
   const { output, ...view } = await viewOf(store, { org }, header, clock.now(), outlook, {
     withInput: false,
   });
-  if (header.state === "COMPLETED")
+  if (header.status === "COMPLETED")
     return { outcome: "completed", ...(output === undefined ? {} : { payload: output }) };
   const message = `The child run "${data}" was cancelled.`;
   const failure: Failure = view.failure ?? { type: "Cancelled", message };
-  return { outcome: header.state === "FAILED" ? "failed" : "cancelled", failure };
+  return { outcome: header.status === "FAILED" ? "failed" : "cancelled", failure };
 }

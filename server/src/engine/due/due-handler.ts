@@ -24,5 +24,5 @@ export function decideDue(
   decide: DueDecision,
 ): void {
   draft.due.removeFired(row);
-  if (!isTerminal(draft.header.state)) decide(draft, row);
+  if (!isTerminal(draft.header.status)) decide(draft, row);
 }

@@ -7,7 +7,7 @@ import type { DueDecision, DueHandler } from "./due-handler.ts";
 export const parentDue: DueHandler = {
   async prepare({ store }, { org, data }) {
     const [parent] = await store.loadRuns([{ org, runId: data, afterSeq: NO_ENTRIES }]);
-    return parentDecision({ isOrphan: parent === undefined || isTerminal(parent.header.state) });
+    return parentDecision({ isOrphan: parent === undefined || isTerminal(parent.header.status) });
   },
 };
 

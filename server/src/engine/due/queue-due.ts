@@ -5,7 +5,7 @@ import type { DueHandler } from "./due-handler.ts";
 export const queueDue: DueHandler = {
   decide(draft) {
     const { header } = draft;
-    if (header.state !== "QUEUED" || header.startedAt !== 0) return;
+    if (header.status !== "QUEUED" || header.startedAt !== 0) return;
     const limit = header.options.queueTimeoutMs ?? 0;
     const message = `No worker took the run within ${limit} ms.`;
     failRun(draft, { type: "QueueTimeout", message }, {});

@@ -4,7 +4,7 @@ import type { DueHandler } from "./due-handler.ts";
 export const startDue: DueHandler = {
   decide(draft) {
     const { header } = draft;
-    if (header.state !== "QUEUED") return;
+    if (header.status !== "QUEUED") return;
     if (header.reason === "DEBOUNCED") draft.patch({ reason: "" });
     // One that has started was refused, and has passed its gates.
     if (header.startedAt === 0) draft.makeReady(header.startAt);

@@ -64,7 +64,7 @@ export interface WatchRuns {
   readonly workflow: string;
   readonly tags: Readonly<Record<string, string>>;
   /** Empty: any. */
-  readonly states: readonly RunStatus[];
+  readonly statuses: readonly RunStatus[];
   /** Of checkpoints; empty: all. */
   readonly types: readonly string[];
   /** Empty: from now on. */

@@ -87,5 +87,5 @@ function isEnd(type: string): boolean {
 
 async function isEnded(store: Store, caller: Caller, runId: string, seq: number): Promise<boolean> {
   const header = await readHeader(store, caller, runId);
-  return isTerminal(header.state) && header.seq <= seq;
+  return isTerminal(header.status) && header.seq <= seq;
 }

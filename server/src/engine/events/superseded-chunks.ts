@@ -18,7 +18,7 @@ export function superseded(
   const { header } = run;
   const old = chunks.filter((chunk) => !chunk.keep && chunk.at < before);
   if (old.length === 0) return [];
-  if (isTerminal(header.state)) return header.endedAt < before ? old : [];
+  if (isTerminal(header.status)) return header.endedAt < before ? old : [];
   const state = stateOf(header, run.entries);
   const latest = chunks.at(-1);
   return old.filter(

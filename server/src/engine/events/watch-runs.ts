@@ -87,14 +87,14 @@ async function* changedRuns(
   watch: WatchRuns,
   since: number,
 ): AsyncGenerator<RunHeader> {
-  const wanted = (state: RunStatus): boolean =>
-    watch.states.length === 0 || watch.states.includes(state);
-  const active = RUN_STATUSES.filter((state) => !isTerminal(state) && wanted(state));
+  const wanted = (status: RunStatus): boolean =>
+    watch.statuses.length === 0 || watch.statuses.includes(status);
+  const active = RUN_STATUSES.filter((status) => !isTerminal(status) && wanted(status));
   if (active.length > 0) {
     let after: { createdAt: number; runId: string } | undefined;
     for (let more = true; more; ) {
       const page = await store.listRuns(caller, {
-        states: active,
+        statuses: active,
         ...(watch.workflow === "" ? {} : { workflow: watch.workflow }),
         tags: watch.tags,
         limit: PAGE,
@@ -107,13 +107,14 @@ async function* changedRuns(
       more = page.more;
     }
   }
-  if (!RUN_STATUSES.some((state) => isTerminal(state) && wanted(state))) return;
+  if (!RUN_STATUSES.some((status) => isTerminal(status) && wanted(status))) return;
   let after = { endedAt: since - 1, runId: "" };
   for (let more = true; more; ) {
     const page = await store.endedSince(caller, after, PAGE);
     for (const header of page) {
       after = { endedAt: header.endedAt, runId: header.runId };
-      if (isTerminal(header.state) && wanted(header.state) && matches(watch, header)) yield header;
+      if (isTerminal(header.status) && wanted(header.status) && matches(watch, header))
+        yield header;
     }
     more = page.length === PAGE;
   }

@@ -134,7 +134,8 @@ class Tree {
     for (const [child, at] of known) {
       if (this.#isFull || this.#follows(child)) continue;
       const header = await this.#header(child);
-      if (header !== undefined && !isTerminal(header.state)) await this.beginNow(child, branch, at);
+      if (header !== undefined && !isTerminal(header.status))
+        await this.beginNow(child, branch, at);
     }
   }
 
@@ -219,7 +220,7 @@ class Tree {
     branch.waitsFor = undefined;
     if (!isEnd) return true;
     const header = await this.#header(branch.runId);
-    const isLast = header !== undefined && isTerminal(header.state) && header.seq <= entry.seq;
+    const isLast = header !== undefined && isTerminal(header.status) && header.seq <= entry.seq;
     if (isLast) for (const child of this.#childrenOf(branch)) this.#remove(child);
     return true;
   }

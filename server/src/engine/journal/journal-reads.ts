@@ -111,7 +111,7 @@ const ENDS: ReadonlySet<EntryType> = new Set([
   "workflow.wait.resolved",
 ]);
 
-/** Whether the run has lost a worker, and recorded no end of a step or wait since (see state.ts). */
+/** Whether the run has lost a worker, and recorded no end of a step or wait since (see run-memory.ts). */
 export function isCareful(header: RunHeader, journal: readonly Entry[]): boolean {
   if (header.attempt === 1) return false;
   if (header.crashes > 0) return true;

@@ -92,7 +92,10 @@ export function withEnd<R>(
   const { seq } = draft.header;
   const reply = decide();
   const { header } = draft;
-  return { reply, ended: header.seq > seq && isTerminal(header.state) ? { ...header } : undefined };
+  return {
+    reply,
+    ended: header.seq > seq && isTerminal(header.status) ? { ...header } : undefined,
+  };
 }
 
 /** The end that a worker reported which sends no spans. */
@@ -113,7 +116,7 @@ function endedHere(entry: Entry): boolean {
 function traceEnd(tracing: Tracing, header: RunHeader, errorType: string | undefined): void {
   const { traceparent } = header.options;
   if (traceparent === undefined) return;
-  const outcome = header.state.toLowerCase();
+  const outcome = header.status.toLowerCase();
   tracing.finished({
     name: `run ${header.workflow}`,
     traceparent,

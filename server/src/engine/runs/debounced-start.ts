@@ -48,7 +48,7 @@ async function latest(
   { workflow, key, base }: { workflow: string; key: string; base: string },
 ): Promise<number> {
   const { runs } = await store.listRuns(caller, {
-    states: [],
+    statuses: [],
     workflow,
     tags: { [DEBOUNCE_TAG]: key },
     limit: 1,

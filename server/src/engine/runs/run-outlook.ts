@@ -33,9 +33,9 @@ export async function outlookOf(
   header: RunHeader,
   { isDeep } = { isDeep: true },
 ): Promise<Outlook> {
-  if (header.state === "WAITING" && isDeep)
+  if (header.status === "WAITING" && isDeep)
     return { ...SERVED, children: await idleChildren(parts, header) };
-  const isWaiting = header.state === "QUEUED" || header.state === "CANCELLING";
+  const isWaiting = header.status === "QUEUED" || header.status === "CANCELLING";
   if (!isWaiting || header.lease !== null || (await parts.registry.isServed(header))) return SERVED;
   return { served: false, unknown: await unknownName(parts.registry, header) };
 }
@@ -61,7 +61,7 @@ async function idleChildren(parts: OutlookParts, { org, waiting }: RunHeader): P
   if (ids.length === 0) return "";
   const refs = ids.map((runId) => ({ org, runId, afterSeq: NO_ENTRIES }));
   for (const child of await parts.store.loadRuns(refs)) {
-    if (child?.header.state !== "QUEUED" || child.header.reason !== "") continue;
+    if (child?.header.status !== "QUEUED" || child.header.reason !== "") continue;
     const { served, unknown = "" } = await outlookOf(parts, child.header);
     if (served) continue;
     const { runId, workflow } = child.header;
@@ -72,8 +72,8 @@ async function idleChildren(parts: OutlookParts, { org, waiting }: RunHeader): P
 
 /** What is open while a worker has the run; a run that waits has it in its row. */
 export async function openBeside(store: Store, header: RunHeader): Promise<{ waits?: OpenWait[] }> {
-  const { org, runId, state, startedAt } = header;
-  const mayHave = state === "RUNNING" || (state === "QUEUED" && startedAt !== 0);
+  const { org, runId, status, startedAt } = header;
+  const mayHave = status === "RUNNING" || (status === "QUEUED" && startedAt !== 0);
   if (!mayHave) return {};
   const filter = { kinds: WAIT_KINDS, runId, limit: BOUNDS.shownWaits };
   const { waits } = await store.listWaits({ org }, filter);

@@ -8,7 +8,7 @@ import type { WorkItem } from "../workers/worker-types.ts";
 /** A run as people and programs see it. */
 export interface RunView {
   readonly header: RunHeader;
-  /** What is going on and what to do next, where that is not plain from the state. */
+  /** What is going on and what to do next, where that is not plain from the status. */
   readonly reason: StatusReason;
   readonly detail: string;
   readonly input?: Payload;
@@ -63,7 +63,7 @@ export interface StartedRun {
 }
 
 export interface ListRuns {
-  readonly states: readonly RunStatus[];
+  readonly statuses: readonly RunStatus[];
   readonly workflow: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly parentRunId: string;

@@ -6,13 +6,13 @@ import { WHOLE_PAGE } from "../journal/journal-reads.ts";
 import { type Outlook, SERVED } from "./run-outlook.ts";
 import type { RunView } from "./run-types.ts";
 
-/** What a run's state means and what to do next, where the state alone does not say. */
+/** What a run's status means and what to do next, where the status alone does not say. */
 export function explain(
   header: RunHeader,
   now: number,
   outlook: Outlook,
 ): { reason: StatusReason; detail: string } {
-  switch (header.state) {
+  switch (header.status) {
     case "QUEUED":
       if (header.reason === "DEBOUNCED") return { reason: header.reason, detail: heldBack(header) };
       if (header.startAt > now && header.startedAt === 0) {
@@ -157,7 +157,7 @@ export async function viewOf(
   outlook: Outlook,
   { withInput }: { readonly withInput: boolean },
 ): Promise<RunView> {
-  const ended = header.endedAt !== 0 || header.state === "PAUSED";
+  const ended = header.endedAt !== 0 || header.status === "PAUSED";
   const [[input], outcome] = await Promise.all([
     withInput ? readInput(store, caller, header) : [undefined],
     ended ? readOutcome(store, caller, header) : undefined,
@@ -223,11 +223,11 @@ async function readOutcome(
 }
 
 function isOutcome(entry: Entry, header: RunHeader): boolean {
-  const types: Partial<Record<RunHeader["state"], Entry["type"]>> = {
+  const types: Partial<Record<RunHeader["status"], Entry["type"]>> = {
     COMPLETED: "run.completed",
     FAILED: "run.failed",
     CANCELLED: "run.cancelled",
     PAUSED: "run.paused",
   };
-  return entry.type === types[header.state];
+  return entry.type === types[header.status];
 }

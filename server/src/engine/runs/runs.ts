@@ -127,7 +127,7 @@ export class Runs {
     });
     const header = { ...result.draft.header };
     const outlook = await outlookOf(this.#parts, header);
-    const run = isTerminal(header.state)
+    const run = isTerminal(header.status)
       ? await viewOf(this.#parts.store, caller, header, now, outlook, { withInput: false })
       : { header, ...explain(header, now, outlook) };
     if (!result.claimed) return { run, existing: result.existing };
@@ -211,7 +211,7 @@ export class Runs {
     try {
       const { run, existing } = await this.start(caller, asked);
       const { header } = run;
-      if (isTerminal(header.state)) return { run, existing };
+      if (isTerminal(header.status)) return { run, existing };
       const ended =
         channel === undefined
           ? this.wait(caller, { runId: header.runId, timeoutMs }, signal)
@@ -233,7 +233,7 @@ export class Runs {
     const { clock, store } = this.#parts;
     const deadline = clock.now() + Math.min(timeoutMs, BOUNDS.waitRunMs);
     let header = known;
-    while (!isTerminal(header.state)) {
+    while (!isTerminal(header.status)) {
       const left = deadline - clock.now();
       if (left > 0 && !signal.aborted) await channel.end(left, signal);
       // Nothing is read where the end was committed here.
@@ -246,7 +246,7 @@ export class Runs {
 
   async list(caller: Caller, list: ListRuns): Promise<{ runs: RunView[]; nextPageToken: string }> {
     const page = await this.#parts.store.listRuns(caller, {
-      states: list.states,
+      statuses: list.statuses,
       ...(list.workflow === "" ? {} : { workflow: list.workflow }),
       tags: list.tags,
       ...(list.parentRunId === "" ? {} : { parentRunId: list.parentRunId }),
@@ -375,7 +375,7 @@ const GENERATIONS_MAX = 32;
 
 /** The children through which a run has failed. */
 function failedChildren({ header, steps, failedKeys }: RunMemory): string[] {
-  if (header.state !== "FAILED") return [];
+  if (header.status !== "FAILED") return [];
   return failedKeys.flatMap((key) => {
     const step = steps.get(key);
     return step?.outcome === "failed" && step.childRunId !== "" ? [step.childRunId] : [];

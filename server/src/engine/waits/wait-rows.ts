@@ -46,7 +46,7 @@ export class ListedWaits implements ChangeSet {
     const put: WaitRow[] = [];
     const gone: { key: string; isQuestion: boolean }[] = [];
     const unasked: string[] = [];
-    const ended = isTerminal(state.header.state);
+    const ended = isTerminal(state.header.status);
     for (const [key, hadRow] of this.#hadRow) {
       const step = state.steps.get(key);
       if (step === undefined) continue;

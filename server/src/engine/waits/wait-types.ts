@@ -60,7 +60,7 @@ export interface FoundWait {
   readonly runUid: string;
   /** What it was resolved with. */
   readonly payload: Payload | undefined;
-  /** The run's state, where it has ended: nobody waits any more. */
+  /** The status of a run that has ended: nobody waits any more. */
   readonly ended: RunStatus | undefined;
 }
 

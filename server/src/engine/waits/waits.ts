@@ -96,7 +96,7 @@ export class Waits {
       step.status === "resolved"
         ? await readEntry(this.#parts.store, caller, state.header, step.seq)
         : undefined;
-    const runState = state.header.state;
+    const runState = state.header.status;
     return {
       wait: viewOf(state, key, step, step.wait),
       runUid: state.header.runUid,
@@ -113,7 +113,7 @@ export class Waits {
     let after = { createdAt: createdAt + 1, runId: "" };
     for (;;) {
       const page = await this.#parts.store.listRuns(caller, {
-        states: [],
+        statuses: [],
         tags: {},
         limit: RUNS_TOGETHER,
         after,
@@ -155,7 +155,7 @@ export class Waits {
     }
     const [first, second] = open;
     if (first === undefined) {
-      if (isTerminal(state.header.state)) throw answers.runEnded(runId, state.header.state);
+      if (isTerminal(state.header.status)) throw answers.runEnded(runId, state.header.status);
       throw new PawlError("NOT_FOUND", `Run "${runId}" has no open question.`, {
         metadata: { run_id: runId },
       });

@@ -75,7 +75,7 @@ export class Polling {
           return [];
         }
         if (claimed.length > 0) {
-          const ending = claimed.filter(({ header }) => header.state === "CANCELLING");
+          const ending = claimed.filter(({ header }) => header.status === "CANCELLING");
           await Promise.all(ending.map(({ header }) => noteGiven(this.#parts.writer, header)));
           return await Promise.all(
             claimed.map((run) => workItem(this.#parts.store, run.header, run.entries)),
@@ -129,14 +129,14 @@ export class Polling {
       const status = header?.intent === "pause" ? "pause" : "renewed";
       // It knows the fence of the clean-up by the answer to a write, and has been heard of now.
       if (
-        header?.state === "CANCELLING" &&
+        header?.status === "CANCELLING" &&
         header.fence === fence &&
         header.notes.cleanUp?.since === 0
       )
         await noteGiven(this.#parts.writer, header);
       return { runId, status, fence, until: resumed.lease.until };
     }
-    const cancelling = header?.state === "CANCELLING" && header.lease !== null;
+    const cancelling = header?.status === "CANCELLING" && header.lease !== null;
     // The one lease of a cancelled run, under the new fence, is the asker's if it held the one before.
     if (cancelling && header.fence === fence + 1) {
       await noteGiven(this.#parts.writer, header);

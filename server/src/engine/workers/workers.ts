@@ -416,7 +416,7 @@ export class Workers {
     this.#parts.writer.evict(key);
     const header = await readHeader(this.#parts.store, caller, run.runId).catch(() => undefined);
     const isOurs = header?.lease?.connectionId === connection.connectionId;
-    if (header?.state === "CANCELLING" && isOurs) {
+    if (header?.status === "CANCELLING" && isOurs) {
       run.fence = header.fence;
       run.unheard = true;
       return { runId: run.runId, status: "cancel", fence: header.fence, until };
@@ -430,7 +430,7 @@ export class Workers {
   /** Gives a claimed run to the connection it was claimed for. */
   async deliver(run: ClaimedRun): Promise<void> {
     const { header } = run;
-    if (header.state === "CANCELLING") await noteGiven(this.#parts.writer, header);
+    if (header.status === "CANCELLING") await noteGiven(this.#parts.writer, header);
     const connectionId = header.lease?.connectionId ?? "";
     const lease = { org: header.org, runId: header.runId, fence: header.fence, connectionId };
     const connection = this.#parts.connections.get(connectionId);

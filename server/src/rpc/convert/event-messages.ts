@@ -186,7 +186,7 @@ export function watchRunsIn(request: WatchRunsRequest): WatchRuns {
   return {
     workflow: name("workflow", request.workflow),
     tags: { ...request.tags },
-    states: request.statuses.map(statusIn),
+    statuses: request.statuses.map(statusIn),
     types: request.types.map(typeIn),
     afterCursor: cursorIn(request.afterCursor),
   };

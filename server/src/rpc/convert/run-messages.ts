@@ -138,7 +138,7 @@ const REASONS: Readonly<Record<StatusReason, StatusReasonProto>> = {
 export function listRunsIn(request: ListRunsRequest): ListRuns {
   checkTags(request.tags);
   return {
-    states: request.statuses.map(statusIn),
+    statuses: request.statuses.map(statusIn),
     workflow: name("workflow", request.workflow),
     tags: request.tags,
     parentRunId: text("parent_run_id", request.parentRunId, BOUNDS.idBytes),
@@ -154,7 +154,7 @@ export function runOut(view: RunView): Run {
     runUid: header.runUid,
     workflow: header.workflow,
     version: header.version,
-    status: statusOut(header.state),
+    status: statusOut(header.status),
     statusReason: REASONS[view.reason],
     statusDetail: view.detail,
     queue: header.queue,

@@ -177,7 +177,7 @@ export function workItemOut(item: WorkItem): WorkItemProto {
     }),
     traceparent: header.options.traceparent ?? "",
     createdAt: timestamp(header.createdAt),
-    cancelling: header.state === "CANCELLING" || header.intent === "cancel",
+    cancelling: header.status === "CANCELLING" || header.intent === "cancel",
     confirmStarts: item.confirmStarts ?? false,
     runUid: header.runUid,
     careful: item.careful ?? false,
