@@ -7,7 +7,7 @@
 import { UsageError } from "../errors.ts";
 import { refuseUnknown } from "../lib/options.ts";
 import type { Scope } from "../run/scope.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import type {
   Approval,
   ApprovalOptions,
@@ -68,7 +68,7 @@ type Decided = {
 };
 
 async function askRound(
-  context: RunContext,
+  context: Place,
   scope: Scope,
   prompt: string,
   asked: ApprovalRound,
@@ -92,7 +92,7 @@ async function askRound(
 
 /** `ctx.approval`. */
 export async function askApproval(
-  context: RunContext,
+  context: Place,
   question: string,
   options: ApprovalOptions,
 ): Promise<ApprovalOutcome> {

@@ -13,7 +13,7 @@ import { messageOf } from "../lib/foreign.ts";
 import { countMax, wholeNumber } from "../lib/options.ts";
 import { checkText, escapeName, type Namespace } from "../run/keys.ts";
 import type { Scope, Uses } from "../run/scope.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import type { Context, MapOptions } from "./types.ts";
 
 export type BranchMode = "all" | "allSettled" | "race";
@@ -42,11 +42,11 @@ function namedBranches(mode: BranchMode, branches: unknown): [string, Branch][] 
 }
 
 class Group {
-  readonly #parent: RunContext;
+  readonly #parent: Place;
   readonly #uses: (Uses | undefined)[] = [];
   readonly #scopes: Scope[] = [];
 
-  constructor(parent: RunContext) {
+  constructor(parent: Place) {
     this.#parent = parent;
   }
 
@@ -126,7 +126,7 @@ function named(
 
 /** `ctx.all`, `ctx.allSettled` and `ctx.race`. */
 export async function runBranches(
-  parent: RunContext,
+  parent: Place,
   mode: BranchMode,
   branches: unknown,
 ): Promise<unknown> {
@@ -179,7 +179,7 @@ export async function settle<R>(work: () => R): Promise<PromiseSettledResult<Awa
 
 /** `ctx.map`. */
 export async function mapItems<T, R>(
-  parent: RunContext,
+  parent: Place,
   name: string,
   items: readonly T[],
   options: MapOptions<T>,

@@ -6,7 +6,7 @@ import { CallbackOperation } from "../run/callback-operation.ts";
 import { checkName } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import type { WaitCall } from "../run/wait.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import type { Callback, CallbackOptions } from "./question-types.ts";
 
 /** Its result counts as in flight in its scope once it is asked for, as a wait that is started then. */
@@ -64,7 +64,7 @@ function callOf(name: string, options: CallbackOptions<unknown>): WaitCall {
 
 /** `ctx.callback`. */
 export async function openCallback(
-  context: RunContext,
+  context: Place,
   name: string,
   options: CallbackOptions<unknown>,
 ): Promise<Callback<never>> {

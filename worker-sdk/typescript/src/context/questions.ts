@@ -13,7 +13,7 @@ import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait.ts";
 import { type JsonSchema, jsonSchemaOf } from "../schema.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import type { Approval, QuestionOption, Vote } from "./question-types.ts";
 
 const types = {
@@ -188,11 +188,7 @@ function callOf(run: Run, prompt: string, name: string, options: AskOptions): Wa
 }
 
 /** `ctx.waitForUser`. */
-export function askUser(
-  context: RunContext,
-  question: string,
-  options: AskOptions,
-): Promise<unknown> {
+export function askUser(context: Place, question: string, options: AskOptions): Promise<unknown> {
   const prompt = questionText("ctx.waitForUser", question);
   const key = options.key === undefined ? undefined : String(options.key);
   const name = key === undefined ? questionName(prompt) : "question";
@@ -203,7 +199,7 @@ export function askUser(
 
 /** Asks under a name of the caller's, in a scope of its own. */
 export function askIn(
-  context: RunContext,
+  context: Place,
   scope: Scope,
   name: string,
   prompt: string,

@@ -6,21 +6,21 @@
 import { Cancelled } from "../errors.ts";
 import { checkName } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import { signalIn } from "./wait-calls.ts";
 import type { SignalsOptions } from "./wait-types.ts";
 
 const none = Symbol("no signal came in time");
 
 class Signals implements AsyncIterableIterator<never> {
-  readonly #context: RunContext;
+  readonly #context: Place;
   readonly #outer: Scope;
   readonly #scope: Scope;
   readonly #name: string;
   readonly #options: SignalsOptions;
   #done = false;
 
-  constructor(context: RunContext, name: string, options: SignalsOptions) {
+  constructor(context: Place, name: string, options: SignalsOptions) {
     this.#context = context;
     this.#name = name;
     this.#options = options;
@@ -64,7 +64,7 @@ class Signals implements AsyncIterableIterator<never> {
 }
 
 export function openSignals(
-  context: RunContext,
+  context: Place,
   name: string,
   options: SignalsOptions,
 ): AsyncIterableIterator<never> {

@@ -3,7 +3,8 @@ import type { StepBody } from "../run/step-body.ts";
 import type { Reduce } from "../run/step-settings.ts";
 import { consume } from "../run/stream.ts";
 import type { ModelCall } from "../telemetry/model-call.ts";
-import { guarded, type RunBase, RunContext } from "./context.ts";
+import { RunContext } from "./context.ts";
+import { guarded, type RunBase } from "./place.ts";
 import type { StepContext } from "./types.ts";
 
 /** The context that the body of a step gets. */

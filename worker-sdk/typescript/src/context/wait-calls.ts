@@ -6,11 +6,11 @@ import { UsageError, WaitTimeoutError } from "../errors.ts";
 import { checkName, type Namespace } from "../run/keys.ts";
 import type { Scope } from "../run/scope.ts";
 import { type Resolution, type WaitCall, WaitOperation } from "../run/wait.ts";
-import type { RunContext } from "./context.ts";
+import type { Place } from "./place.ts";
 import type { CronTime, SignalOptions, SleepOptions } from "./wait-types.ts";
 
 /** Registers a wait under its next key in the context's scope, and waits. */
-function openWait(context: RunContext, namespace: Namespace, call: WaitCall): Promise<unknown> {
+function openWait(context: Place, namespace: Namespace, call: WaitCall): Promise<unknown> {
   checkName("a wait", call.name);
   const place = context.claim(namespace, call.name, undefined);
   return new WaitOperation(context.base.run, place.scope, place.key, call).open();
@@ -21,7 +21,7 @@ function sleepCall(name: string, wait: WaitCall["wait"]): WaitCall {
 }
 
 export function sleepFor(
-  context: RunContext,
+  context: Place,
   duration: Duration,
   { name = "sleep" }: SleepOptions,
 ): Promise<unknown> {
@@ -30,7 +30,7 @@ export function sleepFor(
 }
 
 export function sleepUntil(
-  context: RunContext,
+  context: Place,
   moment: Date | number | CronTime,
   { name = "sleep" }: SleepOptions,
 ): Promise<unknown> {
@@ -65,7 +65,7 @@ function signalCall(
 }
 
 export function awaitSignal(
-  context: RunContext,
+  context: Place,
   name: string,
   options: SignalOptions<unknown>,
 ): Promise<unknown> {
@@ -78,7 +78,7 @@ export function awaitSignal(
 
 /** Awaits the next signal in a scope that is used for nothing else; `atTimeout` stands for none. */
 export function signalIn(
-  context: RunContext,
+  context: Place,
   scope: Scope,
   name: string,
   timeout: Duration | undefined,
