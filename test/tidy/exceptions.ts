@@ -17,14 +17,6 @@ export const functionLinesMax = 80;
 /** Files that import one another, if only for their types. */
 export const knotFilesMax = 10;
 
-/** By folder: the size of the largest such group that is left, which may only become smaller. */
-export const largeKnots: Readonly<Record<string, { filesMax: number; reason: string }>> = {
-  "worker-sdk/typescript/src/": {
-    filesMax: 42,
-    reason: "a run's context and its operations know the types of one another",
-  },
-};
-
 /** How many files may have the same name. */
 export const sameNameMax = 4;
 

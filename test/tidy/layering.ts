@@ -176,16 +176,13 @@ export function groupForCycles(sources: readonly Source[]): Source[][] {
 }
 
 /** Groups of files that know one another's types and are too large to be read alone, one line each. */
-export function findKnots(
-  sources: readonly Source[],
-  filesMax: number,
-  exceptions: Readonly<Record<string, { filesMax: number }>>,
-): string[] {
+export function findKnots(sources: readonly Source[], filesMax: number): string[] {
   return [server, `${sdk}src/`].flatMap((folder) => {
-    const most = exceptions[folder]?.filesMax ?? filesMax;
     const files = sources.filter(({ path }) => path.startsWith(folder) && !isTest(path));
     return findCycles(files, ["static", "type"])
-      .filter(({ length }) => length > most)
-      .map((knot) => `${knot.length} files know one another, ${most} at most: ${knot.join(", ")}`);
+      .filter(({ length }) => length > filesMax)
+      .map(
+        (knot) => `${knot.length} files know one another, ${filesMax} at most: ${knot.join(", ")}`,
+      );
   });
 }

@@ -97,7 +97,8 @@ export { type Backoff, constant, delays, exponential, linear } from "./policy/ba
 export type { Retry, RetryOptions } from "./policy/retry.ts";
 export type { Reduce, StepOptions } from "./run/step-settings.ts";
 export { event, type StreamEvent } from "./run/stream-event.ts";
-export { type AnyStep, type StepFunction, step } from "./step.ts";
+export { step } from "./step.ts";
+export type { AnyStep, StepFunction } from "./step-types.ts";
 export { spanIdGenerator } from "./telemetry/id-generator.ts";
 export type { ModelCall } from "./telemetry/model-call.ts";
 export { fromConnectTransport } from "./transport/connect.ts";
@@ -105,4 +106,5 @@ export { createGrpcTransport } from "./transport/grpc.ts";
 export type { CallOptions, Duplex, DuplexHandlers, Transport } from "./transport/transport.ts";
 export { Worker } from "./worker/worker.ts";
 export type { ConnectionOptions, WorkerOptions } from "./worker/worker-options.ts";
-export { type AnyWorkflow, type Workflow, type WorkflowOptions, workflow } from "./workflow.ts";
+export { type WorkflowOptions, workflow } from "./workflow.ts";
+export type { AnyWorkflow, Workflow } from "./workflow-types.ts";

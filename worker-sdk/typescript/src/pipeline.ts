@@ -4,8 +4,10 @@ import type { Context } from "./context/types.ts";
 import { UsageError } from "./errors.ts";
 import { jsonSchemaOf } from "./schema.ts";
 import { misfit } from "./schema-fit.ts";
-import { type AnyStep, isStepFunction, step } from "./step.ts";
-import { defineWorkflow, type Workflow, type WorkflowOptions } from "./workflow.ts";
+import { step } from "./step.ts";
+import { type AnyStep, isStepFunction } from "./step-types.ts";
+import { defineWorkflow, type WorkflowOptions } from "./workflow.ts";
+import type { Workflow } from "./workflow-types.ts";
 
 type Stage = (...args: never[]) => unknown;
 type Output<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never;

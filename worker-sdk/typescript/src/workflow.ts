@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context/types.ts";
 import { type Duration, durationFromMs, durationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
-import { type FlowInit, type FlowOptions, flowOf } from "./flow-control.ts";
+import { type FlowOptions, flowOf } from "./flow-control.ts";
 import { refuseUnknown } from "./lib/options.ts";
 import { runDirectly } from "./local/direct.ts";
 import type { Retry } from "./policy/retry.ts";
@@ -10,8 +10,8 @@ import { checkName } from "./run/keys.ts";
 import { userCallSite } from "./run/scope.ts";
 import { resolveStepOptions, type StepOptions } from "./run/step-settings.ts";
 import { checkSchema, declaredProperties, type JsonSchema, jsonSchemaOf } from "./schema.ts";
-import { parseTemplate, type RunIdTemplate, type TemplateVariables } from "./template.ts";
-import { workflowMark } from "./workflow-brand.ts";
+import { parseTemplate, type TemplateVariables } from "./template.ts";
+import { type AnyWorkflow, type Workflow, workflowMark } from "./workflow-types.ts";
 
 /** The options of a workflow. Unknown names are rejected. */
 export interface WorkflowOptions extends FlowOptions {
@@ -73,46 +73,6 @@ const known = {
   rateLimit: true,
   fairnessKey: true,
 } satisfies Record<keyof WorkflowOptions, true>;
-
-/** How long runs may take and wait, as the server wants it. */
-export interface Timeouts {
-  readonly run?: { readonly seconds: bigint; readonly nanos: number };
-  readonly queue?: { readonly seconds: bigint; readonly nanos: number };
-}
-
-/** A workflow, whatever its types. */
-export interface AnyWorkflow {
-  readonly [workflowMark]: true;
-  readonly workflowName: string;
-  readonly version: string;
-  readonly description: string;
-  readonly queue: string;
-  readonly flow: FlowInit | undefined;
-  readonly inputSchema: StandardSchemaV1 | undefined;
-  readonly outputSchema: StandardSchemaV1 | undefined;
-  readonly inputJsonSchema: JsonSchema | undefined;
-  readonly outputJsonSchema: JsonSchema | undefined;
-  readonly stepDefaults: StepOptions | undefined;
-  readonly timeouts: Timeouts | undefined;
-  readonly idTemplate: RunIdTemplate | undefined;
-  /** Where it was defined: file, line and column. */
-  readonly definedAt: string;
-  /** The code. */
-  readonly handler: (ctx: Context, input: never) => unknown;
-}
-
-/** The input as an argument, which may be left out where nothing is wanted. */
-export type InputArguments<I> = undefined extends I ? [input?: I] : [input: I];
-
-/**
- * A workflow that takes `I` and results in `O`. Called directly, it runs here and
- * now, with no platform and nothing recorded beyond this process.
- */
-export interface Workflow<I, O> extends AnyWorkflow {
-  (...input: InputArguments<I>): Promise<O>;
-  /** For type inference; not there at run time. */
-  readonly accepts?: (input: I) => void;
-}
 
 type Returned<OS> = OS extends StandardSchemaV1
   ? StandardSchemaV1.InferInput<OS> | Promise<StandardSchemaV1.InferInput<OS>>

@@ -11,7 +11,7 @@ import type { Platform } from "../transport/platform.ts";
 import { LeaseKeeper } from "../worker/leases.ts";
 import { RunTable } from "../worker/run-table.ts";
 import { UnaryLink } from "../worker/unary-link.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { hasEnded, outcomeOf, RunHandle } from "./handle.ts";
 
 const heartbeatMs = 5_000;

@@ -15,7 +15,7 @@ import { Platform } from "../transport/platform.ts";
 import { pageSizeOf } from "../transport/status.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type ConnectionOptions, resolveTransport } from "../worker/worker-options.ts";
-import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import type { AnyWorkflow, Workflow } from "../workflow-types.ts";
 import { executeClaimed } from "./claim.ts";
 import {
   type AnswerOptions,

@@ -10,10 +10,9 @@ import { uuidv7 } from "../lib/ids.ts";
 import { refuseUnknown, wholeNumber } from "../lib/options.ts";
 import { checkName, checkRunId, checkTags, checkText } from "../run/keys.ts";
 import { validate } from "../schema.ts";
-import { isStepFunction } from "../step.ts";
+import { isStepFunction } from "../step-types.ts";
 import type { Platform } from "../transport/platform.ts";
-import type { AnyWorkflow } from "../workflow.ts";
-import { isWorkflow } from "../workflow-brand.ts";
+import { type AnyWorkflow, isWorkflow } from "../workflow-types.ts";
 
 /** The options of a start. Unknown names are rejected. */
 export interface StartOptions extends FlowOptions {

@@ -11,8 +11,7 @@ import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import type { WaitCall } from "../run/wait.ts";
 import { validate } from "../schema.ts";
-import type { AnyWorkflow } from "../workflow.ts";
-import { isWorkflow } from "../workflow-brand.ts";
+import { type AnyWorkflow, isWorkflow } from "../workflow-types.ts";
 import type { ChildOptions } from "./types.ts";
 
 /**

@@ -1,6 +1,7 @@
 import { encode, type ReceivedPayload } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
+import { Compensations } from "../run/compensations.ts";
 import type { RunFacts } from "../run/facts.ts";
 import type { RunLink } from "../run/link.ts";
 import type { Memo } from "../run/memo.ts";
@@ -10,9 +11,10 @@ import { upload } from "../run/payload-uploads.ts";
 import { Run } from "../run/run.ts";
 import type { StepBody } from "../run/step-body.ts";
 import { validate } from "../schema.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { RunContext } from "./context.ts";
 import { contexts } from "./current.ts";
+import type { RunBase } from "./place.ts";
 import { StepBodyContext } from "./step-context.ts";
 import type { Context } from "./types.ts";
 
@@ -25,7 +27,7 @@ export interface Execution {
   readonly input: ReceivedPayload | undefined;
   readonly logger: Logger;
   /** Executes the run anew after each record, where that is wanted. */
-  readonly again?: ((run: Run) => void) | undefined;
+  readonly again?: ((before: RunFacts) => void) | undefined;
 }
 
 /**
@@ -46,17 +48,16 @@ export function execute(execution: Execution): Run {
     if (trace !== undefined) return trace.within(() => contexts.run(context, fn, ...args));
     return contexts.run(context, fn, ...args);
   };
-  const run = new Run({ facts, link, memo, logger, invoke, again });
-  const base = { run, stepDefaults: workflow.stepDefaults };
-  void perform(run, new RunContext(base, run.root), execution);
+  const run = new Run({ facts, link, memo, logger, again });
+  const { stepDefaults } = workflow;
+  const base: RunBase = { run, invoke, stepDefaults, compensations: new Compensations() };
+  void perform(new RunContext(base, run.root), execution);
   return run;
 }
 
-async function perform(
-  run: Run,
-  context: RunContext,
-  { workflow, link, input }: Execution,
-): Promise<void> {
+async function perform(context: RunContext, { workflow, link, input }: Execution): Promise<void> {
+  const { base } = context;
+  const { run } = base;
   const name = workflow.workflowName;
   try {
     const payload =
@@ -76,7 +77,7 @@ async function perform(
       return run.persist(() => upload(link, encoded, what));
     });
   } catch (error) {
-    await failRun(run, error, await run.compensations.run(run, error));
+    await failRun(run, error, await base.compensations.run(base, error));
   }
 }
 

@@ -1,12 +1,13 @@
 /** Where a context stands: what its features (steps, branches, waits, …) have in common. */
 import { AmbiguousStepKeyError } from "../errors.ts";
+import type { Compensations } from "../run/compensations.ts";
 import type { EventPlace } from "../run/events.ts";
 import type { Namespace } from "../run/keys.ts";
 import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
-import type { StepBody } from "../run/step-body.ts";
+import type { StepBody, StepHost } from "../run/step-body.ts";
 import type { StepOptions } from "../run/step-settings.ts";
-import type { AnyStep } from "../step.ts";
+import type { AnyStep } from "../step-types.ts";
 import { contexts } from "./current.ts";
 import type { Context, EmitOptions } from "./types.ts";
 
@@ -28,10 +29,10 @@ export function guarded(start: () => Promise<unknown>): Promise<never> {
 }
 
 /** What all contexts of a run share. */
-export interface RunBase {
-  readonly run: Run;
+export interface RunBase extends StepHost {
   /** Defaults for the steps of this workflow. */
   readonly stepDefaults: StepOptions | undefined;
+  readonly compensations: Compensations;
 }
 
 /** A context, as the SDK itself sees it. */

@@ -2,17 +2,17 @@
 import { create } from "@bufbuild/protobuf";
 import { ParentRefSchema, StartRunRequestSchema, StepKind } from "@pawl/proto";
 import { RequestError, TerminalError, UsageError } from "../errors.ts";
-import type { Run } from "../run/run.ts";
 import type { Scope } from "../run/scope.ts";
 import { StepOperation } from "../run/step.ts";
+import type { StepHost } from "../run/step-body.ts";
 import { defaultSettings } from "../run/step-settings.ts";
 import { WaitOperation } from "../run/wait.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { childCall } from "./child.ts";
 import type { ChildHandle, ChildOptions } from "./types.ts";
 
 export interface SpawnRequest {
-  readonly run: Run;
+  readonly host: StepHost;
   readonly scope: Scope;
   /** Of the step that starts the child, and of the wait for it. */
   readonly keys: { readonly start: string; readonly wait: string };
@@ -24,8 +24,9 @@ export interface SpawnRequest {
 
 /** Starts the child in a step, so that a replay has its run id without asking. */
 export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unknown>> {
-  const { run, scope, keys, name } = spawn;
-  const { child } = childCall({ ...spawn, stepKey: keys.start });
+  const { host, scope, keys, name } = spawn;
+  const { run } = host;
+  const { child } = childCall({ ...spawn, run, stepKey: keys.start });
   const start = async (): Promise<string> => {
     if (child === undefined) throw new UsageError("there is no child to start");
     const request = create(StartRunRequestSchema, await child.request());
@@ -50,7 +51,7 @@ export async function spawnChild(spawn: SpawnRequest): Promise<ChildHandle<unkno
     inputDigest: "",
     input: undefined,
   };
-  const runId = String(await new StepOperation(run, scope, keys.start, call).open());
+  const runId = String(await new StepOperation(host, scope, keys.start, call).open());
   let result: Promise<unknown> | undefined;
   return {
     runId,

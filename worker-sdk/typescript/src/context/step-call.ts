@@ -4,15 +4,15 @@ import { encodeArguments, payloadOf } from "../codec/payload.ts";
 import { UsageError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { checkName } from "../run/keys.ts";
-import type { StepCall } from "../run/step-body.ts";
 import {
   defaultSettings,
   resolveStepOptions,
+  type StepCall,
   type StepOptions,
   type StepSettings,
 } from "../run/step-settings.ts";
 import { validate } from "../schema.ts";
-import { isStepFunction } from "../step.ts";
+import { isStepFunction } from "../step-types.ts";
 
 function refuseBody(name: string, body: unknown): never {
   const isPromise = typeof body === "object" && body !== null && "then" in body;

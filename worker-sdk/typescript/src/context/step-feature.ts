@@ -2,9 +2,8 @@
 import { StepKind } from "@pawl/proto";
 import { UsageError } from "../errors.ts";
 import { StepOperation } from "../run/step.ts";
-import type { StepCall } from "../run/step-body.ts";
-import { defaultSettings } from "../run/step-settings.ts";
-import type { AnyStep } from "../step.ts";
+import { defaultSettings, type StepCall } from "../run/step-settings.ts";
+import type { AnyStep } from "../step-types.ts";
 import { guarded, Place } from "./place.ts";
 import { parseStepCall } from "./step-call.ts";
 
@@ -24,7 +23,7 @@ export abstract class StepFeature extends Place {
       call.name,
       call.settings.key,
     );
-    return new StepOperation(this.run, scope, key, call).open();
+    return new StepOperation(this.base, scope, key, call).open();
   }
 
   #value(name: string, body: () => unknown): Promise<unknown> {
@@ -61,6 +60,6 @@ export abstract class StepFeature extends Place {
       );
     }
     const { key } = this.claim("compensate:", parsed.name, parsed.settings.key);
-    this.run.compensations.register(key, parsed);
+    this.base.compensations.register(key, parsed);
   }
 }

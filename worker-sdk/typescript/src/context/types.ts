@@ -1,8 +1,8 @@
 import type { Reduce, StepOptions } from "../run/step-settings.ts";
 import type { EmitOptions, StreamEvent } from "../run/stream-event.ts";
-import type { StepFunction } from "../step.ts";
+import type { StepFunction } from "../step-types.ts";
 import type { ModelCall } from "../telemetry/model-call.ts";
-import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import type { AnyWorkflow, Workflow } from "../workflow-types.ts";
 import type { WaitCalls } from "./wait-types.ts";
 
 /** What an agent among the items tells as its output. */

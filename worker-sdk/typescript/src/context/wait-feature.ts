@@ -59,7 +59,7 @@ export abstract class WaitFeature extends BranchFeature {
       const { scope, key: start } = this.claim("spawn:", name.name, childKey(options));
       const { key: wait } = this.claim("child:", name.name, childKey(options));
       const keys = { start, wait };
-      return spawnChild({ run: this.run, scope, keys, ...name, input, options });
+      return spawnChild({ host: this.base, scope, keys, ...name, input, options });
     });
   }
 }

@@ -3,7 +3,7 @@ import { decode, encode } from "../codec/payload.ts";
 import { execute, refuseInsideRun } from "../context/execute.ts";
 import { silentLogger } from "../lib/logger.ts";
 import { Memo } from "../run/memo.ts";
-import type { AnyWorkflow, Workflow } from "../workflow.ts";
+import type { AnyWorkflow, Workflow } from "../workflow-types.ts";
 import { type LocalAnswers, LocalPeople } from "./answers.ts";
 import { LocalLink } from "./local-link.ts";
 

@@ -47,7 +47,7 @@ import type {
   StepStartedInit,
 } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import type { LocalPeople } from "./answers.ts";
 import { noAnswer, noCallback, noCron, noSignal } from "./missing.ts";
 

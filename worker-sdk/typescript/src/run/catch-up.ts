@@ -4,7 +4,7 @@
  * journal. A replay would hand out both in the order of the journal. So what is between is read first.
  */
 import type { JournalEntry } from "@pawl/proto";
-import type { Operation } from "./operation.ts";
+import type { Pending } from "./pending.ts";
 import type { Run } from "./run.ts";
 
 interface Withheld {
@@ -31,7 +31,7 @@ export class CatchUp {
   }
 
   /** Calls `push`, which hands out what is recorded there of an operation, once all before it is known. */
-  inOrder(of: Operation, seq: number, push: () => void): void {
+  inOrder(of: Pending, seq: number, push: () => void): void {
     const isPushed = this.#run.link.pushesWaits && !this.#isUnsure;
     const isKnown = isPushed || seq <= this.#knownSeq;
     if (isKnown || (this.#withheld.length === 0 && !this.#hasOtherWait(of))) {
@@ -43,7 +43,7 @@ export class CatchUp {
     if (this.#withheld.length === 1) void this.#read();
   }
 
-  #hasOtherWait(than: Operation): boolean {
+  #hasOtherWait(than: Pending): boolean {
     for (const operation of this.#run.operations)
       if (!operation.isStep && operation !== than) return true;
     return false;

@@ -3,20 +3,15 @@
  * compensation where it stands; a replay registers the same ones again, under the same keys.
  */
 import { AmbiguousStepKeyError, NonDeterminismError } from "../errors.ts";
+import type { CompensationFailure } from "./failure-report.ts";
 import type { Run } from "./run.ts";
 import { StepOperation } from "./step.ts";
-import type { StepCall } from "./step-body.ts";
+import type { StepHost } from "./step-body.ts";
+import type { StepCall } from "./step-settings.ts";
 
 interface Compensation {
   readonly key: string;
   readonly call: StepCall;
-}
-
-/** A compensation that failed for good. */
-export interface CompensationFailure {
-  readonly key: string;
-  readonly name: string;
-  readonly error: unknown;
 }
 
 export class Compensations {
@@ -49,7 +44,8 @@ export class Compensations {
    * Waits first for what is still under way, so that nothing is undone beside its being done. One
    * that fails does not keep the others from running. Answers those that failed.
    */
-  async run(run: Run, error: unknown): Promise<CompensationFailure[]> {
+  async run(host: StepHost, error: unknown): Promise<CompensationFailure[]> {
+    const { run } = host;
     const latestFirst = this.#registered.reverse();
     this.#registered = [];
     // A run that stops because code and journal disagree is to continue later.
@@ -61,7 +57,7 @@ export class Compensations {
     const failures: CompensationFailure[] = [];
     for (const { key, call } of latestFirst) {
       try {
-        await new StepOperation(run, scope, key, call).open();
+        await new StepOperation(host, scope, key, call).open();
       } catch (failure) {
         failures.push({ key, name: call.name, error: failure });
       }

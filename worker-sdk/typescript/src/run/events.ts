@@ -6,15 +6,10 @@ import { checkText } from "./keys.ts";
 import type { NewEventInit } from "./link.ts";
 import type { Run } from "./run.ts";
 import type { StepBody } from "./step-body.ts";
+import type { Keep } from "./stream-event.ts";
 
 /** What an event has besides its payload, about. */
 const envelopeBytes = 100;
-
-/**
- * How long live output is kept: `ephemeral`, for those who watch at that moment; `buffered`, until
- * the result of its step supersedes it; `durable`, as long as the run's journal.
- */
-export type Keep = "ephemeral" | "buffered" | "durable";
 
 const policies = {
   ephemeral: DeltaPolicy.EPHEMERAL,

@@ -2,8 +2,6 @@ import type { Logger } from "../lib/logger.ts";
 import type { RunTrace } from "../telemetry/trace.ts";
 import type { RunLink } from "./link.ts";
 import type { Memo } from "./memo.ts";
-import type { Run } from "./run.ts";
-import type { StepBody } from "./step-body.ts";
 
 /** What is known of a run when its execution starts. */
 export interface RunFacts {
@@ -42,8 +40,6 @@ export interface RunParts {
   readonly link: RunLink;
   readonly memo: Memo;
   readonly logger: Logger;
-  /** Runs the body of a step with its context around it. */
-  readonly invoke: (body: StepBody) => unknown;
   /** Executes the run anew after each record, where that is wanted. */
-  readonly again: ((run: Run) => void) | undefined;
+  readonly again: ((before: RunFacts) => void) | undefined;
 }

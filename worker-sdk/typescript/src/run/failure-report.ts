@@ -3,9 +3,15 @@ import { type FailureInit, toFailure } from "../failure.ts";
 import { isError, messageOf, read } from "../lib/foreign.ts";
 import { clipBytes } from "../lib/text.ts";
 import { limits } from "../limits.ts";
-import type { CompensationFailure } from "./compensations.ts";
 import type { FailRunInit } from "./link.ts";
 import type { Memo } from "./memo.ts";
+
+/** A compensation that failed for good. */
+export interface CompensationFailure {
+  readonly key: string;
+  readonly name: string;
+  readonly error: unknown;
+}
 
 /** The failed steps that an error came through, innermost first. */
 function failedKeys(error: unknown, memo: Memo): string[] {

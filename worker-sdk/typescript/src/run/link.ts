@@ -19,8 +19,7 @@ import type {
   SuspendRunResponse,
 } from "@pawl/proto";
 import type { ReceivedPayload } from "../codec/payload.ts";
-import type { AnyWorkflow } from "../workflow.ts";
-import type { Run } from "./run.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 
 export type StepStartedInit = MessageInitShape<typeof StepStartedRequestSchema>;
 export type StepCompletedInit = MessageInitShape<typeof StepCompletedRequestSchema>;
@@ -37,6 +36,14 @@ export type NewEventInit = MessageInitShape<typeof NewEventSchema>;
 export interface StartNote {
   readonly ended: boolean;
   startMessage(): StepStartedInit;
+}
+
+/** A run that has left its worker. */
+export interface LeftRun {
+  readonly runId: string;
+  readonly fence: number;
+  /** The platform does not know of it, so that the run has to be given back. */
+  readonly gaveUp: boolean;
 }
 
 /**
@@ -84,5 +91,5 @@ export interface RunLink {
    */
   attention(runId: string): Promise<boolean>;
   /** The run has left this worker. */
-  released(run: Run): void;
+  released(run: LeftRun): void;
 }

@@ -2,6 +2,7 @@
 import { StepKind } from "@pawl/proto";
 import { Cancelled, NonDeterminismError } from "../errors.ts";
 import type { MemoRecord } from "./memo.ts";
+import type { Pending } from "./pending.ts";
 import type { Run } from "./run.ts";
 import type { Scope, Uses } from "./scope.ts";
 
@@ -14,7 +15,7 @@ function ignore(): void {
  * signal, a child run. Its promise settles only through the run's deliveries;
  * once the run has left this worker it never settles.
  */
-export abstract class Operation {
+export abstract class Operation implements Pending {
   /** The number of the latest live event that it has sent, in its latest attempt. */
   deltas = 0;
   readonly run: Run;
@@ -99,44 +100,33 @@ export abstract class Operation {
     });
   }
 
-  /** Starts the work; the run calls it once it may start. */
   abstract begin(): void;
 
   /** Hands out what is recorded. */
   protected abstract replay(record: MemoRecord): void | Promise<void>;
 
-  /**
-   * Its branch or run ends: stop what can be stopped. `patienceMs`: the run does, and code that is
-   * running has that long to stop by itself.
-   */
   abort(reason: string, _patienceMs?: number): void {
     this.aborted ??= reason;
   }
 
-  /** A step, and not a wait of the server's. */
   get isStep(): boolean {
     return false;
   }
 
-  /** Nobody waits for it any more: whatever it is at, it has ended. */
   abandon(): void {
     // Only running steps have something to end.
   }
 
-  /** Ends its timers: nobody will hear of it any more. */
   abstract clear(): void;
 
-  /** A wait of the server's that it registered has been resolved. */
   resolved(_record: MemoRecord): void {
     // Only waits listen.
   }
 
-  /** The platform may know more about a wait by now. */
   askAgain(): void {
     // Only waits ask.
   }
 
-  /** The scope around it is gone: whatever becomes of it, nobody is told. */
   detach(): void {
     if (this.#detached || this.#over) return;
     this.#detached = true;
@@ -148,12 +138,10 @@ export abstract class Operation {
     return this.#detached;
   }
 
-  /** Code of the user's is running for it. */
   get isRunning(): boolean {
     return false;
   }
 
-  /** Its body may be executed again after the run has left this worker. */
   get isRepeatable(): boolean {
     return true;
   }
@@ -196,7 +184,6 @@ export abstract class Operation {
     else this.run.deliver(this.run.deliveries.lastSeq, () => this.reject(error));
   }
 
-  /** Tells user code that the branch or run has ended. */
   rejectCancelled(reason: string): void {
     this.run.deliveries.pushNext(() => {
       this.run.cancelWasDelivered();

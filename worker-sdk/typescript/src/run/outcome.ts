@@ -6,8 +6,7 @@ import type { PayloadInit } from "../codec/payload.ts";
 import { Cancelled } from "../errors.ts";
 import { plainFailure } from "../failure.ts";
 import { limits } from "../limits.ts";
-import type { CompensationFailure } from "./compensations.ts";
-import { failureReport } from "./failure-report.ts";
+import { type CompensationFailure, failureReport } from "./failure-report.ts";
 import type { Run } from "./run.ts";
 
 /** Reports the result that the workflow returned. Rejects where there is none to report. */

@@ -13,9 +13,8 @@ import { validate } from "../schema.ts";
 import { isHere } from "./memo.ts";
 import { isLarge, upload, wholePayload } from "./payload-uploads.ts";
 import type { Run } from "./run.ts";
-import type { StepCall } from "./step-body.ts";
 import { completedMessage, sentPayload, stepRecord } from "./step-messages.ts";
-import { defaultSettings } from "./step-settings.ts";
+import { defaultSettings, type StepCall } from "./step-settings.ts";
 
 /** The key under which the parsed input is recorded. */
 const inputKey = "value:input";

@@ -18,23 +18,21 @@ import type { Logger } from "../lib/logger.ts";
 import { limits } from "../limits.ts";
 import { AbortSignals } from "./abort-signals.ts";
 import { CatchUp } from "./catch-up.ts";
-import { Compensations } from "./compensations.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { RunFacts, RunParts } from "./facts.ts";
 import type { RunLink } from "./link.ts";
 import { type Memo, recordOf } from "./memo.ts";
-import type { Operation } from "./operation.ts";
 import { failRun } from "./outcome.ts";
+import type { Pending } from "./pending.ts";
 import { persist } from "./persist.ts";
 import { Reports } from "./reports.ts";
 import { Restarts } from "./restarts.ts";
 import { Scope } from "./scope.ts";
-import type { StepBody } from "./step-body.ts";
 import { waitTree } from "./wait-tree.ts";
 import { Waiting } from "./waiting.ts";
 
 /** A step that may not start now. */
-type Held = { readonly operation: Operation; readonly begin: () => void };
+type Held = { readonly operation: Pending; readonly begin: () => void };
 
 /** What a suspension reports the run's waits. */
 interface Waited {
@@ -52,12 +50,9 @@ export class Run {
   readonly logger: Logger;
   readonly deliveries = new Deliveries();
   readonly root: Scope;
-  readonly compensations = new Compensations();
   readonly reports = new Reports(this);
   /** Everything that user code has asked for and not yet been given. */
-  readonly operations = new Set<Operation>();
-  /** Runs the body of a step with its context around it. */
-  readonly invoke: (body: StepBody) => unknown;
+  readonly operations = new Set<Pending>();
   readonly catchUp: CatchUp;
   /** It has left without the platform's knowledge: it has to be given back. */
   gaveUp = false;
@@ -78,12 +73,11 @@ export class Run {
   #cancelReason: string | undefined;
   #cancelDelivered = false;
 
-  constructor({ facts, link, memo, logger, invoke, again }: RunParts) {
+  constructor({ facts, link, memo, logger, again }: RunParts) {
     this.facts = facts;
     this.link = link;
     this.memo = memo;
     this.logger = logger;
-    this.invoke = invoke;
     this.#fence = facts.fence;
     this.#careful = facts.careful;
     this.#waiting = new Waiting(
@@ -150,7 +144,7 @@ export class Run {
   // ── starting operations ──
 
   /** A new operation without a record. */
-  arrive(operation: Operation): void {
+  arrive(operation: Pending): void {
     if (this.left) return;
     const ended = operation.scope.ended;
     if (ended !== undefined) operation.abort(ended);
@@ -160,7 +154,7 @@ export class Run {
   }
 
   /** Lets an operation begin, now or once it may. */
-  admit(operation: Operation, begin: () => void): void {
+  admit(operation: Pending, begin: () => void): void {
     if (this.left || operation.isAborted || !this.operations.has(operation)) return;
     const ended = operation.scope.ended;
     if (ended !== undefined) {
@@ -177,7 +171,7 @@ export class Run {
   }
 
   /** A pause lets what is in flight finish, and what that asks for inside. */
-  #mayStart({ scope }: Operation): boolean {
+  #mayStart({ scope }: Pending): boolean {
     const isHeldBack = this.#paused && !scope.insideStep;
     return this.#state !== "suspending" && !isHeldBack && this.link.canStart();
   }
@@ -193,7 +187,7 @@ export class Run {
   }
 
   /** Keeps an operation until starts are allowed again. */
-  hold(operation: Operation): void {
+  hold(operation: Pending): void {
     this.#held.push({ operation, begin: () => operation.begin() });
   }
 
@@ -201,7 +195,7 @@ export class Run {
    * Whether a step took effect is for a person to say: the platform pauses the run. One that is
    * being cancelled continues without knowing.
    */
-  awaitDecision(operation: Operation): void {
+  awaitDecision(operation: Pending): void {
     if (this.#cancelReason !== undefined) {
       operation.rejectCancelled(this.#cancelReason);
     } else {
@@ -224,7 +218,7 @@ export class Run {
   }
 
   /** Delivers what has just happened to an operation; `of`: which one, if it is on record. */
-  deliver(seq: number, deliver: () => void, of?: Operation): void {
+  deliver(seq: number, deliver: () => void, of?: Pending): void {
     const mayRestart = of?.scope.insideStep === false && this.#cancelReason === undefined;
     if (this.#restarts !== undefined && mayRestart) {
       this.#restarts.withhold(() => this.deliveries.push(seq, deliver, false));
@@ -236,7 +230,7 @@ export class Run {
   }
 
   /** As `deliver`, where it may take time, or was recorded before it was asked for. */
-  deliverRecorded(seq: number, deliver: () => void | Promise<void>, of: Operation): void {
+  deliverRecorded(seq: number, deliver: () => void | Promise<void>, of: Pending): void {
     this.catchUp.inOrder(of, seq, () => this.deliveries.pushRecorded(seq, deliver));
   }
 
@@ -321,7 +315,7 @@ export class Run {
   }
 
   /** The answer to a start: neither this nor another step is to run. */
-  stop(reason: string, fence: number, operation: Operation): void {
+  stop(reason: string, fence: number, operation: Pending): void {
     if (reason === "RUN_CANCELLED") {
       this.cancel(fence, "");
     } else if (reason === "RUN_PAUSED") {
@@ -446,11 +440,11 @@ export class Run {
   }
 
   /** Executes the run anew, unless this execution did not ask for what the ones before it had recorded. */
-  #startAgain(again: (run: Run) => void): void {
+  #startAgain(again: (before: RunFacts) => void): void {
     const [stepKey] = this.memo.unconsumed(1, this.facts.ownAfterSeq);
     if (stepKey === undefined) {
       this.#forgetAll();
-      again(this);
+      again(this.facts);
       return;
     }
     const error = new NonDeterminismError({

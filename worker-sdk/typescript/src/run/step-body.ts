@@ -1,5 +1,3 @@
-import type { StepKind } from "@pawl/proto";
-import type { PayloadInit } from "../codec/payload.ts";
 import { StepTimeoutError } from "../errors.ts";
 import { startTimer } from "../lib/delay.ts";
 import { isThenable } from "../lib/foreign.ts";
@@ -8,22 +6,16 @@ import { validate } from "../schema.ts";
 import type { StepTrace } from "../telemetry/trace.ts";
 import { publish } from "./events.ts";
 import type { StartNote, StepStartedInit } from "./link.ts";
+import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
 import type { StepOperation } from "./step.ts";
-import type { StepSettings } from "./step-settings.ts";
 import { consume, isAsyncIterable } from "./stream.ts";
 
-/** What is to be executed. */
-export interface StepCall {
-  readonly name: string;
-  readonly kind: StepKind;
-  /** Called with `args`, or where there are none with the step's context. */
-  readonly body: (...args: never[]) => unknown;
-  readonly args: readonly unknown[] | undefined;
-  readonly settings: StepSettings;
-  readonly inputDigest: string;
-  /** The input, for people, where it is small. */
-  readonly input: PayloadInit | undefined;
+/** What steps are executed in. */
+export interface StepHost {
+  readonly run: Run;
+  /** Runs the body of a step with its context around it. */
+  readonly invoke: (body: StepBody) => unknown;
 }
 
 /**
@@ -78,10 +70,10 @@ export class StepBody implements StartNote {
   }
 
   run(): void {
-    const { run, call } = this.operation;
+    const { host, run, call } = this.operation;
     let result: unknown;
     try {
-      result = run.invoke(this);
+      result = host.invoke(this);
     } catch (error) {
       this.#fail(error);
       return;

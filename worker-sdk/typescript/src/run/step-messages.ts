@@ -18,7 +18,7 @@ import { retryMessage } from "../policy/retry.ts";
 import type { StepFailedInit, StepStartedInit } from "./link.ts";
 import type { MemoRecord } from "./memo.ts";
 import type { Run } from "./run.ts";
-import type { StepCall } from "./step-body.ts";
+import type { StepCall } from "./step-settings.ts";
 
 /** What all messages about a step begin with. */
 function stepIdentity(run: Run, stepKey: string, call: StepCall) {

@@ -1,11 +1,12 @@
+import type { StepKind } from "@pawl/proto";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { digestText } from "../codec/payload.ts";
+import { digestText, type PayloadInit } from "../codec/payload.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { refuseUnknown } from "../lib/options.ts";
 import { type Retry, type RetryPolicy, resolveRetry } from "../policy/retry.ts";
 import { checkSchema } from "../schema.ts";
-import type { Keep } from "./events.ts";
+import type { Keep } from "./stream-event.ts";
 
 /** How the items that a step yields become its result. */
 export type Reduce = "join" | "collect" | "last" | ((items: never[]) => unknown);
@@ -70,6 +71,19 @@ export interface StepSettings {
   readonly definitionDigest: string;
   readonly input: StandardSchemaV1 | undefined;
   readonly output: StandardSchemaV1 | undefined;
+}
+
+/** A step that is asked for: what is to be executed, and how. */
+export interface StepCall {
+  readonly name: string;
+  readonly kind: StepKind;
+  /** Called with `args`, or where there are none with the step's context. */
+  readonly body: (...args: never[]) => unknown;
+  readonly args: readonly unknown[] | undefined;
+  readonly settings: StepSettings;
+  readonly inputDigest: string;
+  /** The input, for people, where it is small. */
+  readonly input: PayloadInit | undefined;
 }
 
 const known = {

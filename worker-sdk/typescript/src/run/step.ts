@@ -31,9 +31,8 @@ import type { StepStartedInit } from "./link.ts";
 import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";
 import { isLarge, upload, wholePayload } from "./payload-uploads.ts";
-import type { Run } from "./run.ts";
 import type { Scope } from "./scope.ts";
-import { StepBody, type StepCall } from "./step-body.ts";
+import { StepBody, type StepHost } from "./step-body.ts";
 import {
   completedMessage,
   conflictError,
@@ -45,6 +44,7 @@ import {
   unknownAnswer,
   waitMs,
 } from "./step-messages.ts";
+import type { StepCall } from "./step-settings.ts";
 
 type State =
   | { readonly is: "waiting" | "confirming" | "reporting" }
@@ -56,6 +56,7 @@ const confirming: State = { is: "confirming" };
 const reporting: State = { is: "reporting" };
 
 export class StepOperation extends Operation {
+  readonly host: StepHost;
   readonly call: StepCall;
   #attempt = 0;
   #state: State = waiting;
@@ -66,8 +67,9 @@ export class StepOperation extends Operation {
   /** Of the latest attempt. */
   #trace: StepTrace | undefined;
 
-  constructor(run: Run, scope: Scope, key: string, call: StepCall) {
-    super(run, scope, key, call.name, call.kind);
+  constructor(host: StepHost, scope: Scope, key: string, call: StepCall) {
+    super(host.run, scope, key, call.name, call.kind);
+    this.host = host;
     this.call = call;
   }
 

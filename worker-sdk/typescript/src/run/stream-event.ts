@@ -1,8 +1,13 @@
 /** Events as the items of a stream: what agents and models tell of themselves while they work. */
 import { uuidv7 } from "../lib/ids.ts";
 import { shareClass } from "../lib/shared-class.ts";
-import type { Keep } from "./events.ts";
 import { checkName } from "./keys.ts";
+
+/**
+ * How long live output is kept: `ephemeral`, for those who watch at that moment; `buffered`, until
+ * the result of its step supersedes it; `durable`, as long as the run's journal.
+ */
+export type Keep = "ephemeral" | "buffered" | "durable";
 
 /** How a live event is sent. */
 export interface EmitOptions {

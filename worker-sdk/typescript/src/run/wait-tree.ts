@@ -1,7 +1,7 @@
 /** What wakes a suspended run: any of its waits; and which of them are alternatives. */
 import type { WaitTree } from "@pawl/proto";
 import { limits } from "../limits.ts";
-import type { Operation } from "./operation.ts";
+import type { Pending } from "./pending.ts";
 import type { Race, Scope } from "./scope.ts";
 
 function leaf(value: string): WaitTree {
@@ -14,7 +14,7 @@ function group(members: WaitTree[], needed: number, exclusive: boolean): WaitTre
 }
 
 /** The keys of what each branch of each race waits for. A branch of several waits is decided by all. */
-function races(operations: readonly Operation[]): WaitTree[] {
+function races(operations: readonly Pending[]): WaitTree[] {
   const branches = new Map<Race, Map<unknown, string[]>>();
   for (const { key, scope } of operations) {
     for (let at: Scope | undefined = scope; at !== undefined; at = at.parent) {
@@ -34,7 +34,7 @@ function races(operations: readonly Operation[]): WaitTree[] {
 
 /** Undefined where it would be too long to say: any wait wakes the run then. */
 export function waitTree(
-  operations: Iterable<Operation>,
+  operations: Iterable<Pending>,
   isWaited: (key: string) => boolean,
 ): WaitTree | undefined {
   const waiting = [...operations].filter(({ key }) => isWaited(key));

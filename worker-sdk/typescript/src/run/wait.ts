@@ -25,7 +25,7 @@ import { stepFailed } from "../failure.ts";
 import { startTimer } from "../lib/delay.ts";
 import { wordOf } from "../lib/words.ts";
 import { limits } from "../limits.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import type { StartRunInit } from "./link.ts";
 import { isHere, type MemoRecord } from "./memo.ts";
 import { Operation } from "./operation.ts";

@@ -4,7 +4,7 @@
  * between its steps that nobody sees.
  */
 import { limits } from "../limits.ts";
-import type { Operation } from "./operation.ts";
+import type { Pending } from "./pending.ts";
 
 export class Waiting {
   /** Operations that have something of this worker's to do. */
@@ -66,7 +66,7 @@ export class Waiting {
    * Bodies with a wait inside, which may be long. A pause does not last for them: they are executed
    * again. It does for at-most-once steps, which are not.
    */
-  bodiesThatWait(operations: Iterable<Operation>): number {
+  bodiesThatWait(operations: Iterable<Pending>): number {
     const waits = [...this.#waits.keys()];
     const waitsInside = (body: string) => waits.some((key) => key.startsWith(`${body}/`));
     return [...operations].filter(

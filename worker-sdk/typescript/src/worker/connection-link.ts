@@ -15,6 +15,7 @@ import type {
   CloseWaitsInit,
   CompleteRunInit,
   FailRunInit,
+  LeftRun,
   NewEventInit,
   RunLink,
   StartNote,
@@ -24,7 +25,6 @@ import type {
   StepStartedInit,
   SuspendRunInit,
 } from "../run/link.ts";
-import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
 import type { Connection } from "./connection.ts";
 import { frameBytes } from "./outbox.ts";
@@ -174,7 +174,7 @@ export class ConnectionLink implements RunLink {
     return Promise.resolve(true);
   }
 
-  released(run: Run): void {
+  released(run: LeftRun): void {
     this.#connection.released(run);
   }
 }

@@ -32,11 +32,10 @@ import { RequestError } from "../errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import { type Culprit, loopWatch } from "../lib/loop-watch.ts";
 import { limits } from "../limits.ts";
-import type { NewEventInit, StartNote } from "../run/link.ts";
-import type { Run } from "../run/run.ts";
+import type { LeftRun, NewEventInit, StartNote } from "../run/link.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isLostConnection, unencodable } from "../transport/status.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { Calls, type ResultOf } from "./calls.ts";
 import { ConnectionLink } from "./connection-link.ts";
 import { Deltas } from "./deltas.ts";
@@ -235,7 +234,7 @@ export class Connection {
     this.runs.ending(runId);
   }
 
-  released(run: Run): void {
+  released(run: LeftRun): void {
     this.#calls.forget(run.runId);
     this.#deltas.forget(run.runId);
     this.runs.released(run);

@@ -9,7 +9,7 @@ import { Memo } from "../run/memo.ts";
 import type { Run } from "../run/run.ts";
 import { currentTracing } from "../telemetry/setup.ts";
 import type { Platform } from "../transport/platform.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 
 export interface LaunchContext {
   readonly platform: Platform;
@@ -18,7 +18,7 @@ export interface LaunchContext {
   /** When the code may start; at once where it is not given. */
   readonly may?: Promise<void>;
   /** Executes the run anew after each record, where that is wanted. */
-  readonly again?: ((run: Run) => void) | undefined;
+  readonly again?: ((before: RunFacts) => void) | undefined;
   /** The execution that it continues from, under the same lease. */
   readonly before?: RunFacts;
 }

@@ -7,7 +7,7 @@ import type { Logger } from "../lib/logger.ts";
 import { loopWatch } from "../lib/loop-watch.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { LeaseKeeper } from "./leases.ts";
 import { RunTable } from "./run-table.ts";
 import { tellOfStandstill } from "./standstill.ts";

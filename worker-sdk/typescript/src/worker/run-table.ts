@@ -7,8 +7,10 @@
 import { type JournalEntry, type LeaseResult, LeaseStatus, type WorkItem } from "@pawl/proto";
 import type { Logger } from "../lib/logger.ts";
 import type { Culprit } from "../lib/loop-watch.ts";
+import type { RunFacts } from "../run/facts.ts";
+import type { LeftRun } from "../run/link.ts";
 import type { Run } from "../run/run.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 import { type LaunchContext, launch } from "./launch.ts";
 
 interface Held {
@@ -103,9 +105,9 @@ export class RunTable {
     context: LaunchContext,
   ): Promise<void> {
     const runId = item.lease?.runId ?? "";
-    const again = ({ facts }: Run): void => {
+    const again = (before: RunFacts): void => {
       held.run = undefined;
-      void this.#execute(held, item, workflow, { ...context, before: facts });
+      void this.#execute(held, item, workflow, { ...context, before });
     };
     try {
       const run = await launch(
@@ -171,9 +173,9 @@ export class RunTable {
   }
 
   /** The run has left by itself. */
-  released(run: Run): void {
+  released(run: LeftRun): void {
     const held = this.#held.get(run.runId);
-    if (held?.run !== run) return;
+    if (held === undefined || held.run !== run) return;
     if (run.gaveUp) this.#onGivenUp(run.runId, run.fence);
     this.#remove(run.runId, held);
   }

@@ -23,6 +23,7 @@ import type {
   CloseWaitsInit,
   CompleteRunInit,
   FailRunInit,
+  LeftRun,
   NewEventInit,
   RunLink,
   StartRunInit,
@@ -31,7 +32,6 @@ import type {
   StepStartedInit,
   SuspendRunInit,
 } from "../run/link.ts";
-import type { Run } from "../run/run.ts";
 import type { Platform } from "../transport/platform.ts";
 import { isTransient } from "../transport/status.ts";
 import { type DeltaBatch, Deltas } from "./deltas.ts";
@@ -41,7 +41,7 @@ export interface UnaryLinkOptions {
   readonly logger: Logger;
   /** Whether runs may be given back while they wait. */
   readonly suspends: boolean;
-  readonly onReleased: (run: Run) => void;
+  readonly onReleased: (run: LeftRun) => void;
   readonly onAttention: () => Promise<boolean>;
 }
 
@@ -222,7 +222,7 @@ export class UnaryLink implements RunLink {
     return this.#options.onAttention();
   }
 
-  released(run: Run): void {
+  released(run: LeftRun): void {
     this.#publishing.delete(run.runId);
     this.#deltas.forget(run.runId);
     this.#options.onReleased(run);

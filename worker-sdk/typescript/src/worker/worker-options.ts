@@ -9,7 +9,7 @@ import { refuseUnknown, wholeNumber } from "../lib/options.ts";
 import { createGrpcTransport } from "../transport/grpc.ts";
 import type { Transport } from "../transport/transport.ts";
 import { sdkVersion } from "../version.ts";
-import type { AnyWorkflow } from "../workflow.ts";
+import type { AnyWorkflow } from "../workflow-types.ts";
 
 /** How to connect to the server. */
 export interface ConnectionOptions {
