@@ -30,7 +30,8 @@ async def answer_question(client: Client, run_id: str) -> None:
     """What a person does with `pawl waits` and `pawl approve`."""
     while not (questions := await client.waits(run_id=run_id, kinds=["user"])):
         await asyncio.sleep(0.05)
-    print(f"asked: {questions[0].question.prompt}")
+    if (question := questions[0].question) is not None:
+        print(f"asked: {question.prompt}")
     await client.answer(questions[0].wait_id, True, actor="grace", comment="within budget")
 
 

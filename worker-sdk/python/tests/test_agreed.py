@@ -95,4 +95,4 @@ async def test_a_worker_is_named_by_its_host_and_process() -> None:
     async with lab(limited) as here:
         name = f"{socket.gethostname()}-{os.getpid()}"
         assert here.worker.worker_id == name
-        assert name in [each.info.worker_id for each in await here.client.workers()]
+        assert name in [each.worker_id for each in await here.client.workers()]

@@ -19,11 +19,14 @@ from pawl import (
     Approval,
     Client,
     Context,
+    QuestionView,
     RequestError,
     RunFailedError,
     UsageError,
     WaitCancelledError,
     WaitTimeoutError,
+    WaitView,
+    WorkerView,
     step,
     workflow,
 )
@@ -50,10 +53,15 @@ async def asking(ctx: Context) -> list[Any]:
     return [text, bool(approval), votes, choice, several, address.number, skipped, late]
 
 
+def asked(wait: WaitView) -> QuestionView:
+    assert wait.question is not None
+    return wait.question
+
+
 async def answer(client: Client, run_id: str, prompt: str, value: Any, actor: str = "") -> None:
     async def find() -> str:
         waits = await client.waits(run_id=run_id, kinds=["user"])
-        return next((wait.wait_id for wait in waits if wait.question.prompt == prompt), "")
+        return next((wait.wait_id for wait in waits if asked(wait).prompt == prompt), "")
 
     await until(find)
     await client.answer(await find(), value, actor=actor, comment="yes")
@@ -82,7 +90,7 @@ async def test_each_type_of_question_has_its_answer() -> None:
 async def skip(here: Lab, run_id: str) -> None:
     async def find() -> str:
         waits = await here.client.waits(run_id=run_id, kinds=["user"])
-        return next((wait.wait_id for wait in waits if wait.question.skippable), "")
+        return next((wait.wait_id for wait in waits if asked(wait).skippable), "")
 
     await until(find)
     await here.client.skip(await find())
@@ -109,7 +117,7 @@ async def test_a_question_can_time_out_and_be_cancelled() -> None:
 
         async def find() -> str:
             waits = await here.client.waits(run_id=handle.run_id, kinds=["user"])
-            return next((w.wait_id for w in waits if w.question.prompt == "Still there?"), "")
+            return next((w.wait_id for w in waits if asked(w).prompt == "Still there?"), "")
 
         await until(find)
         await here.client.cancel_wait(await find(), actor="linus")
@@ -197,3 +205,28 @@ async def test_no_run_is_started_without_what_its_input_needs() -> None:
         assert await here.client.run("one_argument", 4) == 4
         assert await here.client.run("one_argument", {"number": 5}) == 5
         assert await here.client.run("one_dataclass", {"name": "cup"}) == "cup"
+
+
+@workflow
+async def chooses(ctx: Context) -> str:
+    options = ["a", ("b", "The second one")]
+    return str(await ctx.wait_for_user("Which?", type="choice", options=options, assignees=["ada"]))
+
+
+async def test_waits_and_workers_are_views() -> None:
+    async with lab(chooses) as here:
+        handle = await here.start(chooses)
+        await until(lambda: here.client.waits(run_id=handle.run_id))
+        [wait] = await here.client.waits(run_id=handle.run_id, kinds=["user"])
+        assert isinstance(wait, WaitView)
+        assert (wait.run_id, wait.workflow, wait.kind) == (handle.run_id, "chooses", "user")
+        assert (wait.answers, wait.outcome, wait.due, wait.since is None) == ((), "", None, False)
+        question = asked(wait)
+        assert (question.type, question.assignees, question.needed) == ("choice", ("ada",), 1)
+        assert question.options == (("a", "a"), ("b", "The second one"))
+        [worker] = [each for each in await here.client.workers() if "chooses" in each.workflows]
+        assert isinstance(worker, WorkerView)
+        assert (worker.connected, worker.language) == (True, "python")
+        assert worker.worker_id == here.worker.worker_id
+        await here.client.answer(wait.wait_id, "b", actor="ada")
+        assert await handle.result() == "b"

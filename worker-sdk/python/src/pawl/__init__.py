@@ -34,7 +34,15 @@ from .handle import RunHandle
 from .local import run_locally
 from .retry import Backoff, Retry, constant, delays, exponential, linear
 from .step import Step, step
-from .views import EntryView, EventView, RunView
+from .views import (
+    AnswerView,
+    EntryView,
+    EventView,
+    QuestionView,
+    RunView,
+    WaitView,
+    WorkerView,
+)
 from .web import to_response
 from .worker import Worker
 from .workflow import Workflow, workflow
@@ -42,6 +50,7 @@ from .workflow import Workflow, workflow
 __all__ = [
     "AgentStream",
     "AmbiguousStepKeyError",
+    "AnswerView",
     "Approval",
     "ApprovalOutcome",
     "ApprovalRound",
@@ -60,6 +69,7 @@ __all__ = [
     "NonDeterminismError",
     "Outcome",
     "PawlError",
+    "QuestionView",
     "RateLimit",
     "RecordedError",
     "RequestError",
@@ -80,7 +90,9 @@ __all__ = [
     "Vote",
     "WaitCancelledError",
     "WaitTimeoutError",
+    "WaitView",
     "Worker",
+    "WorkerView",
     "Workflow",
     "agent",
     "constant",

@@ -26,10 +26,10 @@ from .errors import RequestError, UsageError
 from .flow import Concurrency, Debounce, RateLimit, debounce_message, flow_message
 from .handle import WAIT_S, RunHandle, has_ended, outcome_of
 from .v1.run_pb2 import ListRunsRequest, StartRunRequest
-from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest, Wait
-from .v1.worker_pb2 import ListWorkersRequest, Worker
+from .v1.wait_pb2 import AnswerWaitRequest, CancelWaitRequest, ListWaitsRequest
+from .v1.worker_pb2 import ListWorkersRequest
 from .v1.workflow_pb2 import ListWorkflowsRequest
-from .views import RunView, run_view
+from .views import RunView, WaitView, WorkerView, run_view, wait_view, worker_view
 from .workflow import Workflow
 
 P = ParamSpec("P")
@@ -226,7 +226,7 @@ class Client:
 
     async def waits(
         self, *, run_id: str = "", workflow: str = "", assignee: str = "", kinds: Sequence[str] = ()
-    ) -> Sequence[Wait]:
+    ) -> Sequence[WaitView]:
         """Returns up to 500 open waits, oldest first; of all kinds, or of these:
         `sleep`, `signal`, `child`, `user` (questions to people) and `callback`.
         """
@@ -244,7 +244,8 @@ class Client:
             kinds=[f"WAIT_KIND_{kind.upper()}" for kind in kinds],
             page_size=500,
         )
-        return list((await self._platform.call(LIST_WAITS, request)).waits)
+        response = await self._platform.call(LIST_WAITS, request)
+        return [wait_view(wait) for wait in response.waits]
 
     async def answer(
         self,
@@ -290,10 +291,10 @@ class Client:
         response = await self._platform.call(LIST_WORKFLOWS, ListWorkflowsRequest())
         return [each.spec.name for each in response.workflows]
 
-    async def workers(self) -> Sequence[Worker]:
+    async def workers(self) -> Sequence[WorkerView]:
         """The workers seen recently, connected ones first."""
         response = await self._platform.call(LIST_WORKERS, ListWorkersRequest())
-        return list(response.workers)
+        return [worker_view(worker) for worker in response.workers]
 
     async def close(self) -> None:
         if self._connection is not None:
