@@ -155,7 +155,7 @@ export function syncWaiting(parts: EffectsParts): Promise<void> {
   });
 }
 
-/** Of a run's row, as read after `told` was. */
+/** Whether a run's row, read after `told`, has something new for its holder. */
 function isNews(header: RunHeader, held: HeldRun): boolean {
   return header.seq > held.told || (header.intent === "pause") !== held.pausing;
 }

@@ -52,7 +52,7 @@ export interface EngineOptions {
   readonly log: EngineLog;
   /** Where answer links and callback URLs lead, without a slash at the end. Default: the standard HTTP address. */
   readonly publicUrl?: () => string;
-  /** Where it counts what it does. Default: its own. */
+  /** The metrics in which it counts what it does. Default: its own. */
   readonly metrics?: Metrics;
   /** Default: no spans. */
   readonly tracing?: Tracing | undefined;

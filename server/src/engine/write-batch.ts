@@ -19,9 +19,9 @@ export interface RunCommand<R> {
   /** About what it will write. */
   readonly bytes: number;
   readonly decide: (draft: Draft) => R;
-  /** For a worker's write: under which fence, and on which connection. */
+  /** Set for a worker's write: the fence that it names, and its connection. */
   readonly holder?: { readonly fence: number; readonly connection: Caller["connection"] };
-  /** For a command that may find no run: the draft of a new one, and the answer. */
+  /** Set for a command that may find no run: makes the draft of a new one, and the reply. */
   readonly create?: (moment: Moment) => { draft: Draft; reply: R };
 }
 
@@ -37,7 +37,7 @@ export interface Item {
   mustBeFresh: boolean;
   readonly claim: ClaimRequest | undefined;
   readonly record: RecordChange | undefined;
-  /** Of a worker's write. */
+  /** The fence of a worker's write. */
   readonly fence: number | undefined;
   readonly create: ((moment: Moment) => Draft) | undefined;
   /** Decides; keeps the answer or the refusal until `done`. */
@@ -175,7 +175,7 @@ export const NO_ITEMS: readonly Item[] = [];
 
 const NAMELESS = formatConnectionId({ kind: "polling", instance: "" });
 
-/** For the sender; without a connection, for the worker that renews it by name. */
+/** The lease goes to the sender or, without a connection, to the worker that renews it by name. */
 function lapsedLease({ state, now }: Draft, connection: Caller["connection"]): Lease {
   const { connectionId, workerId } = connection ?? {
     connectionId: NAMELESS,

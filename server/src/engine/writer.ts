@@ -150,7 +150,7 @@ export class Writer {
     });
   }
 
-  /** As `submit`, for a record instead of a run. */
+  /** Does what `submit` does, for a record instead of a run. */
   record<T, R>(command: RecordCommand<T, R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       this.#push(recordItem(command, this.#options.clock.now(), resolve, reject));

@@ -8,7 +8,7 @@
 /** How far a run is known to have arrived: its journal, and the deltas that are on record. */
 export interface RunProgress {
   readonly seq: number;
-  /** Of the latest delta; 0, 0: none. */
+  /** The fence and number of the latest delta; 0, 0: none. */
   readonly fence: number;
   readonly number: number;
 }

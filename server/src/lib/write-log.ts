@@ -11,7 +11,7 @@ export interface LogOptions {
   readonly format?: LogFormat;
   /** Takes whole lines; standard error by default. */
   readonly output?: Pick<LogOutput, "write" | "full">;
-  /** In ms since the epoch; the system's clock by default. */
+  /** The time in ms since the epoch; the system's clock by default. */
   readonly now?: () => number;
 }
 

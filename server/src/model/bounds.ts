@@ -118,7 +118,7 @@ export const BOUNDS = Object.freeze({
   expiredLeases: 500,
   /** Runs that pass one gate at a time. */
   admittedRuns: 500,
-  /** Of a concurrency or rate limit. */
+  /** The largest concurrency or rate limit. */
   flowLimitMax: 100_000,
   /** Starts that are joined into one run. */
   debouncedStarts: 900,

@@ -1,4 +1,4 @@
-/** On whose behalf something is done. */
+/** Callers: on whose behalf something is done. */
 
 /** Whose rows are meant: all that the store needs to know. */
 export interface Tenant {

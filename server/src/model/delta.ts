@@ -1,7 +1,7 @@
 /** Live output of a run, and the form in which chunks of it are kept. */
 import type { Payload } from "./payload.ts";
 
-/** For how long: for those who watch; until it is superseded; as long as the journal. */
+/** How long a delta is kept: for those who watch, until it is superseded, or as long as the journal. */
 export const DELTA_POLICIES = ["ephemeral", "buffered", "durable"] as const;
 export type DeltaPolicy = (typeof DELTA_POLICIES)[number];
 
@@ -24,7 +24,7 @@ export interface DeltaEvent {
 
 /** What deltas of one stream share: type, key, attempt, content index, parent, policy, encoding. */
 type Shared = [string, string, number, number, string, DeltaPolicy, string | null];
-/** Of one delta: its stream, sequence, source time, and length of data; -1: by reference. */
+/** The numbers of one delta: its stream, sequence, source time, and length of data (-1: by reference). */
 const ROW = 4;
 
 interface Head {

@@ -108,7 +108,7 @@ export interface EntryMeta {
   atMostOnce?: boolean;
   /** The step's retry policy, where its start carried one. */
   retryPolicy?: RetryPolicy;
-  /** Of one attempt. */
+  /** The time limit of one attempt. */
   timeoutMs?: number;
   /** Chosen by the worker: the same request again gets the same answer. */
   requestId?: string;
@@ -121,16 +121,16 @@ export interface EntryMeta {
   superseded?: readonly string[];
   /** The steps through which the failure of the run came, innermost first. */
   failedKeys?: readonly string[];
-  /** Of a step's end: the number of the run's latest delta by then, where the attempt sent any. */
+  /** Set at a step's end: the number of the run's latest delta by then, where the attempt sent any. */
   deltas?: number;
   reason?: string;
-  /** Of a wait that was closed. */
+  /** Why a wait was closed. */
   closed?: ClosedWhy;
   /** The signal that went back to the inbox with that. */
   returned?: string;
   /** The step keys that a clean-up is going to execute. */
   compensations?: readonly string[];
-  /** Of the end of a run that was to be cleaned up; see `Undone`. */
+  /** Set at the end of a run that was to be cleaned up; see `Undone`. */
   undone?: Undone;
   actor?: string;
   details?: Record<string, string>;
@@ -142,7 +142,7 @@ export interface EntryMeta {
   resolutionId?: string;
   via?: AnswerVia;
   comment?: string;
-  /** Of an answer to an approval. */
+  /** Set by an answer to an approval. */
   approved?: boolean;
 }
 

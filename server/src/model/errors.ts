@@ -57,7 +57,7 @@ export type Reason = keyof typeof REASONS;
 export interface ErrorOptions {
   /** Facts for programs: both sides of a conflict, the field at fault, the holder of a lease. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** In milliseconds, for the errors that are worth a retry. */
+  /** When to retry, in milliseconds, for the errors that are worth it. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }

@@ -2,7 +2,7 @@
 export interface PayloadRef {
   /** Lower-case hex SHA-256 of the data. */
   readonly sha256: string;
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number;
 }
 

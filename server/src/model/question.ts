@@ -29,7 +29,7 @@ export interface Question {
   readonly remindersMs?: readonly number[];
 }
 
-/** By which way an answer came. */
+/** The way in which an answer came. */
 export type AnswerVia = "api" | "link" | "callback";
 
 /** One person's answer, without what it says, which is in the journal. */
@@ -41,7 +41,7 @@ export interface Answer {
   readonly actor: string;
   readonly comment: string;
   readonly via: AnswerVia;
-  /** Of an approval. */
+  /** Set for an approval. */
   readonly approved?: boolean;
 }
 

@@ -6,9 +6,9 @@ export interface RetryPolicy {
   readonly maxAttempts: number;
   readonly backoff: "exponential" | "linear" | "constant";
   readonly initialMs: number;
-  /** For exponential. */
+  /** Used by exponential backoff. */
   readonly coefficient: number;
-  /** For linear. */
+  /** Used by linear backoff. */
   readonly incrementMs: number;
   /** Caps each delay. */
   readonly maxMs?: number;
@@ -20,7 +20,7 @@ export interface RetryPolicy {
   readonly onExhausted: "fail" | "pause";
   /** Explicit delays instead of a formula; the last one repeats. */
   readonly delaysMs: readonly number[];
-  /** That many deaths of workers in the middle of the step pause its run. Default: CRASHES_DEFAULT. */
+  /** How many deaths of workers in the middle of the step pause its run. Default: CRASHES_DEFAULT. */
   readonly maxCrashes?: number;
 }
 

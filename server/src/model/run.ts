@@ -37,7 +37,7 @@ export const RUN_STATUSES: readonly RunStatus[] = [
 ];
 
 const NEXT: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
-  // To WAITING and COMPLETED by the report of its last holder, whose lease had lapsed.
+  // It becomes WAITING or COMPLETED by the report of its last holder, whose lease had lapsed.
   QUEUED: ["RUNNING", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   RUNNING: ["QUEUED", "WAITING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED"],
   WAITING: ["QUEUED", "PAUSED", "CANCELLING", "FAILED", "CANCELLED"],
@@ -72,7 +72,7 @@ export const RUN_REASONS = [
 ] as const;
 export type RunReason = (typeof RUN_REASONS)[number];
 
-/** As people and programs see it: also what follows from more than the run itself. */
+/** The reason that people and programs see; some of them follow from more than the run itself. */
 export type StatusReason = RunReason | "PAUSING" | "DELAYED" | "NO_WORKER";
 
 /**
@@ -182,7 +182,7 @@ export interface RunNotes {
   /** Why somebody paused or cancelled it, in their words. */
   readonly pauseReason?: string;
   readonly cancelReason?: string;
-  /** While it is CANCELLING. */
+  /** Set while the run is CANCELLING. */
   readonly cleanUp?: CleanUp;
   /** Once it has ended: what its clean-up did not get done. */
   readonly undone?: Undone;
@@ -195,7 +195,7 @@ export interface RunNotes {
 /** The step that takes its workers down. */
 export interface CrashLoop {
   readonly stepKey: string;
-  /** That died in it, oldest first. */
+  /** The workers that died in it, oldest first. */
   readonly workers: readonly string[];
 }
 

@@ -11,7 +11,7 @@ const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BASE = DIGITS.length;
 const TIME_DIGITS = 8;
 const RUN_DIGITS = 3;
-/** As many as 30 bits make. */
+/** The digits that 30 bits need. */
 const HALF_DIGITS = 5;
 const KEY_DIGITS = 2 * HALF_DIGITS;
 const FORM = new RegExp(`^w[0-9A-Za-z]{${TIME_DIGITS + RUN_DIGITS + KEY_DIGITS}}$`);

@@ -27,7 +27,7 @@ export interface Call {
 
 export class Calls {
   readonly #authenticate: Authenticate;
-  /** With their callers, as soon as those are known. */
+  /** The calls under way, with their callers as soon as those are known. */
   readonly #open = new Map<AbortController, Caller | undefined>();
   #stopping = false;
 

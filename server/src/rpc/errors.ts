@@ -107,7 +107,7 @@ export function grpcStatus(error: WireError): Partial<StatusObject> {
   return { code: error.code, details: error.message, metadata };
 }
 
-/** For one frame of a connection. */
+/** The error reply to one frame of a connection. */
 export function frameError(error: WireError): ErrorFrame {
   return {
     $typeName: "pawl.v1.ErrorFrame",

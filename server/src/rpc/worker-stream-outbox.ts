@@ -15,7 +15,7 @@ export interface Place {
 }
 
 export class Outbox extends FrameOutbox<ServerFrame> {
-  /** Of each run, what is kept back from its first open place on; mostly empty. */
+  /** What is kept back of each run from its first open place on; mostly empty. */
   #line: Place[] = [];
 
   /**
@@ -40,7 +40,7 @@ export class Outbox extends FrameOutbox<ServerFrame> {
     return place;
   }
 
-  /** With nothing where there is no such frame. */
+  /** Without a frame the place is filled with nothing. */
   fill(place: Place, frame?: ServerFrame, bytes = 0): void {
     if (place.isOpen) {
       Object.assign(place, { isOpen: false, frame, bytes });

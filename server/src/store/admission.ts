@@ -18,7 +18,7 @@ export interface AdmissionWrite {
     readonly gate: string;
     /** The gate behind that one, for which the run holds until it is let through; empty: none. */
     readonly nextGate: string;
-    /** Of that gate, in case it is not there by then. */
+    /** The capacity of that gate, in case it is not there by then. */
     readonly nextCapacity: number;
     readonly heldAt: number;
     /** Runs with the same rank pass in turns, one of each fairness key. */
@@ -27,7 +27,7 @@ export interface AdmissionWrite {
   };
   /** Gives back the permits that have no end, and the place before a gate. */
   readonly leave?: true;
-  /** To be looked at by `admit`; made where they are missing. */
+  /** The gates that `admit` must look at; they are made where they are missing. */
   readonly gates: readonly Gate[];
 }
 

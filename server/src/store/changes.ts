@@ -26,5 +26,5 @@ export interface Changes extends RowChanges {
 
 export type Change = keyof Changes;
 
-/** Of a step of a running run, mostly. */
+/** The changes of most writes, such as a step of a running run. */
 export const NO_CHANGES: Partial<Changes> = Object.freeze({});

@@ -82,7 +82,7 @@ export interface RunMark {
   readonly fence: number;
   readonly status: RunStatus;
   readonly leased: boolean;
-  /** Of the latest delta that is on record; 0, 0 without one. */
+  /** The fence and number of the latest delta that is on record; 0, 0 without one. */
   readonly delta: DeltaPlace;
 }
 

@@ -10,7 +10,7 @@ export interface Dialect {
 }
 
 export interface ListStatement {
-  /** With `?` for each value, in order. */
+  /** The text, with `?` for each value, in order. */
   readonly sql: string;
   readonly values: (string | number)[];
 }

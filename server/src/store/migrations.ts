@@ -65,7 +65,7 @@ export function pendingMigrations(
   return known.filter(({ id }) => !done.has(id));
 }
 
-/** For a server that must not migrate by itself. */
+/** The error of a server that must not migrate by itself. */
 export function refuseToMigrate(pending: readonly Migration[]): StartupError {
   const ids = pending.map(({ id }) => id).join(", ");
   return new StartupError(

@@ -10,7 +10,7 @@ import { StoreError } from "./store-error.ts";
 import type { Table, Column as TableColumn } from "./table.ts";
 
 export interface RecordStore {
-  /** In the order asked; `undefined` where there is none. */
+  /** Returns the records in the order asked; `undefined` where there is none. */
   loadRecords(refs: readonly RecordRef[]): Promise<(StoredRecord | undefined)[]>;
 }
 
@@ -39,7 +39,7 @@ export interface RecordTable<T> {
   readonly kind: RecordKind;
   /** The column of the id. */
   readonly key: string;
-  /** Without `org_id` and `revision`. */
+  /** The columns without `org_id` and `revision`. */
   readonly columns: readonly string[];
   readonly declared: Table;
   write(value: T): RecordRow;

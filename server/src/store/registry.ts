@@ -2,7 +2,7 @@ import type { Tenant } from "../model/caller.ts";
 
 /** The workflows that workers have registered, and the workers. */
 export interface RegistryStore {
-  /** By name. Registrations are records (see records.ts). */
+  /** Lists workflows by name. Registrations are records (see records.ts). */
   listWorkflows(caller: Tenant): Promise<WorkflowRow[]>;
   /** Inserts or replaces a worker by the id of its process. */
   putWorker(caller: Tenant, worker: WorkerRow): Promise<void>;

@@ -15,15 +15,15 @@ type RowOf<C extends Columns> = {
 
 export interface TableRows extends Table {
   readonly columns: Columns;
-  /** What a row that is put again replaces; nothing: the first one stays. */
+  /** The columns that a row that is put again replaces; none: the first row stays. */
   readonly replaced: readonly string[];
-  /** By which columns besides the run rows are removed; absent: they never are. */
+  /** The columns besides those of the run by which rows are removed; absent: they never are. */
   readonly removedBy?: readonly string[];
 }
 
 export type RowTables = Readonly<Record<string, TableRows>>;
 
-/** With what every row begins. */
+/** The columns with which every row begins. */
 type RunColumns = { readonly org_id: string; readonly run_id: string };
 
 interface Rows<T extends RowTables> {
@@ -34,7 +34,7 @@ interface Rows<T extends RowTables> {
 
 /** @typeParam Change what a write says of it */
 export interface RowPart<Change, T extends RowTables = RowTables> {
-  /** By the names of their inputs. */
+  /** The tables by the names of their inputs. */
   readonly tables: T;
   readonly addRows: (rows: AnyRows, run: RunColumns, change: Change) => void;
 }

@@ -128,7 +128,7 @@ export const PATCH_COLUMNS = PATCHED.map((field) => RUN[field].name);
 export const RUN_TYPES = FIELDS.map((field) => RUN[field].type);
 export const PATCH_TYPES = PATCHED.map((field) => RUN[field].type);
 
-/** What `tables.ts` declares. */
+/** The columns that `tables.ts` declares. */
 export const RUN_TABLE_COLUMNS = Object.fromEntries(
   FIELDS.map((field): [string, TableColumn] => [RUN[field].name, COLUMNS[field]]),
 );
@@ -145,7 +145,7 @@ export function patchValues(patch: HeaderPatch): Value[] {
 
 const NO_NOTES: RunNotes = Object.freeze({});
 
-/** From the run's columns and, where there is a lease, `connection_id`, `worker_id`, `until`. */
+/** Reads the run's columns and, where there is a lease, `connection_id`, `worker_id`, `until`. */
 export function toHeader(row: Row): RunHeader {
   const run: PartOfRun = {};
   for (const field of FIELDS) readField(run, field, row);

@@ -19,7 +19,7 @@ export interface WaitRow {
   readonly until: number;
   /** JSON text: what else lists show. */
   readonly data: string;
-  /** Of a question: who may answer, `[""]` for anybody; `undefined` for all else. */
+  /** Who may answer a question, `[""]` for anybody; `undefined` for all other waits. */
   readonly assignees: readonly string[] | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface WaitChanges {
 export interface ListedWait extends Omit<WaitRow, "assignees"> {
   readonly runId: string;
   readonly runUid: string;
-  /** Of the run, in ms since the epoch. */
+  /** When the run was created, in ms since the epoch. */
   readonly createdAt: number;
 }
 

@@ -7,9 +7,9 @@ import { type Counter, type Histogram, Registry, type Series } from "../lib/metr
 import { uptimeMs } from "../lib/uptime.ts";
 import { VERSION } from "../lib/version.ts";
 
-/** From a fast commit to a slow store, in seconds. */
+/** Buckets from a fast commit to a slow store, in seconds. */
 const FAST = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-/** From a dispatch at once to a queue that nobody serves, in seconds. */
+/** Buckets from a dispatch at once to a queue that nobody serves, in seconds. */
 const WAITS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 /** What user code takes, in seconds. */
 const WORK = [0.001, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];

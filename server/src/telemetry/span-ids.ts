@@ -8,7 +8,7 @@ function spanId(text: string): string {
   return createHash("sha256").update(`pawl.span\n${text}`).digest("hex").slice(0, 16);
 }
 
-/** Of a run that was never retried. */
+/** The span of a run that was never retried. */
 export function runSpanId(runId: string): string {
   return spanId(runId);
 }

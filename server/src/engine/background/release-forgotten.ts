@@ -33,7 +33,7 @@ export async function releaseForgotten(
   }
 }
 
-/** Of a connection of this server's former life, under whatever name. Pollers and claimers live on. */
+/** Whether a lease is of a connection of this server's former life, under any name. Pollers and claimers live on. */
 function isOurs(
   { store, replicaId, process }: ReleaseForgottenParts,
   connectionId: string,

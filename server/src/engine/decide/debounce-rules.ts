@@ -6,7 +6,7 @@ import type { RunOptions } from "../../model/run.ts";
 import type { Draft } from "../draft.ts";
 import type { StartRun } from "../runs/run-types.ts";
 
-/** By which the run of a key is found. */
+/** The tag by which the run of a key is found. */
 export const DEBOUNCE_TAG = "pawl.debounce";
 
 export function debounceOf({ debounce }: StartRun, now: number): Pick<RunOptions, "debounce"> {
@@ -35,7 +35,7 @@ export function joinStart(draft: Draft, { debounce, input }: StartRun): boolean 
       { metadata: { run_id: header.runId }, retryAfterMs: debounce.periodMs },
     );
   }
-  // By reference: however many there are, a worker gets them with the run.
+  // They are kept by reference: however many there are, a worker gets them with the run.
   draft.append("run.input.replaced", "", 0, {}, input, 0);
   const { maxAt = Number.POSITIVE_INFINITY } = header.options.debounce ?? {};
   draft.due.put("start", "", Math.min(draft.now + debounce.periodMs, maxAt));

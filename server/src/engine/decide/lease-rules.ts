@@ -64,7 +64,8 @@ export function releaseLease(
     if (pauseCrashLoop(draft, fence)) return true;
   }
   if (pauseMs > 0) draft.due.put("start", "", draft.now + pauseMs);
-  // By its age, so that it goes before what arrived later. What was refused is in the way of nothing.
+  // The run is queued by its age, so that it goes before what arrived later; one that was refused is
+  // queued by the present time, so that it is in the way of nothing.
   else draft.makeReady(reason === "refused" ? draft.now : header.createdAt, true);
   return true;
 }

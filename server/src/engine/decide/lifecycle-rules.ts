@@ -46,7 +46,7 @@ export function cancelRun(draft: Draft, { reason, graceMs, force = false }: Canc
   draft.append("run.cancelled", "", 0, { ...meta, ...left, failure: cancelled(reason) });
 }
 
-/** As its start says what is to become of it without its parent. */
+/** Ends a child as its start says for a child without its parent. */
 export function cancelChild(draft: Draft, reason: string): void {
   if (draft.header.options.parentClose === "cancel")
     cancelRun(draft, { reason, graceMs: BOUNDS.cancelGraceMs });
@@ -123,7 +123,10 @@ function rearmWaits(draft: Draft): void {
   }
 }
 
-/** From its failed step: what ended it is superseded, all other results stay. Idempotent until it stops again. */
+/**
+ * Continues a run from its failed step: what ended it is superseded, and all other results stay.
+ * This is idempotent until the run stops again.
+ */
 export function retryRun(draft: Draft): void {
   const { header, state } = draft;
   if (state.retried && !isTerminal(header.status) && header.status !== "PAUSED") return;
@@ -151,7 +154,7 @@ export function retryRun(draft: Draft): void {
   if (timeout !== undefined) draft.due.put("run", "", draft.now + timeout);
 }
 
-/** As `retryRun` for a child whose parent is retried, if it can continue. */
+/** Does what `retryRun` does for a child whose parent is retried, if the child can continue. */
 export function retryChild(draft: Draft): void {
   if (draft.header.status === "FAILED" && !isUndone(draft)) retryRun(draft);
 }

@@ -15,7 +15,7 @@ import { checkFence, directive } from "./fence-rules.ts";
 import { describe, differs } from "./step-identity.ts";
 import { noteProgress, stepMeta } from "./step-meta.ts";
 
-/** As StepCompletedReply; `duplicateOf` names the entry to compare the result with. */
+/** The content of StepCompletedReply; `duplicateOf` names the entry to compare the result with. */
 export interface CompletionDecision {
   readonly seq: number;
   readonly duplicateOf: number | undefined;
@@ -95,7 +95,7 @@ function stepCancelled(
   const isOver =
     hasEnded || (step?.status !== "started" && command.attempt <= (step?.attempt ?? 0));
   if (step !== undefined && isOver) return { next, directive: directive(header), seq: step.seq };
-  // In flight when its run was cancelled, it is under the fence before.
+  // An attempt that was in flight when its run was cancelled has the fence before.
   const isInFlight = step?.status === "started" && step.attempt === command.attempt;
   if (!isInFlight) checkAttempt(header, step, command);
   draft.takeBack();

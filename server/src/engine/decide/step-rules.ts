@@ -8,7 +8,7 @@ import { differs } from "./step-identity.ts";
 import { stepMeta } from "./step-meta.ts";
 import { checkWait, createWait } from "./wait-rules.ts";
 
-/** As StepOutcome, but what is recorded is named by its entry, for the caller to read. */
+/** Like StepOutcome, but names the entry of what is recorded, for the caller to read. */
 export type StartDecision =
   | Exclude<StepOutcome, { kind: "replay" }>
   | { readonly kind: "replay"; readonly seq: number };

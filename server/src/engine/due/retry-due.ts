@@ -6,7 +6,7 @@ export const retryDue: DueHandler = {
   decide(draft, { key }) {
     const step = draft.state.steps.get(key);
     const isEarly = step?.status === "backoff" && step.until > draft.now;
-    // As a wait's timer: a row that was read too early is put back, also for a paused run to wait on.
+    // Like a wait's timer, a row that was read too early is put back, also for a paused run to wait on.
     if (isEarly && draft.header.waiting !== null) draft.due.put("retry", key, step.until);
     else readyIfSatisfied(draft);
   },

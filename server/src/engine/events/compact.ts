@@ -152,7 +152,7 @@ function textOf({ type, payload }: DeltaEvent): string | undefined {
     const value: unknown = JSON.parse(Buffer.from(payload.data).toString("utf8"));
     return typeof value === "string" ? value : undefined;
   } catch {
-    // On record from before such deltas were refused: it stays as it is.
+    // It was recorded before such deltas were refused, and stays as it is.
     return undefined;
   }
 }

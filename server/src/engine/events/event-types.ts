@@ -46,7 +46,7 @@ export interface WatchRun {
   readonly afterCursor: string;
   readonly fromNow: boolean;
   readonly waitForStart: boolean;
-  /** With its children, theirs, and so on. */
+  /** Whether the events of its children, of theirs, and so on are included. */
   readonly includeChildren: boolean;
 }
 
@@ -65,7 +65,7 @@ export interface WatchRuns {
   readonly tags: Readonly<Record<string, string>>;
   /** Empty: any. */
   readonly statuses: readonly RunStatus[];
-  /** Of checkpoints; empty: all. */
+  /** The types of checkpoints to send; empty: all. */
   readonly types: readonly string[];
   /** Empty: from now on. */
   readonly afterCursor: string;

@@ -185,7 +185,7 @@ function isBeyond(place: Position, other: Position): boolean {
   return place.seq === other.seq && !isBehind(place, other) && place.notes > other.notes;
 }
 
-/** As far as either in the journal, and as far as either in the deltas. */
+/** The position that is as far as either in the journal, and as far as either in the deltas. */
 function furthest(one: Position, other: Position): Position {
   const seq = Math.max(one.seq, other.seq);
   const ahead = isBehind(one, other) ? other : one;
@@ -194,7 +194,7 @@ function furthest(one: Position, other: Position): Position {
   return isSame ? { ...ahead, notes: Math.max(one.notes, other.notes) } : ahead;
 }
 
-/** Of a piece, what a follower that has read ahead by itself has not seen. */
+/** What of a piece is new to a follower that has read ahead by itself. */
 export function eventsAfter(
   { from, placed, events }: Piece,
   position: Position,

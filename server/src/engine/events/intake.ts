@@ -57,7 +57,7 @@ export class Intake {
     return this.#taken;
   }
 
-  /** Of all runs, not yet on record. */
+  /** The bytes of all runs that are not yet on record. */
   get pendingBytes(): number {
     return this.#bytes;
   }

@@ -49,7 +49,7 @@ export class Merger {
   readonly open: OpenStreams;
   /** Deltas from before this moment may have had their time: that they are missing is not told. */
   keptSince = 0;
-  /** When what came last had happened. */
+  /** When the latest event happened. */
   #at = 0;
   /** Notes that were seen before the position was left. */
   #skip: number;

@@ -147,7 +147,7 @@ export class OpenStreams {
       this.#open.delete(name);
       verdicts.push({ type: "rollback", key: stream.key, attempt: stream.attempt });
     }
-    // In an order that does not depend on who looks.
+    // The order must not depend on who looks.
     return verdicts.sort((a, b) =>
       a.key < b.key ? -1 : a.key > b.key ? 1 : a.attempt - b.attempt,
     );

@@ -8,7 +8,7 @@ import type { RunHeader } from "../../model/run.ts";
 import type { DeltaPlace } from "../../store/deltas.ts";
 
 export interface Position extends DeltaPlace {
-  /** Of which run: runs that have one id after another share no places. Empty: not known. */
+  /** Which run it is: runs that have one id after another share no places. Empty: not known. */
   readonly life: string;
   /** Entries up to this one have been seen. */
   readonly seq: number;
@@ -19,7 +19,7 @@ export interface Position extends DeltaPlace {
    * seen what starts up to `fence` and `number`.
    */
   readonly mode: "live" | "joining";
-  /** Of a late watcher, where it becomes a live watcher; not set: at the end of what there is. */
+  /** Where a late watcher becomes a live one; not set: at the end of what there is. */
   readonly end?: EndPlace;
 }
 

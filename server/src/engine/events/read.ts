@@ -23,7 +23,7 @@ export interface PageSize {
   readonly bytes: number;
 }
 
-/** For a reader of what happens now. */
+/** The pages of a reader of what happens now. */
 export const READ_PAGE: PageSize = Object.freeze({
   entries: BOUNDS.journalPageEntries,
   bytes: BOUNDS.journalPageBytes,

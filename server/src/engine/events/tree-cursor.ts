@@ -14,7 +14,7 @@ export interface ChildPlace {
   readonly parent: number;
   /** The entry of the parent's journal that mentions it first. */
   readonly seq: number;
-  /** In its own stream; empty: at its start. */
+  /** The place in its own stream; empty: at its start. */
   readonly cursor: string;
 }
 

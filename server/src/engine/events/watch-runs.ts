@@ -73,7 +73,7 @@ export async function* watchRuns(
   }
 }
 
-/** Until something was committed, here or as other servers say, and for a moment in any case. */
+/** Waits until something is committed, here or as other servers say, and for a moment in any case. */
 async function rest(hub: Hub<NewEvent>, version: number, signal: AbortSignal): Promise<void> {
   await sleep(PAUSE_MS, signal).catch(() => undefined);
   const until = AbortSignal.any([signal, AbortSignal.timeout(PERIOD_MS)]);
@@ -159,7 +159,7 @@ function eventsOf(watch: WatchRuns, header: RunHeader, entries: readonly Entry[]
   return entries
     .filter(({ type }) => types.length === 0 || types.includes(type))
     .map((entry) => ({
-      // For WatchRun of that run alone.
+      // The cursor is one for WatchRun of that run alone.
       cursor: makeCursor({ ...START, life: lifeOf(header), seq: entry.seq, mode: "joining" }),
       ...checkpointEvent(header.runId, entry),
     }));

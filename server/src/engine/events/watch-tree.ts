@@ -96,7 +96,7 @@ class Tree {
     return branch;
   }
 
-  /** Where a cursor says, with the children that are under way there. */
+  /** Continues where a cursor says, with the children that are under way there. */
   async resume(runId: string, afterCursor: string): Promise<void> {
     const place = parseTreeCursor(afterCursor);
     const mentions = new Map<Branch, Map<string, number>>();

@@ -24,7 +24,7 @@ export interface StepRecord {
     | "closed";
   kind: StepKind;
   name: string;
-  /** Of the latest entry. */
+  /** The attempt of the latest entry. */
   attempt: number;
   /** Attempts that failed, since the last supersession. */
   failures: number;
@@ -50,7 +50,7 @@ export interface StepRecord {
   taken: string;
   childRunId: string;
   outcome: WaitOutcome | undefined;
-  /** Of waits: what lists and people see of them. */
+  /** What lists and people see of a wait; undefined for other steps. */
   wait: WaitRecord | undefined;
   /** The workers that died in the middle of it, one for each fence. */
   deaths: readonly Death[];
@@ -67,7 +67,7 @@ export interface WaitRecord {
   question: Question | undefined;
   readonly cron: string;
   readonly timeZone: string;
-  /** To a question, oldest first. */
+  /** The answers to a question, oldest first. */
   answers: Answer[];
   /** Reminders recorded. */
   reminders: number;

@@ -17,9 +17,9 @@ export interface OutlookParts {
 /** Whether anybody will continue with a run. */
 export interface Outlook {
   readonly served: boolean;
-  /** Where no worker ever registered its workflow: which names there are, as a sentence. */
+  /** Set where no worker ever registered its workflow: a sentence with the names there are. */
   readonly unknown?: string;
-  /** Of a run that waits for children that wait for a worker: which, as a sentence. */
+  /** Set where a run waits for children that wait for a worker: a sentence with their names. */
   readonly children?: string;
 }
 

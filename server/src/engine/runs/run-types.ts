@@ -52,7 +52,7 @@ export interface StartRun {
   /** Replaces what the workflow declares, limit by limit. */
   readonly flow?: Partial<FlowControl>;
   readonly claim: boolean;
-  /** Who executes it, with `claim`. */
+  /** The worker that executes it; used together with `claim`. */
   readonly workerId: string;
 }
 

@@ -206,7 +206,7 @@ export class Runs {
     signal: AbortSignal,
   ): Promise<StartedRun> {
     const { hub } = this.#parts;
-    // From before the start, so that no end is missed, however soon it comes.
+    // The watch begins before the start, so that no end is missed, however soon it comes.
     const channel = asked.runId === "" ? undefined : hub.watch(runKey(caller.org, asked.runId));
     try {
       const { run, existing } = await this.start(caller, asked);

@@ -30,7 +30,7 @@ export interface CompiledSchema {
   readonly weight: number;
 }
 
-/** For people. */
+/** People are shown no more than this. */
 const PROBLEMS_MAX = 20;
 
 /** @throws Error where it is not a usable schema */
@@ -78,7 +78,7 @@ class Patterns {
   }
 }
 
-/** As JSON Schema asks for, else as the authors of many patterns wrote them, such as `[\w-.]`. */
+/** With the flag `u`, as JSON Schema asks; else without it, as many authors write patterns: `[\w-.]`. */
 function javaScriptPattern(source: string): RegExp {
   try {
     return new RegExp(source, "u");

@@ -38,7 +38,7 @@ const CODE_POINT = /^\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,
 /** Groups that capture or not; all other forms look around or set flags. */
 const GROUP = /^\((?!\?)|^\(\?:|^\(\?<[A-Za-z_]\w*>/;
 
-/** With the flag `u`, as JSON Schema asks for. */
+/** Reads the pattern as if it had the flag `u`, as JSON Schema asks. */
 function translate(source: string): string | undefined {
   try {
     new RegExp(source, "u");

@@ -84,7 +84,7 @@ export type StepOutcome =
 
 export interface StepStartedReply {
   readonly outcome: StepOutcome;
-  /** Of a wait. */
+  /** The id of a wait. */
   readonly waitId?: string;
   readonly directive: Directive;
 }

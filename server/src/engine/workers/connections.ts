@@ -34,7 +34,7 @@ export interface HeldRun {
   isMissing: boolean;
   /** The worker knows the journal up to this entry: it came with the run, or what matters was sent. */
   told: number;
-  /** As `told`, with what is being read in order to be sent. */
+  /** Like `told`, but includes what is being read in order to be sent. */
   telling: number;
   /** How many such readings are under way. */
   sending: number;
@@ -58,9 +58,9 @@ export class LocalConnection {
   open = true;
   /** It lets a dispatch or a lease run out: until it says something, it is given nothing more. */
   stalled = false;
-  /** By run key. */
+  /** The runs that it holds, by run key. */
   readonly held = new Map<string, HeldRun>();
-  /** By run key and step key. */
+  /** The starts that are shown but not yet written, by run key and step key. */
   readonly live = new Map<string, LiveStart>();
   /** Leases in the store that this connection does not know, seen at the last heartbeat. */
   strangers = new Set<string>();

@@ -47,7 +47,7 @@ interface LaneClaims {
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  /** By signature. */
+  /** The claims, by signature. */
   readonly #claims = new Map<string, LaneClaims>();
   /** Runs may be ready whose workers keep dying. */
   #hasSuspects = true;

@@ -102,7 +102,7 @@ export class WorkerRegistry {
     return row ?? (await this.#read(caller, true)).workflows.get(name);
   }
 
-  /** As `find`, or NOT_FOUND with the names there are. */
+  /** Like `find`, but rejects with NOT_FOUND and the names there are. */
   async get(caller: Tenant, name: string): Promise<WorkflowRow> {
     const row = await this.find(caller, name);
     if (row !== undefined) return row;
@@ -116,7 +116,7 @@ export class WorkerRegistry {
     });
   }
 
-  /** As it is shown. Rejects with NOT_FOUND and the names there are. */
+  /** Returns a workflow as it is shown. Rejects with NOT_FOUND and the names there are. */
   async getWorkflow(caller: Tenant, name: string): Promise<WorkflowView> {
     await this.get(caller, name);
     const found = (await this.listWorkflows(caller)).find(({ spec }) => spec.name === name);

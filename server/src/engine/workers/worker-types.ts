@@ -10,7 +10,7 @@ export interface WorkItem {
   readonly header: RunHeader;
   readonly leaseUntil: number;
   readonly input: Payload;
-  /** From the first entry, `payloadSeq` already resolved. */
+  /** All entries from the first, with `payloadSeq` already resolved. */
   readonly journal: readonly Entry[];
   readonly more: boolean;
   /** Every start is to be recorded before its step starts, until an end of a step or wait is. */
@@ -95,9 +95,9 @@ export interface ConnectionSink {
 /** One worker connection. */
 export interface WorkerConnection {
   readonly connectionId: string;
-  /** On whose behalf its frames are. */
+  /** The caller on whose behalf it sends its frames. */
   readonly caller: Caller;
-  /** Of the leases named in Hello, those that are still the worker's. */
+  /** Those of the leases named in Hello that are still the worker's. */
   readonly survived: readonly {
     readonly runId: string;
     readonly fence: number;

@@ -458,7 +458,7 @@ export class Workers {
   }
 }
 
-/** Of runs that were cancelled: the worker is there. What fails is done with the next heartbeat. */
+/** Notes that the worker has the cancelled runs among these. What fails is done with the next heartbeat. */
 async function noteHeard(writer: Writer, held: Iterable<HeldRun>): Promise<void> {
   const unheard = [...held].filter((run) => run.unheard);
   await Promise.allSettled(

@@ -30,7 +30,7 @@ export class DueChanges implements ChangeSet {
     this.#removed.clear();
   }
 
-  /** For another run of the organization. */
+  /** Puts a row of another run of the organization. */
   putElsewhere(runId: string, row: DueRow): void {
     this.#elsewhere.push({ runId, row });
   }

@@ -13,7 +13,7 @@ export interface Place {
 /** @param host by which the caller reached the server, such as `127.0.0.1:8000`; empty: unknown */
 export type Locate = (host: string) => Place;
 
-/** Of a server inside a program. */
+/** A server inside a program is reached at no address. */
 export const nowhere: Locate = () => ({ httpUrl: "", grpcUrl: "", credentialRequired: false });
 
 export function serverService(locate: Locate): Binding[] {

@@ -105,7 +105,7 @@ function writeElement(buffer: Buffer, start: number, type: ColumnType, value: Va
 
 const TWO_32 = 2 ** 32;
 
-/** Without a bigint in between; exact for every safe integer. */
+/** Needs no bigint in between, and is exact for every safe integer. */
 function writeInt64(buffer: Buffer, value: number, offset: number): void {
   const high = Math.floor(value / TWO_32);
   buffer.writeInt32BE(high, offset);

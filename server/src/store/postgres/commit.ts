@@ -19,10 +19,10 @@ export const SHAPES: Readonly<Record<string, Shape>> = Object.assign(
   ...ALL_PARTS.map(({ inputs }) => inputs),
 );
 
-/** In the order of the declaration. */
+/** The inputs in the order of the declaration. */
 export const INPUT_NAMES = Object.keys(SHAPES);
 
-/** In the order of their dependence. */
+/** The sections in the order of their dependence. */
 const SECTIONS: readonly Section[] = [
   ...ALL_PARTS.flatMap(({ first = [] }) => first),
   ...RUN_SECTIONS,
@@ -108,7 +108,7 @@ class Inputs {
     return input;
   }
 
-  /** In the order of the shapes. */
+  /** The inputs that have rows, in the order of the shapes. */
   get names(): string[] {
     return INPUT_NAMES.filter((name) => this.#inputs.has(name));
   }

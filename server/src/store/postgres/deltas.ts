@@ -45,7 +45,7 @@ FROM chunk LEFT JOIN held USING (ord) LEFT JOIN put
   ON put.org_id = chunk.org_id AND put.run_id = chunk.run_id AND put.first = chunk.first`;
 
 const HEAD_COLUMNS = "fence, first, last, after_seq, at, keep, steps";
-/** From the chunk that a place is in, or the next one. */
+/** Begins with the chunk that a place is in, or with the next one. */
 export const READ_DELTAS = `SELECT ${HEAD_COLUMNS}, data, available FROM (
   SELECT ${HEAD_COLUMNS}, data, row_number() OVER ordered AS nth, count(*) OVER () AS available,
     sum(octet_length(data)) OVER ordered AS total

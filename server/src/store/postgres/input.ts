@@ -67,7 +67,7 @@ export class Input<S extends Shape = Shape> {
     this.#rows.push(values);
   }
 
-  /** As a parameter. */
+  /** Encodes the rows as a parameter of the statement. */
   encode(types: InputTypes): Buffer {
     const oid = types.get(this.#type);
     if (oid === undefined) throw new StoreError(`The type pawl.${this.#type}_input is missing.`);

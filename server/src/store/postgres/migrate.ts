@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS pawl.migration (
 const LIST = "SELECT id, hash FROM pawl.migration ORDER BY id";
 const RECORD = "INSERT INTO pawl.migration (id, hash) VALUES ($1, $2)";
 
-/** What the database lacks. @throws StartupError SCHEMA_NEWER, SCHEMA_CHANGED */
+/** Returns the migrations that the database lacks. @throws StartupError SCHEMA_NEWER, SCHEMA_CHANGED */
 export async function needsMigration(client: pg.Client): Promise<Migration[]> {
   return pendingMigrations(readMigrations(FOLDER), await applied(client));
 }

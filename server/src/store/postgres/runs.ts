@@ -8,7 +8,7 @@ import type { Connection } from "./connection.ts";
 /** PostgreSQL has statistics to choose the index by. */
 export const DIALECT: Dialect = { schema: "pawl.", hint: () => "" };
 
-/** With `$1`, `$2` … for each `?`. */
+/** Replaces each `?` by `$1`, `$2` and so on. */
 export function numbered(sql: string): string {
   let place = 0;
   return sql.replaceAll("?", () => {

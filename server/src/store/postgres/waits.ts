@@ -16,4 +16,4 @@ export async function listWaits(
   return { waits, more: rows.length > filter.limit };
 }
 
-/** Of servers that come at once, one inserts; the others wait for it and read its row. */
+/** If servers come at the same time, one inserts; the others wait for it and read its row. */

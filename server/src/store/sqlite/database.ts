@@ -21,7 +21,7 @@ const PRIMARY = 0xff;
 const CACHE_KIB = 16 * 1024;
 /** Pages in the write-ahead log that start a checkpoint: 16 MB. */
 const CHECKPOINT_PAGES = 4_000;
-/** To which the log is cut back after a transaction that was larger. */
+/** The size to which the log is cut back after a transaction that was larger. */
 const LOG_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -45,7 +45,7 @@ export class Database {
     return statement;
   }
 
-  /** For texts that vary too much to keep them all prepared. */
+  /** Executes texts that vary too much to keep them all prepared. */
   prepareOnce(sql: string): StatementSync {
     return this.#db.prepare(sql);
   }

@@ -51,7 +51,7 @@ export function putChunk(
   return true;
 }
 
-/** Without an fsync: the next commit brings it to the disk. */
+/** Writes without an fsync: the next commit brings it to the disk. */
 export function putDeltas(db: Database, chunks: readonly d.PutDeltas[]): d.PutDeltasResult[] {
   db.exec("PRAGMA synchronous = NORMAL");
   try {

@@ -20,7 +20,7 @@ export class FileWatch {
   #checkedAt = monotonicMs();
   #isLost = false;
 
-  /** To be made right after the database was opened and written to. */
+  /** Must be made right after the database was opened and written to. */
   constructor(file: string) {
     this.#file = file;
     const files = file === ":memory:" ? [] : [file, `${file}-wal`];

@@ -20,7 +20,7 @@ export async function openSqliteStore(
   return storeOver(new MainLink(settings));
 }
 
-/** By name, since only the thread that executes them loads the operations themselves. */
+/** The operations by name, since only the thread that executes them loads them. */
 const OPERATIONS = {
   loadRuns: true,
   readJournal: true,

@@ -8,7 +8,7 @@ import { payloads } from "./payloads-part.ts";
 import { makeRowParts } from "./row-parts.ts";
 import { vacancy } from "./vacancy-part.ts";
 
-/** In the order of their sections. */
+/** The parts in the order of their sections. */
 const PARTS: { readonly [C in Change]: Part<C> } = {
   ...makeRowParts(),
   vacancy,

@@ -28,7 +28,7 @@ export type Section = readonly [readonly string[], (context: Context) => string]
 
 export type Add = (name: string, row: Readonly<Record<string, Value>>) => void;
 
-/** With what every row of a write begins. */
+/** The columns with which every row of a write begins. */
 export interface Key {
   readonly ord: number;
   readonly org_id: string;
