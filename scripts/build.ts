@@ -1,5 +1,5 @@
 /**
- * Builds what is published: JavaScript and declarations into `dist` of the contract, the server and
+ * Builds what `pnpm artifacts` packs: JavaScript and declarations into `dist` of the contract, the server and
  * the TypeScript SDK. (`@pawl/proto` publishes its committed generated code as it is.)
  */
 import { cp, readdir, rm } from "node:fs/promises";

@@ -7,8 +7,9 @@
 import module from "node:module";
 
 // Before anything is imported by name that an older Node does not have.
-if (Number.parseInt(process.versions.node, 10) < 24) {
-  console.error(`Pawl needs Node 24 or newer; this is ${process.versions.node}.`);
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 24 || (major === 24 && minor < 7)) {
+  console.error(`Pawl needs Node 24.7 or newer; this is ${process.versions.node}.`);
   process.exit(6);
 }
 module.enableCompileCache();

@@ -9,6 +9,7 @@ import { createEngine } from "./engine/engine.ts";
 import { systemClock } from "./lib/clock.ts";
 import { uniqueId } from "./lib/ids.ts";
 import type { LogLevel } from "./lib/log.ts";
+import { nodeProblem } from "./lib/node-version.ts";
 import { createLog } from "./lib/write-log.ts";
 import { BOUNDS } from "./model/bounds.ts";
 import { Calls } from "./rpc/calls.ts";
@@ -54,6 +55,8 @@ export interface Embedded {
  * @throws StartupError if the store cannot be opened
  */
 export async function createEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
+  const problem = nodeProblem(process.versions.node);
+  if (problem !== undefined) throw new Error(problem);
   const log = createLog({ level: options.logLevel ?? "warn" });
   const { publicUrl } = options;
   const replica = parseReplica(options.replica);

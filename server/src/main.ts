@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** The program `pawl`. */
 import module from "node:module";
+import { nodeProblem } from "./lib/node-version.ts";
 
 // Before anything is imported by name that an older Node does not have.
-if (Number.parseInt(process.versions.node, 10) < 24) {
-  console.error(`Pawl needs Node 24 or newer; this is ${process.versions.node}.`);
+const problem = nodeProblem(process.versions.node);
+if (problem !== undefined) {
+  console.error(problem);
   process.exit(6);
 }
 // Compiled code is kept over starts: half of a start would be spent on it.
