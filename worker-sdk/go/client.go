@@ -16,8 +16,8 @@ import (
 
 // ClientOptions say where the server is.
 type ClientOptions struct {
-	// The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
-	// http://127.0.0.1:50051, where `pawl serve` listens.
+	// The server's address, such as http://127.0.0.1:8000. Default: the environment variable PAWL_GRPC_URL, which is
+	// its gRPC address, else PAWL_URL, else where `pawl serve` listens on this machine.
 	URL string
 	// How long a call is retried while the server is unreachable; then the call fails. Default: 15 s, which
 	// covers a restart of the server. In a web handler use about 2 s.

@@ -29,7 +29,7 @@ var layers = [][]string{
 	},
 	// The ways to the server.
 	{
-		"standstill", "platform", "outbox", "framed_calls", "deltas", "connection", "connection_link", "run_table",
+		"standstill", "discovery", "platform", "outbox", "framed_calls", "deltas", "connection", "connection_link", "run_table",
 		"unary_link", "poller",
 	},
 	{"client", "lists", "plain", "web", "claim", "local", "local_link", "outside", "worker"},

@@ -43,7 +43,18 @@ type platform struct {
 	answered *atomic.Int64
 }
 
-func defaultURL() string { return orElse(os.Getenv("PAWL_URL"), "http://127.0.0.1:50051") }
+func defaultURL() string {
+	direct, asked := os.Getenv("PAWL_GRPC_URL"), os.Getenv("PAWL_URL")
+	if direct == "" && asked != "" {
+		return asked
+	}
+	direct = orElse(direct, "http://127.0.0.1:50051")
+	// The scheme of an address that is not asked for another one.
+	if rest, found := strings.CutPrefix(direct, "http"); found {
+		return "grpc" + rest
+	}
+	return direct
+}
 
 // apiKey goes with each call, with or without TLS: a server without TLS is on this machine, or behind a proxy.
 type apiKey string
@@ -54,15 +65,22 @@ func (k apiKey) GetRequestMetadata(context.Context, ...string) (map[string]strin
 
 func (k apiKey) RequireTransportSecurity() bool { return false }
 
-// dial makes a connection to the server's gRPC port, as http(s)://host:port or host:port.
+// dial makes a connection to a server. http(s)://host:port may be its HTTP or its gRPC address; grpc(s)://host:port
+// and host:port are its gRPC address.
 func dial(address string, patience time.Duration) (*platform, error) {
-	target, secure := address, false
+	target, secure := "passthrough:///"+address, false
 	if strings.Contains(address, "://") {
 		parsed, err := url.Parse(address)
 		if err != nil || parsed.Host == "" {
 			return nil, usage("%q is not the address of a server; write http://host:port or https://host:port", address)
 		}
-		target, secure = parsed.Host, parsed.Scheme == "https" || parsed.Scheme == "grpcs"
+		target, secure = "passthrough:///"+parsed.Host, parsed.Scheme == "https" || parsed.Scheme == "grpcs"
+		if strings.HasPrefix(parsed.Scheme, "http") {
+			target = discoveryScheme + ":///" + parsed.Scheme + "://" + parsed.Host
+		}
+		if rest, found := strings.CutPrefix(address, "grpc"); found {
+			address = "http" + rest
+		}
 	}
 	transport := insecure.NewCredentials()
 	if secure {
@@ -71,13 +89,14 @@ func dial(address string, patience time.Duration) (*platform, error) {
 	retry := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
+		grpc.WithResolvers(discovery{}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: 10 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveBytesMax)),
 	}
 	if key := os.Getenv("PAWL_API_KEY"); key != "" {
 		options = append(options, grpc.WithPerRPCCredentials(apiKey(key)))
 	}
-	conn, err := grpc.NewClient("passthrough:///"+target, options...)
+	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
 		return nil, usage("%q is not the address of a server: %v", address, err)
 	}

@@ -13,8 +13,8 @@ import (
 
 // WorkerOptions say what a worker serves, and from where.
 type WorkerOptions struct {
-	// The URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
-	// http://127.0.0.1:50051, where `pawl serve` listens.
+	// The server's address, such as http://127.0.0.1:8000. Default: the environment variable PAWL_GRPC_URL, which is
+	// its gRPC address, else PAWL_URL, else where `pawl serve` listens on this machine.
 	URL string
 	// The workflows that the worker serves; at least one, with unique names.
 	Workflows []AnyWorkflow
