@@ -55,6 +55,7 @@ export async function startApp(config: ServerConfig, log: Log): Promise<App> {
     log,
     metrics,
     tracing: telemetry?.tracing,
+    retentionMs: config.retentionMs,
     publicUrl,
   });
   const access = createAccess(store, config, log);

@@ -1,6 +1,7 @@
 /** The server's configuration: read once, from options and environment, into a complete value. */
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { DURATION_EXAMPLES, durationOf } from "./lib/duration.ts";
 import { uniqueId } from "./lib/ids.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./lib/log.ts";
 import { isLoopbackHost } from "./lib/loopback.ts";
@@ -42,6 +43,8 @@ export interface ServerOptions {
    * host's name and the gRPC address, which is not a stable name with port 0.
    */
   readonly replica?: string | undefined;
+  /** How long runs are kept after their end, such as `30d`. PAWL_RETENTION; else for ever. */
+  readonly retention?: string | undefined;
   /** Events below it are not logged. PAWL_LOG; else `info`. */
   readonly logLevel?: string | undefined;
 }
@@ -70,12 +73,17 @@ export interface ServerConfig {
   readonly operatorKey: string;
   readonly migrate: boolean;
   readonly replicaId: string;
+  /** How long runs are kept after their end; undefined: for ever. */
+  readonly retentionMs: number | undefined;
   readonly logLevel: LogLevel;
   /** PAWL_LOG_FORMAT; undefined: `text` on a terminal, else `json`. */
   readonly logFormat: LogFormat | undefined;
   /** Whether SQLite has a thread of its own. PAWL_STORE_THREAD=0: no. For measurements. */
   readonly storeThread: boolean;
 }
+
+/** A client that waits for a run must be able to read how it ended. */
+const RETENTION_MIN_MS = 1_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -98,6 +106,7 @@ const KNOWN = [
   "PAWL_PUBLIC_GRPC_URL",
   "PAWL_PUBLIC_URL",
   "PAWL_REPLICA",
+  "PAWL_RETENTION",
   "PAWL_STORE_THREAD",
   "PAWL_URL",
 ];
@@ -125,6 +134,7 @@ export function readConfig(options: ServerOptions, env: Environment): ServerConf
     operatorKey: parseOperatorKey(env.PAWL_OPERATOR_KEY ?? ""),
     migrate: options.migrate ?? false,
     replicaId: parseReplica(options.replica ?? env.PAWL_REPLICA) ?? replicaName(grpc),
+    retentionMs: parseRetention(options.retention ?? env.PAWL_RETENTION ?? ""),
     logLevel: parseLogLevel(options.logLevel ?? env.PAWL_LOG ?? "info"),
     logFormat: parseLogFormat(env.PAWL_LOG_FORMAT ?? ""),
     storeThread: env.PAWL_STORE_THREAD !== "0",
@@ -223,6 +233,16 @@ function parseOrigin(value: string): string {
     "BAD_CONFIG",
     `--cors-origin is "${value}"; it must be the origin of a web page, such as https://app.example` +
       ` or http://localhost:5173.${value.includes("*") ? ` ${star}` : ""}`,
+  );
+}
+
+function parseRetention(value: string): number | undefined {
+  if (value === "") return undefined;
+  const ms = durationOf(value);
+  if (ms !== undefined && ms >= RETENTION_MIN_MS) return ms;
+  throw new StartupError(
+    "BAD_CONFIG",
+    `--retention is "${value}"; it must be a duration of at least 1s, such as 30d (${DURATION_EXAMPLES}).`,
   );
 }
 

@@ -86,6 +86,15 @@ test.concurrent.each(["8000", "127.0.0.1", "127.0.0.1:99999"])(
   },
 );
 
+test.concurrent.each(["30", "soon", "10ms"])(
+  "%j is not how long runs are kept",
+  async (duration) => {
+    const result = await serve(["--retention", duration]);
+    expect([result.code, errorOf(result).reason]).toEqual([EXIT.CANNOT_START, "BAD_CONFIG"]);
+    expect(errorOf(result).message).toContain("--retention");
+  },
+);
+
 test.concurrent.each(["a/b", "poll", "two words", ""])(
   "%j is not a replica's name",
   async (name) => {

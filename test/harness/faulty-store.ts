@@ -85,6 +85,8 @@ export function faultyStore(store: Store, fault: Fault): FaultyStore {
     deleteDeltas: (...args) => pass("deleteDeltas", () => store.deleteDeltas(...args)),
     runMarks: (...args) => pass("runMarks", () => store.runMarks(...args)),
     endedSince: (...args) => pass("endedSince", () => store.endedSince(...args)),
+    endedRuns: (...args) => pass("endedRuns", () => store.endedRuns(...args)),
+    shrink: (...args) => pass("shrink", () => store.shrink(...args)),
     takeNudges: (...args) => pass("takeNudges", () => store.takeNudges(...args)),
     accessState: (...args) => pass("accessState", () => store.accessState(...args)),
     findKey: (...args) => pass("findKey", () => store.findKey(...args)),

@@ -1,7 +1,7 @@
 /** An engine over a store, with workers that do as they are told: for tests below the wire. */
 
 import { DEFAULT_ORG } from "../../server/src/auth/authenticate.ts";
-import { createEngine, type Engine } from "../../server/src/engine/engine.ts";
+import { createEngine, type Engine, type EngineOptions } from "../../server/src/engine/engine.ts";
 import type {
   ConnectionSink,
   LeaseAnswer,
@@ -57,7 +57,11 @@ export interface TestEngine {
 }
 
 /** An engine over an empty SQLite database in memory, or over the store given, which is left open. */
-export async function openEngine(given?: Store, replicaId = "replica"): Promise<TestEngine> {
+export async function openEngine(
+  given?: Store,
+  replicaId = "replica",
+  more: Partial<EngineOptions> = {},
+): Promise<TestEngine> {
   const store = given ?? (await openStore(":memory:", { thread: false }));
   const clock = new TestClock();
   const warnings: string[] = [];
@@ -65,7 +69,7 @@ export async function openEngine(given?: Store, replicaId = "replica"): Promise<
     warnings.push(`${message} ${JSON.stringify(fields)}`);
   };
   const log = { info: () => undefined, warn, error: warn };
-  const engine = createEngine({ store, replicaId, log, clock });
+  const engine = createEngine({ store, replicaId, log, clock, ...more });
   return {
     engine,
     store,

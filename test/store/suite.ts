@@ -16,6 +16,7 @@ import { payloadTests } from "./payload-tests.ts";
 import { randomTests } from "./random-tests.ts";
 import { readTests } from "./read-tests.ts";
 import { registryTests } from "./registry-tests.ts";
+import { retentionTests } from "./retention-tests.ts";
 import { waitTests } from "./wait-tests.ts";
 
 /** A store on an empty database of its own. */
@@ -52,6 +53,7 @@ export function storeSuite(name: string, open: () => Promise<Opened>): void {
     registryTests(get);
     keyTests(get);
     payloadTests(get);
+    retentionTests(get);
     busTests(get);
     waitTests(get);
     randomTests(get);

@@ -10,6 +10,7 @@ import { dispatchReady } from "./background/dispatch-ready.ts";
 import { expireLeases } from "./background/expire-leases.ts";
 import { fireDue } from "./background/fire-due.ts";
 import { lookAtWatched } from "./background/look-at-watched.ts";
+import { pruneEnded } from "./background/prune-ended.ts";
 import { redeliver } from "./background/redeliver.ts";
 import { releaseForgotten } from "./background/release-forgotten.ts";
 import { sweepDeltas } from "./background/sweep-deltas.ts";
@@ -56,6 +57,8 @@ export interface EngineOptions {
   readonly metrics?: Metrics;
   /** Default: no spans. */
   readonly tracing?: Tracing | undefined;
+  /** How long runs are kept after their end. Default: for ever. */
+  readonly retentionMs?: number | undefined;
   /** Default: the system's. */
   readonly clock?: Clock;
   /**
@@ -107,6 +110,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatchReady(parts),
     lookAtWatched(parts),
     ...(store.replicas ? [takeNudges(parts)] : []),
+    ...(options.retentionMs === undefined ? [] : [pruneEnded(parts, options.retentionMs)]),
   ];
   const loops = tasks.map((task) => startTask(task, clock, log));
   // Within a program nobody comes back for what it held: see takeOver.

@@ -116,6 +116,11 @@ export const BOUNDS = Object.freeze({
   /** Due work that a server has taken is not taken by another for so long. */
   dueHoldMs: 2_000,
   expiredLeases: 500,
+  /** Old runs that are looked at together, and how many entries those may have that are deleted together. */
+  prunedRuns: 100,
+  prunedEntries: 2_000,
+  /** Pages of 4 KiB that a SQLite file gives back at a time. */
+  shrunkPages: 500,
   /** Runs that pass one gate at a time. */
   admittedRuns: 500,
   /** The largest concurrency or rate limit. */

@@ -4,6 +4,7 @@ import type { Lease } from "../model/run.ts";
 import type { DueItem, DueKind } from "./due.ts";
 import type { LeasedRun } from "./leases.ts";
 import type { WorkerRow } from "./registry.ts";
+import type { EndedRun } from "./retention.ts";
 import { StoreError } from "./store-error.ts";
 
 /** A row as either database answers it, by column name. */
@@ -26,6 +27,16 @@ export function toLease(row: Row): Lease {
     connectionId: text(row, "connection_id"),
     workerId: text(row, "worker_id"),
     until: int(row, "until"),
+  };
+}
+
+export function toEndedRun(row: Row): EndedRun {
+  return {
+    org: text(row, "org_id"),
+    endedAt: int(row, "ended_at"),
+    runId: text(row, "run_id"),
+    seq: int(row, "seq"),
+    isNeeded: int(row, "is_needed") === 1,
   };
 }
 

@@ -7,6 +7,7 @@ import type { LeaseStore } from "./leases.ts";
 import type { PayloadStore } from "./payloads.ts";
 import type { RecordStore } from "./records.ts";
 import type { RegistryStore } from "./registry.ts";
+import type { RetentionStore } from "./retention.ts";
 import type { RunStore } from "./runs.ts";
 import type { SecretStore } from "./secrets.ts";
 import type { WaitStore } from "./waits.ts";
@@ -37,6 +38,7 @@ export interface Store
     RegistryStore,
     PayloadStore,
     DeltaStore,
+    RetentionStore,
     SecretStore,
     KeyStore,
     ReplicaBus {

@@ -60,6 +60,13 @@ const SERVER_OPTIONS = {
     env: "PAWL_REPLICA",
     default: "the host's name and the gRPC address",
   },
+  retention: {
+    type: "string",
+    value: "DURATION",
+    help: "How long runs are kept after their end, such as 30d. Then they are deleted with all that belongs to them.",
+    env: "PAWL_RETENTION",
+    default: "for ever",
+  },
   log: {
     type: "string",
     value: "LEVEL",

@@ -31,6 +31,7 @@ export function configOf(args: Args, terminal: Terminal, migrate: boolean): Serv
     corsOrigins: origins.length > 0 ? origins : undefined,
     data: args.text("data"),
     replica: args.text("replica"),
+    retention: args.text("retention"),
     logLevel: args.text("log"),
     migrate,
   };

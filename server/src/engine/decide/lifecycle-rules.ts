@@ -196,6 +196,14 @@ export function deleteRun(draft: Draft): void {
   draft.deleteRun();
 }
 
+/** As `deleteRun`, unless the run is no longer one that ended before that time; returns whether it deletes. */
+export function pruneRun(draft: Draft, before: number): boolean {
+  const { status, endedAt } = draft.header;
+  const isOld = isTerminal(status) && endedAt < before;
+  if (isOld) draft.deleteRun();
+  return isOld;
+}
+
 export function updateTags(
   draft: Draft,
   set: Readonly<Record<string, string>>,

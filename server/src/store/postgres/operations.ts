@@ -21,6 +21,7 @@ import { ping } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
 import { loadRecords } from "./records.ts";
 import { listWorkers, listWorkflows, putWorker, sweepWorkers } from "./registry.ts";
+import { endedRuns, shrink } from "./retention.ts";
 import { listRuns } from "./runs.ts";
 import { secret } from "./secrets.ts";
 import { listWaits } from "./waits.ts";
@@ -67,6 +68,8 @@ export function operationsOver(to: {
     deleteDeltas: on(lists, deleteDeltas),
     runMarks: on(reads, runMarks),
     endedSince: on(lists, endedSince),
+    endedRuns: on(lists, endedRuns),
+    shrink,
     takeNudges: on(reads, takeNudges),
     accessState: on(lists, accessState),
     findKey: on(lists, findKey),

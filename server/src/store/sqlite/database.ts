@@ -107,6 +107,8 @@ function lock(db: DatabaseSync, file: string): void {
         "Name another file with --store or PAWL_DATABASE_URL.",
     );
   }
+  // Only a file without tables takes this up; it is what lets the file shrink (see retention.ts).
+  db.exec("PRAGMA auto_vacuum = INCREMENTAL");
   db.exec("PRAGMA journal_mode = WAL");
   db.exec(`BEGIN IMMEDIATE; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`);
 }

@@ -20,6 +20,7 @@ import { ping } from "./ping.ts";
 import { readReadyQueues } from "./ready.ts";
 import { loadRecords } from "./records.ts";
 import { listWorkers, listWorkflows, putWorker, sweepWorkers } from "./registry.ts";
+import { endedRuns, shrink } from "./retention.ts";
 import { listRuns } from "./runs.ts";
 import { secret } from "./secrets.ts";
 import { listWaits } from "./waits.ts";
@@ -60,6 +61,8 @@ const OPERATIONS: Operations = {
   deleteDeltas,
   runMarks,
   endedSince,
+  endedRuns,
+  shrink,
   takeNudges,
   accessState,
   findKey,

@@ -51,6 +51,8 @@ const OPERATIONS = {
   deleteDeltas: true,
   runMarks: true,
   endedSince: true,
+  endedRuns: true,
+  shrink: true,
   takeNudges: true,
   accessState: true,
   findKey: true,
