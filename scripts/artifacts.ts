@@ -1,17 +1,26 @@
 /**
- * Builds what is published into `artifacts/`, so that it can be installed anywhere.
+ * Builds what is published into `artifacts/`, so that it can be installed anywhere. A language whose toolchain is
+ * missing is left out, with a note, unless it is asked for by its name.
  *
  *   pnpm artifacts        all of it
- *   pnpm artifacts npm    only the tarballs for npm
+ *   pnpm artifacts npm    the tarballs for npm
+ *   pnpm artifacts python the wheel and the source distribution
+ *   pnpm artifacts go     the module, in a folder that GOPROXY can name
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { root, run } from "./run.ts";
+import { missingToolchain, suites } from "./suites.ts";
+import { versionOf } from "./version.ts";
 
 const PACKAGES = ["proto", "server", "worker-sdk/typescript"];
 
 /** Each builds into a folder of its name, which is empty before. */
-const KINDS: Readonly<Record<string, (into: string) => Promise<void>>> = { npm: packNpm };
+const KINDS: Readonly<Record<string, (into: string) => Promise<void>>> = {
+  npm: packNpm,
+  python: packPython,
+  go: packGo,
+};
 
 /** The tarballs. pnpm writes versions where the workspace refers to itself, and the `publishConfig`. */
 async function packNpm(into: string): Promise<void> {
@@ -20,6 +29,20 @@ async function packNpm(into: string): Promise<void> {
     const args = ["-y", "pnpm@12", "pack", "--silent", "--pack-destination", into];
     await must("npx", args, join(root, name));
   }
+}
+
+async function packPython(into: string): Promise<void> {
+  const venv = join(root, "node_modules", ".cache", "python-build");
+  await must("python3", ["-m", "venv", venv]);
+  const python = join(venv, "bin", "python");
+  await must(python, ["-m", "pip", "install", "--quiet", "hatchling>=1.27"]);
+  await must(python, ["-m", "hatchling", "build", "-d", into], join(root, "worker-sdk", "python"));
+}
+
+async function packGo(into: string): Promise<void> {
+  const tools = join(root, "worker-sdk", "go", "tools");
+  const version = `v${await versionOf("worker-sdk/go")}`;
+  await must("go", ["run", "./pack", "..", version, into], tools);
 }
 
 async function must(command: string, args: readonly string[], folder = root): Promise<void> {
@@ -37,6 +60,13 @@ if (unknown.length > 0) {
 }
 for (const [name, build] of Object.entries(KINDS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const suite = suites.find((one) => one.name === name);
+  const missing = suite === undefined ? undefined : missingToolchain(suite);
+  if (missing !== undefined) {
+    console.log(`${name}: LEFT OUT: ${missing}`);
+    if (wanted.includes(name)) process.exitCode = 1;
+    continue;
+  }
   const into = join(root, "artifacts", name);
   await rm(into, { recursive: true, force: true });
   await mkdir(into, { recursive: true });

@@ -159,13 +159,18 @@ export function requiredSuites(value: string | undefined): ReadonlySet<string> {
   return new Set(names);
 }
 
+/** Returns why a suite's language cannot be used here; undefined if it can. */
+export function missingToolchain({ probe, needs }: Suite): string | undefined {
+  const [command, ...args] = probe;
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "ignore" });
+  return status === 0 ? undefined : `it needs ${needs}.`;
+}
+
 /** Makes ready what a suite needs; returns why it must be left out, if it must. */
 export async function prepareSuite(suite: Suite): Promise<string | undefined> {
-  const { name, folder, probe, setup } = suite;
-  const [command, ...args] = probe;
-  if (spawnSync(command, args, { cwd: root, stdio: "ignore" }).status !== 0) {
-    return `it needs ${suite.needs}.`;
-  }
+  const { name, folder, setup } = suite;
+  const missing = missingToolchain(suite);
+  if (missing !== undefined) return missing;
   if (setup === undefined) return undefined;
   console.log(`── ${name}: ${setup.join(" ")} (${folder})`);
   if ((await runIn(join(root, folder), setup)) === 0) return undefined;

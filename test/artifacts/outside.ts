@@ -90,8 +90,8 @@ export class Readme {
   programs(language: string): readonly { name: string; code: string; output: string }[] {
     return this.#blocks.flatMap((block, i) => {
       const next = this.#blocks[i + 1];
-      const name = /^(?:\/\/|#) (\S+\.\w+)\n/.exec(block.code)?.[1];
-      if (block.language !== language || next?.language !== "text" || name === undefined) return [];
+      const name = /^\/\/ (\S+\.\w+)\n/.exec(block.code)?.[1] ?? `program${i}.py`;
+      if (block.language !== language || next?.language !== "text") return [];
       return [{ name, code: block.code, output: `${next.code}\n` }];
     });
   }

@@ -1,11 +1,13 @@
 module pawl.dev/pawl/tools
 
-go 1.25.0
+go 1.26.0
 
 tool (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	google.golang.org/protobuf/cmd/protoc-gen-go
 )
+
+require golang.org/x/mod v0.43.0
 
 require (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc v1.6.2 // indirect
