@@ -107,7 +107,9 @@ test("events and entries look the same in a stream, in a page, and by the SDK", 
   const page = (await rest("runs/form-2/events?pageSize=1000")) as { events: unknown[] };
   // A page also has output that the results of its steps have superseded, and its own cursors.
   expect(checkpointsIn(page.events)).toEqual(checkpointsIn(events));
-  expect(dataIn(await toResponse(run.watch()).text())).toEqual(events);
+  const request = new Request("http://localhost/");
+  const whole = await toResponse(run, request, { map: (event) => event });
+  expect(dataIn(await whole.text())).toEqual(events);
   expect(await all(toReadableStream(run.watch()))).toEqual(events);
   const { entries } = (await rest("runs/form-2/journal")) as { entries: unknown[] };
   expect(await all(run.journal())).toEqual(entries);

@@ -3,11 +3,14 @@
  * browser that comes back continues where it was, and stops once all is told.
  * Method: a worker and clients of this process, a real server, and its metric of watchers.
  */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import {
   Client,
   type EventView,
   event,
   silentLogger,
+  toNodeResponse,
   toReadableStream,
   toResponse,
   Worker,
@@ -41,6 +44,18 @@ const notes = workflow("notes", async (ctx) => {
   });
 });
 
+/** Has an input, a result and errors to tell of. */
+const fails = workflow("fails", async (ctx, input: { secret: string }) => {
+  await ctx.step("a", () => ({ stack: "of plates", length: input.secret.length }));
+  await ctx.step(
+    "b",
+    () => {
+      throw new Error("outer", { cause: new Error("inner") });
+    },
+    { retry: { maxAttempts: 1 } },
+  );
+});
+
 /** More open output than a message can have. */
 const loud = workflow("loud", async (ctx) => {
   await ctx.step("s", async function* ({ abortSignal }) {
@@ -60,7 +75,7 @@ beforeAll(async () => {
   server = await startServer();
   worker = new Worker({
     url: server.grpcUrl,
-    workflows: [asks, forges, loud, notes],
+    workflows: [asks, fails, forges, loud, notes],
     logger: silentLogger,
   });
   await worker.start();
@@ -156,6 +171,66 @@ test("a browser continues where it was, is told the end once, and of a run that 
   const other = await waiting("other");
   const expired = await toResponse(other, request(idsOf(rest).at(-1)));
   expect([expired.status, await expired.json()]).toMatchObject([410, { reason: "CURSOR_EXPIRED" }]);
+});
+
+test("without a map, no stack trace and no input of the run is sent", async () => {
+  const run = await client.start(fails, { secret: "a-1" }, { runId: "fails" });
+  await run.result().catch(() => undefined);
+  for (const response of [toResponse(run.watch()), await toResponse(run, request())]) {
+    const text = await response.text();
+    expect(typesOf(text)).toEqual(expect.arrayContaining(["run.started", "run.failed"]));
+    expect(text).not.toContain("a-1");
+    expect(text).not.toContain("web.test.ts");
+    // What a step returned is the caller's own, whatever its fields are called.
+    expect(text).toContain(`"payload":{"stack":"of plates","length":3}`);
+    expect(text).toContain(`"message":"outer"`);
+  }
+  const whole = await (await toResponse(run, request(), { map: (one) => one })).text();
+  expect(whole).toContain("a-1");
+  expect(whole).toContain("web.test.ts");
+});
+
+test("a server of Node's own kind serves browsers in the same way", async () => {
+  const run = await waiting("node");
+  const problems: unknown[] = [];
+  const web = createServer((incoming, outgoing) => {
+    outgoing.setHeader("cache-control", "private");
+    toNodeResponse(client.handle((incoming.url ?? "").slice(1)), incoming, outgoing).catch(
+      (error: unknown) => problems.push(error),
+    );
+  });
+  await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+  const { port } = web.address() as AddressInfo;
+  const page = (runId: string, id?: string, signal?: AbortSignal) =>
+    fetch(`http://127.0.0.1:${port}/${runId}`, {
+      ...(id === undefined ? {} : { headers: { "last-event-id": id } }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  try {
+    const leaving = new AbortController();
+    const first = await page("node", undefined, leaving.signal);
+    const { headers } = first;
+    expect([headers.get("content-type"), headers.get("cache-control")]).toEqual([
+      "text/event-stream; charset=utf-8",
+      "private",
+    ]);
+    let text = "";
+    for await (const piece of first.body ?? []) {
+      text += new TextDecoder().decode(piece);
+      if (text.includes("workflow.waiting")) break;
+    }
+    leaving.abort();
+    await expect.poll(watchers).toBe(0);
+    await run.signal("go");
+    const rest = await (await page("node", idsOf(text).at(-1))).text();
+    expect(typesOf(rest).at(-1)).toBe("run.completed");
+    expect(idsOf(rest)).not.toContain(idsOf(text).at(-1));
+    expect((await page("node", idsOf(rest).at(-1))).status).toBe(204);
+    expect((await page("nobody")).status).toBe(404);
+    expect(problems).toEqual([]);
+  } finally {
+    await new Promise((resolve) => web.close(resolve));
+  }
 });
 
 test("a cursor of a run is of no use for the next one with its id", async () => {

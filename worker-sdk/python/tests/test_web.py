@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from conftest import Server, lab, until
 
-from pawl import Client, Context, EventView, to_response, workflow
+from pawl import Client, Context, EventView, TerminalError, to_response, workflow
 
 uvicorn = pytest.importorskip("uvicorn")
 applications = pytest.importorskip("starlette.applications")
@@ -113,6 +113,8 @@ async def test_a_browser_follows_a_run_and_stops_at_its_end(server: Server) -> N
         frames = [part for part in text.split("\n\n") if "event: run.completed" in part]
         data = json.loads(frames[0].split("data: ", 1)[1].split("\r\n")[0])
         assert data["class"] == "checkpoint" and data["entry"]["payload"] == "hello\nworld"
+        started = next(part for part in text.split("\n\n") if "event: run.started" in part)
+        assert "hello" not in started, "the input is the operator's own affair"
         last_id = frames[0].split("id: ", 1)[1].split("\n")[0]
         again = await get(port, f"/runs/{run.run_id}", last_id)
         assert "204 No Content" in await again.head()
@@ -120,6 +122,22 @@ async def test_a_browser_follows_a_run_and_stops_at_its_end(server: Server) -> N
         rest = await get(port, f"/runs/{run.run_id}", middle.split("id: ", 1)[1].split("\n")[0])
         assert "200 OK" in await rest.head()
         assert "run.started" not in await rest.to_the_end()
+
+
+@workflow
+async def broken(ctx: Context) -> None:
+    try:
+        raise ValueError("inner")
+    except ValueError as error:
+        raise TerminalError("outer") from error
+
+
+async def test_without_a_map_no_stack_trace_is_sent(server: Server) -> None:
+    async with lab(broken) as here, served(here.client) as port:
+        run = await here.start(broken)
+        text = await (await get(port, f"/runs/{run.run_id}")).to_the_end()
+        assert "outer" in text and "run.failed" in text
+        assert "Traceback" not in text and "test_web.py" not in text
 
 
 async def test_a_run_that_is_not_there_is_404(server: Server) -> None:

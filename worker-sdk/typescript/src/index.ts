@@ -27,6 +27,7 @@ export type {
   RunView,
 } from "./client/views.ts";
 export { type ResponseOptions, toReadableStream, toResponse } from "./client/web.ts";
+export { toNodeResponse } from "./client/web-node.ts";
 export { type AgentEvent, agent } from "./context/agent.ts";
 export { type AmountRound, chainByAmount } from "./context/approval.ts";
 export { current, currentOrUndefined } from "./context/current.ts";

@@ -50,8 +50,8 @@ async def to_response(
     204 once the run has ended and everything was sent, so that the browser does not come back, and 404 where
     there is no such run. `id` is the event's cursor, `event` its type, `data` the event as JSON.
 
-    - `map`: returns what is sent for an event, as JSON; None leaves the event out. Default: the whole event,
-      in the form that the server sends, with inputs, results and stack traces.
+    - `map`: returns what is sent for an event, as JSON; None leaves the event out. Default: the event in the
+      form that the server sends, without stack traces and without the input of the run.
     - `heartbeat`: how often a quiet stream sends a comment. Default: 15 s.
     - `headers`: further headers.
     - the other options are those of `run.watch`.
@@ -139,7 +139,7 @@ async def _frames(
 def _frame(event: EventView, last_id: str, map: Callable[[EventView], Any] | None) -> str:
     # What is only shown to those who watch just now has no place of its own.
     id = "" if event.cursor == last_id else f"id: {event.cursor}\n"
-    data = event_json(event) if map is None else map(event)
+    data = _public_event(event) if map is None else map(event)
     if data is None:
         return f"{id}\n" if id else ": left out\n\n"
     # Types are the user's own words; a line break would end the field.
@@ -151,6 +151,14 @@ def event_json(event: EventView) -> dict[str, Any]:
     """The event in the form that the server sends: names in camel case, `class` for `event_class`."""
     plain: dict[str, Any] = _plain(event)
     return {("class" if name == "eventClass" else name): value for name, value in plain.items()}
+
+
+def _public_event(event: EventView) -> dict[str, Any]:
+    """The event without what is the operator's own affair. Stack traces are no part of a view."""
+    plain = event_json(event)
+    if event.type == "run.started" and event.entry is not None:
+        plain["entry"].pop("payload", None)
+    return plain
 
 
 def _plain(value: Any) -> Any:

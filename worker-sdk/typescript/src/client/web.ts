@@ -1,4 +1,5 @@
 /** Events of runs as what the web speaks: streams and responses. */
+import { isRecord } from "../codec/decode.ts";
 import { RequestError } from "../errors.ts";
 import type { RunHandle, WatchOptions } from "./handle.ts";
 import type { EventView } from "./views.ts";
@@ -27,7 +28,10 @@ function stop(iterator: AsyncIterator<unknown>): void {
 export interface ResponseOptions extends Omit<WatchOptions, "afterCursor" | "abortSignal"> {
   /** Status and further headers. */
   readonly init?: ResponseInit;
-  /** Returns what is sent for an event, as JSON; undefined leaves the event out. Default: the whole event. */
+  /**
+   * Returns what is sent for an event, as JSON; undefined leaves the event out. Default: the event in the
+   * form that the server sends, without stack traces and without the input of the run.
+   */
   readonly map?: (event: EventView) => unknown;
   /** How often a quiet stream sends a comment, in ms. Default: 15,000. */
   readonly heartbeatMs?: number;
@@ -39,7 +43,8 @@ const refusalMs = 100;
 
 /**
  * A response of server-sent events, for a fetch handler: `id` is the event's cursor, `event` its
- * type, `data` the event as JSON, in the form that the server sends.
+ * type, `data` the event as JSON, in the form that the server sends, without stack traces and without the
+ * input of the run. For a server of Node's own kind there is {@link toNodeResponse}.
  *
  * - `toResponse(run, request)` is all that a browser's EventSource needs: it continues where the browser
  *   was (`Last-Event-ID`), answers 204 once the run has ended and all was sent, so that the browser
@@ -126,7 +131,7 @@ function refusal(error: unknown): Response {
 
 function streamResponse(
   iterator: AsyncIterator<EventView>,
-  { init = {}, map, heartbeatMs = defaultHeartbeatMs }: ResponseOptions,
+  { init = {}, map = publicEvent, heartbeatMs = defaultHeartbeatMs }: ResponseOptions,
   first?: Promise<IteratorResult<EventView>>,
 ): Response {
   const encoder = new TextEncoder();
@@ -171,12 +176,22 @@ function streamResponse(
 }
 
 /** One event as text/event-stream has it; its id is the cursor, to continue from with Last-Event-ID. */
-function frame(event: EventView, lastId: string, map: ResponseOptions["map"]): string {
+function frame(event: EventView, lastId: string, map: (event: EventView) => unknown): string {
   // What is only shown to those who watch just now has no place of its own.
   const id = event.cursor === lastId ? "" : `id: ${event.cursor}\n`;
-  const data = map === undefined ? event : map(event);
+  const data = map(event);
   if (data === undefined) return id === "" ? ": left out\n\n" : `${id}\n`;
   return `${id}event: ${oneLine(event.type)}\ndata: ${JSON.stringify(data, replace)}\n\n`;
+}
+
+/** An event without what is the operator's own affair. */
+function publicEvent(event: EventView): unknown {
+  const plain: unknown = JSON.parse(JSON.stringify(event, replace));
+  if (!isRecord(plain) || !isRecord(plain.entry)) return plain;
+  if (event.type === "run.started") delete plain.entry.payload;
+  for (let failure = plain.entry.failure; isRecord(failure); failure = failure.cause)
+    delete failure.stack;
+  return plain;
 }
 
 /** Without an id: a client that comes back continues from the last event. */
