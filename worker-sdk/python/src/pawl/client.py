@@ -46,8 +46,9 @@ _RETRY_FOR_S = 15.0
 class Client:
     """Starts runs and looks after them. Use it as `async with Client() as client:`, or close it.
 
-    `url`: of the server's gRPC port. Default: PAWL_URL, else http://127.0.0.1:50051. `retry_for`: how
-    long calls are sent again while no server answers. Default: 15 s.
+    `url`: the server's address, such as http://127.0.0.1:8000. Default: PAWL_GRPC_URL, which is its gRPC
+    address, else PAWL_URL, else where `pawl serve` listens on this machine. `retry_for`: how long calls
+    are sent again while no server answers. Default: 15 s.
     """
 
     def __init__(self, url: str | None = None, *, retry_for: Duration = _RETRY_FOR_S) -> None:

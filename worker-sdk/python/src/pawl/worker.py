@@ -56,8 +56,9 @@ class Worker:
     afterwards.
 
     - `workflows`: the workflows that it serves; at least one, with unique names.
-    - `url`: the URL of the server's gRPC port. Default: the environment variable PAWL_URL, else
-      http://127.0.0.1:50051, where `pawl serve` listens.
+    - `url`: the server's address, such as http://127.0.0.1:8000. Default: the environment variable
+      PAWL_GRPC_URL, which is its gRPC address, else PAWL_URL, else where `pawl serve` listens on this
+      machine.
     - `slots`: the maximum number of runs that it executes at the same time, 1 to 10,000. Default: 100,
       which suits workflows that mostly await I/O. Runs beyond it stay queued or go to other workers; a
       run that waits for long frees its slot. Lower it if steps use much CPU or memory.

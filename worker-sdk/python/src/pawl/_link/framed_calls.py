@@ -79,6 +79,7 @@ class FramedPlatform(Platform):
         """None where the stream is not taken: the call must be made as a unary one."""
         if self._refused:
             return None
+        await self.connect()
         if self._stream is None:
             self._stream = _CallStream(self, self._stream_ended)
         try:

@@ -21,6 +21,7 @@ from ..errors import RequestError, TerminalError, UsageError
 from ..v1.common_pb2 import JournalEntry, Payload, PayloadRef
 from ..v1.payload_pb2 import GetPayloadRequest, PutPayloadRequest
 from ..v1.run_pb2 import GetJournalRequest
+from .discovery import grpc_url_of
 from .methods import GET_JOURNAL, GET_PAYLOAD, PUT_PAYLOAD, Method
 from .status import closed_error, error_from_call, is_transient
 
@@ -31,7 +32,12 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def default_url() -> str:
-    return os.environ.get("PAWL_URL") or "http://127.0.0.1:50051"
+    direct = os.environ.get("PAWL_GRPC_URL")
+    asked = os.environ.get("PAWL_URL")
+    if asked and not direct:
+        return asked
+    # The scheme of an address that is not asked for another one.
+    return (direct or "http://127.0.0.1:50051").replace("http", "grpc", 1)
 
 
 def _credentials() -> Metadata | None:
@@ -81,7 +87,10 @@ _FORKED = (
 
 
 class Platform:
-    """A connection to a server's gRPC port; made within a running event loop."""
+    """A connection to a server; made within a running event loop."""
+
+    #: Made at the first use, by `connect`.
+    channel: grpc.aio.Channel
 
     def __init__(self, url: str | None, retry_for_s: float) -> None:
         """`retry_for_s`: how long a call is sent again while no server answers."""
@@ -89,7 +98,9 @@ class Platform:
             raise UsageError(_FORKED)
         self.url = url or default_url()
         self.metadata = _credentials()
-        target, secure = _target(self.url)
+        _target(self.url)
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_connected = False
         self._retry_for_s = retry_for_s
         self._closed = False
         self._answered_at = float("-inf")
@@ -97,11 +108,25 @@ class Platform:
         self._pid: int = os.getpid()
         self._calls: dict[str, Any] = {}
         _open.add(self)
+
+    async def connect(self) -> None:
+        """To be awaited before the channel is used."""
+        if self._is_connected:
+            return
+        # All that wait share one task: they continue together, and a caller that is cancelled ends only itself.
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self._loop.create_task(self._find())
+        await asyncio.shield(self._connecting)
+
+    async def _find(self) -> None:
+        is_asked = self.url.startswith(("http://", "https://"))
+        target, secure = _target(await grpc_url_of(self.url) if is_asked else self.url)
         self.channel = (
             grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), _options(target))
             if secure
             else grpc.aio.insecure_channel(target, _options(target))
         )
+        self._is_connected = True
 
     def _is_at_home(self) -> bool:
         return os.getpid() == self._pid and asyncio.get_running_loop() is self._loop
@@ -157,6 +182,7 @@ class Platform:
         self._check_place()
 
     async def _send(self, method: Method[Q, R], request: Q, timeout_s: float | None) -> R:
+        await self.connect()
         call = self._calls.get(method.path)
         if call is None:
             call = self._calls[method.path] = self.channel.unary_unary(
@@ -184,6 +210,7 @@ class Platform:
     ) -> R:
         """A call with a stream of requests, not sent again."""
         self._check_place()
+        await self.connect()
         call = self.channel.stream_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -200,6 +227,7 @@ class Platform:
     ) -> AsyncIterator[R]:
         """A call with a stream of responses, not sent again. `begun` gets what cancels it."""
         self._check_place()
+        await self.connect()
         call = self.channel.unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -221,7 +249,10 @@ class Platform:
         self._closed = True
         # Elsewhere there is nothing to close that works.
         if self._is_at_home():
-            await self.channel.close()
+            if self._connecting is not None:
+                self._connecting.cancel()
+            if self._is_connected:
+                await self.channel.close()
             _open.discard(self)
 
     # ── payloads and journals ──

@@ -124,6 +124,10 @@ class Stream:
     async def _connect_once(self) -> RequestError | None:
         """One stream, from its start to its end."""
         loop = asyncio.get_running_loop()
+        try:
+            await self._platform.connect()
+        except RequestError as error:
+            return error
         # Frames are encoded when they come up, so that messages are only joined here.
         open_stream: Any = self._platform.channel.stream_stream(
             ATTACH.path, response_deserializer=pb.WorkerServiceAttachResponse.FromString
