@@ -217,7 +217,7 @@ function tellHolder(
   const resolved: Entry[] = [];
   for (const entry of entries) {
     const { type, seq, key } = entry;
-    if (seq <= telling || !isSlow(type)) continue;
+    if (seq <= telling || !isSlow(entry)) continue;
     if (type === "workflow.wait.resolved" && !isReplied(seq)) resolved.push(entry);
     else connection.sink.reserveReply(held.runId, key, seq);
   }
@@ -259,8 +259,9 @@ function cancelAt(
   sink.cancel(runId, fence, reason, notes.cleanUp?.graceMs ?? BOUNDS.cancelGraceMs);
 }
 
-/** The end of a step or wait that its holder is told of in several turns of the event loop. */
-function isSlow(type: string): boolean {
+/** What its holder is told of in several turns of the event loop: ends of waits, failures, and the URL of a callback. */
+function isSlow({ type, meta }: Entry): boolean {
+  if (type === "workflow.wait.created") return meta.kind === "callback";
   return type === "workflow.wait.resolved" || type === "workflow.step.failed";
 }
 

@@ -139,3 +139,37 @@ async def test_a_server_that_is_slow_to_connect_to_is_connected_to(server: Serve
     """It is busy, or far away: longer than the longest pause between two attempts."""
     async with Client(await Proxy(server.url, delay_s=1.5).start()) as client:
         await client.workflows()
+
+
+#: In what order each run was told first of what it opened at once.
+came_first: dict[str, str] = {}
+
+
+@workflow
+async def opening(ctx: Context) -> str:
+    order: list[str] = []
+
+    async def opens() -> None:
+        await ctx.callback("c")
+        order.append("callback")
+
+    async def works(name: str) -> None:
+        await ctx.step(name, lambda: None)
+        order.append(name)
+
+    await ctx.all(opens(), works("s"), works("t"))
+    came = ",".join(order)
+    came_first.setdefault(current().run_id, came)
+    await ctx.signal("go")
+    return came
+
+
+async def test_the_url_of_a_callback_comes_at_its_place_in_a_replay() -> None:
+    async with lab(opening, slots=100) as here:
+        handles = [await here.start(opening) for _ in range(60)]
+        for handle in handles:
+            await until_status(handle, "waiting")
+        for handle in handles:
+            await handle.signal("go")
+        for handle in handles:
+            assert await handle.result() == came_first[handle.run_id]

@@ -75,7 +75,8 @@ export class CallbackOperation extends WaitOperation {
 
   protected override registered(answer: Registered): void {
     const { run } = this;
-    if (!this.#isKnown) run.deliver(run.deliveries.lastSeq, () => this.#know(answer));
+    // Replies come in the order of the journal: after all that came before this one.
+    if (!this.#isKnown) run.deliver(run.deliveries.latestSeq, () => this.#know(answer));
   }
 
   #know({ callbackUrl: url, callbackToken: token, waitId }: Registered): void {

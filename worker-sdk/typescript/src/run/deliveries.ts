@@ -35,6 +35,7 @@ export class Deliveries {
   #draining = false;
   #replaying = false;
   #lastSeq = 0;
+  #latestSeq = 0;
 
   /** There is a journal to replay: parks new steps until user code first waits for one. */
   beginReplay(): void {
@@ -50,6 +51,11 @@ export class Deliveries {
   /** The place in the journal of what was delivered last. */
   get lastSeq(): number {
     return this.#lastSeq;
+  }
+
+  /** The latest place in the journal that anything was reported from, delivered or not. */
+  get latestSeq(): number {
+    return Math.max(this.#lastSeq, this.#latestSeq);
   }
 
   /** Delivers a recorded result, in its order. */
@@ -84,6 +90,7 @@ export class Deliveries {
   }
 
   #push(delivery: Delivery): void {
+    this.#latestSeq = Math.max(this.#latestSeq, delivery.seq);
     const heap = this.#heap;
     let at = heap.push(delivery) - 1;
     while (at > 0) {

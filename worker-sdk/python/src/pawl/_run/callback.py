@@ -106,7 +106,8 @@ class CallbackOperation(WaitOperation):
     def registered(self, answer: _Registered) -> None:
         run = self.run
         if not self._known.done():
-            run.deliver(run.deliveries.last_seq, lambda: self._know(answer))
+            # Replies come in the order of the journal: after all that came before this one.
+            run.deliver(run.deliveries.latest_seq, lambda: self._know(answer))
 
     def _know(self, answer: _Registered) -> None:
         if not self.run.left and not self._known.done():

@@ -68,6 +68,7 @@ class Deliveries:
         self._stretch: tuple[asyncio.Task[Any] | None, object] | None = None
         # The place in the journal of what was delivered last.
         self.last_seq = 0
+        self._latest_seq = 0
         self._heap: list[tuple[int, int, bool, Deliver]] = []
         self._parked: list[Deliver] = []
         self._order = 0
@@ -104,6 +105,11 @@ class Deliveries:
         """Recorded results are being handed out."""
         return self._replaying or self._recorded_waiting > 0
 
+    @property
+    def latest_seq(self) -> int:
+        """The latest place in the journal that anything was reported from, delivered or not."""
+        return max(self.last_seq, self._latest_seq)
+
     def push_recorded(self, seq: int, deliver: Deliver) -> None:
         """Delivers a recorded result, in its order."""
         self._recorded_waiting += 1
@@ -138,6 +144,7 @@ class Deliveries:
 
     def _push(self, seq: int, recorded: bool, deliver: Deliver) -> None:
         self._order += 1
+        self._latest_seq = max(self._latest_seq, seq)
         heapq.heappush(self._heap, (seq, self._order, recorded, deliver))
         self._schedule()
 
