@@ -12,7 +12,7 @@ import { fireDue } from "./background/fire-due.ts";
 import { lookAtWatched } from "./background/look-at-watched.ts";
 import { pruneEnded } from "./background/prune-ended.ts";
 import { redeliver } from "./background/redeliver.ts";
-import { releaseForgotten } from "./background/release-forgotten.ts";
+import { formerLeases, releaseForgotten } from "./background/release-forgotten.ts";
 import { sweepDeltas } from "./background/sweep-deltas.ts";
 import { sweepStore } from "./background/sweep-store.ts";
 import { takeNudges } from "./background/take-nudges.ts";
@@ -83,9 +83,12 @@ export interface Engine extends EngineApi {
 
 export function createEngine(options: EngineOptions): Engine {
   const parts = createParts(options);
-  const startedAt = parts.clock.now();
   const { clock, connections, dispatcher, health, intake, log, process, registry, store, writer } =
     parts;
+  const former = formerLeases(parts);
+  const takeOver = async () => await releaseForgotten(parts, await former);
+  const leaveLeases = (error: unknown) => log.warn("leases.left_to_expire", { error });
+  former.catch(leaveLeases);
   const runs = new Runs(parts);
   const steps = new Steps(parts);
   const outcomes = new Outcomes(parts);
@@ -116,11 +119,7 @@ export function createEngine(options: EngineOptions): Engine {
   // Within a program nobody comes back for what it held: see takeOver.
   const restart =
     process === undefined
-      ? setTimeout(() => {
-          releaseForgotten(parts, startedAt).catch((error: unknown) =>
-            log.warn("leases.left_to_expire", { error }),
-          );
-        }, BOUNDS.restartGraceMs)
+      ? setTimeout(() => void takeOver().catch(leaveLeases), BOUNDS.restartGraceMs)
       : undefined;
 
   return {
@@ -136,7 +135,7 @@ export function createEngine(options: EngineOptions): Engine {
     polling,
     registry,
     ready: () => health.ok,
-    takeOver: () => releaseForgotten(parts, startedAt),
+    takeOver,
     drain() {
       dispatcher.stop();
       for (const connection of connections.all()) if (connection.open) connection.sink.drain();

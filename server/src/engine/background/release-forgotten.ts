@@ -1,5 +1,6 @@
 import { BOUNDS } from "../../model/bounds.ts";
 import { parseConnectionId, runKey } from "../../model/ids.ts";
+import type { LeasedRun } from "../../store/leases.ts";
 import type { Connections } from "../workers/connections.ts";
 import { type ReleaseParts, release } from "../workers/release-lease.ts";
 
@@ -9,26 +10,41 @@ export interface ReleaseForgottenParts extends ReleaseParts {
   readonly process: string | undefined;
 }
 
+/** Names the leases of this server's former life, if it is asked before any is given in this one. */
+export async function formerLeases(parts: ReleaseForgottenParts): Promise<ReadonlySet<string>> {
+  const former = new Set<string>();
+  for await (const leased of allLeases(parts))
+    if (isOurs(parts, leased.lease.connectionId)) former.add(nameOf(leased));
+  return former;
+}
+
 /**
- * After a start: the leases of this server's former life, whose workers did not come back in time. A
- * lease that was given in this life, and is on its way to its worker, lasts longer than those can.
+ * After a start: releases the leases of this server's former life whose workers did not come back in
+ * time. A lease that was given in this life may still be on its way to its worker.
  */
 export async function releaseForgotten(
   parts: ReleaseForgottenParts,
-  startedAt: number,
+  former: ReadonlySet<string>,
 ): Promise<void> {
-  const { store, connections } = parts;
-  let after: { org: string; runId: string } | undefined;
+  for await (const leased of allLeases(parts)) {
+    const { org, runId, fence, lease } = leased;
+    const isHeld = parts.connections.holder(runKey(org, runId)) !== undefined;
+    if (isHeld || !former.has(nameOf(leased))) continue;
+    await release(parts, { org, runId, fence, connectionId: lease.connectionId }, "restarted");
+  }
+}
+
+/** Without the fence, which a cancel raises while the lease stays. */
+function nameOf({ org, runId, lease }: LeasedRun): string {
+  return JSON.stringify([org, runId, lease.connectionId]);
+}
+
+async function* allLeases({ store }: ReleaseForgottenParts): AsyncGenerator<LeasedRun, void, void> {
+  let last: LeasedRun | undefined;
   for (;;) {
-    const page = await store.listLeases(after, BOUNDS.expiredLeases);
-    for (const { org, runId, fence, lease } of page) {
-      after = { org, runId };
-      const { connectionId } = lease;
-      if (lease.until > startedAt + BOUNDS.leaseMs) continue;
-      const isHeld = connections.holder(runKey(org, runId)) !== undefined;
-      if (isHeld || !isOurs(parts, connectionId)) continue;
-      await release(parts, { org, runId, fence, connectionId }, "restarted");
-    }
+    const page = await store.listLeases(last, BOUNDS.expiredLeases);
+    yield* page;
+    last = page.at(-1);
     if (page.length < BOUNDS.expiredLeases) return;
   }
 }
