@@ -69,10 +69,15 @@ test("a reader that has seen enough ends the command without a word", async () =
 
 test("an older Node is told what it takes", async () => {
   // What runs first must be understood by any Node: imports by name are looked up before the code runs.
-  const entries = ["server/bin/pawl.js", "server/src/main.ts"];
-  for (const entry of entries) {
-    const source = readFileSync(join(import.meta.dirname, "../..", entry), "utf8");
-    expect(source.match(/^import .*$/gm)).toEqual(['import module from "node:module";']);
+  const read = (path: string) => readFileSync(join(import.meta.dirname, "../..", path), "utf8");
+  const importsOf = (source: string) => source.match(/^import .*$/gm) ?? [];
+  const ofNode = 'import module from "node:module";';
+  const check = 'import { nodeProblem } from "./lib/node-version.ts";';
+  expect(importsOf(read("server/bin/pawl.js"))).toEqual([ofNode]);
+  expect(importsOf(read("server/src/main.ts"))).toEqual([ofNode, check]);
+  expect(importsOf(read("server/src/lib/node-version.ts"))).toEqual([]);
+  for (const entry of ["server/bin/pawl.js", "server/src/main.ts"]) {
+    const source = read(entry);
     expect(source.indexOf("process.versions.node")).toBeLessThan(
       source.indexOf("enableCompileCache()"),
     );
